@@ -1,4 +1,4 @@
-"""The exit code of a command, from its reason code: it tells the next action. Nothing else decides one."""
+"""The exit code of a command, from its reason code: it names the next action. Nothing else decides one."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ app = App(
     name="rag",
     help="Run and operate the RAG platform on one machine.\n\n"
     "Settings are RAG_* variables (docs/reference/settings.md). Failures print `rag: REASON: message`; the exit code "
-    "tells the next action: 1 read the reason, 2 correct the input, 3 sign in, 4 ask for the permission, 5 there is no "
+    "names the next action: 1 read the reason, 2 correct the input, 3 sign in, 4 ask for the permission, 5 there is no "
     "such thing, 6 try again later, 7 some of it is done. `--output json` makes any result `{ok, data, error}`.",
     help_format="plaintext",
     version=_version,

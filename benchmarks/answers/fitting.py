@@ -39,7 +39,7 @@ WRONG_SHARE = 0.26
 """Of the questions on text with headings that are answered, so many may be wrong by pattern. A reader finds half of
 those right: another page says it too, in other words."""
 LOST_SHARE = 0.01
-"""Of the questions whose closest places hold the answer, so many may be told that nothing was found."""
+"""Of the questions whose closest places hold the answer, so many may be answered with nothing found."""
 _ORDER = tuple(fitted.RANKING)
 _SIGNS = tuple(fitted.EVIDENCE)
 

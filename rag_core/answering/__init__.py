@@ -24,8 +24,10 @@ from rag_core.answering.conversation import carry_over
 from rag_core.answering.evidence import Span, highlights, query_terms
 from rag_core.answering.fingerprint import answerer_fingerprint
 from rag_core.answering.opening import open_answerer
+from rag_core.answering.retrieval import MIN_RETRIEVED, IndexReader, in_documents, in_reading_order
 
 __all__ = [
+    "MIN_RETRIEVED",
     "Abstained",
     "Abstention",
     "AnswerEvent",
@@ -35,6 +37,7 @@ __all__ = [
     "Citation",
     "Delta",
     "Excerpt",
+    "IndexReader",
     "Message",
     "Outcome",
     "Question",
@@ -48,6 +51,8 @@ __all__ = [
     "check_citations",
     "check_evidence",
     "highlights",
+    "in_documents",
+    "in_reading_order",
     "open_answerer",
     "query_terms",
 ]

@@ -162,7 +162,8 @@ class Answered:
     """The end of an answer: what each marker refers to, in order of number, without gaps.
 
     `markdown` is the whole answer in that form, `read_as` the question as it was corrected (empty: as it was asked),
-    and `evidence` the cited passages that are not among the question's hits.
+    and `evidence` the cited passages that are not among the question's hits. `excerpts` are the places that an answer
+    of quotes is made of; a written one has none.
     """
 
     citations: tuple[Citation, ...]

@@ -2,7 +2,8 @@
 
 The endpoint is not trusted to end, to be quick, or to send what it should: time, bytes, the length of a line and the
 length of the text have limits, redirects are not followed and compressed bodies are refused. Whatever it does wrong is
-one typed error, and nothing of what it sent is in it.
+one typed error, and nothing of what it sent is in it. The lines of the event stream are read here because of these
+limits: httpx and the readers built on it keep a line until it ends.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ async def _events(response: httpx.Response, max_tokens: int) -> AsyncGenerator[C
 
 
 async def _lines(response: httpx.Response, limit: int) -> AsyncGenerator[bytes, None]:
-    """Lines of the body that are not empty. httpx would keep a line without an end, however long it becomes."""
+    """Lines of the body that are not empty, none longer than `MAX_LINE_BYTES`."""
     rest, received = bytearray(), 0
     source: AsyncIterator[bytes] = response.aiter_raw()
     async for part in source:

@@ -29,7 +29,7 @@ _ALSO_EMPTY = frozenset({"name", "many", "much", "kind", "type", "also", "may", 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A piece of the question that can be found: any of `terms` found means found. `weight` is its share."""
+    """A piece of the question that can be found: any of `terms` found means found. `share` is its part of a word."""
 
     terms: tuple[int, ...]
     share: float
@@ -60,14 +60,10 @@ def text_terms(texts: Sequence[str]) -> list[Terms]:
     return [frozenset(sparse.indices) for sparse in encode_documents(texts)]
 
 
-def coverage(units: Sequence[Unit], terms: Terms, weights: dict[int, float] | None = None) -> float:
+def coverage(units: Sequence[Unit], terms: Terms) -> float:
     """The part of the question, in [0, 1], whose words are among `terms`."""
-    found = total = 0.0
-    for unit in units:
-        weight = unit.share * (sum(weights[term] for term in unit.terms) / len(unit.terms) if weights else 1.0)
-        total += weight
-        if any(term in terms for term in unit.terms):
-            found += weight
+    total = sum(unit.share for unit in units)
+    found = sum(unit.share for unit in units if not terms.isdisjoint(unit.terms))
     return found / total if total else 0.0
 
 

@@ -40,14 +40,14 @@ from rag_core.answering.excerpts import Extract, extracts_of
 from rag_core.answering.passages import Passage, nearest, passage_of, read
 from rag_core.answering.pieces import Piece, PieceKind
 from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_markdown, to_plain
+from rag_core.answering.retrieval import place_around
 from rag_core.answering.terms import bags, content_words, corrected, question_terms, vocabulary
 from rag_core.answering.units import is_chinese
 from rag_core.embedding import Vectors
-from rag_core.index import Hit, Place
+from rag_core.index import Hit
 
 AROUND: Final = 6
 """Hits whose neighbours are read."""
-REACH: Final = 2
 AROUND_CHARS: Final = 40_000
 """Characters read around all hits, some 10,000 tokens of English; chunks of the default size stay below."""
 ENTRIES: Final = 4
@@ -174,8 +174,7 @@ async def _add_entries(search: SearchAgain, found: Found) -> None:
 async def _read_around(question: Question, found: Found) -> None:
     if question.around is None:
         return
-    payloads = [hit.payload for hit in found.hits[:AROUND]]
-    places = [Place(one.doc_id, one.version, max(0, one.ordinal - REACH), one.ordinal + REACH) for one in payloads]
+    places = [place_around(hit) for hit in found.hits[:AROUND]]
     known = {hit.chunk_id for hit in found.hits}
     near = {hit.chunk_id: hit for hit in await question.around(places) if hit.chunk_id not in known}
     found.around = nearest(near.values(), found.hits[:AROUND], AROUND_CHARS)

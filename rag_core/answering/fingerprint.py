@@ -5,17 +5,26 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from rag_core.answering.prompts import read_style
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 
-_SECRET_OR_LIMIT = {"answer_api_key", "answer_timeout_seconds"}
+_PREFIXES = ("answer", "rerank")
+_WITHOUT_EFFECT = (
+    "_api_key", "_seconds", "_price_completion", "_currency", "_cache_entries", "_request_texts",
+    "_prompt", "_prompt_file",
+)  # fmt: skip
+"""Ends of the names of keys, limits and prices, and of the prompt, whose text counts wherever it stands."""
 
 
 def answerer_fingerprint(settings: Settings) -> str:
-    """Another value means that equal passages may be answered otherwise."""
-    named = [name for name in type(settings).model_fields if name.startswith(("answer", "rerank"))]
-    chosen = [f"{name}={getattr(settings, name)}" for name in sorted(named) if name not in _SECRET_OR_LIMIT]
-    return fingerprint(_code(), *chosen)
+    """Another value means that equal passages may be answered otherwise.
+
+    Raises `ConfigError` for a prompt file that is not one.
+    """
+    named = [name for name in sorted(type(settings).model_fields) if name.startswith(_PREFIXES)]
+    chosen = [f"{name}={getattr(settings, name)}" for name in named if not name.endswith(_WITHOUT_EFFECT)]
+    return fingerprint(_code(), *chosen, read_style(settings))
 
 
 @cache

@@ -1,6 +1,6 @@
 """Answers written by a model behind an OpenAI-compatible chat endpoint, checked sentence by sentence before they leave.
 
-What the model reads are sections of documents (`sections`), told apart from instructions (`prompts`). What holds
+What the model reads are sections of documents (`sections`), kept apart from instructions (`prompts`). What holds
 whatever it writes is the check in `support`: a sentence that no passage supports is never sent.
 """
 
@@ -104,7 +104,7 @@ class OpenAIAnswerer:
             yield Abstained(Abstention.NOT_SUPPORTED, tokens, by)
             return
         citations, evidence = _with_evidence(checker.citations, read, len(question.hits))
-        yield Answered(citations, tokens, evidence=evidence, answered_by=by)
+        yield Answered(citations, tokens, markdown=checker.markdown, evidence=evidence, answered_by=by)
 
     async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
         """Written by the model; by words when what it writes is no question on this conversation.

@@ -2,29 +2,8 @@
 
 from __future__ import annotations
 
-from rag_core.answering.base import (
-    Abstained,
-    Abstention,
-    Answered,
-    Answerer,
-    AnswerEvent,
-    Citation,
-    Delta,
-    Question,
-)
+from rag_core.answering.base import Answerer
 from rag_core.settings import Settings
-
-__all__ = [
-    "Abstained",
-    "Abstention",
-    "AnswerEvent",
-    "Answered",
-    "Answerer",
-    "Citation",
-    "Delta",
-    "Question",
-    "open_answerer",
-]
 
 
 def open_answerer(settings: Settings) -> Answerer:

@@ -1,7 +1,7 @@
-"""What a model is told: how to answer from sections, and how to make a follow-up question stand alone.
+"""The prompts: how a model answers from sections, and how it makes a follow-up question stand alone.
 
 Documents and conversations are data. They stand between markers that no text can contain, because the markers are new
-for every call, and the model is told to obey nothing in them. That makes prompt injection harder, not impossible.
+for every call, and the model is instructed to obey nothing in them. That makes prompt injection harder, not impossible.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from rag_core.answering.base import Excerpt
-from rag_core.answering.display import display
+from rag_core.answering.display import display, escaped
 from rag_core.answering.excerpts import Extract
 from rag_core.answering.pieces import Piece, PieceKind
 from rag_core.answering.units import BOX
@@ -20,7 +20,6 @@ _CELL: Final = re.compile(r"(?:(?<=\s)|^)\|(?=\s|$)")
 _ITEM: Final = re.compile(r"\A\s*+(?:[-*+•·]|\d{1,3}[.)、])\s++")
 _BOX_TITLES: Final = frozenset({"Commands", "Parameters", "Arguments", "Options"})
 _FENCE: Final = re.compile(r"`{3,}")
-_MARKUP: Final = re.compile(r"[\\`\[\]<]")
 _CHINESE_STOPS: Final = "。！？；」』”）"
 
 
@@ -53,7 +52,7 @@ def to_markdown(excerpts: Sequence[Excerpt], lead: str = "") -> str:
     """The whole answer in Markdown: fenced code, tables with their header, lists, terms in bold."""
     blocks = [lead] if lead else []
     for excerpt in excerpts:
-        blocks += [f"**{_escaped(named)}**"] if (named := heading(excerpt)) else []
+        blocks += [f"**{escaped(named)}**"] if (named := heading(excerpt)) else []
         blocks.append(excerpt.markdown)
     return "\n\n".join(blocks)
 
@@ -111,11 +110,6 @@ def spans(extract: Extract) -> list[Span]:
     return found
 
 
-def _escaped(text: str) -> str:
-    """Text of a document as Markdown that shows it: it makes no link, image, element or code of its own."""
-    return _MARKUP.sub(r"\\\g<0>", text)
-
-
 def _markdown(piece: Piece) -> str:
     match piece.kind:
         case PieceKind.CODE:
@@ -126,15 +120,15 @@ def _markdown(piece: Piece) -> str:
         case PieceKind.TABLE:
             return _table(piece)
         case PieceKind.LIST:
-            return _escaped(_dedented(piece.text))
+            return escaped(_dedented(piece.text))
         case PieceKind.DEFINITION:
             return "\n\n".join(map(_definition, _definitions(_with_terms(piece))))
         case _:
-            return _escaped(display(piece.text))
+            return escaped(display(piece.text))
 
 
 def _definition(pair: tuple[str, str]) -> str:
-    term, text = map(_escaped, pair)
+    term, text = map(escaped, pair)
     return f"**{term}**: {text}" if text else term
 
 
@@ -192,7 +186,7 @@ def _cells(row: str) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return text if text == "---" else _escaped(display(text)).replace("|", "\\|")
+    return text if text == "---" else escaped(display(text)).replace("|", "\\|")
 
 
 def _row(header: str, row: str) -> str:

@@ -13,10 +13,9 @@ from typing import Final
 
 from rag_core.answering.base import Question
 from rag_core.answering.display import display
-from rag_core.index import Hit, Payload, Place
+from rag_core.answering.retrieval import REACH, place_around
+from rag_core.index import Hit, Payload
 
-REACH: Final = 2
-"""Chunks before and after a hit that are read."""
 _CORE_SHARE: Final = 0.6
 """Share of the tokens that the hits themselves take before what stands around them is added."""
 _BYTES_PER_TOKEN: Final = 4
@@ -52,7 +51,7 @@ async def read_sections(question: Question, *, limit: int, tokens: int) -> Secti
             chosen.add(hit)
     if question.around is not None:
         kept = list(chosen.hits.values())
-        for hit in _nearest(kept, await question.around([_place(hit.payload) for hit in kept])):
+        for hit in _nearest(kept, await question.around([place_around(hit) for hit in kept])):
             chosen.add_if_room(hit)
     for hit in cores:
         chosen.add_if_room(hit)
@@ -81,10 +80,6 @@ class _Chosen:
     def add_if_room(self, hit: Hit) -> None:
         if hit.chunk_id not in self.hits and self.used + estimate(hit.payload.text) <= self._tokens:
             self.add(hit)
-
-
-def _place(payload: Payload) -> Place:
-    return Place(payload.doc_id, payload.version, max(0, payload.ordinal - REACH), payload.ordinal + REACH)
 
 
 def _nearest(hits: Sequence[Hit], around: Sequence[Hit]) -> Iterator[Hit]:

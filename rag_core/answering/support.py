@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rag_core.answering.base import Citation, cite
-from rag_core.answering.display import display
+from rag_core.answering.display import display, escaped
 from rag_core.answering.evidence import coverage, question_units, text_terms
 from rag_core.answering.sentences import split_sentences
 from rag_core.index import Hit
@@ -38,11 +38,17 @@ class SupportChecker:
         self._terms = text_terms([hit.payload.text for hit in hits])
         self._buffer = ""
         self._citations: dict[tuple[int, int, int], Citation] = {}
+        self._markdown: list[str] = []
 
     @property
     def citations(self) -> tuple[Citation, ...]:
         """Everything cited so far, in order of number."""
         return tuple(self._citations.values())
+
+    @property
+    def markdown(self) -> str:
+        """The sentences so far as Markdown."""
+        return " ".join(self._markdown)
 
     def feed(self, text: str) -> Iterator[str]:
         """Supported sentences that are complete with this piece, markers included."""
@@ -68,6 +74,8 @@ class SupportChecker:
             hinted = [rank for at in named if 0 <= at < len(self._sections) for rank in self._sections[at]]
             citation = self._find(plain, hinted)
             if citation is not None:
+                # A model's stars are meant as bold; underscores belong to names such as `__init__`.
+                self._markdown.append(_with_marker(escaped(plain).replace("_", r"\_"), citation.number))
                 yield _with_marker(plain, citation.number)
 
     def _find(self, sentence: str, hinted: Sequence[int]) -> Citation | None:

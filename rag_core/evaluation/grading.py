@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.evaluation.metrics import ndcg, recall
@@ -67,6 +67,27 @@ def grade(question: EvaluationQuestion, shown: Shown, places: Sequence[str]) -> 
     if at is None:
         return Grade.RIGHT if question.is_held_by("\n".join(places)) else Grade.WRONG
     return Grade.PARTLY if at else Grade.RIGHT
+
+
+class ShownExcerpt(Protocol):
+    """An excerpt of an answer, as an answerer makes it or as it comes over the wire."""
+
+    @property
+    def heading_path(self) -> Sequence[str]: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def markdown(self) -> str: ...
+    @property
+    def citations(self) -> Sequence[int]: ...
+
+
+def places_of(text: str, excerpts: Iterable[ShownExcerpt], quotes: Mapping[int, str]) -> list[str]:
+    """The text of each place that an answer shows, with what it quotes; an answer without excerpts is one place."""
+    return [
+        "\n".join([*one.heading_path, one.text, one.markdown, *(quotes.get(number, "") for number in one.citations)])
+        for one in excerpts
+    ] or ["\n".join([text, *quotes.values()])]
 
 
 @dataclass(frozen=True, slots=True)

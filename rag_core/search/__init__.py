@@ -4,7 +4,7 @@ from rag_core.search import hybrid, lexical
 from rag_core.search.fusion import KNOWN_HITS, Scored, diversified, fuse, lexical_weight
 from rag_core.search.hybrid import Engine, Scores
 from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query, stems
-from rag_core.search.reranking import Reranker, open_reranker
+from rag_core.search.reranking import Reranker, open_reranker, reranked
 
 __all__ = [
     "KNOWN_HITS",
@@ -22,5 +22,6 @@ __all__ = [
     "lexical",
     "lexical_weight",
     "open_reranker",
+    "reranked",
     "stems",
 ]

@@ -87,15 +87,15 @@ class HttpReranker:
         self._fetcher.close()
 
     def _request(self, query: str, texts: Sequence[str]) -> list[float]:
-        shapes: tuple[Shape, ...] = (self._shape,) if self._shape else ("cohere", "tei")
-        for shape in shapes:
+        known = self._shape
+        shape: Shape = known or "cohere"
+        answer = self._post(self._body(shape, query, texts))
+        if known is None and answer.status in _NOT_ITS_SHAPE:
+            shape = "tei"
             answer = self._post(self._body(shape, query, texts))
-            if answer.status in _NOT_ITS_SHAPE and shape != shapes[-1]:
-                continue
-            scores = _scores(answer, len(texts))
-            self._shape = shape
-            return [self._probability(score) for score in scores]
-        raise AssertionError("the last shape returns or raises")  # pragma: no cover
+        scores = _scores(answer, len(texts))
+        self._shape = shape
+        return [self._probability(score) for score in scores]
 
     def _post(self, body: dict[str, Any]) -> Fetched:
         key = self._endpoint.key

@@ -21,7 +21,7 @@ def ask(
     settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, tenant: str
 ) -> Iterator[tuple[str, Result]]:
     """For each question the generation that was searched, and the graded answer."""
-    from rag_core.evaluation import Result, grade, retrieval
+    from rag_core.evaluation import Result, Shown, grade, places_of, retrieval
     from ragproto.query.v2 import query_pb2
 
     with query_stub(settings, tenant, _TOKEN_SECONDS) as (stub, call):
@@ -30,7 +30,8 @@ def ask(
             recall, ndcg = retrieval(question, [f"{one.source}/{one.locator}" for one in found.passages], top_k)
             text, final = _answer(stub, call, query_pb2.AnswerRequest(query=question.text, top_k=top_k))
             shown, citations = _shown(final)
-            places = _places(text, final, citations) if shown.value in {"answered", "closest"} else []
+            quotes = {citation.number: citation.quote for citation in citations}
+            places = places_of(text, final.excerpts, quotes) if shown in (Shown.ANSWERED, Shown.CLOSEST) else []
             cited = tuple(dict.fromkeys(uuid.UUID(one.doc_id) for one in citations if one.doc_id))
             verdict = grade(question, shown, places)
             yield (
@@ -62,14 +63,3 @@ def _shown(final: query_pb2.AnswerFinal) -> tuple[Shown, Sequence[query_pb2.Cita
     if outcome == "answered":
         return Shown.ANSWERED, final.answered.citations
     return (Shown.NOTHING if outcome == "abstained" else Shown.FAILED), ()
-
-
-def _places(text: str, final: query_pb2.AnswerFinal, citations: Sequence[query_pb2.Citation]) -> list[str]:
-    """The text of each place that an answer shows."""
-    quotes = {citation.number: citation.quote for citation in citations}
-    if not final.excerpts:
-        return ["\n".join([text, *quotes.values()])]
-    return [
-        "\n".join([*one.heading_path, one.text, one.markdown, *(quotes.get(number, "") for number in one.citations)])
-        for one in final.excerpts
-    ]

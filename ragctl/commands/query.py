@@ -148,7 +148,7 @@ def _note_outcome(final: query_pb2.AnswerFinal) -> bool:
 
 
 def _print_body(text: str, final: query_pb2.AnswerFinal) -> None:
-    """Each excerpt below its headings; the text as it came when the answer has none, as one by a model."""
+    """Each excerpt below its headings; the whole answer when it has none, as one by a model."""
     from rich.text import Text
 
     rendered = sys.stdout.isatty()

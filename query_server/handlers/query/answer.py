@@ -27,6 +27,7 @@ from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
 from rag_core.access import Principal
 from rag_core.answering import (
+    MIN_RETRIEVED,
     Abstained,
     Abstention,
     Answered,
@@ -43,8 +44,6 @@ from rag_core.embedding import Vectors
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.index import Hit, Place, SearchResult
 
-MIN_RETRIEVED = 24
-"""Passages retrieved for any answer, so that a request for few of them is scored like the others."""
 FINAL_MARGIN_SECONDS = 0.1
 """Kept from the caller's deadline so that the final event still reaches it."""
 

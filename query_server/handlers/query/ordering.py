@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from query_server.runtime.metrics import Metrics
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import Hit
 from rag_core.logging import get_logger
-from rag_core.search import Reranker, diversified
+from rag_core.search import Reranker, diversified, reranked
 
 _THREADS = 2
 """For a model of this process: more would only share its cores."""
@@ -64,12 +63,12 @@ class Ordering:
 
     async def _reranked(self, query: str, hits: list[Hit]) -> list[Hit]:
         assert self._reranker is not None  # noqa: S101  `reranks` has said so
-        texts = [_text(hit) for hit in hits]
         outcome = "failed"
         try:
             with self._metrics.rerank_seconds.time(), self._breaker.call():
-                scores = await asyncio.wrap_future(self._threads.submit(self._reranker.score, query, texts))
+                ordered = await asyncio.wrap_future(self._threads.submit(reranked, self._reranker, query, hits))
             outcome = "ok"
+            return ordered
         except RagError as error:
             if error.reason is not Reason.RERANKER_UNAVAILABLE:
                 raise
@@ -79,20 +78,12 @@ class Ordering:
             return hits
         finally:
             self._metrics.reranks.labels(outcome).inc()
-        judged = [replace(hit, reranked=score) for hit, score in zip(hits, scores, strict=True)]
-        return sorted(judged, key=lambda hit: -(hit.reranked or 0.0))
 
     def close(self) -> None:
         """Wait for the scoring that has begun."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         if self._reranker is not None:
             self._reranker.close()
-
-
-def _text(hit: Hit) -> str:
-    """Title and headings belong to the passage: a section on X need not repeat X."""
-    payload = hit.payload
-    return "\n".join(part for part in (payload.title, *payload.headings, payload.text) if part)
 
 
 def _diverse(hits: list[Hit], diversity: float) -> list[Hit]:

@@ -23,7 +23,7 @@ from query_server.handlers.query.validation import (
 from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.gauges import Freshness
 from rag_core.access import Principal
-from rag_core.answering import Span, highlights, query_terms
+from rag_core.answering import Span, highlights, in_documents, in_reading_order, query_terms
 from rag_core.documents import All, Condition, In
 from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
@@ -58,9 +58,7 @@ class Plan:
 
     def asking(self, text: str, locators: Sequence[str] = ()) -> Plan:
         """The same request with another text, of documents with one of these locators when any are named."""
-        named = (In("locator", tuple(locators)),) if locators else ()
-        own = () if self.request.filter is None else (self.request.filter,)
-        narrowed = All((*own, *named)) if named else self.request.filter
+        narrowed = in_documents(self.request.filter, locators)
         return replace(self, request=replace(self.request, text=text, filter=narrowed))
 
     def pinned_to(self, generation: str) -> Plan:
@@ -196,9 +194,7 @@ class SearchHandler:
 
     async def around(self, plan: Plan, places: Sequence[Place]) -> tuple[Hit, ...]:
         """The chunks at places, within what the caller of a plan may see, in reading order."""
-        points = await self._searcher.around(plan.request, places)
-        points.sort(key=lambda point: (point.payload.doc_id, point.payload.ordinal))
-        return tuple(Hit(point.chunk_id, 0.0, point.payload) for point in points)
+        return in_reading_order(await self._searcher.around(plan.request, places))
 
     async def embed_units(self, generation: str, tenant: str, texts: Sequence[str]) -> Vectors:
         """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""

@@ -115,7 +115,7 @@ def test_a_resume_token_is_of_one_conversation(quoting: RunningServer) -> None:
     assert refused.reason == "RESUME_TOKEN_INVALID"
 
 
-def test_the_model_writes_and_its_tokens_and_costs_are_told(tmp_path: Path) -> None:
+def test_the_model_writes_and_its_tokens_and_costs_are_reported(tmp_path: Path) -> None:
     with scripted_server() as chat, writing(tmp_path, chat.url) as server:
         text, final = ask(server, query="Is it paid?", messages=EARLIER)
         shown = metrics(server)

@@ -77,6 +77,7 @@ async def test_the_answer_is_streamed_with_checked_citations(httpserver: HTTPSer
         (1, 0, "Parental leave lasts 16 weeks."),
         (2, 1, "The Lisbon office opens at nine."),
     ]
+    assert final.markdown == text_of(events)
     assert seen[0].headers["authorization"] == "Bearer key-123"
     sent = json.loads(seen[0].get_data())
     assert (sent["model"], sent["stream"]) == ("m", True)

@@ -6,6 +6,7 @@ import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from rag_core.answering.support import SupportChecker
 from tests.support.hits import hit
@@ -28,6 +29,19 @@ def test_a_supported_sentence_gets_the_marker_of_the_sentence_it_rests_on() -> N
     sentences, quotes = checked("Parental leave lasts 16 weeks [1]. The office in Lisbon opens at nine [2].")
     assert sentences == ["Parental leave lasts 16 weeks. [1]", "The office in Lisbon opens at nine. [2]"]
     assert quotes == ["Parental leave lasts 16 weeks.", "The Lisbon office opens at nine."]
+
+
+def test_the_markdown_of_an_answer_makes_no_link_image_or_element() -> None:
+    checker = SupportChecker((hit("Call __init__ of <Office>, **never** by ![a picture](http://x.example/p.png)."),))
+    (plain,) = [
+        *checker.feed("Call __init__ of <Office>, **never** by ![a picture](http://x.example/p.png) [1]."),
+        *checker.finish(),
+    ]
+    assert plain == "Call __init__ of <Office>, **never** by ![a picture](http://x.example/p.png). [1]"
+    shown = MarkdownIt("commonmark", {"html": True}).renderInline(checker.markdown)
+    assert shown == (
+        "Call __init__ of &lt;Office&gt;, <strong>never</strong> by ![a picture](http://x.example/p.png). [1]"
+    )
 
 
 def test_an_invented_sentence_is_dropped() -> None:

@@ -48,7 +48,7 @@ def here(plant: GenerationHarness, **changed: Any) -> Installation:
 
 
 def candidate(plant: GenerationHarness, name: str, *, without: int = 0, **changed: Any) -> Evaluation:
-    """A generation that lacks the documents of so many topics, built and evaluated."""
+    """A generation without the documents of so many topics, built and evaluated."""
     transforms = word_transforms(version="2")
     declare(plant.store, plant.index, transforms, name=name, actor="ann")
     build(plant.store, plant.index, transforms, name, plant.settings)
