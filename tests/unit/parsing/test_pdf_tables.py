@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from reportlab.pdfgen import canvas
@@ -20,13 +20,20 @@ def tables(read: Read) -> ParsedDocument:
     return read(builders.tables_pdf(), "a.pdf")
 
 
-def drawn(*lines: tuple[float, float, str], font: str = "Helvetica", height: int = 842) -> bytes:
-    """A page with each text at its place."""
+def drawn(
+    *lines: tuple[float, float, str],
+    font: str = "Helvetica",
+    height: int = 842,
+    rules: Sequence[tuple[float, float, float, float]] = (),
+) -> bytes:
+    """A page with each text at its place, and rules."""
     buffer = io.BytesIO()
     page = canvas.Canvas(buffer, pagesize=(595, height), invariant=1)
     page.setFont(font, 10)
     for x, y, text in lines:
         page.drawString(x, y, text)
+    for rule in rules:
+        page.line(*rule)
     page.showPage()
     page.save()
     return buffer.getvalue()
@@ -126,10 +133,13 @@ def test_a_drawing_of_thousands_of_strokes_is_read_as_text(read: Read) -> None:
     assert read(buffer.getvalue(), "a.pdf").text == "Text beside a drawing."
 
 
-def test_a_page_of_aligned_rows_without_end_is_read_in_linear_time(read: Read) -> None:
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_page_of_aligned_rows_without_end_is_read_in_linear_time(read: Read, ruled: bool) -> None:
     def seconds(count: int) -> float:
+        height = 14 * count + 100
         places = [place for n in range(count) for place in ((72, 14 * n + 20, "•"), (250, 14 * n + 20, "item"))]
-        content = drawn(*places, height=14 * count + 100)
+        rules = [(x, 10, x, height - 10) for x in (50, 200, 400)] + [(50, y, 400, y) for y in (10, height - 10)]
+        content = drawn(*places, height=height, rules=rules if ruled else [])
         return processor_seconds(lambda: read(content, "a.pdf"), 30)
 
     # Quadratic work would take sixteen times as long. What seems slow is measured again.
