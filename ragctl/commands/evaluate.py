@@ -193,11 +193,10 @@ def described(run: Run) -> dict[str, Any]:
 
 
 def _print(report: Mapping[str, Any]) -> None:
-    from rag_core.evaluation import SATISFIED, Grade
+    from rag_core.evaluation import UNSATISFIED
 
     print_figures(report)
-    fine = {*SATISFIED, Grade.NOT_GRADED}
-    poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] not in fine]
+    poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] in UNSATISFIED]
     say("\nNot satisfied:")
     table(("grade", "question"), sorted(poor), empty="none")
     say(f"\nKept as run {report['run']}.")
