@@ -78,8 +78,9 @@ _LISTED = "locator = :locator AND listing IN (SELECT id FROM rag.listings WHERE 
 _CITED = "tenant = :tenant AND citations @> jsonb_build_array(jsonb_build_object('doc_id', CAST(:cited AS text)))"
 _ABOUT = """tenant = :tenant
         AND (CAST(:doc_id AS uuid) = ANY(doc_ids) OR :source || '/' || :locator = ANY(sources))"""
-_QUOTED = """CAST(:doc_id AS uuid) = ANY(doc_ids)
-        AND run IN (SELECT id FROM rag.evaluation_runs WHERE tenant = :tenant)"""
+_QUOTED = f"""run IN (SELECT id FROM rag.evaluation_runs WHERE tenant = :tenant)
+        AND (CAST(:doc_id AS uuid) = ANY(doc_ids)
+             OR question IN (SELECT question FROM rag.evaluation_questions WHERE {_ABOUT}))"""  # noqa: S608  constants
 _PLACES: dict[str, str] = {
     "inbox": f"rag.inbox WHERE {_OWN}",
     "dead_letters": f"rag.dead_letters WHERE {_NAMED}",
@@ -87,8 +88,11 @@ _PLACES: dict[str, str] = {
     "source_items": f"rag.source_items WHERE {_NAMED}",
     "listed_items": f"rag.listed_items WHERE {_LISTED}",
     "ratings": f"rag.ratings WHERE ({_CITED}) OR (tenant = :tenant AND right_doc_id = :doc_id)",
-    "evaluation_questions": f"rag.evaluation_questions WHERE {_ABOUT}",
+    # Before the questions: a result repeats the text of its question, whatever it quotes.
     "evaluation_results": f"rag.evaluation_results WHERE {_QUOTED}",
+    "evaluation_questions": f"rag.evaluation_questions WHERE {_ABOUT}",
+    # A preview quotes what it read. Its tenant is the caller's, who may be of the platform.
+    "source_operations": "rag.source_operations WHERE action = 'preview' AND source = :source AND result IS NOT NULL",
     "audit_names": f"rag.audit_documents WHERE {_OWN}",
     "chunks": f"rag.chunks WHERE {_OWN}",
     "chunkings": f"rag.chunkings WHERE {_OWN}",

@@ -4,7 +4,7 @@ from rag_core.evaluation import feedback_store, grading, question_store, run_sto
 from rag_core.evaluation.comparison import Change, Comparison, Direction, changes, compare
 from rag_core.evaluation.dataset import Dataset, is_dataset, load_datasets
 from rag_core.evaluation.feedback_store import Judgement, Rating, Saved
-from rag_core.evaluation.grading import SATISFIED, Grade, Result, Shown, grade, places_of, retrieval
+from rag_core.evaluation.grading import SATISFIED, UNSATISFIED, Grade, Result, Shown, grade, places_of, retrieval
 from rag_core.evaluation.metrics import CUT, Interval, Scores, ndcg, paired, recall, reciprocal_rank
 from rag_core.evaluation.proposals import propose_from_headings, propose_from_rating
 from rag_core.evaluation.question_store import Origin, StoredQuestion, Verdict
@@ -20,6 +20,7 @@ from rag_core.evaluation.run_store import Run
 __all__ = [
     "CUT",
     "SATISFIED",
+    "UNSATISFIED",
     "Change",
     "Comparison",
     "Dataset",

@@ -7,13 +7,16 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.database import locks
 from rag_core.database.tables import ratings
 from rag_core.errors import Exhausted, NotFound, Reason
+
+MAX_CITED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,13 @@ class Judgement:
         cited = [uuid.UUID(str(item["doc_id"])) for item in self.citations]
         return tuple(dict.fromkeys([*([self.right_doc_id] if self.right_doc_id else []), *cited]))
 
+    @property
+    def answer_doc_ids(self) -> tuple[uuid.UUID, ...]:
+        """Where the answer is, as far as it says: the right document, or the first cited ones of a helpful answer."""
+        if self.right_doc_id:
+            return (self.right_doc_id,)
+        return self.doc_ids[:MAX_CITED] if self.good else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Rating:
@@ -49,6 +59,7 @@ class Rating:
 
     id: int
     at: datetime
+    tenant: str
     actor: str
     judgement: Judgement
 
@@ -124,18 +135,25 @@ def places(connection: Connection, tenant: str, doc_ids: Sequence[uuid.UUID]) ->
     return {row.doc_id: row.place for row in rows}
 
 
-def newest(connection: Connection, tenant: str, limit: int) -> list[Rating]:
-    """The tenant's ratings, newest first."""
-    statement = select(ratings).where(ratings.c.tenant == tenant).order_by(ratings.c.at.desc(), ratings.c.id.desc())
-    return [
-        Rating(
-            row.id,
-            row.at,
-            row.actor,
-            Judgement(row.question, row.answer, row.good, row.comment, row.generation, row.citations, row.right_doc_id),
-        )
-        for row in connection.execute(statement.limit(limit))
-    ]
+def newest(connection: Connection, tenant: str | None, limit: int) -> list[Rating]:
+    """The ratings of a tenant, or of all, newest first."""
+    statement = select(ratings).order_by(ratings.c.at.desc(), ratings.c.id.desc()).limit(limit)
+    if tenant is not None:
+        statement = statement.where(ratings.c.tenant == tenant)
+    return list(map(_rating, connection.execute(statement)))
+
+
+def get(connection: Connection, rating: int) -> Rating:
+    """One rating, of any tenant. Raises `NotFound` (`RATING_NOT_FOUND`)."""
+    row = connection.execute(select(ratings).where(ratings.c.id == rating)).one_or_none()
+    if row is None:
+        raise NotFound(Reason.RATING_NOT_FOUND, f"there is no rating {rating}")
+    return _rating(row)
+
+
+def _rating(row: Row[Any]) -> Rating:
+    said = (row.question, row.answer, row.good, row.comment, row.generation, row.citations, row.right_doc_id)
+    return Rating(row.id, row.at, row.tenant, row.actor, Judgement(*said))
 
 
 _PURGE = text("DELETE FROM rag.ratings WHERE at < now() - make_interval(days => :days)")

@@ -38,6 +38,7 @@ class Grade(StrEnum):
 
 
 SATISFIED = frozenset({Grade.RIGHT, Grade.CLOSEST})
+UNSATISFIED = frozenset(Grade) - SATISFIED - {Grade.NOT_GRADED}
 
 
 class Shown(StrEnum):

@@ -13,7 +13,6 @@ from rag_core.evaluation.question_store import Origin, StoredQuestion
 
 GENERATED = "generated"
 """The tag of a question that nobody asked: it is made from a heading."""
-MAX_CITED = 3
 _SCANNED = 20_000
 """Headings that are read for one call."""
 _LEAST, _MOST = 8, 120
@@ -27,8 +26,7 @@ def propose_from_rating(connection: Connection, tenant: str, rating: int, judgem
     The right document is where the answer is; else, of a helpful answer, the first cited ones. With neither, the
     operator who accepts the question says what its answer is.
     """
-    named = judgement.doc_ids if judgement.good or judgement.right_doc_id else ()
-    chosen = named[:1] if judgement.right_doc_id else named[:MAX_CITED]
+    chosen = judgement.answer_doc_ids
     known = feedback_store.places(connection, tenant, chosen)
     question = StoredQuestion(
         judgement.question.strip(),

@@ -29,7 +29,7 @@ _SHOWN = 5
 
 @app.default
 def evaluate(
-    *, questions: Path | None = None, tag: Several = None, top_k: int = 10, tenant: str = "default",
+    *, questions: Path | None = None, tag: Several = None, top_k: int | None = None, tenant: str = "default",
     at_least: Several = None, at_most: Several = None, not_worse: Flag = False, json: Json = False,
 ) -> int:  # fmt: skip
     """Ask questions of the running stack and grade retrieval and answers, by tag and against the last run.
@@ -47,7 +47,8 @@ def evaluate(
     tag
         Only questions with this tag; repeated, with all of them.
     top_k
-        How many passages to retrieve; recall counts among them.
+        How many passages to retrieve; recall counts among them. As many as a request gets (RAG_DEFAULT_TOP_K) unless
+        given.
     tenant
         Whose documents to ask.
     at_least
@@ -68,10 +69,11 @@ def evaluate(
     try:
         asked = _asked(store, settings, questions, tag or (), tenant)
         unknown = _unknown_sources(store, tenant, asked)
-        generation, results = _ask(settings, asked, top_k, tenant)
+        cut = settings.default_top_k if top_k is None else top_k
+        generation, results = _ask(settings, asked, cut, tenant)
         name = questions.name if questions else "own questions"
-        series = _series(questions, tag or (), top_k)
-        report = _keep(store, settings, results, tenant, name, series, generation, top_k)
+        series = _series(questions, tag or (), cut, settings)
+        report = _keep(store, settings, results, tenant, name, series, generation, cut)
     finally:
         store.close()
     report["unknown_sources"] = unknown
@@ -132,12 +134,13 @@ def _ask(settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, te
 # The run, kept and compared with the one before over the same questions.
 
 
-def _series(questions: Path | None, tags: Sequence[str], top_k: int) -> str:
+def _series(questions: Path | None, tags: Sequence[str], top_k: int, settings: Settings) -> str:
+    """What is compared with each other: the same questions, and recall among as many passages."""
     from hashlib import sha256
 
     from rag_core.evaluation import run_store
 
-    if questions is None and not tags:
+    if questions is None and not tags and top_k == settings.default_top_k:
         return run_store.OWN
     key = "\0".join([str(questions and questions.resolve()), str(top_k), *sorted(tags)])
     return sha256(key.encode()).hexdigest()[:16]
@@ -190,11 +193,10 @@ def described(run: Run) -> dict[str, Any]:
 
 
 def _print(report: Mapping[str, Any]) -> None:
-    from rag_core.evaluation import SATISFIED, Grade
+    from rag_core.evaluation import UNSATISFIED
 
     print_figures(report)
-    fine = {*SATISFIED, Grade.NOT_GRADED}
-    poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] not in fine]
+    poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] in UNSATISFIED]
     say("\nNot satisfied:")
     table(("grade", "question"), sorted(poor), empty="none")
     say(f"\nKept as run {report['run']}.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = App(name="index", help="Index generations: build, evaluate, promote, roll back, retire.", help_format="plaintext")
 golden = App(
     name="golden",
-    help="Golden questions from use: answers that people rated in the console.",
+    help="Golden questions from rated answers: they measure retrieval. `rag evaluate` has what measures answers too.",
     help_format="plaintext",
 )
 _SET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -137,7 +137,7 @@ def _print_plan(needed: CapacityPlan, nodes: str, replicas: int, cores: int, per
 
 @golden.command(name="list")
 def list_(*, limit: int = 50, json: Json = False) -> None:
-    """List judged answers, the newest first, with the cited documents that are still here.
+    """List rated answers, the newest first, with the documents that have the answer, as far as the rating says.
 
     Example: rag index golden list
 
@@ -162,7 +162,7 @@ def list_(*, limit: int = 50, json: Json = False) -> None:
         (one.id, "good" if one.good else "bad", one.question[:_SHOWN], ", ".join(one.documents) or "-", one.actor)
         for one in found
     ]
-    table(("id", "judged", "question", "documents", "by"), rows, empty="nobody has judged an answer yet")
+    table(("id", "rated", "question", "documents", "by"), rows, empty="nobody has rated an answer yet")
 
 
 @golden.command
@@ -174,7 +174,7 @@ def accept(
     document: Annotated[list[str] | None, Parameter(negative="")] = None,
     json: Json = False,
 ) -> None:
-    """Take a judged answer into a golden set; the gate asks its question from then on. Repeating it changes nothing.
+    """Take a rated answer into a golden set; the gate asks its question from then on. Repeating it changes nothing.
 
     Example: rag index golden accept 17 --document handbook/leave.md
 
@@ -185,8 +185,8 @@ def accept(
     to
         The set, a folder in the golden directory (RAG_GOLDEN_DIR).
     document
-        Where the answer is (source/locator), instead of the documents that were cited; may be repeated. Needed for an
-        answer that was judged bad.
+        Where the answer is (source/locator), instead of what the rating says; may be repeated. Needed for an answer
+        that did not help, unless the user named the right document.
     """
     from rag_core.database import open_store
     from rag_core.errors import InvalidInput, Reason
@@ -204,7 +204,7 @@ def accept(
     if json:
         emit_json({"rating": rating, "set": to, "added": added})
     else:
-        say(f"judgement {rating}: {'now' if added else 'already'} in the golden set {to}")
+        say(f"rating {rating}: {'now' if added else 'already'} in the golden set {to}")
 
 
 def _open_for_repair(settings: Settings) -> VectorIndex:

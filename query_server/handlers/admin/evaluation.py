@@ -51,7 +51,7 @@ class EvaluationHandler:
 
         def read(connection: Connection) -> ComparedRun:
             from rag_core.errors import NotFound
-            from rag_core.evaluation import SATISFIED, Grade, changes, run_store
+            from rag_core.evaluation import UNSATISFIED, changes, run_store
 
             found = run_store.get(connection, principal.tenant, number)
             now = self._visible(connection, principal, found)
@@ -62,8 +62,7 @@ class EvaluationHandler:
                 except NotFound:
                     before = None  # it made room for newer ones
             old = self._visible(connection, principal, before) if before else []
-            fine = {*SATISFIED, Grade.NOT_GRADED}
-            poor = [one for one in now if one.grade not in fine]
+            poor = [one for one in now if one.grade in UNSATISFIED]
             return ComparedRun(found, before, changes(old, now)[:MAX_LISTED], poor[:MAX_LISTED])
 
         return await self._transact(read)

@@ -1,8 +1,8 @@
 """Answers to the owners' questions: the check of the gate, and the evaluation of the active generation.
 
 A candidate is compared with the active generation, both asked now, so that documents which changed meanwhile count for
-neither. When the answerer has changed since the accepted run, it is compared with that run instead, so that a worse
-answerer is no excuse for itself.
+neither. When the answerer has changed since the accepted run, or the active generation cannot be asked any more, it is
+compared with that run instead, so that a worse answerer is no excuse for itself.
 """
 
 from __future__ import annotations
@@ -80,11 +80,12 @@ def _before(here: Installation, own: OwnQuestions, baseline: Generation | None) 
     """The results to compare with, and what they are of; empty when there is nothing to compare with."""
     with here.store.engine.connect() as connection:
         accepted = run_store.accepted(connection, own.tenant)
-        if accepted is not None and accepted.answerer != answerer_fingerprint(here.settings):
-            return run_store.results(connection, accepted.id), f"the accepted run {accepted.id}, of another answerer"
+        known = run_store.results(connection, accepted.id) if accepted is not None else []
+    if accepted is not None and accepted.answerer != answerer_fingerprint(here.settings):
+        return known, f"the accepted run {accepted.id}, of another answerer"
     if baseline is not None and here.registry.can_reproduce(baseline):
         return here.ask(baseline, own), f"the active generation {baseline.name}"
-    return [], ""
+    return known, f"the accepted run {accepted.id}" if accepted is not None else ""
 
 
 def evaluate_active(

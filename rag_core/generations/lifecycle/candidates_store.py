@@ -1,7 +1,7 @@
-"""Candidates for golden questions: ratings given in the console, which an operator may accept into a set.
+"""Candidates for golden questions: users' ratings, which an operator may accept into a set.
 
-A thumbs-up says that the cited documents answer the question. A thumbs-down says only that they do not, so the operator
-who accepts it names the document that does.
+A golden set measures retrieval alone. The same ratings are proposed as own questions, which measure answers too
+(`rag_core.evaluation.proposals`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from rag_core.database import Store
-from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.errors import InvalidInput, Reason
+from rag_core.evaluation import Rating, feedback_store
+from rag_core.generations.lifecycle import store as rows
 
 _HEADER = "query-id\tcorpus-id\tscore\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rated answer. `documents` are the cited ones that are still stored, as `source/locator`."""
+    """A rated answer. `documents` are stored ones that have the answer, as far as it says, as `source/locator`."""
 
     id: int
     at: datetime
@@ -35,57 +36,41 @@ class Candidate:
     documents: tuple[str, ...]
 
 
-_RATINGS = text("""
-SELECT r.id, r.at, r.actor, r.tenant, r.question, r.good, r.comment,
-       (SELECT array_agg(DISTINCT d.source || '/' || d.locator) FROM rag.documents d
-        WHERE d.tenant = r.tenant AND d.deleted_at IS NULL
-          AND d.doc_id::text IN (SELECT c->>'doc_id' FROM jsonb_array_elements(r.citations) c)) AS documents
-FROM rag.ratings r WHERE CAST(:id AS bigint) IS NULL OR r.id = :id ORDER BY r.id DESC LIMIT :limit
-""")
-
-
 def candidates(store: Store, limit: int = 100) -> list[Candidate]:
     """The newest ratings of all tenants."""
     with store.engine.connect() as connection:
-        return _read(connection, id=None, limit=limit)
+        return [_candidate(connection, one) for one in feedback_store.newest(connection, None, limit)]
 
 
 def accept(store: Store, folder: Path, rating: int, documents: Sequence[str] = ()) -> bool:
     """Add a rating to the set in `folder`, which is created if missing; returns whether it was added.
 
-    `documents` (`source/locator`) replace the cited ones. Raises `NotFound` (`RATING_NOT_FOUND`), and `InvalidInput`
-    (`GOLDEN_INVALID`) when there is no document, named or cited, or one of them is not stored.
+    `documents` (`source/locator`) replace its own. Raises `NotFound` (`RATING_NOT_FOUND`), and `InvalidInput`
+    (`GOLDEN_INVALID`) when there is no document, named or of the rating, or one of them is not stored.
     """
     with store.engine.connect() as connection:
-        found = _read(connection, id=rating, limit=1)
-        if not found:
-            raise NotFound(Reason.RATING_NOT_FOUND, f"there is no rating {rating}")
-        chosen = tuple(documents) or (found[0].documents if found[0].good else ())
+        rated = feedback_store.get(connection, rating)
+        chosen = tuple(documents) or _candidate(connection, rated).documents
         if not chosen:
-            why = (
-                "none of its documents is here any more"
-                if found[0].good
-                else "it says what is wrong, not what is right"
-            )
+            known = bool(rated.judgement.answer_doc_ids)
+            why = "none of its documents is here any more" if known else "it does not say where the answer is"
             raise InvalidInput(Reason.GOLDEN_INVALID, f"rating {rating}: {why}; name a document as source/locator")
-        _require_documents(connection, found[0].tenant, chosen)
-    return _append(folder, f"rating-{rating}", found[0].question, chosen)
+        _require_documents(connection, rated.tenant, chosen)
+    return _append(folder, f"rating-{rating}", rated.judgement.question, chosen)
 
 
-def _read(connection: Connection, **params: Any) -> list[Candidate]:
-    rows = connection.execute(_RATINGS, params)
-    return [Candidate(**{**row._mapping, "documents": tuple(row.documents or ())}) for row in rows]
-
-
-_DOCUMENTS_EXIST = text("""
-SELECT source || '/' || locator AS id FROM rag.documents
-WHERE tenant = :tenant AND deleted_at IS NULL AND source || '/' || locator = ANY(:ids)
-""")
+def _candidate(connection: Connection, rating: Rating) -> Candidate:
+    said = rating.judgement
+    places = feedback_store.places(connection, rating.tenant, said.answer_doc_ids)
+    documents = tuple(sorted(places.values()))
+    return Candidate(
+        rating.id, rating.at, rating.actor, rating.tenant, said.question, said.good, said.comment, documents
+    )
 
 
 def _require_documents(connection: Connection, tenant: str, documents: Sequence[str]) -> None:
-    here = set(connection.scalars(_DOCUMENTS_EXIST, {"tenant": tenant, "ids": list(documents)}))
-    missing = sorted(set(documents) - here)
+    tenants = rows.tenants_of(connection, documents)
+    missing = sorted(document for document in set(documents) if tenant not in tenants.get(document, []))
     if missing:
         raise InvalidInput(Reason.GOLDEN_INVALID, f"no such document of this tenant: {', '.join(missing)}")
 

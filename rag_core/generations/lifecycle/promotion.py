@@ -119,13 +119,17 @@ def _is_unmeasured(check: Mapping[str, Any]) -> bool:
 def promote_successor(
     store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str
 ) -> PromotionResult | None:
-    """Promote a generation if it is the successor of the active one (`is_successor`). Raises as `promote`."""
+    """Promote a generation if it is the successor of the active one (`is_successor`). Raises as `promote`.
+
+    Unlike an override it is still refused when its points do not match the rows by now.
+    """
+    started = time.monotonic()
     with store.engine.connect() as connection:
         active, row = generations.active(connection), generations.get(connection, name)
     if not settings.promote_successors or active is None or not is_successor(active, row):
         return None
-    why = f"{active.name} cannot be computed any more" if refusal(row) else ""
-    return promote(store, index, name, settings, actor=actor, override=why)
+    details = {"reason": f"{active.name} cannot be computed any more", "refused": refusal(row)}
+    return _move(store, index, row, settings, actor, "index.promote", details, started)
 
 
 def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> PromotionResult:

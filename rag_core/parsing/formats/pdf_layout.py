@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -75,7 +76,8 @@ def _enclosed(items: list[Item], grid: Grid) -> Iterator[Item]:
         if first is None:
             first, at = item, len(kept)
         taken += inside
-        outside = tuple(run for run in item.runs if run not in {one.run for one in inside})
+        enclosed = {one.run for one in inside}
+        outside = tuple(run for run in item.runs if run not in enclosed)
         if outside:
             kept.append(replace(item, text=" ".join(run.text for run in outside), x=outside[0].left, runs=outside))
     rows = _cells(taken, grid)
@@ -115,13 +117,13 @@ def _cells(taken: Sequence[_Taken], grid: Grid) -> list[list[str]]:
 
 
 def _unruled_rows(cells: list[list[_Taken]]) -> list[list[str]]:
-    starts = sorted({one.y for one in cells[0]}, reverse=True) or [float("inf")]
-    rows: list[list[str]] = []
-    for number, start in enumerate(starts):
-        end = starts[number + 1] if number + 1 < len(starts) else float("-inf")
-        top = float("inf") if number == 0 else start
-        rows.append([_text([one for one in cell if end + 1 < one.y <= top + 1]) for cell in cells])
-    return rows
+    """A row for each line of the first column, with what follows it; the first has what is above it too."""
+    depths = sorted({-one.y for one in cells[0]})[1:]
+    rows: list[list[list[_Taken]]] = [[[] for _ in cells] for _ in range(len(depths) + 1)]
+    for column, cell in enumerate(cells):
+        for one in cell:
+            rows[bisect_right(depths, 1 - one.y)][column].append(one)
+    return [[_text(cell) for cell in row] for row in rows]
 
 
 def _text(cell: Sequence[_Taken]) -> str:

@@ -17,7 +17,6 @@ from rag_core.parsing.clean import clean
 
 _GAP: Final = re.compile(r"\n[ \t]*+\n(?:[ \t]*+\n)*+")
 _RULE: Final = re.compile(r"([=\-~^\"'#*+`:._])\1{2,}")
-_LIST: Final = re.compile(r"\A[ \t]*(?:[-*+•·]|\d{1,3}[.)、])[ \t]+\S")
 _MAX_HEADING_LINE: Final = 120
 _DIRECTIVE: Final = re.compile(
     r"\.\. (?:code-block|code|sourcecode|prompt)::[ \t]*(\S*)[^\n]*(?:\n[ \t]+:[^\n]*)*(?:\n|\Z)"
@@ -122,7 +121,7 @@ class _Writer:
     def _body(self, paragraph: str) -> None:
         if _SESSION.match(paragraph):
             self._builder.add(BlockKind.CODE, paragraph)
-        elif _LIST.match(paragraph):
+        elif _ITEM.match(paragraph):
             self._builder.add_parts(BlockKind.LIST, list(_items(paragraph, _ITEM)))
         elif definition := _definition(paragraph):
             self._definition, self._indent = definition, _indent(paragraph)

@@ -21,6 +21,9 @@ SHIPPED = ROOT / "benchmarks/answers/questions.yaml"
 ADDING = ("add-a-sql-source", "add-a-website-source", "add-a-kafka-source")
 PAGES = ("README.zh-CN.md", *(f"docs/how-to/{name}.md" for name in (*ADDING, "backup-and-restore", "run-locally")))
 
+KNOWN_WRONG = {"How do I restore from a backup?"}
+"""It is answered with the first paragraph of its section, not with the commands below. No other may be wrong."""
+
 
 def test_the_fast_questions_are_answered_from_their_documents(flow: PipelineHarness, model_home: Path) -> None:
     settings = Settings(home=model_home)
@@ -36,6 +39,7 @@ def test_the_fast_questions_are_answered_from_their_documents(flow: PipelineHarn
         embedder.close()
     assert len(results) == 10
     grades = {one.question: one.grade for one in results}
-    assert sum(grade in SATISFIED for grade in grades.values()) >= 6, grades
+    assert sum(grade in SATISFIED for grade in grades.values()) >= 8, grades
+    assert {one.question for one in results if one.grade is Grade.WRONG} <= KNOWN_WRONG, grades
     assert {one.grade for one in results if "unanswerable" in one.tags} == {Grade.RIGHT}, grades
     assert [one.question for one in results if one.recall == 0] == []

@@ -106,6 +106,17 @@ def test_a_generation_that_answers_worse_is_refused_unless_overridden_with_a_rea
     assert "7 lost" in details["refused"]
 
 
+def test_where_the_active_generation_cannot_be_asked_any_more_the_accepted_run_is_what_counts(
+    plant: GenerationHarness, own: Path
+) -> None:
+    [first] = evaluate_active(here(plant), actor="ann")
+    with plant.store.engine.begin() as connection:
+        connection.exec_driver_sql("""UPDATE rag.generations SET settings = settings || '{"embed_model": "gone"}'""")
+    check = answers(candidate(plant, "green", without=7))
+    assert not check.passed
+    assert f"worse than the accepted run {first.id}: satisfied 1.000 -> 0.500" in check.detail
+
+
 def test_a_few_losses_are_noise(plant: GenerationHarness, own: Path) -> None:
     check = answers(candidate(plant, "green", without=4))
     assert check.passed

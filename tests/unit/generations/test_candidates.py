@@ -12,9 +12,10 @@ from rag_core.generations.lifecycle import accept, candidates, load_golden
 from tests.support.generations import GenerationHarness
 
 
-def rate(plant: GenerationHarness, question: str, *cited: str, good: bool = True) -> int:
+def rate(plant: GenerationHarness, question: str, *cited: str, good: bool = True, right: str = "") -> int:
     citations = [{"doc_id": str(plant.pipeline.doc_id(locator)), "version": 1} for locator in cited]
-    judgement = ratings.Judgement(question, "an answer", good, "", "g", citations)
+    named = plant.pipeline.doc_id(right) if right else None
+    judgement = ratings.Judgement(question, "an answer", good, "", "g", citations, named)
     with plant.pipeline.store.engine.begin() as connection:
         return ratings.add(connection, "acme", "ann", judgement).id
 
@@ -28,12 +29,13 @@ def test_a_judged_answer_is_taken_into_a_golden_set_once_and_asked_by_the_gate(
     gone = rate(plant, "who inspects the windmill?", "windmill.txt")
     listed = {one.id: one for one in candidates(store)}
     assert listed[good].documents == ("handbook/pump.txt", "handbook/valve.txt")
-    assert (listed[gone].documents, listed[bad].good) == ((), False)
+    assert (listed[gone].documents, listed[bad].documents, listed[bad].good) == ((), (), False)
 
     assert accept(store, folder, good)
     assert not accept(store, folder, good), "a second time changes nothing"
     assert accept(store, folder, bad, ["handbook/crane.txt"])
-    with pytest.raises(InvalidInput, match="not what is right"):
+    assert accept(store, folder, rate(plant, "who inspects the valve?", "pump.txt", good=False, right="valve.txt"))
+    with pytest.raises(InvalidInput, match="does not say where the answer is"):
         accept(store, folder, rate(plant, "where is the hoist?", "hoist.txt", good=False))
     with pytest.raises(InvalidInput, match="none of its documents"):
         accept(store, folder, gone)
@@ -48,4 +50,5 @@ def test_a_judged_answer_is_taken_into_a_golden_set_once_and_asked_by_the_gate(
     assert asked == {
         "who inspects the pump?": {"handbook/pump.txt": 1, "handbook/valve.txt": 1},
         "who inspects the crane?": {"handbook/crane.txt": 1},
+        "who inspects the valve?": {"handbook/valve.txt": 1},
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -188,6 +189,9 @@ def test_the_successor_of_a_generation_that_cannot_be_computed_is_promoted_witho
     moved = promote_successor(flow.store, flow.index, new, flow.settings, actor="ann")
     assert moved is not None
     assert (moved.before, moved.active, flow.index.alias()) == (old, new, new)
+    entry, *_ = flow.all("SELECT details FROM rag.audit WHERE action = 'index.promote' ORDER BY id DESC")
+    assert entry.details["reason"] == f"{old} cannot be computed any more"
+    assert entry.details["refused"].startswith("retrieval: only 0 golden questions")
     rollback(flow.store, flow.index, flow.settings, actor="ann")
     assert promote_successor(flow.store, flow.index, new, flow.settings, actor="ann") is None, "an operator left it"
 
@@ -202,6 +206,17 @@ def test_a_successor_that_the_gate_refuses_is_not_promoted(
     with flow.store.engine.begin() as connection:
         generations.change(connection, new, evaluation=evaluation)
     assert promote_successor(flow.store, flow.index, new, flow.settings, actor="ann") is None
+    assert flow.index.alias() == old
+
+
+def test_a_successor_that_lost_points_since_the_gate_is_not_promoted(plant: GenerationHarness) -> None:
+    later, old, new = frozen_with_successor(plant)
+    flow = later.pipeline
+    evaluate(flow.store, flow.index, later.transform_registry, new, flow.settings, golden=[])
+    (point, *_), *_ = flow.index.scroll(new)
+    flow.index.delete_points(new, [point.chunk_id])
+    promoted = partial(promote_successor, flow.store, flow.index, new, flow.settings, actor="ann")
+    assert refused(promoted) is Reason.GENERATION_REFUSED
     assert flow.index.alias() == old
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from reportlab.pdfgen import canvas
@@ -20,13 +20,20 @@ def tables(read: Read) -> ParsedDocument:
     return read(builders.tables_pdf(), "a.pdf")
 
 
-def drawn(*lines: tuple[float, float, str], font: str = "Helvetica", height: int = 842) -> bytes:
-    """A page with each text at its place."""
+def drawn(
+    *lines: tuple[float, float, str],
+    font: str = "Helvetica",
+    height: int = 842,
+    rules: Sequence[tuple[float, float, float, float]] = (),
+) -> bytes:
+    """A page with each text at its place, and rules."""
     buffer = io.BytesIO()
     page = canvas.Canvas(buffer, pagesize=(595, height), invariant=1)
     page.setFont(font, 10)
     for x, y, text in lines:
         page.drawString(x, y, text)
+    for rule in rules:
+        page.line(*rule)
     page.showPage()
     page.save()
     return buffer.getvalue()
@@ -72,6 +79,21 @@ def test_a_table_over_two_pages_begins_on_each_with_its_header(tables: ParsedDoc
     assert numbers == [str(number) for number in range(60)]
 
 
+def test_a_table_with_other_columns_at_the_top_of_a_page_is_another_one(read: Read) -> None:
+    buffer = io.BytesIO()
+    page = canvas.Canvas(buffer, invariant=1)
+    for left, head in ((72, ("Name", "Price")), (150, ("pear", "12"))):
+        for number, (name, value) in enumerate((head, ("apple", "3"), ("plum", "40"), ("cherry", "100"))):
+            page.drawString(left, 700 - 14 * number, name)
+            page.drawString(left + 150, 700 - 14 * number, value)
+        page.showPage()
+    page.save()
+    document = read(buffer.getvalue(), "a.pdf")
+    first, second = of_kind(document, BlockKind.TABLE)
+    assert rows(document, first)[0] == "Name | Price"
+    assert rows(document, second)[0] == "pear | 12"
+
+
 def test_columns_are_read_one_after_the_other_whatever_the_order_in_the_file(read: Read) -> None:
     text = read(builders.columns_pdf(), "a.pdf").text
     assert text.startswith("A title over both columns\n\nleft column line a")
@@ -115,21 +137,32 @@ def test_what_is_aligned_for_other_reasons_is_no_table(
     assert of_kind(read(drawn(*lines, font=font), "a.pdf"), BlockKind.TABLE) == []
 
 
-def test_a_drawing_of_thousands_of_strokes_is_read_as_text(read: Read) -> None:
-    buffer = io.BytesIO()
-    page = canvas.Canvas(buffer, invariant=1)
-    for number in range(12_000):
-        page.line(10 + number % 500, 10, 10 + number % 500, 700)
-    page.drawString(72, 720, "Text beside a drawing.")
-    page.showPage()
-    page.save()
-    assert read(buffer.getvalue(), "a.pdf").text == "Text beside a drawing."
+GRID = [(x, 90, x, 130) for x in (60, 160, 260)] + [(60, y, 260, y) for y in (90, 110, 130)]
+HATCH = [(3 * n, 0, 3 * n, 840) for n in range(201)] + [(0, 3 * n, 600, 3 * n) for n in range(281)]
 
 
-def test_a_page_of_aligned_rows_without_end_is_read_in_linear_time(read: Read) -> None:
+@pytest.mark.parametrize(
+    ("rules", "tables"),
+    [(GRID, 1), (GRID * 1400, 0), (HATCH, 0)],
+    ids=["a table", "8,400 strokes over each other", "482 rules"],
+)
+def test_a_drawing_of_very_many_strokes_is_read_as_text(
+    read: Read, rules: list[tuple[float, float, float, float]], tables: int
+) -> None:
+    texts = [(70, 117, "RAG_PORT"), (170, 117, "8080"), (70, 97, "RAG_HOME"), (170, 97, ".rag")]
+    document = read(drawn(*texts, rules=rules), "a.pdf")
+    assert "RAG_HOME" in document.text
+    assert len(of_kind(document, BlockKind.TABLE)) == tables
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_page_of_aligned_rows_without_end_is_read_in_linear_time(read: Read, ruled: bool) -> None:
     def seconds(count: int) -> float:
-        places = [place for n in range(count) for place in ((72, 14 * n + 20, "•"), (250, 14 * n + 20, "item"))]
-        content = drawn(*places, height=14 * count + 100)
+        height = 14 * count + 100
+        heights = range(height - 20, height - 20 - 14 * count, -14)
+        places = [place for y in heights for place in ((72, y, "•"), (250, y, "item"))]
+        rules = [(x, 10, x, height - 10) for x in (50, 200, 400)] + [(50, y, 400, y) for y in (10, height - 10)]
+        content = drawn(*places, height=height, rules=rules if ruled else [])
         return processor_seconds(lambda: read(content, "a.pdf"), 30)
 
     # Quadratic work would take sixteen times as long. What seems slow is measured again.

@@ -127,5 +127,12 @@ def test_without_a_file_the_own_questions_are_asked_and_their_absence_is_said(
     (tmp_path / "questions").mkdir()
     file.rename(tmp_path / "questions" / "own.jsonl")
     closest(peer)
-    assert run(["evaluate", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "own questions"
+
+    def asked(*options: str) -> Any:
+        assert run(["evaluate", "--json", *options]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    first = asked()
+    assert (first["name"], first["top_k"]) == ("own questions", 10)
+    assert asked("--top-k", "3")["before"] is None, "recall among three passages is another figure"
+    assert asked()["before"]["run"] == first["run"]

@@ -14,6 +14,7 @@ from rag_core.errors import InvalidInput, NotFound, Reason
 from rag_core.evaluation import Grade, Judgement, Result, Run, feedback_store, propose_from_rating, run_store
 from rag_core.operations import audit_store as audit
 from rag_core.operations import verify_chains
+from rag_core.sources import operation_store
 from tests.support.pipeline import prose
 from tests.support.stream import StreamHarness, event
 
@@ -76,18 +77,40 @@ def test_what_users_and_evaluations_say_of_a_document_goes_with_it(stream: Strea
     right = Judgement("Who?", SECRET, good=False, comment="", generation="g", citations=[], right_doc_id=doc_id)
     figures = {"satisfied": 1.0}
     made = Run("acme", "command", "ann", "own questions", "own", "g", "", 10, figures, {})
-    result = Result("Where?", (), Grade.RIGHT, None, None, answer=SECRET, doc_ids=(doc_id,))
+    results = [
+        Result("Where?", (), Grade.RIGHT, None, None, answer=SECRET, doc_ids=(doc_id,)),
+        Result(f"Where? {SECRET}", (), Grade.MISSED, None, None, answer="Elsewhere."),
+    ]
     with stream.store.engine.begin() as connection:
         for judgement in (said, right):
             rating = feedback_store.add(connection, "acme", "ann", judgement).id
             propose_from_rating(connection, "acme", rating, judgement)
-        run_store.add(connection, made, [result], keep=5)
+        run_store.add(connection, made, results, keep=5)
     assert {"ratings", "evaluation_questions", "evaluation_results"} <= set(everywhere(stream, SECRET))
     receipt = erased(stream)
     assert everywhere(stream, SECRET) == []
     assert receipt.removed["ratings"] == 2
     assert receipt.removed["evaluation_questions"] == 2
-    assert receipt.removed["evaluation_results"] == 1
+    assert receipt.removed["evaluation_results"] == 2
+
+
+def test_previews_of_its_source_go_with_a_document(stream: StreamHarness) -> None:
+    fill(stream)
+    results = {
+        "push": {"preview": {"items": [], "chunks": [SECRET]}},
+        "other": {"preview": {"items": [], "chunks": []}},
+    }
+    with stream.store.engine.begin() as connection:
+        for source, result in results.items():
+            operation = operation_store.add(
+                connection, tenant="platform", actor="ann", unrestricted=True, action=operation_store.Action.PREVIEW,
+                source=source, request={},
+            )  # fmt: skip
+            operation_store.finish(connection, operation.id, result=result)
+    assert "source_operations" in everywhere(stream, SECRET)
+    receipt = erased(stream)
+    assert everywhere(stream, SECRET) == []
+    assert receipt.removed["source_operations"] == 1
 
 
 def test_the_vectors_of_earlier_texts_go_with_a_document_at_once(stream: StreamHarness) -> None:
