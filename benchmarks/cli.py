@@ -1,4 +1,4 @@
-"""`rag bench`: the commands. Each prints tables, the machine and the targets it checks; `--json` gives them as data."""
+"""`rag bench`: the commands. Each prints tables, the machine and the targets it checks, or the same as JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from cyclopts import App, Parameter
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
-
-Json = Annotated[bool, Parameter(name="--json", negative="")]
+from ragctl.output import Json
 
 app = App(name="bench", help="Measure this installation (needs a source checkout).", help_format="plaintext")
 
@@ -31,8 +30,6 @@ def embed(
         Times each variant runs, in turn with the others.
     processes
         Try a pool of processes as well.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import embed as bench
     from benchmarks.report import progress_bar, show
@@ -66,8 +63,6 @@ def retrieval(
     sweep
         A chunker to compare, TOKENS or TOKENS:OVERLAP, with :bare behind it for chunks without their headings; may be
         repeated.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import retrieval as bench
     from benchmarks.report import progress_bar, show
@@ -123,8 +118,6 @@ def generations(
     qdrant_url
         `http(s)://host:6334` of a Qdrant server to measure instead of the embedded engine, with the key, certificates
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import generations as bench
     from benchmarks.report import progress_bar, show
@@ -166,8 +159,6 @@ def ingest(
         Times the overhead is measured.
     peer
         Do the same work with CocoIndex, installed under RAG_HOME/bench.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import ingest as bench
     from benchmarks.report import progress_bar, show
@@ -219,8 +210,6 @@ def query(
     qdrant_url
         `http(s)://host:6334` of a Qdrant server to measure instead of the embedded engine, with the key, certificates
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import query as bench
     from benchmarks.report import progress_bar, show
@@ -270,8 +259,6 @@ def abuse(
         Size of the index.
     pushes
         Seconds of each measurement of pushes; 0 skips them.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import abuse_pushes
     from benchmarks.abuse import run as bench
@@ -304,8 +291,6 @@ def stream(
         Run the peer as well, installed under RAG_HOME/bench.
     brokers
         Address (host:port) of a running Kafka, to send the same changes through a topic as well.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import stream as bench
     from benchmarks.report import progress_bar, show
@@ -348,8 +333,6 @@ def answers(
         Fit the constants on these questions, by cross-validation, and print them with the figures of questions unseen.
     write
         Write the fitted constants into the source checkout.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import answers as bench
     from benchmarks.report import progress_bar, show
@@ -388,8 +371,6 @@ def console(
         Times each page is painted in Chromium.
     looks
         Times the fragments of each page refresh in each session.
-    as_json
-        Print one JSON document.
     """
     from benchmarks import console as bench
     from benchmarks.report import progress_bar, show
@@ -401,7 +382,7 @@ def console(
 
 
 @app.command(name="all")
-def everything(*, data: Path | None = None) -> None:
+def everything(*, data: Path | None = None, as_json: Json = False) -> None:
     """Run every benchmark with its default sizes; takes about an hour on two cores.
 
     Parameters
@@ -409,12 +390,12 @@ def everything(*, data: Path | None = None) -> None:
     data
         Labelled sets for the retrieval and answers benchmarks, which are left out without them.
     """
-    embed(processes=True)
+    embed(processes=True, as_json=as_json)
     if data is not None:
-        retrieval(data=data)
-        answers(data=data)
-    ingest()
-    query()
-    abuse()
-    stream()
-    console()
+        retrieval(data=data, as_json=as_json)
+        answers(data=data, as_json=as_json)
+    ingest(as_json=as_json)
+    query(as_json=as_json)
+    abuse(as_json=as_json)
+    stream(as_json=as_json)
+    console(as_json=as_json)

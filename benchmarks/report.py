@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 
 from benchmarks.machine import Machine, describe_machine
+from ragctl.output import emit_json
 
 Progress = Callable[[int, int | None], None]
 Cell = str | int | float | None
@@ -63,7 +63,7 @@ def joined(first: Report, second: Report) -> Report:
 def show(report: Report, *, as_json: bool) -> None:
     """Print a report on standard output."""
     if as_json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
+        emit_json(report.as_dict())
         return
     print(f"{report.name}: {report.command}\n{report.machine}")
     for table in report.tables:

@@ -10,6 +10,7 @@ from streamlit.starlette import App
 
 from console.connections import OpenSockets
 from console.logs import keep_content_out
+from console.presenters.new_source import MAX_MEGABYTES
 from console.protection import Protection
 from console.settings import ConsoleSettings
 from console.sign_in import sign_in_routes
@@ -21,6 +22,7 @@ if _SETTINGS.allowed_origins:
     # Streamlit compares host names only, and takes localhost for one of its own: `Protection` is before it. But it must
     # not refuse what is configured, where a proxy changed the host.
     config.set_option("server.corsAllowedOrigins", list(_SETTINGS.allowed_origins))
+config.set_option("server.maxUploadSize", MAX_MEGABYTES)
 app = App(
     Path(__file__).parent / "main.py",
     routes=sign_in_routes(_SETTINGS, _SOCKETS),

@@ -1,4 +1,4 @@
-"""Protection of every request: security headers, no uploads, WebSocket origins, redirect to the sign-in page."""
+"""Protection of every request: security headers, few uploads, WebSocket origins, redirect to the sign-in page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
+from streamlit import runtime
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from console.connections import OpenSockets, is_own
+from console.presenters.new_source import MAX_FILES
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE, SIGN_IN
 
@@ -31,6 +34,8 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 _POLICY_VIOLATION = 1008
+_MAX_HELD_FILES = 5 * MAX_FILES
+"""Of all visitors together: Streamlit keeps each in memory until its session ends."""
 _OPEN = ("/_stcore", "/static", "/media", "/component", SIGN_IN, "/sign-out", "/auth", "/oauth2callback")
 
 
@@ -58,9 +63,10 @@ class Protection:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        if "/upload_file" in path:
-            # No page takes files, so nobody may fill the memory with them.
-            await PlainTextResponse("the console takes no files", 403)(scope, receive, with_headers)
+        if "/upload_file" in path and self._local and COOKIE not in _cookies(scope):
+            await PlainTextResponse("sign in to upload files", 403)(scope, receive, with_headers)
+        elif "/upload_file" in path and scope["method"] == "PUT" and _held_files() >= _MAX_HELD_FILES:
+            await PlainTextResponse("too many files are being uploaded", 429)(scope, receive, with_headers)
         elif self._local and not path.startswith(_OPEN) and COOKIE not in _cookies(scope):
             await RedirectResponse(SIGN_IN, 303)(scope, receive, with_headers)
         else:
@@ -85,6 +91,12 @@ class Protection:
                 served.cancel()
             with suppress(asyncio.CancelledError):
                 await served
+
+
+def _held_files() -> int:
+    manager = runtime.get_instance().uploaded_file_mgr if runtime.exists() else None
+    held = manager.file_storage if isinstance(manager, MemoryUploadedFileManager) else {}
+    return sum(map(len, held.values()))
 
 
 def _cookies(scope: Scope) -> dict[str, str]:

@@ -122,7 +122,7 @@ Failure = tuple[Reason, str]
 
 def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failure | None]:
     """Run the command. Returns its own exit code, and the reason and message when it did not succeed."""
-    told = (lambda reason, message: None) if quiet else _tell
+    report = (lambda reason, message: None) if quiet else _print_failure
     try:
         result = app(list(tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -139,7 +139,7 @@ def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failur
         failure = Reason.INTERNAL, _defect(error)
     else:
         return _result(result)
-    told(*failure)
+    report(*failure)
     return 0, failure
 
 
@@ -170,11 +170,11 @@ def _defect(error: Exception) -> str:
 
 
 def _fail(reason: Reason, message: str) -> int:
-    _tell(reason, message)
+    _print_failure(reason, message)
     return exit_code(reason)
 
 
-def _tell(reason: Reason, message: str) -> None:
+def _print_failure(reason: Reason, message: str) -> None:
     print(f"rag: {reason}: {message}", file=sys.stderr)
 
 

@@ -24,11 +24,11 @@ class Envelope:
     def render(self, error: tuple[Reason, str] | None) -> str:
         """The document. `error` is the reason and the message of a command that did not succeed."""
         data = self.documents[0] if len(self.documents) == 1 else self.documents or None
-        told: dict[str, Any] | None = None
+        failure: dict[str, Any] | None = None
         if error is not None:
             reason, message = error
-            told = {"reason": str(reason), "message": message, "remedy": REASONS[reason][1]}
-        whole = {"ok": error is None, "data": data, "error": told}
+            failure = {"reason": str(reason), "message": message, "remedy": REASONS[reason][1]}
+        whole = {"ok": error is None, "data": data, "error": failure}
         return json.dumps(whole, ensure_ascii=False, indent=2, default=str)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from ragctl.envelope import ENVELOPE
 
@@ -28,6 +29,9 @@ Json = Annotated[
         "`{ok, data, error}`.",
     ),
 ]
+
+Limit = Annotated[int, Parameter(validator=Number(gte=1))]
+"""How many entries a list prints at most."""
 
 
 def emit_json(value: object) -> None:

@@ -28,6 +28,8 @@ def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
     from rag_core.source_status import read
 
     known = list(configs)
+    if not known:
+        return {}
     found = {}
     try:
         with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:

@@ -84,7 +84,7 @@ def _write_sources(folder: Path, count: int) -> None:
 
 
 def _command(*arguments: str) -> list[str]:
-    return [str(Path(sysconfig.get_path("scripts")) / "rag"), *arguments, "--json"]
+    return [str(Path(sysconfig.get_path("scripts")) / "rag"), *arguments, "--output", "json"]
 
 
 def _rag(environment: Mapping[str, str], *arguments: str) -> Any:
@@ -92,7 +92,7 @@ def _rag(environment: Mapping[str, str], *arguments: str) -> Any:
                           check=False)  # fmt: skip
     if done.returncode != 0:
         raise RuntimeError(f"rag {' '.join(arguments)}: {done.stdout}{done.stderr}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["data"]
 
 
 def _sign_in(url: str, account: Mapping[str, str]) -> str:

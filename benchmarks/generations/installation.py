@@ -38,12 +38,12 @@ class Installation:
     pipeline: Pipeline
 
     def rag(self, *arguments: str, expect: int | None = 0) -> Any:
-        """The JSON output of a command. Raises `Unavailable` for an unexpected exit code."""
-        command = [str(_RAG), *arguments, "--json"]
+        """The data of a command's JSON document. Raises `Unavailable` for an unexpected exit code."""
+        command = [str(_RAG), *arguments, "--output", "json"]
         done = subprocess.run(command, env=_environment(self.settings), capture_output=True, text=True, check=False)
         if expect is not None and done.returncode != expect:
             raise Unavailable(Reason.INTERNAL, f"rag {' '.join(arguments)}: {done.stderr[-500:]}{done.stdout[-500:]}")
-        return json.loads(done.stdout)
+        return json.loads(done.stdout)["data"]
 
     def wait_for_inbox(self) -> None:
         """Return when the stream worker has applied everything that was accepted."""

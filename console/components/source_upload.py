@@ -13,16 +13,13 @@ from console.components.widgets import problem
 from console.presenters import new_source as forms
 from console.session import api, t
 
-MAX_MEGABYTES = 2
-"""RAG_MAX_DOCUMENT_BYTES is 2.9 MB by default."""
-
 
 def upload(draft: dict[str, Any]) -> None:
     """Choose files, say who may read them, and push them."""
     st.caption(t("Files are kept by the platform itself. At most {count} files of {size} MB at once.",
-                 count=forms.MAX_FILES, size=MAX_MEGABYTES))  # fmt: skip
+                 count=forms.MAX_FILES, size=forms.MAX_MEGABYTES))  # fmt: skip
     name = st.text_input(t("Name of the source") + " *", draft.get("name") or "uploads", max_chars=63)
-    files = st.file_uploader(t("Files"), accept_multiple_files=True, max_upload_size=MAX_MEGABYTES) or []
+    files = st.file_uploader(t("Files"), accept_multiple_files=True, max_upload_size=forms.MAX_MEGABYTES) or []
     wrong = source_wizard.access(draft)
     if len(files) > forms.MAX_FILES:
         wrong = [*wrong, "Choose fewer files."]

@@ -15,6 +15,8 @@ from console.presenters.schedules import cron_problem, timezone_known
 COMPONENT = "rag_assets.components.DocumentSource"
 UPLOAD = "upload"
 MAX_FILES = 20
+MAX_MEGABYTES = 2
+"""Of an uploaded file; RAG_MAX_DOCUMENT_BYTES is 2.9 MB by default."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ACL = re.compile(r"everyone|(user|group):[^\x00-\x20\x7f]{1,256}")

@@ -3,7 +3,7 @@
 from rag_core.source_status import store
 from rag_core.source_status.base import Facts, Run, RunState, SourceState, SourceStatus, Texts, Turn, Waiting
 from rag_core.source_status.machine import decide, needs_attention
-from rag_core.source_status.sentences import SENTENCES, describe, sentence_of
+from rag_core.source_status.sentences import SENTENCES, describe, duration, sentence_of
 from rag_core.source_status.store import SourceReport, read, read_all
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Waiting",
     "decide",
     "describe",
+    "duration",
     "needs_attention",
     "read",
     "read_all",

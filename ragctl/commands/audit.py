@@ -11,7 +11,7 @@ from cyclopts import App
 
 from ragctl.commands._shared import actor as who
 from ragctl.commands._shared import transaction
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, Limit, emit_json, say, table
 
 if TYPE_CHECKING:
     from rag_core.operations import Entry
@@ -28,7 +28,7 @@ def list_(
     tenant: str | None = None,
     document: UUID | None = None,
     since: datetime | None = None,
-    limit: int = 50,
+    limit: Limit = 50,
     json: Json = False,
 ) -> None:
     """List audit entries, newest first.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from ragctl.commands._shared import actor
-from ragctl.output import Json, emit_json, note, say, table
+from ragctl.output import Json, Limit, emit_json, note, say, table
 
 if TYPE_CHECKING:
     from rag_core.operations import Colour, Deployment, Step
@@ -228,7 +228,7 @@ def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[s
 
 
 @app.command
-def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False) -> None:
+def status(*, target: TargetOption = "local", limit: Limit = 5, json: Json = False) -> None:
     """Show both colours, recent deployments and the history of the newest. Retires a colour whose grace period is over.
 
     Example: rag deploy status

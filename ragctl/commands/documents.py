@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import App
 
 from ragctl.commands._shared import actor
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, Limit, emit_json, say, table
 
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
@@ -111,7 +111,7 @@ def get(doc_id: str, /, *, text: bool = False, tenant: str = "default", json: Js
 
 
 @app.command(name="list")
-def list_(*, source: str = "", limit: int = 50, tenant: str = "default", json: Json = False) -> None:
+def list_(*, source: str = "", limit: Limit = 50, tenant: str = "default", json: Json = False) -> None:
     """List the documents that everyone in the tenant may read, ordered by id.
 
     Example: rag documents list --source push

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from ragctl.output import Json, emit_json, progress_bar, say, table
+from ragctl.output import Json, Limit, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -136,7 +136,7 @@ def _print_plan(needed: CapacityPlan, nodes: str, replicas: int, cores: int, per
 
 
 @golden.command(name="list")
-def list_(*, limit: int = 50, json: Json = False) -> None:
+def list_(*, limit: Limit = 50, json: Json = False) -> None:
     """List rated answers, the newest first, with the documents that have the answer, as far as the rating says.
 
     Example: rag index golden list

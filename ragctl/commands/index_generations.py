@@ -255,17 +255,13 @@ def _print_row(row: Generation, totals: DocumentTotals) -> None:
 
 
 def _print_forecast(expected: Forecast) -> None:
+    from rag_core.source_status import duration
+
     about = "" if expected.exact else "about "
     say(f"{expected.documents} documents make {about}{expected.chunks} chunks of {about}{expected.texts} texts")
     say(f"{expected.cached} have a vector; {about}{expected.to_embed} must be embedded, {expected.tokens} tokens")
     cost = f", cost {expected.cost:.2f}" if expected.cost else ""
-    say(f"about {_duration(expected.seconds)} alone on this machine{cost}; longer while searches are served")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    say(f"about {duration(expected.seconds)} alone on this machine{cost}; longer while searches are served")
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:

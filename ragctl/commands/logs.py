@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from ragctl.output import Json, emit_json, say
 
@@ -24,7 +25,7 @@ def logs(
     /,
     *,
     follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
-    lines: Annotated[int, Parameter(name=("--lines", "-n"))] = 50,
+    lines: Annotated[int, Parameter(name=("--lines", "-n"), validator=Number(gte=0))] = 50,
     json: Json = False,
 ) -> None:
     """Print the newest log lines of a service, or of all of them, and follow them with `-f`.
@@ -68,7 +69,7 @@ def log_files(service: str | None) -> list[Path]:
     from ragctl.local_stack.data_dir import load
 
     _, data_dir = load()
-    found = sorted(data_dir.logs.glob("*.log")) if data_dir.logs.is_dir() else []
+    found = sorted(data_dir.logs.glob("*.log"))
     if not found:
         raise Unavailable(Reason.STACK_NOT_RUNNING, "no service has written a log here; `rag up` starts them")
     wanted = [path for path in found if service in (None, path.stem, path.stem.rpartition("-")[0])]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from ragctl.commands._shared import actor
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, Limit, emit_json, say, table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,7 +34,7 @@ def list_(
     reason: str | None = None,
     tenant: str = "default",
     skipped: bool = False,
-    limit: int = 50,
+    limit: Limit = 50,
     json: Json = False,
 ) -> None:
     """List quarantined inputs, newest first.

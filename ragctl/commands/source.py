@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from rag_core.errors import Reason
 from ragctl.commands import source_changes
 from ragctl.commands._shared import actor, partly, quiet
-from ragctl.output import Json, emit_json, note, progress_bar, say, table
+from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
 from ragctl.source_history import state_fields, status_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def show(name: str, /, *, json: Json = False) -> None:
 
 
 @app.command
-def history(name: str, /, *, limit: int = 20, json: Json = False) -> None:
+def history(name: str, /, *, limit: Limit = 20, json: Json = False) -> None:
     """Show the newest runs of a source and what operators did to it, newest first.
 
     Example: rag source history handbook

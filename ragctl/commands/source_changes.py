@@ -54,7 +54,7 @@ def add(
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="")] = False,
     sync: Annotated[bool, Parameter(negative="--no-sync")] = True,
     json: Json = False,
-) -> int:
+) -> Reason | None:
     """Add a source: test it, preview it, write its file, and start its first run.
 
     On a terminal it asks for what is missing. Example: rag source add folder /srv/handbook --name handbook
@@ -108,9 +108,9 @@ def add(
     if dry_run:
         if json:
             emit_json({**found, "written": False, "file": f"{chosen}.yaml", "text": text})
-        return 0
+        return None
     if not (yes or json or _confirmed(f"Write {chosen}.yaml?")):
-        return 1
+        return Reason.CANCELLED
     file = _write(config, text, settings)
     synced = None
     if sync and file.written and config.has_runs:
@@ -121,7 +121,8 @@ def add(
         say(f"The folder of source files is read-only: commit the text above as {file.file} where it comes from.")
     else:
         say(f"{file.file} is written" + (f"; the first run ended: {synced}" if synced else ""))
-    return int(synced not in (None, "SUCCESS"))
+    # The source is there: a first run that failed is a part that is not done.
+    return None if synced in (None, "SUCCESS") else Reason.PARTLY_DONE
 
 
 def delete(
@@ -131,7 +132,7 @@ def delete(
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="")] = False,
     json: Json = False,
-) -> int:
+) -> Reason | None:
     """Delete a source: its file, its documents in every index, and what is remembered of it. Prints a receipt.
 
     Example: rag source delete handbook
@@ -166,9 +167,9 @@ def delete(
         if dry_run:
             if json:
                 emit_json({"source": name, "found": counts, "deleted": False})
-            return 0
+            return None
         if not (yes or json or _confirmed(f"Delete {name} and its {counts['documents']} documents?")):
-            return 1
+            return Reason.CANCELLED
         if source.kind and not files.writable:
             message = "the folder of source files is read-only; remove the file where the folder comes from first"
             raise InvalidInput(Reason.SOURCE_NOT_ALLOWED, message)
@@ -181,7 +182,7 @@ def delete(
         emit_json(receipt)
     else:
         say(f"{name} is deleted" if removal.applied else "an index has still to apply it; repeat the command later")
-    return int(not removal.applied)
+    return None if removal.applied else Reason.PARTLY_DONE
 
 
 def _options(kind: Kind, location: str, given: list[str]) -> dict[str, Any]:

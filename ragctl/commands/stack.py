@@ -145,7 +145,7 @@ def down(*, json: Json = False) -> None:
 def status(*, json: Json = False) -> int:
     """Show the state of every service, source and index generation. Exits with 1 when a service is not healthy.
 
-    Example: rag status --json
+    Example: rag status --output json
     """
     from dataclasses import asdict
 
@@ -163,6 +163,8 @@ def status(*, json: Json = False) -> int:
 
 
 def _print_status(found: StackStatus) -> None:
+    from rag_core.source_status import duration
+
     columns = ("part", "state", "pid", "up", "restarts", "url", "detail")
     table(
         columns,
@@ -171,7 +173,7 @@ def _print_status(found: StackStatus) -> None:
                 part.name,
                 part.state,
                 part.pid or "",
-                _duration(part.uptime_seconds),
+                duration(part.uptime_seconds) if part.pid else "",
                 part.restarts,
                 part.url,
                 part.detail,
@@ -218,11 +220,3 @@ def _print_platform(platform: dict[str, Any]) -> None:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -185,4 +185,4 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     shown = findings[:_SHOWN]
     table(("difference", "document", "chunk", "detail"), [(f.kind, f.doc_id, f.chunk_id, f.detail) for f in shown])
     if len(findings) > len(shown):
-        say(f"… and {len(findings) - len(shown)} more; --json lists them")
+        say(f"… and {len(findings) - len(shown)} more; `--output json` lists them")

@@ -21,6 +21,11 @@ _RUNTIME_ROOT = Path("/tmp")  # noqa: S108
 _PRIVATE = 0o700
 
 
+def existing_part(path: Path) -> Path:
+    """The path, or its nearest parent that exists: it shows the disk and the owner that the path will have."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
 @dataclass(frozen=True, slots=True)
 class StackState:
     """State of a running stack: `stack_id` marks its processes, the digest identifies its settings."""

@@ -26,7 +26,7 @@ class Display(Protocol):
 
 
 class Silent:
-    """For `--json`."""
+    """For JSON output."""
 
     def begin(self, name: str) -> None: ...
 
@@ -98,7 +98,7 @@ class Live:
 
 @contextmanager
 def open_display(*, silent: bool) -> Iterator[Display]:
-    """The display that fits: none for `--json`, live on a terminal, lines otherwise."""
+    """The display that fits: none for JSON output, live on a terminal, lines otherwise."""
     if silent:
         yield Silent()
     elif sys.stderr.isatty():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+from rich.filesize import decimal
 
 from rag_core.errors import RagError
 from rag_core.index.edge import SPACE_RESERVE
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.data_dir import DataDir, existing_part
+from ragctl.local_stack.estimate import MEMORY_IDLE
 from ragctl.local_stack.processes import check_distinct_ports, check_ports
 from ragctl.local_stack.services import build_services
 from ragctl.local_stack.supervisor import Supervisor
 
 State = Literal["ok", "warning", "failed"]
 _DISTRIBUTION = "rag-platform"
-_NEEDED_MEMORY = 2 << 30
-"""What the services of an idle stack use together, with the embedding model loaded."""
 _COMFORTABLE_DISK = 5 << 30
 _MIN_FILES = 1024
 _CLOCK_SECONDS = 2.0
-_PYTHON = (3, 11)
 _RELEASED = 1_764_000_000
 """A clock before this release is wrong: tokens would be refused, certificates not be valid yet."""
 
@@ -48,18 +47,12 @@ class Check:
 def examine(settings: Settings, data_dir: DataDir) -> list[Check]:
     """Every check. None of them changes anything, and none raises."""
     found: list[Check] = []
-    for check in (_python, _versions, _sources, _ports, _disk, _memory, _files, _clock, _permissions):
+    for check in (_versions, _sources, _ports, _disk, _memory, _files, _clock, _permissions):
         try:
             found.extend(check(settings, data_dir))
         except RagError as error:
             found.append(Check(check.__name__.strip("_"), "failed", error.message, f"reason code {error.reason}"))
     return found
-
-
-def _python(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
-    running = ".".join(map(str, sys.version_info[:3]))
-    state: State = "ok" if sys.version_info >= _PYTHON else "failed"
-    yield Check("python", state, running, "" if state == "ok" else "Use Python 3.11 or newer, then make setup.")
 
 
 def _versions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
@@ -82,7 +75,8 @@ def _versions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
             continue
         if not one.specifier.contains(installed, prereleases=True):
             wrong.append(f"{one.name} {installed} is installed, {one.specifier} is needed")
-    detail = "; ".join(wrong) or f"{_DISTRIBUTION} {version(_DISTRIBUTION)} with the packages it needs"
+    running = f"{_DISTRIBUTION} {version(_DISTRIBUTION)} with the packages it needs, Python {platform.python_version()}"
+    detail = "; ".join(wrong) or running
     yield Check("versions", "failed" if wrong else "ok", detail, "make setup" if wrong else "")
 
 
@@ -104,18 +98,18 @@ def _ports(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
 
 
 def _disk(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
-    place = _existing(data_dir.root)
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing_part(data_dir.root)).free
     state: State = "ok" if free >= _COMFORTABLE_DISK else "warning" if free >= SPACE_RESERVE else "failed"
     remedy = "" if state == "ok" else "Free space, or set RAG_HOME to a larger disk."
-    yield Check("disk", state, f"{_size(free)} free for RAG_HOME; the index stops below {_size(SPACE_RESERVE)}", remedy)
+    detail = f"{decimal(free)} free for RAG_HOME; the index stops below {decimal(SPACE_RESERVE)}"
+    yield Check("disk", state, detail, remedy)
 
 
 def _memory(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
     running = bool(Supervisor(data_dir).infos())
     free = psutil.virtual_memory().available
-    enough = running or free >= _NEEDED_MEMORY
-    detail = f"{_size(free)} available; a stack needs about {_size(_NEEDED_MEMORY)}"
+    enough = running or free >= MEMORY_IDLE
+    detail = f"{decimal(free)} available; a stack needs about {decimal(MEMORY_IDLE)}"
     yield Check("memory", "ok" if enough else "warning", detail, "" if enough else "End other programs first.")
 
 
@@ -145,7 +139,7 @@ def _clock(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
 
 def _disk_offset(data_dir: DataDir) -> float | None:
     try:
-        with tempfile.NamedTemporaryFile(dir=_existing(data_dir.root)) as file:
+        with tempfile.NamedTemporaryFile(dir=existing_part(data_dir.root)) as file:
             return Path(file.name).stat().st_mtime - time.time()
     except OSError:
         return None
@@ -165,7 +159,7 @@ def _database_offset(settings: Settings) -> float | None:
 
 
 def _permissions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
-    place = _existing(data_dir.root)
+    place = existing_part(data_dir.root)
     if not os.access(place, os.W_OK | os.X_OK):
         yield Check("permissions", "failed", f"{place} cannot be written", "Own it, or set RAG_HOME to another folder.")
         return
@@ -173,22 +167,10 @@ def _permissions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
     if data_dir.root.exists() and owner != os.geteuid():
         yield Check("permissions", "failed", f"RAG_HOME belongs to user id {owner}", "Run as that user.")
         return
-    files = (
-        [path for path in data_dir.secrets.glob("*") if path.is_file() and path.suffix != ".lock"]
-        if data_dir.secrets.is_dir()
-        else []
-    )
+    files = [path for path in data_dir.secrets.glob("*") if path.is_file() and path.suffix != ".lock"]
     exposed = sorted(path.name for path in files if path.stat().st_mode & 0o077)
     if exposed:
         detail = f"others can read the secrets {', '.join(exposed)}"
         yield Check("permissions", "failed", detail, f"chmod 600 {data_dir.secrets}/*; rag secret rotate")
     else:
         yield Check("permissions", "ok", f"RAG_HOME is writable, {len(files)} secrets are private")
-
-
-def _existing(path: Path) -> Path:
-    return next(place for place in (path, *path.parents) if place.exists())
-
-
-def _size(number: float) -> str:
-    return f"{number / (1 << 30):.1f} GiB" if number >= 1 << 30 else f"{number / (1 << 20):.0f} MiB"

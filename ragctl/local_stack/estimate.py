@@ -11,8 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+from rich.filesize import decimal
+
 from rag_core.errors import RagError
 from rag_core.settings import Settings
+from rag_core.source_status import duration
+from ragctl.local_stack.data_dir import existing_part
 
 if TYPE_CHECKING:
     from rag_core.parsing import Parser
@@ -28,7 +33,8 @@ _FILLED = 0.52
 _TEXTS_A_SECOND_AND_CORE = 12.0
 _BYTES_A_CHUNK = 9_000
 """Text, chunk, vector and index of one chunk on the disk, with what PostgreSQL and the index need while they write."""
-_MEMORY_IDLE, _MEMORY_A_CHUNK = 2 << 30, 2_500
+MEMORY_IDLE, _MEMORY_A_CHUNK = 2 << 30, 2_500
+"""Of the services together, with the embedding model loaded, and of each chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +68,17 @@ class Estimate:
     def describe(self) -> str:
         """One line for people."""
         more = "more than " if self.bounded else "about "
-        lasts = _duration(self.seconds) if self.seconds is not None else "as long as the remote embedder needs"
+        lasts = duration(self.seconds) if self.seconds is not None else "as long as the remote embedder needs"
         return (
-            f"{more}{self.documents:,} documents ({_size(self.bytes)}), {self.chunks:,} chunks, {lasts}, "
-            f"{_size(self.memory_bytes)} of memory, {_size(self.disk_bytes)} on the disk "
-            f"({_size(self.disk_free_bytes)} free)"
+            f"{more}{self.documents:,} documents ({decimal(self.bytes)}), {self.chunks:,} chunks, {lasts}, "
+            f"{decimal(self.memory_bytes)} of memory, {decimal(self.disk_bytes)} on the disk "
+            f"({decimal(self.disk_free_bytes)} free)"
         )
 
 
 @dataclass(slots=True)
 class _Kind:
-    """Files of one extension. `text` and `tokens` are of the sampled `read` bytes."""
+    """Files of one extension. `text_tokens` is of the `read` bytes of the files that were `tried`."""
 
     files: int = 0
     bytes: int = 0
@@ -97,16 +103,17 @@ def estimate(folder: Path, settings: Settings) -> Estimate:
     tokens = sum(kind.bytes * kind.text_tokens / kind.read for kind in kinds.values() if kind.read)
     chunks = max(documents, round(tokens / (settings.chunk_tokens * _FILLED)))
     remote = settings.embedder not in ("onnx", "fake")
-    speed = _TEXTS_A_SECOND_AND_CORE * max(1, min(os.cpu_count() or 1, settings.embed_threads or os.cpu_count() or 1))
-    place = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    # Those that a container or taskset leaves to this process.
+    cores = len(psutil.Process().cpu_affinity())
+    speed = _TEXTS_A_SECOND_AND_CORE * min(cores, settings.embed_threads or cores)
     return Estimate(
         documents=documents,
         bytes=sum(kind.bytes for kind in kinds.values()),
         chunks=chunks,
         seconds=None if remote else round(chunks / speed, 1),
-        memory_bytes=_MEMORY_IDLE + chunks * _MEMORY_A_CHUNK,
+        memory_bytes=MEMORY_IDLE + chunks * _MEMORY_A_CHUNK,
         disk_bytes=chunks * _BYTES_A_CHUNK,
-        disk_free_bytes=shutil.disk_usage(place).free,
+        disk_free_bytes=shutil.disk_usage(existing_part(settings.home)).free,
         bounded=bounded,
     )
 
@@ -179,17 +186,3 @@ def _share(suffix: str, kind: _Kind) -> float:
     from rag_core.parsing import promised_kind
 
     return kind.usable / kind.tried if kind.tried else float(promised_kind(f"a{suffix}") is not None)
-
-
-def _size(number: float) -> str:
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= factor:
-            return f"{number / factor:.1f} {unit}"
-    return f"{number:.0f} B"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

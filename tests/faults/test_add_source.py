@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,27 @@ def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
     page.get_by_role("button", name="Delete source").click()
     expect(page.get_by_text("The source walrus is deleted.")).to_be_visible()
     expect(page.get_by_text("1 documents, 1 chunks and 0 quarantined inputs; file walrus.yaml.").last).to_be_visible()
+
+
+def test_a_file_from_the_visitors_computer_is_uploaded_and_found(page: Page, operated: Console, tmp_path: Path) -> None:
+    file = tmp_path / "ibis.md"
+    file.write_text("# Ibis 3\n\nThe ibis valve closes at 42 bar.\n", "utf-8")
+    go(page, "Add a source")
+    page.get_by_role("button", name="Choose Upload files").click()
+    fill(page, "Name of the source *", "uploads")
+    page.locator("input[type=file]").set_input_files([file])
+    page.get_by_role("button", name="Upload 1 files").click()
+    expect(page.get_by_text("1 files are accepted.")).to_be_visible()
+    deadline = time.monotonic() + 120
+    while "42 bar" not in str(operated.stack.rag("query", "At how many bar does the ibis valve close?", "--search")):
+        assert time.monotonic() < deadline
+
+
+def test_more_files_than_the_console_holds_are_refused(page: Page, operated: Console, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.md" for number in range(130)]
+    for file in files:
+        file.write_text("# A page\n", "utf-8")
+    go(page, "Add a source")
+    page.get_by_role("button", name="Choose Upload files").click()
+    with page.expect_response(lambda response: "/upload_file" in response.url and response.status == 429):
+        page.locator("input[type=file]").set_input_files(files)

@@ -73,7 +73,7 @@ def test_a_lost_disk_is_restored_and_what_was_erased_since_stays_erased(stack: L
         ok(stack, "source", "sync", source["name"])
 
     ok(stack, "verify")
-    assert stack.rag("documents", "get", person)[0] == 1
+    assert stack.rag("documents", "get", person)[0] == 5
     assert "zinnia" in str(ok(stack, "query", "What oil does the pump of hall nine need?"))
     assert "begonia" in str(ok(stack, "query", "Which pears does the orchard grow?"))
     assert "seven" not in str(stack.rag("query", "Which number is the locker of Ada Marigold?")[1])

@@ -32,17 +32,18 @@ def stack() -> Iterator[LocalStack]:
     (running.docs / "backup.md").write_text("# Backups\n\nBackups are taken every night at three.\n", "utf-8")
     (running.docs / "备份.md").write_text("# 备份\n\n备份每天凌晨三点进行。\n", "utf-8")
     (running.docs / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
+    with (running.docs / "zeros.md").open("wb") as file:
+        file.truncate(40 << 20)
     yield running
     running.close()
 
 
 def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: LocalStack) -> None:
-    code, started = stack.rag("up", "--docs", str(stack.docs), seconds=_PATIENCE_SECONDS)
-    assert code == 0, started
-    assert started["ingest"] == {"docs": "SUCCESS"}
+    _an_ingest_of_more_than_ten_minutes_is_not_waited_for(stack)
+    _the_next_up_waits_for_what_is_under_way(stack)
     status = _healthy(stack)
     assert [(item["name"], item["documents"], item["quarantined"]) for item in status["platform"]["sources"]] == [
-        ("docs", 2, 1)
+        ("docs", 2, 2)
     ]
     _every_interface_answers(stack)
     _the_page_for_callers_can_be_followed(stack)
@@ -51,6 +52,21 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     _the_next_up_recovers_from_a_killed_supervisor(stack)
     _every_interface_answers(stack)
     _down_leaves_nothing(stack)
+
+
+def _an_ingest_of_more_than_ten_minutes_is_not_waited_for(stack: LocalStack) -> None:
+    """As 40 MB of Markdown would be one."""
+    code, started = stack.rag("up", "--docs", str(stack.docs), seconds=_PATIENCE_SECONDS)
+    assert code == 0, started
+    assert started["estimate"]["seconds"] > 600
+    assert started["ingest"] == {}
+
+
+def _the_next_up_waits_for_what_is_under_way(stack: LocalStack) -> None:
+    code, done = stack.rag("up", seconds=_PATIENCE_SECONDS)
+    assert code == 0, done
+    assert done["estimate"] is None
+    assert done["ingest"].get("docs", "SUCCESS") == "SUCCESS", "none when the run was quicker than the command"
 
 
 def _healthy(stack: LocalStack) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from benchmarks.report import Report, Table, Target, show
+from ragctl.envelope import ENVELOPE
 
 
 @pytest.fixture
@@ -33,3 +34,13 @@ def test_json_carries_the_same(report: Report, capsys: pytest.CaptureFixture[str
     assert document["machine"]["cores"] >= 1
     assert [target["met"] for target in document["targets"]] == [True, False]
     assert document["tables"][0]["rows"][1] == ["nothing", None]
+
+
+def test_output_json_is_one_document_around_it(
+    report: Report, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ENVELOPE, "active", True)
+    monkeypatch.setattr(ENVELOPE, "documents", [])
+    show(report, as_json=True)
+    assert capsys.readouterr().out == ""
+    assert json.loads(ENVELOPE.render(None))["data"]["command"] == "rag bench test"

@@ -234,9 +234,11 @@ def test_every_answer_forbids_what_comes_from_elsewhere(client: TestClient) -> N
 
 @pytest.mark.catalogue("S36")
 @pytest.mark.parametrize("name", ["big.bin", "page.html", "..%2f..%2fetc%2fpasswd"])
-def test_files_are_refused_whatever_they_are_called(client: TestClient, name: str) -> None:
+def test_files_of_who_has_not_signed_in_are_refused_whatever_they_are_called(client: TestClient, name: str) -> None:
     response = client.put(f"/_stcore/upload_file/session/{name}", content=b"x" * 1024)
-    assert (response.status_code, response.text) == (403, "the console takes no files")
+    assert (response.status_code, response.text) == (403, "sign in to upload files")
+    client.post("/sign-in", data=FORM)
+    assert client.put("/_stcore/upload_file/session/a.md", content=b"x").text == "page"
 
 
 def test_other_ways_to_sign_in_have_no_form() -> None:

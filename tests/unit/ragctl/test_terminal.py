@@ -16,6 +16,7 @@ import pytest
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.commands.logs import appended
+from ragctl.local_stack import estimate as estimating
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.doctor import Check, examine
 from ragctl.local_stack.estimate import estimate
@@ -55,6 +56,7 @@ def test_a_log_that_there_is_none_of_says_which_there_are(home: Path, capsys: py
     assert run(["logs", "consol"]) == 5
     assert capsys.readouterr().err == "rag: SERVICE_NOT_FOUND: no service 'consol' writes a log; there are: console\n"
     assert run(["logs", "-f", "--output", "json"]) == 2
+    assert run(["logs", "-n", "-1"]) == 2
 
 
 def test_what_is_written_later_is_followed_also_after_a_rotation(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_a_machine_that_can_run_the_stack_has_no_failed_check(
         monkeypatch.setenv(f"RAG_{name}_PORT", str(free_tcp_port_factory()))
     found = checks(home)
     assert set(found) == {
-        *("python", "versions", "sources", "ports", "disk", "memory", "open files", "clock", "permissions"),
+        *("versions", "sources", "ports", "disk", "memory", "open files", "clock", "permissions"),
     }
     assert [check for check in found.values() if check.state == "failed"] == []
 
@@ -155,7 +157,7 @@ def test_a_wrong_source_file_is_a_failed_check_and_the_others_are_made(home: Pat
     found = checks(home)
     assert found["sources"].state == "failed"
     assert "sources/bad.yaml" in found["sources"].detail
-    assert found["python"].state == "ok"
+    assert found["versions"].state == "ok"
 
 
 def test_an_ingest_is_estimated_from_what_its_files_hold(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -183,3 +185,34 @@ def test_a_large_folder_is_long_and_said_so_before_anything_starts(
     found = estimate(folder, Settings.load())
     assert found.documents == 1001
     assert found.long
+
+
+def test_a_folder_that_does_not_fit_on_the_disk_is_refused_before_anything_starts(
+    home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "a.txt").write_text("A pump moves a liquid from one place to another. " * 1000)
+    disk = shutil.disk_usage(home)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: disk._replace(free=100_000))
+    assert run(["up", "--docs", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert "about 1 documents" in error
+    assert "(100.0 kB free)" in error
+    assert "rag: STORAGE_FULL: the folder does not fit" in error
+    assert list((home / "sources").iterdir()) == []
+    assert not (home / "run" / "stack.json").exists()
+
+
+def test_a_folder_that_is_not_walked_to_its_end_in_time_is_long(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "a.txt").write_text("A pump.")
+    monkeypatch.setattr(estimating, "WALK_SECONDS", -1.0)
+    found = estimate(folder, Settings.load())
+    assert found.bounded
+    assert found.long
+    assert found.describe().startswith("more than ")
