@@ -10,7 +10,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from rag_core.errors import DataCorruption, Exhausted, RagError, Reason, Unavailable
+from rag_core.errors import DataCorruption, Exhausted, RagError, Reason
 from rag_core.index import Bounds, time_text
 from rag_core.search import Scored
 
@@ -47,8 +47,6 @@ class EdgeFilterBuilder:
 
 
 FILTER_BUILDER = EdgeFilterBuilder()
-CLOSED = "shard is not initialized"
-"""The engine's message, in lower case, for a closed handle."""
 
 
 def scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
@@ -79,8 +77,6 @@ def translated(error: BaseException) -> RagError:
     text = str(error).lower()
     if "no space left" in text or "os error 28" in text or "disk is full" in text:
         return Exhausted(Reason.STORAGE_FULL, "the disk of the index is full; free some space and run again")
-    if CLOSED in text:
-        return Unavailable(Reason.INDEX_UNAVAILABLE, "the index is closed")
     return DataCorruption(Reason.INDEX_CORRUPT, f"the index engine failed on its own data ({type(error).__name__})")
 
 

@@ -198,7 +198,7 @@ class EdgeGeneration:
             reader = ShardReader(edge.EdgeShard.load(str(path)), has_idf_samples=self._sampled)
         held = reader.points_count()
         if not isinstance(at_least, int) or held < at_least:
-            reader.shard.close()
+            reader.close()
             raise DataCorruption(Reason.INDEX_CORRUPT, f"it has {held} points, but at least {at_least} were written")
         self._at_least = at_least
         self._reader = reader
@@ -231,7 +231,7 @@ class EdgeGeneration:
             edge_writer.replay(self.reader.shard, optimized, list(self._dirty or ()))
             optimized.flush()
         before = self._point_to(name)
-        self.reader.use(optimized).close()
+        self.reader.use(optimized)
         shutil.rmtree(self.folder / before, ignore_errors=True)
 
     def _point_to(self, name: str) -> str:
@@ -241,8 +241,7 @@ class EdgeGeneration:
 
     def _close_shard(self) -> None:
         if self._reader is not None:
-            with engine_errors():
-                self._reader.shard.close()
+            self._reader.close()
             self._reader = None
 
 

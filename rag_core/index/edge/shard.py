@@ -8,8 +8,11 @@ serves searches one after the other, writes are split into operations of about t
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +21,9 @@ import numpy as np
 import qdrant_edge as edge
 
 from rag_core.embedding import Vectors
+from rag_core.errors import Reason, Unavailable
 from rag_core.index import IDENTITY, IDF_SAMPLES, KEYWORDS, Identity, Point, from_json, from_json_or_blank
 from rag_core.index.edge.filters import (
-    CLOSED,
     FILTER_BUILDER,
     EdgeFilterBuilder,
     engine_errors,
@@ -67,28 +70,52 @@ class ShardReader:
     filter_builder: EdgeFilterBuilder = FILTER_BUILDER
 
     def __init__(self, shard: edge.EdgeShard, *, has_idf_samples: bool) -> None:
-        self._shard = shard
+        self._shard: edge.EdgeShard | None = shard
+        self._reads: Counter[edge.EdgeShard] = Counter()
+        self._read_ended = threading.Condition()
         self.has_idf_samples = has_idf_samples
 
     @property
     def shard(self) -> edge.EdgeShard:
+        """The shard, for writes. Raises `Unavailable` (`INDEX_UNAVAILABLE`) when closed."""
+        if self._shard is None:
+            raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index is closed")
         return self._shard
 
-    def use(self, shard: edge.EdgeShard) -> edge.EdgeShard:
-        """Replace the shard; returns the previous one, which the caller closes."""
-        before, self._shard = self._shard, shard
-        return before
+    def use(self, shard: edge.EdgeShard | None) -> None:
+        """Replace the shard, and close the previous one once no read uses it.
+
+        The engine refuses to close a shard during a call of another thread ("Already borrowed").
+        """
+        with self._read_ended:
+            before, self._shard = self._shard, shard
+            if before is None:
+                return
+            self._read_ended.wait_for(lambda: not self._reads[before])
+            del self._reads[before]
+        with engine_errors():
+            before.close()
+
+    def close(self) -> None:
+        """Close the shard once no read uses it. Idempotent."""
+        self.use(None)
 
     def call(self, read: Callable[[edge.EdgeShard], Result]) -> Result:
-        """Run a read, and repeat it when the shard was replaced and closed meanwhile."""
-        with engine_errors():
-            shard = self._shard
-            try:
-                return read(shard)
-            except Exception as error:
-                if shard is self._shard or CLOSED not in str(error).lower():
-                    raise
-            return read(self._shard)
+        """Run a read in the shard of this moment, which stays open until it ends."""
+        with self._borrowed() as shard, engine_errors():
+            return read(shard)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[edge.EdgeShard]:
+        with self._read_ended:
+            shard = self.shard
+            self._reads[shard] += 1
+        try:
+            yield shard
+        finally:
+            with self._read_ended:
+                self._reads[shard] -= 1
+                self._read_ended.notify_all()
 
     def fused(
         self,

@@ -10,15 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import qdrant_edge as edge
 
 from rag_core.errors import Conflict, DataCorruption, Exhausted, NotFound, Reason
 from rag_core.index import open_index
 from rag_core.index.edge import EdgeIndex
+from rag_core.index.edge.shard import ShardReader, create_shard
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled, removal, request
 
@@ -321,6 +325,42 @@ def test_writes_during_an_optimization_are_kept_and_searches_continue(folder: Pa
     index = EdgeIndex(folder)
     assert index.count("g1") == len(expected)
     index.close()
+
+
+class _Awaited(list[uuid.UUID]):
+    """Ids of which the engine, once inside a call, gets the first when the test lets it."""
+
+    def __init__(self, ids: Iterable[uuid.UUID]) -> None:
+        super().__init__(ids)
+        self.asked, self.given = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[uuid.UUID]:
+        self.asked.set()
+        assert self.given.wait(30)
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "closed"])
+def test_a_shard_is_closed_after_the_reads_under_way_in_it(tmp_path: Path, replaced: bool) -> None:
+    for name in ("old", "new"):
+        create_shard(tmp_path / name, SPEC.dimensions)
+    old, new = (edge.EdgeShard.load(str(tmp_path / name)) for name in ("old", "new"))
+    reader = ShardReader(old, has_idf_samples=True)
+    ids = _Awaited([uuid.uuid4()])
+    with ThreadPoolExecutor(2) as threads:
+        read = threads.submit(reader.call, lambda shard: shard.retrieve(ids, with_payload=True, with_vector=False))
+        assert ids.asked.wait(30)
+        closing = threads.submit(reader.use, new if replaced else None)
+        with pytest.raises(TimeoutError):
+            closing.result(0.2)
+        if replaced:
+            assert reader.points_count() == 0
+        ids.given.set()
+        assert read.result(30) == []
+        assert closing.result(30) is None
+    with pytest.raises(Exception, match="not initialized"):
+        old.info()
+    reader.close()
 
 
 def test_a_closed_index_says_so(folder: Path) -> None:
