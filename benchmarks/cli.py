@@ -352,7 +352,7 @@ def console(
     runs: int = 10_000,
     sessions: int = 20,
     rounds: int = 5,
-    looks: int = 1,
+    refreshes: int = 1,
     as_json: Json = False,
 ) -> None:
     """Paint every page of the console over a seeded platform, then open them in many sessions at once.
@@ -369,14 +369,14 @@ def console(
         Sessions at once.
     rounds
         Times each page is painted in Chromium.
-    looks
+    refreshes
         Times the fragments of each page refresh in each session.
     """
     from benchmarks import console as bench
     from benchmarks.report import progress_bar, show
 
     with progress_bar("console") as progress:
-        sizes = bench.Sizes(sources=sources, runs=runs, sessions=sessions, rounds=rounds, looks=looks)
+        sizes = bench.Sizes(sources=sources, runs=runs, sessions=sessions, rounds=rounds, refreshes=refreshes)
         report = bench.run(Settings.load(), sizes, progress=progress)
     show(report, as_json=as_json)
 

@@ -137,7 +137,7 @@ def sync(page: Page, language: str) -> None:
 
 def traffic(page: Page, language: str) -> None:
     page.get_by_test_id("stVegaLiteChart").first.wait_for()
-    page.wait_for_timeout(12_000)  # a few looks, so that there is a line to draw
+    page.wait_for_timeout(12_000)  # a few refreshes, so that there is a line to draw
 
 
 PREPARE: dict[str, Callable[[Page, str], None]] = {"sources": sync, "ask": ask_first, "index": find, "traffic": traffic}

@@ -25,7 +25,7 @@ class Sizes:
     documents: int = 10_000
     sessions: int = 20
     rounds: int = 5
-    looks: int = 1
+    refreshes: int = 1
 
 
 def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
@@ -33,7 +33,7 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
     with running_stack(settings, sizes.sources) as stack:
         seed(stack, sources=sizes.sources, runs=sizes.runs, documents=sizes.documents)
         painted = paint(stack, sizes.rounds, progress)
-        sessions = asyncio.run(together(stack, sizes.sessions, sizes.looks))
+        sessions = asyncio.run(together(stack, sizes.sessions, sizes.refreshes))
     opened = [seconds for session in sessions for _, seconds in session.opened]
     refreshed = [seconds for session in sessions for seconds in session.refreshed]
     tables = [_pages(sessions), _together(opened, refreshed)]
@@ -45,7 +45,7 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
     notes = (
         f"{sizes.sources} sources, {sizes.runs} runs in Dagster and in the tables, {sizes.documents} documents",
         f"{sizes.sessions} sessions open every page in turn, all at once; on each their fragments refresh"
-        f" {sizes.looks} time(s), 5 s apart",
+        f" {sizes.refreshes} time(s), 5 s apart",
         "sessions speak the console's own protocol over WebSocket; pages are painted by Chromium"
         if painted is not None
         else "no Chromium or no Playwright: pages were not painted",

@@ -66,7 +66,7 @@ class Session:
                 return fragments
 
 
-async def visit(stack: Stack, number: int, pages: Sequence[str], looks: int) -> Session:
+async def visit(stack: Stack, number: int, pages: Sequence[str], refreshes: int) -> Session:
     """Open pages one after the other; on each stay for some refreshes of its fragments. `number` shifts the order."""
     address = stack.url.replace("http://", "ws://") + "/_stcore/stream"
     headers = {"Cookie": f"{COOKIE}={stack.cookie}"}
@@ -76,13 +76,13 @@ async def visit(stack: Stack, number: int, pages: Sequence[str], looks: int) -> 
         ordered = itertools.islice(itertools.cycle(pages), number % len(pages), number % len(pages) + len(pages))
         for page in ordered:
             fragments = await session.open(page)
-            for _ in range(looks):
+            for _ in range(refreshes):
                 await asyncio.sleep(_POLL_SECONDS)
                 for fragment in fragments:
                     await session.refresh(fragment)
         return session
 
 
-async def together(stack: Stack, sessions: int, looks: int) -> list[Session]:
+async def together(stack: Stack, sessions: int, refreshes: int) -> list[Session]:
     """So many sessions at once, each on another page at any moment."""
-    return await asyncio.gather(*(visit(stack, number, PAGES, looks) for number in range(sessions)))
+    return await asyncio.gather(*(visit(stack, number, PAGES, refreshes) for number in range(sessions)))

@@ -48,8 +48,8 @@ def history(number: int) -> None:
         return
     item = found.deployment
     state = t(views.STATES.get(item.state, "unknown"))
-    told = {"release": plain_markdown(item.release), "state": state, "weight": item.weight}
-    st.progress(min(100, item.weight), t("{release}: {state}, {weight} % of the requests", **told))
+    values = {"release": plain_markdown(item.release), "state": state, "weight": item.weight}
+    st.progress(min(100, item.weight), t("{release}: {state}, {weight} % of the requests", **values))
     if item.wanted:
         st.info(t("Requested, not done yet: {what}.", what=t(item.wanted)), icon=":material/hourglass_top:")
     if item.reason:

@@ -56,10 +56,10 @@ def languages(results: Iterable[ops.QualityResult]) -> list[dict[str, Any]]:
     shown = {name for name, _ in overall.most_common(LANGUAGES_SHOWN)}
     rows = []
     for at, counts in sorted(runs.values(), key=lambda run: run[0]):
-        told: Counter[str] = Counter()
+        shares: Counter[str] = Counter()
         for name, count in counts.items():
-            told[name if name in shown else "other"] += count
-        rows += [{"at": at, "language": name, "share": count / told.total()} for name, count in sorted(told.items())]
+            shares[name if name in shown else "other"] += count
+        rows += [{"at": at, "language": name, "share": count / shares.total()} for name, count in sorted(shares.items())]
     return rows
 
 

@@ -19,14 +19,14 @@ from ragctl.gateway.requests import CHECK
 @dataclass(frozen=True, slots=True)
 class LocalError:
     """An HTTP status of Envoy's own. `message=None` keeps Envoy's text. It applies to every such reply, or only to a
-    missing header (`lacks`), a response flag (`flag`) or a filter's metadata (`metadata`: filter, path, value).
+    missing header (`missing`), a response flag (`flag`) or a filter's metadata (`metadata`: filter, path, value).
     Callers get the status `becomes` and are asked to wait `pushback_ms`."""
 
     http_status: int
     grpc_status: int
     reason: Reason
     message: str | None = None
-    lacks: str | None = None
+    missing: str | None = None
     flag: str | None = None
     metadata: tuple[str, ...] | None = None
     becomes: int | None = None
@@ -143,7 +143,7 @@ def _details(error: LocalError) -> list[tuple[str, str]]:
 def _conditions(error: LocalError) -> list[Config]:
     value = {"default_value": error.http_status, "runtime_key": f"gateway.local_reply.{error.http_status}"}
     status: Config = {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
-    missing = [] if error.lacks is None else [_header(error.lacks, present_match=False)]
+    missing = [] if error.missing is None else [_header(error.missing, present_match=False)]
     flagged: list[Config] = [] if error.flag is None else [{"response_flag_filter": {"flags": [error.flag]}}]
     left = [] if error.metadata is None else [_metadata(*error.metadata)]
     return [status, *missing, *flagged, *left]

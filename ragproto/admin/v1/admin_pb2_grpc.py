@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` looks, and
+    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` reads, and
     without `platform.read` sees of a generation what the caller's own tenant has in it.
     """
 
@@ -69,7 +69,7 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` looks, and
+    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` reads, and
     without `platform.read` sees of a generation what the caller's own tenant has in it.
     """
 
@@ -159,7 +159,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` looks, and
+    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` reads, and
     without `platform.read` sees of a generation what the caller's own tenant has in it.
     """
 

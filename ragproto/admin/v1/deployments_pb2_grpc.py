@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DeploymentServiceStub:
-    """Deployments concern the whole platform, not one tenant: `platform.read` looks, `platform.admin` asks. What is asked for is
+    """Deployments concern the whole platform, not one tenant: `platform.read` reads, `platform.admin` requests. What is asked for is
     stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """
@@ -65,7 +65,7 @@ class DeploymentServiceStub:
 
 
 class DeploymentServiceServicer:
-    """Deployments concern the whole platform, not one tenant: `platform.read` looks, `platform.admin` asks. What is asked for is
+    """Deployments concern the whole platform, not one tenant: `platform.read` reads, `platform.admin` requests. What is asked for is
     stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """
@@ -143,7 +143,7 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DeploymentService:
-    """Deployments concern the whole platform, not one tenant: `platform.read` looks, `platform.admin` asks. What is asked for is
+    """Deployments concern the whole platform, not one tenant: `platform.read` reads, `platform.admin` requests. What is asked for is
     stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperationsServiceStub:
-    """Everything concerns the tenant of the token. The scope `ops.read` looks, `ops.write` acts, and `admin` includes both
+    """Everything concerns the tenant of the token. The scope `ops.read` reads, `ops.write` acts, and `admin` includes both
     and also sees text and payloads whatever their ACL. Another tenant's sources, runs and audit log need `platform.read`,
     acting on its runs needs `platform.admin`. Every action is written to the audit log in the transaction that does it.
     """
@@ -130,7 +130,7 @@ class OperationsServiceStub:
 
 
 class OperationsServiceServicer:
-    """Everything concerns the tenant of the token. The scope `ops.read` looks, `ops.write` acts, and `admin` includes both
+    """Everything concerns the tenant of the token. The scope `ops.read` reads, `ops.write` acts, and `admin` includes both
     and also sees text and payloads whatever their ACL. Another tenant's sources, runs and audit log need `platform.read`,
     acting on its runs needs `platform.admin`. Every action is written to the audit log in the transaction that does it.
     """
@@ -366,7 +366,7 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
-    """Everything concerns the tenant of the token. The scope `ops.read` looks, `ops.write` acts, and `admin` includes both
+    """Everything concerns the tenant of the token. The scope `ops.read` reads, `ops.write` acts, and `admin` includes both
     and also sees text and payloads whatever their ACL. Another tenant's sources, runs and audit log need `platform.read`,
     acting on its runs needs `platform.admin`. Every action is written to the audit log in the transaction that does it.
     """
