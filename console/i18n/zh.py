@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from console.i18n.zh_ask import ASK
 from console.i18n.zh_conditions import CONDITIONS
 from console.i18n.zh_evaluation import EVALUATION
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 from console.i18n.zh_sources import SOURCES
 
 CHINESE: dict[str, str] = {
+    **ASK,
     **CONDITIONS,
     **OPERATIONS,
     **DEPLOYMENTS,
@@ -17,7 +19,6 @@ CHINESE: dict[str, str] = {
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),
     "Read as: {question}": "按此理解：{question}",
-    "Continue the conversation": "接着上文提问",
     "Earlier in this conversation": "本次对话的上文",
     "Understood as: {question}": "按完整问题理解：{question}",
     "The answer model failed ({code}). These are quotes of the sources.": "回答模型出错（{code}），以下为资料原文。",
@@ -146,7 +147,6 @@ CHINESE: dict[str, str] = {
     "Open in Dagster": "在 Dagster 中打开",
     "Overview": "总览",
     "Passage": "段落",
-    "Passages to use": "参考段落数",
     "Password": "密码",
     "Pause": "暂停",
     "Pipeline": "流水线",
@@ -272,7 +272,6 @@ CHINESE: dict[str, str] = {
     "database": "数据库",
     "deleted": "已删除",
     "deleted at the source": "已在数据源中删除",
-    "dense": "向量",
     "documents": "文档",
     "embed": "向量化",
     "embedder": "向量模型",
@@ -284,11 +283,9 @@ CHINESE: dict[str, str] = {
     "gateway": "网关",
     "no ACL: nobody may read it": "没有访问控制：无人可读",
     "healthy": "健康",
-    "hybrid": "混合",
     "in quarantine": "在隔离区",
     "index": "索引",
     "just now": "刚刚",
-    "lexical": "词法",
     "list": "列举",
     "managed": "已托管",
     "metrics": "指标",
