@@ -18,6 +18,7 @@ from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
+from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
@@ -229,7 +230,9 @@ class QueryServer:
         feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers, feedback), server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
-        operations = OperationsServicer(handler, ConditionsHandler(store), search, feedback, hashes)
+        operations = OperationsServicer(
+            handler, InspectionHandler(store), ConditionsHandler(store), search, feedback, hashes
+        )
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
