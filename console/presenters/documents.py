@@ -81,7 +81,8 @@ class Wanted:
 
     def as_search(self, top_k: int) -> query_pb2.SearchRequest:
         """The request for the best passage of each document, narrowed to the same documents."""
-        parts = [source_filter([self.source], "")] if self.source else []
+        by_source = source_filter([self.source] if self.source else [], "")
+        parts = [by_source] if by_source is not None else []
         if self.media_type:
             parts.append(query_pb2.Filter(eq=query_pb2.Filter.Eq(field="media_type", value=self.media_type)))
         if self.since is not None or self.until is not None:
@@ -95,9 +96,7 @@ class Wanted:
         return query_pb2.SearchRequest(query=self.text, top_k=top_k, max_per_document=1, filter=narrowed)
 
 
-def span_of(
-    period: str, days: Sequence[date], now: datetime, zone: tzinfo
-) -> tuple[datetime | None, datetime | None]:
+def span_of(period: str, days: Sequence[date], now: datetime, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
     """From when and until when a period lasts; `days` are the first and the last one, both included."""
     if period == "dates":
         chosen = [datetime.combine(day, time(), zone).astimezone(UTC) for day in days]
@@ -105,8 +104,7 @@ def span_of(
             return chosen[0], chosen[1] + timedelta(days=1)
         return (chosen[0], None) if chosen else (None, None)
     length = PERIODS[period][0] if period in PERIODS else None
-    # Whole minutes: a page token belongs to its filters, and they must not change from look to look.
-    return (now - length).replace(second=0, microsecond=0) if length is not None else None, None
+    return (now - length if length is not None else None), None
 
 
 def _timestamp(moment: datetime) -> Timestamp:
@@ -194,8 +192,7 @@ def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
     active = [item for item in found.generations if item.state == "active"]
     if not active:
         made.append(Reason(False, "No generation is active, so nothing can be found."))
-    for item in active:
-        made.append(_indexed(found, item))
+    made += [_indexed(found, item) for item in active]
     if found.change_pending:
         made.append(Reason(True, "A newer change was pushed and is being applied."))
     missing = sum(not chunk.embedded for chunk in found.chunks)
@@ -212,8 +209,8 @@ def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) ->
     if item.indexed_version:
         return Reason(False, "The active generation {generation} still has version {version}; {current} waits for the"
                       " next run.", values)  # fmt: skip
-    return Reason(False, "Version {current} waits for the next run to be written to the active generation {generation}.",
-                  values)  # fmt: skip
+    return Reason(False, "Version {current} waits for the next run, which writes it to the active generation"
+                  " {generation}.", values)  # fmt: skip
 
 
 def readers(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
@@ -256,7 +253,7 @@ EVENTS = {
     ops.DOCUMENT_EVENT_KIND_DELETED: "Deleted",
     ops.DOCUMENT_EVENT_KIND_QUARANTINED: "Could not be used: {detail} ({times} attempts)",
     ops.DOCUMENT_EVENT_KIND_PUSHED: "A change was pushed: {detail}",
-    ops.DOCUMENT_EVENT_KIND_CITED: "Cited by {times} rated answers, the last one now",
+    ops.DOCUMENT_EVENT_KIND_CITED: "Cited by a rated answer, the last of {times}",
     ops.DOCUMENT_EVENT_KIND_ACTION: "Action: {detail}",
 }
 

@@ -188,4 +188,3 @@ def test_indexing_a_document_again_makes_it_pending_and_is_on_record(server: Run
         assert operator.refused("ReindexDocument", doc_id=other) == "DOCUMENT_NOT_FOUND"
     assert Ops(server, scopes=ADMIN).refused("ReindexDocument", doc_id="../etc") == "FIELD_INVALID"
     assert len(operator.ListAudit(action="document.").records) == 1
-
