@@ -54,7 +54,7 @@ def actions(found: ops.InspectDocumentResponse, source: admin_pb2.SourceStatus |
             confirm(t("Discard"), t("This input stays out until it changes."), discard, key="document-discard",
                     icon=":material/block:", disabled=found.quarantine.skipped)  # fmt: skip
         if found.pushed:
-            explain = t("Deletes the document from the store and the index. Whoever pushed it can push it again.")
+            explain = t("Deletes the document from the store and the index. It can be pushed again.")
             confirm(t("Delete"), explain, delete, key="document-delete", icon=":material/delete:", need=Role.ADMIN,
                     asks=False, disabled=not stored)  # fmt: skip
         with st.popover(t("Erase"), icon=":material/delete_forever:"):

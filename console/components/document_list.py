@@ -35,6 +35,8 @@ class Place:
     wanted: views.Wanted
     tokens: list[str] = field(default_factory=lambda: [""])
     counts: ops.DocumentCounts | None = None
+    opened: bool = False
+    """Whether the only match was opened by itself; closed then, it stays closed."""
 
 
 def _select(name: str, label: str, options: Sequence[str], word: Callable[[str], str]) -> str:
@@ -144,6 +146,8 @@ def page(place: Place) -> str | None:
     )  # fmt: skip
     _pager(place, len(rows), found.next_page_token)
     picked = chosen_row(event)
+    if picked is None and place.wanted.text and len(rows) == 1 and not place.opened:
+        picked, place.opened = 0, True
     if picked is None or picked >= len(rows):
         return None
     if not rows[picked]["version"]:

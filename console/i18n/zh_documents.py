@@ -30,7 +30,7 @@ DOCUMENTS: dict[str, str] = {
     ),
     "Days": "日期",
     "Deleted": "已删除",
-    "Deletes the document from the store and the index. Whoever pushed it can push it again.": (
+    "Deletes the document from the store and the index. It can be pushed again.": (
         "从存储和索引中删除此文档。推送方可以再次推送。"
     ),
     "Discard": "舍弃",

@@ -259,6 +259,19 @@ def test_a_refused_action_is_reported_and_a_viewer_is_offered_none(app: AppTest,
     assert platform.mutations == []
 
 
+def test_the_only_match_is_opened_by_itself_and_stays_closed_once_closed(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    platform.gateway.peer.operations |= {
+        "FindDocuments": ops.FindDocumentsResponse(documents=[ROW]), "InspectDocument": inspected(),
+    }  # fmt: skip
+    opened(app, "documents")
+    assert not app.subheader
+    app.text_input(key="documents-q").input("plan").run()
+    assert [item.value for item in app.subheader] == ["Document"]
+    app.button(key="document-close").click().run()
+    assert not app.subheader
+
+
 def test_a_closed_document_leaves_the_address(app: AppTest, platform: Platform) -> None:
     show(app, platform, inspected())
     app.button(key="document-close").click().run()
