@@ -118,7 +118,7 @@ def who_may_read(found: ops.InspectDocumentResponse) -> None:
     if not found.acl:
         st.warning(t("Nobody may read it."), icon=":material/lock:")
     for sentence, name in views.readers(found):
-        st.markdown(f":material/person: {t(sentence, name=plain_markdown(name)) if name else t(sentence)}")
+        st.text(t(sentence, name=name) if name else t(sentence))
     if found.acl_inherited:
         st.caption(t("This is the default of its source: the document itself names nobody."))
     elif found.acl:

@@ -12,7 +12,15 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rag_core.database import Store, open_store
-from rag_core.database.tables.content import documents, generation_documents, generations, quarantine, sources
+from rag_core.database.tables.content import (
+    documents,
+    generation_documents,
+    generations,
+    quarantine,
+    run_stages,
+    sources,
+)
+from rag_core.database.tables.operations import quality_runs
 from rag_core.ids import document_id
 from rag_core.settings import Settings
 from ragproto.admin.v1 import operations_pb2 as pb
@@ -188,3 +196,35 @@ def test_indexing_a_document_again_makes_it_pending_and_is_on_record(server: Run
         assert operator.refused("ReindexDocument", doc_id=other) == "DOCUMENT_NOT_FOUND"
     assert Ops(server, scopes=ADMIN).refused("ReindexDocument", doc_id="../etc") == "FIELD_INVALID"
     assert len(operator.ListAudit(action="document.").records) == 1
+
+
+def test_the_history_of_a_source_has_its_runs_in_order_and_what_they_changed(
+    server: RunningServer, store: Store
+) -> None:
+    """A source of two shards: a run over one of them leaves the documents of the other as they were."""
+    runs = [("r1", 0, 10, 4), ("r1", 1, 20, 1), ("r2", 0, 12, 2), ("old", 0, 9, 50)]
+    now = datetime.now(UTC)
+    with store.engine.begin() as db:
+        db.execute(sources.update().where(sources.c.tenant == "acme").values(shards=2))
+        for place, (run_id, shard, live, added) in enumerate(runs):
+            at = now - timedelta(days=3) if run_id == "old" else now - timedelta(hours=3 - place)
+            one = {"run_id": run_id, "tenant": "acme", "source": "handbook", "shard": shard, "finished_at": at}
+            counts = {"added": added, "quarantined": int(run_id == "r2"), "unchanged": 0}
+            problem = "LISTING_INCOMPLETE" if run_id == "r2" else None
+            stage = {"stage": "documents", "counts": counts, "complete": run_id != "r2", "problem": problem}
+            db.execute(run_stages.insert(), [one | stage, one | stage | {"stage": "chunks", "counts": {"added": 99}}])
+            measured = {"score": 1.0, "profile": {"documents": live}, "findings": {}, "failed": 0, "tried": 0}
+            db.execute(quality_runs.insert(), [one | measured | {"exceeded": False, "good": True}])
+    viewer = Ops(server, scopes=VIEWER)
+    [history] = viewer.ListSourceHistory().sources
+    assert [(point.run_id, point.documents, point.complete) for point in history.points] == [
+        ("old", 0, True), ("r1", 30, True), ("r2", 32, False),
+    ]  # fmt: skip
+    assert [point.HasField("documents") for point in history.points] == [False, True, True]
+    assert (history.points[2].quarantined, history.points[2].problem) == (1, "LISTING_INCOMPLETE")
+    assert (dict(history.changes), history.runs) == ({"added": 7, "quarantined": 1}, 2)
+    assert [point.run_id for point in viewer.ListSourceHistory(limit=1).sources[0].points] == ["r2"]
+    longer = viewer.ListSourceHistory(changed_from=now - timedelta(days=9)).sources[0]
+    assert (longer.changes["added"], longer.runs) == (57, 3)
+    assert not Ops(server, tenant="other", scopes=VIEWER).ListSourceHistory().sources
+    assert viewer.refused("ListSourceHistory", limit=0) == "FIELD_INVALID"
