@@ -11,7 +11,7 @@ from console.presenters.records import around
 from console.session import Platform, platform, shared, t
 from ragproto.admin.v1 import operations_pb2 as ops
 
-PIECES = 15
+PIECES = 10
 """Chunks and what stands between them, on one page of a text."""
 
 
@@ -32,7 +32,7 @@ def why(found: ops.InspectDocumentResponse) -> None:
 
 def fields(found: ops.InspectDocumentResponse) -> None:
     """What is known of it, in columns that wrap on a narrow screen."""
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for label, value in [*views.facts(found), ("First stored", _moment(found, "first_stored_at"))]:
             with st.container(width="content", gap=None):
                 st.caption(t(label))

@@ -10,9 +10,8 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.clients.grpc_api import Api
-from console.components.widgets import age, chosen_row, load_or_report, table, today
+from console.components.widgets import chosen_row, load_or_report, table, today
 from console.presenters import documents as views
-from console.presenters.formats import size
 from console.presenters.records import as_csv
 from console.session import api, t, zone
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -46,7 +45,7 @@ def _select(name: str, label: str, options: Sequence[str], word: Callable[[str],
         st.session_state[key] = asked
     if st.session_state.get(key, options[0]) not in options:
         st.session_state[key] = options[0]
-    return str(st.selectbox(label, options, key=key, format_func=word, width=190))
+    return str(st.selectbox(label, options, key=key, format_func=word, width=150))
 
 
 def filters(sources: Iterable[str]) -> tuple[str, Place]:
@@ -134,12 +133,21 @@ def page(place: Place) -> str | None:
     if counting:
         place.counts = found.counts
     rows = [
-        {**row, "state": f"{row['mark']} {t(row['state'])}", "at": age(row["at"]),
-         "size": size(row["bytes"]) if row["version"] else "–", "type": row["media_type"] or "–"}
+        {**row, "state": f"{row['mark']} {t(row['state'])}", "at": datetime.fromtimestamp(row["at"], UTC),
+         "size": row["bytes"] if row["version"] else None, "type": row["media_type"] or "–"}
         for row in views.document_rows(found.documents)
     ]  # fmt: skip
-    columns = {"locator": t("Document"), "title": t("Title"), "source": t("Source"), "state": t("State"),
-               "type": t("Type"), "size": t("Size"), "version": t("Version"), "at": t("Changed")}  # fmt: skip
+    # Numbers and moments, not their words: the table sorts by what it holds.
+    columns = {
+        "locator": t("Document"),
+        "title": t("Title"),
+        "source": t("Source"),
+        "state": t("State"),
+        "type": t("Type"),
+        "size": st.column_config.NumberColumn(t("Size"), format="bytes"),
+        "version": t("Version"),
+        "at": st.column_config.DatetimeColumn(t("Changed"), format="YYYY-MM-DD HH:mm", timezone=str(zone())),
+    }
     event = table(
         rows, columns, empty=t("No document matches. Check that the source contains it and has run."),
         on_select="rerun", selection_mode="single-row", key=_table_key("documents", place),

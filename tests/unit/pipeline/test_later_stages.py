@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+import sqlalchemy as sa
 
 from rag_core.chunking import Chunker
 from rag_core.embedding import Vectors
@@ -264,7 +264,7 @@ def test_a_document_that_is_to_be_indexed_again_stays_found_until_the_next_run_h
     doc_id = filled.doc_id("1.txt")
     # Chunks that somebody damaged, and a point that is gone.
     with filled.store.engine.begin() as connection:
-        connection.execute(text("DELETE FROM rag.chunks WHERE doc_id = :id AND ordinal > 0"), {"id": doc_id})
+        connection.execute(sa.text("DELETE FROM rag.chunks WHERE doc_id = :id AND ordinal > 0"), {"id": doc_id})
         source, names = request_reindex(connection, "acme", doc_id, actor="ann", note="looks odd")
     assert (source, names) == ("handbook", [filled.index.alias()])
     assert filled.indexed_text() == before
