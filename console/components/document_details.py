@@ -45,7 +45,7 @@ def _moment(found: ops.InspectDocumentResponse, name: str) -> str:
 
 def details(found: ops.InspectDocumentResponse) -> None:
     """The tabs below the facts."""
-    tabs = st.tabs([t("Text and chunks"), t("Who may read it"), t("History"), t("Versions"), t("Metadata")])
+    tabs = st.tabs([t("Text and chunks"), t("Who may read it"), t("Its history"), t("Versions"), t("Metadata")])
     for tab, show in zip(tabs, (text_and_chunks, who_may_read, history, versions, metadata), strict=True):
         with tab:
             show(found)

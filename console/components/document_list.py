@@ -172,10 +172,10 @@ def _table_key(name: str, place: Place) -> str:
 def _pager(place: Place, shown: int, following: str) -> None:
     first = (len(place.tokens) - 1) * PAGE
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(t("Previous"), icon=":material/chevron_left:", disabled=len(place.tokens) == 1):
+        if st.button(t("Previous page"), icon=":material/chevron_left:", disabled=len(place.tokens) == 1):
             place.tokens.pop()
             st.rerun()
-        if st.button(t("Next"), icon=":material/chevron_right:", disabled=not following):
+        if st.button(t("Next page"), icon=":material/chevron_right:", disabled=not following):
             place.tokens.append(following)
             st.rerun()
         if shown and place.counts is not None:

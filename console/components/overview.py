@@ -90,7 +90,7 @@ def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Gene
     """What runs changed in the last 24 hours, and generations that were promoted."""
     st.subheader(t("Changed in the last 24 hours"))
     for name, moment in history.promotions(generations, time.time() - history.HOURS_SHOWN * 3600):
-        said = t("{time}: searches moved to the generation {name}", time=at(moment), name=plain_markdown(name))
+        said = t("{time}: searches moved to {name}", time=age(moment), name=plain_markdown(name))
         st.page_link("screens/index.py", label=said, icon=":material/database:")
     rows = history.change_rows(histories)
     columns = {"source": t("Source"), **{name: t(name) for name in history.CHANGES}, "runs": t("Runs")}

@@ -50,6 +50,7 @@ DOCUMENTS: dict[str, str] = {
     "It was deleted; nothing but its name is kept.": "此文档已删除，只保留名称。",
     "It will be tried again.": "将再次尝试。",
     "It will be written again to: {names}.": "将重新写入：{names}。",
+    "Its history": "历史",
     "Its newest content could not be used ({reason}, {attempts} attempts).": (
         "最新内容无法使用（{reason}，已尝试 {attempts} 次）。"
     ),
@@ -67,6 +68,7 @@ DOCUMENTS: dict[str, str] = {
     "Last hour": "最近 1 小时",
     "Look in": "查找范围",
     "Metadata": "元数据",
+    "Next page": "下一页",
     "Newest change first": "最新变更在前",
     "No document matches. Check that the source contains it and has run.": (
         "没有匹配的文档。请确认数据源包含该文档并且已经运行过。"
@@ -80,7 +82,7 @@ DOCUMENTS: dict[str, str] = {
     "Oldest change first": "最早变更在前",
     "Order": "排序",
     "Part of a path, a title or an id": "路径或标题的一部分，或文档 ID",
-    "Previous": "上一页",
+    "Previous page": "上一页",
     "Removes every trace, also from the audit log, and proves it by a receipt. It is done on the machine of the"
     " platform, with its operator's rights. A source that still has the document brings it back: delete it there"
     " first.": (

@@ -19,5 +19,5 @@ OVERVIEW: dict[str, str] = {
     "See why and sync": "查看原因并同步",
     "succeeded": "成功",
     "{count} runs of {sources} sources, {failed} failed": "{sources} 个数据源的 {count} 次运行，{failed} 次失败",
-    "{time}: searches moved to the generation {name}": "{time}：检索切换到索引代 {name}",
+    "{time}: searches moved to {name}": "{time}：检索切换到 {name}",
 }

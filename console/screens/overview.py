@@ -51,7 +51,7 @@ def platform() -> None:
         _figures(health.totals(status))
     if not isinstance(status, ServiceError):
         summary.sources(status, _known(histories, []))
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         summary.changes(_known(histories, []), [] if isinstance(status, ServiceError) else list(status.generations))
         summary.alerts(alerts)

@@ -42,6 +42,9 @@ def stocked(platform: Platform) -> None:
 
 def barriers(page: Page) -> list[str]:
     """What axe finds that keeps people out, with the place of each."""
+    # What is being drawn again is faded, and a colour that is still on its way has no contrast yet.
+    page.wait_for_function("""() => document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'
+        && !document.querySelector('[data-stale=true]') && document.getAnimations().length === 0""")
     found = Axe().run(page).response["violations"]
     return [
         f"{item['id']}: {node['target']}" for item in found if item["impact"] in SERIOUS for node in item["nodes"]
@@ -77,6 +80,7 @@ def test_a_document_is_opened_by_its_link_worked_with_by_keyboard_and_has_no_bar
 
 def test_the_overview_has_no_barrier_and_the_document_says_its_language(page: Page) -> None:
     expect(page.get_by_role("heading", name="Runs of the last 24 hours")).to_be_visible()
+    expect(page.get_by_text("None.")).to_be_visible()
     assert barriers(page) == []
     page.get_by_label("Language / 语言").click()
     page.get_by_role("option", name="中文").click()

@@ -73,11 +73,11 @@ def test_every_page_of_the_list_can_be_reached_and_left_again(app: AppTest, plat
     opened(app, "documents")
     seen = [list(app.dataframe[0].value["locator"])]
     for _ in range(2):
-        button(app, "Next").click().run()
+        button(app, "Next page").click().run()
         seen.append(list(app.dataframe[0].value["locator"]))
     assert seen == [[f"{page}-{n}.md" for n in range(2)] for page in range(3)]
-    assert button(app, "Next").disabled
-    button(app, "Previous").click().run()
+    assert button(app, "Next page").disabled
+    button(app, "Previous page").click().run()
     assert list(app.dataframe[0].value["locator"]) == seen[1]
     requests = [request for request in asked(platform, "FindDocuments") if request.limit > 1]
     assert [request.page_token for request in requests] == ["", "1", "2", "1"]
@@ -91,7 +91,7 @@ def test_what_is_chosen_narrows_the_list_begins_it_anew_and_stays_in_the_address
     with_source(platform)
     platform.gateway.peer.operations["FindDocuments"] = page_of
     opened(app, "documents")
-    button(app, "Next").click().run()
+    button(app, "Next page").click().run()
     app.selectbox(key="documents-state").set_value("pending")
     app.selectbox(key="documents-source").set_value("handbook")
     app.selectbox(key="documents-type").set_value("text/html")
