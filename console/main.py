@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from console.clients.errors import SIGNED_OUT, ServiceError
+from console.components.page_language import set_page_language
 from console.components.widgets import DOWN, problem
 from console.i18n import LANGUAGES
 from console.session import Platform, Role, api, identify, language, shared, t
-from console.sign_in import SIGN_IN
+from console.sign_in import sign_in_address
 
 # Not `pages`: Streamlit runs the files of that folder automatically, without this frame, for any visitor.
 _PAGES = Path(__file__).parent / "screens"
@@ -24,6 +26,7 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         ("overview", t("Overview"), ":material/monitoring:"),
         ("sources", t("Sources"), ":material/folder_open:"),
         ("add_source", t("Add a source"), ":material/add:"),
+        ("documents", t("Documents"), ":material/description:"),
         ("pipeline", t("Pipeline"), ":material/account_tree:"),
         ("quality", t("Quality"), ":material/fact_check:"),
         ("evaluation", t("Evaluation"), ":material/quiz:"),
@@ -86,7 +89,9 @@ def _show_sign_in(error: ServiceError) -> None:
         st.button(t("Sign in"), type="primary", on_click=st.login)
     elif mode == "local":
         st.info(t("You are signed out."))
-        st.link_button(t("Sign in"), SIGN_IN, type="primary")
+        address = urlsplit(st.context.url or "")
+        page = f"{address.path}?{urlencode(st.query_params.to_dict())}" if len(st.query_params) else address.path
+        st.link_button(t("Sign in"), sign_in_address(page or "/"), type="primary")
     else:
         st.warning(t("No valid access token: {code}.", code=error.code))
 
@@ -131,6 +136,8 @@ def _main() -> None:
         return
     pages = _navigation(who.role, who.platform)
     _sidebar(who.subject, who.role)
+    with st.sidebar:
+        set_page_language(language())
     st.navigation(pages).run()
     st.session_state[_DRAWN] = True
     _recover()

@@ -15,7 +15,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from console.connections import OpenSockets, is_own
 from console.presenters.new_source import MAX_FILES
 from console.settings import ConsoleSettings
-from console.sign_in import COOKIE, SIGN_IN
+from console.sign_in import COOKIE, SIGN_IN, sign_in_address
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,7 +68,8 @@ class Protection:
         elif "/upload_file" in path and scope["method"] == "PUT" and _held_files() >= _MAX_HELD_FILES:
             await PlainTextResponse("too many files are being uploaded", 429)(scope, receive, with_headers)
         elif self._local and not path.startswith(_OPEN) and COOKIE not in _cookies(scope):
-            await RedirectResponse(SIGN_IN, 303)(scope, receive, with_headers)
+            asked = f"{path}?{query}" if (query := scope["query_string"].decode("latin-1")) else path
+            await RedirectResponse(sign_in_address(asked), 303)(scope, receive, with_headers)
         else:
             await self._app(scope, receive, with_headers)
 

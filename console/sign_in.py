@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import re
 import socket
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -24,8 +25,13 @@ from console.settings import ConsoleSettings
 
 COOKIE = "rag_console"
 SIGN_IN = "/sign-in"
+NEXT = "next"
+_PAGE = re.compile(r"/(?:[a-z_]+)?/?(?:\?[\x21\x23-\x5b\x5d-\x7e]*)?")
+"""One word as a path, and a query of printable ASCII. A second slash at the start would be another host."""
 MAX_FORM_BYTES = 4096
 MAX_FIELDS = 8
+MAX_NEXT_CHARS = 2048
+"""A longer address of the page to return to is left out: the form has a limit of bytes."""
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 main { max-width: 22rem; margin: 15vh auto; padding: 0 1rem } h1 { font-size: 1.4rem }
@@ -54,29 +60,30 @@ class _SignIn:
         self._sockets = sockets
 
     async def form(self, request: Request) -> Response:
-        return _page(_language(request), "")
+        return _page(_language(request), "", following=own_page(request.query_params.get(NEXT, "")))
 
     async def submit(self, request: Request) -> Response:
         """Sign in. `SameSite=Strict` and the origin keep other sites from doing it for the visitor."""
         language = _language(request)
         origin, host = request.headers.get("origin"), request.headers.get("host")
+        following = own_page(request.query_params.get(NEXT, ""))
         if origin is not None and not is_own(self._settings, origin, host):
-            return _page(language, "FORBIDDEN", 403)
+            return _page(language, "FORBIDDEN", 403, following=following)
         body = bytearray()
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_FORM_BYTES:
-                return _page(language, "SIGN_IN_FAILED", 413)
+                return _page(language, "SIGN_IN_FAILED", 413, following=following)
         try:
             fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
         except ValueError:
-            return _page(language, "SIGN_IN_FAILED", 400)
+            return _page(language, "SIGN_IN_FAILED", 400, following=following)
         name, password = (fields.get(key, [""])[0] for key in ("name", "password"))
         asked = {"name": name.strip(), "password": password, "address": self._address(request)}
         reply = await asyncio.to_thread(_ask_broker, self._settings.sign_in_socket, asked)
         if "token" not in reply:
-            return _page(language, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401)
-        response = RedirectResponse("/", 303)
+            return _page(language, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401, following=following)
+        response = RedirectResponse(following or "/", 303)
         response.set_cookie(
             COOKIE,
             str(reply["token"]),
@@ -145,14 +152,26 @@ _PROBLEMS = {
 }
 
 
-def _page(language: str, problem: str, status: int = 200) -> HTMLResponse:
+def sign_in_address(page: str) -> str:
+    """The address of the sign-in page from which a person returns to the page (path and query) that was asked for."""
+    following = own_page(page)
+    return f"{SIGN_IN}?{urlencode({NEXT: following})}" if following.strip("/") else SIGN_IN
+
+
+def own_page(address: str) -> str:
+    """The address when it is a page of this console, else empty: nobody is led elsewhere by a link to the sign-in."""
+    parts = urlsplit(address) if _PAGE.fullmatch(address) and len(address) <= MAX_NEXT_CHARS else None
+    return address if parts is not None and not parts.scheme and not parts.netloc else ""
+
+
+def _page(language: str, problem: str, status: int = 200, *, following: str = "") -> HTMLResponse:
     def word(text: str) -> str:
         return html.escape(translate(language, text))
 
     said = f"<p role=alert>{word(_PROBLEMS.get(problem, _PROBLEMS['SIGN_IN_FAILED']))}</p>" if problem else ""
     body = f"""<!doctype html><html lang="{language}"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{word("Sign in")}</title><style>{_STYLE}</style>
-<main><h1>{word("RAG platform")}</h1>{said}<form method="post" action="{SIGN_IN}">
+<main><h1>{word("RAG platform")}</h1>{said}<form method="post" action="{html.escape(sign_in_address(following))}">
 <label for="name">{word("Name")}</label><input id="name" name="name" autocomplete="username" required autofocus>
 <label for="password">{word("Password")}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>

@@ -19,6 +19,7 @@ from query_server.auth.revocations import PendingRevocationCache, RevocationFilt
 from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
+from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
@@ -231,7 +232,9 @@ class QueryServer:
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers, feedback), server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
         asking_as = AskingAsHandler(store, search)
-        operations = OperationsServicer(handler, ConditionsHandler(store), search, feedback, hashes, asking_as)
+        operations = OperationsServicer(
+            handler, InspectionHandler(store), ConditionsHandler(store), search, feedback, hashes, asking_as
+        )
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)

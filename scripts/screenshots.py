@@ -23,7 +23,19 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
-PAGES = ("overview", "sources", "pipeline", "quality", "evaluation", "index", "ask", "traffic", "deployments", "audit")
+PAGES = (
+    "overview",
+    "sources",
+    "documents",
+    "pipeline",
+    "quality",
+    "evaluation",
+    "index",
+    "ask",
+    "traffic",
+    "deployments",
+    "audit",
+)
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
 ANSWERS = {
     "how-to": {"en": "How do I create an API key?", "zh": "怎么停止服务？"},
@@ -121,9 +133,13 @@ def ask_first(page: Page, language: str) -> None:
 
 
 def find(page: Page, language: str) -> None:
-    box = page.locator(".st-key-find input")
+    """The list, narrowed, with its first document open: a table drawn on a canvas has no row to click by name."""
+    box = page.locator(".st-key-documents-q input")
     box.fill(FIND[language])
     box.press("Enter")
+    settle(page)
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 12, "y": 52})
+    page.get_by_test_id("stTabs").wait_for()
 
 
 def sync(page: Page, language: str) -> None:
@@ -140,7 +156,12 @@ def traffic(page: Page, language: str) -> None:
     page.wait_for_timeout(12_000)  # a few refreshes, so that there is a line to draw
 
 
-PREPARE: dict[str, Callable[[Page, str], None]] = {"sources": sync, "ask": ask_first, "index": find, "traffic": traffic}
+PREPARE: dict[str, Callable[[Page, str], None]] = {
+    "sources": sync,
+    "ask": ask_first,
+    "documents": find,
+    "traffic": traffic,
+}
 
 
 def save(page: Page, name: str) -> None:

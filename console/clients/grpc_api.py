@@ -103,14 +103,33 @@ class Api:
         """Discard inputs; returns their number."""
         return len(self._operate("DiscardQuarantine", ids=ids, reason=reason).locators)
 
-    def find(self, text: str, source: str = "", limit: int = 50) -> list[ops.DocumentRow]:
-        """Documents by a part of their name."""
-        return list(self._operate("FindDocuments", text=text, source=source, limit=limit).documents)
+    def documents(self, **wanted: Any) -> ops.FindDocumentsResponse:
+        """A page of documents."""
+        found: ops.FindDocumentsResponse = self._operate("FindDocuments", **wanted)
+        return found
 
     def inspect(self, doc_id: str) -> ops.InspectDocumentResponse:
         """One document down to its spans."""
         found: ops.InspectDocumentResponse = self._operate("InspectDocument", doc_id=doc_id)
         return found
+
+    def find(self, text: str, source: str = "", limit: int = 50) -> list[ops.DocumentRow]:
+        """The first documents by a part of their name."""
+        return list(self.documents(text=text, source=source, limit=limit).documents)
+
+    def reindex(self, doc_id: str, reason: str) -> ops.ReindexDocumentResponse:
+        """Have the next run index a document again."""
+        found: ops.ReindexDocumentResponse = self._operate("ReindexDocument", doc_id=doc_id, reason=reason)
+        return found
+
+    def delete_document(self, doc_id: str) -> int:
+        """Delete a pushed document; returns the place of the deletion in the inbox."""
+        request = documents_pb2.DeleteRequest(doc_id=doc_id)
+        return int(self._call(SERVER, self._channels.documents.Delete, request).sequence)
+
+    def source_history(self, limit: int = 30) -> list[ops.SourceHistory]:
+        """The newest runs of every source, and what runs changed in the last 24 hours."""
+        return list(self._operate("ListSourceHistory", limit=limit).sources)
 
     def audit(self, **chosen: Any) -> ops.ListAuditResponse:
         """A page of the audit log."""

@@ -33,8 +33,7 @@ def over_time(
     if not rows:
         st.caption(t("The first figures appear after a few seconds."))
         return
-    # Without an offset Vega takes a moment for local and draws the clock that it is given.
-    shown = [{**row, "at": f"{datetime.fromtimestamp(row['at'], zone()):%Y-%m-%dT%H:%M:%S}"} for row in rows]
+    shown = [{**row, "at": _local(row["at"])} for row in rows]
     marked = _marked(shown, bars=bars)
     scale = alt.Scale(domain=list(bounds)) if bounds else alt.Scale(zero=True, nice=True)
     axis = alt.Axis(format="%" if percent else "~s", tickCount=5)
@@ -69,3 +68,47 @@ def _clock(rows: Sequence[dict[str, Any]]) -> str:
 
 def _times(rows: Sequence[dict[str, Any]]) -> str:
     return f"{t('Time')} ({datetime.fromtimestamp(rows[-1]['at'], zone()):%Z})"
+
+
+OUTCOME_COLOURS = {"succeeded": PALETTE[2], "failed": PALETTE[5], "running": PALETTE[0], "canceled": PALETTE[6]}
+_ROW_HEIGHT = 26
+
+
+def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:
+    """Runs as bars over time, a line per source; pointing at one names its run. The colour is not alone: a failed run
+    has a mark too."""
+    shown = [
+        {**bar, "begin": _local(bar["start"]), "until": _local(bar["end"]), "ended": t(bar["outcome"]),
+         "mark": "✖" if bar["outcome"] == "failed" else ""}
+        for bar in bars
+    ]  # fmt: skip
+    names = sorted({bar["source"] for bar in bars})
+    words = [t(name) for name in OUTCOME_COLOURS]
+    colour = alt.Color(
+        "ended:N",
+        scale=alt.Scale(domain=words, range=list(OUTCOME_COLOURS.values())),
+        legend=alt.Legend(title=None, orient="bottom"),
+    )
+    place = alt.Y("source:N", title=None, sort=names, axis=alt.Axis(labelLimit=180))
+    base = alt.Chart(alt.InlineData(values=shown))
+    drawn = base.mark_bar(height=12, cornerRadius=2).encode(
+        x=alt.X("begin:T", title=_times([{"at": bars[-1]["end"]}]), axis=alt.Axis(format="%m-%d %H:%M", tickCount=6)),
+        x2="until:T",
+        y=place,
+        color=colour,
+        tooltip=[
+            alt.Tooltip("source:N", title=t("Source")),
+            alt.Tooltip("ended:N", title=t("State")),
+            alt.Tooltip("begin:T", title=t("Started"), format="%Y-%m-%d %H:%M:%S"),
+            alt.Tooltip("seconds:Q", title=t("Seconds"), format=",.1f"),
+            alt.Tooltip("run:N", title=t("Run")),
+        ],
+    )
+    marks = base.mark_text(dy=0, fontSize=11, align="left", dx=4).encode(x="until:T", y=place, text="mark:N")
+    chart = (drawn + marks).properties(height=60 + _ROW_HEIGHT * len(names))
+    st.altair_chart(chart, width="stretch", alt=alt_text)
+
+
+def _local(seconds: float) -> str:
+    # Without an offset Vega takes a moment for local and draws the clock that it is given.
+    return f"{datetime.fromtimestamp(seconds, zone()):%Y-%m-%dT%H:%M:%S}"

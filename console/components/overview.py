@@ -1,4 +1,4 @@
-"""The tables of the overview: components, alerts, freshness, runs."""
+"""The parts of the overview: components, alerts, sources with their trends, what changed, runs over time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import streamlit as st
 
 from console.clients.dagster_answers import Run
 from console.clients.errors import ServiceError
-from console.components.widgets import age, at, problem, table
-from console.presenters import health
+from console.components.charts import run_timeline
+from console.components.widgets import age, at, plain_markdown, problem, table
+from console.presenters import health, history
 from console.presenters.conditions import marked
-from console.presenters.formats import duration, number
+from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
-from console.session import shared, t
+from console.session import Platform, platform, shared, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
+
+_ROWS = 8
 
 
 def components(rows: list[health.HealthRow]) -> None:
@@ -44,39 +47,81 @@ def alerts(found: list[ops.Alert] | ServiceError) -> None:
     table(rows, {"severity": t("Severity"), "summary": t("Alert"), "at": t("Since")}, empty=t("None."))
 
 
-def freshness(status: admin_pb2.GetStatusResponse) -> None:
-    """Each source against its objective, those that miss it first."""
-    st.subheader(t("Freshness"))
-    conditions = {item.name: marked(item.condition, t, at) for item in status.sources}
+def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHistory]) -> None:
+    """Each source with its state and the trends of its last runs, those that need somebody first."""
+    st.subheader(t("Sources"))
+    trends = history.trends(histories)
+    fresh = {row["source"]: row for row in health.freshness_rows(status.sources, time.time())}
     marks = {True: f"✔ {t('met')}", False: f"✖ {t('missed')}", None: "–"}
-    rows = [
-        {
-            "source": row["source"],
-            "state": conditions[row["source"]],
-            "met": marks[row["met"]],
-            "age": duration(row["age"]) if row["age"] is not None else t("never"),
-            "objective": duration(row["objective"]) if row["objective"] else "–",
-            "documents": number(row["documents"]),
-            "pending": number(row["pending"]),
-        }
-        for row in health.freshness_rows(status.sources, time.time())
-    ]
-    columns = {"source": t("Source"), "state": t("State"), "met": t("Objective"), "age": t("Age"),
-               "objective": t("Maximum"), "documents": t("Documents"), "pending": t("To be indexed")}  # fmt: skip
-    table(rows, columns, empty=t("No source has run yet."))
+    rows = []
+    for item in history.shown_sources(status.sources):
+        row, trend = fresh[item.name], trends.get(item.name, {})
+        age = duration(row["age"]) if row["age"] is not None else t("never")
+        maximum = duration(row["objective"]) if row["objective"] else "–"
+        rows.append(
+            {
+                "source": item.name,
+                "state": marked(item.condition, t, at),
+                "documents": item.documents,
+                "trend": trend.get("documents", []),
+                "met": marks[row["met"]],
+                "age": f"{age} / {maximum}",
+                "gaps": trend.get("gaps", []),
+                "errors": trend.get("errors", []),
+                "pending": row["pending"],
+            }
+        )
+    config = st.column_config
+    columns = {
+        "source": t("Source"),
+        "state": t("State"),
+        "documents": config.NumberColumn(t("Documents"), format="localized"),
+        "trend": config.AreaChartColumn(t("Documents by run"), color="blue", y_min=0),
+        "met": t("Objective"),
+        "age": t("Age / maximum"),
+        "gaps": config.LineChartColumn(t("Hours between listings"), color="gray", y_min=0),
+        "errors": config.BarChartColumn(t("Errors by run"), color="orange", y_min=0),
+        "pending": config.NumberColumn(t("To be indexed"), format="localized"),
+    }
+    table(rows, columns, empty=t("No source has run yet."), height="content" if len(rows) <= _ROWS else 420)
 
 
-def last_runs(runs: list[Run] | ServiceError) -> None:
-    """The newest runs of all sources."""
-    st.subheader(t("Last runs"))
+def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Generation]) -> None:
+    """What runs changed in the last 24 hours, and generations that were promoted."""
+    st.subheader(t("Changed in the last 24 hours"))
+    for name, moment in history.promotions(generations, time.time() - history.HOURS_SHOWN * 3600):
+        said = t("{time}: searches moved to {name}", time=age(moment), name=plain_markdown(name))
+        st.page_link("screens/index.py", label=said, icon=":material/database:")
+    rows = history.change_rows(histories)
+    columns = {"source": t("Source"), **{name: t(name) for name in history.CHANGES}, "runs": t("Runs")}
+    table(rows, columns, empty=t("No document was added, changed, deleted or quarantined."))
+    st.page_link("screens/documents.py", label=t("Documents that changed"), icon=":material/description:",
+                 query_params={"changed": "day"})  # fmt: skip
+
+
+def run_history(runs: list[Run] | ServiceError) -> None:
+    """The runs of the last 24 hours over time, and the newest with a link to each."""
+    st.subheader(t("Runs of the last 24 hours"))
     if isinstance(runs, ServiceError):
         problem("Runs", runs)
         return
     shared().outages.pop("Runs", None)
+    bars = history.timeline(runs, time.time())
+    if bars:
+        failed = sum(bar["outcome"] == "failed" for bar in bars)
+        said = t("{count} runs of {sources} sources, {failed} failed", count=len(bars), failed=failed,
+                 sources=len({bar["source"] for bar in bars}))  # fmt: skip
+        run_timeline(bars, said)
+        st.caption(said)
+    settings = shared().settings
+    link = f"{settings.dagster_link or settings.dagster_url}/runs/" if platform() >= Platform.READER else ""
     rows = [
         {**row, "started": at(row["started"]), "status": f"{MARKS.get(row['status'], '•')} {t(row['status'])}",
-         "seconds": duration(row["seconds"]) if row["seconds"] is not None else "–"}
-        for row in run_rows(runs[:8], time.time())
+         "seconds": duration(row["seconds"]) if row["seconds"] is not None else "–",
+         "run": f"{link}{row['run']}" if link else row["run"][:8]}
+        for row in run_rows(runs[:_ROWS], time.time())
     ]  # fmt: skip
-    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Duration")}
+    run = st.column_config.LinkColumn(t("Run"), display_text=r"/runs/([^-/]+)") if link else t("Run")
+    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Duration"),
+               "run": run}  # fmt: skip
     table(rows, columns, empty=t("No run yet."))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from console.i18n.zh_ask import ASK
 from console.i18n.zh_conditions import CONDITIONS
+from console.i18n.zh_documents import DOCUMENTS
 from console.i18n.zh_evaluation import EVALUATION
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
+from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
 
 CHINESE: dict[str, str] = {
     **ASK,
     **CONDITIONS,
+    **DOCUMENTS,
+    **OVERVIEW,
     **OPERATIONS,
     **DEPLOYMENTS,
     **EVALUATION,
@@ -57,7 +61,6 @@ CHINESE: dict[str, str] = {
     "Dagster daemons": "Dagster 守护进程",
     "Dagster has no assets for this source.": "Dagster 中没有此数据源的资产。",
     "Dagster recorded no reason.": "Dagster 没有记录原因。",
-    "Deleted {time}": "删除于 {time}",
     "Details": "详情",
     "Discard {count}": "舍弃 {count} 条",
     "Document": "文档",
@@ -74,7 +77,6 @@ CHINESE: dict[str, str] = {
     "First failure {first}, last failure {last}, run {run}": "首次失败 {first}，最近失败 {last}，运行 {run}",
     "Folder (absolute path)": "目录（绝对路径）",
     "Folder: give an absolute path.": "目录：请填写绝对路径。",
-    "Freshness": "新鲜度",
     "From": "起",
     "Full comparison (cron)": "完整比对（cron）",
     "Gateway": "网关",
@@ -97,7 +99,6 @@ CHINESE: dict[str, str] = {
     "Last complete listing": "上次完整列举",
     "Last failure": "最近失败",
     "Last run": "上次运行",
-    "Last runs": "最近运行",
     "Last tick": "上次触发",
     "Latency p95": "延迟 p95",
     "Lists the source and updates the index to match it.": "列举数据源，并使索引与其内容一致。",
@@ -213,9 +214,6 @@ CHINESE: dict[str, str] = {
         "下次运行会删除数据源不再列出的文档，此操作无法撤销。"
     ),
     "The next run of the source retries these inputs.": "数据源的下次运行会重试这些输入。",
-    "No such document is stored. Check that the source contains it and has run.": (
-        "平台中没有此文档。请确认数据源包含它且已运行。"
-    ),
     "The run is being stopped.": "正在停止运行。",
     "The sources do not answer this question.": "数据源无法回答此问题。",
     "There is no answer to this question.": "此问题没有答案。",
@@ -249,9 +247,6 @@ CHINESE: dict[str, str] = {
     "Actor": "操作者",
     "Who may read it": "谁可以读取",
     "Who may read it (everyone, user:NAME, group:NAME)": "谁可以读取（everyone、user:名称、group:名称）",
-    "Why is a document missing? Enter its id, or part of its path or title": (
-        "文档为何缺失？输入其路径或标题的一部分，或其 ID"
-    ),
     "Why it failed": "失败原因",
     "You are signed out.": "您已退出登录。",
     "Read-only: redrive and discard require the role operator.": "只读：重试和舍弃需要 operator 角色。",

@@ -9,7 +9,6 @@ OPERATIONS: dict[str, str] = {
     "Address": "地址",
     "Alert": "告警",
     "Alert: {summary}": "告警：{summary}",
-    "Maximum": "上限",
     "Build a generation": "构建索引代",
     "Build": "构建",
     "Calls by limit, since the gateway started": "各限流规则的调用数（自网关启动起）",
@@ -115,7 +114,6 @@ OPERATIONS: dict[str, str] = {
 
 
 DEPLOYMENTS: dict[str, str] = {
-    "Age": "已过时间",
     "Age of the listing": "距上次列举",
     "Returns all traffic to {colour} at once and rolls back a generation promoted with the release.": (
         "全部流量立即回到 {colour}，随版本启用的索引代也会回滚。"

@@ -38,11 +38,12 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """A task for an operator: a sentence with its values, and the page where to act."""
+    """A task for an operator: a sentence with its values, the page where to act, and what to do there."""
 
     sentence: str
     page: str
     values: tuple[tuple[str, object], ...] = ()
+    action: str = "Look"
 
 
 def health_rows(
@@ -111,10 +112,17 @@ def todos(
     failed = _failed_last(runs) - {source.name.replace("-", "_") for source in troubled}
     if failed:
         values = (("names", ", ".join(sorted(failed)[:5])),)
-        found.append(Todo("The last run failed: {names}", "pipeline", values))
+        found.append(Todo("The last run failed: {names}", "pipeline", values, "See why and retry"))
     return found
 
 
+ACTIONS = {
+    "failed": "See the reason and the remedy",
+    "held": "Review and approve the deletions",
+    "stale": "See why and sync",
+    "degraded": "Retry or discard what is in quarantine",
+}
+"""What a person does about a source, by what is wrong with it."""
 _URGENCY = ("failed", "held", "stale", "degraded")
 
 
@@ -129,7 +137,8 @@ def _kind(source: admin_pb2.SourceStatus) -> str:
 
 def _of_source(source: admin_pb2.SourceStatus) -> Todo:
     page = "quality" if _kind(source) == "degraded" else "sources"
-    return Todo("{name}: {condition}", page, (("name", source.name), ("condition", _trouble(source.condition))))
+    values = (("name", source.name), ("condition", _trouble(source.condition)))
+    return Todo("{name}: {condition}", page, values, ACTIONS[_kind(source)])
 
 
 def _trouble(condition: admin_pb2.SourceCondition) -> admin_pb2.SourceCondition:

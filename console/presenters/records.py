@@ -98,15 +98,6 @@ def severity_of(check: Check) -> str:
     return "blocking" if check.blocking else check.severity.lower() or "warn"
 
 
-STATES = {
-    ops.DOCUMENT_STATE_SEARCHABLE: "searchable",
-    ops.DOCUMENT_STATE_PENDING: "waiting for the index",
-    ops.DOCUMENT_STATE_DELETED: "deleted at the source",
-    ops.DOCUMENT_STATE_WITHOUT_ACL: "no ACL: nobody may read it",
-    ops.DOCUMENT_STATE_QUARANTINED: "in quarantine",
-}
-
-
 def quarantine_rows(entries: Iterable[ops.QuarantineEntry]) -> list[dict[str, Any]]:
     """One row per entry. Messages may quote the input, so they are made plain."""
     return [
@@ -139,38 +130,6 @@ def check_rows(checks: Iterable[Check]) -> list[dict[str, Any]]:
             "note": plain(item.description),
         }
         for item in ordered
-    ]
-
-
-def document_rows(documents: Iterable[ops.DocumentRow]) -> list[dict[str, Any]]:
-    """One row per document."""
-    return [
-        {
-            "locator": plain(item.locator),
-            "title": plain(item.title),
-            "source": item.source,
-            "state": STATES.get(item.state, "unknown"),
-            "version": item.version,
-            "at": item.updated_at.seconds,
-            "doc_id": item.doc_id,
-        }
-        for item in documents
-    ]
-
-
-def chunk_rows(found: ops.InspectDocumentResponse) -> list[dict[str, Any]]:
-    """One row per chunk with the text of its span."""
-    return [
-        {
-            "ordinal": item.ordinal,
-            "start": item.start,
-            "end": item.end,
-            "tokens": item.tokens,
-            "embedded": item.embedded,
-            "headings": plain(" › ".join(item.headings)),
-            "text": plain(found.text[item.start : item.end]),
-        }
-        for item in found.chunks
     ]
 
 

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _FIGURES_IN_A_ROW = 5
 _NAMES_SHOWN = 5
+_RUNS = 100
 _REFRESH = shared().settings.refresh_seconds
 _PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "quality": "screens/quality.py"}
 
@@ -36,8 +37,9 @@ def platform() -> None:
     status = _attempt(lambda: api().status())
     orchestrator = _attempt(lambda: shared().dagster.health())
     gateway = _attempt(lambda: shared().gateway.ready())
-    runs = _attempt(lambda: dagster().runs(50))
+    runs = _attempt(lambda: dagster().runs(_RUNS))
     alerts = _attempt(lambda: api().alerts())
+    histories = _attempt(lambda: api().source_history())
     rows = health.health_rows(status, orchestrator, gateway if isinstance(gateway, ServiceError) else None)
     sources = [] if isinstance(status, ServiceError) else list(status.sources)
     found = health.todos(rows, sources, _known(runs, []), alerts=_known(alerts, []))
@@ -47,14 +49,16 @@ def platform() -> None:
     else:
         shared().outages.pop("Figures", None)
         _figures(health.totals(status))
-    left, right = st.columns([2, 3], gap="large")
+    if not isinstance(status, ServiceError):
+        summary.sources(status, _known(histories, []))
+    left, right = st.columns(2, gap="large")
     with left:
-        summary.components(rows)
+        summary.changes(_known(histories, []), [] if isinstance(status, ServiceError) else list(status.generations))
         summary.alerts(alerts)
     with right:
-        if not isinstance(status, ServiceError):
-            summary.freshness(status)
-        summary.last_runs(runs)
+        summary.run_history(runs)
+    with st.expander(t("Components"), expanded=any(not row.healthy for row in rows)):
+        summary.components(rows)
 
 
 def _attempt(load: Callable[[], T]) -> T | ServiceError:
@@ -85,7 +89,8 @@ def _overall_state(rows: list[health.HealthRow], found: list[health.Todo], unfin
         if todo.page in _PAGES:
             source = dict(todo.values).get("name")
             chosen = {"source": str(source)} if source else None
-            st.page_link(_PAGES[todo.page], label=sentence, icon=":material/arrow_forward:", query_params=chosen)
+            label = f"{sentence} · **{t(todo.action)}**"
+            st.page_link(_PAGES[todo.page], label=label, icon=":material/arrow_forward:", query_params=chosen)
         else:
             st.markdown(f"- {sentence}")
 

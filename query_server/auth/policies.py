@@ -106,6 +106,8 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.OperationsService/DiscardQuarantine": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/FindDocuments": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/InspectDocument": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/ReindexDocument": Policy(OPERATE, recorded=True),
+    "/ragproto.admin.v1.OperationsService/ListSourceHistory": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListAudit": Policy(OPERATE, only_reads=True),
     "/ragproto.admin.v1.OperationsService/RecordAction": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/RateAnswer": Policy(READ, stores=True),

@@ -1,4 +1,4 @@
-"""Messages of admin.v1.OperationsService about alerts and quality."""
+"""Messages of admin.v1.OperationsService about alerts, quality and the history of sources."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
     from rag_core.alerts import Alert
+    from rag_core.pipeline import SourceHistory
     from rag_core.quality import Findings, Result
 
 
@@ -29,6 +30,26 @@ def from_quality(results: Iterable[Result], findings: Iterable[Findings]) -> pb.
     """The quality of a source."""
     found = [pb.RuleFinding(rule=item.rule, found=item.found, samples=item.samples) for item in findings]
     return pb.ListQualityResponse(results=map(_result, results), findings=found)
+
+
+def from_source_history(found: SourceHistory) -> pb.SourceHistory:
+    """The history of a source."""
+    return pb.SourceHistory(
+        source=found.source,
+        points=[
+            pb.HistoryPoint(
+                run_id=point.run_id,
+                finished_at=to_timestamp(point.finished_at),
+                documents=point.documents,
+                quarantined=point.quarantined,
+                complete=point.complete,
+                problem=point.problem,
+            )
+            for point in found.points
+        ],
+        changes=found.changes,
+        runs=found.runs,
+    )
 
 
 def _result(result: Result) -> pb.QualityResult:

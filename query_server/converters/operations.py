@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from query_server.converters.times import to_timestamp
-from query_server.handlers.admin.operations import MAX_PAYLOAD_CHARS, MAX_SHOWN_TEXT_CHARS, Inspection, Payload
-from rag_core.errors import InvalidInput, Reason
+from query_server.handlers.admin.operations import MAX_PAYLOAD_CHARS, Payload
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-    from rag_core.documents import DocumentSummary, Span
     from rag_core.operations import Entry
     from rag_core.pipeline import Stage
     from rag_core.quality import Quarantined
-
-
-def to_doc_id(value: str) -> uuid.UUID:
-    """Raises `InvalidInput` (`FIELD_INVALID`)."""
-    try:
-        return uuid.UUID(value)
-    except ValueError:
-        raise InvalidInput(Reason.FIELD_INVALID, "doc_id: must be a UUID") from None
 
 
 def from_source(row: Row[tuple[object, ...]], last: Stage | None) -> pb.SourceDetail:
@@ -87,45 +76,6 @@ def from_payload(payload: Payload) -> pb.GetQuarantineEntryResponse:
     )
 
 
-def from_found(found: DocumentSummary) -> pb.DocumentRow:
-    """A document in a list."""
-    return pb.DocumentRow(
-        doc_id=str(found.doc_id),
-        source=found.source,
-        locator=found.locator,
-        title=found.title,
-        version=found.version,
-        updated_at=to_timestamp(found.updated_at),
-        state=f"DOCUMENT_STATE_{found.state.name}",
-    )
-
-
-def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
-    """A document with its chunks."""
-    document, text = inspection.document, inspection.text or ""
-    return pb.InspectDocumentResponse(
-        document=from_found(document.found),
-        media_type=document.media_type,
-        language=document.language,
-        bytes=document.bytes,
-        acl=document.acl or (),
-        acl_inherited=document.acl_inherited,
-        metadata=document.metadata,
-        flags=document.flags,
-        run_id=document.run_id,
-        deleted_at=to_timestamp(document.deleted_at),
-        text=text[:MAX_SHOWN_TEXT_CHARS],
-        text_truncated=len(text) > MAX_SHOWN_TEXT_CHARS,
-        text_withheld=inspection.text is None,
-        chunks=map(_chunk, document.spans),
-        generations=[
-            pb.GenerationVersion(generation=item.generation, state=item.state, indexed_version=item.indexed_version)
-            for item in document.held
-        ],
-        quarantine=from_entry(inspection.quarantine) if inspection.quarantine else None,
-    )
-
-
 def from_audit_entry(entry: Entry) -> pb.AuditRecord:
     """A record of the audit log. The tenant is left out: it is the caller's own."""
     message = pb.AuditRecord(
@@ -140,15 +90,3 @@ def from_audit_entry(entry: Entry) -> pb.AuditRecord:
     named = {"doc_id": entry.doc_id and str(entry.doc_id), "locator": entry.locator}
     message.details.update({name: value for name, value in named.items() if value})
     return message
-
-
-def _chunk(span: Span) -> pb.ChunkSpan:
-    return pb.ChunkSpan(
-        chunk_id=str(span.chunk_id),
-        ordinal=span.ordinal,
-        start=span.start,
-        end=span.end,
-        headings=span.headings,
-        tokens=span.tokens,
-        embedded=span.embedded,
-    )

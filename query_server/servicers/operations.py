@@ -9,11 +9,14 @@ import grpc.aio
 
 from query_server.auth.authenticator import bearer_of
 from query_server.converters import conditions as from_condition
+from query_server.converters import inspection as inspected
 from query_server.converters import operations as to_message
 from query_server.converters.feedback import from_ratings, to_judgement
 from query_server.converters.query_v2 import from_page, to_query, without_text
+from query_server.converters.times import to_moment
 from query_server.handlers.admin.asking_as import AskingAsHandler, Person
 from query_server.handlers.admin.conditions import ConditionsHandler
+from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.rules import check_limit, check_page_token, check_text_field
 from query_server.handlers.feedback import FeedbackHandler
@@ -32,6 +35,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
     def __init__(
         self,
         operations: OperationsHandler,
+        documents: InspectionHandler,
         conditions: ConditionsHandler,
         search: SearchHandler,
         feedback: FeedbackHandler,
@@ -39,6 +43,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         asking_as: AskingAsHandler,
     ) -> None:
         self._operations = operations
+        self._documents = documents
         self._conditions = conditions
         self._search = search
         self._feedback = feedback
@@ -110,12 +115,27 @@ class OperationsServicer(rpc.OperationsServiceServicer):
 
     async def FindDocuments(self, request: pb.FindDocumentsRequest, context: Context) -> pb.FindDocumentsResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=50, most=200)
-        found = await self._operations.find(current_call().principal, request.text, request.source, limit)
-        return pb.FindDocumentsResponse(documents=map(to_message.from_found, found))
+        wanted = inspected.to_wanted(request)
+        caller = current_call().principal
+        found = await self._documents.find(caller, wanted, request.page_token, limit, count=request.count)
+        return inspected.from_page(found)
 
     async def InspectDocument(self, request: pb.InspectDocumentRequest, context: Context) -> pb.InspectDocumentResponse:
-        doc_id = to_message.to_doc_id(request.doc_id)
-        return to_message.from_inspection(await self._operations.inspect(current_call().principal, doc_id))
+        doc_id = inspected.to_doc_id(request.doc_id)
+        return inspected.from_inspection(await self._documents.inspect(current_call().principal, doc_id))
+
+    async def ReindexDocument(self, request: pb.ReindexDocumentRequest, context: Context) -> pb.ReindexDocumentResponse:
+        doc_id = inspected.to_doc_id(request.doc_id)
+        source, generations = await self._documents.reindex(current_call().principal, doc_id, request.reason)
+        return pb.ReindexDocumentResponse(source=source, generations=generations)
+
+    async def ListSourceHistory(
+        self, request: pb.ListSourceHistoryRequest, context: Context
+    ) -> pb.ListSourceHistoryResponse:
+        limit = check_limit(request.limit if request.HasField("limit") else None, default=30, most=100)
+        since = to_moment(request, "changed_from")
+        found = await self._conditions.source_history(current_call().principal, since, limit)
+        return pb.ListSourceHistoryResponse(sources=map(from_condition.from_source_history, found))
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: Context) -> pb.ListAuditResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)

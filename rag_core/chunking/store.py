@@ -56,6 +56,14 @@ FROM rag.documents WHERE doc_id = ANY(:ids) AND deleted_at IS NULL ORDER BY doc_
 """)
 
 
+_FORGET_TEXT_VERSIONS = text("UPDATE rag.chunkings SET text_version = 0 WHERE doc_id = ANY(:ids)")
+
+
+def forget_text_versions(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None:
+    """Make documents pending for every chunker. They keep their chunks until new ones replace them."""
+    connection.execute(_FORGET_TEXT_VERSIONS, {"ids": list(doc_ids)})
+
+
 def texts(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> list[StoredText]:
     """Load documents to be chunked; those deleted meanwhile are left out."""
     return [

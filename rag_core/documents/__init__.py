@@ -1,6 +1,6 @@
 """Documents: filters, rows, tombstones, lookup under an ACL, and inspection."""
 
-from rag_core.documents import read_store, store, tombstone_store
+from rag_core.documents import inspection_store, list_store, read_store, store, tombstone_store
 from rag_core.documents.filters import (
     MAX_DEPTH,
     METADATA_PREFIX,
@@ -16,7 +16,17 @@ from rag_core.documents.filters import (
     TimeRange,
     validate,
 )
-from rag_core.documents.read_store import DocumentDetails, DocumentSummary, Span, VisibleDocument
+from rag_core.documents.inspection_store import DocumentDetails, Event, EventKind, Span
+from rag_core.documents.list_store import (
+    Counts,
+    DocumentOrder,
+    DocumentPage,
+    DocumentState,
+    DocumentSummary,
+    Place,
+    Wanted,
+)
+from rag_core.documents.read_store import VisibleDocument
 from rag_core.documents.store import MetadataUpdate, NewDocument, StoredDocument
 from rag_core.documents.tombstone_store import Deletion
 
@@ -27,9 +37,15 @@ __all__ = [
     "All",
     "AnyOf",
     "Condition",
+    "Counts",
     "Deletion",
     "DocumentDetails",
+    "DocumentOrder",
+    "DocumentPage",
+    "DocumentState",
     "DocumentSummary",
+    "Event",
+    "EventKind",
     "Exists",
     "FieldTypes",
     "In",
@@ -37,10 +53,14 @@ __all__ = [
     "NewDocument",
     "Not",
     "NumberRange",
+    "Place",
     "Span",
     "StoredDocument",
     "TimeRange",
     "VisibleDocument",
+    "Wanted",
+    "inspection_store",
+    "list_store",
     "read_store",
     "store",
     "tombstone_store",

@@ -253,7 +253,7 @@ _MARK_INDEXED = text("""
 INSERT INTO rag.generation_documents (generation, doc_id, indexed_version)
 SELECT :generation, n.doc_id, n.version
 FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS n (doc_id, version) ORDER BY n.doc_id
-ON CONFLICT (generation, doc_id) DO UPDATE SET indexed_version = excluded.indexed_version
+ON CONFLICT (generation, doc_id) DO UPDATE SET indexed_version = excluded.indexed_version, indexed_at = now()
 WHERE generation_documents.indexed_version < excluded.indexed_version
 """)
 

@@ -1,6 +1,6 @@
 """The pipeline from source to index: four stages over a shard or given documents, events and accounting."""
 
-from rag_core.pipeline import pending_store, progress_store, run_store, sample_store
+from rag_core.pipeline import pending_store, progress_store, run_history_store, run_store, sample_store
 from rag_core.pipeline.accounting import account, assess_quality
 from rag_core.pipeline.active_generation import default_name
 from rag_core.pipeline.base import Progress, StageResult, Work
@@ -11,8 +11,10 @@ from rag_core.pipeline.pending_store import Extent
 from rag_core.pipeline.progress_store import Coverage
 from rag_core.pipeline.purge import purge_listings, purge_unused
 from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint, read_bytes
+from rag_core.pipeline.reindex import request_reindex
 from rag_core.pipeline.resources import Pipeline
 from rag_core.pipeline.run import run_pipeline
+from rag_core.pipeline.run_history_store import SourceHistory
 from rag_core.pipeline.run_store import Stage
 from rag_core.pipeline.source_removal import Removal, remove_source
 from rag_core.pipeline.stage_runner import run_stage
@@ -35,6 +37,7 @@ __all__ = [
     "RejectedEvent",
     "Removal",
     "SlowEvent",
+    "SourceHistory",
     "Stage",
     "StageResult",
     "Waiting",
@@ -56,6 +59,8 @@ __all__ = [
     "purge_unused",
     "read_bytes",
     "remove_source",
+    "request_reindex",
+    "run_history_store",
     "run_pipeline",
     "run_stage",
     "run_store",

@@ -34,6 +34,7 @@ from ragproto.admin.v1 import (
     sources_pb2,
     sources_pb2_grpc,
 )
+from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
@@ -56,7 +57,8 @@ class WirePeer:
         self.delay_seconds = 0.0
         self.failure: grpc.StatusCode | None = None
         self.operations: dict[str, Any] = {}
-        """Answers of the admin services, and of `Search`, by the name of the method."""
+        """Answers of the admin services, of the document service and of `Search` by the name of the method, or what makes
+        them."""
         self.asked: list[tuple[str, Any]] = []
         self.scopes = ["admin", "platform.admin", "query.read"]
         self.passages: list[v2.Passage] = []
@@ -123,6 +125,7 @@ class WirePeer:
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(_evaluation(self), server)
         sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
+        documents_pb2_grpc.add_DocumentServiceServicer_to_server(_documents(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_ready(True)
@@ -211,6 +214,12 @@ def _sources(peer: WirePeer) -> sources_pb2_grpc.SourceServiceServicer:
     return servicer
 
 
+def _documents(peer: WirePeer) -> documents_pb2_grpc.DocumentServiceServicer:
+    servicer = documents_pb2_grpc.DocumentServiceServicer()
+    _answer_each(peer, servicer, documents_pb2, "DocumentService")
+    return servicer
+
+
 def _answer_each(
     peer: WirePeer, servicer: Any, module: Any, service: str, without: frozenset[str] = frozenset()
 ) -> None:
@@ -226,7 +235,8 @@ def _answering(peer: WirePeer, name: str, empty: Callable[..., Any]) -> Callable
         peer.asked.append((name, request))
         if name == "WhoAmI":
             return empty(subject="ann", tenant="acme", scopes=peer.scopes)
-        return peer.operations.get(name, empty())
+        found = peer.operations.get(name, empty())
+        return found(request) if callable(found) else found
 
     return answer
 

@@ -1,7 +1,8 @@
-"""Alerts, and the quality of sources."""
+"""Alerts, the quality of sources, and their history."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from query_server.handlers.admin.rules import check_text_field
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from rag_core.alerts import Alert
+    from rag_core.pipeline import SourceHistory
     from rag_core.quality import Findings, Result
 
 
@@ -44,5 +46,16 @@ class ConditionsHandler:
             newest = [item for item in found if item.run_id == found[0].run_id]
             duplicates = any(item.profile.duplicates for item in newest)
             return found, history.findings(connection, tenant, source, duplicates=duplicates)
+
+        return await transact(self._store, read)
+
+    async def source_history(self, principal: Principal, since: datetime | None, limit: int) -> list[SourceHistory]:
+        """What the newest runs of each source found, and what runs did since a moment, at first 24 hours ago."""
+
+        def read(connection: Connection) -> list[SourceHistory]:
+            from rag_core.pipeline import run_history_store
+
+            moment = since or datetime.now(UTC) - timedelta(hours=24)
+            return run_history_store.of_sources(connection, principal.tenant, limit=limit, since=moment)
 
         return await transact(self._store, read)

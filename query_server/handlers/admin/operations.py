@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -18,19 +17,17 @@ from query_server.handlers.admin.rules import (
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
-from rag_core.errors import NotFound, PermissionDenied, Reason
+from rag_core.errors import PermissionDenied, Reason
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from rag_core.documents import DocumentDetails, DocumentSummary
     from rag_core.evaluation import Rating
     from rag_core.operations import Entry
     from rag_core.pipeline import Stage
     from rag_core.quality import Quarantined, Wanted
 
 MAX_PAYLOAD_CHARS = 20_000
-MAX_SHOWN_TEXT_CHARS = 500_000
 T = TypeVar("T")
 
 
@@ -41,15 +38,6 @@ class Payload:
     entry: Quarantined
     text: str | None
     withheld: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """A document; `text` is `None` when the caller may not see it."""
-
-    document: DocumentDetails
-    text: str | None
-    quarantine: Quarantined | None
 
 
 class OperationsHandler:
@@ -147,31 +135,6 @@ class OperationsHandler:
         tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
 
-    async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[DocumentSummary]:
-        """Documents by a part of their name."""
-        from rag_core.documents import read_store as inspection
-
-        check_text_field("text", wanted, limit=1024)
-        check_text_field("source", source)
-        return await self._transact(
-            lambda db: inspection.find(db, principal.tenant, wanted=wanted.strip(), source=source, limit=limit)
-        )
-
-    async def inspect(self, principal: Principal, doc_id: uuid.UUID) -> Inspection:
-        """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
-
-        def read(connection: Connection) -> Inspection:
-            from rag_core.documents import read_store as inspection
-            from rag_core.quality import quarantine_read_store as view
-
-            found = inspection.inspect(connection, principal.tenant, doc_id)
-            if found is None:
-                raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: there is none with this id")
-            entry = view.entry_of(connection, principal.tenant, found.found.source, found.found.locator)
-            return Inspection(found, found.text if _may_read(principal, found.acl) else None, entry)
-
-        return await self._transact(read)
-
     async def audit(
         self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int, tenant: str = ""
     ) -> list[Entry]:
@@ -240,7 +203,3 @@ def _require_own(connection: Connection, tenant: str, source: str, target: str) 
             Reason.SCOPE_MISSING,
             f"source: name one that a connector of your tenant reads; the rest needs {PLATFORM_ADMIN}",
         )
-
-
-def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:
-    return ADMIN in principal.scopes or (acl is not None and not set(acl).isdisjoint(principal.acl_entries))

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -84,6 +85,12 @@ documents = Table(
     Column("run_id", Text, nullable=False, comment="run or stream batch that wrote this version"),
     Column("deleted_at", DateTime(timezone=True), comment="tombstone"),
     now_column("updated_at"),
+    Column(
+        "created_at",
+        DateTime(timezone=True),
+        server_default=func.now(),
+        comment="when it was stored first; null: before this was recorded",
+    ),
     UniqueConstraint("tenant", "source", "locator"),
     # Covers the columns that stages join on, so that "nothing to do" is found without reading the texts.
     Index(
@@ -93,6 +100,7 @@ documents = Table(
         "shard",
         postgresql_include=["doc_id", "version", "text_version", "deleted_at", "run_id"],
     ),
+    Index("ix_documents_updated_at", "tenant", "updated_at", "doc_id"),
 )
 
 chunkings = Table(
@@ -185,6 +193,12 @@ generation_documents = Table(
     Column("generation", Text, ForeignKey(generations.c.name, ondelete="CASCADE"), primary_key=True),
     Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
     Column("indexed_version", BigInteger, nullable=False, comment="written only after the engine has flushed it"),
+    Column(
+        "indexed_at",
+        DateTime(timezone=True),
+        server_default=func.now(),
+        comment="when the engine flushed this version; null: before this was recorded",
+    ),
 )
 
 held_deletions = Table(

@@ -12,6 +12,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class DocumentOrder(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DOCUMENT_ORDER_UNSPECIFIED: _ClassVar[DocumentOrder]
+    DOCUMENT_ORDER_OLDEST: _ClassVar[DocumentOrder]
+    DOCUMENT_ORDER_LOCATOR: _ClassVar[DocumentOrder]
+    DOCUMENT_ORDER_LARGEST: _ClassVar[DocumentOrder]
+
 class DocumentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DOCUMENT_STATE_UNSPECIFIED: _ClassVar[DocumentState]
@@ -20,12 +27,37 @@ class DocumentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DOCUMENT_STATE_DELETED: _ClassVar[DocumentState]
     DOCUMENT_STATE_WITHOUT_ACL: _ClassVar[DocumentState]
     DOCUMENT_STATE_QUARANTINED: _ClassVar[DocumentState]
+
+class DocumentEventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DOCUMENT_EVENT_KIND_UNSPECIFIED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_STORED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_CHANGED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_INDEXED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_DELETED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_QUARANTINED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_PUSHED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_CITED: _ClassVar[DocumentEventKind]
+    DOCUMENT_EVENT_KIND_ACTION: _ClassVar[DocumentEventKind]
+DOCUMENT_ORDER_UNSPECIFIED: DocumentOrder
+DOCUMENT_ORDER_OLDEST: DocumentOrder
+DOCUMENT_ORDER_LOCATOR: DocumentOrder
+DOCUMENT_ORDER_LARGEST: DocumentOrder
 DOCUMENT_STATE_UNSPECIFIED: DocumentState
 DOCUMENT_STATE_SEARCHABLE: DocumentState
 DOCUMENT_STATE_PENDING: DocumentState
 DOCUMENT_STATE_DELETED: DocumentState
 DOCUMENT_STATE_WITHOUT_ACL: DocumentState
 DOCUMENT_STATE_QUARANTINED: DocumentState
+DOCUMENT_EVENT_KIND_UNSPECIFIED: DocumentEventKind
+DOCUMENT_EVENT_KIND_STORED: DocumentEventKind
+DOCUMENT_EVENT_KIND_CHANGED: DocumentEventKind
+DOCUMENT_EVENT_KIND_INDEXED: DocumentEventKind
+DOCUMENT_EVENT_KIND_DELETED: DocumentEventKind
+DOCUMENT_EVENT_KIND_QUARANTINED: DocumentEventKind
+DOCUMENT_EVENT_KIND_PUSHED: DocumentEventKind
+DOCUMENT_EVENT_KIND_CITED: DocumentEventKind
+DOCUMENT_EVENT_KIND_ACTION: DocumentEventKind
 
 class WhoAmIRequest(_message.Message):
     __slots__ = ()
@@ -257,23 +289,59 @@ class DiscardQuarantineResponse(_message.Message):
     def __init__(self, locators: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FindDocumentsRequest(_message.Message):
-    __slots__ = ("text", "source", "limit")
+    __slots__ = ("text", "source", "limit", "state", "media_type", "changed_from", "changed_before", "order", "page_token", "count")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FROM_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     text: str
     source: str
     limit: int
-    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    state: DocumentState
+    media_type: str
+    changed_from: _timestamp_pb2.Timestamp
+    changed_before: _timestamp_pb2.Timestamp
+    order: DocumentOrder
+    page_token: str
+    count: bool
+    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., order: _Optional[_Union[DocumentOrder, str]] = ..., page_token: _Optional[str] = ..., count: _Optional[bool] = ...) -> None: ...
 
 class FindDocumentsResponse(_message.Message):
-    __slots__ = ("documents",)
+    __slots__ = ("documents", "next_page_token", "counts")
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
     documents: _containers.RepeatedCompositeFieldContainer[DocumentRow]
-    def __init__(self, documents: _Optional[_Iterable[_Union[DocumentRow, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    counts: DocumentCounts
+    def __init__(self, documents: _Optional[_Iterable[_Union[DocumentRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., counts: _Optional[_Union[DocumentCounts, _Mapping]] = ...) -> None: ...
+
+class DocumentCounts(_message.Message):
+    __slots__ = ("documents", "more", "media_types")
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPES_FIELD_NUMBER: _ClassVar[int]
+    documents: int
+    more: bool
+    media_types: _containers.RepeatedCompositeFieldContainer[MediaTypeCount]
+    def __init__(self, documents: _Optional[int] = ..., more: _Optional[bool] = ..., media_types: _Optional[_Iterable[_Union[MediaTypeCount, _Mapping]]] = ...) -> None: ...
+
+class MediaTypeCount(_message.Message):
+    __slots__ = ("media_type", "documents")
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    media_type: str
+    documents: int
+    def __init__(self, media_type: _Optional[str] = ..., documents: _Optional[int] = ...) -> None: ...
 
 class DocumentRow(_message.Message):
-    __slots__ = ("doc_id", "source", "locator", "title", "version", "updated_at", "state")
+    __slots__ = ("doc_id", "source", "locator", "title", "version", "updated_at", "state", "media_type", "bytes")
     DOC_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LOCATOR_FIELD_NUMBER: _ClassVar[int]
@@ -281,6 +349,8 @@ class DocumentRow(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
     doc_id: str
     source: str
     locator: str
@@ -288,7 +358,9 @@ class DocumentRow(_message.Message):
     version: int
     updated_at: _timestamp_pb2.Timestamp
     state: DocumentState
-    def __init__(self, doc_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., version: _Optional[int] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[DocumentState, str]] = ...) -> None: ...
+    media_type: str
+    bytes: int
+    def __init__(self, doc_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., version: _Optional[int] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class InspectDocumentRequest(_message.Message):
     __slots__ = ("doc_id",)
@@ -297,7 +369,7 @@ class InspectDocumentRequest(_message.Message):
     def __init__(self, doc_id: _Optional[str] = ...) -> None: ...
 
 class InspectDocumentResponse(_message.Message):
-    __slots__ = ("document", "media_type", "language", "bytes", "acl", "acl_inherited", "metadata", "flags", "run_id", "deleted_at", "text", "text_truncated", "text_withheld", "chunks", "generations", "quarantine")
+    __slots__ = ("document", "media_type", "language", "bytes", "acl", "acl_inherited", "metadata", "flags", "run_id", "deleted_at", "text", "text_truncated", "text_withheld", "chunks", "generations", "quarantine", "first_stored_at", "history", "pushed", "change_pending", "revocation_pending", "cited")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -321,6 +393,12 @@ class InspectDocumentResponse(_message.Message):
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_STORED_AT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    PUSHED_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_PENDING_FIELD_NUMBER: _ClassVar[int]
+    REVOCATION_PENDING_FIELD_NUMBER: _ClassVar[int]
+    CITED_FIELD_NUMBER: _ClassVar[int]
     document: DocumentRow
     media_type: str
     language: str
@@ -337,7 +415,96 @@ class InspectDocumentResponse(_message.Message):
     chunks: _containers.RepeatedCompositeFieldContainer[ChunkSpan]
     generations: _containers.RepeatedCompositeFieldContainer[GenerationVersion]
     quarantine: QuarantineEntry
-    def __init__(self, document: _Optional[_Union[DocumentRow, _Mapping]] = ..., media_type: _Optional[str] = ..., language: _Optional[str] = ..., bytes: _Optional[int] = ..., acl: _Optional[_Iterable[str]] = ..., acl_inherited: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Iterable[str]] = ..., run_id: _Optional[str] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., text_truncated: _Optional[bool] = ..., text_withheld: _Optional[bool] = ..., chunks: _Optional[_Iterable[_Union[ChunkSpan, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[GenerationVersion, _Mapping]]] = ..., quarantine: _Optional[_Union[QuarantineEntry, _Mapping]] = ...) -> None: ...
+    first_stored_at: _timestamp_pb2.Timestamp
+    history: _containers.RepeatedCompositeFieldContainer[DocumentEvent]
+    pushed: bool
+    change_pending: bool
+    revocation_pending: bool
+    cited: int
+    def __init__(self, document: _Optional[_Union[DocumentRow, _Mapping]] = ..., media_type: _Optional[str] = ..., language: _Optional[str] = ..., bytes: _Optional[int] = ..., acl: _Optional[_Iterable[str]] = ..., acl_inherited: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Iterable[str]] = ..., run_id: _Optional[str] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., text_truncated: _Optional[bool] = ..., text_withheld: _Optional[bool] = ..., chunks: _Optional[_Iterable[_Union[ChunkSpan, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[GenerationVersion, _Mapping]]] = ..., quarantine: _Optional[_Union[QuarantineEntry, _Mapping]] = ..., first_stored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DocumentEvent, _Mapping]]] = ..., pushed: _Optional[bool] = ..., change_pending: _Optional[bool] = ..., revocation_pending: _Optional[bool] = ..., cited: _Optional[int] = ...) -> None: ...
+
+class DocumentEvent(_message.Message):
+    __slots__ = ("at", "kind", "version", "run_id", "detail", "actor", "times")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    kind: DocumentEventKind
+    version: int
+    run_id: str
+    detail: str
+    actor: str
+    times: int
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[DocumentEventKind, str]] = ..., version: _Optional[int] = ..., run_id: _Optional[str] = ..., detail: _Optional[str] = ..., actor: _Optional[str] = ..., times: _Optional[int] = ...) -> None: ...
+
+class ReindexDocumentRequest(_message.Message):
+    __slots__ = ("doc_id", "reason")
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    doc_id: str
+    reason: str
+    def __init__(self, doc_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReindexDocumentResponse(_message.Message):
+    __slots__ = ("source", "generations")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    generations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, source: _Optional[str] = ..., generations: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListSourceHistoryRequest(_message.Message):
+    __slots__ = ("limit", "changed_from")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FROM_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    changed_from: _timestamp_pb2.Timestamp
+    def __init__(self, limit: _Optional[int] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListSourceHistoryResponse(_message.Message):
+    __slots__ = ("sources",)
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    sources: _containers.RepeatedCompositeFieldContainer[SourceHistory]
+    def __init__(self, sources: _Optional[_Iterable[_Union[SourceHistory, _Mapping]]] = ...) -> None: ...
+
+class SourceHistory(_message.Message):
+    __slots__ = ("source", "points", "changes", "runs")
+    class ChangesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    points: _containers.RepeatedCompositeFieldContainer[HistoryPoint]
+    changes: _containers.ScalarMap[str, int]
+    runs: int
+    def __init__(self, source: _Optional[str] = ..., points: _Optional[_Iterable[_Union[HistoryPoint, _Mapping]]] = ..., changes: _Optional[_Mapping[str, int]] = ..., runs: _Optional[int] = ...) -> None: ...
+
+class HistoryPoint(_message.Message):
+    __slots__ = ("run_id", "finished_at", "documents", "quarantined", "complete", "problem")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    finished_at: _timestamp_pb2.Timestamp
+    documents: int
+    quarantined: int
+    complete: bool
+    problem: str
+    def __init__(self, run_id: _Optional[str] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., documents: _Optional[int] = ..., quarantined: _Optional[int] = ..., complete: _Optional[bool] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ChunkSpan(_message.Message):
     __slots__ = ("chunk_id", "ordinal", "start", "end", "headings", "tokens", "embedded")

@@ -92,6 +92,16 @@ class OperationsServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.InspectDocumentRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.InspectDocumentResponse.FromString,
                 _registered_method=True)
+        self.ReindexDocument = channel.unary_unary(
+                '/ragproto.admin.v1.OperationsService/ReindexDocument',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ReindexDocumentRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ReindexDocumentResponse.FromString,
+                _registered_method=True)
+        self.ListSourceHistory = channel.unary_unary(
+                '/ragproto.admin.v1.OperationsService/ListSourceHistory',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourceHistoryRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourceHistoryResponse.FromString,
+                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/ragproto.admin.v1.OperationsService/ListAudit',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListAuditRequest.SerializeToString,
@@ -204,15 +214,31 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FindDocuments(self, request, context):
-        """Documents by a part of their locator or title, or by their id; deleted and quarantined ones too. Scope `ops.read`.
+        """Documents by a part of their locator or title, or by their id; deleted and quarantined ones too, a page at a time.
+        Scope `ops.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def InspectDocument(self, request, context):
-        """A document with its chunks and where it stands in each generation. Its text is returned to callers whom its ACL
-        admits and to the scope `admin`. Scope `ops.read`.
+        """A document with its chunks, its history and where it stands in each generation. Its text is returned to callers whom
+        its ACL admits and to the scope `admin`. Scope `ops.read`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReindexDocument(self, request, context):
+        """Have the next run of its source cut a stored document again and write it to every generation. It stays searchable
+        meanwhile. Scope `ops.write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSourceHistory(self, request, context):
+        """What the newest runs of each source found and did. Scope `ops.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -334,6 +360,16 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     servicer.InspectDocument,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.InspectDocumentRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.InspectDocumentResponse.SerializeToString,
+            ),
+            'ReindexDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReindexDocument,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ReindexDocumentRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ReindexDocumentResponse.SerializeToString,
+            ),
+            'ListSourceHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSourceHistory,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourceHistoryRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourceHistoryResponse.SerializeToString,
             ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
@@ -676,6 +712,60 @@ class OperationsService:
             '/ragproto.admin.v1.OperationsService/InspectDocument',
             ragproto_dot_admin_dot_v1_dot_operations__pb2.InspectDocumentRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_operations__pb2.InspectDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReindexDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.OperationsService/ReindexDocument',
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ReindexDocumentRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ReindexDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSourceHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.OperationsService/ListSourceHistory',
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourceHistoryRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourceHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

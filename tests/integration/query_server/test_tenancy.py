@@ -242,7 +242,10 @@ def test_a_foreign_identifier_looks_like_one_that_does_not_exist(
 
 
 _GENERATIONS = ("EvaluateGeneration", "PromoteGeneration", "RetireGeneration", "RollbackGeneration")
-_OPERATIONS = ("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "ListSources", "RedriveQuarantine")
+_OPERATIONS = (
+    *("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "ListSourceHistory", "ListSources"),
+    "RedriveQuarantine",
+)
 _EVALUATION = ("ListEvaluationRuns", "ListProposedQuestions")
 WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS),

@@ -84,8 +84,8 @@ def test_why_is_this_source_stale(page: Page, clicks: Clicks) -> None:
 
 
 def test_why_is_this_document_missing(page: Page, clicks: Clicks) -> None:
-    clicks.on(link(page, "Index"))
-    box = page.get_by_label("Why is a document missing?")
+    clicks.on(link(page, "Documents"))
+    box = page.get_by_label("Part of a path, a title or an id")
     box.fill("plan")
     box.press("Enter")
     expect(page.get_by_text("State of this document: in quarantine.")).to_be_visible()
@@ -121,7 +121,19 @@ def test_every_page_is_painted_without_a_stack_trace_in_light_and_dark(page: Pag
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    for name in ("Sources", "Pipeline", "Quality", "Index", "Ask", "Traffic", "Deployments", "Audit", "Overview"):
+    names = (
+        "Sources",
+        "Documents",
+        "Pipeline",
+        "Quality",
+        "Index",
+        "Ask",
+        "Traffic",
+        "Deployments",
+        "Audit",
+        "Overview",
+    )
+    for name in names:
         link(page, name).click()
         expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
         assert page.get_by_test_id("stException").count() == 0, name

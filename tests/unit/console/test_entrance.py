@@ -89,7 +89,7 @@ def client(broker: Path) -> TestClient:
 
 
 def test_a_visitor_without_a_session_is_led_to_the_form_in_their_language(client: TestClient) -> None:
-    assert client.get("/sources").headers["location"] == "/sign-in"
+    assert client.get("/").headers["location"] == "/sign-in"
     assert client.get("/_stcore/health").text == "page"
     assert "登录" in client.get("/sign-in", headers={"accept-language": "zh-CN"}).text
 
@@ -102,6 +102,27 @@ def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use(client
     assert {"httponly", "samesite=strict", "max-age=60"} <= {part.strip() for part in cookie.split(";")}
     assert client.get("/sources").text == "page"
     assert "max-age=0" in client.get("/sign-out").headers["set-cookie"].lower()
+
+
+def test_a_link_to_a_page_survives_the_sign_in_also_a_wrong_password(client: TestClient) -> None:
+    page = "/documents?doc=6ba7b810&q=a%26b+c%22"
+    form = client.get(page).headers["location"]
+    assert f'action="{form}"'.replace("&", "&amp;") in client.get(form).text
+    wrong = client.post(form, data={**FORM, "password": "wrong"})
+    assert f'action="{form}"'.replace("&", "&amp;") in wrong.text
+    assert client.post(form, data=FORM).headers["location"] == page
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["//attacker.example", "https://attacker.example/", "/\\attacker.example", "/a/../b", "/x?\r\nset-cookie: a=b",
+     "javascript:alert(1)", "/?" + "x" * 5000, "/sign-out", "documents", "/<script>"],
+)  # fmt: skip
+def test_a_sign_in_leads_nowhere_but_to_a_page_of_the_console(client: TestClient, page: str) -> None:
+    form = client.get("/sign-in", params={"next": page})
+    assert 'action="/sign-in"' in form.text
+    response = client.post("/sign-in", params={"next": page}, data=FORM)
+    assert (response.status_code, response.headers["location"]) == (303, "/")
 
 
 def test_a_wrong_password_is_said_and_nothing_of_it_is_repeated(client: TestClient) -> None:

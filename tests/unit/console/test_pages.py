@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from streamlit.testing.v1 import AppTest
 
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
-from tests.unit.console.conftest import Platform
+from tests.unit.console.conftest import RUN, Platform
 
 HOSTILE = (
     "<img src=x onerror=alert(1)> [click](javascript:alert(1)) ![](http://attacker.example/?q=1) **bold** $x$ :red[y]"
 )
 PAGES = (
-    *("overview", "sources", "add_source", "pipeline", "quality", "evaluation", "index", "ask", "traffic"),
+    *("overview", "sources", "add_source", "documents", "pipeline", "quality", "evaluation", "index", "ask", "traffic"),
     *("deployments", "audit"),
 )
 
@@ -62,8 +64,44 @@ def test_a_healthy_platform_is_all_well(app: AppTest, platform: Platform) -> Non
     assert [item.value for item in app.success] == ["All 5 components are healthy."]
     figures = {metric.label: metric.value for metric in app.metric}
     assert (figures["Documents"], figures["Vectors"], figures["Held deletions"]) == ("1,234", "5,678", "0")
-    assert list(app.dataframe[1].value["source"]) == ["handbook"]
+    assert list(app.dataframe[0].value["source"]) == ["handbook"]
     assert platform.gateway.peer.metadata["authorization"] == "Bearer a.b.c"
+
+
+def test_the_overview_shows_the_trend_of_each_source_what_changed_and_runs_over_time(
+    app: AppTest, platform: Platform
+) -> None:
+    with_source(platform)
+    now = int(time.time())
+    points = [
+        ops.HistoryPoint(
+            run_id="r",
+            finished_at=Timestamp(seconds=now - 7200 * (3 - n)),
+            documents=n,
+            quarantined=n % 2,
+            complete=True,
+        )
+        for n in range(3)
+    ]
+    changed = {"added": 2, "unchanged": 7}
+    listed = [
+        ops.SourceHistory(source="handbook", points=points, changes=changed, runs=3), ops.SourceHistory(source="quiet"),
+    ]  # fmt: skip
+    platform.gateway.peer.operations["ListSourceHistory"] = ops.ListSourceHistoryResponse(sources=listed)
+    platform.gateway.peer.status.generations[0].promoted_at.seconds = now - 60
+    [run] = platform.data["runsOrError"]["results"]
+    run |= {"startTime": now - 30.0, "endTime": now - 10.0}
+    app.run()
+    assert not app.exception
+    [row] = app.dataframe[0].value.to_dict("records")
+    assert (list(row["trend"]), list(row["gaps"]), list(row["errors"])) == ([0, 1, 2], [2, 2], [0, 1, 0])
+    [changes] = [frame.value for frame in app.dataframe if "added" in frame.value]
+    assert changes.to_dict("records") == [
+        {"source": "handbook", "runs": 3, "added": 2, "updated": 0, "deleted": 0, "quarantined": 0}
+    ]
+    assert "1 runs of 1 sources, 0 failed" in [item.value for item in app.caption]
+    [runs] = [frame.value for frame in app.dataframe if "run" in frame.value]
+    assert runs["run"][0].endswith(f"/runs/{RUN}")
 
 
 def test_a_platform_that_works_is_not_all_well_while_documents_wait(app: AppTest, platform: Platform) -> None:
@@ -74,7 +112,7 @@ def test_a_platform_that_works_is_not_all_well_while_documents_wait(app: AppTest
     app.run()
     assert not app.success
     assert [item.value for item in app.info] == ["Not all is searchable yet: handbook"]
-    [state] = app.dataframe[1].value["state"]
+    [state] = app.dataframe[0].value["state"]
     assert state == "… waiting for the next run: 141 documents are not searchable yet"
 
 
@@ -118,14 +156,24 @@ def test_text_from_documents_is_nowhere_interpreted(app: AppTest, platform: Plat
     rating = ops.Rating(actor=HOSTILE, judgement=ops.RateAnswerRequest(question=HOSTILE, comment=HOSTILE))
     peer.operations |= {
         "FindDocuments": ops.FindDocumentsResponse(documents=[row]),
-        "InspectDocument": ops.InspectDocumentResponse(document=row, text=HOSTILE, flags=[HOSTILE]),
+        "InspectDocument": ops.InspectDocumentResponse(
+            document=row,
+            text=HOSTILE,
+            flags=[HOSTILE],
+            metadata={HOSTILE: HOSTILE},
+            acl=[f"group:{HOSTILE}"],
+            chunks=[ops.ChunkSpan(start=0, end=9, headings=[HOSTILE])],
+            quarantine=entry,
+            history=[ops.DocumentEvent(kind=ops.DOCUMENT_EVENT_KIND_ACTION, detail=HOSTILE, actor=HOSTILE)],
+        ),
         "ListQuarantine": ops.ListQuarantineResponse(entries=[entry]),
         "ListAudit": ops.ListAuditResponse(records=[record]),
         "ListRatings": ops.ListRatingsResponse(ratings=[rating]),
     }
+    if page == "documents":
+        app.query_params["doc"] = "d"
     opened(app, page)
-    if page == "index":
-        app.text_input(key="find").input("img").run()
+    if page == "documents":
         assert HOSTILE in [item.value for item in app.text]
     assert not app.exception
     assert "attacker" not in interpreted(app)

@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 
 import console
+from console.components.document_actions import ERASE, REINDEX
 from console.components.source_wizard import SCHEDULES
 from console.i18n import language_of, translate
 from console.i18n.zh import CHINESE
 from console.presenters import (
     answers,
     deployments,
+    documents,
     evaluation,
     generations,
+    health,
+    history,
     new_source,
     pipeline,
-    records,
     retrieval,
     sources,
     traffic,
@@ -40,16 +43,31 @@ def sentences() -> Iterator[str]:
             match node:
                 case ast.Call(func=ast.Name(id="t" | "word" | "Todo"), args=[ast.Constant(value=str(text)), *_]):
                     yield text
+                case ast.Call(func=ast.Name(id="Reason"), args=[_, ast.Constant(value=str(text)), *_]):
+                    yield text
 
 
 def words() -> set[str]:
     """What pages translate through a variable."""
     forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1))
     labels = {label for label, _ in [*forecast, *sources.source_fields(ops.SourceDetail())]}
-    rows = {*records.STATES.values(), *answers.ABSTENTIONS.values(), *pipeline.MARKS, *pipeline.STAGES}
+    labels |= {label for label, _ in documents.facts(ops.InspectDocumentResponse())}
+    rows = {
+        *documents.STATES.values(),
+        *documents.EVENTS.values(),
+        *answers.ABSTENTIONS.values(),
+        *pipeline.MARKS,
+        *pipeline.STAGES,
+    }
     kinds = {text for kind in new_source.KINDS for text in (kind.title, kind.about, *(f.label for f in kind.fields))}
     return {
         *labels,
+        *(label for _, label in (*documents.ORDERS.values(), *documents.PERIODS.values())),
+        *(sentence for sentence, _ in documents.readers(ops.InspectDocumentResponse(acl=["user:x", "group:x", "all"]))),
+        *("First stored", ERASE, REINDEX, "Look", "See why and retry"),
+        *health.ACTIONS.values(),
+        *history.CHANGES,
+        *history.OUTCOMES.values(),
         *kinds,
         *SCHEDULES.values(),
         *_WIZARD,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from rag_core.chunking import Chunker
 from rag_core.embedding import Vectors
@@ -12,7 +13,7 @@ from rag_core.generations import Transforms
 from rag_core.generations.lifecycle import build, declare
 from rag_core.index import ApplyResult, DocumentUpdate
 from rag_core.parsing import ParsedDocument
-from rag_core.pipeline import purge_unused
+from rag_core.pipeline import purge_unused, request_reindex
 from rag_core.pipeline.active_generation import ensure_generation
 from rag_core.sources import Scope
 from tests.support.pipeline import CountingEmbedder, PipelineHarness, open_chunker, prose
@@ -253,3 +254,25 @@ def test_a_chunker_that_returns_nothing_for_text_counts_as_a_failure(filled: Pip
     assert filled.run().quarantined == 3
     assert {row.reason for row in filled.quarantined().values()} == {Reason.ZERO_CHUNKS}
     assert issubclass(InvalidInput, Exception)
+
+
+def test_a_document_that_is_to_be_indexed_again_stays_found_until_the_next_run_has_done_it(
+    filled: PipelineHarness,
+) -> None:
+    filled.run()
+    before, embedded = filled.indexed_text(), filled.embedder.texts
+    doc_id = filled.doc_id("1.txt")
+    # Chunks that somebody damaged, and a point that is gone.
+    with filled.store.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM rag.chunks WHERE doc_id = :id AND ordinal > 0"), {"id": doc_id})
+        source, names = request_reindex(connection, "acme", doc_id, actor="ann", note="looks odd")
+    assert (source, names) == ("handbook", [filled.index.alias()])
+    assert filled.indexed_text() == before
+    marks = "SELECT indexed_at FROM rag.generation_documents WHERE doc_id = :id"
+    assert filled.all(marks, id=doc_id) == []
+    counts = filled.run()
+    assert (counts.unchanged, counts.balanced) == (3, True)
+    assert filled.indexed_text() == before
+    assert filled.embedder.texts == embedded  # equal texts are not embedded again
+    assert filled.one(marks, id=doc_id).indexed_at is not None
+    assert len(filled.points("1.txt")) == filled.one("SELECT count(*) FROM rag.chunks WHERE doc_id = :i", i=doc_id)[0]

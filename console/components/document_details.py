@@ -1,0 +1,159 @@
+"""One document: why it can be found or not, its chunks over its text, its readers, versions and history."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.components.widgets import at, plain_markdown, table
+from console.presenters import documents as views
+from console.presenters.formats import plain
+from console.presenters.records import around
+from console.session import Platform, platform, shared, t
+from ragproto.admin.v1 import operations_pb2 as ops
+
+PIECES = 10
+"""Chunks and what stands between them, on one page of a text."""
+
+
+def why(found: ops.InspectDocumentResponse) -> None:
+    """Whether it can be found, and everything that decides it."""
+    state = t(views.STATES.get(found.document.state, "unknown"))
+    sentence = t("State of this document: {state}.", state=state)
+    if found.document.state == ops.DOCUMENT_STATE_SEARCHABLE:
+        st.success(sentence, icon=":material/check_circle:")
+    else:
+        st.warning(sentence, icon=":material/warning:")
+    for reason in views.reasons(found):
+        values = {name: plain_markdown(str(value)) for name, value in reason.values if f"{{{name}}}" in reason.sentence}
+        st.markdown(f"{':material/check:' if reason.good else ':material/close:'} {t(reason.sentence, **values)}")
+        if reason.text:
+            st.text(reason.text)
+
+
+def fields(found: ops.InspectDocumentResponse) -> None:
+    """What is known of it, in columns that wrap on a narrow screen."""
+    with st.container(horizontal=True, gap="medium"):
+        for label, value in [*views.facts(found), ("First stored", _moment(found, "first_stored_at"))]:
+            with st.container(width="content", gap=None):
+                st.caption(t(label))
+                st.text(plain(value))
+
+
+def _moment(found: ops.InspectDocumentResponse, name: str) -> str:
+    return at(getattr(found, name).seconds) if found.HasField(name) else t("before this was recorded")
+
+
+def details(found: ops.InspectDocumentResponse) -> None:
+    """The tabs below the facts."""
+    tabs = st.tabs([t("Text and chunks"), t("Who may read it"), t("Its history"), t("Versions"), t("Metadata")])
+    for tab, show in zip(tabs, (text_and_chunks, who_may_read, history, versions, metadata), strict=True):
+        with tab:
+            show(found)
+
+
+def text_and_chunks(found: ops.InspectDocumentResponse) -> None:
+    """The text with its chunks framed; above it the span that the address of the page names."""
+    if found.text_withheld:
+        st.info(t("You may not read the text: the document's ACL excludes you."), icon=":material/lock:")
+        chunk_table(found)
+        return
+    cited = st.query_params.get("span", "")
+    bounds = [int(part) for part in cited.split("-") if part.isascii() and part.isdigit() and len(part) < 10]
+    if len(bounds) == 2:
+        span(found.text, *bounds)
+    if not found.text:
+        st.caption(t("No text is stored."))
+        return
+    if not found.chunks:
+        st.caption(t("This document has no chunks."))
+    parts = views.pieces(found)
+    pages = -(-len(parts) // PIECES)
+    number = st.pagination(pages, key=f"pieces-{found.document.doc_id}") if pages > 1 else 1
+    for part in parts[(number - 1) * PIECES : number * PIECES]:
+        if part.chunk is None:
+            st.text(part.text)
+            continue
+        with st.container(border=True):
+            chunk_caption(part.chunk)
+            st.text(part.text)
+    if found.text_truncated:
+        st.caption(t("The text is longer than what is shown."))
+
+
+def chunk_caption(chunk: ops.ChunkSpan) -> None:
+    """Which chunk it is, and the headings above it."""
+    vector = t("with vector") if chunk.embedded else t("no vector yet")
+    said = t("Chunk {number}: characters {start} to {end}, {tokens} tokens, {vector}", number=chunk.ordinal + 1,
+             start=chunk.start, end=chunk.end, tokens=chunk.tokens, vector=vector)  # fmt: skip
+    st.caption(said)
+    if chunk.headings:
+        st.text(plain(" › ".join(chunk.headings)))
+
+
+def chunk_table(found: ops.InspectDocumentResponse) -> None:
+    """Where chunks are, without their text."""
+    rows = [
+        {"number": chunk.ordinal + 1, "start": chunk.start, "end": chunk.end, "tokens": chunk.tokens,
+         "embedded": "✔" if chunk.embedded else "✖", "headings": plain(" › ".join(chunk.headings))}
+        for chunk in found.chunks
+    ]  # fmt: skip
+    columns = {"number": "#", "start": t("From"), "end": t("To"), "tokens": t("Tokens"), "embedded": t("Vector"),
+               "headings": t("Headings")}  # fmt: skip
+    table(rows, columns, empty=t("This document has no chunks."))
+
+
+def span(text: str, start: int, end: int) -> None:
+    """A span of the text in its surroundings."""
+    before, inside, after = around(text, start, end)
+    st.caption(t("Characters {start} to {end}", start=start, end=end))
+    with st.container(height=320):
+        st.text(before)
+        with st.container(border=True):
+            st.text(inside)
+        st.text(after)
+
+
+def who_may_read(found: ops.InspectDocumentResponse) -> None:
+    """Its ACL in words, and where it comes from."""
+    if not found.acl:
+        st.warning(t("Nobody may read it."), icon=":material/lock:")
+    for sentence, name in views.readers(found):
+        st.text(t(sentence, name=name) if name else t(sentence))
+    if found.acl_inherited:
+        st.caption(t("This is the default of its source: the document itself names nobody."))
+    elif found.acl:
+        st.caption(t("The document itself says so."))
+
+
+def history(found: ops.InspectDocumentResponse) -> None:
+    """What happened, newest first, with the run that did it."""
+    runs = platform() >= Platform.READER and not found.pushed
+    link = shared().settings.dagster_link or shared().settings.dagster_url
+    rows = [
+        {**row, "at": at(row["at"]), "run": f"{link}/runs/{row['run']}" if runs and row["run"] else row["run"]}
+        for row in views.history_rows(found, t)
+    ]
+    run = st.column_config.LinkColumn(t("Run"), display_text=r"/runs/([^-/]+)") if runs else t("Run")
+    columns = {"at": t("Time"), "event": t("What happened"), "actor": t("By"), "run": run}
+    table(rows, columns, empty=t("Nothing is recorded."))
+    st.caption(t("As far as it is kept: pushes and actions for as long as their logs, citations by rated answers."))
+
+
+def versions(found: ops.InspectDocumentResponse) -> None:
+    """Which version each generation has."""
+    st.caption(t("Stored version: {version}", version=found.document.version))
+    rows = [
+        {"generation": item.generation, "state": t(item.state), "version": item.indexed_version or t("none")}
+        for item in found.generations
+    ]
+    columns = {"generation": t("Generation"), "state": t("State"), "version": t("Indexed version")}
+    table(rows, columns, empty=t("There is no generation yet."))
+
+
+def metadata(found: ops.InspectDocumentResponse) -> None:
+    """What its source declared, and what the parser noticed."""
+    rows = [{"name": plain(name), "value": plain(value)} for name, value in sorted(found.metadata.items())]
+    table(rows, {"name": t("Name"), "value": t("Value")}, empty=t("It has no metadata."))
+    if found.flags:
+        st.caption(t("Noticed while reading"))
+        st.text(plain("\n".join(found.flags)))

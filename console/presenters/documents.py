@@ -1,0 +1,284 @@
+"""Documents: filters, rows, why one can be found or not, its chunks over its text, its readers and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from console.presenters.answers import source_filter
+from console.presenters.formats import plain, size
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.query.v2 import query_pb2
+
+STATES = {
+    ops.DOCUMENT_STATE_SEARCHABLE: "searchable",
+    ops.DOCUMENT_STATE_PENDING: "waiting for the index",
+    ops.DOCUMENT_STATE_DELETED: "deleted at the source",
+    ops.DOCUMENT_STATE_WITHOUT_ACL: "no ACL: nobody may read it",
+    ops.DOCUMENT_STATE_QUARANTINED: "in quarantine",
+}
+MARKS = {
+    ops.DOCUMENT_STATE_SEARCHABLE: "✔",
+    ops.DOCUMENT_STATE_PENDING: "…",
+    ops.DOCUMENT_STATE_DELETED: "■",
+    ops.DOCUMENT_STATE_WITHOUT_ACL: "✖",
+    ops.DOCUMENT_STATE_QUARANTINED: "✖",
+}
+FILTERS = {
+    "searchable": ops.DOCUMENT_STATE_SEARCHABLE,
+    "pending": ops.DOCUMENT_STATE_PENDING,
+    "quarantined": ops.DOCUMENT_STATE_QUARANTINED,
+    "without_acl": ops.DOCUMENT_STATE_WITHOUT_ACL,
+    "deleted": ops.DOCUMENT_STATE_DELETED,
+}
+"""States by their word in the address of the page."""
+ORDERS = {
+    "newest": (ops.DOCUMENT_ORDER_UNSPECIFIED, "Newest change first"),
+    "oldest": (ops.DOCUMENT_ORDER_OLDEST, "Oldest change first"),
+    "name": (ops.DOCUMENT_ORDER_LOCATOR, "By name"),
+    "size": (ops.DOCUMENT_ORDER_LARGEST, "Largest first"),
+}
+PERIODS = {
+    "any": (None, "Any time"),
+    "hour": (timedelta(hours=1), "Last hour"),
+    "day": (timedelta(days=1), "Last 24 hours"),
+    "week": (timedelta(days=7), "Last 7 days"),
+    "month": (timedelta(days=30), "Last 30 days"),
+    "dates": (None, "Between two days"),
+}
+
+# --------------------------------------------------------------------------------------------------------------------
+# What is asked for.
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person looks for; empty values let everything pass."""
+
+    text: str = ""
+    source: str = ""
+    state: str = ""
+    media_type: str = ""
+    order: str = "newest"
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def as_list(self) -> dict[str, Any]:
+        """The fields of a request for a page of the list."""
+        fields: dict[str, Any] = {
+            "text": self.text,
+            "source": self.source,
+            "state": FILTERS.get(self.state, ops.DOCUMENT_STATE_UNSPECIFIED),
+            "media_type": self.media_type,
+            "order": ORDERS[self.order][0],
+        }
+        times = {"changed_from": self.since, "changed_before": self.until}
+        return fields | {name: _timestamp(moment) for name, moment in times.items() if moment is not None}
+
+    def as_search(self, top_k: int) -> query_pb2.SearchRequest:
+        """The request for the best passage of each document, narrowed to the same documents."""
+        by_source = source_filter([self.source] if self.source else [], "")
+        parts = [by_source] if by_source is not None else []
+        if self.media_type:
+            parts.append(query_pb2.Filter(eq=query_pb2.Filter.Eq(field="media_type", value=self.media_type)))
+        if self.since is not None or self.until is not None:
+            span = query_pb2.Filter.TimeRange(field="updated_at")
+            if self.since is not None:
+                span.gte.CopyFrom(_timestamp(self.since))
+            if self.until is not None:
+                span.lt.CopyFrom(_timestamp(self.until))
+            parts.append(query_pb2.Filter(time=span))
+        narrowed = query_pb2.Filter(all=query_pb2.Filter.Group(conditions=parts)) if parts else None
+        return query_pb2.SearchRequest(query=self.text, top_k=top_k, max_per_document=1, filter=narrowed)
+
+
+def span_of(period: str, days: Sequence[date], now: datetime, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
+    """From when and until when a period lasts; `days` are the first and the last one, both included."""
+    if period == "dates":
+        chosen = [datetime.combine(day, time(), zone).astimezone(UTC) for day in days]
+        if len(chosen) == 2:
+            return chosen[0], chosen[1] + timedelta(days=1)
+        return (chosen[0], None) if chosen else (None, None)
+    length = PERIODS[period][0] if period in PERIODS else None
+    return (now - length if length is not None else None), None
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Rows.
+
+
+def document_rows(documents: Iterable[ops.DocumentRow]) -> list[dict[str, Any]]:
+    """One row per document."""
+    return [
+        {
+            "locator": plain(item.locator),
+            "title": plain(item.title),
+            "source": item.source,
+            "state": STATES.get(item.state, "unknown"),
+            "mark": MARKS.get(item.state, "•"),
+            "media_type": item.media_type,
+            "bytes": item.bytes,
+            "version": item.version,
+            "at": item.updated_at.seconds,
+            "doc_id": item.doc_id,
+        }
+        for item in documents
+    ]
+
+
+def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
+    """One row per document that a search found, the best first, with its best passage."""
+    return [
+        {
+            "locator": plain(item.locator),
+            "title": plain(item.title),
+            "source": item.source,
+            "score": item.score,
+            "text": plain(item.text),
+            "doc_id": item.doc_id,
+            "start": item.start,
+            "end": item.end,
+        }
+        for item in passages
+    ]
+
+
+def counted(counts: ops.DocumentCounts) -> str:
+    """How many documents match, exactly or at least."""
+    return f"{counts.documents:,}{'+' if counts.more else ''}"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# One document.
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that decides whether a document can be found: a sentence with its values; `text` is untrusted."""
+
+    good: bool
+    sentence: str
+    values: tuple[tuple[str, object], ...] = ()
+    text: str = ""
+
+
+def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
+    """Why a document can be found or not, what stands in the way first."""
+    state = found.document.state
+    if state == ops.DOCUMENT_STATE_DELETED:
+        return [Reason(False, "It was deleted; nothing but its name is kept.")]
+    made = []
+    if found.quarantine.id:
+        if found.quarantine.skipped:
+            sentence = "Its newest content was discarded ({reason}): it stays out until it changes."
+        else:
+            sentence = "Its newest content could not be used ({reason}, {attempts} attempts)."
+        values = (("reason", found.quarantine.reason), ("attempts", found.quarantine.attempts))
+        made.append(Reason(False, sentence, values, plain(found.quarantine.message)))
+    if not found.acl:
+        made.append(Reason(False, "Its source gave it no readers and has no default for them: nobody may read it."))
+    if found.revocation_pending:
+        made.append(Reason(False, "A permission ended. Searches leave it out until the index has applied that."))
+    active = [item for item in found.generations if item.state == "active"]
+    if not active:
+        made.append(Reason(False, "No generation is active, so nothing can be found."))
+    made += [_indexed(found, item) for item in active]
+    if found.change_pending:
+        made.append(Reason(True, "A newer change was pushed and is being applied."))
+    missing = sum(not chunk.embedded for chunk in found.chunks)
+    if missing:
+        made.append(Reason(False, "{count} chunks have no vector yet.", (("count", missing),)))
+    return sorted(made, key=lambda reason: reason.good)
+
+
+def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) -> Reason:
+    version = found.document.version
+    values = (("generation", item.generation), ("version", item.indexed_version), ("current", version))
+    if item.indexed_version == version:
+        return Reason(True, "The active generation {generation} has version {version}, the newest.", values)
+    if item.indexed_version:
+        return Reason(False, "The active generation {generation} still has version {version}; {current} waits for the"
+                      " next run.", values)  # fmt: skip
+    return Reason(False, "Version {current} waits for the next run, which writes it to the active generation"
+                  " {generation}.", values)  # fmt: skip
+
+
+def readers(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
+    """Who may read a document, as sentences with the name that belongs into each."""
+    words = {"user": "The user {name}", "group": "Everyone in the group {name}"}
+    made = []
+    for entry in found.acl:
+        kind, _, name = entry.partition(":")
+        made.append((words[kind], plain(name)) if kind in words and name else ("Everyone in the tenant", ""))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a document's text: a chunk, or with `chunk=None` what stands between chunks."""
+
+    text: str
+    chunk: ops.ChunkSpan | None
+
+
+def pieces(found: ops.InspectDocumentResponse) -> list[Piece]:
+    """The text in order, cut where chunks begin and end; what two chunks share is shown in both."""
+    made, place = [], 0
+    for chunk in found.chunks:
+        between = found.text[place : chunk.start]
+        if between.strip():
+            made.append(Piece(plain(between.strip("\n")), None))
+        made.append(Piece(plain(found.text[chunk.start : chunk.end]), chunk))
+        place = max(place, chunk.end)
+    rest = found.text[place:]
+    if rest.strip():
+        made.append(Piece(plain(rest.strip("\n")), None))
+    return made
+
+
+EVENTS = {
+    ops.DOCUMENT_EVENT_KIND_STORED: "Stored for the first time",
+    ops.DOCUMENT_EVENT_KIND_CHANGED: "Changed: version {version}",
+    ops.DOCUMENT_EVENT_KIND_INDEXED: "Version {version} was written to the generation {detail}",
+    ops.DOCUMENT_EVENT_KIND_DELETED: "Deleted",
+    ops.DOCUMENT_EVENT_KIND_QUARANTINED: "Could not be used: {detail} ({times} attempts)",
+    ops.DOCUMENT_EVENT_KIND_PUSHED: "A change was pushed: {detail}",
+    ops.DOCUMENT_EVENT_KIND_CITED: "Cited by a rated answer, the last of {times}",
+    ops.DOCUMENT_EVENT_KIND_ACTION: "Action: {detail}",
+}
+
+
+def history_rows(found: ops.InspectDocumentResponse, t: Callable[..., str]) -> list[dict[str, Any]]:
+    """What happened, newest first."""
+    rows = []
+    for event in found.history:
+        sentence = EVENTS.get(event.kind)
+        if sentence is None:  # of a newer server
+            continue
+        values = {"version": event.version, "detail": plain(event.detail), "times": event.times}
+        said = t(sentence, **{name: value for name, value in values.items() if f"{{{name}}}" in sentence})
+        rows.append({"at": event.at.seconds, "event": said, "actor": plain(event.actor), "run": event.run_id})
+    return rows
+
+
+def facts(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
+    """What is known of a document, by label."""
+    return [
+        ("Source", found.document.source),
+        ("Type", found.media_type or "–"),
+        ("Language", found.language or "–"),
+        ("Size", size(found.bytes)),
+        ("Version", str(found.document.version)),
+        ("Chunks", str(len(found.chunks))),
+        ("Cited", str(found.cited)),
+    ]

@@ -1,0 +1,59 @@
+"""Documents: find any of them, and see everything that is known of one."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.components.document_actions import actions, neighbours
+from console.components.document_details import details, fields, why
+from console.components.document_list import CLOSED, filters, found_by_content, page
+from console.components.widgets import load_or_report
+from console.presenters.formats import plain
+from console.session import api, t
+from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
+
+
+def one(found: ops.InspectDocumentResponse, sources: dict[str, admin_pb2.SourceStatus]) -> None:
+    """Everything about one document."""
+    st.divider()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(t("Document"), width="content")
+        if st.button(t("Close"), icon=":material/close:", key="document-close"):
+            _forget()
+            st.rerun()
+    st.text(plain(found.document.title or found.document.locator))
+    st.text(plain(found.document.locator))
+    why(found)
+    fields(found)
+    shards = 1
+    source = sources.get(found.document.source)
+    if source is not None and not source.streamed:
+        known = {item.name: item.shards for item in load_or_report("query server", lambda: api().sources()) or []}
+        shards = known.get(found.document.source, 1)
+    actions(found, source, shards)
+    details(found)
+    neighbours(found)
+
+
+def _forget() -> None:
+    for name in ("doc", "span"):
+        if name in st.query_params:
+            del st.query_params[name]
+    st.session_state[CLOSED] = st.session_state.get(CLOSED, 0) + 1
+
+
+st.title(t("Documents"))
+status = load_or_report("query server", lambda: api().status())
+known_sources = {item.name: item for item in status.sources} if status is not None else {}
+way, place = filters(known_sources)
+chosen = found_by_content(place) if way == "content" else page(place)
+if chosen is not None and chosen != st.query_params.get("doc"):
+    if way == "name" and "span" in st.query_params:
+        del st.query_params["span"]
+    st.query_params["doc"] = chosen
+asked = chosen or st.query_params.get("doc", "")
+if asked:
+    opened = load_or_report("query server", lambda: api().inspect(asked))
+    if opened is not None:
+        one(opened, known_sources)

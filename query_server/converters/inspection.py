@@ -1,0 +1,136 @@
+"""Messages of admin.v1.OperationsService about documents."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from query_server.converters.operations import from_entry
+from query_server.converters.times import to_moment, to_timestamp
+from query_server.handlers.admin.documents import MAX_SHOWN_TEXT_CHARS, Found, Inspection
+from rag_core.errors import InvalidInput, Reason
+from ragproto.admin.v1 import operations_pb2 as pb
+
+if TYPE_CHECKING:
+    from rag_core.documents import DocumentSummary, Event, Span, Wanted
+
+_STATE, _ORDER = "DOCUMENT_STATE_", "DOCUMENT_ORDER_"
+
+
+def to_doc_id(value: str) -> uuid.UUID:
+    """Raises `InvalidInput` (`FIELD_INVALID`)."""
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise InvalidInput(Reason.FIELD_INVALID, "doc_id: must be a UUID") from None
+
+
+def to_wanted(request: pb.FindDocumentsRequest) -> Wanted:
+    """The filter and order of a list. Raises `InvalidInput` (`FIELD_INVALID`)."""
+    from rag_core.documents import DocumentOrder, DocumentState, Wanted
+
+    state = DocumentState[_known(pb.DocumentState, request.state, _STATE)] if request.state else None
+    order = DocumentOrder[_known(pb.DocumentOrder, request.order, _ORDER)] if request.order else DocumentOrder.NEWEST
+    return Wanted(
+        text=request.text.strip(),
+        source=request.source,
+        state=state,
+        media_type=request.media_type,
+        changed_from=to_moment(request, "changed_from"),
+        changed_before=to_moment(request, "changed_before"),
+        order=order,
+    )
+
+
+def from_page(found: Found) -> pb.FindDocumentsResponse:
+    """A page of documents."""
+    counts = found.counts
+    return pb.FindDocumentsResponse(
+        documents=map(from_summary, found.documents),
+        next_page_token=found.next_token,
+        counts=pb.DocumentCounts(
+            documents=counts.documents,
+            more=counts.more,
+            media_types=[pb.MediaTypeCount(media_type=name, documents=n) for name, n in counts.media_types.items()],
+        )
+        if counts is not None
+        else None,
+    )
+
+
+def from_summary(found: DocumentSummary) -> pb.DocumentRow:
+    """A document in a list."""
+    return pb.DocumentRow(
+        doc_id=str(found.doc_id),
+        source=found.source,
+        locator=found.locator,
+        title=found.title,
+        version=found.version,
+        updated_at=to_timestamp(found.updated_at),
+        state=f"{_STATE}{found.state.name}",
+        media_type=found.media_type,
+        bytes=found.bytes,
+    )
+
+
+def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
+    """A document with its chunks and its history."""
+    document, text = inspection.document, inspection.text or ""
+    return pb.InspectDocumentResponse(
+        document=from_summary(document.found),
+        media_type=document.found.media_type,
+        language=document.language,
+        bytes=document.found.bytes,
+        acl=document.acl or (),
+        acl_inherited=document.acl_inherited,
+        metadata=document.metadata,
+        flags=document.flags,
+        run_id=document.run_id,
+        deleted_at=to_timestamp(document.deleted_at),
+        text=text[:MAX_SHOWN_TEXT_CHARS],
+        text_truncated=len(text) > MAX_SHOWN_TEXT_CHARS,
+        text_withheld=inspection.text is None,
+        chunks=map(_chunk, document.spans),
+        generations=[
+            pb.GenerationVersion(generation=item.generation, state=item.state, indexed_version=item.indexed_version)
+            for item in document.held
+        ],
+        quarantine=from_entry(inspection.quarantine) if inspection.quarantine else None,
+        first_stored_at=to_timestamp(document.created_at),
+        history=map(_event, inspection.history),
+        pushed=document.pushed,
+        change_pending=document.change_pending,
+        revocation_pending=document.revocation_pending,
+        cited=document.citations.count,
+    )
+
+
+def _known(enum: type[pb.DocumentState] | type[pb.DocumentOrder], number: int, prefix: str) -> str:
+    """The name of a value without the prefix of its enum."""
+    if number not in enum.values():
+        raise InvalidInput(Reason.FIELD_INVALID, f"{prefix.split('_')[1].lower()}: has no value {number}")
+    return enum.Name(number).removeprefix(prefix)
+
+
+def _event(event: Event) -> pb.DocumentEvent:
+    return pb.DocumentEvent(
+        at=to_timestamp(event.at),
+        kind=f"DOCUMENT_EVENT_KIND_{event.kind.name}",
+        version=event.version,
+        run_id=event.run_id,
+        detail=event.detail,
+        actor=event.actor,
+        times=event.times,
+    )
+
+
+def _chunk(span: Span) -> pb.ChunkSpan:
+    return pb.ChunkSpan(
+        chunk_id=str(span.chunk_id),
+        ordinal=span.ordinal,
+        start=span.start,
+        end=span.end,
+        headings=span.headings,
+        tokens=span.tokens,
+        embedded=span.embedded,
+    )

@@ -1,0 +1,126 @@
+"""Documents for operators: lists in pages, one document in full, and indexing it again."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from query_server.auth.policies import ADMIN, OPERATE, allows
+from query_server.handlers.admin.document_pages import issue_token, read_token
+from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.transactions import transact
+from query_server.runtime.dependencies import LazyStore
+from rag_core.access import Principal
+from rag_core.errors import InvalidInput, NotFound, Reason
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rag_core.documents import Counts, DocumentDetails, DocumentSummary, Event, Wanted
+    from rag_core.quality import Quarantined
+
+MAX_SHOWN_TEXT_CHARS = 500_000
+MAX_ACTIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of documents; `counts` is `None` unless asked for, `next_token` empty at the end."""
+
+    documents: tuple[DocumentSummary, ...]
+    next_token: str
+    counts: Counts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A document; `text` is `None` when the caller may not see it."""
+
+    document: DocumentDetails
+    text: str | None
+    quarantine: Quarantined | None
+    history: tuple[Event, ...]
+
+
+class InspectionHandler:
+    """Works on the caller's tenant. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down."""
+
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
+
+    async def find(self, principal: Principal, wanted: Wanted, token: str, limit: int, *, count: bool) -> Found:
+        """A page of documents. Raises `InvalidInput` (`PAGE_TOKEN_INVALID`, `FIELD_INVALID`)."""
+        check_text_field("text", wanted.text, limit=1024)
+        check_text_field("source", wanted.source)
+        check_text_field("media_type", wanted.media_type)
+        if wanted.changed_from and wanted.changed_before and wanted.changed_from >= wanted.changed_before:
+            raise InvalidInput(Reason.FIELD_INVALID, "changed_before: must be later than changed_from")
+        after = read_token(principal.tenant, wanted, token)
+
+        def read(connection: Connection) -> Found:
+            from rag_core.documents import list_store as documents
+
+            page = documents.page(connection, principal.tenant, wanted, after=after, limit=limit)
+            counts = documents.count(connection, principal.tenant, wanted) if count else None
+            return Found(page.documents, issue_token(principal.tenant, wanted, page.following), counts)
+
+        return await transact(self._store, read)
+
+    async def inspect(self, principal: Principal, doc_id: uuid.UUID) -> Inspection:
+        """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
+
+        def read(connection: Connection) -> Inspection:
+            from rag_core.documents import inspection_store as inspection
+            from rag_core.quality import quarantine_read_store as quarantine
+
+            found = inspection.inspect(connection, principal.tenant, doc_id)
+            if found is None:
+                raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: there is none with this id")
+            entry = quarantine.entry_of(connection, principal.tenant, found.found.source, found.found.locator)
+            text = found.text if _may_read(principal, found.acl) else None
+            return Inspection(found, text, entry, tuple(_history(connection, principal, found, entry)))
+
+        return await transact(self._store, read)
+
+    async def reindex(self, principal: Principal, doc_id: uuid.UUID, why: str) -> tuple[str, list[str]]:
+        """Have a document indexed again; returns its source and the generations. Raises `NotFound`."""
+        check_text_field("reason", why)
+
+        def write(connection: Connection) -> tuple[str, list[str]]:
+            from rag_core.pipeline import request_reindex
+
+            return request_reindex(connection, principal.tenant, doc_id, actor=principal.actor, note=why)
+
+        return await transact(self._store, write)
+
+
+def _history(
+    connection: Connection, principal: Principal, details: DocumentDetails, entry: Quarantined | None
+) -> list[Event]:
+    """What happened to a document, newest first. Who did it is on record for those who may read the audit log."""
+    from dataclasses import replace
+
+    from rag_core.documents import Event, EventKind, inspection_store
+    from rag_core.operations import audit_store as audit
+
+    events = inspection_store.history(details)
+    if entry is not None:
+        failed = Event(
+            entry.last_at, EventKind.QUARANTINED, run_id=entry.run_id, detail=entry.reason, times=entry.attempts
+        )
+        events.append(failed)
+    if allows(principal.scopes, OPERATE):
+        query = audit.Query(tenant=principal.tenant, doc_id=details.found.doc_id, limit=MAX_ACTIONS)
+        events += [
+            Event(item.at, EventKind.ACTION, detail=item.action, actor=item.actor)
+            for item in audit.find(connection, query)
+            if item.at is not None
+        ]
+    else:
+        events = [replace(event, actor="") for event in events]
+    return sorted(events, key=lambda event: event.at, reverse=True)
+
+
+def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:
+    return ADMIN in principal.scopes or (acl is not None and not set(acl).isdisjoint(principal.acl_entries))

@@ -1,0 +1,283 @@
+"""List a tenant's documents for operators: filters, order, pages, counts, and the state of each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from rag_core.ids import document_id
+
+MAX_COUNTED = 100_000
+"""Documents at which counting ends."""
+
+
+class DocumentState(StrEnum):
+    """The state of a document for readers of the active generation."""
+
+    SEARCHABLE = "searchable"
+    PENDING = "pending"
+    DELETED = "deleted"
+    WITHOUT_ACL = "without_acl"
+    QUARANTINED = "quarantined"
+
+
+class DocumentOrder(StrEnum):
+    """The order of a list; the id decides between equals."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    LOCATOR = "locator"
+    LARGEST = "largest"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSummary:
+    """A document in a list; version 0 means an input that was never stored."""
+
+    doc_id: uuid.UUID
+    source: str
+    locator: str
+    title: str
+    version: int
+    updated_at: datetime
+    state: DocumentState
+    media_type: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A filter over documents; empty values let everything pass. `text` is a part of locator or title, or an id."""
+
+    text: str = ""
+    source: str = ""
+    state: DocumentState | None = None
+    media_type: str = ""
+    changed_from: datetime | None = None
+    changed_before: datetime | None = None
+    order: DocumentOrder = DocumentOrder.NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins: after this document, or, without a `key`, after this quarantined input."""
+
+    key: datetime | str | int | None
+    doc_id: uuid.UUID | None = None
+    entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Documents, and where the next page begins; `None` at the end."""
+
+    documents: tuple[DocumentSummary, ...]
+    following: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What matches. `more`: counting ended early, there are at least so many. Types are counted whatever was wanted."""
+
+    documents: int
+    more: bool
+    media_types: Mapping[str, int]
+
+
+# The name of the active generation is a parameter: PostgreSQL inlines `pending_index` only without a subquery.
+_PENDING = "EXISTS (SELECT FROM rag.pending_index(:generation) p WHERE p.doc_id = d.doc_id)"
+_QUARANTINED = (
+    "EXISTS (SELECT FROM rag.quarantine q WHERE q.tenant = d.tenant AND q.source = d.source"
+    " AND q.locator = d.locator AND NOT q.skipped)"
+)
+_USABLE = f"d.deleted_at IS NULL AND NOT {_QUARANTINED}"
+_IN_STATE = {
+    DocumentState.DELETED: "d.deleted_at IS NOT NULL",
+    DocumentState.QUARANTINED: f"d.deleted_at IS NULL AND {_QUARANTINED}",
+    DocumentState.WITHOUT_ACL: f"{_USABLE} AND d.acl IS NULL",
+    DocumentState.PENDING: f"{_USABLE} AND d.acl IS NOT NULL AND {_PENDING}",
+    DocumentState.SEARCHABLE: f"{_USABLE} AND d.acl IS NOT NULL AND NOT {_PENDING}",
+}
+"""As `_state` decides."""
+_KEYS = {
+    DocumentOrder.NEWEST: ("d.updated_at", "DESC", "timestamptz"),
+    DocumentOrder.OLDEST: ("d.updated_at", "ASC", "timestamptz"),
+    DocumentOrder.LOCATOR: ("d.locator", "ASC", "text"),
+    DocumentOrder.LARGEST: ("d.bytes", "DESC", "bigint"),
+}
+"""Column, direction and type of the key of each order."""
+_SUMMARY = """
+SELECT d.doc_id, d.source, d.locator, d.title, d.version, d.updated_at, d.deleted_at, d.acl, d.media_type, d.bytes,
+       {pending} AS pending, {quarantined} AS quarantined
+FROM rag.documents d WHERE d.tenant = :tenant
+"""
+SUMMARY = _SUMMARY.format(pending=_PENDING, quarantined=_QUARANTINED)
+_BY_TYPE = """
+SELECT media_type, count(*) FROM (
+    SELECT d.media_type FROM rag.documents d WHERE d.tenant = :tenant {conditions} LIMIT :most) AS found
+GROUP BY media_type ORDER BY 2 DESC, 1
+"""
+_ACTIVE = text("SELECT name FROM rag.generations WHERE state = 'active'")
+_MATCH = "(d.locator ILIKE :like OR d.title ILIKE :like OR d.doc_id = CAST(:doc_id AS uuid))"
+_NEVER_STORED = """
+FROM rag.quarantine q WHERE q.tenant = :tenant AND NOT q.skipped
+AND NOT EXISTS (SELECT FROM rag.documents d WHERE d.tenant = q.tenant AND d.source = q.source
+                AND d.locator = q.locator)
+"""
+_UNSTORED = f"SELECT q.id, q.source, q.locator, q.last_at {_NEVER_STORED}"
+_COUNT_UNSTORED = f"SELECT count(*) {_NEVER_STORED}"
+
+
+def active_generation(connection: Connection) -> str:
+    """The name of the generation that readers are on; empty without one, for which everything is pending."""
+    return str(connection.scalar(_ACTIVE) or "")
+
+
+def page(
+    connection: Connection, tenant: str, wanted: Wanted, *, after: Place | None = None, limit: int
+) -> DocumentPage:
+    """A page of documents; inputs that were never stored come after all others, newest first."""
+    found: list[DocumentSummary] = []
+    if after is None or after.key is not None:
+        found, following = _stored(connection, tenant, wanted, after, limit)
+        if following is not None:
+            return DocumentPage(tuple(found), following)
+        after = None
+    unstored, following = _unstored(connection, tenant, wanted, after, limit - len(found))
+    return DocumentPage((*found, *unstored), following)
+
+
+def count(connection: Connection, tenant: str, wanted: Wanted) -> Counts:
+    """Count what matches a filter, over all pages."""
+    conditions, parameters = _conditions(wanted)
+    parameters |= {"tenant": tenant, "generation": active_generation(connection), "most": MAX_COUNTED + 1}
+    counted = connection.execute(text(_BY_TYPE.format(conditions=conditions)), parameters)
+    types = {str(row[0]): int(row[1]) for row in counted}
+    everything = sum(types.values())
+    documents = types.get(wanted.media_type, 0) if wanted.media_type else everything
+    if _may_be_unstored(wanted):
+        unstored, values = _unstored_conditions(wanted)
+        rows = text(f"{_COUNT_UNSTORED} {unstored}")
+        documents += connection.scalar(rows, {"tenant": tenant} | values) or 0
+    more = everything > MAX_COUNTED
+    return Counts(min(documents, MAX_COUNTED) if more else documents, more, types)
+
+
+def summary(row: Row[Any]) -> DocumentSummary:
+    """A row of `SUMMARY`."""
+    return DocumentSummary(
+        row.doc_id, row.source, row.locator, row.title, row.version, row.updated_at, _state(row), row.media_type,
+        row.bytes,
+    )  # fmt: skip
+
+
+def _state(row: Row[Any]) -> DocumentState:
+    if row.deleted_at is not None:
+        return DocumentState.DELETED
+    if row.quarantined:
+        return DocumentState.QUARANTINED
+    if row.acl is None:
+        return DocumentState.WITHOUT_ACL
+    return DocumentState.PENDING if row.pending else DocumentState.SEARCHABLE
+
+
+def _stored(
+    connection: Connection, tenant: str, wanted: Wanted, after: Place | None, limit: int
+) -> tuple[list[DocumentSummary], Place | None]:
+    conditions, parameters = _conditions(wanted)
+    if wanted.media_type:
+        conditions += " AND d.media_type = :media_type"
+    column, direction, kind = _KEYS[wanted.order]
+    if after is not None:
+        conditions += f" AND ({column}, d.doc_id) {'<' if direction == 'DESC' else '>'} (CAST(:key AS {kind}), :after)"
+        parameters |= {"key": after.key, "after": after.doc_id}
+    statement = f"{SUMMARY} {conditions} ORDER BY {column} {direction}, d.doc_id {direction} LIMIT :limit"
+    parameters |= {
+        "tenant": tenant,
+        "generation": active_generation(connection),
+        "media_type": wanted.media_type,
+        "limit": limit + 1,
+    }
+    found = [summary(row) for row in connection.execute(text(statement), parameters)]
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    keys: dict[DocumentOrder, datetime | str | int] = {
+        DocumentOrder.LOCATOR: last.locator,
+        DocumentOrder.LARGEST: last.bytes,
+    }
+    return found[:limit], Place(keys.get(wanted.order, last.updated_at), last.doc_id)
+
+
+def _unstored(
+    connection: Connection, tenant: str, wanted: Wanted, after: Place | None, room: int
+) -> tuple[Sequence[DocumentSummary], Place | None]:
+    if not _may_be_unstored(wanted):
+        return (), None
+    conditions, parameters = _unstored_conditions(wanted)
+    before = after.entry if after is not None else None
+    if before is not None:
+        conditions += " AND q.id < :before"
+    statement = f"{_UNSTORED} {conditions} ORDER BY q.id DESC LIMIT :n"
+    rows = connection.execute(text(statement), parameters | {"tenant": tenant, "before": before, "n": room + 1}).all()
+    documents = [
+        DocumentSummary(
+            document_id(tenant, row.source, row.locator), row.source, row.locator, "", 0, row.last_at,
+            DocumentState.QUARANTINED,
+        )
+        for row in rows[:room]
+    ]  # fmt: skip
+    if len(rows) <= room:
+        return documents, None
+    # With no room left the next page begins with the first of them.
+    return documents, Place(None, entry=rows[room - 1].id if room else rows[0].id + 1)
+
+
+def _may_be_unstored(wanted: Wanted) -> bool:
+    return wanted.state in (None, DocumentState.QUARANTINED) and not wanted.media_type
+
+
+def _conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """The filter over stored documents, but for the media type."""
+    parts: list[str] = []
+    if wanted.source:
+        parts.append("AND d.source = :source")
+    if wanted.text:
+        parts.append(f"AND {_MATCH}")
+    if wanted.state is not None:
+        parts.append(f"AND {_IN_STATE[wanted.state]}")
+    times, values = _times(wanted, "d.updated_at")
+    return " ".join([*parts, *times]), _texts(wanted) | values
+
+
+def _unstored_conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    parts = ["AND q.source = :source"] if wanted.source else []
+    if wanted.text:
+        parts.append("AND q.locator ILIKE :like")
+    times, values = _times(wanted, "q.last_at")
+    return " ".join([*parts, *times]), _texts(wanted) | values
+
+
+def _texts(wanted: Wanted) -> dict[str, Any]:
+    escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {"source": wanted.source, "like": f"%{escaped}%", "doc_id": _id_or_none(wanted.text)}
+
+
+def _times(wanted: Wanted, column: str) -> tuple[list[str], dict[str, Any]]:
+    parts = [f"AND {column} >= :since"] if wanted.changed_from is not None else []
+    if wanted.changed_before is not None:
+        parts.append(f"AND {column} < :until")
+    return parts, {"since": wanted.changed_from, "until": wanted.changed_before}
+
+
+def _id_or_none(wanted: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(wanted)
+    except ValueError:
+        return None

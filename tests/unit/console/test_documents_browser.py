@@ -1,0 +1,100 @@
+"""Documents and Overview in a real browser: a link to a document, the keyboard, barriers, the language, a phone."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
+from tests.support.browser import CHROMIUM, NEEDS
+from tests.unit.console.conftest import Platform
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
+TEXT = "Before.\n\nBackups are taken at three.\n\nAfter."
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture(autouse=True)
+def stocked(platform: Platform) -> None:
+    """A source with history and one document."""
+    peer = platform.gateway.peer
+    source = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1)
+    source.condition.state, source.condition.sentence = admin_pb2.SOURCE_STATE_UP_TO_DATE, "up to date"
+    peer.status = admin_pb2.GetStatusResponse(sources=[source])
+    row = ops.DocumentRow(doc_id="d1", source="handbook", locator="a/plan.md", title="Plan", version=2, state=1)
+    points = [ops.HistoryPoint(run_id="r", documents=n, complete=True) for n in range(3)]
+    peer.operations |= {
+        "FindDocuments": ops.FindDocumentsResponse(
+            documents=[row], counts=ops.DocumentCounts(documents=1), next_page_token=""
+        ),
+        "InspectDocument": ops.InspectDocumentResponse(
+            document=row, text=TEXT, acl=["everyone"], chunks=[ops.ChunkSpan(start=9, end=36, tokens=6, embedded=True)],
+            generations=[ops.GenerationVersion(generation="g1", state="active", indexed_version=2)],
+            history=[ops.DocumentEvent(kind=ops.DOCUMENT_EVENT_KIND_CHANGED, version=2, run_id="0a1b")],
+        ),
+        "ListSourceHistory": ops.ListSourceHistoryResponse(
+            sources=[ops.SourceHistory(source="handbook", points=points, changes={"added": 2}, runs=1)]
+        ),
+    }  # fmt: skip
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds that keeps people out, with the place of each."""
+    # What is being drawn again is faded, and a colour that is still on its way has no contrast yet.
+    page.wait_for_function("""() => document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'
+        && !document.querySelector('[data-stale=true]') && document.getAnimations().length === 0""")
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{item['id']}: {node['target']}" for item in found if item["impact"] in SERIOUS for node in item["nodes"]
+    ]  # fmt: skip
+
+
+def test_a_document_is_opened_by_its_link_worked_with_by_keyboard_and_has_no_barrier(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    page.goto(f"{console_url}/documents?doc=d1&q=plan")
+    expect(page.get_by_text("State of this document: searchable.")).to_be_visible()
+    expect(page.get_by_text("Backups are taken at three.")).to_be_visible()
+    expect(page.get_by_label("Part of a path, a title or an id")).to_have_value("plan")
+    page.get_by_role("tab", name="Text and chunks").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Everyone in the tenant")).to_be_visible()
+    assert barriers(page) == []
+    button = page.get_by_role("button", name="Index again")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Reason (for the audit log)").first.fill("looks odd")
+    page.get_by_role("button", name="Confirm").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("It will be written again to")).to_be_visible()
+    [request] = [request for name, request in platform.gateway.peer.asked if name == "ReindexDocument"]
+    assert (request.doc_id, request.reason) == ("d1", "looks odd")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Close", exact=True).click()
+    expect(page.get_by_text("State of this document: searchable.")).to_be_hidden()
+    assert "doc=" not in page.url
+
+
+def test_the_overview_has_no_barrier_and_the_document_says_its_language(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Runs of the last 24 hours")).to_be_visible()
+    expect(page.get_by_text("None.")).to_be_visible()
+    assert barriers(page) == []
+    page.get_by_label("Language / 语言").click()
+    page.get_by_role("option", name="中文").click()
+    expect(page.get_by_role("heading", name="总览")).to_be_visible()
+    page.wait_for_function("document.documentElement.lang === 'zh'")
+
+
+def test_both_pages_fit_a_phone(browser: Browser, platform: Platform, console_url: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    for address, heading in (("/", "Overview"), ("/documents?doc=d1", "Documents")):
+        page.goto(f"{console_url}{address}")
+        expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible(timeout=60_000)
+        wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, address
+    context.close()
