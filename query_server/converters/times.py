@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from rag_core.errors import InvalidInput, Reason
 
 
 def to_timestamp(moment: datetime | None) -> Timestamp | None:
@@ -14,6 +17,17 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
     message = Timestamp()
     message.FromDatetime(moment)
     return message
+
+
+def to_moment(message: Message, field: str) -> datetime | None:
+    """The time in a field; `None` when it is unset. Raises `InvalidInput` (`FIELD_INVALID`)."""
+    if not message.HasField(field):
+        return None
+    given: Timestamp = getattr(message, field)
+    try:
+        return given.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput(Reason.FIELD_INVALID, f"{field}: {time_problem(given)}") from None
 
 
 def time_problem(message: Timestamp) -> str:

@@ -12,6 +12,7 @@ from query_server.converters import conditions as from_condition
 from query_server.converters import operations as to_message
 from query_server.converters.feedback import from_ratings, to_judgement
 from query_server.converters.query_v2 import from_page, to_query
+from query_server.converters.times import to_moment
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.rules import check_limit, check_page_token, check_text_field
@@ -116,9 +117,12 @@ class OperationsServicer(rpc.OperationsServiceServicer):
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: Context) -> pb.ListAuditResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
-        filters = {"actor": request.actor, "action": request.action, "target": request.target}
+        filters = {name: getattr(request, name) for name in ("actor", "action", "target", "outcome")}
+        moments = {name: to_moment(request, name) for name in ("since", "until")}
         before = check_page_token(request.page_token)
-        found = await self._operations.audit(current_call().principal, filters, before, limit, request.tenant)
+        found = await self._operations.audit(
+            current_call().principal, filters, before, limit, request.tenant, **moments
+        )
         return pb.ListAuditResponse(
             records=map(to_message.from_audit_entry, found),
             next_page_token=str(found[-1].id) if len(found) == limit else "",

@@ -29,6 +29,8 @@ from ragproto.admin.v1 import (
     deployments_pb2_grpc,
     evaluation_pb2,
     evaluation_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
     sources_pb2,
@@ -122,6 +124,7 @@ class WirePeer:
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(_evaluation(self), server)
+        history_pb2_grpc.add_HistoryServiceServicer_to_server(_history(self), server)
         sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -199,6 +202,12 @@ def _deployments(peer: WirePeer) -> deployments_pb2_grpc.DeploymentServiceServic
 def _evaluation(peer: WirePeer) -> evaluation_pb2_grpc.EvaluationServiceServicer:
     servicer = evaluation_pb2_grpc.EvaluationServiceServicer()
     _answer_each(peer, servicer, evaluation_pb2, "EvaluationService")
+    return servicer
+
+
+def _history(peer: WirePeer) -> history_pb2_grpc.HistoryServiceServicer:
+    servicer = history_pb2_grpc.HistoryServiceServicer()
+    _answer_each(peer, servicer, history_pb2, "HistoryService")
     return servicer
 
 
