@@ -16,6 +16,8 @@ PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#9
 _HEIGHT = 220
 _POINTS = 60
 """A line of fewer values has a mark on each."""
+_BARS_WIDTH = 400
+"""Pixels that all bars of a chart may take, when they are many."""
 
 
 def over_time(
@@ -28,18 +30,28 @@ def over_time(
     bounds: tuple[float, float] | None = None,
     percent: bool = False,
     bars: bool = False,
+    part: str = "",
+    window: tuple[float, float] | None = None,
 ) -> None:
-    """One line, or one per value of `by`; `at` of a row is in seconds since the epoch."""
+    """One line, or one per value of `by`; `at` of a row is in seconds since the epoch.
+
+    Rows that differ in `part` are not joined: there is a gap between them. `window` is the time that the axis shows.
+    """
     if not rows:
         st.caption(t("The first figures appear after a few seconds."))
         return
     # Without an offset Vega takes a moment for local and draws the clock that it is given.
-    shown = [{**row, "at": f"{datetime.fromtimestamp(row['at'], zone()):%Y-%m-%dT%H:%M:%S}"} for row in rows]
-    marked = _marked(shown, bars=bars)
+    shown = [{**row, "at": _local(row["at"])} for row in rows]
+    marked = _marked(shown, bars=bars, moments=len({row["at"] for row in rows}))
     scale = alt.Scale(domain=list(bounds)) if bounds else alt.Scale(zero=True, nice=True)
     axis = alt.Axis(format="%" if percent else "~s", tickCount=5)
     chart = marked.encode(
-        x=alt.X("at:T", title=_times(rows), axis=alt.Axis(format=_clock(rows), labelOverlap=True, tickCount=6)),
+        x=alt.X(
+            "at:T",
+            title=_times(rows),
+            axis=alt.Axis(format=_clock(window or [row["at"] for row in rows]), labelOverlap=True, tickCount=6),
+            scale=alt.Scale(domain=[_local(moment) for moment in window]) if window else alt.Undefined,
+        ),
         y=alt.Y(f"{value}:Q", title=unit, scale=scale, axis=axis),
         tooltip=[
             alt.Tooltip("at:T", title=t("Time"), format="%Y-%m-%d %H:%M:%S"),
@@ -50,19 +62,24 @@ def over_time(
     if by:
         colour = alt.Color(f"{by}:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=legend, orient="bottom"))
         chart = chart.encode(color=colour)
+    if part:
+        chart = chart.encode(detail=alt.Detail(f"{part}:N"))
     st.altair_chart(chart.properties(height=_HEIGHT), width="stretch")
 
 
-def _marked(rows: list[dict[str, Any]], *, bars: bool) -> alt.Chart:
+def _marked(rows: list[dict[str, Any]], *, bars: bool, moments: int) -> alt.Chart:
     chart = alt.Chart(alt.InlineData(values=rows))
     line: alt.Chart = chart.mark_line(point=len(rows) < _POINTS, color=PALETTE[0])
-    bar: alt.Chart = chart.mark_bar(size=14)
+    bar: alt.Chart = chart.mark_bar(size=max(2, min(14, _BARS_WIDTH // max(1, moments))))
     return bar if bars else line
 
 
-def _clock(rows: Sequence[dict[str, Any]]) -> str:
+def _local(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, zone()):%Y-%m-%dT%H:%M:%S}"
+
+
+def _clock(moments: Sequence[float]) -> str:
     """How fine the times on the axis must be."""
-    moments = [row["at"] for row in rows]
     span = max(moments) - min(moments)
     return "%H:%M:%S" if 0 < span < 3600 else "%m-%d %H:%M"
 

@@ -55,6 +55,7 @@ class Traffic:
 
     def record_answer(self, tenant: str, question: str, outcome: str, cited: Sequence[Hit]) -> None:
         """Count an answer by its outcome, the sources it cites, and the question when it got none."""
+        outcome = outcome.lower()
         self._tally.count(Stored.ANSWERS, tenant=tenant, label=outcome)
         self._tally.record_sources(Stored.CITED, tenant, (hit.payload.source for hit in cited))
         if outcome not in ("answered", FAILED) and self._questions != "off":

@@ -85,9 +85,9 @@ def _add(connection: Connection, at: datetime, rows: Iterable[tuple[Key, Figure]
             "series": [str(key.series) for key, _ in figures],
             "tenants": [key.tenant for key, _ in figures],
             "labels": [key.label for key, _ in figures],
-            "totals": [figure.total for _, figure in figures],
+            "totals": [float(figure.total) for _, figure in figures],
             "samples": [figure.samples for _, figure in figures],
-            "highest": [figure.highest for _, figure in figures],
+            "highest": [float(figure.highest) for _, figure in figures],
         },
     )
 

@@ -21,6 +21,7 @@ from rag_core.history import store as history
 from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from rag_core.source_status import read_all
+from rag_core.streams import CANARY_TENANT
 from rag_core.streams import store as streams
 
 INTERVAL_SECONDS = 60
@@ -78,7 +79,7 @@ def measure(connection: Connection, settings: Settings, minutes: range) -> Tally
     """What the rows say now, as samples of each of these minutes."""
     tally, size = Tally(), history.database_bytes(connection)
     queued, memory = history.queued_runs(connection), resident_bytes("self")
-    reports = [(tenant, report.counts) for tenant, report in read_all(connection)]
+    reports = [(tenant, report.counts) for tenant, report in read_all(connection) if tenant != CANARY_TENANT]
     lags = _lags(connection, MISSED_HEARTBEATS * settings.stream_heartbeat_seconds)
     for at in minutes:
         tally.record_up(at, ROWS, 60)

@@ -18,6 +18,7 @@ from console.presenters import (
     deployments,
     evaluation,
     generations,
+    history,
     new_source,
     pipeline,
     records,
@@ -61,6 +62,8 @@ def words() -> set[str]:
         *evaluation.STATES,
         *deployments.STATES.values(),
         *traffic.LIMITS.values(),
+        *history.WORDS,
+        *_SPANS,
         *sources.COUNTS,
         answers.PLACE,
         *_PLAIN,
@@ -76,6 +79,7 @@ _WIZARD = {
     *new_source.schedule_problems("99 99", "Mars/Base"),
     *new_source.schedule_problems("99 99 * * *", "UTC"),
 }
+_SPANS = ("Now", "1 hour", "24 hours", "7 days")
 _PLAIN = {
     *("sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
     *("dense", "lexical", "active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
