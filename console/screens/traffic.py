@@ -12,8 +12,8 @@ from console.presenters import traffic as views
 from console.session import Platform, identity, platform, shared, t
 
 _SPANS = {"live": "Now", "hour": "1 hour", "day": "24 hours", "week": "7 days"}
+# A further point appears once a minute. (A comment: Streamlit shows a string that stands alone on a page.)
 _HISTORY_SECONDS = 60
-"""A further point appears once a minute."""
 
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
