@@ -23,6 +23,7 @@ from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
+from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.sources import SourcesHandler
 from query_server.handlers.documents.handler import DocumentsHandler
@@ -48,10 +49,12 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import BackgroundTasks, Poller
 from query_server.runtime.readiness import ReadinessMonitor
 from query_server.runtime.reflection import GuardedReflection
+from query_server.runtime.traffic import Traffic
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.deployments import DeploymentServicer
 from query_server.servicers.documents import DocumentServicer
 from query_server.servicers.evaluation import EvaluationServicer
+from query_server.servicers.history import HistoryServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
@@ -70,6 +73,8 @@ from ragproto.admin.v1 import (
     deployments_pb2_grpc,
     evaluation_pb2,
     evaluation_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
     index_pb2,
     index_pb2_grpc,
     operations_pb2,
@@ -95,6 +100,7 @@ _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
 _EVALUATION_SERVICE = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name
+_HISTORY_SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
 _SOURCE_SERVICE = sources_pb2.DESCRIPTOR.services_by_name["SourceService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
@@ -134,6 +140,7 @@ class QueryServer:
         self._pending_revocations = PendingRevocationCache(
             dependencies.observer_store, self.metrics, max_age=settings.acl_max_age_seconds
         )
+        self._traffic = Traffic(dependencies.observer_store, settings)
         self._generations = GenerationsHandler(settings, dependencies)
         self._monitor = ReadinessMonitor(
             dependencies.index,
@@ -187,6 +194,7 @@ class QueryServer:
         works = {"readiness": self._monitor.run, "query models": self._models.run, "audit": self._audit.run}
         for name, work in (works | {name: poller.run for name, poller in self._pollers.items()}).items():
             self._background.start(name, work)
+        self._traffic.start()
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
 
@@ -207,7 +215,9 @@ class QueryServer:
     def _client_server(self, searcher: Searcher) -> grpc.aio.Server:
         limiters = build_limiters(self._settings, self.metrics)
         hashes = NameHash(self._settings.rotating("hash_secret"))
-        chain = build_chain(self._settings, self._authenticator, self._audit, self.metrics, limiters, hashes)
+        chain = build_chain(
+            self._settings, self._authenticator, self._audit, self.metrics, limiters, hashes, self._traffic
+        )
         server = self._new_server(chain, self._settings.max_message_bytes)
         signers = _token_secrets(self._settings)
         search = SearchHandler(
@@ -217,11 +227,12 @@ class QueryServer:
             ordering=self._ordering,
             tokens=PageTokens(*signers),
             freshness=self._freshness,
+            traffic=self._traffic,
         )
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
         answerer = with_fallback(self._settings, self._dependencies.answerer, self.metrics)
         conversations = Conversations(self._settings, answerer, self.metrics)
-        answers = AnswerHandler(search, answerer, conversations, ResumeTokens(*signers), self.metrics)
+        answers = AnswerHandler(search, answerer, conversations, ResumeTokens(*signers), self.metrics, self._traffic)
         admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents = DocumentServicer(DocumentsHandler(self._settings, self._dependencies))
@@ -241,13 +252,15 @@ class QueryServer:
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
             EvaluationServicer(EvaluationHandler(store)), server
         )
+        history = HistoryServicer(HistoryHandler(store), self._settings)
+        history_pb2_grpc.add_HistoryServiceServicer_to_server(history, server)
         sources = SourceServicer(SourcesHandler(store, self._settings.source_allowances))
         sources_pb2_grpc.add_SourceServiceServicer_to_server(sources, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
             administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-            operators = (*administration, _EVALUATION_SERVICE, _SOURCE_SERVICE)
+            operators = (*administration, _EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
@@ -314,6 +327,7 @@ class QueryServer:
             closing.push_async_callback(self._embedder.close)
             closing.push_async_callback(self._models.close)
             closing.push_async_callback(self._generations.close, grace)
+            closing.push_async_callback(asyncio.to_thread, self._traffic.close)
             closing.push_async_callback(self._audit.flush)
             closing.push_async_callback(self._background.stop)
             closing.push_async_callback(self._stop_servers, grace)

@@ -21,6 +21,7 @@ import rag_assets.defs
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import PROJECT_DEFS, files_fingerprint, read_sources
 from rag_assets.defs.alerts.sensors import alert_sensor
+from rag_assets.defs.history.sensors import history_sensor
 from rag_assets.defs.sources.files import files_sensor
 from rag_assets.defs.sources.states import state_sensor
 from rag_assets.lib.generation_runs import ACTIVE
@@ -47,7 +48,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         if not files.is_in_project(config)
     ]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
-    sensors = [alert_sensor(files.sources, settings), state_sensor(files.sources), files_sensor(settings, loaded)]
+    sensors = [
+        alert_sensor(files.sources, settings),
+        state_sensor(files.sources),
+        files_sensor(settings, loaded),
+        history_sensor(settings),
+    ]
     parts = (_project(), *sources, dg.Definitions(sensors=sensors), resources)
     defs = dg.Definitions.merge(*parts)
     defs = replace(defs, assets=dg.with_source_code_references([*(defs.assets or [])]))

@@ -25,6 +25,7 @@ from rag_core.database.tables.content import chunks
 from rag_core.embedding import Embedder, Vectors
 from rag_core.errors import DataCorruption, Reason
 from rag_core.generations import TransformRegistry, Transforms
+from rag_core.history import Recorder
 from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
 from rag_core.parsing import Block, BlockKind, ParsedDocument, Parser
 from rag_core.pipeline import Pipeline, account, run_pipeline
@@ -41,6 +42,7 @@ class _Parts:
 
     settings: Settings
     store: Store
+    recorder: Recorder
     parser: Parser
     transform_registry: TransformRegistry
     index: VectorIndex
@@ -161,7 +163,7 @@ def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
         Transforms(lambda: embedder, lambda: pipeline.chunker, pipeline.transform_registry.own.generation_config),
     )
     index = TimedIndex(pipeline.index)
-    parts = _Parts(settings, pipeline.store, pipeline.parser, registry, cast("VectorIndex", index))
+    parts = _Parts(settings, pipeline.store, pipeline.recorder, pipeline.parser, registry, cast("VectorIndex", index))
     started = time.monotonic()
     results = run_pipeline(parts, scope, connector=connector)
     wall = time.monotonic() - started

@@ -10,7 +10,7 @@ import grpc
 
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
 from console.settings import ConsoleSettings
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, sources_pb2, sources_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, history_pb2, history_pb2_grpc, sources_pb2, sources_pb2_grpc
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
 from ragproto.admin.v1 import evaluation_pb2 as evaluation
@@ -39,6 +39,7 @@ class Channels:
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.deployments = deploy_rpc.DeploymentServiceStub(server)
         self.evaluation = evaluation_rpc.EvaluationServiceStub(server)
+        self.history = history_pb2_grpc.HistoryServiceStub(server)
         self.sources = sources_pb2_grpc.SourceServiceStub(server)
         self.documents = documents_pb2_grpc.DocumentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
@@ -234,6 +235,20 @@ class Api:
     def roll_back_deployment(self, number: int, reason: str) -> None:
         """Request a rollback."""
         self._deploy("RequestRollback", id=number, reason=reason)
+
+    def history(self, span: str, *, all_tenants: bool = False) -> history_pb2.GetHistoryResponse:
+        """Figures over an hour, a day or a week."""
+        request = history_pb2.GetHistoryRequest(span=span, all_tenants=all_tenants)
+        found: history_pb2.GetHistoryResponse = self._call(SERVER, self._channels.history.GetHistory, request)
+        return found
+
+    def unanswered(self, span: str) -> history_pb2.ListUnansweredQuestionsResponse:
+        """Questions that got no answer."""
+        request = history_pb2.ListUnansweredQuestionsRequest(span=span)
+        found: history_pb2.ListUnansweredQuestionsResponse = self._call(
+            SERVER, self._channels.history.ListUnansweredQuestions, request
+        )
+        return found
 
     def source_permissions(self) -> sources_pb2.GetSourcePermissionsResponse:
         """What the caller may add sources for."""

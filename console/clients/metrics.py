@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from console.clients.errors import ServiceError
 from console.clients.http import http_client
+from console.clients.prometheus import Lines, read_lines
 from console.settings import ConsoleSettings
 
 Labels = tuple[tuple[str, str], ...]
@@ -91,6 +92,10 @@ class MetricsClient:
             while self._ring[0].at < now - KEEP_SECONDS:
                 self._ring.popleft()
             return list(self._ring)
+
+    def long_history(self, span: str) -> Lines | None:
+        """What Prometheus has of a span, `None` without one. Raises `ServiceError` (`METRICS_UNAVAILABLE`)."""
+        return read_lines(self._http, self._prometheus, span) if self._prometheus is not None else None
 
     def gateway(self) -> Mapping[tuple[str, Labels], float] | None:
         """Envoy's own figures now, `None` when its admin interface is not configured. Raises `ServiceError`."""

@@ -10,7 +10,7 @@ from console.clients.dagster_answers import Run
 from console.clients.errors import ServiceError
 from console.components.charts import run_timeline
 from console.components.widgets import age, at, plain_markdown, problem, table
-from console.presenters import health, history
+from console.presenters import health, source_history
 from console.presenters.conditions import marked
 from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
@@ -50,11 +50,11 @@ def alerts(found: list[ops.Alert] | ServiceError) -> None:
 def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHistory]) -> None:
     """Each source with its state and the trends of its last runs, those that need somebody first."""
     st.subheader(t("Sources"))
-    trends = history.trends(histories)
+    trends = source_history.trends(histories)
     fresh = {row["source"]: row for row in health.freshness_rows(status.sources, time.time())}
     marks = {True: f"✔ {t('met')}", False: f"✖ {t('missed')}", None: "–"}
     rows = []
-    for item in history.shown_sources(status.sources):
+    for item in source_history.shown_sources(status.sources):
         row, trend = fresh[item.name], trends.get(item.name, {})
         age = duration(row["age"]) if row["age"] is not None else t("never")
         maximum = duration(row["objective"]) if row["objective"] else "–"
@@ -89,11 +89,11 @@ def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHisto
 def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Generation]) -> None:
     """What runs changed in the last 24 hours, and generations that were promoted."""
     st.subheader(t("Changed in the last 24 hours"))
-    for name, moment in history.promotions(generations, time.time() - history.HOURS_SHOWN * 3600):
+    for name, moment in source_history.promotions(generations, time.time() - source_history.HOURS_SHOWN * 3600):
         said = t("{time}: searches moved to {name}", time=age(moment), name=plain_markdown(name))
         st.page_link("screens/index.py", label=said, icon=":material/database:")
-    rows = history.change_rows(histories)
-    columns = {"source": t("Source"), **{name: t(name) for name in history.CHANGES}, "runs": t("Runs")}
+    rows = source_history.change_rows(histories)
+    columns = {"source": t("Source"), **{name: t(name) for name in source_history.CHANGES}, "runs": t("Runs")}
     table(rows, columns, empty=t("No document was added, changed, deleted or quarantined."))
     st.page_link("screens/documents.py", label=t("Documents that changed"), icon=":material/description:",
                  query_params={"changed": "day"})  # fmt: skip
@@ -106,7 +106,7 @@ def run_history(runs: list[Run] | ServiceError) -> None:
         problem("Runs", runs)
         return
     shared().outages.pop("Runs", None)
-    bars = history.timeline(runs, time.time())
+    bars = source_history.timeline(runs, time.time())
     if bars:
         failed = sum(bar["outcome"] == "failed" for bar in bars)
         said = t("{count} runs of {sources} sources, {failed} failed", count=len(bars), failed=failed,

@@ -6,6 +6,7 @@ from console.i18n.zh_ask import ASK
 from console.i18n.zh_conditions import CONDITIONS
 from console.i18n.zh_documents import DOCUMENTS
 from console.i18n.zh_evaluation import EVALUATION
+from console.i18n.zh_history import HISTORY
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
@@ -18,6 +19,7 @@ CHINESE: dict[str, str] = {
     **OPERATIONS,
     **DEPLOYMENTS,
     **EVALUATION,
+    **HISTORY,
     **SOURCES,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"

@@ -1,77 +1,86 @@
-"""The history of sources as sparklines, sums of what changed, and runs as bars of a timeline."""
+"""Figures over an hour, a day or a week as rows of charts and tables."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
-from console.clients.dagster_answers import Run
-from console.presenters.pipeline import ACTIVE
-from ragproto.admin.v1 import admin_pb2
-from ragproto.admin.v1 import operations_pb2 as ops
+from console.clients.prometheus import Line, Lines
+from console.presenters.formats import plain
+from ragproto.admin.v1 import history_pb2 as pb
 
-CHANGES = ("added", "updated", "deleted", "quarantined")
-"""Outcomes that are a change, in the order of the columns."""
-HOURS_SHOWN = 24
-_LEAST_SHOWN = 120.0
-"""Seconds that a bar of the timeline is wide at least, so that a run of a moment can be seen and pointed at."""
-OUTCOMES = {"SUCCESS": "succeeded", "FAILURE": "failed", "CANCELED": "canceled"}
-
-
-def trends(histories: Iterable[ops.SourceHistory]) -> dict[str, dict[str, list[float]]]:
-    """By source, oldest first: live documents after each run, inputs each run quarantined, and the hours between
-    complete listings, which is how old the source's documents became."""
-    found = {}
-    for item in histories:
-        complete = [point.finished_at.seconds for point in item.points if point.complete]
-        found[item.source] = {
-            "documents": [float(point.documents) for point in item.points if point.HasField("documents")],
-            "errors": [float(point.quarantined or bool(point.problem)) for point in item.points],
-            "gaps": [round((later - earlier) / 3600, 2) for earlier, later in pairwise(complete)],
-        }
-    return found
+SHOWN = 6
+"""Lines of one chart; the others are summed up, so that each has a colour of its own."""
+OTHER = "other"
+WORDS = ("search", "answer", "documents", "answered", "closest_passages", "no_results", "not_supported", "failed",
+         "database", "index", "logs", "other")  # fmt: skip
+"""Labels of series that are words of ours, and no names."""
+NAMED_BY_US = frozenset({"calls", "answers", "disk"})
+"""Series whose labels are such words; those of the others are names of sources, services and codes."""
+_FROM_PROMETHEUS = frozenset(
+    {"calls", "failures", "search_seconds", "answer_seconds", "answers", "lag", "lag_seconds", "memory"}
+)
 
 
-def change_rows(histories: Iterable[ops.SourceHistory]) -> list[dict[str, Any]]:
-    """One row per source that changed, the one with most changes first."""
-    rows = [
-        {"source": item.source, "runs": item.runs, **{name: item.changes.get(name, 0) for name in CHANGES}}
-        for item in histories
+def from_message(found: pb.GetHistoryResponse) -> Lines:
+    """What the platform recorded."""
+    lines = tuple(
+        Line(one.name, one.label, {point.at: point.value for point in one.points}, one.total) for one in found.series
+    )
+    return Lines(found.begins_at.seconds, found.ends_at.seconds, found.step_seconds, lines, found.recording)
+
+
+def with_prometheus(own: Lines, prometheus: Lines) -> Lines:
+    """Series that Prometheus has are its own; what it has not (sources, queues, disk) stays as it was recorded."""
+    kept = tuple(line for line in own.lines if line.name not in _FROM_PROMETHEUS)
+    return replace(own, lines=(*prometheus.lines, *kept), recording=True)
+
+
+def rows(found: Lines, name: str, *, scale: float = 1.0) -> list[dict[str, Any]]:
+    """The points of the largest lines of a series: `at`, `label`, `value`, and `part`, which a gap increases."""
+    lines = [line for line in found.lines if line.name == name]
+    if len(lines) > SHOWN + 1:
+        ranked = sorted(lines, key=lambda line: -(line.total or sum(line.points.values())))
+        lines = [*ranked[:SHOWN], _sum(name, ranked[SHOWN:])]
+    made = []
+    for line in lines:
+        part, before = 0, None
+        for at, value in sorted(line.points.items()):
+            part += before is not None and at - before > found.step
+            made.append({"at": at, "label": plain(line.label), "value": value * scale, "part": part})
+            before = at
+    return made
+
+
+def _sum(name: str, lines: Sequence[Line]) -> Line:
+    points: defaultdict[int, float] = defaultdict(float)
+    for line in lines:
+        for at, value in line.points.items():
+            points[at] += value
+    return Line(name, OTHER, points, sum(line.total for line in lines))
+
+
+def totals(found: Lines, name: str) -> dict[str, float]:
+    """What was counted of each label of a series in the whole span."""
+    return {line.label: line.total for line in found.lines if line.name == name}
+
+
+def source_rows(found: Lines) -> list[dict[str, Any]]:
+    """How often each source was found by a search and cited in an answer, the most cited first."""
+    hits, cited = totals(found, "found"), totals(found, "cited")
+    made = [
+        {"source": plain(name), "found": int(hits.get(name, 0)), "cited": int(cited.get(name, 0))}
+        for name in {*hits, *cited}
     ]
-    changed = [row for row in rows if any(row[name] for name in CHANGES)]
-    return sorted(changed, key=lambda row: -sum(row[name] for name in CHANGES))
+    return sorted(made, key=lambda row: (-row["cited"], -row["found"], row["source"]))
 
 
-def promotions(generations: Iterable[admin_pb2.Generation], since: float) -> list[tuple[str, int]]:
-    """Generations that readers were moved to since a moment, newest first, and when."""
-    found = [(item.name, item.promoted_at.seconds) for item in generations if item.promoted_at.seconds >= since]
-    return sorted(found, key=lambda entry: -entry[1])
-
-
-def timeline(runs: Sequence[Run], now: float) -> list[dict[str, Any]]:
-    """Runs that ran in the last 24 hours as bars: from when, until when, and how they ended."""
-    begin = now - HOURS_SHOWN * 3600
-    bars = []
-    for run in runs:
-        if run.started is None:
-            continue
-        ended = run.ended or (now if run.status in ACTIVE else run.started)
-        if ended < begin:
-            continue
-        bars.append(
-            {
-                "source": run.source or run.job,
-                "start": max(run.started, begin),
-                "end": min(now, max(ended, run.started + _LEAST_SHOWN)),
-                "seconds": ended - run.started,
-                "outcome": OUTCOMES.get(run.status, "running"),
-                "run": run.run_id,
-            }
-        )
-    return bars
-
-
-def shown_sources(sources: Iterable[admin_pb2.SourceStatus]) -> list[admin_pb2.SourceStatus]:
-    """Sources in the order of a list: those that need somebody first, then by name."""
-    return sorted(sources, key=lambda item: (not item.condition.needs_attention, item.name))
+def question_rows(questions: Iterable[pb.UnansweredQuestion]) -> list[dict[str, Any]]:
+    """Questions without an answer: their text, or what stands for it."""
+    return [
+        {"question": plain(one.question), "hash": one.question_hash, "withheld": one.question_withheld,
+         "outcome": one.outcome.lower(), "asked": one.asked, "last": one.last_at.seconds}
+        for one in questions
+    ]  # fmt: skip

@@ -59,7 +59,9 @@ def languages(results: Iterable[ops.QualityResult]) -> list[dict[str, Any]]:
         shares: Counter[str] = Counter()
         for name, count in counts.items():
             shares[name if name in shown else "other"] += count
-        rows += [{"at": at, "language": name, "share": count / shares.total()} for name, count in sorted(shares.items())]
+        rows += [
+            {"at": at, "language": name, "share": count / shares.total()} for name, count in sorted(shares.items())
+        ]
     return rows
 
 

@@ -2,28 +2,75 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
 import streamlit as st
 
-from console.components.widgets import at, load_or_report, table, today
+from console.components.widgets import at, attempt, load_or_report, table, today
 from console.presenters import records as views
-from console.session import api, t
+from console.session import api, t, zone
+from ragproto.admin.v1 import operations_pb2 as ops
 
 _PAGE_RECORDS = 100
+_EXPORT_RECORDS, _EXPORT_MOST = 500, 10_000
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), zone())
+
+
+def _chosen() -> dict[str, Any]:
+    """The filters, as the API takes them; days are those of the session's time zone."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        found: dict[str, Any] = {
+            "actor": st.text_input(t("Actor"), max_chars=256, key="a-actor").strip(),
+            "action": st.text_input(t("Action (prefix, such as quarantine.)"), max_chars=64, key="a-action").strip(),
+            "target": st.text_input(t("Object"), max_chars=256, key="a-target").strip(),
+            "outcome": st.text_input(t("Outcome (ok, or a reason code)"), max_chars=64, key="a-outcome").strip(),
+        }
+        first = st.date_input(t("From"), value=None, key="a-from")
+        last = st.date_input(t("To"), value=None, key="a-to")
+    if isinstance(first, date):
+        found["since"] = _midnight(first)
+    if isinstance(last, date):
+        found["until"] = _midnight(last + timedelta(days=1))
+    return found
+
+
+def _rows(records: list[ops.AuditRecord]) -> list[dict[str, Any]]:
+    return [{**row, "at": at(row["at"])} for row in views.audit_rows(records)]
+
+
+def _export(chosen: dict[str, Any]) -> None:
+    """A file of everything that the filters let pass, read page by page when it is asked for."""
+    if not st.button(t("Export everything found"), icon=":material/download:"):
+        return
+    records: list[ops.AuditRecord] = []
+    page = ""
+    with st.spinner(t("Reading the audit log …")):
+        while len(records) < _EXPORT_MOST:
+            found = attempt(lambda: api().audit(**chosen, limit=_EXPORT_RECORDS, page_token=page))  # noqa: B023
+            if found is None:
+                return
+            records += found.records
+            page = found.next_page_token
+            if not page:
+                break
+    if page:
+        st.warning(t("Only the newest {count} entries are in the file; choose a shorter time.", count=len(records)))
+    label = t("Download {count} entries", count=len(records))
+    st.download_button(label, views.as_csv(_rows(records)), f"audit-{today()}.csv", "text/csv")
+
 
 st.title(t("Audit"))
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    chosen = {
-        "actor": st.text_input(t("Actor"), max_chars=256, key="a-actor").strip(),
-        "action": st.text_input(t("Action (prefix, such as quarantine.)"), max_chars=64, key="a-action").strip(),
-        "target": st.text_input(t("Object"), max_chars=256, key="a-target").strip(),
-    }
+chosen = _chosen()
 if st.session_state.get("a-filter") != chosen:
     st.session_state["a-filter"], st.session_state["a-page"] = chosen, ""
 page = st.session_state.get("a-page", "")
 found = load_or_report("query server", lambda: api().audit(**chosen, limit=_PAGE_RECORDS, page_token=page))
 if found is not None:
-    rows = views.audit_rows(found.records)
-    shown = [{**row, "at": at(row["at"])} for row in rows]
+    shown = _rows(list(found.records))
     columns = {"at": t("When"), "actor": t("Actor"), "action": t("Action"), "target": t("Object"),
                "outcome": t("Outcome"), "reason": t("Reason"), "details": t("Details")}  # fmt: skip
     table(shown, columns, empty=t("No entries."))
@@ -34,5 +81,5 @@ if found is not None:
         if page and st.button(t("Newest")):
             st.session_state["a-page"] = ""
             st.rerun()
-        if rows:
-            st.download_button("CSV", views.as_csv(shown), f"audit-{today()}.csv", "text/csv")
+        if shown:
+            _export(chosen)

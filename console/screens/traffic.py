@@ -1,4 +1,4 @@
-"""Traffic: rates, latencies and refusals of the last minutes, and what the gateway sees."""
+"""Traffic: what is called, how fast and with which result, now and over hours and days; what the pipeline does."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import streamlit as st
 
 from console.clients.metrics import Sample
 from console.components.charts import over_time
+from console.components.history import history_of
 from console.components.widgets import at, load_or_report, table
 from console.presenters import traffic as views
 from console.session import Platform, identity, platform, shared, t
 
+_SPANS = {"live": "Now", "hour": "1 hour", "day": "24 hours", "week": "7 days"}
+# A further point appears once a minute. (A comment: Streamlit shows a string that stands alone on a page.)
+_HISTORY_SECONDS = 60
+
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
-def traffic() -> None:
-    """Refreshes automatically."""
+def live() -> None:
+    """The last minutes. Refreshes automatically."""
     client = shared().metrics
     samples = load_or_report("metrics", client.history)
     if samples is not None:
@@ -100,5 +105,30 @@ def _gateway() -> None:
         table(limits, {"limit": t("Limit"), "passed": t("Allowed"), "refused": t("Refused")}, empty=t("None."))
 
 
+@st.fragment(run_every=_HISTORY_SECONDS)
+def past(span: str, *, everyone: bool) -> None:
+    """The last hours or days. Refreshes automatically."""
+    history_of(span, everyone=everyone)
+
+
 st.title(t("Traffic"))
-traffic()
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    asked = st.query_params.get("span", "hour")
+    chosen = st.segmented_control(
+        t("Time"),
+        list(_SPANS),
+        default=asked if asked in _SPANS else "hour",
+        format_func=lambda name: t(_SPANS[name]),
+        key="t-span",
+        required=True,
+    )
+    whole = (
+        st.toggle(t("All tenants"), value=True, key="t-all")
+        if platform() >= Platform.READER and chosen != "live"
+        else False
+    )
+st.query_params["span"] = chosen
+if chosen == "live":
+    live()
+else:
+    past(chosen, everyone=whole)

@@ -95,6 +95,8 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.EvaluationService/ProposeQuestions": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.EvaluationService/SaveQuestion": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.EvaluationService/DecideQuestion": Policy(OPERATE, recorded=True),
+    "/ragproto.admin.v1.HistoryService/GetHistory": Policy(OBSERVE),
+    "/ragproto.admin.v1.HistoryService/ListUnansweredQuestions": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/WhoAmI": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/SignOut": Policy(OBSERVE, stores=True),
     "/ragproto.admin.v1.OperationsService/ListSources": Policy(OBSERVE),

@@ -37,7 +37,7 @@ def from_source_history(found: SourceHistory) -> pb.SourceHistory:
     return pb.SourceHistory(
         source=found.source,
         points=[
-            pb.HistoryPoint(
+            pb.SourceHistoryPoint(
                 run_id=point.run_id,
                 finished_at=to_timestamp(point.finished_at),
                 documents=point.documents,

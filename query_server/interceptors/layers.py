@@ -19,6 +19,7 @@ from query_server.interceptors.chain import Layer
 from query_server.runtime.calls import Call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY, bounded, code_of, internal_error, trailers
+from query_server.runtime.traffic import Traffic
 from rag_core.access import NameHash
 from rag_core.errors import DeadlineExceeded, Exhausted, PermissionDenied, RagError, Reason, Unauthenticated
 from rag_core.index.remote import SECRET_KEY
@@ -131,8 +132,8 @@ _SHED = (Reason.OVERLOADED, Reason.RATE_LIMITED)
 _observe_log = get_logger("query_server.call")
 
 
-def observe(metrics: Metrics, hashes: NameHash) -> Layer:
-    """Number, time and log each call. Neither query text nor identity in clear is logged."""
+def observe(metrics: Metrics, hashes: NameHash, traffic: Traffic | None = None) -> Layer:
+    """Number, time, count and log each call. Neither query text nor identity in clear is logged."""
 
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
@@ -148,7 +149,7 @@ def observe(metrics: Metrics, hashes: NameHash) -> Layer:
             raise
         finally:
             in_flight.dec()
-            _report(call, metrics, hashes, _outcome(call, cancelled=cancelled))
+            _report(call, metrics, hashes, traffic, _outcome(call, cancelled=cancelled))
 
     return layer
 
@@ -173,7 +174,7 @@ def _status_tuple(code: object) -> object:
     return next((known for known in grpc.StatusCode if known.value[0] == (code or 0)), grpc.StatusCode.UNKNOWN)
 
 
-def _report(call: Call, metrics: Metrics, hashes: NameHash, code: str) -> None:
+def _report(call: Call, metrics: Metrics, hashes: NameHash, traffic: Traffic | None, code: str) -> None:
     seconds = time.monotonic() - call.started
     metrics.requests.labels(call.method, code, call.reason).inc()
     metrics.seconds.labels(call.method).observe(seconds)
@@ -182,6 +183,8 @@ def _report(call: Call, metrics: Metrics, hashes: NameHash, code: str) -> None:
     if tenant is not None:
         outcome = "ok" if code == "OK" else "shed" if call.reason in _SHED else "failed"
         metrics.tenant_calls.labels(metrics.tenant(tenant), outcome).inc()
+    if traffic is not None and identity is not None:
+        traffic.record_call(identity.tenant, call.method, seconds, "" if code == "OK" else call.reason or code)
     _observe_log.info(
         "call",
         method=call.method,

@@ -10,6 +10,7 @@ from query_server.interceptors.concurrency import ConcurrencyLimiter, limit_conc
 from query_server.interceptors.layers import limit_time, map_errors, observe, require_identity, require_index_secret
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import PUSHBACK_MS
+from query_server.runtime.traffic import Traffic
 from rag_core.access import NameHash
 from rag_core.settings import Settings
 
@@ -38,11 +39,12 @@ def build_chain(
     metrics: Metrics,
     limiters: Limiters,
     hashes: NameHash,
+    traffic: Traffic,
 ) -> Chain:
     """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
     return Chain(
         [
-            observe(metrics, hashes),
+            observe(metrics, hashes, traffic),
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
             audit.layer,

@@ -139,9 +139,12 @@ class OperationsServicer(rpc.OperationsServiceServicer):
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: Context) -> pb.ListAuditResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
-        filters = {"actor": request.actor, "action": request.action, "target": request.target}
+        filters = {name: getattr(request, name) for name in ("actor", "action", "target", "outcome")}
+        moments = {name: to_moment(request, name) for name in ("since", "until")}
         before = check_page_token(request.page_token)
-        found = await self._operations.audit(current_call().principal, filters, before, limit, request.tenant)
+        found = await self._operations.audit(
+            current_call().principal, filters, before, limit, request.tenant, **moments
+        )
         return pb.ListAuditResponse(
             records=map(to_message.from_audit_entry, found),
             next_page_token=str(found[-1].id) if len(found) == limit else "",

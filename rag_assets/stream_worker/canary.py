@@ -17,11 +17,10 @@ from rag_core.errors import RagError
 from rag_core.index import SearchMode, SearchRequest, VectorIndex
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_core.streams import Change
+from rag_core.streams import CANARY_TENANT, Change
 from rag_core.streams import inbox_store as inbox
 
 log = get_logger(__name__)
-TENANT = "rag.canary"
 SOURCE = "canary"
 LOCATOR = "canary.txt"
 LIMIT_SECONDS = 30.0
@@ -66,7 +65,9 @@ class Canary:
         return measured
 
     def _push(self, content: bytes | None) -> None:
-        change = Change(TENANT, SOURCE, LOCATOR, "canary", content, "text/plain", acl=(EVERYONE,) if content else None)
+        change = Change(
+            CANARY_TENANT, SOURCE, LOCATOR, "canary", content, "text/plain", acl=(EVERYONE,) if content else None
+        )
         with self._store.engine.begin() as connection:
             inbox.accept(connection, change, max_pending=self._settings.inbox_max_pending)
 
@@ -80,5 +81,5 @@ class Canary:
         return False
 
     def _found(self, word: str) -> bool:
-        request = SearchRequest(TENANT, (EVERYONE,), limit=3, mode=SearchMode.LEXICAL, text=word)
+        request = SearchRequest(CANARY_TENANT, (EVERYONE,), limit=3, mode=SearchMode.LEXICAL, text=word)
         return any(word in hit.payload.text for hit in self._index.search(request).hits)

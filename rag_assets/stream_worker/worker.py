@@ -23,6 +23,7 @@ from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import MetricsServer, StreamMetrics
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
 from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.history import STREAM, Recorder, measure_memory
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
 from rag_core.parsing import open_parser
@@ -69,6 +70,7 @@ class Worker:
             self.pipeline = pipeline = stack.enter_context(Pipeline(self.settings))
             applier = self._applier(pipeline, stack)
             quick = self._quick_applier(pipeline, stack)
+            self._record_presence(pipeline, stack)
             stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
             # Before the index is awaited: a source can be added while it is away.
             operations = SourceOperationWorker(pipeline.store, self.settings)
@@ -89,6 +91,12 @@ class Worker:
             self.ready.set()
             self._send_heartbeats(pipeline)
             return self._join(threads, pipeline)
+
+    def _record_presence(self, pipeline: Pipeline, stack: ExitStack) -> None:
+        if self.settings.history_days:
+            recorder = Recorder(lambda: pipeline.store, service=STREAM, measure=measure_memory(STREAM))
+            recorder.start()
+            stack.callback(recorder.close)
 
     def _applier(self, pipeline: Pipeline, stack: ExitStack, **options: Any) -> EventApplier:
         applier = EventApplier(pipeline, **options)

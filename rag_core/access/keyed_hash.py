@@ -1,4 +1,4 @@
-"""Keyed hashes of tenants and subjects for logs, metrics and screens.
+"""Keyed hashes of tenants, subjects and questions for logs, metrics and screens.
 
 They are keyed because names are few and easy to guess: a plain hash could be reversed by trying them.
 """
@@ -30,6 +30,10 @@ class NameHash:
     def subject(self, tenant: str, subject: str) -> str:
         """The hash of a subject of a tenant."""
         return _digest(self._keys[0], "subject", tenant, subject)
+
+    def question(self, tenant: str, text: str) -> str:
+        """The hash of a question of a tenant, alike for the same words in another case or spacing."""
+        return _digest(self._keys[0], "question", tenant, " ".join(text.casefold().split()))
 
 
 def _digest(key: bytes, *parts: str) -> str:

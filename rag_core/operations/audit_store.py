@@ -64,6 +64,7 @@ class Query:
     platform: bool = False
     """With `tenant`: include entries without a tenant."""
     since: datetime | None = None
+    until: datetime | None = None
     before: int | None = None
     """Only entries with a smaller id, to read the next page."""
     limit: int = 50
@@ -116,6 +117,8 @@ def find(connection: Connection, query: Query) -> list[Entry]:
         statement = statement.where(columns.action.startswith(query.action_start, autoescape=True))
     if query.since is not None:
         statement = statement.where(columns.at >= query.since)
+    if query.until is not None:
+        statement = statement.where(columns.at < query.until)
     if query.before is not None:
         statement = statement.where(columns.id < query.before)
     return [Entry(**row._mapping) for row in connection.execute(statement)]

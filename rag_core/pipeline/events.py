@@ -30,7 +30,7 @@ from rag_core.parsing import Parser
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import ReadResult, parser_fingerprint, read_bytes
 from rag_core.pipeline.run import run_pipeline
-from rag_core.pipeline.stage_runner import Dependencies
+from rag_core.pipeline.stage_runner import Dependencies, record_ingested
 from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
 
 log = get_logger(__name__)
@@ -184,6 +184,8 @@ class EventApplier:
         except BaseException as error:
             _roll_back(connection, error)
             raise
+        outcomes = Counter(settled.outcomes.values())
+        record_ingested(self._parts, scope.source, {"added": outcomes["applied"], "quarantined": outcomes["dead"]})
         return settled
 
     def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]) -> _Pass:

@@ -10,6 +10,7 @@ from rag_core.chunking import Chunker, open_chunker
 from rag_core.database import Store, open_store
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.generations import TransformRegistry, Transforms, generation_config_of
+from rag_core.history import Recorder
 from rag_core.index import VectorIndex, open_index
 from rag_core.lazy import locked_property
 from rag_core.parsing import Parser, open_parser
@@ -30,6 +31,14 @@ class Pipeline:
     @locked_property
     def store(self) -> Store:
         return open_store(self.settings)
+
+    @locked_property
+    def recorder(self) -> Recorder:
+        """What is counted for the history, written every minute and at the end."""
+        recorder = Recorder(lambda: self.store)
+        if self.settings.history_days:
+            recorder.start()
+        return recorder
 
     @locked_property
     def parser(self) -> Parser:
@@ -67,7 +76,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Close the opened resources. Idempotent."""
-        for name in ("transform_registry", "index", "embedder", "parser", "store"):
+        for name in ("recorder", "transform_registry", "index", "embedder", "parser", "store"):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -21,7 +22,7 @@ from rag_core.pipeline import progress_store
 from rag_core.pipeline.base import Progress, StageResult, Work
 from rag_core.pipeline.metadata_updates import MetadataPublisher
 from rag_core.pipeline.pending_store import Backlog
-from rag_core.pipeline.stage_runner import STAGES, Dependencies, record, run_stages
+from rag_core.pipeline.stage_runner import STAGES, Dependencies, record, record_ingested, run_stages
 from rag_core.pipeline.stages.document_sync import DocumentSync, ReadLimit
 from rag_core.pipeline.turns import SharedTurn
 from rag_core.settings import Settings
@@ -150,6 +151,7 @@ class Rounds:
             parts.settings,
             changes=changes,
             publish=publisher.publish,
+            on_commit=partial(record_ingested, parts, self._scope.source),
         )
         with closing(sync):
             sync.open(lambda: self._read_round(sync, self._pace.first))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryPoint:
+class SourceHistoryPoint:
     """A run over a source; `documents` is `None` when they were not counted after it."""
 
     run_id: str
@@ -28,7 +28,7 @@ class SourceHistory:
     """The newest runs of a source, oldest first; `changes` are sums by outcome over the `runs` since a moment."""
 
     source: str
-    points: tuple[HistoryPoint, ...]
+    points: tuple[SourceHistoryPoint, ...]
     changes: Mapping[str, int]
     runs: int
 
@@ -77,16 +77,16 @@ def of_sources(connection: Connection, tenant: str, *, limit: int, since: dateti
     ]
 
 
-def _points(rows: Iterable[Row[Any]]) -> list[HistoryPoint]:
+def _points(rows: Iterable[Row[Any]]) -> list[SourceHistoryPoint]:
     """One point per run. A run over one of several shards counts only that shard: the others are as they were."""
     counted: dict[int, int] = {}
-    points: dict[str, HistoryPoint] = {}
+    points: dict[str, SourceHistoryPoint] = {}
     for row in rows:
         if row.documents is not None:
             counted[row.shard] = row.documents
         known = row.documents is not None and len(counted) >= row.shards
         before = points.pop(row.run_id, None)
-        points[row.run_id] = HistoryPoint(
+        points[row.run_id] = SourceHistoryPoint(
             run_id=row.run_id,
             finished_at=row.finished_at,
             documents=sum(counted.values()) if known else None,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from rag_core.database import Store
 from rag_core.generations import TransformRegistry
+from rag_core.history import Recorder, Stored
 from rag_core.index import VectorIndex
 from rag_core.parsing import Parser
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import StageResult, Work
 from rag_core.pipeline.targets import chunk_for_targets, embed_for_targets, index_for_targets
 from rag_core.settings import Settings
+from rag_core.sources import Source
+from rag_core.streams import CANARY_TENANT
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 
@@ -30,6 +33,9 @@ class Dependencies(Protocol):
     def store(self) -> Store: ...
 
     @property
+    def recorder(self) -> Recorder: ...
+
+    @property
     def parser(self) -> Parser: ...
 
     @property
@@ -37,6 +43,19 @@ class Dependencies(Protocol):
 
     @property
     def index(self) -> VectorIndex: ...
+
+
+def record_ingested(parts: Dependencies, source: Source, counts: Mapping[str, int]) -> None:
+    """Count for the history what a commit stored of a source, and what it refused."""
+    if source.tenant == CANARY_TENANT:
+        return
+    tally = parts.recorder.tally
+    for series, count in (
+        (Stored.INGESTED, counts.get("added", 0) + counts.get("updated", 0)),
+        (Stored.REFUSED, counts.get("quarantined", 0)),
+    ):
+        if count:
+            tally.count(series, count, tenant=source.tenant, label=source.name)
 
 
 def run_stages(parts: Dependencies, work: Work, stages: Collection[str]) -> dict[str, StageResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -199,6 +200,19 @@ class ContentSettings(BaseModel):
     )
     feedback_retention_days: int = Field(
         180, ge=1, description="Age at which ratings, and proposed questions that nobody accepted, are deleted."
+    )
+    history_days: int = Field(
+        14,
+        ge=0,
+        le=400,
+        description="Days that the hourly figures of traffic and pipeline and the questions without an answer are "
+        "kept; 0: nothing is recorded.",
+    )
+    unanswered_questions: Literal["hashed", "plain", "off"] = Field(
+        "hashed",
+        description="How questions that got no answer are kept: as keyed hashes, which only show how often each was "
+        "asked, in plain text for those with the scope `admin`, or not at all. Plain texts are deleted when it is "
+        "changed.",
     )
     feedback_per_hour: int = Field(60, ge=1, description="Answers that one caller may rate within an hour.")
 

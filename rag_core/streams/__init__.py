@@ -6,7 +6,11 @@ from rag_core.streams.inbox_store import Change, Receipt
 from rag_core.streams.offset_store import PartitionOffset
 from rag_core.streams.store import DeadLetter
 
+CANARY_TENANT = "rag.canary"
+"""The tenant of the documents with which the platform measures itself; they are nobody's, and no traffic."""
+
 __all__ = [
+    "CANARY_TENANT",
     "Change",
     "DeadLetter",
     "Lane",

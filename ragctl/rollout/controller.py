@@ -1,7 +1,8 @@
 """`python -m ragctl.rollout.controller`: the deployer that runs beside the stack.
 
 It carries out requests of operators from the console or over gRPC, resumes a deployment whose command died, and
-retires a colour when its grace period is over. With `--target kubernetes` it is the Deployment `deployer` of the chart.
+retires a colour when its grace period is over. With `--target kubernetes` it is the Deployment `deployer` of the chart;
+on one machine it also records memory and disk of the stack for the history.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rag_core import failpoints
@@ -18,6 +20,7 @@ from rag_core.errors import RagError
 from rag_core.logging import configure_logging, get_logger
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.measuring import recording
 from ragctl.rollout.targets import TargetName, open_target
 
 POLL_SECONDS = 1.0
@@ -64,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     failpoints.arm(settings.failpoint)
     data_dir = DataDir.of(settings)
     heartbeat = options.beat or data_dir.deployer_heartbeat
-    run_controller(settings.model_copy(update={"home": data_dir.root}), data_dir, options.target, stop, heartbeat.touch)
+    settings = settings.model_copy(update={"home": data_dir.root})
+    records = options.target == "local" and settings.history_days > 0
+    with recording(settings, data_dir) if records else nullcontext():
+        run_controller(settings, data_dir, options.target, stop, heartbeat.touch)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -29,6 +29,8 @@ from ragproto.admin.v1 import (
     deployments_pb2_grpc,
     evaluation_pb2,
     evaluation_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
     sources_pb2,
@@ -57,8 +59,7 @@ class WirePeer:
         self.delay_seconds = 0.0
         self.failure: grpc.StatusCode | None = None
         self.operations: dict[str, Any] = {}
-        """Answers of the admin services, of the document service and of `Search` by the name of the method, or what makes
-        them."""
+        """Answers of admin and document services and of `Search` by the name of the method, or what makes them."""
         self.asked: list[tuple[str, Any]] = []
         self.scopes = ["admin", "platform.admin", "query.read"]
         self.passages: list[v2.Passage] = []
@@ -124,6 +125,7 @@ class WirePeer:
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(_evaluation(self), server)
+        history_pb2_grpc.add_HistoryServiceServicer_to_server(_history(self), server)
         sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(_documents(self), server)
         self._health = health.aio.HealthServicer()
@@ -205,6 +207,12 @@ def _deployments(peer: WirePeer) -> deployments_pb2_grpc.DeploymentServiceServic
 def _evaluation(peer: WirePeer) -> evaluation_pb2_grpc.EvaluationServiceServicer:
     servicer = evaluation_pb2_grpc.EvaluationServiceServicer()
     _answer_each(peer, servicer, evaluation_pb2, "EvaluationService")
+    return servicer
+
+
+def _history(peer: WirePeer) -> history_pb2_grpc.HistoryServiceServicer:
+    servicer = history_pb2_grpc.HistoryServiceServicer()
+    _answer_each(peer, servicer, history_pb2, "HistoryService")
     return servicer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from query_server.auth.policies import ADMIN, PLATFORM_ADMIN, PLATFORM_READ, allows
@@ -136,7 +137,15 @@ class OperationsHandler:
         return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
 
     async def audit(
-        self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int, tenant: str = ""
+        self,
+        principal: Principal,
+        filters: Mapping[str, str],
+        before: int | None,
+        limit: int,
+        tenant: str = "",
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> list[Entry]:
         """Actions, newest first. An empty filter lets everything pass."""
         from rag_core.operations import audit_store as audit
@@ -149,6 +158,9 @@ class OperationsHandler:
             platform=allows(principal.scopes, PLATFORM_READ),
             action_start=filters["action"] or None,
             target=filters["target"] or None,
+            outcome=filters["outcome"] or None,
+            since=since,
+            until=until,
             before=before,
             limit=limit,
         )

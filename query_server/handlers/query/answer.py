@@ -25,6 +25,7 @@ from query_server.handlers.query.resuming import (
 from query_server.handlers.query.search import Plan, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
+from query_server.runtime.traffic import FAILED, Traffic
 from rag_core.access import Principal
 from rag_core.answering import (
     MIN_RETRIEVED,
@@ -92,12 +93,14 @@ class AnswerHandler:
         conversations: Conversations,
         resumes: ResumeTokens,
         metrics: Metrics,
+        traffic: Traffic,
     ) -> None:
         self._search = search
         self._answerer = answerer
         self._conversations = conversations
         self._resumes = resumes
         self._metrics = metrics
+        self._traffic = traffic
 
     async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
         """The whole answer. Raises what retrieval and the answerer raise."""
@@ -154,7 +157,7 @@ class AnswerHandler:
             deadline=deadline,
         )
         retrieved = Retrieved(result, as_of, started, asked, plan.rerank_skipped(found.hits))
-        return retrieved, self._events(question, more.read, asked, deadline)
+        return retrieved, self._events(principal.tenant, question, more.read, asked, deadline)
 
     async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
         try:
@@ -165,15 +168,17 @@ class AnswerHandler:
             raise
 
     async def _events(
-        self, question: Question, read: set[uuid.UUID], asked: StandaloneQuestion, deadline: float
+        self, tenant: str, question: Question, read: set[uuid.UUID], asked: StandaloneQuestion, deadline: float
     ) -> AsyncGenerator[AnswerEvent, None]:
-        outcome = "failed"
+        outcome, cited = FAILED, list[Hit]()
         try:
             async with aclosing(_until(self._answerer.answer(question), deadline)) as events:
                 async for event in events:
                     if isinstance(event, Answered):
                         check_evidence(event.evidence, read)
-                        check_citations(event.citations, [*question.hits, *event.evidence])
+                        places = [*question.hits, *event.evidence]
+                        check_citations(event.citations, places)
+                        cited = [places[citation.rank] for citation in event.citations]
                     if not isinstance(event, Delta):
                         outcome = event.reason.value if isinstance(event, Abstained) else event.outcome.lower()
                         self._count_model(event)
@@ -181,6 +186,7 @@ class AnswerHandler:
                     yield event
         finally:
             self._metrics.answers.labels(outcome).inc()
+            self._traffic.record_answer(tenant, question.text, outcome, cited)
 
     def _count_model(self, event: Answered | Abstained) -> None:
         conversation.count_tokens(self._metrics, event.tokens)

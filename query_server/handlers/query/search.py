@@ -23,6 +23,7 @@ from query_server.handlers.query.validation import (
 )
 from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.gauges import Freshness
+from query_server.runtime.traffic import Traffic
 from rag_core.access import Principal
 from rag_core.answering import Span, highlights, in_documents, in_reading_order, query_terms
 from rag_core.documents import All, Condition, In
@@ -101,6 +102,7 @@ class SearchHandler:
         ordering: Ordering,
         tokens: PageTokens,
         freshness: Freshness,
+        traffic: Traffic,
     ) -> None:
         self._settings = settings
         self._searcher = searcher
@@ -108,6 +110,7 @@ class SearchHandler:
         self._ordering = ordering
         self._tokens = tokens
         self._freshness = freshness
+        self._traffic = traffic
         self._fields = settings.metadata_types
 
     async def search(self, principal: Principal, query: Query) -> Page:
@@ -134,6 +137,7 @@ class SearchHandler:
                 Position(end, found.generation), plan.unranked_context if skipped else plan.context
             )
         result = SearchResult(found.generation, found.hits[plan.offset : end])
+        self._traffic.record_found(principal.tenant, result.hits)
         marks = await self._marks(plan, result) if query.highlight else ()
         return Page(result, token, as_of, marks, skipped, plan.request if plan.request.explain else None)
 

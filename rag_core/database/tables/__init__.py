@@ -41,6 +41,7 @@ from rag_core.database.tables.evaluation import (
     evaluation_runs,
     ratings,
 )
+from rag_core.database.tables.history import figures, unanswered_questions
 from rag_core.database.tables.operations import (
     alerts,
     api_keys,
@@ -79,6 +80,7 @@ __all__ = [
     "evaluation_questions",
     "evaluation_results",
     "evaluation_runs",
+    "figures",
     "former_texts",
     "generation_documents",
     "generations",
@@ -104,5 +106,6 @@ __all__ = [
     "stream_offsets",
     "stream_workers",
     "token_revocations",
+    "unanswered_questions",
     "visibility_changes",
 ]

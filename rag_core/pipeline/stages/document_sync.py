@@ -6,7 +6,7 @@ import math
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -94,6 +94,7 @@ class DocumentSync:
         *,
         changes: bool = False,
         publish: Publish | None = None,
+        on_commit: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
         self._connection = connection
         self._connector = connector
@@ -111,6 +112,7 @@ class DocumentSync:
             quality=scope.source.quality,
         )
         self._publish_to_index = publish
+        self._on_commit = on_commit
         self._counts: Counter[str] = Counter()
         self._queue = listing.Queue()
         self._bytes = self._done = 0
@@ -286,6 +288,8 @@ class DocumentSync:
         counts = batch.commit(self._connection)
         self._added += counts["added"]
         self._counts.update(counts)
+        if self._on_commit is not None:
+            self._on_commit(counts)
         self._publish()
         return ids
 

@@ -485,12 +485,12 @@ class SourceHistory(_message.Message):
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
     source: str
-    points: _containers.RepeatedCompositeFieldContainer[HistoryPoint]
+    points: _containers.RepeatedCompositeFieldContainer[SourceHistoryPoint]
     changes: _containers.ScalarMap[str, int]
     runs: int
-    def __init__(self, source: _Optional[str] = ..., points: _Optional[_Iterable[_Union[HistoryPoint, _Mapping]]] = ..., changes: _Optional[_Mapping[str, int]] = ..., runs: _Optional[int] = ...) -> None: ...
+    def __init__(self, source: _Optional[str] = ..., points: _Optional[_Iterable[_Union[SourceHistoryPoint, _Mapping]]] = ..., changes: _Optional[_Mapping[str, int]] = ..., runs: _Optional[int] = ...) -> None: ...
 
-class HistoryPoint(_message.Message):
+class SourceHistoryPoint(_message.Message):
     __slots__ = ("run_id", "finished_at", "documents", "quarantined", "complete", "problem")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -535,20 +535,26 @@ class GenerationVersion(_message.Message):
     def __init__(self, generation: _Optional[str] = ..., state: _Optional[str] = ..., indexed_version: _Optional[int] = ...) -> None: ...
 
 class ListAuditRequest(_message.Message):
-    __slots__ = ("actor", "action", "target", "limit", "page_token", "tenant")
+    __slots__ = ("actor", "action", "target", "limit", "page_token", "tenant", "since", "until", "outcome")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     actor: str
     action: str
     target: str
     limit: int
     page_token: str
     tenant: str
-    def __init__(self, actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    outcome: str
+    def __init__(self, actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., tenant: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class ListAuditResponse(_message.Message):
     __slots__ = ("records", "next_page_token")

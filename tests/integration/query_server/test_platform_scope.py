@@ -45,6 +45,7 @@ OPENED_BY: dict[str, set[str]] = {
         f"ragproto.admin.v1.EvaluationService.{name}": {"ops.write", "admin"}
         for name in ("AcceptEvaluationRun", "ProposeQuestions", "SaveQuestion", "DecideQuestion")
     },
+    "ragproto.admin.v1.HistoryService": OPERATORS,
     "ragproto.admin.v1.SourceService": {"sources.write", "admin", "platform.admin"},
     "ragproto.admin.v1.OperationsService": OPERATORS,
     "ragproto.admin.v1.OperationsService.RateAnswer": {"query.read"},

@@ -24,7 +24,7 @@ def stocked(platform: Platform) -> None:
     source.condition.state, source.condition.sentence = admin_pb2.SOURCE_STATE_UP_TO_DATE, "up to date"
     peer.status = admin_pb2.GetStatusResponse(sources=[source])
     row = ops.DocumentRow(doc_id="d1", source="handbook", locator="a/plan.md", title="Plan", version=2, state=1)
-    points = [ops.HistoryPoint(run_id="r", documents=n, complete=True) for n in range(3)]
+    points = [ops.SourceHistoryPoint(run_id="r", documents=n, complete=True) for n in range(3)]
     peer.operations |= {
         "FindDocuments": ops.FindDocumentsResponse(
             documents=[row], counts=ops.DocumentCounts(documents=1), next_page_token=""

@@ -74,7 +74,7 @@ def test_the_overview_shows_the_trend_of_each_source_what_changed_and_runs_over_
     with_source(platform)
     now = int(time.time())
     points = [
-        ops.HistoryPoint(
+        ops.SourceHistoryPoint(
             run_id="r",
             finished_at=Timestamp(seconds=now - 7200 * (3 - n)),
             documents=n,

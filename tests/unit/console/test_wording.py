@@ -25,6 +25,7 @@ from console.presenters import (
     new_source,
     pipeline,
     retrieval,
+    source_history,
     sources,
     traffic,
 )
@@ -66,8 +67,8 @@ def words() -> set[str]:
         *(sentence for sentence, _ in documents.readers(ops.InspectDocumentResponse(acl=["user:x", "group:x", "all"]))),
         *("First stored", ERASE, REINDEX, "Look", "See why and retry"),
         *health.ACTIONS.values(),
-        *history.CHANGES,
-        *history.OUTCOMES.values(),
+        *source_history.CHANGES,
+        *source_history.OUTCOMES.values(),
         *kinds,
         *SCHEDULES.values(),
         *_WIZARD,
@@ -80,6 +81,8 @@ def words() -> set[str]:
         *evaluation.STATES,
         *deployments.STATES.values(),
         *traffic.LIMITS.values(),
+        *history.WORDS,
+        *_SPANS,
         *sources.COUNTS,
         answers.PLACE,
         *retrieval.SENTENCES.values(),
@@ -98,6 +101,7 @@ _WIZARD = {
     *new_source.schedule_problems("99 99", "Mars/Base"),
     *new_source.schedule_problems("99 99 * * *", "UTC"),
 }
+_SPANS = ("Now", "1 hour", "24 hours", "7 days")
 _PLAIN = {
     *("sensor", "schedule", "passed", "failed", "blocking", "warn"),
     *("active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),

@@ -20,6 +20,7 @@ from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.gauges import Freshness
 from query_server.runtime.metrics import Metrics
+from query_server.runtime.traffic import Traffic
 from rag_core.access import Principal
 from rag_core.embedding import Embedder
 from rag_core.embedding.fake import FakeEmbedder
@@ -107,6 +108,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         ordering=ordering,
         tokens=PageTokens(b"secret"),
         freshness=Freshness(store, Metrics(), seconds=1),
+        traffic=Traffic(store, settings),
     )
     yield Served(index, handler)
     for embedder in embedders.values():

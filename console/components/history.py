@@ -1,0 +1,161 @@
+"""Traffic and pipeline over an hour, a day or a week."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from console.clients.prometheus import Lines
+from console.components.charts import over_time
+from console.components.widgets import at, load_or_report, table
+from console.presenters import history as views
+from console.presenters.formats import number
+from console.session import Platform, api, platform, shared, t
+
+MIB = 1 / 1024**2
+
+
+def history_of(span: str, *, everyone: bool) -> None:
+    """Everything that is known of a span, of the caller's tenant or of all tenants."""
+    found = load_or_report("query server", lambda: views.from_message(api().history(span, all_tenants=everyone)))
+    if found is None:
+        return
+    if not found.recording:
+        st.info(t("Nothing is recorded: RAG_HISTORY_DAYS is 0."), icon=":material/info:")
+    source = t("Recorded by the platform. A gap is a time without a record.")
+    if everyone:
+        more = load_or_report("Prometheus", lambda: shared().metrics.long_history(span))
+        if more is not None:
+            found = views.with_prometheus(found, more)
+            source = t("Calls, answers, streams and memory from Prometheus, the rest recorded by the platform.")
+    st.caption(source)
+    _figures(found)
+    _traffic(found)
+    _sources_and_questions(found, span, everyone=everyone)
+    _pipeline(found)
+    if platform() >= Platform.READER:
+        _services(found)
+
+
+def _figures(found: Lines) -> None:
+    calls, answers = views.totals(found, "calls"), views.totals(found, "answers")
+    asked = sum(answers.values())
+    answered = f"{answers.get('answered', 0) / asked:.0%}" if asked else "–"
+    failed = sum(views.totals(found, "failures").values())
+    with st.container(horizontal=True):
+        for label, value in (
+            (t("Searches"), number(calls.get("search", 0))),
+            (t("Answers"), number(asked)),
+            (t("Answered"), answered),
+            (t("Failed calls"), number(failed)),
+            (t("Documents ingested"), number(sum(views.totals(found, "ingested").values()))),
+        ):
+            st.metric(label, value, border=True)
+
+
+def _traffic(found: Lines) -> None:
+    _pair(
+        lambda: _chart(found, "calls", t("Calls per second"), t("Calls per second"), t("Kind"), none=t("No calls.")),
+        lambda: _chart(
+            found, "search_seconds", t("Search latency"), "ms", t("Quantile"), scale=1000, none=t("No searches.")
+        ),
+    )
+    _pair(
+        lambda: _chart(
+            found, "answers", t("Answers by outcome"), t("Answers"), t("Outcome"), bars=True, none=t("No answers.")
+        ),
+        lambda: _chart(
+            found, "answer_seconds", t("Answer latency"), "ms", t("Quantile"), scale=1000, none=t("No answers.")
+        ),
+    )
+    if any(line.name == "failures" for line in found.lines):
+        _chart(found, "failures", t("Failed calls per second, by reason"), t("Calls per second"), t("Reason"), none="")
+
+
+def _sources_and_questions(found: Lines, span: str, *, everyone: bool) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader(t("Most used sources"))
+        columns = {"source": t("Source"), "found": t("Searches that found it"), "cited": t("Answers that cite it")}
+        table(views.source_rows(found), columns, empty=t("No source was found or cited."))
+    with right:
+        st.subheader(t("Questions without an answer"))
+        if everyone:
+            st.caption(t("Shown for your own tenant only."))
+        _questions(span)
+
+
+def _questions(span: str) -> None:
+    found = load_or_report("query server", lambda: api().unanswered(span))
+    if found is None:
+        return
+    if found.mode == "off":
+        st.caption(t("Not recorded: RAG_UNANSWERED_QUESTIONS is off."))
+        return
+    rows = [
+        {**row, "outcome": t(row["outcome"]), "last": at(row["last"]), "question": row["question"] or row["hash"]}
+        for row in views.question_rows(found.questions)
+    ]
+    columns = {"question": t("Question"), "outcome": t("Outcome"), "asked": t("Asked"), "last": t("Last asked")}
+    table(rows, columns, empty=t("Every question was answered."))
+    if rows and found.mode == "hashed":
+        st.caption(t("Questions are kept as hashes; RAG_UNANSWERED_QUESTIONS=plain keeps their text."))
+    elif any(row["withheld"] for row in rows):
+        st.caption(t("The text is shown to the role admin."))
+
+
+def _pipeline(found: Lines) -> None:
+    st.header(t("Pipeline"))
+    unit = t("Documents")
+    _pair(
+        lambda: _chart(
+            found, "ingested", t("Documents ingested per minute"), unit, t("Source"), none=t("Nothing was ingested.")
+        ),
+        lambda: _chart(
+            found, "pending", t("Documents waiting for the index"), unit, t("Source"), none=t("Nothing waited.")
+        ),
+    )
+    _pair(
+        lambda: _chart(
+            found, "quarantined", t("Documents in quarantine"), unit, t("Source"), none=t("Nothing is in quarantine.")
+        ),
+        lambda: _chart(found, "queued_runs", t("Runs in the queue"), t("Runs"), t("Source"), none=t("No run waited.")),
+    )
+
+
+def _services(found: Lines) -> None:
+    st.header(t("Services"))
+    _pair(
+        lambda: _chart(found, "lag_seconds", t("Lag of streams"), t("Seconds"), t("Stream"), none=t("No stream.")),
+        lambda: _chart(found, "lag", t("Changes waiting in streams"), t("Changes"), t("Stream"), none=t("No stream.")),
+    )
+    _pair(
+        lambda: _chart(found, "memory", t("Memory of services"), "MiB", t("Service"), scale=MIB, none=t("No figures.")),
+        lambda: _chart(found, "disk", t("Disk"), "MiB", t("Used by"), scale=MIB, none=t("No figures.")),
+    )
+    free = [line for line in found.lines if line.name == "disk_free" and line.points]
+    if free:
+        newest = free[0].points[max(free[0].points)]
+        st.caption(t("Free on the disk of {name}: {size} GiB", name=free[0].label, size=f"{newest / 1024**3:,.1f}"))
+
+
+def _pair(left: Callable[[], None], right: Callable[[], None]) -> None:
+    for place, draw in zip(st.columns(2, gap="medium"), (left, right), strict=True):
+        with place:
+            draw()
+
+
+def _chart(
+    found: Lines, name: str, title: str, unit: str, legend: str, *, none: str, scale: float = 1.0, bars: bool = False
+) -> None:
+    st.subheader(title)
+    rows = views.rows(found, name, scale=scale)
+    if not rows:
+        st.caption(none)
+        return
+    ours = name in views.NAMED_BY_US
+    shown = [{**row, "label": t(row["label"]) if ours or row["label"] == views.OTHER else row["label"]} for row in rows]
+    part = "" if bars else "part"
+    window = (found.begins, found.ends)
+    over_time(shown, "value", unit, by="label", legend=legend, bars=bars, part=part, window=window)

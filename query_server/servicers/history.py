@@ -1,0 +1,72 @@
+# ruff: noqa: N802  the methods are named by the .proto file
+"""admin.v1.HistoryService."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from query_server.auth.policies import ADMIN, allows
+from query_server.converters.times import to_timestamp
+from query_server.handlers.admin.history import HistoryHandler
+from query_server.handlers.admin.rules import check_limit
+from query_server.runtime.calls import current_call
+from rag_core.settings import Settings
+from ragproto.admin.v1 import history_pb2 as pb
+from ragproto.admin.v1 import history_pb2_grpc as rpc
+
+if TYPE_CHECKING:
+    from rag_core.history import Series
+    from rag_core.history.store import UnansweredQuestion as Question
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class HistoryServicer(rpc.HistoryServiceServicer):
+    """Reads the history."""
+
+    def __init__(self, history: HistoryHandler, settings: Settings) -> None:
+        self._history = history
+        self._recording = settings.history_days > 0
+        self._mode = settings.unanswered_questions
+
+    async def GetHistory(self, request: pb.GetHistoryRequest, context: Context) -> pb.GetHistoryResponse:
+        principal = current_call().principal
+        found = await self._history.history(principal, request.span, request.tenant, everyone=request.all_tenants)
+        return pb.GetHistoryResponse(
+            begins_at=to_timestamp(datetime.fromtimestamp(found.begins, UTC)),
+            ends_at=to_timestamp(datetime.fromtimestamp(found.until, UTC)),
+            step_seconds=found.step,
+            series=map(_series, found.series),
+            recording=self._recording,
+        )
+
+    async def ListUnansweredQuestions(
+        self, request: pb.ListUnansweredQuestionsRequest, context: Context
+    ) -> pb.ListUnansweredQuestionsResponse:
+        principal = current_call().principal
+        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
+        found = await self._history.unanswered(principal, request.span, limit)
+        shown = allows(principal.scopes, ADMIN)
+        return pb.ListUnansweredQuestionsResponse(
+            questions=[_question(row, shown=shown) for row in found], mode=self._mode
+        )
+
+
+def _series(series: Series) -> pb.HistorySeries:
+    points = [pb.HistoryPoint(at=at, value=value) for at, value in sorted(series.points.items())]
+    return pb.HistorySeries(name=series.name, label=series.label, points=points, total=series.total)
+
+
+def _question(row: Question, *, shown: bool) -> pb.UnansweredQuestion:
+    return pb.UnansweredQuestion(
+        question_hash=row.question_hash,
+        question=row.question if shown and row.question is not None else "",
+        question_withheld=row.question is not None and not shown,
+        outcome=row.outcome,
+        asked=row.asked,
+        first_at=to_timestamp(row.first_at),
+        last_at=to_timestamp(row.last_at),
+    )

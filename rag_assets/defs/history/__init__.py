@@ -1,0 +1,1 @@
+"""The sensor that measures the rows for the history."""
