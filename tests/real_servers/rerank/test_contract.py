@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaReranker]:
 
 
 def opened(server: LlamaReranker, **changes: Any) -> Reranker:
-    wanted = {
+    wanted: dict[str, Any] = {
         "reranker_url": server.url,
         "reranker_model": server.model,
         "reranker_api_key": server.key,
