@@ -1,15 +1,17 @@
 """Fit the constants of the extractive answerer, and measure them on questions that the fit has not seen.
 
 Two fits, one after the other: a softmax over the units of each question puts those that hold the answer first, then a
-logistic regression over the signs of the choice says whether the first one answers. Thresholds are read from that.
+logistic regression over the signs of the choice says whether the first one answers, one for text with headings and one
+for text without. Thresholds are read from that. Labelled sets alone fit the regression of text without headings only.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from rag_core.answering.choosing import Choice, diverse, first_step_first
 from rag_core.answering.decision import signs_of
 from rag_core.answering.excerpts import Extract, excerpt_of
 from rag_core.answering.extractive import Weighed, shown, weigh
+from rag_core.answering.fitted import Decision
 
 Array = NDArray[np.float64]
 
@@ -38,10 +41,12 @@ RIDGE = 8.0
 WRONG_SHARE = 0.26
 """Of the questions on text with headings that are answered, so many may be wrong by pattern. A reader finds half of
 those right: another page says it too, in other words."""
+FALSE_SHARE = 0.1
+"""Of the questions on text without headings that nothing answers, so many may be answered."""
 LOST_SHARE = 0.01
 """Of the questions whose closest places hold the answer, so many may be answered with nothing found."""
 _ORDER = tuple(fitted.RANKING)
-_SIGNS = tuple(fitted.EVIDENCE)
+_SIGNS = tuple(fitted.HEADED.evidence)
 
 
 @dataclass(slots=True)
@@ -49,18 +54,15 @@ class Constants:
     """What `rag_core.answering.fitted` holds."""
 
     ranking: dict[str, float]
-    evidence: dict[str, float]
-    bias: float
-    answer_from: float
-    prose_from: float
-    closest_from: float
+    headed: Decision
+    prose: Decision
 
     @classmethod
     def shipped(cls) -> Constants:
-        return cls(
-            dict(fitted.RANKING), dict(fitted.EVIDENCE), fitted.BIAS, fitted.ANSWER_FROM, fitted.PROSE_FROM,
-            fitted.CLOSEST_FROM,
-        )  # fmt: skip
+        return cls(dict(fitted.RANKING), copy(fitted.HEADED), copy(fitted.PROSE))
+
+    def of(self, asked: Asked) -> Decision:
+        return self.prose if asked.prose else self.headed
 
 
 @dataclass(slots=True)
@@ -81,23 +83,25 @@ class Chosen:
 def fit(questions: Sequence[Asked], progress: Progress) -> tuple[Constants, list[Table]]:
     """The constants fitted on all questions, and tables of what constants fitted on four fifths do on the rest."""
     folds = _folds(questions)
+    ordered = not all(one.prose for one in questions)
     read = []
     for number, one in enumerate(questions):
         progress(number, len(questions))
-        read.append(asyncio.run(weigh(one.question(), pool_size=POOL if one.holds else POOL_WITHOUT)))
-    units = [_units(one, weighed.choice) for one, weighed in zip(questions, read, strict=True)]
+        pool_size = choosing.POOL if not ordered else POOL if one.holds else POOL_WITHOUT
+        read.append(asyncio.run(weigh(one.question(), pool_size=pool_size)))
+    units = [_units(one, weighed.choice) if ordered else None for one, weighed in zip(questions, read, strict=True)]
     unseen: list[tuple[Chosen, float]] = []
     for fold in range(FOLDS):
         constants, chosen = _fitted(questions, read, units, [other != fold for other in folds])
         unseen += [
-            (one, _probability(one, constants))
+            (one, _probability(one, constants.of(one.asked)))
             for one, own in zip(chosen, folds, strict=True)
             if own == fold and one is not None
         ]
     constants, _ = _fitted(questions, read, units, [True] * len(questions))
     _set_thresholds(unseen, constants)
     grades = Counter(
-        (one.asked.kind if one.asked.holds else "without an answer", _grade(one, probability, constants))
+        (one.asked.kind if one.asked.holds else "without an answer", _grade(one, probability, constants.of(one.asked)))
         for one, probability in unseen
     )
     return constants, [_table(grades)]
@@ -106,9 +110,8 @@ def fit(questions: Sequence[Asked], progress: Progress) -> tuple[Constants, list
 def written(constants: Constants) -> str:
     """The module `rag_core.answering.fitted` with these constants."""
     return _MODULE.format(
-        ranking=_literal(constants.ranking), evidence=_literal(constants.evidence), bias=round(constants.bias, 2),
-        answer_from=constants.answer_from, prose_from=constants.prose_from, closest_from=constants.closest_from,
-    )  # fmt: skip
+        ranking=_literal(constants.ranking), headed=_decision(constants.headed), prose=_decision(constants.prose)
+    )
 
 
 def write(constants: Constants) -> Path:
@@ -122,40 +125,69 @@ _MODULE = '''"""The constants that `rag bench answers --fit` finds (docs/retriev
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 RANKING = {{
 {ranking}
 }}  # fmt: skip
 """What each sign of a unit is worth in the order of units."""
-EVIDENCE = {{
-{evidence}
-}}  # fmt: skip
-"""What each sign of the choice is worth in the log odds that the best unit answers."""
-BIAS = {bias}
-ANSWER_FROM = {answer_from}
-"""Probability from which text with headings is given as the answer."""
-PROSE_FROM = {prose_from}
-"""The same for text without headings, where probabilities lie further apart."""
-CLOSEST_FROM = {closest_from}
-"""Probability from which the closest passages are shown."""
+
+
+@dataclass(slots=True)
+class Decision:
+    """Whether the best unit answers. `evidence` says what each sign of the choice is worth in the log odds."""
+
+    evidence: dict[str, float]
+    bias: float
+    answer_from: float
+    """Probability from which it is given as the answer."""
+    closest_from: float
+    """Probability from which the closest passages are shown."""
+
+
+HEADED = {headed}
+"""For text with headings."""
+PROSE = {prose}
+"""For text without headings, where a sentence is either near the question or not."""
 '''
 
 
-def _literal(weights: dict[str, float]) -> str:
-    return "\n".join(f'    "{name}": {round(value, 2)},' for name, value in weights.items())
+def _literal(weights: dict[str, float], indent: str = "    ") -> str:
+    return "\n".join(f'{indent}"{name}": {round(value, 2)},' for name, value in weights.items())
+
+
+def _decision(known: Decision) -> str:
+    lines = (
+        "Decision(",
+        "    evidence={",
+        _literal(known.evidence, "        "),
+        "    },",
+        f"    bias={round(known.bias, 2)},",
+        f"    answer_from={known.answer_from},",
+        f"    closest_from={known.closest_from},",
+        ")",
+    )
+    return "\n".join(lines)
 
 
 def _fitted(
     questions: Sequence[Asked], read: Sequence[Weighed], units: Sequence[tuple[Array, Array] | None],
     used: Sequence[bool],
 ) -> tuple[Constants, list[Chosen | None]]:  # fmt: skip
-    ranking = _fit_order([one for one, use in zip(units, used, strict=True) if use and one is not None])
     constants = Constants.shipped()
-    constants.ranking = dict(zip(_ORDER, map(float, ranking), strict=True))
+    given = [one for one, use in zip(units, used, strict=True) if use and one is not None]
+    if given:
+        constants.ranking = dict(zip(_ORDER, map(float, _fit_order(given)), strict=True))
     with _order_of(constants):
         chosen = [_chosen(one, weighed) for one, weighed in zip(questions, read, strict=True)]
-    learnt = [one for one, use in zip(chosen, used, strict=True) if use and one is not None]
-    weights, constants.bias = _fit_evidence(learnt)
-    constants.evidence = dict(zip(_SIGNS, map(float, weights), strict=True))
+    for prose in (False, True):
+        learnt = [
+            one for one, use in zip(chosen, used, strict=True) if use and one is not None and one.asked.prose == prose
+        ]
+        if learnt:
+            decision = constants.of(learnt[0].asked)
+            weights, decision.bias = _fit_evidence(learnt)
+            decision.evidence = dict(zip(_SIGNS, map(float, weights), strict=True))
     return constants, chosen
 
 
@@ -244,7 +276,8 @@ def _shows(asked: Asked, extract: Extract, *, source: bool = False) -> bool:
 def _fit_evidence(chosen: Sequence[Chosen]) -> tuple[Array, float]:
     """Logistic regression with a ridge over standardised signs, by Newton's method."""
     rows = np.array([one.signs for one in chosen])
-    right = np.array([float(one.first) for one in chosen])
+    # Of text without headings up to three sentences are cited together.
+    right = np.array([float(one.any if one.asked.prose else one.first) for one in chosen])
     middle, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     given = np.hstack([(rows - middle) / spread, np.ones((len(rows), 1))])
     ridge = np.diag([RIDGE] * rows.shape[1] + [0.0])
@@ -262,13 +295,23 @@ def _set_thresholds(unseen: Sequence[tuple[Chosen, float]], constants: Constants
     """Read the thresholds from probabilities of questions that the fit had not seen."""
     headed = [(one, p) for one, p in unseen if not one.asked.prose and not one.vague]
     prose = [(one, p) for one, p in unseen if one.asked.prose]
-    steps = [round(0.01 * step, 2) for step in range(1, 97)]
-    constants.answer_from = next((at for at in steps if _wrong_share(headed, at) <= WRONG_SHARE), steps[-1])
+    if headed:
+        constants.headed.answer_from = _first_step(lambda at: _wrong_share(headed, at) <= WRONG_SHARE)
+        constants.headed.closest_from = _closest_from(headed)
     if prose:
-        constants.prose_from = max(steps, key=lambda at: _worth(prose, at))
-    kept = sorted(p for one, p in headed if one.closest is not None and one.closest < 2)
-    if kept:
-        constants.closest_from = round(kept[int(LOST_SHARE * len(kept))], 3)
+        constants.prose.answer_from = _first_step(lambda at: _false_share(prose, at) <= FALSE_SHARE)
+        constants.prose.closest_from = _closest_from(prose)
+
+
+def _first_step(fits: Callable[[float], bool]) -> float:
+    steps = [round(0.01 * step, 2) for step in range(1, 97)]
+    return next((at for at in steps if fits(at)), steps[-1])
+
+
+def _closest_from(chosen: Sequence[tuple[Chosen, float]]) -> float:
+    """The probability below which `LOST_SHARE` of the questions lies whose closest places hold the answer."""
+    kept = sorted(p for one, p in chosen if one.closest is not None and one.closest < 2)
+    return round(kept[int(LOST_SHARE * len(kept))], 3) if kept else 0.0
 
 
 def _wrong_share(chosen: Sequence[tuple[Chosen, float]], at: float) -> float:
@@ -276,23 +319,23 @@ def _wrong_share(chosen: Sequence[tuple[Chosen, float]], at: float) -> float:
     return sum(not one.any for one in answered) / max(len(answered), 1)
 
 
-def _worth(chosen: Sequence[tuple[Chosen, float]], at: float) -> int:
-    """Questions answered rightly, less those answered wrongly."""
-    return sum(1 if one.any else -1 for one, probability in chosen if probability >= at)
+def _false_share(chosen: Sequence[tuple[Chosen, float]], at: float) -> float:
+    """The share of the questions without an answer that are answered."""
+    without = [probability for one, probability in chosen if one.asked.holds is None]
+    return sum(probability >= at for probability in without) / max(len(without), 1)
 
 
-def _probability(one: Chosen, constants: Constants) -> float:
-    weights = np.array([constants.evidence[name] for name in _SIGNS])
-    return float(1 / (1 + np.exp(-(one.signs @ weights + constants.bias))))
+def _probability(one: Chosen, decision: Decision) -> float:
+    weights = np.array([decision.evidence[name] for name in _SIGNS])
+    return float(1 / (1 + np.exp(-(one.signs @ weights + decision.bias))))
 
 
-def _grade(one: Chosen, probability: float, constants: Constants) -> str:
-    limit = constants.prose_from if one.asked.prose else constants.answer_from
-    if probability >= limit and not one.vague:
+def _grade(one: Chosen, probability: float, decision: Decision) -> str:
+    if probability >= decision.answer_from and not one.vague:
         return "right" if one.first else "partly" if one.any else "wrong"
     if one.asked.holds is None:
         return "right"
-    if probability < constants.closest_from and not one.vague:
+    if probability < decision.closest_from and not one.vague:
         return "abstained"
     if one.closest is None:
         return "missed"

@@ -1,7 +1,8 @@
 """Answer, show the closest passages, or say that nothing was found: a calibrated choice of three.
 
 The probability that the best unit answers is a logistic regression over signs of the choice, fitted by cross-validation
-(docs/retrieval-answers.md says on what). Two thresholds on it make the three outcomes.
+(docs/retrieval-answers.md says on what), one for text with headings and one for text without. Two thresholds on it
+make the three outcomes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 from rag_core.answering.base import Outcome
 from rag_core.answering.choosing import Choice
-from rag_core.answering.fitted import ANSWER_FROM, BIAS, CLOSEST_FROM, EVIDENCE, PROSE_FROM
+from rag_core.answering.fitted import HEADED, PROSE
 from rag_core.answering.terms import bag, coverage
 
 UNKNOWN: Final = 0.8
@@ -40,12 +41,14 @@ def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Ver
     if not choice.ranked:
         return Verdict(Outcome.NOT_FOUND, 0.0, {})
     signs = signs_of(choice)
-    probability = 1 / (1 + math.exp(-(sum(EVIDENCE[name] * value for name, value in signs.items()) + BIAS - threshold)))
+    known = HEADED if choice.ranked[0].unit.path else PROSE
+    odds = sum(known.evidence[name] * value for name, value in signs.items()) + known.bias - threshold
+    probability = 1 / (1 + math.exp(-odds))
     if vague:
         return Verdict(Outcome.CLOSEST_PASSAGES, probability, signs)
-    if probability >= (ANSWER_FROM if choice.ranked[0].unit.path else PROSE_FROM):
+    if probability >= known.answer_from:
         return Verdict(Outcome.ANSWERED, probability, signs)
-    outcome = Outcome.CLOSEST_PASSAGES if probability >= CLOSEST_FROM else Outcome.NOT_FOUND
+    outcome = Outcome.CLOSEST_PASSAGES if probability >= known.closest_from else Outcome.NOT_FOUND
     return Verdict(outcome, probability, signs)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 RANKING = {
     "own": 0.29,
     "both": 1.0,
@@ -25,23 +27,53 @@ RANKING = {
     "cosine": 0.27,
 }  # fmt: skip
 """What each sign of a unit is worth in the order of units."""
-EVIDENCE = {
-    "own": -0.67,
-    "both": 1.12,
-    "passage": 1.57,
-    "known": 1.22,
-    "near": 3.12,
-    "cosine": 21.85,
-    "margin": -0.5,
-    "kind": 1.23,
-    "form": -0.02,
-    "apart": 2.45,
-}  # fmt: skip
-"""What each sign of the choice is worth in the log odds that the best unit answers."""
-BIAS = -23.7
-ANSWER_FROM = 0.57
-"""Probability from which text with headings is given as the answer."""
-PROSE_FROM = 0.34
-"""The same for text without headings, where probabilities lie further apart."""
-CLOSEST_FROM = 0.072
-"""Probability from which the closest passages are shown."""
+
+
+@dataclass(slots=True)
+class Decision:
+    """Whether the best unit answers. `evidence` says what each sign of the choice is worth in the log odds."""
+
+    evidence: dict[str, float]
+    bias: float
+    answer_from: float
+    """Probability from which it is given as the answer."""
+    closest_from: float
+    """Probability from which the closest passages are shown."""
+
+
+HEADED = Decision(
+    evidence={
+        "own": -0.67,
+        "both": 1.12,
+        "passage": 1.57,
+        "known": 1.22,
+        "near": 3.12,
+        "cosine": 21.85,
+        "margin": -0.5,
+        "kind": 1.23,
+        "form": -0.02,
+        "apart": 2.45,
+    },
+    bias=-23.7,
+    answer_from=0.57,
+    closest_from=0.072,
+)
+"""For text with headings."""
+PROSE = Decision(
+    evidence={
+        "own": 0.38,
+        "both": 0.62,
+        "passage": 3.64,
+        "known": 1.47,
+        "near": 2.9,
+        "cosine": 16.13,
+        "margin": 2.43,
+        "kind": -0.1,
+        "form": 2.3,
+        "apart": 2.35,
+    },
+    bias=-20.53,
+    answer_from=0.4,
+    closest_from=0.098,
+)
+"""For text without headings, where a sentence is either near the question or not."""

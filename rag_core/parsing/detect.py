@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """The kinds of document we read; the value is the media type of the `ParsedDocument`."""
 
     TEXT = "text/plain"
+    RST = "text/x-rst"
     MARKDOWN = "text/markdown"
     HTML = "text/html"
     CSV = "text/csv"
@@ -33,10 +34,11 @@ class Kind(StrEnum):
 
 
 OFFICE: Final = frozenset({Kind.DOCX, Kind.PPTX, Kind.XLSX})
-_TEXT_KINDS: Final = frozenset({Kind.TEXT, Kind.MARKDOWN, Kind.HTML, Kind.CSV, Kind.JSON, Kind.JSONL})
+_TEXT_KINDS: Final = frozenset({Kind.TEXT, Kind.RST, Kind.MARKDOWN, Kind.HTML, Kind.CSV, Kind.JSON, Kind.JSONL})
 
 _EXTENSIONS: Final = {
-    "txt": Kind.TEXT, "text": Kind.TEXT, "log": Kind.TEXT, "rst": Kind.TEXT,
+    "txt": Kind.TEXT, "text": Kind.TEXT, "log": Kind.TEXT,
+    "rst": Kind.RST, "rest": Kind.RST,
     "md": Kind.MARKDOWN, "markdown": Kind.MARKDOWN, "mdx": Kind.MARKDOWN,
     "html": Kind.HTML, "htm": Kind.HTML, "xhtml": Kind.HTML,
     "csv": Kind.CSV, "tsv": Kind.CSV,
@@ -47,6 +49,7 @@ _EXTENSIONS: Final = {
 }  # fmt: skip
 _MEDIA_TYPES: Final = {
     **{str(kind): kind for kind in _TEXT_KINDS},
+    "text/prs.fallenstein.rst": Kind.RST,
     "text/x-markdown": Kind.MARKDOWN,
     "application/xhtml+xml": Kind.HTML,
     "text/tab-separated-values": Kind.CSV,

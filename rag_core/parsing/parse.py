@@ -16,7 +16,7 @@ from rag_core.parsing.clean import INJECTION_FLAG, looks_like_injection, one_lin
 from rag_core.parsing.decode import decode
 from rag_core.parsing.detect import OFFICE, Kind, detect, promised_kind, require_match
 
-PARSER_VERSION: Final = 4
+PARSER_VERSION: Final = 5
 """Raise it with every change that makes the same bytes give another document; a golden test notices when it is due."""
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -72,6 +72,7 @@ _BinaryReader = Callable[[bytes, ParseLimits], ParsedDocument]
 # Modules are named, not imported: each brings a library, and most processes meet few formats.
 _READERS: Final = {
     Kind.TEXT: ("plain", "read"),
+    Kind.RST: ("rst", "read"),
     Kind.MARKDOWN: ("markdown", "read"),
     Kind.HTML: ("html", "read"),
     Kind.CSV: ("delimited", "read"),

@@ -96,6 +96,20 @@ class GoldenSet(PartModel):
     )
 
 
+class Questions(PartModel):
+    """A tenant's own questions, which the promotion gate and the daily evaluation ask: `files`, or a ConfigMap."""
+
+    tenant: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=60,
+        description="Whose documents are asked; each tenant once.",
+    )
+    files: dict[str, str] = Field(
+        {}, description="Files of questions by name, which ends in `.yaml` or `.jsonl`, as text; up to 1 MiB together."
+    )
+    config_map: str = Field("", description="Or an existing ConfigMap with such files.")
+
+
 class Sources(PartModel):
     """The sources of documents."""
 
@@ -106,6 +120,9 @@ class Sources(PartModel):
         " that they must be ReadOnlyMany or ReadWriteMany unless there is one node.",
     )
     golden: list[GoldenSet] = Field([], description="Golden sets for the evaluation of generations and releases.")
+    questions: list[Questions] = Field(
+        [], description="Own questions of tenants; where each is read: docs/how-to/evaluate-answers.md."
+    )
 
 
 class Tls(PartModel):

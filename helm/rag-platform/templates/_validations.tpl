@@ -40,6 +40,21 @@
 {{- fail "autoscaling: minReplicas is above maxReplicas" }}
 {{- end }}
 {{- end }}
+{{- $tenants := dict }}
+{{- range .Values.sources.questions }}
+{{- if hasKey $tenants .tenant }}
+{{- fail (printf "sources.questions names the tenant %s twice: put its files into one entry" .tenant) }}
+{{- end }}
+{{- $_ := set $tenants .tenant true }}
+{{- if eq (empty .files) (empty .configMap) }}
+{{- fail (printf "sources.questions: the tenant %s needs files or configMap, one of them" .tenant) }}
+{{- end }}
+{{- range $name, $_ := .files }}
+{{- if not (regexMatch "^[-._a-zA-Z0-9]+\\.(yaml|yml|jsonl)$" $name) }}
+{{- fail (printf "sources.questions: %s is no name of a file of questions; it ends in .yaml or .jsonl" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.console.ingress.host (eq .Values.console.signIn "none") }}
 {{- fail "console.ingress needs console.signIn: oidc; without sign-in whoever reaches the console acts with its token" }}
 {{- end }}

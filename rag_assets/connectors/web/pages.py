@@ -14,7 +14,7 @@ from rag_core.parsing.formats.html_dom import parse_html
 
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 READ_TYPES: Final = HTML_TYPES | {
-    "text/plain", "text/markdown", "text/x-markdown", "text/csv", "application/pdf",
+    "text/plain", "text/x-rst", "text/markdown", "text/x-markdown", "text/csv", "application/pdf",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

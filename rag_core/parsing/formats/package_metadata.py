@@ -10,7 +10,8 @@ from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import BlockKind
 from rag_core.parsing.builder import TextBuilder
 from rag_core.parsing.formats.markdown import add_markdown
-from rag_core.parsing.formats.plain import add_plain, clean_line_ends
+from rag_core.parsing.formats.plain import clean_line_ends
+from rag_core.parsing.formats.rst import add_rst
 
 _KEPT: Final = (
     "Name",
@@ -42,7 +43,7 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
     description = _description(message)
     if description.strip() and description.strip().upper() != "UNKNOWN":
         markdown = "markdown" in _value(message, "Description-Content-Type").lower()
-        (add_markdown if markdown else add_plain)(builder, description)
+        (add_markdown if markdown else add_rst)(builder, description)
     return builder.finish(media_type, title=title, metadata=metadata)
 
 

@@ -1,4 +1,4 @@
-"""Plain text, source code, licences and reStructuredText.
+"""Plain text, source code and licences, and the prose of reStructuredText.
 
 Beside underlined headings: literal blocks behind `::` or a code directive, shell and Python sessions, lists by item,
 options as manual pages list them, and terms with an indented description.
@@ -43,10 +43,9 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
 
 def add_plain(builder: TextBuilder, text: str) -> None:
     """Append plain text to a document."""
-    writer = _Writer(builder)
+    writer = PlainWriter(builder)
     # Line ends must be known before paragraphs can be separated; the builder cleans the rest.
-    for paragraph in _paragraphs(clean_line_ends(text)):
-        writer.add(paragraph)
+    writer.write(clean_line_ends(text))
     writer.finish()
 
 
@@ -64,7 +63,7 @@ def _paragraphs(text: str) -> Iterator[str]:
     yield text[position:]
 
 
-class _Writer:
+class PlainWriter:
     """Adds paragraphs, as what they and those before them make of them."""
 
     def __init__(self, builder: TextBuilder) -> None:
@@ -75,8 +74,16 @@ class _Writer:
         self._definition: list[Piece] = []
         self._indent = 0
 
-    def add(self, paragraph: str) -> None:
-        """Add the next paragraph."""
+    def write(self, text: str) -> None:
+        """Add the paragraphs of a text whose line ends are LF."""
+        for paragraph in filter(str.strip, _paragraphs(text)):
+            self._add(paragraph)
+
+    def is_literal(self, text: str) -> bool:
+        """Whether a text, added next, would be literal: it is indented behind `::` or a code directive."""
+        return bool(self._literal) and text[:1] in (" ", "\t")
+
+    def _add(self, paragraph: str) -> None:
         if self._describes(paragraph):
             self._definition.append(Piece(PartKind.DESCRIPTION, _dedented(paragraph, self._indent)))
             return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import helm_python
 import pytest
+import yaml
 from pydantic import BaseModel
 
+from rag_core.evaluation import load_questions, question_files
 from ragctl.chart.values import Values
 from tests.support.chart import (
     CHART,
@@ -75,6 +78,7 @@ _INSTEAD: dict[str, dict[str, Any]] = {
     **{f"rollout.gatewayApi.{name}": {"rollout": {"gatewayApi": change}} for name, change in _OTHER_PARENT.items()},
     "sources.claims": {"sources": {"claims": [{"name": "wiki", "claimName": "wiki", "mountPath": "/data/wiki"}]}},
     "sources.golden": {"sources": {"golden": [{"name": "wiki", "configMap": "golden-wiki"}]}},
+    "sources.questions": {"sources": {"questions": [{"tenant": "default", "configMap": "own-questions"}]}},
     "sources.files": {"sources": {"files": {"wiki": "type: x\n"}}},
     "images.pullSecrets": {"images": {"pullSecrets": [{"name": "registry"}]}},
     "stream.keda.topics": {"stream": {"keda": {"topics": [{"topic": "u", "consumerGroup": "g"}]}}},
@@ -257,3 +261,44 @@ def test_the_certificates_for_qdrant_are_where_the_index_is_read_or_written_and_
 
 def test_without_certificates_for_qdrant_no_pod_names_any() -> None:
     assert "/etc/rag/qdrant" not in json.dumps(everything(values("dev", _BASE)))
+
+
+def test_files_of_questions_are_where_runs_read_those_of_each_tenant(tmp_path: Path) -> None:
+    own = [
+        {
+            "tenant": "default",
+            "files": {"leave.yaml": "- question: How long is parental leave?\n  expected: 16 weeks\n"},
+        },
+        {"tenant": "Acme_eu", "configMap": "acme-questions"},
+    ]
+    manifests = everything(values("dev", {"sources": {"questions": own}}))
+    assert find(manifests, "ConfigMap", "-settings")["data"]["RAG_QUESTIONS_DIR"] == "/etc/rag/questions"
+    spec = dict(pod_specs(manifests))["Deployment/rag-rag-platform-dagster-code"]
+    maps = {volume["name"]: volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume}
+    places = {mount["mountPath"]: maps.get(mount["name"]) for mount in spec["containers"][0]["volumeMounts"]}
+    assert places["/etc/rag/questions/Acme_eu"] == "acme-questions"
+    # What the chart writes is read as the program reads a mounted folder.
+    folder = tmp_path / "default"
+    folder.mkdir()
+    for name, text in find(manifests, "ConfigMap", places["/etc/rag/questions/default"] or "")["data"].items():
+        (folder / name).write_text(text)
+    (path,) = question_files(tmp_path, "default")
+    assert [one.text for one in load_questions(path)] == ["How long is parental leave?"]
+    runs = yaml.safe_load(find(manifests, "ConfigMap", "-dagster")["data"]["dagster.yaml"])
+    assert "mount_path: /etc/rag/questions/Acme_eu" in yaml.safe_dump(runs)
+    assert "name: acme-questions" in yaml.safe_dump(runs)
+
+
+@pytest.mark.parametrize(
+    ("own", "says"),
+    [
+        ([{"tenant": "a", "configMap": "x"}, {"tenant": "a", "configMap": "y"}], "names the tenant a twice"),
+        ([{"tenant": "a"}], "tenant a needs files or configMap"),
+        ([{"tenant": "a", "configMap": "x", "files": {"q.yaml": "[]"}}], "needs files or configMap, one of them"),
+        ([{"tenant": "a", "files": {"questions.txt": ""}}], "questions.txt is no name of a file of questions"),
+        ([{"tenant": "../a", "configMap": "x"}], "tenant"),
+    ],
+)
+def test_questions_that_no_run_could_read_are_refused(own: list[dict[str, Any]], says: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=says):
+        render(values("dev", {"sources": {"questions": own}}))

@@ -21,6 +21,7 @@ EXECUTABLE = Path(sys.executable).resolve().read_bytes()[:65536]
     [
         (b"plain words", "LICENSE", Kind.TEXT),
         (b"plain words", "setup.cfg", Kind.TEXT),
+        (b"plain words", "index.rst", Kind.RST),
         (b"# title", "a.MD", Kind.MARKDOWN),
         (b"<p>fragment</p>", "a.htm", Kind.HTML),
         (HTML, "no-extension", Kind.HTML),

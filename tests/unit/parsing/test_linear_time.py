@@ -40,7 +40,7 @@ def work_through(content: bytes, name: str, chunker: Chunker, policy: QualityPol
 
 
 @pytest.mark.parametrize("overlap", [0, 50], ids=["apart", "overlapping"])
-@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv"])
+@pytest.mark.parametrize("name", ["a.txt", "a.rst", "a.md", "a.html", "a.csv"])
 def test_marks_repeated_four_times_as_often_take_about_four_times_as_long(name: str, overlap: int) -> None:
     chunker, policy = Chunker(ChunkSettings(200, overlap), WordCounter()), QualityPolicy()
 
