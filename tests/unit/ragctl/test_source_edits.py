@@ -40,7 +40,7 @@ class Webserver:
         found: dict[str, Any] = {"__typename": "Sensor", "tags": tags}
         if "sensor" not in variables:
             return _data({"sensorOrError": found})
-        answer = {f"{kind}OrError": {"__typename": "NotFoundError"} for kind in ("sensor", "schedule")}
+        answer: dict[str, Any] = {f"{kind}OrError": {"__typename": "NotFoundError"} for kind in ("sensor", "schedule")}
         for kind, state in self.states.items():
             answer[f"{kind}OrError"] = {f"{kind}State": {"id": f"{kind}-1", "status": state}}
         return _data(answer)
