@@ -73,8 +73,9 @@ generate: $(VENV)/.dev ## Regenerate ragproto/, docs/reference/, deploy/kong.yam
 docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
 	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py
 
-screenshots: $(VENV)/.test ## Take the pictures of docs/console.md from the running stack (needs Chromium)
+screenshots: $(VENV)/.test ## Take the pictures of the docs: those of docs/console.md from the running stack, the others from tests (needs Chromium)
 	@$(BIN)/python scripts/screenshots.py
+	@RAG_TEST_SCREENSHOTS=1 $(BIN)/pytest -m faults -n 0 --timeout 3600 tests/faults/test_first_hour.py tests/faults/test_source_states_shown.py
 
 bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; see `rag bench --help`)
 	@$(BIN)/rag bench all

@@ -59,7 +59,7 @@ def _fails(probe: Callable[[], object]) -> bool:
 
 
 VERIFY_SECONDS = 10.0
-GROUPS_SECONDS = 30.0
+SOURCES_SECONDS = 30.0
 MAX_KNOWN = 1000
 
 
@@ -104,8 +104,8 @@ class Shared:
     gitlab: GitLabClient
     health_cache: HealthCache
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
-    groups: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
-    """Asset groups by tenant, and when they were read."""
+    sources: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
+    """Keys of the sources that have runs, by tenant, and when they were read."""
     outages: dict[str, float] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -213,11 +213,11 @@ def dagster() -> DagsterClient:
     place = shared()
     if platform() >= Platform.READER:
         return place.dagster
-    found, read = place.groups.get(tenant(), (frozenset(), float("-inf")))
-    if time.monotonic() - read >= GROUPS_SECONDS:
+    found, read = place.sources.get(tenant(), (frozenset(), float("-inf")))
+    if time.monotonic() - read >= SOURCES_SECONDS:
         # Pushed documents have no runs, and their source may be called like another tenant's.
         found = frozenset(key_of(item.name) for item in api().sources() if item.kind != "push")
-        place.groups[tenant()] = (found, time.monotonic())
+        place.sources[tenant()] = (found, time.monotonic())
     return place.dagster.within(found)
 
 

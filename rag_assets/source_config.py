@@ -132,7 +132,9 @@ class QualityConfig(Model):
 class SourceConfig(Model):
     """The `attributes` of one source file."""
 
-    name: SourceName = Field(description="Name of the source, of its asset group and of the `source` field of answers.")
+    name: SourceName = Field(
+        description="Name of the source, first part of its asset keys, and the `source` field of answers."
+    )
     tenant: Tenant = Field(description="Tenant that owns every document of this source.")
     acl: list[AclEntry] | None = Field(
         None, min_length=1, max_length=256, description="Who may see the documents; left out: nobody until it is known."
@@ -179,5 +181,10 @@ class SourceConfig(Model):
 
     @property
     def key(self) -> str:
-        """The name as Dagster can use it for groups, jobs and asset keys, which have no hyphen."""
+        """The name as Dagster can use it for jobs and asset keys, which have no hyphen."""
         return self.name.replace("-", "_")
+
+    @property
+    def group(self) -> str:
+        """The asset group of its tenant. The prefix keeps it apart from the platform's own groups."""
+        return "tenant_" + re.sub(r"[^A-Za-z0-9_]", "_", self.tenant)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import secrets
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
 from ragctl.local_stack.accounts import Accounts, Role
 from ragctl.local_stack.data_dir import DataDir
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "images" / "console"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are no installed package
+from tests.support.browser import CHROMIUM, chromium
+from tests.support.pictures import IMAGES, save, settle
+
 ACCOUNT = "screenshots"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-]  # fmt: skip
 PAGES = (
     "overview",
     "sources",
@@ -50,17 +46,14 @@ FIND = {"en": "performance", "zh": "zh-CN"}
 def main() -> int:
     settings = Settings.load()
     accounts = Accounts(DataDir.of(settings).accounts_file)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None or not accounts.path.exists():
+    if CHROMIUM is None or not accounts.path.exists():
         print("needs a running stack (`make up`) and Chromium", file=sys.stderr)
         return 1
     password = secrets.token_urlsafe(15)
     accounts.add(ACCOUNT, Role.ADMIN, password)
-    TARGET.mkdir(parents=True, exist_ok=True)
     url = f"http://{reachable(settings.host)}:{settings.console_port}"
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        with chromium() as browser:
             for language, locale in (("en", "en-GB"), ("zh", "zh-CN")):
                 context = browser.new_context(locale=locale, viewport={"width": 1360, "height": 860}, timezone_id="UTC")
                 page = context.new_page()
@@ -75,7 +68,6 @@ def main() -> int:
                     page.set_default_timeout(120_000)
                     take_answers(page, url, language, scheme, password)
                     context.close()
-            browser.close()
     finally:
         accounts.remove(ACCOUNT)
     return 0
@@ -91,7 +83,7 @@ def take_answers(page: Page, url: str, language: str, scheme: str, password: str
         ask(page, questions[language])
         settle(page)
         page.locator(".st-key-question-text").scroll_into_view_if_needed()
-        save(page, f"answer-{kind}-{language}-{scheme}")
+        take_picture(page, f"answer-{kind}-{language}-{scheme}")
 
 
 def sign_in(page: Page, password: str) -> None:
@@ -103,7 +95,7 @@ def sign_in(page: Page, password: str) -> None:
 def take(page: Page, url: str, language: str, password: str) -> None:
     """Every page in one language."""
     page.goto(url)
-    save(page, f"sign-in-{language}")
+    take_picture(page, f"sign-in-{language}")
     sign_in(page, password)
     for name in PAGES:
         page.goto(f"{url}/{'' if name == 'overview' else name}")
@@ -112,14 +104,7 @@ def take(page: Page, url: str, language: str, password: str) -> None:
         if prepare is not None:
             prepare(page, language)
             settle(page)
-        save(page, f"{name}-{language}")
-
-
-def settle(page: Page) -> None:
-    """Wait until the page's script has run and its tables are drawn."""
-    page.get_by_test_id("stHeading").first.wait_for()
-    page.wait_for_function("() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'")
-    page.wait_for_timeout(1500)  # canvas tables and charts paint after the script has ended and tell nobody
+        take_picture(page, f"{name}-{language}")
 
 
 def ask(page: Page, question: str) -> None:
@@ -164,10 +149,8 @@ PREPARE: dict[str, Callable[[Page, str], None]] = {
 }
 
 
-def save(page: Page, name: str) -> None:
-    """A picture of few colours: pages of text lose nothing by it and stay small."""
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    picture.save(TARGET / f"{name}.png", optimize=True)
+def take_picture(page: Page, name: str) -> None:
+    save(page, IMAGES / "console" / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Clients of the console: gRPC, GraphQL, HTTP. Every failure is a `ServiceError`."""
 
-from console.clients.dagster import DagsterClient, group_of
+from console.clients.dagster import DagsterClient, source_of
 from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
 from console.clients.gitlab import CiPipeline, Environment, GitLabClient
@@ -27,6 +27,6 @@ __all__ = [
     "Run",
     "Sample",
     "ServiceError",
-    "group_of",
     "read_token",
+    "source_of",
 ]

@@ -18,18 +18,22 @@ from console.settings import ConsoleSettings
 NAME = "Dagster"
 REPOSITORY = "__repository__"
 RELOAD_SECONDS = 90.0
+ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+"""Statuses of runs that have not ended."""
+WAITING = ACTIVE[:3]
+"""Statuses of runs that have read nothing yet."""
 STAGES = ("documents", "chunks", "embeddings", "index")
 _SEARCHED_BACKFILLS = 100
 """Number of newest backfills, of all tenants, that are searched for a tenant's own."""
 
 
-def job_of(group: str) -> str:
-    """The job that runs the chain of an asset group."""
-    return f"{group}_sync"
+def job_of(source: str) -> str:
+    """The job that runs the chain of a source. Sources are named by their keys here, as Dagster knows them."""
+    return f"{source}_sync"
 
 
-def group_of(job: str) -> str:
-    """The asset group that a job runs; the job's own name when it runs no chain."""
+def source_of(job: str) -> str:
+    """The source whose chain a job runs; the job's own name when it runs none."""
     return job.removesuffix("_sync")
 
 
@@ -41,16 +45,16 @@ class DagsterClient:
         self._location = settings.dagster_location
         self._http = http_client(settings.call_seconds)
         self._breaker = CircuitBreaker()
-        self._groups: frozenset[str] | None = None
+        self._sources: frozenset[str] | None = None
 
-    def within(self, groups: Iterable[str]) -> Self:
-        """The same client, limited to the runs and automations of these asset groups."""
+    def within(self, sources: Iterable[str]) -> Self:
+        """The same client, limited to the runs and automations of these sources."""
         view = copy.copy(self)
-        view._groups = frozenset(groups)
+        view._sources = frozenset(sources)
         return view
 
-    def _sees(self, group: str) -> bool:
-        return self._groups is None or group in self._groups
+    def _sees(self, source: str) -> bool:
+        return self._sources is None or source in self._sources
 
     def close(self) -> None:
         """Close the connection."""
@@ -67,9 +71,9 @@ class DagsterClient:
 
     def runs(self, limit: int = 10, *, job: str = "", statuses: Sequence[str] = (), cursor: str = "") -> list[Run]:
         """The newest runs first, of one job or of all; `cursor` is the id of the run before."""
-        if self._groups is None:
+        if self._sources is None:
             return self._runs(limit, job, statuses, cursor)
-        jobs = [name for name in ([job] if job else sorted(map(job_of, self._groups))) if self._sees(group_of(name))]
+        jobs = [name for name in ([job] if job else sorted(map(job_of, self._sources))) if self._sees(source_of(name))]
         found = [run for name in jobs for run in self._runs(limit, name, statuses, cursor)]
         return sorted(found, key=lambda run: run.started or 0.0, reverse=True)[:limit]
 
@@ -91,8 +95,9 @@ class DagsterClient:
         """The assets of one source with their state."""
         if not self._sees(source):
             return []
-        selector = {"groupName": source, "repositoryName": REPOSITORY, "repositoryLocationName": self._location}
-        nodes = self._query(documents.GRAPH, group=selector)["assetNodes"]
+        # A topic has one asset instead of a chain.
+        known = [{"path": [source, stage]} for stage in STAGES] + [{"path": ["stream", source]}]
+        nodes = self._query(documents.GRAPH, keys=known)["assetNodes"]
         keys = [{"path": node["assetKey"]["path"]} for node in nodes]
         latest = self._query(documents.LATEST, keys=keys)["assetsLatestInfo"] if keys else []
         states = {tuple(item["assetKey"]["path"]): item for item in latest}
@@ -120,7 +125,7 @@ class DagsterClient:
         data = self._query(documents.AUTOMATIONS, repository=repository)
         sensors = [answers.to_sensor(item) for item in data["sensorsOrError"].get("results", [])]
         schedules = [answers.to_schedule(item) for item in data["schedulesOrError"].get("results", [])]
-        found = [item for item in (*sensors, *schedules) if self._sees(group_of(item.job))]
+        found = [item for item in (*sensors, *schedules) if self._sees(source_of(item.job))]
         return sorted(found, key=lambda item: item.name)
 
     def launch(self, source: str, *, shards: int = 1, stages: Sequence[str] = ()) -> str:
@@ -138,6 +143,20 @@ class DagsterClient:
             selector["assetSelection"] = selection
         params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": []}}
         return str(self._do(documents.LAUNCH, "launchRun", params=params)["run"]["runId"])
+
+    def under_way(self, source: str, *, watched: bool, read_before: bool) -> str:
+        """The id of a run or backfill that brings all of a source up to date, so that no other is needed; else empty.
+
+        One that waits will see everything. One that has begun may have missed the newest changes: it is enough when
+        the change sensor is on (`watched`), unless it lists only changes of a source that was `read_before`.
+        """
+        own = [item for item in self.backfills() if answers.source_of_backfill(item) == source]
+        if requested := next((str(item["id"]) for item in own if item["status"] == "REQUESTED"), ""):
+            return requested
+        found = self.runs(job=job_of(source), statuses=(*WAITING, "STARTED"))
+        waiting = [run for run in found if run.status in WAITING]
+        begun = [run for run in found if watched and run.status == "STARTED" and not (run.changes and read_before)]
+        return next((run.run_id for run in (*waiting, *begun)), "")
 
     def retry(self, run_id: str) -> str:
         """Rerun the failed steps of a run; returns the id of the new run."""
@@ -185,10 +204,10 @@ class DagsterClient:
 
     def backfills(self, limit: int = 10) -> list[dict[str, Any]]:
         """The newest backfills as Dagster describes them."""
-        asked = limit if self._groups is None else _SEARCHED_BACKFILLS
+        asked = limit if self._sources is None else _SEARCHED_BACKFILLS
         answer = self._query(documents.BACKFILLS, limit=asked)["partitionBackfillsOrError"]
         found: list[dict[str, Any]] = answer.get("results", [])
-        return [item for item in found if self._sees(answers.group_of_backfill(item))][:limit]
+        return [item for item in found if self._sees(answers.source_of_backfill(item))][:limit]
 
     def _repository(self) -> dict[str, Any]:
         return {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}

@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run; times are seconds since the epoch. `source` is the asset group it works on, empty when it has none."""
+    """A run; times are seconds since the epoch. `source` is the key of the source it works on.
+
+    `changes`: where the source can list what changed, it lists only that.
+    """
 
     run_id: str
     job: str
@@ -18,6 +21,7 @@ class Run:
     source: str = ""
     partition: str = ""
     can_terminate: bool = False
+    changes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ def to_run(item: dict[str, Any]) -> Run:
         source or item["jobName"].removesuffix("_sync"),
         tags.get("dagster/partition", ""),
         bool(item.get("canTerminate")),
+        tags.get("rag/listing") == "changes",
     )
 
 
@@ -103,7 +108,7 @@ def to_asset(node: dict[str, Any], state: dict[str, Any]) -> Asset:
     latest = state.get("latestMaterialization") or {}
     run = state.get("latestRun") or {}
     return Asset(
-        node["groupName"],
+        path[0],
         path[-1],
         tuple(key["path"][-1] for key in node["dependencyKeys"]),
         int(latest["timestamp"]) / 1000 if latest else None,
@@ -143,8 +148,8 @@ def _automation(
     )
 
 
-def group_of_backfill(item: dict[str, Any]) -> str:
-    """The asset group that a backfill works on, empty when it selects none."""
+def source_of_backfill(item: dict[str, Any]) -> str:
+    """The source that a backfill works on, empty when it selects none."""
     selected = item.get("assetSelection") or []
     return str(selected[0]["path"][0]) if selected else ""
 

@@ -13,8 +13,8 @@ RUN_LOG = """query($id: ID!) { logsForRun(runId: $id, limit: 1000) { __typename
   ... on EventConnection { events { __typename ... on MessageEvent { timestamp level message stepKey }
     ... on ExecutionStepFailureEvent { error { message causes { message } } }
     ... on RunFailureEvent { error { message } } } } } }"""
-GRAPH = """query($group: AssetGroupSelector) { assetNodes(group: $group) { assetKey { path } groupName
-  dependencyKeys { path } isPartitioned kinds } }"""
+GRAPH = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path }
+  dependencyKeys { path } } }"""
 LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } inProgressRunIds
   unstartedRunIds latestRun { runId status endTime } latestMaterialization { timestamp runId } } }"""
 CHECKS = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } assetChecksOrError {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.clients.dagster import group_of
+from console.clients.dagster import source_of
 from console.clients.dagster_answers import Automation
 from console.components.widgets import age, at, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.presenters import pipeline as views
@@ -35,7 +35,7 @@ def automations() -> None:
 def _switch(item: Automation) -> None:
     def switch(why: str) -> str:
         action = "dagster.pause" if item.running else "dagster.resume"
-        api().record(action, item.name, why, group_of(item.job))
+        api().record(action, item.name, why, source_of(item.job))
         dagster().switch(item, on=not item.running)
         return t("Done. The list shows it after its next refresh.")
 

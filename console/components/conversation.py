@@ -24,7 +24,11 @@ def controls() -> bool:
 
 
 def start_turn(*, follow_up: bool) -> None:
-    """A question was submitted. What came before it stays fixed, however often the page is drawn again."""
+    """A question was submitted. What came before it stays fixed, however often the page is drawn again.
+
+    The answer that is kept goes: the same question asked again may have another one now.
+    """
+    st.session_state.pop("answer", None)
     turns: list[Turn] = st.session_state.get(_TURNS, [])
     st.session_state[_EARLIER] = list(turns) if follow_up else []
 

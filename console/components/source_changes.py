@@ -7,11 +7,11 @@ import json
 import streamlit as st
 from google.protobuf.json_format import MessageToDict
 
+from console.clients.dagster import ACTIVE
 from console.clients.errors import ServiceError
 from console.components.source_operations import operate, show_check, show_preview
 from console.components.widgets import problem, today
 from console.presenters.formats import number
-from console.presenters.pipeline import ACTIVE
 from console.presenters.sources import key_of
 from console.session import api, shared, t
 from ragproto.admin.v1 import sources_pb2 as pb
@@ -103,7 +103,7 @@ def _delete(name: str) -> None:
 
 def _counts(removal: pb.SourceRemoval) -> str:
     found = removal.found
-    return t("{documents} documents, {chunks} chunks and {quarantined} quarantined inputs; file {file}.",
+    return t("Documents: {documents}, chunks: {chunks}, quarantined inputs: {quarantined}; file {file}.",
              documents=number(found.documents), chunks=number(found.chunks), quarantined=number(found.quarantined),
              file=removal.file or "–")  # fmt: skip
 

@@ -58,7 +58,7 @@ def show_check(check: pb.SourceCheck) -> None:
     """Whether a source can be read, with the source's own error."""
     if check.ok:
         more = "+" if check.more else ""
-        st.success(t("Connected. {count} items found.", count=f"{number(check.items)}{more}"), icon=":material/check:")
+        st.success(t("Connected. Items found: {count}.", count=f"{number(check.items)}{more}"), icon=":material/check:")
     else:
         st.error(t("The source cannot be read: {code}.", code=check.reason), icon=":material/error:")
         if check.message:

@@ -6,10 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from console.clients.dagster import ACTIVE
 from console.clients.errors import ServiceError
 from console.components.sources import show_condition
 from console.components.widgets import load_or_report, problem
-from console.presenters.pipeline import ACTIVE
 from console.presenters.sources import key_of
 from console.session import api, shared, t
 from ragproto.admin.v1 import operations_pb2 as ops

@@ -26,10 +26,10 @@ def upload(draft: dict[str, Any]) -> None:
     wrong = [*wrong, *forms.connection_problems(forms.BY_NAME[forms.UPLOAD], name, draft["tenant"], {})]
     for sentence in wrong:
         st.caption(f":material/info: {t(sentence)}")
-    if st.button(t("Upload {count} files", count=len(files)), type="primary", disabled=bool(wrong) or not files):
+    if st.button(t("Upload files: {count}", count=len(files)), type="primary", disabled=bool(wrong) or not files):
         draft["name"], draft["uploaded"] = name, _push(name, files, draft["acl"])
     if draft.get("uploaded"):
-        st.success(t("{count} files are accepted.", count=draft["uploaded"]))
+        st.success(t("Files accepted: {count}.", count=draft["uploaded"]))
         follow(draft["name"])
 
 

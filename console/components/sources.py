@@ -36,8 +36,12 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, ha
         st.caption(t("Applications push to this source or a topic feeds it; it has no runs to start or pause."))
         return
     key, dagster = key_of(source), shared().dagster
+    sensor = next((item for item in mine if item.kind == "sensor"), None)
 
     def sync(why: str) -> str:
+        watched, read_before = sensor is not None and sensor.running, bool(detail.last_complete_at.seconds)
+        if run := dagster.under_way(key, watched=watched, read_before=read_before):
+            return t("A run that does this is under way: {id}. No second one was started.", id=run[:8])
         api().record("dagster.launch", f"{key}_sync", why, source)
         return t("Started: {id}", id=dagster.launch(key, shards=max(1, detail.shards))[:8])
 
@@ -50,8 +54,6 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, ha
     def release(why: str) -> str:
         return t("{count} deletions are approved for the next run.",
                  count=api().release(source, detail.held_deletions, why))  # fmt: skip
-
-    sensor = next((item for item in mine if item.kind == "sensor"), None)
 
     def check(why: str) -> str:
         if sensor is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 SOURCES: dict[str, str] = {
     "A run has been {status}.": "运行状态：{status}。",
+    "A run that does this is under way: {id}. No second one was started.": "已有运行在做此事：{id}，未另行启动。",
     "Add another source": "再添加一个数据源",
     "Ask about this source": "就此数据源提问",
     "Back": "上一步",
@@ -11,7 +12,7 @@ SOURCES: dict[str, str] = {
     "Choose {kind}": "选择“{kind}”",
     "Close": "关闭",
     "Compare the whole source": "完整比对数据源",
-    "Connected. {count} items found.": "连接成功，找到 {count} 个条目。",
+    "Connected. Items found: {count}.": "连接成功，找到 {count} 个条目。",
     "Connecting …": "正在连接……",
     "Count what would be removed": "统计将删除的内容",
     "Counting …": "正在统计……",
@@ -97,7 +98,7 @@ SOURCES: dict[str, str] = {
     "Time zone": "时区",
     "Try again": "重试",
     "Type the name of the source to confirm": "输入数据源名称以确认",
-    "Upload {count} files": "上传 {count} 个文件",
+    "Upload files: {count}": "上传 {count} 个文件",
     "Uploading …": "正在上传……",
     "Waiting for the first document …": "正在等待第一个文档……",
     "Where are the documents?": "文档在哪里？",
@@ -111,9 +112,9 @@ SOURCES: dict[str, str] = {
     "members of {names}": "{names} 组的成员",
     "readable": "可读",
     "the people {names}": "人员 {names}",
-    "{count} files are accepted.": "已接收 {count} 个文件。",
+    "Files accepted: {count}.": "已接收 {count} 个文件。",
     "{count} tokens": "{count} 个词元",
-    "{documents} documents, {chunks} chunks and {quarantined} quarantined inputs; file {file}.": (
+    "Documents: {documents}, chunks: {chunks}, quarantined inputs: {quarantined}; file {file}.": (
         "{documents} 个文档、{chunks} 个分块、{quarantined} 个隔离的输入；文件 {file}。"
     ),
     "{good} of the first {shown} items can be read; {listed} were listed.": (
@@ -164,6 +165,8 @@ SOURCES: dict[str, str] = {
     "URL": "网址",
     "Database": "数据库",
     "Host": "主机",
+    "Port (empty: 5432 or 3306)": "端口（留空：5432 或 3306）",
+    "Port: a number from 1 to 65535.": "端口：1 到 65535 之间的数字。",
     "Name of the database": "数据库名称",
     "User that may only read": "只读用户",
     "Password": "密码",

@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"RAG_SECRET_[A-Z0-9_]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of a kind. `path` is its place among the options; `type` is text, list, number, choice or secret."""
+    """One input of a kind. `path` is its place among the options; `type`: text, list, number, port, choice, secret."""
 
     path: str
     label: str
@@ -70,6 +70,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("sql", "sql", "SQL table", "One document for each row of a table or view.", "table", (
         Field("database.driver", "Database", "choice", default="postgresql", choices=("postgresql", "mysql", "sqlite")),
         Field("database.host", "Host", required=True, only=_SERVER),
+        Field("database.port", "Port (empty: 5432 or 3306)", "port", only=_SERVER),
         Field("database.name", "Name of the database", required=True, only=_SERVER),
         Field("database.user", "User that may only read", required=True, only=_SERVER),
         Field("database.password", "Password", "secret", only=_SERVER),
@@ -123,6 +124,9 @@ def connection_problems(kind: Kind, name: str, tenant: str, values: Mapping[str,
     root = str(values.get("root") or values.get("database.path") or "/")
     if not root.startswith("/"):
         found.append("Folder: give an absolute path.")
+    ports = [str(values.get(item.path) or "").strip() for item in fields if item.type == "port"]
+    if not all(not text or (text.isdecimal() and 0 < int(text) < 65_536) for text in ports):
+        found.append("Port: a number from 1 to 65535.")
     secrets = [str(values.get(item.path) or "") for item in fields if item.type == "secret"]
     if not all(not text or _VARIABLE.fullmatch(text) or text.startswith("/") for text in secrets):
         found.append("Secret: name a variable RAG_SECRET_… or the absolute path of a file, never the secret itself.")
@@ -160,6 +164,8 @@ def _typed(item: Field, value: Any) -> Any:
     if item.type == "number":
         return int(value)
     text = str(value or "").strip()
+    if item.type == "port" and text:
+        return int(text)
     if item.type == "secret" and text:
         return {"file": text} if text.startswith("/") else {"env": text}
     return text

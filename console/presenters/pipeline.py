@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from console.clients.dagster_answers import Asset, Automation, Run, group_of_backfill
+from console.clients.dagster_answers import Asset, Automation, Run, source_of_backfill
 from ragproto.admin.v1 import operations_pb2 as ops
 
-ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
-"""Statuses of runs that have not ended."""
 STAGES = ("documents", "chunks", "embeddings", "index")
 _TYPED = re.compile(r"(?:^|: )[A-Z][A-Z_]{3,60}: ")
 _MAX_REASON = 400
@@ -108,7 +106,7 @@ def backfill_rows(backfills: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "backfill": item["id"],
-                "source": group_of_backfill(item),
+                "source": source_of_backfill(item),
                 "status": item["status"].lower(),
                 "at": item["timestamp"],
                 "progress": done / total if total else 0.0,

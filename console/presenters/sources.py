@@ -45,7 +45,7 @@ def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: flo
 
 
 def key_of(source: str) -> str:
-    """The name of a source's asset group, which may hold no dash."""
+    """The name of a source as Dagster knows it, which may hold no dash."""
     return source.replace("-", "_")
 
 

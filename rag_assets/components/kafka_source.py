@@ -23,7 +23,7 @@ def kafka_definitions(config: SourceConfig, file: Path | None = None) -> dg.Defi
     worker and runs alike take micro-batches through all of them."""
     spec = dg.AssetSpec(
         stream_key(config.key),
-        group_name=config.key,
+        group_name=config.group,
         description=f"Topic of source `{config.name}` of tenant `{config.tenant}`, by the stream worker or drain runs.",
         tags={"rag/tenant": config.tenant},
         kinds={"kafka"},

@@ -2,7 +2,7 @@
 
 from rag_assets.source_admin.definition import parse_definition, render_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
-from rag_assets.source_admin.preview import check_source, preview_source
+from rag_assets.source_admin.preview import check_source, preview_source, require_readable
 
 __all__ = [
     "SourceFile",
@@ -11,4 +11,5 @@ __all__ = [
     "parse_definition",
     "preview_source",
     "render_definition",
+    "require_readable",
 ]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from rag_assets.source_admin.allowances import require_allowed
 from rag_assets.source_admin.definition import parse_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
-from rag_assets.source_admin.preview import check_source, preview_source, require_folder
+from rag_assets.source_admin.preview import check_source, preview_source, require_readable
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.pipeline import Pipeline, Removal, remove_source
@@ -147,13 +147,7 @@ def _existing(settings: Settings, operation: Operation) -> tuple[SourceFile, str
 
 def _require_readable(config: SourceConfig, settings: Settings, operation: Operation) -> None:
     """Refuse a source that cannot be read now, unless that is wanted; a missing folder is always refused."""
-    require_folder(config)
-    if operation.request.get("unchecked"):
-        return
-    found = check_source(config, settings)
-    if not found["ok"]:
-        reason = Reason(found["reason"]) if found["reason"] in Reason.__members__ else Reason.SOURCE_UNAVAILABLE
-        raise InvalidInput(reason, found["message"] or "the source cannot be read")
+    require_readable(config, None if operation.request.get("unchecked") else check_source(config, settings))
 
 
 def describe_file(file: SourceFile) -> dict[str, Any]:

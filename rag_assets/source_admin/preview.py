@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,18 @@ def require_folder(config: SourceConfig) -> None:
     if not (place.is_dir() if what == "folder" else place.is_file()):
         said = f"there is no {what} {path} here, or the platform may not read it; a container sees only what is mounted"
         raise InvalidInput(Reason.SOURCE_UNAVAILABLE, said)
+
+
+def require_readable(config: SourceConfig, check: Mapping[str, Any] | None, hint: str = "") -> None:
+    """Raise `InvalidInput` when a check found that the source cannot be read, and always for a missing folder.
+
+    No check: whether it can be read does not matter. `hint` follows the message.
+    """
+    require_folder(config)
+    if check is None or check["ok"]:
+        return
+    reason = Reason(check["reason"]) if check["reason"] in Reason.__members__ else Reason.SOURCE_UNAVAILABLE
+    raise InvalidInput(reason, (check["message"] or "the source cannot be read") + hint)
 
 
 def preview_source(config: SourceConfig, settings: Settings, *, seconds: float) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Shared by commands that change rows: one transaction, and the name in the audit log."""
+"""Shared by commands that change something: one transaction, the name in the audit log, the question before."""
 
 from __future__ import annotations
 
 import getpass
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,6 +42,16 @@ def actor() -> str:
         return f"{DEFAULT_TENANT}/{getpass.getuser()}"
     except (KeyError, OSError):  # a container may run as a number without a name
         return f"{DEFAULT_TENANT}/uid-{os.geteuid()}"
+
+
+def confirmed(question: str) -> bool:
+    """Ask on the terminal. Raises `ConfigError` (`CONFIRMATION_NEEDED`) where there is none."""
+    from rag_core.errors import ConfigError, Reason
+
+    if not sys.stdin.isatty():
+        raise ConfigError(Reason.CONFIRMATION_NEEDED, f"{question} Repeat with --yes (there is no terminal to ask on)")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return input().strip().lower() in {"y", "yes"}
 
 
 def partly(succeeded: Sequence[bool]) -> Reason | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from rag_core.errors import Reason
-from ragctl.commands import source_changes
+from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet
 from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
 from ragctl.source_history import state_fields, status_of
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 app = App(
     name="source",
-    help="Sources: add, list, show, status, history, check, sync, reload, report, approve-deletions, delete.",
+    help="Sources: add, list, show, status, history, check, sync, edit, pause, resume, reload, report, "
+    "approve-deletions, delete.",
     help_format="plaintext",
 )
 
 
 app.command(source_changes.add)
 app.command(source_changes.delete)
+app.command(source_edits.edit)
+app.command(source_edits.pause)
+app.command(source_edits.resume)
 
 
 @app.command(name="list")

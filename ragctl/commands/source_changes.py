@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason
-from ragctl.commands._shared import actor, quiet
+from ragctl.commands._shared import actor, confirmed, quiet
 from ragctl.output import Json, emit_json, note, say, table
 from ragctl.tokens import DEFAULT_TENANT
 
@@ -88,7 +88,7 @@ def add(
     sync
         Start the first run and wait until it ends.
     """
-    from rag_assets.source_admin import parse_definition, render_definition
+    from rag_assets.source_admin import parse_definition, render_definition, require_readable
     from rag_core.settings import Settings
 
     settings = Settings.load()
@@ -102,14 +102,14 @@ def add(
     text = render_definition(attributes)
     config = parse_definition(text)
     found = _examined(config, settings, preview=preview)
-    _require_readable(config, found["check"], unchecked=unchecked)
+    require_readable(config, None if unchecked else found["check"], " (--unchecked adds it all the same)")
     if not json:
         _show(found, text, config)
     if dry_run:
         if json:
             emit_json({**found, "written": False, "file": f"{chosen}.yaml", "text": text})
         return None
-    if not (yes or json or _confirmed(f"Write {chosen}.yaml?")):
+    if not (yes or json or confirmed(f"Write {chosen}.yaml?")):
         return Reason.CANCELLED
     file = _write(config, text, settings)
     synced = None
@@ -168,7 +168,7 @@ def delete(
             if json:
                 emit_json({"source": name, "found": counts, "deleted": False})
             return None
-        if not (yes or json or _confirmed(f"Delete {name} and its {counts['documents']} documents?")):
+        if not (yes or json or confirmed(f"Delete {name} and its {counts['documents']} documents?")):
             return Reason.CANCELLED
         if source.kind and not files.writable:
             message = "the folder of source files is read-only; remove the file where the folder comes from first"
@@ -227,16 +227,6 @@ def _examined(config: SourceConfig, settings: Settings, *, preview: bool) -> dic
             except RagError as error:
                 note(f"no preview: {error.reason}: {error.message}")
     return found
-
-
-def _require_readable(config: SourceConfig, check: dict[str, Any], *, unchecked: bool) -> None:
-    from rag_assets.source_admin.preview import require_folder
-
-    require_folder(config)
-    if check["ok"] or unchecked:
-        return
-    reason = Reason(check["reason"]) if check["reason"] in Reason.__members__ else Reason.SOURCE_UNAVAILABLE
-    raise InvalidInput(reason, f"{check['message'] or 'the source cannot be read'} (--unchecked adds it all the same)")
 
 
 def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
@@ -314,10 +304,3 @@ def _ask(question: str, default: str = "", *, json: bool) -> str:
         raise ConfigError(Reason.USAGE, f"{question.lower()}: give it as an argument (there is no terminal to ask on)")
     print(f"{question}{f' [{default}]' if default else ''}: ", end="", file=sys.stderr, flush=True)
     return input().strip() or default
-
-
-def _confirmed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigError(Reason.CONFIRMATION_NEEDED, f"{question} Repeat with --yes (there is no terminal to ask on)")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return input().strip().lower() in {"y", "yes"}

@@ -49,16 +49,23 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
+def signed_in(browser: Browser, console: Console, *, height: int) -> Page:
+    """The overview as the first operator sees it, in a window of its own."""
+    context = browser.new_context(locale="en-GB", timezone_id="UTC", viewport={"width": 1440, "height": height})
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    opened.goto(f"{console.url}/")
+    opened.locator("#name").fill("admin")
+    opened.locator("#password").fill(console.password)
+    opened.locator("button").click()
+    expect(opened.get_by_role("heading", name="Overview")).to_be_visible()
+    return opened
+
+
 @pytest.fixture
 def page(operated: Console, browser: Browser) -> Iterator[Page]:
     """The overview as the first operator sees it."""
-    opened = browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 1400}).new_page()
-    opened.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    opened.goto(f"{operated.url}/")
-    opened.locator("#name").fill("admin")
-    opened.locator("#password").fill(operated.password)
-    opened.locator("button").click()
-    expect(opened.get_by_role("heading", name="Overview")).to_be_visible()
+    opened = signed_in(browser, operated, height=1400)
     yield opened
     opened.context.close()

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.faults.conftest import Console
+from tests.faults.steps import choose, fill, following, go
 from tests.support.browser import CHROMIUM, NEEDS
 
 pytestmark = [
@@ -19,34 +20,19 @@ pytestmark = [
 ]
 
 
-def go(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
-    expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
-
-
-def fill(page: Page, label: str, text: str) -> None:
-    box = page.get_by_label(label)
-    box.fill(text)
-    box.press("Tab")
-
-
-def following(page: Page) -> None:
-    page.get_by_role("button", name="Next").click()
-
-
 def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
     page: Page, operated: Console, tmp_path: Path
 ) -> None:
     (tmp_path / "walrus.md").write_text("# Walrus 7\n\nThe walrus pump needs 11 litres of oil.\n", "utf-8")
     go(page, "Add a source")
-    page.get_by_role("button", name="Choose Folder").click()
+    choose(page, "Folder")
     fill(page, "Folder (absolute path) *", str(tmp_path / "absent"))
     page.get_by_role("button", name="Test connection").click()
     expect(page.get_by_text("The source cannot be read: SOURCE_UNAVAILABLE.")).to_be_visible()
     fill(page, "Folder (absolute path) *", str(tmp_path))
     fill(page, "Name of the source *", "walrus")
     page.get_by_role("button", name="Test connection").click()
-    expect(page.get_by_text("Connected. 1 items found.")).to_be_visible()
+    expect(page.get_by_text("Connected. Items found: 1.")).to_be_visible()
     following(page)
     expect(page.get_by_text("The walrus pump needs 11 litres of oil.")).to_be_visible()
     following(page)
@@ -71,18 +57,18 @@ def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
     fill(page, "Type the name of the source to confirm", "walrus")
     page.get_by_role("button", name="Delete source").click()
     expect(page.get_by_text("The source walrus is deleted.")).to_be_visible()
-    expect(page.get_by_text("1 documents, 1 chunks and 0 quarantined inputs; file walrus.yaml.").last).to_be_visible()
+    expect(page.get_by_text("Documents: 1, chunks: 1, quarantined inputs: 0; file walrus.yaml.").last).to_be_visible()
 
 
 def test_a_file_from_the_visitors_computer_is_uploaded_and_found(page: Page, operated: Console, tmp_path: Path) -> None:
     file = tmp_path / "ibis.md"
     file.write_text("# Ibis 3\n\nThe ibis valve closes at 42 bar.\n", "utf-8")
     go(page, "Add a source")
-    page.get_by_role("button", name="Choose Upload files").click()
+    choose(page, "Upload files")
     fill(page, "Name of the source *", "uploads")
     page.locator("input[type=file]").set_input_files([file])
-    page.get_by_role("button", name="Upload 1 files").click()
-    expect(page.get_by_text("1 files are accepted.")).to_be_visible()
+    page.get_by_role("button", name="Upload files: 1").click()
+    expect(page.get_by_text("Files accepted: 1.")).to_be_visible()
     deadline = time.monotonic() + 120
     while "42 bar" not in str(operated.stack.rag("query", "At how many bar does the ibis valve close?", "--search")):
         assert time.monotonic() < deadline
@@ -93,6 +79,6 @@ def test_more_files_than_the_console_holds_are_refused(page: Page, operated: Con
     for file in files:
         file.write_text("# A page\n", "utf-8")
     go(page, "Add a source")
-    page.get_by_role("button", name="Choose Upload files").click()
+    choose(page, "Upload files")
     with page.expect_response(lambda response: "/upload_file" in response.url and response.status == 429):
         page.locator("input[type=file]").set_input_files(files)

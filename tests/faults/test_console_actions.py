@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.faults.conftest import DOCUMENTS, Console
+from tests.faults.steps import go
 from tests.support.browser import CHROMIUM, NEEDS
 
 pytestmark = [
@@ -17,11 +18,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
 ]
 WHY = "Reason (for the audit log)"
-
-
-def go(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
-    expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
 
 
 def act(page: Page, button: str | re.Pattern[str], reason: str, said: str) -> None:
@@ -54,6 +50,7 @@ def test_a_source_is_synced_paused_and_resumed(page: Page) -> None:
     go(page, "Sources")
     act(page, "Check", "is it there", "It can be read:")
     act(page, "Sync now", "new edition", "Started:")
+    act(page, "Sync now", "once more", "No second one was started.")
     act(page, "Pause", "the share moves", "switched off.")
     act(page, "Resume", "the share has moved", "switched on.")
     on_record(page, "new edition", "the share moves", "the share has moved")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from rag_assets.lib.naming import SOURCE_TAG, job_name
+from rag_assets.lib.naming import SOURCE_TAG, STAGES, asset_key, job_name
 from rag_assets.source_config import SourceConfig
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def sync_job(config: SourceConfig) -> UnresolvedAssetJobDefinition:
     """The whole chain in one run (per shard), in one process: a run of four assets costs 2 s, not 8."""
     return dg.define_asset_job(
         job_name(config),
-        selection=dg.AssetSelection.groups(config.key),
+        selection=dg.AssetSelection.assets(*(asset_key(config, stage) for stage in STAGES)),
         description=f"Bring source `{config.name}` up to date, from listing to index.",
         tags=job_tags(config),
         executor_def=dg.in_process_executor,

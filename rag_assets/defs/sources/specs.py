@@ -40,7 +40,7 @@ def upstream_spec(config: SourceConfig, file: Path | None = None) -> dg.AssetSpe
         metadata={"location": _linked(config, location), "kind": config.options.kind, **code_references(file)},
         kinds={_upstream_kind(config)},
         tags={"rag/tenant": config.tenant},
-        group_name=config.key,
+        group_name=config.group,
         owners=config.owners,
     )
 
@@ -51,7 +51,7 @@ def stage_spec(config: SourceConfig, stage: str, file: Path | None = None) -> dg
     return dg.AssetSpec(
         asset_key(config, stage),
         deps=[asset_key(config, (UPSTREAM, *STAGES)[STAGES.index(stage)])],
-        group_name=config.key,
+        group_name=config.group,
         description=f"{_DESCRIPTIONS[stage]}\n\n{_about(config)}",
         metadata={"dagster/column_schema": column_schema(stage), **code_references(file)},
         tags={"rag/tenant": config.tenant, "rag/stage": stage},

@@ -12,8 +12,12 @@ SWITCH = Path(os.environ["LOCATION_SWITCH"])
 STAGES = ("documents", "chunks", "embeddings", "index")
 
 
+def _after(stage: str | None) -> list[dg.AssetKey]:
+    return [dg.AssetKey(["docs", stage])] if stage else []
+
+
 def stage(name: str, before: str | None) -> dg.AssetsDefinition:
-    @dg.asset(name=name, key_prefix="docs", group_name="docs", deps=[dg.AssetKey(["docs", before])] if before else [])
+    @dg.asset(name=name, key_prefix="docs", group_name="tenant_acme", deps=_after(before))
     def made() -> None:
         wanted = SWITCH.read_text() if SWITCH.is_file() else ""
         if wanted == f"fail {name}":
@@ -36,7 +40,7 @@ def docs_changes() -> dg.SkipReason:
     return dg.SkipReason("nothing changed")
 
 
-docs_sync = dg.define_asset_job("docs_sync", selection="group:docs")
+docs_sync = dg.define_asset_job("docs_sync", selection=dg.AssetSelection.key_prefixes("docs"))
 defs = dg.Definitions(
     assets=[stage(name, before) for name, before in zip(STAGES, (None, *STAGES), strict=False)],
     asset_checks=[accounted],

@@ -124,6 +124,18 @@ def test_a_run_under_way_is_stopped(place: Place) -> None:
     assert place.ends(run_id) == "CANCELED"
 
 
+def test_a_run_under_way_is_found_so_that_no_second_one_is_started(place: Place) -> None:
+    assert place.dagster.under_way("docs", watched=True, read_before=True) == ""
+    place.wanted.write_text("wait documents")
+    run_id = place.dagster.launch("docs")
+    assert eventually(lambda: place.run(run_id).status == "STARTED", seconds=60)
+    assert place.dagster.under_way("docs", watched=True, read_before=True) == run_id
+    assert place.dagster.under_way("docs", watched=False, read_before=True) == "", "nothing sees later changes"
+    assert place.dagster.under_way("other", watched=True, read_before=True) == ""
+    place.dagster.terminate(run_id)
+    assert place.ends(run_id) == "CANCELED"
+
+
 def test_checks_keep_their_newest_result_while_a_run_is_under_way_and_after_it_failed_before_them(place: Place) -> None:
     assert place.ends(place.dagster.launch("docs")) == "SUCCESS"
     [evaluated] = place.dagster.checks("docs")

@@ -66,6 +66,22 @@ def test_a_secret_that_was_typed_itself_is_refused() -> None:
     assert [sentence.partition(":")[0] for sentence in found] == ["Secret"]
 
 
+@pytest.mark.parametrize(("typed", "port"), [("5433", 5433), ("", None)])
+def test_the_port_of_a_database_may_be_left_out(typed: str, port: int | None) -> None:
+    values = TYPED["sql"] | {"database.port": typed}
+    assert forms.connection_problems(forms.BY_NAME["sql"], "shop", "acme", values) == []
+    options = parse_definition(forms.definition(draft("sql") | {"values": values})).options
+    assert options.kind == "sql"
+    assert options.database.driver == "postgresql"
+    assert options.database.port == port
+
+
+@pytest.mark.parametrize("typed", ["0", "70000", "http", "-1"])
+def test_a_port_that_is_none_is_refused(typed: str) -> None:
+    found = forms.connection_problems(forms.BY_NAME["sql"], "shop", "acme", TYPED["sql"] | {"database.port": typed})
+    assert found == ["Port: a number from 1 to 65535."]
+
+
 def test_what_is_missing_is_said() -> None:
     found = forms.connection_problems(forms.BY_NAME["folder"], "Bad name", "a b", {"root": ""})
     assert [sentence.partition(":")[0] for sentence in found[:2]] == ["Name", "Tenant"]

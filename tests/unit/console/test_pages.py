@@ -186,6 +186,20 @@ def _ask(app: AppTest, question: str, label: str = "Answer") -> AppTest:
     return button(app, label).click().run()
 
 
+def test_the_same_question_asked_again_is_answered_again(app: AppTest, platform: Platform) -> None:
+    def says(text: str) -> None:
+        final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]))
+        platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=text)), v2.AnswerEvent(final=final)]
+
+    says("It is on the third floor.")
+    _ask(app, "Where is it?").run()
+    assert app.text[0].value == "It is on the third floor."
+    says("It is on the second floor.")
+    app.checkbox(key="conversation-goes-on").uncheck()
+    button(app, "Answer").click().run()
+    assert app.text[0].value == "It is on the second floor."
+
+
 @pytest.mark.catalogue("S35")
 def test_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) -> None:
     citation = v2.Citation(number=1, title=HOSTILE, source="s", locator=HOSTILE, quote=HOSTILE)
@@ -326,6 +340,25 @@ def test_a_sync_is_on_record_before_dagster_is_reported(app: AppTest, platform: 
     [record] = [request for name, request in platform.gateway.peer.asked if name == "RecordAction"]
     assert (record.action, record.target, record.reason) == ("dagster.launch", "handbook_sync", "new edition")
     assert platform.mutations == ["launchRun"]
+
+
+@pytest.mark.parametrize(
+    ("status", "tags", "launched"),
+    [("QUEUED", [], []), ("STARTED", [], []), ("CANCELING", [], ["launchRun"]),
+     ("STARTED", [{"key": "rag/listing", "value": "changes"}], ["launchRun"])],
+)  # fmt: skip
+def test_a_sync_starts_no_second_run_beside_one_that_lists_the_whole_source(
+    app: AppTest, platform: Platform, status: str, tags: list[dict[str, str]], launched: list[str]
+) -> None:
+    with_source(platform)
+    platform.gateway.peer.operations["ListSources"].sources[0].last_complete_at.seconds = 1_700_000_000
+    run = platform.data["runsOrError"]["results"][0]
+    run.update(status=status, tags=tags)
+    opened(app, "sources")
+    app.button(key="sync-handbook-do").click().run()
+    assert platform.mutations == launched
+    said = [item.value for item in app.success]
+    assert any("No second one was started" in text for text in said) is not bool(launched)
 
 
 def test_without_a_record_dagster_is_not_told(app: AppTest, platform: Platform) -> None:
