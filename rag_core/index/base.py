@@ -107,6 +107,30 @@ NO_PENDING_REVOCATIONS = PendingRevocations()
 
 
 @dataclass(frozen=True, slots=True)
+class LegWeights:
+    """The weights of the two legs of a hybrid search. Only their proportion counts."""
+
+    dense: float
+    lexical: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreExplanation:
+    """How retrieval came to the score and the rank of a hit. Ranks begin at 1.
+
+    A rank in a leg is `None` when the leg did not return the chunk. `dense` and `lexical` are what the legs add to the
+    fused score, and `weights` add up to 1; a search by one leg has none.
+    """
+
+    rank: int
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    dense: float = 0.0
+    lexical: float = 0.0
+    weights: LegWeights | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SearchRequest:
     """A search request. `tenant` and `acl` come from the verified caller and are the outermost filter of every leg.
 
@@ -126,6 +150,10 @@ class SearchRequest:
     """Maximum hits per document."""
     with_vectors: bool = False
     """Whether hits carry their vectors."""
+    weights: LegWeights | None = None
+    """Of a hybrid search; `None` lets the hits of the query decide."""
+    explain: bool = False
+    """Whether hits carry how they came to their score and rank."""
     pending_revocations: PendingRevocations = NO_PENDING_REVOCATIONS
     """Excluded from every leg and from the term statistics, like documents the caller may not see."""
     deadline: float | None = field(default=None, compare=False)
@@ -149,6 +177,8 @@ class Hit:
     """The score of a cross-encoder in [0, 1], if one has scored the hit."""
     vector: Vectors | None = field(default=None, compare=False, repr=False)
     """The vector, shape [dimensions], if requested."""
+    explanation: ScoreExplanation | None = field(default=None, compare=False)
+    """If requested."""
 
 
 @dataclass(frozen=True, slots=True)

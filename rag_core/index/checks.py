@@ -10,10 +10,11 @@ import numpy as np
 
 from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Place, SearchMode, SearchRequest
+from rag_core.index.base import DocumentUpdate, GenerationSpec, LegWeights, Place, SearchMode, SearchRequest
 
 MAX_LIMIT = 1000
 """Maximum hits of one search. The API allows 100; the rest is for evaluation and over-fetching."""
+MAX_WEIGHT = 100
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 
@@ -88,6 +89,20 @@ def check_search(request: SearchRequest, dimensions: int) -> None:
         check_vector(request.vector, dimensions)
     if request.mode is not SearchMode.DENSE and not request.text:
         raise InvalidInput(Reason.QUERY_EMPTY, f"text: mode {request.mode} needs one")
+    check_weights(request.weights, request.mode)
+
+
+def check_weights(weights: LegWeights | None, mode: SearchMode) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) unless they are of a hybrid search, in range, and not both 0."""
+    if weights is None:
+        return
+    if mode is not SearchMode.HYBRID:
+        raise InvalidInput(Reason.FIELD_INVALID, f"weights: a {mode} search has one leg; ask for hybrid or leave them out")
+    for name, value in (("dense", weights.dense), ("lexical", weights.lexical)):
+        if not 0 <= value <= MAX_WEIGHT:  # also refuses NaN
+            raise InvalidInput(Reason.FIELD_INVALID, f"weights.{name}: {value:g} is not in 0..{MAX_WEIGHT}")
+    if not weights.dense + weights.lexical:
+        raise InvalidInput(Reason.FIELD_INVALID, "weights: one of them must be above 0")
 
 
 def latest(updates: Sequence[DocumentUpdate]) -> tuple[dict[uuid.UUID, DocumentUpdate], int]:

@@ -1,7 +1,7 @@
 """The search room: lexical encoder, term statistics, hybrid search, fusion, diversity and reranking."""
 
 from rag_core.search import hybrid, lexical
-from rag_core.search.fusion import KNOWN_HITS, Scored, diversified, fuse, lexical_weight
+from rag_core.search.fusion import KNOWN_HITS, Fusion, Scored, diversified, fuse, lexical_weight
 from rag_core.search.hybrid import Engine, Scores
 from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query, stems
 from rag_core.search.reranking import Reranker, open_reranker, reranked
@@ -10,6 +10,7 @@ __all__ = [
     "KNOWN_HITS",
     "STOPWORDS",
     "Engine",
+    "Fusion",
     "Reranker",
     "Scored",
     "Scores",

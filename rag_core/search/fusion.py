@@ -17,13 +17,14 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rag_core.embedding import Vectors
+from rag_core.index import LegWeights, ScoreExplanation
 
 CANDIDATES = 100
 """Least number of points of each leg for the fusion: its distribution is estimated from them."""
@@ -46,6 +47,7 @@ class Scored:
     score: float
     payload: Mapping[str, Any]
     lexical: float | None = None
+    explanation: ScoreExplanation | None = None
 
     @property
     def doc_id(self) -> str:
@@ -77,20 +79,82 @@ def dense_weight(scores: Collection[float]) -> float:
 
 
 def fuse(
-    dense: Mapping[uuid.UUID, float], lexical: Mapping[uuid.UUID, float], weight: float, limit: int
+    dense: Mapping[uuid.UUID, float],
+    lexical: Mapping[uuid.UUID, float],
+    weight: float,
+    limit: int,
+    wanted: LegWeights | None = None,
 ) -> list[tuple[uuid.UUID, float]]:
     """The best `limit` points of both legs with their fused scores, in [0, 1] except for outliers, best first.
 
-    `weight` is the weight of the lexical leg.
+    `weight` is the computed weight of the lexical leg; `wanted` replaces the computed weights of both.
     """
-    dense_share = dense_weight(dense.values())
-    whole = dense_share + weight
-    if whole == 0:  # all candidates are equally near and no term matches: there is no order
-        dense_share = whole = 1.0
-    fused = {chunk_id: score * dense_share / whole for chunk_id, score in by_distribution(dense).items()}
+    weights = _weights(dense, weight, wanted)
+    whole = weights.dense + weights.lexical
+    fused = {chunk_id: score * weights.dense / whole for chunk_id, score in by_distribution(dense).items()}
     for chunk_id, score in by_distribution(lexical).items():
-        fused[chunk_id] = fused.get(chunk_id, 0.0) + score * weight / whole
+        fused[chunk_id] = fused.get(chunk_id, 0.0) + score * weights.lexical / whole
     return sorted(fused.items(), key=lambda item: -item[1])[:limit]
+
+
+def explain(
+    dense: Mapping[uuid.UUID, float],
+    lexical: Mapping[uuid.UUID, float],
+    weight: float,
+    wanted: LegWeights | None = None,
+) -> dict[uuid.UUID, ScoreExplanation]:
+    """How `fuse` comes to the score of each point of both legs. The legs are in their order, best first."""
+    weights = _weights(dense, weight, wanted)
+    whole = weights.dense + weights.lexical
+    shares = LegWeights(weights.dense / whole, weights.lexical / whole)
+    near, matching = by_distribution(dense), by_distribution(lexical)
+    dense_ranks = {chunk_id: rank for rank, chunk_id in enumerate(dense, 1)}
+    lexical_ranks = {chunk_id: rank for rank, chunk_id in enumerate(lexical, 1)}
+    return {
+        chunk_id: ScoreExplanation(
+            rank=0,  # known once old versions and surplus passages are left out
+            dense_rank=dense_ranks.get(chunk_id),
+            lexical_rank=lexical_ranks.get(chunk_id),
+            dense=near.get(chunk_id, 0.0) * shares.dense,
+            lexical=matching.get(chunk_id, 0.0) * shares.lexical,
+            weights=shares,
+        )
+        for chunk_id in {**dense, **lexical}
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """What a hybrid search wants: `candidates` of each leg, the best `limit` of both, and with which weights."""
+
+    candidates: int
+    limit: int
+    weights: LegWeights | None = None
+    explain: bool = False
+
+    def best(
+        self,
+        dense: Mapping[uuid.UUID, float],
+        lexical: Mapping[uuid.UUID, float],
+        weight: float,
+        payloads: Callable[[Sequence[uuid.UUID]], Mapping[uuid.UUID, Mapping[str, Any]]],
+    ) -> list[Scored]:
+        """The fused candidates, best first, without those whose payload was removed meanwhile."""
+        fused = fuse(dense, lexical, weight, self.limit, self.weights)
+        stored = payloads([chunk_id for chunk_id, _ in fused])
+        explained = explain(dense, lexical, weight, self.weights) if self.explain else {}
+        return [
+            Scored(chunk_id, score, stored[chunk_id], lexical.get(chunk_id), explained.get(chunk_id))
+            for chunk_id, score in fused
+            if chunk_id in stored
+        ]
+
+
+def _weights(dense: Mapping[uuid.UUID, float], weight: float, wanted: LegWeights | None) -> LegWeights:
+    weights = wanted or LegWeights(dense_weight(dense.values()), weight)
+    if weights.dense + weights.lexical == 0:  # all candidates are equally near and no term matches: there is no order
+        return LegWeights(1.0, weights.lexical)
+    return weights
 
 
 def by_distribution(scores: Mapping[uuid.UUID, float]) -> dict[uuid.UUID, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from rag_core.index import (
     TOTAL,
     FilterBuilder,
     Hit,
+    ScoreExplanation,
     SearchMode,
     SearchRequest,
     checks,
@@ -22,7 +24,7 @@ from rag_core.index import (
     scope,
 )
 from rag_core.search import lexical
-from rag_core.search.fusion import CANDIDATES, SPARE, Scored, capped, in_order, newest_only, unit_score
+from rag_core.search.fusion import CANDIDATES, SPARE, Fusion, Scored, capped, in_order, newest_only, unit_score
 from rag_core.search.lexical import Sparse
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -82,9 +84,9 @@ class Engine(Protocol[Filter]):
         ...
 
     def fused(
-        self, vector: Vectors, terms: Sparse, within: Filter, idf_corpus: Filter, *, candidates: int, limit: int
+        self, vector: Vectors, terms: Sparse, within: Filter, idf_corpus: Filter, *, fusion: Fusion
     ) -> list[Scored]:
-        """Both legs of `candidates` points each, fused by distribution."""
+        """Both legs of `fusion.candidates` points each, fused by distribution."""
         ...
 
     def dense(self, vector: Vectors, within: Filter, limit: int) -> list[Scored]: ...
@@ -148,12 +150,18 @@ class _Search:
         vector = self._request.vector
         if vector is None or self._mode is SearchMode.LEXICAL:
             found = self._engine.lexical(self._terms, self._within, self._idf_corpus, limit) if self._terms else []
-            return [candidate for candidate in found if candidate.score > 0]
+            return self._ranked([candidate for candidate in found if candidate.score > 0])
         if self._mode is SearchMode.DENSE:
-            return self._engine.dense(vector, self._within, limit)
-        return self._engine.fused(
-            vector, self._terms, self._within, self._idf_corpus, candidates=max(CANDIDATES, limit), limit=limit
-        )
+            return self._ranked(self._engine.dense(vector, self._within, limit))
+        fusion = Fusion(max(CANDIDATES, limit), limit, self._request.weights, explain=self._request.explain)
+        return self._engine.fused(vector, self._terms, self._within, self._idf_corpus, fusion=fusion)
+
+    def _ranked(self, found: list[Scored]) -> list[Scored]:
+        """The candidates of one leg, with their ranks in it when they are asked for."""
+        if not self._request.explain:
+            return found
+        leg = "dense_rank" if self._mode is SearchMode.DENSE else "lexical_rank"
+        return [replace(one, explanation=ScoreExplanation(0, **{leg: rank})) for rank, one in enumerate(found, 1)]
 
     def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
         """Documents of hits with a newer, complete version in the index: document id to that version.
@@ -190,8 +198,9 @@ class _Search:
                 dense=dense.get(candidate.chunk_id),
                 lexical=words.get(candidate.chunk_id),
                 vector=vectors.get(candidate.chunk_id),
+                explanation=candidate.explanation and replace(candidate.explanation, rank=rank),
             )
-            for candidate in kept
+            for rank, candidate in enumerate(kept, 1)
         )
 
     def _vectors(self, kept: list[Scored]) -> Mapping[uuid.UUID, Vectors]:

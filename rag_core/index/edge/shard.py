@@ -31,7 +31,7 @@ from rag_core.index.edge.filters import (
     scored,
     vectors_of,
 )
-from rag_core.search import KNOWN_HITS, Scored, Scores, Sparse, encode_query, fuse, lexical_weight
+from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, encode_query, lexical_weight
 
 DENSE = "dense"
 LEXICAL = "lexical"
@@ -124,26 +124,20 @@ class ShardReader:
         within: edge.Filter,
         idf_corpus: edge.Filter,
         *,
-        candidates: int,
-        limit: int,
+        fusion: Fusion,
     ) -> list[Scored]:
         batch = edge.QueryBatchRequest(
             [
-                edge.QueryRequest(limit=candidates, query=_near(vector), filter=within),
+                edge.QueryRequest(limit=fusion.candidates, query=_near(vector), filter=within),
                 edge.QueryRequest(
-                    limit=candidates, query=_matching(terms), filter=within, params=_statistics(idf_corpus)
+                    limit=fusion.candidates, query=_matching(terms), filter=within, params=_statistics(idf_corpus)
                 ),
             ]
         )
         near, words = self.call(lambda shard: shard.query_batch(batch))
         matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
-        best = fuse({point_id(hit): hit.score for hit in near}, matching, self._weight(terms, matching), limit)
-        payloads = self._payloads([chunk_id for chunk_id, _ in best])
-        return [
-            Scored(chunk_id, score, payloads[chunk_id], matching.get(chunk_id))
-            for chunk_id, score in best
-            if chunk_id in payloads
-        ]
+        nearest = {point_id(hit): hit.score for hit in near}
+        return fusion.best(nearest, matching, self._weight(terms, matching), self._payloads)
 
     def _weight(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
         ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]

@@ -13,7 +13,7 @@ from rag_core.embedding import Vectors
 from rag_core.index import IDENTITY, Identity, Point, from_json_or_blank
 from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id, scored
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
-from rag_core.search import KNOWN_HITS, Scored, Scores, Sparse, fuse, lexical_weight
+from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, lexical_weight
 
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
@@ -58,8 +58,7 @@ class QdrantReader:
         within: models.Filter,
         idf_corpus: models.Filter,
         *,
-        candidates: int,
-        limit: int,
+        fusion: Fusion,
     ) -> list[Scored]:
         words = {
             "shard_key": self._shard,
@@ -74,10 +73,10 @@ class QdrantReader:
                 query=vector.tolist(),
                 using=DENSE,
                 filter=within,
-                limit=candidates,
+                limit=fusion.candidates,
                 params=self._dense_search,
             ),
-            models.QueryRequest(**words, limit=candidates),
+            models.QueryRequest(**words, limit=fusion.candidates),
             # In the same round trip: the terms of the best hits decide the weight of the lexical leg.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         ]
@@ -86,13 +85,7 @@ class QdrantReader:
         )
         weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
         lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
-        best = fuse(_scores(near), lexical, weight, limit)
-        payloads = self._payloads([chunk_id for chunk_id, _ in best])
-        return [
-            Scored(chunk_id, score, payloads[chunk_id], lexical.get(chunk_id))
-            for chunk_id, score in best
-            if chunk_id in payloads
-        ]
+        return fusion.best(_scores(near), lexical, weight, self._payloads)
 
     def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
         """Payloads by id, without points that were removed meanwhile."""

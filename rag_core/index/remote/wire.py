@@ -20,10 +20,12 @@ from rag_core.index import (
     DocumentUpdate,
     GenerationSpec,
     Hit,
+    LegWeights,
     Payload,
     PendingRevocations,
     Place,
     Point,
+    ScoreExplanation,
     SearchMode,
     SearchRequest,
     SearchResult,
@@ -108,6 +110,8 @@ def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
         with_vectors=request.with_vectors,
         withheld_documents=[doc_id.bytes for doc_id in request.pending_revocations.doc_ids],
         withheld_sources=request.pending_revocations.sources,
+        weights=_weights_to_wire(request.weights),
+        explain=request.explain,
     )
 
 
@@ -129,7 +133,17 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
         pending_revocations=PendingRevocations(
             tuple(map(id_from_wire, message.withheld_documents)), tuple(message.withheld_sources)
         ),
+        weights=_weights_from_wire(message.weights) if message.HasField("weights") else None,
+        explain=message.explain,
     )
+
+
+def _weights_to_wire(weights: LegWeights | None) -> pb.LegWeights | None:
+    return None if weights is None else pb.LegWeights(dense=weights.dense, lexical=weights.lexical)
+
+
+def _weights_from_wire(message: pb.LegWeights) -> LegWeights:
+    return LegWeights(message.dense, message.lexical)
 
 
 def around_to_wire(request: SearchRequest, places: Sequence[Place]) -> pb.AroundPointsRequest:
@@ -163,10 +177,33 @@ def result_to_wire(result: SearchResult) -> pb.SearchIndexResponse:
             score=hit.score,
             dense=hit.dense,
             lexical=hit.lexical,
+            explanation=None if hit.explanation is None else _explanation_to_wire(hit.explanation),
         )
         for hit in result.hits
     ]
     return pb.SearchIndexResponse(generation=result.generation, hits=hits)
+
+
+def _explanation_to_wire(one: ScoreExplanation) -> pb.SearchIndexResponse.ScoreExplanation:
+    return pb.SearchIndexResponse.ScoreExplanation(
+        rank=one.rank,
+        dense_rank=one.dense_rank,
+        lexical_rank=one.lexical_rank,
+        dense=one.dense,
+        lexical=one.lexical,
+        weights=_weights_to_wire(one.weights),
+    )
+
+
+def _explanation_from_wire(message: pb.SearchIndexResponse.ScoreExplanation) -> ScoreExplanation:
+    return ScoreExplanation(
+        rank=message.rank,
+        dense_rank=message.dense_rank if message.HasField("dense_rank") else None,
+        lexical_rank=message.lexical_rank if message.HasField("lexical_rank") else None,
+        dense=message.dense,
+        lexical=message.lexical,
+        weights=_weights_from_wire(message.weights) if message.HasField("weights") else None,
+    )
 
 
 def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
@@ -179,6 +216,7 @@ def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
             dense=hit.dense if hit.HasField("dense") else None,
             lexical=hit.lexical if hit.HasField("lexical") else None,
             vector=vector_from_wire(hit.point.vector) if hit.point.vector else None,
+            explanation=_explanation_from_wire(hit.explanation) if hit.HasField("explanation") else None,
         )
         for hit in message.hits
     )

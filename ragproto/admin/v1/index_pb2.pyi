@@ -149,7 +149,7 @@ class ApplyResponse(_message.Message):
     def __init__(self, upserted: _Optional[int] = ..., removed: _Optional[int] = ..., stale: _Optional[int] = ...) -> None: ...
 
 class SearchIndexRequest(_message.Message):
-    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter", "per_document", "with_vectors", "withheld_documents", "withheld_sources")
+    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter", "per_document", "with_vectors", "withheld_documents", "withheld_sources", "weights", "explain")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ACL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +162,8 @@ class SearchIndexRequest(_message.Message):
     WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_SOURCES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     acl: _containers.RepeatedScalarFieldContainer[str]
     limit: int
@@ -174,7 +176,17 @@ class SearchIndexRequest(_message.Message):
     with_vectors: bool
     withheld_documents: _containers.RepeatedScalarFieldContainer[bytes]
     withheld_sources: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ..., per_document: _Optional[int] = ..., with_vectors: _Optional[bool] = ..., withheld_documents: _Optional[_Iterable[bytes]] = ..., withheld_sources: _Optional[_Iterable[str]] = ...) -> None: ...
+    weights: LegWeights
+    explain: bool
+    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ..., per_document: _Optional[int] = ..., with_vectors: _Optional[bool] = ..., withheld_documents: _Optional[_Iterable[bytes]] = ..., withheld_sources: _Optional[_Iterable[str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
+
+class LegWeights(_message.Message):
+    __slots__ = ("dense", "lexical")
+    DENSE_FIELD_NUMBER: _ClassVar[int]
+    LEXICAL_FIELD_NUMBER: _ClassVar[int]
+    dense: float
+    lexical: float
+    def __init__(self, dense: _Optional[float] = ..., lexical: _Optional[float] = ...) -> None: ...
 
 class Condition(_message.Message):
     __slots__ = ("all", "any", "negated", "values", "time", "exists", "numbers")
@@ -235,16 +247,33 @@ class FieldTimes(_message.Message):
 class SearchIndexResponse(_message.Message):
     __slots__ = ("generation", "hits")
     class Hit(_message.Message):
-        __slots__ = ("point", "score", "dense", "lexical")
+        __slots__ = ("point", "score", "dense", "lexical", "explanation")
         POINT_FIELD_NUMBER: _ClassVar[int]
         SCORE_FIELD_NUMBER: _ClassVar[int]
         DENSE_FIELD_NUMBER: _ClassVar[int]
         LEXICAL_FIELD_NUMBER: _ClassVar[int]
+        EXPLANATION_FIELD_NUMBER: _ClassVar[int]
         point: Point
         score: float
         dense: float
         lexical: float
-        def __init__(self, point: _Optional[_Union[Point, _Mapping]] = ..., score: _Optional[float] = ..., dense: _Optional[float] = ..., lexical: _Optional[float] = ...) -> None: ...
+        explanation: SearchIndexResponse.ScoreExplanation
+        def __init__(self, point: _Optional[_Union[Point, _Mapping]] = ..., score: _Optional[float] = ..., dense: _Optional[float] = ..., lexical: _Optional[float] = ..., explanation: _Optional[_Union[SearchIndexResponse.ScoreExplanation, _Mapping]] = ...) -> None: ...
+    class ScoreExplanation(_message.Message):
+        __slots__ = ("rank", "dense_rank", "lexical_rank", "dense", "lexical", "weights")
+        RANK_FIELD_NUMBER: _ClassVar[int]
+        DENSE_RANK_FIELD_NUMBER: _ClassVar[int]
+        LEXICAL_RANK_FIELD_NUMBER: _ClassVar[int]
+        DENSE_FIELD_NUMBER: _ClassVar[int]
+        LEXICAL_FIELD_NUMBER: _ClassVar[int]
+        WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+        rank: int
+        dense_rank: int
+        lexical_rank: int
+        dense: float
+        lexical: float
+        weights: LegWeights
+        def __init__(self, rank: _Optional[int] = ..., dense_rank: _Optional[int] = ..., lexical_rank: _Optional[int] = ..., dense: _Optional[float] = ..., lexical: _Optional[float] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ...) -> None: ...
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     HITS_FIELD_NUMBER: _ClassVar[int]
     generation: str
