@@ -13,7 +13,7 @@ from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
 from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span, StandaloneBy
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.index import Hit, SearchMode
+from rag_core.index import Hit, LegWeights, ScoreExplanation, SearchMode, SearchRequest
 from ragproto.query.v2 import query_pb2 as pb
 
 _MODES: dict[int, SearchMode] = {
@@ -21,6 +21,11 @@ _MODES: dict[int, SearchMode] = {
     pb.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
     pb.SEARCH_MODE_DENSE: SearchMode.DENSE,
     pb.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
+}
+_NAMES = {
+    SearchMode.HYBRID: pb.SEARCH_MODE_HYBRID,
+    SearchMode.DENSE: pb.SEARCH_MODE_DENSE,
+    SearchMode.LEXICAL: pb.SEARCH_MODE_LEXICAL,
 }
 _OUTCOMES = {
     Outcome.ANSWERED: pb.ANSWER_OUTCOME_ANSWERED,
@@ -37,16 +42,19 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
         filter=filter_from_message(request.filter) if request.HasField("filter") else None,
         max_per_document=request.max_per_document if request.HasField("max_per_document") else None,
         rerank=request.rerank if request.HasField("rerank") else None,
+        mode=_mode(request.mode),
+        weights=LegWeights(request.weights.dense, request.weights.lexical) if request.HasField("weights") else None,
+        generation=request.generation,
     )
     if isinstance(request, pb.AnswerRequest):
         messages = tuple((message.role, message.text) for message in request.messages)
         return replace(query, resume_token=request.resume_token, messages=messages)
     return replace(
         query,
-        mode=_mode(request.mode),
         page_token=request.page_token,
         highlight=request.highlight,
         diversity=request.diversity,
+        explain=request.explain,
     )
 
 
@@ -77,12 +85,38 @@ def from_page(page: Page) -> pb.SearchResponse:
     )
     if page.as_of is not None:
         response.as_of.FromDatetime(page.as_of)
+    if page.explained is not None:
+        response.explanation.CopyFrom(_explanation(page.explained, page.result.hits))
     marks: Sequence[Sequence[Span]] = page.marks or [()] * len(page.result.hits)
     for hit, spans in zip(page.result.hits, marks, strict=True):
         passage = _passage(hit)
         passage.highlights.extend(pb.Passage.Highlight(start=start, end=end) for start, end in spans)
         response.passages.append(passage)
     return response
+
+
+def _explanation(request: SearchRequest, hits: Sequence[Hit]) -> pb.SearchExplanation:
+    explained = pb.SearchExplanation(
+        mode=_NAMES[request.mode],
+        weights_given=request.weights is not None,
+        reranked=any(hit.reranked is not None for hit in hits),
+    )
+    first = hits[0].explanation if hits else None
+    if first is not None and first.weights is not None:
+        explained.weights.CopyFrom(pb.LegWeights(dense=first.weights.dense, lexical=first.weights.lexical))
+    elif first is not None and request.mode is SearchMode.HYBRID:  # the text has no words
+        explained.mode, explained.weights_given = pb.SEARCH_MODE_DENSE, False
+    return explained
+
+
+def _score_explanation(one: ScoreExplanation) -> pb.Passage.ScoreExplanation:
+    return pb.Passage.ScoreExplanation(
+        retrieval_rank=one.rank,
+        dense_rank=one.dense_rank,
+        lexical_rank=one.lexical_rank,
+        dense_part=one.dense,
+        lexical_part=one.lexical,
+    )
 
 
 def from_outcomes(outcomes: Iterable[Page | RagError]) -> pb.BatchSearchResponse:
@@ -179,6 +213,7 @@ def _passage(hit: Hit) -> pb.Passage:
         page=payload.page,
         heading_path=payload.headings,
         blocks=from_blocks(payload),
+        explanation=None if hit.explanation is None else _score_explanation(hit.explanation),
     )
     passage.updated_at.FromDatetime(payload.updated_at)
     return passage

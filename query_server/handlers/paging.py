@@ -98,7 +98,7 @@ class PageTokens:
 
 def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> bytes:
     """The context of a token: tenant, permissions and everything that decides the order; not the page's size."""
-    dependencies = (
+    dependencies: tuple[object, ...] = (
         request.tenant,
         tuple(sorted(request.acl)),
         request.mode.value,
@@ -108,6 +108,8 @@ def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> byt
         diversity,
         rerank,
     )
+    if request.weights is not None or request.generation is not None:
+        dependencies = (*dependencies, request.weights, request.generation)
     return repr(dependencies).encode("utf-8", "surrogatepass")
 
 

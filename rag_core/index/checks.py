@@ -97,7 +97,7 @@ def check_weights(weights: LegWeights | None, mode: SearchMode) -> None:
     if weights is None:
         return
     if mode is not SearchMode.HYBRID:
-        raise InvalidInput(Reason.FIELD_INVALID, f"weights: a {mode} search has one leg; ask for hybrid or leave them out")
+        raise InvalidInput(Reason.FIELD_INVALID, f"weights: a {mode} search has one leg; leave them out")
     for name, value in (("dense", weights.dense), ("lexical", weights.lexical)):
         if not 0 <= value <= MAX_WEIGHT:  # also refuses NaN
             raise InvalidInput(Reason.FIELD_INVALID, f"weights.{name}: {value:g} is not in 0..{MAX_WEIGHT}")

@@ -160,8 +160,11 @@ class _Search:
         """The candidates of one leg, with their ranks in it when they are asked for."""
         if not self._request.explain:
             return found
-        leg = "dense_rank" if self._mode is SearchMode.DENSE else "lexical_rank"
-        return [replace(one, explanation=ScoreExplanation(0, **{leg: rank})) for rank, one in enumerate(found, 1)]
+        dense = self._mode is SearchMode.DENSE
+        return [
+            replace(one, explanation=ScoreExplanation(0, rank if dense else None, None if dense else rank))
+            for rank, one in enumerate(found, 1)
+        ]
 
     def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
         """Documents of hits with a newer, complete version in the index: document id to that version.

@@ -160,7 +160,7 @@ class AnswerHandler:
         try:
             return await self._search.retrieve(plan, max(plan.request.limit, MIN_RETRIEVED))
         except NotFound as error:
-            if plan.pinned and error.reason is Reason.GENERATION_NOT_FOUND:
+            if plan.by_token and error.reason is Reason.GENERATION_NOT_FOUND:
                 raise lost() from None  # it was retired since the stream was cut
             raise
 

@@ -20,7 +20,7 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.polling import READ_SECONDS, database_thread
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.errors import RagError, Reason, Unavailable
-from rag_core.generations import GenerationConfig, settings_for
+from rag_core.generations import Generation, GenerationConfig, settings_for
 from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
@@ -48,6 +48,7 @@ class QueryModels:
         self._loaded: dict[str, QueryEmbedder] = {own_fingerprint: own}
         self._opened: dict[str, Embedder] = {}
         self._built_with: dict[str, str] = {}
+        self._written: frozenset[str] = frozenset()
         self._served: str | None = None
         self.thread = database_thread("query-models")
         self._refreshing: asyncio.Task[None] | None = None
@@ -104,6 +105,15 @@ class QueryModels:
         """Whether the index had this generation at the last refresh."""
         return generation in self._built_with
 
+    async def receives_writes(self, generation: str) -> bool:
+        """Whether changes, of permissions too, reached this generation when the database was last read.
+
+        While there was none, it is not known that it did not.
+        """
+        if generation not in self._written:
+            await self.refresh()
+        return generation in self._written or not self._written
+
     async def alias(self) -> str | None:
         """The active generation, read from the index."""
         return await self._pool.run(self._index.alias)
@@ -138,9 +148,11 @@ class QueryModels:
             specs = await self._pool.run(self._index.generations)
             self._built_with = {spec.name: spec.embedder for spec in specs}
         try:
-            wanted = await self.thread.run_within(READ_SECONDS, self._wanted)
+            rows = await self.thread.run_within(READ_SECONDS, self._write_targets)
         except RagError:
             return  # the database is down: what is loaded stays
+        self._written = frozenset(row.name for row in rows)
+        wanted = {row.embedder: row.settings for row in rows}
         for fingerprint, generation_config in wanted.items():
             if fingerprint not in self._loaded:
                 await self._load(fingerprint, generation_config)
@@ -189,11 +201,11 @@ class QueryModels:
             await self._loaded.pop(fingerprint).close()
             self._opened.pop(fingerprint).close()
 
-    def _wanted(self) -> dict[str, GenerationConfig]:
+    def _write_targets(self) -> list[Generation]:
         from rag_core.generations import store as generations  # SQLAlchemy would double the time of a start
 
         with self._store.get().engine.connect() as connection:
-            return {row.embedder: row.settings for row in generations.write_targets(connection)}
+            return list(generations.write_targets(connection))
 
     def _report(self) -> None:
         from rag_core.generations import replica_store as replicas

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from query_server.auth.policies import OBSERVE, allows
 from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of, invalid_token
 from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.query.models import QueryModels
@@ -26,8 +27,8 @@ from rag_core.access import Principal
 from rag_core.answering import Span, highlights, in_documents, in_reading_order, query_terms
 from rag_core.documents import All, Condition, In
 from rag_core.embedding import Vectors
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.index import Hit, Place, SearchMode, SearchRequest, SearchResult
+from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
+from rag_core.index import Hit, Place, SearchMode, SearchRequest, SearchResult, checks
 from rag_core.settings import Settings
 
 
@@ -42,6 +43,8 @@ class Plan:
     context: bytes
     unranked_context: bytes
     """Of further pages when the reranker failed for the first: they keep the order of retrieval."""
+    named: bool = False
+    """Whether the caller chose the generation, not a token."""
 
     @property
     def reorders(self) -> bool:
@@ -51,6 +54,11 @@ class Plan:
     def pinned(self) -> bool:
         """Whether it names a generation instead of using the active one."""
         return self.request.generation is not None
+
+    @property
+    def by_token(self) -> bool:
+        """Whether it is a token that names it: the generation was there when the token was made."""
+        return self.pinned and not self.named
 
     def rerank_skipped(self, hits: Sequence[Hit]) -> Reason | None:
         """Why hits in their final order, from the first, are not reranked although they were to be."""
@@ -68,13 +76,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of results. `marks` has the highlights of each hit, or is empty when none were asked for."""
+    """One page of results. `marks` has the highlights of each hit, or is empty when none were asked for.
+
+    `explained` is the request, when an explanation was asked for.
+    """
 
     result: SearchResult
     next_page_token: str
     as_of: datetime | None
     marks: tuple[list[Span], ...] = ()
     rerank_skipped: Reason | None = None
+    explained: SearchRequest | None = None
 
 
 class SearchHandler:
@@ -110,7 +122,7 @@ class SearchHandler:
         try:
             found, _ = await self.retrieve(plan, end if end == MAX_RESULTS else end + 1)
         except NotFound as error:
-            if plan.pinned and error.reason is Reason.GENERATION_NOT_FOUND:
+            if plan.by_token and error.reason is Reason.GENERATION_NOT_FOUND:
                 raise invalid_token() from None  # it was retired between two pages
             raise
         skipped = plan.rerank_skipped(found.hits)
@@ -123,35 +135,33 @@ class SearchHandler:
             )
         result = SearchResult(found.generation, found.hits[plan.offset : end])
         marks = await self._marks(plan, result) if query.highlight else ()
-        return Page(result, token, as_of, marks, skipped)
+        return Page(result, token, as_of, marks, skipped, plan.request if plan.request.explain else None)
 
     async def search_in(self, generation: str, principal: Principal, query: Query) -> Page:
         """The best passages of a generation that readers need not be on, without a further page.
 
         Raises what `search` raises, and `NotFound` (`GENERATION_NOT_FOUND`).
         """
-        asked = replace(query, page_token="", highlight=False)
-        plan = self.checked(principal, asked, default_cap=self._settings.default_max_per_document)
-        try:
-            await self._models.embedder_of(generation)
-        except RagError:
-            if self._models.knows(generation):
-                raise
-            raise NotFound(Reason.GENERATION_NOT_FOUND, "index: there is no generation of this name") from None
-        found, _ = await self.retrieve(plan.pinned_to(generation), plan.request.limit)
-        return Page(found, "", None, rerank_skipped=plan.rerank_skipped(found.hits))
+        asked = replace(query, page_token="", highlight=False, generation=generation)
+        page = await self.search(principal, asked)
+        return replace(page, next_page_token="", as_of=None)
 
     def as_of(self, principal: Principal) -> datetime | None:
         """Up to when the index is known to hold what was committed for the caller's tenant."""
         return self._freshness.as_of(principal.tenant)
 
     def checked(self, principal: Principal, query: Query, *, default_cap: int = 0) -> Plan:
-        """The request to the index, not yet with a vector. Raises `InvalidInput`."""
+        """The request to the index, not yet with a vector.
+
+        Raises `InvalidInput`, and `PermissionDenied` (`SCOPE_MISSING`) for a generation that the caller may not choose.
+        """
         text = clean_text(query.text, limit=self._settings.max_query_chars)
         limit = check_top_k(query.top_k, default=self._settings.default_top_k)
         check_filter(query.filter, metadata_fields=self._fields)
         diversity = check_diversity(query.diversity)
         rerank = self._ordering.reranks(query.rerank)
+        checks.check_weights(query.weights, query.mode)
+        _check_generation(principal, query.generation)
         request = SearchRequest(
             tenant=principal.tenant,
             acl=principal.acl_entries,
@@ -160,11 +170,14 @@ class SearchHandler:
             text=text,
             filter=query.filter,
             per_document=check_per_document(query.max_per_document, default=default_cap),
+            generation=query.generation or None,
             with_vectors=diversity > 0,
+            weights=query.weights,
+            explain=query.explain,
         )
         context = context_of(request, diversity=diversity, rerank=rerank)
         unranked = context_of(request, diversity=diversity, rerank=False)
-        plan = Plan(request, 0, rerank, diversity, context, unranked)
+        plan = Plan(request, 0, rerank, diversity, context, unranked, named=bool(query.generation))
         if not query.page_token:
             return plan
         try:
@@ -236,15 +249,20 @@ class SearchHandler:
             raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, message) from None
 
     async def _pinned(self, request: SearchRequest, generation: str) -> tuple[SearchResult, Vectors | None]:
-        """Search the generation of the pages before."""
+        """Search the generation of the pages before, or one that the caller chose.
+
+        Its permissions must be those of now: one that was retired and not removed yet receives no more changes.
+        """
         try:
+            if not await self._models.receives_writes(generation):
+                raise _no_generation()
             embedder = await self._models.embedder_of(generation)
             vector = await _embed(embedder, request)
             return await self._searcher.search(replace(request, vector=vector)), vector
         except RagError as error:
             if error.reason is not Reason.GENERATION_NOT_FOUND and self._models.knows(generation):
                 raise
-            raise NotFound(Reason.GENERATION_NOT_FOUND, "index: this generation was retired") from None
+            raise _no_generation() from None
 
     async def _marks(self, plan: Plan, result: SearchResult) -> tuple[list[Span], ...]:
         texts = [hit.payload.text for hit in result.hits]
@@ -281,6 +299,19 @@ def _required_sources(condition: Condition | None) -> Iterator[In]:
         case All(children):
             for child in children:
                 yield from _required_sources(child)
+
+
+def _check_generation(principal: Principal, name: str) -> None:
+    if not name:
+        return
+    checks.check_name(name)
+    if not allows(principal.scopes, OBSERVE):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"generation: choosing one needs {OBSERVE}; leave it out")
+
+
+def _no_generation() -> NotFound:
+    message = "index: there is no generation of this name, or it was retired (`rag index list`)"
+    return NotFound(Reason.GENERATION_NOT_FOUND, message)
 
 
 async def _embed(embedder: QueryEmbedder, request: SearchRequest) -> Vectors | None:

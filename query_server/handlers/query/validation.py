@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rag_core.documents import All, AnyOf, Condition, Exists, FieldTypes, In, Not, NumberRange, TimeRange, validate
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import SearchMode
+from rag_core.index import LegWeights, SearchMode
 
 MAX_TOP_K = 100
 MAX_FILTER_VALUE_CHARS = 1024
@@ -37,6 +37,11 @@ class Query:
     """`None` lets the server decide."""
     messages: tuple[tuple[str, str], ...] = ()
     """The conversation before it as (role, text), oldest first."""
+    weights: LegWeights | None = None
+    """`None`: computed from what the legs find."""
+    generation: str = ""
+    """Empty: the active one."""
+    explain: bool = False
 
 
 def clean_text(text: str, *, limit: int) -> str:
