@@ -240,11 +240,6 @@ class Api:
         request = documents_pb2.PutRequest(source=source, locator=locator, data=content, acl=access)
         return str(self._call(SERVER, self._channels.documents.Put, request, self._settings.answer_seconds).doc_id)
 
-    def search_in(self, generation: str, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
-        """Passages of one generation."""
-        found: query_pb2.SearchResponse = self._operate("SearchGeneration", generation=generation, search=request).found
-        return found
-
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
         found: query_pb2.SearchResponse = self._call(GATEWAY, self._channels.query.Search, request)

@@ -1,8 +1,6 @@
-"""A span in its document, the rating of an answer, and the same search in two generations."""
+"""An answer, a span in its document, and the rating of an answer."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import streamlit as st
 
@@ -106,40 +104,3 @@ def _places() -> dict[str, str]:
     ).strip()
     found = load_or_report("query server", lambda: api().find(wanted, limit=20)) if wanted else None
     return {item.doc_id: plain(f"{item.source}: {item.locator}") for item in found or []}
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# The same search in two generations, side by side.
-
-
-def compare(request: query_pb2.SearchRequest) -> None:
-    """Two generations with the passages of each, and what one finds that the other does not."""
-    status = load_or_report("query server", lambda: api().status())
-    if status is None:
-        return
-    active = [item.name for item in status.generations if item.state == "active"]
-    names = active + [item.name for item in status.generations if item.state in {"ready", "building"}]
-    if not names:
-        st.caption(t("There is no generation yet."))
-        return
-    sides = st.columns(2, gap="medium")
-    found = []
-    for number, side in enumerate(sides):
-        with side:
-            label = t("First generation") if number == 0 else t("Second generation")
-            name = st.selectbox(label, names, index=min(number, len(names) - 1), key=f"side-{number}")
-            found.append(load_or_report("query server", partial(api().search_in, name, request)))
-    passages = [list(item.passages) if item is not None else [] for item in found]
-    for number, side in enumerate(sides):
-        rows = views.compared_rows(passages[number], passages[1 - number])
-        columns = {"rank": "#", "moved": t("Other rank"), "title": t("Title"), "score": t("Score"),
-                   "text": t("Passage")}  # fmt: skip
-        with side:
-            table(
-                rows,
-                columns,
-                empty=t("No document that you may read matches this question."),
-                key=f"side-rows-{number}",
-            )
-    if len(names) == 1:
-        st.caption(t("There is only one generation. Build another one on the page Index to compare."))

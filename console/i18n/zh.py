@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from console.i18n.zh_ask import ASK
 from console.i18n.zh_conditions import CONDITIONS
 from console.i18n.zh_evaluation import EVALUATION
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 from console.i18n.zh_sources import SOURCES
 
 CHINESE: dict[str, str] = {
+    **ASK,
     **CONDITIONS,
     **OPERATIONS,
     **DEPLOYMENTS,
@@ -146,7 +148,6 @@ CHINESE: dict[str, str] = {
     "Open in Dagster": "在 Dagster 中打开",
     "Overview": "总览",
     "Passage": "段落",
-    "Passages to use": "参考段落数",
     "Password": "密码",
     "Pause": "暂停",
     "Pipeline": "流水线",
@@ -272,7 +273,6 @@ CHINESE: dict[str, str] = {
     "database": "数据库",
     "deleted": "已删除",
     "deleted at the source": "已在数据源中删除",
-    "dense": "向量",
     "documents": "文档",
     "embed": "向量化",
     "embedder": "向量模型",
@@ -284,11 +284,9 @@ CHINESE: dict[str, str] = {
     "gateway": "网关",
     "no ACL: nobody may read it": "没有访问控制：无人可读",
     "healthy": "健康",
-    "hybrid": "混合",
     "in quarantine": "在隔离区",
     "index": "索引",
     "just now": "刚刚",
-    "lexical": "词法",
     "list": "列举",
     "managed": "已托管",
     "metrics": "指标",

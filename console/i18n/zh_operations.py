@@ -16,17 +16,14 @@ OPERATIONS: dict[str, str] = {
     "Pending changes": "待处理的变更",
     "Checks by severity": "按严重程度统计的检查",
     "Colour": "颜色",
-    "Compare two generations": "比较两个索引代",
     "Cost": "费用",
     "Documents that matched rules, with samples": "规则命中的文档及示例",
     "Duration": "时长",
-    "Other rank": "另一侧名次",
     "Embeds only what is missing, beside the active generation. Searches are not affected.": (
         "只计算缺少的向量，与使用中的索引代并行构建，检索不受影响。"
     ),
     "Estimated time": "预计时间",
     "Evaluate {name}": "评估 {name}",
-    "First generation": "第一个索引代",
     "Forecast": "预测",
     "Forecast the cost": "预测成本",
     "Embed title and headings with each chunk": "将标题和各级标题与每个分块一起嵌入",
@@ -73,7 +70,6 @@ OPERATIONS: dict[str, str] = {
     "Give a reason first.": "请先填写原因。",
     "Score and checks": "得分与检查",
     "Score of each run (0 to 100)": "每次运行的得分（0 至 100）",
-    "Second generation": "第二个索引代",
     "Shards done": "完成的分片",
     "Share": "占比",
     "Share of duplicates": "重复占比",
@@ -88,9 +84,6 @@ OPERATIONS: dict[str, str] = {
     ),
     "Oldest pending for": "最早的已等待",
     "The pipeline runs the gate; its result appears in the list.": "流水线将运行门禁，结果会出现在列表中。",
-    "There is only one generation. Build another one on the page Index to compare.": (
-        "只有一个索引代；请在“索引”页构建另一个再比较。"
-    ),
     "Tokens per chunk": "每块词元数",
     "Weight": "权重",
     "Gate results {time}": "门禁结果（{time}）",

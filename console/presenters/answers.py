@@ -37,18 +37,6 @@ def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
     ]
 
 
-def compared_rows(ours: Sequence[query_pb2.Passage], theirs: Sequence[query_pb2.Passage]) -> list[dict[str, Any]]:
-    """Passages of one side; `moved` is the place on the other side, or a dash."""
-    there = {(item.doc_id, item.start, item.end): rank for rank, item in reversed(list(enumerate(theirs, 1)))}
-    # Another chunker cuts elsewhere: then the best passage of the same document stands for it.
-    document = {item.doc_id: rank for rank, item in reversed(list(enumerate(theirs, 1)))}
-    rows = passage_rows(ours)
-    for row in rows:
-        place = there.get((row["doc_id"], row["start"], row["end"])) or document.get(row["doc_id"])
-        row["moved"] = f"#{place}" if place else "–"
-    return rows
-
-
 PLACE = "{source}: {locator}, version {version}, characters {start} to {end}"
 
 

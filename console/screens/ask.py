@@ -1,38 +1,40 @@
-"""Ask: search and streamed answers as a client gets them, with score parts and citations."""
+"""Ask: a playground for search and answers as a client gets them, with every setting and the reasons of each place."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components import conversation
-from console.components.answers import answer_body, compare, rating_buttons, span
-from console.components.widgets import chosen_row, load_or_report, problem, table
+from console.components import ask_settings, conversation
+from console.components.answers import answer_body, rating_buttons, span
+from console.components.passages import compare, passages
+from console.components.widgets import problem
 from console.presenters import answers as views
 from console.presenters.formats import plain
 from console.session import api, shared, t
 from ragproto.query.v2 import query_pb2
 
 MAX_QUESTION_CHARS = 8192
-MODES = {
-    "hybrid": query_pb2.SEARCH_MODE_HYBRID,
-    "dense": query_pb2.SEARCH_MODE_DENSE,
-    "lexical": query_pb2.SEARCH_MODE_LEXICAL,
-}
 
 
-def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | None:
-    """The question and its options; None until one was submitted."""
-    names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was submitted: Answer, Search or Compare, and the requests of the settings."""
+
+    kind: str
+    search: query_pb2.SearchRequest
+    other: query_pb2.SearchRequest
+    answer: query_pb2.AnswerRequest
+
+
+def form() -> Asked | None:
+    """The question and its settings; None until one was submitted."""
     with st.form("question", border=False):
         text = st.text_area(t("Question"), max_chars=MAX_QUESTION_CHARS, height=80, key="question-text")
-        left, middle, right = st.columns(3)
-        sources = left.multiselect(t("Only these sources"), names, placeholder=t("all"))
-        languages = {"": t("all"), "en": "English", "zh": "中文"}
-        modes = {name: t(name) for name in MODES}
-        language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
-        mode = middle.selectbox(t("Search mode"), list(modes), format_func=modes.__getitem__)
-        top_k = right.slider(t("Passages to use"), 1, 50, 10)
+        narrowed = ask_settings.narrowing()
+        first, second = ask_settings.settings()
         follow_up = conversation.controls()
         with st.container(horizontal=True):
             if st.form_submit_button(t("Answer"), type="primary"):
@@ -40,7 +42,7 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
                 conversation.start_turn(follow_up=follow_up)
             if st.form_submit_button(t("Search only")):
                 st.session_state["asked"] = "Search"
-            if st.form_submit_button(t("Compare two generations")):
+            if st.form_submit_button(t("Compare two settings")):
                 st.session_state["asked"] = "Compare"
     kind = st.session_state.get("asked")
     if kind is None:
@@ -48,13 +50,16 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
     if not text.strip():
         st.info(t("Enter a question first."))
         return None
-    narrowed = views.source_filter(sources, language)
-    search = query_pb2.SearchRequest(query=text, top_k=top_k, mode=MODES[mode], filter=narrowed)
+    search, other = (
+        query_pb2.SearchRequest(query=text, filter=narrowed, explain=True, highlight=True, **settings.fields())
+        for settings in (first, second)
+    )
     earlier = conversation.messages()
-    return kind, search, query_pb2.AnswerRequest(query=text, top_k=top_k, filter=narrowed, messages=earlier)
+    answer = query_pb2.AnswerRequest(query=text, filter=narrowed, messages=earlier, **first.fields())
+    return Asked(kind, search, other, answer)
 
 
-def answer(request: query_pb2.AnswerRequest) -> None:
+def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) -> None:
     """The answer as it is written; it is kept, so that looking at a citation does not ask again."""
     key = request.SerializeToString(deterministic=True)
     kept = st.session_state.get("answer")
@@ -82,6 +87,11 @@ def answer(request: query_pb2.AnswerRequest) -> None:
     st.caption(t("Generation {name}", name=final.generation))
     if author := conversation.author(final):
         st.caption(author)
+    if st.toggle(t("Show the passages that were found, and why"), key="answer-passages"):
+        asked = query_pb2.SearchRequest()
+        asked.CopyFrom(search)
+        asked.query = final.standalone_question or search.query
+        passages(asked, api().search(asked))
     rating_buttons(request.query, "" if sentence else text, final)
 
 
@@ -90,20 +100,6 @@ def citation(item: query_pb2.Citation) -> None:
     st.text(views.citation_text(item, t(views.PLACE)))
     if st.toggle(t("Show [{number}] in the document", number=item.number), key=f"cite-{item.number}"):
         span(item.doc_id, item.start, item.end)
-
-
-def search(request: query_pb2.SearchRequest) -> None:
-    """Passages with their scores; one can be opened in its document."""
-    found = api().search(request)
-    rows = views.passage_rows(found.passages)
-    columns = {"rank": "#", "title": t("Title"), "source": t("Source"), "score": t("Score"), "dense": t("dense"),
-               "lexical": t("lexical"), "text": t("Passage")}  # fmt: skip
-    event = table(rows, columns, empty=t("No document that you may read matches this question."), on_select="rerun",
-                  selection_mode="single-row", key="passages")  # fmt: skip
-    st.caption(t("Generation {name}", name=found.generation))
-    picked = chosen_row(event)
-    if picked is not None and picked < len(rows):
-        span(rows[picked]["doc_id"], rows[picked]["start"], rows[picked]["end"])
 
 
 def copies(kind: str, request: query_pb2.SearchRequest | query_pb2.AnswerRequest) -> None:
@@ -117,14 +113,14 @@ def copies(kind: str, request: query_pb2.SearchRequest | query_pb2.AnswerRequest
 
 st.title(t("Ask"))
 asked = form()
-if asked is not None and asked[0] == "Compare":
-    compare(asked[1])
-elif asked is not None:
+if asked is not None:
     try:
-        if asked[0] == "Answer":
-            answer(asked[2])
+        if asked.kind == "Answer":
+            answer(asked.answer, asked.search)
+        elif asked.kind == "Search":
+            passages(asked.search, api().search(asked.search))
         else:
-            search(asked[1])
+            compare(asked.search, asked.other)
     except ServiceError as failure:
         problem("gateway", failure)
-    copies(asked[0], asked[2] if asked[0] == "Answer" else asked[1])
+    copies("Answer" if asked.kind == "Answer" else "Search", asked.answer if asked.kind == "Answer" else asked.search)

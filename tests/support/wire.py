@@ -56,7 +56,7 @@ class WirePeer:
         self.delay_seconds = 0.0
         self.failure: grpc.StatusCode | None = None
         self.operations: dict[str, Any] = {}
-        """Answers of the admin services by the name of the method."""
+        """Answers of the admin services, and of `Search`, by the name of the method."""
         self.asked: list[tuple[str, Any]] = []
         self.scopes = ["admin", "platform.admin", "query.read"]
         self.passages: list[v2.Passage] = []
@@ -165,8 +165,11 @@ class _V2(v2_grpc.QueryServiceServicer):
 
     async def Search(self, request: v2.SearchRequest, context: Any) -> v2.SearchResponse:
         await self._peer.receive(context)
+        self._peer.asked.append(("Search", request))
         await self._peer.held()
-        return v2.SearchResponse(passages=self._peer.passages, generation="g")
+        plain = v2.SearchResponse(passages=self._peer.passages, generation="g")
+        found: v2.SearchResponse = self._peer.operations.get("Search", plain)
+        return found
 
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)

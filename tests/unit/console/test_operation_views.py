@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from console.clients.dagster_answers import Check
 from console.clients.metrics import Replica, Sample
-from console.presenters import answers, generations, health, traffic
+from console.presenters import generations, health, traffic
 from console.presenters import records as quality
 from console.presenters import sources as streams
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
-from ragproto.query.v2 import query_pb2
 
 
 def generation(**changes: object) -> admin_pb2.Generation:
@@ -156,9 +155,3 @@ def test_a_source_that_misses_its_objective_comes_first() -> None:
     counted[0].last_complete_at.seconds = 1060
     rows = health.freshness_rows(counted, 1100)
     assert [(row["source"], row["met"]) for row in rows] == [("my-late", False), ("fresh", True), ("new", None)]
-
-
-def test_a_passage_is_reported_where_the_other_side_has_it() -> None:
-    one, two = query_pb2.Passage(doc_id="a", start=0, end=5), query_pb2.Passage(doc_id="b", start=0, end=9)
-    rows = answers.compared_rows([one, two, query_pb2.Passage(doc_id="c")], [query_pb2.Passage(doc_id="b", end=4), one])
-    assert [row["moved"] for row in rows] == ["#2", "#1", "–"]

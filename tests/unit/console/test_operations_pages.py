@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import operations_pb2 as ops
-from ragproto.query.v2 import query_pb2 as v2
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import button, opened, with_source
 
@@ -145,17 +144,6 @@ def test_pipelines_and_environments_of_gitlab_are_shown_when_it_is_configured(
     httpserver.expect_request(re.compile(f"{project}/.*")).respond_with_json({"message": "401"}, status=401)
     app.run()
     assert "GitLab refused the request: GITLAB_REFUSED." in [item.value for item in app.warning]
-
-
-def test_two_generations_are_searched_side_by_side(app: AppTest, platform: Platform) -> None:
-    with_generations(platform)
-    found = v2.SearchResponse(passages=[v2.Passage(title="T", doc_id="d", score=0.5)], generation="g1")
-    platform.gateway.peer.operations["SearchGeneration"] = ops.SearchGenerationResponse(found=found)
-    opened(app, "ask")
-    app.text_area(key="question-text").input("when?")
-    button(app, "Compare two generations").click().run()
-    assert [request.generation for request in asked(platform, "SearchGeneration")] == ["g1", "g2"]  # type: ignore[attr-defined]
-    assert [frame.value["moved"].tolist() for frame in app.dataframe] == [["#1"], ["#1"]]
 
 
 def test_alerts_and_a_missed_objective_stand_on_the_overview(app: AppTest, platform: Platform) -> None:

@@ -21,6 +21,7 @@ from console.presenters import (
     new_source,
     pipeline,
     records,
+    retrieval,
     sources,
     traffic,
 )
@@ -63,6 +64,9 @@ def words() -> set[str]:
         *traffic.LIMITS.values(),
         *sources.COUNTS,
         answers.PLACE,
+        *retrieval.SENTENCES.values(),
+        *retrieval.MODE_NAMES.values(),
+        *retrieval.RERANK.values(),
         *_PLAIN,
     }
 
@@ -77,8 +81,8 @@ _WIZARD = {
     *new_source.schedule_problems("99 99 * * *", "UTC"),
 }
 _PLAIN = {
-    *("sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
-    *("dense", "lexical", "active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
+    *("sensor", "schedule", "passed", "failed", "blocking", "warn"),
+    *("active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
     *("local", "kubernetes", "switch", "rollback", "error", "viewer", "operator", "admin"),
 }
 
