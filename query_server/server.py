@@ -16,6 +16,7 @@ from query_server.auth.audit import AuditTrail
 from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
+from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
 from query_server.handlers.admin.evaluation import EvaluationHandler
@@ -229,7 +230,8 @@ class QueryServer:
         feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers, feedback), server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
-        operations = OperationsServicer(handler, ConditionsHandler(store), search, feedback, hashes)
+        asking_as = AskingAsHandler(store, search)
+        operations = OperationsServicer(handler, ConditionsHandler(store), search, feedback, hashes, asking_as)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)

@@ -27,14 +27,14 @@ def to_judgement(message: ops.RateAnswerRequest | v2.SendFeedbackRequest) -> Jud
         generation=message.generation,
         citations=[
             {
-                "doc_id": str(_doc_id("citations", item.doc_id)),
+                "doc_id": str(to_doc_id("citations", item.doc_id)),
                 "version": item.version,
                 "start": item.start,
                 "end": item.end,
             }
             for item in message.citations
         ],
-        right_doc_id=_doc_id("right_doc_id", message.right_doc_id) if message.right_doc_id else None,
+        right_doc_id=to_doc_id("right_doc_id", message.right_doc_id) if message.right_doc_id else None,
     )
 
 
@@ -44,7 +44,8 @@ def _helpful(message: v2.SendFeedbackRequest) -> bool:
     return message.helpful
 
 
-def _doc_id(field: str, value: str) -> uuid.UUID:
+def to_doc_id(field: str, value: str) -> uuid.UUID:
+    """Raises `InvalidInput` (`FIELD_INVALID`)."""
     try:
         return uuid.UUID(value)
     except ValueError:

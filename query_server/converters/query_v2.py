@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from query_server.converters.blocks import from_blocks, touched
@@ -117,6 +117,23 @@ def _score_explanation(one: ScoreExplanation) -> pb.Passage.ScoreExplanation:
         dense_part=one.dense,
         lexical_part=one.lexical,
     )
+
+
+_PLACES = (
+    *("chunk_id", "doc_id", "version", "source", "locator", "start", "end", "page", "score", "dense_score"),
+    *("lexical_score", "rerank_score", "retrieval_score", "explanation"),
+)
+"""Fields of a passage that hold nothing of its document's content."""
+
+
+def without_text(response: pb.SearchResponse, hidden: Collection[str]) -> pb.SearchResponse:
+    """The response with only places and scores of the passages whose ids are hidden."""
+    for passage in response.passages:
+        if passage.chunk_id in hidden:
+            for field, _ in passage.ListFields():
+                if field.name not in _PLACES:
+                    passage.ClearField(field.name)
+    return response
 
 
 def from_outcomes(outcomes: Iterable[Page | RagError]) -> pb.BatchSearchResponse:

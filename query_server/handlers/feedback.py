@@ -34,7 +34,7 @@ class FeedbackHandler:
             from rag_core.evaluation import feedback_store, propose_from_rating
 
             tenant = principal.tenant
-            feedback_store.require_visible(connection, tenant, principal.acl_entries, judgement)
+            feedback_store.require_visible(connection, tenant, principal.acl_entries, judgement.doc_ids)
             saved = feedback_store.add(connection, tenant, principal.subject, judgement, per_hour=self._per_hour)
             propose_from_rating(connection, tenant, saved.id, judgement)
             return saved

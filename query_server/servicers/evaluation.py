@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 
 from query_server.converters import evaluation as to_message
+from query_server.converters.feedback import to_doc_id
 from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.rules import check_limit
 from query_server.runtime.calls import current_call
@@ -15,6 +16,7 @@ from ragproto.admin.v1 import evaluation_pb2 as pb
 from ragproto.admin.v1 import evaluation_pb2_grpc as rpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_PARTS = ("expected", "patterns", "sources", "tags")
 
 
 class EvaluationServicer(rpc.EvaluationServiceServicer):
@@ -55,8 +57,14 @@ class EvaluationServicer(rpc.EvaluationServiceServicer):
         added = await self._evaluation.propose(current_call().principal, count, request.source)
         return pb.ProposeQuestionsResponse(proposed=added)
 
+    async def SaveQuestion(self, request: pb.SaveQuestionRequest, context: Context) -> pb.SaveQuestionResponse:
+        parts = {name: list(getattr(request, name)) for name in _PARTS}
+        doc_ids = [to_doc_id("doc_ids", one) for one in request.doc_ids]
+        saved = await self._evaluation.save(current_call().principal, request.question, parts, doc_ids)
+        return pb.SaveQuestionResponse(question=to_message.from_question(saved))
+
     async def DecideQuestion(self, request: pb.DecideQuestionRequest, context: Context) -> pb.DecideQuestionResponse:
-        changed = {name: list(getattr(request, name)) for name in ("expected", "patterns", "sources", "tags")}
+        changed = {name: list(getattr(request, name)) for name in _PARTS}
         call = current_call()
         decided = await self._evaluation.decide(call.principal, request.id, changed, accept=request.accept)
         return pb.DecideQuestionResponse(question=to_message.from_question(decided))

@@ -11,7 +11,8 @@ from query_server.auth.authenticator import bearer_of
 from query_server.converters import conditions as from_condition
 from query_server.converters import operations as to_message
 from query_server.converters.feedback import from_ratings, to_judgement
-from query_server.converters.query_v2 import from_page, to_query
+from query_server.converters.query_v2 import from_page, to_query, without_text
+from query_server.handlers.admin.asking_as import AskingAsHandler, Person
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.rules import check_limit, check_page_token, check_text_field
@@ -35,12 +36,14 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         search: SearchHandler,
         feedback: FeedbackHandler,
         hashes: NameHash,
+        asking_as: AskingAsHandler,
     ) -> None:
         self._operations = operations
         self._conditions = conditions
         self._search = search
         self._feedback = feedback
         self._hashes = hashes
+        self._asking_as = asking_as
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.WhoAmIResponse:
         caller = current_call().principal
@@ -162,3 +165,11 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         page = await self._search.search_in(request.generation, call.principal, to_query(request.search))
         call.log_result(page.result)
         return pb.SearchGenerationResponse(found=from_page(page))
+
+    async def SearchAs(self, request: pb.SearchAsRequest, context: Context) -> pb.SearchAsResponse:
+        call = current_call()
+        call.queries = (request.search.query,)
+        person = Person(request.tenant, request.subject, tuple(request.groups))
+        page, hidden = await self._asking_as.search(call.principal, person, request.reason, to_query(request.search))
+        call.log_result(page.result)
+        return pb.SearchAsResponse(found=without_text(from_page(page), hidden), withheld=sorted(hidden))

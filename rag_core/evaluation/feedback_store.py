@@ -113,14 +113,14 @@ SELECT count(*) FROM unnest(CAST(:ids AS uuid[])) AS i(doc_id) WHERE NOT EXISTS 
 """)
 
 
-def require_visible(connection: Connection, tenant: str, acl: Sequence[str], judgement: Judgement) -> None:
-    """Raise `NotFound` (`DOCUMENT_NOT_FOUND`) when it names a document that the caller may not see.
+def require_visible(connection: Connection, tenant: str, acl: Sequence[str], doc_ids: Sequence[uuid.UUID]) -> None:
+    """Raise `NotFound` (`DOCUMENT_NOT_FOUND`) when one is a document that the caller may not see.
 
     A document that was deleted since the answer is no error.
     """
-    params = {"ids": list(judgement.doc_ids), "tenant": tenant, "acl": list(acl)}
-    if judgement.doc_ids and connection.scalar(_HIDDEN, params):
-        raise NotFound(Reason.DOCUMENT_NOT_FOUND, "citations, right_doc_id: name documents of your own answer")
+    params = {"ids": list(doc_ids), "tenant": tenant, "acl": list(acl)}
+    if doc_ids and connection.scalar(_HIDDEN, params):
+        raise NotFound(Reason.DOCUMENT_NOT_FOUND, "citations, right_doc_id, doc_ids: name documents that you may see")
 
 
 _PLACES = text("""

@@ -155,6 +155,37 @@ def decide(connection: Connection, tenant: str, question: StoredQuestion, verdic
     connection.execute(update(evaluation_questions).where(*matching).values(**values))
 
 
+def save(connection: Connection, tenant: str, question: StoredQuestion, *, actor: str) -> StoredQuestion:
+    """Store a question as accepted, in the place of an equal one that was proposed or accepted before.
+
+    Raises `InvalidInput` (`QUESTIONS_INVALID`) when it says too little of its answer, and `Conflict`
+    (`QUESTION_DECIDED`) when an equal one was rejected.
+    """
+    question.parsed()
+    content = {
+        "expected": list(question.expected),
+        "patterns": list(question.patterns),
+        "sources": list(question.sources),
+        "tags": list(question.tags),
+        "doc_ids": list(question.doc_ids),
+        "state": Verdict.ACCEPTED.value,
+        "decided_at": func.now(),
+        "decided_by": actor,
+    }
+    statement = insert(evaluation_questions).values(
+        tenant=tenant, question=question.question, origin=question.origin.value, note=question.note, **content
+    )
+    saved = statement.on_conflict_do_update(
+        index_elements=[_T.tenant, text("md5(question)")],
+        set_=content,
+        where=_T.state != Verdict.REJECTED.value,
+    ).returning(evaluation_questions)
+    row = connection.execute(saved).one_or_none()
+    if row is None:
+        raise Conflict(Reason.QUESTION_DECIDED, "question: it was rejected before; ask it in other words")
+    return _stored(row)
+
+
 def accepted(connection: Connection, tenant: str, limit: int) -> list[EvaluationQuestion]:
     """The accepted questions, oldest first."""
     matching = (_T.tenant == tenant, _T.state == Verdict.ACCEPTED.value)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from query_server.auth.policies import ADMIN
-from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.admin.rules import MAX_CITATIONS, MAX_QUESTION_CHARS, check_text_field
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -121,11 +122,7 @@ class EvaluationHandler:
         Raises `NotFound` (`QUESTION_NOT_FOUND`), `Conflict` (`QUESTION_DECIDED`), and `InvalidInput`
         (`QUESTIONS_INVALID`) when an accepted one says too little of its answer.
         """
-        for name, values in changed.items():
-            if len(values) > MAX_PARTS:
-                raise InvalidInput(Reason.FIELD_INVALID, f"{name}: at most {MAX_PARTS}")
-            for value in values:
-                check_text_field(name, value, required=True)
+        _check_parts(changed)
 
         def write(connection: Connection) -> StoredQuestion:
             from rag_core.evaluation import Verdict, question_store
@@ -135,6 +132,30 @@ class EvaluationHandler:
             question_store.decide(connection, principal.tenant, asked, verdict, actor=principal.actor)
             self._record(connection, principal, f"evaluation.question_{verdict.value}", str(number), {})
             return replace(asked, state=verdict, decided_by=principal.actor)
+
+        return await self._transact(write)
+
+    async def save(
+        self, principal: Principal, question: str, parts: Mapping[str, Sequence[str]], doc_ids: Sequence[uuid.UUID]
+    ) -> StoredQuestion:
+        """Save a question with what its answer holds, accepted.
+
+        Raises `InvalidInput` (`QUESTIONS_INVALID` when it says too little of its answer), `NotFound`
+        (`DOCUMENT_NOT_FOUND`) for a document that the caller may not see, and `Conflict` (`QUESTION_DECIDED`).
+        """
+        check_text_field("question", question, limit=MAX_QUESTION_CHARS, required=True)
+        _check_parts(parts)
+        if len(doc_ids) > MAX_CITATIONS:
+            raise InvalidInput(Reason.FIELD_INVALID, f"doc_ids: at most {MAX_CITATIONS}")
+
+        def write(connection: Connection) -> StoredQuestion:
+            from rag_core.evaluation import StoredQuestion, feedback_store, question_store
+
+            feedback_store.require_visible(connection, principal.tenant, principal.acl_entries, doc_ids)
+            asked = StoredQuestion(question.strip(), doc_ids=tuple(dict.fromkeys(doc_ids))).completed(parts)
+            saved = question_store.save(connection, principal.tenant, asked, actor=principal.actor)
+            self._record(connection, principal, "evaluation.question_saved", str(saved.id), {})
+            return saved
 
         return await self._transact(write)
 
@@ -149,3 +170,11 @@ class EvaluationHandler:
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)
+
+
+def _check_parts(parts: Mapping[str, Sequence[str]]) -> None:
+    for name, values in parts.items():
+        if len(values) > MAX_PARTS:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{name}: at most {MAX_PARTS}")
+        for value in values:
+            check_text_field(name, value, required=True)

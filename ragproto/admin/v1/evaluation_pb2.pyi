@@ -201,6 +201,28 @@ class ProposeQuestionsResponse(_message.Message):
     proposed: int
     def __init__(self, proposed: _Optional[int] = ...) -> None: ...
 
+class SaveQuestionRequest(_message.Message):
+    __slots__ = ("question", "expected", "patterns", "sources", "tags", "doc_ids")
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    DOC_IDS_FIELD_NUMBER: _ClassVar[int]
+    question: str
+    expected: _containers.RepeatedScalarFieldContainer[str]
+    patterns: _containers.RepeatedScalarFieldContainer[str]
+    sources: _containers.RepeatedScalarFieldContainer[str]
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    doc_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, question: _Optional[str] = ..., expected: _Optional[_Iterable[str]] = ..., patterns: _Optional[_Iterable[str]] = ..., sources: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., doc_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SaveQuestionResponse(_message.Message):
+    __slots__ = ("question",)
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    question: ProposedQuestion
+    def __init__(self, question: _Optional[_Union[ProposedQuestion, _Mapping]] = ...) -> None: ...
+
 class DecideQuestionRequest(_message.Message):
     __slots__ = ("id", "accept", "expected", "patterns", "sources", "tags")
     ID_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class EvaluationServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.ProposeQuestionsRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.ProposeQuestionsResponse.FromString,
                 _registered_method=True)
+        self.SaveQuestion = channel.unary_unary(
+                '/ragproto.admin.v1.EvaluationService/SaveQuestion',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.SaveQuestionRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.SaveQuestionResponse.FromString,
+                _registered_method=True)
         self.DecideQuestion = channel.unary_unary(
                 '/ragproto.admin.v1.EvaluationService/DecideQuestion',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.DecideQuestionRequest.SerializeToString,
@@ -106,6 +111,13 @@ class EvaluationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SaveQuestion(self, request, context):
+        """Save a question with what its answer holds. It is accepted, and asked from then on. Scope `ops.write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecideQuestion(self, request, context):
         """Accept or reject a proposed question. Accepted ones are asked from then on. Scope `ops.write`.
         """
@@ -140,6 +152,11 @@ def add_EvaluationServiceServicer_to_server(servicer, server):
                     servicer.ProposeQuestions,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.ProposeQuestionsRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.ProposeQuestionsResponse.SerializeToString,
+            ),
+            'SaveQuestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveQuestion,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.SaveQuestionRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_evaluation__pb2.SaveQuestionResponse.SerializeToString,
             ),
             'DecideQuestion': grpc.unary_unary_rpc_method_handler(
                     servicer.DecideQuestion,
@@ -283,6 +300,33 @@ class EvaluationService:
             '/ragproto.admin.v1.EvaluationService/ProposeQuestions',
             ragproto_dot_admin_dot_v1_dot_evaluation__pb2.ProposeQuestionsRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_evaluation__pb2.ProposeQuestionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveQuestion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.EvaluationService/SaveQuestion',
+            ragproto_dot_admin_dot_v1_dot_evaluation__pb2.SaveQuestionRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_evaluation__pb2.SaveQuestionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -618,3 +618,25 @@ class SearchGenerationResponse(_message.Message):
     FOUND_FIELD_NUMBER: _ClassVar[int]
     found: _query_pb2.SearchResponse
     def __init__(self, found: _Optional[_Union[_query_pb2.SearchResponse, _Mapping]] = ...) -> None: ...
+
+class SearchAsRequest(_message.Message):
+    __slots__ = ("tenant", "subject", "groups", "reason", "search")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    subject: str
+    groups: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    search: _query_pb2.SearchRequest
+    def __init__(self, tenant: _Optional[str] = ..., subject: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., search: _Optional[_Union[_query_pb2.SearchRequest, _Mapping]] = ...) -> None: ...
+
+class SearchAsResponse(_message.Message):
+    __slots__ = ("found", "withheld")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    found: _query_pb2.SearchResponse
+    withheld: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, found: _Optional[_Union[_query_pb2.SearchResponse, _Mapping]] = ..., withheld: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -127,6 +127,11 @@ class OperationsServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationResponse.FromString,
                 _registered_method=True)
+        self.SearchAs = channel.unary_unary(
+                '/ragproto.admin.v1.OperationsService/SearchAs',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchAsRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchAsResponse.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
@@ -264,6 +269,14 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchAs(self, request, context):
+        """Search as another caller would: of any tenant, with any groups. Each call is first written to the audit log of that
+        tenant, with its reason. The text of documents that the caller may not read is left out. Scope `platform.admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -356,6 +369,11 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     servicer.SearchGeneration,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationResponse.SerializeToString,
+            ),
+            'SearchAs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchAs,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchAsRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchAsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -847,6 +865,33 @@ class OperationsService:
             '/ragproto.admin.v1.OperationsService/SearchGeneration',
             ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchAs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.OperationsService/SearchAs',
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchAsRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchAsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -208,3 +208,48 @@ def test_questions_are_proposed_from_headings_on_request(server: RunningServer, 
         "generated",
     )
     assert operator.refused("ProposeQuestions", count=201)[1] == "FIELD_INVALID"
+
+
+def test_a_question_is_saved_accepted_and_saved_again_in_its_place(server: RunningServer) -> None:
+    operator = Caller(server, scopes=OPERATOR)
+    parts: dict[str, Any] = {"expected": ["at nine"], "sources": ["handbook/vault.md"], "doc_ids": [VAULT]}
+    saved = operator.SaveQuestion(question="When does the vault open? ", **parts).question
+    assert (saved.question, saved.state, list(saved.expected)) == ("When does the vault open?", "accepted", ["at nine"])
+    assert saved.decided_by == "acme/ann"
+    again = operator.SaveQuestion(question=saved.question, **parts | {"expected": ["at ten"]}).question
+    assert (again.id, list(again.expected)) == (saved.id, ["at ten"])
+    [listed] = operator.ListProposedQuestions(state="accepted").questions
+    assert listed == again
+    [record, _] = operator.ListAudit(action="evaluation.question_saved").records
+    assert (record.actor, record.target) == ("acme/ann", str(saved.id))
+
+
+def test_what_feedback_proposed_is_accepted_by_saving_it_and_what_was_rejected_stays(server: RunningServer) -> None:
+    operator = Caller(server, scopes=OPERATOR)
+    operator.SendFeedback(**SAID)
+    [proposed] = operator.ListProposedQuestions().questions
+    assert operator.SaveQuestion(question=SAID["question"], expected=["nine"]).question.id == proposed.id
+    operator.SendFeedback(**SAID | {"question": "Who has the key?"})
+    [other] = operator.ListProposedQuestions().questions
+    operator.DecideQuestion(id=other.id, accept=False)
+    refused = operator.refused("SaveQuestion", question="Who has the key?", expected=["Ann"])
+    assert refused == (grpc.StatusCode.FAILED_PRECONDITION, "QUESTION_DECIDED")
+
+
+@pytest.mark.parametrize(("fields", "reason"), [
+    ({"question": " ", "expected": ["x"]}, "FIELD_INVALID"),
+    ({"question": "q" * 8193, "expected": ["x"]}, "FIELD_INVALID"),
+    ({"question": "q"}, "QUESTIONS_INVALID"),
+    ({"question": "q", "patterns": ["("]}, "QUESTIONS_INVALID"),
+    ({"question": "q", "expected": ["x"] * 21}, "FIELD_INVALID"),
+    ({"question": "q", "expected": ["x"], "doc_ids": ["nonsense"]}, "FIELD_INVALID"),
+    ({"question": "q", "expected": ["x"], "doc_ids": [VAULT] * 101}, "FIELD_INVALID"),
+    ({"question": "q", "expected": ["x"], "doc_ids": [HR]}, "DOCUMENT_NOT_FOUND"),
+    ({"question": "q", "expected": ["x"], "doc_ids": [FOREIGN]}, "DOCUMENT_NOT_FOUND"),
+])  # fmt: skip
+def test_a_question_that_cannot_be_saved_is_a_typed_error(
+    server: RunningServer, fields: dict[str, Any], reason: str
+) -> None:
+    operator = Caller(server, scopes=OPERATOR)
+    assert operator.refused("SaveQuestion", **fields)[1] == reason
+    assert not operator.ListProposedQuestions(state="accepted").questions

@@ -43,11 +43,12 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.admin.v1.EvaluationService": OPERATORS,
     **{
         f"ragproto.admin.v1.EvaluationService.{name}": {"ops.write", "admin"}
-        for name in ("AcceptEvaluationRun", "ProposeQuestions", "DecideQuestion")
+        for name in ("AcceptEvaluationRun", "ProposeQuestions", "SaveQuestion", "DecideQuestion")
     },
     "ragproto.admin.v1.SourceService": {"sources.write", "admin", "platform.admin"},
     "ragproto.admin.v1.OperationsService": OPERATORS,
     "ragproto.admin.v1.OperationsService.RateAnswer": {"query.read"},
+    "ragproto.admin.v1.OperationsService.SearchAs": {"platform.admin"},
     **{
         f"ragproto.admin.v1.OperationsService.{name}": {"ops.write", "admin"}
         for name in ("ReleaseDeletions", "RedriveQuarantine", "DiscardQuarantine", "ListAudit", "RecordAction")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -211,3 +210,81 @@ def test_searches_of_a_batch_have_options_of_their_own(bells: RunningServer) -> 
     assert wrong.error.reason == "FIELD_INVALID"
     refused = stub(bells).BatchSearch(request, metadata=bells.auth(), timeout=20).outcomes
     assert [one.error.reason for one in refused] == ["SCOPE_MISSING", "", "FIELD_INVALID"]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Searching as somebody else.
+
+PLATFORM = ["platform.admin"]
+
+
+def search_as(server: RunningServer, claims: dict[str, Any] | None = None, **fields: Any) -> ops.SearchAsResponse:
+    wanted = {"tenant": "acme", "reason": "ticket 7", "search": pb.SearchRequest(query="bell", rerank=False)} | fields
+    console = operations_pb2_grpc.OperationsServiceStub(server.channel)
+    metadata = server.auth(**{"scopes": PLATFORM} | (claims or {}))
+    found: ops.SearchAsResponse = console.SearchAs(ops.SearchAsRequest(**wanted), metadata=metadata, timeout=20)
+    return found
+
+
+def places(response: ops.SearchAsResponse) -> set[str]:
+    return {passage.locator for passage in response.found.passages}
+
+
+def test_a_search_as_somebody_finds_what_they_find(bells: RunningServer) -> None:
+    assert places(search_as(bells)) == {"tower.md", "lisbon.md"}
+    assert places(search_as(bells, groups=["hr"])) == {"tower.md", "lisbon.md", "pay.md"}
+    assert places(search_as(bells, tenant="other")) == {"canary.md"}
+    assert places(search_as(bells, tenant="nobody")) == set()
+    newer = pb.SearchRequest(query="bell", generation="g2", rerank=False)
+    assert places(search_as(bells, groups=["hr"], search=newer)) == {"tower.md", "pay.md"}
+
+
+@pytest.mark.catalogue("S01")
+def test_running_the_platform_opens_no_documents(bells: RunningServer) -> None:
+    highlighted = pb.SearchRequest(query="bell", highlight=True, explain=True, rerank=False)
+    mine = search_as(bells, groups=["hr"], search=highlighted)
+    for response, hidden in ((mine, {"pay.md"}), (search_as(bells, tenant="other", search=highlighted), {"canary.md"})):
+        withheld = [passage for passage in response.found.passages if passage.chunk_id in response.withheld]
+        assert {passage.locator for passage in withheld} == hidden
+        for passage in withheld:
+            assert passage.HasField("explanation")
+            assert passage.retrieval_score > 0
+            assert (passage.text, passage.title, [*passage.highlights], [*passage.blocks]) == ("", "", [], [])
+    readable = [passage for passage in mine.found.passages if passage.chunk_id not in mine.withheld]
+    assert all(passage.text for passage in readable)
+
+
+def test_an_administrator_of_the_tenant_reads_what_the_person_finds(bells: RunningServer) -> None:
+    admin = {"scopes": [*PLATFORM, "admin"]}
+    found = search_as(bells, admin, groups=["hr"])
+    assert "The bell of the board rings in June." in texts(found.found)
+    assert not found.withheld
+    assert search_as(bells, admin, tenant="other").withheld
+
+
+def test_each_search_as_somebody_is_in_the_audit_log_of_their_tenant(bells: RunningServer) -> None:
+    console = operations_pb2_grpc.OperationsServiceStub(bells.channel)
+
+    def records() -> list[ops.AuditRecord]:
+        metadata = bells.auth(tenant="third", scopes=["admin"])
+        return list(console.ListAudit(ops.ListAuditRequest(action="search.as"), metadata=metadata, timeout=20).records)
+
+    search_as(bells, tenant="third", subject="bob", groups=["hr"], reason="bob finds nothing")
+    [record] = records()
+    assert (record.actor, record.target, record.details["reason"]) == ("acme/ann", "third/bob", "bob finds nothing")
+    assert "hr" in record.details["groups"]
+    wrong = pb.SearchRequest(query="bell", weights=pb.LegWeights())
+    assert failing(lambda: search_as(bells, tenant="third", search=wrong)).reason == "FIELD_INVALID"
+    assert len(records()) == 1
+
+
+@pytest.mark.parametrize("fields", [
+    {"tenant": ""}, {"reason": " "}, {"groups": [""]}, {"groups": ["g"] * 201}, {"tenant": "t" * 1025},
+])  # fmt: skip
+def test_a_search_as_nobody_or_for_no_reason_is_refused(bells: RunningServer, fields: dict[str, Any]) -> None:
+    assert failing(lambda: search_as(bells, **fields)).reason == "FIELD_INVALID"
+
+
+@pytest.mark.parametrize("scopes", [["query.read", "admin"], ["platform.read"], ["query.read", "ops.write"]])
+def test_no_scope_of_a_tenant_searches_as_somebody(bells: RunningServer, scopes: list[str]) -> None:
+    assert failing(lambda: search_as(bells, {"scopes": scopes})).reason == "SCOPE_MISSING"
