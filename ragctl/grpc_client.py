@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -86,13 +86,15 @@ def _reason(error: grpc.RpcError) -> Reason | None:
 
 
 @contextmanager
-def query_stub(settings: Settings, tenant: str, lifetime: int = 300) -> Iterator[tuple[Any, dict[str, Any]]]:
+def query_stub(
+    settings: Settings, tenant: str, lifetime: int = 300, scopes: Iterable[str] = ("query.read",)
+) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A stub of `query.v2` through the gateway, and the arguments of each call; the token lives so many seconds."""
     from ragctl.gateway.options import reachable
     from ragctl.tokens import mint_token
     from ragproto.query.v2 import query_pb2_grpc
 
-    token = mint_token(settings, subject="developer", tenant=tenant, lifetime=lifetime)
+    token = mint_token(settings, subject="developer", tenant=tenant, lifetime=lifetime, scopes=scopes)
     call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
     with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
         yield query_pb2_grpc.QueryServiceStub(channel), call

@@ -78,7 +78,7 @@ def take_answers(page: Page, url: str, language: str, scheme: str, password: str
     for kind, questions in ANSWERS.items():
         ask(page, questions[language])
         settle(page)
-        page.get_by_test_id("stTextArea").scroll_into_view_if_needed()
+        page.locator(".st-key-question-text").scroll_into_view_if_needed()
         save(page, f"answer-{kind}-{language}-{scheme}")
 
 
@@ -111,7 +111,7 @@ def settle(page: Page) -> None:
 
 
 def ask(page: Page, question: str) -> None:
-    page.get_by_test_id("stTextArea").locator("textarea").fill(question)
+    page.locator(".st-key-question-text textarea").fill(question)
     page.get_by_test_id("stFormSubmitButton").locator("button").first.click()
     page.get_by_test_id("stText").first.wait_for()
 

@@ -157,6 +157,11 @@ class Api:
         ).question
         return found
 
+    def save_question(self, question: str, **parts: Sequence[str]) -> evaluation.ProposedQuestion:
+        """Save a question with what its answer holds, accepted."""
+        found: evaluation.ProposedQuestion = self._evaluate("SaveQuestion", question=question, **parts).question
+        return found
+
     def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
         """Alerts, those that are open first."""
         return list(self._operate("ListAlerts", include_ended=ended).alerts)
@@ -243,6 +248,14 @@ class Api:
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
         found: query_pb2.SearchResponse = self._call(GATEWAY, self._channels.query.Search, request)
+        return found
+
+    def search_as(
+        self, tenant: str, subject: str, groups: Sequence[str], reason: str, request: query_pb2.SearchRequest
+    ) -> ops.SearchAsResponse:
+        """What somebody else finds; it is audited."""
+        who = {"tenant": tenant, "subject": subject, "groups": groups, "reason": reason}
+        found: ops.SearchAsResponse = self._operate("SearchAs", **who, search=request)
         return found
 
     def answer(self, request: query_pb2.AnswerRequest) -> Iterator[query_pb2.AnswerEvent]:

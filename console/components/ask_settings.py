@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from console.clients.errors import ServiceError
@@ -13,17 +11,14 @@ from console.presenters.retrieval import RetrievalSettings
 from console.session import api, t
 from ragproto.query.v2 import query_pb2
 
-LANGUAGES = {"": "all", "en": "English", "zh": "中文"}
-
 
 def narrowing() -> query_pb2.Filter | None:
     """Widgets for which documents are searched; the filter."""
     names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
     left, middle, right, last = st.columns(4)
     sources = left.multiselect(t("Only these sources"), names, placeholder=t("all"))
-    language = middle.selectbox(
-        t("Only this language"), list(LANGUAGES), format_func=lambda name: LANGUAGES[name] if name else t("all")
-    )
+    languages = {"": t("all"), "en": "English", "zh": "中文"}
+    language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
     since = right.date_input(t("Changed since"), value=None, format="YYYY-MM-DD")
     metadata = last.text_input(
         t("Metadata"), max_chars=500, placeholder=t("field=value"), help=t("A field that the sources declare."),
@@ -49,8 +44,9 @@ def retrieval(key: str, names: dict[str, str], other: str = "") -> RetrievalSett
     """Widgets for how it is searched. `names` are the generations, `other` the one that is chosen at first."""
     modes = {name: t(text) for name, text in views.MODE_NAMES.items()}
     mode = st.selectbox(t("Search mode"), list(modes), format_func=modes.__getitem__, key=f"{key}-mode")
+    shares = {name: t("automatic") if name == views.AUTOMATIC else f"{name} %" for name in views.SHARES}
     words = st.select_slider(
-        t("Weight of the words in a hybrid search"), views.SHARES, format_func=_share, key=f"{key}-words",
+        t("Weight of the words in a hybrid search"), list(shares), format_func=shares.__getitem__, key=f"{key}-words",
         help=t("Automatic: computed for each question from what the legs find. 0 %: only meaning counts, 100 %: only"
                " words."),
     )  # fmt: skip
@@ -64,10 +60,6 @@ def retrieval(key: str, names: dict[str, str], other: str = "") -> RetrievalSett
     rerank = left.selectbox(t("Rerank"), list(reranks), format_func=reranks.__getitem__, key=f"{key}-rerank")
     top_k = right.number_input(t("Passages"), 1, 50, 10, key=f"{key}-top-k")
     return RetrievalSettings(mode, words, generation, rerank, int(top_k))
-
-
-def _share(name: Any) -> str:
-    return t("automatic") if name == views.AUTOMATIC else f"{name} %"
 
 
 def settings() -> tuple[RetrievalSettings, RetrievalSettings]:

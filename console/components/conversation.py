@@ -19,7 +19,8 @@ Turn = tuple[str, str]
 def controls() -> bool:
     """Within the form: whether the question continues the conversation. Nothing before the first answer."""
     turns: list[Turn] = st.session_state.get(_TURNS, [])
-    return bool(turns) and st.checkbox(t("Continue the conversation"), value=True, key="conversation-goes-on")
+    label = t("Continue the conversation (questions so far: {count})", count=len(turns))
+    return bool(turns) and st.checkbox(label, value=True, key="conversation-goes-on")
 
 
 def start_turn(*, follow_up: bool) -> None:

@@ -19,7 +19,6 @@ CHINESE: dict[str, str] = {
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),
     "Read as: {question}": "按此理解：{question}",
-    "Continue the conversation": "接着上文提问",
     "Earlier in this conversation": "本次对话的上文",
     "Understood as: {question}": "按完整问题理解：{question}",
     "The answer model failed ({code}). These are quotes of the sources.": "回答模型出错（{code}），以下为资料原文。",

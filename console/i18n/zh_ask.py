@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 ASK: dict[str, str] = {
+    "As whom": "以谁的身份",
+    "As {who} of tenant {tenant}, groups: {groups}": "身份：租户 {tenant} 的{who}，用户组：{groups}",
+    "Continue the conversation (questions so far: {count})": "接着上文提问（已有 {count} 个问题）",
+    "Groups, one in each line": "用户组（每行一个）",
+    "It is asked at every evaluation from then on. One entry in each line: text that a right answer shows, or where the"
+    " answer is.": "此后每次评测都会提出此问题。每行一项：正确回答应包含的文字，或答案所在的位置。",
+    "Passages without text: {count}. You may not read these documents yourself.": (
+        "{count} 个段落未显示文本：您本人无权阅读这些文档。"
+    ),
+    "Save as a question for evaluation": "保存为评测问题",
+    "Save question": "保存问题",
+    "Saved and accepted. It stands on the page Evaluation.": "已保存并采纳，可在“评测”页查看。",
+    "Search as somebody else": "以他人身份检索",
+    "Searches with the permissions of somebody else. Each search is in the audit log of their tenant, with its reason."
+    " Text that you may not read yourself is left out.": (
+        "以他人的权限检索。每次检索连同原因都会记入对方租户的审计日志；您本人无权阅读的文本不会显示。"
+    ),
+    "User (optional)": "用户（可选）",
+    "nobody in particular": "不指定用户",
+    "user {subject}": "用户 {subject}",
     "# before reranking": "重排前名次",
     "# by meaning": "语义名次",
     "# by words": "词法名次",

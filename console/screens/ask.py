@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components import ask_settings, conversation
+from console.components import ask_as, ask_settings, conversation
 from console.components.answers import answer_body, rating_buttons, span
+from console.components.golden import save_question
 from console.components.passages import compare, passages
 from console.components.widgets import problem
 from console.presenters import answers as views
@@ -21,12 +22,13 @@ MAX_QUESTION_CHARS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was submitted: Answer, Search or Compare, and the requests of the settings."""
+    """What was submitted: Answer, Search, Compare or As, the requests of the settings, and as whom."""
 
     kind: str
     search: query_pb2.SearchRequest
     other: query_pb2.SearchRequest
     answer: query_pb2.AnswerRequest
+    person: ask_as.Person | None
 
 
 def form() -> Asked | None:
@@ -35,6 +37,7 @@ def form() -> Asked | None:
         text = st.text_area(t("Question"), max_chars=MAX_QUESTION_CHARS, height=80, key="question-text")
         narrowed = ask_settings.narrowing()
         first, second = ask_settings.settings()
+        person = ask_as.person()
         follow_up = conversation.controls()
         with st.container(horizontal=True):
             if st.form_submit_button(t("Answer"), type="primary"):
@@ -44,6 +47,8 @@ def form() -> Asked | None:
                 st.session_state["asked"] = "Search"
             if st.form_submit_button(t("Compare two settings")):
                 st.session_state["asked"] = "Compare"
+            if person is not None and st.form_submit_button(t("Search as somebody else")):
+                st.session_state["asked"] = "As"
     kind = st.session_state.get("asked")
     if kind is None:
         return None
@@ -56,7 +61,7 @@ def form() -> Asked | None:
     )
     earlier = conversation.messages()
     answer = query_pb2.AnswerRequest(query=text, filter=narrowed, messages=earlier, **first.fields())
-    return Asked(kind, search, other, answer)
+    return Asked(kind, search, other, answer, person)
 
 
 def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) -> None:
@@ -92,6 +97,7 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
         asked.CopyFrom(search)
         asked.query = final.standalone_question or search.query
         passages(asked, api().search(asked))
+    save_question(request.query, views.citations(final))
     rating_buttons(request.query, "" if sentence else text, final)
 
 
@@ -118,7 +124,11 @@ if asked is not None:
         if asked.kind == "Answer":
             answer(asked.answer, asked.search)
         elif asked.kind == "Search":
-            passages(asked.search, api().search(asked.search))
+            found = api().search(asked.search)
+            passages(asked.search, found)
+            save_question(asked.search.query, found.passages[:1])
+        elif asked.kind == "As" and asked.person is not None:
+            ask_as.search(asked.person, asked.search)
         else:
             compare(asked.search, asked.other)
     except ServiceError as failure:

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from ragctl.grpc_client import query_stub
 from ragctl.output import Json, console, emit_json, markdown, note, say, visible
 
 if TYPE_CHECKING:
-    from rag_core.settings import Settings
     from ragproto.query.v2 import query_pb2
 
 _ABSTENTIONS = {
@@ -22,7 +23,18 @@ _ABSTENTIONS = {
 
 
 def query(
-    text: str, /, *, top_k: int | None = None, search: bool = False, tenant: str = "default", json: Json = False
+    text: str,
+    /,
+    *,
+    top_k: int | None = None,
+    search: bool = False,
+    mode: Literal["hybrid", "dense", "lexical"] | None = None,
+    weights: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    generation: str = "",
+    rerank: bool | None = None,
+    explain: bool = False,
+    tenant: str = "default",
+    json: Json = False,
 ) -> int:
     """Ask a question through the gateway and print the answer with its citations. Exits with 1 when there is none.
 
@@ -38,41 +50,98 @@ def query(
         Number of passages to retrieve, 1 to 100.
     search
         Print the matching passages, without an answer.
+    mode
+        How passages are found: by meaning (`dense`), by words (`lexical`), or by both.
+    weights
+        Weights of meaning and of words in a hybrid search, such as `0.3 0.7`. Default: computed for each query.
+    generation
+        The index generation to search instead of the active one (`rag index list`).
+    rerank
+        Whether a cross-encoder puts the best passages in order. Default: when the server has one.
+    explain
+        Print the matching passages, each with how it came to its score and its place.
     tenant
         Tenant whose documents are searched.
     """
     from rag_core.settings import Settings
 
     settings = Settings.load()
-    return (_search if search else _answer)(settings, text, top_k, tenant, json)
+    # Who names a generation must be allowed to observe.
+    scopes = ("query.read", "ops.read") if generation else ("query.read",)
+    options = {"query": text, "top_k": top_k, "generation": generation, "rerank": rerank}
+    options |= _retrieval(mode, weights)
+    with query_stub(settings, tenant, scopes=scopes) as (stub, call):
+        if search or explain:
+            return _search(partial(stub.Search, **call), options | {"explain": explain}, json)
+        return _answer(partial(stub.Answer, **call), options, json)
 
 
-def _search(settings: Settings, text: str, top_k: int | None, tenant: str, json: bool) -> int:
+def _retrieval(mode: str | None, weights: tuple[float, float] | None) -> dict[str, Any]:
     from ragproto.query.v2 import query_pb2
 
-    with query_stub(settings, tenant) as (stub, call):
-        response = stub.Search(query_pb2.SearchRequest(query=text, top_k=top_k), **call)
+    options: dict[str, Any] = {}
+    if mode is not None:
+        options["mode"] = query_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}")
+    if weights is not None:
+        options["weights"] = query_pb2.LegWeights(dense=weights[0], lexical=weights[1])
+    return options
+
+
+def _search(ask: Callable[[query_pb2.SearchRequest], query_pb2.SearchResponse], options: Any, json: bool) -> int:
+    from ragproto.query.v2 import query_pb2
+
+    response = ask(query_pb2.SearchRequest(**options))
     if json:
         emit_json(_plain(response))
         return 0
     if response.rerank_skipped:
         note(f"in the order of retrieval: the reranker failed ({response.rerank_skipped})")
+    if response.HasField("explanation"):
+        say(_how(response.explanation) + "\n")
     for number, passage in enumerate(response.passages, start=1):
         say(f"{number}. {_where(passage, passage.headings)}\n   {_place(passage)}  score {passage.score:.3f}")
+        if passage.HasField("explanation"):
+            say(f"   {_why(passage)}")
         say(_indented(passage.text) + "\n")
     if not response.passages:
         say("nothing found")
     return int(not response.passages)
 
 
-def _answer(settings: Settings, text: str, top_k: int | None, tenant: str, json: bool) -> int:
+def _how(explained: query_pb2.SearchExplanation) -> str:
+    """The legs of a search and their weights."""
     from ragproto.query.v2 import query_pb2
 
-    with query_stub(settings, tenant) as (stub, call):
-        events = resumed(partial(stub.Answer, **call), query_pb2.AnswerRequest(query=text, top_k=top_k))
-        if json:
-            return _answer_as_json(events)
-        text, final = collect(events)
+    mode = query_pb2.SearchMode.Name(explained.mode).removeprefix("SEARCH_MODE_").lower()
+    if not explained.HasField("weights"):
+        return f"{mode} search"
+    origin = "as given" if explained.weights_given else "computed for this query"
+    weights = f"meaning {explained.weights.dense:.0%}, words {explained.weights.lexical:.0%}"
+    return f"{mode} search; weights: {weights} ({origin})" + ("; reranked" if explained.reranked else "")
+
+
+def _why(passage: query_pb2.Passage) -> str:
+    """How a passage came to its place, in a line."""
+    why = passage.explanation
+    parts = [f"place {why.retrieval_rank} of retrieval"]
+    if why.dense_part or why.lexical_part:
+        parts.append(f"{passage.retrieval_score:.3f} = {why.dense_part:.3f} meaning + {why.lexical_part:.3f} words")
+    if why.HasField("dense_rank"):
+        parts.append(f"meaning: number {why.dense_rank}, cosine {passage.dense_score:.3f}")
+    if why.HasField("lexical_rank"):
+        parts.append(f"words: number {why.lexical_rank}, BM25 {passage.lexical_score:.2f}")
+    if passage.HasField("rerank_score"):
+        parts.append(f"reranker {passage.rerank_score:.3f}")
+    return "; ".join(parts)
+
+
+def _answer(ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], options: Any, json: bool) -> int:
+    from ragproto.query.v2 import query_pb2
+
+    events = resumed(ask, query_pb2.AnswerRequest(**options))
+    if json:
+        return _answer_as_json(events)
+    text, final = collect(events)
     return print_answer(text, final)
 
 

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from console.presenters import retrieval
 from console.presenters.retrieval import RetrievalSettings
 from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import HOSTILE, button, interpreted, opened
@@ -193,3 +194,59 @@ def test_conditions_hold_together_and_half_a_condition_is_none() -> None:
     assert [one.WhichOneof("condition") for one in conditions] == ["all", "time", "eq"]
     assert conditions[1].time.gte.seconds == 1767312000
     assert conditions[2].eq.field == "metadata.team"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Saving a question, and searching as somebody else.
+
+FINAL = v2.AnswerFinal(
+    answered=v2.AnswerFinal.Answered(
+        citations=[v2.Citation(number=1, doc_id="d", source="handbook", locator="pumps.md", quote="Pumps need oil.")]
+    )
+)
+
+
+def test_an_answered_question_is_saved_with_where_its_answer_is(app: AppTest, platform: Platform) -> None:
+    platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="Oil.")), v2.AnswerEvent(final=FINAL)]
+    opened(app, "ask")
+    submit(app, "Answer")
+    app.text_area(key="golden-expected").input("oil\n\n motor oil ")
+    button(app, "Save question").click().run()
+    [saved] = asked(platform, "SaveQuestion")
+    assert (saved.question, list(saved.expected)) == ("which oil?", ["oil", "motor oil"])
+    assert (list(saved.sources), list(saved.doc_ids)) == (["handbook/pumps.md"], ["d"])
+    assert "Saved and accepted." in app.success[0].value
+    assert len(asked(platform, "Answer")) == 1, "saving asks nothing again"
+
+
+def test_a_viewer_saves_no_question(app: AppTest, platform: Platform) -> None:
+    platform.gateway.peer.scopes = ["query.read", "ops.read"]
+    opened(app, "ask")
+    submit(app, "Search only")
+    assert button(app, "Save question").disabled
+
+
+def test_a_search_as_somebody_else_says_who_and_why_once(app: AppTest, platform: Platform) -> None:
+    hidden = passage(text="", title="", chunk_id="c")
+    found = ops.SearchAsResponse(found=v2.SearchResponse(passages=[hidden], explanation=WEIGHED), withheld=["c"])
+    platform.gateway.peer.operations["SearchAs"] = found
+    opened(app, "ask")
+    submit(app, "Search as somebody else")
+    assert not asked(platform, "SearchAs"), "not without a reason"
+    assert app.warning[0].value == "Give a reason first."
+    app.text_input(key="as-subject").input("bob")
+    app.text_area(key="as-groups").input("hr\nboard")
+    app.text_input(key="as-reason").input("ticket 7")
+    button(app, "Search as somebody else").click().run()
+    app.run()  # drawn again: no second entry in the audit log
+    [request] = asked(platform, "SearchAs")
+    assert (request.tenant, request.subject, list(request.groups)) == ("acme", "bob", ["hr", "board"])
+    assert (request.reason, request.search.query, request.search.explain) == ("ticket 7", "which oil?", True)
+    assert "As user bob of tenant acme, groups: hr, board" in [item.value for item in app.text]
+    assert "Passages without text: 1" in app.info[0].value
+
+
+def test_without_the_scope_of_the_platform_nobody_else_is_offered(app: AppTest, platform: Platform) -> None:
+    platform.gateway.peer.scopes = ["query.read", "admin"]
+    opened(app, "ask")
+    assert "Search as somebody else" not in [item.label for item in app.button]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
 from rag_core.settings import Settings
@@ -109,3 +110,40 @@ def test_no_answer_and_a_broken_one_fail_without_its_text(peer: WirePeer, capsys
     assert run(["query", "oil?"]) == 6
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "rag: DEADLINE: too late\n")
+
+
+def test_settings_of_a_search_reach_the_server_and_its_reasons_are_printed(
+    peer: WirePeer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = v2.Passage.ScoreExplanation(retrieval_rank=2, dense_rank=4, dense_part=0.25, lexical_part=0.5, lexical_rank=1)
+    found = v2.Passage(title="Pumps", text="oil", score=0.5, retrieval_score=0.75, dense_score=0.9, lexical_score=7.5,
+                       rerank_score=0.5, explanation=why)  # fmt: skip
+    how = v2.SearchExplanation(
+        mode=v2.SEARCH_MODE_HYBRID, weights=v2.LegWeights(dense=0.25, lexical=0.75), weights_given=True, reranked=True
+    )
+    peer.operations["Search"] = v2.SearchResponse(passages=[found], explanation=how)
+    options = ["--weights", "1", "3", "--generation", "g2", "--no-rerank", "--mode", "hybrid", "--top-k", "3"]
+    assert run(["query", "--explain", *options, "which oil?"]) == 0
+    [(_, request)] = peer.asked
+    assert request == v2.SearchRequest(
+        query="which oil?", weights=v2.LegWeights(dense=1, lexical=3), generation="g2", rerank=False,
+        mode=v2.SEARCH_MODE_HYBRID, top_k=3, explain=True,
+    )  # fmt: skip
+    shown = capsys.readouterr().out
+    assert shown.startswith("hybrid search; weights: meaning 25%, words 75% (as given); reranked\n")
+    assert (
+        "place 2 of retrieval; 0.750 = 0.250 meaning + 0.500 words; meaning: number 4, cosine 0.900;"
+        " words: number 1, BM25 7.50; reranker 0.500"
+    ) in shown
+
+
+def test_the_scope_to_observe_is_taken_for_a_generation_only(peer: WirePeer) -> None:
+    answers(peer, "oil", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
+    scopes = []
+    for options in ([], ["--generation", "g2", "--mode", "dense"]):
+        assert run(["query", *options, "which oil?"]) == 0
+        token = peer.metadata["authorization"].removeprefix("Bearer ")
+        scopes.append(jwt.decode(token, options={"verify_signature": False})["scope"])
+    assert scopes == ["query.read", "ops.read query.read"]
+    asked = [(request.generation, request.mode) for _, request in peer.asked]
+    assert asked == [("", v2.SEARCH_MODE_UNSPECIFIED), ("g2", v2.SEARCH_MODE_DENSE)]
