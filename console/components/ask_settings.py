@@ -40,10 +40,12 @@ def generations() -> dict[str, str]:
     return {item.name: item.state for item in found}
 
 
-def retrieval(key: str, names: dict[str, str], other: str = "") -> RetrievalSettings:
-    """Widgets for how it is searched. `names` are the generations, `other` the one that is chosen at first."""
+def retrieval(key: str, names: dict[str, str], other: str = "", mode: str = "hybrid") -> RetrievalSettings:
+    """Widgets for how it is searched. `names` are the generations; `other` and `mode` are chosen at first."""
     modes = {name: t(text) for name, text in views.MODE_NAMES.items()}
-    mode = st.selectbox(t("Search mode"), list(modes), format_func=modes.__getitem__, key=f"{key}-mode")
+    mode = st.selectbox(
+        t("Search mode"), list(modes), index=list(modes).index(mode), format_func=modes.__getitem__, key=f"{key}-mode"
+    )
     shares = {name: t("automatic") if name == views.AUTOMATIC else f"{name} %" for name in views.SHARES}
     words = st.select_slider(
         t("Weight of the words in a hybrid search"), list(shares), format_func=shares.__getitem__, key=f"{key}-words",
@@ -73,5 +75,5 @@ def settings() -> tuple[RetrievalSettings, RetrievalSettings]:
             first = retrieval("ask", names)
         with right:
             st.markdown(f"**{t('Compared with')}**")
-            second = retrieval("other", names, ready)
+            second = retrieval("other", names, ready, "hybrid" if ready else "dense")  # so that something differs
     return first, second

@@ -246,14 +246,14 @@ _OPERATIONS = (
     *("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "ListSourceHistory", "ListSources"),
     "RedriveQuarantine",
 )
-_EVALUATION = ("ListEvaluationRuns", "ListProposedQuestions")
+_EVALUATION = ("ListEvaluationRuns", "ListProposedQuestions", "SaveQuestion")
 WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS),
     *(f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS),
     *(f"ragproto.admin.v1.EvaluationService.{name}" for name in _EVALUATION),
     "ragproto.admin.v1.DeploymentService.ListDeployments",
 }
-"""Generations and deployments belong to no tenant; the others take numbers or words, with tests of their own in
+"""Generations and deployments belong to no tenant; the others have tests of their own in
 test_operations and test_evaluation."""
 
 
