@@ -37,6 +37,10 @@ class Place:
     opened: bool = False
     """Whether the only match was opened by itself; closed then, it stays closed."""
 
+    def back(self) -> None:
+        """Return to the page before."""
+        self.tokens.pop()
+
 
 def _select(name: str, label: str, options: Sequence[str], word: Callable[[str], str]) -> str:
     """A choice that the address of the page keeps under its name; the first option is what it begins with."""
@@ -172,12 +176,11 @@ def _table_key(name: str, place: Place) -> str:
 def _pager(place: Place, shown: int, following: str) -> None:
     first = (len(place.tokens) - 1) * PAGE
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(t("Previous page"), icon=":material/chevron_left:", disabled=len(place.tokens) == 1):
-            place.tokens.pop()
-            st.rerun()
-        if st.button(t("Next page"), icon=":material/chevron_right:", disabled=not following):
-            place.tokens.append(following)
-            st.rerun()
+        # By callback: the place changes before the page is drawn, so that a page is fetched once.
+        st.button(t("Previous page"), icon=":material/chevron_left:", disabled=len(place.tokens) == 1,
+                  on_click=place.back)  # fmt: skip
+        st.button(t("Next page"), icon=":material/chevron_right:", disabled=not following,
+                  on_click=place.tokens.append, args=(following,))  # fmt: skip
         if shown and place.counts is not None:
             said = t("{first} to {last} of {all}", first=f"{first + 1:,}", last=f"{first + shown:,}",
                      all=views.counted(place.counts))  # fmt: skip
