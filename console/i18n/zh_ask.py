@@ -48,7 +48,6 @@ ASK: dict[str, str] = {
     ),
     "Compare two settings": "比较两组设置",
     "Compared with": "对照设置",
-    "How it is searched": "检索方式",
     "How it is searched": "检索设置",
     "Hybrid search. As you set it, meaning has {dense} of the weight and words {lexical}.": (
         "混合检索。按您的设置，语义权重为 {dense}，词法权重为 {lexical}。"
