@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 RAG_HOME ?= .rag
 DOCS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # Three workers on two cores: many tests wait for a process to start. Each has its own database and model session.
 PYTEST_WORKERS ?= 3
 # Trust the machine's certificates (a company proxy has its own), and say nothing when a cache is on another disk.
@@ -76,8 +77,8 @@ docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
 screenshots: $(VENV)/.test ## Take the pictures of docs/console.md from the running stack (needs Chromium)
 	@$(BIN)/python scripts/screenshots.py
 
-bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; see `rag bench --help`)
-	@$(BIN)/rag bench all
+bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; BENCH_ARGS="--compare FILE" fails on what got worse)
+	@$(BIN)/rag bench all $(BENCH_ARGS)
 
 lock: $(VENV)/.bootstrap ## Resolve pyproject.toml into requirements/*.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock.sh
