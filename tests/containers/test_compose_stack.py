@@ -21,7 +21,7 @@ from tests.containers.engine import PORTS, PROJECT, compose, run
 from tests.support.chart import ROOT
 from tests.support.locks import packages
 
-pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(3600)]
 GATEWAY = f"http://127.0.0.1:{PORTS['RAG_GATEWAY_PORT']}"
 SOURCES = {
     "handbook": """type: rag_assets.components.DocumentSource
