@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 RAG_HOME ?= .rag
 DOCS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # Three workers on two cores: many tests wait for a process to start. Each has its own database and model session.
 PYTEST_WORKERS ?= 3
 # Trust the machine's certificates (a company proxy has its own), and say nothing when a cache is on another disk.
@@ -77,8 +78,8 @@ screenshots: $(VENV)/.test ## Take the pictures of the docs: those of docs/conso
 	@$(BIN)/python scripts/screenshots.py
 	@RAG_TEST_SCREENSHOTS=1 $(BIN)/pytest -m faults -n 0 --timeout 3600 tests/faults/test_first_hour.py tests/faults/test_source_states_shown.py
 
-bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; see `rag bench --help`)
-	@$(BIN)/rag bench all
+bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; BENCH_ARGS="--compare FILE" fails on what got worse)
+	@$(BIN)/rag bench all $(BENCH_ARGS)
 
 lock: $(VENV)/.bootstrap ## Resolve pyproject.toml into requirements/*.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock.sh

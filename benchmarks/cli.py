@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
-from ragctl.output import Json
+from ragctl.output import Json, note
 
 app = App(name="bench", help="Measure this installation (needs a source checkout).", help_format="plaintext")
 
@@ -382,20 +383,39 @@ def console(
 
 
 @app.command(name="all")
-def everything(*, data: Path | None = None, as_json: Json = False) -> None:
+def everything(
+    *,
+    data: Path | None = None,
+    compare: Path | None = None,
+    worst_ratio: Annotated[float, Parameter(validator=Number(gte=1))] = 1.5,
+    as_json: Json = False,
+) -> int:
     """Run every benchmark with its default sizes; takes about an hour on two cores.
 
     Parameters
     ----------
     data
         Labelled sets for the retrieval and answers benchmarks, which are left out without them.
+    compare
+        A file with the figures of the last run. The targets are compared with it, then it has the new figures. Exits
+        with 1 when one is worse by more than `--worst-ratio`. The first run makes the file.
+    worst_ratio
+        How many times worse than in the last run a target may be.
     """
-    embed(processes=True, as_json=as_json)
-    if data is not None:
-        retrieval(data=data, as_json=as_json)
-        answers(data=data, as_json=as_json)
-    ingest(as_json=as_json)
-    query(as_json=as_json)
-    abuse(as_json=as_json)
-    stream(as_json=as_json)
-    console(as_json=as_json)
+    from benchmarks.history import compare as compare_with
+    from benchmarks.report import collecting
+
+    with collecting() as reports:
+        embed(processes=True, as_json=as_json)
+        if data is not None:
+            retrieval(data=data, as_json=as_json)
+            answers(data=data, as_json=as_json)
+        ingest(as_json=as_json)
+        query(as_json=as_json)
+        abuse(as_json=as_json)
+        stream(as_json=as_json)
+        console(as_json=as_json)
+    worse = compare_with(compare, reports, worst_ratio) if compare else []
+    for sentence in worse:
+        note(f"worse: {sentence}")
+    return int(bool(worse))

@@ -60,8 +60,24 @@ def joined(first: Report, second: Report) -> Report:
     return replace(first, tables=tables, targets=targets, notes=(*first.notes, *second.notes))
 
 
+_collections: list[list[Report]] = []
+
+
+@contextmanager
+def collecting() -> Iterator[list[Report]]:
+    """The reports that are shown meanwhile."""
+    shown: list[Report] = []
+    _collections.append(shown)
+    try:
+        yield shown
+    finally:
+        _collections.remove(shown)
+
+
 def show(report: Report, *, as_json: bool) -> None:
     """Print a report on standard output."""
+    for shown in _collections:
+        shown.append(report)
     if as_json:
         emit_json(report.as_dict())
         return

@@ -129,7 +129,7 @@ def _report(sizes: Sizes, quiet: Outcome, rounds: Rounds) -> Report:
     failed = sum(found.under.failed for each in rounds.values() for found in each)
     sent = len(rows) * sizes.rounds * RATE * sizes.seconds
     targets = (
-        Target(f"p95 under attack / beside a benign load, worst ({worst})", ratio, 2, "same processor time"),
+        Target("p95 under attack / beside a benign load, worst", ratio, 2, f"same processor time; {worst}"),
         Target("honest searches that succeed", 1 - failed / sent, 0.995, "all attacks together", at_least=True),
     )
     title = f"An honest client at {RATE} searches a second beside attackers limited to {sizes.share:g} of a core"

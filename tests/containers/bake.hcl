@@ -10,7 +10,7 @@ target "build" {
 target "stand-ins" {
   name       = helper
   inherits   = ["build"]
-  matrix     = { helper = ["postgres", "envoy", "kafka"] }
+  matrix     = { helper = ["postgres", "envoy", "kafka", "exporter"] }
   context    = "tests/containers"
   dockerfile = "helpers.Dockerfile"
   target     = helper

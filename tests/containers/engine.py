@@ -83,8 +83,8 @@ def run(environment: dict[str, str], *command: str) -> str:
     return result.stdout
 
 
-def compose(environment: dict[str, str], *arguments: str) -> str:
-    """Docker Compose on our file with the test's changes."""
+def compose(environment: dict[str, str], *arguments: str, more: str = "") -> str:
+    """Docker Compose on our file with the test's changes; `more` is one more profile."""
     files = ["-f", str(ROOT / "deploy" / "compose.yaml"), "-f", str(_DOCUMENTS_EXIST / "compose.override.yaml")]
-    profiles = ["--profile", "core", "--profile", "stream"]
+    profiles = ["--profile", "core", "--profile", "stream", *(("--profile", more) if more else ())]
     return run(environment, "docker-compose", *files, "-p", PROJECT, *profiles, *arguments)

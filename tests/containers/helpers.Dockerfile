@@ -39,3 +39,8 @@ RUN ln -s "$(find /opt/w -type f -name 'tansu*' -perm /111 | head -1)" /usr/loca
 USER 10001:10001
 CMD ["tansu", "broker", "--listener-url", "tcp://0.0.0.0:9092", "--advertised-listener-url", "tcp://kafka:9092", \
      "--storage-engine", "memory://kafka/"]
+
+FROM ${BASE} AS exporter
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus-postgres-exporter >/dev/null
+USER 65534:65534
+ENTRYPOINT ["prometheus-postgres-exporter"]

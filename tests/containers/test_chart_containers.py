@@ -28,7 +28,7 @@ from tests.support.certificates import self_signed
 from tests.support.chart import NAMESPACE, PRESETS, find, render, values
 from tests.support.kubernetes_api import Api, Object, running_api
 
-pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(3600)]
 OBJECTS = "rag-rag-platform"
 NOT_HERE = {"qdrant": "no package holds a Qdrant server"}
 SOURCE = """type: rag_assets.components.DocumentSource

@@ -14,13 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from packaging.utils import canonicalize_name
 
 from tests.containers.engine import PORTS, PROJECT, compose, run
 from tests.support.chart import ROOT
 from tests.support.locks import packages
 
-pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(3600)]
 GATEWAY = f"http://127.0.0.1:{PORTS['RAG_GATEWAY_PORT']}"
 SOURCES = {
     "handbook": """type: rag_assets.components.DocumentSource
@@ -50,6 +51,15 @@ producer = Producer({"bootstrap.servers": "kafka:9092"})
 producer.produce("tickets", key="ticket-7", value=json.dumps({"text": "The pump of hall nine leaks zinnia oil."}))
 assert producer.flush(20) == 0
 """
+READ = """
+import urllib.request
+try:
+    print(urllib.request.urlopen("{url}", timeout=20).read().decode())
+except OSError as error:
+    print(error)
+"""
+PAGE = ROOT / "docs" / "how-to" / "watch-the-database.md"
+PROMETHEUS = ROOT / "deploy" / "prometheus" / "prometheus.yaml"
 HOLIDAYS = "How many days of holiday has the northern office?"
 
 
@@ -96,7 +106,7 @@ def stack(built: tuple[dict[str, str], Path]) -> Iterator[Stack]:
         yield Stack(environment, folder, token)
     finally:
         print(compose(environment, "ps", "--all"))
-        compose(environment, "down", "--volumes", "--timeout", "5")
+        compose(environment, "down", "--volumes", "--timeout", "5", more="database-metrics")
 
 
 def eventually(check: Callable[[], bool], seconds: float = 600) -> None:
@@ -132,6 +142,26 @@ def test_documents_are_ingested_pushed_and_streamed_and_answered_through_the_gat
     eventually(stack.answers("What does the canteen of the harbour serve?", "marigold"))
     eventually(stack.answers("What does the pump of hall nine leak?", "zinnia"))
     eventually(stack.answers(HOLIDAYS, "thirty days"))
+
+
+def test_the_exporter_shows_the_database_to_prometheus_once_its_role_is_made(stack: Stack) -> None:
+    """As docs/how-to/watch-the-database.md says."""
+    password = (stack.folder / "secrets" / "postgres_monitor_password").read_text()
+    role = f"CREATE ROLE rag_monitor LOGIN PASSWORD '{password}' IN ROLE pg_monitor"
+    assert role.replace(password, "$(cat deploy/secrets/postgres_monitor_password)") in PAGE.read_text("utf-8")
+    compose(stack.environment, "exec", "-T", "postgres", "psql", "-U", "rag", "-c", role)
+    compose(stack.environment, "up", "--detach", "postgres-exporter", more="database-metrics")
+    jobs = {job["job_name"]: job for job in yaml.safe_load(PROMETHEUS.read_text("utf-8"))["scrape_configs"]}
+    (found,) = jobs["postgres"]["dns_sd_configs"]
+    read = READ.format(url=f"http://{found['names'][0]}:{found['port']}/metrics")
+
+    def metrics() -> str:
+        return stack.docker("exec", f"{PROJECT}-stream-1", "python", "-P", "-c", read)
+
+    eventually(lambda: "\npg_up 1" in metrics())
+    text = metrics()
+    for name in ("pg_stat_activity_count", "pg_settings_max_connections", "pg_database_size_bytes"):
+        assert f"\n{name}" in text, name
 
 
 @pytest.mark.parametrize("service", ["query-blue", "gateway", "postgres", "stream"])

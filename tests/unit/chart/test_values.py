@@ -17,7 +17,6 @@ from tests.support.chart import (
     CHART,
     DIGEST,
     GATEWAY_API,
-    Manifest,
     everything,
     find,
     merged,
@@ -164,9 +163,6 @@ def _current(path: str) -> Any:
     return given
 
 
-_RENDERED: dict[str, list[Manifest]] = {}
-
-
 @pytest.mark.parametrize(("path", "field"), _leaves(Values), ids=lambda item: item if isinstance(item, str) else "")
 def test_every_value_changes_what_is_rendered(path: str, field: Any) -> None:
     if path == "settings":
@@ -178,8 +174,6 @@ def test_every_value_changes_what_is_rendered(path: str, field: Any) -> None:
         base = merged(_BASE, {"rollout": GATEWAY_API})
         assert render(values(preset, base, _changed(path, field))) != render(values(preset, base))
         return
-    if preset not in _RENDERED:
-        _RENDERED[preset] = everything(values(preset, _BASE))
     change = _changed(path, field)
     assert render(values(preset, _BASE, change)) != render(values(preset, _BASE)), change
 

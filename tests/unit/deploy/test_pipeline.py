@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,13 @@ def test_what_the_test_stage_does_is_a_make_target() -> None:
     assert set(re.findall(r"run: make ([a-z-]+)", workflow)) <= targets
 
 
+def test_what_needs_neither_gitlab_nor_privileges_is_run_by_ci_local() -> None:
+    script = (ROOT / "scripts" / "ci_local.sh").read_text("utf-8")
+    (found,) = re.findall(r"\|\| jobs=\(([a-z ]+)\)", script)
+    left_out = {name for name in re.findall(r"`([a-z-]+)`", script) if name in JOBS}
+    assert set(found.split()) | left_out == TESTS
+
+
 @pytest.mark.catalogue("S43")
 def test_only_protected_refs_build_sign_and_deploy() -> None:
     for name, job in JOBS.items():
@@ -105,6 +113,17 @@ def test_production_waits_for_a_person_and_the_nightly_for_its_schedule() -> Non
     assert [rule["when"] for rule in JOBS["deploy"]["rules"]] == ["manual"]
     assert [rule["when"] for rule in JOBS["rollback"]["rules"]] == ["manual"]
     assert [rule["if"] for rule in JOBS["nightly"]["rules"]] == ['$CI_PIPELINE_SOURCE == "schedule"']
+
+
+def test_the_nightly_benchmarks_are_compared_with_the_last_which_every_end_keeps() -> None:
+    job = JOBS["nightly"]
+    words = job["variables"]["BENCH_ARGS"].split()
+    file, ratio = words[words.index("--compare") + 1], words[words.index("--worst-ratio") + 1]
+    assert float(ratio) > 1
+    (kept,) = (cache for cache in job["cache"] if str(Path(file).parent) in cache["paths"])
+    assert kept["when"] == "always"
+    assert "$TARGET" in kept["key"], "a job that measures nothing would keep the older figures"
+    assert "rag bench all $(BENCH_ARGS)" in (ROOT / "Makefile").read_text("utf-8")
 
 
 def test_caches_are_keyed_by_the_lock() -> None:
