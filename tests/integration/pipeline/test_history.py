@@ -28,11 +28,6 @@ def measured(store: Store, settings: Settings, cursor: str, minute: int) -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: object) -> Settings:
-    return Settings(home=str(tmp_path))
-
-
-@pytest.fixture
 def source(store: Store) -> None:
     with store.engine.begin() as connection:
         connection.execute(sources.insert().values(tenant="acme", name="handbook", kind="filesystem"))
