@@ -16,7 +16,7 @@ from benchmarks.texts import package_sentences
 from rag_core.access import EVERYONE
 from rag_core.embedding import Vectors
 from rag_core.ids import chunk_id, document_id, text_hash
-from rag_core.index import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
+from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
 
 TENANT = "default"
 GENERATION = "bench"
@@ -78,5 +78,5 @@ def _updates(texts: list[str], vectors: Vectors) -> Iterator[DocumentUpdate]:
                 updated_at=_TIME,
             )
             identity = chunk_id(doc_id, text_hash(texts[row]), 0)
-            points.append(Point(identity, vectors[row], payload, texts[row]))
+            points.append(IndexPoint(identity, vectors[row], payload, texts[row]))
         yield DocumentUpdate(doc_id, 1, tuple(points))

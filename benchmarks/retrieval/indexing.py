@@ -13,7 +13,7 @@ from rag_core.chunking import Chunk, Chunker
 from rag_core.evaluation import Dataset
 from rag_core.evaluation.dataset import Document
 from rag_core.ids import chunk_id, document_id, text_hash
-from rag_core.index import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
+from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
 from rag_core.parsing import Block, BlockKind, ParsedDocument
 
 TENANT = "bench"
@@ -46,7 +46,7 @@ def fill(
     for document, chunks in chunked:
         doc_id = _doc_id(dataset, document)
         points = tuple(
-            Point(chunk.chunk_id, next(embedded), _payload(dataset, document, chunk), chunk.embed_text)
+            IndexPoint(chunk.chunk_id, next(embedded), _payload(dataset, document, chunk), chunk.embed_text)
             for chunk in chunks
         )
         updates.append(DocumentUpdate(doc_id, 1, points))

@@ -14,7 +14,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
 from rag_core.access import VerifiedToken
 from rag_core.errors import Reason, Unauthenticated, Unavailable
-from rag_core.index import NO_PENDING_REVOCATIONS, PendingRevocations, Place, Point, SearchRequest, SearchResult
+from rag_core.index import NO_PENDING_REVOCATIONS, IndexPoint, PendingRevocations, Place, SearchRequest, SearchResult
 
 if TYPE_CHECKING:
     from rag_core.access import PendingRevocation
@@ -144,7 +144,7 @@ class RevocationFilter:
         """See `Searcher.search`."""
         return await self._searcher.search(self._filtered(request))
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         """See `Searcher.around`."""
         return await self._searcher.around(self._filtered(request), places)
 

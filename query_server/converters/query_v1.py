@@ -8,7 +8,7 @@ from query_server.converters.filters import filter_from_map
 from query_server.handlers.query.answer import Answer
 from query_server.handlers.query.validation import Query
 from rag_core.answering import Abstained, Abstention, Answered, Outcome
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 from ragproto.query.v1 import query_pb2 as pb
 
 _MARKER = re.compile(r"\[(\d+)\]")
@@ -31,7 +31,7 @@ def from_answer(answer: Answer) -> pb.QueryResponse:
     )
 
 
-def _evidence(answer: Answer) -> tuple[Hit, ...]:
+def _evidence(answer: Answer) -> tuple[SearchHit, ...]:
     return answer.outcome.evidence if isinstance(answer.outcome, Answered) else ()
 
 
@@ -49,7 +49,7 @@ def _renumbered(answer: Answer) -> str:
     return _MARKER.sub(lambda marker: f"[{places.get(int(marker[1]), marker[1])}]", answer.text)
 
 
-def _source(hit: Hit) -> pb.Source:
+def _source(hit: SearchHit) -> pb.Source:
     payload = hit.payload
     return pb.Source(
         doc_id=str(payload.doc_id),

@@ -13,7 +13,7 @@ from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
 from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span, StandaloneBy
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.index import Hit, LegWeights, ScoreExplanation, SearchMode, SearchRequest
+from rag_core.index import LegWeights, ScoreExplanation, SearchHit, SearchMode, SearchRequest
 from ragproto.query.v2 import query_pb2 as pb
 
 _MODES: dict[int, SearchMode] = {
@@ -95,7 +95,7 @@ def from_page(page: Page) -> pb.SearchResponse:
     return response
 
 
-def _explanation(request: SearchRequest, hits: Sequence[Hit]) -> pb.SearchExplanation:
+def _explanation(request: SearchRequest, hits: Sequence[SearchHit]) -> pb.SearchExplanation:
     explained = pb.SearchExplanation(
         mode=_NAMES[request.mode],
         weights_given=request.weights is not None,
@@ -183,7 +183,7 @@ def _set_author(final: pb.AnswerFinal, event: Answered | Abstained) -> None:
         final.usage.cost, final.usage.currency = tokens.cost, tokens.currency
 
 
-def _set_answered(final: pb.AnswerFinal, event: Answered, passages: Sequence[Hit]) -> None:
+def _set_answered(final: pb.AnswerFinal, event: Answered, passages: Sequence[SearchHit]) -> None:
     """A client that does not know outcomes must not take the closest passages for an answer: to it, we abstained."""
     final.answer_outcome, final.answer_markdown, final.read_as = _OUTCOMES[event.outcome], event.markdown, event.read_as
     final.excerpts.extend(map(_excerpt, event.excerpts))
@@ -206,7 +206,7 @@ def _excerpt(excerpt: Excerpt) -> pb.Excerpt:
     )
 
 
-def _passage(hit: Hit) -> pb.Passage:
+def _passage(hit: SearchHit) -> pb.Passage:
     payload = hit.payload
     passage = pb.Passage(
         chunk_id=str(hit.chunk_id),
@@ -236,7 +236,7 @@ def _passage(hit: Hit) -> pb.Passage:
     return passage
 
 
-def _citation(citation: Citation, passages: Sequence[Hit]) -> pb.Citation:
+def _citation(citation: Citation, passages: Sequence[SearchHit]) -> pb.Citation:
     hit = passages[citation.rank]
     payload = hit.payload
     # Where the quoted span is, which may be further down than where its passage begins.

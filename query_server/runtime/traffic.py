@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import NameHash
 from rag_core.history import QUERY_SERVER, Recorder, Stored, measure_memory
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 from rag_core.settings import Settings
 
 _KINDS = {
@@ -49,11 +49,11 @@ class Traffic:
         if kind is not None:
             self._tally.record_call(tenant, kind, seconds, reason)
 
-    def record_found(self, tenant: str, hits: Iterable[Hit]) -> None:
+    def record_found(self, tenant: str, hits: Iterable[SearchHit]) -> None:
         """Count the sources of a search's passages."""
         self._tally.record_sources(Stored.FOUND, tenant, (hit.payload.source for hit in hits))
 
-    def record_answer(self, tenant: str, question: str, outcome: str, cited: Sequence[Hit]) -> None:
+    def record_answer(self, tenant: str, question: str, outcome: str, cited: Sequence[SearchHit]) -> None:
         """Count an answer by its outcome, the sources it cites, and the question when it got none."""
         outcome = outcome.lower()
         self._tally.count(Stored.ANSWERS, tenant=tenant, label=outcome)

@@ -14,12 +14,12 @@ from typing import Protocol
 
 from rag_core.embedding import Vectors
 from rag_core.errors import RagError, Reason
-from rag_core.index import Hit, Place
+from rag_core.index import Place, SearchHit
 
 EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
-SearchAgain = Callable[[str, Sequence[str]], Awaitable[tuple[tuple[Hit, ...], Vectors | None]]]
+SearchAgain = Callable[[str, Sequence[str]], Awaitable[tuple[tuple[SearchHit, ...], Vectors | None]]]
 """Hits for another text, of documents with one of these locators when any are named, and the text's vector."""
-ReadAround = Callable[[Sequence[Place]], Awaitable[tuple[Hit, ...]]]
+ReadAround = Callable[[Sequence[Place]], Awaitable[tuple[SearchHit, ...]]]
 """The chunks at places of documents, with a score of 0."""
 
 
@@ -79,9 +79,9 @@ class Question:
     """
 
     text: str
-    hits: tuple[Hit, ...]
+    hits: tuple[SearchHit, ...]
     vector: Vectors | None = None
-    contrast: tuple[Hit, ...] = ()
+    contrast: tuple[SearchHit, ...] = ()
     embed: EmbedPassages | None = None
     search: SearchAgain | None = None
     around: ReadAround | None = None
@@ -172,7 +172,7 @@ class Answered:
     markdown: str = ""
     excerpts: tuple[Excerpt, ...] = ()
     read_as: str = ""
-    evidence: tuple[Hit, ...] = ()
+    evidence: tuple[SearchHit, ...] = ()
     answered_by: AnsweredBy = AnsweredBy()
 
 
@@ -206,7 +206,7 @@ class Answerer(Protocol):
     async def close(self) -> None: ...
 
 
-def cite(hit: Hit, *, number: int, rank: int, start: int, end: int) -> Citation:
+def cite(hit: SearchHit, *, number: int, rank: int, start: int, end: int) -> Citation:
     """A citation of `hit.payload.text[start:end]`, moved to the coordinates of the document.
 
     Raises `ValueError` when the span is empty or leaves the passage: a bug of the answerer, never bad input.
@@ -221,13 +221,13 @@ def cite(hit: Hit, *, number: int, rank: int, start: int, end: int) -> Citation:
 # The last check on an answer before its citations leave: each must be a span of what was retrieved.
 
 
-def check_evidence(evidence: Sequence[Hit], read: Collection[uuid.UUID]) -> None:
+def check_evidence(evidence: Sequence[SearchHit], read: Collection[uuid.UUID]) -> None:
     """Raise `RagError` (`CITATION_INVALID`) unless the answerer was given each passage; `read` are chunk ids."""
     if any(hit.chunk_id not in read for hit in evidence):
         raise RagError(Reason.CITATION_INVALID, "the answer cited what was not retrieved; ask again")
 
 
-def check_citations(citations: Sequence[Citation], hits: Sequence[Hit]) -> None:
+def check_citations(citations: Sequence[Citation], hits: Sequence[SearchHit]) -> None:
     """Raise `RagError` (`CITATION_INVALID`) unless the numbers run from 1 and every quote is its span's own text.
 
     `hits` are those of the question with the answer's `evidence` behind them.
@@ -237,7 +237,7 @@ def check_citations(citations: Sequence[Citation], hits: Sequence[Hit]) -> None:
             raise RagError(Reason.CITATION_INVALID, "the answer cited what was not retrieved; ask again")
 
 
-def _holds(citation: Citation, hits: Sequence[Hit]) -> bool:
+def _holds(citation: Citation, hits: Sequence[SearchHit]) -> bool:
     payload = hits[citation.rank].payload
     start, end = citation.start - payload.start, citation.end - payload.start
     return 0 <= start < end <= len(payload.text) and payload.text[start:end] == citation.quote

@@ -44,7 +44,7 @@ from rag_core.answering.retrieval import place_around
 from rag_core.answering.terms import bags, content_words, corrected, question_terms, vocabulary
 from rag_core.answering.units import is_chinese
 from rag_core.embedding import Vectors
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 
 AROUND: Final = 6
 """Hits whose neighbours are read."""
@@ -90,12 +90,12 @@ class Found:
     """What a question is answered from: passages in the order in which they were retrieved, then those around them."""
 
     text: str
-    hits: list[Hit]
-    around: tuple[Hit, ...] = ()
+    hits: list[SearchHit]
+    around: tuple[SearchHit, ...] = ()
     entries: frozenset[int] = frozenset()
 
     @property
-    def all(self) -> list[Hit]:
+    def all(self) -> list[SearchHit]:
         return [*self.hits, *self.around]
 
 
@@ -207,7 +207,7 @@ def _quoted(question: Question, citations: Sequence[Citation]) -> list[Extract]:
 
 
 def _answered(
-    question: Question, passages: Sequence[Hit], shown: Sequence[Extract], outcome: Outcome, read_as: str
+    question: Question, passages: Sequence[SearchHit], shown: Sequence[Extract], outcome: Outcome, read_as: str
 ) -> Answered:
     excerpts, cited = render(shown)
     citations, evidence = _citations(question, passages, cited)
@@ -218,11 +218,11 @@ def _answered(
 
 
 def _citations(
-    question: Question, passages: Sequence[Hit], cited: Sequence[Span]
-) -> tuple[tuple[Citation, ...], tuple[Hit, ...]]:
+    question: Question, passages: Sequence[SearchHit], cited: Sequence[Span]
+) -> tuple[tuple[Citation, ...], tuple[SearchHit, ...]]:
     """A citation for each span, and the passages among them that are no hits of the question."""
     ranks = {hit.chunk_id: rank for rank, hit in enumerate(question.hits)}
-    evidence: list[Hit] = []
+    evidence: list[SearchHit] = []
     citations = []
     for number, (at, start, end) in enumerate(cited, start=1):
         hit = passages[at]

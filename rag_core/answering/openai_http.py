@@ -35,7 +35,7 @@ from rag_core.answering.sections import Sections, read_sections
 from rag_core.answering.support import SupportChecker
 from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, Reason
 from rag_core.http_client import endpoint_client
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 from rag_core.settings import Settings
 
 MIN_FROM_CONVERSATION = 0.5
@@ -211,7 +211,7 @@ def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:
 
 def _with_evidence(
     citations: Sequence[Citation], read: Sections, hits: int
-) -> tuple[tuple[Citation, ...], tuple[Hit, ...]]:
+) -> tuple[tuple[Citation, ...], tuple[SearchHit, ...]]:
     """The citations with ranks that count through the hits and then through the cited neighbours, and those."""
     places: dict[int, int] = {}
     for citation in citations:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 from rag_core.parsing import PROSE, Block, BlockKind, parts_of
 
 Path = tuple[str, ...]
@@ -46,7 +46,7 @@ class Passage:
         return self.text[max(start - self.start, 0) : max(end - self.start, 0)]
 
 
-def passage_of(hit: Hit) -> Passage:
+def passage_of(hit: SearchHit) -> Passage:
     """A hit as the answerer reads it; one of an old generation, without blocks, is one paragraph."""
     held = hit.payload
     whole = Block(BlockKind.PARAGRAPH, held.start, held.start + len(held.text), page=held.page, path=held.headings)
@@ -60,11 +60,11 @@ def passage_of(hit: Hit) -> Passage:
     )  # fmt: skip
 
 
-def nearest(around: Iterable[Hit], hits: Sequence[Hit], chars: int) -> tuple[Hit, ...]:
+def nearest(around: Iterable[SearchHit], hits: Sequence[SearchHit], chars: int) -> tuple[SearchHit, ...]:
     """As many of the chunks around hits as fit into so many characters: the nearest first, of equally near ones those
     of the better hit."""
 
-    def distance(one: Hit) -> tuple[int, int]:
+    def distance(one: SearchHit) -> tuple[int, int]:
         places = [
             (abs(hit.payload.ordinal - one.payload.ordinal), rank)
             for rank, hit in enumerate(hits)

@@ -11,7 +11,7 @@ from rag_core.answering.display import display
 from rag_core.answering.evidence import asks
 from rag_core.answering.passages import passage_of
 from rag_core.answering.sentences import split_sentences
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 
 MAX_SENTENCES = 3
 MIN_COMPARED = 3
@@ -48,7 +48,7 @@ def candidates(question: Question, *, passages: int, limit: int) -> list[Span]:
     return found[:limit]
 
 
-def nearness(hits: Sequence[Hit], rank: int) -> float:
+def nearness(hits: Sequence[SearchHit], rank: int) -> float:
     """How much nearer to the question the passage is than the average one: the ratio of cosine distances, minus one.
 
     A ratio, because embedders differ in how they spread cosines. Neutral when there is too little to compare with.
@@ -61,7 +61,7 @@ def nearness(hits: Sequence[Hit], rank: int) -> float:
     return min(2.0, max(-0.5, (1 - average) / max(1 - own, 1e-3) - 1))
 
 
-def citations(hits: Sequence[Hit], ranked: Sequence[Sentence], *, at_least: float) -> tuple[Citation, ...]:
+def citations(hits: Sequence[SearchHit], ranked: Sequence[Sentence], *, at_least: float) -> tuple[Citation, ...]:
     """The first few sentences of a ranking whose score is at least so much, without repeats."""
     chosen: list[Citation] = []
     shown: list[str] = []

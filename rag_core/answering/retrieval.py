@@ -14,7 +14,7 @@ from typing import Final
 from rag_core.answering.base import Question
 from rag_core.documents import All, Condition, In
 from rag_core.embedding import Vectors
-from rag_core.index import Hit, Place, Point, SearchRequest, VectorIndex
+from rag_core.index import IndexPoint, Place, SearchHit, SearchRequest, VectorIndex
 from rag_core.search import Reranker, reranked
 
 MIN_RETRIEVED: Final = 24
@@ -33,13 +33,13 @@ def in_documents(condition: Condition | None, locators: Sequence[str]) -> Condit
     return named if condition is None else All((condition, named))
 
 
-def in_reading_order(points: Iterable[Point]) -> tuple[Hit, ...]:
+def in_reading_order(points: Iterable[IndexPoint]) -> tuple[SearchHit, ...]:
     """Points that were read by their place, as hits with a score of 0."""
     ordered = sorted(points, key=lambda point: (point.payload.doc_id, point.payload.ordinal))
-    return tuple(Hit(point.chunk_id, 0.0, point.payload) for point in ordered)
+    return tuple(SearchHit(point.chunk_id, 0.0, point.payload) for point in ordered)
 
 
-def place_around(hit: Hit) -> Place:
+def place_around(hit: SearchHit) -> Place:
     """Where a hit and its neighbours are."""
     own = hit.payload
     return Place(own.doc_id, own.version, max(0, own.ordinal - REACH), own.ordinal + REACH)
@@ -81,11 +81,11 @@ class IndexReader:
             around=self._around,
         )
 
-    def listed(self, per_document: int | None) -> tuple[Hit, ...]:
+    def listed(self, per_document: int | None) -> tuple[SearchHit, ...]:
         """What a search for the same text shows."""
         return self._hits(replace(self._request, per_document=per_document), self._request.limit)
 
-    def _hits(self, request: SearchRequest, limit: int) -> tuple[Hit, ...]:
+    def _hits(self, request: SearchRequest, limit: int) -> tuple[SearchHit, ...]:
         """The first hits in their final order."""
         wide = max(limit, self._window) if self._reranker else limit
         found = self._index.search(replace(request, limit=wide)).hits
@@ -94,18 +94,18 @@ class IndexReader:
             found = (*best, *found[self._window :])
         return found[:limit]
 
-    def _given(self, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+    def _given(self, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
         self.read.update(hit.chunk_id for hit in hits)
         return hits
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
         return self._passages(texts)
 
-    async def _search(self, text: str, locators: Sequence[str]) -> tuple[tuple[Hit, ...], Vectors | None]:
+    async def _search(self, text: str, locators: Sequence[str]) -> tuple[tuple[SearchHit, ...], Vectors | None]:
         vector = self._queries([text])[0]
         narrowed = in_documents(self._request.filter, locators)
         request = replace(self._request, text=text, vector=vector, filter=narrowed)
         return self._given(self._hits(request, MIN_RETRIEVED)), vector
 
-    async def _around(self, places: Sequence[Place]) -> tuple[Hit, ...]:
+    async def _around(self, places: Sequence[Place]) -> tuple[SearchHit, ...]:
         return self._given(in_reading_order(self._index.around(self._request, places)))

@@ -14,7 +14,7 @@ from typing import Final
 from rag_core.answering.base import Question
 from rag_core.answering.display import display
 from rag_core.answering.retrieval import REACH, place_around
-from rag_core.index import Hit, Payload
+from rag_core.index import Payload, SearchHit
 
 _CORE_SHARE: Final = 0.6
 """Share of the tokens that the hits themselves take before what stands around them is added."""
@@ -35,7 +35,7 @@ class Section:
 class Sections:
     """What a model reads. `passages` are the hits of the question and then the neighbours that were added."""
 
-    passages: tuple[Hit, ...]
+    passages: tuple[SearchHit, ...]
     sections: tuple[Section, ...]
 
 
@@ -70,19 +70,19 @@ class _Chosen:
 
     def __init__(self, tokens: int) -> None:
         self._tokens = tokens
-        self.hits: dict[uuid.UUID, Hit] = {}
+        self.hits: dict[uuid.UUID, SearchHit] = {}
         self.used = 0
 
-    def add(self, hit: Hit) -> None:
+    def add(self, hit: SearchHit) -> None:
         self.hits[hit.chunk_id] = hit
         self.used += estimate(hit.payload.text)
 
-    def add_if_room(self, hit: Hit) -> None:
+    def add_if_room(self, hit: SearchHit) -> None:
         if hit.chunk_id not in self.hits and self.used + estimate(hit.payload.text) <= self._tokens:
             self.add(hit)
 
 
-def _nearest(hits: Sequence[Hit], around: Sequence[Hit]) -> Iterator[Hit]:
+def _nearest(hits: Sequence[SearchHit], around: Sequence[SearchHit]) -> Iterator[SearchHit]:
     """Neighbours within the section of a hit: those next to it before those beyond, the best hit's first."""
     for distance in range(1, REACH + 1):
         for hit in hits:
@@ -100,7 +100,9 @@ def _same_section(one: Payload, other: Payload) -> bool:
     return one.headings[:shared] == other.headings[:shared]
 
 
-def _sections(passages: Sequence[Hit], chosen: dict[uuid.UUID, Hit], limit: int, tokens: int) -> Iterator[Section]:
+def _sections(
+    passages: Sequence[SearchHit], chosen: dict[uuid.UUID, SearchHit], limit: int, tokens: int
+) -> Iterator[Section]:
     """Runs of adjacent passages, that with the best hit first."""
     used = [at for at, hit in enumerate(passages) if hit.chunk_id in chosen]
     order = sorted(used, key=lambda at: _position(passages[at].payload))

@@ -9,7 +9,7 @@ from rag_core.answering.base import Citation, cite
 from rag_core.answering.display import display, escaped
 from rag_core.answering.evidence import coverage, question_units, text_terms
 from rag_core.answering.sentences import split_sentences
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 
 MIN_SUPPORT = 0.5
 """Share of a sentence's words that the passage it rests on must contain."""
@@ -31,7 +31,7 @@ class SupportChecker:
     each quoted span, so that a marker always has its citation.
     """
 
-    def __init__(self, hits: Sequence[Hit], sections: Sequence[Sequence[int]] | None = None) -> None:
+    def __init__(self, hits: Sequence[SearchHit], sections: Sequence[Sequence[int]] | None = None) -> None:
         """`sections` are the positions of the hits that a marker's number stands for; unset: each hit is one."""
         self._hits = hits
         self._sections = [[rank] for rank in range(len(hits))] if sections is None else sections

@@ -64,7 +64,7 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class IndexPoint:
     """One chunk in the index. `vector` has shape [dimensions]."""
 
     chunk_id: uuid.UUID
@@ -80,7 +80,7 @@ class DocumentUpdate:
 
     doc_id: uuid.UUID
     version: int
-    points: tuple[Point, ...] = ()
+    points: tuple[IndexPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class SearchHit:
     """A retrieved chunk. `score` is the fused score in [0, 1] in hybrid mode, else the leg's own score.
 
     `dense` is the cosine similarity and `lexical` the BM25 score, each `None` when that leg did not return the chunk.
@@ -186,7 +186,7 @@ class SearchResult:
     """Hits by descending score, with one version per document, and the generation that answered."""
 
     generation: str
-    hits: tuple[Hit, ...]
+    hits: tuple[SearchHit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class VectorIndex(Protocol):
         """Search. Raises `Unavailable` (`INDEX_EMPTY`) before the first promotion."""
         ...
 
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         """The points at the given places that the caller may see, without vectors, in no particular order.
 
         Only tenant, ACL, pending revocations, generation and deadline of the request count; no ranking takes place.
@@ -262,11 +262,11 @@ class VectorIndex(Protocol):
         """Repair a generation's configuration and return the remaining differences; for `rag verify`."""
         ...
 
-    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
-        """Every point, in batches, ordered by id. Without vectors `Point.vector` has shape [0]."""
+    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[IndexPoint]]:
+        """Every point, in batches, ordered by id. Without vectors `IndexPoint.vector` has shape [0]."""
         ...
 
-    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
+    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
         """The existing points among these ids, without vectors, in any order."""
         ...
 

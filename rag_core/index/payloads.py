@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rag_core.errors import DataCorruption, Reason
-from rag_core.index.base import Payload, Point
+from rag_core.index.base import IndexPoint, Payload
 from rag_core.parsing import Block, from_rows, to_rows
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ KEYWORDS = ("source", "locator", "title", "language", "media_type")
 """Keyword fields with a payload index, beside tenant, doc_id and acl."""
 
 
-def to_json(point: Point, total: int) -> dict[str, Any]:
+def to_json(point: IndexPoint, total: int) -> dict[str, Any]:
     """The stored form of a payload. Times become UTC with microseconds, ids strings."""
     payload = point.payload
     numbers = _numbers(payload.metadata)

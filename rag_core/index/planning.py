@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag_core.index.base import DocumentUpdate, Point
+from rag_core.index.base import DocumentUpdate, IndexPoint
 
 OPERATION_POINTS = 256
 """Points of one engine operation: blocks searches in Edge for about ten milliseconds."""
@@ -43,12 +43,14 @@ def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> Plan:
     return Plan(current, leftovers, len(updates) - len(current))
 
 
-def operations(updates: Sequence[DocumentUpdate], size: int = OPERATION_POINTS) -> Iterator[list[tuple[Point, int]]]:
+def operations(
+    updates: Sequence[DocumentUpdate], size: int = OPERATION_POINTS
+) -> Iterator[list[tuple[IndexPoint, int]]]:
     """Points with their document's total, in operations of at most `size`.
 
     A document is split over operations only when it alone is larger than one.
     """
-    batch: list[tuple[Point, int]] = []
+    batch: list[tuple[IndexPoint, int]] = []
     for update in updates:
         total = len(update.points)
         if batch and len(batch) + total > size:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from rag_core.embedding import decode
 from rag_core.generations import Generation
-from rag_core.index import DocumentUpdate, Payload, Point
+from rag_core.index import DocumentUpdate, IndexPoint, Payload
 from rag_core.parsing import from_rows
 
 _DOCUMENTS = text("""
@@ -38,7 +38,7 @@ def load(
     params = {"ids": [doc_id for doc_id, _ in wanted], "versions": [version for _, version in wanted]}
     documents = {row.doc_id: row for row in connection.execute(_DOCUMENTS, params)}
     fingerprints = {"embedder": generation.embedder, "chunker": generation.chunker}
-    points: dict[uuid.UUID, list[Point]] = {doc_id: [] for doc_id, _, _ in batch}
+    points: dict[uuid.UUID, list[IndexPoint]] = {doc_id: [] for doc_id, _, _ in batch}
     for row in connection.execute(_POINTS, params | fingerprints):
         if row.doc_id in documents:
             points[row.doc_id].append(_point(documents[row.doc_id], row))
@@ -50,9 +50,9 @@ def load(
     ]
 
 
-def _point(document: Any, chunk: Any) -> Point:
+def _point(document: Any, chunk: Any) -> IndexPoint:
     payload = payload_of(document, chunk, document.text[chunk.start : chunk.end])
-    return Point(chunk.chunk_id, decode(chunk.vector), payload, chunk.embed_text)
+    return IndexPoint(chunk.chunk_id, decode(chunk.vector), payload, chunk.embed_text)
 
 
 def payload_of(document: Any, chunk: Any, content: str) -> Payload:

@@ -14,8 +14,8 @@ from rag_core.index import (
     SAMPLE_SHARES,
     TOTAL,
     FilterBuilder,
-    Hit,
     ScoreExplanation,
+    SearchHit,
     SearchMode,
     SearchRequest,
     checks,
@@ -108,7 +108,7 @@ class Engine(Protocol[Filter]):
     def count(self, within: Filter) -> int: ...
 
 
-def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> tuple[Hit, ...]:
+def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> tuple[SearchHit, ...]:
     """The hits of a request. Raises `PermissionDenied` or `InvalidInput` before any engine query."""
     checks.check_search(request, dimensions)
     if not request.acl:
@@ -189,12 +189,12 @@ class _Search:
                 complete[doc_id] = int(payload["version"])
         return complete
 
-    def hits(self, kept: list[Scored]) -> tuple[Hit, ...]:
+    def hits(self, kept: list[Scored]) -> tuple[SearchHit, ...]:
         dense, words = self._leg_scores(kept)
         vectors = self._vectors(kept)
         hybrid = self._request.mode is SearchMode.HYBRID
         return tuple(
-            Hit(
+            SearchHit(
                 chunk_id=candidate.chunk_id,
                 score=self._score(candidate) if hybrid else candidate.score,
                 payload=from_json(candidate.payload),

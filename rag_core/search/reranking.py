@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 from rag_core.settings import Settings
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -26,14 +26,14 @@ class Reranker(Protocol):
     def close(self) -> None: ...
 
 
-def reranked(reranker: Reranker, query: str, hits: Sequence[Hit]) -> list[Hit]:
+def reranked(reranker: Reranker, query: str, hits: Sequence[SearchHit]) -> list[SearchHit]:
     """The hits by what the reranker says of them, which each then carries. Blocking; raises as `Reranker.score`."""
     scores = reranker.score(query, [_text(hit) for hit in hits])
     judged = [replace(hit, reranked=score) for hit, score in zip(hits, scores, strict=True)]
     return sorted(judged, key=lambda hit: -(hit.reranked or 0.0))
 
 
-def _text(hit: Hit) -> str:
+def _text(hit: SearchHit) -> str:
     """Title and headings belong to the passage: a section on X need not repeat X."""
     payload = hit.payload
     return "\n".join(part for part in (payload.title, *payload.headings, payload.text) if part)

@@ -10,7 +10,7 @@ from dataclasses import fields
 import numpy as np
 
 from rag_core.embedding import Vectors
-from rag_core.index import Payload, Point
+from rag_core.index import IndexPoint, Payload
 from rag_core.verify.report import Finding, FindingKind, Findings
 from rag_core.verify.store import Expectation
 
@@ -27,7 +27,7 @@ class Comparison:
         self._expectation = expectation
         self._findings = findings
         self._dimensions = dimensions
-        self._unexplained: list[Point] = []
+        self._unexplained: list[IndexPoint] = []
         self.expected = 0
         self.points: Counter[str] = Counter()
         """Scrolled points by tenant."""
@@ -36,7 +36,7 @@ class Comparison:
         self.versions: dict[uuid.UUID, int] = {}
         """The version at which documents with findings were compared."""
 
-    def run(self, scrolled: Iterator[Point]) -> Iterator[Point]:
+    def run(self, scrolled: Iterator[IndexPoint]) -> Iterator[IndexPoint]:
         """Compare; yields every scrolled point that equals its row."""
         wanted = self._expectation.points()
         row = self._next_row(wanted)
@@ -61,12 +61,12 @@ class Comparison:
             row = self._next_row(wanted)
         self._explain()
 
-    def _next_row(self, wanted: Iterator[Point]) -> Point | None:
+    def _next_row(self, wanted: Iterator[IndexPoint]) -> IndexPoint | None:
         row = next(wanted, None)
         self.expected += row is not None
         return row
 
-    def _agree(self, row: Point, point: Point) -> bool:
+    def _agree(self, row: IndexPoint, point: IndexPoint) -> bool:
         found = [*payload_differences(row.payload, point.payload), *self._vector_differences(row.vector, point.vector)]
         for kind, detail in found:
             self._find(kind, detail, row)
@@ -84,17 +84,17 @@ class Comparison:
         elif row.shape == vector.shape and not _same_direction(row, vector):
             yield FindingKind.VECTOR_MISMATCH, "the vector is not the stored embedding"
 
-    def _missing(self, row: Point) -> None:
+    def _missing(self, row: IndexPoint) -> None:
         self._find(FindingKind.MISSING, f"chunk {row.payload.ordinal} is not in the index", row)
 
-    def _find(self, kind: FindingKind, detail: str, row: Point) -> None:
+    def _find(self, kind: FindingKind, detail: str, row: IndexPoint) -> None:
         self.versions.setdefault(row.payload.doc_id, row.payload.version)
         self._findings.add(Finding(kind, detail, row.payload.doc_id, row.chunk_id))
 
-    def _stray(self, kind: FindingKind, detail: str, point: Point) -> None:
+    def _stray(self, kind: FindingKind, detail: str, point: IndexPoint) -> None:
         self._findings.add(Finding(kind, detail, point.payload.doc_id, point.chunk_id))
 
-    def _set_aside(self, point: Point) -> None:
+    def _set_aside(self, point: IndexPoint) -> None:
         self._unexplained.append(point)
         if len(self._unexplained) >= _PHANTOMS_AT_ONCE:
             self._explain()

@@ -19,7 +19,7 @@ from rag_core.database import Store
 from rag_core.documents import In, Not
 from rag_core.errors import Reason, Unavailable
 from rag_core.generations import store as generations
-from rag_core.index import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult, VectorIndex
+from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, SearchRequest, SearchResult, VectorIndex
 from rag_core.verify.report import FindingKind, Findings
 from rag_core.verify.store import GenerationRows
 from rag_core.verify.verifier import compare
@@ -69,14 +69,14 @@ def self_test(store: Store, index: VectorIndex, *, sample: int = SAMPLE) -> Self
 class _Copy:
     """The temporary generation and the rows it was filled from; implements `Expectation` over these rows."""
 
-    def __init__(self, index: VectorIndex, spec: GenerationSpec, rows: list[Point]) -> None:
+    def __init__(self, index: VectorIndex, spec: GenerationSpec, rows: list[IndexPoint]) -> None:
         self.index = index
         self.spec = spec
         self.rows = rows
 
-    def updates(self, points: Sequence[Point]) -> list[DocumentUpdate]:
+    def updates(self, points: Sequence[IndexPoint]) -> list[DocumentUpdate]:
         """Updates of the points, grouped by document."""
-        documents: dict[tuple[uuid.UUID, int], list[Point]] = {}
+        documents: dict[tuple[uuid.UUID, int], list[IndexPoint]] = {}
         for point in points:
             documents.setdefault((point.payload.doc_id, point.payload.version), []).append(point)
         return [DocumentUpdate(doc_id, version, tuple(some)) for (doc_id, version), some in documents.items()]
@@ -88,14 +88,14 @@ class _Copy:
         scrolled = (point for batch in self.index.scroll(self.spec.name, with_vectors=False) for point in batch)
         self.remove([point for point in scrolled if point.chunk_id not in own])
 
-    def write(self, *points: Point) -> None:
+    def write(self, *points: IndexPoint) -> None:
         """Write points in addition to, or over, existing ones."""
         changed = {point.chunk_id: point for point in points}
         documents = {point.payload.doc_id for point in points}
         kept = [row for row in self.rows if row.chunk_id not in changed and row.payload.doc_id in documents]
         self.index.apply(self.spec.name, self.updates([*kept, *points]))
 
-    def remove(self, points: Sequence[Point]) -> None:
+    def remove(self, points: Sequence[IndexPoint]) -> None:
         if points:
             self.index.delete_points(self.spec.name, [point.chunk_id for point in points])
 
@@ -105,7 +105,7 @@ class _Copy:
         compare(index or self.index, self.spec, self, findings)
         return dict(findings.totals)
 
-    def points(self) -> Iterator[Point]:
+    def points(self) -> Iterator[IndexPoint]:
         return iter(self.rows)
 
     def chunk_at(self, keys: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
@@ -128,7 +128,9 @@ def _scratch(index: VectorIndex, spec: GenerationSpec) -> Iterator[None]:
 class _Lens:
     """A view of an index with changed points, for damage that the index refuses to store."""
 
-    def __init__(self, index: VectorIndex, victim: uuid.UUID, change: Callable[[Point], Point] | None) -> None:
+    def __init__(
+        self, index: VectorIndex, victim: uuid.UUID, change: Callable[[IndexPoint], IndexPoint] | None
+    ) -> None:
         self._index = index
         self._victim = victim
         self._change = change
@@ -136,7 +138,7 @@ class _Lens:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._index, name)
 
-    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
+    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[IndexPoint]]:
         for points in self._index.scroll(generation, batch=batch, with_vectors=with_vectors):
             yield [self._seen(point) for point in points]
 
@@ -150,15 +152,15 @@ class _Lens:
     def _doc_id(self, result: SearchResult) -> uuid.UUID:
         return next(hit.payload.doc_id for hit in result.hits if hit.chunk_id == self._victim)
 
-    def _seen(self, point: Point) -> Point:
+    def _seen(self, point: IndexPoint) -> IndexPoint:
         return self._change(point) if self._change is not None and point.chunk_id == self._victim else point
 
 
-def _middle(copy: _Copy) -> Point:
+def _middle(copy: _Copy) -> IndexPoint:
     return copy.rows[len(copy.rows) // 2]
 
 
-def _with_payload(point: Point, **fields: Any) -> Point:
+def _with_payload(point: IndexPoint, **fields: Any) -> IndexPoint:
     return replace(point, payload=replace(point.payload, **fields))
 
 
@@ -198,7 +200,7 @@ def _cut_tail(copy: _Copy) -> None:
     copy.remove(copy.rows[-max(1, len(copy.rows) // 10) :])
 
 
-def _lens_on(change: Callable[[Point], Point] | None) -> Callable[[_Copy], VectorIndex]:
+def _lens_on(change: Callable[[IndexPoint], IndexPoint] | None) -> Callable[[_Copy], VectorIndex]:
     def mutate(copy: _Copy) -> VectorIndex:
         lens: Any = _Lens(copy.index, _middle(copy).chunk_id, change)
         return lens  # type: ignore[no-any-return]
@@ -206,7 +208,7 @@ def _lens_on(change: Callable[[Point], Point] | None) -> Callable[[_Copy], Vecto
     return mutate
 
 
-def _nan(point: Point) -> Point:
+def _nan(point: IndexPoint) -> IndexPoint:
     vector = point.vector.copy()
     vector[0] = np.nan
     return replace(point, vector=vector)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from rag_core.database import Store
 from rag_core.embedding import Vectors, decode
 from rag_core.generations import Generation
-from rag_core.index import Point
+from rag_core.index import IndexPoint
 from rag_core.pipeline import payload_of
 from rag_core.verify.report import DocumentStates, Finding, FindingKind
 
@@ -27,7 +27,7 @@ _NIL = uuid.UUID(int=0)
 class Expectation(Protocol):
     """The expected points. A point without an embedding has a vector of shape [0]."""
 
-    def points(self) -> Iterator[Point]:
+    def points(self) -> Iterator[IndexPoint]:
         """The points in the order of their chunk ids."""
         ...
 
@@ -79,7 +79,7 @@ class GenerationRows:
             "chunker": generation.chunker,
         }
 
-    def points(self) -> Iterator[Point]:
+    def points(self) -> Iterator[IndexPoint]:
         after = _NIL
         while True:
             with self._store.engine.connect() as connection:
@@ -100,7 +100,7 @@ class GenerationRows:
             rows = connection.execute(_CHANGING, {**self._keys, "ids": list(doc_ids)}).all()
         return {row.doc_id for row in rows if row.pending or versions.get(row.doc_id, row.version) != row.version}
 
-    def points_at(self, chunk_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Point]:
+    def points_at(self, chunk_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, IndexPoint]:
         """The points with these ids that the index should have now."""
         with self._store.engine.connect() as connection:
             rows = connection.execute(_POINTS_AT, {**self._keys, "ids": list(chunk_ids)}).all()
@@ -174,10 +174,10 @@ FROM judged
 """)
 
 
-def _point(row: Any) -> Point:
+def _point(row: Any) -> IndexPoint:
     # The chunk's own text ends what is embedded; that it is the document's span is checked document by document.
     payload = payload_of(row, row, row.embed_text[row.start - row.end :])
-    return Point(row.chunk_id, _NO_VECTOR if row.vector is None else decode(row.vector), payload, row.embed_text)
+    return IndexPoint(row.chunk_id, _NO_VECTOR if row.vector is None else decode(row.vector), payload, row.embed_text)
 
 
 def _unindexed(connection: Connection, keys: dict[str, str]) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from rag_core.database import Store
 from rag_core.errors import NotFound, Reason
 from rag_core.generations import Generation
 from rag_core.generations import store as generations
-from rag_core.index import GenerationSpec, Point, SearchMode, SearchRequest, VectorIndex
+from rag_core.index import GenerationSpec, IndexPoint, SearchMode, SearchRequest, VectorIndex
 from rag_core.pipeline import Progress
 from rag_core.verify.compare import Comparison, payload_differences
 from rag_core.verify.report import LATE, STRAY, Finding, FindingKind, Findings, VerifyReport
@@ -29,7 +29,9 @@ _WIDE = 1000
 """Limit of a second, wider search, because a search graph is approximate; a point it misses is not in the graph."""
 
 
-def unfindable(index: VectorIndex, generation: str, points: Iterable[Point]) -> Iterator[tuple[Point, Finding | None]]:
+def unfindable(
+    index: VectorIndex, generation: str, points: Iterable[IndexPoint]
+) -> Iterator[tuple[IndexPoint, Finding | None]]:
     """Each point with a finding, or with `None` when a search by its vector, as its tenant's reader, ranks it first.
 
     Points with equal vectors (a repeated paragraph) share the rank. A point with an empty ACL is not searched.
@@ -50,7 +52,7 @@ def unfindable(index: VectorIndex, generation: str, points: Iterable[Point]) -> 
             yield point, Finding(FindingKind.NOT_RETRIEVABLE, detail, point.payload.doc_id, point.chunk_id)
 
 
-def _puts_first(index: VectorIndex, request: SearchRequest, point: Point, limit: int) -> bool:
+def _puts_first(index: VectorIndex, request: SearchRequest, point: IndexPoint, limit: int) -> bool:
     hits = index.search(replace(request, limit=limit)).hits
     return bool(hits) and (hits[0].chunk_id == point.chunk_id or hits[0].score >= 1 - _TWIN)
 
@@ -125,7 +127,7 @@ def compare(
     return comparison
 
 
-def _sampled(points: Iterator[Point], wanted: SelfRetrieval, total: int) -> Iterator[Point]:
+def _sampled(points: Iterator[IndexPoint], wanted: SelfRetrieval, total: int) -> Iterator[IndexPoint]:
     """All points, or a random sample of about the given size; streams, keeping none in memory."""
     share = 1.0 if wanted == "all" else wanted / max(1, total)
     # Not a secret; a fixed seed would always test the same points.
@@ -133,7 +135,7 @@ def _sampled(points: Iterator[Point], wanted: SelfRetrieval, total: int) -> Iter
     return (point for point in points if share >= 1 or chance.random() < share)
 
 
-def _reporting(points: Iterator[Point], progress: Progress | None, total: int | None) -> Iterator[Point]:
+def _reporting(points: Iterator[IndexPoint], progress: Progress | None, total: int | None) -> Iterator[IndexPoint]:
     for number, point in enumerate(points):
         if progress is not None and number % _REPORT_EVERY == 0:
             progress(number, total)

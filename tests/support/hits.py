@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from rag_core.index import Hit, Payload
+from rag_core.index import Payload, SearchHit
 
 
-def hit(text: str, *, start: int = 0, score: float = 1.0, dense: float | None = None, title: str = "") -> Hit:
+def hit(text: str, *, start: int = 0, score: float = 1.0, dense: float | None = None, title: str = "") -> SearchHit:
     payload = Payload(
         tenant="acme",
         source="s",
@@ -26,4 +26,4 @@ def hit(text: str, *, start: int = 0, score: float = 1.0, dense: float | None = 
         media_type="text/plain",
         updated_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    return Hit(uuid.uuid4(), score, payload, dense=dense)
+    return SearchHit(uuid.uuid4(), score, payload, dense=dense)

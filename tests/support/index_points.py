@@ -16,8 +16,8 @@ from rag_core.ids import chunk_ids, document_id, text_hash
 from rag_core.index import (
     DocumentUpdate,
     GenerationSpec,
+    IndexPoint,
     Payload,
-    Point,
     SearchMode,
     SearchRequest,
     SearchResult,
@@ -66,7 +66,7 @@ def document(
             updated_at=NEW_YEAR,
             metadata={"team": "blue"},
         )
-        points.append(Point(chunk_id, vector_of(text), replace(payload, **fields), text))
+        points.append(IndexPoint(chunk_id, vector_of(text), replace(payload, **fields), text))
     return DocumentUpdate(doc_id, version, tuple(points))
 
 

@@ -18,7 +18,7 @@ from rag_core.embedding import Vectors
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.generations import store as generations
 from rag_core.ids import document_id
-from rag_core.index import Point, VectorIndex
+from rag_core.index import IndexPoint, VectorIndex
 from rag_core.parsing import Parser
 from rag_core.pipeline import StageResult, Work, account, assess_quality, chunk_documents, embed_chunks, run_stage
 from rag_core.pipeline.active_generation import ensure_generation
@@ -137,7 +137,7 @@ class PipelineHarness:
         with self.store.engine.connect() as connection:
             return connection.execute(text(statement), params).all()
 
-    def points(self, locator: str | None = None) -> list[Point]:
+    def points(self, locator: str | None = None) -> list[IndexPoint]:
         """The points in the active index generation, of one document or in all."""
         generation = self.index.alias()
         assert generation is not None

@@ -33,7 +33,7 @@ from rag_core.database import open_store as _open_store
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import chunk_ids, document_id, text_hash
-from rag_core.index import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
+from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from tests.support.postgres import temporary_database
@@ -87,7 +87,7 @@ def update_of(doc: Doc, embedder: FakeEmbedder) -> DocumentUpdate:
             updated_at=datetime(2026, 1, 1, tzinfo=UTC),
             metadata=doc.metadata,
         )
-        points.append(Point(chunk_id, embedder.embed_passages([text])[0], payload, text))
+        points.append(IndexPoint(chunk_id, embedder.embed_passages([text])[0], payload, text))
     return DocumentUpdate(doc.doc_id, doc.version, tuple(points))
 
 

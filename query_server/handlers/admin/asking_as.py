@@ -14,7 +14,7 @@ from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -85,7 +85,7 @@ def _check_groups(groups: Sequence[str]) -> None:
         check_text_field("groups", group, required=True)
 
 
-def _may_read(principal: Principal, hit: Hit) -> bool:
+def _may_read(principal: Principal, hit: SearchHit) -> bool:
     payload = hit.payload
     if payload.tenant != principal.tenant:
         return False

@@ -43,7 +43,7 @@ from rag_core.answering import (
 )
 from rag_core.embedding import Vectors
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
-from rag_core.index import Hit, Place, SearchResult
+from rag_core.index import Place, SearchHit, SearchResult
 
 FINAL_MARGIN_SECONDS = 0.1
 """Kept from the caller's deadline so that the final event still reaches it."""
@@ -170,7 +170,7 @@ class AnswerHandler:
     async def _events(
         self, tenant: str, question: Question, read: set[uuid.UUID], asked: StandaloneQuestion, deadline: float
     ) -> AsyncGenerator[AnswerEvent, None]:
-        outcome, cited = FAILED, list[Hit]()
+        outcome, cited = FAILED, list[SearchHit]()
         try:
             async with aclosing(_until(self._answerer.answer(question), deadline)) as events:
                 async for event in events:
@@ -203,7 +203,7 @@ class _More:
         self.read = read
         """Ids of every chunk that the answerer was given."""
 
-    async def search(self, text: str, locators: Sequence[str]) -> tuple[tuple[Hit, ...], Vectors | None]:
+    async def search(self, text: str, locators: Sequence[str]) -> tuple[tuple[SearchHit, ...], Vectors | None]:
         """See `rag_core.answering.base.SearchAgain`."""
         try:
             found, vector = await self._search.retrieve(self._plan.asking(text, locators), MIN_RETRIEVED)
@@ -212,7 +212,7 @@ class _More:
         self.read.update(hit.chunk_id for hit in found.hits)
         return found.hits, vector
 
-    async def around(self, places: Sequence[Place]) -> tuple[Hit, ...]:
+    async def around(self, places: Sequence[Place]) -> tuple[SearchHit, ...]:
         """See `rag_core.answering.base.ReadAround`."""
         try:
             hits = await self._search.around(self._plan, places)

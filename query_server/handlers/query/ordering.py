@@ -11,7 +11,7 @@ import numpy as np
 from query_server.runtime.breaker import Breaker
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 from rag_core.logging import get_logger
 from rag_core.search import Reranker, diversified, reranked
 
@@ -49,7 +49,9 @@ class Ordering:
             raise InvalidInput(Reason.FIELD_INVALID, message)
         return self._reranker is not None and wanted is not False
 
-    async def order(self, query: str, hits: Sequence[Hit], *, rerank: bool, diversity: float) -> tuple[Hit, ...]:
+    async def order(
+        self, query: str, hits: Sequence[SearchHit], *, rerank: bool, diversity: float
+    ) -> tuple[SearchHit, ...]:
         """The hits in their final order. With diversity they must carry vectors.
 
         When the reranker's endpoint fails they keep the order of retrieval, and none has a score of it.
@@ -61,7 +63,7 @@ class Ordering:
             best = await asyncio.to_thread(_diverse, best, diversity)
         return (*best, *rest)
 
-    async def _reranked(self, query: str, hits: list[Hit]) -> list[Hit]:
+    async def _reranked(self, query: str, hits: list[SearchHit]) -> list[SearchHit]:
         assert self._reranker is not None  # noqa: S101  `reranks` has said so
         outcome = "failed"
         try:
@@ -86,7 +88,7 @@ class Ordering:
             self._reranker.close()
 
 
-def _diverse(hits: list[Hit], diversity: float) -> list[Hit]:
+def _diverse(hits: list[SearchHit], diversity: float) -> list[SearchHit]:
     relevance = [hit.score if hit.reranked is None else hit.reranked for hit in hits]
     some = next(hit.vector for hit in hits if hit.vector is not None)
     # A point that was removed between search and reading its vector is unlike every other.

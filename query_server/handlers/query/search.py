@@ -29,7 +29,7 @@ from rag_core.answering import Span, highlights, in_documents, in_reading_order,
 from rag_core.documents import All, Condition, In
 from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
-from rag_core.index import Hit, Place, SearchMode, SearchRequest, SearchResult, checks
+from rag_core.index import Place, SearchHit, SearchMode, SearchRequest, SearchResult, checks
 from rag_core.settings import Settings
 
 
@@ -61,7 +61,7 @@ class Plan:
         """Whether it is a token that names it: the generation was there when the token was made."""
         return self.pinned and not self.named
 
-    def rerank_skipped(self, hits: Sequence[Hit]) -> Reason | None:
+    def rerank_skipped(self, hits: Sequence[SearchHit]) -> Reason | None:
         """Why hits in their final order, from the first, are not reranked although they were to be."""
         return Reason.RERANKER_UNAVAILABLE if self.rerank and hits and hits[0].reranked is None else None
 
@@ -209,7 +209,7 @@ class SearchHandler:
         hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
         return SearchResult(found.generation, hits[:limit]), vector
 
-    async def around(self, plan: Plan, places: Sequence[Place]) -> tuple[Hit, ...]:
+    async def around(self, plan: Plan, places: Sequence[Place]) -> tuple[SearchHit, ...]:
         """The chunks at places, within what the caller of a plan may see, in reading order."""
         return in_reading_order(await self._searcher.around(plan.request, places))
 

@@ -16,7 +16,7 @@ from query_server.runtime.calls import current_call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY
 from rag_core.errors import DataCorruption, Reason, Unavailable
-from rag_core.index import Place, Point, SearchRequest, SearchResult, VectorIndex
+from rag_core.index import IndexPoint, Place, SearchRequest, SearchResult, VectorIndex
 from rag_core.index.remote import MAX_RESPONSE_BYTES, from_status, wire
 from ragproto.admin.v1 import index_pb2_grpc
 
@@ -40,7 +40,7 @@ class Searcher(Protocol):
         """Raises what `VectorIndex.search` raises; `Unavailable` (`INDEX_UNAVAILABLE`) while the breaker is open."""
         ...
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         """As `VectorIndex.around`. Raises as `search` does."""
         ...
 
@@ -62,7 +62,7 @@ class LocalSearcher:
         self._seconds.observe(time.monotonic() - started)
         return result
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         return await self._pool.run(self._index.around, replace(request, deadline=current_call().deadline), places)
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class RemoteSearcher:
         self._seconds.observe(time.monotonic() - started)
         return result
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         with self._breaker.call():
             response = await self._ask(self._stub.AroundPoints, wire.around_to_wire(request, places))
         return list(map(wire.point_from_wire, response.points))
@@ -151,7 +151,7 @@ class DamageDetector:
             self._damaged_at = self._clock()
             raise
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         """See `Searcher.around`."""
         return await self._searcher.around(request, places)
 

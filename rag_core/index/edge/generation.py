@@ -22,7 +22,7 @@ import qdrant_edge as edge
 from rag_core import failpoints
 from rag_core.errors import DataCorruption, RagError, Reason, Unavailable
 from rag_core.files import sync_folder
-from rag_core.index import READ_DOCUMENTS, ApplyResult, DocumentUpdate, GenerationSpec, Point, checks, plan
+from rag_core.index import READ_DOCUMENTS, ApplyResult, DocumentUpdate, GenerationSpec, IndexPoint, checks, plan
 from rag_core.index.edge import files as edge_files
 from rag_core.index.edge import writer as edge_optimize
 from rag_core.index.edge import writer as edge_writer
@@ -137,7 +137,7 @@ class EdgeGeneration:
             self._flush()
         return len(existing)
 
-    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
+    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[IndexPoint]]:
         """See `VectorIndex.scroll`."""
         return self.reader.scroll(batch, with_vectors=with_vectors)
 

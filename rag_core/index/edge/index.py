@@ -18,8 +18,8 @@ from rag_core.index import (
     ApplyResult,
     DocumentUpdate,
     GenerationSpec,
+    IndexPoint,
     Place,
-    Point,
     SearchRequest,
     SearchResult,
     at_places,
@@ -112,7 +112,7 @@ class EdgeIndex:
         with self._served(name) as generation:
             return SearchResult(name, retrieval.search(generation.reader, request, generation.spec.dimensions))
 
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         name, limit = request.generation or self._alias, checks.check_places(request, places)
         if name is None or not limit:
             return []
@@ -126,11 +126,11 @@ class EdgeIndex:
     def differences(self, generation: str) -> list[str]:
         return []  # opening a generation checks its files against their manifest
 
-    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
+    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[IndexPoint]]:
         with self._served(generation) as held:
             return held.scroll(batch, with_vectors=with_vectors)
 
-    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
+    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
         with self._served(generation) as held:
             return held.reader.fetch(chunk_ids)
 

@@ -22,7 +22,7 @@ import qdrant_edge as edge
 
 from rag_core.embedding import Vectors
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import IDENTITY, IDF_SAMPLES, KEYWORDS, Identity, Point, from_json, from_json_or_blank
+from rag_core.index import IDENTITY, IDF_SAMPLES, KEYWORDS, Identity, IndexPoint, from_json, from_json_or_blank
 from rag_core.index.edge.filters import (
     FILTER_BUILDER,
     EdgeFilterBuilder,
@@ -195,7 +195,7 @@ class ShardReader:
                 payload = record.payload or {}
                 yield point_id(record), str(payload.get("doc_id")), int(payload.get("version", 0))
 
-    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
+    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[IndexPoint]]:
         for records in self._pages(batch, with_payload=True, with_vector=with_vectors):
             yield [_point(record) for record in records]
 
@@ -221,13 +221,13 @@ class ShardReader:
             if offset is None:
                 return
 
-    def matching(self, within: edge.Filter, limit: int) -> list[Point]:
+    def matching(self, within: edge.Filter, limit: int) -> list[IndexPoint]:
         """Points by filter, `limit` at most."""
         request = edge.ScrollRequest(limit=limit, filter=within, with_payload=True, with_vector=False)
         records, _ = self.call(lambda shard: shard.scroll(request))
         return [_point(record) for record in records]
 
-    def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
+    def fetch(self, ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
         records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=True, with_vector=False))
         return [_point(record) for record in records]
 
@@ -250,7 +250,7 @@ def _statistics(idf_corpus: edge.Filter) -> edge.SearchParams:
     return edge.SearchParams(idf=edge.IdfParams(idf_corpus))
 
 
-def _point(record: edge.Record) -> Point:
+def _point(record: edge.Record) -> IndexPoint:
     stored = vectors_of(record).get(DENSE)
     vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
-    return Point(point_id(record), vector, from_json_or_blank(record.payload))
+    return IndexPoint(point_id(record), vector, from_json_or_blank(record.payload))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from qdrant_client import QdrantClient, models
 
 from rag_core.errors import ConfigError, Conflict, RagError, Reason
-from rag_core.index import GenerationSpec, Point
+from rag_core.index import GenerationSpec, IndexPoint
 from rag_core.index.qdrant.layout import DENSE, LEXICAL, QdrantLayout
 from rag_core.index.qdrant.reader import Call, QdrantReader
 from rag_core.index.qdrant.shards import Shards
@@ -37,7 +37,7 @@ class Installation:
 
     prefix: str
     id: str
-    owns: Callable[[str, Sequence[Point]], bool] = lambda _generation, _points: False
+    owns: Callable[[str, Sequence[IndexPoint]], bool] = lambda _generation, _points: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from rag_core.index import (
     ApplyResult,
     DocumentUpdate,
     GenerationSpec,
+    IndexPoint,
     Place,
-    Point,
     SearchRequest,
     SearchResult,
     at_places,
@@ -228,7 +228,7 @@ class QdrantIndex:
         return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
 
     @_patient
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         name, limit = request.generation or self.alias(), checks.check_places(request, places)
         if name is None or not limit:
             return []
@@ -239,12 +239,12 @@ class QdrantIndex:
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
         return self._reader(generation, tenant=tenant).count(within(FILTER_BUILDER, tenant=tenant, source=source))
 
-    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
+    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[IndexPoint]]:
         reader = self._reader(generation, self._ask)
         return reader.scroll(batch, with_vectors=with_vectors)
 
     @_patient
-    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
+    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
         return self._reader(generation).fetch(chunk_ids)
 
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from rag_core.errors import ConfigError, Reason
-from rag_core.index import Point
+from rag_core.index import IndexPoint
 from rag_core.index.qdrant.collections import Installation
 from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.index.qdrant.layout import QdrantLayout
@@ -49,7 +49,7 @@ def _installation(settings: Settings) -> Installation:
     return Installation(settings.qdrant_prefix or f"rag-{mine[:8]}", mine, partial(_owns, settings))
 
 
-def _owns(settings: Settings, generation: str, points: Sequence[Point]) -> bool:
+def _owns(settings: Settings, generation: str, points: Sequence[IndexPoint]) -> bool:
     from rag_core.index.qdrant import store as installation
 
     with _database(settings) as connection:

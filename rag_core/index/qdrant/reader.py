@@ -10,7 +10,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from rag_core.embedding import Vectors
-from rag_core.index import IDENTITY, Identity, Point, from_json_or_blank
+from rag_core.index import IDENTITY, Identity, IndexPoint, from_json_or_blank
 from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id, scored
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
 from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, lexical_weight
@@ -168,17 +168,17 @@ class QdrantReader:
                 payload = record.payload or {}
                 yield point_id(record), str(payload.get("doc_id")), int(payload.get("version", 0))
 
-    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
+    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[IndexPoint]]:
         wanted = [DENSE] if with_vectors else False
         for records in self._pages(batch, with_payload=True, with_vectors=wanted):
             yield [_point(record) for record in records]
 
-    def matching(self, within: models.Filter, limit: int) -> list[Point]:
+    def matching(self, within: models.Filter, limit: int) -> list[IndexPoint]:
         """Points by filter, `limit` at most."""
         records, _ = self._read(self._scrolling(limit=limit, scroll_filter=within, with_payload=True))
         return [_point(record) for record in records]
 
-    def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
+    def fetch(self, ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
         wanted = [str(chunk_id) for chunk_id in ids]
         records = self._read(
             lambda client, seconds: client.retrieve(
@@ -233,7 +233,7 @@ def _scores(response: models.QueryResponse) -> dict[uuid.UUID, float]:
     return {point_id(point): point.score for point in response.points}
 
 
-def _point(record: models.Record) -> Point:
+def _point(record: models.Record) -> IndexPoint:
     stored = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
     vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
-    return Point(point_id(record), vector, from_json_or_blank(record.payload))
+    return IndexPoint(point_id(record), vector, from_json_or_blank(record.payload))

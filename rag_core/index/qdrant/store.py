@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from rag_core.index import Point
+from rag_core.index import IndexPoint
 
 _ID = text("SELECT id::text FROM rag.installation")
 # Document ids alone are no proof: they depend only on tenant, source and locator.
@@ -25,7 +25,7 @@ def read_id(connection: Connection) -> str:
     return str(connection.scalar(_ID))
 
 
-def owns(connection: Connection, generation: str, points: Sequence[Point]) -> bool:
+def owns(connection: Connection, generation: str, points: Sequence[IndexPoint]) -> bool:
     """Whether these points of a generation match the rows."""
     params = {
         "generation": generation,

@@ -15,7 +15,7 @@ from typing import Final
 from qdrant_client import models
 
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import DocumentUpdate, Point, operations, to_json
+from rag_core.index import DocumentUpdate, IndexPoint, operations, to_json
 from rag_core.index.qdrant.collections import StoredCollection
 from rag_core.index.qdrant.filters import FILTER_BUILDER
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
@@ -24,7 +24,7 @@ from rag_core.search import lexical
 from rag_core.settings import QdrantSettings
 
 _NO_DOCUMENT: Final = str(uuid.UUID(int=0))
-_Batch = list[tuple[Point, int]]
+_Batch = list[tuple[IndexPoint, int]]
 
 
 class QdrantWriter:
@@ -85,7 +85,7 @@ class QdrantWriter:
             )
 
 
-def _struct(point: Point, total: int, terms: lexical.Sparse) -> models.PointStruct:
+def _struct(point: IndexPoint, total: int, terms: lexical.Sparse) -> models.PointStruct:
     return models.PointStruct(
         id=str(point.chunk_id),
         vector={DENSE: point.vector.tolist(), LEXICAL: to_sparse(terms)},

@@ -23,8 +23,8 @@ from rag_core.index import (
     ApplyResult,
     DocumentUpdate,
     GenerationSpec,
+    IndexPoint,
     Place,
-    Point,
     SearchRequest,
     SearchResult,
     checks,
@@ -110,7 +110,7 @@ class RemoteIndex:
     def search(self, request: SearchRequest) -> SearchResult:
         return wire.result_from_wire(self._call(self._stub.SearchIndex, wire.search_to_wire(request)))
 
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         message = wire.around_to_wire(request, places)
         return list(map(wire.point_from_wire, self._call(self._stub.AroundPoints, message).points))
 
@@ -121,7 +121,7 @@ class RemoteIndex:
     def differences(self, generation: str) -> list[str]:
         return []  # opening a generation checks its files against their manifest
 
-    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
+    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[IndexPoint]]:
         request = pb.ScrollRequest(
             generation=generation, batch=min(batch, wire.MAX_SCROLL_BATCH), with_vectors=with_vectors
         )
@@ -135,8 +135,8 @@ class RemoteIndex:
         finally:
             call.cancel()
 
-    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
-        points: list[Point] = []
+    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
+        points: list[IndexPoint] = []
         for ids in _chunks(chunk_ids):
             request = pb.FetchPointsRequest(generation=generation, chunk_ids=ids)
             points += map(wire.point_from_wire, self._call(self._stub.FetchPoints, request).points)

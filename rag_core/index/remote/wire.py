@@ -19,13 +19,13 @@ from rag_core.errors import Exhausted, InvalidInput, Reason
 from rag_core.index import (
     DocumentUpdate,
     GenerationSpec,
-    Hit,
+    IndexPoint,
     LegWeights,
     Payload,
     PendingRevocations,
     Place,
-    Point,
     ScoreExplanation,
+    SearchHit,
     SearchMode,
     SearchRequest,
     SearchResult,
@@ -56,7 +56,7 @@ def spec_from_wire(message: pb.GenerationSpec) -> GenerationSpec:
     return GenerationSpec(message.name, message.dimensions, message.embedder, message.chunker)
 
 
-def point_to_wire(point: Point) -> pb.Point:
+def point_to_wire(point: IndexPoint) -> pb.Point:
     """Convert a point to its message."""
     return pb.Point(
         chunk_id=point.chunk_id.bytes,
@@ -66,9 +66,9 @@ def point_to_wire(point: Point) -> pb.Point:
     )
 
 
-def point_from_wire(message: pb.Point) -> Point:
+def point_from_wire(message: pb.Point) -> IndexPoint:
     """Convert a message to a point."""
-    return Point(
+    return IndexPoint(
         chunk_id=id_from_wire(message.chunk_id),
         vector=vector_from_wire(message.vector),
         payload=_payload_from_wire(message.payload),
@@ -209,7 +209,7 @@ def _explanation_from_wire(message: pb.SearchIndexResponse.ScoreExplanation) -> 
 def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
     """Convert a message to hits."""
     hits = (
-        Hit(
+        SearchHit(
             chunk_id=id_from_wire(hit.point.chunk_id),
             score=hit.score,
             payload=_payload_from_wire(hit.point.payload),
@@ -248,7 +248,7 @@ class ApplyAssembler:
     def __init__(self, max_bytes: int = MAX_APPLY_BYTES) -> None:
         self._room = max_bytes
         self._generation: str | None = None
-        self._points: dict[tuple[uuid.UUID, int], list[Point]] = {}
+        self._points: dict[tuple[uuid.UUID, int], list[IndexPoint]] = {}
 
     def add(self, frame: pb.ApplyRequest) -> None:
         """Add the next message. Raises `Exhausted` (`STREAM_LIMIT`) beyond the limit, `InvalidInput` if invalid."""

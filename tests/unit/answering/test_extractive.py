@@ -28,7 +28,7 @@ from rag_core.answering.extractive import ENTRY_NAMES, ExtractiveAnswerer, decid
 from rag_core.chunking.chunker import Chunker, ChunkSettings
 from rag_core.embedding import Vectors
 from rag_core.errors import RagError
-from rag_core.index import Hit, Place
+from rag_core.index import Place, SearchHit
 from rag_core.parsing import ParseLimits
 from rag_core.parsing.parse import parse
 from tests.support.hits import hit
@@ -77,14 +77,14 @@ GLOSSARY = (
 ASKED = np.array([1, 0], np.float32)
 
 
-def corpus(source: str = GUIDE, name: str = "operations.md", *, tokens: int = 60) -> tuple[Hit, ...]:
+def corpus(source: str = GUIDE, name: str = "operations.md", *, tokens: int = 60) -> tuple[SearchHit, ...]:
     """Every chunk of a document as hits, in reading order, with the cosines that e5 gives to related texts."""
     document = parse(source.encode(), name=name, media_type=None, limits=ParseLimits())
     doc_id = uuid.uuid5(uuid.NAMESPACE_URL, name)
     chunks = Chunker(ChunkSettings(tokens, 0), WordCounter()).chunk(doc_id, document)
     plain = hit("x").payload
     return tuple(
-        Hit(
+        SearchHit(
             chunk.chunk_id,
             1 - 0.1 * chunk.ordinal,
             replace(
@@ -108,7 +108,7 @@ class Meanings:
         return np.array([[cosine, (1 - cosine**2) ** 0.5] for cosine in cosines], np.float32)
 
 
-async def answered(asked: str, *near: str, hits: tuple[Hit, ...] | None = None) -> Answered:
+async def answered(asked: str, *near: str, hits: tuple[SearchHit, ...] | None = None) -> Answered:
     hits = hits or corpus()
     outcome = await decide(Question(asked, hits, ASKED, embed=Meanings(*near)))
     assert isinstance(outcome, Answered)
@@ -236,7 +236,7 @@ async def test_what_stands_around_a_hit_can_be_cited_as_further_evidence() -> No
     found, near = (chunks[table - 1],), chunks[table : table + 1]
     asked: list[Place] = []
 
-    async def around(places: Sequence[Place]) -> tuple[Hit, ...]:
+    async def around(places: Sequence[Place]) -> tuple[SearchHit, ...]:
         asked.extend(places)
         return near
 

@@ -10,12 +10,12 @@ import pytest
 from rag_core.answering import Answered, Question
 from rag_core.answering.extractive import decide
 from rag_core.answering.passages import nearest
-from rag_core.index import Hit
+from rag_core.index import SearchHit
 from tests.support.hits import hit
 from tests.unit.answering.test_extractive import ASKED, Meanings, corpus
 
 
-def neighbour(ordinal: int, text: str = "word " * 20) -> Hit:
+def neighbour(ordinal: int, text: str = "word " * 20) -> SearchHit:
     one = hit(text)
     return replace(one, payload=replace(one.payload, doc_id=uuid.UUID(int=7), ordinal=ordinal))
 

@@ -14,7 +14,7 @@ from rag_core.answering import MIN_RETRIEVED, IndexReader, Question
 from rag_core.answering.retrieval import place_around
 from rag_core.documents import Condition, In, Not
 from rag_core.embedding import Vectors
-from rag_core.index import Hit, SearchRequest
+from rag_core.index import SearchHit, SearchRequest
 from rag_core.index.edge import EdgeIndex
 from rag_core.search import Reranker, open_reranker
 from rag_core.settings import Settings
@@ -44,11 +44,11 @@ def reader(
     return IndexReader(index, request, embed, embed, reranker, 50)
 
 
-def locators(hits: Sequence[Hit]) -> list[str]:
+def locators(hits: Sequence[SearchHit]) -> list[str]:
     return [hit.payload.locator for hit in hits]
 
 
-async def again(question: Question, text: str, named: Sequence[str] = ()) -> tuple[Hit, ...]:
+async def again(question: Question, text: str, named: Sequence[str] = ()) -> tuple[SearchHit, ...]:
     assert question.search is not None
     hits, vector = await question.search(text, named)
     assert vector is not None

@@ -8,28 +8,28 @@ from dataclasses import replace
 
 from rag_core.answering.base import Question
 from rag_core.answering.sections import estimate, read_sections
-from rag_core.index import Hit, Place
+from rag_core.index import Place, SearchHit
 from tests.support.hits import hit
 
 DOC, OTHER = uuid.uuid4(), uuid.uuid4()
 
 
-def chunk(ordinal: int, doc: uuid.UUID = DOC, headings: tuple[str, ...] = ("Leave",), words: int = 20) -> Hit:
+def chunk(ordinal: int, doc: uuid.UUID = DOC, headings: tuple[str, ...] = ("Leave",), words: int = 20) -> SearchHit:
     text = " ".join(f"{ordinal}.{word}" for word in range(words))
     made = hit(text, start=ordinal * 1000, title="Handbook")
     payload = replace(made.payload, doc_id=doc, ordinal=ordinal, headings=headings)
-    return Hit(uuid.uuid5(doc, str(ordinal)), 1.0, payload)
+    return SearchHit(uuid.uuid5(doc, str(ordinal)), 1.0, payload)
 
 
 DOCUMENT = [chunk(number, headings=("Leave",) if number < 6 else ("Pay",)) for number in range(10)]
 
 
-async def around(places: Sequence[Place]) -> tuple[Hit, ...]:
+async def around(places: Sequence[Place]) -> tuple[SearchHit, ...]:
     wanted = {at for place in places if place.doc_id == DOC for at in range(place.first, place.last + 1)}
     return tuple(DOCUMENT[at] for at in sorted(wanted) if at < len(DOCUMENT))
 
 
-def asked(*hits: Hit) -> Question:
+def asked(*hits: SearchHit) -> Question:
     return Question("How long?", hits, around=around)
 
 

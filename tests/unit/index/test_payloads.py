@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag_core.errors import DataCorruption
-from rag_core.index import Payload, Point, from_json, to_json
+from rag_core.index import IndexPoint, Payload, from_json, to_json
 from rag_core.index.remote import wire
 from rag_core.parsing import Block, BlockKind, Part, PartKind
 from tests.support.index_points import document
@@ -27,7 +27,7 @@ BLOCKS = (
 POINT = replace(PLAIN, payload=replace(PLAIN.payload, blocks=BLOCKS, page=4))
 
 
-def stored(point: Point) -> dict[str, Any]:
+def stored(point: IndexPoint) -> dict[str, Any]:
     return to_json(point, 2)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
 from rag_core.errors import Exhausted, InvalidInput, Reason
-from rag_core.index import GenerationSpec, Hit, SearchMode, SearchResult
+from rag_core.index import GenerationSpec, SearchHit, SearchMode, SearchResult
 from rag_core.index.remote import wire
 from ragproto.admin.v1 import index_pb2 as pb
 from tests.support.index_points import NEW_YEAR, document, removal, request
@@ -48,7 +48,10 @@ def test_a_search_survives(mode: SearchMode) -> None:
 
 def test_hits_survive_with_and_without_leg_scores() -> None:
     (point,) = document("a", ["text"]).points
-    hits = (Hit(point.chunk_id, 0.5, point.payload, dense=0.25), Hit(point.chunk_id, 0.5, point.payload, lexical=0.0))
+    hits = (
+        SearchHit(point.chunk_id, 0.5, point.payload, dense=0.25),
+        SearchHit(point.chunk_id, 0.5, point.payload, lexical=0.0),
+    )
     result = SearchResult("g1", hits)
     assert wire.result_from_wire(wire.result_to_wire(result)) == result
 

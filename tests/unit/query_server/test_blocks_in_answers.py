@@ -8,7 +8,7 @@ from query_server.converters.query_v2 import from_event, from_page
 from query_server.handlers.query.answer import Retrieved
 from query_server.handlers.query.search import Page
 from rag_core.answering import Answered, Citation, StandaloneQuestion
-from rag_core.index import Hit, SearchResult
+from rag_core.index import SearchHit, SearchResult
 from rag_core.parsing import Block, BlockKind, Part, PartKind
 from ragproto.query.v2 import query_pb2 as pb
 from tests.support.index_points import document
@@ -27,7 +27,7 @@ BLOCKS = (
         path=("Top", "Setup", "Steps"),
     ),
 )
-HIT = Hit(POINT.chunk_id, 0.5, replace(POINT.payload, blocks=BLOCKS, page=3))
+HIT = SearchHit(POINT.chunk_id, 0.5, replace(POINT.payload, blocks=BLOCKS, page=3))
 RESULT = SearchResult("g", (HIT,))
 
 

@@ -25,7 +25,7 @@ from rag_core.access import Principal
 from rag_core.embedding import Embedder
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.index import GenerationSpec, Hit, Place, Point, SearchRequest, SearchResult
+from rag_core.index import GenerationSpec, IndexPoint, Place, SearchHit, SearchRequest, SearchResult
 from tests.support.query_server import Doc, no_store, settings_of, update_of
 
 ANN = Principal("ann", "acme", (), frozenset({"query.read"}))
@@ -66,9 +66,9 @@ class Index:
         score = 1.0 if np.array_equal(own, request.vector) else 0.0
         points = [update_of(Doc(TEXT, f"{number}.txt"), MODELS["old"]).points[0] for number in range(request.limit)]
         self.searched.append(name)
-        return SearchResult(name, tuple(Hit(point.chunk_id, score, point.payload) for point in points))
+        return SearchResult(name, tuple(SearchHit(point.chunk_id, score, point.payload) for point in points))
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
         raise NotImplementedError
 
     async def close(self) -> None:

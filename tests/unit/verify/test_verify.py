@@ -17,7 +17,7 @@ import qdrant_edge
 from sqlalchemy import text
 
 from rag_core.errors import NotFound, Reason
-from rag_core.index import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult
+from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, SearchRequest, SearchResult
 from rag_core.index.edge import EdgeIndex
 from rag_core.operations import audit_store as audit
 from rag_core.verify import VerifyReport, rebuild, repair, verify
@@ -38,24 +38,24 @@ def _name(flow: PipelineHarness) -> str:
     return alias
 
 
-def _document(flow: PipelineHarness, locator: str = "doc3.txt") -> list[Point]:
+def _document(flow: PipelineHarness, locator: str = "doc3.txt") -> list[IndexPoint]:
     """The points of a document, with their vectors, in reading order."""
     points = [point for batch in flow.index.scroll(_name(flow)) for point in batch]
     return sorted((p for p in points if p.payload.locator == locator), key=lambda p: p.payload.ordinal)
 
 
-def _write(flow: PipelineHarness, points: list[Point]) -> None:
+def _write(flow: PipelineHarness, points: list[IndexPoint]) -> None:
     first = points[0].payload
     flow.index.apply(_name(flow), [DocumentUpdate(first.doc_id, first.version, tuple(points))])
 
 
-def _change(flow: PipelineHarness, change: Callable[[Point], Point]) -> None:
+def _change(flow: PipelineHarness, change: Callable[[IndexPoint], IndexPoint]) -> None:
     """Write a document again with its second point changed."""
     points = _document(flow)
     _write(flow, [points[0], change(points[1]), *points[2:]])
 
 
-def _payload(**fields: Any) -> Callable[[Point], Point]:
+def _payload(**fields: Any) -> Callable[[IndexPoint], IndexPoint]:
     return lambda point: replace(point, payload=replace(point.payload, **fields))
 
 
@@ -166,12 +166,16 @@ def test_another_version_is_noticed(flow: PipelineHarness) -> None:
         (lambda point: replace(point, vector=point.vector + np.float32(0.01)), FindingKind.VECTOR_MISMATCH),
     ],
 )
-def test_a_changed_point_is_noticed(flow: PipelineHarness, change: Callable[[Point], Point], kind: FindingKind) -> None:
+def test_a_changed_point_is_noticed(
+    flow: PipelineHarness, change: Callable[[IndexPoint], IndexPoint], kind: FindingKind
+) -> None:
     _change(flow, change)
     assert _kinds(flow) == {kind}
 
 
-def _raw(folder: Path, flow: PipelineHarness, write: Callable[[qdrant_edge.EdgeShard, Point], None]) -> VerifyReport:
+def _raw(
+    folder: Path, flow: PipelineHarness, write: Callable[[qdrant_edge.EdgeShard, IndexPoint], None]
+) -> VerifyReport:
     """Verify after a write that goes past our checks, straight into the engine."""
     victim, name = _document(flow)[1], _name(flow)
     flow.index.close()
@@ -188,8 +192,8 @@ def _raw(folder: Path, flow: PipelineHarness, write: Callable[[qdrant_edge.EdgeS
         index.close()
 
 
-def _set_vector(values: Callable[[int], list[float]]) -> Callable[[qdrant_edge.EdgeShard, Point], None]:
-    def write(shard: qdrant_edge.EdgeShard, point: Point) -> None:
+def _set_vector(values: Callable[[int], list[float]]) -> Callable[[qdrant_edge.EdgeShard, IndexPoint], None]:
+    def write(shard: qdrant_edge.EdgeShard, point: IndexPoint) -> None:
         vector: Any = {"dense": values(len(point.vector))}
         operation = qdrant_edge.UpdateOperation.update_vectors([qdrant_edge.PointVectors(point.chunk_id, vector)])
         shard.update(operation)
@@ -197,11 +201,11 @@ def _set_vector(values: Callable[[int], list[float]]) -> Callable[[qdrant_edge.E
     return write
 
 
-def _break_payload(shard: qdrant_edge.EdgeShard, point: Point) -> None:
+def _break_payload(shard: qdrant_edge.EdgeShard, point: IndexPoint) -> None:
     shard.update(qdrant_edge.UpdateOperation.overwrite_payload([point.chunk_id], {"tenant": 7}))
 
 
-def _numbered_point(shard: qdrant_edge.EdgeShard, point: Point) -> None:
+def _numbered_point(shard: qdrant_edge.EdgeShard, point: IndexPoint) -> None:
     shard.update(
         qdrant_edge.UpdateOperation.upsert_points([qdrant_edge.Point(7, {"dense": point.vector.tolist()}, {})])
     )
@@ -217,7 +221,7 @@ def _numbered_point(shard: qdrant_edge.EdgeShard, point: Point) -> None:
     ],
 )
 def test_what_a_raw_write_does_to_a_point_is_noticed(
-    flow: PipelineHarness, folder: Path, write: Callable[[qdrant_edge.EdgeShard, Point], None], kind: FindingKind
+    flow: PipelineHarness, folder: Path, write: Callable[[qdrant_edge.EdgeShard, IndexPoint], None], kind: FindingKind
 ) -> None:
     assert kind in _raw(folder, flow, write).totals
 
@@ -310,7 +314,7 @@ class Overtaken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._flow.index, name)
 
-    def scroll(self, generation: str) -> Iterator[list[Point]]:
+    def scroll(self, generation: str) -> Iterator[list[IndexPoint]]:
         batches = list(self._flow.index.scroll(generation))
         if not self._edited:
             self._edited = True
