@@ -19,7 +19,7 @@ from ragproto.admin.v1 import history_pb2_grpc as rpc
 
 if TYPE_CHECKING:
     from rag_core.history import Series
-    from rag_core.history.store import UnansweredQuestion as Question
+    from rag_core.history import UnansweredQuestion as Question
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -16,7 +16,7 @@ from rag_core.history import History, Span, read_history
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.history.store import UnansweredQuestion
+    from rag_core.history import UnansweredQuestion
 
 
 class HistoryHandler:

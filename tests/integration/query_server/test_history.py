@@ -108,9 +108,11 @@ def test_a_question_without_an_answer_is_a_hash_by_default(tmp_path: Path, datab
         assert (question.question, question.asked, question.outcome) == ("", 2, "no_results")
         assert len(question.question_hash) == 12
         assert not unanswered(server, "acme", ["admin"])
-    with open_store(Settings(home=tmp_path, database_url=database_url)).engine.connect() as connection:
+    store = open_store(Settings(home=tmp_path, database_url=database_url))
+    with store.engine.connect() as connection:
         stored = connection.exec_driver_sql("SELECT unanswered_questions::text FROM rag.unanswered_questions").scalars()
         assert not [row for row in stored if "swallow" in row.lower()]
+    store.close()
 
 
 def test_a_plain_question_is_shown_to_admins_only(tmp_path: Path, database_url: str) -> None:
