@@ -14,6 +14,7 @@ from rag_core.evaluation import Dataset
 from rag_core.generations import TransformRegistry, Transforms
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle.golden import GoldenSet
+from rag_core.history import Recorder
 from rag_core.index import VectorIndex
 from rag_core.parsing import Parser
 from rag_core.pipeline import account, run_pipeline
@@ -67,6 +68,7 @@ class GenerationHarness:
 
     def __post_init__(self) -> None:
         self.transform_registry = WordTransformRegistry(self.pipeline.settings, self.own)
+        self.recorder = Recorder(lambda: self.store)
         self.runs = 0
 
     @property

@@ -17,6 +17,7 @@ from rag_core.chunking import Chunker
 from rag_core.database import Store
 from rag_core.errors import Unavailable
 from rag_core.generations import TransformRegistry, Transforms, generation_config_of
+from rag_core.history import Recorder
 from rag_core.index import VectorIndex
 from rag_core.parsing import Parser
 from rag_core.pipeline import BatchResult, Event, EventApplier
@@ -51,6 +52,7 @@ class StreamHarness:
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
         own = Transforms(lambda: self.embedder, lambda: self.chunker, generation_config_of(self.settings))
         self.transform_registry = TransformRegistry(self.settings, own)
+        self.recorder = Recorder(lambda: self.store)
         self.applier = EventApplier(self)
         self.flow = PipelineHarness(self.store, self.index, self.parser, self.settings, PUSHED)
         self._opened: list[StreamSource] = []

@@ -22,12 +22,12 @@ from rag_core.parsing.builder import TextBuilder
 from rag_core.parsing.formats.html_table import HtmlTable
 from rag_core.parsing.formats.plain import PlainWriter, clean_line_ends
 
-_GRID_BORDER: Final = re.compile(r"[ \t]*+\+(?:[-=]++\+)++[ \t]*+\Z")
-_GRID_LINE: Final = re.compile(r"[ \t]*+[+|]")
-_SIMPLE_BORDER: Final = re.compile(r"[ \t]*+=++(?:[ ]++=++)++[ \t]*+\Z")
-_DIRECTIVE: Final = re.compile(r"[ \t]*+\.\. (?:table|list-table|csv-table)::")
+_GRID_BORDER: Final = re.compile(r"\A[ \t]*+\+(?:[-=]++\+)++[ \t]*+\Z")
+_GRID_LINE: Final = re.compile(r"\A[ \t]*+[+|]")
+_SIMPLE_BORDER: Final = re.compile(r"\A[ \t]*+=++(?:[ ]++=++)++[ \t]*+\Z")
+_DIRECTIVE: Final = re.compile(r"\A[ \t]*+\.\. (?:table|list-table|csv-table)::")
 _ROLE: Final = re.compile(r":[\w:.+-]{1,60}:`~?([^`<]{1,200})(?:<[^`>]{0,200}>)?`")
-_FIRST: Final = re.compile(r"[ \t]*+(?:[+=]|\.\. [tlc])")
+_FIRST: Final = re.compile(r"\A[ \t]*+(?:[+=]|\.\. [tlc])")
 """How a line begins that may begin a table: the patterns above need not be tried on any other."""
 _MAX_CHARS: Final = 20_000
 """A longer table stays text: docutils reads it in more than linear time."""

@@ -157,8 +157,8 @@ def test_a_quarantined_input_is_shown_as_text_to_an_administrator_and_redriven(p
 
 
 def test_a_document_is_followed_down_to_a_chunk(page: Page) -> None:
-    go(page, "Index")
-    box = page.get_by_label("Why is a document missing?")
+    go(page, "Documents")
+    box = page.get_by_label("Part of a path, a title or an id")
     box.fill("vault")
     box.press("Enter")
     expect(page.get_by_text("State of this document: searchable.")).to_be_visible()
@@ -166,12 +166,12 @@ def test_a_document_is_followed_down_to_a_chunk(page: Page) -> None:
 
 
 @pytest.mark.faults
-def test_an_answer_is_given_and_two_generations_are_compared(page: Page) -> None:
+def test_an_answer_is_given_and_two_settings_are_compared(page: Page) -> None:
     go(page, "Ask")
     page.get_by_label("Question").fill("How many days of paid leave does the vacation policy grant a year?")
     page.get_by_role("button", name="Answer", exact=True).click()
     expect(page.get_by_text("The vacation policy grants 25 days of paid leave a year.").first).to_be_visible()
-    page.get_by_role("button", name="Compare two generations").click()
+    page.get_by_role("button", name="Compare two settings").click()
     expect(page.locator("td", has_text="Leave").first).to_be_attached()
 
 

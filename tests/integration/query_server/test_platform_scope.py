@@ -52,7 +52,10 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.admin.v1.OperationsService.SearchAs": {"platform.admin"},
     **{
         f"ragproto.admin.v1.OperationsService.{name}": {"ops.write", "admin"}
-        for name in ("ReleaseDeletions", "RedriveQuarantine", "DiscardQuarantine", "ListAudit", "RecordAction")
+        for name in (
+            *("ReleaseDeletions", "RedriveQuarantine", "DiscardQuarantine", "ListAudit", "RecordAction"),
+            "ReindexDocument",
+        )
     },
 }
 TENANT_ADMIN = ["query.read", "documents.read", "documents.write", "admin"]

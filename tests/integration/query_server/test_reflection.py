@@ -22,7 +22,8 @@ PUBLIC = {
     "ragproto.query.v2.QueryService",
 }
 OPERATORS = {
-    f"ragproto.admin.v1.{name}Service" for name in ("Admin", "Deployment", "Evaluation", "Operations", "Source")
+    f"ragproto.admin.v1.{name}Service"
+    for name in ("Admin", "Deployment", "Evaluation", "History", "Operations", "Source")
 }
 ASKED = (
     *(pb.ServerReflectionRequest(file_containing_symbol=name) for name in sorted(OPERATORS)),

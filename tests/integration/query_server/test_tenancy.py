@@ -251,10 +251,11 @@ WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS),
     *(f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS),
     *(f"ragproto.admin.v1.EvaluationService.{name}" for name in _EVALUATION),
+    *(f"ragproto.admin.v1.HistoryService.{name}" for name in ("GetHistory", "ListUnansweredQuestions")),
     "ragproto.admin.v1.DeploymentService.ListDeployments",
 }
 """Generations and deployments belong to no tenant; the others have tests of their own in
-test_operations and test_evaluation."""
+test_operations, test_evaluation and test_history."""
 
 
 @pytest.mark.catalogue("S03")

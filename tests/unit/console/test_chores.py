@@ -89,7 +89,8 @@ def test_why_is_this_document_missing(page: Page, clicks: Clicks) -> None:
     box.fill("plan")
     box.press("Enter")
     expect(page.get_by_text("State of this document: in quarantine.")).to_be_visible()
-    expect(page.get_by_text("ENCRYPTED: the file has a password")).to_be_visible()
+    expect(page.get_by_text("Its newest content could not be used (ENCRYPTED")).to_be_visible()
+    expect(page.get_by_text("the file has a password")).to_be_visible()
 
 
 def test_why_was_this_answer_given(page: Page, clicks: Clicks) -> None:
