@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
 import signal
@@ -138,7 +139,12 @@ def _exceed(_signal: int, _frame: FrameType | None) -> None:
 
 
 def processor_seconds(call: Callable[[], object], limit: float) -> float:
-    """The processor time that a call takes on this thread; it is ended soon after `limit` (main thread only)."""
+    """The processor time that a call takes on this thread; it is ended soon after `limit` (main thread only).
+
+    Garbage of other tests is not collected meanwhile: it would count, and an error raised in a finalizer is lost.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
     before = signal.signal(signal.SIGVTALRM, _exceed)
     started = time.thread_time()
     try:
@@ -148,4 +154,6 @@ def processor_seconds(call: Callable[[], object], limit: float) -> float:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        if collecting:
+            gc.enable()
     return time.thread_time() - started

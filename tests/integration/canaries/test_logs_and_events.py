@@ -133,7 +133,7 @@ def _fill(message: Any, method: descriptor.MethodDescriptor) -> None:
     if "locator" in fields:
         fields.pop("doc_id", None)
     for name, field in fields.items():
-        if name in ("page_token", "resume_token", "filter", "idempotency_key"):
+        if name in ("page_token", "resume_token", "filter", "idempotency_key", "span"):
             continue
         if name in ("ids", "entry_ids"):
             message.ids.append(1)

@@ -79,21 +79,6 @@ def test_a_table_over_two_pages_begins_on_each_with_its_header(tables: ParsedDoc
     assert numbers == [str(number) for number in range(60)]
 
 
-def test_a_table_with_other_columns_at_the_top_of_a_page_is_another_one(read: Read) -> None:
-    buffer = io.BytesIO()
-    page = canvas.Canvas(buffer, invariant=1)
-    for left, head in ((72, ("Name", "Price")), (150, ("pear", "12"))):
-        for number, (name, value) in enumerate((head, ("apple", "3"), ("plum", "40"), ("cherry", "100"))):
-            page.drawString(left, 700 - 14 * number, name)
-            page.drawString(left + 150, 700 - 14 * number, value)
-        page.showPage()
-    page.save()
-    document = read(buffer.getvalue(), "a.pdf")
-    first, second = of_kind(document, BlockKind.TABLE)
-    assert rows(document, first)[0] == "Name | Price"
-    assert rows(document, second)[0] == "pear | 12"
-
-
 def test_columns_are_read_one_after_the_other_whatever_the_order_in_the_file(read: Read) -> None:
     text = read(builders.columns_pdf(), "a.pdf").text
     assert text.startswith("A title over both columns\n\nleft column line a")
