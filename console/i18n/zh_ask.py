@@ -66,6 +66,9 @@ ASK: dict[str, str] = {
     "Place {rank} of retrieval, score {score} = {dense} by meaning + {lexical} by words.": (
         "检索第 {rank} 名，得分 {score} = 语义 {dense} + 词法 {lexical}。"
     ),
+    "Place {rank} of retrieval, score {score}: {dense} by meaning + {lexical} by words, kept within 0 and 1.": (
+        "检索第 {rank} 名，得分 {score}：语义 {dense} + 词法 {lexical}，限制在 0 到 1 之间。"
+    ),
     "Place {rank} of retrieval, score {score}.": "检索第 {rank} 名，得分 {score}。",
     "Rerank": "重排",
     "Settings": "设置",

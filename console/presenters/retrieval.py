@@ -92,6 +92,7 @@ SENTENCES = {
     "lexical": "By words only: the score is BM25.",
     "reranked": "A reranker put the best of them in order.",
     "sum": "Place {rank} of retrieval, score {score} = {dense} by meaning + {lexical} by words.",
+    "clipped": "Place {rank} of retrieval, score {score}: {dense} by meaning + {lexical} by words, kept within 0 and 1.",
     "place": "Place {rank} of retrieval, score {score}.",
     "near": "By meaning: number {rank} among the candidates (cosine {cosine}).",
     "far": "By meaning: not among the candidates (cosine {cosine}).",
@@ -129,8 +130,9 @@ def passage_sentences(passage: query_pb2.Passage, rank: int) -> list[Sentence]:
     score = f"{passage.retrieval_score:.3f}"
     fused = why.dense_part or why.lexical_part
     parts: dict[str, object] = {"dense": f"{why.dense_part:.3f}", "lexical": f"{why.lexical_part:.3f}"} if fused else {}
+    added = "sum" if 0 <= why.dense_part + why.lexical_part <= 1 else "clipped"
     said: list[Sentence] = [
-        (SENTENCES["sum" if fused else "place"], {"rank": why.retrieval_rank, "score": score} | parts)
+        (SENTENCES[added if fused else "place"], {"rank": why.retrieval_rank, "score": score} | parts)
     ]
     cosine = f"{passage.dense_score:.3f}"
     if why.HasField("dense_rank"):

@@ -125,7 +125,9 @@ def _why(passage: query_pb2.Passage) -> str:
     why = passage.explanation
     parts = [f"place {why.retrieval_rank} of retrieval"]
     if why.dense_part or why.lexical_part:
-        parts.append(f"{passage.retrieval_score:.3f} = {why.dense_part:.3f} meaning + {why.lexical_part:.3f} words")
+        whole = why.dense_part + why.lexical_part
+        clipped = "" if 0 <= whole <= 1 else " (shown within 0 and 1)"
+        parts.append(f"{whole:.3f} = {why.dense_part:.3f} meaning + {why.lexical_part:.3f} words{clipped}")
     if why.HasField("dense_rank"):
         parts.append(f"meaning: number {why.dense_rank}, cosine {passage.dense_score:.3f}")
     if why.HasField("lexical_rank"):

@@ -136,6 +136,13 @@ def test_a_place_is_explained_by_the_ranks_and_parts_of_both_legs() -> None:
     assert "moved it down from place 2 to 3" in said(passage(rerank_score=0.5), 3)[-1]
 
 
+def test_parts_that_add_up_to_more_than_a_score_may_be_say_so() -> None:
+    above = v2.Passage.ScoreExplanation(retrieval_rank=1, dense_part=0.25, lexical_part=1.0)
+    assert said(passage(retrieval_score=1.0, explanation=above))[0] == (
+        "Place 1 of retrieval, score 1.000: 0.250 by meaning + 1.000 by words, kept within 0 and 1."
+    )
+
+
 def test_a_passage_that_one_leg_missed_says_so() -> None:
     near = v2.Passage.ScoreExplanation(retrieval_rank=1, dense_rank=1, dense_part=0.5)
     assert said(passage(explanation=near))[1:] == [

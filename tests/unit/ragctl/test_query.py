@@ -135,6 +135,10 @@ def test_settings_of_a_search_reach_the_server_and_its_reasons_are_printed(
         "place 2 of retrieval; 0.750 = 0.250 meaning + 0.500 words; meaning: number 4, cosine 0.900;"
         " words: number 1, BM25 7.50; reranker 0.500"
     ) in shown
+    above = v2.Passage.ScoreExplanation(retrieval_rank=1, dense_rank=1, dense_part=0.25, lexical_part=1.0)
+    peer.operations["Search"] = v2.SearchResponse(passages=[v2.Passage(retrieval_score=1.0, explanation=above)])
+    assert run(["query", "--explain", "--search", "which oil?"]) == 0
+    assert "1.250 = 0.250 meaning + 1.000 words (shown within 0 and 1)" in capsys.readouterr().out
 
 
 def test_the_scope_to_observe_is_taken_for_a_generation_only(peer: WirePeer) -> None:
