@@ -115,4 +115,4 @@ def test_over_a_real_socket_both_the_server_and_the_call_know_the_time(counting:
     nodes.close()
     ((sent, left),) = servicer.allowed
     assert sent == 20
-    assert left <= 20
+    assert left <= 21  # gRPC rounds a timeout up on its way
