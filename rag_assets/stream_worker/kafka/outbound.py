@@ -44,8 +44,10 @@ class Outbound:
             return
         left = list(dead_letters)
         for form in (_whole, _without_value, _bare):
-            if left:
-                left = _deliver(self._producer, topic, left, form)
+            refused = _deliver(self._producer, topic, left, form) if left else []
+            if len(left) > 1:  # the broker's limit is of a batch: what it refused beside others may fit alone
+                refused = [one for one in refused if _deliver(self._producer, topic, [one], form)]
+            left = refused
         if left:
             raise _undelivered("MSG_SIZE_TOO_LARGE")
 

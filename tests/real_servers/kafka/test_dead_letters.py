@@ -63,6 +63,17 @@ def test_a_letter_that_cannot_be_sent_whole_goes_without_its_value_and_does_not_
     assert dict(bare.headers())["rag-offset"] == b"1"
 
 
+def test_letters_that_fit_lose_nothing_beside_one_that_does_not(topic: KafkaHarness, broker: Broker) -> None:
+    dead = dead_topic(topic, **{"max.message.bytes": "2000"})
+    for number in range(8):
+        broker.produce(topic.topic, (str(number), b"no json"), headers={"trace": b"t" * (5000 if number == 4 else 1)})
+    consume(topic, topic.open(), 8)
+    sent = {message.key(): (message.value(), dict(message.headers())) for message in broker.read(dead, 8)}
+    assert {key for key, (value, headers) in sent.items() if value == b"no json" and headers["trace"] == b"t"} == {
+        str(number).encode() for number in range(8) if number != 4
+    }
+
+
 def test_a_letter_that_the_broker_does_not_take_stops_the_stream_before_it(topic: KafkaHarness, broker: Broker) -> None:
     dead = f"{topic.topic}-dead"
     topic.options = topic.options.model_copy(update={"dead_letter_topic": dead})
