@@ -50,16 +50,14 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
     for place, item in enumerate(forms.shown_fields(kind, values)):
         with (left, right)[place % 2]:
             values[item.path] = _input(item, values)
-    # A name that was typed stays; until then it follows what is read. The key keeps what is being typed meanwhile.
-    if not draft.get("named"):
-        st.session_state[_NAME] = forms.suggested_name(kind, values)
-    elif _NAME not in st.session_state:
-        st.session_state[_NAME] = draft["name"]
+    # The suggestion follows what is read and is no value of the field: that would replace what is being typed.
+    suggested = forms.suggested_name(kind, values)
     with left:
-        name = st.text_input(
-            t("Name of the source") + " *", key=_NAME, max_chars=63, on_change=lambda: draft.update(named=True)
+        typed = st.text_input(
+            t("Name of the source"), draft.get("typed_name", ""), key=_NAME, max_chars=63, placeholder=suggested
         )
-    draft["name"] = name
+    draft["typed_name"], draft["name"] = typed, typed or suggested
+    name = draft["name"]
     with right:
         fixed = platform() < Platform.ADMIN
         draft["tenant"] = st.text_input(t("Tenant") + " *", draft["tenant"], max_chars=64, disabled=fixed)

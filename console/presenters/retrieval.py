@@ -92,7 +92,8 @@ SENTENCES = {
     "lexical": "By words only: the score is BM25.",
     "reranked": "A reranker put the best of them in order.",
     "sum": "Place {rank} of retrieval, score {score} = {dense} by meaning + {lexical} by words.",
-    "clipped": "Place {rank} of retrieval, score {score}: {dense} by meaning + {lexical} by words, kept within 0 and 1.",
+    "clipped": "Place {rank} of retrieval, score {score}: {dense} by meaning + {lexical} by words, kept within 0"
+    " and 1.",
     "place": "Place {rank} of retrieval, score {score}.",
     "near": "By meaning: number {rank} among the candidates (cosine {cosine}).",
     "far": "By meaning: not among the candidates (cosine {cosine}).",

@@ -30,7 +30,7 @@ def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
     page.get_by_role("button", name="Test connection").click()
     expect(page.get_by_text("The source cannot be read: SOURCE_UNAVAILABLE.")).to_be_visible()
     fill(page, "Folder (absolute path) *", str(tmp_path))
-    fill(page, "Name of the source *", "walrus")
+    fill(page, "Name of the source", "walrus")
     page.get_by_role("button", name="Test connection").click()
     expect(page.get_by_text("Connected. Items found: 1.")).to_be_visible()
     following(page)

@@ -78,7 +78,7 @@ class Hour:
         choose(page, kind)
         for label, text in fields.items():
             fill(page, label, text)
-        fill(page, "Name of the source *", name)
+        fill(page, "Name of the source", name)
         page.get_by_role("button", name="Test connection").click()
         expect(page.get_by_text("Connected.")).to_be_visible()
         self.picture("2-connection", name)
@@ -129,6 +129,7 @@ def hour(browser: Browser, httpserver: HTTPServer, empty_database_url: str) -> I
     reachable = {"FETCH_ALLOW_NETWORKS": "127.0.0.0/8,::1/128", "FETCH_PORTS": f"80,443,{httpserver.port}"}
     stack = LocalStack(extra={**reachable, "SOURCE_OPERATION_SECONDS": "600"})  # a machine may be busy
     try:
+        httpserver.expect_request("/robots.txt").respond_with_data("", status=404)
         for path, text in SITE.items():
             httpserver.expect_request(path).respond_with_data(text, content_type="text/html")
         (stack.docs / "backup.md").write_text("# Backups\n\nBackups are taken every night at three.\n", "utf-8")

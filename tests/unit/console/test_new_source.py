@@ -140,6 +140,26 @@ def launches(platform: Platform) -> int:
     return platform.mutations.count("launchRun")
 
 
+def test_the_suggested_name_replaces_nothing_that_is_being_typed(app: AppTest, platform: Platform) -> None:
+    """A value that a run gives to the field would overwrite what its visitor types during the run."""
+    platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
+        allowed=True, unrestricted=True
+    )
+    app.run()
+    app.session_state["new-source"] = {**draft("folder", values={}), "step": 1}
+    shown = app.switch_page("screens/add_source.py").run().run()
+
+    def name() -> Any:
+        return next(item for item in shown.text_input if item.label == "Name of the source")
+
+    shown.text_input(key="field-root").input("/srv/Hand Book").run()
+    assert (name().value, name().proto.set_value, name().placeholder) == ("", False, "hand-book")
+    assert shown.session_state["new-source"]["name"] == "hand-book"
+    name().input("walrus").run()
+    shown.text_input(key="field-root").input("/srv/other").run()
+    assert (name().value, shown.session_state["new-source"]["name"]) == ("walrus", "walrus")
+
+
 def test_the_sensor_starts_the_first_run_and_the_wizard_no_second_one(app: AppTest, platform: Platform) -> None:
     platform.data["runsOrError"]["results"] = []
     shown = first_run(app, platform)
