@@ -18,13 +18,13 @@ from rag_core.documents.filters import (
 )
 from rag_core.documents.inspection_store import DocumentDetails, Event, EventKind, Span
 from rag_core.documents.list_store import (
-    Counts,
+    DocumentCounts,
     DocumentOrder,
     DocumentPage,
+    DocumentQuery,
     DocumentState,
     DocumentSummary,
-    Place,
-    Wanted,
+    ListPosition,
 )
 from rag_core.documents.read_store import VisibleDocument
 from rag_core.documents.store import MetadataUpdate, NewDocument, StoredDocument
@@ -37,11 +37,12 @@ __all__ = [
     "All",
     "AnyOf",
     "Condition",
-    "Counts",
     "Deletion",
+    "DocumentCounts",
     "DocumentDetails",
     "DocumentOrder",
     "DocumentPage",
+    "DocumentQuery",
     "DocumentState",
     "DocumentSummary",
     "Event",
@@ -49,16 +50,15 @@ __all__ = [
     "Exists",
     "FieldTypes",
     "In",
+    "ListPosition",
     "MetadataUpdate",
     "NewDocument",
     "Not",
     "NumberRange",
-    "Place",
     "Span",
     "StoredDocument",
     "TimeRange",
     "VisibleDocument",
-    "Wanted",
     "inspection_store",
     "list_store",
     "read_store",

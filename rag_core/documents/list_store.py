@@ -52,7 +52,7 @@ class DocumentSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DocumentQuery:
     """A filter over documents; empty values let everything pass. `text` is a part of locator or title, or an id."""
 
     text: str = ""
@@ -65,7 +65,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListPosition:
     """Where a page begins: after this document, or, without a `key`, after this quarantined input."""
 
     key: datetime | str | int | None
@@ -78,11 +78,11 @@ class DocumentPage:
     """Documents, and where the next page begins; `None` at the end."""
 
     documents: tuple[DocumentSummary, ...]
-    following: Place | None
+    following: ListPosition | None
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class DocumentCounts:
     """What matches. `more`: counting ended early, there are at least so many. Types are counted whatever was wanted."""
 
     documents: int
@@ -104,7 +104,6 @@ _IN_STATE = {
     DocumentState.PENDING: f"{_USABLE} AND d.acl IS NOT NULL AND {_PENDING}",
     DocumentState.SEARCHABLE: f"{_USABLE} AND d.acl IS NOT NULL AND NOT {_PENDING}",
 }
-"""As `_state` decides."""
 _KEYS = {
     DocumentOrder.NEWEST: ("d.updated_at", "DESC", "timestamptz"),
     DocumentOrder.OLDEST: ("d.updated_at", "ASC", "timestamptz"),
@@ -113,11 +112,11 @@ _KEYS = {
 }
 """Column, direction and type of the key of each order."""
 _SUMMARY = """
-SELECT d.doc_id, d.source, d.locator, d.title, d.version, d.updated_at, d.deleted_at, d.acl, d.media_type, d.bytes,
-       {pending} AS pending, {quarantined} AS quarantined
+SELECT d.doc_id, d.source, d.locator, d.title, d.version, d.updated_at, CASE {states} END AS state, d.media_type,
+       d.bytes
 FROM rag.documents d WHERE d.tenant = :tenant
 """
-SUMMARY = _SUMMARY.format(pending=_PENDING, quarantined=_QUARANTINED)
+SUMMARY = _SUMMARY.format(states=" ".join(f"WHEN {found} THEN '{state}'" for state, found in _IN_STATE.items()))
 _BY_TYPE = """
 SELECT media_type, count(*) FROM (
     SELECT d.media_type FROM rag.documents d WHERE d.tenant = :tenant {conditions} LIMIT :most) AS found
@@ -140,7 +139,7 @@ def active_generation(connection: Connection) -> str:
 
 
 def page(
-    connection: Connection, tenant: str, wanted: Wanted, *, after: Place | None = None, limit: int
+    connection: Connection, tenant: str, wanted: DocumentQuery, *, after: ListPosition | None = None, limit: int
 ) -> DocumentPage:
     """A page of documents; inputs that were never stored come after all others, newest first."""
     found: list[DocumentSummary] = []
@@ -153,7 +152,7 @@ def page(
     return DocumentPage((*found, *unstored), following)
 
 
-def count(connection: Connection, tenant: str, wanted: Wanted) -> Counts:
+def count(connection: Connection, tenant: str, wanted: DocumentQuery) -> DocumentCounts:
     """Count what matches a filter, over all pages."""
     conditions, parameters = _conditions(wanted)
     parameters |= {"tenant": tenant, "generation": active_generation(connection), "most": MAX_COUNTED + 1}
@@ -166,30 +165,17 @@ def count(connection: Connection, tenant: str, wanted: Wanted) -> Counts:
         rows = text(f"{_COUNT_UNSTORED} {unstored}")
         documents += connection.scalar(rows, {"tenant": tenant} | values) or 0
     more = everything > MAX_COUNTED
-    return Counts(min(documents, MAX_COUNTED) if more else documents, more, types)
+    return DocumentCounts(min(documents, MAX_COUNTED) if more else documents, more, types)
 
 
 def summary(row: Row[Any]) -> DocumentSummary:
     """A row of `SUMMARY`."""
-    return DocumentSummary(
-        row.doc_id, row.source, row.locator, row.title, row.version, row.updated_at, _state(row), row.media_type,
-        row.bytes,
-    )  # fmt: skip
-
-
-def _state(row: Row[Any]) -> DocumentState:
-    if row.deleted_at is not None:
-        return DocumentState.DELETED
-    if row.quarantined:
-        return DocumentState.QUARANTINED
-    if row.acl is None:
-        return DocumentState.WITHOUT_ACL
-    return DocumentState.PENDING if row.pending else DocumentState.SEARCHABLE
+    return DocumentSummary(**{**row._mapping, "state": DocumentState(row.state)})
 
 
 def _stored(
-    connection: Connection, tenant: str, wanted: Wanted, after: Place | None, limit: int
-) -> tuple[list[DocumentSummary], Place | None]:
+    connection: Connection, tenant: str, wanted: DocumentQuery, after: ListPosition | None, limit: int
+) -> tuple[list[DocumentSummary], ListPosition | None]:
     conditions, parameters = _conditions(wanted)
     if wanted.media_type:
         conditions += " AND d.media_type = :media_type"
@@ -212,12 +198,12 @@ def _stored(
         DocumentOrder.LOCATOR: last.locator,
         DocumentOrder.LARGEST: last.bytes,
     }
-    return found[:limit], Place(keys.get(wanted.order, last.updated_at), last.doc_id)
+    return found[:limit], ListPosition(keys.get(wanted.order, last.updated_at), last.doc_id)
 
 
 def _unstored(
-    connection: Connection, tenant: str, wanted: Wanted, after: Place | None, room: int
-) -> tuple[Sequence[DocumentSummary], Place | None]:
+    connection: Connection, tenant: str, wanted: DocumentQuery, after: ListPosition | None, room: int
+) -> tuple[Sequence[DocumentSummary], ListPosition | None]:
     if not _may_be_unstored(wanted):
         return (), None
     conditions, parameters = _unstored_conditions(wanted)
@@ -236,14 +222,14 @@ def _unstored(
     if len(rows) <= room:
         return documents, None
     # With no room left the next page begins with the first of them.
-    return documents, Place(None, entry=rows[room - 1].id if room else rows[0].id + 1)
+    return documents, ListPosition(None, entry=rows[room - 1].id if room else rows[0].id + 1)
 
 
-def _may_be_unstored(wanted: Wanted) -> bool:
+def _may_be_unstored(wanted: DocumentQuery) -> bool:
     return wanted.state in (None, DocumentState.QUARANTINED) and not wanted.media_type
 
 
-def _conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+def _conditions(wanted: DocumentQuery) -> tuple[str, dict[str, Any]]:
     """The filter over stored documents, but for the media type."""
     parts: list[str] = []
     if wanted.source:
@@ -256,7 +242,7 @@ def _conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     return " ".join([*parts, *times]), _texts(wanted) | values
 
 
-def _unstored_conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+def _unstored_conditions(wanted: DocumentQuery) -> tuple[str, dict[str, Any]]:
     parts = ["AND q.source = :source"] if wanted.source else []
     if wanted.text:
         parts.append("AND q.locator ILIKE :like")
@@ -264,12 +250,12 @@ def _unstored_conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     return " ".join([*parts, *times]), _texts(wanted) | values
 
 
-def _texts(wanted: Wanted) -> dict[str, Any]:
+def _texts(wanted: DocumentQuery) -> dict[str, Any]:
     escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return {"source": wanted.source, "like": f"%{escaped}%", "doc_id": _id_or_none(wanted.text)}
 
 
-def _times(wanted: Wanted, column: str) -> tuple[list[str], dict[str, Any]]:
+def _times(wanted: DocumentQuery, column: str) -> tuple[list[str], dict[str, Any]]:
     parts = [f"AND {column} >= :since"] if wanted.changed_from is not None else []
     if wanted.changed_before is not None:
         parts.append(f"AND {column} < :until")

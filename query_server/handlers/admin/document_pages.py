@@ -19,14 +19,14 @@ from query_server.handlers.query.validation import check_storable
 from rag_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from rag_core.documents import Place, Wanted
+    from rag_core.documents import DocumentQuery, ListPosition
 
 _BINDING_BYTES = 16
 _MAX_CHARS = 16 * MAX_TOKEN_CHARS
 """A locator has up to 1024 characters."""
 
 
-def issue_token(tenant: str, wanted: Wanted, place: Place | None) -> str:
+def issue_token(tenant: str, wanted: DocumentQuery, place: ListPosition | None) -> str:
     """A token for the page that begins after `place`; empty at the end."""
     if place is None:
         return ""
@@ -35,7 +35,7 @@ def issue_token(tenant: str, wanted: Wanted, place: Place | None) -> str:
     return base64.urlsafe_b64encode(_binding(tenant, wanted, content) + content).rstrip(b"=").decode("ascii")
 
 
-def read_token(tenant: str, wanted: Wanted, token: str) -> Place | None:
+def read_token(tenant: str, wanted: DocumentQuery, token: str) -> ListPosition | None:
     """Raises `InvalidInput` (`PAGE_TOKEN_INVALID`) for a token of another list, or one that was changed."""
     if not token:
         return None
@@ -51,26 +51,26 @@ def read_token(tenant: str, wanted: Wanted, token: str) -> Place | None:
         raise invalid_token() from None
 
 
-def _place(wanted: Wanted, key: object, doc_id: object, entry: object) -> Place:
-    from rag_core.documents import DocumentOrder, Place
+def _place(wanted: DocumentQuery, key: object, doc_id: object, entry: object) -> ListPosition:
+    from rag_core.documents import DocumentOrder, ListPosition
 
     if key is None:
         if not isinstance(entry, int) or not 0 < entry <= LARGEST_ID:
             raise ValueError
-        return Place(None, entry=entry)
+        return ListPosition(None, entry=entry)
     after = uuid.UUID(str(doc_id))
     if wanted.order is DocumentOrder.LARGEST:
         if not isinstance(key, int) or not 0 <= key <= LARGEST_ID:
             raise ValueError
-        return Place(key, after)
+        return ListPosition(key, after)
     if not isinstance(key, str):
         raise TypeError
     if wanted.order is DocumentOrder.LOCATOR:
         check_storable(key, "page_token")
-        return Place(key, after)
-    return Place(datetime.fromisoformat(key).astimezone(UTC), after)
+        return ListPosition(key, after)
+    return ListPosition(datetime.fromisoformat(key).astimezone(UTC), after)
 
 
-def _binding(tenant: str, wanted: Wanted, content: bytes) -> bytes:
+def _binding(tenant: str, wanted: DocumentQuery, content: bytes) -> bytes:
     said = repr((tenant, wanted)).encode("utf-8", "surrogatepass") + b"\0" + content
     return hashlib.blake2b(said, digest_size=_BINDING_BYTES, person=b"rag-document").digest()

@@ -17,7 +17,7 @@ from rag_core.errors import InvalidInput, NotFound, Reason
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.documents import Counts, DocumentDetails, DocumentSummary, Event, Wanted
+    from rag_core.documents import DocumentCounts, DocumentDetails, DocumentQuery, DocumentSummary, Event
     from rag_core.quality import Quarantined
 
 MAX_SHOWN_TEXT_CHARS = 500_000
@@ -30,7 +30,7 @@ class Found:
 
     documents: tuple[DocumentSummary, ...]
     next_token: str
-    counts: Counts | None
+    counts: DocumentCounts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class InspectionHandler:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
 
-    async def find(self, principal: Principal, wanted: Wanted, token: str, limit: int, *, count: bool) -> Found:
+    async def find(self, principal: Principal, wanted: DocumentQuery, token: str, limit: int, *, count: bool) -> Found:
         """A page of documents. Raises `InvalidInput` (`PAGE_TOKEN_INVALID`, `FIELD_INVALID`)."""
         check_text_field("text", wanted.text, limit=1024)
         check_text_field("source", wanted.source)
