@@ -93,9 +93,12 @@ class MetricsClient:
                 self._ring.popleft()
             return list(self._ring)
 
-    def long_history(self, span: str) -> Lines | None:
-        """What Prometheus has of a span, `None` without one. Raises `ServiceError` (`METRICS_UNAVAILABLE`)."""
-        return read_lines(self._http, self._prometheus, span) if self._prometheus is not None else None
+    def long_history(self, own: Lines) -> Lines | None:
+        """What Prometheus has of the time of the platform's own lines, `None` without a Prometheus.
+
+        Raises `ServiceError` (`METRICS_UNAVAILABLE`).
+        """
+        return read_lines(self._http, self._prometheus, own) if self._prometheus is not None else None
 
     def gateway(self) -> Mapping[tuple[str, Labels], float] | None:
         """Envoy's own figures now, `None` when its admin interface is not configured. Raises `ServiceError`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,8 +10,6 @@ import httpx
 
 from console.clients.errors import ServiceError
 
-SPANS = {"hour": (3600, 60), "day": (86_400, 600), "week": (7 * 86_400, 3600)}
-"""Length and step of each span in seconds, as `admin.v1.HistoryService` has them."""
 _KINDS = {"search": ".*QueryService/(Search|BatchSearch)", "answer": ".*QueryService/(Answer|Query)",
           "documents": ".*DocumentService/.*"}  # fmt: skip
 _LEAST_WINDOW = 120
@@ -40,11 +37,13 @@ class Lines:
     recording: bool = True
 
 
-def read_lines(http: httpx.Client, url: str, span: str) -> Lines:
-    """What Prometheus has of all tenants and services. Raises `ServiceError` (`METRICS_UNAVAILABLE`)."""
-    seconds, step = SPANS[span]
-    ends = int(time.time()) // step * step + step
-    begins, window = ends - seconds, max(step, _LEAST_WINDOW)
+def read_lines(http: httpx.Client, url: str, own: Lines) -> Lines:
+    """What Prometheus has of all tenants and services for the time and the step of the platform's own lines.
+
+    Raises `ServiceError` (`METRICS_UNAVAILABLE`).
+    """
+    begins, ends, step = own.begins, own.ends, own.step
+    window = max(step, _LEAST_WINDOW)
 
     def ask(query: str) -> list[tuple[Mapping[str, str], dict[int, float]]]:
         # A point stands for the step that begins at it, and Prometheus looks back from the moment it is asked for.

@@ -25,7 +25,8 @@ def history_of(span: str, *, everyone: bool) -> None:
         st.info(t("Nothing is recorded: RAG_HISTORY_DAYS is 0."), icon=":material/info:")
     source = t("Recorded by the platform. A gap is a time without a record.")
     if everyone:
-        more = load_or_report("Prometheus", lambda: shared().metrics.long_history(span))
+        own = found
+        more = load_or_report("Prometheus", lambda: shared().metrics.long_history(own))
         if more is not None:
             found = views.with_prometheus(found, more)
             source = t("Calls, answers, streams and memory from Prometheus, the rest recorded by the platform.")

@@ -30,7 +30,7 @@ class Recorder:
     """Writes a tally every minute from a daemon thread. While the database is away the newest minutes wait.
 
     `service` names a process that is there all the time: its minutes are known to be complete, so that a minute
-    without calls is told from one without a record. Work that comes and goes has none.
+    without calls differs from one without a record. Work that comes and goes has none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""HistoryService: what callers did with one server is told by the next, to each tenant its own."""
+"""HistoryService: what callers did with one server is shown by the next, to each tenant its own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def unanswered(server: RunningServer, tenant: str, scopes: list[str]) -> list[pb
     return list(stub.ListUnansweredQuestions(pb.ListUnansweredQuestionsRequest(), metadata=asked).questions)
 
 
-def test_calls_answers_and_sources_are_told_to_their_own_tenant(tmp_path: Path, database_url: str) -> None:
+def test_calls_answers_and_sources_are_shown_to_their_own_tenant(tmp_path: Path, database_url: str) -> None:
     with server_on(tmp_path / "a", database_url) as server:
         for _ in range(3):
             search(server, "How long is parental leave?", "acme")
