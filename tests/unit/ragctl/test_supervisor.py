@@ -13,10 +13,12 @@ import psutil
 import pytest
 
 from rag_core.errors import Unavailable
+from rag_core.history import Stored, Tally
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.environment import stack_environment
 from ragctl.local_stack.lifecycle import wait_healthy
+from ragctl.local_stack.measuring import StackMeasurement
 from ragctl.local_stack.probes import Health
 from ragctl.local_stack.services import Service, build_services
 from ragctl.local_stack.supervisor import Supervisor
@@ -82,6 +84,24 @@ async def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(home: Dat
     supervisor.start_service("broken")
     with pytest.raises(Unavailable, match=r"broken: it keeps ending.*cannot find my keys"):
         await wait_healthy(_parts(home)["broken"], supervisor, home)
+
+
+async def test_the_history_gets_the_memory_of_services_and_the_size_of_folders(
+    home: DataDir, supervisor: Supervisor
+) -> None:
+    supervisor.start_service("sleeper")
+    await wait_healthy(_parts(home)["sleeper"], supervisor, home)
+    (home.logs / "long.log").write_bytes(b"x" * 200_000)
+    tally = Tally()
+    StackMeasurement(Settings(home=home.root), home)(tally, 60)
+    (minute,) = tally.take(before=61)
+    found = {(key.series, key.label): figure.total for key, figure in minute.figures.items()}
+    assert found[Stored.MEMORY, "sleeper"] == pytest.approx(
+        psutil.Process(supervisor.infos()["sleeper"].pid).memory_info().rss, rel=0.2
+    )
+    assert (Stored.MEMORY, "broken") not in found
+    assert found[Stored.DISK, "logs"] >= 200_000
+    assert found[Stored.DISK_FREE, "RAG_HOME"] > 0
 
 
 def test_a_supervisor_that_is_not_there_has_no_parts(home: DataDir) -> None:
