@@ -168,10 +168,18 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def _failure(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str | None, str | None]:
-    """Reason code and message of a failed run: of its first typed failure, else of the blocking check that failed."""
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    """Reason code and message of a failed run: of its first typed failure, else of the blocking check that failed.
+
+    Why a listing was incomplete is in the metadata of the documents, not in the check.
+    """
+    kinds = {
+        dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+    }
     page = instance.get_records_for_run(record.dagster_run.run_id, of_type=kinds, limit=_MAX_EVENTS)
     blocked: tuple[str | None, str | None] = (None, None)
+    problems: dict[str, str] = {}
     for entry in page.records:
         event = entry.event_log_entry.dagster_event
         if event is None:
@@ -179,10 +187,14 @@ def _failure(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str | 
         if event.event_type is dg.DagsterEventType.STEP_FAILURE:
             if typed := _typed(event.step_failure_data):
                 return typed
+        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            said = event.step_materialization_data.materialization.metadata
+            if "problem" in said and "problem_message" in said:
+                problems[str(said["problem"].value)] = str(said["problem_message"].value)[:_MAX_MESSAGE]
         elif not (check := event.asset_check_evaluation_data).passed and check.check_name in _CHECKS:
             reason = _CHECKS[check.check_name]
             blocked = (reason, REASONS[reason][0])
-    return blocked
+    return blocked[0], problems.get(str(blocked[0])) or blocked[1]
 
 
 def _typed(failure: StepFailureData) -> tuple[str, str] | None:

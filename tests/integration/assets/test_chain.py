@@ -122,7 +122,7 @@ def test_an_incomplete_listing_deletes_nothing_applies_the_rest_and_fails_the_ru
     assert chain.run().success
     chain.write("new.md", "# New\n\nA sentence about walruses.\n")
     (chain.root / "doc00.md").unlink()
-    _make_unreadable(monkeypatch, "closed")
+    make_unreadable(monkeypatch, "closed")
     result = chain.run()
     assert not result.success
     checks = chain.checks(result)
@@ -134,7 +134,7 @@ def test_an_incomplete_listing_deletes_nothing_applies_the_rest_and_fails_the_ru
     assert "doc00.md" in found(chain, "document number 0"), "absence in a cut listing proves nothing"
 
 
-def _make_unreadable(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+def make_unreadable(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     real = os.scandir
 
     def scandir(fd: int | str) -> object:  # chmod does not stop root

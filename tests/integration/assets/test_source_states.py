@@ -34,7 +34,7 @@ from rag_core.streams import Change
 from rag_core.streams import inbox_store as inbox
 from rag_core.streams import store as streams
 from tests.integration.assets.conftest import Chain
-from tests.integration.assets.test_chain import fill
+from tests.integration.assets.test_chain import fill, make_unreadable
 
 
 class InterruptedRunError(Exception):
@@ -220,6 +220,16 @@ def test_a_failed_run_says_why_since_when_and_what_to_do_also_while_it_is_tried_
     assert again.state is SourceState.LISTING
     assert (again.failing_since, again.reason) == (first.since, first.reason)
     assert needs_attention(again)
+
+
+def test_a_listing_that_broke_off_says_where(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(watched.chain, 1)
+    watched.chain.write("closed/a.md", "# Closed\n\nA sentence about ptarmigans.\n")
+    make_unreadable(monkeypatch, "closed")
+    assert not watched.chain.run().success
+    status = watched.status()
+    assert (status.state, status.reason) == (SourceState.FAILED, Reason.LISTING_INCOMPLETE)
+    assert "closed cannot be read (Permission denied)" in status.message
 
 
 def test_a_good_run_ends_a_failure(watched: Watched) -> None:
