@@ -57,12 +57,17 @@ def overview(
 
 
 @st.fragment(run_every=_REFRESH)
-def state(source: str) -> None:
-    """What the source does now, or what it needs; refreshes automatically."""
+def state(source: str, listed: admin_pb2.SourceCondition) -> None:
+    """What the source does now, or what it needs; refreshes automatically.
+
+    `listed` is what the list above says of it: when that is over, the list is drawn again.
+    """
     status = load_or_report("query server", lambda: api().status())
     found = next((item for item in status.sources if item.name == source), None) if status is not None else None
     if found is None:
         return
+    if (found.condition.state, found.condition.reason) != (listed.state, listed.reason):
+        st.rerun()
     show_condition(found.condition)
 
 
@@ -90,7 +95,7 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail, automations: li
     """Everything about one source."""
     source = found.name
     st.subheader(source)
-    state(source)
+    state(source, found.condition)
     mine = [item for item in automations if item.job == f"{views.key_of(source)}_sync"]
     actions(source, detail, mine, has_runs=not found.streamed)
     facts = [*views.source_fields(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),

@@ -52,6 +52,8 @@ class WirePeer:
     def __init__(self, port: int = 0) -> None:
         self.port = port
         self.status = admin_pb2.GetStatusResponse()
+        self.next_status: list[admin_pb2.GetStatusResponse] = []
+        """Answers of `GetStatus` before `status`."""
         self.answer: list[v2.AnswerEvent] = []
         self.query: Callable[[v1.QueryRequest], v1.QueryResponse] = lambda request: v1.QueryResponse(
             answer=request.query
@@ -189,7 +191,7 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
 
     async def GetStatus(self, request: admin_pb2.GetStatusRequest, context: Any) -> admin_pb2.GetStatusResponse:
         await self._peer.receive(context)
-        return self._peer.status
+        return self._peer.next_status.pop(0) if self._peer.next_status else self._peer.status
 
 
 def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer:
@@ -270,7 +272,7 @@ class Gateway:
         self.peer.answer = []
         self.peer.operations, self.peer.asked, self.peer.passages = {}, [], []
         self.peer.scopes = ["admin", "platform.admin", "query.read"]
-        self.peer.status = admin_pb2.GetStatusResponse()
+        self.peer.status, self.peer.next_status = admin_pb2.GetStatusResponse(), []
         self.probes.clear()
 
 

@@ -332,6 +332,18 @@ def test_an_empty_question_is_not_sent(app: AppTest) -> None:
     assert [item.value for item in app.info] == ["Enter a question first."]
 
 
+def test_the_list_of_sources_says_what_the_state_below_it_says(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    opened(app, "sources")
+    before, failed = admin_pb2.GetStatusResponse(), platform.gateway.peer.status.sources[0].condition
+    before.CopyFrom(platform.gateway.peer.status)
+    failed.state, failed.sentence, failed.reason = admin_pb2.SOURCE_STATE_FAILED, "failed: {reason}", "UNREADABLE"
+    platform.gateway.peer.next_status = [before]
+    app.run()
+    assert [item.value for item in app.error] == ["failed\\: UNREADABLE"]
+    assert list(app.dataframe[0].value["condition"]) == ["✖ failed: UNREADABLE"]
+
+
 def test_a_sync_is_on_record_before_dagster_is_reported(app: AppTest, platform: Platform) -> None:
     with_source(platform)
     opened(app, "sources")
