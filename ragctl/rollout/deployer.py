@@ -139,14 +139,17 @@ class Deployer:
 
     def _watch(self, row: Deployment) -> AnalysisResult | None:
         observed = self.analyser.watch(lambda: self.target.servers(row.colour))
+        # The servers are read first here and the gateways first from here on: so the time that the gateways are watched lies
+        # within that of the servers, and a call that ends between two readings is never one that no server counted.
+        observed(False)
         before = self.target.traffic(row.colour)
         deadline = time.monotonic() + self.settings.deploy_watch_seconds
         while True:
             final = time.monotonic() >= deadline
-            health = self.target.health(row.colour)
+            health, counted = self.target.health(row.colour), self.target.traffic(row.colour)
             result = observed(final)
             if result is None or result.passed:
-                result = analyse_traffic(self.settings, before, self.target.traffic(row.colour), result)
+                result = analyse_traffic(self.settings, before, counted, result)
             if result is not None:
                 return result
             if not health.good and final:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -70,9 +69,12 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
             citations = [v2.Citation(number=1, source=one.source, locator=one.locator) for one in self.passages[:1]]
             yield v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=citations)))
 
-    def _counted(self, method: str) -> Any:
+    @contextmanager
+    def _counted(self, method: str) -> Iterator[None]:
+        """Counts a call when it ends, as the server does."""
+        with self._seconds.labels(method).time():
+            yield
         self._calls.labels(method, "OK").inc()
-        return self._seconds.labels(method).time()
 
     def _pages(self) -> type[BaseHTTPRequestHandler]:
         known = self

@@ -224,11 +224,14 @@ def test_tags_and_rollbacks_go_through_without_a_failed_request(installation: In
     assert len(traffic.long) > 5
     store = open_store(known.settings)
     with store.engine.connect() as connection:
-        rows = [(row.release, row.state) for row in reversed(deployments.page(connection, 20))]
+        history = list(reversed(deployments.page(connection, 20)))
     store.close()
     wanted = [("v1", "done"), ("v2", "done"), ("v3", "done"), ("v4", "refused"), ("v2", "done"), ("v5", "rolled_back")]
+    rows = [(row.release, row.state) for row in history]
     # Once each; but the hook judges once more what the deployer had refused before the hook began.
-    assert rows in (wanted, [*wanted[:4], *wanted[3:]])
+    assert rows in (wanted, [*wanted[:4], *wanted[3:]]), "\n".join(
+        f"{row.release} {row.state} {row.reason}: {row.detail}" for row in history
+    )
     run = _begin_a_run(known)
     known.helm("uninstall", "rag", "--wait", "--timeout", TIMEOUT)
     deadline = time.monotonic() + 120

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from rag_core.operations import Deployment, State
 from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
+from ragctl.rollout.analysis import Poll
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.releases import serve_wanted, start_wanted
 from ragctl.rollout.service import Request
-from ragctl.rollout.targets.base import Traffic
+from ragctl.rollout.targets.base import Server, Traffic
 from tests.support.deploys import DeployHarness
 
 SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
@@ -162,6 +164,37 @@ def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
     row = serve_wanted(bench.deployments())
     assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "CANDIDATE_UNHEALTHY", message)
     assert bench.target.weights == [10, 0]
+
+
+@dataclass
+class OneCall:
+    """All that a small installation is asked in a while: one call, which ends after the given reading of a counter."""
+
+    after: int
+    readings: int = 0
+
+    def counted(self) -> int:
+        self.readings += 1
+        return int(self.readings > self.after)
+
+    def watch(self, servers: Callable[[], Sequence[Server]]) -> Poll:
+        before: list[int] = []
+
+        def observe(final: bool) -> AnalysisResult | None:
+            before.append(self.counted())
+            return AnalysisResult.good(calls=before[-1] - before[0]) if final else None
+
+        return observe
+
+
+@pytest.mark.parametrize("after", range(1, 7))
+def test_a_call_that_ends_between_two_readings_is_no_call_that_no_server_saw(bench: DeployHarness, after: int) -> None:
+    call = OneCall(after)
+    bench.analyser.watch = call.watch  # type: ignore[method-assign]
+    bench.target.traffic = lambda colour: {"gateway": Traffic(call.counted(), 0)}  # type: ignore[method-assign]
+    want(bench, "r2")
+    row = serve_wanted(bench.deployments())
+    assert (row.state, row.detail) == (State.DONE, "")
 
 
 def test_what_serves_can_be_put_to_the_smoke_suite_at_any_time(bench: DeployHarness) -> None:
