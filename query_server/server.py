@@ -46,7 +46,7 @@ from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauge
 from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import LOOPBACK, BindAddresses, bind, new_server, stop_signals, tls_credentials
 from query_server.runtime.metrics import Metrics
-from query_server.runtime.polling import BackgroundTasks, Poller
+from query_server.runtime.polling import BackgroundTasks, Poller, RevocationListener
 from query_server.runtime.readiness import ReadinessMonitor
 from query_server.runtime.reflection import GuardedReflection
 from query_server.runtime.traffic import Traffic
@@ -165,6 +165,12 @@ class QueryServer:
             "source gauges": SourceGauges(dependencies.observer_store, self.metrics).poller,
             "generation gauges": GenerationGauges(dependencies.observer_store, self.metrics).poller,
         }
+        self._listener = RevocationListener(
+            dependencies.observer_store,
+            settings.database_connect_timeout_seconds,
+            self._revocations.poller,
+            self._pending_revocations.poller,
+        )
         self._background = BackgroundTasks(self.metrics.background_failures)
         self.ports: BindAddresses | None = None
 
@@ -192,6 +198,7 @@ class QueryServer:
             raise
         await self._monitor.refresh()
         works = {"readiness": self._monitor.run, "query models": self._models.run, "audit": self._audit.run}
+        works["revocation listener"] = self._listener.run
         for name, work in (works | {name: poller.run for name, poller in self._pollers.items()}).items():
             self._background.start(name, work)
         self._traffic.start()

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from prometheus_client import Counter
 
 from query_server.runtime.blocking import BlockingPool
 from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+    from query_server.runtime.dependencies import LazyStore
 
 # --------------------------------------------------------------------------------------------------------------------
 # Pollers: values that the server reads from the database at intervals.
@@ -48,10 +54,11 @@ class Poller(Generic[Finding]):
         self._seconds = seconds
         self._share = share
         self._reachable = True
+        self._woken = asyncio.Event()
         self.thread = database_thread(f"poll-{what.replace(' ', '-')}")
 
     async def refresh(self) -> float:
-        """Read once; returns the seconds until the next time."""
+        """Read once; returns the least time until the next one, in seconds."""
         started = time.monotonic()
         try:
             self._take(await self.thread.run_within(READ_SECONDS, self._read))
@@ -62,12 +69,61 @@ class Poller(Generic[Finding]):
             self._reachable = False
         except Exception:  # a bug must not end the polling: the last result would stand for good
             _log.exception("not read", what=self._what)
-        return max(self._seconds, (time.monotonic() - started) / self._share)
+        return (time.monotonic() - started) / self._share
+
+    def wake(self) -> None:
+        """Read as soon as the share of time allows it, instead of at the next interval."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Read again and again until cancelled."""
-        while True:  # noqa: ASYNC110  there is no event to wait for: time passes
-            await asyncio.sleep(await self.refresh())
+        while True:
+            self._woken.clear()  # before the reading: what is announced during it is read afterwards
+            least = await self.refresh()
+            await asyncio.sleep(least)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds - least):
+                    await self._woken.wait()
+
+
+LISTEN_AGAIN_SECONDS = 1.0
+
+
+class RevocationListener:
+    """Wakes pollers when the database announces a revocation, so that it counts within milliseconds of its commit.
+
+    It promises nothing: while it has no session, the pollers read at their intervals.
+    """
+
+    def __init__(self, store: LazyStore, connect_seconds: float, *pollers: Poller[Any]) -> None:
+        self._store = store
+        self._connect_seconds = connect_seconds
+        self._pollers = pollers
+
+    async def run(self) -> None:
+        """Listen until cancelled; a session that ends is opened again."""
+        # Imported here: drivers take as long to load as the rest of the server.
+        import psycopg
+
+        while True:
+            with suppress(psycopg.Error, RagError):
+                store = await self._store.threads.run_within(READ_SECONDS, self._store.get)
+                arguments = store.session("rag-query-listener", self._connect_seconds)
+                async with await psycopg.AsyncConnection.connect(**arguments) as session:
+                    await self._listen(session)
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _listen(self, session: AsyncConnection[Any]) -> None:
+        from rag_core.access import listen
+
+        await listen(session)
+        self._wake()  # what was announced before nobody heard
+        async for _ in session.notifies():
+            self._wake()
+
+    def _wake(self) -> None:
+        for poller in self._pollers:
+            poller.wake()
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection
 
 from rag_assets.stream_worker.base import Lag, Message, Position
 from rag_core.database import Store
@@ -72,8 +72,9 @@ class InboxSource:
             if not rows:
                 self._wait(session, min(wait, _AWAY_SECONDS) if self._away else wait)
                 rows = self._waiting()
-            if rows and not self.large and len(rows) < self._settings.stream_batch_events:
-                self._wait(session, self._settings.stream_linger_ms / 1000)
+            linger = self._settings.stream_linger_ms / 1000
+            if rows and linger and not self.large and len(rows) < self._settings.stream_batch_events:
+                self._wait(session, linger)
                 rows = self._waiting()
         except psycopg.Error:
             self._drop()
@@ -131,16 +132,8 @@ class InboxSource:
         self._drop()
 
     def _open(self) -> psycopg.Connection[Any]:
-        url = make_url(self._settings.effective_database_url).set(drivername="postgresql")
-        session = psycopg.connect(
-            url.render_as_string(hide_password=False),
-            autocommit=True,
-            connect_timeout=max(1, round(self._settings.database_connect_timeout_seconds)),
-            application_name="rag-stream",
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-        )
+        arguments = self._store.session("rag-stream", self._settings.database_connect_timeout_seconds)
+        session: psycopg.Connection[Any] = psycopg.connect(**arguments)
         inbox.listen(session)
         self._session = session
         return session

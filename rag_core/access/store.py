@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -15,6 +15,9 @@ from rag_core.access.api_keys import ApiKey, new_api_key
 from rag_core.database.tables.operations import api_keys, token_revocations
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.operations import audit_store as audit
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 # --------------------------------------------------------------------------------------------------------------------
 # API keys and revoked tokens.
@@ -143,6 +146,10 @@ def _stored(row: Row[Any]) -> StoredKey:
 # Pending revocations: committed permissions and deletions that the index has not applied yet.
 
 
+CHANNEL = "rag_revocations"
+"""Announces revoked tokens and pending revocations at their commit; triggers send to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingRevocation:
     """A document that from now on only `acl` may see. Without `doc_id`: a whole source that nobody may see."""
@@ -161,13 +168,26 @@ WITH sized AS (
 SELECT tenant, source, doc_id, coalesce(acl, '{}') FROM sized WHERE documents <= :most
 UNION ALL
 SELECT DISTINCT tenant, source, CAST(NULL AS uuid), CAST('{}' AS text[]) FROM sized WHERE documents > :most
+UNION ALL
+SELECT tenant, source, doc_id, CAST('{}' AS text[]) FROM (
+    SELECT tenant, source, doc_id, row_number() OVER (PARTITION BY tenant, source ORDER BY seq) AS place
+    FROM rag.inbox WHERE applied_at IS NULL AND operation = 'delete'
+) pushed WHERE place <= :most
 """)
 
 
 def pending_revocations(connection: Connection, *, most: int) -> list[PendingRevocation]:
-    """Pending revocations. A source with more than `most` affected documents is returned as a whole."""
+    """Pending revocations. A source with more than `most` affected documents is returned as a whole.
+
+    Of deletions that the stream worker has not applied yet, the first `most` of a source are among them.
+    """
     rows = connection.execute(_PENDING_REVOCATIONS, {"most": most})
     return [PendingRevocation(tenant, source, doc_id, frozenset(acl)) for tenant, source, doc_id, acl in rows]
+
+
+async def listen(session: AsyncConnection[Any]) -> None:
+    """Let a session be notified of revocations."""
+    await session.execute(f"LISTEN {CHANNEL}")
 
 
 _PENDING_UPDATES = text("""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Migrations, and the check that the schema fits this program.
 
 
-HEAD = "0023"
+HEAD = "0024"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 VERSION_TABLE = "schema_version"
@@ -123,6 +123,18 @@ class Store:
     """An open database. One per process; thread-safe. Raises driver errors as `RagError` (`database.driver_errors`)."""
 
     engine: Engine
+
+    def session(self, name: str, connect_seconds: float) -> dict[str, Any]:
+        """Arguments of `psycopg.connect` for a session of its own beside the pool, which waits for notifications."""
+        return {
+            "conninfo": self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False),
+            "autocommit": True,
+            "connect_timeout": max(1, round(connect_seconds)),
+            "application_name": name,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        }
 
     def close(self) -> None:
         """Close the pooled connections."""

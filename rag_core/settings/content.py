@@ -120,7 +120,11 @@ class ContentSettings(BaseModel):
         1, gt=0, le=60, description="Time to parse a pushed document before it is left to the reader of large ones."
     )
     stream_linger_ms: int = Field(
-        10, ge=0, le=60_000, description="How long a micro-batch waits for more after its first change."
+        0,
+        ge=0,
+        le=60_000,
+        description="How long a micro-batch waits for more after its first change. What arrives while a batch is applied"
+        " is the next one, so waiting only saves flushes of the index.",
     )
     stream_attempts: int = Field(3, ge=1, le=20, description="Tries before a change becomes a dead letter.")
     stream_poison_fraction: float = Field(

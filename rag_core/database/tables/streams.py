@@ -47,6 +47,13 @@ inbox = Table(
     CheckConstraint("operation IN ('put', 'delete')", name="operation"),
     Index("ix_inbox_pending", "seq", postgresql_where="applied_at IS NULL"),
     Index("ix_inbox_lanes", "tenant", "source", "seq", postgresql_where="applied_at IS NULL"),
+    Index(
+        "ix_inbox_deletions",
+        "tenant",
+        "source",
+        "seq",
+        postgresql_where="applied_at IS NULL AND operation = 'delete'",
+    ),
     Index("ix_inbox_doc_id", "doc_id", "seq"),
     Index(
         "uq_inbox_idempotency_key",

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
+from sqlalchemy import text
 
 from rag_core.database import open_store
 from rag_core.index import VectorIndex
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
+from rag_core.streams import Change
+from rag_core.streams import inbox_store as inbox
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -104,3 +107,19 @@ def test_what_is_lost_is_in_no_answer_of_any_call(flow_behind: PipelineHarness, 
     for locator in ("salary.txt", "bell.txt"):
         request = documents_pb2.GetRequest(doc_id=str(flow_behind.doc_id(locator)))
         assert failing(lambda: documents.Get(request, **call)).reason == "DOCUMENT_NOT_FOUND"  # noqa: B023
+
+
+def test_a_pushed_deletion_counts_from_its_acceptance_whether_or_not_a_worker_runs(
+    flow_behind: PipelineHarness, server: RunningServer
+) -> None:
+    source = flow_behind.source
+    change = Change(source.tenant, source.name, "bell.txt", "ann")
+    with flow_behind.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.sources SET kind = 'push'"))
+        receipt = inbox.accept(connection, change, max_pending=10)
+    assert eventually(lambda: withheld(server) == 1)
+    assert found(server) == {"salary.txt", "paint.txt"}
+    with flow_behind.store.engine.begin() as connection:
+        inbox.mark_applied(connection, {receipt.sequence: "stale"})
+    assert eventually(lambda: withheld(server) == 0)
+    assert found(server) == {"salary.txt", "bell.txt", "paint.txt"}

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+import uuid
+from collections.abc import Callable
 
+import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from query_server.runtime.polling import Poller
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.polling import Poller, RevocationListener
+from rag_core.access import end_session
+from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
+from rag_core.streams import Change
+from rag_core.streams import inbox_store as inbox
 
 
 async def test_the_last_finding_holds_while_the_database_is_away_and_the_log_says_so_once_per_outage() -> None:
@@ -47,3 +57,59 @@ async def test_a_bug_in_a_read_does_not_end_the_polling() -> None:
 
     assert taken == [1, 2]
     assert [line["log_level"] for line in log] == ["error"]
+
+
+def delete_document(store: Store) -> None:
+    with store.engine.begin() as connection:
+        inbox.accept(connection, Change("acme", "push", "a.txt", "ann"), max_pending=10)
+
+
+def restrict_document(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.documents SET acl = acl[2:]"))
+
+
+def sign_out(store: Store) -> None:
+    with store.engine.begin() as connection:
+        end_session(connection, tenant="acme", subject="ann", session="s1", lifetime=60)
+
+
+@pytest.mark.parametrize("change", [delete_document, restrict_document, sign_out])
+async def test_a_revocation_is_read_when_it_is_committed_and_not_at_the_next_interval(
+    store: Store, change: Callable[[Store], None]
+) -> None:
+    _store_document(store)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        readings, tried = asyncio.Queue[None](), LazyStore(lambda: store)
+        poller = Poller("permissions", lambda: None, readings.put_nowait, seconds=3600)
+        listener = RevocationListener(tried, 5, poller)
+        running = [tasks.create_task(poller.run()), tasks.create_task(listener.run())]
+        await readings.get()  # at the start
+        await readings.get()  # when the session listens
+        await asyncio.to_thread(change, store)
+        await readings.get()
+        await asyncio.to_thread(_end_listeners, store)
+        await readings.get()  # a session again, and what was missed is read
+        await asyncio.to_thread(change, store)
+        await readings.get()
+        for task in running:
+            task.cancel()
+
+
+def _end_listeners(store: Store) -> None:
+    with store.engine.connect() as connection:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rag-query-listener'"
+        connection.execute(text(f"{query} AND datname = current_database()"))
+
+
+def _store_document(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'push', 'push')"))
+        connection.execute(
+            text(
+                "INSERT INTO rag.documents (doc_id, tenant, source, locator, version, text_version, source_version,"
+                " token, parsed_as, content_hash, text_hash, bytes, media_type, text, acl, run_id)"
+                " VALUES (:id, 'acme', 'push', 'b.txt', 1, 1, 1, '', '', '', '', 4, 'text/plain', 'Text.', '{a,b}', 'r')"
+            ),
+            {"id": uuid.uuid4()},
+        )
