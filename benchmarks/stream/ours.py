@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.stream.feeds import TENANT, Feed
 from benchmarks.stream_texts import document
 from rag_assets.stream_worker.worker import Worker
+from query_server.auth.revocations import PendingRevocationCache
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.polling import RevocationListener
 from rag_core.access import EVERYONE
+from rag_core.database import Store
 from rag_core.documents import In
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import SearchMode, SearchRequest, VectorIndex
@@ -37,16 +44,40 @@ def measure(settings: Settings, feed: Feed, documents: int, burst: int) -> Measu
     try:
         if not worker.ready.wait(LIMIT_SECONDS) or worker.pipeline is None:
             raise Unavailable(Reason.START_FAILED, "the stream worker did not start")
-        return _Run(worker.pipeline.index, feed).measure(documents, burst)
+        with _revocations(worker.pipeline.store) as revocations:
+            return _Run(worker.pipeline.index, feed, revocations).measure(documents, burst)
     finally:
         worker.stop()
         thread.join(LIMIT_SECONDS)
         feed.close()
 
 
+@contextmanager
+def _revocations(store: Store) -> Iterator[PendingRevocationCache]:
+    """What a query server leaves out of every search, kept as it keeps it: in an event loop of its own."""
+    lazy, started = LazyStore(lambda: store), threading.Event()
+    loop, cache = asyncio.new_event_loop(), PendingRevocationCache(lazy, Metrics(), max_age=0)
+
+    async def keep() -> None:
+        await cache.poller.refresh()
+        started.set()
+        await asyncio.gather(cache.poller.run(), RevocationListener(lazy, 5, cache.poller).run())
+
+    task = loop.create_task(keep())
+    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])), name="revocations")
+    thread.start()
+    started.wait(LIMIT_SECONDS)
+    try:
+        yield cache
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(LIMIT_SECONDS)
+        loop.close()
+
+
 class _Run:
-    def __init__(self, index: VectorIndex, feed: Feed) -> None:
-        self._index, self._feed = index, feed
+    def __init__(self, index: VectorIndex, feed: Feed, revocations: PendingRevocationCache) -> None:
+        self._index, self._feed, self._revocations = index, feed, revocations
 
     def measure(self, documents: int, burst: int) -> Measured:
         searchable, gone = [], []
@@ -78,6 +109,7 @@ class _Run:
             mode=SearchMode.LEXICAL,
             text="report works",
             filter=In("doc_id", (doc_id,)),
+            pending_revocations=self._revocations.of_caller(TENANT, (EVERYONE,)),
         )
         return bool(self._index.search(request).hits)
 
