@@ -87,7 +87,8 @@ class DeployingSettings(BaseModel):
         15,
         ge=0,
         le=3600,
-        description="How long servers of a new release may end at every start before it is refused as dead.",
+        description="How long servers of a new release may end at every start, or be unhealthy when they get requests,"
+        " before it is refused or rolled back.",
     )
     deploy_burst_requests: int = Field(
         200, ge=10, le=100_000, description="Searches sent to a new release, eight at a time, before it gets traffic."

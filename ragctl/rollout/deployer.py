@@ -25,7 +25,7 @@ from ragctl.rollout import policy
 from ragctl.rollout.analysis import Generations, ReleaseAnalyser
 from ragctl.rollout.metrics import analyse_traffic
 from ragctl.rollout.policy import AnalysisResult
-from ragctl.rollout.targets.base import Target
+from ragctl.rollout.targets.base import Health, Target
 
 _POLL_SECONDS = 0.25
 _SWITCHED = 100
@@ -117,7 +117,7 @@ class Deployer:
         return AnalysisResult.good("every check passed")
 
     def _shift(self, row: Deployment) -> AnalysisResult:
-        health = self.target.health(row.colour)
+        health = self._settled_health(row)
         if not health.good:
             return AnalysisResult.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
         self.on_progress(f"{row.weight} % to {row.colour}")
@@ -139,25 +139,33 @@ class Deployer:
 
     def _watch(self, row: Deployment) -> AnalysisResult | None:
         observed = self.analyser.watch(lambda: self.target.servers(row.colour))
-        # The servers are read first here and the gateways first from here on: so the time that the gateways are watched lies
-        # within that of the servers, and a call that ends between two readings is never one that no server counted.
+        # The servers are read first here and the gateways first from here on, so that the gateways are watched for less
+        # time than the servers: a call that ends between two readings is never one that no server counted.
         observed(False)
         before = self.target.traffic(row.colour)
         deadline = time.monotonic() + self.settings.deploy_watch_seconds
         while True:
             final = time.monotonic() >= deadline
-            health, counted = self.target.health(row.colour), self.target.traffic(row.colour)
+            counted = self.target.traffic(row.colour)
             result = observed(final)
             if result is None or result.passed:
                 result = analyse_traffic(self.settings, before, counted, result)
+            if result is not None and result.passed and not (health := self._settled_health(row)).good:
+                return AnalysisResult.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
             if result is not None:
                 return result
-            if not health.good and final:
-                return AnalysisResult.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
             if self._rollback_requested(row):
                 return None
             self.on_progress(f"watching {row.colour} with {row.weight} %")
             time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+    def _settled_health(self, row: Deployment) -> Health:
+        """Its health, after a while in which it may recover: one probe that a busy machine misses is no verdict."""
+        deadline = time.monotonic() + self.settings.deploy_failing_seconds
+        while not (health := self.target.health(row.colour)).good and time.monotonic() < deadline:
+            self.on_progress(f"{row.colour}: {health.detail}")
+            time.sleep(_POLL_SECONDS)
+        return health
 
     def _roll_back(self, row: Deployment) -> AnalysisResult:
         self.on_progress(f"back to {row.from_colour}")

@@ -35,8 +35,8 @@ HR = ["hr"]
 @pytest.fixture
 def flow_behind(flow: PipelineHarness) -> PipelineHarness:
     """Three documents that everyone may see, in the index."""
-    for locator, text in (("salary.txt", SALARY), ("bell.txt", BELL), ("paint.txt", PAINT)):
-        flow.connector.put(locator, text, acl=("everyone", "group:hr"))
+    for locator, content in (("salary.txt", SALARY), ("bell.txt", BELL), ("paint.txt", PAINT)):
+        flow.connector.put(locator, content, acl=("everyone", "group:hr"))
     flow.run()
     return flow
 

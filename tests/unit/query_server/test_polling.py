@@ -109,7 +109,7 @@ def _store_document(store: Store) -> None:
             text(
                 "INSERT INTO rag.documents (doc_id, tenant, source, locator, version, text_version, source_version,"
                 " token, parsed_as, content_hash, text_hash, bytes, media_type, text, acl, run_id)"
-                " VALUES (:id, 'acme', 'push', 'b.txt', 1, 1, 1, '', '', '', '', 4, 'text/plain', 'Text.', '{a,b}', 'r')"
+                " VALUES (:id, 'acme', 'push', 'b', 1, 1, 1, '', '', '', '', 4, 'text/plain', 'Text.', '{a,b}', 'r')"
             ),
             {"id": uuid.uuid4()},
         )

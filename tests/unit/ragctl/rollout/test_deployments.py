@@ -18,6 +18,7 @@ from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.service import Request
+from ragctl.rollout.targets.base import Health
 from tests.support.deploys import DeployHarness
 
 WANTED = Request(Release("r2"), "rag:ann", "new model")
@@ -190,6 +191,18 @@ def test_what_is_asked_for_over_the_api_is_done_by_the_next_look(bench: DeployHa
     done = known.resume()
     assert done is not None
     assert done.state is State.DONE
+
+
+@pytest.mark.parametrize(("missed", "state"), [(1, State.DONE), (1000, State.ROLLED_BACK)])
+def test_only_servers_that_stay_unhealthy_roll_a_release_back(bench: DeployHarness, missed: int, state: State) -> None:
+    """A busy machine misses a probe now and then."""
+    settings = bench.settings.model_copy(update={"deploy_failing_seconds": 0.3})
+    known = replace(bench, settings=settings).deployments()
+    known.up(WANTED)
+    probes = [Health(1, 1), *[Health(1, 0, "a gateway finds 0 of 1 servers healthy")] * missed]
+    bench.target.health = lambda colour: probes.pop(0) if probes else Health(1, 1)  # type: ignore[method-assign]
+    row = known.switch("rag:ann")
+    assert (row.state, bool(row.detail)) == (state, state is State.ROLLED_BACK)
 
 
 def good(bench: DeployHarness) -> Deployment | None:
