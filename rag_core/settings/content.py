@@ -123,8 +123,8 @@ class ContentSettings(BaseModel):
         0,
         ge=0,
         le=60_000,
-        description="How long a micro-batch waits for more after its first change. What arrives while a batch is applied"
-        " is the next one, so waiting only saves flushes of the index.",
+        description="How long a micro-batch waits for more after its first change. What arrives while a batch is"
+        " applied is the next one, so waiting only saves flushes of the index.",
     )
     stream_attempts: int = Field(3, ge=1, le=20, description="Tries before a change becomes a dead letter.")
     stream_poison_fraction: float = Field(
