@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from benchmarks.stream.feeds import TENANT, Feed
 from benchmarks.stream_texts import document
-from rag_assets.stream_worker.worker import Worker
 from query_server.auth.revocations import PendingRevocationCache
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import RevocationListener
+from rag_assets.stream_worker.worker import Worker
 from rag_core.access import EVERYONE
 from rag_core.database import Store
 from rag_core.documents import In
