@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import audit
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from pydantic_core import PydanticUndefined
 
 from rag_core.errors import Reason
@@ -263,7 +266,38 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+SECTIONS = {"Start": "", "How to": "how-to", "Explanation": "explanation", "Reference": "reference", "Decisions": "adr"}
+
+
+def llms_page() -> str:
+    """One line on every page, in the form of llmstxt.org: its title, and the first sentence of its text."""
+    lines = [
+        "# RAG data platform\n",
+        "> Retrieval over company documents: Dagster assets in, cited gRPC and REST answers out, with ACLs.\n",
+        "Links are relative to this file. Every page is Markdown. To change code, begin with [AGENTS](../AGENTS.md).",
+    ]
+    for section, folder in SECTIONS.items():
+        lines.append(f"\n## {section}\n")
+        for path in sorted((TARGET.parent / folder).glob("*.md")):
+            title, text = _summary(path)
+            lines.append(f"- [{title}]({path.relative_to(TARGET.parent)}): {text}")
+    return "\n".join(lines) + "\n"
+
+
+def _summary(path: Path) -> tuple[str, str]:
+    tokens = MarkdownIt().parse(path.read_text("utf-8"))
+    inline = [(tokens[at - 1], token) for at, token in enumerate(tokens) if token.type == "inline"]
+    title, text = (_plain(next(token for before, token in inline if before.tag == tag)) for tag in ("h1", "p"))
+    sentences = [one for one in re.split(r"(?<=\.) ", text) if one != "Context."]
+    return title, sentences[0].removesuffix(":").removesuffix(".") + "."
+
+
+def _plain(inline: Token) -> str:
+    return "".join(child.content or " " * (child.type == "softbreak") for child in inline.children or ())
+
+
 PAGES = {
+    "../llms.txt": llms_page,
     "settings.md": settings_page,
     "reason-codes.md": reasons_page,
     "metrics.md": metrics_page,
@@ -280,7 +314,7 @@ def main() -> int:
     check = parser.parse_args().check
     stale = []
     for name, page in PAGES.items():
-        path, content = TARGET / name, NOTE + page()
+        path, content = TARGET / name, NOTE * name.endswith(".md") + page()
         if check and (not path.exists() or path.read_text("utf-8") != content):
             stale.append(str(path.relative_to(ROOT)))
         elif not check:
