@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RAG_HOME ?= .rag
 DOCS ?=
+BUNDLE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # Three workers on two cores: many tests wait for a process to start. Each has its own database and model session.
@@ -17,12 +18,20 @@ export RAG_HOME
 # Where nothing may write bytecode every process compiles all it imports, which is most of the time of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status setup test check audit format generate bench test-faults test-integration test-fuzz test-mysql test-containers chart-package ci-local docs screenshots lock clean
+ifneq ($(BUNDLE),)
+# The wheels of `make bundle` instead of a package index. Their checksums are compared, and so are the hashes of the locks.
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(abspath $(BUNDLE))/wheels
+export UV_OFFLINE := 1
+export UV_FIND_LINKS := $(abspath $(BUNDLE))/wheels
+endif
+
+.PHONY: bundle help up down status setup test check audit format generate bench test-faults test-integration test-fuzz test-mysql test-containers chart-package ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
-up: $(VENV)/.runtime ## Start the whole stack and ingest a real corpus (DOCS=/path for your own folder)
+up: $(VENV)/.runtime ## Start the whole stack and ingest a real corpus (DOCS=/path for your own folder; BUNDLE=bundle without a network)
 	@$(BIN)/rag up $(if $(DOCS),--docs "$(DOCS)")
 
 down: $(VENV)/.runtime ## Stop the stack; data stays in RAG_HOME
@@ -61,6 +70,9 @@ audit: $(VENV)/.runtime ## Ask the advisory database about every locked package,
 chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/
 	@$(BIN)/python scripts/generate_chart.py --package dist
 
+bundle: $(VENV)/.dev ## Make one archive in dist/ that installs and runs on a machine without a network (docs/how-to/install-without-a-network.md)
+	@scripts/bundle.sh
+
 ci-local: $(VENV)/.dev ## Check .gitlab-ci.yml and really run its jobs that need no privileges (JOBS=chart for fewer)
 	@scripts/ci_local.sh $(JOBS)
 
@@ -91,6 +103,7 @@ clean: ## Stop the stack, then remove .venv and RAG_HOME
 # --- environments: one stamp each, so that the second time costs nothing -------------------------------------------
 $(VENV)/.bootstrap: requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@$(if $(BUNDLE),cd "$(BUNDLE)" && sha256sum --check --quiet SHA256SUMS,true)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
