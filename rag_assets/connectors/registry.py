@@ -8,6 +8,7 @@ from typing import Any
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.http_api.connector import HttpApiConnector
 from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.s3.connector import S3Connector
 from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.web.connector import WebConnector
 from rag_core.sources import Connector
@@ -17,6 +18,7 @@ CONNECTORS: dict[str, Callable[[Any, ConnectorContext], Connector]] = {
         options, max_file_bytes=outside.max_file_bytes, home=outside.home
     ),
     "http_api": HttpApiConnector,
+    "s3": S3Connector,
     "sql": lambda options, outside: SqlConnector(options, max_cell_bytes=outside.max_file_bytes),
     "web": WebConnector,
 }

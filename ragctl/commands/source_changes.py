@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
     from rag_core.settings import Settings
 
-Kind = Literal["folder", "site", "page", "sql", "api", "topic"]
+Kind = Literal["folder", "site", "page", "sql", "api", "s3", "topic"]
 KINDS: dict[Kind, tuple[str, str, bool]] = {
     # name: (kind of the file, option that LOCATION is, whether it is a list)
     "folder": ("filesystem", "root", False),
@@ -27,12 +27,13 @@ KINDS: dict[Kind, tuple[str, str, bool]] = {
     "page": ("web", "seeds", True),
     "sql": ("sql", "table", False),
     "api": ("http_api", "url", False),
+    "s3": ("s3", "bucket", False),
     "topic": ("kafka", "topic", False),
 }
 ONE_PAGE = {"max_pages": 1, "max_depth": 0, "use_sitemaps": False}
 _QUESTIONS = {
     "folder": "Folder", "site": "URL where the crawl starts", "page": "URL", "sql": "Table", "api": "URL of the list",
-    "topic": "Topic",
+    "s3": "Bucket, or s3://BUCKET/PREFIX", "topic": "Topic",
 }  # fmt: skip
 
 
@@ -62,9 +63,9 @@ def add(
     Parameters
     ----------
     kind
-        folder, site, page (one URL), sql, api or topic.
+        folder, site, page (one URL), sql, api, s3 or topic.
     location
-        Folder, URL, table or topic.
+        Folder, URL, table, bucket (or s3://BUCKET/PREFIX) or topic.
     name
         Name of the source. Default: made from the location.
     acl
@@ -191,6 +192,8 @@ def _options(kind: Kind, location: str, given: list[str]) -> dict[str, Any]:
     file_kind, option, many = KINDS[kind]
     options: dict[str, Any] = {"kind": file_kind, option: [location] if many else location}
     options |= ONE_PAGE if kind == "page" else {}
+    if kind == "s3":
+        options["bucket"], _, options["prefix"] = location.removeprefix("s3://").partition("/")
     for entry in given:
         path, equals, value = entry.partition("=")
         if not equals:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.support.s3 import Bucket
 from tests.support.sites import Site
 from tests.unit.connectors.listings import settle
 
@@ -95,8 +96,26 @@ class Endpoint:
         self._site.json("/items", {"data": [{"id": name, "body": text} for name, text in self._texts.items()]})
 
 
+class Objects:
+    """Objects of a bucket."""
+
+    def __init__(self, _: Path, __: Site) -> None:
+        self._bucket = Bucket.made()
+        self.options = self._bucket.options(attempts=1)
+
+    def put(self, name: str, text: str) -> None:
+        self._bucket.put(name, text.encode())
+
+    def remove(self, name: str) -> None:
+        self._bucket.delete(name)
+
+    def lose(self) -> None:
+        self._bucket.drop()
+
+
 PLACES: dict[str, Callable[[Path, Site], Place]] = {
     "filesystem": Folder,
     "sql": Table,
     "http_api": Endpoint,
+    "s3": Objects,
 }
