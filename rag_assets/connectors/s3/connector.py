@@ -12,9 +12,9 @@ from typing import Any, Final
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.s3.client import AwsClient
-from rag_assets.connectors.s3.listing import Chosen, S3Listing, request_of, tag_of
+from rag_assets.connectors.s3.listing import S3Listing, request_of, tag_of
 from rag_assets.connectors.s3.options import S3Options
-from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason
+from rag_core.errors import ConfigError, InvalidInput, RagError, Reason
 from rag_core.http_client import Pacing
 from rag_core.sources import FetchedItem, Problem, Removed, SourceItem
 
@@ -63,8 +63,12 @@ class S3Connector:
         return FetchedItem(read, content, None if media_type in _UNKNOWN_TYPES else media_type)
 
     def look_up(self, locators: Sequence[str]) -> list[SourceItem | Problem | Removed]:
-        """What these items are now, for notifications that say only that something happened to them."""
-        return [self._look_up(locator) for locator in locators if Chosen(self._options)(names.decode_key(locator))]
+        """What these items are now, for notifications that say only that something happened to them.
+
+        Raises what keeps the bucket from being read.
+        """
+        listing = self.list_items()
+        return [listing.find(names.decode_key(locator)) or Removed(locator) for locator in locators]
 
     def version_tag(self) -> str:
         listing = S3Listing(self._options, self._client.call, self._limit, most=self._options.polled_objects)
@@ -94,18 +98,6 @@ class S3Connector:
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._client.close()
-
-    def _look_up(self, locator: str) -> SourceItem | Problem | Removed:
-        key = names.decode_key(locator)
-        try:
-            found = self._client.call("head_object", **self._object(locator, ""))
-        except NotFound:
-            return Removed(locator)
-        if not self._options.version_ids:
-            found.pop("VersionId", None)
-        found |= {"Key": key, "Size": found.get("ContentLength")}
-        entry = S3Listing(self._options, self._client.call, self._limit).entry(found)
-        return entry if entry is not None else Removed(locator)
 
     def _object(self, locator: str, version: str) -> dict[str, Any]:
         said = {"Bucket": self._options.bucket, "Key": names.decode_key(locator), **request_of(self._options)}

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.outside import ListingState
 from rag_assets.connectors.s3.options import S3Options
-from rag_core.errors import NotFound, RagError, Reason
+from rag_core.errors import NotFound, RagError, Reason, Unavailable
 from rag_core.sources import Problem, SourceItem
 
 Call = Callable[..., dict[str, Any]]
@@ -27,6 +27,11 @@ class S3Listing(ListingState):
         self._options, self._call, self._limit, self._most = options, call, limit, most
         self._chosen = Chosen(options)
         self._hash, self._seen = hashlib.sha256(), 0
+
+    @property
+    def cursor(self) -> dict[str, Any]:
+        """Nothing: a bucket has no list of changes. That there is one lets named objects be applied on their own."""
+        return {}
 
     @property
     def version_tag(self) -> str:
@@ -77,6 +82,21 @@ class S3Listing(ListingState):
                 locator, Reason.UNREADABLE, "the object is archived; restore it, or exclude it", skipped=True
             )
         return SourceItem(locator, tag_of(found), size, found.get("LastModified"))
+
+    def find(self, key: str) -> SourceItem | Problem | None:
+        """What the source has of a key now. Raises as `call`.
+
+        By listing: the head of an object says 404 of a missing bucket as well, and its documents would be deleted.
+        """
+        options = self._options
+        operation, field = (
+            ("list_object_versions", "Versions") if options.version_ids else ("list_objects_v2", "Contents")
+        )
+        page = self._call(operation, Bucket=options.bucket, Prefix=key, MaxKeys=1, **request_of(options))
+        if "IsTruncated" not in page:
+            raise Unavailable(Reason.RESPONSE_INVALID, "the bucket answers with something that is no listing")
+        found = [one for one in page.get(field, ()) if one["Key"] == key and one.get("IsLatest", True)]
+        return self.entry(found[0]) if found else None
 
     def _objects(self) -> Iterator[Mapping[str, Any]]:
         options = self._options
