@@ -101,6 +101,13 @@ KINDS: tuple[Kind, ...] = (
         Field("include", "Include patterns (**/*.md, …)", "list"),
         Field("exclude", "Exclude patterns", "list"),
     )),
+    Kind("git", "git", "Git repository", "Files at a branch or tag, with links to the commit.", "commit", (
+        Field("repository", "Repository (https URL, or absolute path here)", required=True),
+        Field("ref", "Branch or tag (empty: the default branch)"),
+        Field("include", "Include patterns (**/*.md, …)", "list"),
+        Field("exclude", "Exclude patterns", "list"),
+        Field("auth.token", "Bearer token", "secret"),
+    )),
     Kind("topic", "kafka", "Kafka topic", "Messages are documents; they are applied as they come.", "stream", (
         Field("brokers", "Brokers (host:port, …)", required=True),
         Field("topic", "Topic", required=True),
@@ -207,10 +214,12 @@ def definition(draft: Mapping[str, Any]) -> str:
 
 def suggested_name(kind: Kind, values: Mapping[str, Any]) -> str:
     """A name from the folder, host, table or topic that was typed."""
-    place = next((str(values[path]) for path in ("root", "seeds", "url", "table", "bucket", "topic", "database.path")
+    place = next((str(values[path]) for path in ("root", "seeds", "url", "table", "bucket", "repository", "topic",
+                                                "database.path")
                   if values.get(path)), "")  # fmt: skip
     place = split(place)[0] if split(place) else ""
-    word = (urlsplit(place).hostname or "") if "://" in place else place.rstrip("/").rpartition("/")[2]
+    last = place.rstrip("/").rpartition("/")[2]
+    word = (urlsplit(place).hostname or "") if "://" in place and kind.kind != "git" else last.removesuffix(".git")
     name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")
     return name[:63] or kind.name
 

@@ -7,6 +7,7 @@ from typing import get_args
 from pydantic import BaseModel
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.s3.options import S3Options
@@ -20,6 +21,7 @@ Options = (
     | HttpApiOptions
     | WebOptions
     | S3Options
+    | GitOptions
 )  # fmt: skip
 
 OPTIONS: dict[str, type[BaseModel]] = {

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.s3.options import INSTANCE_SECRET, InstanceCredentials, S3Options
@@ -148,12 +149,19 @@ def _s3(options: S3Options) -> _Described:
     return [], [_host(url) for url in [*urls, *([options.events.queue_url] if options.events else [])]]
 
 
+def _git(options: GitOptions) -> _Described:
+    if not options.is_remote:
+        return [options.repository], []
+    return [], [_host(options.repository), *_token_hosts(options.auth)]
+
+
 _KINDS: dict[type[BaseModel], Callable[[Any], _Described]] = {
     FilesystemOptions: _filesystem,
     SqlOptions: _sql,
     HttpApiOptions: _http_api,
     WebOptions: _web,
     S3Options: _s3,
+    GitOptions: _git,
     KafkaOptions: _kafka,
 }
 

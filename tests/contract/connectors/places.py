@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.support.git_server import Repository
 from tests.support.s3 import Bucket
 from tests.support.sites import Site
 from tests.unit.connectors.listings import settle
@@ -113,9 +114,27 @@ class Objects:
         self._bucket.drop()
 
 
+class Files:
+    """Files of a Git repository."""
+
+    def __init__(self, folder: Path, _: Site) -> None:
+        self._repository = Repository(folder / "docs.git")
+        self.options = {"kind": "git", "repository": str(self._repository.path)}
+
+    def put(self, name: str, text: str) -> None:
+        self._repository.put(name, text.encode())
+
+    def remove(self, name: str) -> None:
+        self._repository.remove(name)
+
+    def lose(self) -> None:
+        self._repository.path.rename(self._repository.path.with_name("elsewhere"))
+
+
 PLACES: dict[str, Callable[[Path, Site], Place]] = {
     "filesystem": Folder,
     "sql": Table,
+    "git": Files,
     "http_api": Endpoint,
     "s3": Objects,
 }
