@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
 from typing import Any, Final
 
 from dulwich.diff_tree import tree_changes
@@ -23,13 +22,12 @@ from rag_assets.connectors.git.repository import (
     read_file,
     walk_files,
 )
-from rag_assets.connectors.outside import ConnectorContext, ListingState
+from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
 from rag_core.lazy import locked_property
 from rag_core.sources import FetchedItem, Problem, Removed, SourceItem
 
-SAMPLE: Final = 10
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 
 
@@ -90,20 +88,7 @@ class GitConnector:
         return fingerprint(self.layout, tip.decode())
 
     def check(self) -> dict[str, Any]:
-        listing = self.list_items()
-        try:
-            entries = list(islice(listing, SAMPLE))
-        except RagError as error:
-            return {"ok": False, "items": 0, "sample": [], "error": str(error)}
-        items = [entry for entry in entries if isinstance(entry, SourceItem)]
-        return {
-            "ok": not listing.broken,
-            "items": len(items),
-            "more": len(entries) == SAMPLE,
-            "sample": [item.locator for item in items],
-            "problems": [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)],
-            "error": listing.error if listing.broken else None,
-        }
+        return check_by_sample(self)
 
     def close(self) -> None:
         """Drop what was fetched, and close connections. Idempotent."""

@@ -6,19 +6,17 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.outside import ConnectorContext, check_by_sample
 from rag_assets.connectors.s3.client import AwsClient
 from rag_assets.connectors.s3.listing import S3Listing, request_of, tag_of
 from rag_assets.connectors.s3.options import S3Options
-from rag_core.errors import ConfigError, InvalidInput, RagError, Reason
+from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client import Pacing
 from rag_core.sources import FetchedItem, Problem, Removed, SourceItem
 
-SAMPLE: Final = 10
 _UNKNOWN_TYPES: Final = frozenset({"binary/octet-stream", "application/octet-stream", ""})
 """What services call an object of which nobody said the type; its name and content say more."""
 
@@ -77,23 +75,7 @@ class S3Connector:
         return listing.version_tag if listing.complete else f"unavailable:{listing.error}"
 
     def check(self) -> dict[str, Any]:
-        listing = self.list_items()
-        entries = list(islice(listing, SAMPLE))
-        items = [entry for entry in entries if isinstance(entry, SourceItem)]
-        error = listing.error if listing.broken else None
-        if error is None and items:
-            try:
-                self.fetch(items[0])  # to list and to read are two permissions
-            except RagError as failure:
-                error = str(failure)
-        return {
-            "ok": error is None,
-            "items": len(items),
-            "more": len(entries) == SAMPLE,
-            "sample": [item.locator for item in items],
-            "problems": [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)],
-            "error": error,
-        }
+        return check_by_sample(self)
 
     def close(self) -> None:
         """Close the connections. Idempotent."""

@@ -6,26 +6,13 @@ import itertools
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from rag_assets.testing import Place
 from tests.support.git_server import Repository
 from tests.support.s3 import Bucket
 from tests.support.sites import Site
 from tests.unit.connectors.listings import settle
-
-
-class Place(Protocol):
-    """A source of documents, with the `options` that its YAML has."""
-
-    options: dict[str, Any]
-
-    def put(self, name: str, text: str) -> None:
-        """Add a document or change its text."""
-
-    def remove(self, name: str) -> None: ...
-
-    def lose(self) -> None:
-        """Make the whole source unreadable."""
 
 
 class Folder:

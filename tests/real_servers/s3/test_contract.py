@@ -14,6 +14,7 @@ import stamina
 from rag_assets.config import SourceConfig
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.testing import ConnectorSuite, Place
 from rag_core.errors import InvalidInput, Reason
 from rag_core.sources import Connector, Problem, SourceItem
 from tests.real_servers.s3.conftest import MakeBucket
@@ -99,3 +100,26 @@ def test_wrong_keys_and_a_missing_bucket_are_named(make_bucket: MakeBucket, monk
             assert connector.check()["error"].startswith("ACCESS_REFUSED: ")
     with opened(options | {"bucket": "nobody-has-this-one"}) as connector:
         assert connector.check()["error"].startswith("SOURCE_UNAVAILABLE: ")
+
+
+class _Objects:
+    """A bucket as a place of the published suite."""
+
+    def __init__(self, make_bucket: MakeBucket) -> None:
+        self._bucket = make_bucket()
+        self.options = self._bucket.options(attempts=1)
+
+    def put(self, name: str, text: str) -> None:
+        self._bucket.put(name, text.encode())
+
+    def remove(self, name: str) -> None:
+        self._bucket.delete(name)
+
+    def lose(self) -> None:
+        self.options["bucket"] = "nobody-has-this-one"
+
+
+class TestSuite(ConnectorSuite):
+    @pytest.fixture
+    def place(self, make_bucket: MakeBucket) -> Place:
+        return _Objects(make_bucket)
