@@ -51,6 +51,7 @@ class Kind:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
+_KEYS = ("credentials.type", ("keys",))
 _SERVER = ("database.driver", ("postgresql", "mysql"))
 KINDS: tuple[Kind, ...] = (
     Kind("folder", "filesystem", "Folder", "Files of this machine or of a mounted share.", "folder", (
@@ -87,6 +88,24 @@ KINDS: tuple[Kind, ...] = (
         Field("fields.id", "Path of the id ($.id)", required=True, default="$.id"),
         Field("fields.content", "Path of the text ($.text)", required=True, default="$.text"),
         Field("fields.title", "Path of the title ($.title)"),
+        Field("auth.token", "Bearer token", "secret"),
+    )),
+    Kind("s3", "s3", "S3 bucket", "Objects of a bucket at Amazon S3 or a service that speaks its protocol.", "cloud", (
+        Field("bucket", "Bucket", required=True),
+        Field("prefix", "Prefix (docs/)"),
+        Field("endpoint", "Endpoint (empty: Amazon S3)"),
+        Field("region", "Region", default="us-east-1"),
+        Field("credentials.type", "Credentials", "choice", default="keys", choices=("keys", "instance", "anonymous")),
+        Field("credentials.access_key_id", "Access key id", "secret", required=True, only=_KEYS),
+        Field("credentials.secret_access_key", "Secret access key", "secret", required=True, only=_KEYS),
+        Field("include", "Include patterns (**/*.md, …)", "list"),
+        Field("exclude", "Exclude patterns", "list"),
+    )),
+    Kind("git", "git", "Git repository", "Files at a branch or tag, with links to the commit.", "commit", (
+        Field("repository", "Repository (https URL, or absolute path here)", required=True),
+        Field("ref", "Branch or tag (empty: the default branch)"),
+        Field("include", "Include patterns (**/*.md, …)", "list"),
+        Field("exclude", "Exclude patterns", "list"),
         Field("auth.token", "Bearer token", "secret"),
     )),
     Kind("topic", "kafka", "Kafka topic", "Messages are documents; they are applied as they come.", "stream", (
@@ -195,10 +214,12 @@ def definition(draft: Mapping[str, Any]) -> str:
 
 def suggested_name(kind: Kind, values: Mapping[str, Any]) -> str:
     """A name from the folder, host, table or topic that was typed."""
-    place = next((str(values[path]) for path in ("root", "seeds", "url", "table", "topic", "database.path")
+    place = next((str(values[path]) for path in ("root", "seeds", "url", "table", "bucket", "repository", "topic",
+                                                "database.path")
                   if values.get(path)), "")  # fmt: skip
     place = split(place)[0] if split(place) else ""
-    word = (urlsplit(place).hostname or "") if "://" in place else place.rstrip("/").rpartition("/")[2]
+    last = place.rstrip("/").rpartition("/")[2]
+    word = (urlsplit(place).hostname or "") if "://" in place and kind.kind != "git" else last.removesuffix(".git")
     name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")
     return name[:63] or kind.name
 

@@ -36,7 +36,8 @@ def is_acl_entry(text: str) -> bool:
     return _ACL_ENTRY.fullmatch(text) is not None
 
 
-def _url(value: str) -> str:
+def check_http_url(value: str) -> str:
+    """The URL in its normal form. Raises `ValueError` for one with credentials, and for what is no http(s) URL."""
     if "@" in value.partition("://")[2].partition("/")[0]:
         raise ValueError("SECRET_INLINE_FORBIDDEN: a URL must not hold a user name or password; use `auth`")
     try:
@@ -63,7 +64,7 @@ def no_secrets(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
-Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_url)]
+Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(check_http_url)]
 JsonPath = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_path)]
 Plain = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,128}$")]

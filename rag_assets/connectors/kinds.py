@@ -7,8 +7,10 @@ from typing import get_args
 from pydantic import BaseModel
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.s3.options import S3Options
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.web.options import WebOptions
 
@@ -18,6 +20,8 @@ Options = (
     | KafkaOptions
     | HttpApiOptions
     | WebOptions
+    | S3Options
+    | GitOptions
 )  # fmt: skip
 
 OPTIONS: dict[str, type[BaseModel]] = {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from rag_core.errors import RagError
 from rag_core.http_client import FetchPolicy
-from rag_core.sources import SourceMemory, TransientMemory
+from rag_core.sources import Connector, Problem, SourceItem, SourceMemory, TransientMemory
 
 DEFAULT_MAX_FILE_BYTES = 50_000_000
 
@@ -20,6 +23,34 @@ class ConnectorContext:
     fetch_policy: FetchPolicy = field(default_factory=FetchPolicy)
     memory: SourceMemory = field(default_factory=TransientMemory)
     home: Path | None = None
+
+
+SAMPLE = 10
+
+
+def check_by_sample(connector: Connector) -> dict[str, Any]:
+    """What `Connector.check` returns, from the first entries of a listing and the first item: to list and to read may
+    be two permissions."""
+    listing = connector.list_items()
+    try:
+        entries = list(islice(listing, SAMPLE))
+    except RagError as failure:
+        return {"ok": False, "items": 0, "sample": [], "error": str(failure)}
+    items = [entry for entry in entries if isinstance(entry, SourceItem)]
+    error = listing.error if getattr(listing, "broken", False) else None
+    if error is None and items:
+        try:
+            connector.fetch(items[0])
+        except RagError as failure:
+            error = str(failure)
+    return {
+        "ok": error is None,
+        "items": len(items),
+        "more": len(entries) == SAMPLE,
+        "sample": [item.locator for item in items],
+        "problems": [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)],
+        "error": error,
+    }
 
 
 class ListingState:

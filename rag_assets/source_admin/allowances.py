@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.s3.options import INSTANCE_SECRET, InstanceCredentials, S3Options
 from rag_assets.connectors.sql.options import SqliteDatabase, SqlOptions
 from rag_assets.connectors.web.options import WebOptions
 from rag_assets.source_config import SourceConfig
@@ -26,7 +28,8 @@ from rag_core.sources import SecretRef
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Everything that a source opens: files and folders of this machine, hosts, and secrets (`env:…`, `file:…`)."""
+    """Everything that a source opens: files and folders of this machine, hosts, and secrets (`env:…`, `file:…`,
+    `instance:aws`)."""
 
     paths: tuple[str, ...]
     hosts: tuple[str, ...]
@@ -40,8 +43,10 @@ def reach_of(config: SourceConfig) -> Reach:
     if describe is None:
         raise _refused(f"sources of kind {options.kind} are added by a platform administrator")
     paths, hosts = describe(options)
-    secrets = tuple(dict.fromkeys(_name_of(secret) for secret in _secrets(options)))
-    return Reach(tuple(dict.fromkeys(paths)), tuple(dict.fromkeys(hosts)), secrets)
+    secrets = [_name_of(secret) for secret in _secrets(options)]
+    if isinstance(getattr(options, "credentials", None), InstanceCredentials):
+        secrets.append(INSTANCE_SECRET)  # what the platform's own role may read is nobody's by default
+    return Reach(*(tuple(dict.fromkeys(names)) for names in (paths, hosts, secrets)))
 
 
 def require_allowed(config: SourceConfig, tenant: str, allowance: SourceAllowance | None) -> None:
@@ -139,11 +144,24 @@ def _kafka(options: KafkaOptions) -> _Described:
     return [file for file in files if file], hosts
 
 
+def _s3(options: S3Options) -> _Described:
+    urls = [options.endpoint or f"https://{options.bucket}.s3.{options.region}.amazonaws.com"]
+    return [], [_host(url) for url in [*urls, *([options.events.queue_url] if options.events else [])]]
+
+
+def _git(options: GitOptions) -> _Described:
+    if not options.is_remote:
+        return [options.repository], []
+    return [], [_host(options.repository), *_token_hosts(options.auth)]
+
+
 _KINDS: dict[type[BaseModel], Callable[[Any], _Described]] = {
     FilesystemOptions: _filesystem,
     SqlOptions: _sql,
     HttpApiOptions: _http_api,
     WebOptions: _web,
+    S3Options: _s3,
+    GitOptions: _git,
     KafkaOptions: _kafka,
 }
 

@@ -58,6 +58,8 @@ def require_folder(config: SourceConfig) -> None:
         path = options.root
     elif options.kind == "sql" and options.database.driver == "sqlite":
         path, what = options.database.path, "file"
+    elif options.kind == "git" and not options.is_remote:
+        path = options.repository
     if not path:
         return
     place = Path(path)

@@ -16,11 +16,13 @@ from functools import partial
 from typing import Any
 
 from rag_assets.source_admin.worker import SourceOperationWorker
+from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.canary import Canary
 from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, ConsumerLoop
 from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import MetricsServer, StreamMetrics
+from rag_assets.stream_worker.object_events import ObjectEvents, event_configs
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.history import STREAM, Recorder, measure_memory
@@ -82,11 +84,13 @@ class Worker:
                 self._thread(name, partial(self._serve, name, opener, pipeline, quick if name == INBOX else applier))
                 for name, opener in opened.items()
             ]
+            announced = self._read_announced()
+            threads += [self._thread(f"s3:{one.name}", self._object_events(one, pipeline)) for one in announced]
             log.info("started", worker=self.name, streams=sorted(opened))
             if self.settings.stream_canary_seconds:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
                 threads.append(self._thread("canary", partial(canary.run, self._stopping)))
-            look_after = partial(self._maintain, pipeline, applier, fingerprint(repr(sources)))
+            look_after = partial(self._maintain, pipeline, applier, fingerprint(repr([*sources, *announced])))
             threads.append(self._thread("reconcile", look_after))
             self.ready.set()
             self._send_heartbeats(pipeline)
@@ -133,6 +137,29 @@ class Worker:
             self.metrics.halted.labels("sources").set(1)
             log.error("sources_refused", reason=error.reason, problem=error.message)
             return []
+
+    def _read_announced(self) -> list[SourceConfig]:
+        try:
+            return event_configs(self.settings)
+        except ConfigError:
+            return []  # `_read_sources` has said so
+
+    def _object_events(self, config: SourceConfig, pipeline: Pipeline) -> Callable[[], None]:
+        name = f"s3:{config.name}"
+        self._states[name] = "starting"
+
+        def on_state(state: str) -> None:
+            self._states[name] = state
+
+        def run() -> None:
+            try:
+                ObjectEvents(config, pipeline, on_state).run(self._stopping)
+            except Exception:
+                on_state("failed")
+                log.exception("stream_failed", stream=name)
+                self.stop()  # a defect ends in a restart by the supervisor, as one of a stream does
+
+        return run
 
     def _serve(self, name: str, opener: Open, pipeline: Pipeline, applier: EventApplier) -> None:
         source = self._open(name, opener)
@@ -184,7 +211,8 @@ class Worker:
 
     def _sources_changed(self, before: str) -> bool:
         try:
-            return fingerprint(repr(list(kafka_configs(self.settings, consume="stream")))) != before
+            now = [*kafka_configs(self.settings, consume="stream"), *event_configs(self.settings)]
+            return fingerprint(repr(now)) != before
         except ConfigError:
             return False
 

@@ -107,6 +107,17 @@ class Fetcher:
         answer, _ = self._once("POST", checked, headers, json.dumps(body).encode(), (200,), end)
         return answer
 
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Fetched:
+        """Send one request that a protocol's own library made and signed, and read the body of whatever answer comes.
+
+        A redirect is returned, not followed. Raises as `get`.
+        """
+        checked = self.policy.check_url(url)
+        end = time.monotonic() + self.policy.limits.seconds
+        accept = () if method == "HEAD" else range(100, 600)
+        answer, _ = self._once(method, checked, dict(headers), body or None, accept, end)
+        return answer
+
     def close(self) -> None:
         """Close all connections. Idempotent."""
         self._transport.close()

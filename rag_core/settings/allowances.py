@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Root = Annotated[str, StringConstraints(pattern=r"^/[^\x00]+$", max_length=4096)]
 HostPattern = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.:-]{0,252})$")]
 SecretPattern = Annotated[
-    str, StringConstraints(pattern=r"^(env:RAG_SECRET_[A-Z0-9_]+\*?|file:/[^\x00*]+\*?)$", max_length=4096)
+    str, StringConstraints(pattern=r"^(env:RAG_SECRET_[A-Z0-9_]+\*?|file:/[^\x00*]+\*?|instance:aws)$", max_length=4096)
 ]
 
 
@@ -21,5 +21,7 @@ class SourceAllowance(BaseModel):
     roots: tuple[Root, ...] = Field((), description="Folders; a source may read these and what is below them.")
     hosts: tuple[HostPattern, ...] = Field((), description="Host names, or `*.example.org` for those below it.")
     secrets: tuple[SecretPattern, ...] = Field(
-        (), description="`env:RAG_SECRET_NAME` or `file:/path`; a `*` at the end stands for any end."
+        (),
+        description="`env:RAG_SECRET_NAME` or `file:/path`; a `*` at the end stands for any end. "
+        "`instance:aws`: the cloud role that the platform itself runs as.",
     )

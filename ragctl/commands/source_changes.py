@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
     from rag_core.settings import Settings
 
-Kind = Literal["folder", "site", "page", "sql", "api", "topic"]
+Kind = Literal["folder", "site", "page", "sql", "api", "s3", "git", "topic"]
 KINDS: dict[Kind, tuple[str, str, bool]] = {
     # name: (kind of the file, option that LOCATION is, whether it is a list)
     "folder": ("filesystem", "root", False),
@@ -27,12 +27,14 @@ KINDS: dict[Kind, tuple[str, str, bool]] = {
     "page": ("web", "seeds", True),
     "sql": ("sql", "table", False),
     "api": ("http_api", "url", False),
+    "s3": ("s3", "bucket", False),
+    "git": ("git", "repository", False),
     "topic": ("kafka", "topic", False),
 }
 ONE_PAGE = {"max_pages": 1, "max_depth": 0, "use_sitemaps": False}
 _QUESTIONS = {
     "folder": "Folder", "site": "URL where the crawl starts", "page": "URL", "sql": "Table", "api": "URL of the list",
-    "topic": "Topic",
+    "s3": "Bucket, or s3://BUCKET/PREFIX", "git": "Repository (https URL or absolute path)", "topic": "Topic",
 }  # fmt: skip
 
 
@@ -62,9 +64,9 @@ def add(
     Parameters
     ----------
     kind
-        folder, site, page (one URL), sql, api or topic.
+        folder, site, page (one URL), sql, api, s3, git or topic.
     location
-        Folder, URL, table or topic.
+        Folder, URL, table, bucket (or s3://BUCKET/PREFIX), repository or topic.
     name
         Name of the source. Default: made from the location.
     acl
@@ -191,6 +193,8 @@ def _options(kind: Kind, location: str, given: list[str]) -> dict[str, Any]:
     file_kind, option, many = KINDS[kind]
     options: dict[str, Any] = {"kind": file_kind, option: [location] if many else location}
     options |= ONE_PAGE if kind == "page" else {}
+    if kind == "s3":
+        options["bucket"], _, options["prefix"] = location.removeprefix("s3://").partition("/")
     for entry in given:
         path, equals, value = entry.partition("=")
         if not equals:
@@ -212,7 +216,9 @@ def _suggested(kind: Kind, location: str) -> str:
     import re
     from urllib.parse import urlsplit
 
-    word = (urlsplit(location).hostname or "") if "://" in location else location.rstrip("/").rpartition("/")[2]
+    last = location.rstrip("/").rpartition("/")[2]
+    hosted = "://" in location and kind not in ("git", "s3")
+    word = (urlsplit(location).hostname or "") if hosted else last.removesuffix(".git")
     return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")[:63] or kind
 
 

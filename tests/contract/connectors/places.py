@@ -6,24 +6,13 @@ import itertools
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from rag_assets.testing import Place
+from tests.support.git_server import Repository
+from tests.support.s3 import Bucket
 from tests.support.sites import Site
 from tests.unit.connectors.listings import settle
-
-
-class Place(Protocol):
-    """A source of documents, with the `options` that its YAML has."""
-
-    options: dict[str, Any]
-
-    def put(self, name: str, text: str) -> None:
-        """Add a document or change its text."""
-
-    def remove(self, name: str) -> None: ...
-
-    def lose(self) -> None:
-        """Make the whole source unreadable."""
 
 
 class Folder:
@@ -95,8 +84,44 @@ class Endpoint:
         self._site.json("/items", {"data": [{"id": name, "body": text} for name, text in self._texts.items()]})
 
 
+class Objects:
+    """Objects of a bucket."""
+
+    def __init__(self, _: Path, __: Site) -> None:
+        self._bucket = Bucket.made()
+        self.options = self._bucket.options(attempts=1)
+
+    def put(self, name: str, text: str) -> None:
+        self._bucket.put(name, text.encode())
+
+    def remove(self, name: str) -> None:
+        self._bucket.delete(name)
+
+    def lose(self) -> None:
+        self._bucket.drop()
+
+
+class Files:
+    """Files of a Git repository."""
+
+    def __init__(self, folder: Path, _: Site) -> None:
+        self._repository = Repository(folder / "docs.git")
+        self.options = {"kind": "git", "repository": str(self._repository.path)}
+
+    def put(self, name: str, text: str) -> None:
+        self._repository.put(name, text.encode())
+
+    def remove(self, name: str) -> None:
+        self._repository.remove(name)
+
+    def lose(self) -> None:
+        self._repository.path.rename(self._repository.path.with_name("elsewhere"))
+
+
 PLACES: dict[str, Callable[[Path, Site], Place]] = {
     "filesystem": Folder,
     "sql": Table,
+    "git": Files,
     "http_api": Endpoint,
+    "s3": Objects,
 }

@@ -6,7 +6,10 @@ The SQL one goes through Dagster in tests/integration/assets/test_sql_source.py.
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,11 @@ from pytest_httpserver import HTTPServer
 
 from rag_assets.config import load_sources
 from rag_assets.connectors import open_connector
+from rag_assets.connectors.git import GitOptions
 from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.s3 import S3Options
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
+from tests.support.s3 import moto_url
 from tests.support.sites import POLICY, Site
 
 GUIDES = Path(__file__).resolve().parents[3] / "docs" / "how-to"
@@ -45,7 +51,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         return connector.check()
 
 
-@pytest.mark.parametrize("kind", ["a-filesystem", "a-sql", "a-kafka", "a-website", "an-http-api"])
+@pytest.mark.parametrize("kind", ["a-filesystem", "a-sql", "a-kafka", "a-website", "an-http-api", "an-s3", "a-git"])
 def test_every_whole_file_of_a_how_to_is_valid(kind: str, tmp_path: Path) -> None:
     found = list(blocks(guide(kind)))
     assert found
@@ -71,6 +77,42 @@ def test_the_file_of_the_http_api_how_to_reads_the_items_that_it_serves(tmp_path
     (block,) = blocks(page)
     found = checked(tmp_path, block, address=f"{httpserver.host}:{httpserver.port}")
     assert (found["ok"], found["items"], found["sample"]) == (True, 2, ["1", "2"])
+
+
+def test_the_file_of_the_s3_how_to_reads_the_object_that_it_puts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = guide("an-s3")
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(script.replace("http://127.0.0.1:18082", moto_url()), {})  # noqa: S102
+    for name, value in re.findall(r"(RAG_SECRET_\w+)=(\w+)", page):
+        monkeypatch.setenv(name, value)
+    (block,) = blocks(page)
+    found = checked(tmp_path, block.replace("http://127.0.0.1:18082", moto_url()))
+    assert (found["ok"], found["sample"]) == (True, ["docs/pumps.md"])
+
+
+def test_every_further_option_of_the_s3_how_to_is_one() -> None:
+    (further,) = re.findall(r"## Everything else\n\n```yaml\n(.*?)```", guide("an-s3"), re.DOTALL)
+    assert S3Options.model_validate({"kind": "s3", "bucket": "handbook", **yaml.safe_load(further)}).path_style
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git on PATH: the page makes its repository with it")
+def test_the_file_of_the_git_how_to_reads_the_repository_that_it_makes(tmp_path: Path) -> None:
+    page = guide("a-git")
+    place = "/tmp/guides"  # noqa: S108 - what the page says, and is replaced
+    (script,) = re.findall(r"```console\n(\$ mkdir.*?)```", page, re.DOTALL)
+    script = script.replace("$ ", "").replace(place, str(tmp_path / "guides"))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    subprocess.run(["sh", "-ec", script], check=True, env=environment, capture_output=True)
+    (block,) = blocks(page)
+    found = checked(tmp_path, block.replace(place, str(tmp_path / "guides")))
+    assert (found["ok"], found["sample"]) == (True, ["pumps.md"])
+
+
+def test_every_further_option_of_the_git_how_to_is_one() -> None:
+    (further,) = re.findall(r"## Everything else\n\n```yaml\n(.*?)```", guide("a-git"), re.DOTALL)
+    assert GitOptions.model_validate({"kind": "git", **yaml.safe_load(further)}).is_remote
 
 
 def test_the_file_of_the_website_how_to_reads_the_pages_that_it_serves(tmp_path: Path, httpserver: HTTPServer) -> None:

@@ -24,6 +24,10 @@ TYPED: dict[str, dict[str, Any]] = {
             "content": "title, body"},
     "api": {"url": "https://api.example.org/items", "items": "$.items", "fields.id": "$.id", "fields.content": "$.text",
             "auth.token": "/run/secrets/api"},
+    "s3": {"bucket": "handbook", "prefix": "docs/", "endpoint": "https://s3.example.org", "region": "eu-central-1",
+           "credentials.type": "keys", "credentials.access_key_id": "RAG_SECRET_S3_ID",
+           "credentials.secret_access_key": "/run/secrets/s3"},
+    "git": {"repository": "https://git.example.org/acme/docs.git", "ref": "main", "auth.token": "RAG_SECRET_GIT"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 
@@ -113,7 +117,9 @@ def test_the_next_times_are_those_of_the_time_zone() -> None:
 
 @pytest.mark.parametrize(("kind", "values", "name"), [
     ("folder", {"root": "/srv/Hand Book/"}, "hand-book"), ("site", {"seeds": "https://docs.example.org/x"},
-    "docs-example-org"), ("folder", {"root": ""}, "folder"), ("folder", {"root": "/srv/2024"}, "folder"),
+    "docs-example-org"), ("s3", {"bucket": "acme-handbook"}, "acme-handbook"),
+    ("git", {"repository": "https://git.example.org/acme/docs.git"}, "docs"),
+    ("folder", {"root": ""}, "folder"), ("folder", {"root": "/srv/2024"}, "folder"),
 ])  # fmt: skip
 def test_a_name_is_suggested(kind: str, values: dict[str, str], name: str) -> None:
     assert forms.suggested_name(forms.BY_NAME[kind], values) == name

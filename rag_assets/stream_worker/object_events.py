@@ -1,0 +1,131 @@
+"""Event notifications of buckets, applied in seconds: look at the named objects, and run the pipeline for these.
+
+A notification is a hint. What is stored comes from the bucket as it is when the notification is read, so that order,
+repeats and losses in the queue do no harm: the next listing of the source is the truth in any case.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from rag_assets.config import read_sources
+from rag_assets.connectors import connector_context, open_connector
+from rag_assets.connectors.s3.options import S3Options
+from rag_assets.source_config import SourceConfig
+from rag_core.errors import Conflict, RagError, Reason, Unavailable
+from rag_core.http_client import FetchPolicy
+from rag_core.ids import document_id, shard_of
+from rag_core.logging import get_logger
+from rag_core.pipeline import Pipeline, run_pipeline
+from rag_core.settings import Settings
+from rag_core.sources import Connector, FetchedItem, Listing, Problem, Removed, Scope, SourceItem
+
+log = get_logger(__name__)
+FIRST_WAIT_SECONDS = 1.0
+LAST_WAIT_SECONDS = 60.0
+LookUp = Callable[[Sequence[str]], Iterable[SourceItem | Problem | Removed]]
+
+
+def event_configs(settings: Settings) -> list[SourceConfig]:
+    """The enabled sources whose changes are announced. Raises `ConfigError`."""
+    return [
+        config
+        for config in read_sources(settings.effective_sources_dir).sources
+        if isinstance(config.options, S3Options) and config.options.events is not None and config.enabled
+    ]
+
+
+class NamedItems:
+    """A connector whose changes are the items that were named. Implements `Connector` and `Incremental`."""
+
+    shares_listings = False
+
+    def __init__(self, connector: Connector, look_up: LookUp, locators: Sequence[str]) -> None:
+        self._connector, self._look_up, self._locators = connector, look_up, locators
+
+    def list_changes(self, cursor: Mapping[str, Any]) -> NamedChanges:
+        return NamedChanges(self._look_up, self._locators)
+
+    def list_items(self) -> Listing:
+        return self._connector.list_items()
+
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        return self._connector.fetch(item)
+
+    def version_tag(self) -> str:
+        return self._connector.version_tag()
+
+    def check(self) -> dict[str, Any]:
+        return self._connector.check()
+
+
+class NamedChanges:
+    """Implements `Changes`. It has no cursor: the one of the last listing stays."""
+
+    version_tag, rows, cursor = "", None, None
+
+    def __init__(self, look_up: LookUp, locators: Sequence[str]) -> None:
+        self._look_up, self._locators = look_up, locators
+        self.complete = False
+        self.error: str | None = "the named items were not looked at"
+
+    def __iter__(self) -> Iterator[SourceItem | Problem | Removed]:
+        yield from self._look_up(self._locators)
+        self.complete, self.error = True, None
+
+
+def apply_named(pipeline: Pipeline, config: SourceConfig, locators: Sequence[str]) -> None:
+    """Bring these items of a source up to date; searchable, or gone, when this returns.
+
+    Raises what `run_pipeline` raises, and `Unavailable` when the source could not be asked.
+    """
+    source, settings = config.source, pipeline.settings
+    by_shard: dict[int, list[str]] = defaultdict(list)
+    for locator in locators:
+        shard = shard_of(document_id(source.tenant, source.name, locator), source.shards) if source.shards > 1 else 0
+        by_shard[shard].append(locator)
+    with open_connector(config, connector_context(config, settings, pipeline.store)) as connector:
+        look_up: LookUp = connector.look_up  # type: ignore[attr-defined]
+        for shard, named in sorted(by_shard.items()):
+            scope = Scope(source, f"events-{source.name}-{time.time_ns()}", shard)
+            results = run_pipeline(pipeline, scope, connector=NamedItems(connector, look_up, named), changes=True)
+            documents = results["documents"]
+            if documents.problem == Reason.LISTING_INCOMPLETE:
+                raise Unavailable(Reason.SOURCE_UNAVAILABLE, documents.message or "the source could not be asked")
+
+
+class ObjectEvents:
+    """Reads the queue of one source until it is to stop."""
+
+    def __init__(self, config: SourceConfig, pipeline: Pipeline, on_state: Callable[[str], None]) -> None:
+        self._config, self._pipeline, self._on_state = config, pipeline, on_state
+
+    def run(self, stopping: threading.Event) -> None:
+        """Messages are deleted once what they name is searchable; until then the queue hands them out again."""
+        from rag_assets.connectors.s3.events import EventQueue
+
+        options, waiting = self._config.options, FIRST_WAIT_SECONDS
+        assert isinstance(options, S3Options)  # noqa: S101
+        with closing(EventQueue(options, FetchPolicy.from_settings(self._pipeline.settings))) as queue:
+            while not stopping.is_set():
+                try:
+                    notices = queue.receive()
+                    if notices.locators:
+                        apply_named(self._pipeline, self._config, notices.locators)
+                    if notices.receipts:
+                        queue.forget(notices)
+                        log.info("object_events_applied", source=self._config.name, objects=len(notices.locators))
+                    self._on_state("running")
+                    waiting = FIRST_WAIT_SECONDS
+                except RagError as error:
+                    busy = isinstance(error, Conflict) and error.reason is Reason.SOURCE_BUSY
+                    self._on_state("running" if busy else f"waiting: {error.reason}")
+                    log.warning("object_events_postponed", source=self._config.name, reason=error.reason,
+                                problem=error.message)  # fmt: skip
+                    stopping.wait(FIRST_WAIT_SECONDS if busy else waiting)
+                    waiting = min(waiting * 2, LAST_WAIT_SECONDS)
