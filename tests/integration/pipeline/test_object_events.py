@@ -58,7 +58,7 @@ class Announced:
 
 @pytest.fixture
 def announced(stream: StreamHarness, monkeypatch: pytest.MonkeyPatch) -> Iterator[Announced]:  # noqa: F811
-    # Sources may reach this machine here, and nothing is waited for that nobody waits for.
+    # Sources may reach this machine here, and no pause between requests is worth its time.
     stream.settings = stream.settings.model_copy(
         update={"fetch_allow_networks": "127.0.0.0/8,::1/128", "fetch_ports": "1-65535"}
     )
