@@ -14,6 +14,7 @@ import audit
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from pydantic_core import PydanticUndefined
 
+from interfaces.settings import InterfacesSettings
 from rag_core.errors import Reason
 from rag_core.exit_codes import NEXT_ACTIONS, exit_code
 from rag_core.reasons import REASONS
@@ -38,6 +39,17 @@ def settings_page() -> str:
             raise SystemExit(f"setting {name} has no description")
         default = "" if field.default in (None, PydanticUndefined) else f"`{field.default}`"
         lines.append(f"| `RAG_{name.upper()}` | {default} | {cell(field.description)} |")
+    lines += [
+        "",
+        "## Open interfaces\n",
+        "Read by `python -m interfaces` alone; the local stack, Compose and the chart give it those that follow from",
+        "the settings above.\n",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in InterfacesSettings.model_fields.items():
+        default = "" if field.default in (None, "") else f"`{field.default}`"
+        lines.append(f"| `RAG_INTERFACES_{name.upper()}` | {default} | {cell(field.description or '')} |")
     return "\n".join(lines) + "\n"
 
 

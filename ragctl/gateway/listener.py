@@ -6,6 +6,7 @@ from ragctl.gateway.access import jwt_filter, scope_filter
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.clusters import address, certificate
 from ragctl.gateway.files import Sources
+from ragctl.gateway.interfaces import bearer_keys
 from ragctl.gateway.limits import address_limit, client_limits
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, Tls, any_of, extension, seconds
 from ragctl.gateway.replies import local_replies
@@ -24,6 +25,7 @@ def http_filters(options: GatewayOptions, sources: Sources) -> list[Config]:
         extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
         extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
         *address_limit(options),
+        *bearer_keys(options),
         *key_guard(options),
         *verified,
         *client_limits(options),
