@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,6 +17,10 @@ from starlette.routing import Route
 from interfaces.errors import ApiError, internal
 from interfaces.limits import Bounds
 from interfaces.logs import place_of
+from interfaces.mcp.http import PATH as MCP
+from interfaces.mcp.http import McpEndpoint
+from interfaces.mcp.http import refusal as mcp_refusal
+from interfaces.mcp.http import routes as mcp_routes
 from interfaces.openai import shapes
 from interfaces.openai.routes import routes as openai_routes
 from interfaces.platform import Platform
@@ -29,11 +32,13 @@ _log = logging.getLogger(__name__)
 def build_app(settings: InterfacesSettings) -> Starlette:
     """The application. Its lifespan opens and closes the connections to the query servers."""
     platform = Platform(settings)
+    endpoint = McpEndpoint(platform)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(platform)
+            await stack.enter_async_context(endpoint.run())
             yield
 
     async def ready(_: Request) -> Response:
@@ -42,7 +47,12 @@ def build_app(settings: InterfacesSettings) -> Starlette:
         return JSONResponse({"ready": answers, "reasons": reasons}, status_code=200 if answers else 503)
 
     app = Starlette(
-        routes=[Route("/health", _alive), Route("/ready", ready), *openai_routes(platform)],
+        routes=[
+            Route("/health", _alive),
+            Route("/ready", ready),
+            *openai_routes(platform),
+            *mcp_routes(endpoint, settings),
+        ],
         lifespan=lifespan,
         middleware=[
             Middleware(
@@ -60,8 +70,9 @@ def build_app(settings: InterfacesSettings) -> Starlette:
 
 def refusal(path: str, error: ApiError) -> Response:
     """An error in the words of the interface that the path belongs to."""
-    body: dict[str, Any] = shapes.error(error)
-    return JSONResponse(body, status_code=error.status, headers=error.headers)
+    if path == MCP:
+        return mcp_refusal(error)
+    return JSONResponse(shapes.error(error), status_code=error.status, headers=error.headers)
 
 
 def serve(settings: InterfacesSettings) -> None:

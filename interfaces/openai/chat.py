@@ -12,21 +12,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from interfaces.citations import Cited, annotate, from_citation, from_passage
 from interfaces.errors import ApiError, internal
+from interfaces.filters import within
 from interfaces.openai import shapes
-from interfaces.openai.citations import Cited, annotate, from_citation, from_passage
-from interfaces.openai.filters import within
 from interfaces.openai.requests import ChatRequest, read
+from interfaces.outcomes import NOT_ANSWERED, outcome_of
 from interfaces.platform import Caller
 from ragproto.query.v2 import query_pb2 as pb
 
 RETRIEVAL_ONLY = "retrieval-only"
-NOT_ANSWERED = "The sources that you may read do not answer this question."
-_OUTCOMES = {
-    pb.ANSWER_OUTCOME_ANSWERED: "answered",
-    pb.ANSWER_OUTCOME_CLOSEST_PASSAGES: "closest_passages",
-    pb.ANSWER_OUTCOME_NOT_FOUND: "not_found",
-}
 Piece = str | dict[str, Any]
 """A piece of the text, or what ends it: citations, usage, and how the answer came about."""
 
@@ -98,7 +93,7 @@ def _end(final: pb.AnswerFinal) -> dict[str, Any]:
     said = final.answered if final.HasField("answered") else final.abstained
     usage = final.usage
     rag = {
-        "outcome": _OUTCOMES.get(final.answer_outcome, "answered" if final.HasField("answered") else "not_found"),
+        "outcome": outcome_of(final),
         "reason": final.abstained.reason or None,
         "generation": final.generation,
         "answerer": final.answered_by.answerer,

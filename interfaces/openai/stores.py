@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from interfaces.errors import ApiError, invalid
+from interfaces.filters import within
 from interfaces.openai import shapes
-from interfaces.openai.filters import within
 from interfaces.openai.requests import SOURCE_NAME, Attach, Attribute, StoreSearch, read
 from interfaces.openai.uploads import PREFIX, Upload, Uploads
 from interfaces.platform import Caller

@@ -43,7 +43,7 @@ class Answerers:
         return cls({Named(settings.answerer, settings.answer_model or ""): written, Named(QUOTES, ""): quotes})
 
     def of(self, name: str) -> Answerer:
-        """The answerer that a caller asks for; the default for an empty name. Raises `NotFound` (`ANSWERER_UNKNOWN`)."""
+        """The answerer of this name; the default for an empty one. Raises `NotFound` (`ANSWERER_UNKNOWN`)."""
         if not name:
             return self._default
         if name in self._by_name:

@@ -49,6 +49,7 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     _every_interface_answers(stack)
     _the_page_for_callers_can_be_followed(stack)
     _the_page_on_openais_clients_can_be_followed(stack)
+    _the_page_on_mcp_can_be_followed(stack)
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
     _the_next_up_recovers_from_a_killed_supervisor(stack)
@@ -131,6 +132,14 @@ def _the_page_on_openais_clients_can_be_followed(stack: LocalStack) -> None:
     assert "[1] Backups" in printed, "retrieval-only"
     assert "completed Leave" in printed
     assert printed.strip().endswith("Parental leave lasts 16 weeks."), "the retriever of LangChain"
+
+
+def _the_page_on_mcp_can_be_followed(stack: LocalStack) -> None:
+    printed = run_page(stack, "use-mcp.md")
+    assert f'"RAG_HOME": "{stack.home}"' in printed
+    assert "Backups are taken every night at three. [1]" in printed
+    assert "['search', 'answer', 'get_document', 'list_sources']" in printed
+    assert "rag://documents/" in printed
 
 
 def run_page(stack: LocalStack, name: str) -> str:
