@@ -23,6 +23,7 @@ from interfaces.mcp.http import refusal as mcp_refusal
 from interfaces.mcp.http import routes as mcp_routes
 from interfaces.openai import shapes
 from interfaces.openai.routes import routes as openai_routes
+from interfaces.openapi.routes import routes as openapi_routes
 from interfaces.platform import Platform
 from interfaces.settings import InterfacesSettings
 
@@ -52,6 +53,7 @@ def build_app(settings: InterfacesSettings) -> Starlette:
             Route("/ready", ready),
             *openai_routes(platform),
             *mcp_routes(endpoint, settings),
+            *openapi_routes(settings),
         ],
         lifespan=lifespan,
         middleware=[

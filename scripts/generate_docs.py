@@ -211,7 +211,8 @@ def api_file(file: FileDescriptorProto) -> list[str]:
         for index, method in enumerate(service.method):
             rule = method.options.Extensions[annotations_pb2.http]
             stream = " (stream)" if method.server_streaming else ""
-            rest = f"`POST {rule.post}`" if rule.post else ""
+            verb = rule.WhichOneof("pattern")
+            rest = f"`{verb.upper()} {getattr(rule, verb)}`" if verb else ""
             lines.append(f"| `{method.name}`{stream} | {rest} | {cell(comments[6, number, 2, index])} |")
         lines.append("")
     for number, message in enumerate(file.message_type):

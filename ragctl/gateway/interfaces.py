@@ -16,8 +16,13 @@ INTERFACES = "interfaces"
 OPENAI = "/v1/"
 MCP = "/mcp"
 _METADATA = "/.well-known/oauth-protected-resource"
-PUBLIC_PATHS = ("/openapi.json", "/docs")
-"""Served without a token, as the metadata that says where tokens are: they describe the API and hold no data."""
+PUBLIC_PATHS: dict[str, Config] = {
+    "description": {"path": "/openapi.json"},
+    "reference": {"path": "/docs"},
+    "files of the reference": {"prefix": "/docs/"},
+    "protected resource metadata": {"prefix": _METADATA},
+}
+"""Served without a token: they describe the API, say where tokens are, and hold no data."""
 _LUA = "extensions.filters.http.lua.v3.Lua"
 _MCP_CODES = {401: -32001, 403: -32003, 404: -32601, 405: -32600, 413: -32600, 400: -32600}
 _MCP_OTHER = -32000
@@ -35,8 +40,7 @@ def open_paths(options: GatewayOptions) -> list[Config]:
     """Matches of the requests that need no token."""
     if not options.interfaces.query:
         return []
-    found: list[Config] = [{"path": path} for path in PUBLIC_PATHS]
-    return [*found, {"prefix": _METADATA}]
+    return list(PUBLIC_PATHS.values())
 
 
 def bearer_keys(options: GatewayOptions) -> list[Config]:
@@ -88,8 +92,7 @@ def _matches() -> dict[str, Config]:
     return {
         "openai": {"prefix": OPENAI},
         "mcp": {"path": MCP},
-        "protected resource metadata": {"prefix": _METADATA},
-        **{path: {"path": path} for path in PUBLIC_PATHS},
+        **PUBLIC_PATHS,
     }
 
 

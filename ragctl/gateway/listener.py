@@ -67,6 +67,9 @@ def _grpc_stats() -> Config:
 FORBIDDEN_HEADER_PREFIXES = ("x-auth-", "x-rag-", "x-envoy-", "x-tenant", "x-jwt-", "x-forwarded-client-cert")
 """Headers that only the platform may set between its parts; a client's are removed before anything reads them."""
 
+_NOT_OF_GRPC = r".*[^a-z0-9_.:-].*"
+"""Names of headers that HTTP allows and gRPC does not; a query server would end the call as an internal error."""
+
 ADMIN = "envoy-admin"
 _IDLE_SECONDS = 300.0
 _HEADERS_SECONDS = 5.0
@@ -136,12 +139,12 @@ def _strip_headers(options: GatewayOptions) -> Config:
     prefixes = list(FORBIDDEN_HEADER_PREFIXES)
     if not options.trusted_hops:
         prefixes.append("x-forwarded-")  # nobody before us is believed about anything
+    removed: list[Config] = [{"prefix": prefix, "ignore_case": True} for prefix in prefixes]
+    removed.append({"safe_regex": {"regex": _NOT_OF_GRPC}})
     return extension(
         "envoy.http.early_header_mutation.header_mutation",
         "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        mutations=[
-            {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in prefixes
-        ],
+        mutations=[{"remove_on_match": {"key_matcher": matcher}} for matcher in removed],
     )
 
 

@@ -50,6 +50,7 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     _the_page_for_callers_can_be_followed(stack)
     _the_page_on_openais_clients_can_be_followed(stack)
     _the_page_on_mcp_can_be_followed(stack)
+    run_page(stack, "use-openapi.md")
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
     _the_next_up_recovers_from_a_killed_supervisor(stack)
@@ -152,7 +153,13 @@ def run_page(stack: LocalStack, name: str) -> str:
     script = "\n".join(["set -euo pipefail", *commands, f"{sys.executable} - <<'PROGRAM'\n{program}\nPROGRAM"])
     environment = stack.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", script],
+        env=environment,
+        cwd=stack.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
