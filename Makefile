@@ -79,8 +79,8 @@ ci-local: $(VENV)/.dev ## Check .gitlab-ci.yml and really run its jobs that need
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-generate: $(VENV)/.dev ## Regenerate ragproto/, docs/reference/, deploy/kong.yaml, dashboards, rules on objectives and the generated half of the chart
-	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/generate_kong.py \
+generate: $(VENV)/.dev ## Regenerate ragproto/, openapi.json, docs/reference/, deploy/kong.yaml, dashboards, rules on objectives and the generated half of the chart
+	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_openapi.py && $(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/generate_kong.py \
 		&& $(BIN)/python scripts/generate_monitoring.py && $(BIN)/python scripts/generate_chart.py
 
 docs: $(VENV)/.dev ## Regenerate the reference pages and check every link

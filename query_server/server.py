@@ -30,9 +30,9 @@ from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.query.answer import AnswerHandler
+from query_server.handlers.query.answerers import Answerers
 from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
-from query_server.handlers.query.fallback import with_fallback
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
@@ -237,17 +237,19 @@ class QueryServer:
             traffic=self._traffic,
         )
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
-        answerer = with_fallback(self._settings, self._dependencies.answerer, self.metrics)
-        conversations = Conversations(self._settings, answerer, self.metrics)
-        answers = AnswerHandler(search, answerer, conversations, ResumeTokens(*signers), self.metrics, self._traffic)
+        answerers = Answerers.of_settings(self._settings, self._dependencies.answerer, self.metrics)
+        conversations = Conversations(self._settings, self.metrics)
+        answers = AnswerHandler(search, answerers, conversations, ResumeTokens(*signers), self.metrics, self._traffic)
         admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
-        documents = DocumentServicer(DocumentsHandler(self._settings, self._dependencies))
+        documents_handler = DocumentsHandler(self._settings, self._dependencies)
+        documents = DocumentServicer(documents_handler)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         store = self._dependencies.store
         feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
-        v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers, feedback), server)
+        queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler)
+        v2_grpc.add_QueryServiceServicer_to_server(queries, server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
         asking_as = AskingAsHandler(store, search)
         operations = OperationsServicer(

@@ -218,6 +218,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The answering model does not answer.",
         "Check RAG_ANSWER_URL, or use the extractive answerer.",
     ),
+    R.ANSWERER_UNKNOWN: (
+        "The server has no answerer of this name.",
+        "Leave it out, or use one that `GET /api/v2/answerers` lists.",
+    ),
     R.RERANKER_UNAVAILABLE: (
         "The rerank endpoint does not answer, or not in time, or sends what is no scores.",
         "Check RAG_RERANKER_URL and its log; searches keep the order of retrieval meanwhile.",
@@ -225,6 +229,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.CONVERSATION_TOO_LONG: (
         "A request brings more or longer earlier messages than the server takes.",
         "Send only the latest messages, or begin a new conversation.",
+    ),
+    R.UPLOADS_FULL: (
+        "Too many files that were uploaded to `/v1/files` wait to be attached.",
+        "Attach or delete some, or wait; see RAG_INTERFACES_FILES_MAX_BYTES.",
+    ),
+    R.UPLOAD_NOT_FOUND: (
+        "There is no such uploaded file of this caller; files wait in memory for RAG_INTERFACES_FILE_SECONDS.",
+        "Upload it again and attach it at once.",
     ),
     R.MODEL_CORRUPT: (
         "A model file does not match its checksum.",

@@ -25,6 +25,7 @@ from ragctl.commands import (
     index_generations,
     key,
     logs,
+    mcp,
     quarantine,
     query,
     secret,
@@ -64,7 +65,7 @@ app = App(
 
 # The modules of `ragctl.commands` import heavy libraries only when a command runs.
 _STACK = (stack.up, stack.down, stack.status, logs.logs, doctor.doctor, completion.completion)
-for _command in (*_STACK, query.query, chat.chat, verify.verify):
+for _command in (*_STACK, query.query, chat.chat, mcp.mcp, verify.verify):
     app.command(_command)
 app.command(completion.open_, name="open")
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)

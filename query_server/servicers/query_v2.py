@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,8 +11,10 @@ import grpc.aio
 
 from query_server.converters.feedback import to_judgement
 from query_server.converters.query_v2 import from_event, from_outcomes, from_page, to_queries, to_query
+from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.query.answer import AnswerHandler
+from query_server.handlers.query.answerers import Named
 from query_server.handlers.query.search import BatchHandler, SearchHandler
 from query_server.runtime.calls import current_call
 from rag_core.errors import RagError
@@ -26,12 +28,20 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
     """Search and streamed answers."""
 
     def __init__(
-        self, search: SearchHandler, batches: BatchHandler, answers: AnswerHandler, feedback: FeedbackHandler
+        self,
+        search: SearchHandler,
+        batches: BatchHandler,
+        answers: AnswerHandler,
+        answerers: Sequence[Named],
+        feedback: FeedbackHandler,
+        documents: DocumentsHandler,
     ) -> None:
         self._search = search
         self._batches = batches
         self._answers = answers
+        self._answerers = answerers
         self._feedback = feedback
+        self._documents = documents
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         call = current_call()
@@ -59,6 +69,16 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         async with aclosing(stream) as events:
             async for event in events:
                 yield from_event(event, found)
+
+    async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
+        size = request.page_size if request.HasField("page_size") else None
+        page = await self._documents.sources(current_call().principal, size=size, token=request.page_token)
+        listed = [pb.ListSourcesResponse.Source(name=one.name, documents=one.documents) for one in page.sources]
+        return pb.ListSourcesResponse(sources=listed, next_page_token=page.next_token)
+
+    async def ListAnswerers(self, request: pb.ListAnswerersRequest, context: Context) -> pb.ListAnswerersResponse:
+        listed = [pb.ListAnswerersResponse.Answerer(name=one.name, model=one.model) for one in self._answerers]
+        return pb.ListAnswerersResponse(answerers=listed)
 
     async def SendFeedback(self, request: pb.SendFeedbackRequest, context: Context) -> pb.SendFeedbackResponse:
         saved = await self._feedback.rate(current_call().principal, to_judgement(request))

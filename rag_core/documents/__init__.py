@@ -26,7 +26,7 @@ from rag_core.documents.list_store import (
     DocumentSummary,
     ListPosition,
 )
-from rag_core.documents.read_store import VisibleDocument
+from rag_core.documents.read_store import VisibleDocument, VisibleSource
 from rag_core.documents.store import MetadataUpdate, NewDocument, StoredDocument
 from rag_core.documents.tombstone_store import Deletion
 
@@ -59,6 +59,7 @@ __all__ = [
     "StoredDocument",
     "TimeRange",
     "VisibleDocument",
+    "VisibleSource",
     "inspection_store",
     "list_store",
     "read_store",

@@ -11,6 +11,17 @@ from sqlalchemy import Connection, text
 
 from rag_core.errors import NotFound, Reason
 
+MAX_COUNTED = 10_000
+"""Documents of a source that are counted for a listing of sources."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleSource:
+    """A source that holds documents the caller may see, and their number, at most `MAX_COUNTED`."""
+
+    name: str
+    documents: int
+
 
 @dataclass(frozen=True, slots=True)
 class VisibleDocument:
@@ -45,6 +56,25 @@ _LIST = text(
     f"{_COLUMNS} AND d.doc_id > :after AND (CAST(:source AS text) IS NULL OR d.source = :source)"
     " ORDER BY d.doc_id LIMIT :limit"
 )
+# The names by a walk over the index, a step per source; each source is counted up to a limit.
+_SOURCES = text("""
+WITH RECURSIVE names(source) AS (
+  (SELECT source FROM rag.documents WHERE tenant = :tenant AND source > :after ORDER BY source LIMIT 1)
+  UNION ALL
+  SELECT (SELECT d.source FROM rag.documents d WHERE d.tenant = :tenant AND d.source > names.source
+          ORDER BY d.source LIMIT 1)
+  FROM names WHERE names.source IS NOT NULL
+)
+SELECT names.source, seen.documents FROM names CROSS JOIN LATERAL (
+  SELECT count(*) AS documents FROM (
+    SELECT FROM rag.documents d
+    WHERE d.tenant = :tenant AND d.source = names.source AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])
+    LIMIT :most
+  ) visible
+) seen
+WHERE names.source IS NOT NULL AND seen.documents > 0
+ORDER BY names.source LIMIT :limit
+""")
 _TEXT = text("""
 SELECT substr(text, 1, :chars), length(text) > :chars FROM rag.documents d
 WHERE d.tenant = :tenant AND d.doc_id = :doc_id AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])
@@ -77,3 +107,9 @@ def page(
     """The next page of documents, by id."""
     params = {"tenant": tenant, "acl": list(acl), "source": source, "after": after, "limit": limit}
     return [VisibleDocument(*row) for row in connection.execute(_LIST, params)]
+
+
+def sources(connection: Connection, tenant: str, acl: Sequence[str], *, after: str, limit: int) -> list[VisibleSource]:
+    """The next page of sources with documents that the caller may see, by name."""
+    params = {"tenant": tenant, "acl": list(acl), "after": after, "limit": limit, "most": MAX_COUNTED}
+    return [VisibleSource(*row) for row in connection.execute(_SOURCES, params)]

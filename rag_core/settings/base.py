@@ -64,6 +64,9 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     index_port: Port = Field(50052, description="The embedded index for other processes, on loopback only.")
     index_metrics_port: Port = Field(9465, description="Index process: /metrics, /health and /ready over HTTP.")
     metrics_port: Port = Field(9464, description="Query server: /metrics, /health and /ready over HTTP.")
+    interfaces_port: Port = Field(
+        8090, description="Open interfaces over HTTP, behind the gateway: `/v1` (OpenAI's shapes), `/mcp`."
+    )
     postgres_port: Port = Field(54320, description="Embedded PostgreSQL.")
     code_location_port: Port = Field(4266, description="Dagster code location server, gRPC.")
 

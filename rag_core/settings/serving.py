@@ -151,8 +151,13 @@ class ServingSettings(BaseModel):
         description="`host:port` where something else divides the calls between the colours; the gateway then sends "
         "all there.",
     )
+    gateway_interfaces: str | None = Field(
+        None, description="`host:port` of the open interfaces (`/v1`, `/mcp`); unset: the local stack's."
+    )
     gateway_discovery: Literal["file", "dns"] = Field(
-        "file", description="`dns`: every address behind a name of `gateway_blue` and `gateway_green` is a server."
+        "file",
+        description="`dns`: every address behind a name of `gateway_blue`, `gateway_green` and "
+        "`gateway_interfaces` is a server.",
     )
     gateway_client_per_minute: int = Field(100, ge=0, description="Calls a client may make a minute; 0: no limit.")
     gateway_client_per_hour: int = Field(1000, ge=0, description="Calls a client may make an hour; 0: no limit.")

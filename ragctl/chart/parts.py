@@ -189,6 +189,20 @@ class Gateway(PartModel):
     resources: Resources = Field(resources("200m", "128Mi", "512Mi"), description="Of one pod.")
 
 
+class Interfaces(PartModel):
+    """OpenAI's API, MCP and the API description, behind the gateway; from the image of the query servers."""
+
+    enabled: bool = Field(True, description="Run them; else their paths do not exist.")
+    replicas: Replicas = Field(2, description="Pods.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$",
+        description="The gateway as MCP clients know it; empty: the host that they ask for.",
+    )
+    authorization_servers: list[str] = Field([], description="Issuers (URLs) where MCP clients get tokens.")
+    resources: Resources = Field(resources("100m", "192Mi", "512Mi"), description="Of one pod.")
+
+
 class ConsoleIngress(PartModel):
     """The console at a public name; with sign-in only."""
 

@@ -12,6 +12,7 @@ from ragctl.chart.parts import (
     Digest,
     Evaluation,
     Gateway,
+    Interfaces,
     Jobs,
     PartModel,
     Pods,
@@ -208,6 +209,7 @@ class Values(PartModel):
     query: Query = Field(Query(), description="Query servers, blue and green.")
     stream: Stream = Field(Stream(), description="Stream workers.")
     gateway: Gateway = Field(description="Envoy.")
+    interfaces: Interfaces = Field(Interfaces(), description="Open interfaces: OpenAI's API and MCP.")
     console: Console = Field(Console(), description="Operations console.")
     rollout: Rollout = Field(Rollout(), description="How a new release of the query servers takes over.")
     pods: Pods = Field(Pods(), description="What every pod gets.")

@@ -1,6 +1,7 @@
 """Envoy's files for two sets of query servers on one network.
 
-They are known as `query-blue` and `query-green` unless RAG_GATEWAY_BLUE and RAG_GATEWAY_GREEN name others.
+They are known as `query-blue` and `query-green` unless RAG_GATEWAY_BLUE and RAG_GATEWAY_GREEN name others, and the open
+interfaces as `interfaces` unless RAG_GATEWAY_INTERFACES does.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.files import replace_file
 from rag_core.settings import Settings
 from ragctl.gateway.clusters import system_authorities
-from ragctl.gateway.options import Endpoint, GatewayOptions
+from ragctl.gateway.options import Backends, Endpoint, GatewayOptions
 from ragctl.gateway.shared import COLOURS, QUERY_HOST, colour, filled, share
 
 _MOUNTED = "/etc/envoy/static"
@@ -33,10 +34,13 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
     blue, green_servers = (colour(name, query=settings.query_port, probes=settings.metrics_port) for name in COLOURS)
     if settings.gateway_via:
-        divided = (_endpoint(settings.gateway_via),)
+        divided = (_endpoint(settings.gateway_via, "RAG_GATEWAY_VIA"),)
         blue, green_servers = (dataclasses.replace(item, query=divided) for item in (blue, green_servers))
+    named = settings.gateway_interfaces or f"interfaces:{settings.interfaces_port}"
+    interfaces = Backends((_endpoint(named, "RAG_GATEWAY_INTERFACES"),), discovery="dns")
     searches = settings.gateway_searches or 0  # the number of servers behind a DNS name is unknown
     here = dataclasses.replace(options, listen=listen, blue=blue, green=green_servers, searches=searches)
+    here = dataclasses.replace(here, interfaces=interfaces)
     shared = share(here)
     hosts = {QUERY_HOST[name]: _host(settings, name) for name in COLOURS}
     mounted = {str(options.descriptors): f"{_MOUNTED}/descriptors.binpb"}
@@ -50,10 +54,10 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     replace_file(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode(), mode=_READ_ONLY)
 
 
-def _endpoint(text: str) -> Endpoint:
+def _endpoint(text: str, setting: str) -> Endpoint:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit():
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_GATEWAY_VIA must be host:port")
+        raise ConfigError(Reason.CONFIG_INVALID, f"{setting} must be host:port")
     return Endpoint(host, int(port))
 
 

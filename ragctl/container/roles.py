@@ -11,7 +11,16 @@ from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
-ROLES = ("query-server", "dagster-code", "dagster-webserver", "dagster-daemon", "stream", "console", "deployer")
+ROLES = (
+    "query-server",
+    "dagster-code",
+    "dagster-webserver",
+    "dagster-daemon",
+    "stream",
+    "console",
+    "interfaces",
+    "deployer",
+)
 _OF_DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon", "stream", "migrate", "bootstrap")
 
 
@@ -43,6 +52,8 @@ def command_of(settings: Settings, role: str) -> list[str]:
             return [*python, "rag_assets.stream_worker"]
         case "deployer":
             return [*python, "ragctl.rollout.controller", "--target", "kubernetes", "--beat", "/tmp/deployer"]  # noqa: S108
+        case "interfaces":
+            return [*python, "interfaces"]
         case "console":
             return [*python, "streamlit", "run", *_console(settings)]
     raise ConfigError(Reason.USAGE, f"no such role: {role}")
@@ -54,6 +65,11 @@ def prepare(settings: Settings, role: str) -> None:
         from ragctl.local_stack.services import NO_FORWARDED
 
         os.environ.update(NO_FORWARDED)
+    elif role == "interfaces":
+        from ragctl.local_stack.services import interfaces_environment
+
+        for name, value in interfaces_environment(settings, "dns:///query:50051").items():
+            os.environ.setdefault(name, value)
     else:
         settings.require_production_secrets()
     if role not in _OF_DAGSTER:

@@ -11,6 +11,7 @@ from query_server.auth.policies import granting
 from ragctl.gateway.api import Method, api_methods, public_services
 from ragctl.gateway.clusters import KEYS
 from ragctl.gateway.files import JWT_FILTER
+from ragctl.gateway.interfaces import open_paths as interface_paths
 from ragctl.gateway.options import Config, GatewayOptions, Jwt, any_of, extension
 from ragctl.gateway.routes import HAS_KEY, HAS_NO_TOKEN, PROBE_PATHS
 
@@ -43,8 +44,9 @@ def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
         "jwt_cache_config": {"jwt_cache_size": _CACHED_TOKENS, "jwt_max_token_size": _MAX_CACHED_TOKEN_BYTES},
         **_keys(options, jwt),
     }
-    open_paths = [{"path": path} for path in PROBE_PATHS]
+    open_paths: list[Config] = [{"path": path} for path in PROBE_PATHS]
     open_paths += [{"prefix": f"/{service}/"} for service in public_services()]
+    open_paths += interface_paths(options)
     rules = [
         *({"match": match} for match in open_paths),
         {"match": {"prefix": "/", "headers": [HAS_KEY, HAS_NO_TOKEN]}},

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.files import Sources
+from ragctl.gateway.interfaces import INTERFACES, interface_cluster
 from ragctl.gateway.options import Backends, BackendTls, Config, Endpoint, GatewayOptions, Tls, any_of
 
 BLUE = "query-blue"
@@ -26,6 +27,8 @@ def clusters(options: GatewayOptions, sources: Sources) -> list[Config]:
         _query(GREEN, options.green, options, sources),
         _probes(options, sources),
     ]
+    if options.interfaces.query:
+        found.append(interface_cluster(_discovered(INTERFACES, options.interfaces, options.interfaces.query, sources)))
     if options.jwt is not None and options.jwt.jwks_url:
         found.append(_keys(options.jwt.jwks_url))
     return found
@@ -35,6 +38,8 @@ def endpoints(options: GatewayOptions) -> dict[str, Config]:
     """The endpoint files of the clusters that are discovered by file, by cluster name."""
     named = {BLUE: (options.blue, options.blue.query), GREEN: (options.green, options.green.query)}
     named[PROBES] = (options.blue, _probed(options))
+    if options.interfaces.query:
+        named[INTERFACES] = (options.interfaces, options.interfaces.query)
     return {name: assignment(name, where) for name, (colour, where) in named.items() if colour.discovery == "file"}
 
 

@@ -6,6 +6,7 @@ from ragctl.gateway.access import jwt_filter, scope_filter
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.clusters import address, certificate
 from ragctl.gateway.files import Sources
+from ragctl.gateway.interfaces import bearer_keys
 from ragctl.gateway.limits import address_limit, client_limits
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, Tls, any_of, extension, seconds
 from ragctl.gateway.replies import local_replies
@@ -24,6 +25,7 @@ def http_filters(options: GatewayOptions, sources: Sources) -> list[Config]:
         extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
         extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
         *address_limit(options),
+        *bearer_keys(options),
         *key_guard(options),
         *verified,
         *client_limits(options),
@@ -64,6 +66,9 @@ def _grpc_stats() -> Config:
 
 FORBIDDEN_HEADER_PREFIXES = ("x-auth-", "x-rag-", "x-envoy-", "x-tenant", "x-jwt-", "x-forwarded-client-cert")
 """Headers that only the platform may set between its parts; a client's are removed before anything reads them."""
+
+_NOT_OF_GRPC = r".*[^a-z0-9_.:-].*"
+"""Names of headers that HTTP allows and gRPC does not; a query server would end the call as an internal error."""
 
 ADMIN = "envoy-admin"
 _IDLE_SECONDS = 300.0
@@ -134,12 +139,12 @@ def _strip_headers(options: GatewayOptions) -> Config:
     prefixes = list(FORBIDDEN_HEADER_PREFIXES)
     if not options.trusted_hops:
         prefixes.append("x-forwarded-")  # nobody before us is believed about anything
+    removed: list[Config] = [{"prefix": prefix, "ignore_case": True} for prefix in prefixes]
+    removed.append({"safe_regex": {"regex": _NOT_OF_GRPC}})
     return extension(
         "envoy.http.early_header_mutation.header_mutation",
         "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        mutations=[
-            {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in prefixes
-        ],
+        mutations=[{"remove_on_match": {"key_matcher": matcher}} for matcher in removed],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -102,6 +102,7 @@ class GatewayOptions:
     `request_seconds` is what a request may take to arrive complete; until then no query server hears of it.
     `green_percent` of the requests go to the second colour. `metrics` is where Prometheus may read, when anywhere.
     `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
+    `interfaces` are the servers of the open interfaces; without any their paths do not exist.
     """
 
     listen: Endpoint
@@ -124,6 +125,7 @@ class GatewayOptions:
     metrics: Endpoint | None = None
     max_connections: int = 1024
     searches: int = 0
+    interfaces: Backends = Backends()
 
     @classmethod
     def from_settings(cls, settings: Settings, *, green_percent: int = 0) -> GatewayOptions:
@@ -151,6 +153,7 @@ class GatewayOptions:
             trusted_hops=settings.gateway_trusted_hops,
             metrics=Endpoint(settings.host, settings.gateway_metrics_port) if settings.gateway_metrics_port else None,
             searches=_searches(settings),
+            interfaces=_interfaces(settings),
         )
 
 
@@ -187,10 +190,20 @@ def port_pairs(setting: str, value: str) -> list[tuple[int, int]]:
         raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: pairs like 50061/9474, with commas") from None
 
 
+def _interfaces(settings: Settings) -> Backends:
+    if settings.gateway_interfaces:
+        return replace(_named(settings.gateway_interfaces, settings), probes=())
+    if settings.gateway_blue:
+        return Backends()
+    return Backends((Endpoint(reachable(settings.host), settings.interfaces_port),))
+
+
 def _named(address: str, settings: Settings) -> Backends:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_GATEWAY_BLUE and RAG_GATEWAY_GREEN: host:port")
+        raise ConfigError(
+            Reason.CONFIG_INVALID, "RAG_GATEWAY_BLUE, RAG_GATEWAY_GREEN, RAG_GATEWAY_INTERFACES: host:port"
+        )
     query = (Endpoint(host, int(port)),)
     return Backends(query, (Endpoint(host, settings.metrics_port),), settings.gateway_discovery)
 

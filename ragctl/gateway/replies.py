@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from google.rpc import error_details_pb2
@@ -12,6 +13,7 @@ from query_server.runtime.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHB
 from rag_core.errors import Reason
 from ragctl.gateway.access import FAILURE
 from ragctl.gateway.files import JWT_FILTER
+from ragctl.gateway.interfaces import refusals
 from ragctl.gateway.options import Config
 from ragctl.gateway.requests import CHECK
 
@@ -94,7 +96,11 @@ LOCAL_ERRORS = (
 
 def local_replies() -> Config:
     """The mapping of the connection manager."""
-    mappers = [mapper for error in LOCAL_ERRORS for mapper in (_grpc_reply(error), _rest_reply(error))]
+    mappers = [
+        mapper
+        for error in LOCAL_ERRORS
+        for mapper in (_grpc_reply(error), *_interface_replies(error), _rest_reply(error))
+    ]
     return {"mappers": mappers, "body_format": {"json_format": _error_body(13, Reason.INTERNAL)}}
 
 
@@ -108,14 +114,29 @@ def _grpc_reply(error: LocalError) -> Config:
     }
 
 
+def _interface_replies(error: LocalError) -> Iterator[Config]:
+    for conditions, body, headers in refusals(error.becomes or error.http_status, error.reason, error.metadata_of_info):
+        added = [*headers.items(), *_wait(error)]
+        yield {
+            "filter": {"and_filter": {"filters": [*_conditions(error), *conditions]}},
+            **_said(error),
+            **({"headers_to_add": _added(*added)} if added else {}),
+            "body_format_override": {"json_format": body},
+        }
+
+
 def _rest_reply(error: LocalError) -> Config:
-    conditions, wait = _conditions(error), error.pushback_ms
+    conditions, wait = _conditions(error), _wait(error)
     return {
         "filter": conditions[0] if len(conditions) == 1 else {"and_filter": {"filters": conditions}},
         **_said(error),
-        **({} if wait is None else {"headers_to_add": _added(("retry-after", str(math.ceil(wait / 1000))))}),
+        **({"headers_to_add": _added(*wait)} if wait else {}),
         "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason, error.metadata_of_info)},
     }
+
+
+def _wait(error: LocalError) -> list[tuple[str, str]]:
+    return [] if error.pushback_ms is None else [("retry-after", str(math.ceil(error.pushback_ms / 1000)))]
 
 
 def _said(error: LocalError) -> Config:

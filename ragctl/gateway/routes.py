@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ragctl.gateway.api import Method, Rest, api_methods, public_services
 from ragctl.gateway.clusters import BLUE, GREEN, PROBES, SEARCHES
+from ragctl.gateway.interfaces import interface_routes
 from ragctl.gateway.options import Config, GatewayOptions, any_of, seconds
 from ragctl.gateway.requests import message_body, one_message, open_ended
 
@@ -32,6 +33,7 @@ def route_config(options: GatewayOptions) -> Config:
         *(route for method, binding in rest for route in _rest(method, binding, options)),
         *(_preflight(origin, options) for origin in options.cors_origins),
         *_wrong_verbs(rest),
+        *interface_routes(options),
         *(_probe(path) for path in PROBE_PATHS),
         _refuse({"prefix": "/"}, 404, "no such endpoint"),
     ]

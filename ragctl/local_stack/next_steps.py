@@ -35,6 +35,7 @@ def examples(settings: Settings, data_dir: DataDir, question: str) -> list[tuple
     gateway = f"{reachable(settings.host)}:{settings.gateway_port}"
     token = shlex.quote(str(data_dir.dev_token))
     body = json.dumps({"query": question}, ensure_ascii=False)
+    chat = json.dumps({"model": "extractive", "messages": [{"role": "user", "content": question}]}, ensure_ascii=False)
     return [
         ("Command line", f"{_rag(data_dir)} query {shlex.quote(question)}"),
         (
@@ -44,6 +45,11 @@ def examples(settings: Settings, data_dir: DataDir, question: str) -> list[tuple
         (
             "REST, streamed",
             f'curl -sN http://{gateway}/api/v2/answer -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
+        ),
+        (
+            "OpenAI's API (any of its clients; MCP clients: the same host, /mcp)",
+            f'curl -s http://{gateway}/v1/chat/completions -H "authorization: Bearer $(cat {token})"'
+            f" -d {shlex.quote(chat)}",
         ),
         ("gRPC from Python", _python(gateway, data_dir.dev_token, question)),
         (

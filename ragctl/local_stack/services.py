@@ -79,6 +79,7 @@ def build_services(settings: Settings, data_dir: DataDir) -> list[Service]:
         *_dagster(settings, data_dir),
         _tokens(data_dir),
         _console(settings, data_dir),
+        _interfaces(settings),
         _gateway(settings, data_dir),
         _deployer(settings, data_dir),
     ]
@@ -261,6 +262,40 @@ def _console(settings: Settings, data_dir: DataDir) -> Service:
         stop_seconds=5,
         url=url,
     )
+
+
+def _interfaces(settings: Settings) -> Service:
+    """OpenAI's API, MCP and the API description, behind the gateway."""
+    host, port = reachable(settings.host), settings.interfaces_port
+    return Service(
+        name="interfaces",
+        command=_python("interfaces"),
+        probe=probes.http(f"http://{host}:{port}/health"),
+        port_settings=((port, "RAG_INTERFACES_PORT"),),
+        env=tuple(interfaces_environment(settings, any_query_server(settings)).items()),
+        stop_wave=1,  # after the gateway, before the query servers
+        stop_seconds=int(settings.grace_seconds) + 5,
+    )
+
+
+def interfaces_environment(settings: Settings, query_address: str) -> dict[str, str]:
+    """What the open interfaces take over from the settings of the platform."""
+    environment = {
+        "RAG_INTERFACES_HOST": settings.host,
+        "RAG_INTERFACES_PORT": str(settings.interfaces_port),
+        "RAG_INTERFACES_QUERY_ADDRESS": query_address,
+        "RAG_INTERFACES_CALL_SECONDS": str(settings.max_deadline_seconds),
+        "RAG_INTERFACES_GRACE_SECONDS": str(settings.grace_seconds),
+        "RAG_INTERFACES_MAX_BODY_BYTES": str(settings.max_message_bytes),
+        "RAG_INTERFACES_BROWSER_DOCS": str(settings.environment == "development").lower(),
+    }
+    if settings.query_tls_ca is not None:
+        environment["RAG_INTERFACES_QUERY_TLS_CA"] = str(settings.query_tls_ca.absolute())
+        environment["RAG_INTERFACES_QUERY_TLS_NAME"] = settings.query_tls_name
+    if settings.gateway_query_certificate and settings.gateway_query_key:
+        environment["RAG_INTERFACES_QUERY_CERTIFICATE"] = str(settings.gateway_query_certificate.absolute())
+        environment["RAG_INTERFACES_QUERY_KEY"] = str(settings.gateway_query_key.absolute())
+    return environment
 
 
 def _metrics_pages(settings: Settings) -> list[str]:

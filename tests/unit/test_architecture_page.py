@@ -10,7 +10,7 @@ import pytest
 from tests.support.names import ROOT, defines
 
 TEXT = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-ROOMY = ("rag_core", "rag_assets", "query_server", "console", "ragctl")
+ROOMY = ("rag_core", "rag_assets", "query_server", "console", "interfaces", "ragctl")
 _NAMED = re.compile(r"`([\w/]+\.py)`\s+`([\w.]+)`")
 
 

@@ -206,6 +206,7 @@ env:
 {{- range $at, $name := include "rag.colours" . | splitList " " }}
 {{- $_ := set $own (printf "RAG_GATEWAY_%s" (index (list "BLUE" "GREEN") $at)) (printf "%s:50051" (include "rag.name" (list $ (printf "query-%s" $name)))) }}
 {{- end }}
+{{- $_ := set $own "RAG_GATEWAY_INTERFACES" (printf "%s:8090" (include "rag.name" (list $ "interfaces"))) }}
 {{- if eq .Values.rollout.engine "gateway-api" }}
 {{- $_ := set $own "RAG_GATEWAY_VIA" .Values.rollout.gatewayApi.address }}
 {{- end }}

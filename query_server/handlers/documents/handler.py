@@ -18,7 +18,7 @@ from rag_core.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.documents import VisibleDocument
+    from rag_core.documents import VisibleDocument, VisibleSource
     from rag_core.streams import Change, Receipt
 
 MAX_TEXT_CHARS = 1_000_000
@@ -60,6 +60,14 @@ class Page:
     """Documents, and where the next page begins (empty at the end)."""
 
     documents: tuple[VisibleDocument, ...]
+    next_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """Sources, and where the next page begins (empty at the end)."""
+
+    sources: tuple[VisibleSource, ...]
     next_token: str
 
 
@@ -132,6 +140,20 @@ class DocumentsHandler:
         found = await self._run(read)
         more = rules.page_token(principal.tenant, source, found[limit - 1].doc_id) if len(found) > limit else ""
         return Page(tuple(found[:limit]), more)
+
+    async def sources(self, principal: Principal, *, size: int | None, token: str) -> SourcePage:
+        """A page of the sources that hold what the caller may see. Raises as `page`."""
+        from rag_core.documents import read_store as lookup
+
+        limit = rules.check_page_size(size)
+        after = rules.read_source_token(principal.tenant, token)
+
+        def read(connection: Connection) -> list[VisibleSource]:
+            return lookup.sources(connection, principal.tenant, principal.acl_entries, after=after, limit=limit + 1)
+
+        found = await self._run(read)
+        more = rules.source_token(principal.tenant, found[limit - 1].name) if len(found) > limit else ""
+        return SourcePage(tuple(found[:limit]), more)
 
     def _checked(self, principal: Principal, request: Put) -> Change:
         from rag_core.streams import Change

@@ -155,6 +155,29 @@ def read_page_token(tenant: str, source: str, token: str) -> uuid.UUID:
     raise InvalidInput(Reason.PAGE_TOKEN_INVALID, "page_token: not of this listing; start again without it")
 
 
+def source_token(tenant: str, after: str) -> str:
+    """Where the next page of sources begins. It opens nothing, as `page_token`."""
+    return base64.urlsafe_b64encode(_source_binding(tenant, after) + after.encode()).decode()
+
+
+def read_source_token(tenant: str, token: str) -> str:
+    """Raises `InvalidInput` (`PAGE_TOKEN_INVALID`) for a token of another listing or one that was changed."""
+    if not token:
+        return ""
+    try:
+        raw = base64.b64decode(token, altchars=b"-_", validate=True)
+        after = raw[16:].decode()
+    except ValueError:
+        raw, after = b"", ""
+    if not after or raw[:16] != _source_binding(tenant, after):
+        raise InvalidInput(Reason.PAGE_TOKEN_INVALID, "page_token: not of this listing; start again without it")
+    return after
+
+
+def _source_binding(tenant: str, after: str) -> bytes:
+    return hashlib.blake2b(f"{tenant}\x1f{after}".encode(), digest_size=16, person=b"rag-sources").digest()
+
+
 def _binding(tenant: str, source: str, after: uuid.UUID) -> bytes:
     said = "\x1f".join((tenant, source, str(after)))
     return hashlib.blake2b(said.encode(), digest_size=16, person=b"rag-page").digest()

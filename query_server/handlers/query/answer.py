@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from query_server.handlers.query import conversation
+from query_server.handlers.query.answerers import Answerers
 from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.resuming import (
     Progress,
@@ -89,14 +90,14 @@ class AnswerHandler:
     def __init__(
         self,
         search: SearchHandler,
-        answerer: Answerer,
+        answerers: Answerers,
         conversations: Conversations,
         resumes: ResumeTokens,
         metrics: Metrics,
         traffic: Traffic,
     ) -> None:
         self._search = search
-        self._answerer = answerer
+        self._answerers = answerers
         self._conversations = conversations
         self._resumes = resumes
         self._metrics = metrics
@@ -105,7 +106,8 @@ class AnswerHandler:
     async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
         """The whole answer. Raises what retrieval and the answerer raise."""
         plan = self._search.checked(principal, query)
-        found, events = await self._start(principal, plan, self._conversations.checked(query.messages), deadline)
+        earlier = self._conversations.checked(query.messages)
+        found, events = await self._start(principal, plan, self._answerers.of(query.answerer), earlier, deadline)
         text: list[str] = []
         outcome: Answered | Abstained = Abstained(Abstention.NOT_SUPPORTED)
         async for event in events:
@@ -128,19 +130,20 @@ class AnswerHandler:
         """
         plan = self._search.checked(principal, query)
         earlier = self._conversations.checked(query.messages)
-        context = context_of(plan) + conversation.context_of(earlier)
+        answerer = self._answerers.of(query.answerer)
+        context = context_of(plan) + conversation.context_of(earlier) + query.answerer.encode()
         seen = self._resumes.read(query.resume_token, context) if query.resume_token else None
         pinned = plan.pinned_to(seen.generation) if seen else plan
-        found, events = await self._start(principal, pinned, earlier, deadline)
+        found, events = await self._start(principal, pinned, answerer, earlier, deadline)
         progress = Progress(found.result.generation)
         rest = after_cursor(events, seen, progress) if seen else events
         return found, _ended(resumable(rest, progress, partial(self._resumes.issue, context=context)))
 
     async def _start(
-        self, principal: Principal, plan: Plan, earlier: Sequence[Message], deadline: float
+        self, principal: Principal, plan: Plan, answerer: Answerer, earlier: Sequence[Message], deadline: float
     ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
         started = time.monotonic()
-        asked = await self._conversations.understand(plan.request.text, earlier, deadline)
+        asked = await self._conversations.understand(answerer, plan.request.text, earlier, deadline)
         plan = plan.asking(asked.text)
         as_of, limit = self._search.as_of(principal), plan.request.limit
         found, vector = await self._retrieve(plan)
@@ -157,7 +160,9 @@ class AnswerHandler:
             deadline=deadline,
         )
         retrieved = Retrieved(result, as_of, started, asked, plan.rerank_skipped(found.hits))
-        return retrieved, self._events(principal.tenant, question, more.read, asked, deadline)
+        return retrieved, self._events(
+            principal.tenant, answerer.answer(question), question, more.read, asked, deadline
+        )
 
     async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
         try:
@@ -168,11 +173,17 @@ class AnswerHandler:
             raise
 
     async def _events(
-        self, tenant: str, question: Question, read: set[uuid.UUID], asked: StandaloneQuestion, deadline: float
+        self,
+        tenant: str,
+        written: AsyncGenerator[AnswerEvent, None],
+        question: Question,
+        read: set[uuid.UUID],
+        asked: StandaloneQuestion,
+        deadline: float,
     ) -> AsyncGenerator[AnswerEvent, None]:
         outcome, cited = FAILED, list[SearchHit]()
         try:
-            async with aclosing(_until(self._answerer.answer(question), deadline)) as events:
+            async with aclosing(_until(written, deadline)) as events:
                 async for event in events:
                     if isinstance(event, Answered):
                         check_evidence(event.evidence, read)

@@ -19,9 +19,8 @@ MAX_SHARE = 1 / 3
 class Conversations:
     """Understands follow-ups by the answerer, or by their words when it takes too long."""
 
-    def __init__(self, settings: Settings, answerer: Answerer, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
-        self._answerer = answerer
         self._metrics = metrics
 
     def checked(self, messages: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
@@ -44,13 +43,15 @@ class Conversations:
             raise InvalidInput(Reason.FIELD_INVALID, f"messages[{number}].text: must contain text")
         return Message(Role(role), cleaned)
 
-    async def understand(self, text: str, earlier: Sequence[Message], deadline: float) -> StandaloneQuestion:
+    async def understand(
+        self, answerer: Answerer, text: str, earlier: Sequence[Message], deadline: float
+    ) -> StandaloneQuestion:
         """The question as it stands alone; `deadline` is the caller's, by `time.monotonic`."""
         if not earlier:
             return StandaloneQuestion(text)
         try:
             async with asyncio.timeout((deadline - time.monotonic()) * MAX_SHARE):
-                question = await self._answerer.standalone(text, earlier)
+                question = await answerer.standalone(text, earlier)
         except TimeoutError:
             question = carry_over(text, earlier)
             self._metrics.rewrites_failed.inc()

@@ -42,6 +42,8 @@ class Query:
     generation: str = ""
     """Empty: the active one."""
     explain: bool = False
+    answerer: str = ""
+    """Empty: the default one."""
 
 
 def clean_text(text: str, *, limit: int) -> str:

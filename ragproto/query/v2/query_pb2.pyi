@@ -338,7 +338,7 @@ class Block(_message.Message):
     def __init__(self, kind: _Optional[_Union[Block.Kind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., level: _Optional[int] = ..., language: _Optional[str] = ..., header: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Block.Part, _Mapping]]] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages", "mode", "weights", "generation")
+    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages", "mode", "weights", "generation", "answerer")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
@@ -349,6 +349,7 @@ class AnswerRequest(_message.Message):
     MODE_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ANSWERER_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     filter: Filter
@@ -359,7 +360,48 @@ class AnswerRequest(_message.Message):
     mode: SearchMode
     weights: LegWeights
     generation: str
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ...) -> None: ...
+    answerer: str
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., answerer: _Optional[str] = ...) -> None: ...
+
+class ListSourcesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListSourcesResponse(_message.Message):
+    __slots__ = ("sources", "next_page_token")
+    class Source(_message.Message):
+        __slots__ = ("name", "documents")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        documents: int
+        def __init__(self, name: _Optional[str] = ..., documents: _Optional[int] = ...) -> None: ...
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    sources: _containers.RepeatedCompositeFieldContainer[ListSourcesResponse.Source]
+    next_page_token: str
+    def __init__(self, sources: _Optional[_Iterable[_Union[ListSourcesResponse.Source, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListAnswerersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAnswerersResponse(_message.Message):
+    __slots__ = ("answerers",)
+    class Answerer(_message.Message):
+        __slots__ = ("name", "model")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        MODEL_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        model: str
+        def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+    ANSWERERS_FIELD_NUMBER: _ClassVar[int]
+    answerers: _containers.RepeatedCompositeFieldContainer[ListAnswerersResponse.Answerer]
+    def __init__(self, answerers: _Optional[_Iterable[_Union[ListAnswerersResponse.Answerer, _Mapping]]] = ...) -> None: ...
 
 class Message(_message.Message):
     __slots__ = ("role", "text")

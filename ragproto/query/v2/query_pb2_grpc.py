@@ -51,6 +51,16 @@ class QueryServiceStub:
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerRequest.SerializeToString,
                 response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerEvent.FromString,
                 _registered_method=True)
+        self.ListSources = channel.unary_unary(
+                '/ragproto.query.v2.QueryService/ListSources',
+                request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesRequest.SerializeToString,
+                response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesResponse.FromString,
+                _registered_method=True)
+        self.ListAnswerers = channel.unary_unary(
+                '/ragproto.query.v2.QueryService/ListAnswerers',
+                request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersRequest.SerializeToString,
+                response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersResponse.FromString,
+                _registered_method=True)
         self.SendFeedback = channel.unary_unary(
                 '/ragproto.query.v2.QueryService/SendFeedback',
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackRequest.SerializeToString,
@@ -84,6 +94,20 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSources(self, request, context):
+        """List the sources that hold documents the caller may see, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAnswerers(self, request, context):
+        """List who can write answers here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SendFeedback(self, request, context):
         """Say whether an answer helped. Repeating it for the same question and answer replaces what the caller said before.
         """
@@ -108,6 +132,16 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.Answer,
                     request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerRequest.FromString,
                     response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerEvent.SerializeToString,
+            ),
+            'ListSources': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSources,
+                    request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesRequest.FromString,
+                    response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesResponse.SerializeToString,
+            ),
+            'ListAnswerers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAnswerers,
+                    request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersRequest.FromString,
+                    response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersResponse.SerializeToString,
             ),
             'SendFeedback': grpc.unary_unary_rpc_method_handler(
                     servicer.SendFeedback,
@@ -198,6 +232,60 @@ class QueryService:
             '/ragproto.query.v2.QueryService/Answer',
             ragproto_dot_query_dot_v2_dot_query__pb2.AnswerRequest.SerializeToString,
             ragproto_dot_query_dot_v2_dot_query__pb2.AnswerEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSources(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.query.v2.QueryService/ListSources',
+            ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesRequest.SerializeToString,
+            ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAnswerers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.query.v2.QueryService/ListAnswerers',
+            ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersRequest.SerializeToString,
+            ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -159,6 +159,20 @@ def test_quotes_come_in_time_when_the_model_hangs(tmp_path: Path) -> None:
         assert (final.standalone_by, "paid in full" in text) == ("words", True)
 
 
+def test_a_caller_who_asks_for_quotes_is_answered_without_the_model(tmp_path: Path) -> None:
+    """Neither the question nor its passages go to the endpoint, and a follow-up is not rewritten by it."""
+    with writing(tmp_path, "http://127.0.0.1:1/v1", answer_fallback=False) as server:
+        text, final = ask(server, query="Is it paid?", messages=EARLIER, answerer="extractive")
+        stub = query_pb2_grpc.QueryServiceStub(server.channel)
+        listed = stub.ListAnswerers(pb.ListAnswerersRequest(), metadata=server.auth()).answerers
+        written = failing(lambda: ask(server, answerer="openai"))
+        unknown = failing(lambda: ask(server, answerer="gpt"))
+    assert (final.answered_by.answerer, final.standalone_by, "paid in full" in text) == ("extractive", "words", True)
+    assert [(one.name, one.model) for one in listed] == [("openai", MODEL), ("extractive", "")]
+    assert written.reason == "ANSWERER_UNAVAILABLE"
+    assert (unknown.code, unknown.reason) == (grpc.StatusCode.NOT_FOUND, "ANSWERER_UNKNOWN")
+
+
 def test_without_a_fallback_the_failure_is_the_status(tmp_path: Path) -> None:
     with writing(tmp_path, "http://127.0.0.1:1/v1", answer_fallback=False) as server:
         refused = failing(lambda: ask(server))

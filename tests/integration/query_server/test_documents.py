@@ -16,6 +16,8 @@ from rag_core.database import Store, open_store
 from rag_core.settings import Settings
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
+from ragproto.query.v2 import query_pb2 as q
+from ragproto.query.v2 import query_pb2_grpc as q_rpc
 from tests.support.postgres import outage
 from tests.support.query_server import RunningServer, failing, running
 
@@ -65,23 +67,25 @@ def inbox(store: Store) -> list[Any]:
         return list(connection.execute(text("SELECT * FROM rag.inbox ORDER BY seq")).all())
 
 
-def store_document(store: Store, locator: str, *, tenant: str = "acme", acl: list[str] | None = None) -> str:
+def store_document(
+    store: Store, locator: str, *, tenant: str = "acme", acl: list[str] | None = None, source: str = "push"
+) -> str:
     """A document as a worker has stored it."""
     from rag_core.ids import document_id
 
-    doc_id = document_id(tenant, "push", locator)
+    doc_id = document_id(tenant, source, locator)
     with store.engine.begin() as connection:
         connection.execute(
-            text("INSERT INTO rag.sources (tenant, name, kind) VALUES (:t, 'push', 'push') ON CONFLICT DO NOTHING"),
-            {"t": tenant},
+            text("INSERT INTO rag.sources (tenant, name, kind) VALUES (:t, :s, 'push') ON CONFLICT DO NOTHING"),
+            {"t": tenant, "s": source},
         )
         connection.execute(
             text(
                 "INSERT INTO rag.documents (doc_id, tenant, source, locator, version, text_version, source_version,"
                 " token, parsed_as, content_hash, text_hash, bytes, media_type, text, acl, run_id)"
-                " VALUES (:id, :t, 'push', :l, 1, 1, 1, '', '', '', '', 4, 'text/plain', 'Text of it.', :acl, 'r')"
+                " VALUES (:id, :t, :s, :l, 1, 1, 1, '', '', '', '', 4, 'text/plain', 'Text of it.', :acl, 'r')"
             ),
-            {"id": doc_id, "t": tenant, "l": locator, "acl": acl or [EVERYONE]},
+            {"id": doc_id, "t": tenant, "s": source, "l": locator, "acl": acl or [EVERYONE]},
         )
     return str(doc_id)
 
@@ -256,3 +260,48 @@ def test_each_call_needs_its_own_scope(server: RunningServer) -> None:
 def test_without_a_database_a_put_is_not_promised(tmp_path: Path) -> None:
     with running(tmp_path / "server") as server, outage(server.database_url):
         assert refused(lambda: Client(server).put()) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
+
+
+# --- sources, as a caller sees them ----------------------------------------------------------------------------
+
+
+def sources_of(server: RunningServer, **claims: Any) -> list[tuple[str, int]]:
+    """Every page of a listing of one source a page."""
+    stub, found, token = q_rpc.QueryServiceStub(server.channel), list[tuple[str, int]](), ""
+    while True:
+        request = q.ListSourcesRequest(page_size=1, page_token=token)
+        page = stub.ListSources(request, metadata=server.auth(**claims))
+        assert len(page.sources) <= 1
+        found += [(one.name, one.documents) for one in page.sources]
+        if not (token := page.next_page_token):
+            return found
+
+
+def test_sources_are_listed_with_the_documents_that_the_caller_may_see(server: RunningServer, store: Store) -> None:
+    for locator, source, acl in (
+        ("a", "wiki", None),
+        ("b", "wiki", ["group:hr"]),
+        ("c", "payroll", ["group:hr"]),
+        ("d", "handbook", None),
+    ):
+        store_document(store, locator, source=source, acl=acl)
+    store_document(store, "e", source="foreign", tenant="other")
+    assert sources_of(server) == [("handbook", 1), ("wiki", 1)]
+    assert sources_of(server, groups=["hr"]) == [("handbook", 1), ("payroll", 1), ("wiki", 2)]
+    assert sources_of(server, tenant="other") == [("foreign", 1)]
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.documents SET deleted_at = now() WHERE source = 'handbook'"))
+    assert sources_of(server) == [("wiki", 1)]
+
+
+def test_a_page_token_of_another_tenants_sources_is_refused(server: RunningServer, store: Store) -> None:
+    for source in ("one", "two"):
+        store_document(store, "x", source=source)
+    stub = q_rpc.QueryServiceStub(server.channel)
+    token = stub.ListSources(q.ListSourcesRequest(page_size=1), metadata=server.auth()).next_page_token
+    for sent, claims in ((token, {"tenant": "other"}), (token[:-4] + "AAAA", {}), ("?", {})):
+        request = q.ListSourcesRequest(page_token=sent)
+        failed = failing(
+            lambda request=request, claims=claims: stub.ListSources(request, metadata=server.auth(**claims))
+        )
+        assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")

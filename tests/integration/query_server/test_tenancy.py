@@ -253,9 +253,10 @@ WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.EvaluationService.{name}" for name in _EVALUATION),
     *(f"ragproto.admin.v1.HistoryService.{name}" for name in ("GetHistory", "ListUnansweredQuestions")),
     "ragproto.admin.v1.DeploymentService.ListDeployments",
+    "ragproto.query.v2.QueryService.ListSources",
 }
 """Generations and deployments belong to no tenant; the others have tests of their own in
-test_operations, test_evaluation and test_history."""
+test_operations, test_evaluation, test_history and test_documents."""
 
 
 @pytest.mark.catalogue("S03")

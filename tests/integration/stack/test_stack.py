@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     ]
     _every_interface_answers(stack)
     _the_page_for_callers_can_be_followed(stack)
+    _the_page_on_openais_clients_can_be_followed(stack)
+    _the_page_on_mcp_can_be_followed(stack)
+    run_page(stack, "use-openapi.md")
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
     _the_next_up_recovers_from_a_killed_supervisor(stack)
@@ -120,6 +124,49 @@ def _the_page_for_callers_can_be_followed(stack: LocalStack) -> None:
     assert done.returncode == 0, done.stderr
     assert '"code":' not in done.stdout
     assert all(part in done.stdout for part in ('"doc_id"', '"answer"', '"passages"', 'data: {"final"', ": revoked"))
+
+
+def _the_page_on_openais_clients_can_be_followed(stack: LocalStack) -> None:
+    """Its programs as they stand there, one after the other; those for a library that is not installed are left out."""
+    printed = run_page(stack, "use-openai-clients.md")
+    assert "Backups are taken every night at three. [1]" in printed
+    assert "[1] Backups" in printed, "retrieval-only"
+    assert "completed Leave" in printed
+    assert printed.strip().endswith("Parental leave lasts 16 weeks."), "the retriever of LangChain"
+
+
+def _the_page_on_mcp_can_be_followed(stack: LocalStack) -> None:
+    printed = run_page(stack, "use-mcp.md")
+    assert f'"RAG_HOME": "{stack.home}"' in printed
+    assert "Backups are taken every night at three. [1]" in printed
+    assert "['search', 'answer', 'get_document', 'list_sources']" in printed
+    assert "rag://documents/" in printed
+
+
+def run_page(stack: LocalStack, name: str) -> str:
+    """What the commands and programs of a how-to page print, over this stack."""
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / name).read_text("utf-8")
+    page = page.replace("127.0.0.1:8080", f"127.0.0.1:{stack.environment['RAG_GATEWAY_PORT']}")
+    commands = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    program = "\n".join(one for one in programs if all(map(_installed, re.findall(r"(?m)^from (\w+)", one))))
+    script = "\n".join(["set -euo pipefail", *commands, f"{sys.executable} - <<'PROGRAM'\n{program}\nPROGRAM"])
+    environment = stack.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=environment,
+        cwd=stack.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _installed(package: str) -> bool:
+    return find_spec(package) is not None
 
 
 def _a_second_up_changes_nothing(stack: LocalStack, status: dict[str, Any]) -> None:

@@ -113,7 +113,8 @@ def test_the_gateway_finds_both_colours_and_the_routes_carry_their_weights(tmp_p
         for group in cluster["load_assignment"]["endpoints"]
         for where in group["lb_endpoints"]
     }
-    assert hosts == {"rag-rag-platform-query-blue", "rag-rag-platform-query-green", "127.0.0.1"}
+    servers = {f"rag-rag-platform-{name}" for name in ("query-blue", "query-green", "interfaces")}
+    assert hosts == {*servers, "127.0.0.1"}
 
 
 BROWSERS = ["https://app.example.com", "http://localhost:3000"]

@@ -12,6 +12,7 @@ from tests.support.chart import DIGEST, NAMESPACE, PRESETS, Manifest, render, va
 ROLES = (
     "gateway",
     "query",
+    "interfaces",
     "console",
     "dagster-code",
     "dagster-webserver",
@@ -26,6 +27,8 @@ ROLES = (
 INSIDE = {
     ("gateway", "query", 50051),
     ("gateway", "query", 9464),
+    ("gateway", "interfaces", 8090),
+    ("interfaces", "query", 50051),
     ("console", "query", 50051),
     ("console", "query", 9464),
     ("console", "gateway", 8080),

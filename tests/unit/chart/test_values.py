@@ -56,6 +56,8 @@ _INSTEAD: dict[str, dict[str, Any]] = {
     "stream.enabled": {"stream": {"enabled": False}},
     "gateway.replicas": {"gateway": {"autoscaling": {"enabled": False}, "replicas": 7}},
     "console.tokenSecret": {"console": {"signIn": "none", "ingress": {"host": ""}, "tokenSecret": "other"}},
+    "interfaces.publicUrl": {"interfaces": {"publicUrl": "https://rag.example.com"}},
+    "interfaces.authorizationServers": {"interfaces": {"authorizationServers": ["https://idp.example.com"]}},
     "console.signIn": {"console": {"signIn": "none", "ingress": {"host": ""}}},
     "ingress.gateway.name": {"ingress": {"kind": "gateway", "gateway": {"name": "public"}}},
     "ingress.gateway.namespace": {"ingress": {"kind": "gateway", "gateway": {"name": "public", "namespace": "other"}}},

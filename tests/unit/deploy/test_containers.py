@@ -53,6 +53,7 @@ def test_the_gateway_of_compose_finds_both_colours_by_their_service_names(settin
         "query-blue": {"query-blue"},
         "query-green": {"query-green"},
         "query-probes": {"query-blue", "query-green"},
+        "interfaces": {"interfaces"},
         "envoy-admin": {"127.0.0.1"},
     }
     assert {"query-blue", "query-green"} <= SERVICES.keys()
@@ -99,6 +100,7 @@ def test_where_something_else_divides_both_colours_are_reached_there_and_probed_
         ("query-green", "inner.gateways.svc", 8080),
         ("query-probes", "query-blue", settings.metrics_port),
         ("query-probes", "query-green", settings.metrics_port),
+        ("interfaces", "interfaces", settings.interfaces_port),
     }
     with pytest.raises(ConfigError, match="RAG_GATEWAY_VIA"):
         gateway(settings.model_copy(update={"gateway_via": "inner"}), tmp_path)

@@ -1,0 +1,61 @@
+"""Citations in the shapes that clients know: `annotations` of a message, and a list with everything we know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ragproto.query.v2 import query_pb2 as pb
+
+_MARKER = re.compile(r"\[(\d{1,4})\]")
+Cited = dict[str, Any]
+
+
+def from_citation(citation: pb.Citation) -> Cited:
+    """One entry of `citations`."""
+    return {"number": citation.number, **_place(citation), "quote": citation.quote}
+
+
+def from_passage(number: int, passage: pb.Passage) -> Cited:
+    """A retrieved passage as an entry of `citations`."""
+    return {"number": number, **_place(passage), "quote": passage.text, "score": passage.score}
+
+
+def annotate(text: str, citations: Iterable[Cited]) -> list[dict[str, Any]]:
+    """Where the text refers to a citation: one annotation for each marker [n], with its place in the text."""
+    by_number: Mapping[int, Cited] = {cited["number"]: cited for cited in citations}
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "start_index": found.start(),
+                "end_index": found.end(),
+                "title": cited["title"] or cited["locator"],
+                "url": cited["url"],
+            },
+        }
+        for found in _MARKER.finditer(text)
+        if (cited := by_number.get(int(found.group(1)))) is not None
+    ]
+
+
+def url_of(doc_id: str, locator: str) -> str:
+    """Where a document is: its own address, or the one that the MCP server reads."""
+    return locator if locator.startswith(("https://", "http://")) else f"rag://documents/{doc_id}"
+
+
+def _place(one: pb.Citation | pb.Passage) -> Cited:
+    return {
+        "doc_id": one.doc_id,
+        "chunk_id": one.chunk_id,
+        "version": one.version,
+        "source": one.source,
+        "locator": one.locator,
+        "title": one.title,
+        "url": url_of(one.doc_id, one.locator),
+        "page": one.page,
+        "heading_path": list(one.heading_path),
+        "start": one.start,
+        "end": one.end,
+    }

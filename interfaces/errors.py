@@ -1,0 +1,93 @@
+"""Errors of the platform as callers of these interfaces get them: a stable reason code and a sentence, nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+_HTTP: dict[grpc.StatusCode, int] = {
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+_TRANSPORT: dict[grpc.StatusCode, tuple[str, str]] = {
+    grpc.StatusCode.UNAVAILABLE: ("SERVER_UNAVAILABLE", "the query server cannot be reached; try again"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: ("DEADLINE", "the time allowed for the call ran out"),
+    grpc.StatusCode.CANCELLED: ("CANCELLED", "the call was cancelled"),
+    grpc.StatusCode.UNAUTHENTICATED: ("TOKEN_INVALID", "the credentials do not verify; get new ones"),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ("REQUEST_TOO_LARGE", "the message is larger than the server accepts"),
+}
+"""Failures of the connection itself, which carry no reason code."""
+_INTERNAL = "internal error; report the request id"
+_PUSHBACK = "grpc-retry-pushback-ms"
+
+
+class ApiError(Exception):
+    """A refusal or a failure. `field` is the part of the request it is about, when that is known."""
+
+    def __init__(
+        self, status: int, reason: str, message: str, *, field: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the response."""
+        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+
+
+def invalid(field: str, message: str) -> ApiError:
+    """A field of the request has a value it cannot have."""
+    return ApiError(400, "FIELD_INVALID", f"{field}: {message}", field=field)
+
+
+def internal() -> ApiError:
+    """An error of our own, without anything of its text."""
+    return ApiError(500, "INTERNAL", _INTERNAL)
+
+
+def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
+    """The error of a call, with the reason code that the server gave."""
+    code = error.code()
+    reason, message = _TRANSPORT.get(code, ("INTERNAL", _INTERNAL))
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:
+        status = None
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            reason, message = info.reason, status.message
+    return ApiError(_HTTP.get(code, 500), reason, message, field=_field(message), retry_after=_wait(error))
+
+
+def _field(message: str) -> str | None:
+    """The platform's messages about a field begin with its name."""
+    name, colon, _ = message.partition(":")
+    return name if colon and name and name.replace("_", "").replace(".", "").isalnum() and name.islower() else None
+
+
+def _wait(error: grpc.aio.AioRpcError) -> int | None:
+    trailers: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    for key, value in trailers:
+        if key == _PUSHBACK:
+            return max(1, math.ceil(int(value) / 1000))
+    return None

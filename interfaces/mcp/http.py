@@ -1,0 +1,94 @@
+"""MCP by streamable HTTP at `/mcp`, and the metadata that says where its tokens come from (RFC 9728).
+
+Every request stands alone: no session is kept, so that any server answers any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mcp_types as types
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from interfaces.errors import ApiError
+from interfaces.mcp.server import build_server, failure
+from interfaces.platform import Caller, Credentials, Platform
+from interfaces.settings import InterfacesSettings
+
+PATH = "/mcp"
+METADATA = "/.well-known/oauth-protected-resource"
+_SCOPES = ["query.read", "documents.read"]
+
+
+class McpEndpoint:
+    """The ASGI application of `/mcp`; `run` is its lifespan."""
+
+    def __init__(self, platform: Platform) -> None:
+        def caller_of(context: Any) -> Caller:
+            return platform.of(Credentials.of_headers(context.request.headers))
+
+        self._settings = platform.settings
+        self._manager = StreamableHTTPSessionManager(
+            build_server(caller_of),
+            json_response=True,
+            stateless=True,
+            # It protects servers that let anybody in; here every call brings a token, and the gateway any host name.
+            security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+            max_request_body_size=platform.settings.max_body_bytes,
+        )
+        self.run = self._manager.run
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a message. One without credentials is refused as the gateway would."""
+        request = Request(scope)
+        if not Credentials.of_headers(request.headers).secret:
+            error = ApiError(401, "TOKEN_MISSING", "send `authorization: Bearer <token>` or `x-api-key`")
+            await refusal(error, challenge(request, self._settings))(scope, receive, send)
+            return
+        await self._manager.handle_request(scope, receive, send)
+
+
+def routes(endpoint: McpEndpoint, settings: InterfacesSettings) -> list[Route]:
+    """`/mcp` and its metadata."""
+    metadata = _metadata(settings)
+    return [Route(PATH, endpoint), Route(METADATA, metadata), Route(f"{METADATA}{PATH}", metadata)]
+
+
+def refusal(error: ApiError, headers: dict[str, str] | None = None) -> Response:
+    """An error outside any request of the protocol, as JSON-RPC."""
+    body = types.JSONRPCError(jsonrpc="2.0", id=None, error=failure(error).error)
+    content = body.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return JSONResponse(content, status_code=error.status, headers={**error.headers, **(headers or {})})
+
+
+def challenge(request: Request, settings: InterfacesSettings) -> dict[str, str]:
+    """Where a client learns how to get a token."""
+    return {"www-authenticate": f'Bearer resource_metadata="{_base(request, settings)}{METADATA}{PATH}"'}
+
+
+def _metadata(settings: InterfacesSettings) -> Callable[[Request], Response]:
+    def metadata(request: Request) -> Response:
+        found: dict[str, Any] = {
+            "resource": f"{_base(request, settings)}{PATH}",
+            "resource_name": "RAG platform",
+            "scopes_supported": _SCOPES,
+            "bearer_methods_supported": ["header"],
+        }
+        if settings.issuers:
+            found["authorization_servers"] = list(settings.issuers)
+        return JSONResponse(found, headers={"cache-control": "max-age=300"})
+
+    return metadata
+
+
+def _base(request: Request, settings: InterfacesSettings) -> str:
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+    return f"{scheme if scheme in ('http', 'https') else 'http'}://{request.url.netloc}"

@@ -1,0 +1,1 @@
+"""OpenAI's API over the platform: chat completions, models, vector stores and files."""

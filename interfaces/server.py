@@ -1,0 +1,122 @@
+"""One ASGI application of all open interfaces, and its process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from interfaces.errors import ApiError, internal
+from interfaces.limits import Bounds
+from interfaces.logs import place_of
+from interfaces.mcp.http import PATH as MCP
+from interfaces.mcp.http import McpEndpoint
+from interfaces.mcp.http import refusal as mcp_refusal
+from interfaces.mcp.http import routes as mcp_routes
+from interfaces.openai import shapes
+from interfaces.openai.routes import routes as openai_routes
+from interfaces.openapi.routes import routes as openapi_routes
+from interfaces.platform import Platform
+from interfaces.settings import InterfacesSettings
+
+_log = logging.getLogger(__name__)
+
+
+def build_app(settings: InterfacesSettings) -> Starlette:
+    """The application. Its lifespan opens and closes the connections to the query servers."""
+    platform = Platform(settings)
+    endpoint = McpEndpoint(platform)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(platform)
+            await stack.enter_async_context(endpoint.run())
+            yield
+
+    async def ready(_: Request) -> Response:
+        answers = await platform.ready()
+        reasons = [] if answers else ["SERVER_UNAVAILABLE"]
+        return JSONResponse({"ready": answers, "reasons": reasons}, status_code=200 if answers else 503)
+
+    app = Starlette(
+        routes=[
+            Route("/health", _alive),
+            Route("/ready", ready),
+            *openai_routes(platform),
+            *mcp_routes(endpoint, settings),
+            *openapi_routes(settings),
+        ],
+        lifespan=lifespan,
+        middleware=[
+            Middleware(
+                Bounds,
+                max_body_bytes=settings.max_body_bytes,
+                max_in_flight=settings.max_in_flight,
+                refuse=refusal,
+            )
+        ],
+        exception_handlers={ApiError: _refused, HTTPException: _no_route, Exception: _failed},
+    )
+    app.state.settings = settings
+    return app
+
+
+def refusal(path: str, error: ApiError) -> Response:
+    """An error in the words of the interface that the path belongs to."""
+    if path == MCP:
+        return mcp_refusal(error)
+    return JSONResponse(shapes.error(error), status_code=error.status, headers=error.headers)
+
+
+def serve(settings: InterfacesSettings) -> None:
+    """Serve until SIGTERM; calls in flight get `grace_seconds` then."""
+    uvicorn.Server(uvicorn_config(settings)).run()
+
+
+def uvicorn_config(settings: InterfacesSettings) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
+        build_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        h11_max_incomplete_event_size=65_536,
+        ws="none",
+    )
+
+
+async def _alive(_: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101
+    return refusal(request.url.path, error)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    message = "use another method" if error.status_code == 405 else "no such endpoint"
+    found = ApiError(error.status_code, "METHOD_UNKNOWN", message)
+    if error.status_code not in (404, 405):
+        found = ApiError(error.status_code, "MESSAGE_INVALID", "the request cannot be read")
+    return refusal(request.url.path, found)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    _log.error("request failed: %s", place_of(error))
+    return refusal(request.url.path, internal())

@@ -1,0 +1,110 @@
+"""The open interfaces at the gateway: OpenAI's API below `/v1`, MCP at `/mcp`, the API description.
+
+Their service speaks HTTP and calls the query servers itself, with the caller's own credentials. So these requests pass
+the same verification and limits as others, are not transcoded, and get the refusals of the gateway in their own words.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rag_core.errors import Reason
+from ragctl.gateway.options import Config, GatewayOptions, extension, seconds
+
+INTERFACES = "interfaces"
+"""The name of the cluster."""
+OPENAI = "/v1/"
+MCP = "/mcp"
+_METADATA = "/.well-known/oauth-protected-resource"
+PUBLIC_PATHS: dict[str, Config] = {
+    "description": {"path": "/openapi.json"},
+    "reference": {"path": "/docs"},
+    "files of the reference": {"prefix": "/docs/"},
+    "protected resource metadata": {"prefix": _METADATA},
+}
+"""Served without a token: they describe the API, say where tokens are, and hold no data."""
+_LUA = "extensions.filters.http.lua.v3.Lua"
+_MCP_CODES = {401: -32001, 403: -32003, 404: -32601, 405: -32600, 413: -32600, 400: -32600}
+_MCP_OTHER = -32000
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+def interface_routes(options: GatewayOptions) -> list[Config]:
+    """The routes; none where no such service runs."""
+    if not options.interfaces.query:
+        return []
+    return [_route(name, match, options) for name, match in _matches().items()]
+
+
+def open_paths(options: GatewayOptions) -> list[Config]:
+    """Matches of the requests that need no token."""
+    if not options.interfaces.query:
+        return []
+    return list(PUBLIC_PATHS.values())
+
+
+def bearer_keys(options: GatewayOptions) -> list[Config]:
+    """The filter that takes an API key from where OpenAI's and MCP's clients put it: `authorization: Bearer rag_…`."""
+    if not options.interfaces.query:
+        return []
+    text = Path(__file__).with_name("bearer_keys.lua").read_text("utf-8")
+    return [extension("rag.bearer_keys", _LUA, default_source_code={"inline_string": text})]
+
+
+def interface_cluster(discovered: Config) -> Config:
+    """The cluster. One caller's requests go to one server, because uploaded files wait there to be attached."""
+    alive = {"timeout": "1s", "interval": "1s", "no_traffic_interval": "1s", "unhealthy_threshold": 2}
+    return {
+        **discovered,
+        "lb_policy": "RING_HASH",
+        "health_checks": [{**alive, "healthy_threshold": 1, "http_health_check": {"path": "/health"}}],
+        "ignore_health_on_host_removal": True,
+    }
+
+
+def refusals(
+    http_status: int, code: Reason, metadata: dict[str, str]
+) -> list[tuple[list[Config], Config, dict[str, str]]]:
+    """How these interfaces word a refusal: conditions, the JSON body, and headers."""
+    kind = _OPENAI_TYPES.get(http_status, "invalid_request_error" if http_status < 500 else "server_error")
+    openai: Config = {"error": {"message": "%LOCAL_REPLY_BODY%", "type": kind, "code": code.value, **metadata}}
+    data = {"reason": code.value, **metadata}
+    failure = {"code": _MCP_CODES.get(http_status, _MCP_OTHER), "message": "%LOCAL_REPLY_BODY%", "data": data}
+    return [
+        (_path(prefix=OPENAI), openai, {}),
+        (_path(safe_regex={"regex": r"/mcp(\?.*)?"}), {"jsonrpc": "2.0", "error": failure}, _challenge(http_status)),
+    ]
+
+
+def _challenge(http_status: int) -> dict[str, str]:
+    """Where an MCP client learns how to get a token (RFC 9728)."""
+    if http_status != 401:
+        return {}
+    place = f"%REQ(X-FORWARDED-PROTO?:SCHEME)%://%REQ(:AUTHORITY)%{_METADATA}{MCP}"
+    return {"www-authenticate": f'Bearer resource_metadata="{place}"'}
+
+
+def _path(**match: object) -> list[Config]:
+    return [{"header_filter": {"header": {"name": ":path", "string_match": match}}}]
+
+
+def _matches() -> dict[str, Config]:
+    return {
+        "openai": {"prefix": OPENAI},
+        "mcp": {"path": MCP},
+        **PUBLIC_PATHS,
+    }
+
+
+def _route(name: str, match: Config, options: GatewayOptions) -> Config:
+    limit = seconds(options.max_seconds)
+    route: Config = {
+        "cluster": INTERFACES,
+        "timeout": "0s",
+        "max_stream_duration": {"max_stream_duration": limit},
+        "idle_timeout": limit,
+        # By who the caller is: a renewed token goes to the same server.
+        "hash_policy": [{"header": {"header_name": header}} for header in ("x-auth-subject", "x-api-key")],
+        "retry_policy": {"retry_on": "connect-failure,refused-stream", "num_retries": 2},
+    }
+    return {"name": name, "match": match, "route": route}
