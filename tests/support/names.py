@@ -18,10 +18,10 @@ _DOTTED = re.compile(rf"(?<![\w./$-])(?:{'|'.join(PACKAGES)})(?:\.[a-z_][a-z0-9_
 _COMMENT = re.compile(r"(?m)(?:^|\s)#.*$")  # a `#` within a string does no harm
 _FILE_OF_ROOM = re.compile(r"(?m)^(\w+\.(?:py|lua))  +\S")
 # A link, a value of the chart, a deployment as kubectl names it, what an installation adds, an import of protoc, the
-# example of CONTRIBUTING.md, a placeholder.
+# examples of CONTRIBUTING.md and of the page on connectors, a placeholder.
 _OTHER = re.compile(
     r"console\.(md|[a-z]*[A-Z]\w*|ingress|example)|deploy/(rag-|secrets|sources|documents)"
-    r"|ragproto/.*\.proto|.*json_lines|.*NAME"
+    r"|ragproto/.*\.proto|.*json_lines|.*wiki|.*NAME"
 )
 
 

@@ -89,7 +89,7 @@ def test_the_file_of_the_s3_how_to_reads_the_object_that_it_puts(
         monkeypatch.setenv(name, value)
     (block,) = blocks(page)
     found = checked(tmp_path, block.replace("http://127.0.0.1:18082", moto_url()))
-    assert (found["ok"], found["sample"]) == (True, ["docs/pumps.md"])
+    assert (found["ok"], found["sample"]) == (True, ["manuals/pumps.md"])
 
 
 def test_every_further_option_of_the_s3_how_to_is_one() -> None:
