@@ -38,6 +38,8 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
+    if role >= Role.ADMIN or beyond >= Platform.ADMIN:
+        wanted.append(("access", t("Access"), ":material/key:"))
     if role < Role.ADMIN and beyond < Platform.ADMIN:
         wanted = [page for page in wanted if page[0] != "add_source"]
     return [
@@ -138,7 +140,8 @@ def _main() -> None:
     _sidebar(who.subject, who.role)
     with st.sidebar:
         set_page_language(language())
-    st.navigation(pages).run()
+    # Expanded: Streamlit would hide all pages after the tenth behind words of its own, which are not translated.
+    st.navigation(pages, expanded=True).run()
     st.session_state[_DRAWN] = True
     _recover()
 
