@@ -3,13 +3,16 @@
 from rag_assets.source_admin.definition import parse_definition, render_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
+from rag_assets.source_admin.removal import find_removable, remove
 
 __all__ = [
     "SourceFile",
     "SourceFolder",
     "check_source",
+    "find_removable",
     "parse_definition",
     "preview_source",
+    "remove",
     "render_definition",
     "require_readable",
 ]
