@@ -164,6 +164,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A console account has this name already.",
         "Choose another name, or change it with `rag account add`.",
     ),
+    R.MERGE_REQUEST_FAILED: (
+        "GitLab did not open a merge request for a source file.",
+        "Commit the file yourself, or check `RAG_SOURCES_GITLAB_*` and the rights of the token (`api`).",
+    ),
     R.SESSION_NOT_FOUND: ("No open session has this id.", "It has ended, or see `rag session list`."),
     R.OVERLOADED: (
         "The server is at its limit and refused the call at once.",

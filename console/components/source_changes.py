@@ -8,7 +8,7 @@ import streamlit as st
 from google.protobuf.json_format import MessageToDict
 
 from console.clients.errors import ServiceError
-from console.components.source_operations import operate, show_check, show_preview
+from console.components.source_operations import operate, show_check, show_preview, show_unwritten
 from console.components.widgets import problem, today
 from console.presenters.formats import number
 from console.presenters.sources import key_of
@@ -61,8 +61,7 @@ def _edit(name: str) -> None:
 
 def _saved(file: pb.SourceFile) -> None:
     if not file.written:
-        st.warning(t("The folder of source files is read-only here. Commit this file as {file} where it comes from; the"
-                     " source appears with the next deployment.", file=file.name))  # fmt: skip
+        show_unwritten(file)
         return
     if _reload():
         st.success(t("Saved. The next run uses it."))

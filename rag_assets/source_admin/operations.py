@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from rag_assets.source_admin.allowances import require_allowed
 from rag_assets.source_admin.definition import parse_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
+from rag_assets.source_admin.merge_request import propose
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
 from rag_assets.source_admin.removal import find_removable, remove
 from rag_assets.source_config import SourceConfig
@@ -58,6 +59,7 @@ def _create(pipeline: Pipeline, operation: Operation) -> None:
     config = _allowed(pipeline.settings, operation)
     _require_readable(config, pipeline.settings, operation)
     file = SourceFolder(pipeline.settings.effective_sources_dir).add(config, operation.request["definition"])
+    file = propose(pipeline.settings, file, new=True, actor=operation.actor)
     store_written(pipeline, operation, config, file)
 
 
@@ -68,6 +70,7 @@ def _update(pipeline: Pipeline, operation: Operation) -> None:
     request = operation.request
     files = SourceFolder(pipeline.settings.effective_sources_dir)
     file = files.replace(operation.source, config, request["definition"], request.get("digest", ""))
+    file = propose(pipeline.settings, file, new=False, actor=operation.actor)
     store_written(pipeline, operation, config, file)
 
 
@@ -138,4 +141,5 @@ def _require_readable(config: SourceConfig, settings: Settings, operation: Opera
 
 def describe_file(file: SourceFile) -> dict[str, Any]:
     """A source file as the API describes it."""
-    return {"name": file.file, "text": file.text, "digest": file.digest, "written": file.written}
+    described = {"name": file.file, "text": file.text, "digest": file.digest, "written": file.written}
+    return described | ({"mergeRequest": file.merge_request} if file.merge_request else {})

@@ -117,7 +117,10 @@ def add(
     if sync and file.written and config.has_runs:
         synced = _first_run(settings, chosen, readable=found["check"]["ok"], silent=json)
     if json:
-        emit_json({**found, "written": file.written, "file": file.file, "text": text, "run": synced})
+        said = {"written": file.written, "merge_request": file.merge_request, "file": file.file, "text": text}
+        emit_json({**found, **said, "run": synced})
+    elif file.merge_request:
+        say(f"The folder of source files is read-only: merge {file.merge_request}")
     elif not file.written:
         say(f"The folder of source files is read-only: commit the text above as {file.file} where it comes from.")
     else:
@@ -287,13 +290,15 @@ def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
 
 def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     """Write the file; the row of the source and the audit entry are one transaction."""
-    from rag_assets.source_admin import SourceFolder
+    from rag_assets.source_admin import SourceFolder, propose
     from rag_core.database import open_store
     from rag_core.operations import audit_store
     from rag_core.sources import operation_store
 
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
-        file = SourceFolder(settings.effective_sources_dir).add(config, text)
+        file = propose(
+            settings, SourceFolder(settings.effective_sources_dir).add(config, text), new=True, actor=actor()
+        )
         if file.written and config.has_runs:
             operation_store.register(connection, config.source)
         details = {"tenant": config.tenant, "kind": config.options.kind, "written": file.written}
