@@ -65,7 +65,7 @@ class ContentSettings(BaseModel):
     )
     sources_gitlab_url: str | None = Field(
         None,
-        description="GitLab from which a read-only folder of source files comes: a source that is added or changed opens a "
+        description="GitLab from which a read-only folder of source files comes: adding or changing a source opens a "
         "merge request there. Unset: the file to commit is shown.",
     )
     sources_gitlab_project: str = Field("", description="Its project: a number, or a path such as `platform/sources`.")

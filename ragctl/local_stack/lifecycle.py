@@ -17,9 +17,9 @@ from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Display
-from ragctl.local_stack.patience import Patience
 from ragctl.local_stack.processes import StackProcess, stop_processes
 from ragctl.local_stack.services import Service
+from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.supervisor import Supervisor
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -73,17 +73,17 @@ async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
     return seconds
 
 
-def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir, patience: Patience) -> Work:
+def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> Work:
     """Start a service unless it runs, and wait until it is healthy."""
 
     async def run() -> None:
         supervisor.start_service(service.name)
-        await wait_healthy(service, supervisor, data_dir, patience)
+        await wait_healthy(service, supervisor, data_dir, deadline)
 
     return Work(service.name, service.needs, run)
 
 
-async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir, patience: Patience) -> None:
+async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> None:
     """Wait until the service is healthy.
 
     Raises `Unavailable` (`START_FAILED`) when it keeps dying, and when neither it nor another that is not healthy yet
@@ -96,11 +96,11 @@ async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataD
             raise Unavailable(Reason.STACK_NOT_RUNNING, "the supervisor is gone; run `rag up`")
         health = await service.probe() if info.alive else None
         if health is not None and health.ok:
-            patience.healthy(service.name)
+            deadline.healthy(service.name)
             return
         if not info.alive:
             deaths.add(info.started)
-        if len(deaths) >= _MAX_DEATHS or patience.is_over(service.name, info.pid, idle=service.start_seconds):
+        if len(deaths) >= _MAX_DEATHS or deadline.is_over(service.name, info.pid, idle=service.start_seconds):
             why = health.detail if health is not None else "it keeps ending soon after its start"
             raise Unavailable(Reason.START_FAILED, f"{service.name}: {why}; {last_log_line(data_dir, service.name)}")
         await asyncio.sleep(_POLL_SECONDS)

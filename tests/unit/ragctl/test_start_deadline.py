@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from ragctl.local_stack import patience as module
-from ragctl.local_stack.patience import Patience, processor_seconds
+from ragctl.local_stack import start_deadline as module
+from ragctl.local_stack.start_deadline import StartDeadline, processor_seconds
 from tests.support.waiting import eventually
 
 IDLE = 180.0
@@ -36,41 +36,41 @@ def used(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
     return found
 
 
-def after(clock: Clock, seconds: float, patience: Patience, *names: str) -> list[bool]:
+def after(clock: Clock, seconds: float, deadline: StartDeadline, *names: str) -> list[bool]:
     clock.now += seconds
-    return [patience.is_over(name, number, idle=IDLE) for number, name in enumerate(names, 1)]
+    return [deadline.is_over(name, number, idle=IDLE) for number, name in enumerate(names, 1)]
 
 
 def test_a_service_that_works_is_waited_for_and_one_that_waits_for_it_too(clock: Clock, used: dict[int, float]) -> None:
-    patience = Patience(3600, clock=clock)
+    deadline = StartDeadline(3600, clock=clock)
     for minute in range(30):
         used[1] = minute * 2.0
-        assert after(clock, 60, patience, "code", "web") == [False, False]
+        assert after(clock, 60, deadline, "code", "web") == [False, False]
 
 
 def test_services_that_do_nothing_are_given_up(clock: Clock, used: dict[int, float]) -> None:
-    patience = Patience(3600, clock=clock)
-    assert after(clock, 1, patience, "code", "web") == [False, False]
+    deadline = StartDeadline(3600, clock=clock)
+    assert after(clock, 1, deadline, "code", "web") == [False, False]
     used[1] = 0.1  # a thread that polls
-    assert after(clock, IDLE, patience, "code", "web") == [False, False]
-    assert after(clock, 2, patience, "code", "web") == [True, True]
+    assert after(clock, IDLE, deadline, "code", "web") == [False, False]
+    assert after(clock, 2, deadline, "code", "web") == [True, True]
 
 
 def test_the_work_of_a_service_that_is_healthy_keeps_nobody_waiting(clock: Clock, used: dict[int, float]) -> None:
-    patience = Patience(3600, clock=clock)
-    after(clock, 1, patience, "code", "web")
-    patience.healthy("code")
+    deadline = StartDeadline(3600, clock=clock)
+    after(clock, 1, deadline, "code", "web")
+    deadline.healthy("code")
     used[1] = 100.0
     clock.now += IDLE + 1
-    assert patience.is_over("web", 2, idle=IDLE)
+    assert deadline.is_over("web", 2, idle=IDLE)
 
 
 def test_work_without_end_is_waited_for_only_as_long_as_the_setting_says(clock: Clock, used: dict[int, float]) -> None:
-    patience = Patience(600, clock=clock)
+    deadline = StartDeadline(600, clock=clock)
     for minute in range(10):
         used[1] = minute * 10.0
-        assert after(clock, 59, patience, "code") == [False]
-    assert after(clock, 20, patience, "code") == [True]
+        assert after(clock, 59, deadline, "code") == [False]
+    assert after(clock, 20, deadline, "code") == [True]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ WORK_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 
 
-class Patience:
+class StartDeadline:
     """Shared by the services that one `rag up` starts. For one event loop."""
 
     def __init__(self, most: float, *, clock: Callable[[], float] = time.monotonic) -> None:
