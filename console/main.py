@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -18,6 +19,8 @@ from console.sign_in import sign_in_address
 
 # Not `pages`: Streamlit runs the files of that folder automatically, without this frame, for any visitor.
 _PAGES = Path(__file__).parent / "screens"
+_NAMES = sorted(path.stem for path in _PAGES.glob("*.py"))
+FIRST_PAGE = "overview"
 _DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
 
@@ -38,10 +41,12 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
+    if role >= Role.ADMIN or beyond >= Platform.ADMIN:
+        wanted.append(("access", t("Access"), ":material/key:"))
     if role < Role.ADMIN and beyond < Platform.ADMIN:
         wanted = [page for page in wanted if page[0] != "add_source"]
     return [
-        st.Page(_PAGES / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
+        st.Page(_PAGES / f"{name}.py", title=title, icon=icon, url_path=name, default=name == FIRST_PAGE)
         for name, title, icon in wanted
     ]
 
@@ -131,14 +136,20 @@ def _main() -> None:
         refusal = error
         st.session_state.pop("identity", None)
         _sidebar("", Role.NONE)
-        # Without a navigation of our own Streamlit would offer what it finds itself.
-        st.navigation([st.Page(lambda: _show_sign_in(refusal), title="RAG platform")], position="hidden").run()
+        # Without a navigation of our own Streamlit would offer what it finds itself; without all addresses it would lay
+        # "page not found" over the sign-in of somebody who opened a deep link.
+        places = [
+            st.Page(partial(_show_sign_in, refusal), title="RAG platform", url_path=name, default=name == FIRST_PAGE)
+            for name in _NAMES
+        ]
+        st.navigation(places, position="hidden").run()
         return
     pages = _navigation(who.role, who.platform)
     _sidebar(who.subject, who.role)
     with st.sidebar:
         set_page_language(language())
-    st.navigation(pages).run()
+    # Expanded: Streamlit would hide all pages after the tenth behind words of its own, which are not translated.
+    st.navigation(pages, expanded=True).run()
     st.session_state[_DRAWN] = True
     _recover()
 

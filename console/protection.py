@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
@@ -15,7 +16,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from console.connections import OpenSockets, is_own
 from console.presenters.new_source import MAX_FILES
 from console.settings import ConsoleSettings
-from console.sign_in import COOKIE, SIGN_IN, sign_in_address
+from console.sign_in import COOKIE, SIGN_IN, own_page, sign_in_address
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,7 +37,10 @@ HEADERS = {
 _POLICY_VIOLATION = 1008
 _MAX_HELD_FILES = 5 * MAX_FILES
 """Of all visitors together: Streamlit keeps each in memory until its session ends."""
-_OPEN = ("/_stcore", "/static", "/media", "/component", SIGN_IN, "/sign-out", "/auth", "/oauth2callback")
+OIDC_START, OIDC_END = "/auth/login", "/oauth2callback"
+"""Where Streamlit's own sign-in leaves for the provider, and where the provider sends the browser back."""
+_NEXT_COOKIE, _NEXT_SECONDS = "rag_console_next", 600
+_OPEN = ("/_stcore", "/static", "/media", "/component", SIGN_IN, "/sign-out", "/auth", OIDC_END)
 
 
 class Protection:
@@ -60,7 +64,10 @@ class Protection:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if self._settings.sign_in == "oidc":
+                    self._keep_page(scope, headers)
             await send(message)
 
         if "/upload_file" in path and self._local and COOKIE not in _cookies(scope):
@@ -72,6 +79,30 @@ class Protection:
             await RedirectResponse(sign_in_address(asked), 303)(scope, receive, with_headers)
         else:
             await self._app(scope, receive, with_headers)
+
+    def _keep_page(self, scope: Scope, headers: MutableHeaders) -> None:
+        """Lead back to the page from which a person went to the provider: Streamlit returns to the first page.
+
+        The browser says which page that was when it leaves, in a request of our own origin; a cookie that only the way
+        back sees keeps it.
+        """
+        if scope["path"] == OIDC_START:
+            asked = urlsplit(Headers(scope=scope).get("referer", ""))
+            page = own_page(f"{asked.path}?{asked.query}" if asked.query else asked.path)
+            ours = is_own(self._settings, f"{asked.scheme}://{asked.netloc}", Headers(scope=scope).get("host"))
+            headers.append("set-cookie", self._next(page if ours and page.strip("/") else ""))
+        elif scope["path"] == OIDC_END and headers.get("location") == "/":
+            page = own_page(unquote(_cookies(scope).get(_NEXT_COOKIE, "")))
+            if page:
+                headers["location"] = page
+                headers.append("set-cookie", self._next(""))
+
+    def _next(self, page: str) -> str:
+        """The cookie that keeps a page; empty: that ends it."""
+        seconds = _NEXT_SECONDS if page else 0
+        secure = "; Secure" if self._settings.secure_cookie else ""
+        kept = f"{_NEXT_COOKIE}={quote(page, safe='')}; Path={OIDC_END}; Max-Age={seconds}"
+        return f"{kept}; HttpOnly; SameSite=Lax{secure}"
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a WebSocket that one of our pages opened for a signed-in user, until the session ends."""

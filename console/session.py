@@ -107,6 +107,8 @@ class Shared:
     sources: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
     """Keys of the sources that have runs, by tenant, and when they were read."""
     outages: dict[str, float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while `known` is changed in more than one step."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -165,23 +167,27 @@ def identify() -> Identity:
         said = api().who_am_i()
     except ServiceError as error:
         if error.code in SIGNED_OUT:
-            place.known.pop(digest, None)
+            with place.lock:
+                place.known.pop(digest, None)
         elif known is not None and error.down:
             return known[0]
         raise
     made = Identity(
         said.subject, said.tenant, role_of(said.scopes), platform_of(said.scopes), frozenset(said.tenant_hashes)
     )
-    if len(place.known) >= MAX_KNOWN:
-        place.known.pop(next(iter(place.known)))
-    place.known[digest] = (made, now)
+    with place.lock:  # another session's thread may add one while this looks for the oldest
+        while len(place.known) >= MAX_KNOWN:
+            place.known.pop(next(iter(place.known)))
+        place.known[digest] = (made, now)
     return made
 
 
 def is_signed_out() -> bool:
     """Whether the API does not take the session's token any more; asks it now."""
     try:
-        shared().known.pop(hashlib.sha256(token().encode()).digest(), None)
+        digest = hashlib.sha256(token().encode()).digest()
+        with shared().lock:
+            shared().known.pop(digest, None)
         identify()
     except ServiceError as error:
         return error.code in SIGNED_OUT

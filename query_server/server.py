@@ -16,6 +16,8 @@ from query_server.auth.audit import AuditTrail
 from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
+from query_server.auth.sessions import SessionRecorder
+from query_server.handlers.admin.access import AccessHandler
 from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
@@ -50,6 +52,7 @@ from query_server.runtime.polling import BackgroundTasks, Poller, RevocationList
 from query_server.runtime.readiness import ReadinessMonitor
 from query_server.runtime.reflection import GuardedReflection
 from query_server.runtime.traffic import Traffic
+from query_server.servicers.access import AccessServicer
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.deployments import DeploymentServicer
 from query_server.servicers.documents import DocumentServicer
@@ -67,6 +70,8 @@ from rag_core.index.edge import background_optimizer
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from ragproto.admin.v1 import (
+    access_pb2,
+    access_pb2_grpc,
     admin_pb2,
     admin_pb2_grpc,
     deployments_pb2,
@@ -96,6 +101,7 @@ _QUERY_SERVICES = (
     v2.DESCRIPTOR.services_by_name["QueryService"].full_name,
 )
 _DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
+_ACCESS_SERVICE = access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
@@ -135,7 +141,10 @@ class QueryServer:
         )
         self._freshness = Freshness(dependencies.observer_store, self.metrics, seconds=settings.freshness_seconds)
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
-        self._authenticator = Authenticator(dependencies.verifier, dependencies.observer_store, self._revocations)
+        self._sessions = SessionRecorder(dependencies.observer_store)
+        self._authenticator = Authenticator(
+            dependencies.verifier, dependencies.observer_store, self._revocations, self._sessions
+        )
         self._audit = AuditTrail(dependencies.store, self.metrics, settings)
         self._pending_revocations = PendingRevocationCache(
             dependencies.observer_store, self.metrics, max_age=settings.acl_max_age_seconds
@@ -197,8 +206,13 @@ class QueryServer:
             await self.stop(grace=0)
             raise
         await self._monitor.refresh()
-        works = {"readiness": self._monitor.run, "query models": self._models.run, "audit": self._audit.run}
-        works["revocation listener"] = self._listener.run
+        works = {
+            "readiness": self._monitor.run,
+            "query models": self._models.run,
+            "audit": self._audit.run,
+            "sessions": self._sessions.run,
+            "revocation listener": self._listener.run,
+        }
         for name, work in (works | {name: poller.run for name, poller in self._pollers.items()}).items():
             self._background.start(name, work)
         self._traffic.start()
@@ -265,11 +279,13 @@ class QueryServer:
         history_pb2_grpc.add_HistoryServiceServicer_to_server(history, server)
         sources = SourceServicer(SourcesHandler(store, self._settings.source_allowances))
         sources_pb2_grpc.add_SourceServiceServicer_to_server(sources, server)
+        access = AccessServicer(AccessHandler(store, token_seconds=self._settings.longest_token_seconds))
+        access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
             administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-            operators = (*administration, _EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE)
+            operators = (*administration, _EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
@@ -338,6 +354,7 @@ class QueryServer:
             closing.push_async_callback(self._generations.close, grace)
             closing.push_async_callback(asyncio.to_thread, self._traffic.close)
             closing.push_async_callback(self._audit.flush)
+            closing.push_async_callback(self._sessions.flush)
             closing.push_async_callback(self._background.stop)
             closing.push_async_callback(self._stop_servers, grace)
 

@@ -160,6 +160,15 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.SIGN_IN_FAILED: ("The name or the password is wrong.", "Try again, or set a new one with `rag account add`."),
     R.SIGN_IN_LOCKED: ("This name failed to sign in five times in a row.", "Wait 30 seconds."),
     R.ACCOUNT_NOT_FOUND: ("No console account has this name.", "See `rag account list`."),
+    R.ACCOUNT_EXISTS: (
+        "A console account has this name already.",
+        "Choose another name, or change it with `rag account add`.",
+    ),
+    R.MERGE_REQUEST_FAILED: (
+        "GitLab did not open a merge request for a source file.",
+        "Commit the file yourself, or check `RAG_SOURCES_GITLAB_*` and the rights of the token (`api`).",
+    ),
+    R.SESSION_NOT_FOUND: ("No open session has this id.", "It has ended, or see `rag session list`."),
     R.OVERLOADED: (
         "The server is at its limit and refused the call at once.",
         "Wait for the pushback time, then retry.",

@@ -14,8 +14,6 @@ from rag_core.settings import Settings
 
 SCOPES = ("query.read", "documents.read", "documents.write", "admin")
 """Scopes of the developer's token: everything in its tenant."""
-PLATFORM_SCOPE = "platform.admin"
-"""Scopes over what tenants share; only granted by name."""
 DEFAULT_TENANT = "default"
 DAY_SECONDS = 86_400
 SETTLE_SECONDS = 3.0

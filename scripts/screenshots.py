@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page
 
+from rag_core.access import NewAccount, Role, new_password, put_account, remove_account
+from rag_core.database import open_store
+from rag_core.errors import RagError
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
-from ragctl.local_stack.accounts import Accounts, Role
-from ragctl.local_stack.data_dir import DataDir
+from ragctl.tokens import DEFAULT_TENANT
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are no installed package
-from tests.support.browser import CHROMIUM, chromium
+from tests.support.browser import CHROMIUM, NEEDS, chromium
 from tests.support.pictures import IMAGES, save, settle
 
 ACCOUNT = "screenshots"
@@ -31,6 +33,7 @@ PAGES = (
     "traffic",
     "deployments",
     "audit",
+    "access",
 )
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
 ANSWERS = {
@@ -45,32 +48,50 @@ FIND = {"en": "performance", "zh": "zh-CN"}
 
 def main() -> int:
     settings = Settings.load()
-    accounts = Accounts(DataDir.of(settings).accounts_file)
-    if CHROMIUM is None or not accounts.path.exists():
-        print("needs a running stack (`make up`) and Chromium", file=sys.stderr)
+    if CHROMIUM is None:
+        print(NEEDS, file=sys.stderr)
         return 1
-    password = secrets.token_urlsafe(15)
-    accounts.add(ACCOUNT, Role.ADMIN, password)
-    url = f"http://{reachable(settings.host)}:{settings.console_port}"
+    password = new_password()
     try:
-        with chromium() as browser:
-            for language, locale in (("en", "en-GB"), ("zh", "zh-CN")):
-                context = browser.new_context(locale=locale, viewport={"width": 1360, "height": 860}, timezone_id="UTC")
+        with account(settings, password):
+            take_all(f"http://{reachable(settings.host)}:{settings.console_port}", password)
+    except RagError as error:
+        print(f"needs a running stack (`make up`): {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def account(settings: Settings, password: str) -> Iterator[None]:
+    """An admin for as long as the pictures are taken."""
+    by = {"actor": "default/screenshots", "lifetime": settings.longest_token_seconds}
+    with closing(open_store(settings)) as store:
+        with store.engine.begin() as connection:
+            put_account(connection, NewAccount(ACCOUNT, Role.ADMIN, DEFAULT_TENANT), password, **by)
+        try:
+            yield
+        finally:
+            with store.engine.begin() as connection:
+                remove_account(connection, ACCOUNT, **by)
+
+
+def take_all(url: str, password: str) -> None:
+    """Every picture in both languages."""
+    with chromium() as browser:
+        for language, locale in (("en", "en-GB"), ("zh", "zh-CN")):
+            context = browser.new_context(locale=locale, viewport={"width": 1360, "height": 860}, timezone_id="UTC")
+            page = context.new_page()
+            page.set_default_timeout(120_000)
+            take(page, url, language, password)
+            context.close()
+            for scheme in ("light", "dark"):
+                context = browser.new_context(
+                    locale=locale, color_scheme=scheme, viewport={"width": 1360, "height": 860}, timezone_id="UTC"
+                )
                 page = context.new_page()
                 page.set_default_timeout(120_000)
-                take(page, url, language, password)
+                take_answers(page, url, language, scheme, password)
                 context.close()
-                for scheme in ("light", "dark"):
-                    context = browser.new_context(
-                        locale=locale, color_scheme=scheme, viewport={"width": 1360, "height": 860}, timezone_id="UTC"
-                    )
-                    page = context.new_page()
-                    page.set_default_timeout(120_000)
-                    take_answers(page, url, language, scheme, password)
-                    context.close()
-    finally:
-        accounts.remove(ACCOUNT)
-    return 0
 
 
 def take_answers(page: Page, url: str, language: str, scheme: str, password: str) -> None:

@@ -20,11 +20,14 @@ REPOSITORY = "__repository__"
 RELOAD_SECONDS = 90.0
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 """Statuses of runs that have not ended."""
+GOING_ON = ACTIVE[:4]
+"""Statuses of runs that nobody is ending."""
 WAITING = ACTIVE[:3]
 """Statuses of runs that have read nothing yet."""
 STAGES = ("documents", "chunks", "embeddings", "index")
 _SEARCHED_BACKFILLS = 100
 """Number of newest backfills, of all tenants, that are searched for a tenant's own."""
+_SEARCHED_RUNS = 100
 
 
 def job_of(source: str) -> str:
@@ -162,6 +165,23 @@ class DagsterClient:
         """Rerun the failed steps of a run; returns the id of the new run."""
         params = {"parentRunId": run_id, "strategy": "FROM_FAILURE"}
         return str(self._do(documents.RETRY, "launchRunReexecution", params=params)["run"]["runId"])
+
+    def active_work(self, source: str) -> tuple[list[str], list[str]]:
+        """Ids of backfills and of runs of a source that go on. The runs of a backfill have its name as a tag."""
+        backfills = [
+            str(item["id"])
+            for item in self.backfills(_SEARCHED_BACKFILLS)
+            if item["status"] == "REQUESTED" and answers.source_of_backfill(item) == source
+        ]
+        tagged = {"tags": [{"key": "rag/sync", "value": source}], "statuses": list(GOING_ON)}
+        data = self._query(documents.RUNS, filter=tagged, limit=_SEARCHED_RUNS, cursor=None)
+        found = [answers.to_run(item) for item in data["runsOrError"].get("results", [])]
+        runs = [*self.runs(_SEARCHED_RUNS, job=job_of(source), statuses=GOING_ON), *found]
+        return backfills, list(dict.fromkeys(run.run_id for run in runs))
+
+    def cancel_backfill(self, backfill_id: str) -> None:
+        """Start no further runs of a backfill."""
+        self._do(documents.CANCEL_BACKFILL, "cancelPartitionBackfill", id=backfill_id)
 
     def terminate(self, run_id: str) -> None:
         """Stop a run."""

@@ -38,6 +38,8 @@ RETRY = """mutation($params: ReexecutionParams!) { launchRunReexecution(reexecut
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on UnauthorizedError { message } } }"""
 TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) { __typename ... on TerminateRunFailure { message }
   ... on RunNotFoundError { message } ... on UnauthorizedError { message } ... on PythonError { message } } }"""
+CANCEL_BACKFILL = """mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename
+  ... on UnauthorizedError { message } ... on PythonError { message } } }"""
 START_SENSOR = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename
   ... on SensorNotFoundError { message } ... on UnauthorizedError { message } ... on PythonError { message } } }"""
 STOP_SENSOR = """mutation($id: String!) { stopSensor(id: $id) { __typename

@@ -8,9 +8,18 @@ from urllib.parse import urlsplit
 
 import grpc
 
+from console.clients.access_api import AccessApi
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
 from console.settings import ConsoleSettings
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, history_pb2, history_pb2_grpc, sources_pb2, sources_pb2_grpc
+from ragproto.admin.v1 import (
+    access_pb2_grpc,
+    admin_pb2,
+    admin_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
+    sources_pb2,
+    sources_pb2_grpc,
+)
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
 from ragproto.admin.v1 import evaluation_pb2 as evaluation
@@ -35,6 +44,7 @@ class Channels:
         gateway = grpc.insecure_channel(urlsplit(settings.gateway_url).netloc, options=options)
         self._opened = (server, gateway)
         self.breaker = CircuitBreaker()
+        self.access = access_pb2_grpc.AccessServiceStub(server)
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.deployments = deploy_rpc.DeploymentServiceStub(server)
@@ -57,6 +67,11 @@ class Api:
         self._channels = channels
         self._settings = channels.settings
         self._metadata = [("authorization", f"Bearer {token}")]
+
+    @property
+    def access(self) -> AccessApi:
+        """Keys, accounts, sessions, revoked tokens."""
+        return AccessApi(self._channels.access, lambda method, request: self._call(SERVER, method, request))
 
     def who_am_i(self) -> ops.WhoAmIResponse:
         """The caller of the token, as the API verified it."""

@@ -7,9 +7,8 @@ import json
 import streamlit as st
 from google.protobuf.json_format import MessageToDict
 
-from console.clients.dagster import ACTIVE
 from console.clients.errors import ServiceError
-from console.components.source_operations import operate, show_check, show_preview
+from console.components.source_operations import operate, show_check, show_preview, show_unwritten
 from console.components.widgets import problem, today
 from console.presenters.formats import number
 from console.presenters.sources import key_of
@@ -62,8 +61,7 @@ def _edit(name: str) -> None:
 
 def _saved(file: pb.SourceFile) -> None:
     if not file.written:
-        st.warning(t("The folder of source files is read-only here. Commit this file as {file} where it comes from; the"
-                     " source appears with the next deployment.", file=file.name))  # fmt: skip
+        show_unwritten(file)
         return
     if _reload():
         st.success(t("Saved. The next run uses it."))
@@ -98,7 +96,8 @@ def _delete(name: str) -> None:
         if done is not None:
             del st.session_state[key]
             _receipt(name, done)
-            _reload()
+            if _reload():
+                _end_runs(name, why)  # those that a sensor started before Dagster forgot the source
 
 
 def _counts(removal: pb.SourceRemoval) -> str:
@@ -109,11 +108,14 @@ def _counts(removal: pb.SourceRemoval) -> str:
 
 
 def _end_runs(name: str, why: str) -> None:
-    """A run that is under way would hold the source, and one that waits would begin again."""
+    """A run that is under way would hold the source, and one that waits would fail, or bring it back."""
+    place = shared().dagster
     try:
-        for run in shared().dagster.runs(20, job=f"{key_of(name)}_sync", statuses=ACTIVE):
-            api().record("dagster.terminate", run.run_id, why, name)
-            shared().dagster.terminate(run.run_id)
+        backfills, runs = place.active_work(key_of(name))
+        for ids, end in ((backfills, place.cancel_backfill), (runs, place.terminate)):
+            for found in ids:
+                api().record("dagster.terminate", found, why, name)
+                end(found)
     except ServiceError as error:
         problem("Dagster", error)
 

@@ -22,6 +22,17 @@ RUNNING_SECONDS = 7200.0
 _OPEN = (pb.SOURCE_OPERATION_STATE_QUEUED, pb.SOURCE_OPERATION_STATE_RUNNING)
 
 
+def show_unwritten(file: pb.SourceFile) -> None:
+    """What to do with a file where the folder of source files is read-only: merge what was opened, or commit it."""
+    if file.merge_request:
+        st.success(t("The folder of source files is read-only here, so a merge request was opened. The source appears"
+                     " with the deployment after it is merged."), icon=":material/merge:")  # fmt: skip
+        st.link_button(t("Open the merge request"), file.merge_request, icon=":material/open_in_new:")
+        return
+    st.warning(t("The folder of source files is read-only here. Commit this file as {file} where it comes from; the"
+                 " source appears with the next deployment.", file=file.name))  # fmt: skip
+
+
 def operate(action: pb.SourceAction, source: str, waiting: str, **fields: Any) -> pb.SourceOperation | None:
     """Carry out an operation; `None` after showing why it failed. `waiting` is shown meanwhile."""
     try:

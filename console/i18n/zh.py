@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from console.i18n.zh_access import ACCESS
 from console.i18n.zh_ask import ASK
 from console.i18n.zh_conditions import CONDITIONS
 from console.i18n.zh_documents import DOCUMENTS
@@ -12,6 +13,7 @@ from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
 
 CHINESE: dict[str, str] = {
+    **ACCESS,
     **ASK,
     **CONDITIONS,
     **DOCUMENTS,

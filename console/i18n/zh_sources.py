@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 SOURCES: dict[str, str] = {
+    "The folder of source files is read-only here, so a merge request was opened. The source appears"
+    " with the deployment after it is merged.": (
+        "此处的数据源文件夹为只读，因此已创建合并请求。合并后，数据源将在下一次部署时出现。"
+    ),
+    "Open the merge request": "打开合并请求",
     "A run has been {status}.": "运行状态：{status}。",
     "A run that does this is under way: {id}. No second one was started.": "已有运行在做此事：{id}，未另行启动。",
     "Add another source": "再添加一个数据源",

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from console.components import source_upload, source_wizard
-from console.components.source_operations import operate
+from console.components.source_operations import operate, show_unwritten
 from console.components.source_progress import first_run
 from console.components.widgets import load_or_report
 from console.presenters import new_source as forms
@@ -84,8 +84,7 @@ def _create(draft: dict[str, Any], text: str, unchecked: bool) -> None:
 def _created(draft: dict[str, Any]) -> None:
     file: pb.SourceFile = draft["made"]
     if not file.written:
-        st.warning(t("The folder of source files is read-only here. Commit this file as {file} where it comes from; the"
-                     " source appears with the next deployment.", file=file.name))  # fmt: skip
+        show_unwritten(file)
         st.code(file.text, language="yaml")
         st.download_button(t("Download the file"), file.text, file.name, "application/yaml")
     else:

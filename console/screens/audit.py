@@ -9,7 +9,7 @@ import streamlit as st
 
 from console.components.widgets import at, attempt, load_or_report, table, today
 from console.presenters import records as views
-from console.session import api, t, zone
+from console.session import Platform, api, platform, t, zone
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _PAGE_RECORDS = 100
@@ -20,17 +20,33 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), zone())
 
 
+def _text(name: str, label: str, most: int) -> str:
+    """A filter that the address of the page keeps under its name, so that other pages can link to what they mean."""
+    key = f"a-{name}"
+    if key not in st.session_state:
+        st.session_state[key] = st.query_params.get(name, "")[:most]
+    text = st.text_input(label, max_chars=most, key=key, width="stretch" if name != "tenant" else 200).strip()
+    if text:
+        st.query_params[name] = text
+    elif name in st.query_params:
+        del st.query_params[name]
+    return text
+
+
 def _chosen() -> dict[str, Any]:
     """The filters, as the API takes them; days are those of the session's time zone."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         found: dict[str, Any] = {
-            "actor": st.text_input(t("Actor"), max_chars=256, key="a-actor").strip(),
-            "action": st.text_input(t("Action (prefix, such as quarantine.)"), max_chars=64, key="a-action").strip(),
-            "target": st.text_input(t("Object"), max_chars=256, key="a-target").strip(),
-            "outcome": st.text_input(t("Outcome (ok, or a reason code)"), max_chars=64, key="a-outcome").strip(),
+            "actor": _text("actor", t("Actor"), 256),
+            "action": _text("action", t("Action (prefix, such as quarantine.)"), 64),
+            "target": _text("target", t("Object"), 256),
+            "outcome": _text("outcome", t("Outcome (ok, or a reason code)"), 64),
         }
-        first = st.date_input(t("From"), value=None, key="a-from")
-        last = st.date_input(t("To"), value=None, key="a-to")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        first = st.date_input(t("From"), value=None, key="a-from", width=200)
+        last = st.date_input(t("To"), value=None, key="a-to", width=200)
+        if platform() >= Platform.READER:
+            found["tenant"] = _text("tenant", t("Tenant (empty: yours)"), 64)
     if isinstance(first, date):
         found["since"] = _midnight(first)
     if isinstance(last, date):

@@ -13,10 +13,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from query_server.auth.revocations import Revocations
+from query_server.auth.sessions import SessionRecorder
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.calls import Call
 from query_server.runtime.dependencies import LOOKUPS, LazyStore
-from rag_core.access import ApiKey, Principal, TokenVerifier, UnknownKey, invalid_key, parse_api_key
+from rag_core.access import (
+    SESSION_MARK,
+    ApiKey,
+    Principal,
+    TokenVerifier,
+    UnknownKey,
+    VerifiedToken,
+    invalid_key,
+    parse_api_key,
+    session_of,
+)
 from rag_core.errors import Reason, Unauthenticated
 from rag_core.logging import get_logger
 
@@ -24,6 +35,8 @@ if TYPE_CHECKING:
     from rag_core.access import StoredKey
 
 API_KEY_HEADER = "x-api-key"
+WHO_AM_I = "/ragproto.admin.v1.OperationsService/WhoAmI"
+"""The call that a console makes for each visitor: its token is a session."""
 KEY_SECONDS = 0.5
 """Lifetime of a cached key row; together with the time of a read, a revocation works within a second."""
 READ_SECONDS = 5.0
@@ -36,10 +49,13 @@ _log = get_logger("query_server.identities")
 class Authenticator:
     """Authenticates a call: its credentials become a principal. For one event loop."""
 
-    def __init__(self, verifier: TokenVerifier, store: LazyStore, revocations: Revocations) -> None:
+    def __init__(
+        self, verifier: TokenVerifier, store: LazyStore, revocations: Revocations, sessions: SessionRecorder
+    ) -> None:
         self._verifier = verifier
         self._keys = _KeyRows(store)
         self._revocations = revocations
+        self._sessions = sessions
         self._fetching: asyncio.Task[bool] | None = None
 
     async def authenticate(self, call: Call) -> Principal:
@@ -50,7 +66,10 @@ class Authenticator:
         """
         header = call.header("authorization")
         if header:
-            return await self._by_token(_bearer(header))
+            verified = await self._by_token(_bearer(header))
+            if call.method == WHO_AM_I:
+                self._sessions.used(verified)
+            return verified.principal
         key = call.header(API_KEY_HEADER)
         if key:
             return await self._by_key(parse_api_key(key))
@@ -63,7 +82,7 @@ class Authenticator:
         """Set the store from which API keys are read."""
         return self._keys.threads
 
-    async def _by_token(self, token: str) -> Principal:
+    async def _by_token(self, token: str) -> VerifiedToken:
         try:
             verified = self._verifier.check(token)
         except UnknownKey:
@@ -71,7 +90,7 @@ class Authenticator:
                 raise
             verified = self._verifier.check(token)
         self._revocations.check(verified)
-        return verified.principal
+        return verified
 
     async def _new_keys(self) -> bool:
         if self._fetching is None or self._fetching.done():
@@ -138,6 +157,12 @@ def bearer_of(call: Call) -> str:
     if not header:
         raise Unauthenticated(Reason.TOKEN_MISSING, "only a token can be signed out; `rag key revoke` ends an API key")
     return _bearer(header)
+
+
+def session_id_of(call: Call) -> str:
+    """The id of the call's session; empty for an API key."""
+    header = call.header("authorization")
+    return session_of(_bearer(header)).lstrip(SESSION_MARK) if header else ""
 
 
 def _bearer(header: str) -> str:

@@ -16,6 +16,8 @@ OBSERVE = "ops.read"
 OPERATE = "ops.write"
 SOURCES = "sources.write"
 """Adding, changing and removing sources of one tenant, within its allow-lists; `platform.admin`: of every tenant."""
+ACCESS = "access.write"
+"""Keys, accounts, sessions and revoked tokens of one tenant; `platform.admin`: of every tenant."""
 ADMIN = "admin"
 """Everything in one tenant, and nothing beyond it."""
 PLATFORM_READ = "platform.read"
@@ -23,14 +25,15 @@ PLATFORM_READ = "platform.read"
 PLATFORM_ADMIN = "platform.admin"
 """Acting on what every tenant shares: generations, deployments, runs of any source."""
 
-SCOPES = (READ, DOCUMENTS_READ, DOCUMENTS_WRITE, OBSERVE, OPERATE, SOURCES, ADMIN, PLATFORM_READ, PLATFORM_ADMIN)
+TENANT_SCOPES = (READ, DOCUMENTS_READ, DOCUMENTS_WRITE, OBSERVE, OPERATE, SOURCES, ACCESS, ADMIN)
+SCOPES = (*TENANT_SCOPES, PLATFORM_READ, PLATFORM_ADMIN)
 """Every scope that opens something."""
 
 _INCLUDES = {
     OPERATE: frozenset({OBSERVE}),
-    ADMIN: frozenset({OBSERVE, OPERATE, SOURCES}),
+    ADMIN: frozenset({OBSERVE, OPERATE, SOURCES, ACCESS}),
     # Platform scopes open no tenant's documents, and no scope of a tenant opens the platform.
-    PLATFORM_ADMIN: frozenset({PLATFORM_READ, SOURCES}),
+    PLATFORM_ADMIN: frozenset({PLATFORM_READ, SOURCES, ACCESS}),
 }
 
 
@@ -79,6 +82,17 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),
     "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),
+    "/ragproto.admin.v1.AccessService/ListApiKeys": Policy(ACCESS, only_reads=True),
+    "/ragproto.admin.v1.AccessService/CreateApiKey": Policy(ACCESS, recorded=True),
+    "/ragproto.admin.v1.AccessService/RevokeApiKey": Policy(ACCESS, recorded=True),
+    "/ragproto.admin.v1.AccessService/ListTokenRevocations": Policy(ACCESS, only_reads=True),
+    "/ragproto.admin.v1.AccessService/RevokeTokens": Policy(ACCESS, recorded=True),
+    "/ragproto.admin.v1.AccessService/ListAccounts": Policy(ACCESS, only_reads=True),
+    "/ragproto.admin.v1.AccessService/CreateAccount": Policy(ACCESS, recorded=True),
+    "/ragproto.admin.v1.AccessService/RemoveAccount": Policy(ACCESS, recorded=True),
+    "/ragproto.admin.v1.AccessService/UnlockAccount": Policy(ACCESS, recorded=True),
+    "/ragproto.admin.v1.AccessService/ListSessions": Policy(ACCESS, only_reads=True),
+    "/ragproto.admin.v1.AccessService/EndSession": Policy(ACCESS, recorded=True),
     "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.AdminService/PromoteGeneration": Policy(PLATFORM_ADMIN),
@@ -134,6 +148,14 @@ PUBLIC_SERVICES = frozenset(
 def allows(scopes: frozenset[str], wanted: str) -> bool:
     """Whether a token with these scopes has the wanted one, by name or included in a wider one."""
     return wanted in scopes or any(wanted in _INCLUDES.get(scope, ()) for scope in scopes)
+
+
+def grantable(scopes: frozenset[str]) -> frozenset[str]:
+    """The scopes that a caller may give to others: nobody grants more than they hold."""
+    held = frozenset(scope for scope in SCOPES if allows(scopes, scope))
+    if PLATFORM_ADMIN in scopes:
+        return frozenset(SCOPES)
+    return held | frozenset(TENANT_SCOPES) if ADMIN in scopes else held
 
 
 def granting(wanted: str) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class SourceFile:
     file: str
     text: str
     written: bool = True
+    merge_request: str = ""
+    """Where a merge request with it is, when one was opened."""
 
     @property
     def digest(self) -> str:

@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 from rag_assets.source_admin.allowances import require_allowed
 from rag_assets.source_admin.definition import parse_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
+from rag_assets.source_admin.merge_request import propose
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
+from rag_assets.source_admin.removal import find_removable, remove
 from rag_assets.source_config import SourceConfig
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.pipeline import Pipeline, Removal, remove_source
+from rag_core.errors import NotFound, RagError, Reason
+from rag_core.pipeline import Pipeline, Removal
 from rag_core.settings import Settings
-from rag_core.sources import Action, Operation, Source, operation_store, removal_store
-from rag_core.sources import store as sources
+from rag_core.sources import Action, Operation, operation_store
 
 PREVIEW_SHARE = 0.6
 """The part of the time of a preview that is for listing and reading; the rest is for starting and parsing."""
@@ -58,6 +59,7 @@ def _create(pipeline: Pipeline, operation: Operation) -> None:
     config = _allowed(pipeline.settings, operation)
     _require_readable(config, pipeline.settings, operation)
     file = SourceFolder(pipeline.settings.effective_sources_dir).add(config, operation.request["definition"])
+    file = propose(pipeline.settings, file, new=True, actor=operation.actor)
     store_written(pipeline, operation, config, file)
 
 
@@ -68,6 +70,7 @@ def _update(pipeline: Pipeline, operation: Operation) -> None:
     request = operation.request
     files = SourceFolder(pipeline.settings.effective_sources_dir)
     file = files.replace(operation.source, config, request["definition"], request.get("digest", ""))
+    file = propose(pipeline.settings, file, new=False, actor=operation.actor)
     store_written(pipeline, operation, config, file)
 
 
@@ -80,35 +83,21 @@ def store_written(pipeline: Pipeline, operation: Operation, config: SourceConfig
 
 
 def _delete(pipeline: Pipeline, operation: Operation) -> Result | None:
-    settings, name = pipeline.settings, operation.source
     try:
-        file, tenant = _existing(settings, operation)
-        text = file.text
-    except NotFound:  # an interrupted deletion, or pushed documents
-        file, tenant, text = None, operation.tenant, ""
-    with pipeline.store.engine.connect() as connection:
-        row = sources.find(connection, tenant, name)
-        found = removal_store.count(connection, tenant, name)
-    if file is None and row is None:
-        raise NotFound(Reason.SOURCE_NOT_FOUND, f"there is no source {name!r}")
-    kind = str(row.kind) if row is not None else ""
-    result: Result = {"removal": {"found": dataclasses.asdict(found), "file": file.file if file else "", "text": text}}
+        file, tenant = _existing(pipeline.settings, operation)
+    except NotFound:
+        file, tenant = None, operation.tenant
+    wanted = find_removable(pipeline, operation.source, tenant, file)
+    found = dataclasses.asdict(wanted.found)
+    result: Result = {"removal": {"found": found, "file": file.file if file else "", "text": wanted.text}}
     if operation.request.get("dry_run"):
         return result
-    files = SourceFolder(settings.effective_sources_dir)
-    if file is not None and not files.writable:
-        raise InvalidInput(
-            Reason.SOURCE_NOT_ALLOWED,
-            f"the folder of source files is read-only: remove {file.file} where it is kept, then delete the source",
-        )
-    files.delete(name)
 
     def finished(connection: Connection, removal: Removal) -> None:
         result["removal"] |= {"left": dataclasses.asdict(removal.left), "applied": removal.applied}
         operation_store.finish(connection, operation.id, result=result)
 
-    run_id = f"delete-source-{operation.id}"
-    remove_source(pipeline, Source(name, tenant, kind), run_id, actor=operation.actor, finished=finished)
+    remove(pipeline, wanted, f"delete-source-{operation.id}", actor=operation.actor, finished=finished)
     return None
 
 
@@ -152,4 +141,5 @@ def _require_readable(config: SourceConfig, settings: Settings, operation: Opera
 
 def describe_file(file: SourceFile) -> dict[str, Any]:
     """A source file as the API describes it."""
-    return {"name": file.file, "text": file.text, "digest": file.digest, "written": file.written}
+    described = {"name": file.file, "text": file.text, "digest": file.digest, "written": file.written}
+    return described | ({"mergeRequest": file.merge_request} if file.merge_request else {})

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, text, upda
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rag_core.access.api_keys import ApiKey, new_api_key
+from rag_core.access.tokens import SESSION_MARK, require_identity_names
 from rag_core.database.tables.operations import api_keys, token_revocations
-from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.operations import audit_store as audit
 
 if TYPE_CHECKING:
@@ -24,18 +25,27 @@ if TYPE_CHECKING:
 
 
 USED_EVERY = timedelta(minutes=1)
+MAX_KEY_DAYS = 730
 _SHOWN = [column for column in api_keys.c if column is not api_keys.c.secret_hash]
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The properties of a key to create. `days` is its lifetime."""
+    """The properties of a key to create. `days` is its lifetime.
+
+    Raises `InvalidInput`: `FIELD_INVALID` for names that will not do, `CONFIG_RANGE` for the days.
+    """
 
     name: str
     tenant: str
     scopes: Sequence[str]
     groups: Sequence[str] = ()
     days: int = 90
+
+    def __post_init__(self) -> None:
+        require_identity_names(self.tenant, (self.name, *self.groups))
+        if not 1 <= self.days <= MAX_KEY_DAYS:
+            raise InvalidInput(Reason.CONFIG_RANGE, f"days: 1 to {MAX_KEY_DAYS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,18 @@ class StoredKey:
     revoked: bool
 
 
-def create_key(connection: Connection, wanted: NewKey, *, actor: str) -> ApiKey:
+@dataclass(frozen=True, slots=True)
+class TokenRevocation:
+    """Tokens of a subject that were issued `before` a moment are refused; after `forget_at` none could be valid."""
+
+    tenant: str
+    subject: str
+    before: datetime
+    forget_at: datetime
+    revoked_by: str
+
+
+def create_key(connection: Connection, wanted: NewKey, *, actor: str, why: str = "") -> ApiKey:
     """Create an audited key. Its text exists only in the returned value."""
     key = new_api_key()
     expires = datetime.now(UTC) + timedelta(days=wanted.days)
@@ -66,20 +87,20 @@ def create_key(connection: Connection, wanted: NewKey, *, actor: str) -> ApiKey:
             expires_at=expires,
         )
     )
-    details = {"name": wanted.name, "scopes": sorted(set(wanted.scopes)), "expires": expires.isoformat()}
+    details = {"name": wanted.name, "scopes": sorted(set(wanted.scopes)), "expires": expires.isoformat()} | _why(why)
     audit.record(connection, actor=actor, action="key.create", target=key.key_id, details=details, tenant=wanted.tenant)
     return key
 
 
-def list_keys(connection: Connection, *, tenant: str | None = None) -> list[dict[str, Any]]:
+def list_keys(connection: Connection, *, tenant: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
     """All keys without their hashes, newest first."""
-    statement = select(*_SHOWN).order_by(api_keys.c.created_at.desc(), api_keys.c.key_id)
+    statement = select(*_SHOWN).order_by(api_keys.c.created_at.desc(), api_keys.c.key_id).limit(limit)
     if tenant is not None:
         statement = statement.where(api_keys.c.tenant == tenant)
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 
-def revoke_key(connection: Connection, key_id: str, *, actor: str) -> None:
+def revoke_key(connection: Connection, key_id: str, *, actor: str, why: str = "") -> None:
     """Revoke a key now. Raises `NotFound` (`API_KEY_NOT_FOUND`), `Conflict` when it is already revoked."""
     row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id).with_for_update()).one_or_none()
     if row is None:
@@ -87,7 +108,15 @@ def revoke_key(connection: Connection, key_id: str, *, actor: str) -> None:
     if row.revoked_at is not None:
         raise Conflict(Reason.API_KEY_INVALID, f"key: revoked already, {row.revoked_at:%Y-%m-%d %H:%M}")
     connection.execute(update(api_keys).where(api_keys.c.key_id == key_id).values(revoked_at=func.now()))
-    audit.record(connection, actor=actor, action="key.revoke", target=key_id, details={}, tenant=row.tenant)
+    audit.record(connection, actor=actor, action="key.revoke", target=key_id, details=_why(why), tenant=row.tenant)
+
+
+def get_key(connection: Connection, key_id: str) -> StoredKey:
+    """The key with this id. Raises `NotFound` (`API_KEY_NOT_FOUND`)."""
+    found = find_key(connection, key_id)
+    if found is None:
+        raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
+    return found
 
 
 def find_key(connection: Connection, key_id: str) -> StoredKey | None:
@@ -102,23 +131,59 @@ def record_use(connection: Connection, key_id: str) -> None:
     connection.execute(update(api_keys).where(api_keys.c.key_id == key_id, old).values(last_used_at=func.now()))
 
 
-def revoke_tokens(connection: Connection, *, tenant: str, subject: str, lifetime: int, actor: str) -> datetime:
+def revoke_tokens(
+    connection: Connection, *, tenant: str, subject: str, lifetime: int, actor: str, why: str = ""
+) -> datetime:
     """Revoke every token of a subject issued until now. `lifetime` is the longest lifetime of a token, in seconds."""
     now = datetime.now(UTC)
-    _revoke(connection, tenant, subject, before=now, forget_at=now + timedelta(seconds=lifetime))
-    audit.record(connection, actor=actor, action="token.revoke", target=subject, details={}, tenant=tenant)
+    _revoke(connection, tenant, subject, before=now, forget_at=now + timedelta(seconds=lifetime), actor=actor)
+    audit.record(connection, actor=actor, action="token.revoke", target=subject, details=_why(why), tenant=tenant)
     return now
 
 
-def end_session(connection: Connection, *, tenant: str, subject: str, session: str, lifetime: int) -> None:
+def end_session(
+    connection: Connection,
+    *,
+    tenant: str,
+    subject: str,
+    session: str,
+    lifetime: int,
+    actor: str,
+    why: str = "",
+) -> None:
     """Revoke one token (`rag_core.access.session_of`), independent of its issuer's clock. `lifetime` as above."""
     end = datetime.now(UTC) + timedelta(seconds=lifetime)
-    _revoke(connection, tenant, session, before=end, forget_at=end)
-    audit.record(connection, actor=subject, action="session.end", target=subject, details={}, tenant=tenant)
+    _revoke(connection, tenant, session, before=end, forget_at=end, actor=actor)
+    audit.record(connection, actor=actor, action="session.end", target=subject, details=_why(why), tenant=tenant)
 
 
-def _revoke(connection: Connection, tenant: str, name: str, *, before: datetime, forget_at: datetime) -> None:
-    values = {"before": before, "forget_at": forget_at}
+def list_token_revocations(
+    connection: Connection, *, tenant: str | None = None, limit: int | None = None
+) -> list[TokenRevocation]:
+    """Subjects whose older tokens are refused, newest first. Sessions that were ended one by one are not listed."""
+    columns = token_revocations.c
+    statement = (
+        select(token_revocations)
+        .where(columns.forget_at > func.now(), ~columns.subject.startswith(SESSION_MARK))
+        .order_by(columns.before.desc(), columns.tenant, columns.subject)
+        .limit(limit)
+    )
+    if tenant is not None:
+        statement = statement.where(columns.tenant == tenant)
+    return [
+        TokenRevocation(row.tenant, row.subject, row.before, row.forget_at, row.revoked_by or "")
+        for row in connection.execute(statement)
+    ]
+
+
+def _why(text: str) -> dict[str, Any]:
+    return {"reason": text} if text else {}
+
+
+def _revoke(
+    connection: Connection, tenant: str, name: str, *, before: datetime, forget_at: datetime, actor: str
+) -> None:
+    values = {"before": before, "forget_at": forget_at, "revoked_by": actor}
     statement = upsert(token_revocations).values(tenant=tenant, subject=name, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "subject"], set_=values))
     connection.execute(delete(token_revocations).where(token_revocations.c.forget_at < func.now()))

@@ -23,6 +23,7 @@ from rag_core.errors import InvalidInput, PermissionDenied, Reason, Unauthentica
 
 __all__ = [
     "EVERYONE",
+    "SESSION_MARK",
     "Principal",
     "TokenRules",
     "TokenVerifier",
@@ -53,6 +54,8 @@ _LATEST_TIME = 2**40
 """Seconds. A later numeric date is invalid and would overflow date arithmetic."""
 EVERYONE = "everyone"
 """The ACL entry that admits every principal of the document's own tenant."""
+SESSION_MARK = "\x1f"
+"""First character of a session in revocations: no `sub` may contain it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def session_of(token: str) -> str:
     It leaves out the signature, because every ECDSA signature has a second valid form.
     """
     signed = token.rpartition(".")[0]
-    return "\x1f" + hashlib.sha256(signed.encode("utf-8", "surrogatepass")).hexdigest()
+    return SESSION_MARK + hashlib.sha256(signed.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class TokenVerifier:

@@ -69,6 +69,13 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     )
     postgres_port: Port = Field(54320, description="Embedded PostgreSQL.")
     code_location_port: Port = Field(4266, description="Dagster code location server, gRPC.")
+    start_seconds: float = Field(
+        1800,
+        ge=10,
+        le=86_400,
+        description="Longest that `rag up` waits for its services while one that is not healthy yet takes processor "
+        "time; without any it gives up after three minutes.",
+    )
 
     # --- store -----------------------------------------------------------------------------------------------
     database_url: SecretStr | None = Field(

@@ -63,6 +63,17 @@ class ContentSettings(BaseModel):
         '`{"acme": {"roots": ["/srv/acme"], "hosts": ["*.acme.example"], "secrets": ["env:RAG_SECRET_ACME_*"]}}`. '
         "A tenant that is not named: only the scope `platform.admin` adds sources for it.",
     )
+    sources_gitlab_url: str | None = Field(
+        None,
+        description="GitLab from which a read-only folder of source files comes: adding or changing a source opens a "
+        "merge request there. Unset: the file to commit is shown.",
+    )
+    sources_gitlab_project: str = Field("", description="Its project: a number, or a path such as `platform/sources`.")
+    sources_gitlab_branch: str = Field("main", description="Branch that the merge request is for.")
+    sources_gitlab_folder: str = Field("", description="Folder of the source files in the project; empty: its root.")
+    sources_gitlab_token: SecretStr | None = Field(
+        None, description="Project access token with the scope `api` and the role Developer."
+    )
     source_operation_seconds: float = Field(
         60, ge=5, le=600, description="Time allowed to test, preview, create or change a source; deletions get tenfold."
     )

@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, say, table
-
-if TYPE_CHECKING:
-    from ragctl.local_stack.accounts import Account, Accounts
 
 app = App(name="account", help="Accounts of the local console: add, list, remove, unlock.", help_format="plaintext")
 
 
 @app.command(name="list")
-def list_(*, json: Json = False) -> None:
-    """List the accounts.
+def list_(*, tenant: str | None = None, json: Json = False) -> None:
+    """List the accounts with their last sign-in and the failures since.
 
     Example: rag account list
+
+    Parameters
+    ----------
+    tenant
+        Only accounts of this tenant.
     """
-    rows: list[dict[str, Any]] = [
-        {
-            "name": account.name,
-            "role": str(account.role),
-            "tenant": account.tenant,
-            "groups": list(account.groups),
-            "platform": account.platform,
-        }
-        for account in _accounts().all().values()
-    ]
+    from dataclasses import asdict
+
+    from rag_core.access import list_accounts
+
+    with transaction() as connection:
+        accounts = list_accounts(connection, tenant=tenant)
     if json:
-        emit_json(rows)
-    else:
-        cells = [
-            [*list(row.values())[:3], ", ".join(row["groups"]), "admin" if row["platform"] else ""] for row in rows
+        emit_json([asdict(account) | {"role": str(account.role)} for account in accounts])
+        return
+    cells = [
+        [
+            account.name,
+            str(account.role),
+            account.tenant,
+            ", ".join(account.groups),
+            "admin" if account.platform else "",
+            account.created_by,
+            f"{account.last_sign_in_at:%Y-%m-%d %H:%M}" if account.last_sign_in_at else "never",
+            account.failures,
         ]
-        table(("name", "role", "tenant", "groups", "platform"), cells, empty="no account; `rag up` makes the first one")
+        for account in accounts
+    ]
+    columns = ("name", "role", "tenant", "groups", "platform", "created by", "last sign-in (UTC)", "failures since")
+    table(columns, cells, empty="no account; `rag up` makes the first one")
 
 
 @app.command
@@ -71,14 +80,12 @@ def add(
     password_stdin
         Read the password from standard input instead of generating one.
     """
-    from ragctl.local_stack.accounts import Role
+    from rag_core.access import NewAccount, Role, new_password, put_account
 
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(15)
-    accounts = _accounts()
-    before = accounts.all().get(name)
-    accounts.add(name, Role(role), password, tenant=tenant, groups=group, platform=platform)
-    if before is not None:
-        _end_sessions(before)
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else new_password()
+    wanted = NewAccount(name, Role(role), tenant, group, platform=platform)
+    with transaction() as connection:
+        put_account(connection, wanted, password, actor=actor(), lifetime=_longest_token())
     shown = {} if password_stdin else {"password": password}
     if json:
         emit_json({"name": name, "role": role, **shown})
@@ -92,7 +99,10 @@ def remove(name: str, /, *, json: Json = False) -> None:
 
     Example: rag account remove lin
     """
-    _end_sessions(_accounts().remove(name))
+    from rag_core.access import remove_account
+
+    with transaction() as connection:
+        remove_account(connection, name, actor=actor(), lifetime=_longest_token())
     emit_json({"removed": name}) if json else say(f"{name} is removed")
 
 
@@ -102,34 +112,15 @@ def unlock(name: str, /, *, json: Json = False) -> None:
 
     Example: rag account unlock admin
     """
-    _accounts().unlock(name)
+    from rag_core.access import unlock_account
+
+    with transaction() as connection:
+        unlock_account(connection, name, actor=actor())
     emit_json({"unlocked": name}) if json else say(f"{name} may sign in again")
 
 
-def _end_sessions(account: Account) -> None:
-    """Refuse the tokens of an account that was removed or changed."""
-    from rag_core.access import revoke_tokens
-    from rag_core.errors import RagError
+def _longest_token() -> int:
+    """Seconds."""
     from rag_core.settings import Settings
-    from ragctl.commands._shared import actor, transaction
 
-    try:
-        with transaction() as connection:
-            lifetime = Settings.load().longest_token_seconds
-            revoke_tokens(connection, tenant=account.tenant, subject=account.name, lifetime=lifetime, actor=actor())
-    except RagError as error:
-        raise type(error)(
-            error.reason,
-            f"the account is changed, but its tokens stay valid: {error.message}; "
-            f"when the database runs: `rag token revoke {account.name} --tenant {account.tenant}`",
-        ) from None
-
-
-def _accounts() -> Accounts:
-    from rag_core.settings import Settings
-    from ragctl.local_stack.accounts import Accounts
-    from ragctl.local_stack.data_dir import DataDir
-
-    data_dir = DataDir.of(Settings.load())
-    data_dir.create()
-    return Accounts(data_dir.accounts_file)
+    return Settings.load().longest_token_seconds

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rag_assets.source_admin import SourceFile
     from rag_assets.source_config import SourceConfig
     from rag_core.settings import Settings
+    from rag_core.sources import Source
 
 Kind = Literal["folder", "site", "page", "sql", "api", "s3", "git", "topic"]
 KINDS: dict[Kind, tuple[str, str, bool]] = {
@@ -118,7 +119,10 @@ def add(
     if sync and file.written and config.has_runs:
         synced = _first_run(settings, chosen, readable=found["check"]["ok"], silent=json)
     if json:
-        emit_json({**found, "written": file.written, "file": file.file, "text": text, "run": synced})
+        said = {"written": file.written, "merge_request": file.merge_request, "file": file.file, "text": text}
+        emit_json({**found, **said, "run": synced})
+    elif file.merge_request:
+        say(f"The folder of source files is read-only: merge {file.merge_request}")
     elif not file.written:
         say(f"The folder of source files is read-only: commit the text above as {file.file} where it comes from.")
     else:
@@ -131,39 +135,33 @@ def delete(
     name: str,
     /,
     *,
+    tenant: str = DEFAULT_TENANT,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="")] = False,
     json: Json = False,
 ) -> Reason | None:
-    """Delete a source: its file, its documents in every index, and what is remembered of it. Prints a receipt.
+    """Delete a source: its file, its runs, its documents in every index, what is remembered of it. Prints a receipt.
 
     Example: rag source delete handbook
 
     Parameters
     ----------
+    tenant
+        Tenant of pushed documents, or of a source whose file is wrong; otherwise its file says which.
     dry_run
         Only count what would be removed.
     yes
         Delete without asking.
     """
-    from rag_assets.source_admin import SourceFolder, parse_definition
-    from rag_core.pipeline import Pipeline, remove_source
+    from rag_assets.source_admin import find_removable, remove
+    from rag_core.pipeline import Pipeline
     from rag_core.settings import Settings
-    from rag_core.sources import Source, removal_store
-    from rag_core.sources import store as sources
 
     settings = Settings.load()
-    files = SourceFolder(settings.effective_sources_dir)
-    try:
-        config = parse_definition(files.find(name).text)
-        source = config.source
-    except NotFound:  # an interrupted deletion, or pushed documents
-        source = Source(name, DEFAULT_TENANT, "")
+    file, tenant = _file_of(name, settings, tenant)
     with Pipeline(settings) as pipeline:
-        with pipeline.store.engine.connect() as connection:
-            counts = dataclasses.asdict(removal_store.count(connection, source.tenant, name))
-            if not source.kind and sources.find(connection, source.tenant, name) is None:
-                raise NotFound(Reason.SOURCE_NOT_FOUND, f"there is no source {name!r}; see `rag source list`")
+        wanted = find_removable(pipeline, name, tenant, file)
+        counts = dataclasses.asdict(wanted.found)
         if not json:
             table(("what", "rows"), list(counts.items()))
         if dry_run:
@@ -172,19 +170,55 @@ def delete(
             return None
         if not (yes or json or confirmed(f"Delete {name} and its {counts['documents']} documents?")):
             return Reason.CANCELLED
-        if source.kind and not files.writable:
-            message = "the folder of source files is read-only; remove the file where the folder comes from first"
-            raise InvalidInput(Reason.SOURCE_NOT_ALLOWED, message)
-        files.delete(name)
-        _reload(settings)
-        removal = remove_source(pipeline, source, f"delete-source-{name}", actor=actor())
-    receipt = {"source": name, "tenant": source.tenant, "found": counts, "left": dataclasses.asdict(removal.left),
-               "deleted": removal.applied}  # fmt: skip
+        ended: list[str] = []
+        removal = remove(
+            pipeline,
+            wanted,
+            f"delete-source-{name}",
+            actor=actor(),
+            file_removed=lambda: ended.extend(_end_runs(settings, wanted.source)),
+        )
+    receipt = {"source": name, "tenant": tenant, "found": counts, "left": dataclasses.asdict(removal.left),
+               "runs_ended": ended, "deleted": removal.applied}  # fmt: skip
     if json:
         emit_json(receipt)
     else:
+        if ended:
+            say(f"runs that were ended: {', '.join(run[:8] for run in ended)}")
         say(f"{name} is deleted" if removal.applied else "an index has still to apply it; repeat the command later")
     return None if removal.applied else Reason.PARTLY_DONE
+
+
+def _file_of(name: str, settings: Settings, tenant: str) -> tuple[SourceFile | None, str]:
+    """The file of a source and its tenant; none of an interrupted deletion, or of pushed documents."""
+    from rag_assets.source_admin import SourceFolder, parse_definition
+
+    try:
+        file = SourceFolder(settings.effective_sources_dir).find(name)
+    except NotFound:
+        return None, tenant
+    try:
+        return file, parse_definition(file.text).tenant
+    except RagError:  # a wrong file says nothing about its tenant that could be trusted
+        return file, tenant
+
+
+def _end_runs(settings: Settings, source: Source) -> list[str]:
+    """Have Dagster forget the source, and end its runs: one under way holds it, one that waits would fail.
+
+    A stack that does not run has neither.
+    """
+    from rag_assets import LOCATION
+    from ragctl.dagster import DagsterApi
+    from ragctl.local_stack.ending import end_runs
+
+    with closing(DagsterApi(settings)) as api:
+        try:
+            api.reload(LOCATION)
+            return end_runs(api, settings, source, actor=actor())
+        except RagError as error:
+            note(f"its runs were not ended: {error.message}")
+            return []
 
 
 def _options(kind: Kind, location: str, given: list[str]) -> dict[str, Any]:
@@ -262,13 +296,15 @@ def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
 
 def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     """Write the file; the row of the source and the audit entry are one transaction."""
-    from rag_assets.source_admin import SourceFolder
+    from rag_assets.source_admin import SourceFolder, propose
     from rag_core.database import open_store
     from rag_core.operations import audit_store
     from rag_core.sources import operation_store
 
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
-        file = SourceFolder(settings.effective_sources_dir).add(config, text)
+        file = propose(
+            settings, SourceFolder(settings.effective_sources_dir).add(config, text), new=True, actor=actor()
+        )
         if file.written and config.has_runs:
             operation_store.register(connection, config.source)
         details = {"tenant": config.tenant, "kind": config.options.kind, "written": file.written}
@@ -289,18 +325,6 @@ def _first_run(settings: Settings, name: str, *, readable: bool, silent: bool) -
     if outcome.reason:
         note(f"{name}: {outcome.reason}")
     return outcome.status
-
-
-def _reload(settings: Settings) -> None:
-    """Have Dagster read the source files again. A stack that does not run reads them when it starts."""
-    from rag_assets import LOCATION
-    from ragctl.dagster import DagsterApi
-
-    with closing(DagsterApi(settings)) as api:
-        try:
-            api.reload(LOCATION)
-        except RagError as error:
-            note(f"Dagster was not reloaded: {error.message}")
 
 
 def _ask(question: str, default: str = "", *, json: bool) -> str:

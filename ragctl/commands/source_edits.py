@@ -75,11 +75,14 @@ def edit(
     if not (yes or json or confirmed(f"Write {known.file}?")):
         return Reason.CANCELLED
     made = _replace(folder, name, config, text, known)
-    result["written"] = made.written
-    said = f"{made.file} is written; the next run uses it" if made.written else (
-        f"The folder of source files is read-only: commit the text as {made.file} where it comes from."
-    )  # fmt: skip
-    _finish(result, said, kept if made.written else None, json=json)
+    result |= {"written": made.written, "merge_request": made.merge_request}
+    if made.written:
+        said = f"{made.file} is written; the next run uses it"
+    elif made.merge_request:
+        said = f"The folder of source files is read-only: merge {made.merge_request}"
+    else:
+        said = f"The folder of source files is read-only: commit the text as {made.file} where it comes from."
+    _finish(result, said, kept if made.written or made.merge_request else None, json=json)
     return None
 
 
@@ -167,10 +170,13 @@ def _require_readable(config: SourceConfig, settings: Settings, *, unchecked: bo
 
 def _replace(folder: Any, name: str, config: SourceConfig, text: str, known: SourceFile) -> SourceFile:
     """Write the file; the audit entry is committed with it."""
+    from rag_assets.source_admin import propose
     from rag_core.operations import audit_store
+    from rag_core.settings import Settings
 
     with transaction() as connection:
-        made: SourceFile = folder.replace(name, config, text, known.digest)
+        replaced: SourceFile = folder.replace(name, config, text, known.digest)
+        made = propose(Settings.load(), replaced, new=False, actor=actor())
         details = {"tenant": config.tenant, "kind": config.options.kind, "written": made.written}
         audit_store.record(connection, actor=actor(), action="source.update", target=name, details=details)
     return made

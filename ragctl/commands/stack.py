@@ -94,7 +94,7 @@ def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[Outcome]:
 
 
 def _report(stack: Stack, outcomes: list[Outcome], expected: Estimate | None, *, json: bool) -> None:
-    from ragctl.local_stack.accounts import FIRST_ACCOUNT
+    from rag_core.access import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import examples, sample_question, urls
 
     if json:

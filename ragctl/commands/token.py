@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from ragctl.output import Json, emit_json, say
+from ragctl.output import Json, emit_json, say, table
 
 app = App(
     name="token",
@@ -79,6 +79,31 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
         emit_json({"revoked": subject, "tenant": tenant, "issued_before": before})
     else:
         say(f"{subject}: tokens issued before {before:%Y-%m-%d %H:%M:%S} UTC are refused")
+
+
+@app.command
+def revocations(*, tenant: str | None = None, json: Json = False) -> None:
+    """List the subjects whose tokens were revoked, newest first, for as long as such tokens could be valid.
+
+    Example: rag token revocations --tenant acme
+
+    Parameters
+    ----------
+    tenant
+        Only subjects of this tenant.
+    """
+    from dataclasses import asdict
+
+    from rag_core.access import list_token_revocations
+    from ragctl.commands._shared import transaction
+
+    with transaction() as connection:
+        rows = list_token_revocations(connection, tenant=tenant)
+    if json:
+        emit_json([asdict(row) for row in rows])
+        return
+    cells = [[row.tenant, row.subject, f"{row.before:%Y-%m-%d %H:%M:%S}", row.revoked_by] for row in rows]
+    table(("tenant", "subject", "issued before (UTC)", "revoked by"), cells, empty="no revoked tokens")
 
 
 @app.command

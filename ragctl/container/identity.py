@@ -10,9 +10,10 @@ import signal
 import threading
 from pathlib import Path
 
+from rag_core.access import PLATFORM_SCOPE
 from rag_core.settings import Settings
 from ragctl.local_stack.token_keeper import RENEW_SECONDS
-from ragctl.tokens import PLATFORM_SCOPE, SCOPES, ensure_keys, mint_token, write_private
+from ragctl.tokens import SCOPES, ensure_keys, mint_token, write_private
 
 PUBLIC_KEYS = "jwks.json"
 

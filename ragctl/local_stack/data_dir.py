@@ -85,7 +85,7 @@ class DataDir:
 
     @property
     def accounts_file(self) -> Path:
-        """Accounts of the console."""
+        """Accounts of the console, as a former release kept them; `rag up` moves them to the database."""
         return self.secrets / "console-accounts.json"
 
     @property

@@ -19,6 +19,7 @@ from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Display
 from ragctl.local_stack.processes import StackProcess, stop_processes
 from ragctl.local_stack.services import Service
+from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.supervisor import Supervisor
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -72,19 +73,22 @@ async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
     return seconds
 
 
-def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir) -> Work:
+def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> Work:
     """Start a service unless it runs, and wait until it is healthy."""
 
     async def run() -> None:
         supervisor.start_service(service.name)
-        await wait_healthy(service, supervisor, data_dir)
+        await wait_healthy(service, supervisor, data_dir, deadline)
 
     return Work(service.name, service.needs, run)
 
 
-async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir) -> None:
-    """Wait until the service is healthy. Raises `Unavailable` (`START_FAILED`) when it keeps dying or takes long."""
-    deadline = time.monotonic() + service.start_seconds
+async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> None:
+    """Wait until the service is healthy.
+
+    Raises `Unavailable` (`START_FAILED`) when it keeps dying, and when neither it nor another that is not healthy yet
+    has worked for its `start_seconds`.
+    """
     deaths: set[float] = set()
     while True:
         info = supervisor.infos().get(service.name)
@@ -92,10 +96,11 @@ async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataD
             raise Unavailable(Reason.STACK_NOT_RUNNING, "the supervisor is gone; run `rag up`")
         health = await service.probe() if info.alive else None
         if health is not None and health.ok:
+            deadline.healthy(service.name)
             return
         if not info.alive:
             deaths.add(info.started)
-        if len(deaths) >= _MAX_DEATHS or time.monotonic() > deadline:
+        if len(deaths) >= _MAX_DEATHS or deadline.is_over(service.name, info.pid, idle=service.start_seconds):
             why = health.detail if health is not None else "it keeps ending soon after its start"
             raise Unavailable(Reason.START_FAILED, f"{service.name}: {why}; {last_log_line(data_dir, service.name)}")
         await asyncio.sleep(_POLL_SECONDS)

@@ -62,6 +62,7 @@ class Service:
     stop_signal: str = "TERM"
     stop_seconds: int = 15
     start_seconds: float = 180
+    """How long `rag up` waits without any sign of work; see `ragctl.local_stack.start_deadline`."""
     url: str | None = None
     heartbeat: str | None = None
 

@@ -16,11 +16,13 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_core.errors import Exhausted, InvalidInput, RagError, Reason
-from ragctl.local_stack.accounts import Accounts
+from rag_core.errors import Exhausted, InvalidInput, RagError, Reason, Unauthenticated
+from rag_core.lazy import locked_property
 from ragctl.tokens import mint_token
 
 if TYPE_CHECKING:
+    from rag_core.access import Account
+    from rag_core.database import Store
     from rag_core.settings import Settings
 
 SESSION_SECONDS = 12 * 3600
@@ -72,13 +74,50 @@ class Attempts:
             self._failures.pop((address, name), None)
 
 
+class StoredAccounts:
+    """The accounts in the database, which is opened at the first sign-in. Thread-safe.
+
+    Raises `Unavailable` (`DATABASE_UNAVAILABLE`).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: list[Store] = []
+
+    @locked_property
+    def _store(self) -> Store:
+        from rag_core.database import open_store
+
+        self._opened.append(open_store(self._settings))
+        return self._opened[-1]
+
+    def find(self, name: str) -> tuple[Account, tuple[bytes, bytes]] | None:
+        """The account of this name with its salt and hash, or `None`."""
+        from rag_core.access import find_account
+
+        with self._store.engine.connect() as connection:
+            return find_account(connection, name)
+
+    def record(self, name: str, *, signed_in: bool) -> None:
+        """Record how a sign-in ended."""
+        from rag_core.access import record_failure, record_sign_in
+
+        with self._store.engine.begin() as connection:
+            (record_sign_in if signed_in else record_failure)(connection, name)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for store in self._opened:
+            store.close()
+
+
 class TokenBroker(socketserver.ThreadingUnixStreamServer):
     """The server. `shutdown` and `server_close` end it."""
 
     daemon_threads = True
     request_queue_size = 32
 
-    def __init__(self, path: Path, settings: Settings, accounts: Accounts) -> None:
+    def __init__(self, path: Path, settings: Settings, accounts: StoredAccounts) -> None:
         """Listen at `path`, in place of a socket that a killed process left."""
         path.unlink(missing_ok=True)
         before = os.umask(0o177)
@@ -87,7 +126,7 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
         finally:
             os.umask(before)
         self._settings = settings
-        self._accounts = accounts
+        self.accounts = accounts
         self._attempts = Attempts()
 
     def answer(self, line: bytes) -> dict[str, object]:
@@ -98,14 +137,20 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
             return {"reason": str(error.reason)}
 
     def _sign_in(self, name: str, password: str, address: str) -> dict[str, object]:
-        known = self._accounts.all().get(name)
-        self._attempts.check(address, name, unlocked_at=known.unlocked_at if known else 0.0)
-        try:
-            account = self._accounts.verify(name, password)
-        except RagError:
+        from rag_core.access import password_matches
+
+        found = self.accounts.find(name)
+        unlocked = found[0].unlocked_at if found else None
+        self._attempts.check(address, name, unlocked_at=unlocked.timestamp() if unlocked else 0.0)
+        # The same text and effort whatever was wrong.
+        matches = password_matches(password, found[1] if found else None)
+        if found is None or not matches:
             self._attempts.failed(address, name)
-            raise
+            self.accounts.record(name, signed_in=False)
+            raise Unauthenticated(Reason.SIGN_IN_FAILED, "name or password is wrong")
         self._attempts.succeeded(address, name)
+        self.accounts.record(name, signed_in=True)
+        account = found[0]
         lifetime = min(SESSION_SECONDS, self._settings.jwt_max_lifetime_seconds)
         token = mint_token(
             self._settings,

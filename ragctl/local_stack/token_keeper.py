@@ -15,9 +15,8 @@ from pathlib import Path
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
-from ragctl.local_stack.accounts import Accounts
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.token_broker import TokenBroker
+from ragctl.local_stack.token_broker import StoredAccounts, TokenBroker
 from ragctl.tokens import SCOPES, mint_token, write_private
 
 RENEW_SECONDS = 3600.0
@@ -49,7 +48,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
     data_dir = DataDir.of(settings)
-    broker = TokenBroker(data_dir.token_socket, settings, Accounts(data_dir.accounts_file))
+    broker = TokenBroker(data_dir.token_socket, settings, StoredAccounts(settings))
     threading.Thread(target=broker.serve_forever, name="broker", daemon=True).start()
     pause = min(RENEW_SECONDS, settings.jwt_max_lifetime_seconds / 2)
     seen, due = _stamp(settings.jwks_path), 0.0
@@ -60,6 +59,7 @@ def main() -> None:
         if stop.wait(KEYS_SECONDS):
             broker.shutdown()
             broker.server_close()
+            broker.accounts.close()
             return
         now = _stamp(settings.jwks_path)
         if now != seen:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import current_options
-from ragctl.local_stack.accounts import Accounts
+from ragctl.local_stack.accounts import prepare_accounts
 from ragctl.local_stack.data_dir import DataDir, StackState, load, settings_digest
 from ragctl.local_stack.display import Display
 from ragctl.local_stack.environment import stack_environment, write_stack_env
 from ragctl.local_stack.lifecycle import run_all, service_work, step_work, stop_stack
 from ragctl.local_stack.processes import check_distinct_ports, check_ports, stop_processes
 from ragctl.local_stack.services import FIRST_QUERY_SERVER, Service, build_services
+from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.steps import model_is_prepared
 from ragctl.local_stack.supervisor import Supervisor
 from ragctl.tokens import ensure_keys, new_secret
@@ -48,7 +49,6 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
         from rag_core.index.qdrant import check_qdrant  # most stacks have none
 
         check_qdrant(settings.qdrant_url, settings)
-    console_password = Accounts(data_dir.accounts_file).create_first()
     prepared = _prepare(settings, data_dir)
     settings, services = prepared.settings, prepared.services
     supervisor = Supervisor(data_dir)
@@ -61,7 +61,11 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
     if any(name.startswith(FIRST_QUERY_SERVER) for name in alive):
         steps = []  # both have been done before it started
-    asyncio.run(run_all([*steps, *(service_work(part, supervisor, data_dir) for part in services)], display))
+    deadline = StartDeadline(settings.start_seconds)
+    starts = [service_work(part, supervisor, data_dir, deadline) for part in services]
+    asyncio.run(run_all([*steps, *starts], display))
+    # Last, so that a start which failed has not used up the one time that the password is shown.
+    console_password = prepare_accounts(settings, data_dir.accounts_file)
     return Stack(settings, data_dir, services, time.monotonic() - began, console_password)
 
 

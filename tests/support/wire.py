@@ -23,6 +23,8 @@ from benchmarks.ports import free_port
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Limits
 from ragproto.admin.v1 import (
+    access_pb2,
+    access_pb2_grpc,
     admin_pb2,
     admin_pb2_grpc,
     deployments_pb2,
@@ -121,6 +123,7 @@ class WirePeer:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         v1_grpc.add_QueryServiceServicer_to_server(_V1(self), server)
         v2_grpc.add_QueryServiceServicer_to_server(_V2(self), server)
+        access_pb2_grpc.add_AccessServiceServicer_to_server(_access(self), server)
         admin = _Admin(self)
         _answer_each(self, admin, admin_pb2, "AdminService", "GetStatus")
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
@@ -192,6 +195,12 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
     async def GetStatus(self, request: admin_pb2.GetStatusRequest, context: Any) -> admin_pb2.GetStatusResponse:
         await self._peer.receive(context)
         return self._peer.next_status.pop(0) if self._peer.next_status else self._peer.status
+
+
+def _access(peer: WirePeer) -> access_pb2_grpc.AccessServiceServicer:
+    servicer = access_pb2_grpc.AccessServiceServicer()
+    _answer_each(peer, servicer, access_pb2, "AccessService")
+    return servicer
 
 
 def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer:

@@ -58,7 +58,7 @@ class OperationsHandler:
         """Refuse the caller's token from now on."""
         from rag_core.access import end_session
 
-        who = {"tenant": principal.tenant, "subject": principal.subject}
+        who = {"tenant": principal.tenant, "subject": principal.subject, "actor": principal.actor}
         await self._transact(lambda db: end_session(db, **who, session=session, lifetime=self._token_seconds))
 
     async def sources(

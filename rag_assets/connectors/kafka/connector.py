@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -17,6 +18,9 @@ from rag_core.ids import fingerprint
 from rag_core.sources import FetchedItem, Source, SourceItem
 
 BROKER_SECONDS = 5.0
+_SILENT = logging.getLogger("rag_assets.connectors.kafka.librdkafka")
+_SILENT.setLevel(logging.CRITICAL)
+"""The library would write a line to standard error at every attempt to connect; the error that is raised says why."""
 SAMPLE = 3
 
 
@@ -108,7 +112,7 @@ class KafkaConnector:
         return {number: (low, true.get(number, high)) for number, (low, high) in said.items()}
 
     def _reader(self) -> Consumer:
-        return Consumer(reader_config(self._options, self._source), error_cb=self._on_error)
+        return Consumer(reader_config(self._options, self._source), error_cb=self._on_error, logger=_SILENT)
 
     def _on_error(self, error: KafkaError) -> None:
         if is_about_access(error):

@@ -96,6 +96,44 @@ token_revocations = Table(
     Column("subject", Text, primary_key=True),
     Column("before", DateTime(timezone=True), nullable=False, comment="tokens issued before this are refused"),
     Column("forget_at", DateTime(timezone=True), nullable=False, comment="no such token can be valid any more"),
+    Column("revoked_by", Text),
+)
+
+console_accounts = Table(
+    "console_accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("role", Text, nullable=False, comment="viewer, operator or admin"),
+    Column("groups", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("platform", Boolean, nullable=False, comment="also acts on what tenants share"),
+    Column("salt", LargeBinary, nullable=False),
+    Column("password_hash", LargeBinary, nullable=False, comment="scrypt"),
+    Column("created_by", Text, nullable=False),
+    now_column("created_at"),
+    Column("last_sign_in_at", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False, server_default="0", comment="since the last sign-in"),
+    Column("last_failure_at", DateTime(timezone=True)),
+    Column("unlocked_at", DateTime(timezone=True), comment="failures before this no longer count"),
+)
+
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column(
+        "session",
+        Text,
+        primary_key=True,
+        comment="hash of the token without its signature; see rag_core.access.session_of",
+    ),
+    Column("tenant", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("issued_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    now_column("first_used_at"),
+    Column("last_used_at", DateTime(timezone=True), nullable=False, comment="to the minute"),
+    Index("ix_console_sessions_tenant", "tenant", "last_used_at"),
 )
 
 quality_runs = Table(

@@ -193,16 +193,18 @@ class SourcePreviewChunk(_message.Message):
     def __init__(self, title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., text: _Optional[str] = ..., tokens: _Optional[int] = ...) -> None: ...
 
 class SourceFile(_message.Message):
-    __slots__ = ("name", "text", "digest", "written")
+    __slots__ = ("name", "text", "digest", "written", "merge_request")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    MERGE_REQUEST_FIELD_NUMBER: _ClassVar[int]
     name: str
     text: str
     digest: str
     written: bool
-    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ..., digest: _Optional[str] = ..., written: _Optional[bool] = ...) -> None: ...
+    merge_request: str
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ..., digest: _Optional[str] = ..., written: _Optional[bool] = ..., merge_request: _Optional[str] = ...) -> None: ...
 
 class SourceRemoval(_message.Message):
     __slots__ = ("found", "left", "applied", "file", "text")

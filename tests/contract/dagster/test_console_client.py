@@ -132,8 +132,15 @@ def test_a_run_under_way_is_found_so_that_no_second_one_is_started(place: Place)
     assert place.dagster.under_way("docs", watched=True, read_before=True) == run_id
     assert place.dagster.under_way("docs", watched=False, read_before=True) == "", "nothing sees later changes"
     assert place.dagster.under_way("other", watched=True, read_before=True) == ""
+    assert place.dagster.active_work("docs") == ([], [run_id])
+    assert place.dagster.active_work("other") == ([], [])
     place.dagster.terminate(run_id)
     assert place.ends(run_id) == "CANCELED"
+
+
+def test_what_dagster_does_not_cancel_is_said(place: Place) -> None:
+    with pytest.raises(ServiceError):
+        place.dagster.cancel_backfill("none")
 
 
 def test_checks_keep_their_newest_result_while_a_run_is_under_way_and_after_it_failed_before_them(place: Place) -> None:

@@ -212,7 +212,7 @@ def test_a_token_that_was_signed_out_is_refused_by_every_server_within_a_second_
         assert reason(server, twin(ended)) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
     with store.engine.connect() as connection:
         (entry,) = find(connection, Query(action="session.end"))
-    assert (entry.actor, entry.tenant) == ("ann", "acme")
+    assert (entry.actor, entry.tenant) == ("acme/ann", "acme")
     refused = failing(lambda: stub.SignOut(operations_pb2.SignOutRequest(), timeout=20,
                                            metadata=keyed(make(store, scopes=["ops.read"]))))  # fmt: skip
     assert refused.reason == "TOKEN_MISSING"

@@ -34,6 +34,7 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.documents.v1.DocumentService.Delete": {"documents.write"},
     "ragproto.documents.v1.DocumentService.Get": {"documents.read"},
     "ragproto.documents.v1.DocumentService.List": {"documents.read"},
+    "ragproto.admin.v1.AccessService": {"access.write", "admin", "platform.admin"},
     "ragproto.admin.v1.AdminService": {"platform.admin"},
     "ragproto.admin.v1.AdminService.GetStatus": OPERATORS,
     "ragproto.admin.v1.DeploymentService": {"platform.admin"},

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets.connectors.kafka.client import consumer_config, producer_config
+from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_core.errors import ConfigError, Reason
 from rag_core.sources import Source
@@ -40,3 +41,13 @@ def test_a_secret_that_is_not_set_is_named_and_nothing_is_opened(monkeypatch: py
 
 def test_without_sasl_no_secret_is_needed() -> None:
     assert "sasl.username" not in consumer_config(options(), SOURCE)
+
+
+def test_brokers_that_do_not_answer_are_said_once(
+    capfd: pytest.CaptureFixture[str], free_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_assets.connectors.kafka.connector.BROKER_SECONDS", 0.5)
+    topic = KafkaOptions(kind="kafka", brokers=f"127.0.0.1:{free_tcp_port}", topic="events")
+    found = KafkaConnector(topic, Source("events", "acme", "kafka")).check()
+    assert (found["ok"], found["error"].partition(":")[0]) == (False, "BROKER_UNAVAILABLE")
+    assert "".join(capfd.readouterr()) == ""

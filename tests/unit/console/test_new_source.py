@@ -13,7 +13,8 @@ from console.presenters import new_source as forms
 from console.presenters import schedules
 from rag_assets.source_admin import parse_definition
 from ragproto.admin.v1 import sources_pb2 as pb
-from tests.unit.console.conftest import Platform
+from tests.unit.console.conftest import RUN, Platform
+from tests.unit.console.test_pages import with_source
 
 TYPED: dict[str, dict[str, Any]] = {
     "folder": {"root": "/srv/handbook", "include": "**/*.md, **/*.pdf"},
@@ -204,3 +205,32 @@ def test_a_refusal_of_dagster_is_shown_and_not_repeated_until_somebody_asks(app:
     assert launches(platform) == 1
     next(item for item in shown.button if item.label == "Try again").click().run()
     assert launches(platform) == 2
+
+
+def test_deleting_a_source_ends_its_backfills_and_runs_also_those_that_began_meanwhile(
+    app: AppTest, platform: Platform
+) -> None:
+    with_source(platform)
+    peer = platform.gateway.peer
+    removal = pb.SourceRemoval(applied=True, file="handbook.yaml")
+    ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, removal=removal)
+    peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=ended)
+    platform.data["reloadRepositoryLocation"] = {
+        "__typename": "WorkspaceLocationEntry", "locationOrLoadError": {"__typename": "RepositoryLocation"}
+    }  # fmt: skip
+    platform.data["partitionBackfillsOrError"] = {"results": [
+        {"id": f"of-{key}", "status": "REQUESTED", "timestamp": 1.0, "numPartitions": 2, "partitionStatusCounts": [],
+         "assetSelection": [{"path": [key, "index"]}]} for key in ("handbook", "other")
+    ]}  # fmt: skip
+    platform.data["cancelPartitionBackfill"] = {"__typename": "CancelBackfillSuccess"}
+    app.run()
+    app.query_params["source"] = "handbook"
+    shown = app.switch_page("screens/sources.py").run()
+    next(item for item in shown.button if item.label == "Count what would be removed").click().run()
+    shown.text_input(key="delete-handbook-name").input("handbook").run()
+    next(item for item in shown.button if item.label == "Delete source").click().run()
+    assert not shown.exception
+    ends = ["cancelPartitionBackfill", "terminateRun"]
+    assert platform.mutations == [*ends, "reloadRepositoryLocation", *ends]
+    recorded = [(request.action, request.target) for name, request in peer.asked if name == "RecordAction"]
+    assert recorded == [("dagster.terminate", "of-handbook"), ("dagster.terminate", RUN)] * 2

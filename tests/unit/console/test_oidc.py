@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_httpserver import HTTPServer
@@ -40,6 +42,7 @@ class Place:
         """A visitor whom nobody knows yet."""
         page = self.browser.new_context(locale="en-GB").new_page()
         page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         page.goto(self.url)
         return page
 
@@ -84,6 +87,24 @@ def test_the_code_flow_signs_in_with_the_role_that_the_query_server_sees(
     assert place.provider.exchanged == exchanged + 1
     assert page.get_by_role("link", name="Audit").count() == audit
     page.context.close()
+
+
+def test_a_deep_link_survives_the_way_over_the_provider(place: Place) -> None:
+    page = place.visit()
+    page.goto(f"{place.url}/documents?q=backups&order=oldest")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Documents")).to_be_visible()
+    assert page.url == f"{place.url}/documents?q=backups&order=oldest"
+    assert [cookie["name"] for cookie in page.context.cookies() if "next" in cookie.get("name", "")] == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("page", ["https://attacker.example/documents", "//attacker.example/x", "/\\attacker.example"])
+def test_the_way_back_leads_to_no_other_place(place: Place, page: str) -> None:
+    left = httpx.get(f"{place.url}/auth/login", headers={"referer": page})
+    assert "rag_console_next=; Path=/oauth2callback; Max-Age=0" in left.headers["set-cookie"]
+    back = httpx.get(f"{place.url}/oauth2callback", headers={"cookie": f"rag_console_next={quote(page, safe='')}"})
+    assert back.headers["location"] == "/"
 
 
 def test_an_identity_that_a_stranger_signed_opens_nothing(place: Place) -> None:

@@ -2,117 +2,161 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rag_core.access import TokenRules, TokenVerifier
-from rag_core.errors import ConfigError, Exhausted, InvalidInput, NotFound, Unauthenticated
+from rag_core.access import (
+    ROLE_SCOPES,
+    Account,
+    NewAccount,
+    Role,
+    TokenRules,
+    TokenVerifier,
+    create_account,
+    find_account,
+    list_accounts,
+    put_account,
+    remove_account,
+)
+from rag_core.database import Store
+from rag_core.errors import ConfigError, Conflict, Exhausted, InvalidInput, NotFound
 from rag_core.exit_codes import Exit
 from rag_core.settings import Settings
 from ragctl.app import run
-from ragctl.local_stack.accounts import SCOPES, Accounts, Role
-from ragctl.local_stack.token_broker import FREE_FAILURES, FREE_FAILURES_OF_ADDRESS, LOCK_SECONDS, Attempts, TokenBroker
+from ragctl.local_stack.accounts import prepare_accounts
+from ragctl.local_stack.token_broker import (
+    FREE_FAILURES,
+    FREE_FAILURES_OF_ADDRESS,
+    LOCK_SECONDS,
+    Attempts,
+    StoredAccounts,
+    TokenBroker,
+)
 from ragctl.tokens import ensure_keys
+from tests.support.postgres import outage
 
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture
-def accounts(tmp_path: Path) -> Accounts:
-    found = Accounts(tmp_path / "accounts.json")
-    found.add("lin", Role.OPERATOR, PASSWORD, groups=("hr",))
-    return found
+def add(store: Store, name: str, role: Role = Role.VIEWER, password: str = PASSWORD, **more: Any) -> None:
+    with store.engine.begin() as connection:
+        put_account(connection, NewAccount(name, role, "default", **more), password, actor="a/b", lifetime=60)
+
+
+def known(store: Store) -> dict[str, Account]:
+    with store.engine.connect() as connection:
+        return {account.name: account for account in list_accounts(connection)}
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    made = Settings(home=tmp_path)
-    made.secrets_dir.mkdir()
-    ensure_keys(made)
-    return made
+def lin(store: Store) -> None:
+    add(store, "lin", Role.OPERATOR, groups=("hr",))
 
 
 @pytest.fixture
-def broker(tmp_path: Path, settings: Settings, accounts: Accounts) -> Iterator[TokenBroker]:
-    server = TokenBroker(tmp_path / "sock", settings, accounts)
+def signing(settings: Settings) -> Settings:
+    settings.secrets_dir.mkdir(parents=True)
+    ensure_keys(settings)
+    return settings
+
+
+@pytest.fixture
+def broker(tmp_path: Path, signing: Settings, lin: None) -> Iterator[TokenBroker]:
+    server = TokenBroker(tmp_path / "sock", signing, StoredAccounts(signing))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
     server.shutdown()
     server.server_close()
+    server.accounts.close()
     thread.join(10)
 
 
-def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(tmp_path: Path) -> None:
-    found = Accounts(tmp_path / "accounts.json")
-    password = found.create_first()
+def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    password = prepare_accounts(settings, tmp_path / "none.json")
     assert password is not None
-    assert found.create_first() is None
-    assert password not in found.path.read_text()
-    assert found.path.stat().st_mode & 0o077 == 0
-    assert found.verify("admin", password).role is Role.ADMIN
+    assert prepare_accounts(settings, tmp_path / "none.json") is None
+    with store.engine.connect() as connection:
+        found = find_account(connection, "admin")
+        assert found is not None
+        assert password.encode() not in b"".join(found[1])
+    assert set(found[0].scopes) == {"query.read", "documents.write", "admin", "platform.admin"}
 
 
-def test_the_first_account_acts_on_the_platform_and_others_only_when_they_are_reported_to(tmp_path: Path) -> None:
-    found = Accounts(tmp_path / "accounts.json")
-    found.create_first()
-    found.add("lin", Role.ADMIN, PASSWORD)
-    found.add("kim", Role.VIEWER, PASSWORD, platform=True)
-    scopes = {name: set(account.scopes) for name, account in found.all().items()}
-    assert scopes == {
-        "admin": {"query.read", "documents.write", "admin", "platform.admin"},
+def test_only_accounts_that_were_given_the_platform_act_on_it(store: Store) -> None:
+    add(store, "lin", Role.ADMIN)
+    add(store, "kim", platform=True)
+    assert {name: set(account.scopes) for name, account in known(store).items()} == {
         "lin": {"query.read", "documents.write", "admin"},
         "kim": {"query.read", "ops.read", "platform.admin"},
     }
 
 
-def test_in_a_file_of_an_earlier_release_only_the_first_account_keeps_the_platform(tmp_path: Path) -> None:
-    found = Accounts(tmp_path / "accounts.json")
-    found.create_first()
-    found.add("lin", Role.ADMIN, PASSWORD)
-    rows = json.loads(found.path.read_text())
-    found.path.write_text(json.dumps([{key: row[key] for key in row.keys() - {"platform"}} for row in rows]))
-    assert {name: account.platform for name, account in found.all().items()} == {"admin": True, "lin": False}
-    found.add("admin", Role.VIEWER, PASSWORD)
-    assert not found.all()["admin"].platform
+def file_of(path: Path, store: Store, *names: str) -> None:
+    """The file in which a former release kept accounts, made of rows; the oldest form has no platform."""
+    rows = []
+    with store.engine.begin() as connection:
+        for name in names:
+            found = find_account(connection, name)
+            assert found is not None
+            salt, digest = (base64.b64encode(part).decode() for part in found[1])
+            rows.append({"name": name, "role": str(found[0].role), "salt": salt, "hash": digest, "tenant": "default"})
+            remove_account(connection, name, actor="a/b", lifetime=60)
+    path.write_text(json.dumps(rows))
 
 
-def test_a_wrong_name_and_a_wrong_password_look_the_same(accounts: Accounts) -> None:
-    said = set()
-    for name, password in (("lin", "wrong"), ("nobody", PASSWORD), ("", "")):
-        with pytest.raises(Unauthenticated) as caught:
-            accounts.verify(name, password)
-        said.add(str(caught.value))
-    assert said == {"SIGN_IN_FAILED: name or password is wrong"}
+def test_accounts_of_a_former_release_are_taken_over_once(settings: Settings, store: Store, tmp_path: Path) -> None:
+    add(store, "admin", Role.ADMIN)
+    add(store, "lin", Role.ADMIN)
+    former = tmp_path / "console-accounts.json"
+    file_of(former, store, "admin", "lin")
+    assert prepare_accounts(settings, former) is None
+    assert {name: account.platform for name, account in known(store).items()} == {"admin": True, "lin": False}
+    broker = StoredAccounts(settings)
+    found = broker.find("lin")
+    broker.close()
+    assert found is not None
+    assert not former.exists()
+    with store.engine.begin() as connection:
+        remove_account(connection, "lin", actor="a/b", lifetime=60)
+    prepare_accounts(settings, former)
+    assert set(known(store)) == {"admin"}
 
 
-def test_an_account_is_replaced_and_removed(accounts: Accounts) -> None:
-    accounts.add("lin", Role.VIEWER, "another password")
-    with pytest.raises(Unauthenticated):
-        accounts.verify("lin", PASSWORD)
-    assert accounts.verify("lin", "another password").role is Role.VIEWER
-    accounts.remove("lin")
-    with pytest.raises(NotFound):
-        accounts.remove("lin")
+def test_a_damaged_file_of_a_former_release_admits_nobody_and_says_so(settings: Settings, tmp_path: Path) -> None:
+    former = tmp_path / "console-accounts.json"
+    former.write_text("{")
+    with pytest.raises(ConfigError, match="damaged"):
+        prepare_accounts(settings, former)
+
+
+def test_an_account_is_created_once_replaced_and_removed(store: Store) -> None:
+    add(store, "lin")
+    with pytest.raises(Conflict), store.engine.begin() as connection:
+        create_account(connection, NewAccount("lin", Role.ADMIN, "default"), PASSWORD, actor="a/b")
+    add(store, "lin", Role.ADMIN)
+    assert known(store)["lin"].role is Role.ADMIN
+    with store.engine.begin() as connection:
+        remove_account(connection, "lin", actor="a/b", lifetime=60)
+    with pytest.raises(NotFound), store.engine.begin() as connection:
+        remove_account(connection, "lin", actor="a/b", lifetime=60)
 
 
 @pytest.mark.parametrize(
     ("name", "password"), [("Lin", PASSWORD), ("a b", PASSWORD), ("lin", "short"), ("lin", "x" * 300)]
 )
-def test_a_name_or_password_that_will_not_do_is_refused(accounts: Accounts, name: str, password: str) -> None:
+def test_a_name_or_password_that_will_not_do_is_refused(store: Store, name: str, password: str) -> None:
     with pytest.raises(InvalidInput):
-        accounts.add(name, Role.VIEWER, password)
-
-
-def test_a_damaged_file_admits_nobody_and_says_so(accounts: Accounts) -> None:
-    accounts.path.write_text("{")
-    with pytest.raises(ConfigError, match="damaged"):
-        accounts.verify("lin", PASSWORD)
+        add(store, name, password=password)
 
 
 def exchange(broker: TokenBroker, line: bytes) -> dict[str, object]:
@@ -124,13 +168,30 @@ def exchange(broker: TokenBroker, line: bytes) -> dict[str, object]:
             return dict(json.loads(reader.readline()))
 
 
-def test_a_person_gets_a_token_with_the_scopes_of_the_role(broker: TokenBroker, settings: Settings) -> None:
+def test_a_person_gets_a_token_with_the_scopes_of_the_role(
+    broker: TokenBroker, settings: Settings, store: Store
+) -> None:
     reply = exchange(broker, json.dumps({"name": "lin", "password": PASSWORD}).encode() + b"\n")
     verifier = TokenVerifier(settings.jwks_path, TokenRules(settings.jwt_issuer, settings.jwt_audience, 86_400, 0))
     caller = verifier.verify(str(reply["token"]))
     assert (caller.subject, caller.tenant, caller.groups) == ("lin", "default", ("hr",))
-    assert caller.scopes == set(SCOPES[Role.OPERATOR])
+    assert caller.scopes == set(ROLE_SCOPES[Role.OPERATOR])
     assert "admin" not in caller.scopes
+    assert known(store)["lin"].last_sign_in_at is not None
+
+
+def test_a_wrong_name_and_a_wrong_password_look_the_same(broker: TokenBroker, store: Store) -> None:
+    said = {attempt(broker, "wrong"), attempt(broker, PASSWORD, name="nobody"), attempt(broker, "", name="")}
+    assert said == {"SIGN_IN_FAILED"}
+    assert (known(store)["lin"].failures, known(store)["lin"].last_sign_in_at) == (1, None)
+    assert attempt(broker, PASSWORD) is None
+    assert known(store)["lin"].failures == 0
+
+
+def test_nobody_signs_in_while_the_database_is_away(broker: TokenBroker, database_url: str) -> None:
+    with outage(database_url):
+        assert attempt(broker, PASSWORD) == "DATABASE_UNAVAILABLE"
+    assert attempt(broker, PASSWORD) is None
 
 
 def test_the_socket_is_closed_to_other_users(broker: TokenBroker) -> None:
@@ -168,9 +229,9 @@ def test_an_address_that_keeps_failing_waits_even_with_the_right_password(broker
 
 
 def test_who_guesses_at_an_account_keeps_its_owner_at_another_address_not_out(
-    broker: TokenBroker, accounts: Accounts
+    broker: TokenBroker, store: Store
 ) -> None:
-    accounts.add("kim", Role.VIEWER, PASSWORD)
+    add(store, "kim")
     lock(broker)
     assert attempt(broker, PASSWORD, "192.0.2.2") is None
     assert attempt(broker, PASSWORD, name="kim") is None
@@ -183,10 +244,11 @@ def test_the_addresses_of_one_ipv6_network_are_one_visitor(broker: TokenBroker) 
     assert attempt(broker, PASSWORD, "2001:db8:1::1") is None
 
 
-def test_a_locked_admin_is_unlocked_by_the_command_line(
-    broker: TokenBroker, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_locked_person_is_unlocked_by_the_command_line(
+    broker: TokenBroker, signing: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ragctl.commands.account._accounts", lambda: accounts)
+    monkeypatch.setenv("RAG_HOME", str(signing.home))
+    monkeypatch.setenv("RAG_DATABASE_URL", signing.effective_database_url)
     lock(broker)
     assert run(["account", "unlock", "lin"]) == 0
     assert attempt(broker, PASSWORD) is None

@@ -320,17 +320,37 @@ def test_an_account_that_is_changed_or_removed_loses_the_tokens_it_had(
     assert revoked() == ["kim", "lin"]
 
 
-def test_removing_an_account_without_a_database_says_that_its_tokens_stay_valid(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_is_done_with_accounts_and_sessions_is_on_record_and_listed(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("RAG_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
-    assert run(["account", "add", "kim"]) == 0
-    assert run(["account", "remove", "kim"]) == 6
-    problem = capsys.readouterr().err
-    assert "tokens stay valid" in problem
-    assert "rag token revoke kim --tenant default" in problem
+    monkeypatch.setenv("RAG_DATABASE_URL", database_url)
+    assert run(["account", "add", "kim", "--tenant", "acme", "--group", "hr"]) == 0
+    assert run(["account", "add", "kim", "--tenant", "acme", "--role", "operator"]) == 0
+    assert run(["account", "unlock", "kim"]) == 0
+    capsys.readouterr()
+    assert run(["account", "list", "--tenant", "acme", "--json"]) == 0
+    [listed] = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["role"], listed["groups"], listed["last_sign_in_at"]) == (
+        "kim",
+        "operator",
+        [],
+        None,
+    )
+    assert "hash" not in json.dumps(listed)
+    assert run(["token", "revocations", "--tenant", "acme", "--json"]) == 0
+    assert [row["subject"] for row in json.loads(capsys.readouterr().out)] == ["kim"]
+    assert run(["account", "remove", "kim"]) == 0
     assert run(["account", "remove", "kim"]) == 5
     assert "ACCOUNT_NOT_FOUND" in capsys.readouterr().err
+    assert run(["session", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert run(["session", "end", "nothing"]) == 5
+    assert "SESSION_NOT_FOUND" in capsys.readouterr().err
+    assert run(["audit", "list", "--tenant", "acme", "--json"]) == 0
+    actions = [row["action"] for row in json.loads(capsys.readouterr().out)]
+    assert [action for action in actions if action.startswith("account.")] == [
+        *("account.remove", "account.unlock", "account.change", "account.create"),
+    ]
 
 
 @pytest.mark.parametrize(

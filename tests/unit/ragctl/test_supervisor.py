@@ -21,6 +21,7 @@ from ragctl.local_stack.lifecycle import wait_healthy
 from ragctl.local_stack.measuring import StackMeasurement
 from ragctl.local_stack.probes import Health
 from ragctl.local_stack.services import Service, build_services
+from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.supervisor import Supervisor
 from ragctl.local_stack.watchdog import Watchdog
 
@@ -69,7 +70,7 @@ async def test_a_part_starts_logs_and_comes_back_after_kill_9(home: DataDir, sup
     assert supervisor.infos()["sleeper"].state == "STOPPED"
     supervisor.start_service("sleeper")
     supervisor.start_service("sleeper")
-    await wait_healthy(sleeper, supervisor, home)
+    await wait_healthy(sleeper, supervisor, home, StartDeadline(600))
     first = supervisor.infos()["sleeper"].pid
     psutil.Process(first).kill()
     await _until(lambda: (home.counts / "sleeper").read_text() == "2")
@@ -83,14 +84,14 @@ async def test_a_part_starts_logs_and_comes_back_after_kill_9(home: DataDir, sup
 async def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(home: DataDir, supervisor: Supervisor) -> None:
     supervisor.start_service("broken")
     with pytest.raises(Unavailable, match=r"broken: it keeps ending.*cannot find my keys"):
-        await wait_healthy(_parts(home)["broken"], supervisor, home)
+        await wait_healthy(_parts(home)["broken"], supervisor, home, StartDeadline(600))
 
 
 async def test_the_history_gets_the_memory_of_services_and_the_size_of_folders(
     home: DataDir, supervisor: Supervisor
 ) -> None:
     supervisor.start_service("sleeper")
-    await wait_healthy(_parts(home)["sleeper"], supervisor, home)
+    await wait_healthy(_parts(home)["sleeper"], supervisor, home, StartDeadline(600))
     (home.logs / "long.log").write_bytes(b"x" * 200_000)
     tally = Tally()
     StackMeasurement(Settings(home=home.root), home)(tally, 60)

@@ -1,0 +1,22 @@
+"""Access: who may come in, by which key, account or token, and who is signed in now."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.components import access
+from console.session import Platform, platform, t, tenant
+
+st.title(t("Access"))
+everyone = False
+if platform() >= Platform.ADMIN:
+    everyone = st.toggle(t("All tenants"), key="access-everyone", help=t("Off: only the tenant {name}.", name=tenant()))
+keys, accounts, sessions, tokens = st.tabs([t("API keys"), t("Accounts"), t("Sessions"), t("Access tokens")])
+with keys:
+    access.keys(all_tenants=everyone)
+with accounts:
+    access.accounts(all_tenants=everyone)
+with sessions:
+    access.sessions(all_tenants=everyone)
+with tokens:
+    access.tokens(all_tenants=everyone)

@@ -1,0 +1,221 @@
+"""Keys, tokens, accounts and sessions: who may see and change whose. Every change is audited in its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from query_server.auth.policies import ADMIN, PLATFORM_ADMIN, SCOPES, allows, grantable
+from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.transactions import transact
+from query_server.runtime.dependencies import LazyStore
+from rag_core.access import Principal
+from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rag_core.access import Account, ApiKey, NewAccount, NewKey, Session, TokenRevocation
+
+T = TypeVar("T")
+
+
+class AccessHandler:
+    """Works on the caller's tenant; other tenants need `platform.admin`. What is another's does not exist for the rest.
+
+    Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
+    """
+
+    def __init__(self, store: LazyStore, *, token_seconds: int) -> None:
+        """`token_seconds` is the longest that a token can be accepted."""
+        self._store = store
+        self._token_seconds = token_seconds
+
+    async def keys(self, principal: Principal, tenant: str, limit: int, *, everyone: bool) -> list[dict[str, Any]]:
+        """API keys, newest first."""
+        from rag_core.access import list_keys
+
+        whose = _whose(principal, tenant, everyone=everyone)
+        return await self._transact(lambda db: list_keys(db, tenant=whose, limit=limit))
+
+    async def create_key(self, principal: Principal, wanted: NewKey, why: str) -> ApiKey:
+        """Create a key. Raises `InvalidInput`, `PermissionDenied` (`SCOPE_MISSING`) for more than the caller holds."""
+        from rag_core.access import create_key
+
+        check_text_field("name", wanted.name, limit=256, required=True)
+        check_text_field("reason", why)
+        _require_grantable(principal, wanted.scopes, wanted.groups)
+        return await self._transact(lambda db: create_key(db, wanted, actor=principal.actor, why=why))
+
+    async def revoke_key(self, principal: Principal, key_id: str, why: str) -> None:
+        """Revoke a key. Raises `NotFound` (`API_KEY_NOT_FOUND`), `Conflict` when it is revoked already."""
+        check_text_field("key_id", key_id, limit=64, required=True)
+        check_text_field("reason", why)
+
+        def write(connection: Connection) -> None:
+            from rag_core.access import get_key, revoke_key
+
+            key = get_key(connection, key_id)
+            _require_reach(
+                principal, key.tenant, key.scopes, NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
+            )
+            revoke_key(connection, key_id, actor=principal.actor, why=why)
+
+        await self._transact(write)
+
+    async def token_revocations(
+        self, principal: Principal, tenant: str, limit: int, *, everyone: bool
+    ) -> list[TokenRevocation]:
+        """Subjects whose older tokens are refused, newest first."""
+        from rag_core.access import list_token_revocations
+
+        whose = _whose(principal, tenant, everyone=everyone)
+        return await self._transact(lambda db: list_token_revocations(db, tenant=whose, limit=limit))
+
+    async def revoke_tokens(self, principal: Principal, tenant: str, subject: str, why: str) -> datetime:
+        """Refuse the tokens of a subject. Raises `PermissionDenied` for one that acts on the platform."""
+        from rag_core.access import require_identity_names
+
+        whose = target_tenant(principal, tenant)
+        require_identity_names(whose, (subject,))
+        check_text_field("reason", why)
+
+        def write(connection: Connection) -> datetime:
+            from rag_core.access import find_account, list_sessions, revoke_tokens
+
+            held = {
+                scope
+                for session in list_sessions(connection, tenant=whose)
+                if session.subject == subject
+                for scope in session.scopes
+            }
+            account = find_account(connection, subject)
+            if account is not None and account[0].tenant == whose:
+                held |= set(account[0].scopes)
+            _require_reach(principal, whose, held, NotFound(Reason.FIELD_INVALID, "subject: not yours"))
+            return revoke_tokens(
+                connection,
+                tenant=whose,
+                subject=subject,
+                lifetime=self._token_seconds,
+                actor=principal.actor,
+                why=why,
+            )
+
+        return await self._transact(write)
+
+    async def accounts(self, principal: Principal, tenant: str, *, everyone: bool) -> list[Account]:
+        """Accounts of the console by name."""
+        from rag_core.access import list_accounts
+
+        whose = _whose(principal, tenant, everyone=everyone)
+        return await self._transact(lambda db: list_accounts(db, tenant=whose))
+
+    async def create_account(self, principal: Principal, wanted: NewAccount, why: str) -> str:
+        """Create an account; returns its password. Raises `Conflict` (`ACCOUNT_EXISTS`), `PermissionDenied`."""
+        from rag_core.access import create_account, new_password
+
+        check_text_field("reason", why)
+        _require_grantable(principal, wanted.scopes, wanted.groups)
+        password = new_password()
+        await self._transact(lambda db: create_account(db, wanted, password, actor=principal.actor, why=why))
+        return password
+
+    async def remove_account(self, principal: Principal, name: str, why: str) -> None:
+        """Remove an account and end its sessions. Raises `NotFound` (`ACCOUNT_NOT_FOUND`), `PermissionDenied`."""
+        from rag_core.access import remove_account
+
+        actor, lifetime = principal.actor, self._token_seconds
+        await self._on_account(
+            principal, name, why, lambda db: remove_account(db, name, actor=actor, lifetime=lifetime, why=why)
+        )
+
+    async def unlock_account(self, principal: Principal, name: str, why: str) -> None:
+        """Let a person try again at once. Raises `NotFound` (`ACCOUNT_NOT_FOUND`), `PermissionDenied`."""
+        from rag_core.access import unlock_account
+
+        actor = principal.actor
+        await self._on_account(principal, name, why, lambda db: unlock_account(db, name, actor=actor, why=why))
+
+    async def _on_account(self, principal: Principal, name: str, why: str, act: Callable[[Connection], None]) -> None:
+        check_text_field("name", name, limit=64, required=True)
+        check_text_field("reason", why)
+
+        def write(connection: Connection) -> None:
+            from rag_core.access import get_account
+
+            account = get_account(connection, name)
+            missing = NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
+            _require_reach(principal, account.tenant, account.scopes, missing)
+            act(connection)
+
+        await self._transact(write)
+
+    async def sessions(self, principal: Principal, tenant: str, limit: int, *, everyone: bool) -> list[Session]:
+        """Open sessions, the one used last first."""
+        from rag_core.access import list_sessions
+
+        whose = _whose(principal, tenant, everyone=everyone)
+        return await self._transact(lambda db: list_sessions(db, tenant=whose, limit=limit))
+
+    async def end_session(self, principal: Principal, session_id: str, why: str) -> None:
+        """End a session. Raises `NotFound` (`SESSION_NOT_FOUND`), `PermissionDenied`."""
+        check_text_field("id", session_id, limit=64, required=True)
+        check_text_field("reason", why)
+
+        def write(connection: Connection) -> None:
+            from rag_core.access import end_open_session, get_session
+
+            found = get_session(connection, session_id)
+            missing = NotFound(Reason.SESSION_NOT_FOUND, "session: none with this id is open")
+            _require_reach(principal, found.tenant, found.scopes, missing)
+            end_open_session(connection, session_id, actor=principal.actor, lifetime=self._token_seconds, why=why)
+
+        await self._transact(write)
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        return await transact(self._store, work)
+
+
+def target_tenant(principal: Principal, tenant: str) -> str:
+    """The tenant that a request is about; empty: the caller's own.
+
+    Raises `PermissionDenied` (`SCOPE_MISSING`) for another one without `platform.admin`.
+    """
+    check_text_field("tenant", tenant)
+    if tenant and tenant != principal.tenant and not allows(principal.scopes, PLATFORM_ADMIN):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"tenant: another tenant than yours needs {PLATFORM_ADMIN}")
+    return tenant or principal.tenant
+
+
+def _whose(principal: Principal, tenant: str, *, everyone: bool) -> str | None:
+    """The tenant to list; `None`: all of them."""
+    if not everyone:
+        return target_tenant(principal, tenant)
+    if tenant:
+        raise InvalidInput(Reason.FIELD_INVALID, "tenant: must be empty with all_tenants")
+    if not allows(principal.scopes, PLATFORM_ADMIN):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"all_tenants: needs {PLATFORM_ADMIN}")
+    return None
+
+
+def _require_grantable(principal: Principal, scopes: Iterable[str], groups: Iterable[str]) -> None:
+    wanted = set(scopes)
+    if unknown := sorted(wanted - set(SCOPES)):
+        raise InvalidInput(Reason.FIELD_INVALID, f"scopes: unknown {unknown}; there are {', '.join(SCOPES)}")
+    if not wanted:
+        raise InvalidInput(Reason.FIELD_INVALID, f"scopes: name one at least of {', '.join(SCOPES)}")
+    if beyond := sorted(wanted - grantable(principal.scopes)):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"scopes: you do not hold {', '.join(beyond)}, so cannot grant it")
+    administers = allows(principal.scopes, ADMIN) or allows(principal.scopes, PLATFORM_ADMIN)
+    if not administers and (others := sorted(set(groups) - set(principal.groups))):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"groups: you are not in {', '.join(others)}; needs {ADMIN}")
+
+
+def _require_reach(principal: Principal, tenant: str, scopes: Iterable[str], missing: NotFound) -> None:
+    """Raise `missing` for what is another tenant's, `PermissionDenied` for what can do more than the caller."""
+    if tenant != principal.tenant and not allows(principal.scopes, PLATFORM_ADMIN):
+        raise missing
+    if beyond := sorted((set(scopes) & set(SCOPES)) - grantable(principal.scopes)):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"it holds {', '.join(beyond)}, which you do not")

@@ -1,0 +1,103 @@
+# ruff: noqa: N802  the methods are named by the .proto file
+"""admin.v1.AccessService."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from query_server.auth.authenticator import session_id_of
+from query_server.converters import access as to_message
+from query_server.converters.times import to_timestamp
+from query_server.handlers.admin.access import AccessHandler, target_tenant
+from query_server.handlers.admin.rules import check_limit, check_text_field
+from query_server.runtime.calls import current_call
+from ragproto.admin.v1 import access_pb2 as pb
+from ragproto.admin.v1 import access_pb2_grpc as rpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+MAX_ROWS = 1000
+DEFAULT_DAYS = 90
+
+
+class AccessServicer(rpc.AccessServiceServicer):
+    """Keys, tokens, accounts and sessions."""
+
+    def __init__(self, access: AccessHandler) -> None:
+        self._access = access
+
+    async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Context) -> pb.ListApiKeysResponse:
+        limit = _limit(request)
+        caller = current_call().principal
+        rows = await self._access.keys(caller, request.tenant, limit + 1, everyone=request.all_tenants)
+        return pb.ListApiKeysResponse(keys=map(to_message.from_key, rows[:limit]), more=len(rows) > limit)
+
+    async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
+        from rag_core.access import NewKey
+
+        caller = current_call().principal
+        days = request.days if request.HasField("days") else DEFAULT_DAYS
+        tenant = target_tenant(caller, request.tenant)
+        wanted = NewKey(request.name, tenant, list(request.scopes), list(request.groups), days)
+        key = await self._access.create_key(caller, wanted, request.reason)
+        return pb.CreateApiKeyResponse(key=key.text, key_id=key.key_id)
+
+    async def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: Context) -> pb.RevokeApiKeyResponse:
+        await self._access.revoke_key(current_call().principal, request.key_id, request.reason)
+        return pb.RevokeApiKeyResponse()
+
+    async def ListTokenRevocations(
+        self, request: pb.ListTokenRevocationsRequest, context: Context
+    ) -> pb.ListTokenRevocationsResponse:
+        limit = _limit(request)
+        caller = current_call().principal
+        rows = await self._access.token_revocations(caller, request.tenant, limit + 1, everyone=request.all_tenants)
+        return pb.ListTokenRevocationsResponse(
+            revocations=map(to_message.from_token_revocation, rows[:limit]), more=len(rows) > limit
+        )
+
+    async def RevokeTokens(self, request: pb.RevokeTokensRequest, context: Context) -> pb.RevokeTokensResponse:
+        caller = current_call().principal
+        before = await self._access.revoke_tokens(caller, request.tenant, request.subject, request.reason)
+        return pb.RevokeTokensResponse(issued_before=to_timestamp(before))
+
+    async def ListAccounts(self, request: pb.ListAccountsRequest, context: Context) -> pb.ListAccountsResponse:
+        rows = await self._access.accounts(current_call().principal, request.tenant, everyone=request.all_tenants)
+        return pb.ListAccountsResponse(accounts=map(to_message.from_account, rows))
+
+    async def CreateAccount(self, request: pb.CreateAccountRequest, context: Context) -> pb.CreateAccountResponse:
+        from rag_core.access import NewAccount, require_role
+
+        caller = current_call().principal
+        check_text_field("name", request.name, limit=64, required=True)
+        tenant = target_tenant(caller, request.tenant)
+        wanted = NewAccount(
+            request.name, require_role(request.role), tenant, tuple(request.groups), platform=request.platform
+        )
+        return pb.CreateAccountResponse(password=await self._access.create_account(caller, wanted, request.reason))
+
+    async def RemoveAccount(self, request: pb.RemoveAccountRequest, context: Context) -> pb.RemoveAccountResponse:
+        await self._access.remove_account(current_call().principal, request.name, request.reason)
+        return pb.RemoveAccountResponse()
+
+    async def UnlockAccount(self, request: pb.UnlockAccountRequest, context: Context) -> pb.UnlockAccountResponse:
+        await self._access.unlock_account(current_call().principal, request.name, request.reason)
+        return pb.UnlockAccountResponse()
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
+        limit = _limit(request)
+        call = current_call()
+        rows = await self._access.sessions(call.principal, request.tenant, limit + 1, everyone=request.all_tenants)
+        own = session_id_of(call)
+        return pb.ListSessionsResponse(
+            sessions=[to_message.from_session(row, own) for row in rows[:limit]], more=len(rows) > limit
+        )
+
+    async def EndSession(self, request: pb.EndSessionRequest, context: Context) -> pb.EndSessionResponse:
+        await self._access.end_session(current_call().principal, request.id, request.reason)
+        return pb.EndSessionResponse()
+
+
+def _limit(request: pb.ListApiKeysRequest | pb.ListSessionsRequest | pb.ListTokenRevocationsRequest) -> int:
+    return check_limit(request.limit if request.HasField("limit") else None, default=MAX_ROWS, most=MAX_ROWS)

@@ -1,0 +1,65 @@
+"""How long `rag up` waits for services that are not healthy yet.
+
+A busy machine makes a start slow, and a service waits for the ones it needs: each is waited for while any of those that
+are not healthy yet works, which is seen by the processor time it takes. One that hangs takes none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+WORK_SECONDS = 0.5
+"""Processor time that counts as work: more than the threads of a server that hangs take in the time without any."""
+_LOOK_SECONDS = 1.0
+
+
+class StartDeadline:
+    """Shared by the services that one `rag up` starts. For one event loop."""
+
+    def __init__(self, most: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`most` is the longest that any is waited for, in seconds."""
+        self._clock = clock
+        self._ends = clock() + most
+        self._pids: dict[str, int] = {}
+        self._used: dict[str, float] = {}
+        self._last_work = clock()
+        self._looked = float("-inf")
+
+    def is_over(self, name: str, pid: int, *, idle: float) -> bool:
+        """Whether a service, which runs as `pid`, is waited for no longer: after `idle` seconds without any work."""
+        now = self._clock()
+        if self._pids.get(name) != pid:  # it begins, or begins again
+            self._pids[name], self._used[name], self._last_work = pid, processor_seconds(pid), now
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            for one in self._pids:
+                self._look(one, now)
+        return now > self._ends or now - self._last_work > idle
+
+    def healthy(self, name: str) -> None:
+        """Forget a service: its work says nothing about the others."""
+        self._pids.pop(name, None)
+
+    def _look(self, name: str, now: float) -> None:
+        used = processor_seconds(self._pids[name])
+        if used - self._used[name] >= WORK_SECONDS:
+            self._last_work = now
+        elif used >= self._used[name]:
+            return  # not yet; less than before: a child has ended
+        self._used[name] = used
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process and its living children; 0 when there is none."""
+    total = 0.0
+    try:
+        process = psutil.Process(pid) if pid > 0 else None
+        for one in [process, *process.children(recursive=True)] if process is not None else []:
+            times = one.cpu_times()
+            total += times.user + times.system
+    except psutil.Error:
+        return total
+    return total

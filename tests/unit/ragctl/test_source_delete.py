@@ -1,0 +1,127 @@
+"""`rag source delete`: the file goes first, then the runs of the source, then its documents; with Dagster's answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from rag_core.database import Store
+from rag_core.operations import Query, find
+from rag_core.sources import Source, operation_store
+from ragctl.app import run
+
+RUNS = {
+    "queued": ("hand_book_sync", "QUEUED", ""),
+    "started": ("hand_book_sync", "STARTED", ""),
+    "over": ("hand_book_sync", "SUCCESS", ""),
+    "ending": ("hand_book_sync", "CANCELING", ""),
+    "shard": ("__ASSET_JOB", "STARTED", "hand_book"),
+}
+SOURCES = ("hand_book", "other")
+
+
+class Webserver:
+    """Dagster's webserver with runs of the source and backfills of two sources."""
+
+    def __init__(self, server: HTTPServer, file: Path) -> None:
+        self.done: list[str] = []
+        self.file_was_there = True
+        self.refuses = False
+        self._file = file
+        server.expect_request("/graphql").respond_with_handler(self._answer)
+
+    def _answer(self, request: Request) -> Response:
+        asked = json.loads(request.data)
+        document, variables = asked["query"], asked["variables"]
+        if "reloadRepositoryLocation" in document:
+            self.done.append("reload")
+            self.file_was_there = self._file.exists()
+            return _data({"reloadRepositoryLocation": {"__typename": "WorkspaceLocationEntry"}})
+        if "mutation" in document:
+            if self.refuses:
+                return _data({"done": {"__typename": "UnauthorizedError", "message": "read-only"}})
+            kind = "CancelBackfillSuccess" if "cancelPartitionBackfill" in document else "TerminateRunSuccess"
+            self.done.append(variables["id"])
+            return _data({"done": {"__typename": kind}})
+        if "partitionBackfillsOrError" in document:
+            found = [{"id": f"of-{key}", "assetSelection": [{"path": [key, "index"]}]} for key in SOURCES]
+            return _data({"partitionBackfillsOrError": {"results": found}})
+        chosen = variables["filter"]
+        rows: list[dict[str, Any]] = [
+            {
+                "runId": name,
+                "jobName": job,
+                "status": status,
+                "tags": [{"key": "rag/sync", "value": tag}],
+            }
+            for name, (job, status, tag) in RUNS.items()
+            if job == chosen.get("pipelineName") or (tag and chosen.get("tags"))
+        ]
+        return _data({"runsOrError": {"__typename": "Runs", "results": rows}})
+
+
+def _data(value: object) -> Response:
+    return Response(json.dumps({"data": value}), content_type="application/json")
+
+
+@pytest.fixture
+def webserver(
+    tmp_path: Path, httpserver: HTTPServer, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Webserver:
+    folder = tmp_path / "home" / "sources"
+    folder.mkdir(parents=True)
+    attributes = {"name": "hand-book", "tenant": "acme", "options": {"kind": "filesystem", "root": str(tmp_path)}}
+    file = folder / "handbook.yaml"
+    file.write_text(yaml.safe_dump({"type": "rag_assets.components.DocumentSource", "attributes": attributes}))
+    values = {
+        "HOME": tmp_path / "home",
+        "DAGSTER_PORT": httpserver.port,
+        "DATABASE_URL": database_url,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"RAG_{name}", str(value))
+    monkeypatch.setenv("RAG_EMBEDDER", "fake")
+    with store.engine.begin() as connection:
+        operation_store.register(connection, Source("hand-book", "acme", "filesystem"))
+    return Webserver(httpserver, file)
+
+
+def test_runs_and_backfills_of_a_deleted_source_are_ended_after_dagster_forgot_it_and_that_is_on_record(
+    webserver: Webserver, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["source", "delete", "hand-book", "--json"]) == 0
+    receipt = json.loads(capsys.readouterr().out)
+    assert webserver.done == ["reload", "of-hand_book", "queued", "started", "shard"]
+    assert not webserver.file_was_there
+    assert (receipt["deleted"], receipt["runs_ended"]) == (True, webserver.done[1:])
+    with store.engine.connect() as connection:
+        entries = find(connection, Query(tenant="acme"))
+    assert [entry.target for entry in entries if entry.action == "dagster.terminate"] == webserver.done[:0:-1]
+
+
+def test_a_source_is_deleted_also_while_dagster_ends_nothing(
+    webserver: Webserver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    webserver.refuses = True
+    assert run(["source", "delete", "hand-book", "--yes"]) == 0
+    printed = capsys.readouterr()
+    assert "its runs were not ended: of-hand_book was not ended: read-only" in printed.err
+    assert "hand-book is deleted" in printed.out
+
+
+def test_a_source_with_a_wrong_file_is_deleted_as_well(
+    webserver: Webserver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "home" / "sources" / "hand-book.yaml"
+    (tmp_path / "home" / "sources" / "handbook.yaml").rename(file)
+    file.write_text("attributes: {name: hand-book, options: {kind: nothing}}\n")
+    assert run(["source", "delete", "hand-book", "--tenant", "acme", "--yes"]) == 0
+    assert not file.exists()
+    assert "hand-book is deleted" in capsys.readouterr().out
+    assert run(["source", "delete", "hand-book", "--tenant", "acme", "--yes"]) == 5
