@@ -106,7 +106,7 @@ def _every_interface_answers(stack: LocalStack) -> None:
         stub = query_pb2_grpc.QueryServiceStub(channel)
         metadata = [("authorization", f"Bearer {token}")]
         response = stub.Search(query_pb2.SearchRequest(query="备份"), metadata=metadata, timeout=30)
-        assert {passage.source for passage in response.passages} <= {"docs", "push"}  # the guide pushed one
+        assert {passage.source for passage in response.passages} <= {"docs", "push", "notes"}  # the guides pushed some
         assert "docs" in {passage.source for passage in response.passages}
     console = f"http://127.0.0.1:{stack.environment['RAG_CONSOLE_PORT']}"
     assert httpx.get(f"{console}/_stcore/health", trust_env=False).text == "ok"
