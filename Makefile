@@ -26,7 +26,7 @@ export UV_OFFLINE := 1
 export UV_FIND_LINKS := $(abspath $(BUNDLE))/wheels
 endif
 
-.PHONY: bundle help up down status setup test check audit format generate bench test-faults test-integration test-fuzz test-mysql test-containers chart-package ci-local docs screenshots lock clean
+.PHONY: bundle help up down status setup test check audit format generate bench test-faults test-integration test-fuzz test-mysql test-containers chart-package client-wheel ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, d
 audit: $(VENV)/.runtime ## Ask the advisory database about every locked package, and check the programs inside wheels
 	@$(BIN)/python scripts/audit.py
 
+client-wheel: $(VENV)/.runtime ## Build the wheel of the Python client into dist/
+	@cd clients/python && ../../$(BIN)/hatchling build -t wheel -d ../../dist
+
 chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/
 	@$(BIN)/python scripts/generate_chart.py --package dist
 
@@ -79,8 +82,9 @@ ci-local: $(VENV)/.dev ## Check .gitlab-ci.yml and really run its jobs that need
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-generate: $(VENV)/.dev ## Regenerate ragproto/, openapi.json, docs/reference/, deploy/kong.yaml, dashboards, rules on objectives and the generated half of the chart
-	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_openapi.py && $(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/generate_kong.py \
+generate: $(VENV)/.dev ## Regenerate ragproto/, openapi.json, the client's types, docs/reference/, deploy/kong.yaml, dashboards, rules on objectives and the generated half of the chart
+	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_openapi.py \
+		&& $(BIN)/python scripts/generate_client.py && $(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/generate_kong.py \
 		&& $(BIN)/python scripts/generate_monitoring.py && $(BIN)/python scripts/generate_chart.py
 
 docs: $(VENV)/.dev ## Regenerate the reference pages and check every link

@@ -23,6 +23,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("generated code", ["python", "scripts/generate_protos.py", "--check"]),
     ("reference docs", ["python", "scripts/generate_docs.py", "--check"]),
     ("openapi", ["python", "scripts/generate_openapi.py", "--check"]),
+    ("python client", ["python", "scripts/generate_client.py", "--check"]),
     ("monitoring", ["python", "scripts/generate_monitoring.py", "--check"]),
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),

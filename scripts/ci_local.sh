@@ -23,5 +23,5 @@ run --list
 jobs=("$@")
 # Left out: `containers` and `real-servers` install packages of Debian and want their own machine (make test-containers,
 # make test-integration), `audit` wants an index that has advisories (make audit).
-[ "${#jobs[@]}" -gt 0 ] || jobs=(lint typecheck unit integration browser chart)
+[ "${#jobs[@]}" -gt 0 ] || jobs=(lint typecheck unit integration browser chart client)
 run "${jobs[@]}"

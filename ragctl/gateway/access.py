@@ -11,6 +11,7 @@ from query_server.auth.policies import granting
 from ragctl.gateway.api import Method, api_methods, public_services
 from ragctl.gateway.clusters import KEYS
 from ragctl.gateway.files import JWT_FILTER
+from ragctl.gateway.interfaces import CALLER
 from ragctl.gateway.interfaces import open_paths as interface_paths
 from ragctl.gateway.options import Config, GatewayOptions, Jwt, any_of, extension
 from ragctl.gateway.routes import HAS_KEY, HAS_NO_TOKEN, PROBE_PATHS
@@ -38,6 +39,7 @@ def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
         "claim_to_headers": [
             {"header_name": "x-auth-tenant", "claim_name": "tenant"},
             {"header_name": "x-auth-subject", "claim_name": "sub"},
+            *([{"header_name": CALLER, "claim_name": "sub"}] if options.interfaces.query else []),
         ],
         "payload_in_metadata": _PAYLOAD,
         "normalize_payload_in_metadata": {"space_delimited_claims": ["scope"]},

@@ -11,6 +11,8 @@ from pathlib import Path
 from rag_core.errors import Reason
 from ragctl.gateway.options import Config, GatewayOptions, extension, seconds
 
+CALLER = "x-auth-caller"
+"""The subject of the verified token once more: the headers for limits are removed before a server is chosen."""
 INTERFACES = "interfaces"
 """The name of the cluster."""
 OPENAI = "/v1/"
@@ -104,7 +106,7 @@ def _route(name: str, match: Config, options: GatewayOptions) -> Config:
         "max_stream_duration": {"max_stream_duration": limit},
         "idle_timeout": limit,
         # By who the caller is: a renewed token goes to the same server.
-        "hash_policy": [{"header": {"header_name": header}} for header in ("x-auth-subject", "x-api-key")],
+        "hash_policy": [{"header": {"header_name": header}} for header in (CALLER, "x-api-key")],
         "retry_policy": {"retry_on": "connect-failure,refused-stream", "num_retries": 2},
     }
     return {"name": name, "match": match, "route": route}

@@ -54,13 +54,12 @@ def running_interfaces(server: RunningServer, **changes: Any) -> Iterator[OpenIn
 def behind_gateway(found: OpenInterfaces, folder: Path, **changes: Any) -> Iterator[OpenInterfaces]:
     """The same behind Envoy, which verifies tokens."""
     ports = found.server.ports
-    options = replace(
-        gateway_options(ports.query),
-        blue=Backends((Endpoint("127.0.0.1", ports.query),), (Endpoint("127.0.0.1", ports.metrics),)),
-        jwt=Jwt("rag-platform", "rag-query", 60, jwks=found.server.keys.path.read_text("utf-8")),
-        interfaces=Backends((Endpoint("127.0.0.1", int(found.url.rpartition(":")[2])),)),
-        limits=Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=0),
-        **changes,
-    )
+    wanted: dict[str, Any] = {
+        "blue": Backends((Endpoint("127.0.0.1", ports.query),), (Endpoint("127.0.0.1", ports.metrics),)),
+        "jwt": Jwt("rag-platform", "rag-query", 60, jwks=found.server.keys.path.read_text("utf-8")),
+        "interfaces": Backends((Endpoint("127.0.0.1", int(found.url.rpartition(":")[2])),)),
+        "limits": Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=0),
+    }
+    options = replace(gateway_options(ports.query), **(wanted | changes))
     with running_envoy(options, folder) as address:
         yield OpenInterfaces(f"http://{address}", found.server)

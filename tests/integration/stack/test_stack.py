@@ -51,6 +51,7 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     _the_page_on_openais_clients_can_be_followed(stack)
     _the_page_on_mcp_can_be_followed(stack)
     run_page(stack, "use-openapi.md")
+    _the_page_on_the_python_client_can_be_followed(stack)
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
     _the_next_up_recovers_from_a_killed_supervisor(stack)
@@ -105,7 +106,7 @@ def _every_interface_answers(stack: LocalStack) -> None:
         stub = query_pb2_grpc.QueryServiceStub(channel)
         metadata = [("authorization", f"Bearer {token}")]
         response = stub.Search(query_pb2.SearchRequest(query="备份"), metadata=metadata, timeout=30)
-        assert {passage.source for passage in response.passages} <= {"docs", "push"}  # the guide pushed one
+        assert {passage.source for passage in response.passages} <= {"docs", "push", "notes"}  # the guides pushed some
         assert "docs" in {passage.source for passage in response.passages}
     console = f"http://127.0.0.1:{stack.environment['RAG_CONSOLE_PORT']}"
     assert httpx.get(f"{console}/_stcore/health", trust_env=False).text == "ok"
@@ -143,6 +144,13 @@ def _the_page_on_mcp_can_be_followed(stack: LocalStack) -> None:
     assert "rag://documents/" in printed
 
 
+def _the_page_on_the_python_client_can_be_followed(stack: LocalStack) -> None:
+    printed = run_page(stack, "use-the-python-client.md")
+    assert "Backups are taken every night at three. [1]" in printed
+    assert "backup.md" in printed
+    assert "QUERY_EMPTY" in printed
+
+
 def run_page(stack: LocalStack, name: str) -> str:
     """What the commands and programs of a how-to page print, over this stack."""
     page = (Path(__file__).parents[3] / "docs" / "how-to" / name).read_text("utf-8")
@@ -151,7 +159,10 @@ def run_page(stack: LocalStack, name: str) -> str:
     programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     program = "\n".join(one for one in programs if all(map(_installed, re.findall(r"(?m)^from (\w+)", one))))
     script = "\n".join(["set -euo pipefail", *commands, f"{sys.executable} - <<'PROGRAM'\n{program}\nPROGRAM"])
-    environment = stack.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = stack.environment | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(__file__).parents[3] / "clients" / "python" / "src"),
+    }
     done = subprocess.run(
         ["bash", "-c", script],
         env=environment,

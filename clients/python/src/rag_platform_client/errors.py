@@ -1,0 +1,96 @@
+"""Errors of the API by their stable reason code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_ERROR_INFO = "ErrorInfo"
+_REQUEST_INFO = "RequestInfo"
+
+RETRIED = frozenset(
+    {
+        "OVERLOADED",
+        "RATE_LIMITED",
+        "INBOX_FULL",
+        "SERVER_UNAVAILABLE",
+        "SHUTTING_DOWN",
+        "DATABASE_UNAVAILABLE",
+        "INDEX_UNAVAILABLE",
+        "EMBEDDER_UNAVAILABLE",
+        "ANSWERER_UNAVAILABLE",
+        "REVOCATIONS_UNKNOWN",
+        "KEYS_UNAVAILABLE",
+    }
+)
+"""Reasons after which the same call can succeed a moment later."""
+
+
+class RagError(Exception):
+    """A refusal or a failure. Match on `reason`; `message` is for people and may change."""
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        status: int = 0,
+        request_id: str = "",
+        metadata: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+        self.metadata = dict(metadata or {})
+        self.retry_after = retry_after
+
+    @property
+    def retried(self) -> bool:
+        """Whether the same call can succeed a moment later."""
+        return self.reason in RETRIED
+
+
+class RagConnectionError(RagError):
+    """The gateway cannot be reached, or the connection broke."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("CONNECTION_FAILED", message)
+
+    @property
+    def retried(self) -> bool:
+        """Always: every call of this client may be sent twice."""
+        return True
+
+
+def from_response(status: int, headers: Mapping[str, str], body: bytes) -> RagError:
+    """The error of a response, of the server or of the gateway."""
+    try:
+        content: Any = json.loads(body)
+        details = [detail for detail in content.get("details", []) if isinstance(detail, dict)]
+        message = str(content["message"])
+    except (ValueError, KeyError, AttributeError, TypeError):
+        details, message = [], f"HTTP {status}"
+    info = _detail(details, _ERROR_INFO)
+    return RagError(
+        str(info.get("reason") or f"HTTP_{status}"),
+        message,
+        status=status,
+        request_id=str(_detail(details, _REQUEST_INFO).get("request_id") or headers.get("x-request-id") or ""),
+        metadata=info.get("metadata") or {},
+        retry_after=_seconds(headers.get("retry-after")),
+    )
+
+
+def _detail(details: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    return next((one for one in details if str(one.get("@type", "")).endswith(f".{kind}")), {})
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        return None

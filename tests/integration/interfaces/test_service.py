@@ -1,0 +1,129 @@
+"""The service as a process, its probes, and how the gateway divides callers between several of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+import interfaces
+from rag_core.errors import Reason
+from ragctl.gateway.options import Backends, Endpoint
+from tests.support.interfaces import OpenInterfaces, behind_gateway, running_interfaces
+from tests.support.query_server import RunningServer
+from tests.support.waiting import eventually
+from tests.support.wire import free_port
+
+COMMAND = [sys.executable, "-P", "-m", "interfaces"]
+
+
+def environment(**settings: object) -> dict[str, str]:
+    return os.environ | {f"RAG_INTERFACES_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def test_it_says_that_it_runs_and_whether_it_can_answer_and_stops_on_a_signal(open_interfaces: OpenInterfaces) -> None:
+    port = free_port()
+    wanted = environment(port=port, query_address=open_interfaces.server.target)
+    with (
+        subprocess.Popen(COMMAND, env=wanted, stdout=subprocess.PIPE, text=True) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+    ):
+        assert eventually(lambda: _alive(http))
+        assert (http.get("/ready").status_code, http.get("/ready").json()["ready"]) == (200, True)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=20)
+    assert process.returncode in {0, -signal.SIGTERM}
+    assert all(line.startswith('{"time": ') for line in printed.splitlines())
+
+
+def _alive(http: httpx.Client) -> bool:
+    try:
+        return http.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_without_a_query_server_it_runs_and_is_not_ready(open_interfaces: OpenInterfaces) -> None:
+    server = replace(open_interfaces.server, ports=replace(open_interfaces.server.ports, query=free_port()))
+    with running_interfaces(server) as alone, httpx.Client(base_url=alone.url, trust_env=False) as http:
+        assert http.get("/health").status_code == 200
+        answer = http.get("/ready")
+        assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": ["SERVER_UNAVAILABLE"]})
+        token = {"authorization": f"Bearer {alone.token()}"}
+        refused = http.get("/v1/models", headers=token)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "SERVER_UNAVAILABLE")
+
+
+def test_a_wrong_setting_ends_it_with_its_name() -> None:
+    done = subprocess.run(
+        COMMAND, env=environment(port="many"), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "RAG_INTERFACES_PORT" in done.stdout
+
+
+def test_more_requests_than_it_takes_are_refused_at_once(open_interfaces: OpenInterfaces) -> None:
+    with running_interfaces(open_interfaces.server, max_in_flight=1) as alone:
+        token = {"authorization": f"Bearer {alone.token()}"}
+        with httpx.Client(base_url=alone.url, headers=token, trust_env=False) as http:
+            assert http.get("/v1/models").status_code == 200
+            with httpx.Client(base_url=alone.url, headers=token, trust_env=False) as slow:
+                sending = slow.build_request("POST", "/v1/chat/completions", content=_holding(http))
+                assert slow.send(sending).status_code == 400
+    assert REFUSED == [(429, "OVERLOADED", "1")]
+
+
+REFUSED: list[tuple[int, str, str]] = []
+
+
+def _holding(http: httpx.Client):  # type: ignore[no-untyped-def]
+    """A body in whose middle another request is made."""
+    yield b"["
+    assert eventually(lambda: http.get("/v1/models").status_code == 429)
+    refused = http.get("/v1/models")
+    REFUSED.append((refused.status_code, refused.json()["error"]["code"], refused.headers["retry-after"]))
+    yield b"]"
+
+
+def test_the_requests_of_a_caller_go_to_one_server_where_its_files_wait(
+    open_interfaces: OpenInterfaces, tmp_path: Path
+) -> None:
+    server: RunningServer = open_interfaces.server
+    with running_interfaces(server) as one, running_interfaces(server) as other:
+        ports = [int(found.url.rpartition(":")[2]) for found in (one, other)]
+        both = Backends(tuple(Endpoint("127.0.0.1", port) for port in ports))
+        with behind_gateway(one, tmp_path, interfaces=both) as found:
+            placed = {subject: _server_of(found, subject, (one, other)) for subject in map(str, range(12))}
+    assert set(placed.values()) == {0, 1}, "nobody went to one of them"
+
+
+def _server_of(found: OpenInterfaces, subject: str, servers: tuple[OpenInterfaces, OpenInterfaces]) -> int:
+    """Which server has the caller's file; each request with a new token."""
+    url = f"{found.url}/v1"
+    with openai.OpenAI(base_url=url, api_key=found.token(subject=subject), max_retries=0) as client:
+        sent = client.files.create(file=("a.md", b"a"), purpose="assistants")
+        for lifetime in (500, 501, 502):
+            renewed = client.with_options(api_key=found.token(subject=subject, lifetime=lifetime))
+            assert renewed.files.retrieve(sent.id).id == sent.id
+        for number, server in enumerate(servers):
+            direct = client.with_options(base_url=f"{server.url}/v1")
+            try:
+                direct.files.retrieve(sent.id)
+            except openai.NotFoundError:
+                continue
+            return number
+    raise AssertionError("the file is nowhere")
+
+
+@pytest.mark.parametrize("path", sorted(Path(interfaces.__file__).parent.rglob("*.py")), ids=lambda path: path.stem)
+def test_every_reason_is_one_of_the_platform(path: Path) -> None:
+    found = re.findall(r'ApiError\(\s*\d+,\s*"(\w+)"', path.read_text("utf-8"))
+    assert set(found) <= {reason.value for reason in Reason}
