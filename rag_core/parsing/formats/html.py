@@ -10,7 +10,15 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import BlockKind, PartKind
 from rag_core.parsing.builder import Piece, TextBuilder
-from rag_core.parsing.formats.html_dom import SKIPPED, is_boilerplate, is_hidden, is_label, is_permalink, parse_html, walk
+from rag_core.parsing.formats.html_dom import (
+    SKIPPED,
+    is_boilerplate,
+    is_hidden,
+    is_label,
+    is_permalink,
+    parse_html,
+    walk,
+)
 from rag_core.parsing.formats.html_table import HtmlTable
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -55,7 +55,9 @@ def test_a_wrong_number_is_dropped() -> None:
     assert checked("Parental leave lasts 26 weeks [1].") == ([], [])
 
 
-@pytest.mark.parametrize("said", ["Parental leave is not paid in full [1].", "It isn't paid in full.", "年假不是每年二十五天。"])
+@pytest.mark.parametrize(
+    "said", ["Parental leave is not paid in full [1].", "It isn't paid in full.", "年假不是每年二十五天。"]
+)
 def test_a_denial_of_what_the_passage_says_is_dropped(said: str) -> None:
     assert checked(said) == ([], [])
 

@@ -132,7 +132,8 @@ def test_the_depth_limit_is_exact_for_the_tree_that_browsers_build(read: Read, r
 def test_the_label_of_an_admonition_begins_its_text(read: Read) -> None:
     page = (
         '<main><h1>Guide</h1><div class="admonition note"><p class="admonition-title">Note</p><p>It is slow.</p></div>'
-        '<div class="admonition warning"><p class="admonition-title">Warning</p><pre>rm -r</pre></div><p>Go on.</p></main>'
+        '<div class="admonition warning"><p class="admonition-title">Warning</p><pre>rm -r</pre></div>'
+        "<p>Go on.</p></main>"
     )
     assert blocks(read(page, "a.html"))[1:] == [
         (BlockKind.PARAGRAPH, "Note: It is slow."),
