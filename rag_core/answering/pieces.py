@@ -94,15 +94,26 @@ class PieceMaker(BlockPieces):
         place = self._reading.places[first]
         text = self._reading.text(place)
         limit = TEXT_CHARS // (2 if is_chinese(text) else 1)
-        paragraph = place.block.kind is BlockKind.PARAGRAPH and len(text) <= limit and place.path == self._unit.path
-        if first < self._unit.at and paragraph and leads(self._reading, first):
+        short = place.block.kind is BlockKind.PARAGRAPH and len(text) <= limit and not text.endswith(_COLON)
+        if first < self._unit.at and short and self._begins(first):
             yield self.piece(PieceKind.TEXT, first, place.block.start, place.block.end)
+
+    def _begins(self, at: int) -> bool:
+        """Whether a block is the first of its section, and not only the first that is known of it."""
+        passage = self._reading.passages[self._reading.places[at].passage]
+        known = at > 0 and self._reading.document[at - 1] == self._reading.document[at]
+        if not known:
+            return passage.ordinal == 0
+        return self._reading.places[at - 1].block.kind is BlockKind.HEADING
 
     def _opening(self) -> Iterator[Piece]:
         """The section from its beginning, where what its heading names or asks is answered; then the unit, when that
         comes later."""
         at = self._unit.at
         first = at - depth(self._reading, at, 40)
+        if not self._begins(first):
+            yield from self._list() if self._unit.kind is UnitKind.ITEM else self._text()
+            return
         left = LEAD_CHARS // (2 if is_chinese(self._unit.text) else 1)
         shown = first - 1
         for later in (first, *self.after(first, limit=4)):
@@ -246,6 +257,6 @@ def _is_about(choice: Choice, one: Scored) -> bool:
         case Wants.DEFINITION | Wants.COMPARISON:
             return one.signs["leaf"] >= OF_SUBJECT or names(asked.subject, heading)
         case Wants.FACT | Wants.ANYTHING:
-            return asks(heading)
+            return asks(heading) and not asked.amount
         case _:
             return False
