@@ -38,7 +38,7 @@ NEAR_PRIOR = 0.02
 SHARPNESS = 4.0
 STEPS = 400
 RIDGE = 8.0
-WRONG_SHARE = 0.26
+WRONG_SHARE = 0.2
 """Of the questions on text with headings that are answered, so many may be wrong by pattern. A reader finds half of
 those right: another page says it too, in other words."""
 FALSE_SHARE = 0.1

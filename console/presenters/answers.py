@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -57,8 +58,12 @@ def citations(final: query_pb2.AnswerFinal) -> Sequence[query_pb2.Citation]:
 
 
 def heading(excerpt: query_pb2.Excerpt) -> str:
-    """Title and headings as plain text, each once: a document's first heading often is its title."""
-    return plain(" > ".join(dict.fromkeys([excerpt.title or excerpt.locator, *excerpt.heading_path])))
+    """Title and headings as plain text, each once: a page's first heading often is its title, or begins it before the
+    site's name."""
+    title, own = excerpt.title or excerpt.locator, list(dict.fromkeys(excerpt.heading_path))
+    if own and re.match(rf"{re.escape(own[0])}(?!\w)", title):
+        own = own[1:]
+    return plain(" > ".join([title, *own]))
 
 
 def outcome(final: query_pb2.AnswerFinal) -> tuple[str, str]:

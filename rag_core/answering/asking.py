@@ -37,7 +37,7 @@ _COMPARISON: Final = re.compile(
     re.IGNORECASE,
 )
 _STEPS: Final = re.compile(
-    r"^\W*(?:please\s+)?(?:how\s+(?:do|can|could|should|would|to|might|does one)\b|can\s+(?:i|we|you)\b"
+    r"^\W*(?:please\s+)?(?:how\s+(?:do|can|could|should|would|to|might|does one)\b"
     r"|i\s+(?:want|need|would like)\s+to\b"
     r"|(?:steps?|way|command|commands)\s+(?:to|for)\b|(?:what|which)\s+(?:\w+\s+)?command)"
     r"|\bhow\s+(?:do|can|could|should)\s+(?:i|we|you|one)\b|what\s+(?:do|should|can)\s+(?:i|we)\s+do|如何|怎么|怎样|怎麼|怎樣|步骤|用什么命令|什么命令",
@@ -56,6 +56,10 @@ _DEFINITION: Final = re.compile(
     r"|^\W{0,8}(?:什么是|什麼是|何为|何谓|解释一下|介绍一下)(?P<zh>[^？?。]{1,24})\W{0,8}$|^(?P<is>[^？?，,。]{1,20}?)(?:是什么|是什麼|是啥|指的是什么|有什么用|有什么作用|是做什么的)(?:意思)?\W{0,8}$",
     re.IGNORECASE,
 )
+_NOT_NAMED: Final = re.compile(
+    r"\b(?:of|for|to|that|which)\b|^in\b|^(?:new|changed|different|missing|wrong|included|possible)$"
+)
+"""What stands between "what is" and "in" and is no thing that could be defined."""
 _LIST: Final = re.compile(
     r"^\W*(?:which|what)\s+(?:\w+\s+){0,2}\w+s\b\s+(?:are|can|do|does|is|exist|were|have)\b|^\W*(?:which|what)\s+(?:kinds?|types?|sorts?)\b"
     r"|^\W*list\b|哪些|哪几|有哪",
@@ -75,9 +79,9 @@ def understand(question: str) -> Asked:
         return Asked(Wants.COMPARISON)
     match = _DEFINITION.search(text)
     if match and not amount and len(text.split()) <= 9:
-        subject = next(group for group in match.groups() if group)
-        if len(subject.split()) <= 5 and not re.search(r"\b(?:of|for|in|to|that|which)\b", subject):
-            return Asked(Wants.DEFINITION, subject=subject.strip())
+        subject = next(group for group in match.groups() if group).split(" in ")[0].strip()
+        if len(subject.split()) <= 5 and not _NOT_NAMED.search(subject):
+            return Asked(Wants.DEFINITION, subject=subject)
     if _STEPS.search(text):
         return Asked(Wants.STEPS, amount=bool(re.search(r"\bhow (?:many|much|long)\b", text, re.IGNORECASE)))
     if _LIST.search(text) and not amount:

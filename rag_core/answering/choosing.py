@@ -15,7 +15,7 @@ from typing import Final
 from rag_core.answering.asking import Asked, Wants
 from rag_core.answering.fitted import RANKING
 from rag_core.answering.passages import Passage, Reading
-from rag_core.answering.signs import PREFERRED, HeadingSigns, PassageSigns, amount, depth, form, is_short
+from rag_core.answering.signs import HeadingSigns, PassageSigns, amount, depth, form, is_short, preference
 from rag_core.answering.terms import Bag, Term, bag, bags, coverage
 from rag_core.answering.units import BOX, Unit, UnitKind, is_chinese, units
 from rag_core.embedding import Vectors
@@ -113,10 +113,9 @@ def prescore(
         signs["first"] = early / (1 + depth(reading, unit.at))
         signs["opening"] = signs["entry"] * (unit.place.block.start <= 400) * (unit.kind is UnitKind.LEAD)
         signs["form"] = form(asked, unit)
-        defines = unit.kind is UnitKind.ROW and signs["form"] == 1.0
-        signs["kind"] = 0.4 if defines else PREFERRED[asked.wants].get(unit.kind, 0.0)
+        signs["kind"] = preference(asked, unit, signs, (*unit.path[-1:], reading.passages[unit.place.passage].title))
         signs["amount"] = amount(asked, unit)
-        signs["short"] = float(is_short(unit))
+        signs["short"] = float(is_short(unit, reading))
         one = Scored(unit, reading.passages[unit.place.passage], signs, words)
         one.weigh()
         scored.append(one)

@@ -34,7 +34,8 @@ class Verdict:
 
 
 def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Verdict:
-    """Decide on the best unit of a choice. A `vague` question, which names nothing, is never answered with confidence.
+    """Decide on the best unit of a choice. A `vague` question, which names nothing, is never answered with confidence,
+    and a unit that says too little never answers.
 
     `threshold` is taken from the log odds: higher answers less often.
     """
@@ -46,7 +47,7 @@ def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Ver
     probability = 1 / (1 + math.exp(-odds))
     if vague:
         return Verdict(Outcome.CLOSEST_PASSAGES, probability, signs)
-    if probability >= known.answer_from:
+    if probability >= known.answer_from and not choice.ranked[0].signs["short"]:
         return Verdict(Outcome.ANSWERED, probability, signs)
     outcome = Outcome.CLOSEST_PASSAGES if probability >= known.closest_from else Outcome.NOT_FOUND
     return Verdict(outcome, probability, signs)

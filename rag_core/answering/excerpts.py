@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rag_core.answering.asking import Wants
+from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.choosing import Choice, Scored, alike
 from rag_core.answering.passages import Path
-from rag_core.answering.pieces import TEXT_CHARS, Piece, PieceMaker
+from rag_core.answering.pieces import TEXT_CHARS, PieceMaker
 from rag_core.answering.terms import bag
+from rag_core.answering.units import is_chinese
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,22 @@ def excerpt_of(choice: Choice, one: Scored) -> Extract:
     """What is shown of the place of one unit."""
     maker = PieceMaker(choice, one)
     place = one.unit.place
-    pieces = tuple(_joined(list(maker.pieces())))
+    pieces = tuple(_finished(list(_joined(list(maker.pieces())))))
     return Extract(one.passage.title, one.passage.locator, place.path, place.block.page, pieces)
+
+
+def _finished(pieces: list[Piece]) -> list[Piece]:
+    """The pieces without a last one that only announces what is not shown: a label, or what ends in a colon."""
+    while len(pieces) > 1 and pieces[-1].kind is PieceKind.TEXT and announces(pieces[-1].text):
+        pieces.pop()
+    return pieces
+
+
+def announces(text: str) -> bool:
+    """Whether a text is a label of what follows it."""
+    text = text.strip()
+    label = len(text) <= 12 if is_chinese(text) else len(text.split()) <= 3
+    return text.endswith((":", "：")) or (label and not text.endswith(tuple(".!?。！？…")))
 
 
 def _joined(pieces: list[Piece]) -> Iterator[Piece]:

@@ -33,12 +33,12 @@ from rag_core.answering.base import (
     StandaloneQuestion,
     cite,
 )
+from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.choosing import POOL, Choice, choose
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.decision import judge
 from rag_core.answering.excerpts import Extract, extracts_of
 from rag_core.answering.passages import Passage, nearest, passage_of, read
-from rag_core.answering.pieces import Piece, PieceKind
 from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_markdown, to_plain
 from rag_core.answering.retrieval import place_around
 from rag_core.answering.terms import bags, content_words, corrected, question_terms, vocabulary

@@ -120,10 +120,9 @@ class OpenAIAnswerer:
         except TimeoutError:
             raise unavailable(f"did not rewrite the question within {self._limits.rewrite_seconds:g} seconds") from None
         text = self._usable(written, question, recent)
-        if text is None:
+        if text is None or not _adds_to(question, text):
+            # Small models repeat a question that leans on the one before it.
             return replace(carry_over(question, earlier), tokens=tokens)
-        if text == question:
-            return StandaloneQuestion(question, tokens=tokens)
         return StandaloneQuestion(text, StandaloneBy.MODEL, tokens)
 
     async def close(self) -> None:
@@ -173,6 +172,12 @@ class OpenAIAnswerer:
             return None
         said = text_terms(["\n".join((question, *(message.text for message in earlier)))])[0]
         return text if coverage(question_units(text), said) >= MIN_FROM_CONVERSATION else None
+
+
+def _adds_to(question: str, written: str) -> bool:
+    """Whether a rewritten question says more than it did."""
+    said, now = text_terms([question, written])
+    return not now <= said
 
 
 def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:

@@ -1,68 +1,36 @@
-"""The pieces of an excerpt: a step with its command, a row under its header, a list with what announces it.
-
-Each is an exact span of one passage; neighbouring pieces of a passage are cited as one.
-"""
+"""The pieces of an excerpt: a step with its command, a row under its header, a list with what announces it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from rag_core.answering.asking import Wants
+from rag_core.answering.block_pieces import LIST_ITEMS, BlockPieces, Piece, PieceKind
 from rag_core.answering.choosing import Choice, Scored
-from rag_core.answering.passages import Passage, Place
 from rag_core.answering.sentences import split_sentences
-from rag_core.answering.signs import depth
-from rag_core.answering.terms import bag
-from rag_core.answering.units import BOX, Unit, UnitKind, is_chinese, leads
-from rag_core.parsing import BlockKind, PartKind
+from rag_core.answering.signs import OF_SUBJECT, asks, depth, names
+from rag_core.answering.units import UnitKind, is_chinese, leads
+from rag_core.parsing import BlockKind
 
-CODE_LINES: Final = 16
-LIST_ITEMS: Final = 12
-TABLE_ROWS: Final = 12
 TEXT_CHARS: Final = 420
 LEAD_CHARS: Final = 560
 SECTION_CHARS: Final = 1100
 """Sections up to this long are shown whole when steps are asked for."""
+_STEPS: Final = frozenset({BlockKind.CODE, BlockKind.LIST})
+_PROSE_UNITS: Final = frozenset({UnitKind.LEAD, UnitKind.SENTENCE, UnitKind.ITEM})
 _COLON: Final = (":", "：", "::")
 
 
-class PieceKind(StrEnum):
-    """How a piece is written."""
-
-    TEXT = "text"
-    CODE = "code"
-    LIST = "list"
-    TABLE = "table"
-    DEFINITION = "definition"
-    USAGE = "usage"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """`text` is the span `start:end` of the document of passage number `passage`. `header` is a table's header row, or
-    the terms of a description that was cut."""
-
-    kind: PieceKind
-    passage: int
-    start: int
-    end: int
-    text: str
-    language: str = ""
-    header: str = ""
-
-
-class PieceMaker:
+class PieceMaker(BlockPieces):
     """Makes the pieces of one excerpt."""
 
     def __init__(self, choice: Choice, one: Scored) -> None:
-        self._reading = choice.reading
+        super().__init__(choice.reading, frozenset(stem for term in choice.terms for stem in term.stems))
         self._wants = choice.asked.wants
         self._unit = one.unit
-        self._asked = frozenset(stem for term in choice.terms for stem in term.stems)
+        self._from_opening = one.unit.kind in _PROSE_UNITS and _is_about(choice, one)
 
     def pieces(self) -> Iterator[Piece]:
         unit = self._unit
@@ -74,8 +42,15 @@ class PieceMaker:
         ):
             section = self._section()
             if section:
-                yield from map(self._whole, section)
+                yield from map(self.whole, section)
+                if not any(self._reading.places[one].block.kind in _STEPS for one in section):
+                    yield from self._following(section[-1], announced=False)
                 return
+            if unit.kind in (UnitKind.CODE, UnitKind.ITEM):
+                yield from self._first_words()
+        if self._from_opening:
+            yield from self._opening()
+            return
         match unit.kind:
             case UnitKind.CODE:
                 yield from self._introduced()
@@ -88,7 +63,7 @@ class PieceMaker:
             case UnitKind.DEFINITION:
                 yield self._definitions()
             case UnitKind.TITLE:
-                yield self._piece(PieceKind.TEXT, unit.at, unit.start, unit.end)
+                yield self.piece(PieceKind.TEXT, unit.at, unit.start, unit.end)
                 yield from self._first_paragraph(unit.at)
             case _:
                 yield from self._text()
@@ -110,36 +85,67 @@ class PieceMaker:
                 break
             section.append(later)
         kinds = {self._reading.places[one].block.kind for one in section}
-        useful = bool(kinds & {BlockKind.CODE, BlockKind.LIST}) or len(section) <= 2
+        useful = bool(kinds & _STEPS) or len(section) <= 2
         return section if at in section and useful else []
 
-    def _whole(self, at: int) -> Piece:
-        """A block as it is; long code in part."""
-        block = self._reading.places[at].block
-        match block.kind:
-            case BlockKind.CODE:
-                return self._code(at)
-            case BlockKind.LIST:
-                return self._whole_list(at)
-            case BlockKind.TABLE:
-                return self._rows(at, None)
-            case BlockKind.DEFINITIONS:
-                return self._piece(PieceKind.DEFINITION, at, block.start, block.end)
-            case _:
-                return self._piece(PieceKind.TEXT, at, block.start, block.end)
+    def _first_words(self) -> Iterator[Piece]:
+        """The first paragraph of a long section, when it is short: a later step is seldom understood without it."""
+        first = self._unit.at - depth(self._reading, self._unit.at, 40)
+        place = self._reading.places[first]
+        text = self._reading.text(place)
+        limit = TEXT_CHARS // (2 if is_chinese(text) else 1)
+        short = place.block.kind is BlockKind.PARAGRAPH and len(text) <= limit and not text.endswith(_COLON)
+        if first < self._unit.at and short and self._begins(first):
+            yield self.piece(PieceKind.TEXT, first, place.block.start, place.block.end)
+
+    def _begins(self, at: int) -> bool:
+        """Whether a block is the first of its section, and not only the first that is known of it."""
+        passage = self._reading.passages[self._reading.places[at].passage]
+        known = at > 0 and self._reading.document[at - 1] == self._reading.document[at]
+        if not known:
+            return passage.ordinal == 0
+        return self._reading.places[at - 1].block.kind is BlockKind.HEADING
+
+    def _opening(self) -> Iterator[Piece]:
+        """The section from its beginning, where what its heading names or asks is answered; then the unit, when that
+        comes later."""
+        at = self._unit.at
+        first = at - depth(self._reading, at, 40)
+        if not self._begins(first):
+            yield from self._list() if self._unit.kind is UnitKind.ITEM else self._text()
+            return
+        left = LEAD_CHARS // (2 if is_chinese(self._unit.text) else 1)
+        shown = first - 1
+        for later in (first, *self.after(first, limit=4)):
+            text = self._reading.text(self._reading.places[later])
+            kind = self._reading.places[later].block.kind
+            if later > first and (len(text) > left or kind not in (BlockKind.PARAGRAPH, BlockKind.LIST)):
+                break
+            if kind is BlockKind.PARAGRAPH and len(text) > left:
+                spans = split_sentences(text)
+                end = max(spans[0][1], *(end for _, end in spans if end <= left)) if len(spans) > 1 else len(text)
+                start = self._reading.places[later].block.start
+                yield self.piece(PieceKind.TEXT, later, start, start + end)
+                if later == at and self._unit.end <= start + end:
+                    shown = later
+                break
+            yield self.whole(later)
+            shown, left = later, left - len(text)
+        if shown < at:
+            yield from self._list() if self._unit.kind is UnitKind.ITEM else self._text()
 
     def _text(self) -> Iterator[Piece]:
         """The sentence with those around it, then the steps or the list that it announces."""
         unit, place = self._unit, self._unit.place
         text = self._reading.text(place)
         start, end = self._window(text, unit.start - place.block.start, unit.end - place.block.start)
-        yield self._piece(PieceKind.TEXT, unit.at, place.block.start + start, place.block.start + end)
+        yield self.piece(PieceKind.TEXT, unit.at, place.block.start + start, place.block.start + end)
         rest = text[end:].strip()
         announced = text.rstrip().endswith(_COLON)
         if rest and not announced:
             return
         if announced and rest:
-            yield self._piece(PieceKind.TEXT, unit.at, place.block.start + end, place.block.end)
+            yield self.piece(PieceKind.TEXT, unit.at, place.block.start + end, place.block.end)
         if announced or self._wants is Wants.STEPS or (self._wants is Wants.LIST and leads(self._reading, unit.at)):
             yield from self._following(unit.at, announced=announced)
 
@@ -159,28 +165,32 @@ class PieceMaker:
         return spans[first][0], max(end, spans[last][1])
 
     def _following(self, at: int, *, announced: bool) -> Iterator[Piece]:
-        """The first command, list or table of the section behind a place, with at most one paragraph between."""
-        paragraphs = 0
-        for later in self._after(at):
+        """The first command, list or table of the section behind a place, with at most one paragraph between, two when
+        a list is asked for; of a section that begins with others, that of the first of them."""
+        paragraphs: list[Piece] = []
+        most = 2 if self._wants is Wants.LIST else 1
+        for later in self.after(at, within=True):
             place = self._reading.places[later]
             kind = place.block.kind
             if kind is BlockKind.PARAGRAPH:
-                paragraphs += 1
-                if announced or paragraphs > 1 or len(self._reading.text(place)) > TEXT_CHARS:
-                    return
-                yield self._piece(PieceKind.TEXT, later, place.block.start, place.block.end)
+                paragraphs.append(self.piece(PieceKind.TEXT, later, place.block.start, place.block.end))
+                if announced or len(paragraphs) > most or len(self._reading.text(place)) > TEXT_CHARS:
+                    break
                 continue
+            yield from paragraphs
             if kind is BlockKind.CODE:
-                yield self._code(later)
+                yield self.code(later)
             elif kind is BlockKind.LIST:
-                yield self._whole_list(later)
+                yield self.whole_list(later)
             elif kind is BlockKind.TABLE and (announced or self._wants is Wants.LIST):
-                yield self._rows(later, None)
+                yield from self.whole_table(later)
             elif kind is BlockKind.DEFINITIONS and announced:
-                yield self._piece(
+                yield self.piece(
                     PieceKind.DEFINITION, later, place.block.start, min(place.block.end, place.block.start + 700)
                 )
             return
+        if self._wants is not Wants.LIST:
+            yield from paragraphs[:1]
 
     def _introduced(self) -> Iterator[Piece]:
         """Code with the paragraph before it, when that is of the same section."""
@@ -190,66 +200,18 @@ class PieceMaker:
             if before.block.kind is BlockKind.PARAGRAPH and before.path == self._unit.path:
                 text = self._reading.text(before)
                 start = 0 if len(text) <= TEXT_CHARS else split_sentences(text)[-1][0]
-                yield self._piece(PieceKind.TEXT, at - 1, before.block.start + start, before.block.end)
-        yield self._code(at)
-
-    def _code(self, at: int) -> Piece:
-        """A block of code; of a long one the lines around those that have most of the question's words."""
-        at = self._beginning(at)
-        place = self._reading.places[at]
-        text = self._reading.text(place)
-        lines = text.split("\n")
-        first, last = 0, len(lines)
-        if BOX.search(text):
-            return self._piece(PieceKind.USAGE, at, place.block.start, place.block.end)
-        if len(lines) > CODE_LINES:
-            hits = [number for number, line in enumerate(lines) if not self._asked.isdisjoint(bag(line))]
-            first = max(0, (hits[0] if hits else 0) - 3) if (hits and hits[0] >= CODE_LINES) else 0
-            while first and lines[first].startswith((" ", "\t")) and first > hits[0] - 8:
-                first -= 1
-            last = min(len(lines), first + CODE_LINES)
-        start = sum(len(line) + 1 for line in lines[:first])
-        end = start + len("\n".join(lines[first:last]))
-        return self._piece(PieceKind.CODE, at, place.block.start + start, place.block.start + end, place.block.language)
-
-    def _beginning(self, at: int) -> int:
-        """The first part of code that was cut between passages, when it has as much of the question."""
-        first = at
-        while first and self._continues(first):
-            first -= 1
-        if first == at:
-            return at
-        own, other = (len(self._asked & bag(self._reading.text(self._reading.places[one]))) for one in (at, first))
-        return first if other >= own else at
-
-    def _continues(self, at: int) -> bool:
-        """Whether a block of code continues the one before it, of the passage before."""
-        place, before = self._reading.places[at], self._reading.places[at - 1]
-        adjacent = self._reading.document[at] == self._reading.document[at - 1] and place.passage != before.passage
-        same = place.block.kind is before.block.kind is BlockKind.CODE and place.path == before.path
-        return adjacent and same and 0 <= place.block.start - before.block.end <= 1
+                yield self.piece(PieceKind.TEXT, at - 1, before.block.start + start, before.block.end)
+        yield self.code(at)
 
     def _usage(self) -> Iterator[Piece]:
         unit = self._unit
-        yield self._piece(PieceKind.USAGE, unit.at, unit.place.block.start, unit.place.block.end)
+        yield self.piece(PieceKind.USAGE, unit.at, unit.place.block.start, unit.place.block.end)
 
     def _table(self) -> Iterator[Piece]:
         if self._wants is Wants.LIST:
-            yield self._rows(self._unit.at, None)
+            yield from self.whole_table(self._unit.at)
         else:
-            yield self._rows(self._unit.at, self._unit)
-
-    def _rows(self, at: int, unit: Unit | None) -> Piece:
-        """One row, or the first rows of a table."""
-        place = self._reading.places[at]
-        if unit is not None:
-            return self._piece(PieceKind.TABLE, at, unit.start, unit.end, header=unit.header)
-        parts = [part for part in place.block.parts if part.kind is PartKind.ROW][:TABLE_ROWS]
-        header = next((p for p in place.block.parts if p.kind is PartKind.HEADER), None)
-        if not parts:
-            return self._piece(PieceKind.TABLE, at, place.block.start, place.block.end)
-        head = self._reading.passages[place.passage].slice(header.start, header.end) if header else place.block.header
-        return self._piece(PieceKind.TABLE, at, parts[0].start, parts[-1].end, header=head)
+            yield self.rows(self._unit.at, self._unit)
 
     def _list(self) -> Iterator[Piece]:
         """One item, or the whole list when steps or a list are asked for and it is short; with what introduces it."""
@@ -261,51 +223,40 @@ class PieceMaker:
             before = self._reading.places[unit.at - 1]
             end = before.block.end
             start = end - len(self._reading.text(before)) + self._reading.text(before).rfind(unit.intro)
-            yield self._piece(PieceKind.TEXT, unit.at - 1, start, end)
+            yield self.piece(PieceKind.TEXT, unit.at - 1, start, end)
         if whole:
-            yield self._whole_list(unit.at)
+            yield self.whole_list(unit.at)
         else:
-            yield self._piece(PieceKind.LIST, unit.at, unit.start, unit.end)
-
-    def _whole_list(self, at: int) -> Piece:
-        block = self._reading.places[at].block
-        parts = block.parts[:LIST_ITEMS]
-        end = parts[-1].end if parts else block.end
-        return self._piece(PieceKind.LIST, at, block.start, min(end, block.start + 1500) if not parts else end)
+            yield self.piece(PieceKind.LIST, unit.at, unit.start, unit.end)
 
     def _definitions(self) -> Piece:
         """One term with its description, or all of a short list of them when a list is asked for."""
         unit, block = self._unit, self._unit.place.block
         if self._wants is Wants.LIST and block.end - block.start <= 3 * SECTION_CHARS:
-            return self._piece(PieceKind.DEFINITION, unit.at, block.start, block.end)
-        return self._piece(PieceKind.DEFINITION, unit.at, unit.start, unit.end, header=unit.header)
+            return self.piece(PieceKind.DEFINITION, unit.at, block.start, block.end)
+        return self.piece(PieceKind.DEFINITION, unit.at, unit.start, unit.end, header=unit.header)
 
     def _first_paragraph(self, at: int) -> Iterator[Piece]:
         """The first paragraph of prose behind a title."""
-        for later in self._after(at, limit=8):
+        for later in self.after(at, limit=8):
             place = self._reading.places[later]
             text = self._reading.text(place)
             if place.block.kind is BlockKind.PARAGRAPH and len(text) > 50 and re.match(r"[\w\"“`*(]", text):
                 spans = split_sentences(text)
                 end = max([spans[0][1], *(span[1] for span in spans if span[1] <= TEXT_CHARS)])
-                yield self._piece(PieceKind.TEXT, later, place.block.start, place.block.start + end)
+                yield self.piece(PieceKind.TEXT, later, place.block.start, place.block.start + end)
                 return
 
-    def _after(self, at: int, limit: int = 4) -> Iterator[int]:
-        path = self._reading.places[at].path
-        for later in range(at + 1, min(at + 1 + limit, len(self._reading.places))):
-            same = self._reading.document[later] == self._reading.document[at]
-            if not same or self._reading.places[later].path[: len(path)] != path:
-                return
-            if self._reading.places[later].block.kind is BlockKind.HEADING:
-                if limit == 4:
-                    return
-                continue
-            yield later
 
-    def _piece(self, kind: PieceKind, at: int, start: int, end: int, language: str = "", header: str = "") -> Piece:
-        place: Place = self._reading.places[at]
-        passage: Passage = self._reading.passages[place.passage]
-        text = passage.slice(start, end)
-        left, right = len(text) - len(text.lstrip("\n")), len(text.rstrip())
-        return Piece(kind, place.passage, start + left, start + right, text[left:right], language, header)
+def _is_about(choice: Choice, one: Scored) -> bool:
+    """Whether the section of a unit, by its heading, is the answer: it defines, compares, or asks the question."""
+    if not one.unit.path:
+        return False
+    asked, heading = choice.asked, one.unit.path[-1]
+    match asked.wants:
+        case Wants.DEFINITION | Wants.COMPARISON:
+            return one.signs["leaf"] >= OF_SUBJECT or names(asked.subject, heading)
+        case Wants.FACT | Wants.ANYTHING:
+            return asks(heading) and not asked.amount
+        case _:
+            return False

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from rag_core.answering.base import Excerpt
+from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.display import display, escaped
 from rag_core.answering.excerpts import Extract
-from rag_core.answering.pieces import Piece, PieceKind
 from rag_core.answering.units import BOX
 
 CLOSEST: Final = "Not sure that this is answered. The closest places:"
@@ -67,12 +67,20 @@ def to_plain(excerpts: Sequence[Excerpt], lead: str = "") -> list[str]:
     return [part for part in parts if part]
 
 
+def trail(title: str, headings: Sequence[str]) -> list[str]:
+    """Title and headings, each once. The title of a page often is its first heading with the name of the site."""
+    path = list(dict.fromkeys(headings))
+    if path and re.match(rf"{re.escape(path[0])}(?!\w)", title):
+        path = path[1:]
+    return [title, *path]
+
+
 def heading(excerpt: Excerpt) -> str:
     """Title and headings above a place, and its page; empty for text without either."""
-    path = excerpt.heading_path[-2:]
-    if not path and not excerpt.page:
+    if not excerpt.heading_path and not excerpt.page:
         return ""
-    parts = list(path) if excerpt.title in path else [excerpt.title, *path[-1:]]
+    parts = trail(excerpt.title, excerpt.heading_path)
+    parts = [*parts[:1], *parts[1:][-1:]]
     named = " > ".join(dict.fromkeys(display(part) for part in parts if part))
     return f"{named} (page {excerpt.page})" if excerpt.page else named
 
@@ -114,7 +122,7 @@ def _markdown(piece: Piece) -> str:
     match piece.kind:
         case PieceKind.CODE:
             fence = max((match.group() for match in _FENCE.finditer(piece.text)), key=len, default="``") + "`"
-            return f"{fence}{piece.language}\n{_dedented(piece.text)}\n{fence}"
+            return f"{fence}{piece.language}\n{_code(piece)}\n{fence}"
         case PieceKind.USAGE:
             return f"```text\n{_usage(piece.text)}\n```"
         case PieceKind.TABLE:
@@ -135,7 +143,7 @@ def _definition(pair: tuple[str, str]) -> str:
 def _plain(piece: Piece) -> str:
     match piece.kind:
         case PieceKind.CODE:
-            return textwrap.indent(_dedented(piece.text), "    ")
+            return textwrap.indent(_code(piece), "    ")
         case PieceKind.USAGE:
             return textwrap.indent(_usage(piece.text), "    ")
         case PieceKind.TABLE:
@@ -146,6 +154,15 @@ def _plain(piece: Piece) -> str:
             return "\n".join(f"{term}: {text}" if text else term for term, text in _definitions(_with_terms(piece)))
         case _:
             return display(piece.text)
+
+
+def _code(piece: Piece) -> str:
+    """Code without the indentation that all its lines share; the first line of a cut one has lost its own."""
+    first, *others = piece.text.split("\n")
+    if piece.cut and not first[:1].isspace():
+        indents = [len(line) - len(line.lstrip()) for line in others if line.strip()]
+        return _dedented("\n".join((" " * min(indents, default=0) + first, *others)))
+    return _dedented(piece.text)
 
 
 def _dedented(text: str) -> str:

@@ -9,12 +9,13 @@ MAX_SENTENCE_CHARS = 500
 
 Span = tuple[int, int]
 
-# A Chinese stop ends a sentence wherever it stands; a Latin one only before a space and something that can begin the
-# next sentence. Closing quotes and brackets belong to the sentence they close. Possessive repeats and the look-behind
+# A Chinese stop ends a sentence wherever it stands; a Latin one, and a single "…", which stands for what was left out
+# of `{"a": …}` too, only before a space and something that can begin the next sentence.
+# Closing quotes and brackets belong to the sentence they close. Possessive repeats and the look-behind
 # keep a row of 100 000 stops linear.
 _END = re.compile(
-    r"[。！？；…]++[”’」』）》\"']*+"
-    r"|(?<![.!?])[.!?]++[\"'”’)\]]*+(?:\[\d+\])*+(?=\s+[\"'“‘(\[]?[^\sa-z])"
+    r"(?:[。！？；]++|…{2}+)[”’」』）》\"']*+"
+    r"|(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?:\[\d+\])*+(?=\s+[\"'“‘(\[]?[^\sa-z])"
     r"|\n(?=[ \t]*+(?:\n|[-*•|>#]|\d+[.)、]))"
 )
 _ABBREVIATION = re.compile(

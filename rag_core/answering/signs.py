@@ -9,6 +9,7 @@ from statistics import mean, pstdev
 from typing import Final
 
 from rag_core.answering.asking import Asked, Wants
+from rag_core.answering.evidence import question_units
 from rag_core.answering.passages import Passage, Reading
 from rag_core.answering.terms import Term, bag, coverage, precision
 from rag_core.answering.units import Unit, UnitKind, is_chinese
@@ -18,9 +19,27 @@ _GUIDE: Final = re.compile(
     r"how-?to|tutorial|guide|quick-?start|getting-?started|install|usage|example|faq", re.IGNORECASE
 )
 _SAYS: Final = re.compile(
-    r"\b(?:is|are|was|means?|refers? to|stands? for|describes?|lets?|allows?|provides?)\b|[:—–]|是|指|表示|称为|用于"
+    r"\b(?:is|are|was|means?|refers? to|stands? for|describes?|represents?)\b"
+    r"|\b(?:consists? of|contains?|holds?|lets?|allows?|provides?)\b"
+    r"|[:—–]|是|指|表示|代表|称为|用于|即"
 )
 _CELL: Final = " | "
+_ASKS: Final = re.compile(
+    r"[?？]\s*$|^\W*(?:how|why|what|when|where|which|who|can|could|do|does|did|is|are|should|will)\b|如何|怎么|怎样|为什么|什么",
+    re.IGNORECASE,
+)
+_ANNOUNCES: Final = re.compile(
+    r"^(?:this|the following|in this)\s+(?:\w+\s+)?"
+    r"(?:tutorial|section|page|chapter|document|article|guide|part|appendix)\b"
+    r"|^(?:it|we|you)\b.{0,12}\b(?:will|'ll)\s+(?:show|learn|see|explain|describe|discuss|look at)\b"
+    r"|^(?:本|这一|这个)(?:章|节|文|页|部分|教程|指南|附录)|^(?:下面|以下)(?:是|将|介绍|说明|列出)",
+    re.IGNORECASE,
+)
+"""A sentence that says what the text will say."""
+HANGING_CHARS: Final = 200
+"""Longer sentences say something before their colon."""
+OF_SUBJECT: Final = 0.6
+"""Part of the question's words from which a heading names what the question is about."""
 
 K = UnitKind
 PREFERRED: Final[dict[Wants, dict[UnitKind, float]]] = {
@@ -38,7 +57,7 @@ PREFERRED: Final[dict[Wants, dict[UnitKind, float]]] = {
         K.SENTENCE: 0.15, K.LEAD: 0.2, K.ROW: 0.1, K.CODE: -0.3, K.USAGE: -0.2, K.TITLE: -0.2,
     },
     Wants.LIST: {
-        K.ITEM: 0.2, K.ROW: 0.2, K.LEAD: 0.15, K.SENTENCE: 0.1, K.CODE: -0.4, K.USAGE: -0.2, K.TITLE: -0.2,
+        K.ITEM: 0.25, K.ROW: 0.25, K.LEAD: 0.2, K.SENTENCE: 0.05, K.CODE: -0.4, K.USAGE: -0.2, K.TITLE: -0.2,
     },
     Wants.ANYTHING: {
         K.LEAD: 0.2, K.USAGE: -0.2, K.ROW: -0.05, K.TITLE: -0.1,
@@ -108,8 +127,36 @@ class HeadingSigns:
                 "leaf": covered,
                 "leaf_precision": max(own[1] if own[0] else 0.0, 0.6 * above[1] if above[0] else 0.0)
                 * min(1.0, 2 * covered),
+                "asks": own[0] * own[1] ** 2 if path and asks(path[-1]) else 0.0,
             }
         return self._known[path]
+
+
+def asks(heading: str) -> bool:
+    """Whether a heading is a question, as in a list of frequent ones: what stands below it answers."""
+    return _ASKS.search(heading) is not None
+
+
+def names(subject: str, heading: str) -> bool:
+    """Whether a heading is about a subject: it begins with its words or consists of little else."""
+    wanted = [stem for unit in question_units(subject) for stem in unit.terms]
+    units = question_units(heading)
+    own = [unit for unit in units if not set(wanted).isdisjoint(unit.terms)]
+    covered = {stem for unit in own for stem in unit.terms}
+    if not wanted or not covered.issuperset(wanted):
+        return False
+    return 2 * len(own) >= len(units) or units[0] in own
+
+
+def preference(asked: Asked, unit: Unit, signs: dict[str, float], above: Sequence[str]) -> float:
+    """How well a kind of unit suits the kind of answer. The first sentence of a section defines what a heading `above`
+    it names, or what it begins with; a row does when its first cell is what is asked for."""
+    if asked.wants is Wants.DEFINITION:
+        if unit.kind is UnitKind.ROW and signs["form"] == 1.0:
+            return 0.4
+        if unit.kind is UnitKind.LEAD and signs["form"] < 1.0 and not any(names(asked.subject, one) for one in above):
+            return PREFERRED[Wants.DEFINITION][UnitKind.SENTENCE]
+    return PREFERRED[asked.wants].get(unit.kind, 0.0)
 
 
 def depth(reading: Reading, at: int, most: int = 6) -> int:
@@ -137,7 +184,10 @@ def form(asked: Asked, unit: Unit) -> float:
         return 1.0 if whole and len(cell) <= 3 * len(subject) + 60 else 0.0
     if subject not in head:
         return 0.0
-    return 1.0 if _SAYS.search(text[: len(subject) + 40]) else 0.3
+    if not _SAYS.search(text[: len(subject) + 40]):
+        return 0.3
+    opening = re.sub(r"^(?:an? |the |一个|一种)?[^\w]*", "", head)
+    return 1.0 if opening.startswith(subject) else 0.5
 
 
 def amount(asked: Asked, unit: Unit) -> float:
@@ -155,8 +205,20 @@ def amount(asked: Asked, unit: Unit) -> float:
     )
 
 
-def is_short(unit: Unit) -> bool:
-    """Whether a unit says too little to be an answer."""
+def is_short(unit: Unit, reading: Reading) -> bool:
+    """Whether a unit says too little to be an answer: a few words, or that something will be said."""
     if unit.kind in (UnitKind.CODE, UnitKind.ROW, UnitKind.TITLE):
         return False
+    if unit.kind in (UnitKind.LEAD, UnitKind.SENTENCE) and (_ANNOUNCES.search(unit.text) or _hangs(unit, reading)):
+        return True
     return len(unit.text) < 8 if is_chinese(unit.text) else len(unit.text.split()) < 5
+
+
+def _hangs(unit: Unit, reading: Reading) -> bool:
+    """Whether a sentence introduces with a colon what is not there, as a picture."""
+    if len(unit.text) > HANGING_CHARS or not unit.text.endswith((":", "：")) or unit.end < unit.place.block.end:
+        return False
+    later = unit.at + 1
+    if later >= len(reading.places) or reading.document[later] != reading.document[unit.at]:
+        return False
+    return reading.places[later].block.kind in (BlockKind.PARAGRAPH, BlockKind.HEADING)

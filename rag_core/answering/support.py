@@ -22,6 +22,10 @@ _AFTER_STOP = re.compile(
     r"(?<![.!?。！？；])([.!?。！？；]++[\"'”’」』）)]*+)((?:\s*\[\d{1,3}(?:\s*[,，、]\s*\d{1,3})*\])+)"
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_DENIES = re.compile(
+    r"\b(?:not|no|never|none|nobody|nothing|nowhere|cannot|without|neither|nor|unable)\b|n['’]t\b|[不没沒無无未非勿别別]",
+    re.IGNORECASE,
+)
 
 
 class SupportChecker:
@@ -86,20 +90,26 @@ class SupportChecker:
             if coverage(units, self._terms[rank]) < MIN_SUPPORT:
                 return None
             if _numbers_in(sentence) <= _numbers_in(self._hits[rank].payload.text):
-                return self._cite(rank, sentence)
+                start, end = self._quote(rank, sentence)
+                # Words alone do not tell "is paid" from "is not paid".
+                if not _DENIES.search(sentence) or _DENIES.search(self._hits[rank].payload.text[start:end]):
+                    return self._cite(rank, start, end)
         return None
 
-    def _cite(self, rank: int, sentence: str) -> Citation:
-        """Cite the sentence of the passage that shares most with the answer's."""
+    def _quote(self, rank: int, sentence: str) -> tuple[int, int]:
+        """The sentence of the passage that shares most with the answer's."""
         text = self._hits[rank].payload.text
         spans = split_sentences(text)
         units = question_units(sentence)
         terms = text_terms([text[start:end] for start, end in spans])
         best = max(range(len(spans)), key=lambda position: coverage(units, terms[position]))
-        key = (rank, *spans[best])
+        return spans[best]
+
+    def _cite(self, rank: int, start: int, end: int) -> Citation:
+        key = (rank, start, end)
         if key not in self._citations:
             self._citations[key] = cite(
-                self._hits[rank], number=len(self._citations) + 1, rank=rank, start=key[1], end=key[2]
+                self._hits[rank], number=len(self._citations) + 1, rank=rank, start=start, end=end
             )
         return self._citations[key]
 

@@ -40,6 +40,9 @@ working works many much kind kinds type types name mean means difference between
 know find another several various certain everything anything someone anyone else
 """
 _EMPTY: Final = frozenset(_WORDS.split())
+_EMPTY_CHINESE: Final = re.compile(
+    "区别|區別|差别|差別|差异|差異|相比|请问|請問|可以|可不可以|能否|能不能|是否|应该|應該|意思"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def content_words(question: str) -> list[str]:
 
 def _without_empty(text: str) -> str:
     kept = " ".join(word for word in text.split() if word.strip("?!.,'\"").casefold() not in _EMPTY)
+    kept = _EMPTY_CHINESE.sub(" ", kept)
     return kept if kept.strip() and question_units(kept) else text
 
 

@@ -176,9 +176,9 @@ class _Packer:
         inside = headings_inside(self._outline, units)
         header = self._repeated(packed.first)
         own_tokens = sum(unit.tokens for unit in units)
-        context = self._contexts.within(headings, inside, self._settings.tokens - own_tokens - header.tokens)
         if own_tokens + header.tokens > self._settings.tokens:
             header = Context("", 0)
+        context = self._contexts.within(headings, inside, self._settings.tokens - own_tokens - header.tokens)
         own = self._text[units[0].start : units[-1].end]
         lead = "\n".join(part for part in (context.text, header.text) if part)
         return _Piece(

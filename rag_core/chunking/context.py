@@ -49,10 +49,13 @@ class ContextBuilder:
         return Context(path[-1], self._length(path[-1])) if path else Context("", 0)
 
     def within(self, path: tuple[str, ...], inside: Sequence[str], room: int) -> Context:
-        """The context, or as much of its end as fits into `room`: the nearest heading is the last to go."""
+        """The context, or as much of its end as fits into `room`: the nearest heading is the last to go.
+
+        Text that is longer than a chunk by itself, and is halved later, leaves less than no room.
+        """
         context = self.of(path, inside)
         parts = context.text.split(HEADING_SEPARATOR)
-        while context.tokens > room:
+        while parts and context.tokens > room:
             parts = parts[1:]
             context = Context(HEADING_SEPARATOR.join(parts), self._tokens(parts)) if parts else Context("", 0)
         return context

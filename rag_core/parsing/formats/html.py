@@ -10,7 +10,15 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import BlockKind, PartKind
 from rag_core.parsing.builder import Piece, TextBuilder
-from rag_core.parsing.formats.html_dom import SKIPPED, is_boilerplate, is_hidden, is_permalink, parse_html, walk
+from rag_core.parsing.formats.html_dom import (
+    SKIPPED,
+    is_boilerplate,
+    is_hidden,
+    is_label,
+    is_permalink,
+    parse_html,
+    walk,
+)
 from rag_core.parsing.formats.html_table import HtmlTable
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -48,6 +56,7 @@ class HtmlWalk:
         self._tables = 0
         self._table = HtmlTable()
         self._images: list[tuple[str, str]] = []
+        self._label = ""
 
     def enter(self, node: LexborNode) -> bool:
         """Take a node's own text or begin its block; true when its children are to be read."""
@@ -73,8 +82,11 @@ class HtmlWalk:
         tag = node.tag or ""
         if tag in _INLINE or tag == "br":
             return
-        if tag in _HEADINGS and not self._tables:
+        if tag == "p" and not self._tables and is_label(node.attributes):
+            self._label = self._take()
+        elif tag in _HEADINGS and not self._tables:
             self._flush_list()
+            self._flush_label()
             self._builder.heading(self._take().replace("\n", " "), _HEADINGS[tag])
         elif self._tables and tag in {"td", "th"}:
             self._cell(tag, node)
@@ -89,6 +101,7 @@ class HtmlWalk:
         """Write what is still open."""
         self._flush()
         self._flush_list()
+        self._flush_label()
         self._flush_table()
 
     def _unwanted(self, tag: str, node: LexborNode) -> bool:
@@ -115,6 +128,7 @@ class HtmlWalk:
             self._quotes += 1
         elif tag == "table":
             self._flush_list()
+            self._flush_label()
             self._tables += 1
         elif tag in _HEADINGS:
             self._flush_list()
@@ -150,7 +164,7 @@ class HtmlWalk:
             # Blocks within a cell are separated by a space.
             self._text.append(" ")
             return
-        text = self._take()
+        text = self._labelled(self._take())
         if text and self._lists:
             self._items.append(self._part(text, self._lists - 1))
             self._item_open = False
@@ -160,6 +174,19 @@ class HtmlWalk:
             images, self._images = self._images, []
             for description, source in images:
                 self._builder.image(description, source)
+
+    def _labelled(self, text: str) -> str:
+        """Text behind the label of its admonition, as in "Note: it is slow"; a label alone stays for what follows."""
+        if not text or not self._label:
+            return text
+        label, self._label = self._label.rstrip(":： "), ""
+        return f"{label}: {text}"
+
+    def _flush_label(self) -> None:
+        """Write a label that no text followed."""
+        if self._label:
+            label, self._label = self._label, ""
+            self._builder.add(BlockKind.PARAGRAPH, label)
 
     def _part(self, text: str, level: int) -> Piece:
         indent = "  " * level
@@ -198,6 +225,7 @@ class HtmlWalk:
             self._items.append(Piece(PartKind.CODE, code, self._lists))
             return
         self._flush_list()
+        self._flush_label()
         self._builder.add(BlockKind.CODE, node.text(), language=_language(node))
 
 

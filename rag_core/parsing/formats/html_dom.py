@@ -36,8 +36,12 @@ _LINE_NUMBERS: Final = frozenset({"linenos", "linenodiv"})
 _READER_ONLY: Final = frozenset({"sr-only", "visually-hidden", "screen-reader-text"})
 # How documentation sets and site generators of the last twenty years call what leads to other pages.
 _NAVIGATION_CLASSES: Final = frozenset(
-    {"navheader", "navfooter", "docnav", "breadcrumb", "breadcrumbs", "pagination", "pager", "navbar", "sphinxsidebar"}
-)
+    {
+        "navheader", "navfooter", "docnav", "breadcrumb", "breadcrumbs", "pagination", "pager", "navbar",
+        "sphinxsidebar", "rst-footer-buttons", "footer-relations",
+    }
+)  # fmt: skip
+_FOOTER_CLASSES: Final = frozenset({"footer", "page-footer", "site-footer"})
 _PERMALINKS: Final = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
 
 
@@ -104,7 +108,14 @@ def is_boilerplate(tag: str, attributes: dict[str, str | None], *, in_main: bool
     if not in_main and (tag == "aside" or role in _SITE_ROLES):
         return True
     classes = set((attributes.get("class") or "").split())
+    if not in_main and not classes.isdisjoint(_FOOTER_CLASSES):
+        return True
     return not classes.isdisjoint(_READER_ONLY | _NAVIGATION_CLASSES | _LINE_NUMBERS)
+
+
+def is_label(attributes: dict[str, str | None]) -> bool:
+    """Whether a paragraph is the label of an admonition, as "Note"."""
+    return "admonition-title" in (attributes.get("class") or "").split()
 
 
 def is_permalink(tag: str, node: LexborNode, attributes: dict[str, str | None]) -> bool:

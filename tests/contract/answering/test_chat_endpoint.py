@@ -132,7 +132,8 @@ async def test_a_follow_up_becomes_a_question_of_this_conversation(chat_server: 
     assert question.text
     assert "\n" not in question.text
     assert question.tokens is not None
-    # A small model writes anything; what is not about the conversation is replaced by its words.
+    # A small model writes anything or repeats the question; both are replaced by words of the conversation.
+    assert question.by is not StandaloneBy.ASKED
     if question.by is StandaloneBy.WORDS:
         assert question.text == "Is it paid? (long parental leave)"
 

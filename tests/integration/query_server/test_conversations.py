@@ -129,7 +129,7 @@ def test_the_model_writes_and_its_tokens_and_costs_are_reported(tmp_path: Path) 
     assert f'rag_server_answer_tokens_total{{kind="prompt"}} {float(usage.prompt_tokens)}' in shown
     assert 'rag_server_answer_cost_total{currency="USD"}' in shown
     assert "rag_server_answer_first_token_seconds_count 1.0" in shown
-    assert 'rag_server_follow_ups_total{by="asked"} 1.0' in shown  # the scripted model repeats the question
+    assert 'rag_server_follow_ups_total{by="words"} 1.0' in shown  # the scripted model only repeats "Is it paid?"
 
 
 def test_quotes_come_when_the_model_is_not_there_and_after_some_failures_it_is_left_alone(tmp_path: Path) -> None:

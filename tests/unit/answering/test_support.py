@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -52,6 +53,18 @@ def test_an_invented_sentence_is_dropped() -> None:
 
 def test_a_wrong_number_is_dropped() -> None:
     assert checked("Parental leave lasts 26 weeks [1].") == ([], [])
+
+
+@pytest.mark.parametrize(
+    "said", ["Parental leave is not paid in full [1].", "It isn't paid in full.", "年假不是每年二十五天。"]
+)
+def test_a_denial_of_what_the_passage_says_is_dropped(said: str) -> None:
+    assert checked(said) == ([], [])
+
+
+def test_a_denial_that_the_passage_makes_is_kept() -> None:
+    checker = SupportChecker((hit("Meals are not refunded. Trains are."),))
+    assert [*checker.feed("Meals are not refunded."), *checker.finish()] == ["Meals are not refunded. [1]"]
 
 
 def test_unknown_markers_are_dropped_and_the_passage_is_found_without_them() -> None:

@@ -65,6 +65,13 @@ def test_the_rest_of_a_long_description_names_its_term_in_context_and_structure(
     assert all(not chunk.text.rstrip().endswith("the term") for chunk in chunks)
 
 
+@pytest.mark.parametrize("length", range(28, 41))
+def test_a_description_as_long_as_a_chunk_leaves_no_room_for_its_term(read: Read, length: int) -> None:
+    described = "".join(f"<dd>{words(length)} {n}.</dd>" for n in range(3))
+    chunks = chunks_of(read(f"<h1>All of it</h1><dl><dt>the term of it</dt>{described}</dl>", "a.html"))
+    assert len(chunks) >= 3
+
+
 def test_nested_definitions_are_cut_between_the_inner_entries(read: Read) -> None:
     inner = "".join(f"<dt>method {n}</dt><dd>{words(12)}.</dd>" for n in range(10))
     chunks = chunks_of(read(f"<dl><dt>class Thing</dt><dd><p>About it.</p><dl>{inner}</dl></dd></dl>", "a.html"))

@@ -127,3 +127,25 @@ def test_the_depth_limit_is_exact_for_the_tree_that_browsers_build(read: Read, r
     assert refusal("<body>" + "<div>" * 60 + "x", "a.html", max_nesting=41) is Reason.NESTING_TOO_DEEP
     # Paragraphs and list items end by themselves: sloppy pages are not deep.
     assert read("<body>" + "<p>x<li>y" * 1000, "a.html", max_nesting=41).text.count("x") == 1000
+
+
+def test_the_label_of_an_admonition_begins_its_text(read: Read) -> None:
+    page = (
+        '<main><h1>Guide</h1><div class="admonition note"><p class="admonition-title">Note</p><p>It is slow.</p></div>'
+        '<div class="admonition warning"><p class="admonition-title">Warning</p><pre>rm -r</pre></div>'
+        "<p>Go on.</p></main>"
+    )
+    assert blocks(read(page, "a.html"))[1:] == [
+        (BlockKind.PARAGRAPH, "Note: It is slow."),
+        (BlockKind.PARAGRAPH, "Warning"),
+        (BlockKind.CODE, "rm -r"),
+        (BlockKind.PARAGRAPH, "Go on."),
+    ]
+
+
+def test_links_to_other_pages_and_the_footer_of_a_page_without_a_main_element_are_no_text(read: Read) -> None:
+    page = (
+        "<body><div><h1>Delete</h1><p>It deletes.</p></div>"
+        '<div class="footer-relations"><a href="b.html">borg diff</a></div><div class="footer">Copyright</div></body>'
+    )
+    assert read(page, "a.html").text == "Delete\n\nIt deletes."

@@ -1,0 +1,111 @@
+"""What is shown of a place reads as a person would write it: from its beginning, with its steps, nothing left over."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag_core.answering import Outcome
+from rag_core.answering.block_pieces import Piece, PieceKind
+from rag_core.answering.rendering import trail
+from tests.unit.answering.test_extractive import answered, corpus
+
+FAQ = """# Questions
+
+## Why does history substitution not work?
+
+Because the editor has a better way: recall the line and change it.
+
+- Up recalls whole lines.
+- Tab completes the substitution of a history entry.
+
+## How do I set a prompt?
+
+Write a function.
+"""
+
+
+async def test_a_heading_that_asks_is_answered_from_the_beginning_of_its_section() -> None:
+    outcome = await answered("Why does substitution not work?", "Tab completes", hits=corpus(FAQ, "faq.md"))
+    assert outcome.excerpts[0].text.startswith("Because the editor has a better way")
+    assert "Tab completes" in outcome.excerpts[0].text
+
+
+async def test_a_thing_within_another_is_defined_where_a_heading_names_it() -> None:
+    guide = (
+        "# Design\n\n## Snapshots\n\nA snapshot represents a folder at one time. It is a file of its own.\n\n"
+        "## Removing\n\nSpace is finite, so the snapshots of restic can be removed by a policy.\n"
+    )
+    outcome = await answered("What is a snapshot in restic?", "represents", hits=corpus(guide))
+    assert outcome.excerpts[0].text.startswith("A snapshot represents a folder at one time.")
+
+
+async def test_a_mention_in_the_first_sentence_of_another_section_is_no_definition() -> None:
+    guide = (
+        "# Erase\n\nThe value claim names a disk for the erasure ledger; back it up apart.\n\n"
+        "## What to save\n\n| what | where |\n|---|---|\n"
+        "| the erasure ledger: what was erased for good | erasures.jsonl |\n"
+    )
+    outcome = await answered("What is the erasure ledger?", "erasure ledger", hits=corpus(guide))
+    assert "what was erased for good" in outcome.excerpts[0].text
+
+
+async def test_the_steps_of_the_first_section_below_follow_their_introduction() -> None:
+    guide = (
+        "# Page numbers\n\n## Insert page numbers\n\nPage numbers can be inserted into any document.\n\n"
+        "### In the footer\n\n1. Choose Insert.\n2. Choose Page number.\n"
+    )
+    outcome = await answered("How do I insert page numbers?", "can be inserted", hits=corpus(guide))
+    assert "2. Choose Page number." in outcome.excerpts[0].text
+
+
+async def test_a_list_that_is_announced_after_two_paragraphs_is_shown_with_the_rows_behind_a_cut() -> None:
+    rows = "".join(f"| policy-{number} | Restart in case {number} of all cases |\n" for number in range(5))
+    guide = (
+        "# Run\n\n## Restart policies\n\nA restart policy says whether a container is started again.\n\n"
+        f"These policies exist:\n\n| policy | result |\n|---|---|\n{rows}"
+    )
+    outcome = await answered("Which restart policies are there?", "says whether", hits=corpus(guide, tokens=40))
+    assert "policy-4" in outcome.excerpts[0].text
+
+
+async def test_a_sentence_that_says_what_will_be_said_is_no_answer() -> None:
+    guide = "# Use it with S3\n\n## Preface\n\nThis tutorial will show you how to use it with an S3 bucket.\n"
+    outcome = await answered("How do I use it with an S3 bucket?", "tutorial", hits=corpus(guide))
+    assert outcome.outcome is Outcome.CLOSEST_PASSAGES
+
+
+async def test_an_excerpt_does_not_end_with_what_announces_something_else() -> None:
+    guide = "# Keys\n\n## Rotate a key\n\nRotate the key with one call of the tool.\n\nExamples:\n\n## Next\n\nMore.\n"
+    outcome = await answered("How do I rotate a key?", "Rotate the key", hits=corpus(guide))
+    assert outcome.excerpts[0].text.startswith("Rotate the key")
+    assert "Examples" not in outcome.excerpts[0].text
+
+
+async def test_chinese_words_that_ask_for_a_difference_are_not_looked_for() -> None:
+    guide = "# 软件包\n\n## apt 与 aptitude\n\naptitude 命令有全屏界面，apt 命令没有。\n"
+    outcome = await answered("apt 和 aptitude 有什么区别？", "aptitude", hits=corpus(guide))
+    assert outcome.outcome is Outcome.ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("title", "headings", "shown"),
+    [
+        ("Guide — Project 1.0", ("Guide", "Install"), ["Guide — Project 1.0", "Install"]),
+        ("Guide", ("Guide", "Guide", "Install"), ["Guide", "Install"]),
+        ("Guidelines", ("Guide", "Install"), ["Guidelines", "Guide", "Install"]),
+        ("notes.txt", (), ["notes.txt"]),
+    ],
+)
+def test_a_title_with_the_name_of_its_site_stands_for_the_first_heading(
+    title: str, headings: tuple[str, ...], shown: list[str]
+) -> None:
+    assert trail(title, headings) == shown
+
+
+def test_the_first_line_of_code_that_was_cut_stands_where_the_others_do() -> None:
+    from rag_core.answering.rendering import _plain
+
+    text = "metadata: {}\n  quality: {}\n  options:\n    kind: folder"
+    cut, whole = (Piece(PieceKind.CODE, 0, 0, len(text), text, cut=cut) for cut in (True, False))
+    assert _plain(cut).split("\n")[:2] == ["    metadata: {}", "    quality: {}"]
+    assert _plain(whole).split("\n")[:2] == ["    metadata: {}", "      quality: {}"]
