@@ -46,6 +46,10 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
     kind, values = forms.BY_NAME[draft["kind"]], draft["values"]
     if not allowed.unrestricted:
         _show_limits(allowed)
+    # What was chosen just now decides which fields there are, before they are drawn.
+    for item in kind.fields:
+        if item.type == "choice" and (key := f"field-{item.path}") in st.session_state:
+            values[item.path] = st.session_state[key]
     left, right = st.columns(2)
     for place, item in enumerate(forms.shown_fields(kind, values)):
         with (left, right)[place % 2]:

@@ -167,6 +167,20 @@ def test_the_suggested_name_replaces_nothing_that_is_being_typed(app: AppTest, p
     assert (name().value, shown.session_state["new-source"]["name"]) == ("walrus", "walrus")
 
 
+def test_another_kind_of_database_has_its_own_fields_at_once(app: AppTest, platform: Platform) -> None:
+    platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
+        allowed=True, unrestricted=True
+    )
+    app.run()
+    app.session_state["new-source"] = {**draft("sql", values={}), "step": 1}
+    shown = app.switch_page("screens/add_source.py").run().run()
+    assert "Host *" in {item.label for item in shown.text_input}
+    shown.selectbox(key="field-database.driver").select("sqlite").run()
+    labels = {item.label for item in shown.text_input}
+    assert "File (absolute path) *" in labels
+    assert "Host *" not in labels
+
+
 def test_the_sensor_starts_the_first_run_and_the_wizard_no_second_one(app: AppTest, platform: Platform) -> None:
     platform.data["runsOrError"]["results"] = []
     shown = first_run(app, platform)
