@@ -97,10 +97,10 @@ def async_file() -> str:
     for old, new in _TO_ASYNC:
         assert old in text, old
         text = text.replace(old, new)
-    text = re.sub(r"( +)yield from (progress\.read\(line\))", r"\1for event in \2:\n\1    yield event", text)
-    text = re.sub(r"( +)yield from (self\._events\(\w+\))", r"\1async for event in \2:\n\1    yield event", text)
-    text = re.sub(r"( +)yield from (self\._pages\(.*\))\n", r"\1async for one in \2:\n\1    yield one\n", text)
-    text = re.sub(r"( +)yield from (page\[.*\])", r"\1for one in \2:\n\1    yield one", text)
+    text = re.sub(r"(?m)^( ++)yield from (progress\.read\(line\))", r"\1for event in \2:\n\1    yield event", text)
+    text = re.sub(r"(?m)^( ++)yield from (self\._events\(\w+\))", r"\1async for event in \2:\n\1    yield event", text)
+    text = re.sub(r"(?m)^( ++)yield from (self\._pages\(.*\))\n", r"\1async for one in \2:\n\1    yield one\n", text)
+    text = re.sub(r"(?m)^( ++)yield from (page\[.*\])", r"\1for one in \2:\n\1    yield one", text)
     text = re.sub(r"list\((self\._pages\(.*\))\)", r"[one async for one in \1]", text)
     text = re.sub(r"self\._send\(([^()]*(?:\([^()]*\)[^()]*)*)\)", r"(await self._send(\1))", text)
     text = re.sub(

@@ -70,7 +70,8 @@ def to_plain(excerpts: Sequence[Excerpt], lead: str = "") -> list[str]:
 def trail(title: str, headings: Sequence[str]) -> list[str]:
     """Title and headings, each once. The title of a page often is its first heading with the name of the site."""
     path = list(dict.fromkeys(headings))
-    if path and re.match(rf"{re.escape(path[0])}(?!\w)", title):
+    after = title.removeprefix(path[0]) if path else title
+    if after != title and not after[:1].isalnum():
         path = path[1:]
     return [title, *path]
 
