@@ -92,6 +92,29 @@ def _chunker(text: str) -> tuple[int, int, bool]:
 
 
 @app.command
+def ocr(
+    *, pages: int = 3, font: Path | None = None, languages: tuple[str, ...] = ("en", "zh"), as_json: Json = False
+) -> None:
+    """Recognize pages of known text, as rendered and degraded: character error rate and seconds a page.
+
+    Parameters
+    ----------
+    pages
+        Pages of each language and kind of degradation.
+    font
+        A font file with Latin and Chinese characters. Default: one of Debian's.
+    languages
+        en, zh.
+    """
+    from benchmarks import ocr as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("pages") as progress:
+        report = bench.run(Settings.load(), pages=pages, font=font, languages=languages, progress=progress)
+    show(report, as_json=as_json)
+
+
+@app.command
 def generations(
     *,
     chunks: int = 20_000,

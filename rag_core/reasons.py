@@ -403,6 +403,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.INDEX_VERSION: ("The Qdrant server is too old.", "Run version 1.19 or newer."),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
+    R.QUALITY_UNCERTAIN: (
+        "Character recognition is not sure of what it read, and the source's rule `ocr_uncertainty` is an error.",
+        "Scan it better, or raise the rule's limit for the source; docs/reference/quality-rules.md.",
+    ),
     R.QUALITY_GARBAGE: (
         "The content is not readable text: encoded data, noise, or a repetition.",
         "Check the document; docs/reference/quality-rules.md.",

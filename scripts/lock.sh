@@ -4,9 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"; }
 extras=(--extra assets --extra server --extra console --extra interfaces --extra local)
-compile pyproject.toml "${extras[@]}" --group build --group test --group dev --group sbom -o requirements/dev.txt
-compile pyproject.toml "${extras[@]}" --group build --group test -c requirements/dev.txt -o requirements/test.txt
+compile pyproject.toml "${extras[@]}" --extra ocr --group build --group test --group dev --group sbom -o requirements/dev.txt
+compile pyproject.toml "${extras[@]}" --extra ocr --group build --group test -c requirements/dev.txt -o requirements/test.txt
 compile pyproject.toml "${extras[@]}" --group build -c requirements/dev.txt -o requirements/runtime.txt
+compile pyproject.toml --extra ocr -c requirements/dev.txt -o requirements/ocr.txt
 compile --group bootstrap -o requirements/bootstrap.txt
 compile --group sbom -c requirements/dev.txt -o requirements/sbom.txt
 compile --group audit -o requirements/audit.txt

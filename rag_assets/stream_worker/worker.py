@@ -110,7 +110,7 @@ class Worker:
     def _quick_applier(self, pipeline: Pipeline, stack: ExitStack) -> EventApplier:
         """For pushes that are soon done: it waits for no source, and gives no document long to be parsed."""
         limits = {"parser_timeout_seconds": self.settings.stream_quick_seconds}
-        parser = open_parser(self.settings.model_copy(update=limits))
+        parser = open_parser(self.settings.model_copy(update=limits), defers_ocr=True)
         stack.callback(parser.close)
         defers = frozenset({Reason.PARSER_TIMEOUT})
         return self._applier(pipeline, stack, parser=parser, defers=defers, wait=_QUICK_WAIT_SECONDS)

@@ -107,7 +107,7 @@ def parse(content: bytes, *, name: str, media_type: str | None, limits: ParseLim
         raise InvalidInput(
             Reason.PARSE_FAILED, f"the document is damaged and cannot be read ({type(error).__name__}); save it again"
         ) from error
-    return _screen(document, name)
+    return screen(document, name)
 
 
 def _read(kind: Kind, content: bytes, name: str, media_type: str | None, limits: ParseLimits) -> ParsedDocument:
@@ -138,7 +138,8 @@ def _office_kind(content: bytes, name: str, limits: ParseLimits) -> Kind:
     return kind
 
 
-def _screen(document: ParsedDocument, name: str) -> ParsedDocument:
+def screen(document: ParsedDocument, name: str) -> ParsedDocument:
+    """Refuse what no one can read, mark instructions to a model, fill in title and language."""
     require_readable(document.text)
     flags = document.flags | {INJECTION_FLAG} if looks_like_injection(document.text) else document.flags
     return replace(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rag_core.errors import InvalidInput
 from rag_core.ids import fingerprint
 from rag_core.parsing.base import ParsedDocument, ParseLimits, Parser
 from rag_core.parsing.builder import MAX_TITLE_CHARS, clean_metadata
 from rag_core.parsing.clean import one_line
 from rag_core.parsing.detect import Kind, detect
-from rag_core.parsing.parse import PARSER_VERSION, parse
+from rag_core.parsing.ocr.reader import OcrReader, open_ocr
+from rag_core.parsing.parse import PARSER_VERSION, parse, screen
 from rag_core.parsing.sandbox.pool import SandboxPool
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 class SandboxedParser:
     """Plain text is split by us in linear time and stays here; all else runs a grammar over hostile input."""
 
-    def __init__(self, limits: ParseLimits, sandbox: SandboxPool) -> None:
+    def __init__(self, limits: ParseLimits, sandbox: SandboxPool, ocr: OcrReader | None = None) -> None:
         self._limits = limits
         self._sandbox = sandbox
-        self._fingerprint = fingerprint("parser", PARSER_VERSION, *limits.astuple())
+        self._ocr = ocr
+        recognition = [ocr.fingerprint] if ocr is not None else []
+        self._fingerprint = fingerprint("parser", PARSER_VERSION, *limits.astuple(), *recognition)
 
     @property
     def fingerprint(self) -> str:
@@ -32,8 +36,7 @@ class SandboxedParser:
 
     def parse(self, raw: FetchedItem) -> ParsedDocument:
         kind = detect(raw.content, name=raw.item.locator, media_type=raw.media_type)
-        read = parse if kind is Kind.TEXT else self._sandbox.parse
-        document = read(raw.content, name=raw.item.locator, media_type=raw.media_type, limits=self._limits)
+        document = self._read(raw, kind)
         # What the source says about its item is better founded than what we found in it.
         return replace(
             document,
@@ -43,13 +46,31 @@ class SandboxedParser:
 
     def close(self) -> None:
         self._sandbox.close()
+        if self._ocr is not None:
+            self._ocr.close()
+
+    def _read(self, raw: FetchedItem, kind: Kind) -> ParsedDocument:
+        read = parse if kind is Kind.TEXT else self._sandbox.parse
+        name = raw.item.locator
+        if self._ocr is None or not self._ocr.can_read(kind):
+            return read(raw.content, name=name, media_type=raw.media_type, limits=self._limits)
+        found: ParsedDocument | InvalidInput
+        try:
+            found = read(raw.content, name=name, media_type=raw.media_type, limits=self._limits)
+        except InvalidInput as refused:
+            found = refused
+        document = self._ocr.complete(raw.content, kind, name, self._limits, found)
+        return document if document is found else screen(document, name)
 
 
-def open_parser(settings: Settings) -> Parser:
-    """The parser as configured. Starts no process until the first document needs one."""
+def open_parser(settings: Settings, *, defers_ocr: bool = False) -> Parser:
+    """The parser as configured. Starts no process until the first document needs one.
+
+    With `defers_ocr` a document with pictures of text ends with `PARSER_TIMEOUT`, as one that takes too long.
+    """
     sandbox = SandboxPool(
         workers=settings.parser_workers,
         memory_mb=settings.parser_memory_mb,
         timeout_seconds=settings.parser_timeout_seconds,
     )
-    return SandboxedParser(ParseLimits.from_settings(settings), sandbox)
+    return SandboxedParser(ParseLimits.from_settings(settings), sandbox, open_ocr(settings, defers=defers_ocr))

@@ -154,7 +154,9 @@ def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument
         raise InvalidInput(Reason.PARSE_FAILED, "the extracted text has characters that cannot be stored")
     if not document.text.strip():
         raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document has no text")
-    failure, warnings = assess_text(document.text, document.title, quality)
+    failure, warnings = assess_text(
+        document.text, document.title, quality, confidence=document.metadata.get("ocr_confidence")
+    )
     if failure is not None:
         raise InvalidInput(failure.rule.reason or Reason.QUALITY_GARBAGE, failure.message)
     return replace(document, flags=document.flags | {found.flag for found in warnings}) if warnings else document

@@ -100,6 +100,16 @@ def _is_repetition(sample: str) -> bool:
 
 FLAG_PREFIX = "quality:"
 
+
+def uncertainty(confidence: str | None) -> float:
+    """1 minus what a parser says of recognized text (`ocr_confidence`), 0 for text that was text before."""
+    try:
+        value = float(confidence or 1)
+    except ValueError:
+        return 0.0
+    return 1 - value if 0 <= value <= 1 else 0.0
+
+
 _VALUES: dict[str, Callable[[str, str], float]] = {
     "empty_text": lambda text, title: float(is_empty(text)),
     "error_page": lambda text, title: float(is_error_page(text, title)),
@@ -128,15 +138,20 @@ class Finding:
         return f"{self.rule.name}: {self.rule.meaning}{measured}"
 
 
-def assess_text(text: str, title: str, policy: QualityPolicy) -> tuple[Finding | None, list[Finding]]:
-    """The first finding that quarantines the document, if any, and the findings that only warn."""
+def assess_text(
+    text: str, title: str, policy: QualityPolicy, *, confidence: str | None = None
+) -> tuple[Finding | None, list[Finding]]:
+    """The first finding that quarantines the document, if any, and the findings that only warn.
+
+    `confidence` is the mean of what character recognition read, from 0 to 1 as text.
+    """
     warnings: list[Finding] = []
-    for name, value_of in _VALUES.items():
+    for name in (*_VALUES, "ocr_uncertainty"):
         rule = RULES[name]
         severity, limit = policy.severity(rule), policy.limit(rule)
         if severity == "ignore":
             continue
-        value = value_of(text, title)
+        value = _VALUES[name](text, title) if name in _VALUES else uncertainty(confidence)
         if value <= limit:
             continue
         found = Finding(rule, value, limit)

@@ -62,6 +62,15 @@ _ALL = (
         Reason.QUALITY_MOJIBAKE,
     ),
     Rule(
+        "ocr_uncertainty",
+        "document",
+        "warn",
+        0.2,
+        "Text that character recognition is not sure of.",
+        "1 minus the mean confidence of recognized text",
+        Reason.QUALITY_UNCERTAIN,
+    ),
+    Rule(
         "duplicate_ratio",
         "source",
         "warn",

@@ -34,6 +34,23 @@ class ContentSettings(BaseModel):
     parser_memory_mb: int = Field(
         1024, ge=256, description="Address space of one parser sandbox; the libraries alone take about 150."
     )
+    ocr: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Character recognition of scans and images. `auto`: where the packages of requirements/ocr.txt are "
+        "installed; `on` refuses to start without them.",
+    )
+    ocr_language: Literal["auto", "en", "zh"] = Field(
+        "auto", description="What is expected in pictures of text; `auto` decides for each page."
+    )
+    ocr_workers: int = Field(1, ge=1, le=16, description="Pages recognized at once, each in a sandbox of one thread.")
+    ocr_memory_mb: int = Field(
+        3072, ge=1536, description="Address space of one such sandbox; the libraries and models take about 1500."
+    )
+    ocr_page_seconds: float = Field(120, gt=0, le=600, description="Time allowed to one page.")
+    ocr_document_seconds: float = Field(
+        900, gt=0, le=36_000, description="Time after which the other pages of a document are left out."
+    )
+    ocr_max_pages: int = Field(200, ge=1, le=10_000, description="Pages recognized of one document.")
     parser_workers: int = Field(
         2, ge=1, le=64, description="Parser sandboxes that run at once; so many documents are chunked at once, too."
     )

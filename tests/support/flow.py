@@ -18,7 +18,7 @@ from tests.support.postgres import fast_folder
 
 @pytest.fixture(scope="session")
 def parser() -> Iterator[Parser]:
-    opened = open_parser(Settings.load())
+    opened = open_parser(Settings(ocr="off"))
     yield opened
     opened.close()
 

@@ -118,8 +118,8 @@ def outage(url: str) -> Iterator[None]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Settings with a home of their own, that database and the fake embedder."""
-    return Settings.load(home=tmp_path / "home", database_url=database_url, embedder="fake")
+    """Settings with a home of their own, that database, the fake embedder and no recognition."""
+    return Settings.load(home=tmp_path / "home", database_url=database_url, embedder="fake", ocr="off")
 
 
 @pytest.fixture

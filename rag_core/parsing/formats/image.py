@@ -25,4 +25,7 @@ def refuse(content: bytes, limits: ParseLimits) -> NoReturn:
         pixels = 0
     if pixels > limits.image_pixels:
         raise InvalidInput(Reason.IMAGE_BOMB, f"the image has more than {limits.image_pixels} pixels; it is not opened")
-    raise InvalidInput(Reason.TYPE_UNSUPPORTED, "images are not read; provide the text as a document")
+    raise InvalidInput(
+        Reason.TYPE_UNSUPPORTED,
+        "images are read by character recognition only, which is off or not installed (RAG_OCR)",
+    )

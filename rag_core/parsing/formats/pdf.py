@@ -146,7 +146,8 @@ def _read(document: pypdfium2.PdfDocument, limits: ParseLimits) -> ParsedDocumen
         pages.append(page)
     if not length:
         raise InvalidInput(
-            Reason.EMPTY_DOCUMENT, "the PDF has no text, it may be a scan; run character recognition on it first"
+            Reason.EMPTY_DOCUMENT,
+            "the PDF has no text, it may be a scan; character recognition is off, not installed (RAG_OCR) or saw none",
         )
     builder = TextBuilder(limits)
     front = _front_title(pages[0].lines)

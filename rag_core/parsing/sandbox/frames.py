@@ -47,6 +47,10 @@ class Request:
     media_type: str | None
     limits: ParseLimits
     seconds: float
+    page: int = 0
+    """A page to recognize in place of parsing; see `rag_core.parsing.ocr`."""
+    kind: str = ""
+    language: str = ""
 
 
 def encode_request(request: Request) -> bytes:
@@ -56,6 +60,9 @@ def encode_request(request: Request) -> bytes:
         "media_type": request.media_type,
         "limits": request.limits.astuple(),
         "seconds": request.seconds,
+        "page": request.page,
+        "kind": request.kind,
+        "language": request.language,
     }
     return _frame(header, request.content)
 
@@ -64,7 +71,8 @@ def decode_request(header: bytes, payload: bytes) -> Request:
     """The request of a frame; its sender is trusted."""
     fields = json.loads(header)
     limits = ParseLimits(*fields["limits"])
-    return Request(payload, fields["name"], fields["media_type"], limits, fields["seconds"])
+    said = (fields["page"], fields["kind"], fields["language"])
+    return Request(payload, fields["name"], fields["media_type"], limits, fields["seconds"], *said)
 
 
 def encode_document(document: ParsedDocument) -> bytes:

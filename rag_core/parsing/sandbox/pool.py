@@ -7,6 +7,7 @@ from typing import Final
 
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.detect import Kind
 from rag_core.parsing.sandbox import frames
 from rag_core.parsing.sandbox.process import WorkerProcess
 
@@ -39,7 +40,15 @@ class SandboxPool:
         Raises `InvalidInput` with the document's reason, `PARSER_TIMEOUT`, `PARSER_OOM` or `PARSER_CRASHED`;
         `Unavailable` when no process can be started at all.
         """
-        request = frames.Request(content, name, media_type, limits, self._timeout)
+        return self._carry_out(frames.Request(content, name, media_type, limits, self._timeout))
+
+    def recognize(
+        self, content: bytes, *, kind: Kind, name: str, page: int, language: str, limits: ParseLimits, seconds: float
+    ) -> ParsedDocument:
+        """Recognize the characters of one page in a sandbox. Raises as `parse`."""
+        return self._carry_out(frames.Request(content, name, None, limits, seconds, page, str(kind), language))
+
+    def _carry_out(self, request: frames.Request) -> ParsedDocument:
         with self._slots:
             try:
                 return self._attempt(request, fresh=False)

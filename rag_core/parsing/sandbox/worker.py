@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import rag_core
 from rag_core.errors import InvalidInput, Reason
+from rag_core.parsing.detect import Kind
 from rag_core.parsing.parse import parse
 from rag_core.parsing.sandbox import confine, frames
 
@@ -71,6 +72,13 @@ def _readable() -> list[Path]:
 
 def _answer(request: frames.Request) -> bytes:
     try:
+        if request.page:
+            # Imported here: a sandbox that only parses needs neither its libraries nor their memory.
+            from rag_core.parsing.ocr.engine import read_page
+
+            kind = Kind(request.kind)
+            page = read_page(request.content, kind, request.page, request.limits, language=request.language)
+            return frames.encode_document(page)
         document = parse(request.content, name=request.name, media_type=request.media_type, limits=request.limits)
         return frames.encode_document(document)
     except InvalidInput as refused:
