@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -61,7 +60,7 @@ def heading(excerpt: query_pb2.Excerpt) -> str:
     """Title and headings as plain text, each once: a page's first heading often is its title, or begins it before the
     site's name."""
     title, own = excerpt.title or excerpt.locator, list(dict.fromkeys(excerpt.heading_path))
-    if own and re.match(rf"{re.escape(own[0])}(?!\w)", title):
+    if own and title.startswith(own[0]) and not title[len(own[0]) :][:1].isalnum():
         own = own[1:]
     return plain(" > ".join([title, *own]))
 

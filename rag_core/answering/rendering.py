@@ -70,7 +70,7 @@ def to_plain(excerpts: Sequence[Excerpt], lead: str = "") -> list[str]:
 def trail(title: str, headings: Sequence[str]) -> list[str]:
     """Title and headings, each once. The title of a page often is its first heading with the name of the site."""
     path = list(dict.fromkeys(headings))
-    if path and re.match(rf"{re.escape(path[0])}(?!\w)", title):
+    if path and title.startswith(path[0]) and not title[len(path[0]) :][:1].isalnum():
         path = path[1:]
     return [title, *path]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -275,7 +274,7 @@ def _raise_failed(final: query_pb2.AnswerFinal) -> None:
 def _where(item: Any, headings: Iterable[str]) -> str:
     """Title and headings, each once: a page's first heading often is its title, or begins it before the site's name."""
     title, own = item.title or item.locator, list(dict.fromkeys(headings))
-    if own and re.match(rf"{re.escape(own[0])}(?!\w)", title):
+    if own and title.startswith(own[0]) and not title[len(own[0]) :][:1].isalnum():
         own = own[1:]
     path = " > ".join([title, *own])
     return f"{path}, page {item.page}" if item.page else path
