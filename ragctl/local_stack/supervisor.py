@@ -31,7 +31,8 @@ _START_RETRIES = 1_000_000
 _START_SECONDS = 5
 _START_TIMEOUT_SECONDS = 10.0
 
-_NOT_RUNNING_FAULTS = {70}
+_NOT_RUNNING_FAULTS = {10, 70}
+"""10: a service of this release that the stack of the release before, which still runs, does not have."""
 _ALREADY_STARTED_FAULTS = {60}
 
 

@@ -17,7 +17,7 @@ from rag_core.history import Stored, Tally
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.environment import stack_environment
-from ragctl.local_stack.lifecycle import wait_healthy
+from ragctl.local_stack.lifecycle import stop_stack, wait_healthy
 from ragctl.local_stack.measuring import StackMeasurement
 from ragctl.local_stack.probes import Health
 from ragctl.local_stack.services import Service, build_services
@@ -52,7 +52,7 @@ def home(tmp_path: Path) -> Iterator[DataDir]:
     made = DataDir(tmp_path / "a b%c ;d")
     made.create()
     yield made
-    shutil.rmtree(made.runtime)
+    shutil.rmtree(made.runtime, ignore_errors=True)
 
 
 @pytest.fixture
@@ -150,3 +150,12 @@ async def test_a_part_that_answered_once_and_hangs_is_killed_and_comes_back(
     pulse.beats = False
     assert watchdog.poll() == ["sleeper"]
     await _until(lambda: supervisor.infos()["sleeper"].pid not in {0, first})
+
+
+def test_a_stack_of_the_release_before_is_stopped_though_it_lacks_a_service(home: DataDir) -> None:
+    supervisor, parts = Supervisor(home), _parts(home)
+    supervisor.write_config(parts.values())
+    supervisor.start(stack_environment(home, "test"))
+    new = replace(parts["broken"], name="new")
+    assert stop_stack(Settings(home=home.root), home, [*parts.values(), new])
+    assert not supervisor.running()
