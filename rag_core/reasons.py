@@ -107,8 +107,9 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.MESSAGE_TOO_LARGE: ("A message is larger than the source allows.", "Raise `max_message_bytes`, or split it."),
     R.POISON_RATE: (
-        "Too many of the last messages were unusable; the stream stopped before them.",
-        "Correct the producer or the source file, then restart the worker.",
+        "Too many of the last documents or messages were unusable; a stream stops before them.",
+        "Correct the producer, or exclude in the source file what cannot be read. A stream continues when its worker is"
+        " restarted.",
     ),
     R.EVENT_FAILED: ("A change could not be applied because of a defect.", "The log has the details."),
     R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it. The worker resumes where it stopped."),
