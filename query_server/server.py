@@ -170,6 +170,7 @@ class QueryServer:
         self._pollers: dict[str, Poller[Any]] = {
             "revocations": self._revocations.poller,
             "permissions": self._pending_revocations.poller,
+            "pushed deletions": self._pending_revocations.deletions,
             "freshness": self._freshness.poller,
             "source gauges": SourceGauges(dependencies.observer_store, self.metrics).poller,
             "generation gauges": GenerationGauges(dependencies.observer_store, self.metrics).poller,
@@ -179,6 +180,7 @@ class QueryServer:
             settings.database_connect_timeout_seconds,
             self._revocations.poller,
             self._pending_revocations.poller,
+            self._pending_revocations.deletions,
         )
         self._background = BackgroundTasks(self.metrics.background_failures)
         self.ports: BindAddresses | None = None

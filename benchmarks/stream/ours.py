@@ -61,7 +61,8 @@ def _revocations(store: Store) -> Iterator[PendingRevocationCache]:
     async def keep() -> None:
         await cache.poller.refresh()
         started.set()
-        await asyncio.gather(cache.poller.run(), RevocationListener(lazy, 5, cache.poller).run())
+        listener = RevocationListener(lazy, 5, cache.poller, cache.deletions)
+        await asyncio.gather(cache.poller.run(), cache.deletions.run(), listener.run())
 
     task = loop.create_task(keep())
     thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])), name="revocations")

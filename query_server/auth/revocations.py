@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -100,6 +101,9 @@ class PendingRevocationCache:
     Nothing is answered before there was one. While the database is away the last one stands: nothing can be committed
     there meanwhile. For an installation where it may be away from this server alone, `max_age` (seconds, 0: never)
     ends that.
+
+    Pushed deletions that no worker has applied yet are read apart, because pushes can lock what is read for them. Once
+    applied, one counts until a reading of the revocations that began later has it.
     """
 
     def __init__(self, store: LazyStore, metrics: Metrics, *, max_age: float) -> None:
@@ -107,16 +111,22 @@ class PendingRevocationCache:
         self._gauge = metrics.pending_revocations
         self.age = Age("permissions", max_age)
         self._by_tenant: Mapping[str, Sequence[PendingRevocation]] = {}
+        self._pushed: frozenset[tuple[str, uuid.UUID]] = frozenset()
+        self._applied: dict[tuple[str, uuid.UUID], float] = {}
         self.poller = Poller("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
+        self.deletions = Poller(
+            "pushed deletions", self._read_deletions, self._take_deletions, seconds=READ_SECONDS, share=MAX_SHARE
+        )
 
     def of_caller(self, tenant: str, acl: Sequence[str]) -> PendingRevocations:
         """Revocations of a caller. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""
         self.age.require_recent()
         lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
-        if not lost:
+        deleted = {doc_id for of, doc_id in (*self._pushed, *self._applied) if of == tenant}
+        if not lost and not deleted:
             return NO_PENDING_REVOCATIONS
-        documents = tuple(one.doc_id for one in lost if one.doc_id is not None)
-        return PendingRevocations(documents, tuple({one.source for one in lost if one.doc_id is None}))
+        documents = deleted.union(one.doc_id for one in lost if one.doc_id is not None)
+        return PendingRevocations(tuple(documents), tuple({one.source for one in lost if one.doc_id is None}))
 
     def _read(self) -> tuple[float, Mapping[str, Sequence[PendingRevocation]]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
@@ -129,8 +139,25 @@ class PendingRevocationCache:
         return began, by_tenant
 
     def _take(self, found: tuple[float, Mapping[str, Sequence[PendingRevocation]]]) -> None:
-        self.age.read_at, self._by_tenant = found
-        self._gauge.set(sum(map(len, self._by_tenant.values())))
+        began, self._by_tenant = found
+        self.age.read_at = began
+        self._applied = {one: since for one, since in self._applied.items() if since >= began}
+        self._count()
+
+    def _read_deletions(self) -> frozenset[tuple[str, uuid.UUID]]:
+        from rag_core.streams import inbox_store
+
+        with self._store.get().engine.connect() as connection:
+            return frozenset(inbox_store.pending_deletions(connection, most=MAX_NAMED))
+
+    def _take_deletions(self, found: frozenset[tuple[str, uuid.UUID]]) -> None:
+        self._applied |= dict.fromkeys(self._pushed - found, self.age.now())
+        self._pushed = found
+        self._count()
+
+    def _count(self) -> None:
+        withheld = sum(map(len, self._by_tenant.values())) + len(self._pushed) + len(self._applied)
+        self._gauge.set(withheld)
 
 
 class RevocationFilter:

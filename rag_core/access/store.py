@@ -233,19 +233,11 @@ WITH sized AS (
 SELECT tenant, source, doc_id, coalesce(acl, '{}') FROM sized WHERE documents <= :most
 UNION ALL
 SELECT DISTINCT tenant, source, CAST(NULL AS uuid), CAST('{}' AS text[]) FROM sized WHERE documents > :most
-UNION ALL
-SELECT tenant, source, doc_id, CAST('{}' AS text[]) FROM (
-    SELECT tenant, source, doc_id, row_number() OVER (PARTITION BY tenant, source ORDER BY seq) AS place
-    FROM rag.inbox WHERE applied_at IS NULL AND operation = 'delete'
-) pushed WHERE place <= :most
 """)
 
 
 def pending_revocations(connection: Connection, *, most: int) -> list[PendingRevocation]:
-    """Pending revocations. A source with more than `most` affected documents is returned as a whole.
-
-    Of deletions that the stream worker has not applied yet, the first `most` of a source are among them.
-    """
+    """Pending revocations. A source with more than `most` affected documents is returned as a whole."""
     rows = connection.execute(_PENDING_REVOCATIONS, {"most": most})
     return [PendingRevocation(tenant, source, doc_id, frozenset(acl)) for tenant, source, doc_id, acl in rows]
 

@@ -145,6 +145,11 @@ def pending_by_source(connection: Connection, tenant: str) -> dict[str, int]:
     return {row.source: row.changes for row in rows}
 
 
+def pending_deletions(connection: Connection, *, most: int) -> list[tuple[str, uuid.UUID]]:
+    """Tenant and document of the deletions that are not applied yet; of each source the first `most`."""
+    return [(row.tenant, row.doc_id) for row in connection.execute(_PENDING_DELETIONS, {"most": most})]
+
+
 def latest(connection: Connection, doc_id: uuid.UUID) -> Row[tuple[object, ...]] | None:
     """The newest pending change of a document: `operation`, `source_version`, `source`, `locator`."""
     return connection.execute(_LATEST, {"doc_id": doc_id}).one_or_none()
@@ -280,6 +285,12 @@ SELECT count(*), extract(epoch FROM greatest(now() - min(received_at), '0')) FRO
 """)
 _PENDING_BY_SOURCE = text("""
 SELECT source, count(*) AS changes FROM rag.inbox WHERE applied_at IS NULL AND tenant = :tenant GROUP BY source
+""")
+_PENDING_DELETIONS = text("""
+SELECT tenant, doc_id FROM (
+    SELECT tenant, doc_id, row_number() OVER (PARTITION BY tenant, source ORDER BY seq) AS place
+    FROM rag.inbox WHERE applied_at IS NULL AND operation = 'delete'
+) pushed WHERE place <= :most
 """)
 _LATEST = text("""
 SELECT operation, source_version, source, locator FROM rag.inbox

@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from query_server.auth.revocations import PendingRevocationCache
 from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller, RevocationListener
 from rag_core.access import end_session
 from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
+from rag_core.index import NO_PENDING_REVOCATIONS, PendingRevocations
 from rag_core.streams import Change
 from rag_core.streams import inbox_store as inbox
 
@@ -71,7 +74,7 @@ def restrict_document(store: Store) -> None:
 
 def sign_out(store: Store) -> None:
     with store.engine.begin() as connection:
-        end_session(connection, tenant="acme", subject="ann", session="s1", lifetime=60)
+        end_session(connection, tenant="acme", subject="ann", session="s1", lifetime=60, actor="ann")
 
 
 @pytest.mark.parametrize("change", [delete_document, restrict_document, sign_out])
@@ -113,3 +116,20 @@ def _store_document(store: Store) -> None:
             ),
             {"id": uuid.uuid4()},
         )
+
+
+async def test_a_deletion_that_was_applied_counts_until_the_revocations_were_read_after_it(store: Store) -> None:
+    cache = PendingRevocationCache(LazyStore(lambda: store), Metrics(), max_age=0)
+    await cache.poller.refresh()
+    with store.engine.begin() as connection:
+        receipt = inbox.accept(connection, Change("acme", "push", "a.txt", "ann"), max_pending=10)
+    hidden = PendingRevocations((receipt.doc_id,), ())
+    for reading, wanted in ((cache.deletions, hidden), (cache.poller, hidden)):
+        await reading.refresh()
+        assert cache.of_caller("acme", ("everyone",)) == wanted
+    assert not cache.of_caller("other", ("everyone",))
+    with store.engine.begin() as connection:
+        inbox.mark_applied(connection, {receipt.sequence: "deleted"})
+    for reading, wanted in ((cache.deletions, hidden), (cache.poller, NO_PENDING_REVOCATIONS)):
+        await reading.refresh()
+        assert cache.of_caller("acme", ("everyone",)) == wanted
