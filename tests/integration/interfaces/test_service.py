@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -73,24 +75,17 @@ def test_a_wrong_setting_ends_it_with_its_name() -> None:
 def test_more_requests_than_it_takes_are_refused_at_once(open_interfaces: OpenInterfaces) -> None:
     with running_interfaces(open_interfaces.server, max_in_flight=1) as alone:
         token = {"authorization": f"Bearer {alone.token()}"}
-        with httpx.Client(base_url=alone.url, headers=token, trust_env=False) as http:
-            assert http.get("/v1/models").status_code == 200
-            with httpx.Client(base_url=alone.url, headers=token, trust_env=False) as slow:
-                sending = slow.build_request("POST", "/v1/chat/completions", content=_holding(http))
-                assert slow.send(sending).status_code == 400
-    assert REFUSED == [(429, "OVERLOADED", "1")]
-
-
-REFUSED: list[tuple[int, str, str]] = []
-
-
-def _holding(http: httpx.Client):  # type: ignore[no-untyped-def]
-    """A body in whose middle another request is made."""
-    yield b"["
-    assert eventually(lambda: http.get("/v1/models").status_code == 429)
-    refused = http.get("/v1/models")
-    REFUSED.append((refused.status_code, refused.json()["error"]["code"], refused.headers["retry-after"]))
-    yield b"]"
+        with closing(HTTPConnection(alone.url.removeprefix("http://"), timeout=30)) as slow:
+            slow.putrequest("POST", "/v1/chat/completions")
+            for name, value in {**token, "expect": "100-continue", "content-length": "2"}.items():
+                slow.putheader(name, value)
+            slow.endheaders()
+            assert slow.sock.recv(64).startswith(b"HTTP/1.1 100 "), "what takes the request asks for its body"
+            refused = httpx.get(f"{alone.url}/v1/models", headers=token, trust_env=False)
+            slow.send(b"[]")
+            assert slow.getresponse().status == 400
+    found = (refused.status_code, refused.json()["error"]["code"], refused.headers["retry-after"])
+    assert found == (429, "OVERLOADED", "1")
 
 
 def test_the_requests_of_a_caller_go_to_one_server_where_its_files_wait(
