@@ -157,5 +157,9 @@ def test_a_stack_of_the_release_before_is_stopped_though_it_lacks_a_service(home
     supervisor.write_config(parts.values())
     supervisor.start(stack_environment(home, "test"))
     new = replace(parts["broken"], name="new")
-    assert stop_stack(Settings(home=home.root), home, [*parts.values(), new])
-    assert not supervisor.running()
+    try:
+        assert stop_stack(Settings(home=home.root), home, [*parts.values(), new])
+        assert not supervisor.running()
+    finally:
+        if supervisor.running():
+            supervisor.shutdown()
