@@ -201,7 +201,10 @@ class QueryServer:
         wanted = addresses or BindAddresses.of(self._settings)
         with suppress(TimeoutError):  # a database that hangs must not keep the server from saying why it is not ready
             async with asyncio.timeout(FIRST_READ_SECONDS):
-                await asyncio.gather(self._pending_revocations.poller.refresh(), self._revocations.poller.refresh())
+                pending = self._pending_revocations
+                await asyncio.gather(
+                    *(one.refresh() for one in (pending.poller, self._revocations.poller, pending.deletions))
+                )
         try:
             self.ports = await self._listen(wanted)
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -113,6 +113,8 @@ class PendingRevocationCache:
         self._by_tenant: Mapping[str, Sequence[PendingRevocation]] = {}
         self._pushed: frozenset[tuple[str, uuid.UUID]] = frozenset()
         self._applied: dict[tuple[str, uuid.UUID], float] = {}
+        self._deleted: Mapping[str, Set[uuid.UUID]] = {}
+        """Both by tenant, so that no search walks through another tenant's."""
         self.poller = Poller("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
         self.deletions = Poller(
             "pushed deletions", self._read_deletions, self._take_deletions, seconds=READ_SECONDS, share=MAX_SHARE
@@ -122,10 +124,10 @@ class PendingRevocationCache:
         """Revocations of a caller. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""
         self.age.require_recent()
         lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
-        deleted = {doc_id for of, doc_id in (*self._pushed, *self._applied) if of == tenant}
+        deleted = self._deleted.get(tenant, frozenset())
         if not lost and not deleted:
             return NO_PENDING_REVOCATIONS
-        documents = deleted.union(one.doc_id for one in lost if one.doc_id is not None)
+        documents = deleted | {one.doc_id for one in lost if one.doc_id is not None}
         return PendingRevocations(tuple(documents), tuple({one.source for one in lost if one.doc_id is None}))
 
     def _read(self) -> tuple[float, Mapping[str, Sequence[PendingRevocation]]]:
@@ -142,7 +144,7 @@ class PendingRevocationCache:
         began, self._by_tenant = found
         self.age.read_at = began
         self._applied = {one: since for one, since in self._applied.items() if since >= began}
-        self._count()
+        self._combine()
 
     def _read_deletions(self) -> frozenset[tuple[str, uuid.UUID]]:
         from rag_core.streams import inbox_store
@@ -153,11 +155,14 @@ class PendingRevocationCache:
     def _take_deletions(self, found: frozenset[tuple[str, uuid.UUID]]) -> None:
         self._applied |= dict.fromkeys(self._pushed - found, self.age.now())
         self._pushed = found
-        self._count()
+        self._combine()
 
-    def _count(self) -> None:
-        withheld = sum(map(len, self._by_tenant.values())) + len(self._pushed) + len(self._applied)
-        self._gauge.set(withheld)
+    def _combine(self) -> None:
+        deleted: dict[str, set[uuid.UUID]] = defaultdict(set)
+        for tenant, doc_id in (*self._pushed, *self._applied):
+            deleted[tenant].add(doc_id)
+        self._deleted = deleted
+        self._gauge.set(sum(map(len, (*self._by_tenant.values(), *deleted.values()))))
 
 
 class RevocationFilter:

@@ -163,6 +163,8 @@ class Deployer:
         """Its health, after a while in which it may recover: one probe that a busy machine misses is no verdict."""
         deadline = time.monotonic() + self.settings.deploy_failing_seconds
         while not (health := self.target.health(row.colour)).good and time.monotonic() < deadline:
+            if self._rollback_requested(row):
+                break
             self.on_progress(f"{row.colour}: {health.detail}")
             time.sleep(_POLL_SECONDS)
         return health
