@@ -145,8 +145,10 @@ def _kafka(options: KafkaOptions) -> _Described:
 
 
 def _s3(options: S3Options) -> _Described:
-    urls = [options.endpoint or f"https://{options.bucket}.s3.{options.region}.amazonaws.com"]
-    return [], [_host(url) for url in [*urls, *([options.events.queue_url] if options.events else [])]]
+    host = _host(options.endpoint) if options.endpoint else f"s3.{options.region}.amazonaws.com"
+    by_path = options.endpoint is not None and options.path_style is not False
+    events = [_host(options.events.queue_url)] if options.events else []
+    return [], [host if by_path else f"{options.bucket.lower()}.{host}", *events]
 
 
 def _git(options: GitOptions) -> _Described:

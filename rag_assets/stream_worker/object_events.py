@@ -129,3 +129,8 @@ class ObjectEvents:
                                 problem=error.message)  # fmt: skip
                     stopping.wait(FIRST_WAIT_SECONDS if busy else waiting)
                     waiting = min(waiting * 2, LAST_WAIT_SECONDS)
+                except Exception:  # a defect met by one source must not end the streams of all
+                    self._on_state(f"waiting: {Reason.INTERNAL}")
+                    log.exception("object_events_failed", source=self._config.name)
+                    stopping.wait(waiting)
+                    waiting = min(waiting * 2, LAST_WAIT_SECONDS)

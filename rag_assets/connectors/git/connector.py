@@ -40,7 +40,8 @@ class GitConnector:
         self._options, self._context = options, context
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
         self._chosen = Chosen(options)
-        self._all_loaded = False
+        self._loaded: ObjectID | None = None
+        """The commit whose files were loaded."""
         self._tip = ObjectID(b"")
 
     def list_items(self) -> GitListing:
@@ -65,9 +66,9 @@ class GitConnector:
         path = os.fsencode(names.decode_key(item.locator))
         sha = ObjectID(item.version_tag.encode())
         store, commit = self.repository.store, self.commit
-        if sha not in store and not self._all_loaded:
+        if sha not in store and self._loaded != commit:
             self.repository.load_files(commit)
-            self._all_loaded = True
+            self._loaded = commit
         if sha not in store:
             sha = self._now(path)  # the listing was of another commit
         content = read_file(store, sha)
@@ -212,7 +213,14 @@ class GitChanges(ListingState):
         try:
             self.version_tag, self.cursor = connector.position
             found = list(self._changes(connector.commit))
-            connector.load_files([ObjectID(one.version_tag.encode()) for one in found if isinstance(one, SourceItem)])
+            try:
+                connector.load_files(
+                    [ObjectID(one.version_tag.encode()) for one in found if isinstance(one, SourceItem)]
+                )
+            except InvalidInput as error:
+                if error.reason is not Reason.RESPONSE_TOO_LARGE:
+                    raise
+                # Only ahead of time: `fetch` asks for the commit without the files that are too large.
             yield from found
         except (RagError, KeyError) as error:
             self._errors[str(error) if isinstance(error, RagError) else _incomplete()] = None

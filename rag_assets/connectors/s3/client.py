@@ -35,6 +35,7 @@ _INSTANCE = ("assume-role-with-web-identity", "container-role", "iam-role")
 """Where the role of a machine, container or service account comes from; what belongs to a person is not read."""
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
 _MISSING = frozenset({"NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SLOW = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"})
 
@@ -107,7 +108,8 @@ class AwsClient:
         else:
             signed["signature_version"] = UNSIGNED
         config = Config(
-            s3={"addressing_style": "path" if self._path_style else "auto"},
+            # At an endpoint `auto` means the path.
+            s3={"addressing_style": "path" if self._path_style else "virtual" if self._endpoint else "auto"},
             retries={"total_max_attempts": 1, "mode": "standard"},
             # Services that only speak the older protocol know no checksums of the newer one.
             request_checksum_calculation="when_required",
@@ -129,7 +131,8 @@ class AwsClient:
             # botocore asks the host for the bucket's region then, and again when that redirects too, without an end.
             message = f"{self._what} redirects elsewhere, which is not followed; check `endpoint` and `region`"
             raise InvalidInput(Reason.CROSS_ORIGIN, message)
-        plain = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+        # The fetcher undid the encoding and held the length to its limits: what it read is neither's any more.
+        plain = {name: value for name, value in answer.headers.items() if name not in _OF_THE_WIRE}
         return AWSResponse(answer.url, answer.status, plain, _Body(answer))
 
     def _explained(self, error: ClientError) -> Exception:

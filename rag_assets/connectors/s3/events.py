@@ -72,7 +72,10 @@ class EventQueue:
         for start in range(0, len(notices.receipts), _AT_ONCE):
             part = notices.receipts[start : start + _AT_ONCE]
             entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(part)]
-            self._client.call("delete_message_batch", QueueUrl=self._url, Entries=entries)
+            said = self._client.call("delete_message_batch", QueueUrl=self._url, Entries=entries)
+            if said.get("Failed"):
+                code = str(said["Failed"][0].get("Code"))
+                log.warning("object_events_not_forgotten", messages=len(said["Failed"]), code=code)
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -96,7 +99,10 @@ def read_notification(body: str) -> list[tuple[str, str]]:
         said = json.loads(body)
         if said.get("Type") == "Notification" and isinstance(said.get("Message"), str):
             said = json.loads(said["Message"])
-        return list(_objects(said))
+        found = list(_objects(said))
+        for _, key in found:
+            key.encode()  # JSON can write what is no text, and no bucket has such a key
+        return found
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise InvalidInput(Reason.VALUE_INVALID, "a message is no event notification of a bucket") from None
 

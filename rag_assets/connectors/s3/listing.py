@@ -49,9 +49,9 @@ class S3Listing(ListingState):
 
     def _entries(self) -> Iterator[SourceItem | Problem]:
         for found in self._objects():
+            if _is_folder(found):
+                continue
             key = str(found["Key"])
-            if key.endswith("/") and not found.get("Size"):
-                continue  # how consoles show a folder
             self._seen += 1
             if self._seen <= self._options.polled_objects:
                 self._hash.update(f"{key}\x1f{tag_of(found)}\n".encode("utf-8", "surrogatepass"))
@@ -68,9 +68,11 @@ class S3Listing(ListingState):
     def entry(self, found: Mapping[str, Any]) -> SourceItem | Problem | None:
         """What the source has of an object; `None` when it is not one of the source's."""
         key = str(found["Key"])
-        if not self._chosen(key):
+        if _is_folder(found) or not self._chosen(key):
             return None
         locator = names.encode(key)
+        if names.is_too_long(locator):
+            return Problem(names.shorten(locator), Reason.ID_CHARS, "the key is too long")
         if {".", ".."} & set(key.split("/")):
             # Clients, proxies and servers resolve such parts of a path before the bucket sees them.
             return Problem(locator, Reason.ID_CHARS, "a key with the part `.` or `..` cannot be asked for by URL")
@@ -139,6 +141,11 @@ class Chosen:
             return False
         path = key[len(self._folder) :].lstrip("/")
         return bool(path) and self._include.matches(path) and not self._exclude.matches_above(path)
+
+
+def _is_folder(found: Mapping[str, Any]) -> bool:
+    """Whether an object is what consoles make to show a folder."""
+    return str(found["Key"]).endswith("/") and not found.get("Size")
 
 
 def tag_of(found: Mapping[str, Any]) -> str:

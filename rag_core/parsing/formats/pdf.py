@@ -18,7 +18,7 @@ from pypdfium2 import raw as pdfium
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.parsing.base import ParsedDocument, ParseLimits
-from rag_core.parsing.builder import TextBuilder
+from rag_core.parsing.builder import MAX_METADATA_CHARS, TextBuilder
 from rag_core.parsing.clean import join_lines
 from rag_core.parsing.detect import Kind
 from rag_core.parsing.formats.pdf_blocks import Outline, add_blocks
@@ -151,11 +151,15 @@ def _read(document: pypdfium2.PdfDocument, limits: ParseLimits) -> ParsedDocumen
         )
     builder = TextBuilder(limits)
     front = _front_title(pages[0].lines)
+    # Before a sentence of two pages becomes one block: character recognition is for these and no others.
+    empty = " ".join(str(number) for number, page in enumerate(pages, 1) if not page.lines)
     without_running_lines(pages)
     add_blocks(builder, pages, Outline(_bookmarks(document)))
     properties = document.get_metadata_dict(skip_empty=True)
     metadata = {name: properties[key] for key, name in _METADATA.items() if key in properties}
     metadata["pages"] = str(len(pages))
+    if empty:
+        metadata["pages_without_text"] = f"{empty} "[: MAX_METADATA_CHARS + 1].rpartition(" ")[0]
     return builder.finish(str(Kind.PDF), title=_title(properties.get("Title", "")) or front, metadata=metadata)
 
 

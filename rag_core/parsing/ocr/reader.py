@@ -71,8 +71,7 @@ class OcrReader:
             return self._recognized(content, kind, name, limits, found)
         if kind is not Kind.PDF:
             return found
-        with_text = {block.page for block in found.blocks}
-        missing = [page for page in range(1, int(found.metadata.get("pages") or 0) + 1) if page not in with_text]
+        missing = [_number(page) for page in found.metadata.get("pages_without_text", "").split()]
         return self._merged(content, kind, name, limits, found, missing) if missing else found
 
     def close(self) -> None:
@@ -84,7 +83,7 @@ class OcrReader:
     ) -> ParsedDocument:
         self._require_time()
         counted = self._ask(content, kind, name, limits, _COUNT)
-        pages = int(counted.metadata["pages"])
+        pages = _number(counted.metadata.get("pages", ""))
         empty = ParsedDocument("", str(kind), metadata={"pages": str(pages)})
         document = self._merged(content, kind, name, limits, empty, range(1, pages + 1))
         if not document.text:
@@ -138,6 +137,13 @@ class OcrReader:
             content, kind=kind, name=name, page=page, language=self._language, limits=limits,
             seconds=self._limits.page_seconds,
         )  # fmt: skip
+
+
+def _number(said: str) -> int:
+    """A number that a sandbox said, which is not to be trusted."""
+    if not (said.isascii() and said.isdecimal() and len(said) < 8):
+        raise InvalidInput(Reason.PARSE_FAILED, "the number of its pages cannot be read")
+    return int(said)
 
 
 def _joined(document: ParsedDocument, read: dict[int, ParsedDocument], limits: ParseLimits) -> ParsedDocument:

@@ -125,6 +125,12 @@ def test_documents_that_have_text_are_not_looked_at_twice(parser: Parser) -> Non
     assert refusal(parser, b"%PDF-1.4 broken", "broken.pdf") is Reason.PARSE_FAILED
 
 
+def test_a_sentence_over_two_pages_is_text_on_both(parser: Parser) -> None:
+    document = parse(parser, pdf("The pump of the third hall needs oil and", "a filter every five days."), "two.pdf")
+    assert (document.text.count("filter"), "ocr" in document.flags) == (1, False)
+    assert len({block.page for block in document.blocks}) == 1, "one block, which begins on the first page"
+
+
 def test_pages_beyond_the_limit_are_left_out_and_counted() -> None:
     with closing(open_parser(settings(ocr_max_pages=1))) as one:
         document = parse(one, pdf("Some text.", picture("Pump seven."), picture("Valve two.")), "long.pdf")

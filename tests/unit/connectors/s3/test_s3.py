@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from rag_assets.config import SourceConfig
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.s3 import S3Connector
+from rag_assets.connectors.s3.events import read_notification
 from rag_assets.source_admin.allowances import require_allowed
 from rag_core.errors import ConfigError, InvalidInput, PermissionDenied, Reason, Unavailable
 from rag_core.http_client import FetchPolicy
@@ -303,3 +306,41 @@ def test_a_service_that_is_away_is_unavailable_and_not_empty(bucket: Bucket) -> 
         with pytest.raises(Unavailable):
             connector.fetch(SourceItem("a", "b"))
         assert connector.check()["error"].startswith("HOST_UNREACHABLE: ")
+
+
+def test_an_object_that_is_sent_compressed_is_read_as_it_was_stored(httpserver: HTTPServer) -> None:
+    packed = gzip.compress(b"Pump 7 needs oil. " * 50)
+    listing = (
+        '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated>'
+        "<Contents><Key>a.txt</Key><Size>900</Size><ETag>&quot;1&quot;</ETag></Contents></ListBucketResult>"
+    )
+    httpserver.expect_request("/b").respond_with_data(listing)
+    sent = {"content-encoding": "gzip", "etag": '"1"'}
+    httpserver.expect_request("/b/a.txt").respond_with_data(packed, headers=sent, content_type="text/plain")
+    options = {
+        "kind": "s3",
+        "bucket": "b",
+        "endpoint": httpserver.url_for("").rstrip("/"),
+        "credentials": {"type": "anonymous"},
+    }
+    with opened(options) as connector:
+        assert texts(connector) == {"a.txt": "Pump 7 needs oil. " * 50}
+
+
+def test_a_key_of_an_event_that_is_no_text_is_refused() -> None:
+    body = json.dumps({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "\ud800"}}}]})
+    with pytest.raises(InvalidInput, match="VALUE_INVALID"):
+        read_notification(body)
+
+
+def test_the_host_of_an_endpoint_without_paths_is_that_of_the_bucket() -> None:
+    endpoint = {
+        "kind": "s3",
+        "bucket": "intranet",
+        "endpoint": "https://example.org",
+        "credentials": {"type": "anonymous"},
+    }
+    allowed = SourceAllowance(hosts=("example.org",))
+    require_allowed(config(endpoint), "acme", allowed)
+    with pytest.raises(PermissionDenied, match=r"intranet\.example\.org"):
+        require_allowed(config({**endpoint, "path_style": False}), "acme", allowed)
