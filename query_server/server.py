@@ -284,7 +284,12 @@ class QueryServer:
         history_pb2_grpc.add_HistoryServiceServicer_to_server(history, server)
         sources = SourceServicer(SourcesHandler(store, self._settings.source_allowances))
         sources_pb2_grpc.add_SourceServiceServicer_to_server(sources, server)
-        access = AccessServicer(AccessHandler(store, token_seconds=self._settings.longest_token_seconds))
+        granting = AccessHandler(
+            store,
+            token_seconds=self._settings.longest_token_seconds,
+            platform_groups=self._settings.platform_groups,
+        )
+        access = AccessServicer(granting)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
@@ -378,7 +383,7 @@ class QueryServer:
     @property
     def has_revocations(self) -> bool:
         """Whether revoked tokens and permissions were read since the start."""
-        return self._revocations.age.known and self._pending_revocations.age.known
+        return self._revocations.age.known and self._pending_revocations.known
 
     @property
     def stuck(self) -> bool:

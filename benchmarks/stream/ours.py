@@ -59,7 +59,7 @@ def _revocations(store: Store) -> Iterator[PendingRevocationCache]:
     loop, cache = asyncio.new_event_loop(), PendingRevocationCache(lazy, Metrics(), max_age=0)
 
     async def keep() -> None:
-        await cache.poller.refresh()
+        await asyncio.gather(cache.poller.refresh(), cache.deletions.refresh())
         started.set()
         listener = RevocationListener(lazy, 5, cache.poller, cache.deletions)
         await asyncio.gather(cache.poller.run(), cache.deletions.run(), listener.run())

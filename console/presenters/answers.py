@@ -63,7 +63,7 @@ def heading(excerpt: query_pb2.Excerpt) -> str:
     after = title.removeprefix(own[0]) if own else title
     if after != title and not after[:1].isalnum():
         own = own[1:]
-    return plain(" > ".join([title, *own]))
+    return plain(" > ".join(dict.fromkeys([title, *own])))
 
 
 def outcome(final: query_pb2.AnswerFinal) -> tuple[str, str]:

@@ -162,7 +162,7 @@ def bearer_of(call: Call) -> str:
 def session_id_of(call: Call) -> str:
     """The id of the call's session; empty for an API key."""
     header = call.header("authorization")
-    return session_of(_bearer(header)).lstrip(SESSION_MARK) if header else ""
+    return session_of(_bearer(header)).removeprefix(SESSION_MARK) if header else ""
 
 
 def _bearer(header: str) -> str:

@@ -111,7 +111,7 @@ class PendingRevocationCache:
         self._gauge = metrics.pending_revocations
         self.age = Age("permissions", max_age)
         self._by_tenant: Mapping[str, Sequence[PendingRevocation]] = {}
-        self._pushed: frozenset[tuple[str, uuid.UUID]] = frozenset()
+        self._pushed: frozenset[tuple[str, uuid.UUID]] | None = None
         self._applied: dict[tuple[str, uuid.UUID], float] = {}
         self._deleted: Mapping[str, Set[uuid.UUID]] = {}
         """Both by tenant, so that no search walks through another tenant's."""
@@ -120,9 +120,16 @@ class PendingRevocationCache:
             "pushed deletions", self._read_deletions, self._take_deletions, seconds=READ_SECONDS, share=MAX_SHARE
         )
 
+    @property
+    def known(self) -> bool:
+        """Whether both were ever read."""
+        return self.age.known and self._pushed is not None
+
     def of_caller(self, tenant: str, acl: Sequence[str]) -> PendingRevocations:
         """Revocations of a caller. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""
         self.age.require_recent()
+        if not self.known:
+            raise Unavailable(Reason.REVOCATIONS_UNKNOWN, "pushed deletions were not read since this server started")
         lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
         deleted = self._deleted.get(tenant, frozenset())
         if not lost and not deleted:
@@ -153,13 +160,13 @@ class PendingRevocationCache:
             return frozenset(inbox_store.pending_deletions(connection, most=MAX_NAMED))
 
     def _take_deletions(self, found: frozenset[tuple[str, uuid.UUID]]) -> None:
-        self._applied |= dict.fromkeys(self._pushed - found, self.age.now())
+        self._applied |= dict.fromkeys((self._pushed or frozenset()) - found, self.age.now())
         self._pushed = found
         self._combine()
 
     def _combine(self) -> None:
         deleted: dict[str, set[uuid.UUID]] = defaultdict(set)
-        for tenant, doc_id in (*self._pushed, *self._applied):
+        for tenant, doc_id in (*(self._pushed or ()), *self._applied):
             deleted[tenant].add(doc_id)
         self._deleted = deleted
         self._gauge.set(sum(map(len, (*self._by_tenant.values(), *deleted.values()))))

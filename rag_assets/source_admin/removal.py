@@ -55,12 +55,14 @@ def remove(
     Raises `InvalidInput` (`SOURCE_NOT_ALLOWED`) where the folder is read-only, and as `remove_source`.
     """
     files = SourceFolder(pipeline.settings.effective_sources_dir)
-    if wanted.file is not None and not files.writable:
-        raise InvalidInput(
-            Reason.SOURCE_NOT_ALLOWED,
-            f"the folder of source files is read-only: remove {wanted.file.file} where it is kept, then delete the "
-            "source",
-        )
-    files.delete(wanted.source.name)
+    # Without a file these are rows of this tenant alone: a file of the name is another tenant's source.
+    if wanted.file is not None:
+        if not files.writable:
+            raise InvalidInput(
+                Reason.SOURCE_NOT_ALLOWED,
+                f"the folder of source files is read-only: remove {wanted.file.file} where it is kept, then delete the "
+                "source",
+            )
+        files.delete(wanted.source.name)
     file_removed()
     return remove_source(pipeline, wanted.source, run_id, actor=actor, finished=finished)

@@ -58,6 +58,7 @@ def put_account(connection: Connection, wanted: NewAccount, password: str, *, ac
         create_account(connection, wanted, password, actor=actor)
         return
     values = _values(wanted, password, actor) | {"failures": 0, "unlocked_at": func.now()}
+    del values["created_by"]
     connection.execute(update(console_accounts).where(console_accounts.c.name == wanted.name).values(values))
     who = {"tenant": before[0].tenant, "subject": wanted.name}
     store.revoke_tokens(connection, **who, lifetime=lifetime, actor=actor)
@@ -91,10 +92,11 @@ def create_first_account(connection: Connection, *, tenant: str, actor: str) -> 
     return password
 
 
-def record_sign_in(connection: Connection, name: str) -> None:
-    """Record that a person signed in."""
-    changed = update(console_accounts).where(console_accounts.c.name == name)
-    connection.execute(changed.values(last_sign_in_at=func.now(), failures=0))
+def record_sign_in(connection: Connection, name: str, password_hash: bytes) -> bool:
+    """Record that a person signed in; whether the account is still there, with this password."""
+    columns = console_accounts.c
+    changed = update(console_accounts).where(columns.name == name, columns.password_hash == password_hash)
+    return connection.execute(changed.values(last_sign_in_at=func.now(), failures=0)).rowcount == 1
 
 
 def record_failure(connection: Connection, name: str) -> None:

@@ -39,9 +39,9 @@ def record_sessions(connection: Connection, used: Sequence[VerifiedToken]) -> No
     connection.execute(delete(console_sessions).where(columns.expires_at < func.now()))
     if not used:
         return
-    rows = [_row(token) for token in used]
+    # Ordered, and the newest use wins: two query servers record the same sessions.
+    rows = [_row(token) for token in sorted(used, key=lambda token: token.session)]
     added = upsert(console_sessions).values(rows)
-    # Ordered, and the newest use wins: two query servers record the same session.
     newest = func.greatest(columns.last_used_at, added.excluded.last_used_at)
     connection.execute(added.on_conflict_do_update(index_elements=["session"], set_={"last_used_at": newest}))
     subjects = sorted({(token.principal.tenant, token.principal.subject) for token in used})

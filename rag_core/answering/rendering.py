@@ -73,7 +73,7 @@ def trail(title: str, headings: Sequence[str]) -> list[str]:
     after = title.removeprefix(path[0]) if path else title
     if after != title and not after[:1].isalnum():
         path = path[1:]
-    return [title, *path]
+    return list(dict.fromkeys([title, *path]))
 
 
 def heading(excerpt: Excerpt) -> str:

@@ -277,7 +277,7 @@ def _where(item: Any, headings: Iterable[str]) -> str:
     after = title.removeprefix(own[0]) if own else title
     if after != title and not after[:1].isalnum():
         own = own[1:]
-    path = " > ".join([title, *own])
+    path = " > ".join(dict.fromkeys([title, *own]))
     return f"{path}, page {item.page}" if item.page else path
 
 

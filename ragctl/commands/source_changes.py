@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -135,7 +135,7 @@ def delete(
     name: str,
     /,
     *,
-    tenant: str = DEFAULT_TENANT,
+    tenant: str | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="")] = False,
     json: Json = False,
@@ -147,7 +147,8 @@ def delete(
     Parameters
     ----------
     tenant
-        Tenant of pushed documents, or of a source whose file is wrong; otherwise its file says which.
+        Tenant of pushed documents, or of a source whose file is wrong; otherwise its file says which. With another
+        tenant than the file's only what that tenant pushed into a source of this name is deleted.
     dry_run
         Only count what would be removed.
     yes
@@ -189,29 +190,36 @@ def delete(
     return None if removal.applied else Reason.PARTLY_DONE
 
 
-def _file_of(name: str, settings: Settings, tenant: str) -> tuple[SourceFile | None, str]:
+def _file_of(name: str, settings: Settings, tenant: str | None) -> tuple[SourceFile | None, str]:
     """The file of a source and its tenant; none of an interrupted deletion, or of pushed documents."""
     from rag_assets.source_admin import SourceFolder, parse_definition
 
     try:
         file = SourceFolder(settings.effective_sources_dir).find(name)
     except NotFound:
-        return None, tenant
+        return None, tenant or DEFAULT_TENANT
     try:
-        return file, parse_definition(file.text).tenant
+        own = parse_definition(file.text).tenant
     except RagError:  # a wrong file says nothing about its tenant that could be trusted
-        return file, tenant
+        return file, tenant or DEFAULT_TENANT
+    # With another tenant's name these are what that one pushed, and the file stays.
+    return (file, own) if tenant in (None, own) else (None, tenant)
 
 
 def _end_runs(settings: Settings, source: Source) -> list[str]:
     """Have Dagster forget the source, and end its runs: one under way holds it, one that waits would fail.
 
-    A stack that does not run has neither.
+    A stack that does not run has neither. Jobs are named by their source alone: where a file of the name is left, it is
+    another tenant's, and so are they.
     """
     from rag_assets import LOCATION
+    from rag_assets.source_admin import SourceFolder
     from ragctl.dagster import DagsterApi
     from ragctl.local_stack.ending import end_runs
 
+    with suppress(NotFound):
+        SourceFolder(settings.effective_sources_dir).find(source.name)
+        return []
     with closing(DagsterApi(settings)) as api:
         try:
             api.reload(LOCATION)

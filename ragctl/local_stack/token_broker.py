@@ -98,12 +98,19 @@ class StoredAccounts:
         with self._store.engine.connect() as connection:
             return find_account(connection, name)
 
-    def record(self, name: str, *, signed_in: bool) -> None:
-        """Record how a sign-in ended."""
-        from rag_core.access import record_failure, record_sign_in
+    def signed_in(self, name: str, password_hash: bytes) -> bool:
+        """Record a sign-in; whether the account is still there, with this password."""
+        from rag_core.access import record_sign_in
 
         with self._store.engine.begin() as connection:
-            (record_sign_in if signed_in else record_failure)(connection, name)
+            return record_sign_in(connection, name, password_hash)
+
+    def failed(self, name: str) -> None:
+        """Record a wrong password."""
+        from rag_core.access import record_failure
+
+        with self._store.engine.begin() as connection:
+            record_failure(connection, name)
 
     def close(self) -> None:
         """Close the connections."""
@@ -146,11 +153,9 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
         matches = password_matches(password, found[1] if found else None)
         if found is None or not matches:
             self._attempts.failed(address, name)
-            self.accounts.record(name, signed_in=False)
-            raise Unauthenticated(Reason.SIGN_IN_FAILED, "name or password is wrong")
-        self._attempts.succeeded(address, name)
-        self.accounts.record(name, signed_in=True)
-        account = found[0]
+            self.accounts.failed(name)
+            raise _refused()
+        account, (_, password_hash) = found
         lifetime = min(SESSION_SECONDS, self._settings.jwt_max_lifetime_seconds)
         token = mint_token(
             self._settings,
@@ -160,7 +165,15 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
             groups=account.groups,
             lifetime=lifetime,
         )
+        # After the token was made: one that is issued before an account is removed or changed ends with that.
+        if not self.accounts.signed_in(name, password_hash):
+            raise _refused()
+        self._attempts.succeeded(address, name)
         return {"token": token, "role": str(account.role), "expires_in": lifetime}
+
+
+def _refused() -> Unauthenticated:
+    return Unauthenticated(Reason.SIGN_IN_FAILED, "name or password is wrong")
 
 
 def _parse(line: bytes) -> tuple[str, str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,10 +27,13 @@ class AccessHandler:
     Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
     """
 
-    def __init__(self, store: LazyStore, *, token_seconds: int) -> None:
-        """`token_seconds` is the longest that a token can be accepted."""
+    def __init__(
+        self, store: LazyStore, *, token_seconds: int, platform_groups: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """`token_seconds` is the longest that a token can be accepted; `platform_groups` as in `TokenRules`."""
         self._store = store
         self._token_seconds = token_seconds
+        self._platform_groups = platform_groups
 
     async def keys(self, principal: Principal, tenant: str, limit: int, *, everyone: bool) -> list[dict[str, Any]]:
         """API keys, newest first."""
@@ -92,7 +95,7 @@ class AccessHandler:
             }
             account = find_account(connection, subject)
             if account is not None and account[0].tenant == whose:
-                held |= set(account[0].scopes)
+                held |= self._scopes_of(account[0])
             _require_reach(principal, whose, held, NotFound(Reason.FIELD_INVALID, "subject: not yours"))
             return revoke_tokens(
                 connection,
@@ -117,7 +120,7 @@ class AccessHandler:
         from rag_core.access import create_account, new_password
 
         check_text_field("reason", why)
-        _require_grantable(principal, wanted.scopes, wanted.groups)
+        _require_grantable(principal, self._scopes_of(wanted), wanted.groups)
         password = new_password()
         await self._transact(lambda db: create_account(db, wanted, password, actor=principal.actor, why=why))
         return password
@@ -147,7 +150,7 @@ class AccessHandler:
 
             account = get_account(connection, name)
             missing = NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
-            _require_reach(principal, account.tenant, account.scopes, missing)
+            _require_reach(principal, account.tenant, self._scopes_of(account), missing)
             act(connection)
 
         await self._transact(write)
@@ -173,6 +176,10 @@ class AccessHandler:
             end_open_session(connection, session_id, actor=principal.actor, lifetime=self._token_seconds, why=why)
 
         await self._transact(write)
+
+    def _scopes_of(self, account: Account | NewAccount) -> set[str]:
+        """What the tokens of an account open: the scopes of its role, and of its groups on the platform."""
+        return {*account.scopes, *(scope for group, scope in self._platform_groups if group in account.groups)}
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)

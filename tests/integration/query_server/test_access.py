@@ -221,3 +221,15 @@ def test_who_only_manages_access_lets_nobody_into_a_group_they_are_not_in(desk: 
     assert failing(lambda: desk.do("CreateApiKey", held, **wanted)).reason == "SCOPE_MISSING"
     assert desk.do("CreateApiKey", held, **wanted | {"groups": []}).key
     assert desk.do("CreateApiKey", ["admin"], **wanted | {"scopes": ["ops.read"]}).key
+
+
+def test_an_admin_of_a_tenant_gives_nobody_a_group_that_acts_on_the_platform(
+    tmp_path: Path, settings: Settings, store: Store
+) -> None:
+    named = {"jwt_platform_groups": frozenset({"rag operators=platform.admin"})}
+    with running(tmp_path / "server", open_store=lambda: open_store(settings), **named) as server:
+        desk = Desk(server, store)
+        wanted = {"name": "bob", "role": "viewer", "groups": ["rag operators"], "reason": "new"}
+        assert desk.refusal("CreateAccount", **wanted) == "SCOPE_MISSING"
+        assert desk.do("CreateAccount", PLATFORM, **wanted).password
+        assert desk.refusal("RemoveAccount", name="bob", reason="away") == "SCOPE_MISSING"

@@ -121,6 +121,8 @@ def _store_document(store: Store) -> None:
 async def test_a_deletion_that_was_applied_counts_until_the_revocations_were_read_after_it(store: Store) -> None:
     cache = PendingRevocationCache(LazyStore(lambda: store), Metrics(), max_age=0)
     await cache.poller.refresh()
+    with pytest.raises(Unavailable, match="REVOCATIONS_UNKNOWN"):
+        cache.of_caller("acme", ("everyone",))
     with store.engine.begin() as connection:
         receipt = inbox.accept(connection, Change("acme", "push", "a.txt", "ann"), max_pending=10)
     hidden = PendingRevocations((receipt.doc_id,), ())

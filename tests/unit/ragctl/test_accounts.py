@@ -281,3 +281,17 @@ def test_one_account_of_ones_own_buys_no_guesses_at_many_others() -> None:
     with pytest.raises(Exhausted):
         attempts.check("a", "another")
     attempts.check("b", "another")
+
+
+def test_a_password_that_was_changed_while_it_was_checked_signs_nobody_in(settings: Settings, store: Store) -> None:
+    """The token would be newer than what ended all tokens of the account."""
+    wanted, accounts = NewAccount("ann", Role.VIEWER, "acme"), StoredAccounts(settings)
+    with store.engine.begin() as connection:
+        put_account(connection, wanted, "first password", actor="t", lifetime=60)
+    found = accounts.find("ann")
+    assert found is not None
+    assert accounts.signed_in("ann", found[1][1])
+    with store.engine.begin() as connection:
+        put_account(connection, wanted, "second password", actor="t", lifetime=60)
+    assert not accounts.signed_in("ann", found[1][1])
+    accounts.close()

@@ -14,6 +14,7 @@ from werkzeug import Request, Response
 from rag_core.database import Store
 from rag_core.operations import Query, find
 from rag_core.sources import Source, operation_store
+from rag_core.sources import store as sources
 from ragctl.app import run
 
 RUNS = {
@@ -125,3 +126,16 @@ def test_a_source_with_a_wrong_file_is_deleted_as_well(
     assert not file.exists()
     assert "hand-book is deleted" in capsys.readouterr().out
     assert run(["source", "delete", "hand-book", "--tenant", "acme", "--yes"]) == 5
+
+
+def test_what_another_tenant_pushed_into_a_source_of_the_name_is_deleted_and_nothing_of_its_owner(
+    webserver: Webserver, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with store.engine.begin() as connection:
+        operation_store.register(connection, Source("hand-book", "other", "push"))
+    assert run(["source", "delete", "hand-book", "--tenant", "other", "--yes"]) == 0
+    assert (tmp_path / "home" / "sources" / "handbook.yaml").exists()
+    assert webserver.done == [], "the runs of the name are its owner's"
+    with store.engine.connect() as connection:
+        assert sources.find(connection, "acme", "hand-book") is not None
+        assert sources.find(connection, "other", "hand-book") is None

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -319,7 +320,7 @@ def test_an_object_that_is_sent_compressed_is_read_as_it_was_stored(httpserver: 
     httpserver.expect_request("/b/a.txt").respond_with_data(packed, headers=sent, content_type="text/plain")
     options = {
         "kind": "s3",
-        "bucket": "b",
+        "bucket": "handbook",
         "endpoint": httpserver.url_for("").rstrip("/"),
         "credentials": {"type": "anonymous"},
     }
