@@ -95,9 +95,10 @@ def _word(value: Any, at: str) -> str:
 
 
 def _number(value: Any, at: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ApiError(400, "FILTER_TYPE", f"{at}.value: must be a number", field=f"{at}.value")
     try:
-        return float(value)
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     except OverflowError:
         raise invalid(f"{at}.value", "is too large") from None
+    if not math.isfinite(number):
+        raise ApiError(400, "FILTER_TYPE", f"{at}.value: must be a number", field=f"{at}.value")
+    return number

@@ -38,6 +38,11 @@ class Credentials:
         return cls(tuple((name, value) for name, value in found if value and value.isascii() and value.isprintable()))
 
     @property
+    def has_token(self) -> bool:
+        """Whether a token is among them, which decides then."""
+        return "authorization" in dict(self.metadata)
+
+    @property
     def secret(self) -> str:
         """The token or the key, empty without one. Never logged."""
         sent = dict(self.metadata)

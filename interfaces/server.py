@@ -67,6 +67,8 @@ def build_app(settings: InterfacesSettings) -> Starlette:
         exception_handlers={ApiError: _refused, HTTPException: _no_route, Exception: _failed},
     )
     app.state.settings = settings
+    # A redirect would name the scheme behind the gateway, and send what was meant for TLS without it.
+    app.router.redirect_slashes = False
     return app
 
 

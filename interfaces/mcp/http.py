@@ -33,7 +33,7 @@ class McpEndpoint:
         def caller_of(context: Any) -> Caller:
             return platform.of(Credentials.of_headers(context.request.headers))
 
-        self._settings = platform.settings
+        self._platform, self._settings = platform, platform.settings
         self._manager = StreamableHTTPSessionManager(
             build_server(caller_of),
             json_response=True,
@@ -45,19 +45,34 @@ class McpEndpoint:
         self.run = self._manager.run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a message. One without credentials is refused as the gateway would."""
+        """Answer a message. One without credentials, or with a key that no query server knows, is refused as an HTTP
+        request, so that the gateway can count it: within the protocol an error is a success of HTTP."""
         request = Request(scope)
-        if not Credentials.of_headers(request.headers).secret:
-            error = ApiError(401, "TOKEN_MISSING", "send `authorization: Bearer <token>` or `x-api-key`")
-            await refusal(error, challenge(request, self._settings))(scope, receive, send)
+        error = await self._problem(Credentials.of_headers(request.headers))
+        if error is not None:
+            more = challenge(request, self._settings) if error.status == 401 else None
+            await refusal(error, more)(scope, receive, send)
             return
         await self._manager.handle_request(scope, receive, send)
+
+    async def _problem(self, credentials: Credentials) -> ApiError | None:
+        if not credentials.secret:
+            return ApiError(401, "TOKEN_MISSING", "send `authorization: Bearer <token>` or `x-api-key`")
+        if credentials.has_token:  # the gateway verified it
+            return None
+        try:
+            await self._platform.of(credentials).answerers()
+        except ApiError as error:
+            # A key without the scope for searches may read documents.
+            return None if error.status == 403 else error
+        return None
 
 
 def routes(endpoint: McpEndpoint, settings: InterfacesSettings) -> list[Route]:
     """`/mcp` and its metadata."""
     metadata = _metadata(settings)
-    return [Route(PATH, endpoint), Route(METADATA, metadata), Route(f"{METADATA}{PATH}", metadata)]
+    # Without sessions there is nothing to stream to a client that only listens.
+    return [Route(PATH, endpoint, methods=["POST"]), Route(METADATA, metadata), Route(f"{METADATA}{PATH}", metadata)]
 
 
 def refusal(error: ApiError, headers: dict[str, str] | None = None) -> Response:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 from starlette.requests import Request
 
 from interfaces.errors import ApiError, invalid
 
 SOURCE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-Source = Annotated[str, StringConstraints(pattern=SOURCE_NAME)]
-Attribute = str | bool | int | float
+Attribute = str | bool | int | FiniteFloat
 
 
 class Body(BaseModel):
@@ -103,7 +102,7 @@ class RankingOptions(Body):
     """How results are ranked."""
 
     ranker: str | None = None
-    score_threshold: float | None = None
+    score_threshold: FiniteFloat | None = None
 
 
 class StoreSearch(Body):

@@ -57,7 +57,8 @@ def result(passage: pb.Passage) -> Shape:
         "file_id": passage.doc_id,
         "filename": passage.locator,
         "score": min(1.0, max(0.0, passage.score)),
-        "attributes": {**attributes, "page": passage.page, **passage.metadata},
+        # What the platform says last: metadata comes with documents.
+        "attributes": {**passage.metadata, **attributes, "page": passage.page},
         "content": [{"type": "text", "text": passage.text}],
     }
 

@@ -115,10 +115,7 @@ async def get_store_file(request: Request, caller: Caller, uploads: Uploads) -> 
     pushed: float | None = None
     doc_id = file_id
     if file_id.startswith(PREFIX):
-        place = uploads.get(caller.credentials, file_id).places.get(store)
-        if place is None:
-            raise ApiError(404, "DOCUMENT_NOT_FOUND", "the file is not attached to this vector store")
-        doc_id, pushed = place
+        doc_id, pushed = _place(uploads.get(caller.credentials, file_id), store)
     try:
         found = (await caller.document(_doc_id(doc_id))).document
     except ApiError as error:
@@ -126,7 +123,7 @@ async def get_store_file(request: Request, caller: Caller, uploads: Uploads) -> 
             raise
         return JSONResponse(_unseen(store, file_id, doc_id, uploads.now() - pushed))
     if found.source != store:
-        raise ApiError(404, "DOCUMENT_NOT_FOUND", "the file is not attached to this vector store")
+        raise _not_attached()
     status = "completed" if found.searchable and not found.pending else "in_progress"
     known = {"created_at": found.updated_at.seconds, "usage_bytes": found.bytes, "attributes": dict(found.metadata)}
     return JSONResponse(shapes.store_file(store, file_id, status, doc_id=doc_id, **known))
@@ -135,14 +132,27 @@ async def get_store_file(request: Request, caller: Caller, uploads: Uploads) -> 
 async def detach(request: Request, caller: Caller, uploads: Uploads) -> JSONResponse:
     """`DELETE /v1/vector_stores/{id}/files/{file}`: delete the pushed document."""
     store, file_id = _source(request), request.path_params["file"]
-    doc_id = file_id
     if file_id.startswith(PREFIX):
-        doc_id = uploads.get(caller.credentials, file_id).places.pop(store, ("", 0.0))[0]
-    found = (await caller.document(_doc_id(doc_id))).document
-    if found.source != store:
-        raise ApiError(404, "DOCUMENT_NOT_FOUND", "the file is not attached to this vector store")
-    await caller.delete(doc_id)
+        # Known from when it was attached: until the push is applied nobody finds the document.
+        kept = uploads.get(caller.credentials, file_id)
+        await caller.delete(_place(kept, store)[0])
+        kept.places.pop(store, None)
+    else:
+        if (await caller.document(_doc_id(file_id))).document.source != store:
+            raise _not_attached()
+        await caller.delete(file_id)
     return JSONResponse({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
+
+
+def _place(kept: Upload, store: str) -> tuple[str, float]:
+    """The document that an attached upload became, and when."""
+    if store not in kept.places:
+        raise _not_attached()
+    return kept.places[store]
+
+
+def _not_attached() -> ApiError:
+    return ApiError(404, "DOCUMENT_NOT_FOUND", "the file is not attached to this vector store")
 
 
 def _put(kept: Upload, store: str, attributes: dict[str, Attribute], default_acl: str) -> docs.PutRequest:

@@ -2,6 +2,8 @@
 -- LIMIT (in a minute), ENTRIES (remembered at once) and FREE (addresses that are not counted) are put before this text.
 
 local SECONDS = 60
+-- Where a query server verifies the key. A page that anybody may read says nothing about the key that came with it.
+local VERIFIED = { "^/api/", "^/ragproto%.", "^/v1/", "^/mcp" }
 local began, entries = 0, 0
 local refused, accepted = {}, {} -- by address; by key
 
@@ -10,6 +12,15 @@ local function remember(counts, name)
     entries = entries + 1
   end
   counts[name] = (counts[name] or 0) + 1
+end
+
+local function is_verified(path)
+  for _, pattern in ipairs(VERIFIED) do
+    if path:find(pattern) then
+      return true
+    end
+  end
+  return false
 end
 
 local function start_window()
@@ -22,7 +33,7 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   local key = headers:get("x-api-key")
-  if key == nil or headers:get("authorization") ~= nil then
+  if key == nil or headers:get("authorization") ~= nil or not is_verified(headers:get(":path")) then
     return
   end
   local address = handle:streamInfo():downstreamRemoteAddress():gsub(":%d+$", "")

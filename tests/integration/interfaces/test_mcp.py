@@ -18,9 +18,10 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, TextResourceContents
 from sqlalchemy import create_engine, make_url, text
 
+from ragctl.gateway.options import Limits
 from tests.integration.interfaces.conftest import QUESTION
 from tests.integration.interfaces.test_openai import new_key
-from tests.support.interfaces import OpenInterfaces, running_interfaces
+from tests.support.interfaces import OpenInterfaces, behind_gateway, running_interfaces
 from tests.support.query_server import Doc, RunningServer, running
 
 LEAVE = Doc("", locator="https://intranet.example/leave")
@@ -245,3 +246,23 @@ def test_a_message_that_is_too_large_or_no_message_is_refused_in_the_words_of_th
         for body in (b"", b"[", b"7", b"{}", b"\xff", b"[" * 10_000):
             refused = http.post("/mcp", content=body)
             assert (refused.status_code, refused.json()["error"]["code"] < 0) == (400, True)
+
+
+def test_a_key_that_nobody_knows_is_refused_as_an_http_request_and_counted(
+    open_interfaces: OpenInterfaces, tmp_path: Path
+) -> None:
+    limits = Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=3)
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    with running_interfaces(open_interfaces.server) as alone, behind_gateway(alone, tmp_path, limits=limits) as found:
+        headers = {"accept": "application/json, text/event-stream", "x-api-key": "rag_0123456789abcdef_" + "a" * 43}
+        with httpx.Client(base_url=found.url, headers=headers, trust_env=False) as http:
+            codes = [http.post("/mcp", json=body).status_code for _ in range(5)]
+            assert http.get("/mcp").status_code in (405, 429)
+    assert codes == [401] * 3 + [429] * 2
+
+
+def test_nobody_holds_a_place_by_listening(open_interfaces: OpenInterfaces) -> None:
+    with running_interfaces(open_interfaces.server) as alone:
+        headers = {"authorization": f"Bearer {alone.token()}", "accept": "text/event-stream"}
+        assert httpx.get(f"{alone.url}/mcp", headers=headers, trust_env=False).status_code == 405
+        assert httpx.get(f"{alone.url}/v1/models/", headers=headers, trust_env=False).status_code == 404

@@ -243,6 +243,23 @@ def test_a_body_that_is_no_request_is_refused(open_interfaces: OpenInterfaces, b
     assert answer.json()["error"]["code"] in {"MESSAGE_INVALID", "FIELD_INVALID"}
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("search", b'{"query": "x", "filters": {"type": "gt", "key": "year", "value": 1' + b"0" * 400 + b"}}"),
+        ("search", b'{"query": "x", "ranking_options": {"score_threshold": NaN}}'),
+        ("files", b'{"file_id": "file-0", "attributes": {"x": 1e999}}'),
+    ],
+)
+def test_a_number_that_is_none_is_refused_before_anything_is_done(
+    open_interfaces: OpenInterfaces, path: str, body: bytes
+) -> None:
+    headers = {"authorization": f"Bearer {open_interfaces.token()}"}
+    with httpx.Client(base_url=open_interfaces.url, headers=headers, trust_env=False) as http:
+        answer = http.post(f"/v1/vector_stores/notes/{path}", content=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "FIELD_INVALID")
+
+
 def test_half_a_character_is_refused(open_interfaces: OpenInterfaces) -> None:
     headers = {"authorization": f"Bearer {open_interfaces.token()}"}
     body = rb'{"query": "\ud800"}'

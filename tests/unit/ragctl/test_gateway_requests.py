@@ -130,6 +130,9 @@ def test_an_address_that_guesses_keys_is_stopped_and_nobody_else(tmp_path: Path)
         assert 0 < int(guesses[-1].headers["retry-after"]) <= 60
         gateway.peer.failure = None
         assert ask({"x-api-key": "rag_new"}).status_code == 429
+        with httpx.Client(base_url=gateway.http.base_url, timeout=20) as client:
+            client.get("/health", headers={"x-api-key": "rag_new"})
+        assert ask({"x-api-key": "rag_new"}).status_code == 429, "a page for everybody frees no key"
         assert ask(KEY).status_code == 200, "a key that was accepted from there"
         assert ask({"authorization": "Bearer t"}).status_code == 200, "a token"
         assert ask({"authorization": "Bearer t", "x-api-key": "rag_new"}).status_code == 200, "a token beside a key"
