@@ -32,8 +32,8 @@ SCOPES = (*TENANT_SCOPES, PLATFORM_READ, PLATFORM_ADMIN)
 _INCLUDES = {
     OPERATE: frozenset({OBSERVE}),
     ADMIN: frozenset({OBSERVE, OPERATE, SOURCES, ACCESS}),
-    # Platform scopes open no tenant's documents themselves (who manages access can make a key of a tenant that does, and
-    # that tenant's audit log shows it), and no scope of a tenant opens the platform.
+    # Platform scopes open no tenant's documents themselves (who manages access can make a key of a tenant that does,
+    # and that tenant's audit log shows it), and no scope of a tenant opens the platform.
     PLATFORM_ADMIN: frozenset({PLATFORM_READ, SOURCES, ACCESS}),
 }
 
