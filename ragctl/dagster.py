@@ -25,7 +25,10 @@ class DagsterApi:
         self._http = httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False, verify=nothing)
 
     def query(self, document: str, **variables: object) -> dict[str, Any]:
-        """Run a document and return its `data`."""
+        """Run a document and return its `data`.
+
+        A union `…OrError` that Dagster answered by an error raises too; what it does not find is an answer.
+        """
         try:
             response = self._http.post(f"{self.url}/graphql", json={"query": document, "variables": variables})
             body = response.json()
@@ -36,6 +39,9 @@ class DagsterApi:
         data = body.get("data")
         if not isinstance(data, dict) or body.get("errors"):
             raise _refusal(body.get("errors") or [])
+        failed = [answer for field, answer in data.items() if field.endswith("OrError") and is_failure(answer)]
+        if failed:
+            raise _refusal([{"path": True, **answer} for answer in failed])
         return data
 
     def close(self) -> None:
@@ -52,6 +58,11 @@ class DagsterApi:
             message = str(loaded.get("message", "unknown error")).strip()
             said = f"the code location does not load: {message.splitlines()[0]}"
             raise storage_failure(message) or Unavailable(Reason.DAGSTER_UNAVAILABLE, said)
+
+
+def is_failure(answer: dict[str, Any]) -> bool:
+    """Whether Dagster answered a union by an error of its own, not by "there is none"."""
+    return answer.get("__typename") in {"PythonError", "UnauthorizedError", "InvalidPipelineRunsFilterError"}
 
 
 def storage_failure(message: str) -> RagError | None:

@@ -67,7 +67,7 @@ class DagsterClient:
         """Whether its daemons live and the code is loaded."""
         data = self._query(documents.HEALTH)
         daemons = data["instance"]["daemonHealth"]["allDaemonStatuses"]
-        locations = data["workspaceOrError"].get("locationEntries", [])
+        locations = data["workspaceOrError"]["locationEntries"]
         silent = sorted(item["daemonType"] for item in daemons if item["required"] and not item["healthy"])
         broken = sorted(item["name"] for item in locations if not answers.is_loaded(item))
         return DagsterHealth(tuple(silent), tuple(broken))
@@ -87,11 +87,11 @@ class DagsterClient:
         if statuses:
             chosen["statuses"] = list(statuses)
         data = self._query(documents.RUNS, filter=chosen, limit=limit, cursor=cursor or None)
-        return [answers.to_run(item) for item in data["runsOrError"].get("results", [])]
+        return [answers.to_run(item) for item in data["runsOrError"]["results"]]
 
     def log(self, run_id: str) -> list[dict[str, Any]]:
         """The first thousand events of a run."""
-        events: list[dict[str, Any]] = self._query(documents.RUN_LOG, id=run_id)["logsForRun"].get("events", [])
+        events: list[dict[str, Any]] = self._do(documents.RUN_LOG, "logsForRun", id=run_id)["events"]
         return events
 
     def assets(self, source: str) -> list[Asset]:
@@ -126,8 +126,8 @@ class DagsterClient:
         """Every sensor and schedule, by name."""
         repository = {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}
         data = self._query(documents.AUTOMATIONS, repository=repository)
-        sensors = [answers.to_sensor(item) for item in data["sensorsOrError"].get("results", [])]
-        schedules = [answers.to_schedule(item) for item in data["schedulesOrError"].get("results", [])]
+        sensors = [answers.to_sensor(item) for item in data["sensorsOrError"]["results"]]
+        schedules = [answers.to_schedule(item) for item in data["schedulesOrError"]["results"]]
         found = [item for item in (*sensors, *schedules) if self._sees(source_of(item.job))]
         return sorted(found, key=lambda item: item.name)
 
@@ -175,7 +175,7 @@ class DagsterClient:
         ]
         tagged = {"tags": [{"key": "rag/sync", "value": source}], "statuses": list(GOING_ON)}
         data = self._query(documents.RUNS, filter=tagged, limit=_SEARCHED_RUNS, cursor=None)
-        found = [answers.to_run(item) for item in data["runsOrError"].get("results", [])]
+        found = [answers.to_run(item) for item in data["runsOrError"]["results"]]
         runs = [*self.runs(_SEARCHED_RUNS, job=job_of(source), statuses=GOING_ON), *found]
         return backfills, list(dict.fromkeys(run.run_id for run in runs))
 
@@ -225,8 +225,7 @@ class DagsterClient:
     def backfills(self, limit: int = 10) -> list[dict[str, Any]]:
         """The newest backfills as Dagster describes them."""
         asked = limit if self._sources is None else _SEARCHED_BACKFILLS
-        answer = self._query(documents.BACKFILLS, limit=asked)["partitionBackfillsOrError"]
-        found: list[dict[str, Any]] = answer.get("results", [])
+        found = self._query(documents.BACKFILLS, limit=asked)["partitionBackfillsOrError"]["results"]
         return [item for item in found if self._sees(answers.source_of_backfill(item))][:limit]
 
     def _repository(self) -> dict[str, Any]:
@@ -255,4 +254,7 @@ class DagsterClient:
         if not isinstance(data, dict) or any(value is None for value in data.values()):
             said = [str(error.get("message", "")).strip() for error in answer.get("errors") or ()]
             raise ServiceError(NAME, "DAGSTER_UNAVAILABLE", said[0].partition("\n")[0] if said else "")
+        for field, found in data.items():
+            if field.endswith("OrError"):
+                self._done(found)
         return data

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 HEALTH = """{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
   workspaceOrError { __typename ... on Workspace { locationEntries { name loadStatus
-    locationOrLoadError { __typename } } } } }"""
+    locationOrLoadError { __typename } } } ... on Error { message } } }"""
 RUNS = """query($filter: RunsFilter, $limit: Int!, $cursor: String) {
   runsOrError(filter: $filter, limit: $limit, cursor: $cursor) { __typename
   ... on Runs { results { runId jobName status startTime endTime creationTime canTerminate
-    assetSelection { path } tags { key value } } } } }"""
+    assetSelection { path } tags { key value } } } ... on Error { message } } }"""
 RUN_LOG = """query($id: ID!) { logsForRun(runId: $id, limit: 1000) { __typename
   ... on EventConnection { events { __typename ... on MessageEvent { timestamp level message stepKey }
     ... on ExecutionStepFailureEvent { error { message causes { message } } }
-    ... on RunFailureEvent { error { message } } } } } }"""
+    ... on RunFailureEvent { error { message } } } } ... on Error { message } } }"""
 GRAPH = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path }
   dependencyKeys { path } } }"""
 LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } inProgressRunIds
@@ -25,10 +25,10 @@ _EXECUTIONS = """assetCheckExecutions(assetKey: $key{n}, checkName: $name{n}, li
 AUTOMATIONS = """query($repository: RepositorySelector!) {
   sensorsOrError(repositorySelector: $repository) { __typename ... on Sensors { results { name targets { pipelineName }
     nextTick { timestamp } sensorState { id status
-      ticks(limit: 1) { status timestamp skipReason error { message } } } } } }
+      ticks(limit: 1) { status timestamp skipReason error { message } } } } } ... on Error { message } }
   schedulesOrError(repositorySelector: $repository) { __typename ... on Schedules { results { name pipelineName
     cronSchedule scheduleState { id status nextTick { timestamp }
-      ticks(limit: 1) { status timestamp skipReason error { message } } } } } } }"""
+      ticks(limit: 1) { status timestamp skipReason error { message } } } } } ... on Error { message } } }"""
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
   ... on InvalidSubsetError { message } ... on UnauthorizedError { message } } }"""
@@ -59,7 +59,7 @@ RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocati
   ... on PythonError { message } ... on UnauthorizedError { message } } }"""
 BACKFILLS = """query($limit: Int!) { partitionBackfillsOrError(limit: $limit) { __typename ... on PartitionBackfills {
   results { id status timestamp numPartitions assetSelection { path }
-    partitionStatusCounts { runStatus count } } } } }"""
+    partitionStatusCounts { runStatus count } } } ... on Error { message } } }"""
 
 
 def executions(checks: int) -> str:

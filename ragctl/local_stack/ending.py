@@ -15,7 +15,7 @@ from ragctl.local_stack.ingest import SourceJob, runs_of
 
 _GOING_ON = {"QUEUED", "NOT_STARTED", "STARTING", "STARTED"}
 _BACKFILLS = """{ partitionBackfillsOrError(status: REQUESTED, limit: 100) { __typename ... on PartitionBackfills {
-  results { id assetSelection { path } } } } }"""
+  results { id assetSelection { path } } } ... on Error { message } } }"""
 _CANCEL = """mutation($id: String!) { done: cancelPartitionBackfill(backfillId: $id) { __typename
   ... on UnauthorizedError { message } ... on PythonError { message } } }"""
 _TERMINATE = """mutation($id: String!) { done: terminateRun(runId: $id) { __typename
@@ -26,22 +26,23 @@ _TERMINATE = """mutation($id: String!) { done: terminateRun(runId: $id) { __type
 def end_runs(api: DagsterApi, settings: Settings, source: Source, *, actor: str) -> list[str]:
     """End what is queued and under way of a source, backfills first: they start further runs. Returns what was ended.
 
-    Each is audited. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`).
+    Each is recorded in the audit log before it is asked for, so that none ends unseen. Raises `Unavailable`
+    (`DAGSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE`).
     """
     job = SourceJob(source.name, source.name.replace("-", "_"), 1)
-    answer = api.query(_BACKFILLS)["partitionBackfillsOrError"]
-    backfills = [str(item["id"]) for item in answer.get("results", []) if _selects(item, job.key)]
+    found = api.query(_BACKFILLS)["partitionBackfillsOrError"]["results"]
+    backfills = [str(item["id"]) for item in found if _selects(item, job.key)]
     runs = [str(run["runId"]) for run in runs_of(api, job) if run["status"] in _GOING_ON]
-    for document, ids in ((_CANCEL, backfills), (_TERMINATE, runs)):
-        for found in ids:
-            _require_done(api.query(document, id=found)["done"], found)
-    ended = [*backfills, *runs]
-    if ended:
-        with closing(open_store(settings)) as store, store.engine.begin() as connection:
-            for found in ended:
-                details = {"tenant": source.tenant, "source": source.name, "reason": "the source is deleted"}
-                audit_store.record(connection, actor=actor, action="dagster.terminate", target=found, details=details)
-    return ended
+    if not backfills and not runs:
+        return []
+    details = {"tenant": source.tenant, "source": source.name, "reason": "the source is deleted"}
+    with closing(open_store(settings)) as store:
+        for document, ids in ((_CANCEL, backfills), (_TERMINATE, runs)):
+            for run in ids:
+                with store.engine.begin() as connection:
+                    audit_store.record(connection, actor=actor, action="dagster.terminate", target=run, details=details)
+                _require_done(api.query(document, id=run)["done"], run)
+    return [*backfills, *runs]
 
 
 def _selects(backfill: dict[str, Any], key: str) -> bool:

@@ -30,7 +30,7 @@ _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
 _RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
-  ... on Runs { results { runId jobName status tags { key value } } } } }"""
+  ... on Runs { results { runId jobName status tags { key value } } } ... on Error { message } } }"""
 _SENSOR = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
   ... on Sensor { tags { key value } sensorState { status } } } }"""
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
@@ -159,7 +159,7 @@ def runs_of(api: DagsterApi, job: SourceJob) -> list[dict[str, Any]]:
 
 
 def _runs(api: DagsterApi, chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    runs: list[dict[str, Any]] = api.query(_RUNS, filter=chosen)["runsOrError"].get("results", [])
+    runs: list[dict[str, Any]] = api.query(_RUNS, filter=chosen)["runsOrError"]["results"]
     return runs
 
 

@@ -232,7 +232,7 @@ def test_deleting_a_source_ends_its_backfills_and_runs_also_those_that_began_mea
     platform.data["reloadRepositoryLocation"] = {
         "__typename": "WorkspaceLocationEntry", "locationOrLoadError": {"__typename": "RepositoryLocation"}
     }  # fmt: skip
-    platform.data["partitionBackfillsOrError"] = {"results": [
+    platform.data["partitionBackfillsOrError"] = {"__typename": "PartitionBackfills", "results": [
         {"id": f"of-{key}", "status": "REQUESTED", "timestamp": 1.0, "numPartitions": 2, "partitionStatusCounts": [],
          "assetSelection": [{"path": [key, "index"]}]} for key in ("handbook", "other")
     ]}  # fmt: skip

@@ -174,3 +174,13 @@ def test_the_score_of_a_source_is_drawn_with_its_failing_rules(app: AppTest, pla
     assert any(
         frame["rule"].tolist() == ["duplicate_ratio"] for frame in frames if "value" in frame and "rule" in frame
     )
+
+
+@pytest.mark.parametrize("field", ["runsOrError", "partitionBackfillsOrError"])
+def test_what_dagster_cannot_list_is_an_error_and_not_an_empty_list(
+    app: AppTest, platform: Platform, field: str
+) -> None:
+    platform.data[field] = {"__typename": "PythonError", "message": "the storage is away\n  at line 1"}
+    opened(app, "pipeline")
+    assert "the storage is away" in [item.value for item in app.text]
+    assert not app.exception

@@ -65,7 +65,10 @@ def everybodys(platform: Platform) -> None:
     platform.gateway.peer.operations["ListSources"] = ops.ListSourcesResponse(sources=[mine, pushed])
     data = platform.data
     for kind, field in (("sensor", "sensorsOrError"), ("backfill", "partitionBackfillsOrError")):
-        data[field] = {"results": [made(platform, kind, group) for group in ("hand_book", "secret")]}
+        data[field] = {
+            "__typename": "Found",
+            "results": [made(platform, kind, group) for group in ("hand_book", "secret")],
+        }
 
 
 def made(platform: Platform, kind: str, group: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Webserver:
         self.done: list[str] = []
         self.file_was_there = True
         self.refuses = False
+        self.lists_nothing = False
         self._file = file
         server.expect_request("/graphql").respond_with_handler(self._answer)
 
@@ -52,7 +53,10 @@ class Webserver:
             return _data({"done": {"__typename": kind}})
         if "partitionBackfillsOrError" in document:
             found = [{"id": f"of-{key}", "assetSelection": [{"path": [key, "index"]}]} for key in SOURCES]
-            return _data({"partitionBackfillsOrError": {"results": found}})
+            if self.lists_nothing:
+                failure = {"__typename": "PythonError", "message": "the daemon is away\n  at line 1"}
+                return _data({"partitionBackfillsOrError": failure})
+            return _data({"partitionBackfillsOrError": {"__typename": "PartitionBackfills", "results": found}})
         chosen = variables["filter"]
         rows: list[dict[str, Any]] = [
             {
@@ -114,6 +118,24 @@ def test_a_source_is_deleted_also_while_dagster_ends_nothing(
     printed = capsys.readouterr()
     assert "its runs were not ended: of-hand_book was not ended: read-only" in printed.err
     assert "hand-book is deleted" in printed.out
+
+
+def test_an_end_that_was_asked_for_is_on_record_also_when_dagster_refuses_it(
+    webserver: Webserver, store: Store
+) -> None:
+    webserver.refuses = True
+    assert run(["source", "delete", "hand-book", "--yes"]) == 0
+    with store.engine.connect() as connection:
+        entries = find(connection, Query(tenant="acme"))
+    assert [entry.target for entry in entries if entry.action == "dagster.terminate"] == ["of-hand_book"]
+
+
+def test_runs_that_dagster_cannot_list_are_not_called_none(
+    webserver: Webserver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    webserver.lists_nothing = True
+    assert run(["source", "delete", "hand-book", "--yes"]) == 0
+    assert "its runs were not ended: Dagster did not answer a query: the daemon is away" in capsys.readouterr().err
 
 
 def test_a_source_with_a_wrong_file_is_deleted_as_well(
