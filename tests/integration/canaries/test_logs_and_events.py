@@ -182,7 +182,7 @@ def test_every_rpc_fails_without_a_word_of_what_was_in_scope(
     calling = threading.Event()
 
     def open_store() -> Store:
-        # The pollers have theirs since the start; the audit trail, which writes beside the calls, may not open it either.
+        # The pollers have opened theirs; the audit trail, which writes beside the calls, may not open it for them.
         if calling.is_set():
             explode("the database")
         return open_real_store(Settings(home=tmp_path, database_url=database_url))
