@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -193,3 +194,12 @@ def test_the_build_context_is_a_list_of_what_is_let_in() -> None:
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert "*" in lines
     assert not [line for line in lines if line.startswith("!") and ("secret" in line or ".git" in line)]
+
+
+def test_the_images_are_built_from_every_package_of_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    copied = re.findall(r"(?m)^COPY (\w+) \1$", (DEPLOY / "Dockerfile").read_text("utf-8"))
+    let_in = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert sorted(copied) == sorted(packages)
+    assert not [package for package in packages if f"!{package}" not in let_in]
