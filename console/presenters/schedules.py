@@ -43,6 +43,7 @@ def cron_words(expression: str, language: str) -> str:
     options = Options()
     options.locale_code = "zh_CN" if language == "zh" else "en_US"
     options.use_24hour_time_format = True
+    options.verbose = fields.split()[1].replace(",", "").isdigit()  # "every day"; "every hour" would be noise
     try:
         words = str(get_description(fields, options))
     except FormatError:

@@ -106,7 +106,8 @@ def test_a_schedule_that_happens_is_accepted(fine: str) -> None:
 
 
 def test_a_schedule_is_said_in_both_languages() -> None:
-    assert schedules.cron_words("0 3 * * *", "en") == "At 03:00"
+    assert schedules.cron_words("0 3 * * *", "en") == "At 03:00, every day"
+    assert schedules.cron_words("*/10 * * * *", "en") == "Every 10 minutes"
     assert schedules.cron_words("0 3 * * mon-fri", "zh") == "在 03:00, 星期一 到 星期五"
 
 
