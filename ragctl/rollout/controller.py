@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rag_core import failpoints
@@ -20,7 +20,6 @@ from rag_core.errors import RagError
 from rag_core.logging import configure_logging, get_logger
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.measuring import recording
 from ragctl.rollout.targets import TargetName, open_target
 
 POLL_SECONDS = 1.0
@@ -68,9 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data_dir = DataDir.of(settings)
     heartbeat = options.beat or data_dir.deployer_heartbeat
     settings = settings.model_copy(update={"home": data_dir.root})
-    records = options.target == "local" and settings.history_days > 0
-    with recording(settings, data_dir) if records else nullcontext():
+    with _recording(settings, data_dir, options.target):
         run_controller(settings, data_dir, options.target, stop, heartbeat.touch)
+
+
+def _recording(settings: Settings, data_dir: DataDir, target: TargetName) -> AbstractContextManager[None]:
+    if target != "local" or settings.history_days == 0:
+        return nullcontext()
+    # Imported here: the images hold nothing of the local stack's programs.
+    from ragctl.local_stack.measuring import recording
+
+    return recording(settings, data_dir)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

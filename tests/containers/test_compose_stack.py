@@ -42,11 +42,15 @@ attributes:
 }
 PRODUCE = """
 import json
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 admin = AdminClient({"bootstrap.servers": "kafka:9092"})
 for made in admin.create_topics([NewTopic("tickets", 1, 1)]).values():
-    made.result(20)
+    try:
+        made.result(20)
+    except KafkaException as error:  # the worker may have asked for it first, and the broker then makes it
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
 producer = Producer({"bootstrap.servers": "kafka:9092"})
 producer.produce("tickets", key="ticket-7", value=json.dumps({"text": "The pump of hall nine leaks zinnia oil."}))
 assert producer.flush(20) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,25 @@ def test_every_role_becomes_a_program_that_exists(role: str, monkeypatch: pytest
     python, safe_path, as_module, module, *_ = command_of(Settings(), role)
     assert (Path(python).exists(), safe_path, as_module) == (True, "-P", "-m")
     assert importlib.util.find_spec(module) is not None
+
+
+WITHOUT_LOCAL = """
+import importlib, sys
+sys.modules |= dict.fromkeys(("supervisor", "envoy", "swagger_ui"))
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+"""Imports modules as an image has them, which holds nothing of the extra `local`."""
+
+
+def test_the_programs_of_the_images_need_nothing_of_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "/tmp/dagster")  # noqa: S108
+    programs = {command_of(Settings(), role)[3] for role in ROLES} | {"ragctl.container", "ragctl.commands.deploy"}
+    packages = {"query_server", "interfaces", "rag_assets.stream_worker", "ragctl.container"}
+    own = [
+        f"{name}.__main__" if name in packages else name
+        for name in sorted(programs)
+        if (ROOT / name.split(".")[0]).exists()
+    ]
+    assert "ragctl.rollout.controller" in own
+    subprocess.run([sys.executable, "-P", "-c", WITHOUT_LOCAL, *own], check=True, cwd=ROOT / "docs")
