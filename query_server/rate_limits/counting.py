@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -32,10 +33,11 @@ def redis_storage(url: str, *, seconds: float, prefix: str = PREFIX) -> RedisSto
     )
 
 
-async def close(storage: Storage) -> None:
+async def close(storage: object) -> None:
     """Close its connections; the library leaves that to the garbage collector."""
     if isinstance(storage, RedisStorage):
-        await storage.bridge.storage.aclose()
+        bridge: Any = storage.bridge  # its published type leaves out the connection
+        await bridge.get_connection().aclose()
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,15 @@ class ServingSettings(BaseModel):
     )
     redis_seconds: float = Field(0.2, gt=0, le=5, description="Time that a call of Redis may take.")
 
+    usage_seconds: float = Field(
+        1.0,
+        ge=0.1,
+        le=60,
+        description="How often a query server writes what was used to PostgreSQL and reads budgets from there: a "
+        "refusal is late by what all servers answer in that time (with RAG_REDIS_URL in a tenth of a second).",
+    )
+    usage_days: int = Field(400, ge=2, le=3660, description="How long the usage of a day is kept.")
+
     # --- gateway ---------------------------------------------------------------------------------------------
     replicas: int = Field(
         1, ge=1, le=16, description="Query servers of the local stack; `rag up --replicas N` sets it."
