@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from rag_core.documents import store as documents
+from rag_core.errors import Reason
 from rag_core.parsing import Parser
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import Progress, StageResult
@@ -34,6 +35,7 @@ from rag_core.sources import listing_store as listing
 from rag_core.sources import listings as cursors
 from rag_core.sources import shared_listing_store as shared_listings
 from rag_core.sources import store as sources
+from rag_core.usage import store as budgets
 
 STAGE = "documents"
 _DUE_PAGE = 500
@@ -79,7 +81,8 @@ class DocumentSync:
     `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
     `unchanged`), `vanished`, `duplicates` and `stale`.
 
-    `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
+    `problem` is `LISTING_INCOMPLETE` (nothing was deleted), `MASS_DELETE_HELD` (the deletions wait for an operator) or
+    `QUOTA_EXCEEDED` (new documents were skipped, because the tenant may store no more).
     Raises `Unavailable` when the source or the database is unavailable.
     """
 
@@ -117,6 +120,7 @@ class DocumentSync:
         self._queue = listing.Queue()
         self._bytes = self._done = 0
         self._compared = self._named = self._added = 0
+        self._beyond_budget = self._budget = 0
         self._seconds = 0.0
         self._wants_changes = changes
         self._partial = False
@@ -168,6 +172,14 @@ class DocumentSync:
             error, kept, listed = self._listed.error, self._kept, self._listed
             problem, message = listing_problem(error, kept)
             counts = self._totals(kept, clean=problem is None and not self._partial)
+            if problem is None and self._beyond_budget:
+                problem, message = (
+                    Reason.QUOTA_EXCEEDED,
+                    (
+                        f"{self._beyond_budget} new documents were not read: the tenant's budget of {self._budget:,} stored "
+                        "documents is used up"
+                    ),
+                )
         tenant, source, shard = self._key
         runs.record(
             self._connection,
@@ -242,11 +254,25 @@ class DocumentSync:
         )
         self._compared = listing.last_entry(self._connection)
         self._queue += listing.queue(self._connection) - before
+        self._hold_beyond_budget()
         self._connection.commit()
         self._named += known.pop("named")
         self._counts["updated"] += known.pop("changed", 0)
         known.pop("due", 0)
         self._counts.update(known)
+
+    def _hold_beyond_budget(self) -> None:
+        """Take the new items out of the queue for which the tenant's budget of stored documents has no room."""
+        room = budgets.room_for_documents(self._connection, self._scope.source.tenant)
+        if room is None:
+            return
+        excess = self._queue.new - max(0, room[0] - room[1])
+        if excess > 0:
+            held = listing.drop_new(self._connection, excess)
+            self._queue -= held
+            self._counts["skipped"] += held.items
+            self._beyond_budget += held.items
+            self._budget = room[0]
 
     def _settle_listing(self) -> None:
         """Apply what the listing says without reading an item: empty items, and problems that came or went."""

@@ -168,7 +168,7 @@ def test_a_budget_of_documents_refuses_new_ones_and_takes_new_versions(server: R
     writer = server.auth(scopes=["documents.write"])
 
     def put(locator: str, text: str = "Pumps need oil.") -> None:
-        request = docs.PutRequest(locator=locator, text=text, acl=docs.Acl(entries=["*"]))
+        request = docs.PutRequest(locator=locator, text=text, acl=docs.Acl(entries=["everyone"]))
         stub.Put(request, metadata=writer, timeout=20)
 
     set_budget(server, documents=2)
