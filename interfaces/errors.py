@@ -28,6 +28,7 @@ _TRANSPORT: dict[grpc.StatusCode, tuple[str, str]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: ("REQUEST_TOO_LARGE", "the message is larger than the server accepts"),
 }
 """Failures of the connection itself, which carry no reason code."""
+QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
 _INTERNAL = "internal error; report the request id"
 
 
@@ -46,8 +47,9 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the response."""
-        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        """Headers of the response. OpenAI's clients would try again a few times within seconds of a used-up budget."""
+        wait = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        return wait | ({"x-should-retry": "false"} if self.reason == QUOTA_EXCEEDED else {})
 
 
 def invalid(field: str, message: str) -> ApiError:
