@@ -40,7 +40,9 @@ def budgets(found: pb.ListUsageResponse) -> None:
 
 def _set() -> None:
     with st.expander(t("Set a budget"), icon=":material/tune:"), st.form("usage-set-budget", border=False):
-        st.caption(t("It replaces the one before. An empty field is no limit; without any limit the budget is removed."))
+        st.caption(
+            t("It replaces the one before. An empty field is no limit; without any limit the budget is removed.")
+        )
         left, right = st.columns(2, gap="medium")
         whose = left.text_input(t("Tenant"), value=tenant(), max_chars=256, key="usage-tenant")
         key_id = left.text_input(t("API key (empty: the whole tenant)"), max_chars=64, key="usage-key")

@@ -19,7 +19,7 @@ from rag_core.usage import Budget, Owner, Usage, key_of, renewal
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.usage.store import Day
+    from rag_core.usage import Day
 
 MAX_DAYS = 90
 MAX_ROWS = 1000

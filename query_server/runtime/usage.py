@@ -115,7 +115,7 @@ class UsageMeter:
             try:
                 yield
             except QuotaExceeded as error:
-                self.meter.add_calls(tenant, key_id, -1)
+                self.meter.refuse(tenant, key_id)
                 self._refused(error)
                 raise
             except RagError as error:

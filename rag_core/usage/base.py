@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from rag_core.access import Principal
 from rag_core.errors import QuotaExceeded, Reason
 
-DAY_SECONDS = 86_400
 _KEY = "key:"
 
 

@@ -52,6 +52,10 @@ class Meter:
         """Count further calls, or take back those that were refused or failed without the caller's doing."""
         self._add(tenant, key_id, Usage(calls=calls))
 
+    def refuse(self, tenant: str, key_id: str) -> None:
+        """An admitted call was refused by another budget after all."""
+        self._add(tenant, key_id, Usage(calls=-1, refused=1))
+
     def add_tokens(self, tenant: str, key_id: str, *, prompt: int, completion: int) -> None:
         """Count what a model read and wrote."""
         self._add(tenant, key_id, Usage(prompt_tokens=prompt, completion_tokens=completion))

@@ -62,8 +62,8 @@ def show(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from datetime import UTC, datetime
 
-    from rag_core.usage import renewal, store
     from rag_core.usage import Usage as Used
+    from rag_core.usage import renewal, store
 
     now = datetime.now(UTC)
     with transaction() as connection:
@@ -166,7 +166,9 @@ def _require_key(connection: Any, owner: Owner) -> None:
     from rag_core.errors import NotFound, Reason
 
     if owner.key_id and get_key(connection, owner.key_id).tenant != owner.tenant:
-        raise NotFound(Reason.API_KEY_NOT_FOUND, f"no key {owner.key_id!r} of tenant {owner.tenant}; see `rag key list`")
+        raise NotFound(
+            Reason.API_KEY_NOT_FOUND, f"no key {owner.key_id!r} of tenant {owner.tenant}; see `rag key list`"
+        )
 
 
 def _report(owner: Owner, budget: Budget, *, json: bool) -> None:

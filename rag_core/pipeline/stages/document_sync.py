@@ -173,13 +173,7 @@ class DocumentSync:
             problem, message = listing_problem(error, kept)
             counts = self._totals(kept, clean=problem is None and not self._partial)
             if problem is None and self._beyond_budget:
-                problem, message = (
-                    Reason.QUOTA_EXCEEDED,
-                    (
-                        f"{self._beyond_budget} new documents were not read: the tenant's budget of {self._budget:,} stored "
-                        "documents is used up"
-                    ),
-                )
+                problem, message = Reason.QUOTA_EXCEEDED, self._left_out()
         tenant, source, shard = self._key
         runs.record(
             self._connection,
@@ -273,6 +267,12 @@ class DocumentSync:
             self._counts["skipped"] += held.items
             self._beyond_budget += held.items
             self._budget = room[0]
+
+    def _left_out(self) -> str:
+        return (
+            f"{self._beyond_budget} new documents were not read: the tenant's budget of {self._budget:,} stored documents "
+            "is used up"
+        )
 
     def _settle_listing(self) -> None:
         """Apply what the listing says without reading an item: empty items, and problems that came or went."""

@@ -178,6 +178,8 @@ def test_a_budget_of_documents_refuses_new_ones_and_takes_new_versions(server: R
     assert (found.code, found.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED")
     assert "budget of 2 stored documents is used up; delete documents" in found.message
     assert "retry-after" not in found.trailers
+    today = own(server).days[0]
+    assert (today.calls, today.refused_calls) == (2, 1)
     put("a.txt", "Pumps need new oil.")
     set_budget(server, documents=3)
     put("c.txt")
