@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from console.components.widgets import attempt, table
@@ -20,22 +22,25 @@ def budgets(found: pb.ListUsageResponse) -> None:
             st.error(t("The budget of {name} is used up.", name=name))
         else:
             st.warning(t("{name} has used 80 % of a budget or more.", name=name))
-    share = {"min_value": 0, "max_value": 100, "format": "%.0f %%"}
     columns = {
         "tenant": t("Tenant"),
         "key": t("API key"),
         "calls": st.column_config.NumberColumn(t("Calls a day"), format="localized"),
-        "calls_used": st.column_config.ProgressColumn(t("Used today"), **share),
+        "calls_used": _share(t("Used today")),
         "tokens": st.column_config.NumberColumn(t("Model tokens a day"), format="localized"),
-        "tokens_used": st.column_config.ProgressColumn(t("Used today"), **share),
+        "tokens_used": _share(t("Used today")),
         "documents": st.column_config.NumberColumn(t("Stored documents"), format="localized"),
-        "documents_used": st.column_config.ProgressColumn(t("In use"), **share),
+        "documents_used": _share(t("In use")),
     }
     table(views.budget_rows(found), columns, empty=t("No budget limits this tenant."))
     if platform() >= Platform.ADMIN:
         _set()
     else:
         st.caption(t("Budgets are set by operators of the platform."))
+
+
+def _share(label: str) -> Any:
+    return st.column_config.ProgressColumn(label, min_value=0, max_value=100, format="%.0f %%")
 
 
 def _set() -> None:

@@ -9,7 +9,9 @@ USAGE: dict[str, str] = {
     "Today": "今天",
     "30 days": "30 天",
     "90 days": "90 天",
-    "Days begin at midnight in UTC; budgets of a day renew at {time}.": "按 UTC 零点划分日期；每日预算将于 {time} 重置。",
+    "Days begin at midnight in UTC; budgets of a day renew at {time}.": (
+        "按 UTC 零点划分日期；每日预算将于 {time} 重置。"
+    ),
     "The budget of {name} is used up.": "{name} 的预算已用完。",
     "{name} has used 80 % of a budget or more.": "{name} 的某项预算已使用 80 % 以上。",
     "API key": "API 密钥",

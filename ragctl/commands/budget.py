@@ -166,9 +166,8 @@ def _require_key(connection: Any, owner: Owner) -> None:
     from rag_core.errors import NotFound, Reason
 
     if owner.key_id and get_key(connection, owner.key_id).tenant != owner.tenant:
-        raise NotFound(
-            Reason.API_KEY_NOT_FOUND, f"no key {owner.key_id!r} of tenant {owner.tenant}; see `rag key list`"
-        )
+        message = f"no key {owner.key_id!r} of tenant {owner.tenant}; see `rag key list`"
+        raise NotFound(Reason.API_KEY_NOT_FOUND, message)
 
 
 def _report(owner: Owner, budget: Budget, *, json: bool) -> None:

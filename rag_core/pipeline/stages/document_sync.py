@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from rag_core.documents import store as documents
-from rag_core.errors import Reason
 from rag_core.parsing import Parser
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import Progress, StageResult
 from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, listing_problem, soft_delete
+from rag_core.pipeline.document_budget import DocumentBudget
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
@@ -35,7 +35,6 @@ from rag_core.sources import listing_store as listing
 from rag_core.sources import listings as cursors
 from rag_core.sources import shared_listing_store as shared_listings
 from rag_core.sources import store as sources
-from rag_core.usage import store as budgets
 
 STAGE = "documents"
 _DUE_PAGE = 500
@@ -120,7 +119,7 @@ class DocumentSync:
         self._queue = listing.Queue()
         self._bytes = self._done = 0
         self._compared = self._named = self._added = 0
-        self._beyond_budget = self._budget = 0
+        self._budget = DocumentBudget(connection, scope.source.tenant)
         self._seconds = 0.0
         self._wants_changes = changes
         self._partial = False
@@ -172,8 +171,8 @@ class DocumentSync:
             error, kept, listed = self._listed.error, self._kept, self._listed
             problem, message = listing_problem(error, kept)
             counts = self._totals(kept, clean=problem is None and not self._partial)
-            if problem is None and self._beyond_budget:
-                problem, message = Reason.QUOTA_EXCEEDED, self._left_out()
+            if problem is None:
+                problem, message = self._budget.problem()
         tenant, source, shard = self._key
         runs.record(
             self._connection,
@@ -248,31 +247,14 @@ class DocumentSync:
         )
         self._compared = listing.last_entry(self._connection)
         self._queue += listing.queue(self._connection) - before
-        self._hold_beyond_budget()
+        left_out = self._budget.leave_out(self._queue)
+        self._queue -= left_out
+        self._counts["skipped"] += left_out.items
         self._connection.commit()
         self._named += known.pop("named")
         self._counts["updated"] += known.pop("changed", 0)
         known.pop("due", 0)
         self._counts.update(known)
-
-    def _hold_beyond_budget(self) -> None:
-        """Take the new items out of the queue for which the tenant's budget of stored documents has no room."""
-        room = budgets.room_for_documents(self._connection, self._scope.source.tenant)
-        if room is None:
-            return
-        excess = self._queue.new - max(0, room[0] - room[1])
-        if excess > 0:
-            held = listing.drop_new(self._connection, excess)
-            self._queue -= held
-            self._counts["skipped"] += held.items
-            self._beyond_budget += held.items
-            self._budget = room[0]
-
-    def _left_out(self) -> str:
-        return (
-            f"{self._beyond_budget} new documents were not read: the tenant's budget of {self._budget:,} stored documents "
-            "is used up"
-        )
 
     def _settle_listing(self) -> None:
         """Apply what the listing says without reading an item: empty items, and problems that came or went."""
