@@ -36,6 +36,7 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),
+        ("usage", t("Usage"), ":material/payments:"),
     ]
     if beyond >= Platform.READER:
         wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))

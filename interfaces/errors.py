@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -31,8 +28,8 @@ _TRANSPORT: dict[grpc.StatusCode, tuple[str, str]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: ("REQUEST_TOO_LARGE", "the message is larger than the server accepts"),
 }
 """Failures of the connection itself, which carry no reason code."""
+QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
 _INTERNAL = "internal error; report the request id"
-_PUSHBACK = "grpc-retry-pushback-ms"
 
 
 class ApiError(Exception):
@@ -50,8 +47,9 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the response."""
-        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        """Headers of the response. OpenAI's clients would try again a few times within seconds of a used-up budget."""
+        wait = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        return wait | ({"x-should-retry": "false"} if self.reason == QUOTA_EXCEEDED else {})
 
 
 def invalid(field: str, message: str) -> ApiError:
@@ -68,6 +66,7 @@ def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
     """The error of a call, with the reason code that the server gave."""
     code = error.code()
     reason, message = _TRANSPORT.get(code, ("INTERNAL", _INTERNAL))
+    wait = None
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]
     except ValueError:
@@ -76,18 +75,13 @@ def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):
             reason, message = info.reason, status.message
-    return ApiError(_HTTP.get(code, 500), reason, message, field=_field(message), retry_after=_wait(error))
+        delay = error_details_pb2.RetryInfo()
+        if detail.Unpack(delay):
+            wait = max(1, delay.retry_delay.seconds + (delay.retry_delay.nanos > 0))
+    return ApiError(_HTTP.get(code, 500), reason, message, field=_field(message), retry_after=wait)
 
 
 def _field(message: str) -> str | None:
     """The platform's messages about a field begin with its name."""
     name, colon, _ = message.partition(":")
     return name if colon and name and name.replace("_", "").replace(".", "").isalnum() and name.islower() else None
-
-
-def _wait(error: grpc.aio.AioRpcError) -> int | None:
-    trailers: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
-    for key, value in trailers:
-        if key == _PUSHBACK:
-            return max(1, math.ceil(int(value) / 1000))
-    return None

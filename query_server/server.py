@@ -40,6 +40,7 @@ from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
 from query_server.handlers.query.search import BatchHandler, SearchHandler
 from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher
+from query_server.handlers.usage import UsageHandler
 from query_server.interceptors.chain import Chain
 from query_server.interceptors.stack import build_chain, build_index_chain, build_limiters
 from query_server.runtime.blocking import BlockingPool
@@ -52,6 +53,7 @@ from query_server.runtime.polling import BackgroundTasks, Poller, RevocationList
 from query_server.runtime.readiness import ReadinessMonitor
 from query_server.runtime.reflection import GuardedReflection
 from query_server.runtime.traffic import Traffic
+from query_server.runtime.usage import UsageMeter, shared_counters
 from query_server.servicers.access import AccessServicer
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.deployments import DeploymentServicer
@@ -63,6 +65,7 @@ from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.servicers.sources import SourceServicer
+from query_server.servicers.usage import UsageServicer
 from rag_core.access import NameHash
 from rag_core.embedding import Embedder
 from rag_core.errors import Reason
@@ -86,6 +89,8 @@ from ragproto.admin.v1 import (
     operations_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
 )
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
@@ -108,6 +113,7 @@ _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentSer
 _EVALUATION_SERVICE = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name
 _HISTORY_SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
 _SOURCE_SERVICE = sources_pb2.DESCRIPTOR.services_by_name["SourceService"].full_name
+_USAGE_SERVICE = usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -150,6 +156,14 @@ class QueryServer:
             dependencies.observer_store, self.metrics, max_age=settings.acl_max_age_seconds
         )
         self._traffic = Traffic(dependencies.observer_store, settings)
+        self._counters = shared_counters(settings)
+        self.usage = UsageMeter(
+            dependencies.observer_store,
+            self.metrics,
+            seconds=settings.usage_seconds,
+            hashes=NameHash(settings.rotating("hash_secret")),
+            shared=self._counters,
+        )
         self._generations = GenerationsHandler(settings, dependencies)
         self._monitor = ReadinessMonitor(
             dependencies.index,
@@ -216,6 +230,8 @@ class QueryServer:
             "query models": self._models.run,
             "audit": self._audit.run,
             "sessions": self._sessions.run,
+            "usage": self.usage.run,
+            **({"shared usage": self.usage.run_shared} if self._counters is not None else {}),
             "revocation listener": self._listener.run,
         }
         for name, work in (works | {name: poller.run for name, poller in self._pollers.items()}).items():
@@ -242,7 +258,7 @@ class QueryServer:
         limiters = build_limiters(self._settings, self.metrics)
         hashes = NameHash(self._settings.rotating("hash_secret"))
         chain = build_chain(
-            self._settings, self._authenticator, self._audit, self.metrics, limiters, hashes, self._traffic
+            self._settings, self._authenticator, self._audit, self.metrics, limiters, hashes, self._traffic, self.usage
         )
         server = self._new_server(chain, self._settings.max_message_bytes)
         signers = _token_secrets(self._settings)
@@ -258,7 +274,8 @@ class QueryServer:
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
         answerers = Answerers.of_settings(self._settings, self._dependencies.answerer, self.metrics)
         conversations = Conversations(self._settings, self.metrics)
-        answers = AnswerHandler(search, answerers, conversations, ResumeTokens(*signers), self.metrics, self._traffic)
+        resumes = ResumeTokens(*signers)
+        answers = AnswerHandler(search, answerers, conversations, resumes, self.metrics, self._traffic, self.usage)
         admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents_handler = DocumentsHandler(self._settings, self._dependencies)
@@ -267,7 +284,9 @@ class QueryServer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         store = self._dependencies.store
         feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
-        queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler)
+        usage = UsageHandler(store, self.usage)
+        queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler, usage)
+        usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage), server)
         v2_grpc.add_QueryServiceServicer_to_server(queries, server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
         asking_as = AskingAsHandler(store, search)
@@ -295,7 +314,8 @@ class QueryServer:
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
             administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-            operators = (*administration, _EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE)
+            others = (_EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE, _USAGE_SERVICE)
+            operators = (*administration, *others)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
@@ -365,13 +385,14 @@ class QueryServer:
             closing.push_async_callback(asyncio.to_thread, self._traffic.close)
             closing.push_async_callback(self._audit.flush)
             closing.push_async_callback(self._sessions.flush)
+            closing.push_async_callback(self.usage.close)
             closing.push_async_callback(self._background.stop)
             closing.push_async_callback(self._stop_servers, grace)
 
     @property
     def _own_pools(self) -> list[BlockingPool]:
         threads = [poller.thread for poller in self._pollers.values()]
-        return [self._pool, self._models.thread, self._authenticator.threads, *threads]
+        return [self._pool, self._models.thread, self._authenticator.threads, self.usage.thread, *threads]
 
     async def _settle(self) -> None:
         pools = (*self._own_pools, self._dependencies.store.threads)

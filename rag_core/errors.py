@@ -7,7 +7,8 @@
     ├── PermissionDenied     a verified identity without the permission
     ├── NotFound             missing, or not visible to this identity: callers cannot distinguish the two
     ├── Conflict             the state forbids it now; the caller may change the state and retry
-    ├── Exhausted            a limit or quota was reached
+    ├── Exhausted            a limit was reached
+    │   └── QuotaExceeded    a budget of a tenant or an API key is used up
     ├── Unavailable          a required service cannot be reached; retrying later may help
     ├── DeadlineExceeded     the allowed time has passed
     └── DataCorruption       stored data differs from what was written; an operator must act
@@ -100,6 +101,7 @@ class Reason(StrEnum):
     # load and time
     OVERLOADED = "OVERLOADED"
     RATE_LIMITED = "RATE_LIMITED"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     DEADLINE = "DEADLINE"
     CANCELLED = "CANCELLED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
@@ -296,6 +298,12 @@ class Exhausted(RagError):
     """A limit was reached; retryable only when the server names a wait."""
 
     retryable = True
+
+
+class QuotaExceeded(Exhausted):
+    """A budget is used up; `retry_seconds` of its metadata is the time until it renews, where it does by itself."""
+
+    retryable = False
 
 
 class Unavailable(RagError):

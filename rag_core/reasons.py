@@ -154,6 +154,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The issuer's public keys could not be read yet, so no token can be verified.",
         "Check RAG_JWT_JWKS_URL and the issuer; it is retried automatically.",
     ),
+    R.QUOTA_EXCEEDED: (
+        "A budget of the tenant or the API key is used up: calls or model tokens of a day (UTC), or stored documents. "
+        "`limit`, `used` and `renews_at` are in the error's metadata.",
+        "Wait until it renews, delete documents, or ask the operators for a larger budget (`rag budget set`).",
+    ),
     R.RATE_LIMITED: (
         "The client or its address made too many calls; of a source: its host asks to wait longer than a run does.",
         "Wait for the seconds in `Retry-After`; ask for another limit, or lower the rate of the source.",

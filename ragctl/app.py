@@ -15,6 +15,7 @@ from rag_core.reasons import REASONS
 from ragctl.commands import (
     account,
     audit,
+    budget,
     chat,
     completion,
     deploy,
@@ -66,7 +67,7 @@ app = App(
 
 # The modules of `ragctl.commands` import heavy libraries only when a command runs.
 _STACK = (stack.up, stack.down, stack.status, logs.logs, doctor.doctor, completion.completion)
-for _command in (*_STACK, query.query, chat.chat, mcp.mcp, verify.verify):
+for _command in (*_STACK, query.query, chat.chat, mcp.mcp, verify.verify, budget.usage):
     app.command(_command)
 app.command(completion.open_, name="open")
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
@@ -77,6 +78,7 @@ for _group in (
     token.app,
     key.app,
     session.app,
+    budget.app,
     secret.app,
     audit.app,
     gateway.app,

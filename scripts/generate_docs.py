@@ -76,7 +76,8 @@ def reasons_page() -> str:
 
 
 def metrics_page() -> str:
-    """One row per metric that the query server and the stream worker export."""
+    """One row per metric that the query server, the stream worker and the rate-limit service export."""
+    from query_server.rate_limits.service import RateLimitMetrics
     from query_server.runtime.metrics import Metrics
     from rag_assets.stream_worker.metrics import StreamMetrics
 
@@ -90,6 +91,9 @@ def metrics_page() -> str:
         "",
         "The stream worker's `/metrics` (RAG_STREAM_METRICS_PORT).\n",
         *_metric_rows(StreamMetrics().registry),
+        "",
+        "The rate-limit service's `/metrics` (RAG_RATE_LIMITS_METRICS_PORT).\n",
+        *_metric_rows(RateLimitMetrics().registry),
     ]
     return "\n".join(lines) + "\n"
 

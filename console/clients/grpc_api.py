@@ -19,6 +19,8 @@ from ragproto.admin.v1 import (
     history_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
 )
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
@@ -51,6 +53,7 @@ class Channels:
         self.evaluation = evaluation_rpc.EvaluationServiceStub(server)
         self.history = history_pb2_grpc.HistoryServiceStub(server)
         self.sources = sources_pb2_grpc.SourceServiceStub(server)
+        self.usage = usage_pb2_grpc.UsageServiceStub(server)
         self.documents = documents_pb2_grpc.DocumentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
@@ -255,6 +258,17 @@ class Api:
         """Figures over an hour, a day or a week."""
         request = history_pb2.GetHistoryRequest(span=span, all_tenants=all_tenants)
         found: history_pb2.GetHistoryResponse = self._call(SERVER, self._channels.history.GetHistory, request)
+        return found
+
+    def usage(self, days: int, *, all_tenants: bool = False) -> usage_pb2.ListUsageResponse:
+        """Usage and budgets by tenant and API key."""
+        request = usage_pb2.ListUsageRequest(days=days, all_tenants=all_tenants)
+        found: usage_pb2.ListUsageResponse = self._call(SERVER, self._channels.usage.ListUsage, request)
+        return found
+
+    def set_budget(self, request: usage_pb2.SetBudgetRequest) -> usage_pb2.SetBudgetResponse:
+        """Replace the budget of a tenant or an API key."""
+        found: usage_pb2.SetBudgetResponse = self._call(SERVER, self._channels.usage.SetBudget, request)
         return found
 
     def unanswered(self, span: str) -> history_pb2.ListUnansweredQuestionsResponse:

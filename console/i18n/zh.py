@@ -11,9 +11,11 @@ from console.i18n.zh_history import HISTORY
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
+from console.i18n.zh_usage import USAGE
 
 CHINESE: dict[str, str] = {
     **ACCESS,
+    **USAGE,
     **ASK,
     **CONDITIONS,
     **DOCUMENTS,

@@ -26,6 +26,7 @@ CONDITIONS: dict[str, str] = {
     "paused since {since}": "自 {since} 起已暂停",
     "no source file configures it any more": "已没有配置它的数据源文件",
     "held for approval: {count} deletions": "待批准：{count} 项删除",
+    "held: the tenant's budget of stored documents is used up": "已暂缓：租户的文档存储预算已用完",
     "{name}: {condition}": "{name}：{condition}",
     "Not all is searchable yet: {names}": "尚未全部可检索：{names}",
     "It has failed since {since} and is tried again: {reason}": "自 {since} 起失败，正在重试：{reason}",

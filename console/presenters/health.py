@@ -119,17 +119,18 @@ def todos(
 ACTIONS = {
     "failed": "See the reason and the remedy",
     "held": "Review and approve the deletions",
+    "over_budget": "Delete documents or raise the budget",
     "stale": "See why and sync",
     "degraded": "Retry or discard what is in quarantine",
 }
 """What a person does about a source, by what is wrong with it."""
-_URGENCY = ("failed", "held", "stale", "degraded")
+_URGENCY = ("failed", "held", "over_budget", "stale", "degraded")
 
 
 def _kind(source: admin_pb2.SourceStatus) -> str:
     state = source.condition.state
     if state == admin_pb2.SOURCE_STATE_HELD:
-        return "held"
+        return "over_budget" if source.condition.reason == "QUOTA_EXCEEDED" else "held"
     if state == admin_pb2.SOURCE_STATE_STALE:
         return "stale"
     return "degraded" if state == admin_pb2.SOURCE_STATE_DEGRADED else "failed"

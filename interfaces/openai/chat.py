@@ -57,6 +57,7 @@ async def _answered(caller: Caller, wanted: ChatRequest) -> AsyncGenerator[Piece
         query=wanted.question,
         messages=messages,
         answerer=wanted.model,
+        no_fallback=wanted.rag.no_fallback,
         filter=within(wanted.rag.sources, wanted.rag.filters),
         **_checked(options),
     )

@@ -55,6 +55,7 @@ class RagOptions(BaseModel):
     sources: list[str] = Field([], max_length=100)
     top_k: int | None = None
     filters: dict[str, Any] | None = None
+    no_fallback: bool = False
 
 
 class ChatRequest(Body):

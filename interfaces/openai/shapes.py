@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interfaces.errors import ApiError
+from interfaces.errors import QUOTA_EXCEEDED, ApiError
 from ragproto.documents.v1 import documents_pb2 as docs
 from ragproto.query.v2 import query_pb2 as pb
 
@@ -15,6 +15,8 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_
 def error(failure: ApiError) -> Shape:
     """The body of a refusal. `code` is the platform's stable reason code."""
     kind = _TYPES.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
+    if failure.reason == QUOTA_EXCEEDED:
+        kind = "insufficient_quota"
     return {"error": {"message": failure.message, "type": kind, "param": failure.field, "code": failure.reason}}
 
 

@@ -48,7 +48,13 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
     )
     if isinstance(request, pb.AnswerRequest):
         messages = tuple((message.role, message.text) for message in request.messages)
-        return replace(query, resume_token=request.resume_token, messages=messages, answerer=request.answerer)
+        return replace(
+            query,
+            resume_token=request.resume_token,
+            messages=messages,
+            answerer=request.answerer,
+            fallback=not request.no_fallback,
+        )
     return replace(
         query,
         page_token=request.page_token,

@@ -11,6 +11,7 @@ from query_server.interceptors.layers import limit_time, map_errors, observe, re
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import PUSHBACK_MS
 from query_server.runtime.traffic import Traffic
+from query_server.runtime.usage import UsageMeter
 from rag_core.access import NameHash
 from rag_core.settings import Settings
 
@@ -40,6 +41,7 @@ def build_chain(
     limiters: Limiters,
     hashes: NameHash,
     traffic: Traffic,
+    usage: UsageMeter,
 ) -> Chain:
     """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
     return Chain(
@@ -49,6 +51,7 @@ def build_chain(
             limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
             audit.layer,
             require_identity(authenticator),
+            usage.layer,
             limit_concurrency(limiters),
         ]
     )

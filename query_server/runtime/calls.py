@@ -26,6 +26,8 @@ class Call:
     queries: tuple[str, ...] = ()
     """What was asked; only a keyed hash of it leaves the process, and only with RAG_AUDIT_QUERIES."""
     identity: Principal | None = None
+    weight: int = 1
+    """What it counts as: the searches of a batch."""
 
     @property
     def principal(self) -> Principal:

@@ -76,6 +76,25 @@ class Metrics:
             "Audit entries given up because the database was away for too long.",
             registry=self.registry,
         )
+        self.quota_refusals = Counter(
+            "rag_server_quota_refusals",
+            "Calls refused because a budget was used up: calls, model_tokens or documents.",
+            ["budget"],
+            registry=self.registry,
+        )
+        self.budget_used = Gauge(
+            "rag_server_budget_used_ratio",
+            "Share of a tenant's budget of the day that is used, by the tenant's hash in the request log and budget"
+            " (calls, model_tokens).",
+            ["tenant", "budget"],
+            registry=self.registry,
+        )
+        self.usage_failures = Counter(
+            "rag_server_usage_failures",
+            "Times that usage could not be exchanged with the other servers, by place: database or redis.",
+            ["place"],
+            registry=self.registry,
+        )
         self.background_failures = Counter(
             "rag_server_background_failures",
             "Background tasks (revocations, permissions, readiness, …) that ended by themselves and were restarted.",

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from rag_core import errors
-from rag_core.errors import RagError, Reason
+from rag_core.errors import QuotaExceeded, RagError, Reason
 
 DOMAIN = "rag-platform"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -48,14 +48,35 @@ def internal_error() -> RagError:
     return RagError(Reason.INTERNAL, INTERNAL_MESSAGE)
 
 
+NO_RETRY = "-1"
+"""Pushback that tells a client's own retries to stop."""
+RETRY_AFTER_KEY = "retry-after"
+
+
 def trailers(error: RagError, request_id: str, *, pushback_ms: int | None = None) -> Metadata:
-    """Trailing metadata of a failed call: `google.rpc.Status` with ErrorInfo and RequestInfo, and pushback if any."""
+    """Trailing metadata of a failed call: `google.rpc.Status` with ErrorInfo and RequestInfo, and pushback if any.
+
+    After a budget that renews by itself the details say when, and clients that retry by themselves do not wait for it.
+    """
+    if isinstance(error, QuotaExceeded):
+        return _quota(error, request_id)
     request = error_details_pb2.RequestInfo(request_id=request_id)
     fields = {name: bounded(value) for name, value in error.metadata.items()}
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=fields)
     status = rich_status(code_of(error).value[0], bounded(error.message), info, request, pushback_ms=pushback_ms)
     metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status))
     return metadata if pushback_ms is None else (*metadata, (PUSHBACK_KEY, str(pushback_ms)))
+
+
+def _quota(error: QuotaExceeded, request_id: str) -> Metadata:
+    request = error_details_pb2.RequestInfo(request_id=request_id)
+    seconds = error.metadata.get("retry_seconds")
+    fields = {name: bounded(value) for name, value in error.metadata.items() if name != "retry_seconds"}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=fields)
+    wait = None if seconds is None else int(seconds) * 1000
+    status = rich_status(code_of(error).value[0], bounded(error.message), info, request, pushback_ms=wait)
+    metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status), (PUSHBACK_KEY, NO_RETRY))
+    return metadata if seconds is None else (*metadata, (RETRY_AFTER_KEY, seconds))
 
 
 def bounded(text: str, limit: int = MAX_TEXT_BYTES) -> str:

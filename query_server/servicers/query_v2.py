@@ -11,11 +11,13 @@ import grpc.aio
 
 from query_server.converters.feedback import to_judgement
 from query_server.converters.query_v2 import from_event, from_outcomes, from_page, to_queries, to_query
+from query_server.converters.usage import from_own
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.answerers import Named
 from query_server.handlers.query.search import BatchHandler, SearchHandler
+from query_server.handlers.usage import UsageHandler
 from query_server.runtime.calls import current_call
 from rag_core.errors import RagError
 from ragproto.query.v2 import query_pb2 as pb
@@ -35,6 +37,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         answerers: Sequence[Named],
         feedback: FeedbackHandler,
         documents: DocumentsHandler,
+        usage: UsageHandler,
     ) -> None:
         self._search = search
         self._batches = batches
@@ -42,6 +45,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         self._answerers = answerers
         self._feedback = feedback
         self._documents = documents
+        self._usage = usage
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         call = current_call()
@@ -53,6 +57,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
     async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
         call = current_call()
         call.queries = tuple(search.query for search in request.searches)
+        call.weight = len(request.searches)
         outcomes = await self._batches.run(call.principal, to_queries(request))
         call.log_fields.update(
             searches=len(outcomes), failed=sum(isinstance(outcome, RagError) for outcome in outcomes)
@@ -79,6 +84,10 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
     async def ListAnswerers(self, request: pb.ListAnswerersRequest, context: Context) -> pb.ListAnswerersResponse:
         listed = [pb.ListAnswerersResponse.Answerer(name=one.name, model=one.model) for one in self._answerers]
         return pb.ListAnswerersResponse(answerers=listed)
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        days = request.days if request.HasField("days") else None
+        return from_own(await self._usage.own(current_call().principal, days))
 
     async def SendFeedback(self, request: pb.SendFeedbackRequest, context: Context) -> pb.SendFeedbackResponse:
         saved = await self._feedback.rate(current_call().principal, to_judgement(request))

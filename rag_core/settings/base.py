@@ -63,6 +63,10 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     query_port: Port = Field(50051, description="Query server, gRPC.")
     index_port: Port = Field(50052, description="The embedded index for other processes, on loopback only.")
     index_metrics_port: Port = Field(9465, description="Index process: /metrics, /health and /ready over HTTP.")
+    rate_limits_port: Port = Field(50053, description="Rate-limit service for gateways, gRPC.")
+    rate_limits_metrics_port: Port = Field(
+        9468, description="Rate-limit service: /metrics, /health and /ready over HTTP."
+    )
     metrics_port: Port = Field(9464, description="Query server: /metrics, /health and /ready over HTTP.")
     interfaces_port: Port = Field(
         8090, description="Open interfaces over HTTP, behind the gateway: `/v1` (OpenAI's shapes), `/mcp`."

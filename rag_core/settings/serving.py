@@ -127,6 +127,23 @@ class ServingSettings(BaseModel):
     )
     jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
 
+    # --- counters that servers share -------------------------------------------------------------------------
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey (`redis://user:password@host:6379/0`; `rediss://`: TLS) in which rate limits and "
+        "usage are counted for all servers; unset: gateways count for themselves, and usage is shared by PostgreSQL.",
+    )
+    redis_seconds: float = Field(0.2, gt=0, le=5, description="Time that a call of Redis may take.")
+
+    usage_seconds: float = Field(
+        1.0,
+        ge=0.1,
+        le=60,
+        description="How often a query server writes what was used to PostgreSQL and reads budgets from there: a "
+        "refusal is late by what all servers answer in that time (with RAG_REDIS_URL in a tenth of a second).",
+    )
+    usage_days: int = Field(400, ge=2, le=3660, description="How long the usage of a day is kept.")
+
     # --- gateway ---------------------------------------------------------------------------------------------
     replicas: int = Field(
         1, ge=1, le=16, description="Query servers of the local stack; `rag up --replicas N` sets it."
@@ -184,6 +201,19 @@ class ServingSettings(BaseModel):
     gateway_limit_overrides: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Limits of single clients: `tenant/subject=per_minute:per_hour`, with commas; `*` is any tenant.",
+    )
+    gateway_rate_limits: str | None = Field(
+        None,
+        description="`host:port` of the rate-limit service, which counts clients for all gateways; unset: the local "
+        "stack's with RAG_REDIS_URL, else each gateway counts for itself.",
+    )
+    gateway_rate_limits_fail: Literal["open", "closed"] = Field(
+        "open",
+        description="While the rate-limit service or its Redis does not answer: `open`, calls pass by the gateway's own"
+        " limits; `closed`, they are refused.",
+    )
+    gateway_rate_limits_seconds: float = Field(
+        0.25, gt=0, le=5, description="Time that a gateway waits for the rate-limit service."
     )
     gateway_searches: int | None = Field(
         None,

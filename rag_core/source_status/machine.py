@@ -87,10 +87,22 @@ def _streaming(facts: Facts) -> SourceStatus | None:
 
 def _held(facts: Facts) -> SourceStatus | None:
     if not facts.held_deletions or facts.deletions_approved:
-        return None
+        return _over_budget(facts)
     return SourceStatus(
         SourceState.HELD, facts.held_at, facts.held_deletions, reason=Reason.MASS_DELETE_HELD,
         remedy=f"Review them, then `rag source approve-deletions {facts.name}`.",
+    )  # fmt: skip
+
+
+def _over_budget(facts: Facts) -> SourceStatus | None:
+    """New documents wait until the tenant may store more; what is stored is kept up to date."""
+    over = [run for run in facts.runs if run.state is RunState.FAILED and run.reason == Reason.QUOTA_EXCEEDED]
+    if not over:
+        return None
+    return SourceStatus(
+        SourceState.HELD, min(run.failing_since or run.queued_at for run in over), reason=Reason.QUOTA_EXCEEDED,
+        message=over[-1].message or "",
+        remedy=f"Delete documents or raise the budget (`rag budget set`), then `rag source sync {facts.name}`.",
     )  # fmt: skip
 
 
@@ -102,8 +114,8 @@ def _failed(facts: Facts) -> SourceStatus | None:
 
 def _failure(facts: Facts) -> SourceStatus | None:
     failing = [run for run in facts.runs if run.failing_since is not None]
-    # A run that holds deletions back fails; once the deletions are approved or gone, that is no failure any more.
-    failing = [run for run in failing if run.reason != Reason.MASS_DELETE_HELD]
+    # A run that holds something back fails; that is a state of its own, and no failure once it is over.
+    failing = [run for run in failing if run.reason not in (Reason.MASS_DELETE_HELD, Reason.QUOTA_EXCEEDED)]
     if not failing:
         return None
     first = min(failing, key=lambda run: (run.failing_since, run.shard))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from rag_core.errors import Reason
 from rag_core.source_status.base import SourceState, SourceStatus, Waiting
 
 SENTENCES: dict[str, str] = {
@@ -30,6 +31,7 @@ SENTENCES: dict[str, str] = {
     "paused": "paused since {since}",
     "paused.unconfigured": "no source file configures it any more",
     "held": "held for approval: {count} deletions",
+    "held.budget": "held: the tenant's budget of stored documents is used up",
 }
 """By key; the key of a status is chosen by `sentence_of`."""
 
@@ -55,6 +57,8 @@ def _key(status: SourceStatus) -> str:
         return "embedding.left"
     if state is SourceState.INDEXING and not status.count:
         return "indexing.checks"
+    if state is SourceState.HELD and status.reason == Reason.QUOTA_EXCEEDED:
+        return "held.budget"
     if state is SourceState.FAILED and status.since is not None:
         return "failed.since"
     if state is SourceState.PAUSED and status.since is None:

@@ -222,6 +222,22 @@ def queue(connection: Connection) -> Queue:
     return Queue(*connection.execute(_QUEUE, {"assumed": ASSUMED_BYTES}).one())
 
 
+_DROP_NEW = text(f"""
+WITH dropped AS (
+    DELETE FROM due WHERE position IN (
+        SELECT position FROM due WHERE NOT live ORDER BY {_FIRST} OFFSET greatest(0, :kept)
+    ) RETURNING size
+)
+SELECT count(*), count(*), coalesce(sum(coalesce(size, :assumed)), 0)::bigint FROM dropped
+""")  # noqa: S608
+
+
+def drop_new(connection: Connection, excess: int) -> Queue:
+    """Take the last `excess` items of new documents out of the queue; returns what they were."""
+    kept = queue(connection).new - excess
+    return Queue(*connection.execute(_DROP_NEW, {"kept": kept, "assumed": ASSUMED_BYTES}).one())
+
+
 _PROBLEMS = text("""
 INSERT INTO rag.quarantine (tenant, source, shard, locator, stage, reason, message, skipped, run_id)
 SELECT :tenant, :source, :shard, l.locator, 'list', l.reason, l.message, l.skipped, :run_id

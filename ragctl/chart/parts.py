@@ -203,6 +203,18 @@ class Interfaces(PartModel):
     resources: Resources = Field(resources("100m", "192Mi", "512Mi"), description="Of one pod.")
 
 
+class RateLimits(PartModel):
+    """The service that counts clients for all gateways in Redis or Valkey; from the image of the query servers."""
+
+    enabled: bool = Field(
+        False,
+        description="Run it, over RAG_REDIS_URL of secrets.existingSecret or the chart's own Valkey; else each gateway "
+        "counts for itself.",
+    )
+    replicas: Replicas = Field(2, description="Pods.")
+    resources: Resources = Field(resources("50m", "128Mi", "256Mi"), description="Of one pod.")
+
+
 class ConsoleIngress(PartModel):
     """The console at a public name; with sign-in only."""
 

@@ -15,7 +15,7 @@ _OF_THE_CHART = frozenset(
     # And these are the local stack's query servers.
     | {"replicas", "replica_ports"}
     # And the chart names the colours.
-    | {"gateway_blue", "gateway_green", "gateway_via", "gateway_discovery", "gateway_interfaces"}
+    | {"gateway_blue", "gateway_green", "gateway_via", "gateway_discovery", "gateway_interfaces", "gateway_rate_limits"}
 )
 # A set is one comma-separated variable; as a list it cannot be mistyped.
 _LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}

@@ -18,6 +18,7 @@ from ragctl.chart.parts import (
     Pods,
     PostgresExporter,
     Query,
+    RateLimits,
     Rollout,
     ServiceAccounts,
     Stream,
@@ -174,6 +175,7 @@ class NetworkPolicy(PartModel):
     )
     postgresql: Destination = Field(Destination(port=5432), description="External PostgreSQL.")
     qdrant: Destination = Field(Destination(port=6334), description="External Qdrant (gRPC).")
+    redis: Destination = Field(Destination(port=6379), description="External Redis or Valkey.")
     kafka: Destination = Field(Destination(port=9092), description="External Kafka.")
     models: Destination = Field(Destination(port=443), description="Embedding and answer endpoints.")
     identity: Destination = Field(
@@ -210,6 +212,7 @@ class Values(PartModel):
     stream: Stream = Field(Stream(), description="Stream workers.")
     gateway: Gateway = Field(description="Envoy.")
     interfaces: Interfaces = Field(Interfaces(), description="Open interfaces: OpenAI's API and MCP.")
+    rate_limits: RateLimits = Field(RateLimits(), description="Limits that all gateways share.")
     console: Console = Field(Console(), description="Operations console.")
     rollout: Rollout = Field(Rollout(), description="How a new release of the query servers takes over.")
     pods: Pods = Field(Pods(), description="What every pod gets.")
@@ -219,6 +222,9 @@ class Values(PartModel):
         Evaluation(image="docker.io/library/postgres"), description="PostgreSQL for evaluation."
     )
     qdrant: Evaluation = Field(Evaluation(image="docker.io/qdrant/qdrant"), description="Qdrant for evaluation.")
+    valkey: Evaluation = Field(
+        Evaluation(image="docker.io/valkey/valkey", storage="1Gi"), description="Valkey for evaluation."
+    )
     ingress: Ingress = Field(Ingress(), description="The way in from outside.")
     network_policy: NetworkPolicy = Field(NetworkPolicy(), description="Which packets may flow.")
     monitoring: Monitoring = Field(

@@ -41,6 +41,9 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     searches = settings.gateway_searches or 0  # the number of servers behind a DNS name is unknown
     here = dataclasses.replace(options, listen=listen, blue=blue, green=green_servers, searches=searches)
     here = dataclasses.replace(here, interfaces=interfaces)
+    if here.shared:
+        service = dataclasses.replace(here.shared.service, discovery="dns")
+        here = dataclasses.replace(here, shared=dataclasses.replace(here.shared, service=service))
     shared = share(here)
     hosts = {QUERY_HOST[name]: _host(settings, name) for name in COLOURS}
     mounted = {str(options.descriptors): f"{_MOUNTED}/descriptors.binpb"}

@@ -47,6 +47,8 @@ def _probe(settings: Settings, target: str) -> Probe:
             return probes.http(f"http://127.0.0.1:{settings.stream_metrics_port}/health")
         case "interfaces":
             return probes.http(f"http://127.0.0.1:{settings.interfaces_port}/health")
+        case "rate-limits":
+            return probes.http(f"http://127.0.0.1:{settings.rate_limits_metrics_port}/health")
         case "console":
             return probes.http(f"http://127.0.0.1:{settings.console_port}/_stcore/health", expect="ok")
         case "dagster-code":

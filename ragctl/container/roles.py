@@ -19,6 +19,7 @@ ROLES = (
     "stream",
     "console",
     "interfaces",
+    "rate-limits",
     "deployer",
 )
 _OF_DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon", "stream", "migrate", "bootstrap")
@@ -52,6 +53,8 @@ def command_of(settings: Settings, role: str) -> list[str]:
             return [*python, "rag_assets.stream_worker"]
         case "deployer":
             return [*python, "ragctl.rollout.controller", "--target", "kubernetes", "--beat", "/tmp/deployer"]  # noqa: S108
+        case "rate-limits":
+            return [*python, "query_server.rate_limits"]
         case "interfaces":
             return [*python, "interfaces"]
         case "console":
@@ -70,7 +73,7 @@ def prepare(settings: Settings, role: str) -> None:
 
         for name, value in interfaces_environment(settings, "dns:///query:50051").items():
             os.environ.setdefault(name, value)
-    else:
+    elif role != "rate-limits":  # which holds no secret but the address of its Redis
         settings.require_production_secrets()
     if role not in _OF_DAGSTER:
         return

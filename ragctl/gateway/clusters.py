@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.files import Sources
 from ragctl.gateway.interfaces import INTERFACES, interface_cluster
+from ragctl.gateway.limits import RATE_LIMITS
 from ragctl.gateway.options import Backends, BackendTls, Config, Endpoint, GatewayOptions, Tls, any_of
 
 BLUE = "query-blue"
@@ -29,6 +30,8 @@ def clusters(options: GatewayOptions, sources: Sources) -> list[Config]:
     ]
     if options.interfaces.query:
         found.append(interface_cluster(_discovered(INTERFACES, options.interfaces, options.interfaces.query, sources)))
+    if options.shared is not None:
+        found.append(_counters(options.shared.service, sources))
     if options.jwt is not None and options.jwt.jwks_url:
         found.append(_keys(options.jwt.jwks_url))
     return found
@@ -40,6 +43,8 @@ def endpoints(options: GatewayOptions) -> dict[str, Config]:
     named[PROBES] = (options.blue, _probed(options))
     if options.interfaces.query:
         named[INTERFACES] = (options.interfaces, options.interfaces.query)
+    if options.shared is not None:
+        named[RATE_LIMITS] = (options.shared.service, options.shared.service.query)
     return {name: assignment(name, where) for name, (colour, where) in named.items() if colour.discovery == "file"}
 
 
@@ -73,6 +78,16 @@ def _probes(options: GatewayOptions, sources: Sources) -> Config:
         **_discovered(PROBES, options.blue, _probed(options), sources),
         "lb_policy": "ROUND_ROBIN",
         "health_checks": [{**alive, "healthy_threshold": 1, "http_health_check": {"path": "/health"}}],
+        "ignore_health_on_host_removal": True,
+    }
+
+
+def _counters(service: Backends, sources: Sources) -> Config:
+    # Without health checks: a call that gets no answer in time is decided by the filter.
+    return {
+        **_discovered(RATE_LIMITS, service, service.query, sources),
+        "lb_policy": "ROUND_ROBIN",
+        "typed_extension_protocol_options": {_HTTP_OPTIONS: _http2()},
         "ignore_health_on_host_removal": True,
     }
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ragctl.gateway.options import UNLIMITED, Config, GatewayOptions, Limits, Override, extension
+from query_server.rate_limits import UNLIMITED, Override
+from query_server.rate_limits.rules import DOMAIN, HOUR, MINUTE
+from ragctl.gateway.options import Config, GatewayOptions, Limits, SharedCounters, extension, seconds
 
-MINUTE = 60
-HOUR = 3600
+RATE_LIMITS = "rate-limits"
+"""The name of the service's cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,32 @@ def client_limits(options: GatewayOptions) -> list[Config]:
         for window in windows
         if window.calls
     ]
+
+
+def shared_limits(options: GatewayOptions) -> list[Config]:
+    """The filter that asks the rate-limit service about clients; none where each gateway counts for itself.
+
+    It comes after the filters of this gateway: what they refuse, nobody is asked about.
+    """
+    return [] if options.shared is None else [_shared(options.shared)]
+
+
+def _shared(shared: SharedCounters) -> Config:
+    tenant, subject = _header("x-auth-tenant", "tenant"), _header("x-auth-subject", "subject")
+    return extension(
+        "rag.limits.shared",
+        "extensions.filters.http.ratelimit.v3.RateLimit",
+        domain=DOMAIN,
+        timeout=seconds(shared.seconds),
+        failure_mode_deny=shared.closed,
+        status_on_error={"code": "ServiceUnavailable"},
+        rate_limited_as_resource_exhausted=True,
+        rate_limits=[{"actions": [tenant, subject]}, {"actions": [_header("x-api-key", "key")]}],
+        rate_limit_service={
+            "transport_api_version": "V3",
+            "grpc_service": {"envoy_grpc": {"cluster_name": RATE_LIMITS}},
+        },
+    )
 
 
 # Of several descriptors with wildcards that fit a call, Envoy takes any. So no two may fit: an override has a key of

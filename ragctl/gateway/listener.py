@@ -7,7 +7,7 @@ from ragctl.gateway.api import api_methods
 from ragctl.gateway.clusters import address, certificate
 from ragctl.gateway.files import Sources
 from ragctl.gateway.interfaces import bearer_keys
-from ragctl.gateway.limits import address_limit, client_limits
+from ragctl.gateway.limits import address_limit, client_limits, shared_limits
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, Tls, any_of, extension, seconds
 from ragctl.gateway.replies import local_replies
 from ragctl.gateway.requests import complete_requests, key_guard
@@ -29,6 +29,7 @@ def http_filters(options: GatewayOptions, sources: Sources) -> list[Config]:
         *key_guard(options),
         *verified,
         *client_limits(options),
+        *shared_limits(options),
         *complete_requests(options),
         _transcoder(options),
         _grpc_stats(),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import ragproto
+from query_server.rate_limits import Override, overrides_of
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
@@ -16,11 +15,6 @@ Config = dict[str, object]
 """A piece of Envoy configuration, ready for YAML."""
 
 _DEADLINE_SLACK_SECONDS = 1.0
-UNLIMITED = 1_000_000
-"""Calls a minute that no client reaches."""
-_OPERATORS = ("developer", "console", "bench")
-"""Subjects of the tokens that the local stack makes for its own operator."""
-_OVERRIDE = re.compile(r"\A([^/=,\s]+)/([^/=,]+)=(\d{1,9})(?::(\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +23,6 @@ class Endpoint:
 
     host: str
     port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """Other limits for one client. `tenant="*"` means the subject in every tenant."""
-
-    tenant: str
-    subject: str
-    per_minute: int
-    per_hour: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +79,15 @@ class Backends:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedCounters:
+    """The rate-limit service that counts for all gateways. `closed`: without an answer in `seconds`, refuse."""
+
+    service: Backends
+    closed: bool = False
+    seconds: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayOptions:
     """Everything the configuration depends on, so that equal options give an equal file.
 
@@ -103,6 +96,7 @@ class GatewayOptions:
     `green_percent` of the requests go to the second colour. `metrics` is where Prometheus may read, when anywhere.
     `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
     `interfaces` are the servers of the open interfaces; without any their paths do not exist.
+    `shared` counts clients for all gateways; without it each counts for itself.
     """
 
     listen: Endpoint
@@ -126,6 +120,7 @@ class GatewayOptions:
     max_connections: int = 1024
     searches: int = 0
     interfaces: Backends = Backends()
+    shared: SharedCounters | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, *, green_percent: int = 0) -> GatewayOptions:
@@ -154,6 +149,7 @@ class GatewayOptions:
             metrics=Endpoint(settings.host, settings.gateway_metrics_port) if settings.gateway_metrics_port else None,
             searches=_searches(settings),
             interfaces=_interfaces(settings),
+            shared=_shared(settings),
         )
 
 
@@ -198,11 +194,24 @@ def _interfaces(settings: Settings) -> Backends:
     return Backends((Endpoint(reachable(settings.host), settings.interfaces_port),))
 
 
+def _shared(settings: Settings) -> SharedCounters | None:
+    named = settings.gateway_rate_limits
+    if named:
+        service = replace(_named(named, settings), probes=())
+    elif settings.redis_url is not None and not settings.gateway_blue:
+        service = Backends((Endpoint(reachable(settings.host), settings.rate_limits_port),))
+    else:
+        return None
+    closed = settings.gateway_rate_limits_fail == "closed"
+    return SharedCounters(service, closed, settings.gateway_rate_limits_seconds)
+
+
 def _named(address: str, settings: Settings) -> Backends:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ConfigError(
-            Reason.CONFIG_INVALID, "RAG_GATEWAY_BLUE, RAG_GATEWAY_GREEN, RAG_GATEWAY_INTERFACES: host:port"
+            Reason.CONFIG_INVALID,
+            "RAG_GATEWAY_BLUE, RAG_GATEWAY_GREEN, RAG_GATEWAY_INTERFACES, RAG_GATEWAY_RATE_LIMITS: host:port",
         )
     query = (Endpoint(host, int(port)),)
     return Backends(query, (Endpoint(host, settings.metrics_port),), settings.gateway_discovery)
@@ -231,10 +240,7 @@ def _searches(settings: Settings) -> int:
 
 
 def _limits(settings: Settings) -> Limits:
-    overrides = [*_overrides(settings.gateway_limit_overrides)]
     local = settings.environment == "development"
-    if local:
-        overrides += [Override("*", subject, UNLIMITED, UNLIMITED) for subject in _OPERATORS]
     return Limits(
         per_minute=settings.gateway_client_per_minute,
         per_hour=settings.gateway_client_per_hour,
@@ -243,20 +249,9 @@ def _limits(settings: Settings) -> Limits:
         ip_burst=settings.gateway_ip_burst,
         clients=settings.gateway_limited_clients,
         refused_keys_per_minute=settings.gateway_refused_keys_per_minute,
-        overrides=tuple(overrides),
+        overrides=overrides_of(settings),
         free_addresses=("127.0.0.1", "::1") if local else (),
     )
-
-
-def _overrides(entries: Iterable[str]) -> Iterable[Override]:
-    for entry in sorted(entries):
-        found = _OVERRIDE.fullmatch(entry)
-        if found is None:
-            raise ConfigError(
-                Reason.CONFIG_INVALID, "RAG_GATEWAY_LIMIT_OVERRIDES: entries like tenant/subject=per_minute:per_hour"
-            )
-        tenant, subject, minute, hour = found.groups()
-        yield Override(tenant, subject, int(minute), int(hour or int(minute) * 60))
 
 
 def _tls(settings: Settings) -> Tls | None:

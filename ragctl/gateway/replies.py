@@ -41,6 +41,8 @@ class LocalError:
         return {"previous_reason": self.previous.value} if self.previous else {}
 
 
+_UNCOUNTED = "RLSE"
+"""Envoy's flag of a request that the rate-limit service did not answer about."""
 _CIRCUIT_OPEN = "UO"
 """Envoy's flag of a request that a circuit breaker did not let through."""
 LOCAL_ERRORS = (
@@ -88,6 +90,13 @@ LOCAL_ERRORS = (
         flag=_CIRCUIT_OPEN,
         becomes=429,
         pushback_ms=PUSHBACK_MS,
+    ),
+    LocalError(
+        503,
+        14,
+        Reason.SERVER_UNAVAILABLE,
+        "the limits of calls cannot be checked now; try again",
+        flag=_UNCOUNTED,
     ),
     LocalError(503, 14, Reason.SERVER_UNAVAILABLE, "the query server cannot be reached; try again"),
     LocalError(504, 4, Reason.DEADLINE, "the time allowed for the call ran out"),

@@ -81,6 +81,7 @@ def build_services(settings: Settings, data_dir: DataDir) -> list[Service]:
         _tokens(data_dir),
         _console(settings, data_dir),
         _interfaces(settings),
+        *([_rate_limits(settings)] if settings.redis_url and not settings.gateway_rate_limits else []),
         _gateway(settings, data_dir),
         _deployer(settings, data_dir),
     ]
@@ -276,6 +277,22 @@ def _interfaces(settings: Settings) -> Service:
         env=tuple(interfaces_environment(settings, any_query_server(settings)).items()),
         stop_wave=1,  # after the gateway, before the query servers
         stop_seconds=int(settings.grace_seconds) + 5,
+    )
+
+
+def _rate_limits(settings: Settings) -> Service:
+    """Counts clients in Redis, as several gateways would share it."""
+    metrics = settings.rate_limits_metrics_port
+    return Service(
+        name="rate-limits",
+        command=_python("query_server.rate_limits"),
+        probe=probes.http(f"http://{reachable(settings.host)}:{metrics}/health"),
+        port_settings=(
+            (settings.rate_limits_port, "RAG_RATE_LIMITS_PORT"),
+            (metrics, "RAG_RATE_LIMITS_METRICS_PORT"),
+        ),
+        stop_wave=1,  # after the gateway
+        stop_seconds=10,
     )
 
 

@@ -18,8 +18,9 @@ import pytest
 from benchmarks.abuse.attacks import ATTACKS, BENIGN
 from benchmarks.abuse.hostile import Plan, attacking, outcome
 from benchmarks.query.load import Outcome, open_loop
+from query_server.rate_limits import UNLIMITED, Override
 from rag_core.settings import Settings
-from ragctl.gateway.options import UNLIMITED, GatewayOptions, Jwt, Limits, Override
+from ragctl.gateway.options import GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage

@@ -176,6 +176,9 @@ RAG_QDRANT_PREFIX: {{ .Values.settings.qdrant_prefix | default (printf "%s-%s" .
 {{- range ternary .Values.secrets.qdrantTlsFiles list (ne .Values.secrets.qdrantTlsSecret "") }}
 RAG_QDRANT_{{ get $files . }}_FILE: /etc/rag/qdrant/{{ . }}
 {{- end }}
+{{- if .Values.valkey.enabled }}
+RAG_REDIS_URL: redis://{{ include "rag.name" (list . "valkey") }}:6379/0
+{{- end }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
 {{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" }}
 RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
@@ -207,6 +210,9 @@ env:
 {{- $_ := set $own (printf "RAG_GATEWAY_%s" (index (list "BLUE" "GREEN") $at)) (printf "%s:50051" (include "rag.name" (list $ (printf "query-%s" $name)))) }}
 {{- end }}
 {{- $_ := set $own "RAG_GATEWAY_INTERFACES" (printf "%s:8090" (include "rag.name" (list $ "interfaces"))) }}
+{{- if .Values.rateLimits.enabled }}
+{{- $_ := set $own "RAG_GATEWAY_RATE_LIMITS" (printf "%s:50053" (include "rag.name" (list $ "rate-limits"))) }}
+{{- end }}
 {{- if eq .Values.rollout.engine "gateway-api" }}
 {{- $_ := set $own "RAG_GATEWAY_VIA" .Values.rollout.gatewayApi.address }}
 {{- end }}

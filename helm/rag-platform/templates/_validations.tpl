@@ -15,6 +15,9 @@
 {{- fail (printf "networkPolicy.%s.cidrs is required unless %s.enabled: where it is, or set networkPolicy.enabled: false" $part $part) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.rateLimits.enabled .Values.networkPolicy.enabled (not .Values.valkey.enabled) (not .Values.networkPolicy.redis.cidrs) }}
+{{- fail "networkPolicy.redis.cidrs is required with rateLimits.enabled unless valkey.enabled: where Redis is, or set networkPolicy.enabled: false" }}
+{{- end }}
 {{- if eq .Values.rollout.engine "gateway-api" }}
 {{- range $name, $value := pick .Values.rollout.gatewayApi "parentRef" "address" }}
 {{- if not $value }}{{ fail (printf "rollout.gatewayApi.%s is required with rollout.engine gateway-api" $name) }}{{ end }}

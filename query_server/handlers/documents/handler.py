@@ -189,6 +189,7 @@ class DocumentsHandler:
     ) -> tuple[Receipt, tuple[str, str] | None]:
         """The receipt, and source and locator of the document (`None` for a deletion that was accepted before)."""
         from rag_core.streams import inbox_store as inbox
+        from rag_core.usage import store as budgets
 
         if change.content is None:
             # Before the document is searched for: the first deletion may have been applied by now.
@@ -201,6 +202,8 @@ class DocumentsHandler:
             named = replace(change, source=source, locator=locator)
         elif change.content is None:
             inbox.place(connection, principal.tenant, change.doc_id)
+        if change.content is not None:
+            budgets.require_room(connection, principal.tenant, named.doc_id if wanted is None else wanted)
         receipt = inbox.accept(
             connection,
             named,

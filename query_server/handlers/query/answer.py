@@ -14,6 +14,8 @@ from functools import partial
 from query_server.handlers.query import conversation
 from query_server.handlers.query.answerers import Answerers
 from query_server.handlers.query.conversation import Conversations
+from query_server.handlers.query.fallback import InsteadAnswerer
+from query_server.handlers.query.model_tokens import ModelTokens
 from query_server.handlers.query.resuming import (
     Progress,
     ResumableDelta,
@@ -27,6 +29,7 @@ from query_server.handlers.query.search import Plan, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.traffic import FAILED, Traffic
+from query_server.runtime.usage import UsageMeter
 from rag_core.access import Principal
 from rag_core.answering import (
     MIN_RETRIEVED,
@@ -95,6 +98,7 @@ class AnswerHandler:
         resumes: ResumeTokens,
         metrics: Metrics,
         traffic: Traffic,
+        usage: UsageMeter,
     ) -> None:
         self._search = search
         self._answerers = answerers
@@ -102,12 +106,21 @@ class AnswerHandler:
         self._resumes = resumes
         self._metrics = metrics
         self._traffic = traffic
+        self._usage = usage
+
+    def _answerer(self, principal: Principal, query: Query) -> Answerer:
+        """Who answers: quotes, where the budget of model tokens is used up. Raises as `Answerers.of`."""
+        problem = self._usage.tokens_used_up(principal)
+        found = self._answerers.of(query.answerer, out_of_budget=problem, fallback=query.fallback)
+        if isinstance(found, InsteadAnswerer):
+            self._metrics.answer_fallbacks.labels(Reason.QUOTA_EXCEEDED).inc()
+        return found
 
     async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
         """The whole answer. Raises what retrieval and the answerer raise."""
         plan = self._search.checked(principal, query)
         earlier = self._conversations.checked(query.messages)
-        found, events = await self._start(principal, plan, self._answerers.of(query.answerer), earlier, deadline)
+        found, events = await self._start(principal, plan, self._answerer(principal, query), earlier, deadline)
         text: list[str] = []
         outcome: Answered | Abstained = Abstained(Abstention.NOT_SUPPORTED)
         async for event in events:
@@ -130,7 +143,7 @@ class AnswerHandler:
         """
         plan = self._search.checked(principal, query)
         earlier = self._conversations.checked(query.messages)
-        answerer = self._answerers.of(query.answerer)
+        answerer = self._answerer(principal, query)
         context = context_of(plan) + conversation.context_of(earlier) + query.answerer.encode()
         seen = self._resumes.read(query.resume_token, context) if query.resume_token else None
         pinned = plan.pinned_to(seen.generation) if seen else plan
@@ -160,8 +173,9 @@ class AnswerHandler:
             deadline=deadline,
         )
         retrieved = Retrieved(result, as_of, started, asked, plan.rerank_skipped(found.hits))
+        spent = ModelTokens(asked.tokens, question, by_model=self._answerers.by_model(answerer))
         return retrieved, self._events(
-            principal.tenant, answerer.answer(question), question, more.read, asked, deadline
+            principal, answerer.answer(question), question, more.read, asked, spent, deadline
         )
 
     async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
@@ -174,11 +188,12 @@ class AnswerHandler:
 
     async def _events(
         self,
-        tenant: str,
+        principal: Principal,
         written: AsyncGenerator[AnswerEvent, None],
         question: Question,
         read: set[uuid.UUID],
         asked: StandaloneQuestion,
+        spent: ModelTokens,
         deadline: float,
     ) -> AsyncGenerator[AnswerEvent, None]:
         outcome, cited = FAILED, list[SearchHit]()
@@ -190,6 +205,7 @@ class AnswerHandler:
                         places = [*question.hits, *event.evidence]
                         check_citations(event.citations, places)
                         cited = [places[citation.rank] for citation in event.citations]
+                    spent.saw(event)
                     if not isinstance(event, Delta):
                         outcome = event.reason.value if isinstance(event, Abstained) else event.outcome.lower()
                         self._count_model(event)
@@ -197,7 +213,8 @@ class AnswerHandler:
                     yield event
         finally:
             self._metrics.answers.labels(outcome).inc()
-            self._traffic.record_answer(tenant, question.text, outcome, cited)
+            self._usage.add_tokens(principal, spent.tokens)
+            self._traffic.record_answer(principal.tenant, question.text, outcome, cited)
 
     def _count_model(self, event: Answered | Abstained) -> None:
         conversation.count_tokens(self._metrics, event.tokens)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from query_server.handlers.query.fallback import with_fallback
+from query_server.handlers.query.fallback import FallbackAnswerer, InsteadAnswerer, with_fallback
 from query_server.runtime.metrics import Metrics
 from rag_core.answering import Answerer, open_answerer
-from rag_core.errors import NotFound, Reason
+from rag_core.errors import NotFound, QuotaExceeded, Reason
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,10 +42,27 @@ class Answerers:
         quotes = open_answerer(settings.model_copy(update={"answerer": QUOTES}))
         return cls({Named(settings.answerer, settings.answer_model or ""): written, Named(QUOTES, ""): quotes})
 
-    def of(self, name: str) -> Answerer:
-        """The answerer of this name; the default for an empty one. Raises `NotFound` (`ANSWERER_UNKNOWN`)."""
-        if not name:
-            return self._default
-        if name in self._by_name:
-            return self._by_name[name]
-        raise NotFound(Reason.ANSWERER_UNKNOWN, f"answerer: must be one of {', '.join(self._by_name)}")
+    def of(self, name: str, *, out_of_budget: QuotaExceeded | None = None, fallback: bool = True) -> Answerer:
+        """The answerer of this name; the default for an empty one.
+
+        With `out_of_budget` quotes come instead of a model's words, or without `fallback` that error. Raises `NotFound`
+        (`ANSWERER_UNKNOWN`) and `QuotaExceeded`.
+        """
+        if name and name not in self._by_name:
+            raise self._unknown()
+        found = self._by_name[name] if name else self._default
+        quotes = self._by_name.get(QUOTES, self._default)
+        if found is quotes:
+            return found
+        if out_of_budget is not None:
+            if not fallback:
+                raise out_of_budget
+            return InsteadAnswerer(quotes, out_of_budget.reason)
+        return found.without_quotes() if isinstance(found, FallbackAnswerer) and not fallback else found
+
+    def by_model(self, answerer: Answerer) -> bool:
+        """Whether a model is asked first."""
+        return answerer is not self._by_name.get(QUOTES) and not isinstance(answerer, InsteadAnswerer)
+
+    def _unknown(self) -> NotFound:
+        return NotFound(Reason.ANSWERER_UNKNOWN, f"answerer: must be one of {', '.join(self._by_name)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -32,6 +33,27 @@ def with_fallback(settings: Settings, answerer: Answerer, metrics: Metrics) -> A
         return answerer
     quotes = open_answerer(settings.model_copy(update={"answerer": "extractive"}))
     return FallbackAnswerer(answerer, quotes if settings.answer_fallback else None, metrics)
+
+
+class InsteadAnswerer:
+    """The answerer that takes over for a model, and says why in each answer."""
+
+    def __init__(self, quotes: Answerer, reason: Reason) -> None:
+        self._quotes = quotes
+        self._reason = reason
+
+    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        async with aclosing(self._quotes.answer(question)) as events:
+            async for event in events:
+                if not isinstance(event, Delta):
+                    event = replace(event, answered_by=replace(event.answered_by, instead_because=self._reason))
+                yield event
+
+    async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
+        return await self._quotes.standalone(question, earlier)
+
+    async def close(self) -> None:
+        await self._quotes.close()
 
 
 class FallbackAnswerer:
@@ -67,11 +89,15 @@ class FallbackAnswerer:
                     yield event
                 return
         self._metrics.answer_fallbacks.labels(reason).inc()
-        async with aclosing(self._quotes.answer(question)) as events:
+        async with aclosing(InsteadAnswerer(self._quotes, reason).answer(question)) as events:
             async for event in events:
-                if not isinstance(event, Delta):
-                    event = replace(event, answered_by=replace(event.answered_by, instead_because=reason))
                 yield event
+
+    def without_quotes(self) -> FallbackAnswerer:
+        """The same model, with the same circuit breaker, for callers who want its words or none."""
+        alone = copy.copy(self)
+        alone._quotes = None
+        return alone
 
     async def _first(self, events: AsyncGenerator[AnswerEvent, None], question: Question) -> AnswerEvent:
         """The first event, awaited as long as the caller's time allows for a fallback after it."""

@@ -44,6 +44,8 @@ class Query:
     explain: bool = False
     answerer: str = ""
     """Empty: the default one."""
+    fallback: bool = True
+    """Whether quotes may come instead of a model's words."""
 
 
 def clean_text(text: str, *, limit: int) -> str:

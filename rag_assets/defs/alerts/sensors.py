@@ -44,7 +44,7 @@ CHECKS = {
     "documents": ("schema",),
     "chunks": ("schema",),
     "embeddings": ("schema",),
-    "index": ("accounting", "listing_complete", "deletion_guard", "quality", "poison_rate"),
+    "index": ("accounting", "listing_complete", "deletion_guard", "document_budget", "quality", "poison_rate"),
 }
 """The blocking checks of every source."""
 _DAMAGE_REMEMBERED = timedelta(days=1)

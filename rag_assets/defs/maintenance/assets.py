@@ -14,6 +14,7 @@ from rag_core.alerts import store as alerts
 from rag_core.evaluation import feedback_store, question_store, run_store
 from rag_core.pipeline import Pipeline, purge_listings, purge_unused
 from rag_core.quality import store as quality
+from rag_core.usage import store as usage_store
 
 GROUP = "maintenance"
 MAX_COMPUTE_LOG_BYTES = 512 * 1024 * 1024
@@ -44,17 +45,21 @@ def unused_rows(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
 
 @dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
 def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
-    """Deletes old quality results, ended alerts, evaluations and feedback; what runs compare with stays.
+    """Deletes old quality results, ended alerts, evaluations, usage and feedback; what runs compare with stays.
 
-    Each has its setting: `RAG_EVENT_RETENTION_DAYS`, `RAG_EVALUATION_RETENTION_DAYS`, `RAG_FEEDBACK_RETENTION_DAYS`.
+    Each has its setting: `RAG_EVENT_RETENTION_DAYS`, `RAG_EVALUATION_RETENTION_DAYS`, `RAG_FEEDBACK_RETENTION_DAYS`,
+    `RAG_USAGE_DAYS`. The usage of a day that is over becomes one row for each key.
     """
     with typed_failures(), pipeline.store.engine.begin() as connection:
         settings = pipeline.settings
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        oldest = yesterday - timedelta(days=settings.usage_days)
         days, feedback_days = settings.event_retention_days, settings.feedback_retention_days
         deleted = {
             "quality": quality.purge(connection, days=days),
             "alerts": alerts.purge(connection, days=days),
             "evaluations": run_store.purge(connection, days=settings.evaluation_retention_days),
+            "usage": usage_store.maintain(connection, yesterday, before=oldest),
             "ratings": feedback_store.purge(connection, days=feedback_days),
             "proposed_questions": question_store.purge(connection, days=feedback_days),
         }

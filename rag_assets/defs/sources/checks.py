@@ -28,12 +28,13 @@ _DESCRIPTIONS = {
     "accounting": "read = indexed + unchanged + deleted + quarantined + skipped, and nothing is pending.",
     "listing_complete": "The source was listed to its end; otherwise nothing was deleted.",
     "deletion_guard": "No deletions wait for an operator (`rag source approve-deletions`).",
+    "document_budget": "No new document was left out because the tenant may store no more (`rag budget show`).",
 }
 _PARITY = "The active generation has as many points of this source as the rows say."
 
 
 def run_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
-    """The checks of one source's index asset, computed together: three blocking, `index_parity` a warning."""
+    """The checks of one source's index asset, computed together: four blocking, `index_parity` a warning."""
     key, shards = asset_key(config, "index"), partitions(config)
     blocking = [
         dg.AssetCheckSpec(name, asset=key, description=description, blocking=True, partitions_def=shards)
@@ -52,7 +53,7 @@ def run_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
 
 
 def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
-    """The four results for one run over one shard."""
+    """The five results for one run over one shard."""
     place = {"tenant": scope.source.tenant, "source": scope.source.name}
     with pipeline.store.engine.connect() as connection:
         problem = runs.problem(connection, **place, run_id=scope.run_id, shard=scope.shard, stage="documents")
@@ -67,6 +68,13 @@ def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.
             else None,
         )
         yield _deletion_guard(connection, scope, key, held=problem == Reason.MASS_DELETE_HELD)
+        over = problem == Reason.QUOTA_EXCEEDED
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="document_budget",
+            passed=not over,
+            description="the `problem_message` of the documents asset says how many were left out" if over else None,
+        )
         yield _parity(connection, pipeline, scope, key)
 
 

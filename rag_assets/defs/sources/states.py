@@ -43,6 +43,7 @@ _CHECKS = {
     "accounting": Reason.ACCOUNTING_MISMATCH,
     "listing_complete": Reason.LISTING_INCOMPLETE,
     "deletion_guard": Reason.MASS_DELETE_HELD,
+    "document_budget": Reason.QUOTA_EXCEEDED,
     "quality": Reason.QUALITY_THRESHOLD,
     "poison_rate": Reason.POISON_RATE,
 }

@@ -60,6 +60,7 @@ from rag_core.database.tables.operations import (
     token_revocations,
 )
 from rag_core.database.tables.streams import dead_letters, erasures, inbox, stream_offsets, stream_workers
+from rag_core.database.tables.usage import budgets, usage
 
 __all__ = [
     "SCHEMA",
@@ -69,6 +70,7 @@ __all__ = [
     "audit_checkpoints",
     "audit_documents",
     "audit_heads",
+    "budgets",
     "chunkings",
     "chunks",
     "colours",
@@ -111,5 +113,6 @@ __all__ = [
     "stream_workers",
     "token_revocations",
     "unanswered_questions",
+    "usage",
     "visibility_changes",
 ]

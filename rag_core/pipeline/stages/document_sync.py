@@ -17,6 +17,7 @@ from rag_core.parsing import Parser
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import Progress, StageResult
 from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, listing_problem, soft_delete
+from rag_core.pipeline.document_budget import DocumentBudget
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
@@ -79,7 +80,8 @@ class DocumentSync:
     `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
     `unchanged`), `vanished`, `duplicates` and `stale`.
 
-    `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
+    `problem` is `LISTING_INCOMPLETE` (nothing was deleted), `MASS_DELETE_HELD` (the deletions wait for an operator) or
+    `QUOTA_EXCEEDED` (new documents were skipped, because the tenant may store no more).
     Raises `Unavailable` when the source or the database is unavailable.
     """
 
@@ -117,6 +119,7 @@ class DocumentSync:
         self._queue = listing.Queue()
         self._bytes = self._done = 0
         self._compared = self._named = self._added = 0
+        self._budget = DocumentBudget(connection, scope.source.tenant)
         self._seconds = 0.0
         self._wants_changes = changes
         self._partial = False
@@ -168,6 +171,8 @@ class DocumentSync:
             error, kept, listed = self._listed.error, self._kept, self._listed
             problem, message = listing_problem(error, kept)
             counts = self._totals(kept, clean=problem is None and not self._partial)
+            if problem is None:
+                problem, message = self._budget.problem()
         tenant, source, shard = self._key
         runs.record(
             self._connection,
@@ -242,6 +247,9 @@ class DocumentSync:
         )
         self._compared = listing.last_entry(self._connection)
         self._queue += listing.queue(self._connection) - before
+        left_out = self._budget.leave_out(self._queue)
+        self._queue -= left_out
+        self._counts["skipped"] += left_out.items
         self._connection.commit()
         self._named += known.pop("named")
         self._counts["updated"] += known.pop("changed", 0)

@@ -338,7 +338,7 @@ class Block(_message.Message):
     def __init__(self, kind: _Optional[_Union[Block.Kind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., level: _Optional[int] = ..., language: _Optional[str] = ..., header: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Block.Part, _Mapping]]] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages", "mode", "weights", "generation", "answerer")
+    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages", "mode", "weights", "generation", "answerer", "no_fallback")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
@@ -350,6 +350,7 @@ class AnswerRequest(_message.Message):
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     ANSWERER_FIELD_NUMBER: _ClassVar[int]
+    NO_FALLBACK_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     filter: Filter
@@ -361,7 +362,8 @@ class AnswerRequest(_message.Message):
     weights: LegWeights
     generation: str
     answerer: str
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., answerer: _Optional[str] = ...) -> None: ...
+    no_fallback: bool
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., answerer: _Optional[str] = ..., no_fallback: _Optional[bool] = ...) -> None: ...
 
 class ListSourcesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -402,6 +404,52 @@ class ListAnswerersResponse(_message.Message):
     ANSWERERS_FIELD_NUMBER: _ClassVar[int]
     answerers: _containers.RepeatedCompositeFieldContainer[ListAnswerersResponse.Answerer]
     def __init__(self, answerers: _Optional[_Iterable[_Union[ListAnswerersResponse.Answerer, _Mapping]]] = ...) -> None: ...
+
+class GetUsageRequest(_message.Message):
+    __slots__ = ("days",)
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    days: int
+    def __init__(self, days: _Optional[int] = ...) -> None: ...
+
+class GetUsageResponse(_message.Message):
+    __slots__ = ("days", "key_days", "key_id", "documents", "budget", "key_budget", "renews_at")
+    class DailyUsage(_message.Message):
+        __slots__ = ("day", "calls", "refused_calls", "prompt_tokens", "completion_tokens")
+        DAY_FIELD_NUMBER: _ClassVar[int]
+        CALLS_FIELD_NUMBER: _ClassVar[int]
+        REFUSED_CALLS_FIELD_NUMBER: _ClassVar[int]
+        PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        day: str
+        calls: int
+        refused_calls: int
+        prompt_tokens: int
+        completion_tokens: int
+        def __init__(self, day: _Optional[str] = ..., calls: _Optional[int] = ..., refused_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
+    class Budget(_message.Message):
+        __slots__ = ("calls_per_day", "model_tokens_per_day", "documents")
+        CALLS_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+        MODEL_TOKENS_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+        DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+        calls_per_day: int
+        model_tokens_per_day: int
+        documents: int
+        def __init__(self, calls_per_day: _Optional[int] = ..., model_tokens_per_day: _Optional[int] = ..., documents: _Optional[int] = ...) -> None: ...
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    KEY_DAYS_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    KEY_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    RENEWS_AT_FIELD_NUMBER: _ClassVar[int]
+    days: _containers.RepeatedCompositeFieldContainer[GetUsageResponse.DailyUsage]
+    key_days: _containers.RepeatedCompositeFieldContainer[GetUsageResponse.DailyUsage]
+    key_id: str
+    documents: int
+    budget: GetUsageResponse.Budget
+    key_budget: GetUsageResponse.Budget
+    renews_at: _timestamp_pb2.Timestamp
+    def __init__(self, days: _Optional[_Iterable[_Union[GetUsageResponse.DailyUsage, _Mapping]]] = ..., key_days: _Optional[_Iterable[_Union[GetUsageResponse.DailyUsage, _Mapping]]] = ..., key_id: _Optional[str] = ..., documents: _Optional[int] = ..., budget: _Optional[_Union[GetUsageResponse.Budget, _Mapping]] = ..., key_budget: _Optional[_Union[GetUsageResponse.Budget, _Mapping]] = ..., renews_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Message(_message.Message):
     __slots__ = ("role", "text")

@@ -61,6 +61,11 @@ class QueryServiceStub:
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersRequest.SerializeToString,
                 response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersResponse.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/ragproto.query.v2.QueryService/GetUsage',
+                request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
         self.SendFeedback = channel.unary_unary(
                 '/ragproto.query.v2.QueryService/SendFeedback',
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackRequest.SerializeToString,
@@ -108,6 +113,13 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUsage(self, request, context):
+        """Say what the caller's tenant, and the API key it came with, have used, and what they may use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SendFeedback(self, request, context):
         """Say whether an answer helped. Repeating it for the same question and answer replaces what the caller said before.
         """
@@ -142,6 +154,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ListAnswerers,
                     request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersRequest.FromString,
                     response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetUsageRequest.FromString,
+                    response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetUsageResponse.SerializeToString,
             ),
             'SendFeedback': grpc.unary_unary_rpc_method_handler(
                     servicer.SendFeedback,
@@ -286,6 +303,33 @@ class QueryService:
             '/ragproto.query.v2.QueryService/ListAnswerers',
             ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersRequest.SerializeToString,
             ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.query.v2.QueryService/GetUsage',
+            ragproto_dot_query_dot_v2_dot_query__pb2.GetUsageRequest.SerializeToString,
+            ragproto_dot_query_dot_v2_dot_query__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

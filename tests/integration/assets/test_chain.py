@@ -50,6 +50,7 @@ def test_a_first_run_brings_every_document_to_the_index_and_a_second_touches_not
         "index/accounting",
         "index/listing_complete",
         "index/deletion_guard",
+        "index/document_budget",
         "index/index_parity",
         "index/quality",
         "index/poison_rate",

@@ -47,6 +47,8 @@ OPENED_BY: dict[str, set[str]] = {
         for name in ("AcceptEvaluationRun", "ProposeQuestions", "SaveQuestion", "DecideQuestion")
     },
     "ragproto.admin.v1.HistoryService": OPERATORS,
+    "ragproto.admin.v1.UsageService.ListUsage": OPERATORS,
+    "ragproto.admin.v1.UsageService.SetBudget": {"platform.admin"},
     "ragproto.admin.v1.SourceService": {"sources.write", "admin", "platform.admin"},
     "ragproto.admin.v1.OperationsService": OPERATORS,
     "ragproto.admin.v1.OperationsService.RateAnswer": {"query.read"},

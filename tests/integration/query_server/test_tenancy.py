@@ -256,9 +256,11 @@ WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.HistoryService.{name}" for name in ("GetHistory", "ListUnansweredQuestions")),
     "ragproto.admin.v1.DeploymentService.ListDeployments",
     "ragproto.query.v2.QueryService.ListSources",
+    "ragproto.query.v2.QueryService.GetUsage",
+    *(f"ragproto.admin.v1.UsageService.{name}" for name in ("ListUsage", "SetBudget")),
 }
 """Generations and deployments belong to no tenant; the others have tests of their own in
-test_access, test_operations, test_evaluation, test_history and test_documents."""
+test_access, test_operations, test_evaluation, test_history, test_usage and test_documents."""
 
 
 @pytest.mark.catalogue("S03")

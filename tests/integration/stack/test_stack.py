@@ -50,6 +50,7 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     _the_page_for_callers_can_be_followed(stack)
     _the_page_on_openais_clients_can_be_followed(stack)
     _the_page_on_mcp_can_be_followed(stack)
+    _the_page_on_budgets_can_be_followed(stack)
     run_page(stack, "use-openapi.md")
     _the_page_on_the_python_client_can_be_followed(stack)
     _a_second_up_changes_nothing(stack, status)
@@ -134,6 +135,14 @@ def _the_page_on_openais_clients_can_be_followed(stack: LocalStack) -> None:
     assert "[1] Backups" in printed, "retrieval-only"
     assert "completed Leave" in printed
     assert printed.strip().endswith("Parental leave lasts 16 weeks."), "the retriever of LangChain"
+
+
+def _the_page_on_budgets_can_be_followed(stack: LocalStack) -> None:
+    printed = run_page(stack, "set-budgets.md")
+    assert "0 of 10,000" in printed
+    assert '"calls_per_day":"10000"' in printed
+    assert "budget of 1 calls a day is used up; it renews at" in printed
+    assert '"reason":"QUOTA_EXCEEDED"' in printed
 
 
 def _the_page_on_mcp_can_be_followed(stack: LocalStack) -> None:

@@ -13,6 +13,7 @@ ROLES = (
     "gateway",
     "query",
     "interfaces",
+    "rate-limits",
     "console",
     "dagster-code",
     "dagster-webserver",
@@ -22,12 +23,14 @@ ROLES = (
     "stream",
     "postgresql",
     "qdrant",
+    "valkey",
     "test",
 )
 INSIDE = {
     ("gateway", "query", 50051),
     ("gateway", "query", 9464),
     ("gateway", "interfaces", 8090),
+    ("gateway", "rate-limits", 50053),
     ("interfaces", "query", 50051),
     ("console", "query", 50051),
     ("console", "query", 9464),

@@ -118,6 +118,7 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "code_location_host",
         "gateway_via",
         "gateway_interfaces",
+        "gateway_rate_limits",
         "qdrant_ca_file",
         "qdrant_cert_file",
         "qdrant_key_file",

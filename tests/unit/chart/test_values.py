@@ -41,6 +41,8 @@ _BASE: dict[str, Any] = {
         "dashboards": True,
         "postgresExporter": {"enabled": True, "digest": DIGEST},
     },
+    "rateLimits": {"enabled": True},
+    "valkey": {"enabled": True, "digest": DIGEST},
     "gateway": {"autoscaling": {"enabled": True}, "serviceType": "LoadBalancer"},
     "console": {"signIn": "oidc", "ingress": {"host": "console.example.com"}},
     "networkPolicy": {
@@ -72,6 +74,16 @@ _INSTEAD: dict[str, dict[str, Any]] = {
         "qdrant": {"enabled": False},
         "networkPolicy": {"qdrant": {"cidrs": ["10.1.0.0/24"]}},
         "settings": {"qdrant_url": "https://qdrant.example.com:6334"},
+    },
+    "valkey.enabled": {"valkey": {"enabled": False}, "networkPolicy": {"redis": {"cidrs": ["10.1.0.0/24"]}}},
+    "rateLimits.enabled": {"rateLimits": {"enabled": False}},
+    "networkPolicy.redis.cidrs": {
+        "valkey": {"enabled": False},
+        "networkPolicy": {"redis": {"cidrs": ["10.2.0.0/24"]}},
+    },
+    "networkPolicy.redis.port": {
+        "valkey": {"enabled": False},
+        "networkPolicy": {"redis": {"cidrs": ["10.1.0.0/24"], "port": 6380}},
     },
     "secrets.qdrantTlsFiles": {"secrets": {"qdrantTlsSecret": "qdrant-tls", "qdrantTlsFiles": ["ca.crt", "tls.crt"]}},
     "networkPolicy.enabled": {"networkPolicy": {"enabled": False}},

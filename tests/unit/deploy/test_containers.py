@@ -75,6 +75,15 @@ def test_the_gateway_of_compose_verifies_tokens_and_exempts_nobody(settings: Set
     assert "developer" not in str(filters)
 
 
+def test_the_gateway_of_compose_asks_the_rate_limit_service_that_is_named(settings: Settings, tmp_path: Path) -> None:
+    shared = settings.model_copy(update={"gateway_rate_limits": "rate-limits:50053"})
+    statics, _ = gateway(shared, tmp_path)
+    (cluster,) = [item for item in statics["clusters"] if item["name"] == "rate-limits"]
+    assert cluster["type"] == "STRICT_DNS"
+    assert "'address': 'rate-limits', 'port_value': 50053" in str(cluster)
+    assert SERVICES["rate-limits"]["command"][-1] == "rate-limits"
+
+
 def test_envoy_accepts_the_files_of_compose(settings: Settings, tmp_path: Path) -> None:
     gateway(settings, tmp_path)
     file = tmp_path / "envoy.yaml"

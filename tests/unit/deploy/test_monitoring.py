@@ -112,7 +112,7 @@ def compose() -> dict[str, Any]:
 def test_compose_pins_upstream_images_and_publishes_on_loopback() -> None:
     services = compose()["services"]
     upstream = {name: item["image"] for name, item in services.items() if "docker.io/" in item["image"]}
-    names = {"postgres", "postgres-exporter", "qdrant", "gateway", "kafka", "prometheus", "alertmanager"}
+    names = {"postgres", "postgres-exporter", "qdrant", "gateway", "kafka", "valkey", "prometheus", "alertmanager"}
     assert set(upstream) == names
     for image in upstream.values():
         assert re.search(r":v?\d+\.\d+", image), image
@@ -150,7 +150,7 @@ def test_compose_holds_no_secret_and_our_containers_are_confined() -> None:
 
 def test_every_profile_of_compose_is_one_that_is_documented() -> None:
     profiles = {profile for item in compose()["services"].values() for profile in item["profiles"]}
-    assert profiles == {"core", "stream", "monitoring", "database-metrics", "green"}
+    assert profiles == {"core", "stream", "monitoring", "database-metrics", "green", "shared-limits"}
 
 
 def _compose_version() -> str | None:

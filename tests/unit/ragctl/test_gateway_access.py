@@ -14,10 +14,11 @@ import jwt as pyjwt
 import pytest
 
 from query_server.auth.policies import POLICIES
+from query_server.rate_limits import Override
 from rag_core.access import generate_key, mint
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.bootstrap import bootstrap, write_dynamic
-from ragctl.gateway.options import GatewayOptions, Jwt, Limits, Override
+from ragctl.gateway.options import GatewayOptions, Jwt, Limits
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc

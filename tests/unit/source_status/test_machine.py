@@ -47,6 +47,8 @@ EVERYTHING_WRONG = replace(
     (replace(GOOD, configured=False), "no source file configures it any more"),
     (replace(GOOD, runs=(FAILED,), paused_at=NOW), "failed since 2026-11-26 10:00 UTC: SOURCE_UNAVAILABLE"),
     (replace(EVERYTHING_WRONG, runs=(FAILED,)), "held for approval: 60 deletions"),
+    (replace(GOOD, runs=(run(RunState.FAILED, reason="QUOTA_EXCEEDED", failing_since=NOW),), quarantined=3),
+     "held: the tenant's budget of stored documents is used up"),
     (replace(EVERYTHING_WRONG, runs=(RUNNING,)), "listing: 0 new or changed documents so far"),
     (replace(EVERYTHING_WRONG, runs=(QUEUED,), ahead=2), "waiting for a free run slot, sources before it: 2"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 34, 0.5)), "embedding 34 % (2 min left)"),

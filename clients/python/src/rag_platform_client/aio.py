@@ -107,6 +107,10 @@ class AsyncClient:
         """Who can write answers; the default first."""
         return list((await self._send(calls.answerers()))["answerers"])
 
+    async def usage(self, *, days: int | None = None) -> types.GetUsageResponse:
+        """What the caller's tenant and key used, today or in the last days, and their budgets."""
+        return cast("types.GetUsageResponse", (await self._send(calls.usage(days))))
+
     async def put_document(self, content: str | bytes, **options: Unpack[DocumentOptions]) -> types.PutResponse:
         """Push a document: text, or the bytes of a file. Searches see it within about a second."""
         return cast("types.PutResponse", (await self._send(calls.put_document(content, **options))))

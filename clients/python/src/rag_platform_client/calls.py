@@ -53,6 +53,11 @@ def answerers() -> Call:
     return Call("GET", "/api/v2/answerers")
 
 
+def usage(days: int | None) -> Call:
+    """What was used, and what may be used."""
+    return Call("GET", "/api/v2/usage", params=_params(days=days))
+
+
 def put_document(content: str | bytes, **options: Any) -> Call:
     """Push a document."""
     given = _given(options)

@@ -36,6 +36,7 @@ class AnswerOptions(TypedDict, total=False):
     weights: types.LegWeights
     generation: str
     answerer: str
+    no_fallback: bool
 
 
 class DocumentOptions(TypedDict, total=False):

@@ -210,6 +210,7 @@ class AnswerRequest(TypedDict):
     weights: NotRequired[LegWeights]
     generation: NotRequired[str]
     answerer: NotRequired[str]
+    no_fallback: NotRequired[bool]
 
 
 class BatchSearchRequest(TypedDict):
@@ -376,6 +377,36 @@ class FilterTimeRange(TypedDict):
     field: NotRequired[str]
     gte: NotRequired[str]
     lt: NotRequired[str]
+
+
+class GetUsageResponse(TypedDict):
+    """What was used, and what may be used. Days begin at midnight in UTC."""
+
+    days: list[GetUsageResponseDailyUsage]
+    key_days: list[GetUsageResponseDailyUsage]
+    key_id: str
+    documents: str
+    budget: NotRequired[GetUsageResponseBudget]
+    key_budget: NotRequired[GetUsageResponseBudget]
+    renews_at: NotRequired[str]
+
+
+class GetUsageResponseBudget(TypedDict):
+    """Limits; what is unset has no end."""
+
+    calls_per_day: NotRequired[str]
+    model_tokens_per_day: NotRequired[str]
+    documents: NotRequired[str]
+
+
+class GetUsageResponseDailyUsage(TypedDict):
+    """What was used on a day."""
+
+    day: str
+    calls: str
+    refused_calls: str
+    prompt_tokens: str
+    completion_tokens: str
 
 
 class LegWeights(TypedDict):

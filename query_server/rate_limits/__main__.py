@@ -1,0 +1,70 @@
+"""`python -m query_server.rate_limits`: answer the gateways' questions until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from query_server.rate_limits.counting import SharedLimits, close, redis_storage
+from query_server.rate_limits.rules import overrides_of
+from query_server.rate_limits.service import RateLimitMetrics, RateLimitService, new_server
+from query_server.runtime.http import HttpServer
+from query_server.runtime.listening import bind, stop_signals
+from query_server.runtime.readiness import Readiness
+from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.logging import configure_logging, get_logger, log_loop_errors
+from rag_core.settings import Settings
+
+GRACE_SECONDS = 2.0
+_log = get_logger("query_server.rate_limits")
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `RagError` when it cannot start: no Redis named, a taken port.
+
+    A Redis that does not answer is no reason not to start: it may come later, and gateways go on without.
+    """
+    if settings.redis_url is None:
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_REDIS_URL must be set: gateways share their counters in Redis")
+    overrides_of(settings)
+    storage = redis_storage(settings.redis_url.get_secret_value(), seconds=settings.redis_seconds)
+    metrics = RateLimitMetrics()
+    service = RateLimitService(SharedLimits(settings, storage), metrics, seconds=settings.redis_seconds)
+
+    def readiness() -> Readiness:
+        return Readiness(degraded=() if service.answers else (Reason.SERVER_UNAVAILABLE,))
+
+    stopping = asyncio.Event()
+    http = HttpServer(settings.host, settings.rate_limits_metrics_port, metrics.registry, readiness)
+    with stop_signals(stopping):
+        server = await new_server(service)
+        try:
+            port = bind(server, settings.host, settings.rate_limits_port, "RAG_RATE_LIMITS_PORT")
+            await server.start()
+            http.start()
+            _log.info("serving", port=port, metrics=http.port)
+            await stopping.wait()
+        finally:
+            await server.stop(GRACE_SECONDS)
+            await close(storage)
+            http.close()
+    _log.info("stopped")
+
+
+def main() -> int:
+    """Run and return the exit code: 2 for wrong configuration, 1 when it cannot start."""
+    configure_logging()
+    try:
+        settings = Settings.load()
+        configure_logging(level=settings.log_level, json=settings.log_json)
+        with asyncio.Runner() as runner:
+            log_loop_errors(runner.get_loop())
+            runner.run(serve(settings))
+    except RagError as error:
+        _log.error("cannot start", reason=error.reason, problem=error.message)
+        return 2 if isinstance(error, ConfigError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

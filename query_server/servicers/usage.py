@@ -1,0 +1,36 @@
+# ruff: noqa: N802  the methods are named by the .proto file
+"""admin.v1.UsageService."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from query_server.converters import usage as to_message
+from query_server.handlers.usage import UsageHandler
+from query_server.runtime.calls import current_call
+from rag_core.usage import Owner
+from ragproto.admin.v1 import usage_pb2 as pb
+from ragproto.admin.v1 import usage_pb2_grpc as rpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class UsageServicer(rpc.UsageServiceServicer):
+    """Usage and budgets."""
+
+    def __init__(self, usage: UsageHandler) -> None:
+        self._usage = usage
+
+    async def ListUsage(self, request: pb.ListUsageRequest, context: Context) -> pb.ListUsageResponse:
+        days = request.days if request.HasField("days") else None
+        limit = request.limit if request.HasField("limit") else None
+        caller = current_call().principal
+        found = await self._usage.report(caller, request.tenant, days, limit, everyone=request.all_tenants)
+        return to_message.from_report(found)
+
+    async def SetBudget(self, request: pb.SetBudgetRequest, context: Context) -> pb.SetBudgetResponse:
+        owner, budget = Owner(request.tenant, request.key_id), to_message.to_budget(request)
+        before = await self._usage.set_budget(current_call().principal, owner, budget, request.reason)
+        return pb.SetBudgetResponse(before=to_message.from_budget(owner, before))

@@ -1,0 +1,8 @@
+"""Usage by tenant and API key, and the budgets that limit it."""
+
+from rag_core.usage import store
+from rag_core.usage.base import Budget, Owner, Usage, key_of, out_of_budget, renewal
+from rag_core.usage.meter import Meter
+from rag_core.usage.store import Day
+
+__all__ = ["Budget", "Day", "Meter", "Owner", "Usage", "key_of", "out_of_budget", "renewal", "store"]

@@ -1,0 +1,57 @@
+"""Usage that two servers share through a counter in memory, and what happens without it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from limits.aio.storage import MemoryStorage
+
+from rag_core.database import Store
+from rag_core.settings import Settings
+from rag_core.usage import Budget, Owner, Usage
+from rag_core.usage import store as rows
+from tests.support.usage_contract import ACME, MakeCounter, SharedUsageContract, calls, two_meters
+
+
+class TestMemory(SharedUsageContract):
+    @pytest.fixture
+    def make_counter(self) -> MakeCounter:
+        storage = MemoryStorage()
+        return lambda: storage
+
+
+class Away(MemoryStorage):
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        raise ConnectionError("refused")
+
+
+async def test_without_the_counter_budgets_follow_the_rows(settings: Settings, store: Store) -> None:
+    with store.engine.begin() as connection:
+        rows.set_budget(connection, ACME, Budget(calls_per_day=6), actor="t/test")
+    async with two_meters(settings, Away) as (one, other):
+        assert calls(one, 4) == 4
+        await one.share()
+        await one.exchange()
+        await other.exchange()
+        assert calls(other, 5) == 2
+
+
+def test_rows_written_twice_count_once_and_days_that_are_over_are_summed(store: Store) -> None:
+    today = date(2026, 11, 26)
+    yesterday, old = today - timedelta(days=1), today - timedelta(days=500)
+    key = Owner("acme", "k")
+    with store.engine.begin() as connection:
+        for at in (yesterday, old, today):
+            for writer in ("a", "b"):
+                for _ in range(2):
+                    rows.write(connection, at, writer, {ACME: Usage(calls=3), key: Usage(calls=2, prompt_tokens=7)})
+        for _ in range(2):
+            rows.maintain(connection, today, before=today - timedelta(days=400))
+        found = rows.days(connection, since=old, tenant="acme", limit=100)
+    assert [(day.at, day.owner.key_id, day.usage.calls, day.usage.prompt_tokens) for day in found] == [
+        (today, "", 6, 0),
+        (today, "k", 4, 14),
+        (yesterday, "", 6, 0),
+        (yesterday, "k", 4, 14),
+    ]
