@@ -20,7 +20,7 @@ from rag_core.index.base import (
 )
 from rag_core.index.capacity import CapacityPlan, plan_capacity
 from rag_core.index.checks import check_spec
-from rag_core.index.filter_builder import Bounds, FilterBuilder, at_places, narrowed, scope, within
+from rag_core.index.filter_builder import Bounds, FilterBuilder, Visibility, at_places, narrowed, scope, within
 from rag_core.index.opening import open_index
 from rag_core.index.payloads import (
     IDENTITY,
@@ -31,6 +31,7 @@ from rag_core.index.payloads import (
     TOTAL,
     from_json,
     from_json_or_blank,
+    idf_sample,
     structure_from_json,
     structure_to_json,
     time_text,
@@ -66,11 +67,13 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "VectorIndex",
+    "Visibility",
     "at_places",
     "check_spec",
     "checks",
     "from_json",
     "from_json_or_blank",
+    "idf_sample",
     "narrowed",
     "open_index",
     "operations",

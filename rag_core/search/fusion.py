@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,14 +40,24 @@ SPARE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """A candidate: score and stored payload; after fusion also the BM25 score if the lexical leg found it."""
+class Candidate:
+    """A chunk that a search found, before its payload is read: its score, those of the legs that found it, and how the
+    fusion came to the score when that was asked for."""
 
     chunk_id: uuid.UUID
     score: float
-    payload: Mapping[str, Any]
+    dense: float | None = None
     lexical: float | None = None
     explanation: ScoreExplanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A candidate with its stored payload, and its cosine where it was asked for."""
+
+    candidate: Candidate
+    payload: Mapping[str, Any]
+    cosine: float | None = None
 
     @property
     def doc_id(self) -> str:
@@ -56,6 +66,15 @@ class Scored:
     @property
     def version(self) -> int:
         return int(self.payload["version"])
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What both legs found, each best first, and the weight of the lexical leg (`lexical_weight`)."""
+
+    dense: Mapping[uuid.UUID, float]
+    lexical: Mapping[uuid.UUID, float]
+    weight: float
 
 
 def lexical_weight(query: Iterable[int], hits: Sequence[Iterable[int]]) -> float:
@@ -123,31 +142,14 @@ def explain(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Fusion:
-    """What a hybrid search wants: `candidates` of each leg, the best `limit` of both, and with which weights."""
-
-    candidates: int
-    limit: int
-    weights: LegWeights | None = None
-    explain: bool = False
-
-    def best(
-        self,
-        dense: Mapping[uuid.UUID, float],
-        lexical: Mapping[uuid.UUID, float],
-        weight: float,
-        payloads: Callable[[Sequence[uuid.UUID]], Mapping[uuid.UUID, Mapping[str, Any]]],
-    ) -> list[Scored]:
-        """The fused candidates, best first, without those whose payload was removed meanwhile."""
-        fused = fuse(dense, lexical, weight, self.limit, self.weights)
-        stored = payloads([chunk_id for chunk_id, _ in fused])
-        explained = explain(dense, lexical, weight, self.weights) if self.explain else {}
-        return [
-            Scored(chunk_id, score, stored[chunk_id], lexical.get(chunk_id), explained.get(chunk_id))
-            for chunk_id, score in fused
-            if chunk_id in stored
-        ]
+def fused(legs: Legs, limit: int, wanted: LegWeights | None, *, explained: bool) -> list[Candidate]:
+    """The best `limit` candidates of both legs; `wanted` replaces the computed weights."""
+    best = fuse(legs.dense, legs.lexical, legs.weight, limit, wanted)
+    explanations = explain(legs.dense, legs.lexical, legs.weight, wanted) if explained else {}
+    return [
+        Candidate(chunk_id, score, legs.dense.get(chunk_id), legs.lexical.get(chunk_id), explanations.get(chunk_id))
+        for chunk_id, score in best
+    ]
 
 
 def _weights(dense: Mapping[uuid.UUID, float], weight: float, wanted: LegWeights | None) -> LegWeights:
@@ -183,7 +185,7 @@ def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = 
     return [candidate for candidate in candidates if candidate.version == newest[candidate.doc_id]]
 
 
-def in_order(candidates: Sequence[Scored]) -> list[Scored]:
+def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Candidates by descending score, equal scores by id.
 
     An engine returns equal scores in any order, and sums that should be equal differ in their last digits between

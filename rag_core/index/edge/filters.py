@@ -12,7 +12,6 @@ import qdrant_edge as edge
 
 from rag_core.errors import DataCorruption, Exhausted, RagError, Reason
 from rag_core.index import Bounds, time_text
-from rag_core.search import Scored
 
 
 class EdgeFilterBuilder:
@@ -47,11 +46,6 @@ class EdgeFilterBuilder:
 
 
 FILTER_BUILDER = EdgeFilterBuilder()
-
-
-def scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
-    """Convert results with payload."""
-    return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
 
 
 def point_id(point: edge.ScoredPoint | edge.Record) -> uuid.UUID:

@@ -8,10 +8,11 @@ serves searches one after the other, writes are split into operations of about t
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -22,21 +23,42 @@ import qdrant_edge as edge
 
 from rag_core.embedding import Vectors
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import IDENTITY, IDF_SAMPLES, KEYWORDS, Identity, IndexPoint, from_json, from_json_or_blank
-from rag_core.index.edge.filters import (
-    FILTER_BUILDER,
-    EdgeFilterBuilder,
-    engine_errors,
-    point_id,
-    scored,
-    vectors_of,
+from rag_core.index import (
+    IDENTITY,
+    IDF_SAMPLES,
+    KEYWORDS,
+    DocumentUpdate,
+    Identity,
+    IndexPoint,
+    Visibility,
+    from_json,
+    from_json_or_blank,
+    scope,
+    slices,
 )
-from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, encode_query, lexical_weight
+from rag_core.index.edge.filters import FILTER_BUILDER, EdgeFilterBuilder, engine_errors, point_id, vectors_of
+from rag_core.index.edge.replacements import Replacements
+from rag_core.search import (
+    KNOWN_HITS,
+    Legs,
+    Scores,
+    Sparse,
+    StatisticsCache,
+    Stored,
+    TermStatistics,
+    encode_query,
+    idf_sample_of,
+    lexical_weight,
+)
 
 DENSE = "dense"
 LEXICAL = "lexical"
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
+_NOTHING = edge.Filter(must=[edge.HasIdCondition(set())])
+_IDF_OF_NOTHING = math.log(2)
+_PAGE = 256
+"""Points of one read in the background: it holds the interpreter lock for about a millisecond."""
 
 
 def config(dimensions: int) -> edge.EdgeConfig:
@@ -69,11 +91,14 @@ class ShardReader:
 
     filter_builder: EdgeFilterBuilder = FILTER_BUILDER
 
-    def __init__(self, shard: edge.EdgeShard, *, has_idf_samples: bool) -> None:
+    def __init__(self, shard: edge.EdgeShard, *, has_idf_samples: bool, settled: bool = False) -> None:
+        """`settled`: no document has points of two versions."""
         self._shard: edge.EdgeShard | None = shard
         self._reads: Counter[edge.EdgeShard] = Counter()
         self._read_ended = threading.Condition()
         self.has_idf_samples = has_idf_samples
+        self.kept = StatisticsCache(self._count_terms)
+        self.replacements = Replacements(known=settled)
 
     @property
     def shard(self) -> edge.EdgeShard:
@@ -98,7 +123,47 @@ class ShardReader:
 
     def close(self) -> None:
         """Close the shard once no read uses it. Idempotent."""
+        self.kept.close()
+        self.replacements.close()
         self.use(None)
+
+    def statistics(self, seen: Visibility) -> TermStatistics | None:
+        return self.kept.get(seen) if self.has_idf_samples else None
+
+    def _count_terms(self, seen: Visibility) -> tuple[str, TermStatistics]:
+        sample, within = idf_sample_of(self, scope(FILTER_BUILDER, seen))
+        pages = self._pages(_PAGE, filter=within, with_payload=False, with_vector=[LEXICAL])
+        return sample, TermStatistics.of([vectors_of(record)[LEXICAL].indices for record in page] for page in pages)
+
+    def replaced(self) -> frozenset[str] | None:
+        return self.replacements.documents
+
+    @contextmanager
+    def changing(self, updates: Sequence[DocumentUpdate], removed: Sequence[uuid.UUID]) -> Iterator[None]:
+        """A write of these points: statistics that counted one of them are not used again."""
+        points = defaultdict[str, set[uuid.UUID]](set)
+        for update in updates:
+            for point in update.points:
+                points[point.payload.tenant].add(point.chunk_id)
+        for chunk_id, payload in self._fields(removed, ["tenant"]).items():
+            points[str(payload.get("tenant"))].add(chunk_id)
+        self._forget(points)
+        try:
+            yield
+        finally:
+            self._forget(points)
+
+    def _forget(self, points: Mapping[str, Collection[uuid.UUID]]) -> None:
+        for tenant, ids in points.items():
+            self.kept.changed(tenant, ids)
+
+    def _fields(self, ids: Sequence[uuid.UUID], fields: list[str]) -> dict[uuid.UUID, Mapping[str, Any]]:
+        wanted = edge.PayloadSelector.Include(fields)
+        found: dict[uuid.UUID, Mapping[str, Any]] = {}
+        for some in slices(ids):
+            records = self.call(_retrieving(some, wanted))
+            found |= {point_id(record): record.payload or {} for record in records}
+        return found
 
     def call(self, read: Callable[[edge.EdgeShard], Result]) -> Result:
         """Run a read in the shard of this moment, which stays open until it ends."""
@@ -117,27 +182,23 @@ class ShardReader:
                 self._reads[shard] -= 1
                 self._read_ended.notify_all()
 
-    def fused(
+    def legs(
         self,
         vector: Vectors,
         terms: Sparse,
         within: edge.Filter,
-        idf_corpus: edge.Filter,
-        *,
-        fusion: Fusion,
-    ) -> list[Scored]:
+        idf_corpus: edge.Filter | None,
+        candidates: int,
+    ) -> Legs:
         batch = edge.QueryBatchRequest(
             [
-                edge.QueryRequest(limit=fusion.candidates, query=_near(vector), filter=within),
-                edge.QueryRequest(
-                    limit=fusion.candidates, query=_matching(terms), filter=within, params=_statistics(idf_corpus)
-                ),
+                edge.QueryRequest(limit=candidates, query=_near(vector), filter=within),
+                _matching(terms, within, idf_corpus, candidates),
             ]
         )
         near, words = self.call(lambda shard: shard.query_batch(batch))
         matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
-        nearest = {point_id(hit): hit.score for hit in near}
-        return fusion.best(nearest, matching, self._weight(terms, matching), self._payloads)
+        return Legs(_scores(near), matching, self._weight(terms, matching))
 
     def _weight(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
         ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]
@@ -145,25 +206,25 @@ class ShardReader:
         known = {point_id(record): vectors_of(record)[LEXICAL].indices for record in records}
         return lexical_weight(terms.indices, [known[chunk_id] for chunk_id in matching if chunk_id in known])
 
-    def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-        """Payloads by id, without points that were removed meanwhile."""
-        records = self.call(lambda shard: shard.retrieve([*ids], with_payload=True, with_vector=False))
-        return {point_id(record): record.payload or {} for record in records}
+    def read(self, ids: Sequence[uuid.UUID], vector: Vectors | None) -> dict[uuid.UUID, Stored]:
+        vectors = [DENSE] if vector is not None else False
+        records = self.call(lambda shard: shard.retrieve([*ids], with_payload=True, with_vector=vectors))
+        if vector is None or not records:
+            return {point_id(record): Stored(record.payload or {}, None) for record in records}
+        unit = vector / np.linalg.norm(vector)  # stored vectors have the length 1
+        cosines = np.asarray([vectors_of(record)[DENSE] for record in records], dtype=np.float32) @ unit
+        return {
+            point_id(record): Stored(record.payload or {}, cosine)
+            for record, cosine in zip(records, cosines.tolist(), strict=True)
+        }
 
-    def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> list[Scored]:
-        request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within, with_payload=True)
-        return scored(self.call(lambda shard: shard.query(request)))
+    def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> Scores:
+        request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within)
+        return _scores(self.call(lambda shard: shard.query(request)))
 
-    def lexical(self, terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter, limit: int) -> list[Scored]:
-        request = edge.QueryRequest(
-            limit=limit, query=_matching(terms), filter=within, params=_statistics(idf_corpus), with_payload=True
-        )
-        return scored(self.call(lambda shard: shard.query(request)))
-
-    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
-        these = edge.Filter(must=[edge.HasIdCondition(set(ids))])
-        request = edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these)
-        return {point_id(hit): hit.score for hit in self.call(lambda shard: shard.query(request))}
+    def lexical(self, terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None, limit: int) -> Scores:
+        request = _matching(terms, within, idf_corpus, limit)
+        return _scores(self.call(lambda shard: shard.query(request)))
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=False, with_vector=[DENSE]))
@@ -189,11 +250,15 @@ class ShardReader:
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
         """Chunk id, document id and version of every point of these documents."""
         within = FILTER_BUILDER.any_of("doc_id", list(map(str, doc_ids)))
+        for page in self.identity_pages(within, batch):
+            yield from page
+
+    def identity_pages(self, within: edge.Filter | None = None, batch: int = _PAGE) -> Iterator[list[Identity]]:
+        """Chunk id, document id and version of points, of all without a filter."""
         fields = edge.PayloadSelector.Include(IDENTITY)
         for records in self._pages(batch, filter=within, with_payload=fields, with_vector=False):
-            for record in records:
-                payload = record.payload or {}
-                yield point_id(record), str(payload.get("doc_id")), int(payload.get("version", 0))
+            payloads = [(point_id(record), record.payload or {}) for record in records]
+            yield [(chunk_id, str(one.get("doc_id")), int(one.get("version", 0))) for chunk_id, one in payloads]
 
     def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[IndexPoint]]:
         for records in self._pages(batch, with_payload=True, with_vector=with_vectors):
@@ -232,6 +297,12 @@ class ShardReader:
         return [_point(record) for record in records]
 
 
+def _retrieving(
+    ids: Sequence[uuid.UUID], fields: edge.PayloadSelector
+) -> Callable[[edge.EdgeShard], list[edge.Record]]:
+    return lambda shard: shard.retrieve([*ids], with_payload=fields, with_vector=False)
+
+
 def _scrolling(
     request: edge.ScrollRequest,
 ) -> Callable[[edge.EdgeShard], tuple[list[edge.Record], edge.PointId | None]]:
@@ -242,12 +313,22 @@ def _near(vector: Vectors) -> edge.Query:
     return edge.Query.Nearest(vector.tolist(), DENSE)
 
 
-def _matching(terms: Sparse) -> edge.Query:
-    return edge.Query.Nearest(edge.SparseVector(terms.indices, terms.values), LEXICAL)
+def _matching(terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None, limit: int) -> edge.QueryRequest:
+    """The lexical leg. The engine multiplies each term by its inverse document frequency in `idf_corpus`; of terms that
+    are weighted already by that of no points, which is the same for all."""
+    values, corpus = terms.values, idf_corpus
+    if corpus is None:
+        values, corpus = [value / _IDF_OF_NOTHING for value in values], _NOTHING
+    return edge.QueryRequest(
+        limit=limit,
+        query=edge.Query.Nearest(edge.SparseVector(terms.indices, values), LEXICAL),
+        filter=within,
+        params=edge.SearchParams(idf=edge.IdfParams(corpus)),
+    )
 
 
-def _statistics(idf_corpus: edge.Filter) -> edge.SearchParams:
-    return edge.SearchParams(idf=edge.IdfParams(idf_corpus))
+def _scores(hits: Sequence[edge.ScoredPoint]) -> dict[uuid.UUID, float]:
+    return {point_id(hit): hit.score for hit in hits}
 
 
 def _point(record: edge.Record) -> IndexPoint:

@@ -10,10 +10,10 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from rag_core.embedding import Vectors
-from rag_core.index import IDENTITY, Identity, IndexPoint, from_json_or_blank
-from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id, scored
+from rag_core.index import IDENTITY, Identity, IndexPoint, Visibility, from_json_or_blank
+from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
-from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, lexical_weight
+from rag_core.search import KNOWN_HITS, Legs, Scores, Sparse, Stored, lexical_weight
 
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
@@ -51,15 +51,22 @@ class QdrantReader:
         self._collection = collection
         self.has_idf_samples = has_idf_samples
 
-    def fused(
+    def statistics(self, seen: Visibility) -> None:
+        """Not kept: other processes write, so nobody here knows how long they are true. The server gathers them."""
+        return
+
+    def replaced(self) -> None:
+        """Not known: other processes write."""
+        return
+
+    def legs(
         self,
         vector: Vectors,
         terms: Sparse,
         within: models.Filter,
-        idf_corpus: models.Filter,
-        *,
-        fusion: Fusion,
-    ) -> list[Scored]:
+        idf_corpus: models.Filter | None,
+        candidates: int,
+    ) -> Legs:
         words = {
             "shard_key": self._shard,
             "query": to_sparse(terms),
@@ -67,42 +74,50 @@ class QdrantReader:
             "filter": within,
             "params": _statistics(idf_corpus),
         }
-        requests = [
+        near, matching, known = self._batch(
             models.QueryRequest(
                 shard_key=self._shard,
                 query=vector.tolist(),
                 using=DENSE,
                 filter=within,
-                limit=fusion.candidates,
+                limit=candidates,
                 params=self._dense_search,
             ),
-            models.QueryRequest(**words, limit=fusion.candidates),
+            models.QueryRequest(**words, limit=candidates),
             # In the same round trip: the terms of the best hits decide the weight of the lexical leg.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
-        ]
-        near, matching, known = self._read(
-            lambda client, seconds: client.query_batch_points(self._collection, requests, timeout=seconds)
         )
         weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
         lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
-        return fusion.best(_scores(near), lexical, weight, self._payloads)
+        return Legs(_scores(near), lexical, weight)
 
-    def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-        """Payloads by id, without points that were removed meanwhile."""
+    def read(self, ids: Sequence[uuid.UUID], vector: Vectors | None) -> dict[uuid.UUID, Stored]:
         wanted = [str(chunk_id) for chunk_id in ids]
-        records = self._read(
-            lambda client, seconds: client.retrieve(
-                self._collection, wanted, with_payload=True, timeout=seconds, shard_key_selector=self._shard
+        if vector is None:
+            records = self._read(
+                lambda client, seconds: client.retrieve(
+                    self._collection, wanted, with_payload=True, timeout=seconds, shard_key_selector=self._shard
+                )
+            )
+            return {point_id(record): Stored(record.payload or {}, None) for record in records}
+        (found,) = self._batch(
+            models.QueryRequest(
+                shard_key=self._shard,
+                query=vector.tolist(),
+                using=DENSE,
+                filter=models.Filter(must=[models.HasIdCondition(has_id=[*wanted])]),
+                limit=len(wanted),
+                with_payload=True,
             )
         )
-        return {point_id(record): record.payload or {} for record in records}
+        return {point_id(point): Stored(point.payload or {}, point.score) for point in found.points}
 
-    def dense(self, vector: Vectors, within: models.Filter, limit: int) -> list[Scored]:
+    def dense(self, vector: Vectors, within: models.Filter, limit: int) -> Scores:
         return self._query(
             query=vector.tolist(), using=DENSE, query_filter=within, limit=limit, search_params=self._dense_search
         )
 
-    def lexical(self, terms: Sparse, within: models.Filter, idf_corpus: models.Filter, limit: int) -> list[Scored]:
+    def lexical(self, terms: Sparse, within: models.Filter, idf_corpus: models.Filter | None, limit: int) -> Scores:
         return self._query(
             query=to_sparse(terms),
             using=LEXICAL,
@@ -110,16 +125,6 @@ class QdrantReader:
             limit=limit,
             search_params=_statistics(idf_corpus),
         )
-
-    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
-        these = models.Filter(must=[models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])])
-        request = models.QueryRequest(
-            shard_key=self._shard, query=vector.tolist(), using=DENSE, filter=these, limit=len(ids)
-        )
-        (found,) = self._read(
-            lambda client, seconds: client.query_batch_points(self._collection, [request], timeout=seconds)
-        )
-        return _scores(found)
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         wanted = [str(chunk_id) for chunk_id in ids]
@@ -191,13 +196,18 @@ class QdrantReader:
         seconds = self._timeout()
         return self._call(lambda client: request(client, seconds))
 
-    def _query(self, **arguments: Any) -> list[Scored]:
-        return scored(
+    def _batch(self, *requests: models.QueryRequest) -> list[models.QueryResponse]:
+        return self._read(
+            lambda client, seconds: client.query_batch_points(self._collection, [*requests], timeout=seconds)
+        )
+
+    def _query(self, **arguments: Any) -> Scores:
+        return _scores(
             self._read(
                 lambda client, seconds: client.query_points(
-                    self._collection, with_payload=True, timeout=seconds, shard_key_selector=self._shard, **arguments
+                    self._collection, timeout=seconds, shard_key_selector=self._shard, **arguments
                 )
-            ).points
+            )
         )
 
     def _pages(self, batch: int, **arguments: Any) -> Iterator[list[models.Record]]:
@@ -225,8 +235,8 @@ def _terms(point: models.ScoredPoint) -> Sequence[int]:
     return stored.indices if isinstance(stored, models.SparseVector) else ()
 
 
-def _statistics(idf_corpus: models.Filter) -> models.SearchParams:
-    return models.SearchParams(idf=models.IdfCorpusParams(corpus=idf_corpus))
+def _statistics(idf_corpus: models.Filter | None) -> models.SearchParams | None:
+    return None if idf_corpus is None else models.SearchParams(idf=models.IdfCorpusParams(corpus=idf_corpus))
 
 
 def _scores(response: models.QueryResponse) -> dict[uuid.UUID, float]:
