@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from rag_core.embedding import Vectors
 from rag_core.index import FilterBuilder, Visibility
-from rag_core.search.fusion import Legs
+from rag_core.search.fusion import Legs, Number
 from rag_core.search.lexical import Sparse
 from rag_core.search.statistics import TermStatistics
 
 Filter = TypeVar("Filter")
-Scores = Mapping[uuid.UUID, float]
+Scores = Mapping[Number, float]
 """Chunks with their scores, best first where they are hits."""
 
 
@@ -57,8 +57,8 @@ class Engine(Protocol[Filter]):
 
     def lexical(self, terms: Sparse, within: Filter, idf_corpus: Filter | None, limit: int) -> Scores: ...
 
-    def read(self, ids: Sequence[uuid.UUID], vector: Vectors | None) -> Mapping[uuid.UUID, Stored]:
-        """Points by id, without those that were removed meanwhile, with their cosines to a vector if one is given."""
+    def read(self, numbers: Sequence[Number], vector: Vectors | None) -> Mapping[Number, Stored]:
+        """Points, without those that were removed meanwhile, with their cosines to a vector if one is given."""
         ...
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:

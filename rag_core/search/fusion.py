@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,9 @@ STANDING = 0.3
 its full weight."""
 SPARE = 16
 """Points fetched beyond the limit, to replace dropped old versions."""
+Key = TypeVar("Key", bound=Hashable)
+Number = int
+"""A chunk's id as a number: a search hashes hundreds of them, and a `UUID` is hashed in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,15 @@ class Candidate:
     """A chunk that a search found, before its payload is read: its score, those of the legs that found it, and how the
     fusion came to the score when that was asked for."""
 
-    chunk_id: uuid.UUID
+    number: Number
     score: float
     dense: float | None = None
     lexical: float | None = None
     explanation: ScoreExplanation | None = None
+
+    @property
+    def chunk_id(self) -> uuid.UUID:
+        return uuid.UUID(int=self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,8 @@ class Scored:
 class Legs:
     """What both legs found, each best first, and the weight of the lexical leg (`lexical_weight`)."""
 
-    dense: Mapping[uuid.UUID, float]
-    lexical: Mapping[uuid.UUID, float]
+    dense: Mapping[Number, float]
+    lexical: Mapping[Number, float]
     weight: float
 
 
@@ -98,12 +105,12 @@ def dense_weight(scores: Collection[float]) -> float:
 
 
 def fuse(
-    dense: Mapping[uuid.UUID, float],
-    lexical: Mapping[uuid.UUID, float],
+    dense: Mapping[Key, float],
+    lexical: Mapping[Key, float],
     weight: float,
     limit: int,
     wanted: LegWeights | None = None,
-) -> list[tuple[uuid.UUID, float]]:
+) -> list[tuple[Key, float]]:
     """The best `limit` points of both legs with their fused scores, in [0, 1] except for outliers, best first.
 
     `weight` is the computed weight of the lexical leg; `wanted` replaces the computed weights of both.
@@ -117,11 +124,11 @@ def fuse(
 
 
 def explain(
-    dense: Mapping[uuid.UUID, float],
-    lexical: Mapping[uuid.UUID, float],
+    dense: Mapping[Key, float],
+    lexical: Mapping[Key, float],
     weight: float,
     wanted: LegWeights | None = None,
-) -> dict[uuid.UUID, ScoreExplanation]:
+) -> dict[Key, ScoreExplanation]:
     """How `fuse` comes to the score of each point of both legs. The legs are in their order, best first."""
     weights = _weights(dense, weight, wanted)
     whole = weights.dense + weights.lexical
@@ -152,14 +159,14 @@ def fused(legs: Legs, limit: int, wanted: LegWeights | None, *, explained: bool)
     ]
 
 
-def _weights(dense: Mapping[uuid.UUID, float], weight: float, wanted: LegWeights | None) -> LegWeights:
+def _weights(dense: Mapping[Key, float], weight: float, wanted: LegWeights | None) -> LegWeights:
     weights = wanted or LegWeights(dense_weight(dense.values()), weight)
     if weights.dense + weights.lexical == 0:  # all candidates are equally near and no term matches: there is no order
         return LegWeights(1.0, weights.lexical)
     return weights
 
 
-def by_distribution(scores: Mapping[uuid.UUID, float]) -> dict[uuid.UUID, float]:
+def by_distribution(scores: Mapping[Key, float]) -> dict[Key, float]:
     """Scale scores: mean - 3 deviations to 0, mean + 3 deviations to 1; all 0.5 when they are equal."""
     count = len(scores)
     mean = math.fsum(scores.values()) / max(1, count)
@@ -191,7 +198,7 @@ def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
     An engine returns equal scores in any order, and sums that should be equal differ in their last digits between
     queries; pages cut from such lists would repeat some passages and lose others.
     """
-    return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.chunk_id.bytes))
+    return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.number))
 
 
 def capped(candidates: Sequence[Scored], per_document: int | None) -> list[Scored]:

@@ -81,7 +81,7 @@ class _Search:
         vector = self._request.vector
         if vector is None or self._mode is SearchMode.LEXICAL:
             words = self._engine.lexical(*self._lexical(), limit) if self._terms else {}
-            return in_order(self._of_one_leg({chunk_id: score for chunk_id, score in words.items() if score > 0}))
+            return in_order(self._of_one_leg({number: score for number, score in words.items() if score > 0}))
         if self._mode is SearchMode.DENSE:
             return in_order(self._of_one_leg(self._engine.dense(vector, self._within, limit)))
         legs = self._engine.legs(vector, *self._lexical(), max(CANDIDATES, limit))
@@ -100,13 +100,13 @@ class _Search:
         dense, explain = self._mode is SearchMode.DENSE, self._request.explain
         return [
             Candidate(
-                chunk_id,
+                number,
                 score,
                 score if dense else None,
                 None if dense else score,
                 ScoreExplanation(0, rank if dense else None, None if dense else rank) if explain else None,
             )
-            for rank, (chunk_id, score) in enumerate(scores.items(), 1)
+            for rank, (number, score) in enumerate(scores.items(), 1)
         ]
 
     def kept(self, found: Sequence[Candidate], superseded: Mapping[str, int]) -> tuple[list[Scored], bool]:
@@ -130,8 +130,8 @@ class _Search:
         # Hits that only the lexical leg of a hybrid search found have a cosine too.
         unknown = self._mode is SearchMode.HYBRID and any(one.dense is None for one in candidates)
         vector = self._request.vector if unknown else None
-        stored = self._engine.read([one.chunk_id for one in candidates], vector) if candidates else {}
-        return [Scored(one, *stored[one.chunk_id]) for one in candidates if one.chunk_id in stored]
+        stored = self._engine.read([one.number for one in candidates], vector) if candidates else {}
+        return [Scored(one, *stored[one.number]) for one in candidates if one.number in stored]
 
     def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
         """Documents of hits with a newer, complete version in the index: document id to that version.

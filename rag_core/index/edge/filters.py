@@ -50,7 +50,8 @@ FILTER_BUILDER = EdgeFilterBuilder()
 
 def point_id(point: edge.ScoredPoint | edge.Record) -> uuid.UUID:
     """The id of a point. The platform uses UUIDs; a number is a foreign point, which `rag verify` must report."""
-    return point.id if isinstance(point.id, uuid.UUID) else uuid.UUID(int=int(point.id))
+    identity = point.id  # made from the engine's bytes each time
+    return identity if isinstance(identity, uuid.UUID) else uuid.UUID(int=int(identity))
 
 
 @contextmanager

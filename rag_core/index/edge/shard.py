@@ -14,7 +14,6 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +40,7 @@ from rag_core.index.edge.replacements import Replacements
 from rag_core.search import (
     KNOWN_HITS,
     Legs,
+    Number,
     Scores,
     Sparse,
     StatisticsCache,
@@ -197,26 +197,24 @@ class ShardReader:
             ]
         )
         near, words = self.call(lambda shard: shard.query_batch(batch))
-        matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
-        return Legs(_scores(near), matching, self._weight(terms, matching))
+        matching = [hit for hit in words if hit.score > 0]
+        return Legs(_scores(near), _scores(matching), self._weight(terms, matching[:KNOWN_HITS]))
 
-    def _weight(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
-        ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]
+    def _weight(self, terms: Sparse, best: Sequence[edge.ScoredPoint]) -> float:
+        ids = [hit.id for hit in best]
         records = self.call(lambda shard: shard.retrieve(ids, with_payload=False, with_vector=[LEXICAL]))
-        known = {point_id(record): vectors_of(record)[LEXICAL].indices for record in records}
-        return lexical_weight(terms.indices, [known[chunk_id] for chunk_id in matching if chunk_id in known])
+        known = {point_id(record).int: vectors_of(record)[LEXICAL].indices for record in records}
+        return lexical_weight(terms.indices, [known[number] for one in ids if (number := _number(one)) in known])
 
-    def read(self, ids: Sequence[uuid.UUID], vector: Vectors | None) -> dict[uuid.UUID, Stored]:
-        vectors = [DENSE] if vector is not None else False
-        records = self.call(lambda shard: shard.retrieve([*ids], with_payload=True, with_vector=vectors))
-        if vector is None or not records:
-            return {point_id(record): Stored(record.payload or {}, None) for record in records}
-        unit = vector / np.linalg.norm(vector)  # stored vectors have the length 1
-        cosines = np.asarray([vectors_of(record)[DENSE] for record in records], dtype=np.float32) @ unit
-        return {
-            point_id(record): Stored(record.payload or {}, cosine)
-            for record, cosine in zip(records, cosines.tolist(), strict=True)
-        }
+    def read(self, numbers: Sequence[Number], vector: Vectors | None) -> dict[Number, Stored]:
+        ids: list[edge.PointId] = [uuid.UUID(int=number) for number in numbers]
+        if vector is None:
+            records = self.call(lambda shard: shard.retrieve(ids, with_payload=True, with_vector=False))
+            return {point_id(record).int: Stored(record.payload or {}, None) for record in records}
+        these = edge.Filter(must=[edge.HasIdCondition(set(ids))])
+        request = edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these, with_payload=True)
+        hits = self.call(lambda shard: shard.query(request))
+        return {point_id(hit).int: Stored(hit.payload or {}, hit.score) for hit in hits}
 
     def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> Scores:
         request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within)
@@ -327,8 +325,12 @@ def _matching(terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None
     )
 
 
-def _scores(hits: Sequence[edge.ScoredPoint]) -> dict[uuid.UUID, float]:
-    return {point_id(hit): hit.score for hit in hits}
+def _scores(hits: Sequence[edge.ScoredPoint]) -> dict[Number, float]:
+    return {_number(hit.id): hit.score for hit in hits}
+
+
+def _number(identity: edge.PointId) -> Number:
+    return identity.int if isinstance(identity, uuid.UUID) else int(identity)
 
 
 def _point(record: edge.Record) -> IndexPoint:

@@ -13,7 +13,7 @@ from rag_core.embedding import Vectors
 from rag_core.index import IDENTITY, Identity, IndexPoint, Visibility, from_json_or_blank
 from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
-from rag_core.search import KNOWN_HITS, Legs, Scores, Sparse, Stored, lexical_weight
+from rag_core.search import KNOWN_HITS, Legs, Number, Scores, Sparse, Stored, lexical_weight
 
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
@@ -88,18 +88,18 @@ class QdrantReader:
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         )
         weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
-        lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
+        lexical = {number: score for number, score in _scores(matching).items() if score > 0}
         return Legs(_scores(near), lexical, weight)
 
-    def read(self, ids: Sequence[uuid.UUID], vector: Vectors | None) -> dict[uuid.UUID, Stored]:
-        wanted = [str(chunk_id) for chunk_id in ids]
+    def read(self, numbers: Sequence[Number], vector: Vectors | None) -> dict[Number, Stored]:
+        wanted = [str(uuid.UUID(int=number)) for number in numbers]
         if vector is None:
             records = self._read(
                 lambda client, seconds: client.retrieve(
                     self._collection, wanted, with_payload=True, timeout=seconds, shard_key_selector=self._shard
                 )
             )
-            return {point_id(record): Stored(record.payload or {}, None) for record in records}
+            return {point_id(record).int: Stored(record.payload or {}, None) for record in records}
         (found,) = self._batch(
             models.QueryRequest(
                 shard_key=self._shard,
@@ -110,7 +110,7 @@ class QdrantReader:
                 with_payload=True,
             )
         )
-        return {point_id(point): Stored(point.payload or {}, point.score) for point in found.points}
+        return {point_id(point).int: Stored(point.payload or {}, point.score) for point in found.points}
 
     def dense(self, vector: Vectors, within: models.Filter, limit: int) -> Scores:
         return self._query(
@@ -239,8 +239,8 @@ def _statistics(idf_corpus: models.Filter | None) -> models.SearchParams | None:
     return None if idf_corpus is None else models.SearchParams(idf=models.IdfCorpusParams(corpus=idf_corpus))
 
 
-def _scores(response: models.QueryResponse) -> dict[uuid.UUID, float]:
-    return {point_id(point): point.score for point in response.points}
+def _scores(response: models.QueryResponse) -> dict[Number, float]:
+    return {point_id(point).int: point.score for point in response.points}
 
 
 def _point(record: models.Record) -> IndexPoint:
