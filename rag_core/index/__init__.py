@@ -20,7 +20,17 @@ from rag_core.index.base import (
 )
 from rag_core.index.capacity import CapacityPlan, plan_capacity
 from rag_core.index.checks import check_spec
-from rag_core.index.filter_builder import Bounds, FilterBuilder, Visibility, at_places, narrowed, scope, within
+from rag_core.index.filter_builder import (
+    Bounds,
+    FilterBuilder,
+    Visibility,
+    any_newer_points,
+    at_places,
+    narrowed,
+    newer_points,
+    scope,
+    within,
+)
 from rag_core.index.opening import open_index
 from rag_core.index.payloads import (
     IDENTITY,
@@ -68,6 +78,7 @@ __all__ = [
     "SearchResult",
     "VectorIndex",
     "Visibility",
+    "any_newer_points",
     "at_places",
     "check_spec",
     "checks",
@@ -75,6 +86,7 @@ __all__ = [
     "from_json_or_blank",
     "idf_sample",
     "narrowed",
+    "newer_points",
     "open_index",
     "operations",
     "plan",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -78,6 +78,16 @@ def scope(builder: FilterBuilder[Filter], seen: Visibility) -> Filter:
     if refused := [builder.any_of(field, values) for field, values in hidden if values]:
         allowed.append(builder.none_of(refused))
     return builder.all_of(allowed)
+
+
+def newer_points(builder: FilterBuilder[Filter], doc_id: str, version: int) -> Filter:
+    """The points of a document of a higher version."""
+    return builder.all_of([builder.any_of("doc_id", [doc_id]), builder.newer_than("version", version)])
+
+
+def any_newer_points(builder: FilterBuilder[Filter], versions: Mapping[str, int]) -> Filter:
+    """The points of any of these documents of a higher version than the given one."""
+    return builder.any_filter([newer_points(builder, doc_id, version) for doc_id, version in versions.items()])
 
 
 def at_places(builder: FilterBuilder[Filter], request: SearchRequest, places: Sequence[Place]) -> Filter:

@@ -5,7 +5,7 @@ from rag_core.search.engine import Engine, Scores, Stored
 from rag_core.search.fusion import KNOWN_HITS, Legs, Number, diversified, fuse, lexical_weight
 from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query, stems
 from rag_core.search.reranking import Reranker, open_reranker, reranked
-from rag_core.search.statistics import StatisticsCache, TermStatistics, idf_sample_of
+from rag_core.search.statistics import StatisticsCache, TermStatistics, idf_sample_of, sample_of
 
 __all__ = [
     "KNOWN_HITS",
@@ -29,5 +29,6 @@ __all__ = [
     "lexical_weight",
     "open_reranker",
     "reranked",
+    "sample_of",
     "stems",
 ]

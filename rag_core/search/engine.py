@@ -33,13 +33,12 @@ class Engine(Protocol[Filter]):
     @property
     def filter_builder(self) -> FilterBuilder[Filter]: ...
 
-    @property
-    def has_idf_samples(self) -> bool:
-        """Whether points store the samples they belong to (`search.statistics`)."""
-        ...
-
     def statistics(self, seen: Visibility) -> TermStatistics | None:
         """The term statistics of a caller when they are known."""
+        ...
+
+    def idf_corpus(self, seen: Visibility) -> Filter:
+        """The points that the engine gathers the term statistics of a caller from (`search.statistics`)."""
         ...
 
     def replaced(self) -> frozenset[str] | None:
@@ -63,6 +62,10 @@ class Engine(Protocol[Filter]):
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:
         """The dense vectors of given points."""
+        ...
+
+    def any_newer(self, versions: Mapping[str, int]) -> bool:
+        """Whether one of these documents has points of a higher version than the given one."""
         ...
 
     def one(self, within: Filter) -> Mapping[str, Any] | None:

@@ -18,7 +18,7 @@ from rag_core.index import (
     checks,
     from_json,
     narrowed,
-    scope,
+    newer_points,
 )
 from rag_core.search import lexical
 from rag_core.search.engine import Engine, Filter, Scores
@@ -34,7 +34,6 @@ from rag_core.search.fusion import (
     unit_score,
 )
 from rag_core.search.lexical import Sparse
-from rag_core.search.statistics import idf_corpus
 
 MAX_ROUNDS = 5
 """Maximum engine queries of one search. Usually one; more only with updates in progress or interrupted."""
@@ -93,7 +92,7 @@ class _Search:
         known = self._engine.statistics(seen)
         if known is not None:
             return known.weighted(self._terms), self._within, None
-        return self._terms, self._within, idf_corpus(self._engine, scope(self._engine.filter_builder, seen))
+        return self._terms, self._within, self._engine.idf_corpus(seen)
 
     def _of_one_leg(self, scores: Scores) -> list[Candidate]:
         """The candidates of one leg, with their ranks in it when they are asked for."""
@@ -140,18 +139,13 @@ class _Search:
         served even when no chunk of the new one is a candidate. A version that is still being written does not count,
         so a document does not disappear during its update.
         """
-        builder, replaced = self._engine.filter_builder, self._engine.replaced()
-        newer = {
-            hit.doc_id: builder.all_of(
-                [builder.any_of("doc_id", [hit.doc_id]), builder.newer_than("version", hit.version)]
-            )
-            for hit in hits
-            if replaced is None or hit.doc_id in replaced
-        }
-        if not newer or self._engine.one(builder.any_filter(list(newer.values()))) is None:
+        replaced = self._engine.replaced()
+        held = {hit.doc_id: hit.version for hit in hits if replaced is None or hit.doc_id in replaced}
+        if not held or not self._engine.any_newer(held):
             return {}
         complete: dict[str, int] = {}
-        for doc_id, within in newer.items():
+        for doc_id, version in held.items():
+            within = newer_points(self._engine.filter_builder, doc_id, version)
             payload = self._engine.one(within)
             if payload is not None and self._engine.count(within) >= int(payload.get(TOTAL, 0)):
                 complete[doc_id] = int(payload["version"])

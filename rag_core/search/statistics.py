@@ -201,19 +201,20 @@ def idf_sample_of(engine: Counting[Filter], visible: Filter, enough: int = ENOUG
         return ALL, visible
     seen = _seen(engine, visible)
     share = next((share for share in (1, *SAMPLE_SHARES) if seen <= enough * share), SAMPLE_SHARES[-1])
-    return str(share), visible if share == 1 else _sample(engine, visible, share)
+    return str(share), sample_of(engine.filter_builder, visible, str(share))
+
+
+def sample_of(builder: FilterBuilder[Filter], visible: Filter, name: str) -> Filter:
+    """The points of a sample among those that are visible."""
+    return visible if name == ALL else builder.all_of([visible, builder.any_of(IDF_SAMPLES, [name])])
 
 
 def _seen(engine: Counting[Filter], visible: Filter) -> int:
     """Estimate the number of points the caller sees."""
     seen = 0
     for share in _COUNTED:
-        found = engine.count(_sample(engine, visible, share))
+        found = engine.count(sample_of(engine.filter_builder, visible, str(share)))
         seen = found * share
         if found >= _TELLING:
             break
     return seen
-
-
-def _sample(engine: Counting[Filter], visible: Filter, share: int) -> Filter:
-    return engine.filter_builder.all_of([visible, engine.filter_builder.any_of(IDF_SAMPLES, [str(share)])])

@@ -202,12 +202,14 @@ class EdgeGeneration:
         settled = edge_files.was_settled(self.folder)
         edge_files.remove_checksum_manifest(self.folder)
         with engine_errors():
-            reader = ShardReader(edge.EdgeShard.load(str(path)), has_idf_samples=self._sampled, settled=settled)
+            reader = ShardReader(edge.EdgeShard.load(str(path)), has_idf_samples=self._sampled)
         held = reader.points_count()
         if not isinstance(at_least, int) or held < at_least:
             reader.close()
             raise DataCorruption(Reason.INDEX_CORRUPT, f"it has {held} points, but at least {at_least} were written")
-        if not settled:
+        if settled or held == 0:
+            reader.replacements.settle()
+        else:
             reader.replacements.check(reader.identity_pages)
         self._at_least = at_least
         self._reader = reader

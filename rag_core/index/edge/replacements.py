@@ -22,9 +22,9 @@ class Replacements:
     After a crash it is not known which these are: `check` finds out, and until it has, every document may be one.
     """
 
-    def __init__(self, *, known: bool) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._documents: frozenset[str] | None = frozenset() if known else None
+        self._documents: frozenset[str] | None = None
         self._open: set[str] = set()
         self._written: set[str] = set()
         """Documents written since the check began."""
@@ -45,6 +45,10 @@ class Replacements:
         """Documents have the points of one version only."""
         if documents:
             self._update(self._open - set(documents), written=documents)
+
+    def settle(self) -> None:
+        """There are none, as is known before the first write."""
+        self._documents = frozenset()
 
     def check(self, pages: Callable[[], Iterable[list[Identity]]]) -> None:
         """Find the documents with points of two versions, in the background. `pages` reads all points."""

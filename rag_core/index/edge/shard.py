@@ -30,6 +30,7 @@ from rag_core.index import (
     Identity,
     IndexPoint,
     Visibility,
+    any_newer_points,
     from_json,
     from_json_or_blank,
     scope,
@@ -91,14 +92,13 @@ class ShardReader:
 
     filter_builder: EdgeFilterBuilder = FILTER_BUILDER
 
-    def __init__(self, shard: edge.EdgeShard, *, has_idf_samples: bool, settled: bool = False) -> None:
-        """`settled`: no document has points of two versions."""
+    def __init__(self, shard: edge.EdgeShard, *, has_idf_samples: bool) -> None:
         self._shard: edge.EdgeShard | None = shard
         self._reads: Counter[edge.EdgeShard] = Counter()
         self._read_ended = threading.Condition()
         self.has_idf_samples = has_idf_samples
         self.kept = StatisticsCache(self._count_terms)
-        self.replacements = Replacements(known=settled)
+        self.replacements = Replacements()
 
     @property
     def shard(self) -> edge.EdgeShard:
@@ -129,6 +129,12 @@ class ShardReader:
 
     def statistics(self, seen: Visibility) -> TermStatistics | None:
         return self.kept.get(seen) if self.has_idf_samples else None
+
+    def idf_corpus(self, seen: Visibility) -> edge.Filter:
+        return idf_sample_of(self, scope(FILTER_BUILDER, seen))[1]
+
+    def any_newer(self, versions: Mapping[str, int]) -> bool:
+        return self.one(any_newer_points(FILTER_BUILDER, versions)) is not None
 
     def _count_terms(self, seen: Visibility) -> tuple[str, TermStatistics]:
         sample, within = idf_sample_of(self, scope(FILTER_BUILDER, seen))
