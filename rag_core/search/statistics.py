@@ -70,7 +70,7 @@ Count = Callable[[Visibility], tuple[str, TermStatistics]]
 class StatisticsCache:
     """The statistics of one generation's callers. Thread-safe.
 
-    Exact for the points counted: whoever writes calls `changed` before and after, which ends those that counted one of
+    Exact for the points counted: a writer calls `changed` before and after, which ends those that counted one of
     the written points. They are counted again in the background once their caller asks twice.
     """
 

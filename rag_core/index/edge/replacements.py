@@ -88,7 +88,7 @@ class Replacements:
                 for _, doc_id, _ in (chain.from_iterable(self._paced(pages())) if several else ())
                 if hash(doc_id) in several
             }
-        except RagError:  # damaged or closed: whoever searches next says so
+        except RagError:  # damaged or closed: the next search says so
             return
         if self._closed.is_set():
             return
