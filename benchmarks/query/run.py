@@ -8,7 +8,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +18,8 @@ from pydantic import SecretStr
 
 from benchmarks import processes
 from benchmarks.ingest.workbench import Workbench, open_workbench
-from benchmarks.peers.install import ensure_peer
 from benchmarks.ports import free_port
+from benchmarks.query import peers
 from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
 from benchmarks.query.load import Outcome, closed_loop, open_loop, questions
 from benchmarks.query.overload import Wave, overload, overload_table, overload_targets
@@ -32,9 +32,9 @@ from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token, new_secret
+from ragproto.query.v2 import query_pb2
 
-PEERS = ("chromadb==1.5.9", "fastapi==0.165.0", "uvicorn==0.54.0")
-ENGINE, SERVER, GATEWAY = "engine in process", "server", "through the gateway"
+ENGINE, SERVER, GATEWAY = "engine in process", "server", peers.HYBRID
 REST, INSIDE = "through the gateway, REST", "server, engine inside"
 _COLD_STARTS = 3
 
@@ -57,7 +57,7 @@ class Sizes:
 
 def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> Report:
     """Build the index, start everything, ask."""
-    python = ensure_peer(settings.home, "chroma", PEERS) if peer else None
+    pythons = peers.install(settings) if peer else {}
     with open_workbench(settings) as workbench, ExitStack() as stack:
         own = installation(settings, workbench, sizes.qdrant_url)
         bench = _Bench(own, sizes)
@@ -65,7 +65,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
             stack.enter_context(processes.qdrant_left_clean(own))
         bench.prepare(progress)
         cold = bench.cold_starts()
-        systems = bench.start(stack, python)
+        systems = bench.start(stack, pythons)
         closed = asyncio.run(_closed_loops(systems, sizes, progress))
         opened = asyncio.run(_open_loop(systems[GATEWAY], sizes))
         waves = asyncio.run(overload(systems[GATEWAY], _texts(), _busiest(closed), sizes)) if sizes.overload else ()
@@ -149,7 +149,7 @@ class _Bench:
                 taken.append(seconds)
         return median(taken)
 
-    def start(self, stack: ExitStack, python: Path | None) -> dict[str, System]:
+    def start(self, stack: ExitStack, pythons: Mapping[str, Path]) -> dict[str, System]:
         """Start what is asked; all of it stays up until the end, so that systems can take turns."""
         settings, threads = self._settings, max(self._sizes.in_flight)
         embedder = stack.enter_context(closing(open_embedder(settings)))
@@ -164,21 +164,14 @@ class _Bench:
             ENGINE: in_process(engine_only(embedder, index), threads),
             SERVER: over_grpc(f"127.0.0.1:{settings.query_port}", token),
             GATEWAY: over_grpc(f"127.0.0.1:{settings.gateway_port}", token),
+            peers.DENSE: over_grpc(f"127.0.0.1:{settings.gateway_port}", token, query_pb2.SEARCH_MODE_DENSE),
             REST: over_http(f"http://127.0.0.1:{settings.gateway_port}", "/api/v2/search", token),
         }
         if inside:
             stack.enter_context(processes.query_server(inside, engine_apart=False))
             systems[INSIDE] = over_grpc(f"127.0.0.1:{inside.query_port}", token)
-        if python:
-            arguments = {
-                "home": self._home,
-                "state": self._home / "chroma",
-                "vectors": self._home / "vectors.npy",
-                "texts": self._home / "texts.json",
-                "embedder": settings.embedder,
-            }
-            service = processes.chroma_service(python, arguments, self._home, free_port())
-            systems["FastAPI + Chroma"] = over_http(stack.enter_context(service))
+        if pythons:
+            systems |= peers.start(stack, pythons, settings, self._home)
         return systems
 
 
@@ -237,9 +230,14 @@ def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, waves: S
         f"{sizes.rounds} interleaved rounds of {sizes.seconds:g} s each",
         "the clients run on the same cores, but for the overload",
         "vectors in the index are random, texts and BM25 real; no two questions are equal, so no cache helps",
-        "the peer searches dense only" if peer else "no peer in this run",
+        "the peers run the same model; their indexes are those that their own docs advise" if peer else "no peers",
     )
-    return Report("bench query", tables, (*_targets(sizes, closed, opened, cold), *overload_targets(waves)), notes)
+    return Report(
+        "bench query",
+        tables,
+        (*_targets(sizes, closed, opened, cold), *peers.targets(closed), *overload_targets(waves)),
+        notes,
+    )
 
 
 def _targets(sizes: Sizes, closed: Closed, opened: Outcome, cold: float) -> tuple[Target, ...]:

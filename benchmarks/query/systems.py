@@ -53,7 +53,7 @@ def engine_only(embedder: Embedder, index: VectorIndex) -> Callable[[str], objec
     return work
 
 
-def over_grpc(address: str, token: str) -> System:
+def over_grpc(address: str, token: str, mode: query_pb2.SearchMode = query_pb2.SEARCH_MODE_HYBRID) -> System:
     """`query.v2.Search` at an address: the server itself or the gateway."""
 
     @asynccontextmanager
@@ -63,7 +63,7 @@ def over_grpc(address: str, token: str) -> System:
             metadata = (("authorization", f"Bearer {token}"),)
 
             async def call(question: str) -> None:
-                request = query_pb2.SearchRequest(query=question, top_k=TOP_K)
+                request = query_pb2.SearchRequest(query=question, top_k=TOP_K, mode=mode)
                 await stub.Search(request, metadata=metadata, timeout=_DEADLINE_SECONDS)
 
             yield call

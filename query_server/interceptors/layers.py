@@ -132,8 +132,11 @@ _SHED = (Reason.OVERLOADED, Reason.RATE_LIMITED)
 _observe_log = get_logger("query_server.call")
 
 
-def observe(metrics: Metrics, hashes: NameHash, traffic: Traffic | None = None) -> Layer:
-    """Number, time, count and log each call. Neither query text nor identity in clear is logged."""
+def observe(metrics: Metrics, hashes: NameHash, traffic: Traffic | None = None, *, quiet_seconds: float = 0.0) -> Layer:
+    """Number, time, count and log each call. Neither query text nor identity in clear is logged.
+
+    Calls that succeed within `quiet_seconds` have no line.
+    """
 
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
@@ -149,7 +152,10 @@ def observe(metrics: Metrics, hashes: NameHash, traffic: Traffic | None = None) 
             raise
         finally:
             in_flight.dec()
-            _report(call, metrics, hashes, traffic, _outcome(call, cancelled=cancelled))
+            code = _outcome(call, cancelled=cancelled)
+            seconds = _count(call, metrics, hashes, traffic, code)
+            if code != "OK" or seconds >= quiet_seconds:
+                _log_call(call, hashes, code, seconds)
 
     return layer
 
@@ -174,17 +180,22 @@ def _status_tuple(code: object) -> object:
     return next((known for known in grpc.StatusCode if known.value[0] == (code or 0)), grpc.StatusCode.UNKNOWN)
 
 
-def _report(call: Call, metrics: Metrics, hashes: NameHash, traffic: Traffic | None, code: str) -> None:
+def _count(call: Call, metrics: Metrics, hashes: NameHash, traffic: Traffic | None, code: str) -> float:
+    """Count the call; returns its seconds."""
     seconds = time.monotonic() - call.started
     metrics.requests.labels(call.method, code, call.reason).inc()
     metrics.seconds.labels(call.method).observe(seconds)
     identity = call.identity
-    tenant = hashes.tenant(identity.tenant) if identity else None
-    if tenant is not None:
+    if identity is not None:
         outcome = "ok" if code == "OK" else "shed" if call.reason in _SHED else "failed"
-        metrics.tenant_calls.labels(metrics.tenant(tenant), outcome).inc()
-    if traffic is not None and identity is not None:
-        traffic.record_call(identity.tenant, call.method, seconds, "" if code == "OK" else call.reason or code)
+        metrics.tenant_calls.labels(metrics.tenant(hashes.tenant(identity.tenant)), outcome).inc()
+        if traffic is not None:
+            traffic.record_call(identity.tenant, call.method, seconds, "" if code == "OK" else call.reason or code)
+    return seconds
+
+
+def _log_call(call: Call, hashes: NameHash, code: str, seconds: float) -> None:
+    identity = call.identity
     _observe_log.info(
         "call",
         method=call.method,
@@ -192,7 +203,7 @@ def _report(call: Call, metrics: Metrics, hashes: NameHash, traffic: Traffic | N
         reason=call.reason,
         ms=round(seconds * 1000, 2),
         request_id=call.request_id,
-        tenant=tenant,
+        tenant=hashes.tenant(identity.tenant) if identity else None,
         subject=hashes.subject(identity.tenant, identity.subject) if identity else None,
         **call.log_fields,
     )

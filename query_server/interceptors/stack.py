@@ -16,6 +16,8 @@ from rag_core.access import NameHash
 from rag_core.settings import Settings
 
 Limiters = dict[ConcurrencyClass, ConcurrencyLimiter]
+LOGGED_SECONDS = 1.0
+"""A call of the index service that succeeds sooner has no log line."""
 INDEX_CALL_SECONDS = 12 * 3600.0
 """`Optimize` and a full scroll take as long as they take; the client's own deadline is the limit that matters."""
 
@@ -61,7 +63,8 @@ def build_index_chain(settings: Settings, metrics: Metrics) -> Chain:
     """The layers of the loopback index port."""
     return Chain(
         [
-            observe(metrics, NameHash()),  # these calls have no tenant
+            # These calls have no tenant, and the query server logs each search.
+            observe(metrics, NameHash(), quiet_seconds=LOGGED_SECONDS),
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=INDEX_CALL_SECONDS, cap=INDEX_CALL_SECONDS),
             require_index_secret(settings.rotating("index_secret")),

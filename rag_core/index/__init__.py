@@ -20,7 +20,17 @@ from rag_core.index.base import (
 )
 from rag_core.index.capacity import CapacityPlan, plan_capacity
 from rag_core.index.checks import check_spec
-from rag_core.index.filter_builder import Bounds, FilterBuilder, at_places, narrowed, scope, within
+from rag_core.index.filter_builder import (
+    Bounds,
+    FilterBuilder,
+    Visibility,
+    any_newer_points,
+    at_places,
+    narrowed,
+    newer_points,
+    scope,
+    within,
+)
 from rag_core.index.opening import open_index
 from rag_core.index.payloads import (
     IDENTITY,
@@ -31,6 +41,7 @@ from rag_core.index.payloads import (
     TOTAL,
     from_json,
     from_json_or_blank,
+    idf_sample,
     structure_from_json,
     structure_to_json,
     time_text,
@@ -66,12 +77,16 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "VectorIndex",
+    "Visibility",
+    "any_newer_points",
     "at_places",
     "check_spec",
     "checks",
     "from_json",
     "from_json_or_blank",
+    "idf_sample",
     "narrowed",
+    "newer_points",
     "open_index",
     "operations",
     "plan",

@@ -6,7 +6,9 @@ Edge and qdrant-client have the same filter language in different classes; each 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -49,15 +51,43 @@ class FilterBuilder(Protocol[Filter]):
     def none_of(self, filters: Sequence[Filter]) -> Filter: ...
 
 
-def scope(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """All that decides which points a caller may see, but the points themselves.
+
+    `scope` reads nothing else, so what is remembered of the points of one caller (term statistics) holds for every
+    request of an equal visibility, and for no other.
+    """
+
+    tenant: str
+    acl: frozenset[str]
+    hidden_documents: frozenset[uuid.UUID]
+    hidden_sources: frozenset[str]
+
+    @classmethod
+    def of(cls, request: SearchRequest) -> Visibility:
+        revoked = request.pending_revocations
+        return cls(request.tenant, frozenset(request.acl), frozenset(revoked.doc_ids), frozenset(revoked.sources))
+
+
+def scope(builder: FilterBuilder[Filter], seen: Visibility) -> Filter:
     """The points a caller may see: the tenant's, with at least one of the caller's ACL entries, except pending
     revocations."""
-    allowed = [builder.any_of("tenant", [request.tenant]), builder.any_of("acl", list(request.acl))]
-    revoked = request.pending_revocations
-    hidden = [("doc_id", [str(doc_id) for doc_id in revoked.doc_ids]), ("source", list(revoked.sources))]
+    allowed = [builder.any_of("tenant", [seen.tenant]), builder.any_of("acl", sorted(seen.acl))]
+    hidden = [("doc_id", sorted(map(str, seen.hidden_documents))), ("source", sorted(seen.hidden_sources))]
     if refused := [builder.any_of(field, values) for field, values in hidden if values]:
         allowed.append(builder.none_of(refused))
     return builder.all_of(allowed)
+
+
+def newer_points(builder: FilterBuilder[Filter], doc_id: str, version: int) -> Filter:
+    """The points of a document of a higher version."""
+    return builder.all_of([builder.any_of("doc_id", [doc_id]), builder.newer_than("version", version)])
+
+
+def any_newer_points(builder: FilterBuilder[Filter], versions: Mapping[str, int]) -> Filter:
+    """The points of any of these documents of a higher version than the given one."""
+    return builder.any_filter([newer_points(builder, doc_id, version) for doc_id, version in versions.items()])
 
 
 def at_places(builder: FilterBuilder[Filter], request: SearchRequest, places: Sequence[Place]) -> Filter:
@@ -72,7 +102,7 @@ def at_places(builder: FilterBuilder[Filter], request: SearchRequest, places: Se
         )
         for place in places
     ]
-    return builder.all_of([scope(builder, request), builder.any_filter(there)])
+    return builder.all_of([scope(builder, Visibility.of(request)), builder.any_filter(there)])
 
 
 def within(builder: FilterBuilder[Filter], *, tenant: str | None, source: str | None) -> Filter | None:
@@ -83,7 +113,7 @@ def within(builder: FilterBuilder[Filter], *, tenant: str | None, source: str | 
 
 def narrowed(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
     """The scope of a search, narrowed by the caller's own filter."""
-    outer = scope(builder, request)
+    outer = scope(builder, Visibility.of(request))
     return outer if request.filter is None else builder.all_of([outer, translate(builder, request.filter)])
 
 

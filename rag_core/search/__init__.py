@@ -1,28 +1,34 @@
 """The search room: lexical encoder, term statistics, hybrid search, fusion, diversity and reranking."""
 
 from rag_core.search import hybrid, lexical
-from rag_core.search.fusion import KNOWN_HITS, Fusion, Scored, diversified, fuse, lexical_weight
-from rag_core.search.hybrid import Engine, Scores
+from rag_core.search.engine import Engine, Scores, Stored
+from rag_core.search.fusion import KNOWN_HITS, Legs, Number, diversified, fuse, lexical_weight
 from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query, stems
 from rag_core.search.reranking import Reranker, open_reranker, reranked
+from rag_core.search.statistics import StatisticsCache, TermStatistics, idf_sample_of, sample_of
 
 __all__ = [
     "KNOWN_HITS",
     "STOPWORDS",
     "Engine",
-    "Fusion",
+    "Legs",
+    "Number",
     "Reranker",
-    "Scored",
     "Scores",
     "Sparse",
+    "StatisticsCache",
+    "Stored",
+    "TermStatistics",
     "diversified",
     "encode_documents",
     "encode_query",
     "fuse",
     "hybrid",
+    "idf_sample_of",
     "lexical",
     "lexical_weight",
     "open_reranker",
     "reranked",
+    "sample_of",
     "stems",
 ]

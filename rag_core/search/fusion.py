@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,17 +37,34 @@ STANDING = 0.3
 its full weight."""
 SPARE = 16
 """Points fetched beyond the limit, to replace dropped old versions."""
+Key = TypeVar("Key", bound=Hashable)
+Number = int
+"""A chunk's id as a number: a search hashes hundreds of them, and a `UUID` is hashed in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk that a search found, before its payload is read: its score, those of the legs that found it, and how the
+    fusion came to the score when that was asked for."""
+
+    number: Number
+    score: float
+    dense: float | None = None
+    lexical: float | None = None
+    explanation: ScoreExplanation | None = None
+
+    @property
+    def chunk_id(self) -> uuid.UUID:
+        return uuid.UUID(int=self.number)
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate: score and stored payload; after fusion also the BM25 score if the lexical leg found it."""
+    """A candidate with its stored payload, and its cosine where it was asked for."""
 
-    chunk_id: uuid.UUID
-    score: float
+    candidate: Candidate
     payload: Mapping[str, Any]
-    lexical: float | None = None
-    explanation: ScoreExplanation | None = None
+    cosine: float | None = None
 
     @property
     def doc_id(self) -> str:
@@ -56,6 +73,15 @@ class Scored:
     @property
     def version(self) -> int:
         return int(self.payload["version"])
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What both legs found, each best first, and the weight of the lexical leg (`lexical_weight`)."""
+
+    dense: Mapping[Number, float]
+    lexical: Mapping[Number, float]
+    weight: float
 
 
 def lexical_weight(query: Iterable[int], hits: Sequence[Iterable[int]]) -> float:
@@ -79,12 +105,12 @@ def dense_weight(scores: Collection[float]) -> float:
 
 
 def fuse(
-    dense: Mapping[uuid.UUID, float],
-    lexical: Mapping[uuid.UUID, float],
+    dense: Mapping[Key, float],
+    lexical: Mapping[Key, float],
     weight: float,
     limit: int,
     wanted: LegWeights | None = None,
-) -> list[tuple[uuid.UUID, float]]:
+) -> list[tuple[Key, float]]:
     """The best `limit` points of both legs with their fused scores, in [0, 1] except for outliers, best first.
 
     `weight` is the computed weight of the lexical leg; `wanted` replaces the computed weights of both.
@@ -98,11 +124,11 @@ def fuse(
 
 
 def explain(
-    dense: Mapping[uuid.UUID, float],
-    lexical: Mapping[uuid.UUID, float],
+    dense: Mapping[Key, float],
+    lexical: Mapping[Key, float],
     weight: float,
     wanted: LegWeights | None = None,
-) -> dict[uuid.UUID, ScoreExplanation]:
+) -> dict[Key, ScoreExplanation]:
     """How `fuse` comes to the score of each point of both legs. The legs are in their order, best first."""
     weights = _weights(dense, weight, wanted)
     whole = weights.dense + weights.lexical
@@ -123,41 +149,24 @@ def explain(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Fusion:
-    """What a hybrid search wants: `candidates` of each leg, the best `limit` of both, and with which weights."""
-
-    candidates: int
-    limit: int
-    weights: LegWeights | None = None
-    explain: bool = False
-
-    def best(
-        self,
-        dense: Mapping[uuid.UUID, float],
-        lexical: Mapping[uuid.UUID, float],
-        weight: float,
-        payloads: Callable[[Sequence[uuid.UUID]], Mapping[uuid.UUID, Mapping[str, Any]]],
-    ) -> list[Scored]:
-        """The fused candidates, best first, without those whose payload was removed meanwhile."""
-        fused = fuse(dense, lexical, weight, self.limit, self.weights)
-        stored = payloads([chunk_id for chunk_id, _ in fused])
-        explained = explain(dense, lexical, weight, self.weights) if self.explain else {}
-        return [
-            Scored(chunk_id, score, stored[chunk_id], lexical.get(chunk_id), explained.get(chunk_id))
-            for chunk_id, score in fused
-            if chunk_id in stored
-        ]
+def fused(legs: Legs, limit: int, wanted: LegWeights | None, *, explained: bool) -> list[Candidate]:
+    """The best `limit` candidates of both legs; `wanted` replaces the computed weights."""
+    best = fuse(legs.dense, legs.lexical, legs.weight, limit, wanted)
+    explanations = explain(legs.dense, legs.lexical, legs.weight, wanted) if explained else {}
+    return [
+        Candidate(chunk_id, score, legs.dense.get(chunk_id), legs.lexical.get(chunk_id), explanations.get(chunk_id))
+        for chunk_id, score in best
+    ]
 
 
-def _weights(dense: Mapping[uuid.UUID, float], weight: float, wanted: LegWeights | None) -> LegWeights:
+def _weights(dense: Mapping[Key, float], weight: float, wanted: LegWeights | None) -> LegWeights:
     weights = wanted or LegWeights(dense_weight(dense.values()), weight)
     if weights.dense + weights.lexical == 0:  # all candidates are equally near and no term matches: there is no order
         return LegWeights(1.0, weights.lexical)
     return weights
 
 
-def by_distribution(scores: Mapping[uuid.UUID, float]) -> dict[uuid.UUID, float]:
+def by_distribution(scores: Mapping[Key, float]) -> dict[Key, float]:
     """Scale scores: mean - 3 deviations to 0, mean + 3 deviations to 1; all 0.5 when they are equal."""
     count = len(scores)
     mean = math.fsum(scores.values()) / max(1, count)
@@ -183,13 +192,13 @@ def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = 
     return [candidate for candidate in candidates if candidate.version == newest[candidate.doc_id]]
 
 
-def in_order(candidates: Sequence[Scored]) -> list[Scored]:
+def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Candidates by descending score, equal scores by id.
 
     An engine returns equal scores in any order, and sums that should be equal differ in their last digits between
     queries; pages cut from such lists would repeat some passages and lose others.
     """
-    return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.chunk_id.bytes))
+    return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.number))
 
 
 def capped(candidates: Sequence[Scored], per_document: int | None) -> list[Scored]:

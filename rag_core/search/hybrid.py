@@ -5,107 +5,40 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from rag_core.embedding import Vectors
 from rag_core.index import (
-    IDF_SAMPLES,
-    SAMPLE_SHARES,
     TOTAL,
-    FilterBuilder,
     ScoreExplanation,
     SearchHit,
     SearchMode,
     SearchRequest,
+    Visibility,
     checks,
     from_json,
     narrowed,
-    scope,
+    newer_points,
 )
 from rag_core.search import lexical
-from rag_core.search.fusion import CANDIDATES, SPARE, Fusion, Scored, capped, in_order, newest_only, unit_score
+from rag_core.search.engine import Engine, Filter, Scores
+from rag_core.search.fusion import (
+    CANDIDATES,
+    SPARE,
+    Candidate,
+    Scored,
+    capped,
+    fused,
+    in_order,
+    newest_only,
+    unit_score,
+)
 from rag_core.search.lexical import Sparse
-
-# --------------------------------------------------------------------------------------------------------------------
-# The sample of points for a search's term statistics.
-
-
-ENOUGH = 4_096
-"""Approximate maximum of points in the statistics, for a caller who sees up to a thousand times as many."""
-_COUNTED = (1024, 32)
-"""Samples to count for an estimate of the points the caller sees; the second when the first has too few."""
-_TELLING = 64
-"""Number of counted points from which the estimate is accurate to an eighth."""
-Filter = TypeVar("Filter")
-
-
-def idf_corpus(engine: Engine[Filter], visible: Filter, enough: int = ENOUGH) -> Filter:
-    """The points for term statistics, among those the caller may see: at most about `enough`, and at least half of that
-    when there are more."""
-    if not engine.has_idf_samples:
-        return visible
-    seen = _seen(engine, visible)
-    share = next((share for share in (1, *SAMPLE_SHARES) if seen <= enough * share), SAMPLE_SHARES[-1])
-    return visible if share == 1 else _sample(engine, visible, share)
-
-
-def _seen(engine: Engine[Filter], visible: Filter) -> int:
-    """Estimate the number of points the caller sees."""
-    seen = 0
-    for share in _COUNTED:
-        found = engine.count(_sample(engine, visible, share))
-        seen = found * share
-        if found >= _TELLING:
-            break
-    return seen
-
-
-def _sample(engine: Engine[Filter], visible: Filter, share: int) -> Filter:
-    return engine.filter_builder.all_of([visible, engine.filter_builder.any_of(IDF_SAMPLES, [str(share)])])
-
 
 MAX_ROUNDS = 5
 """Maximum engine queries of one search. Usually one; more only with updates in progress or interrupted."""
 MAX_FETCH = 4096
 """Maximum candidates of one search, even if they belong to few documents."""
-Scores = Mapping[uuid.UUID, float]
-
-
-class Engine(Protocol[Filter]):
-    """One generation as a search reads it. `within` limits the points, `corpus` the term statistics."""
-
-    @property
-    def filter_builder(self) -> FilterBuilder[Filter]: ...
-
-    @property
-    def has_idf_samples(self) -> bool:
-        """Whether points store the samples they belong to (`search.statistics`)."""
-        ...
-
-    def fused(
-        self, vector: Vectors, terms: Sparse, within: Filter, idf_corpus: Filter, *, fusion: Fusion
-    ) -> list[Scored]:
-        """Both legs of `fusion.candidates` points each, fused by distribution."""
-        ...
-
-    def dense(self, vector: Vectors, within: Filter, limit: int) -> list[Scored]: ...
-
-    def lexical(self, terms: Sparse, within: Filter, idf_corpus: Filter, limit: int) -> list[Scored]: ...
-
-    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
-        """The dense scores of given points."""
-        ...
-
-    def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:
-        """The dense vectors of given points."""
-        ...
-
-    def one(self, within: Filter) -> Mapping[str, Any] | None:
-        """The payload of an arbitrary point."""
-        ...
-
-    def count(self, within: Filter) -> int: ...
 
 
 def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> tuple[SearchHit, ...]:
@@ -118,16 +51,16 @@ def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> t
     superseded: dict[str, int] = {}
     for _ in range(MAX_ROUNDS):
         found = run.candidates(fetch)
-        kept = capped(newest_only(in_order(found), superseded), request.per_document)
-        newer = run.newer_versions(kept[:limit])
+        kept, removed = run.kept(found, superseded)
+        newer = run.newer_versions(kept)
         superseded |= newer
         # When dropped versions or long documents leave a full page short of the limit, fetch more candidates.
         short = len(kept) < limit and len(found) == fetch and fetch < MAX_FETCH
-        if not newer and not short:
+        if not newer and not short and not removed:
             break
         # A newer version may have been written after the candidates were read: query again, or the document is missing.
         fetch = fetch * 4 if short else fetch
-    return run.hits(kept[:limit])
+    return run.hits(kept)
 
 
 class _Search:
@@ -142,29 +75,62 @@ class _Search:
         if request.mode is SearchMode.HYBRID and not self._terms:
             self._mode = SearchMode.DENSE
 
-    @cached_property
-    def _idf_corpus(self) -> Any:
-        return idf_corpus(self._engine, scope(self._engine.filter_builder, self._request))
-
-    def candidates(self, limit: int) -> list[Scored]:
+    def candidates(self, limit: int) -> list[Candidate]:
+        """The best candidates in the order of the result."""
         vector = self._request.vector
         if vector is None or self._mode is SearchMode.LEXICAL:
-            found = self._engine.lexical(self._terms, self._within, self._idf_corpus, limit) if self._terms else []
-            return self._ranked([candidate for candidate in found if candidate.score > 0])
+            words = self._engine.lexical(*self._lexical(), limit) if self._terms else {}
+            return in_order(self._of_one_leg({number: score for number, score in words.items() if score > 0}))
         if self._mode is SearchMode.DENSE:
-            return self._ranked(self._engine.dense(vector, self._within, limit))
-        fusion = Fusion(max(CANDIDATES, limit), limit, self._request.weights, explain=self._request.explain)
-        return self._engine.fused(vector, self._terms, self._within, self._idf_corpus, fusion=fusion)
+            return in_order(self._of_one_leg(self._engine.dense(vector, self._within, limit)))
+        legs = self._engine.legs(vector, *self._lexical(), max(CANDIDATES, limit))
+        return in_order(fused(legs, limit, self._request.weights, explained=self._request.explain))
 
-    def _ranked(self, found: list[Scored]) -> list[Scored]:
+    def _lexical(self) -> tuple[Sparse, Any, Any]:
+        """Terms, filter and points of the term statistics, which the engine need not gather when they are known."""
+        seen = Visibility.of(self._request)
+        known = self._engine.statistics(seen)
+        if known is not None:
+            return known.weighted(self._terms), self._within, None
+        return self._terms, self._within, self._engine.idf_corpus(seen)
+
+    def _of_one_leg(self, scores: Scores) -> list[Candidate]:
         """The candidates of one leg, with their ranks in it when they are asked for."""
-        if not self._request.explain:
-            return found
-        dense = self._mode is SearchMode.DENSE
+        dense, explain = self._mode is SearchMode.DENSE, self._request.explain
         return [
-            replace(one, explanation=ScoreExplanation(0, rank if dense else None, None if dense else rank))
-            for rank, one in enumerate(found, 1)
+            Candidate(
+                number,
+                score,
+                score if dense else None,
+                None if dense else score,
+                ScoreExplanation(0, rank if dense else None, None if dense else rank) if explain else None,
+            )
+            for rank, (number, score) in enumerate(scores.items(), 1)
         ]
+
+    def kept(self, found: Sequence[Candidate], superseded: Mapping[str, int]) -> tuple[list[Scored], bool]:
+        """The first of the candidates with their payloads, one version of each document, as many as were asked for;
+        and whether a candidate was removed meanwhile.
+
+        The payloads of the spare candidates are read only when one of the first is dropped, or when a document may have
+        two versions: the newer may be among the spare ones.
+        """
+        limit, most = self._request.limit, self._request.per_document
+        first = limit if self._engine.replaced() == frozenset() else len(found)
+        scored = self._scored(found[:first])
+        kept = capped(newest_only(scored, superseded), most)
+        if first < len(found) and (len(kept) < limit or self._engine.replaced() != frozenset()):
+            scored += self._scored(found[first:])
+            kept = capped(newest_only(scored, superseded), most)
+            first = len(found)
+        return kept[:limit], len(scored) < len(found[:first])
+
+    def _scored(self, candidates: Sequence[Candidate]) -> list[Scored]:
+        # Hits that only the lexical leg of a hybrid search found have a cosine too.
+        unknown = self._mode is SearchMode.HYBRID and any(one.dense is None for one in candidates)
+        vector = self._request.vector if unknown else None
+        stored = self._engine.read([one.number for one in candidates], vector) if candidates else {}
+        return [Scored(one, *stored[one.number]) for one in candidates if one.number in stored]
 
     def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
         """Documents of hits with a newer, complete version in the index: document id to that version.
@@ -173,62 +139,42 @@ class _Search:
         served even when no chunk of the new one is a candidate. A version that is still being written does not count,
         so a document does not disappear during its update.
         """
-        builder = self._engine.filter_builder
-        newer = {
-            hit.doc_id: builder.all_of(
-                [builder.any_of("doc_id", [hit.doc_id]), builder.newer_than("version", hit.version)]
-            )
-            for hit in hits
-        }
-        if not newer or self._engine.one(builder.any_filter(list(newer.values()))) is None:
+        replaced = self._engine.replaced()
+        held = {hit.doc_id: hit.version for hit in hits if replaced is None or hit.doc_id in replaced}
+        if not held or not self._engine.any_newer(held):
             return {}
         complete: dict[str, int] = {}
-        for doc_id, within in newer.items():
+        for doc_id, version in held.items():
+            within = newer_points(self._engine.filter_builder, doc_id, version)
             payload = self._engine.one(within)
             if payload is not None and self._engine.count(within) >= int(payload.get(TOTAL, 0)):
                 complete[doc_id] = int(payload["version"])
         return complete
 
-    def hits(self, kept: list[Scored]) -> tuple[SearchHit, ...]:
-        dense, words = self._leg_scores(kept)
+    def hits(self, kept: Sequence[Scored]) -> tuple[SearchHit, ...]:
+        """The hits of kept candidates, with what else was asked for."""
         vectors = self._vectors(kept)
         hybrid = self._request.mode is SearchMode.HYBRID
         return tuple(
             SearchHit(
-                chunk_id=candidate.chunk_id,
-                score=self._score(candidate) if hybrid else candidate.score,
-                payload=from_json(candidate.payload),
-                dense=dense.get(candidate.chunk_id),
-                lexical=words.get(candidate.chunk_id),
-                vector=vectors.get(candidate.chunk_id),
-                explanation=candidate.explanation and replace(candidate.explanation, rank=rank),
+                chunk_id=one.candidate.chunk_id,
+                score=self._score(one.candidate) if hybrid else one.candidate.score,
+                payload=from_json(one.payload),
+                dense=one.cosine if one.candidate.dense is None else one.candidate.dense,
+                lexical=one.candidate.lexical,
+                vector=vectors.get(one.candidate.chunk_id),
+                explanation=one.candidate.explanation and replace(one.candidate.explanation, rank=rank),
             )
-            for rank, candidate in enumerate(kept, 1)
+            for rank, one in enumerate(kept, 1)
         )
 
-    def _vectors(self, kept: list[Scored]) -> Mapping[uuid.UUID, Vectors]:
+    def _vectors(self, kept: Sequence[Scored]) -> Mapping[uuid.UUID, Vectors]:
         if not self._request.with_vectors or not kept:
             return {}
-        return self._engine.vectors([candidate.chunk_id for candidate in kept])
+        return self._engine.vectors([one.candidate.chunk_id for one in kept])
 
-    def _score(self, candidate: Scored) -> float:
+    def _score(self, candidate: Candidate) -> float:
         if self._mode is SearchMode.HYBRID:
             return unit_score(candidate.score)
         # A query without words has only the dense leg: use the cosine, scaled from [-1, 1].
         return min(1.0, max(0.0, (candidate.score + 1) / 2))
-
-    def _leg_scores(self, kept: list[Scored]) -> tuple[Scores, Scores]:
-        """The dense and the lexical scores.
-
-        Hits of a hybrid search reuse the score of the lexical leg: another query would gather the term statistics, most
-        of the cost of a search, a second time.
-        """
-        own = {candidate.chunk_id: candidate.score for candidate in kept}
-        if self._mode is SearchMode.DENSE:
-            return own, {}
-        if self._mode is SearchMode.LEXICAL or self._request.vector is None:
-            return {}, own
-        if not kept:
-            return {}, {}
-        words = {candidate.chunk_id: candidate.lexical for candidate in kept if candidate.lexical is not None}
-        return self._engine.cosines(list(own), self._request.vector), words

@@ -82,9 +82,14 @@ class FolderLock:
             self._file.close()
 
 
-def write_checksum_manifest(folder: Path, shard: Path) -> None:
-    """Record size and checksum of every file of a closed shard."""
-    write_durably(folder / CHECKSUM_MANIFEST, {"files": _measure(shard)})
+def write_checksum_manifest(folder: Path, shard: Path, *, settled: bool = False) -> None:
+    """Record size and checksum of every file of a closed shard, and whether it has one version of each document."""
+    write_durably(folder / CHECKSUM_MANIFEST, {"files": _measure(shard), "settled": settled})
+
+
+def was_settled(folder: Path) -> bool:
+    """Whether the shard was closed with one version of each document; unknown after a crash, which is no."""
+    return (folder / CHECKSUM_MANIFEST).exists() and read_json(folder / CHECKSUM_MANIFEST).get("settled") is True
 
 
 def remove_checksum_manifest(folder: Path) -> None:

@@ -12,7 +12,6 @@ import qdrant_edge as edge
 
 from rag_core.errors import DataCorruption, Exhausted, RagError, Reason
 from rag_core.index import Bounds, time_text
-from rag_core.search import Scored
 
 
 class EdgeFilterBuilder:
@@ -49,14 +48,10 @@ class EdgeFilterBuilder:
 FILTER_BUILDER = EdgeFilterBuilder()
 
 
-def scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
-    """Convert results with payload."""
-    return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
-
-
 def point_id(point: edge.ScoredPoint | edge.Record) -> uuid.UUID:
     """The id of a point. The platform uses UUIDs; a number is a foreign point, which `rag verify` must report."""
-    return point.id if isinstance(point.id, uuid.UUID) else uuid.UUID(int=int(point.id))
+    identity = point.id  # made from the engine's bytes each time
+    return identity if isinstance(identity, uuid.UUID) else uuid.UUID(int=int(identity))
 
 
 @contextmanager

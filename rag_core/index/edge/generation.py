@@ -119,11 +119,15 @@ class EdgeGeneration:
             edge_files.require_space(self.folder, self._space_reserve + points * self.spec.dimensions * 16)
             for start in range(0, len(work), READ_DOCUMENTS):
                 some = work[start : start + READ_DOCUMENTS]
-                planned = plan(some, self.reader.identities([update.doc_id for update in some]))
-                self._mark_dirty(point.chunk_id for update in planned.updates for point in update.points)
-                upserted += edge_writer.upsert(self.reader.shard, planned.updates)
-                failpoints.reach("before_stale_delete")
-                self._remove(planned.leftovers)
+                stored = [*self.reader.identities([update.doc_id for update in some])]
+                planned, replaced = plan(some, stored), {doc_id for _, doc_id, _ in stored}
+                self.reader.replacements.begin(replaced)
+                with self.reader.changing(planned.updates, planned.leftovers):
+                    self._mark_dirty(point.chunk_id for update in planned.updates for point in update.points)
+                    upserted += edge_writer.upsert(self.reader.shard, planned.updates)
+                    failpoints.reach("before_stale_delete")
+                    self._remove(planned.leftovers)
+                self.reader.replacements.end(replaced)
                 removed += len(planned.leftovers)
                 stale += planned.stale
             self._flush()
@@ -133,7 +137,8 @@ class EdgeGeneration:
         """See `VectorIndex.delete_points`."""
         with self._write:
             existing = [point.chunk_id for point in self.reader.fetch(ids)]
-            self._remove(existing)
+            with self.reader.changing((), existing):
+                self._remove(existing)
             self._flush()
         return len(existing)
 
@@ -181,8 +186,9 @@ class EdgeGeneration:
             if self._reader is None:
                 return
             self._flush()
+            settled = self._reader.replaced() == frozenset()
             self._close_shard()
-            edge_files.write_checksum_manifest(self.folder, self.folder / self._shard_folder)
+            edge_files.write_checksum_manifest(self.folder, self.folder / self._shard_folder, settled=settled)
 
     def _open(self) -> None:
         path = self.folder / self._shard_folder
@@ -193,6 +199,7 @@ class EdgeGeneration:
             raise DataCorruption(Reason.INDEX_CORRUPT, "its data folder is missing")
         edge_files.verify_checksum_manifest(self.folder, path)
         at_least = edge_files.read_json(self.folder / POINTS).get("at_least")
+        settled = edge_files.was_settled(self.folder)
         edge_files.remove_checksum_manifest(self.folder)
         with engine_errors():
             reader = ShardReader(edge.EdgeShard.load(str(path)), has_idf_samples=self._sampled)
@@ -200,6 +207,10 @@ class EdgeGeneration:
         if not isinstance(at_least, int) or held < at_least:
             reader.close()
             raise DataCorruption(Reason.INDEX_CORRUPT, f"it has {held} points, but at least {at_least} were written")
+        if settled or held == 0:
+            reader.replacements.settle()
+        else:
+            reader.replacements.check(reader.identity_pages)
         self._at_least = at_least
         self._reader = reader
 

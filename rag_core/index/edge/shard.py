@@ -8,12 +8,12 @@ serves searches one after the other, writes are split into operations of about t
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,21 +22,44 @@ import qdrant_edge as edge
 
 from rag_core.embedding import Vectors
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import IDENTITY, IDF_SAMPLES, KEYWORDS, Identity, IndexPoint, from_json, from_json_or_blank
-from rag_core.index.edge.filters import (
-    FILTER_BUILDER,
-    EdgeFilterBuilder,
-    engine_errors,
-    point_id,
-    scored,
-    vectors_of,
+from rag_core.index import (
+    IDENTITY,
+    IDF_SAMPLES,
+    KEYWORDS,
+    DocumentUpdate,
+    Identity,
+    IndexPoint,
+    Visibility,
+    any_newer_points,
+    from_json,
+    from_json_or_blank,
+    scope,
+    slices,
 )
-from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, encode_query, lexical_weight
+from rag_core.index.edge.filters import FILTER_BUILDER, EdgeFilterBuilder, engine_errors, point_id, vectors_of
+from rag_core.index.edge.replacements import Replacements
+from rag_core.search import (
+    KNOWN_HITS,
+    Legs,
+    Number,
+    Scores,
+    Sparse,
+    StatisticsCache,
+    Stored,
+    TermStatistics,
+    encode_query,
+    idf_sample_of,
+    lexical_weight,
+)
 
 DENSE = "dense"
 LEXICAL = "lexical"
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
+_NOTHING = edge.Filter(must=[edge.HasIdCondition(set())])
+_IDF_OF_NOTHING = math.log(2)
+_PAGE = 256
+"""Points of one read in the background: it holds the interpreter lock for about a millisecond."""
 
 
 def config(dimensions: int) -> edge.EdgeConfig:
@@ -74,6 +97,8 @@ class ShardReader:
         self._reads: Counter[edge.EdgeShard] = Counter()
         self._read_ended = threading.Condition()
         self.has_idf_samples = has_idf_samples
+        self.kept = StatisticsCache(self._count_terms)
+        self.replacements = Replacements()
 
     @property
     def shard(self) -> edge.EdgeShard:
@@ -98,7 +123,53 @@ class ShardReader:
 
     def close(self) -> None:
         """Close the shard once no read uses it. Idempotent."""
+        self.kept.close()
+        self.replacements.close()
         self.use(None)
+
+    def statistics(self, seen: Visibility) -> TermStatistics | None:
+        return self.kept.get(seen) if self.has_idf_samples else None
+
+    def idf_corpus(self, seen: Visibility) -> edge.Filter:
+        return idf_sample_of(self, scope(FILTER_BUILDER, seen))[1]
+
+    def any_newer(self, versions: Mapping[str, int]) -> bool:
+        return self.one(any_newer_points(FILTER_BUILDER, versions)) is not None
+
+    def _count_terms(self, seen: Visibility) -> tuple[str, TermStatistics]:
+        sample, within = idf_sample_of(self, scope(FILTER_BUILDER, seen))
+        pages = self._pages(_PAGE, filter=within, with_payload=False, with_vector=[LEXICAL])
+        return sample, TermStatistics.of([vectors_of(record)[LEXICAL].indices for record in page] for page in pages)
+
+    def replaced(self) -> frozenset[str] | None:
+        return self.replacements.documents
+
+    @contextmanager
+    def changing(self, updates: Sequence[DocumentUpdate], removed: Sequence[uuid.UUID]) -> Iterator[None]:
+        """A write of these points: statistics that counted one of them are not used again."""
+        points = defaultdict[str, set[uuid.UUID]](set)
+        for update in updates:
+            for point in update.points:
+                points[point.payload.tenant].add(point.chunk_id)
+        for chunk_id, payload in self._fields(removed, ["tenant"]).items():
+            points[str(payload.get("tenant"))].add(chunk_id)
+        self._forget(points)
+        try:
+            yield
+        finally:
+            self._forget(points)
+
+    def _forget(self, points: Mapping[str, Collection[uuid.UUID]]) -> None:
+        for tenant, ids in points.items():
+            self.kept.changed(tenant, ids)
+
+    def _fields(self, ids: Sequence[uuid.UUID], fields: list[str]) -> dict[uuid.UUID, Mapping[str, Any]]:
+        wanted = edge.PayloadSelector.Include(fields)
+        found: dict[uuid.UUID, Mapping[str, Any]] = {}
+        for some in slices(ids):
+            records = self.call(_retrieving(some, wanted))
+            found |= {point_id(record): record.payload or {} for record in records}
+        return found
 
     def call(self, read: Callable[[edge.EdgeShard], Result]) -> Result:
         """Run a read in the shard of this moment, which stays open until it ends."""
@@ -117,53 +188,47 @@ class ShardReader:
                 self._reads[shard] -= 1
                 self._read_ended.notify_all()
 
-    def fused(
+    def legs(
         self,
         vector: Vectors,
         terms: Sparse,
         within: edge.Filter,
-        idf_corpus: edge.Filter,
-        *,
-        fusion: Fusion,
-    ) -> list[Scored]:
+        idf_corpus: edge.Filter | None,
+        candidates: int,
+    ) -> Legs:
         batch = edge.QueryBatchRequest(
             [
-                edge.QueryRequest(limit=fusion.candidates, query=_near(vector), filter=within),
-                edge.QueryRequest(
-                    limit=fusion.candidates, query=_matching(terms), filter=within, params=_statistics(idf_corpus)
-                ),
+                edge.QueryRequest(limit=candidates, query=_near(vector), filter=within),
+                _matching(terms, within, idf_corpus, candidates),
             ]
         )
         near, words = self.call(lambda shard: shard.query_batch(batch))
-        matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
-        nearest = {point_id(hit): hit.score for hit in near}
-        return fusion.best(nearest, matching, self._weight(terms, matching), self._payloads)
+        matching = [hit for hit in words if hit.score > 0]
+        return Legs(_scores(near), _scores(matching), self._weight(terms, matching[:KNOWN_HITS]))
 
-    def _weight(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
-        ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]
+    def _weight(self, terms: Sparse, best: Sequence[edge.ScoredPoint]) -> float:
+        ids = [hit.id for hit in best]
         records = self.call(lambda shard: shard.retrieve(ids, with_payload=False, with_vector=[LEXICAL]))
-        known = {point_id(record): vectors_of(record)[LEXICAL].indices for record in records}
-        return lexical_weight(terms.indices, [known[chunk_id] for chunk_id in matching if chunk_id in known])
+        known = {point_id(record).int: vectors_of(record)[LEXICAL].indices for record in records}
+        return lexical_weight(terms.indices, [known[number] for one in ids if (number := _number(one)) in known])
 
-    def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-        """Payloads by id, without points that were removed meanwhile."""
-        records = self.call(lambda shard: shard.retrieve([*ids], with_payload=True, with_vector=False))
-        return {point_id(record): record.payload or {} for record in records}
-
-    def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> list[Scored]:
-        request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within, with_payload=True)
-        return scored(self.call(lambda shard: shard.query(request)))
-
-    def lexical(self, terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter, limit: int) -> list[Scored]:
-        request = edge.QueryRequest(
-            limit=limit, query=_matching(terms), filter=within, params=_statistics(idf_corpus), with_payload=True
-        )
-        return scored(self.call(lambda shard: shard.query(request)))
-
-    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
+    def read(self, numbers: Sequence[Number], vector: Vectors | None) -> dict[Number, Stored]:
+        ids: list[edge.PointId] = [uuid.UUID(int=number) for number in numbers]
+        if vector is None:
+            records = self.call(lambda shard: shard.retrieve(ids, with_payload=True, with_vector=False))
+            return {point_id(record).int: Stored(record.payload or {}, None) for record in records}
         these = edge.Filter(must=[edge.HasIdCondition(set(ids))])
-        request = edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these)
-        return {point_id(hit): hit.score for hit in self.call(lambda shard: shard.query(request))}
+        request = edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these, with_payload=True)
+        hits = self.call(lambda shard: shard.query(request))
+        return {point_id(hit).int: Stored(hit.payload or {}, hit.score) for hit in hits}
+
+    def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> Scores:
+        request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within)
+        return _scores(self.call(lambda shard: shard.query(request)))
+
+    def lexical(self, terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None, limit: int) -> Scores:
+        request = _matching(terms, within, idf_corpus, limit)
+        return _scores(self.call(lambda shard: shard.query(request)))
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=False, with_vector=[DENSE]))
@@ -189,11 +254,15 @@ class ShardReader:
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
         """Chunk id, document id and version of every point of these documents."""
         within = FILTER_BUILDER.any_of("doc_id", list(map(str, doc_ids)))
+        for page in self.identity_pages(within, batch):
+            yield from page
+
+    def identity_pages(self, within: edge.Filter | None = None, batch: int = _PAGE) -> Iterator[list[Identity]]:
+        """Chunk id, document id and version of points, of all without a filter."""
         fields = edge.PayloadSelector.Include(IDENTITY)
         for records in self._pages(batch, filter=within, with_payload=fields, with_vector=False):
-            for record in records:
-                payload = record.payload or {}
-                yield point_id(record), str(payload.get("doc_id")), int(payload.get("version", 0))
+            payloads = [(point_id(record), record.payload or {}) for record in records]
+            yield [(chunk_id, str(one.get("doc_id")), int(one.get("version", 0))) for chunk_id, one in payloads]
 
     def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[IndexPoint]]:
         for records in self._pages(batch, with_payload=True, with_vector=with_vectors):
@@ -232,6 +301,12 @@ class ShardReader:
         return [_point(record) for record in records]
 
 
+def _retrieving(
+    ids: Sequence[uuid.UUID], fields: edge.PayloadSelector
+) -> Callable[[edge.EdgeShard], list[edge.Record]]:
+    return lambda shard: shard.retrieve([*ids], with_payload=fields, with_vector=False)
+
+
 def _scrolling(
     request: edge.ScrollRequest,
 ) -> Callable[[edge.EdgeShard], tuple[list[edge.Record], edge.PointId | None]]:
@@ -242,12 +317,26 @@ def _near(vector: Vectors) -> edge.Query:
     return edge.Query.Nearest(vector.tolist(), DENSE)
 
 
-def _matching(terms: Sparse) -> edge.Query:
-    return edge.Query.Nearest(edge.SparseVector(terms.indices, terms.values), LEXICAL)
+def _matching(terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None, limit: int) -> edge.QueryRequest:
+    """The lexical leg. The engine multiplies each term by its inverse document frequency in `idf_corpus`; of terms that
+    are weighted already by that of no points, which is the same for all."""
+    values, corpus = terms.values, idf_corpus
+    if corpus is None:
+        values, corpus = [value / _IDF_OF_NOTHING for value in values], _NOTHING
+    return edge.QueryRequest(
+        limit=limit,
+        query=edge.Query.Nearest(edge.SparseVector(terms.indices, values), LEXICAL),
+        filter=within,
+        params=edge.SearchParams(idf=edge.IdfParams(corpus)),
+    )
 
 
-def _statistics(idf_corpus: edge.Filter) -> edge.SearchParams:
-    return edge.SearchParams(idf=edge.IdfParams(idf_corpus))
+def _scores(hits: Sequence[edge.ScoredPoint]) -> dict[Number, float]:
+    return {_number(hit.id): hit.score for hit in hits}
+
+
+def _number(identity: edge.PointId) -> Number:
+    return identity.int if isinstance(identity, uuid.UUID) else int(identity)
 
 
 def _point(record: edge.Record) -> IndexPoint:

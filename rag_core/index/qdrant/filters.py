@@ -13,7 +13,6 @@ from qdrant_client import models
 
 from rag_core.errors import DeadlineExceeded, Exhausted, NotFound, RagError, Reason, Unavailable
 from rag_core.index import Bounds
-from rag_core.search import Scored
 
 
 class QdrantFilterBuilder:
@@ -68,11 +67,6 @@ _CLOSES: Final = (
 _OUTAGES: Final = frozenset({"UNAVAILABLE", "INTERNAL"})
 """INTERNAL is the status of a cluster without a live replica of a shard."""
 _CLOSES_TLS: Final = "it closes the connection: it may want a client certificate; set RAG_QDRANT_CERT_FILE"
-
-
-def scored(points: Sequence[models.ScoredPoint]) -> list[Scored]:
-    """Convert results with payload."""
-    return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
 
 
 def point_id(point: models.ScoredPoint | models.Record) -> uuid.UUID:

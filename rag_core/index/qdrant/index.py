@@ -26,6 +26,7 @@ from rag_core.index import (
     Place,
     SearchRequest,
     SearchResult,
+    Visibility,
     at_places,
     checks,
     plan,
@@ -46,6 +47,8 @@ _STATUS_POLL_SECONDS = 0.5
 _CALM_POLLS = 3
 """Polls without activity before it counts as done: the optimizer starts with a delay after it is enabled."""
 _OPTIMIZE_SECONDS = 6 * 3600.0
+_SAMPLE_SECONDS = 60.0
+"""After which the points that callers see are counted again, to choose the size of the sample for term statistics."""
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 Method = Callable[Concatenate["QdrantIndex", Arguments], Result]
@@ -90,6 +93,8 @@ class QdrantIndex:
         self._timeout = timeout
         self._nodes = Nodes([Node(nodes)] if isinstance(nodes, QdrantClient) else nodes, retry=retry, local=local)
         self._call = self._nodes.call
+        self._samples: dict[str, dict[Visibility, str]] = {}
+        self._sampled_in = -1
         self._layout = layout
         self._collections = Collections(self._call, installation, metadata or {}, layout, local=local)
 
@@ -299,8 +304,15 @@ class QdrantIndex:
             has_idf_samples=held.has_idf_samples,
             shard=held.shards.of(tenant),
             dense_search=self._layout.dense_search(),
+            samples=self._samples_of(held.collection),
             timeout=functools.partial(whole_seconds, self._timeout, deadline),
         )
+
+    def _samples_of(self, collection: str) -> dict[Visibility, str]:
+        period = int(time.monotonic() / _SAMPLE_SECONDS)
+        if period != self._sampled_in:
+            self._samples, self._sampled_in = {}, period
+        return self._samples.setdefault(collection, {})
 
     def _spec(self, generation: str) -> GenerationSpec:
         return self._kept(generation).spec

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from qdrant_client import QdrantClient, models
 
 from rag_core.embedding import Vectors
-from rag_core.index import IDENTITY, Identity, IndexPoint, from_json_or_blank
-from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id, scored
+from rag_core.index import (
+    IDENTITY,
+    Identity,
+    IndexPoint,
+    Visibility,
+    any_newer_points,
+    from_json_or_blank,
+    scope,
+)
+from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
-from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, lexical_weight
+from rag_core.search import KNOWN_HITS, Legs, Number, Scores, Sparse, Stored, idf_sample_of, lexical_weight, sample_of
 
 Result = TypeVar("Result")
+_VERSION = ["doc_id", "version"]
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
 
 
@@ -39,8 +48,10 @@ class QdrantReader:
         shard: str | None = None,
         dense_search: models.SearchParams | None = None,
         timeout: Callable[[], int | None] = lambda: None,
+        samples: MutableMapping[Visibility, str] | None = None,
     ) -> None:
-        """`timeout` is called before each request and returns its server-side limit in seconds.
+        """For one search, or a few other reads. `timeout` is called before each request and returns its server-side
+        limit in seconds. `samples` are the samples that were chosen for callers, which is remembered in it.
 
         `shard` is the key of the shards that are read, `None` for all.
         """
@@ -50,59 +61,94 @@ class QdrantReader:
         self._call = call
         self._collection = collection
         self.has_idf_samples = has_idf_samples
+        self._samples: MutableMapping[Visibility, str] = {} if samples is None else samples
+        self._identities: dict[Number, tuple[str, int]] = {}
+        """Document and version of the candidates."""
+        self._not_newer: dict[str, int] = {}
+        """Documents without points of a higher version than this."""
 
-    def fused(
+    def statistics(self, seen: Visibility) -> None:
+        """Not kept: other processes write, so nobody here knows how long they are true. The server gathers them."""
+        return
+
+    def idf_corpus(self, seen: Visibility) -> models.Filter:
+        """The points that the server gathers them from. How many a caller sees decides only the size of the sample, so
+        it is not counted again for each search."""
+        visible = scope(FILTER_BUILDER, seen)
+        name = self._samples.get(seen)
+        if name is None:
+            name = self._samples[seen] = idf_sample_of(self, visible)[0]
+        return sample_of(FILTER_BUILDER, visible, name)
+
+    def any_newer(self, versions: Mapping[str, int]) -> bool:
+        if all(self._not_newer.get(doc_id, version + 1) <= version for doc_id, version in versions.items()):
+            return False
+        return self.one(any_newer_points(FILTER_BUILDER, versions)) is not None
+
+    def replaced(self) -> None:
+        """Not known: other processes write."""
+        return
+
+    def legs(
         self,
         vector: Vectors,
         terms: Sparse,
         within: models.Filter,
-        idf_corpus: models.Filter,
-        *,
-        fusion: Fusion,
-    ) -> list[Scored]:
+        idf_corpus: models.Filter | None,
+        candidates: int,
+    ) -> Legs:
         words = {
             "shard_key": self._shard,
             "query": to_sparse(terms),
             "using": LEXICAL,
             "filter": within,
             "params": _statistics(idf_corpus),
+            "with_payload": _VERSION,
         }
-        requests = [
+        near, matching, known = self._batch(
             models.QueryRequest(
                 shard_key=self._shard,
                 query=vector.tolist(),
                 using=DENSE,
                 filter=within,
-                limit=fusion.candidates,
+                limit=candidates,
                 params=self._dense_search,
+                with_payload=_VERSION,
             ),
-            models.QueryRequest(**words, limit=fusion.candidates),
+            models.QueryRequest(**words, limit=candidates),
             # In the same round trip: the terms of the best hits decide the weight of the lexical leg.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
-        ]
-        near, matching, known = self._read(
-            lambda client, seconds: client.query_batch_points(self._collection, requests, timeout=seconds)
         )
+        self._identify(near, matching)
         weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
-        lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
-        return fusion.best(_scores(near), lexical, weight, self._payloads)
+        lexical = {number: score for number, score in _scores(matching).items() if score > 0}
+        return Legs(_scores(near), lexical, weight)
 
-    def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-        """Payloads by id, without points that were removed meanwhile."""
-        wanted = [str(chunk_id) for chunk_id in ids]
-        records = self._read(
-            lambda client, seconds: client.retrieve(
-                self._collection, wanted, with_payload=True, timeout=seconds, shard_key_selector=self._shard
-            )
+    def read(self, numbers: Sequence[Number], vector: Vectors | None) -> dict[Number, Stored]:
+        # In one round trip: the points, and whether there are newer versions of their documents.
+        these = models.Filter(must=[models.HasIdCondition(has_id=[str(uuid.UUID(int=number)) for number in numbers])])
+        points = models.QueryRequest(shard_key=self._shard, filter=these, limit=len(numbers), with_payload=True)
+        if vector is not None:
+            points.query, points.using = vector.tolist(), DENSE
+        versions: dict[str, int] = {}
+        for doc_id, version in (self._identities[number] for number in numbers if number in self._identities):
+            versions[doc_id] = max(version, versions.get(doc_id, version))
+        newer = any_newer_points(FILTER_BUILDER, versions)
+        found, more = self._batch(
+            points, models.QueryRequest(shard_key=self._shard, filter=newer, limit=1, with_payload=False)
         )
-        return {point_id(record): record.payload or {} for record in records}
+        self._not_newer = {} if more.points else versions
+        return {
+            point_id(point).int: Stored(point.payload or {}, None if vector is None else point.score)
+            for point in found.points
+        }
 
-    def dense(self, vector: Vectors, within: models.Filter, limit: int) -> list[Scored]:
+    def dense(self, vector: Vectors, within: models.Filter, limit: int) -> Scores:
         return self._query(
             query=vector.tolist(), using=DENSE, query_filter=within, limit=limit, search_params=self._dense_search
         )
 
-    def lexical(self, terms: Sparse, within: models.Filter, idf_corpus: models.Filter, limit: int) -> list[Scored]:
+    def lexical(self, terms: Sparse, within: models.Filter, idf_corpus: models.Filter | None, limit: int) -> Scores:
         return self._query(
             query=to_sparse(terms),
             using=LEXICAL,
@@ -110,16 +156,6 @@ class QdrantReader:
             limit=limit,
             search_params=_statistics(idf_corpus),
         )
-
-    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
-        these = models.Filter(must=[models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])])
-        request = models.QueryRequest(
-            shard_key=self._shard, query=vector.tolist(), using=DENSE, filter=these, limit=len(ids)
-        )
-        (found,) = self._read(
-            lambda client, seconds: client.query_batch_points(self._collection, [request], timeout=seconds)
-        )
-        return _scores(found)
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         wanted = [str(chunk_id) for chunk_id in ids]
@@ -191,14 +227,24 @@ class QdrantReader:
         seconds = self._timeout()
         return self._call(lambda client: request(client, seconds))
 
-    def _query(self, **arguments: Any) -> list[Scored]:
-        return scored(
-            self._read(
-                lambda client, seconds: client.query_points(
-                    self._collection, with_payload=True, timeout=seconds, shard_key_selector=self._shard, **arguments
-                )
-            ).points
+    def _batch(self, *requests: models.QueryRequest) -> list[models.QueryResponse]:
+        return self._read(
+            lambda client, seconds: client.query_batch_points(self._collection, [*requests], timeout=seconds)
         )
+
+    def _query(self, **arguments: Any) -> Scores:
+        found = self._read(
+            lambda client, seconds: client.query_points(
+                self._collection, with_payload=_VERSION, timeout=seconds, shard_key_selector=self._shard, **arguments
+            )
+        )
+        self._identify(found)
+        return _scores(found)
+
+    def _identify(self, *found: models.QueryResponse) -> None:
+        for point in (point for response in found for point in response.points):
+            payload = point.payload or {}
+            self._identities[point_id(point).int] = str(payload.get("doc_id")), int(payload.get("version", 0))
 
     def _pages(self, batch: int, **arguments: Any) -> Iterator[list[models.Record]]:
         offset: Any = None
@@ -225,12 +271,12 @@ def _terms(point: models.ScoredPoint) -> Sequence[int]:
     return stored.indices if isinstance(stored, models.SparseVector) else ()
 
 
-def _statistics(idf_corpus: models.Filter) -> models.SearchParams:
-    return models.SearchParams(idf=models.IdfCorpusParams(corpus=idf_corpus))
+def _statistics(idf_corpus: models.Filter | None) -> models.SearchParams | None:
+    return None if idf_corpus is None else models.SearchParams(idf=models.IdfCorpusParams(corpus=idf_corpus))
 
 
-def _scores(response: models.QueryResponse) -> dict[uuid.UUID, float]:
-    return {point_id(point): point.score for point in response.points}
+def _scores(response: models.QueryResponse) -> dict[Number, float]:
+    return {point_id(point).int: point.score for point in response.points}
 
 
 def _point(record: models.Record) -> IndexPoint:

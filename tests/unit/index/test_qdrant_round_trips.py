@@ -10,7 +10,7 @@ from rag_core.index.qdrant.nodes import Node
 from tests.support.index_points import SPEC, document, request
 from tests.support.qdrant_server import Door, StandIn
 
-ROUND_TRIPS = Counter(count=2, query_batch_points=2, retrieve=1, scroll=1)
+ROUND_TRIPS = Counter(query_batch_points=2)
 """Of a generation that is known. When it falls, lower it here; it is not to rise."""
 
 

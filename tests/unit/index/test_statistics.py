@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from rag_core.index import SearchMode, VectorIndex, scope
+from rag_core.index import SearchMode, VectorIndex, Visibility, scope
 from rag_core.index.edge import EdgeIndex
 from rag_core.index.payloads import idf_sample
 from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.index.qdrant.reader import QdrantReader
-from rag_core.search import Engine
-from rag_core.search import hybrid as statistics
-from rag_core.search.hybrid import ENOUGH
+from rag_core.search import Engine, statistics
+from rag_core.search.statistics import ENOUGH
 from tests.support.index_points import SPEC, document, filled, request
 
 PER_DOCUMENT = 100
@@ -55,7 +54,7 @@ def test_who_sees_much_gets_scores_close_to_the_exact_ones_and_blind_to_the_rest
 @pytest.mark.parametrize("sampled", [True, False])
 def test_only_what_is_seen_is_counted_on_any_engine(sampled: bool) -> None:
     engine = _small_engine(sampled=sampled)
-    visible = scope(engine.filter_builder, request("word"))
+    visible = scope(engine.filter_builder, Visibility.of(request("word")))
     seen = engine.count(visible)
     assert seen == 2000
     assert engine.count(statistics.idf_corpus(engine, visible, enough=seen * 4)) == seen
@@ -64,7 +63,7 @@ def test_only_what_is_seen_is_counted_on_any_engine(sampled: bool) -> None:
         assert 50 < few < 400
     else:  # a generation built before points carried samples
         assert few == seen
-    nothing = scope(engine.filter_builder, request("word", tenant="gamma"))
+    nothing = scope(engine.filter_builder, Visibility.of(request("word", tenant="gamma")))
     assert engine.count(statistics.idf_corpus(engine, nothing, enough=200)) == 0
 
 

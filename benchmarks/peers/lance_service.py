@@ -1,0 +1,53 @@
+"""The query peer FastAPI + LanceDB with the same model and vectors. Runs in the peer's environment.
+
+What the platform does and LanceDB offers: hybrid search (vectors and BM25, fused by rank) under a filter by tenant and
+access list, which it applies before both. Its indexes are those that its documentation advises for such columns: HNSW
+over scalar quantization, full-text search, a bitmap for the tenant, a label list for the entries.
+"""
+
+# mypy: disable-error-code="import-not-found"
+from __future__ import annotations
+
+from typing import Any
+
+import lancedb
+import pyarrow as pa
+from lancedb.rerankers import RRFReranker
+
+from benchmarks.peers.service import ENTRY, TENANT, Corpus, arguments, serve
+
+_VISIBLE = f"tenant = '{TENANT}' AND array_has_any(acl, ['{ENTRY}'])"
+
+
+def main() -> None:
+    """Fill the table, build its indexes, and serve until stopped."""
+    given = arguments()
+    corpus = Corpus(given)
+    count, dimensions = corpus.vectors.shape
+    rows = pa.table(
+        {
+            "id": [str(row) for row in range(count)],
+            "text": corpus.texts,
+            "tenant": [TENANT] * count,
+            "acl": [[ENTRY]] * count,
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(corpus.vectors.reshape(-1)), dimensions),
+        }
+    )
+    table = lancedb.connect(str(given.state)).create_table("bench", rows)
+    table.create_index(metric="cosine", index_type="IVF_HNSW_SQ", vector_column_name="vector")
+    table.create_fts_index("text")
+    table.create_scalar_index("tenant", index_type="BITMAP")
+    table.create_scalar_index("acl", index_type="LABEL_LIST")
+    fuse = RRFReranker()
+
+    def search(query: str, top_k: int) -> dict[str, Any]:
+        vector = corpus.embedder.embed_queries([query])[0]
+        found = table.search(query_type="hybrid", vector_column_name="vector").vector(vector).text(query)
+        hits = found.where(_VISIBLE, prefilter=True).rerank(fuse).select(["id", "text"]).limit(top_k).to_list()
+        return {"hits": [{"id": hit["id"], "text": hit["text"], "score": hit["_relevance_score"]} for hit in hits]}
+
+    serve(search, given.port)
+
+
+if __name__ == "__main__":
+    main()
