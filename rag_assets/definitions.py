@@ -99,6 +99,8 @@ def code_versions(settings: Settings) -> dict[str, str]:
     """
     chunker = (CHUNKER_VERSION, *(getattr(settings, name) for name in CHUNKING))
     embedder = (settings.embedder, settings.embed_model, settings.embed_dimensions, settings.embed_passage_prefix)
+    if settings.embedder == "onnx":
+        embedder += (settings.embed_network,)
     return {
         "documents": fingerprint(PARSER_VERSION, *ParseLimits.from_settings(settings).astuple()),
         "chunks": fingerprint(*chunker),
