@@ -80,7 +80,7 @@ def test_a_vector_does_not_depend_on_its_place_among_texts_of_any_length(embedde
     np.testing.assert_allclose(embedder.embed_queries(texts[::-1])[::-1], apart, atol=1e-6)
 
 
-@pytest.mark.parametrize(("network", "least"), [("static-int8", 0.998), ("dynamic-int8", 0.993)])
+@pytest.mark.parametrize(("network", "least"), [("static-int8", 0.998), ("dynamic-int8", 0.99)])
 def test_vectors_are_near_those_of_the_same_weights_in_float32(
     model_dir: Path, network: NetworkName, least: float
 ) -> None:
