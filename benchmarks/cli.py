@@ -17,9 +17,17 @@ app = App(name="bench", help="Measure this installation (needs a source checkout
 
 @app.command
 def embed(
-    *, texts: int = 32, tokens: int = 200, rounds: int = 5, processes: bool = False, as_json: Json = False
+    *,
+    texts: int = 32,
+    tokens: int = 200,
+    rounds: int = 5,
+    processes: bool = False,
+    networks: bool = False,
+    as_json: Json = False,
 ) -> None:
     """Sweep threads and batch sizes of the embedding model, and time single queries.
+
+    Example: rag bench embed --networks --texts 16 --rounds 4
 
     Parameters
     ----------
@@ -31,13 +39,18 @@ def embed(
         Times each variant runs, in turn with the others.
     processes
         Try a pool of processes as well.
+    networks
+        Compare the model's networks instead: processor time in batches of 1, 4 and 8, and cosine to float32.
     """
     from benchmarks import embed as bench
     from benchmarks.report import progress_bar, show
 
     with progress_bar("embedding") as progress:
-        report = bench.run(
-            Settings.load(), texts=texts, tokens=tokens, rounds=rounds, processes=processes, progress=progress
+        settings = Settings.load()
+        report = (
+            bench.run_networks(settings, texts=texts, tokens=tokens, rounds=rounds, progress=progress)
+            if networks
+            else bench.run(settings, texts=texts, tokens=tokens, rounds=rounds, processes=processes, progress=progress)
         )
     show(report, as_json=as_json)
 

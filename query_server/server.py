@@ -200,7 +200,7 @@ class QueryServer:
         self.ports: BindAddresses | None = None
 
     def _query_embedder(self, embedder: Embedder) -> QueryEmbedder:
-        workers, batch = parallel_queries(self._settings)
+        workers, batch = parallel_queries(self._settings, embedder)
         return QueryEmbedder(
             embedder,
             workers=workers,

@@ -98,7 +98,9 @@ def code_versions(settings: Settings) -> dict[str, str]:
     The exact fingerprints, model hash included, decide what is recomputed; the runs carry them as metadata.
     """
     chunker = (CHUNKER_VERSION, *(getattr(settings, name) for name in CHUNKING))
-    embedder = (settings.embedder, settings.embed_model, settings.embed_dimensions, settings.embed_passage_prefix)
+    network = (settings.embed_network,) if settings.embedder == "onnx" else ()
+    model = (settings.embed_model, settings.embed_dimensions, settings.embed_passage_prefix)
+    embedder = (settings.embedder, *model, *network)
     return {
         "documents": fingerprint(PARSER_VERSION, *ParseLimits.from_settings(settings).astuple()),
         "chunks": fingerprint(*chunker),

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.embed.variants import Runner, Tokens, Variant
+from benchmarks.embed.variants import Runner, Variant
 from benchmarks.report import Cell, Progress, Table
 from benchmarks.timing import median, percentile
 from rag_core.embedding import Vectors
+from rag_core.embedding.networks import Tokens
 
 _BATCHES = (1, 4, 8)
 

@@ -1,6 +1,7 @@
 """Ways to spread the model over cores, runnable side by side.
 
-The shipped embedder is the variant "T threads, one text each"; the others exist only to be compared with it.
+The shipped embedder does with passages of 200 tokens what the variant "T threads, one text each" does; the others exist
+only to be compared with it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from rag_core.embedding import Vectors
-from rag_core.embedding.bundle import dequantize, open_bundle
-from rag_core.embedding.onnx import PASSAGE_PREFIX, load_graph
+from rag_core.embedding.bundle import open_bundle
+from rag_core.embedding.networks import Tokens, TokenTable, load_static_graph, open_session, packed_inputs
+from rag_core.embedding.onnx import PASSAGE_PREFIX
 from rag_core.embedding.tokenizer import load_tokenizer
-
-Tokens = list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +37,16 @@ class Variant:
 
 
 class Model:
-    """The network with a chosen number of inner threads, fed with token ids."""
+    """The static network with a chosen number of inner threads, fed with token ids."""
 
     def __init__(self, model_dir: Path, inner: int) -> None:
         bundle = open_bundle()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = inner
-        options.inter_op_num_threads = 1
-        self._hidden = bundle.shape.hidden
-        self._table = bundle.blocks("emb.word").reshape(bundle.shape.table_rows, -1)
-        self._session = ort.InferenceSession(load_graph(model_dir, bundle), options, providers=["CPUExecutionProvider"])
+        self._table = TokenTable(bundle)
+        self._session = open_session(load_static_graph(model_dir, bundle), inner)
 
     def run(self, group: Sequence[Tokens]) -> Vectors:
-        """Vectors of one padded batch."""
-        longest = max(map(len, group))
-        embeddings = np.zeros((len(group), longest, self._hidden), np.float32)
-        for row, ids in enumerate(group):
-            embeddings[row, : len(ids)] = dequantize(self._table[ids]).reshape(len(ids), self._hidden)
-        lengths = np.array([len(ids) for ids in group], np.int32)
-        vectors: Vectors = self._session.run(["vectors"], {"embeddings": embeddings, "lengths": lengths})[0]
+        """Vectors of one batch."""
+        vectors: Vectors = self._session.run(["vectors"], packed_inputs(self._table, group))[0]
         return vectors
 
 

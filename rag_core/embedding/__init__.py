@@ -2,7 +2,7 @@
 
 from rag_core.embedding import store
 from rag_core.embedding.base import Embedder, TokenCounter, Vectors
-from rag_core.embedding.opening import open_embedder, open_token_counter, prepare_model
+from rag_core.embedding.opening import open_embedder, open_token_counter, prepare_model, texts_per_run
 from rag_core.embedding.store import PendingText, TextCounts, decode
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "open_token_counter",
     "prepare_model",
     "store",
+    "texts_per_run",
 ]

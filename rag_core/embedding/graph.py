@@ -1,4 +1,4 @@
-"""Build the network as an ONNX model with int8 weights (needs `onnx`; runs only at the first start).
+"""Build the dynamic int8 network as an ONNX model (needs `onnx`; runs only at the first start).
 
 Inputs: `embeddings` float32 [batch, length, hidden], the token embeddings (the caller reads them from the 4-bit table);
 `lengths` int32 [batch], how many of them are text. Output: `vectors` float32 [batch, hidden], mean over the text,
@@ -16,18 +16,25 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rag_core.embedding.bundle import MODEL_NAME, Bundle, Floats
 
-_CONTRIB = "com.microsoft"  # ONNX Runtime's own fused operators
+CONTRIB = "com.microsoft"  # ONNX Runtime's own fused operators
 
 
 def build_graph(bundle: Bundle) -> bytes:
     """The serialised model. Equal input gives equal bytes."""
-    graph = _Graph()
+    graph = GraphBuilder()
     hidden = _encoder(graph, bundle)
     _mean_pool(graph, hidden)
-    return graph.serialise(bundle.shape.hidden)
+    size = bundle.shape.hidden
+    return graph.serialise(
+        [
+            helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", "length", size]),
+            helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
+        ],
+        helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", size]),
+    )
 
 
-class _Graph:
+class GraphBuilder:
     """Collects nodes and constants; every method returns the name of a tensor."""
 
     def __init__(self) -> None:
@@ -42,23 +49,14 @@ class _Graph:
         self._nodes.append(helper.make_node(operator, inputs, [output, *more], name=output, domain=domain, **extra))
         return output
 
-    def serialise(self, hidden: int) -> bytes:
-        graph = helper.make_graph(
-            self._nodes,
-            MODEL_NAME,
-            [
-                helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", "length", hidden]),
-                helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
-            ],
-            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", hidden])],
-            self._constants,
-        )
-        opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_CONTRIB, 1)]
+    def serialise(self, inputs: list[onnx.ValueInfoProto], output: onnx.ValueInfoProto) -> bytes:
+        graph = helper.make_graph(self._nodes, MODEL_NAME, inputs, [output], self._constants)
+        opsets = [helper.make_opsetid("", 20), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
         return bytes(model.SerializeToString(deterministic=True))
 
 
-def _encoder(graph: _Graph, bundle: Bundle) -> str:
+def _encoder(graph: GraphBuilder, bundle: Bundle) -> str:
     shape = bundle.shape
     position = bundle.floats("emb.pos").reshape(-1, shape.hidden) + bundle.floats("emb.type")[: shape.hidden]
     graph.constant("zero", np.array([0], np.int64))
@@ -73,7 +71,7 @@ def _encoder(graph: _Graph, bundle: Bundle) -> str:
     return state
 
 
-def _layer(graph: _Graph, bundle: Bundle, state: str, name: str) -> str:
+def _layer(graph: GraphBuilder, bundle: Bundle, state: str, name: str) -> str:
     size, wide = bundle.shape.hidden, bundle.shape.feed_forward
     joined = _linear(graph, bundle, state, name + "qkv", [name + part for part in "qkv"], (size, size))
     graph.node("Split", [joined], name + "query", name + "key", name + "value", axis=-1, num_outputs=3)
@@ -81,7 +79,7 @@ def _layer(graph: _Graph, bundle: Bundle, state: str, name: str) -> str:
         "MultiHeadAttention",
         [name + "query", name + "key", name + "value", "", "lengths"],
         name + "context",
-        domain=_CONTRIB,
+        domain=CONTRIB,
         num_heads=bundle.shape.heads,
     )
     attended = _linear(graph, bundle, name + "context", name + "attended", [name + "ao"], (size, size))
@@ -92,45 +90,47 @@ def _layer(graph: _Graph, bundle: Bundle, state: str, name: str) -> str:
     return _add_and_norm(graph, bundle, outer, middle, name + "oln")
 
 
-def _linear(graph: _Graph, bundle: Bundle, state: str, output: str, parts: list[str], shape: tuple[int, int]) -> str:
+def _linear(
+    graph: GraphBuilder, bundle: Bundle, state: str, output: str, parts: list[str], shape: tuple[int, int]
+) -> str:
     """One int8 product with bias. Several `parts` that share their input become one wider product."""
     weights = np.concatenate([bundle.matrix(f"{part}.w", *shape) for part in parts]).T
     bias = np.concatenate([bundle.floats(f"{part}.b") for part in parts])
-    quantised, scale = _quantise_columns(weights)
+    quantised, scale = quantise_columns(weights)
     names = [
         graph.constant(output + ".weights", quantised),
         graph.constant(output + ".scale", scale),
         graph.constant(output + ".zero", np.zeros(scale.shape, np.int8)),
         graph.constant(output + ".bias", bias),
     ]
-    return graph.node("DynamicQuantizeMatMul", [state, *names], output, domain=_CONTRIB)
+    return graph.node("DynamicQuantizeMatMul", [state, *names], output, domain=CONTRIB)
 
 
-def _quantise_columns(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+def quantise_columns(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     """Quantise to symmetric int8 with one scale per column."""
     scale = np.abs(weights).max(axis=0) / np.float32(127)
     scale[scale == 0] = 1
     return np.rint(weights / scale).astype(np.int8), scale
 
 
-def _norm_constants(graph: _Graph, bundle: Bundle, name: str) -> tuple[str, str]:
+def _norm_constants(graph: GraphBuilder, bundle: Bundle, name: str) -> tuple[str, str]:
     return (
         graph.constant(name + ".scale", bundle.floats(name + ".w")),
         graph.constant(name + ".bias", bundle.floats(name + ".b")),
     )
 
 
-def _add_and_norm(graph: _Graph, bundle: Bundle, left: str, right: str, name: str) -> str:
+def _add_and_norm(graph: GraphBuilder, bundle: Bundle, left: str, right: str, name: str) -> str:
     return graph.node(
         "SkipLayerNormalization",
         [left, right, *_norm_constants(graph, bundle, name)],
         name,
-        domain=_CONTRIB,
+        domain=CONTRIB,
         epsilon=bundle.shape.epsilon,
     )
 
 
-def _mean_pool(graph: _Graph, state: str) -> None:
+def _mean_pool(graph: GraphBuilder, state: str) -> None:
     """Mean over the first `lengths` positions of each row, then L2 normalisation."""
     graph.constant("range.start", np.array(0, np.int32))
     graph.constant("range.step", np.array(1, np.int32))

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 # Open implementations only through these functions: each loads only what it needs.
 
 
-__all__ = ["Embedder", "TokenCounter", "Vectors", "open_embedder", "open_token_counter", "prepare_model"]
+__all__ = [
+    "Embedder",
+    "TokenCounter",
+    "Vectors",
+    "open_embedder",
+    "open_token_counter",
+    "prepare_model",
+    "texts_per_run",
+]
 
 
 def open_embedder(settings: Settings) -> Embedder:
@@ -42,7 +50,12 @@ def open_embedder(settings: Settings) -> Embedder:
         return open_openai_embedder(settings)
     from rag_core.embedding.onnx import OnnxEmbedder
 
-    return OnnxEmbedder(settings.model_dir, threads=settings.embed_threads)
+    return OnnxEmbedder(settings.model_dir, threads=settings.embed_threads, network=settings.embed_network)
+
+
+def texts_per_run(embedder: Embedder) -> int:
+    """Texts that share one run of the model, so that each costs less in company; 1 where company saves nothing."""
+    return getattr(embedder, "texts_per_run", 1)
 
 
 def open_token_counter(settings: Settings) -> E5TokenCounter:
@@ -70,9 +83,11 @@ def prepare(model_dir: Path, *, with_graph: bool, progress: Callable[[int, int |
     """See `rag_core.embedding.prepare_model`."""
     steps: list[Callable[[], object]] = [lambda: load_tokenizer(model_dir)]
     if with_graph:
-        from rag_core.embedding.onnx import load_graph
+        from rag_core.embedding.networks import load_dynamic_graph, load_static_graph
 
-        steps.append(lambda: load_graph(model_dir, open_bundle()))
+        # Both: a generation is served by the network that built it, and the folder of an image is read-only.
+        steps.append(lambda: load_static_graph(model_dir, open_bundle()))
+        steps.append(lambda: load_dynamic_graph(model_dir, open_bundle()))
     for done, step in enumerate(steps):
         if progress:
             progress(done, len(steps))

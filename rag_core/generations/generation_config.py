@@ -18,20 +18,21 @@ GenerationConfig = Mapping[str, Any]
 CHUNKING = ("chunk_tokens", "chunk_overlap", "chunk_context")
 """The settings that shape chunks."""
 _ALWAYS = ("embedder", *CHUNKING)
+_OF_BUNDLED = ("embed_network",)
 _BEFORE: GenerationConfig = {"chunk_context": True}
+_BEFORE_OF_BUNDLED: GenerationConfig = {"embed_network": "dynamic-int8"}
 """Values for generation configs that were stored before these settings existed."""
 _OF_MODELS = ("embed_model", "embed_dimensions", "embed_query_prefix", "embed_passage_prefix")
 _OF_ENDPOINT = ("embed_max_tokens",)
 _PLACE = ("embed_url",)
-CHANGEABLE = (*_ALWAYS, *_OF_MODELS, *_OF_ENDPOINT)
+CHANGEABLE = (*_ALWAYS, *_OF_BUNDLED, *_OF_MODELS, *_OF_ENDPOINT)
 """Settings that a new generation may set to values other than the installation's."""
 
 
 def generation_config_of(settings: Settings) -> dict[str, Any]:
     """The settings that reproduce the embedder and the chunker."""
     names = list(_ALWAYS)
-    if settings.embedder != "onnx":
-        names += _OF_MODELS
+    names += _OF_BUNDLED if settings.embedder == "onnx" else _OF_MODELS
     if settings.embedder == "openai":
         names += [*_OF_ENDPOINT, *_PLACE]
     return {name: getattr(settings, name) for name in names}
@@ -45,7 +46,8 @@ def settings_for(settings: Settings, generation_config: GenerationConfig) -> Set
     """
     if not generation_config:
         return settings
-    generation_config = {**_BEFORE, **generation_config}
+    bundled = generation_config.get("embedder", settings.embedder) == "onnx"
+    generation_config = {**_BEFORE, **(_BEFORE_OF_BUNDLED if bundled else {}), **generation_config}
     if _identity(generation_config) == _identity(generation_config_of(settings)):
         return settings
     known = {name: value for name, value in generation_config.items() if name in {*CHANGEABLE, *_PLACE}}

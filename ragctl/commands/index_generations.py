@@ -241,7 +241,8 @@ def _line(row: Generation, totals: DocumentTotals) -> list[object]:
     result = "-" if row.evaluation is None else "passed" if row.evaluation["passed"] else "refused"
     promoted = row.promoted_at.isoformat(sep=" ", timespec="minutes") if row.promoted_at else "-"
     state = f"{row.state} (frozen)" if row.not_reproducible else row.state
-    tokens, embedder = row.settings.get("chunk_tokens", "?"), row.settings.get("embed_model") or row.embedder[:12]
+    tokens = row.settings.get("chunk_tokens", "?")
+    embedder = row.settings.get("embed_model") or row.settings.get("embed_network") or row.embedder[:12]
     return [row.name, state, totals.documents, totals.pending, tokens, embedder, result, promoted]
 
 

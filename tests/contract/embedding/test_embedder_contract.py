@@ -19,6 +19,7 @@ from werkzeug import Request, Response
 from benchmarks.ports import free_port
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.embedding.fake import FakeEmbedder
+from rag_core.embedding.networks import NetworkName
 from rag_core.embedding.onnx import OnnxEmbedder
 from rag_core.settings import Settings
 
@@ -71,13 +72,15 @@ def scripted_server() -> Iterator[str]:
     params=[
         "fake",
         "openai",
-        pytest.param("onnx", marks=pytest.mark.slow),
+        pytest.param("static-int8", marks=pytest.mark.slow),
+        pytest.param("dynamic-int8", marks=pytest.mark.slow),
         pytest.param("independent", marks=pytest.mark.slow),
     ],
 )
 def embedder(request: pytest.FixtureRequest) -> Iterator[Embedder]:
-    if request.param == "onnx":
-        settings = Settings(home=request.getfixturevalue("model_home"), embed_threads=2)
+    if request.param.endswith("int8"):
+        home = request.getfixturevalue("model_home")
+        settings = Settings(home=home, embed_threads=2, embed_network=request.param)
     elif request.param == "fake":
         settings = Settings(embedder="fake")
     else:
@@ -142,11 +145,14 @@ def test_the_fingerprint_is_stable_and_short(embedder: Embedder) -> None:
 
 
 @pytest.mark.slow
-def test_the_model_agrees_with_an_engine_that_is_not_ours(independent_server: str, model_dir: Path) -> None:
+@pytest.mark.parametrize("network", ["static-int8", "dynamic-int8"])
+def test_the_model_agrees_with_an_engine_that_is_not_ours(
+    independent_server: str, model_dir: Path, network: NetworkName
+) -> None:
     """int8 against that engine's 4-bit arithmetic on the same weights: close, not equal."""
     texts = [text for text in TEXTS if text and "\ud800" not in text]
     settings = Settings(embedder="openai", embed_url=independent_server, embed_model="e5-passage", embed_dimensions=384)
-    theirs, ours = open_embedder(settings), OnnxEmbedder(model_dir)
+    theirs, ours = open_embedder(settings), OnnxEmbedder(model_dir, network=network)
     try:
         cosines = (theirs.embed_passages(texts) * ours.embed_passages(texts)).sum(axis=1)
     finally:

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
-from query_server.handlers.query.embedder import QueryEmbedder
+from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
 from query_server.runtime.metrics import Metrics
 from rag_core.embedding import Vectors
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
+from rag_core.settings import Settings
 
 
 class GatedEmbedder(FakeEmbedder):
@@ -53,6 +54,15 @@ async def embedder(model: GatedEmbedder) -> AsyncIterator[QueryEmbedder]:
     for _ in range(100):
         model.gate.release()
     await embedder.close()
+
+
+def test_queries_are_batched_as_far_as_company_saves_work() -> None:
+    model = FakeEmbedder()
+    settings = Settings(embed_threads=3, query_batch=5)
+    assert parallel_queries(settings, model) == (3, 1)
+    model.texts_per_run = 8
+    assert parallel_queries(settings, model) == (3, 5)
+    assert parallel_queries(settings.model_copy(update={"query_batch": 64}), model) == (3, 8)
 
 
 def start(embedder: QueryEmbedder, *texts: str) -> list[asyncio.Task[Vectors]]:
