@@ -10,6 +10,7 @@ import grpc.aio
 
 from rag_core.access import Principal
 from rag_core.index import SearchResult
+from rag_tracing import NOTHING, Span
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Call:
     queries: tuple[str, ...] = ()
     """What was asked; only a keyed hash of it leaves the process, and only with RAG_AUDIT_QUERIES."""
     identity: Principal | None = None
+    span: Span = NOTHING
 
     @property
     def principal(self) -> Principal:

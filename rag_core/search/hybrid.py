@@ -25,6 +25,7 @@ from rag_core.index import (
 )
 from rag_core.search import lexical
 from rag_core.search.fusion import CANDIDATES, SPARE, Fusion, Scored, capped, in_order, newest_only, unit_score
+from rag_core.search.legs import leg, returned
 from rag_core.search.lexical import Sparse
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -149,12 +150,20 @@ class _Search:
     def candidates(self, limit: int) -> list[Scored]:
         vector = self._request.vector
         if vector is None or self._mode is SearchMode.LEXICAL:
-            found = self._engine.lexical(self._terms, self._within, self._idf_corpus, limit) if self._terms else []
-            return self._ranked([candidate for candidate in found if candidate.score > 0])
+            return self._ranked(self._lexical(limit) if self._terms else [])
         if self._mode is SearchMode.DENSE:
-            return self._ranked(self._engine.dense(vector, self._within, limit))
+            with leg("dense", limit) as block:
+                found = self._engine.dense(vector, self._within, limit)
+                returned(block, len(found))
+            return self._ranked(found)
         fusion = Fusion(max(CANDIDATES, limit), limit, self._request.weights, explain=self._request.explain)
         return self._engine.fused(vector, self._terms, self._within, self._idf_corpus, fusion=fusion)
+
+    def _lexical(self, limit: int) -> list[Scored]:
+        with leg("lexical", limit) as block:
+            found = self._engine.lexical(self._terms, self._within, self._idf_corpus, limit)
+            returned(block, len(found))
+        return [candidate for candidate in found if candidate.score > 0]
 
     def _ranked(self, found: list[Scored]) -> list[Scored]:
         """The candidates of one leg, with their ranks in it when they are asked for."""

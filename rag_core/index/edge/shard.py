@@ -31,7 +31,18 @@ from rag_core.index.edge.filters import (
     scored,
     vectors_of,
 )
-from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, encode_query, lexical_weight
+from rag_core.search import (
+    KNOWN_HITS,
+    Fusion,
+    Scored,
+    Scores,
+    Sparse,
+    encode_query,
+    leg,
+    lexical_weight,
+    returned,
+)
+from rag_tracing import recording
 
 DENSE = "dense"
 LEXICAL = "lexical"
@@ -126,15 +137,20 @@ class ShardReader:
         *,
         fusion: Fusion,
     ) -> list[Scored]:
-        batch = edge.QueryBatchRequest(
-            [
-                edge.QueryRequest(limit=fusion.candidates, query=_near(vector), filter=within),
-                edge.QueryRequest(
-                    limit=fusion.candidates, query=_matching(terms), filter=within, params=_statistics(idf_corpus)
-                ),
-            ]
+        near_query = edge.QueryRequest(limit=fusion.candidates, query=_near(vector), filter=within)
+        words_query = edge.QueryRequest(
+            limit=fusion.candidates, query=_matching(terms), filter=within, params=_statistics(idf_corpus)
         )
-        near, words = self.call(lambda shard: shard.query_batch(batch))
+        if recording():  # each leg by itself, so that its time can be seen; the engine runs one after the other anyway
+            with leg(DENSE, fusion.candidates) as block:
+                near = self.call(lambda shard: shard.query(near_query))
+                returned(block, len(near))
+            with leg(LEXICAL, fusion.candidates) as block:
+                words = self.call(lambda shard: shard.query(words_query))
+                returned(block, len(words))
+        else:
+            batch = edge.QueryBatchRequest([near_query, words_query])
+            near, words = self.call(lambda shard: shard.query_batch(batch))
         matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
         nearest = {point_id(hit): hit.score for hit in near}
         return fusion.best(nearest, matching, self._weight(terms, matching), self._payloads)

@@ -13,7 +13,8 @@ from rag_core.embedding import Vectors
 from rag_core.index import IDENTITY, Identity, IndexPoint, from_json_or_blank
 from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id, scored
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
-from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, lexical_weight
+from rag_core.search import KNOWN_HITS, Fusion, Scored, Scores, Sparse, leg, lexical_weight, returned
+from rag_tracing import recording
 
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
@@ -80,12 +81,25 @@ class QdrantReader:
             # In the same round trip: the terms of the best hits decide the weight of the lexical leg.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         ]
-        near, matching, known = self._read(
-            lambda client, seconds: client.query_batch_points(self._collection, requests, timeout=seconds)
-        )
+        near, matching, known = self._each_leg(requests, fusion) if recording() else self._batch(requests)
         weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
         lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
         return fusion.best(_scores(near), lexical, weight, self._payloads)
+
+    def _batch(self, requests: Sequence[models.QueryRequest]) -> list[models.QueryResponse]:
+        return self._read(
+            lambda client, seconds: client.query_batch_points(self._collection, requests, timeout=seconds)
+        )
+
+    def _each_leg(self, requests: Sequence[models.QueryRequest], fusion: Fusion) -> list[models.QueryResponse]:
+        """In a round trip each, so that the time of each can be seen."""
+        with leg(DENSE, fusion.candidates) as block:
+            near = self._batch(requests[:1])
+            returned(block, len(near[0].points))
+        with leg(LEXICAL, fusion.candidates) as block:
+            words = self._batch(requests[1:])
+            returned(block, len(words[0].points))
+        return [*near, *words]
 
     def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
         """Payloads by id, without points that were removed meanwhile."""
