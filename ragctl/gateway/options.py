@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from dotenv import dotenv_values
+
 import ragproto
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
+from rag_tracing import Destination, destination_of
 
 Config = dict[str, object]
 """A piece of Envoy configuration, ready for YAML."""
@@ -102,7 +106,8 @@ class GatewayOptions:
     `request_seconds` is what a request may take to arrive complete; until then no query server hears of it.
     `green_percent` of the requests go to the second colour. `metrics` is where Prometheus may read, when anywhere.
     `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
-    `interfaces` are the servers of the open interfaces; without any their paths do not exist.
+    `interfaces` are the servers of the open interfaces; without any their paths do not exist. `traces` is where spans
+    go.
     """
 
     listen: Endpoint
@@ -126,6 +131,7 @@ class GatewayOptions:
     max_connections: int = 1024
     searches: int = 0
     interfaces: Backends = Backends()
+    traces: Destination | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, *, green_percent: int = 0) -> GatewayOptions:
@@ -154,6 +160,7 @@ class GatewayOptions:
             metrics=Endpoint(settings.host, settings.gateway_metrics_port) if settings.gateway_metrics_port else None,
             searches=_searches(settings),
             interfaces=_interfaces(settings),
+            traces=trace_destination(settings),
         )
 
 
@@ -188,6 +195,21 @@ def port_pairs(setting: str, value: str) -> list[tuple[int, int]]:
         return [(int(query), int(http)) for query, http in (pair.split("/") for pair in value.split(","))]
     except ValueError:
         raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: pairs like 50061/9474, with commas") from None
+
+
+def trace_destination(settings: Settings) -> Destination | None:
+    """Where the gateway's spans go: as the `OTEL_*` variables say, here or when the stack was started."""
+    return destination_of(telemetry_environment(settings))
+
+
+def telemetry_environment(settings: Settings) -> dict[str, str]:
+    """The `OTEL_*` variables of the installation; without any, those of the store of `rag up --traces`."""
+    path = settings.home / "stack.env"
+    kept = dotenv_values(path, interpolate=False) if path.exists() else {}
+    known = {name: value for name, value in {**kept, **os.environ}.items() if name.startswith("OTEL_") and value}
+    if settings.traces and not any(name.endswith("ENDPOINT") for name in known):
+        known["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{settings.traces_port}"
+    return known
 
 
 def _interfaces(settings: Settings) -> Backends:
