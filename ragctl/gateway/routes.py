@@ -99,7 +99,7 @@ def _forwarding(name: str, match: Config, checks: Config, method: Method, option
 
 def _named(name: str) -> Config:
     """What the span of a request is called; nobody is told of it."""
-    return {"decorator": {"operation": name, "propagate": False}}
+    return {"decorator": {"operation": name.lstrip("/"), "propagate": False}}
 
 
 def _wrong_verbs(rest: list[tuple[Method, Rest]]) -> list[Config]:
