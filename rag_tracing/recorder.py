@@ -64,8 +64,11 @@ class Recorder:
         return headers
 
     def ids(self) -> tuple[str, str] | None:
-        context = get_current_span().get_span_context()
-        return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.trace_flags.sampled else None
+        return _ids(get_current_span())
+
+    def ids_of(self, traceparent: str) -> tuple[str, str] | None:
+        context = _extracted({"traceparent": traceparent})
+        return None if context is None else _ids(get_current_span(context))
 
     def carried(self, function: Callable[P, T]) -> Callable[P, T]:
         if not self.sampled():
@@ -158,6 +161,11 @@ def _mark(spans: Sequence[SdkSpan], error: str, *, failed: bool) -> None:
         one.set_attribute("error.type", error)
         if failed:
             one.set_status(Status(StatusCode.ERROR, error))
+
+
+def _ids(span: SdkSpan) -> tuple[str, str] | None:
+    context = span.get_span_context()
+    return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.trace_flags.sampled else None
 
 
 def _is_sampled(span: SdkSpan) -> bool:

@@ -135,9 +135,11 @@ def current_ids() -> tuple[str, str] | None:
     return None if _recorder is None else _recorder.ids()
 
 
-def exemplar() -> dict[str, str] | None:
-    """The exemplar of a measurement that is taken now; `None` outside of a sampled trace."""
-    ids = current_ids()
+def exemplar(traceparent: str | None = None) -> dict[str, str] | None:
+    """The exemplar of a measurement that is taken now, or of a message with this context; `None` when not sampled."""
+    if _recorder is None:
+        return None
+    ids = _recorder.ids() if traceparent is None else _recorder.ids_of(traceparent)
     return None if ids is None else {"trace_id": ids[0], "span_id": ids[1]}
 
 

@@ -66,7 +66,7 @@ class TracesClient:
         """The newest traces with a span of a service that took at least so long."""
         asked: dict[str, str | int] = {"service": service, "limit": limit, "lookback": "2d"}
         if least_ms:
-            asked["minDuration"] = f"{least_ms:g}ms"
+            asked["minDuration"] = f"{least_ms:.3f}ms"
         found = [_trace(one) for one in self._get("traces", **asked)]
         return sorted(found, key=lambda trace: -trace.spans[0].started if trace.spans else 0)
 
@@ -91,6 +91,8 @@ def _trace(found: dict[str, Any]) -> Trace:
     try:
         services = {key: str(process["serviceName"]) for key, process in found["processes"].items()}
         spans = sorted((_span(one, services) for one in found["spans"]), key=lambda one: (one.started, -one.seconds))
+        if not _TRACE_ID.fullmatch(str(found["traceID"])):
+            raise ValueError  # it is shown as a heading
         return Trace(str(found["traceID"]), tuple(spans[:MAX_SPANS]), max(0, len(spans) - MAX_SPANS))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ServiceError(NAME, "TRACES_UNAVAILABLE") from None

@@ -25,7 +25,7 @@ from rag_core.pipeline import BatchResult, Event, EventApplier, SlowEvent
 from rag_core.settings import Settings
 from rag_core.streams import DeadLetter
 from rag_core.streams import store as streams
-from rag_tracing import Span, consume
+from rag_tracing import Span, consume, exemplar
 
 log = get_logger(__name__)
 POLL_SECONDS = 1.0
@@ -248,7 +248,8 @@ class ConsumerLoop:
             self.counts[outcome] += 1
             self._metrics.events.labels(name, outcome).inc()
             if outcome in ("applied", "deleted") and message.event is not None:
-                self._metrics.latency.labels(name).observe(_age(message.event, now))
+                of_message = exemplar(message.traceparent) if message.traceparent else None
+                self._metrics.latency.labels(name).observe(_age(message.event, now), of_message)
             elif outcome == "dead":
                 reason = message.failure.reason if message.failure is not None else "REFUSED"
                 self._metrics.dead.labels(name, reason).inc()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,13 @@ import grpc
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
+from rag_core.index import SearchRequest
+from rag_core.index.remote import RemoteIndex
+from rag_core.logging import get_logger, use_safe_defaults
+from rag_tracing import entry
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
-from tests.support.query_server import RunningServer
+from tests.support.query_server import INDEX_SECRET, RunningServer
 from tests.support.traces import Recorded, parent_of, recorded
 
 SEARCH = "ragproto.query.v2.QueryService/Search"
@@ -132,9 +137,6 @@ def test_the_question_is_recorded_where_the_setting_says_so(server: RunningServe
 
 
 def test_log_lines_of_a_call_carry_its_trace(server: RunningServer, traces: Recorded, capsys: Any) -> None:
-    from rag_core.logging import get_logger, use_safe_defaults
-    from rag_tracing import entry
-
     use_safe_defaults()
     with entry("work", {"traceparent": parent_of(TRACE)}):
         get_logger("test").info("inside")
@@ -143,3 +145,39 @@ def test_log_lines_of_a_call_carry_its_trace(server: RunningServer, traces: Reco
     assert inside["trace_id"] == TRACE
     assert int(inside["span_id"], 16)
     assert "trace_id" not in outside
+
+
+def metrics(server: RunningServer, accept: str) -> str:
+    request = urllib.request.Request(f"http://127.0.0.1:{server.ports.metrics}/metrics", headers={"accept": accept})
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  our own address
+        return str(response.read().decode())
+
+
+def test_the_seconds_of_a_call_name_its_trace_to_prometheus(server: RunningServer, traces: Recorded) -> None:
+    own = "e" * 32
+    search(server, "vacation exemplar", ("traceparent", parent_of(own)))
+    call = traces.named(own, SEARCH)
+    wanted = f'trace_id="{own}"'
+    lines = [line for line in metrics(server, "application/openmetrics-text").splitlines() if wanted in line]
+    seconds = [line for line in lines if line.startswith("rag_server_request_seconds_bucket")]
+    assert seconds
+    assert f'span_id="{call.context.span_id:016x}"' in seconds[0]
+    assert any(line.startswith("rag_server_index_search_seconds_bucket") for line in lines)
+    assert wanted not in metrics(server, "text/plain"), "the older format has no place for it"
+
+
+def test_a_search_in_the_process_of_the_index_is_part_of_its_callers_trace(
+    server: RunningServer, traces: Recorded
+) -> None:
+    vector = server.embedder.embed_queries(["vacation"])[0]
+    asked = SearchRequest("acme", ("everyone",), 3, text="vacation", vector=vector)
+    index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=20, retry=0)
+    with entry("caller", {"traceparent": parent_of(TRACE)}):
+        assert index.search(asked).hits
+    call = "ragproto.admin.v1.IndexService/SearchIndex"
+    traces.named(TRACE, call)
+    assert traces.ancestors(traces.named(TRACE, "lexical leg")) == [call, "caller"]
+    assert index.alias() == "g1"
+    index.close()
+    begun = {f"{one.context.trace_id:032x}" for one in traces.exporter.get_finished_spans()}
+    assert begun == {TRACE}, "a poll begins no trace of its own"
