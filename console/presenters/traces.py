@@ -26,6 +26,7 @@ def waterfall(trace: Trace) -> list[dict[str, Any]]:
     return [
         {
             "row": number,
+            "depth": depth,
             "label": f"{_KEEPS_INDENT}{_INDENT * depth}{_cut(_short(span.name))}",
             "name": span.name,
             "service": span.service,

@@ -118,6 +118,8 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "code_location_host",
         "gateway_via",
         "gateway_interfaces",
+        "traces",  # the store of a local stack
+        "traces_kept",
         "qdrant_ca_file",
         "qdrant_cert_file",
         "qdrant_key_file",

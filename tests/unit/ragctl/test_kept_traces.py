@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import stat
 import zlib
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -18,6 +20,7 @@ from starlette.testclient import TestClient
 from console.clients.traces import TracesClient
 from console.settings import ConsoleSettings
 from rag_tracing import entry, span, start_tracing, stop_tracing
+from ragctl.app import run
 from ragctl.local_stack.traces import otlp, server, store
 from ragctl.local_stack.traces.server import MAX_BODY_BYTES, build_app
 from ragctl.local_stack.traces.store import TraceStore
@@ -175,3 +178,25 @@ def test_the_console_reads_what_a_process_exports(tmp_path: Path, monkeypatch: p
     search, leg = found.spans
     assert (search.name, leg.name, leg.parent) == ("Search", "dense leg", search.span_id)
     assert leg.attributes["rows"] == "3"
+
+
+def test_the_command_lists_and_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with kept_traces(tmp_path) as url:
+        httpx.post(f"{url}/v1/traces", content=export(TRACE), headers=PROTOBUF, trust_env=False).raise_for_status()
+        assert run(["trace", "list", "--service", "rag-test", "--url", url]) == 0
+        assert TRACE in capsys.readouterr().out
+        assert run(["trace", "show", TRACE, "--url", url, "--wait", "dense leg"]) == 0
+        search, leg = capsys.readouterr().out.splitlines()
+        assert search.startswith("Search ")
+        assert search.endswith("failed")
+        assert leg.startswith("  dense leg ")
+        assert run(["trace", "show", TRACE, "--url", url, "--output", "json"]) == 0
+        spans = json.loads(capsys.readouterr().out)["data"]["spans"]
+        assert [(one["name"], one["depth"]) for one in spans] == [("Search", 0), ("dense leg", 1)]
+        assert run(["trace", "show", TRACE, "--url", url, "--wait", "rerank", "--seconds", "0"]) == 5
+        assert run(["trace", "show", "0" * 32, "--url", url]) == 5
+        assert "TRACE_NOT_FOUND" in capsys.readouterr().err
+    assert run(["trace", "list", "--url", url]) == 6
+    assert "TRACES_UNAVAILABLE" in capsys.readouterr().err
