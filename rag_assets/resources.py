@@ -12,7 +12,7 @@ from rag_tracing import INTERNAL, NOTHING, Span, entry, start_tracing
 
 PIPELINE = "pipeline"
 TRACE_TAG = "traceparent"
-"""Tag of a run that is part of the trace of whoever asked for it."""
+"""Tag of a run that is part of the trace of its requester."""
 
 
 def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:

@@ -26,7 +26,7 @@ def start_tracing(service: str, *, content: bool = False, processors: Sequence[S
     """Record and export from now on, when the `OTEL_*` variables name an endpoint; returns whether they do.
 
     `service` becomes `service.name` (`rag-…`) unless OTEL_SERVICE_NAME says another. Idempotent. What is wrong with the
-    variables is logged, and the process goes on without traces: no telemetry may keep a server from serving.
+    variables is logged, and the process works without traces: no telemetry may keep a server from serving.
     `processors` record whatever the variables say; for tests.
     """
     global _provider

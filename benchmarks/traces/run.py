@@ -75,7 +75,7 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
         for number in range(sizes.rounds + 1):
             progress(number, sizes.rounds + 1)
             for turn in range(len(found)):
-                # Whoever is first finds other caches: each is so in a third of the rounds.
+                # The first of a round finds other caches, so each is first in a third of the rounds.
                 mode = list(found)[(number + turn) % len(found)]
                 asked = list(itertools.islice(questions(texts, number * 1_000_000), sizes.calls))
                 taken = found[mode].milliseconds(asked)

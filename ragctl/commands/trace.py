@@ -107,7 +107,7 @@ def show(
 def _awaited(client: TracesClient, trace_id: str, wanted: str | None, until: float) -> Trace:
     """Raises `NotFound` (`TRACE_NOT_FOUND`) for a trace, or a span that it has not by then."""
     while True:
-        found = _read(lambda: client.trace(trace_id))
+        found: Trace | None = _read(lambda: client.trace(trace_id))
         if found is not None and (wanted is None or any(span.name.lstrip("/") == wanted for span in found.spans)):
             return found
         if time.monotonic() >= until:

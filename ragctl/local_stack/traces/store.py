@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from ragctl.local_stack.traces.otlp import SpanRow
 
@@ -33,7 +34,7 @@ class TraceStore:
     """One file; every method may be called from any thread."""
 
     def __init__(self, path: Path, *, keep: int) -> None:
-        """Open or create it. A damaged file is begun anew: it holds nothing that is needed."""
+        """Open or create it. A damaged file is replaced by an empty one: it holds nothing that is needed."""
         self._keep = keep
         self._lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,9 +99,9 @@ class TraceStore:
     def trace(self, trace_id: str) -> list[SpanRow]:
         """The spans of a trace in the order in which they began; empty when it is not kept."""
         found = self._read(f"SELECT {_COLUMNS} FROM spans WHERE trace_id = ? ORDER BY started, duration DESC", trace_id)  # noqa: S608
-        return [SpanRow(*row[:8], failed=bool(row[8]), attributes=row[9]) for row in found]
+        return [SpanRow(*values, bool(failed), attributes) for *values, failed, attributes in found]
 
-    def _read(self, statement: str, *values: str | int) -> list[tuple[str, ...]]:
+    def _read(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
         with self._lock, closing(self._db.execute(statement, values)) as cursor:
             return cursor.fetchall()
 

@@ -147,7 +147,7 @@ def test_a_span_without_ids_is_left_out(client: TestClient, kept: TraceStore) ->
     assert kept.services() == []
 
 
-def test_the_file_is_private_and_a_damaged_one_is_begun_anew(tmp_path: Path) -> None:
+def test_the_file_is_private_and_a_damaged_one_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     path.write_bytes(b"no database" * 1000)
     made = TraceStore(path, keep=3)
