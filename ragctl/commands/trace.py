@@ -82,7 +82,7 @@ def show(
     trace_id
         From a log line, an exemplar, or the `traceparent` of a request.
     wait
-        Name of a span to wait for: processes send theirs a few seconds after the fact.
+        Name of a span to wait for, and for those it is part of: processes send theirs some seconds after the fact.
     seconds
         How long to wait for it.
     url
@@ -108,14 +108,20 @@ def _awaited(client: TracesClient, trace_id: str, wanted: str | None, until: flo
     """Raises `NotFound` (`TRACE_NOT_FOUND`) for a trace, or a span that it has not by then."""
     while True:
         found: Trace | None = _read(lambda: client.trace(trace_id))
-        if found is not None and (wanted is None or any(span.name.lstrip("/") == wanted for span in found.spans)):
+        there = found is not None and (wanted is None or any(span.name.lstrip("/") == wanted for span in found.spans))
+        late = time.monotonic() >= until
+        if found is not None and there and (late or wanted is None or _is_whole(found)):
             return found
-        if time.monotonic() >= until:
+        if late:
             what = "no such trace" if found is None else f"this trace has no span {wanted!r}"
-            raise NotFound(
-                Reason.TRACE_NOT_FOUND, f"{what}, or it has not arrived yet (--wait), or is not kept any more"
-            )
+            raise NotFound(Reason.TRACE_NOT_FOUND, f"{what}; it may not have arrived yet (--wait), or be kept no more")
         time.sleep(_POLL_SECONDS)
+
+
+def _is_whole(trace: Trace) -> bool:
+    """Whether each span but the first has its parent here: processes send theirs at different times."""
+    known = {span.span_id for span in trace.spans}
+    return sum(span.parent not in known for span in trace.spans) == 1
 
 
 def _client(url: str | None) -> TracesClient:

@@ -99,7 +99,7 @@ class TraceStore:
     def trace(self, trace_id: str) -> list[SpanRow]:
         """The spans of a trace in the order in which they began; empty when it is not kept."""
         found = self._read(f"SELECT {_COLUMNS} FROM spans WHERE trace_id = ? ORDER BY started, duration DESC", trace_id)  # noqa: S608
-        return [SpanRow(*values, bool(failed), attributes) for *values, failed, attributes in found]
+        return [SpanRow(*row) for row in found]
 
     def _read(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
         with self._lock, closing(self._db.execute(statement, values)) as cursor:

@@ -157,7 +157,7 @@ def _the_page_on_traces_can_be_followed(stack: LocalStack) -> None:
     printed = run_page(stack, "trace-a-request.md")
     for service, name in (
         ("rag-gateway", "ragproto.query.v2.QueryService/Search"),
-        ("rag-query-server", "embeddings"),
+        ("rag-query-server", "search"),
         ("rag-index", "dense leg"),
         ("rag-index", "lexical leg"),
         ("rag-stream", "process inbox"),
