@@ -26,10 +26,13 @@ _STOP_SECONDS = 30
 
 
 @contextmanager
-def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[float]:
+def query_server(
+    settings: Settings, *, engine_apart: bool = True, environment: Mapping[str, str] | None = None
+) -> Iterator[float]:
     """The server of these settings; yields the seconds from its start to ready.
 
-    The engine runs in a process of its own, as `rag up` starts it, or inside the server.
+    The engine runs in a process of its own, as `rag up` starts it, or inside the server. `environment` is added to
+    that of both.
     """
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -37,11 +40,11 @@ def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[f
             pass  # the process belongs to another owner
         elif engine_apart:
             ready = f"http://{settings.host}:{settings.index_metrics_port}/ready"
-            stack.enter_context(_ours("index process", "query_server.index_process", settings, ready))
+            stack.enter_context(_ours("index process", "query_server.index_process", settings, ready, environment))
         elif settings.index_endpoint is not None:
             settings = settings.model_copy(update={"index_endpoint": None})
         ready = f"http://{settings.host}:{settings.metrics_port}/ready"
-        stack.enter_context(_ours("query server", "query_server", settings, ready))
+        stack.enter_context(_ours("query server", "query_server", settings, ready, environment))
         yield time.perf_counter() - started
 
 
@@ -74,7 +77,9 @@ def qdrant_environment(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[None]:
+def _ours(
+    name: str, module: str, settings: Settings, ready: str, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
     names = ("home", "host", "query_port", "index_port", "index_metrics_port", "metrics_port", "embedder")
     ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
     ours |= qdrant_environment(settings)
@@ -84,9 +89,10 @@ def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[No
         ours["RAG_DATABASE_URL"] = settings.database_url.get_secret_value()
     if settings.index_secret is not None:
         ours["RAG_INDEX_SECRET"] = settings.index_secret.get_secret_value()
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("RAG_", "OTEL_"))}
     command = [sys.executable, "-m", module]
-    with process(name, command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready):
+    whole = inherited | ours | {"PYTHONPATH": str(ROOT), **(environment or {})}
+    with process(name, command, whole, settings.home, ready):
         yield
 
 

@@ -39,6 +39,8 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         ("usage", t("Usage"), ":material/payments:"),
     ]
     if beyond >= Platform.READER:
+        if shared().traces.configured:
+            wanted.append(("traces", t("Traces"), ":material/waterfall_chart:"))
         wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))

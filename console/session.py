@@ -19,6 +19,7 @@ from console.clients.gitlab import GitLabClient
 from console.clients.grpc_api import Api, Channels, read_token
 from console.clients.http import GatewayClient
 from console.clients.metrics import MetricsClient
+from console.clients.traces import TracesClient
 from console.i18n import language_of, translate
 from console.presenters.sources import key_of
 from console.settings import ConsoleSettings
@@ -102,6 +103,7 @@ class Shared:
     gateway: GatewayClient
     metrics: MetricsClient
     gitlab: GitLabClient
+    traces: TracesClient
     health_cache: HealthCache
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
     sources: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class Shared:
     def close(self) -> None:
         """Close the connections."""
         self.channels.close()
-        for client in (self.dagster, self.gateway, self.metrics, self.gitlab):
+        for client in (self.dagster, self.gateway, self.metrics, self.gitlab, self.traces):
             client.close()
 
 
@@ -128,6 +130,7 @@ def shared() -> Shared:
         GatewayClient(settings),
         MetricsClient(settings),
         GitLabClient(settings),
+        TracesClient(settings),
         HealthCache(settings.refresh_seconds / 2),
     )
 

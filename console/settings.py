@@ -24,6 +24,9 @@ class ConsoleSettings(BaseSettings):
     )
     envoy_admin_url: str | None = Field(None, description="Envoy's admin interface; unset: no gateway figures.")
     prometheus_url: str | None = Field(None, description="Prometheus; unset: the metrics pages, kept for 15 minutes.")
+    traces_url: str | None = Field(
+        None, description="Jaeger's query service, or the store of `rag up --traces`; unset: no page of traces."
+    )
     gitlab_url: str | None = Field(None, description="GitLab, to show pipelines and environments; unset: not shown.")
     gitlab_project: str = Field("", description="Its project, by number or by path.")
     gitlab_token_file: Path | None = Field(None, description="File with a token of the scope `read_api`.")

@@ -8,6 +8,7 @@ import sys
 from pydantic import ValidationError
 
 from interfaces.logs import configure
+from rag_tracing import start_tracing
 
 
 def main() -> int:
@@ -25,6 +26,7 @@ def main() -> int:
         )
         logging.getLogger("interfaces").error("cannot start: CONFIG_INVALID: %s", problems)
         return 2
+    start_tracing("interfaces")
     serve(settings)
     return 0
 

@@ -8,6 +8,8 @@ import sys
 import traceback
 from datetime import UTC, datetime
 
+from rag_tracing import current_ids
+
 
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -17,6 +19,9 @@ class _Lines(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage() if record.name.startswith(("interfaces", "uvicorn")) else "library",
         }
+        ids = current_ids()
+        if ids is not None:
+            line["trace_id"], line["span_id"] = ids
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = place_of(record.exc_info[1])
         return json.dumps(line)

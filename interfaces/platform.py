@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from interfaces.errors import from_rpc
 from interfaces.settings import InterfacesSettings
+from rag_tracing import outgoing
 from ragproto.documents.v1 import documents_pb2 as docs
 from ragproto.documents.v1 import documents_pb2_grpc as docs_rpc
 from ragproto.query.v2 import query_pb2 as pb
@@ -20,7 +21,8 @@ from ragproto.query.v2 import query_pb2_grpc as rpc
 
 READINESS = "ragproto.query.v2.QueryService"
 _READY_SECONDS = 2.0
-_PASSED_ON = ("authorization", "x-api-key", "x-request-id", "traceparent", "tracestate")
+_W3C = ("traceparent", "tracestate")
+_PASSED_ON = ("authorization", "x-api-key", "x-request-id", *_W3C)
 _MAX_MESSAGE = 64 * 1024 * 1024
 _PAGE = 1000
 
@@ -91,7 +93,7 @@ class Caller:
         self.credentials = credentials
         self._queries: Any = rpc.QueryServiceStub(channel)
         self._documents: Any = docs_rpc.DocumentServiceStub(channel)
-        self._options = {"metadata": credentials.metadata, "timeout": seconds}
+        self._seconds = seconds
 
     async def search(self, request: pb.SearchRequest) -> pb.SearchResponse:
         """Find passages."""
@@ -101,7 +103,7 @@ class Caller:
     @asynccontextmanager
     async def answer(self, request: pb.AnswerRequest) -> AsyncIterator[AsyncIterator[pb.AnswerEvent]]:
         """The events of an answer. The call ends with the block, however that ends."""
-        call = self._queries.Answer(request, **self._options)
+        call = self._queries.Answer(request, **self._options())
         try:
             yield _events(call)
         finally:
@@ -137,9 +139,16 @@ class Caller:
         """Delete a pushed document."""
         await self._call(self._documents.Delete, docs.DeleteRequest(doc_id=doc_id))
 
+    def _options(self) -> dict[str, Any]:
+        """A call within this request's span, or with the context that the request brought where there is none."""
+        own = outgoing()
+        brought = self.credentials.metadata
+        rest = [(name, value) for name, value in brought if name not in _W3C] if own else brought
+        return {"metadata": (*rest, *own), "timeout": self._seconds}
+
     async def _call(self, method: Any, request: Any) -> Any:
         try:
-            return await method(request, **self._options)
+            return await method(request, **self._options())
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error) from None
 

@@ -26,6 +26,7 @@ from interfaces.openai.routes import routes as openai_routes
 from interfaces.openapi.routes import routes as openapi_routes
 from interfaces.platform import Platform
 from interfaces.settings import InterfacesSettings
+from interfaces.tracing import Traced
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +58,13 @@ def build_app(settings: InterfacesSettings) -> Starlette:
         ],
         lifespan=lifespan,
         middleware=[
+            Middleware(Traced),
             Middleware(
                 Bounds,
                 max_body_bytes=settings.max_body_bytes,
                 max_in_flight=settings.max_in_flight,
                 refuse=refusal,
-            )
+            ),
         ],
         exception_handlers={ApiError: _refused, HTTPException: _no_route, Exception: _failed},
     )

@@ -25,6 +25,7 @@ from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex, background_optimizer
 from rag_core.logging import configure_logging, get_logger, log_loop_errors
 from rag_core.settings import Settings
+from rag_tracing import start_tracing
 from ragproto.admin.v1 import index_pb2, index_pb2_grpc
 
 GRACE_SECONDS = 10.0
@@ -94,6 +95,7 @@ async def serve(settings: Settings) -> None:
     if settings.index_secret is None:
         raise ConfigError(Reason.SECRET_MISSING, "RAG_INDEX_SECRET must be set to serve the index to other processes")
     stopping = asyncio.Event()
+    start_tracing("index", content=settings.trace_content)
     with stop_signals(stopping):
         # This process is the one that the others reach through the endpoint, so it opens the folder itself.
         own = settings.model_copy(update={"index_endpoint": None})

@@ -72,6 +72,7 @@ from rag_core.errors import Reason
 from rag_core.index.edge import background_optimizer
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
+from rag_tracing import start_tracing
 from ragproto.admin.v1 import (
     access_pb2,
     access_pb2_grpc,
@@ -421,6 +422,7 @@ async def serve(settings: Settings) -> bool:
     settings.require_production_secrets()
     settings.require_serving_secrets()
     stopping = asyncio.Event()
+    start_tracing("query-server", content=settings.trace_content)
     with stop_signals(stopping):
         dependencies = await asyncio.to_thread(open_dependencies, settings)
         server = QueryServer(settings, dependencies)

@@ -8,8 +8,11 @@ import dagster as dg
 
 from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
+from rag_tracing import INTERNAL, NOTHING, Span, entry, start_tracing
 
 PIPELINE = "pipeline"
+TRACE_TAG = "traceparent"
+"""Tag of a run that is part of the trace of its requester."""
 
 
 def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
@@ -19,8 +22,20 @@ def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
     """
 
     @dg.resource(description="Database, index, embedder, parser and chunker of this installation.")
-    def pipeline(_context: dg.InitResourceContext) -> Iterator[Pipeline]:
-        with Pipeline(settings) as opened:
+    def pipeline(context: dg.InitResourceContext) -> Iterator[Pipeline]:
+        start_tracing("dagster", content=settings.trace_content)
+        # Dagster runs the steps between the two halves of this function, in this thread (`in_process_executor`).
+        with _run_span(context.run), Pipeline(settings) as opened:
             yield opened
 
     return pipeline
+
+
+def _run_span(run: dg.DagsterRun | None) -> Span:
+    """The run as a trace, or as a part of the one that its tag names. Resources of a test belong to no run."""
+    if run is None:
+        return NOTHING
+    known = {"rag.run_id": run.run_id, "rag.job": run.job_name, "rag.partition": run.tags.get("dagster/partition")}
+    headers = {TRACE_TAG: run.tags[TRACE_TAG]} if TRACE_TAG in run.tags else None
+    found = {name: value for name, value in known.items() if value}
+    return entry(f"run {run.job_name}", headers, found, INTERNAL)

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from rag_core.errors import RagError
+from rag_tracing import current_ids
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 _MAX_ERRORS = 20
@@ -40,7 +41,7 @@ def format_exception(exc_info: BaseException | ExcInfo) -> str:
 
 def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
     """Set up structlog and the standard library's root logger to write to standard error. Idempotent."""
-    shared = [*_SHARED[:2], structlog.stdlib.add_logger_name, *_SHARED[2:]]
+    shared = [structlog.stdlib.add_logger_name, *_SHARED]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -134,9 +135,18 @@ def _render_default(logger: Any, method: str, event: structlog.typing.EventDict)
     return _renderer(None)(logger, method, event)
 
 
+def _add_trace(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Name the trace that a line belongs to, where there is one."""
+    ids = current_ids()
+    if ids is not None:
+        event["trace_id"], event["span_id"] = ids
+    return event
+
+
 _new_record = logging.LogRecord
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
+    _add_trace,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),

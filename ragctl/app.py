@@ -35,6 +35,7 @@ from ragctl.commands import (
     stack,
     stream,
     token,
+    trace,
     verify,
 )
 from ragctl.envelope import ENVELOPE, take_output_option
@@ -83,6 +84,7 @@ for _group in (
     audit.app,
     gateway.app,
     deploy.app,
+    trace.app,
 ):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")

@@ -12,6 +12,7 @@ from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
 from console.i18n.zh_usage import USAGE
+from console.i18n.zh_traces import TRACES
 
 CHINESE: dict[str, str] = {
     **ACCESS,
@@ -25,6 +26,7 @@ CHINESE: dict[str, str] = {
     **EVALUATION,
     **HISTORY,
     **SOURCES,
+    **TRACES,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from query_server.runtime.calls import current_call
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import DeadlineExceeded, Reason
+from rag_tracing import CLIENT, span
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,7 +30,8 @@ async def transact(store: LazyStore, work: Callable[[Connection], T]) -> T:
             _limit(connection, call.deadline, call.request_id)
             return work(connection)
 
-    return await store.threads.run(run)
+    with span("transaction", {"db.system.name": "postgresql"}, CLIENT):
+        return await store.threads.run(run)
 
 
 def _limit(connection: Connection, deadline: float, request_id: str) -> None:

@@ -24,6 +24,7 @@ from rag_core.access import NameHash
 from rag_core.errors import DeadlineExceeded, Exhausted, PermissionDenied, RagError, Reason, Unauthenticated
 from rag_core.index.remote import SECRET_KEY
 from rag_core.logging import get_logger
+from rag_tracing import entry, exemplar
 
 # --------------------------------------------------------------------------------------------------------------------
 # Authorisation: a verified identity with the method's scope, or the local secret for the index service.
@@ -124,7 +125,31 @@ async def _abort(call: Call, error: RagError, pushback_ms: int | None) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Request id, metrics and the one log line of each call. The outermost layer, so it sees every outcome.
+# The span of each call, around every other layer.
+
+
+_W3C = ("traceparent", "tracestate")
+_OURS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+"""Codes that are failures of a server to the conventions of OpenTelemetry; others are the caller's doing."""
+
+
+def trace_calls(*, begins: bool) -> Layer:
+    """Continue the caller's trace. `begins`: or begin one, when the sampler wants it."""
+
+    @asynccontextmanager
+    async def layer(call: Call) -> AsyncIterator[None]:
+        found = ((name, call.header(name)) for name in _W3C)
+        headers = {name: value for name, value in found if value}
+        method = call.method.lstrip("/")
+        with entry(method, headers, {"rpc.system.name": "grpc", "rpc.method": method}, begins=begins) as span:
+            call.span = span
+            yield
+
+    return layer
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Request id, metrics and the one log line of each call. It sees every outcome.
 
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -184,11 +209,14 @@ def _count(call: Call, metrics: Metrics, hashes: NameHash, traffic: Traffic | No
     """Count the call; returns its seconds."""
     seconds = time.monotonic() - call.started
     metrics.requests.labels(call.method, code, call.reason).inc()
-    metrics.seconds.labels(call.method).observe(seconds)
+    metrics.seconds.labels(call.method).observe(seconds, exemplar())
     identity = call.identity
-    if identity is not None:
+    tenant = hashes.tenant(identity.tenant) if identity else None
+    call.span.set({"rpc.response.status_code": code, "rag.request_id": call.request_id, "rag.tenant": tenant})
+    call.span.end_as("" if code == "OK" else call.reason or code, failed=code in _OURS)
+    if identity is not None and tenant is not None:
         outcome = "ok" if code == "OK" else "shed" if call.reason in _SHED else "failed"
-        metrics.tenant_calls.labels(metrics.tenant(hashes.tenant(identity.tenant)), outcome).inc()
+        metrics.tenant_calls.labels(metrics.tenant(tenant), outcome).inc()
         if traffic is not None:
             traffic.record_call(identity.tenant, call.method, seconds, "" if code == "OK" else call.reason or code)
     return seconds

@@ -7,7 +7,14 @@ from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
 from query_server.interceptors.chain import Chain
 from query_server.interceptors.concurrency import ConcurrencyLimiter, limit_concurrency
-from query_server.interceptors.layers import limit_time, map_errors, observe, require_identity, require_index_secret
+from query_server.interceptors.layers import (
+    limit_time,
+    map_errors,
+    observe,
+    require_identity,
+    require_index_secret,
+    trace_calls,
+)
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import PUSHBACK_MS
 from query_server.runtime.traffic import Traffic
@@ -48,6 +55,7 @@ def build_chain(
     """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
     return Chain(
         [
+            trace_calls(begins=True),
             observe(metrics, hashes, traffic),
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
@@ -63,6 +71,7 @@ def build_index_chain(settings: Settings, metrics: Metrics) -> Chain:
     """The layers of the loopback index port."""
     return Chain(
         [
+            trace_calls(begins=False),  # a poll of the pipeline is no trace of its own
             # These calls have no tenant, and the query server logs each search.
             observe(metrics, NameHash(), quiet_seconds=LOGGED_SECONDS),
             map_errors(pushback_ms=PUSHBACK_MS),

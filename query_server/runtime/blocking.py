@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from prometheus_client import Gauge
 
 from rag_core.errors import Reason, Unavailable
+from rag_tracing import carried
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class BlockingPool:
             raise Unavailable(Reason.SHUTTING_DOWN, "the server stops; another one answers")
         if self.open:
             raise Unavailable(self._reason, f"{self._what} does not respond; retry later")
-        future = self._executor.submit(function, *args, **kwargs)
+        future = self._executor.submit(carried(function), *args, **kwargs)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:

@@ -10,6 +10,7 @@ import grpc.aio
 
 from rag_core.access import Principal
 from rag_core.index import SearchResult
+from rag_tracing import NOTHING, Span
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Call:
     identity: Principal | None = None
     weight: int = 1
     """What it counts as: the searches of a batch."""
+    span: Span = NOTHING
 
     @property
     def principal(self) -> Principal:

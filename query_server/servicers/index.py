@@ -18,6 +18,7 @@ import grpc.aio
 from query_server.runtime.metrics import Metrics
 from rag_core.index import ApplyResult, VectorIndex
 from rag_core.index.remote import wire
+from rag_tracing import carried, exemplar
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc as rpc
 
@@ -71,8 +72,8 @@ class IndexServicer(rpc.IndexServiceServicer):
         wanted = wire.search_from_wire(request)
         started = time.monotonic()
         # Cancelled with the call: a search whose caller has left before its turn is never run.
-        result = await asyncio.wrap_future(self._searches.submit(self._index.search, wanted))
-        self._metrics.search_seconds.observe(time.monotonic() - started)
+        result = await asyncio.wrap_future(self._searches.submit(carried(self._index.search), wanted))
+        self._metrics.search_seconds.observe(time.monotonic() - started, exemplar())
         return wire.result_to_wire(result)
 
     async def AroundPoints(self, request: pb.AroundPointsRequest, context: Context) -> pb.AroundPointsResponse:
@@ -113,7 +114,7 @@ class IndexServicer(rpc.IndexServiceServicer):
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+        return await asyncio.wrap_future(self._threads.submit(carried(function), *args, **kwargs))
 
     def _count(self, result: ApplyResult) -> None:
         for operation, points in (("upserted", result.upserted), ("removed", result.removed), ("stale", result.stale)):

@@ -47,6 +47,8 @@ class Message:
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes | None]] = ()
     digest: bytes | None = None
+    traceparent: str | None = None
+    """The trace that the message is part of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from rag_core.pipeline import BatchResult, Event, EventApplier, SlowEvent
 from rag_core.settings import Settings
 from rag_core.streams import DeadLetter
 from rag_core.streams import store as streams
+from rag_tracing import Span, consume, exemplar
 
 log = get_logger(__name__)
 POLL_SECONDS = 1.0
@@ -118,7 +119,8 @@ class ConsumerLoop:
         """Apply what a batch has of one source. Where a stream has others, they do not wait for its troubles."""
         tenant, source = _of_source(messages[0])
         try:
-            self._apply(messages)
+            with self._traced(messages):
+                self._apply(messages)
         except SlowEvent:
             log.info("messages_deferred", stream=self.source.name, source=source, messages=len(messages))
             self.source.defer(messages)
@@ -129,6 +131,13 @@ class ConsumerLoop:
                 raise
             self._metrics.halted.labels(self.source.name).set(1)
             log.error("source_halted", stream=self.source.name, tenant=tenant, source=source, problem=error.message)
+
+    def _traced(self, messages: Sequence[Message]) -> Span:
+        """The part of these messages' traces that happens here."""
+        stream = self.source.name
+        known = {"messaging.system": stream.partition(":")[0], "messaging.operation.type": "process"}
+        counted: dict[str, str | int] = {**known, "messaging.batch.message_count": len(messages)}
+        return consume(f"process {stream}", [message.traceparent for message in messages], counted)
 
     def _apply(self, messages: list[Message]) -> None:
         try:
@@ -239,7 +248,8 @@ class ConsumerLoop:
             self.counts[outcome] += 1
             self._metrics.events.labels(name, outcome).inc()
             if outcome in ("applied", "deleted") and message.event is not None:
-                self._metrics.latency.labels(name).observe(_age(message.event, now))
+                of_message = exemplar(message.traceparent) if message.traceparent else None
+                self._metrics.latency.labels(name).observe(_age(message.event, now), of_message)
             elif outcome == "dead":
                 reason = message.failure.reason if message.failure is not None else "REFUSED"
                 self._metrics.dead.labels(name, reason).inc()

@@ -180,7 +180,10 @@ class InboxSource:
             row.metadata,
         )
         attributes = attributes_of(event)
-        return Message(source, position, row.locator, row.content, event, None, attributes, len(row.content or b""))
+        size = len(row.content or b"")
+        return Message(
+            source, position, row.locator, row.content, event, None, attributes, size, traceparent=row.traceparent
+        )
 
     def _drop(self) -> None:
         session, self._session, self.consuming = self._session, None, False

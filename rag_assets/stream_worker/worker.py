@@ -32,6 +32,7 @@ from rag_core.parsing import open_parser
 from rag_core.pipeline import EventApplier, Pipeline
 from rag_core.settings import Settings
 from rag_core.streams import store as streams
+from rag_tracing import start_tracing
 
 log = get_logger(__name__)
 _QUICK_WAIT_SECONDS = 0.2
@@ -251,6 +252,7 @@ class Worker:
 def run_until_signal(settings: Settings) -> tuple[bool, dict[str, Any]]:
     """Run a worker until SIGTERM or SIGINT. Returns whether it ended in time, and the state of each stream."""
     settings.require_production_secrets()
+    start_tracing("stream", content=settings.trace_content)
     worker = Worker(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

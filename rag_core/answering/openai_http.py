@@ -37,6 +37,7 @@ from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, Reason
 from rag_core.http_client import endpoint_client
 from rag_core.index import SearchHit
 from rag_core.settings import Settings
+from rag_tracing import CLIENT, span
 
 MIN_FROM_CONVERSATION = 0.5
 """Share of a rewritten question's words that conversation and question must contain."""
@@ -83,7 +84,7 @@ class OpenAIAnswerer:
         chat = answer_prompt(question.text, read.sections, self._style)
         tokens, first, cut, separator = None, None, False, ""
         started = asyncio.get_running_loop().time()
-        async with aclosing(self._timed(self._endpoint.stream(chat, max_tokens=limits.max_tokens))) as events:
+        async with aclosing(self._traced(self._endpoint.stream(chat, max_tokens=limits.max_tokens))) as events:
             async for event in events:
                 match event:
                     case Text(text):
@@ -130,6 +131,18 @@ class OpenAIAnswerer:
 
     def _answered_by(self) -> AnsweredBy:
         return AnsweredBy("openai", self._endpoint.model)
+
+    async def _traced(self, events: AsyncGenerator[ChatEvent, None]) -> AsyncGenerator[ChatEvent, None]:
+        """The events within their limits, as one span."""
+        known = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
+        known["gen_ai.request.model"] = self._endpoint.model
+        with span(f"chat {self._endpoint.model}", known, CLIENT, current=False) as block:
+            async with aclosing(self._timed(events)) as timed:
+                async for event in timed:
+                    if isinstance(event, Tokens):
+                        used = {"gen_ai.usage.input_tokens": event.prompt}
+                        block.set({**used, "gen_ai.usage.output_tokens": event.completion})
+                    yield event
 
     async def _timed(self, events: AsyncGenerator[ChatEvent, None]) -> AsyncGenerator[ChatEvent, None]:
         """The events, the first text within its limit and all within theirs."""

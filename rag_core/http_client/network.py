@@ -19,6 +19,7 @@ import httpx
 
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client.policy import FetchPolicy
+from rag_tracing import outgoing
 
 # --------------------------------------------------------------------------------------------------------------------
 # Name resolution: once per connection, and every address is checked before any is connected to.
@@ -270,5 +271,11 @@ def endpoint_client(url: str, *, resolver: Resolver = system_resolver, **options
         transport=EndpointTransport(policy, resolver),
         trust_env=False,
         follow_redirects=False,
+        event_hooks={"request": [_within_trace]},
         **options,
     )
+
+
+async def _within_trace(request: httpx.Request) -> None:
+    """A model server that traces its calls shows them in the trace of the question."""
+    request.headers.update(outgoing())

@@ -32,6 +32,7 @@ from rag_core.pipeline.reading import ReadResult, parser_fingerprint, read_bytes
 from rag_core.pipeline.run import run_pipeline
 from rag_core.pipeline.stage_runner import Dependencies, record_ingested
 from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
+from rag_tracing import carried, span
 
 log = get_logger(__name__)
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
@@ -139,7 +140,8 @@ class EventApplier:
         scope = Scope(source, run_id)
         ids = _doc_ids(source, events)
         with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
-            settled = self._store_batch(connection, scope, events, ids, settle)
+            with span("stage documents", {"rag.events": len(events)}):
+                settled = self._store_batch(connection, scope, events, ids, settle)
             stored(settled)
             return EventsResult(settled, self._run_later_stages(connection, scope, ids))
 
@@ -241,15 +243,16 @@ class EventApplier:
                 event.source_version,
                 quality=source.quality,
             )
-            outcome, attempts = once(), 1
-            while self._may_pass(outcome) and attempts < self._settings.stream_attempts:
-                outcome, attempts = once(), attempts + 1
+            with span("parse", {"rag.bytes": len(event.content or b"")}):
+                outcome, attempts = once(), 1
+                while self._may_pass(outcome) and attempts < self._settings.stream_attempts:
+                    outcome, attempts = once(), attempts + 1
             return event, outcome, attempts
 
         if len(events) == 1:
             yield read(events[0])
             return
-        reading = [self._pool.submit(read, event) for event in events]
+        reading = [self._pool.submit(carried(read), event) for event in events]
         try:
             yield from (one.result() for one in reading)
         finally:

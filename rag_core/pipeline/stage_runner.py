@@ -19,6 +19,7 @@ from rag_core.pipeline.targets import chunk_for_targets, embed_for_targets, inde
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.streams import CANARY_TENANT
+from rag_tracing import span
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 
@@ -73,7 +74,10 @@ def run_stage(work: Work, stage: str, make: Callable[[], StageResult]) -> StageR
 def timed(stage: str, make: Callable[[], StageResult]) -> StageResult:
     """The result of a stage with its name and duration."""
     started = time.monotonic()
-    return replace(make(), stage=stage, seconds=time.monotonic() - started)
+    with span(f"stage {stage}") as block:
+        result = make()
+        block.set({f"rag.{name}": count for name, count in result.counts.items()})
+    return replace(result, stage=stage, seconds=time.monotonic() - started)
 
 
 def record(work: Work, result: StageResult) -> None:

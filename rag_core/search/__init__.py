@@ -3,6 +3,7 @@
 from rag_core.search import hybrid, lexical
 from rag_core.search.engine import Engine, Scores, Stored
 from rag_core.search.fusion import KNOWN_HITS, Legs, Number, diversified, fuse, lexical_weight
+from rag_core.search.legs import leg, returned
 from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query, stems
 from rag_core.search.reranking import Reranker, open_reranker, reranked
 from rag_core.search.statistics import StatisticsCache, TermStatistics, idf_sample_of, sample_of
@@ -25,10 +26,12 @@ __all__ = [
     "fuse",
     "hybrid",
     "idf_sample_of",
+    "leg",
     "lexical",
     "lexical_weight",
     "open_reranker",
     "reranked",
     "sample_of",
+    "returned",
     "stems",
 ]

@@ -33,6 +33,7 @@ from rag_core.search.fusion import (
     newest_only,
     unit_score,
 )
+from rag_core.search.legs import leg, returned
 from rag_core.search.lexical import Sparse
 
 MAX_ROUNDS = 5
@@ -79,10 +80,17 @@ class _Search:
         """The best candidates in the order of the result."""
         vector = self._request.vector
         if vector is None or self._mode is SearchMode.LEXICAL:
-            words = self._engine.lexical(*self._lexical(), limit) if self._terms else {}
+            if not self._terms:
+                return []
+            with leg("lexical", limit) as block:
+                words = self._engine.lexical(*self._lexical(), limit)
+                returned(block, len(words))
             return in_order(self._of_one_leg({number: score for number, score in words.items() if score > 0}))
         if self._mode is SearchMode.DENSE:
-            return in_order(self._of_one_leg(self._engine.dense(vector, self._within, limit)))
+            with leg("dense", limit) as block:
+                near = self._engine.dense(vector, self._within, limit)
+                returned(block, len(near))
+            return in_order(self._of_one_leg(near))
         legs = self._engine.legs(vector, *self._lexical(), max(CANDIDATES, limit))
         return in_order(fused(legs, limit, self._request.weights, explained=self._request.explain))
 

@@ -193,6 +193,16 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     failpoint: str | None = Field(
         None, description="`name:count:kill` ends the process at a named point (fault tests; refused in production)."
     )
+    trace_content: bool = Field(
+        False, description="Spans hold the text of questions too; traces go where the `OTEL_*` variables say."
+    )
+    traces: bool = Field(
+        False, description="Keep the last traces of the local stack, for the console (`rag up --traces`)."
+    )
+    traces_port: Port = Field(
+        4318, description="OTLP over HTTP, and reading of the kept traces, with `rag up --traces`."
+    )
+    traces_kept: int = Field(2000, ge=10, le=100_000, description="Traces that are kept; the oldest leave.")
     prometheus_url: str | None = Field(
         None, description="Prometheus the console reads; unset: the services' own /metrics."
     )

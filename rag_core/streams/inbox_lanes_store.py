@@ -34,6 +34,7 @@ class PendingChange:
     acl: tuple[str, ...] | None
     metadata: Mapping[str, str]
     event_at: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ ORDER BY l.place, w.seq
 """)
 _LOAD = text("""
 SELECT seq, tenant, source, locator, doc_id, operation, source_version, content, media_type, title, acl, metadata,
-       event_at
+       event_at, traceparent
 FROM rag.inbox WHERE seq = ANY(:seqs) AND applied_at IS NULL ORDER BY seq
 """)
 _LANE_SLOW = text("""

@@ -45,6 +45,8 @@ class Change:
     source_version: int | None = None
     idempotency_key: str | None = None
     event_at: datetime | None = None
+    traceparent: str | None = None
+    """The trace that the change is part of."""
 
     @property
     def doc_id(self) -> uuid.UUID:
@@ -241,14 +243,15 @@ def _values(change: Change, digest: bytes, version: int) -> dict[str, object]:
         "hash": digest,
         "subject": change.subject,
         "event_at": event_at,
+        "traceparent": change.traceparent,
     }
 
 
 _INSERT = text("""
 INSERT INTO rag.inbox (tenant, source, locator, doc_id, operation, source_version, content, media_type, title, acl,
-                       metadata, idempotency_key, request_hash, subject, event_at)
+                       metadata, idempotency_key, request_hash, subject, event_at, traceparent)
 VALUES (:tenant, :source, :locator, :doc_id, :operation, :version, :content, :media_type, :title, :acl,
-        CAST(:metadata AS jsonb), :key, :hash, :subject, :event_at)
+        CAST(:metadata AS jsonb), :key, :hash, :subject, :event_at, :traceparent)
 RETURNING seq, doc_id, source_version, received_at, request_hash
 """)
 _KEYED = text("""

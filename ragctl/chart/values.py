@@ -194,6 +194,21 @@ class Monitoring(PartModel):
     postgres_exporter: PostgresExporter = Field(PostgresExporter(), description="Metrics of PostgreSQL.")
 
 
+class Tracing(PartModel):
+    """OpenTelemetry traces, by OTLP over HTTP to a collector of the cluster."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^/]+.*)?$",
+        description="Such as http://collector.monitoring:4318; empty: no traces. Further OTEL_* variables: pods.env.",
+    )
+    share: float = Field(0.01, ge=0, le=1, description="Share of the requests and runs that begin a trace.")
+    namespace: str = Field("monitoring", min_length=1, description="Namespace of the collector, for networkPolicy.")
+    port: int = Field(4318, ge=1, le=65535, description="Its port, for networkPolicy.")
+    query_url: str = Field("", description="Jaeger's query service, for the console's page of traces; empty: no page.")
+    query_port: int = Field(16686, ge=1, le=65535, description="Its port in that namespace, for networkPolicy.")
+
+
 class Values(PartModel):
     """All values of the chart."""
 
@@ -230,3 +245,4 @@ class Values(PartModel):
     monitoring: Monitoring = Field(
         Monitoring(), description="Prometheus operator objects, and the exporter of PostgreSQL."
     )
+    tracing: Tracing = Field(Tracing(), description="OpenTelemetry traces.")

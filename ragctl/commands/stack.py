@@ -27,6 +27,7 @@ def up(
     ingest: Annotated[bool, Parameter(negative="--no-ingest")] = True,
     wait: Annotated[bool | None, Parameter(negative="--no-wait")] = None,
     replicas: int | None = None,
+    traces: Annotated[bool | None, Parameter(negative="--no-traces")] = None,
     json: Json = False,
 ) -> Reason | None:
     """Start the local stack, ingest its sources and print the next steps. Safe to repeat: starts only what is missing.
@@ -44,6 +45,8 @@ def up(
         it is then ingested in the background.
     replicas
         Number of query servers behind the gateway, kept for later starts; a running stack is scaled without a restart.
+    traces
+        Keep the last traces for the console, also after later starts; a running stack is restarted for it.
     """
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.display import open_display
@@ -59,7 +62,7 @@ def up(
             ensure_sources(settings, data_dir, docs)
             waits = wait if wait is not None else not (expected and expected.long)
             with open_display(silent=json) as display:
-                stack = start_stack(display, replicas=replicas)
+                stack = start_stack(display, replicas=replicas, traces=traces)
                 outcomes = _ingest(stack, display, wait=waits) if ingest else []
         except KeyboardInterrupt:
             note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")

@@ -14,6 +14,7 @@ BLUE = "query-blue"
 GREEN = "query-green"
 PROBES = "query-probes"
 KEYS = "jwks"
+TRACES = "traces"
 SEARCHES = "HIGH"
 """The priority of routes whose calls are searches. To Envoy a priority is a set of counters; these calls have their
 own, so that a flood of searches is stopped here and takes no capacity from other calls."""
@@ -33,7 +34,9 @@ def clusters(options: GatewayOptions, sources: Sources) -> list[Config]:
     if options.shared is not None:
         found.append(_counters(options.shared.service, sources))
     if options.jwt is not None and options.jwt.jwks_url:
-        found.append(_keys(options.jwt.jwks_url))
+        found.append(_outside(KEYS, options.jwt.jwks_url))
+    if options.traces is not None:
+        found.append(_outside(TRACES, options.traces.url))
     return found
 
 
@@ -106,16 +109,16 @@ def _discovered(name: str, colour: Backends, where: tuple[Endpoint, ...], source
     return {**common, **sources.endpoints(name, assignment(name, where))}
 
 
-def _keys(url: str) -> Config:
-    """Where the identity provider's keys are read. Its certificate is checked against the system's authorities."""
+def _outside(name: str, url: str) -> Config:
+    """The identity provider's keys, a collector: a certificate is checked against the system's authorities."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     host = parts.hostname or ""
     config: Config = {
-        "name": KEYS,
+        "name": name,
         "type": "STRICT_DNS",
         "connect_timeout": "3s",
-        "load_assignment": assignment(KEYS, (Endpoint(host, parts.port or (443 if secure else 80)),)),
+        "load_assignment": assignment(name, (Endpoint(host, parts.port or (443 if secure else 80)),)),
     }
     if secure:
         trusted = {"trusted_ca": {"filename": system_authorities()}, "match_typed_subject_alt_names": [_names(host)]}

@@ -109,4 +109,4 @@ def _route(name: str, match: Config, options: GatewayOptions) -> Config:
         "hash_policy": [{"header": {"header_name": header}} for header in (CALLER, "x-api-key")],
         "retry_policy": {"retry_on": "connect-failure,refused-stream", "num_retries": 2},
     }
-    return {"name": name, "match": match, "route": route}
+    return {"name": name, "match": match, "route": route, "decorator": {"operation": name, "propagate": False}}

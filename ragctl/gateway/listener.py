@@ -12,6 +12,7 @@ from ragctl.gateway.options import Config, Endpoint, GatewayOptions, Tls, any_of
 from ragctl.gateway.replies import local_replies
 from ragctl.gateway.requests import complete_requests, key_guard
 from ragctl.gateway.routes import route_config
+from ragctl.gateway.tracing import tracing
 
 # --------------------------------------------------------------------------------------------------------------------
 # The HTTP filter chain. Order matters: what is cheap to refuse is refused first, a body is bounded and complete
@@ -108,6 +109,7 @@ def _connection_manager(options: GatewayOptions, sources: Sources) -> Config:
         **sources.routes(route_config(options)),
         "http_filters": http_filters(options, sources),
         "access_log": [_access_log()],
+        **tracing(options.traces),
         "local_reply_config": local_replies(),
         "early_header_mutation_extensions": [_strip_headers(options)],
         "use_remote_address": True,
@@ -179,6 +181,7 @@ def _access_log() -> Config:
         "bytes_in": "%BYTES_RECEIVED%",
         "bytes_out": "%BYTES_SENT%",
         "request_id": "%REQ(X-REQUEST-ID)%",
+        "trace_id": "%TRACE_ID%",
         "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
     }
     return extension(

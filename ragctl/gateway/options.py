@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from dotenv import dotenv_values
 
 import ragproto
 from query_server.rate_limits import Override, overrides_of
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
+from rag_tracing import Destination, destination_of
 
 Config = dict[str, object]
 """A piece of Envoy configuration, ready for YAML."""
@@ -97,6 +103,7 @@ class GatewayOptions:
     `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
     `interfaces` are the servers of the open interfaces; without any their paths do not exist.
     `shared` counts clients for all gateways; without it each counts for itself.
+    `traces` is where spans go.
     """
 
     listen: Endpoint
@@ -121,6 +128,7 @@ class GatewayOptions:
     searches: int = 0
     interfaces: Backends = Backends()
     shared: SharedCounters | None = None
+    traces: Destination | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, *, green_percent: int = 0) -> GatewayOptions:
@@ -150,6 +158,7 @@ class GatewayOptions:
             searches=_searches(settings),
             interfaces=_interfaces(settings),
             shared=_shared(settings),
+            traces=trace_destination(settings),
         )
 
 
@@ -184,6 +193,21 @@ def port_pairs(setting: str, value: str) -> list[tuple[int, int]]:
         return [(int(query), int(http)) for query, http in (pair.split("/") for pair in value.split(","))]
     except ValueError:
         raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: pairs like 50061/9474, with commas") from None
+
+
+def trace_destination(settings: Settings) -> Destination | None:
+    """Where the gateway's spans go: as the `OTEL_*` variables say, here or when the stack was started."""
+    return destination_of(telemetry_environment(settings))
+
+
+def telemetry_environment(settings: Settings) -> dict[str, str]:
+    """The `OTEL_*` variables of the installation; without any, those of the store of `rag up --traces`."""
+    path = settings.home / "stack.env"
+    kept = dotenv_values(path, interpolate=False) if path.exists() else {}
+    known = {name: value for name, value in {**kept, **os.environ}.items() if name.startswith("OTEL_") and value}
+    if settings.traces and not any(name.endswith("ENDPOINT") for name in known):
+        known["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{settings.traces_port}"
+    return known
 
 
 def _interfaces(settings: Settings) -> Backends:

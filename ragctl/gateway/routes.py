@@ -19,7 +19,9 @@ FORWARDED_NO_FURTHER = ("x-auth-tenant", "x-auth-subject")
 HAS_KEY: Config = {"name": "x-api-key", "present_match": True}
 HAS_NO_TOKEN: Config = {"name": "authorization", "present_match": False}
 _CORS_SECONDS = 600
-_CORS_REQUEST = "authorization,content-type,x-api-key,x-request-id,grpc-timeout,x-grpc-web,x-user-agent"
+_CORS_REQUEST = (
+    "authorization,content-type,x-api-key,x-request-id,grpc-timeout,x-grpc-web,x-user-agent,traceparent,tracestate"
+)
 _CORS_RESPONSE = "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id,deprecation,link"
 
 
@@ -85,14 +87,19 @@ def _forwarding(name: str, match: Config, checks: Config, method: Method, option
     forward = _forward(options, repeatable=method.repeatable)
     per_filter = {"typed_per_filter_config": checks} if checks else {}
     if not method.searches:
-        return [{"name": name, "match": match, "route": forward, **per_filter}]
+        return [{"name": name, "match": match, "route": forward, **per_filter, **_named(name)}]
     headers = match["headers"]
     assert isinstance(headers, list)  # noqa: S101
     with_key = {**match, "headers": [*headers, HAS_KEY, HAS_NO_TOKEN]}
     return [
-        {"name": f"{name} with a key", "match": with_key, "route": forward, **per_filter},
-        {"name": name, "match": match, "route": {**forward, "priority": SEARCHES}, **per_filter},
+        {"name": f"{name} with a key", "match": with_key, "route": forward, **per_filter, **_named(name)},
+        {"name": name, "match": match, "route": {**forward, "priority": SEARCHES}, **per_filter, **_named(name)},
     ]
+
+
+def _named(name: str) -> Config:
+    """What the span of a request is called; nobody is told of it."""
+    return {"decorator": {"operation": name.lstrip("/"), "propagate": False}}
 
 
 def _wrong_verbs(rest: list[tuple[Method, Rest]]) -> list[Config]:
@@ -122,6 +129,7 @@ def _probe(path: str) -> Config:
         "name": path,
         "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
         "route": {"cluster": PROBES, "timeout": "2s"},
+        "tracing": {"random_sampling": {"numerator": 0}},
     }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.settings import Settings
+from ragctl.gateway.options import telemetry_environment
 from ragctl.tokens import write_private
 
 # A unix socket's address holds about a hundred bytes, and RAG_HOME may be longer; so sockets live here.
@@ -122,6 +123,11 @@ class DataDir:
         return _RUNTIME_ROOT / f"rag-{os.geteuid()}-{digest}"
 
     @property
+    def traces(self) -> Path:
+        """The kept traces (`rag up --traces`)."""
+        return self.root / "traces" / "traces.db"
+
+    @property
     def link(self) -> Path:
         """A link to the home with a short and plain path, for programs that are particular about paths."""
         return self.runtime / "home"
@@ -196,17 +202,21 @@ def settings_digest(settings: Settings) -> str:
         name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
         for name, value in values.items()
     }
+    plain["telemetry"] = telemetry_environment(settings)
     text = json.dumps(
         plain, sort_keys=True, default=lambda value: sorted(value) if isinstance(value, frozenset) else str(value)
     )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(home_override: DataDir | None = None, *, replicas: int | None = None) -> tuple[Settings, DataDir]:
+def load(
+    home_override: DataDir | None = None, *, replicas: int | None = None, traces: bool | None = None
+) -> tuple[Settings, DataDir]:
     """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run.
 
-    `replicas` wins over what the environment and `stack.env` say.
+    `replicas` and `traces` win over what the environment and `stack.env` say.
     """
-    settings = Settings.load(**({} if replicas is None else {"replicas": replicas}))
+    given = {"replicas": replicas, "traces": traces}
+    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     data_dir = home_override or DataDir.of(settings)
     return settings.model_copy(update={"home": data_dir.root}), data_dir

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
+from ragctl.gateway.options import telemetry_environment
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.exec import STACK_VARIABLE
 from ragctl.tokens import new_secret, write_private
@@ -34,6 +35,7 @@ def write_stack_env(settings: Settings, data_dir: DataDir) -> None:
         values = {name: value for name, value in values.items() if name not in _OF_THE_INDEX}
         needed = _SECRETS
     values |= {name: kept.get(name) or new_secret() for name in needed}
+    values |= _telemetry()
     _write(data_dir, values)
 
 
@@ -71,6 +73,12 @@ def _explicit(settings: Settings) -> dict[str, str]:
     return values
 
 
+def _telemetry() -> dict[str, str]:
+    """Where traces go, without the headers, which may hold a credential."""
+    found = {name: value for name, value in os.environ.items() if name.startswith("OTEL_") and value}
+    return {name: value for name, value in found.items() if not name.endswith("_HEADERS")}
+
+
 def _plain(value: object) -> str:
     if isinstance(value, Path):
         return str(value.absolute())
@@ -82,7 +90,7 @@ def _quote(value: str) -> str:
     return f"'{escaped}'"
 
 
-def stack_environment(data_dir: DataDir, stack_id: str) -> dict[str, str]:
+def stack_environment(settings: Settings, data_dir: DataDir, stack_id: str) -> dict[str, str]:
     """The environment of the supervisor and so of every service.
 
     No PYTHONPATH: Dagster drops the first entry of `sys.path` before it imports a code location, and with `python -P`
@@ -92,6 +100,7 @@ def stack_environment(data_dir: DataDir, stack_id: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
         **inherited,
+        **telemetry_environment(settings),
         "RAG_HOME": str(data_dir.root),
         "DAGSTER_HOME": str(data_dir.dagster),
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",

@@ -73,6 +73,7 @@ def build_services(settings: Settings, data_dir: DataDir) -> list[Service]:
     servers = query_server_services(settings, data_dir)
     return [
         *database,
+        *([_traces(settings)] if settings.traces else []),
         *([_index(settings)] if settings.qdrant_url is None else []),
         *servers,
         _watchdog(data_dir),
@@ -123,6 +124,24 @@ def _index(settings: Settings) -> Service:
         stop_seconds=30,
         heartbeat=f"127.0.0.1:{settings.index_port}",
     )
+
+
+def _traces(settings: Settings) -> Service:
+    """Keeps the last traces, for the console."""
+    url = traces_url(settings)
+    return Service(
+        name="traces",
+        command=_python("ragctl.local_stack.traces"),
+        probe=probes.http(f"{url}/health"),
+        port_settings=((settings.traces_port, "RAG_TRACES_PORT"),),
+        stop_wave=4,  # what stops before it hands over its last spans
+        stop_seconds=5,
+    )
+
+
+def traces_url(settings: Settings) -> str:
+    """Where the kept traces are read; empty where none are kept."""
+    return f"http://127.0.0.1:{settings.traces_port}" if settings.traces else ""
 
 
 def query_server_services(settings: Settings, data_dir: DataDir) -> list[Service]:
@@ -257,6 +276,7 @@ def _console(settings: Settings, data_dir: DataDir) -> Service:
             ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
             ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
+            ("RAG_CONSOLE_TRACES_URL", traces_url(settings)),
             ("RAG_CONSOLE_SIGN_IN_SOCKET", str(data_dir.token_socket)),
             *NO_FORWARDED,
         ),

@@ -35,16 +35,16 @@ class Stack:
     """Password of the console account that this command made; it is shown once and stored nowhere."""
 
 
-def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
+def start_stack(display: Display, *, replicas: int | None = None, traces: bool | None = None) -> Stack:
     """Start what does not run yet and wait until all services are healthy. Call it with the home's lock held.
 
-    `replicas` changes the number of query servers; None keeps what it is.
+    `replicas` changes the number of query servers, `traces` whether traces are kept; None keeps what it is.
 
     Raises `Conflict` (`PORT_TAKEN`, `HOME_IN_USE`), `ConfigError`, or `Unavailable` (`START_FAILED`;
     `INDEX_UNAVAILABLE` for a Qdrant server that cannot be used, before anything is started).
     """
     began = time.monotonic()
-    settings, data_dir = load(replicas=replicas)
+    settings, data_dir = load(replicas=replicas, traces=traces)
     if settings.qdrant_url is not None:
         from rag_core.index.qdrant import check_qdrant  # most stacks have none
 
@@ -52,7 +52,7 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     prepared = _prepare(settings, data_dir)
     settings, services = prepared.settings, prepared.services
     supervisor = Supervisor(data_dir)
-    environment = stack_environment(data_dir, prepared.state.stack_id)
+    environment = stack_environment(settings, data_dir, prepared.state.stack_id)
     if not supervisor.running():
         supervisor.start(environment)
     steps = [step_work("migrate", ("postgres",), environment, display)]
@@ -104,7 +104,7 @@ def _write_files(settings: Settings, data_dir: DataDir) -> _Prepared:
 
     ensure_keys(settings)
     write_stack_env(settings, data_dir)
-    settings, _ = load(data_dir, replicas=settings.replicas)
+    settings, _ = load(data_dir, replicas=settings.replicas, traces=settings.traces)
     services = build_services(settings, data_dir)
     instance = render_dagster_yaml(settings, compute_logs=data_dir.dagster / "compute_logs")
     (data_dir.dagster / "dagster.yaml").write_text(instance, encoding="utf-8")

@@ -180,6 +180,11 @@ RAG_QDRANT_{{ get $files . }}_FILE: /etc/rag/qdrant/{{ . }}
 RAG_REDIS_URL: redis://{{ include "rag.name" (list . "valkey") }}:6379/0
 {{- end }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
+{{- with .Values.tracing.endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
+OTEL_TRACES_SAMPLER: parentbased_traceidratio
+OTEL_TRACES_SAMPLER_ARG: {{ $.Values.tracing.share | quote }}
+{{- end }}
 {{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" }}
 RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 {{- end }}

@@ -14,6 +14,7 @@ from query_server.runtime.dependencies import Dependencies
 from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
+from rag_tracing import traceparent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -100,6 +101,7 @@ class DocumentsHandler:
             source_version=rules.check_version(request.source_version),
             idempotency_key=rules.check_key(request.idempotency_key),
             event_at=request.event_time,
+            traceparent=traceparent(),
         )
         return await self._accept(principal, change, request.doc_id, f"{_SERVICE}/Delete", request_id)
 
@@ -172,6 +174,7 @@ class DocumentsHandler:
             source_version=rules.check_version(request.source_version),
             idempotency_key=rules.check_key(request.idempotency_key),
             event_at=request.event_time,
+            traceparent=traceparent(),
         )
 
     async def _accept(self, principal: Principal, change: Change, doc_id: str, method: str, request_id: str) -> Receipt:

@@ -48,6 +48,7 @@ from rag_core.answering import (
 from rag_core.embedding import Vectors
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.index import Place, SearchHit, SearchResult
+from rag_tracing import span
 
 FINAL_MARGIN_SECONDS = 0.1
 """Kept from the caller's deadline so that the final event still reaches it."""
@@ -174,9 +175,10 @@ class AnswerHandler:
         )
         retrieved = Retrieved(result, as_of, started, asked, plan.rerank_skipped(found.hits))
         spent = ModelTokens(asked.tokens, question, by_model=self._answerers.by_model(answerer))
-        return retrieved, self._events(
+        events = self._events(
             principal, answerer.answer(question), question, more.read, asked, spent, deadline
         )
+        return retrieved, _traced(events)
 
     async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
         try:
@@ -220,6 +222,28 @@ class AnswerHandler:
         conversation.count_tokens(self._metrics, event.tokens)
         if event.answered_by.first_token is not None:
             self._metrics.first_token_seconds.observe(event.answered_by.first_token)
+
+
+async def _traced(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[AnswerEvent, None]:
+    """The events, with the time from the passages to the last word as one span."""
+    with span("answer", current=False) as block:
+        async with aclosing(events):
+            async for event in events:
+                if not isinstance(event, Delta):
+                    block.set(_described(event))
+                yield event
+
+
+def _described(event: Answered | Abstained) -> dict[str, object]:
+    by, tokens = event.answered_by, event.tokens
+    return {
+        "rag.answer.outcome": event.reason.value if isinstance(event, Abstained) else event.outcome.value,
+        "rag.answer.citations": len(event.citations) if isinstance(event, Answered) else 0,
+        "gen_ai.provider.name": by.answerer,
+        "gen_ai.request.model": by.model or None,
+        "gen_ai.usage.input_tokens": tokens.prompt if tokens else None,
+        "gen_ai.usage.output_tokens": tokens.completion if tokens else None,
+    }
 
 
 class _More:

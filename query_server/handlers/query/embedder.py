@@ -17,6 +17,7 @@ from rag_core.embedding import Embedder, Vectors, texts_per_run
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import text_hash
 from rag_core.settings import Settings
+from rag_tracing import carried, span
 
 REMOTE_BATCHES = 4
 """Embedding requests in flight at once towards an endpoint."""
@@ -58,6 +59,10 @@ class QueryEmbedder:
         self._running: set[asyncio.Task[None]] = set()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="embed-query")
         self._closed = False
+        self._named = {
+            "gen_ai.request.model": embedder.fingerprint,
+            "gen_ai.embeddings.dimension.count": embedder.dimensions,
+        }
 
     async def embed(self, tenant: str, text: str) -> Vectors:
         """The vector of a tenant's query, shape [dimensions].
@@ -71,17 +76,20 @@ class QueryEmbedder:
             self._metrics.embed_lookups.labels("hit").inc()
             return cached
         self._require_open()
-        pending = self._join(key)
-        try:
-            # Shielded: one caller that leaves must not take the vector from the others.
-            return await asyncio.shield(pending.result)
-        finally:
-            pending.waiters -= 1
+        with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named}):
+            pending = self._join(key)
+            try:
+                # Shielded: one caller that leaves must not take the vector from the others.
+                return await asyncio.shield(pending.result)
+            finally:
+                pending.waiters -= 1
 
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Vectors of a few passages, shape [n, dimensions], made behind the queries that wait. Raises as `embed`."""
         self._require_open()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._embedder.embed_passages, texts)
+        loop = asyncio.get_running_loop()
+        with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named, "rag.texts": len(texts)}):
+            return await loop.run_in_executor(self._executor, carried(self._embedder.embed_passages), texts)
 
     async def embed_units(self, tenant: str, texts: Sequence[str]) -> Vectors:
         """Vectors of the units that an answer compares: the same ones come again with questions about the same thing.
@@ -139,7 +147,7 @@ class QueryEmbedder:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
-            vectors = await loop.run_in_executor(self._executor, self._embedder.embed_queries, texts)
+            vectors = await loop.run_in_executor(self._executor, carried(self._embedder.embed_queries), texts)
         except asyncio.CancelledError:  # closed meanwhile
             self._fail(batch, _closed())
             raise

@@ -14,6 +14,7 @@ from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import SearchHit
 from rag_core.logging import get_logger
 from rag_core.search import Reranker, diversified, reranked
+from rag_tracing import CLIENT, carried, span
 
 _THREADS = 2
 """For a model of this process: more would only share its cores."""
@@ -67,8 +68,14 @@ class Ordering:
         assert self._reranker is not None  # noqa: S101  `reranks` has said so
         outcome = "failed"
         try:
-            with self._metrics.rerank_seconds.time(), self._breaker.call():
-                ordered = await asyncio.wrap_future(self._threads.submit(reranked, self._reranker, query, hits))
+            # The breaker inside: a reranker that is left out is a failed block of no length, which is what happened.
+            with (
+                span("rerank", {"gen_ai.operation.name": "rerank", "rag.passages": len(hits)}, CLIENT),
+                self._metrics.rerank_seconds.time(),
+                self._breaker.call(),
+            ):
+                rerank = carried(reranked)
+                ordered = await asyncio.wrap_future(self._threads.submit(rerank, self._reranker, query, hits))
             outcome = "ok"
             return ordered
         except RagError as error:

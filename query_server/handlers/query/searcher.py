@@ -18,6 +18,7 @@ from query_server.runtime.status import REQUEST_ID_KEY
 from rag_core.errors import DataCorruption, Reason, Unavailable
 from rag_core.index import IndexPoint, Place, SearchRequest, SearchResult, VectorIndex
 from rag_core.index.remote import MAX_RESPONSE_BYTES, from_status, wire
+from rag_tracing import CLIENT, Span, content, exemplar, outgoing, span
 from ragproto.admin.v1 import index_pb2_grpc
 
 _OPTIONS = [
@@ -58,8 +59,10 @@ class LocalSearcher:
     async def search(self, request: SearchRequest) -> SearchResult:
         started = time.monotonic()
         timed = replace(request, deadline=current_call().deadline)
-        result = await self._pool.run(self._index.search, timed)
-        self._seconds.observe(time.monotonic() - started)
+        with _searching(request) as block:
+            result = await self._pool.run(self._index.search, timed)
+            _found(block, result)
+        self._seconds.observe(time.monotonic() - started, exemplar())
         return result
 
     async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
@@ -86,10 +89,12 @@ class RemoteSearcher:
 
     async def search(self, request: SearchRequest) -> SearchResult:
         started = time.monotonic()
-        with self._breaker.call():
-            response = await self._ask(self._stub.SearchIndex, wire.search_to_wire(request))
-        result = wire.result_from_wire(response)
-        self._seconds.observe(time.monotonic() - started)
+        with _searching(request) as block:
+            with self._breaker.call():
+                response = await self._ask(self._stub.SearchIndex, wire.search_to_wire(request))
+            result = wire.result_from_wire(response)
+            _found(block, result)
+        self._seconds.observe(time.monotonic() - started, exemplar())
         return result
 
     async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
@@ -104,7 +109,7 @@ class RemoteSearcher:
                 # A process that is being restarted is waited for, as long as the caller has time.
                 response = await method(
                     message,
-                    metadata=(*self._metadata, (REQUEST_ID_KEY, call.request_id)),
+                    metadata=(*self._metadata, (REQUEST_ID_KEY, call.request_id), *outgoing()),
                     timeout=call.remaining(),
                     wait_for_ready=True,
                 )
@@ -120,6 +125,16 @@ class RemoteSearcher:
 
     async def close(self) -> None:
         await self._channel.close(None)
+
+
+def _searching(request: SearchRequest) -> Span:
+    known = {"db.system.name": "qdrant", "db.operation.name": "search", "rag.mode": request.mode.value}
+    text = {"gen_ai.retrieval.query.text": request.text} if content() else {}
+    return span("search", known | text, CLIENT)
+
+
+def _found(block: Span, result: SearchResult) -> None:
+    block.set({"db.collection.name": result.generation, "db.response.returned_rows": len(result.hits)})
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ def message_of(source: Source, decoder: Decoder, received: Received) -> Message:
         size=received.size,
         key=record.key,
         headers=received.headers,
+        traceparent=record.headers.get("traceparent", b"").decode("ascii", "replace") or None,
     )
     try:
         event = decoder.event(record)

@@ -44,6 +44,7 @@ inbox = Table(
     Column("applied_at", DateTime(timezone=True)),
     Column("outcome", Text, comment="applied, stale, deleted or dead"),
     Column("slow", Boolean, nullable=False, server_default="false", comment="left to the reader of large changes"),
+    Column("traceparent", Text, comment="W3C context of a sampled request"),
     CheckConstraint("operation IN ('put', 'delete')", name="operation"),
     Index("ix_inbox_pending", "seq", postgresql_where="applied_at IS NULL"),
     Index("ix_inbox_lanes", "tenant", "source", "seq", postgresql_where="applied_at IS NULL"),

@@ -49,8 +49,11 @@ from rag_core.search import (
     TermStatistics,
     encode_query,
     idf_sample_of,
+    leg,
     lexical_weight,
+    returned,
 )
+from rag_tracing import recording
 
 DENSE = "dense"
 LEXICAL = "lexical"
@@ -196,15 +199,20 @@ class ShardReader:
         idf_corpus: edge.Filter | None,
         candidates: int,
     ) -> Legs:
-        batch = edge.QueryBatchRequest(
-            [
-                edge.QueryRequest(limit=candidates, query=_near(vector), filter=within),
-                _matching(terms, within, idf_corpus, candidates),
-            ]
-        )
-        near, words = self.call(lambda shard: shard.query_batch(batch))
-        matching = [hit for hit in words if hit.score > 0]
-        return Legs(_scores(near), _scores(matching), self._weight(terms, matching[:KNOWN_HITS]))
+        nearest = edge.QueryRequest(limit=candidates, query=_near(vector), filter=within)
+        matching = _matching(terms, within, idf_corpus, candidates)
+        if recording():  # each leg by itself, so that its time can be seen; the engine runs one after the other anyway
+            with leg(DENSE, candidates) as block:
+                near = self.call(lambda shard: shard.query(nearest))
+                returned(block, len(near))
+            with leg(LEXICAL, candidates) as block:
+                words = self.call(lambda shard: shard.query(matching))
+                returned(block, len(words))
+        else:
+            batch = edge.QueryBatchRequest([nearest, matching])
+            near, words = self.call(lambda shard: shard.query_batch(batch))
+        found = [hit for hit in words if hit.score > 0]
+        return Legs(_scores(near), _scores(found), self._weight(terms, found[:KNOWN_HITS]))
 
     def _weight(self, terms: Sparse, best: Sequence[edge.ScoredPoint]) -> float:
         ids = [hit.id for hit in best]

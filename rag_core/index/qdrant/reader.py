@@ -21,7 +21,20 @@ from rag_core.index import (
 )
 from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
-from rag_core.search import KNOWN_HITS, Legs, Number, Scores, Sparse, Stored, idf_sample_of, lexical_weight, sample_of
+from rag_core.search import (
+    KNOWN_HITS,
+    Legs,
+    Number,
+    Scores,
+    Sparse,
+    Stored,
+    idf_sample_of,
+    leg,
+    lexical_weight,
+    returned,
+    sample_of,
+)
+from rag_tracing import recording
 
 Result = TypeVar("Result")
 _VERSION = ["doc_id", "version"]
@@ -105,7 +118,7 @@ class QdrantReader:
             "params": _statistics(idf_corpus),
             "with_payload": _VERSION,
         }
-        near, matching, known = self._batch(
+        requests = [
             models.QueryRequest(
                 shard_key=self._shard,
                 query=vector.tolist(),
@@ -118,11 +131,22 @@ class QdrantReader:
             models.QueryRequest(**words, limit=candidates),
             # In the same round trip: the terms of the best hits decide the weight of the lexical leg.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
-        )
+        ]
+        near, matching, known = self._each_leg(requests, candidates) if recording() else self._batch(*requests)
         self._identify(near, matching)
         weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
         lexical = {number: score for number, score in _scores(matching).items() if score > 0}
         return Legs(_scores(near), lexical, weight)
+
+    def _each_leg(self, requests: Sequence[models.QueryRequest], candidates: int) -> list[models.QueryResponse]:
+        """In a round trip each, so that the time of each can be seen."""
+        with leg(DENSE, candidates) as block:
+            near = self._batch(*requests[:1])
+            returned(block, len(near[0].points))
+        with leg(LEXICAL, candidates) as block:
+            words = self._batch(*requests[1:])
+            returned(block, len(words[0].points))
+        return [*near, *words]
 
     def read(self, numbers: Sequence[Number], vector: Vectors | None) -> dict[Number, Stored]:
         # In one round trip: the points, and whether there are newer versions of their documents.

@@ -30,6 +30,7 @@ from rag_core.index import (
     checks,
 )
 from rag_core.index.remote import wire
+from rag_tracing import outgoing
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc
 
@@ -101,9 +102,7 @@ class RemoteIndex:
         work = list(newest.values())
         # A stream of requests can be sent only once, so each attempt makes its own.
         response = self._attempt(
-            lambda: self._stub.Apply(
-                wire.apply_frames(generation, work), timeout=self._timeout, metadata=self._metadata
-            )
+            lambda: self._stub.Apply(wire.apply_frames(generation, work), timeout=self._timeout, metadata=self._sent())
         )
         return ApplyResult(response.upserted, response.removed, response.stale + older)
 
@@ -154,7 +153,10 @@ class RemoteIndex:
 
     def _call(self, method: Callable[..., Any], request: object, timeout: float | None = None) -> Any:
         seconds = timeout or self._timeout
-        return self._attempt(lambda: method(request, timeout=seconds, metadata=self._metadata))
+        return self._attempt(lambda: method(request, timeout=seconds, metadata=self._sent()))
+
+    def _sent(self) -> tuple[tuple[str, str], ...]:
+        return (*self._metadata, *outgoing())
 
     def _attempt(self, call: Callable[[], Any]) -> Any:
         attempts = None if self._retry else 1

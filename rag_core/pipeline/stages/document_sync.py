@@ -35,6 +35,7 @@ from rag_core.sources import listing_store as listing
 from rag_core.sources import listings as cursors
 from rag_core.sources import shared_listing_store as shared_listings
 from rag_core.sources import store as sources
+from rag_tracing import span
 
 STAGE = "documents"
 _DUE_PAGE = 500
@@ -141,7 +142,7 @@ class DocumentSync:
                 early()
                 self._seconds -= time.monotonic() - paused
 
-        with self._timed():
+        with self._timed("list"):
             listing.prepare(self._connection)
             error = self._list(listed)
             self._compare()
@@ -151,7 +152,7 @@ class DocumentSync:
 
     def read(self, limit: ReadLimit | None = None) -> Written | None:
         """Read queued items up to the limit and store their documents; returns `None` when none is left."""
-        with self._timed():
+        with self._timed("read"):
             return self._read(limit)
 
     @property
@@ -167,7 +168,7 @@ class DocumentSync:
 
     def finish(self) -> StageResult:
         """Store the result of the stage with the run, and where the next listing of changes starts."""
-        with self._timed():
+        with self._timed("finish"):
             error, kept, listed = self._listed.error, self._kept, self._listed
             problem, message = listing_problem(error, kept)
             counts = self._totals(kept, clean=problem is None and not self._partial)
@@ -199,10 +200,11 @@ class DocumentSync:
         )
 
     @contextmanager
-    def _timed(self) -> Iterator[None]:
+    def _timed(self, what: str) -> Iterator[None]:
         started = time.monotonic()
         try:
-            yield
+            with span(f"stage documents: {what}"):
+                yield
         finally:
             self._seconds += time.monotonic() - started
 

@@ -21,6 +21,7 @@ from rag_core.pipeline.base import StageResult, Work
 from rag_core.pipeline.pending_store import Selection
 from rag_core.quality import Entry
 from rag_core.quality import quarantine_store as quarantine
+from rag_tracing import span
 
 STAGE = "embeddings"
 _HELD = 4
@@ -92,7 +93,9 @@ class _Pages:
 
 def _embed(embedder: Embedder, page: Sequence[PendingText]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
     """The vectors of a page and which of them can be indexed."""
-    vectors = embedder.embed_passages([row.embed_text for row in page])
+    known = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": embedder.fingerprint}
+    with span("embeddings", {**known, "rag.texts": len(page)}):
+        vectors = embedder.embed_passages([row.embed_text for row in page])
     if vectors.shape != (len(page), embedder.dimensions):
         raise Unavailable(
             Reason.EMBEDDER_RESPONSE,

@@ -16,6 +16,7 @@ from rag_core.pipeline import index_store as indexing
 from rag_core.pipeline import pending_store as pending
 from rag_core.pipeline.base import Progress, StageResult, Stop, Work, never
 from rag_core.pipeline.pending_store import EVERYTHING, Extent, Pending
+from rag_tracing import CLIENT, span
 
 log = get_logger(__name__)
 STAGE = "index"
@@ -76,7 +77,10 @@ def _apply(
 ) -> dict[str, int]:
     """Apply one batch to a generation, then mark the documents, but only those the engine has flushed."""
     updates = indexing.load(connection, generation, [(row.doc_id, row.version, row.weight) for row in batch])
-    result = index.apply(generation.name, updates)
+    known = {"db.system.name": "qdrant", "db.operation.name": "upsert", "db.collection.name": generation.name}
+    with span("index write", {**known, "db.operation.batch.size": len(updates)}, CLIENT) as block:
+        result = index.apply(generation.name, updates)
+        block.set({"rag.upserted": result.upserted, "rag.removed": result.removed})
     failpoints.reach("after_upsert")
     generations.mark_indexed(connection, generation.name, [(update.doc_id, update.version) for update in updates])
     failpoints.reach("before_mark")

@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 400
 
 @pytest.fixture
 def stack() -> Iterator[LocalStack]:
-    running = LocalStack(extra={"EMBEDDER": "fake"})
+    running = LocalStack(extra={"EMBEDDER": "fake", "TRACES": "true"})
     (running.docs / "backup.md").write_text("# Backups\n\nBackups are taken every night at three.\n", "utf-8")
     (running.docs / "备份.md").write_text("# 备份\n\n备份每天凌晨三点进行。\n", "utf-8")
     (running.docs / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
@@ -53,6 +53,7 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     _the_page_on_budgets_can_be_followed(stack)
     run_page(stack, "use-openapi.md")
     _the_page_on_the_python_client_can_be_followed(stack)
+    _the_page_on_traces_can_be_followed(stack)
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
     _the_next_up_recovers_from_a_killed_supervisor(stack)
@@ -160,10 +161,26 @@ def _the_page_on_the_python_client_can_be_followed(stack: LocalStack) -> None:
     assert "QUERY_EMPTY" in printed
 
 
+def _the_page_on_traces_can_be_followed(stack: LocalStack) -> None:
+    """A question down to each leg of its retrieval, and a push down to its write."""
+    printed = run_page(stack, "trace-a-request.md")
+    for service, name in (
+        ("rag-gateway", "ragproto.query.v2.QueryService/Search"),
+        ("rag-query-server", "search"),
+        ("rag-index", "dense leg"),
+        ("rag-index", "lexical leg"),
+        ("rag-stream", "process inbox"),
+        ("rag-stream", "index write"),
+        ("rag-index", "ragproto.admin.v1.IndexService/Apply"),
+    ):
+        assert re.search(rf"(?m)^ *{name} +{service} ", printed), (service, name, printed)
+
+
 def run_page(stack: LocalStack, name: str) -> str:
     """What the commands and programs of a how-to page print, over this stack."""
     page = (Path(__file__).parents[3] / "docs" / "how-to" / name).read_text("utf-8")
-    page = page.replace("127.0.0.1:8080", f"127.0.0.1:{stack.environment['RAG_GATEWAY_PORT']}")
+    for port, setting in (("8080", "RAG_GATEWAY_PORT"), ("4318", "RAG_TRACES_PORT")):
+        page = page.replace(f"127.0.0.1:{port}", f"127.0.0.1:{stack.environment[setting]}")
     commands = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     program = "\n".join(one for one in programs if all(map(_installed, re.findall(r"(?m)^from (\w+)", one))))

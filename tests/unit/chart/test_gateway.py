@@ -162,3 +162,20 @@ def test_no_placeholder_is_left_in_the_routes() -> None:
     text = routes_file()
     assert not [mark for mark in ("987654321", "98765") if mark in text]
     assert set(re.findall("@@.*?@@", text)) == {"@@weight-blue@@", "@@weight-green@@"}, "which the deployer fills in"
+
+
+def test_traces_go_from_every_process_and_the_gateway_to_the_collector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = {"tracing": {"endpoint": "http://collector.watch:4318", "share": 0.05}}
+    manifests = everything(values("production", change))
+    (container,) = deployment(manifests)["initContainers"]
+    given = {item["name"]: item["value"] for item in container["env"] if item["name"].startswith("OTEL_")}
+    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.watch:4318"
+    assert find(manifests, "ConfigMap", "-settings")["data"].items() >= given.items()
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    made = Configured(tmp_path, change)
+    assert made.manager["tracing"]["random_sampling"] == {"value": 5.0}
+    assert "collector.watch" in made.text
+    assert "OTEL_" not in str(everything(values("production")))

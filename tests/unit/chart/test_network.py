@@ -183,3 +183,17 @@ def test_the_exporter_of_postgresql_reaches_the_database_and_only_prometheus_rea
         assert reached == set()
         assert network.out(name, "10.1.0.9", 5432)
     assert not network.out(name, "10.0.0.1", 6443)
+
+
+def test_traces_open_the_way_to_the_collector_and_no_other() -> None:
+    tracing = {"endpoint": "http://collector.watch:4318", "namespace": "watch"}
+    before = Network(render(values("production")))
+    after = Network(render(values("production", {"tracing": tracing})))
+    opened = {role for role in ROLES if _reaches(after, role) and not _reaches(before, role)}
+    assert opened == {"query", "gateway", "interfaces", "run", "stream"}
+    reader = Network(render(values("production", {"tracing": tracing | {"queryUrl": "http://jaeger.watch:16686"}})))
+    assert any(_allows(rule, "to", 16686, namespace="watch") for rule in reader.rules("console", "egress"))
+
+
+def _reaches(network: Network, role: str) -> bool:
+    return any(_allows(rule, "to", 4318, namespace="watch") for rule in network.rules(role, "egress"))

@@ -44,6 +44,7 @@ _BASE: dict[str, Any] = {
     "rateLimits": {"enabled": True},
     "valkey": {"enabled": True, "digest": DIGEST},
     "gateway": {"autoscaling": {"enabled": True}, "serviceType": "LoadBalancer"},
+    "tracing": {"endpoint": "http://collector:4318", "queryUrl": "http://jaeger:16686"},
     "console": {"signIn": "oidc", "ingress": {"host": "console.example.com"}},
     "networkPolicy": {
         "operatorNamespace": "ops",
@@ -89,6 +90,8 @@ _INSTEAD: dict[str, dict[str, Any]] = {
     "networkPolicy.enabled": {"networkPolicy": {"enabled": False}},
     "rollout.engine": {"rollout": {"engine": "argo-rollouts"}},
     **{f"rollout.gatewayApi.{name}": {"rollout": {"gatewayApi": change}} for name, change in _OTHER_PARENT.items()},
+    "tracing.endpoint": {"tracing": {"endpoint": "https://other:4318"}},
+    "tracing.share": {"tracing": {"share": 0.5}},
     "sources.claims": {"sources": {"claims": [{"name": "wiki", "claimName": "wiki", "mountPath": "/data/wiki"}]}},
     "sources.golden": {"sources": {"golden": [{"name": "wiki", "configMap": "golden-wiki"}]}},
     "sources.questions": {"sources": {"questions": [{"tenant": "default", "configMap": "own-questions"}]}},

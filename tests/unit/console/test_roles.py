@@ -107,3 +107,19 @@ def test_what_is_done_in_dagster_is_put_on_record_with_its_source(app: AppTest, 
     app.button(key="run-handbook-do").click().run()
     [request] = [request for method, request in platform.gateway.peer.asked if method == "RecordAction"]
     assert (request.action, request.source) == ("dagster.launch", "handbook")
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9"])
+def test_traces_are_shown_to_the_platform_alone_and_where_some_are_kept(
+    app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch, role: str, url: str
+) -> None:
+    monkeypatch.setenv("RAG_CONSOLE_TRACES_URL", url)
+    platform.gateway.peer.scopes = ROLES[role]
+    app.run()
+    if role == "platform" and url:
+        app.switch_page("screens/traces.py").run()
+        assert "TRACES_UNAVAILABLE" in app.warning[0].value
+    else:
+        with pytest.raises(ValueError, match=r"screens/traces\.py"):
+            app.switch_page("screens/traces.py").run()

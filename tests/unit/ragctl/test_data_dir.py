@@ -126,7 +126,7 @@ def test_the_digest_follows_every_setting_secrets_included(tmp_path: Path) -> No
 
 
 def test_parts_know_their_home_and_carry_the_mark_of_the_stack(home: DataDir) -> None:
-    environment = stack_environment(home, "mark")
+    environment = stack_environment(Settings(home=home.root), home, "mark")
     assert environment["RAG_HOME"] == str(home.root)
     assert environment["DAGSTER_HOME"] == str(home.dagster)
     assert environment["RAG_STACK_ID"] == "mark"

@@ -59,7 +59,7 @@ def home(tmp_path: Path) -> Iterator[DataDir]:
 def supervisor(home: DataDir) -> Iterator[Supervisor]:
     running = Supervisor(home)
     running.write_config(_parts(home).values())
-    running.start(stack_environment(home, "test"))
+    running.start(stack_environment(Settings(home=home.root), home, "test"))
     yield running
     running.shutdown()
     assert not running.running()
@@ -155,7 +155,7 @@ async def test_a_part_that_answered_once_and_hangs_is_killed_and_comes_back(
 def test_a_stack_of_the_release_before_is_stopped_though_it_lacks_a_service(home: DataDir) -> None:
     supervisor, parts = Supervisor(home), _parts(home)
     supervisor.write_config(parts.values())
-    supervisor.start(stack_environment(home, "test"))
+    supervisor.start(stack_environment(Settings(home=home.root), home, "test"))
     new = replace(parts["broken"], name="new")
     try:
         assert stop_stack(Settings(home=home.root), home, [*parts.values(), new])

@@ -1,0 +1,119 @@
+"""The gateway's spans: Envoy begins or continues the trace of a request, and hands it to the query server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rag_core.settings import Settings
+from rag_tracing import Destination
+from ragctl.gateway.bootstrap import bootstrap, validate
+from ragctl.gateway.options import telemetry_environment
+from tests.support.otlp import Collector, attributes_of, collector
+from tests.support.query_server import Doc, running
+from tests.support.traces import Recorded, parent_of, recorded
+from tests.support.waiting import eventually
+from tests.support.wire import gateway_options, running_envoy
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SEARCH = "ragproto.query.v2.QueryService/Search"
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], Collector]]:
+    """A query server behind a gateway that exports; its address, headers of a caller, and what was exported."""
+    folder = tmp_path_factory.mktemp("traced")
+    with collector() as found, running(folder / "server", docs=[Doc("The bell rings at nine.")]) as server:
+        traces = Destination(f"{found.url}/v1/traces", (("x-key", "secret"),))
+        options = replace(gateway_options(server.ports.query), max_seconds=31, traces=traces)
+        with running_envoy(options, folder) as address:
+            yield address, dict(server.auth()), found
+
+
+@pytest.fixture
+def traces() -> Iterator[Recorded]:
+    with recorded() as found:
+        yield found
+
+
+def test_a_request_over_rest_is_one_trace_from_the_caller_through_envoy_to_each_leg(
+    traced: tuple[str, dict[str, str], Collector], traces: Recorded
+) -> None:
+    address, headers, found = traced
+    response = httpx.post(
+        f"http://{address}/api/v2/search",
+        json={"query": "when does the zeppelin ring"},
+        headers={**headers, "traceparent": parent_of(TRACE)},
+        trust_env=False,
+    )
+    assert response.status_code == 200, response.text
+    gateway = found.named(TRACE, SEARCH)
+    assert gateway.parent_span_id.hex() == "00000000000000aa"
+    call = traces.named(TRACE, SEARCH)
+    assert call.parent is not None
+    assert f"{call.parent.span_id:016x}" == gateway.span_id.hex()
+    assert traces.ancestors(traces.named(TRACE, "dense leg")) == ["search", SEARCH]
+    assert {service for service, _ in found.of_trace(TRACE)} == {"rag-gateway"}
+    assert found.headers["x-key"] == "secret"
+    said = attributes_of(gateway)
+    assert said["http.method"] == "POST"
+    assert said["http.url"].endswith("/")
+    assert said["guid:x-request-id"] == (call.attributes or {})["rag.request_id"]
+    assert "zeppelin" not in json.dumps(said)
+
+
+def test_a_path_that_names_a_document_is_not_recorded(
+    traced: tuple[str, dict[str, str], Collector], traces: Recorded
+) -> None:
+    address, headers, found = traced
+    asked = {**headers, "traceparent": parent_of("a" * 32)}
+    httpx.get(f"http://{address}/api/v1/documents/zeppelin?page=zeppelin", headers=asked, trust_env=False)
+    httpx.get(f"http://{address}/nowhere/zeppelin?q=zeppelin", headers=asked, trust_env=False)
+    assert eventually(lambda: len(found.of_trace("a" * 32)) == 2, seconds=20)
+    assert not [span for _, span in found.of_trace("a" * 32) if "zeppelin" in f"{span.name} {attributes_of(span)}"]
+
+
+def test_a_caller_that_does_not_sample_leaves_no_span(
+    traced: tuple[str, dict[str, str], Collector], traces: Recorded
+) -> None:
+    address, headers, found = traced
+    for trace, sampled in (("b" * 32, False), ("c" * 32, True)):
+        asked = {**headers, "traceparent": parent_of(trace, sampled=sampled)}
+        httpx.post(f"http://{address}/api/v2/search", json={"query": "bell"}, headers=asked, trust_env=False)
+    found.named("c" * 32, SEARCH)
+    assert found.of_trace("b" * 32) == []
+    assert traces.spans("b" * 32) == []
+
+
+def test_without_a_destination_there_is_no_tracer() -> None:
+    assert "opentelemetry" not in json.dumps(bootstrap(gateway_options(1)))
+
+
+def test_envoy_accepts_a_collector_with_tls(tmp_path: Path) -> None:
+    found = Destination("https://collector.example.org/v1/traces", (("authorization", "Bearer x"),), 0.01)
+    options = replace(gateway_options(1), traces=found)
+    validate(options)
+    text = json.dumps(bootstrap(options))
+    assert '"sni": "collector.example.org"' in text
+    assert '"port_value": 443' in text
+    assert '"random_sampling": {"value": 1.0}' in text
+
+
+def test_a_later_command_finds_where_the_stack_sends_its_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path)
+    assert telemetry_environment(settings) == {}
+    (tmp_path / "stack.env").write_text("OTEL_EXPORTER_OTLP_ENDPOINT='http://kept:4318'\nRAG_HOST='x'\n")
+    assert telemetry_environment(settings) == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://kept:4318"}
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://given:4318")
+    assert telemetry_environment(settings)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://given:4318"
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+    (tmp_path / "stack.env").unlink()
+    own = Settings(home=tmp_path, traces=True, traces_port=4999)
+    assert telemetry_environment(own) == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4999"}
