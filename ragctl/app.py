@@ -35,6 +35,7 @@ from ragctl.commands import (
     stream,
     token,
     verify,
+    webhook,
 )
 from ragctl.envelope import ENVELOPE, take_output_option
 
@@ -77,6 +78,7 @@ for _group in (
     token.app,
     key.app,
     session.app,
+    webhook.app,
     secret.app,
     audit.app,
     gateway.app,
