@@ -28,7 +28,9 @@ class WebhookSender:
 
     def send(self, stopping: threading.Event) -> None:
         """Send what is due."""
-        with closing(Dispatcher(self._store, self._settings)) as dispatcher:
+        from rag_assets.stream_worker.kafka.events import KafkaEvents
+
+        with closing(Dispatcher(self._store, self._settings, kafka=KafkaEvents(self._settings))) as dispatcher:
             dispatcher.run(stopping)
 
     def announce(self, stopping: threading.Event) -> None:

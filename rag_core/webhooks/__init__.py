@@ -2,14 +2,17 @@
 
 from rag_core.webhooks import delivery_store, outbox_store, store
 from rag_core.webhooks.base import (
+    KAFKA,
     MAX_DESCRIPTION_CHARS,
     PATTERNS,
     TEST,
+    Answer,
     Delivery,
     DeliveryState,
     Event,
     EventType,
     NewWebhook,
+    Sender,
     Webhook,
     require_events,
     require_id,
@@ -19,15 +22,18 @@ from rag_core.webhooks.dispatcher import Dispatcher
 from rag_core.webhooks.signing import require_keys, secret_of
 
 __all__ = [
+    "KAFKA",
     "MAX_DESCRIPTION_CHARS",
     "PATTERNS",
     "TEST",
+    "Answer",
     "Delivery",
     "DeliveryState",
     "Dispatcher",
     "Event",
     "EventType",
     "NewWebhook",
+    "Sender",
     "Webhook",
     "delivery_store",
     "outbox_store",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -33,6 +33,8 @@ TEST: Final = "webhook.test"
 """The type of the event that an operator sends to try a webhook; nobody subscribes to it."""
 EVERYTHING: Final = "*"
 PATTERNS: Final = frozenset({EVERYTHING, *EventType, *(f"{name.partition('.')[0]}.*" for name in EventType)})
+KAFKA: Final = "kafka:"
+"""Before the name of a Kafka source: events go to its completion topic in place of an address."""
 MAX_PER_TENANT: Final = 20
 MAX_DESCRIPTION_CHARS: Final = 256
 
@@ -112,6 +114,26 @@ class NewWebhook:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver answered. `status`: of HTTP; `wait_seconds`: how long it asks to be left alone."""
+
+    status: int | None = None
+    wait_seconds: float | None = None
+
+
+class Sender(Protocol):
+    """Sends a signed message. Thread-safe."""
+
+    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Returns when the receiver has answered, whatever it said. Raises `RagError` when there is no answer."""
+        ...
+
+    def close(self) -> None:
+        """Close connections. Idempotent."""
+        ...
+
+
 def new_id() -> str:
     """A random id of a webhook."""
     alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
@@ -137,10 +159,12 @@ def require_events(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_url(url: str, policy: FetchPolicy, *, plain: bool) -> str:
-    """The URL in its normal form; its addresses are checked at each delivery.
+    """The URL in its normal form, or `kafka:SOURCE`; its addresses are checked at each delivery.
 
     Raises `InvalidInput` (`URL_SCHEME`, `URL_INVALID`, `URL_PORT`). `plain`: allow http, which anyone on the way reads.
     """
+    if re.fullmatch(rf"{KAFKA}[a-z0-9][a-z0-9_-]{{0,62}}", url):
+        return url
     checked = policy.check_url(url)
     if checked.scheme != "https" and not plain:
         raise InvalidInput(Reason.URL_SCHEME, "url: must begin with https://")
@@ -149,5 +173,7 @@ def require_url(url: str, policy: FetchPolicy, *, plain: bool) -> str:
 
 def shown_url(url: str) -> str:
     """A URL without its query, where receivers often have a token."""
+    if url.startswith(KAFKA):
+        return url
     parsed = httpx.URL(url)
     return str(parsed.copy_with(query=None)) + ("?…" if parsed.query else "")

@@ -9,16 +9,18 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from rag_core.database import Store
-from rag_core.errors import InvalidInput, RagError, Reason
+from rag_core.errors import NotFound, RagError, Reason
 from rag_core.http_client import Fetcher, FetchLimits, FetchPolicy, retry_after
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from rag_core.webhooks import delivery_store as deliveries
-from rag_core.webhooks.base import Delivery, Webhook
+from rag_core.webhooks.base import KAFKA, Answer, Delivery, Sender, Webhook
 from rag_core.webhooks.delivery_store import Result
 from rag_core.webhooks.signing import body_of, signed_headers
 
@@ -38,15 +40,11 @@ _GONE: Final = 410
 class Dispatcher:
     """Sends deliveries that are due. Several processes may run one each: a delivery is claimed by one of them."""
 
-    def __init__(self, store: Store, settings: Settings, *, fetcher: Fetcher | None = None) -> None:
+    def __init__(self, store: Store, settings: Settings, *, kafka: Sender | None = None) -> None:
+        """`kafka` sends what is subscribed by `kafka:SOURCE`; without it such messages wait for another process."""
         self._store, self._settings = store, settings
-        limits = FetchLimits(
-            redirects=0, read_seconds=settings.webhook_timeout_seconds, seconds=settings.webhook_timeout_seconds
-        )
-        policy = FetchPolicy.from_settings(settings)
-        self._fetcher = fetcher or Fetcher(
-            FetchPolicy(policy.addresses, policy.ports, limits=limits), connections=_IN_FLIGHT
-        )
+        self._http = HttpSender(settings)
+        self._kafka = kafka
         self._keys = settings.rotating("webhook_secret")
         self._pool = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="webhook")
         self._guard = threading.Lock()
@@ -105,7 +103,9 @@ class Dispatcher:
     def close(self) -> None:
         """Wait for messages under way, no longer than each may take."""
         self._pool.shutdown(wait=True)
-        self._fetcher.close()
+        self._http.close()
+        if self._kafka is not None:
+            self._kafka.close()
 
     def _start(self, webhook_id: str, places: int) -> int:
         lease = self._settings.webhook_timeout_seconds + _LEASE_BEYOND_SECONDS
@@ -141,16 +141,14 @@ class Dispatcher:
             now = deliveries.moment(connection)
         headers = signed_headers(self._keys, webhook, str(delivery.event_id), body, now)
         started = time.monotonic()
-        status, wait = None, None
+        answer = Answer()
         try:
-            answer = self._fetcher.post(webhook.url, body, {"content-type": "application/json", **headers})
-        except InvalidInput as error:  # the address is not allowed; an operator may allow it
+            answer = self._sender_of(webhook).send(webhook, delivery, body, headers)
+            refused = answer.status is not None and not 200 <= answer.status < 300
+            reason = str(Reason.WEBHOOK_REFUSED) if refused else ""
+        except RagError as error:  # also an address that is not allowed: an operator may allow it
             reason = str(error.reason)
-        except RagError as error:
-            reason = str(error.reason)
-        else:
-            status, wait = answer.status, retry_after(answer.headers.get("retry-after"))
-            reason = "" if 200 <= answer.status < 300 else str(Reason.WEBHOOK_REFUSED)
+        status, wait = answer.status, answer.wait_seconds
         took = int((time.monotonic() - started) * 1000)
         if not reason:
             return Result(delivered=True, status=status, reason="", milliseconds=took)
@@ -160,9 +158,33 @@ class Dispatcher:
         delay = None if last else max(wait_seconds(delivery.attempts), min(wait or 0.0, _LONGEST_WAIT_SECONDS))
         return Result(delivered=False, status=status, reason=reason, milliseconds=took, wait_seconds=delay)
 
+    def _sender_of(self, webhook: Webhook) -> Sender:
+        if not webhook.url.startswith(KAFKA):
+            return self._http
+        if self._kafka is None:
+            raise NotFound(Reason.SOURCE_NOT_FOUND, "this process reads no Kafka sources")
+        return self._kafka
+
     def _log_defect(self, future: Future[None]) -> None:
         if (error := future.exception()) is not None:
             log.error("webhook_defect", error=type(error).__name__, exc_info=error)
+
+
+class HttpSender:
+    """Posts messages to checked addresses. Implements `Sender`."""
+
+    def __init__(self, settings: Settings) -> None:
+        seconds = settings.webhook_timeout_seconds
+        policy = FetchPolicy.from_settings(settings)
+        limits = FetchLimits(redirects=0, read_seconds=seconds, seconds=seconds)
+        self._fetcher = Fetcher(replace(policy, limits=limits), connections=_IN_FLIGHT)
+
+    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> Answer:
+        found = self._fetcher.post(webhook.url, body, {"content-type": "application/json", **headers})
+        return Answer(found.status, retry_after(found.headers.get("retry-after")))
+
+    def close(self) -> None:
+        self._fetcher.close()
 
 
 def wait_seconds(attempts: int) -> float:

@@ -174,7 +174,7 @@ def deliveries(
             one.state,
             one.attempts,
             _outcome(one),
-            f"{one.occurred_at:%F %T}",
+            f"{one.occurred_at:%m-%d %T}",
         ]
         for one in found
     ]

@@ -64,7 +64,9 @@ class Desk:
     def make_due(self) -> None:
         """As if the waits for the next tries were over."""
         with self.store.engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE rag.webhook_deliveries SET next_attempt_at = now() WHERE state='pending'")
+            connection.exec_driver_sql(
+                "UPDATE rag.webhook_deliveries SET next_attempt_at = now() WHERE state='pending'"
+            )
             connection.exec_driver_sql("UPDATE rag.webhooks SET not_before = NULL")
 
     def log(self, **wanted: Any) -> list[webhooks.Delivery]:

@@ -100,7 +100,8 @@ def test_a_delivery_fails_when_its_tries_are_used_up_and_an_operator_can_send_it
     with desk.store.engine.begin() as connection:  # also one that arrived
         delivery_store.redeliver(connection, desk.log()[0], actor="acme/ann")
     desk.deliver()
-    assert len({one["id"] for one in desk.received}) == 1 and len(desk.received) == 2
+    assert len({one["id"] for one in desk.received}) == 1
+    assert len(desk.received) == 2
     with desk.store.engine.connect() as connection:
         done = [entry.action for entry in find(connection, Query(tenant="acme"))]
     assert done.count("webhook.redeliver") == 2
@@ -191,7 +192,8 @@ def test_a_slow_receiver_delays_no_other_tenant(desk: Desk) -> None:
         queue_test(desk, slow)
     queue_test(desk, quick)
     assert desk.deliver() == 13
-    assert all(quick_arrived) and len(quick_arrived) == 12
+    assert all(quick_arrived)
+    assert len(quick_arrived) == 12
 
 
 def test_two_dispatchers_send_each_message_once(desk: Desk) -> None:
