@@ -200,7 +200,7 @@ def _pages(following: str) -> None:
     if len(pages) == 1 and not following:
         return
     with st.container(horizontal=True):
-        st.button(t("Newer"), key="webhooks-newer", disabled=len(pages) == 1, on_click=pages.pop)
+        st.button(t("Newer"), key="webhooks-newer", disabled=len(pages) == 1, on_click=pages.__delitem__, args=(-1,))
         st.button(t("Older"), key="webhooks-older", disabled=not following, on_click=pages.append, args=(following,))
 
 

@@ -50,8 +50,9 @@ def create(connection: Connection, wanted: NewWebhook, *, actor: str, why: str =
     count = connection.scalar(select(func.count()).where(webhooks.c.tenant == wanted.tenant)) or 0
     if count >= MAX_PER_TENANT:
         raise Conflict(Reason.WEBHOOK_LIMIT, f"a tenant has {MAX_PER_TENANT} webhooks at most; remove one first")
+    webhook_id = new_id()
     values = {
-        "id": new_id(),
+        "id": webhook_id,
         "tenant": wanted.tenant,
         "url": wanted.url,
         "events": list(wanted.events),
@@ -59,7 +60,7 @@ def create(connection: Connection, wanted: NewWebhook, *, actor: str, why: str =
         "created_by": actor,
     }
     connection.execute(insert(webhooks).values(values))
-    made = get(connection, values["id"], tenant=wanted.tenant)
+    made = get(connection, webhook_id, tenant=wanted.tenant)
     _audited(connection, "webhook.create", made, actor, why, events=list(made.events))
     return made
 

@@ -19,7 +19,6 @@ from benchmarks.ports import free_port
 from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.stream_worker.kafka.events import KafkaEvents
 from rag_assets.stream_worker.kafka.source import KafkaSource
-from rag_assets.stream_worker.webhooks import announce_states
 from rag_core import webhooks
 from rag_core.errors import Conflict, Reason
 from tests.contract.stream.conftest import KafkaHarness
@@ -130,21 +129,19 @@ def test_a_subscription_sends_events_to_the_completion_topic_signed(
     settings = topic.stream.settings.model_copy(update={"sources_dir": tmp_path, "webhook_secret": SecretStr(key)})
     store = topic.stream.store
     with store.engine.begin() as connection:
-        wanted = webhooks.NewWebhook("acme", "kafka:tickets", ["document.*", "source.state"])
+        wanted = webhooks.NewWebhook("acme", "kafka:tickets", ["document.*"])
         made = webhooks.store.create(connection, wanted, actor="acme/ann")
         webhooks.store.create(connection, replace(wanted, url="kafka:absent"), actor="acme/ann")
     topic.put("a", "Text.")
     consume(topic, topic.open(), 1)
-    announce_states(store)
     with closing(webhooks.Dispatcher(store, settings, kafka=KafkaEvents(settings))) as dispatcher:
         dispatcher.deliver_due()
     secret = webhooks.secret_of(key.encode(), made.id, made.secret_number)
     said = []
-    for message in broker.read(done, 2):
+    for message in broker.read(done, 1):
         headers = {name: value.decode() for name, value in message.headers()}
         said.append(Verifier(secret).verify(message.value(), headers))
-    assert {one["type"] for one in said} == {"document.indexed", "source.state"}
-    assert {one["data"]["source"] for one in said} == {topic.stream.flow.source.name}
+    assert [(one["type"], one["data"]["locator"]) for one in said] == [("document.indexed", "a")]
     with store.engine.connect() as connection:
         states = {(one.webhook_id == made.id, one.state, one.reason)
                   for one in webhooks.delivery_store.find(connection, tenant="acme")}  # fmt: skip
