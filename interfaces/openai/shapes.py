@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from interfaces.errors import ApiError
+from interfaces.refusals import openai_type
 from ragproto.documents.v1 import documents_pb2 as docs
 from ragproto.query.v2 import query_pb2 as pb
 
 Shape = dict[str, Any]
-_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
 def error(failure: ApiError) -> Shape:
     """The body of a refusal. `code` is the platform's stable reason code."""
-    kind = _TYPES.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
-    return {"error": {"message": failure.message, "type": kind, "param": failure.field, "code": failure.reason}}
+    return {
+        "error": {
+            "message": failure.message,
+            "type": openai_type(failure.status),
+            "param": failure.field,
+            "code": failure.reason,
+        }
+    }
 
 
 def usage(prompt: int, completion: int) -> Shape:

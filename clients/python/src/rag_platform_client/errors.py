@@ -67,22 +67,30 @@ class RagConnectionError(RagError):
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> RagError:
-    """The error of a response, of the server or of the gateway."""
+    """The error of a response, of the server or of the gateway. `status` is 0 for one that ends a stream."""
     try:
         content: Any = json.loads(body)
         details = [detail for detail in content.get("details", []) if isinstance(detail, dict)]
         message = str(content["message"])
     except (ValueError, KeyError, AttributeError, TypeError):
-        details, message = [], f"HTTP {status}"
+        details, message = [], f"HTTP {status}" if status else "the answer broke off"
     info = _detail(details, _ERROR_INFO)
     return RagError(
-        str(info.get("reason") or f"HTTP_{status}"),
+        str(info.get("reason") or (f"HTTP_{status}" if status else "INTERNAL")),
         message,
         status=status,
         request_id=str(_detail(details, _REQUEST_INFO).get("request_id") or headers.get("x-request-id") or ""),
         metadata=info.get("metadata") or {},
         retry_after=_seconds(headers.get("retry-after")),
     )
+
+
+def from_success(body: bytes | str) -> Any:
+    """The content of a response that succeeded. Raises `RagError` for what no server of this API sends."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise RagError("RESPONSE_INVALID", "the response is not JSON; is this the address of the platform?") from None
 
 
 def _detail(details: list[dict[str, Any]], kind: str) -> dict[str, Any]:
