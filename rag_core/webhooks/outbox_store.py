@@ -34,7 +34,7 @@ WITH occurred AS (
 
 
 def record(connection: Connection, events: Sequence[Event]) -> None:
-    """Write events for whoever subscribes to them."""
+    """Write events for their subscribers."""
     if not events:
         return
     rows = [

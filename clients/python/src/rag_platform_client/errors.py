@@ -8,6 +8,7 @@ from typing import Any
 
 _ERROR_INFO = "ErrorInfo"
 _REQUEST_INFO = "RequestInfo"
+_BAD_REQUEST = "BadRequest"
 
 RETRIED = frozenset(
     {
@@ -39,6 +40,7 @@ class RagError(Exception):
         request_id: str = "",
         metadata: Mapping[str, str] | None = None,
         retry_after: float | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
@@ -47,6 +49,8 @@ class RagError(Exception):
         self.request_id = request_id
         self.metadata = dict(metadata or {})
         self.retry_after = retry_after
+        self.fields = dict(fields or {})
+        """What is wrong with which field of the request, where the server knows it."""
 
     @property
     def retried(self) -> bool:
@@ -82,6 +86,7 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> RagEr
         request_id=str(_detail(details, _REQUEST_INFO).get("request_id") or headers.get("x-request-id") or ""),
         metadata=info.get("metadata") or {},
         retry_after=_seconds(headers.get("retry-after")),
+        fields=_violations(_detail(details, _BAD_REQUEST)),
     )
 
 
@@ -95,6 +100,11 @@ def from_success(body: bytes | str) -> Any:
 
 def _detail(details: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((one for one in details if str(one.get("@type", "")).endswith(f".{kind}")), {})
+
+
+def _violations(detail: dict[str, Any]) -> dict[str, str]:
+    found = detail.get("fieldViolations") or detail.get("field_violations") or []
+    return {str(one.get("field", "")): str(one.get("description", "")) for one in found if isinstance(one, dict)}
 
 
 def _seconds(value: str | None) -> float | None:
