@@ -45,6 +45,7 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
     if role >= Role.ADMIN or beyond >= Platform.ADMIN:
+        wanted.append(("webhooks", t("Webhooks"), ":material/webhook:"))
         wanted.append(("access", t("Access"), ":material/key:"))
     if role < Role.ADMIN and beyond < Platform.ADMIN:
         wanted = [page for page in wanted if page[0] != "add_source"]

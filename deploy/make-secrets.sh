@@ -12,6 +12,7 @@ keep rag_database_url "postgresql://rag:$(cat "$folder/postgres_password")@postg
 keep rag_qdrant_api_key "$(random)"
 keep rag_page_token_secret "$(random)"
 keep rag_hash_secret "$(random)"
+keep rag_webhook_secret "$(random)"
 # Empty but for a rotation (rotate-secret.sh); Compose mounts no file that is absent.
 for name in rag_qdrant_api_key rag_page_token_secret rag_hash_secret; do keep "${name}_accepted" ""; done
 keep alert_webhook_url "http://127.0.0.1:9/replace-me"

@@ -28,6 +28,7 @@ from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.sources import SourcesHandler
+from query_server.handlers.admin.webhooks import WebhooksHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import PageTokens
@@ -66,6 +67,7 @@ from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.servicers.sources import SourceServicer
 from query_server.servicers.usage import UsageServicer
+from query_server.servicers.webhooks import WebhookServicer
 from rag_core.access import NameHash
 from rag_core.embedding import Embedder
 from rag_core.errors import Reason
@@ -92,6 +94,8 @@ from ragproto.admin.v1 import (
     sources_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
+    webhooks_pb2,
+    webhooks_pb2_grpc,
 )
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
@@ -115,6 +119,7 @@ _EVALUATION_SERVICE = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationServ
 _HISTORY_SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
 _SOURCE_SERVICE = sources_pb2.DESCRIPTOR.services_by_name["SourceService"].full_name
 _USAGE_SERVICE = usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name
+_WEBHOOK_SERVICE = webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -311,12 +316,14 @@ class QueryServer:
         )
         access = AccessServicer(granting)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
+        webhooks = WebhookServicer(WebhooksHandler(store, self._settings))
+        webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
             administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-            others = (_EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE, _USAGE_SERVICE)
-            operators = (*administration, *others)
+            of_tenants = (_EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE, _USAGE_SERVICE)
+            operators = (*administration, *of_tenants, _WEBHOOK_SERVICE)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server

@@ -432,6 +432,20 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "An alert could not be delivered to a notifier.",
         "Check its URL and secret; it is sent again.",
     ),
+    R.WEBHOOK_NOT_FOUND: ("No such webhook, or not for this caller.", "`rag webhook list`."),
+    R.WEBHOOK_DELIVERY_NOT_FOUND: (
+        "No such delivery in the log of the caller's webhooks; old ones are deleted.",
+        "`rag webhook deliveries`.",
+    ),
+    R.WEBHOOK_LIMIT: ("The tenant has as many webhooks as it may have.", "Remove one that is not used."),
+    R.WEBHOOK_REFUSED: (
+        "The receiver of a webhook answered with another status than 2xx.",
+        "Correct the receiver, then `rag webhook redeliver`.",
+    ),
+    R.WEBHOOK_EXPIRED: (
+        "A delivery waited for longer than RAG_WEBHOOK_RETRY_HOURS and was given up.",
+        "Correct the receiver, then `rag webhook redeliver`.",
+    ),
     R.ACCOUNTING_MISMATCH: (
         "read ≠ indexed + unchanged + deleted + quarantined + skipped.",
         "Run the source again; then report it.",

@@ -37,6 +37,7 @@ from ragctl.commands import (
     token,
     trace,
     verify,
+    webhook,
 )
 from ragctl.envelope import ENVELOPE, take_output_option
 
@@ -80,6 +81,7 @@ for _group in (
     key.app,
     session.app,
     budget.app,
+    webhook.app,
     secret.app,
     audit.app,
     gateway.app,

@@ -20,13 +20,13 @@ _KEYWORDS = {"in", "not"}
 _TO_ASYNC = (
     ('"""The sync client."""', f'"""The async client. {NOTE}"""'),
     ("import time\n", "import asyncio\n"),
-    ("Callable, Iterator, Sequence", "AsyncIterator, Callable, Sequence"),
+    ("Callable, Iterator, Sequence\n", "AsyncGenerator, Callable, Sequence\nfrom contextlib import aclosing\n"),
     ("class Client:", "class AsyncClient:"),
     ("-> Client:", "-> AsyncClient:"),
     ("httpx.Client", "httpx.AsyncClient"),
     ("__enter__", "__aenter__"),
     ("__exit__", "__aexit__"),
-    ("-> Iterator[", "-> AsyncIterator["),
+    ("-> Iterator[", "-> AsyncGenerator["),
     ("time.sleep(", "await asyncio.sleep("),
     ("self._http.close()", "await self._http.aclose()"),
     ("self.close()", "await self.close()"),
@@ -98,8 +98,12 @@ def async_file() -> str:
         assert old in text, old
         text = text.replace(old, new)
     text = re.sub(r"(?m)^( ++)yield from (progress\.read\(line\))", r"\1for event in \2:\n\1    yield event", text)
-    text = re.sub(r"(?m)^( ++)yield from (self\._events\(\w+\))", r"\1async for event in \2:\n\1    yield event", text)
-    text = re.sub(r"(?m)^( ++)yield from (self\._pages\(.*\))\n", r"\1async for one in \2:\n\1    yield one\n", text)
+    # A caller that stops reading closes this generator, and with it at once the one inside and its connection.
+    text = re.sub(
+        r"(?m)^( ++)yield from (self\._(?:events|pages)\(.*\))\n",
+        r"\1async with aclosing(\2) as inner:\n\1    async for one in inner:\n\1        yield one\n",
+        text,
+    )
     text = re.sub(r"(?m)^( ++)yield from (page\[.*\])", r"\1for one in \2:\n\1    yield one", text)
     text = re.sub(r"list\((self\._pages\(.*\))\)", r"[one async for one in \1]", text)
     text = re.sub(r"self\._send\(([^()]*(?:\([^()]*\)[^()]*)*)\)", r"(await self._send(\1))", text)

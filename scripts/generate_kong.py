@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,9 @@ KONG = Path(__file__).resolve().parent.parent / "deploy" / "kong.yaml"
 
 
 def main() -> None:
+    # What a shell of somebody has set is none of the file's business.
+    for name in [name for name in os.environ if name.startswith("RAG_")]:
+        del os.environ[name]
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home))
         settings.secrets_dir.mkdir()

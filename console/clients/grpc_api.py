@@ -10,6 +10,7 @@ import grpc
 
 from console.clients.access_api import AccessApi
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
+from console.clients.webhooks_api import WebhooksApi
 from console.settings import ConsoleSettings
 from ragproto.admin.v1 import (
     access_pb2_grpc,
@@ -21,6 +22,7 @@ from ragproto.admin.v1 import (
     sources_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
+    webhooks_pb2_grpc,
 )
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
@@ -54,6 +56,7 @@ class Channels:
         self.history = history_pb2_grpc.HistoryServiceStub(server)
         self.sources = sources_pb2_grpc.SourceServiceStub(server)
         self.usage = usage_pb2_grpc.UsageServiceStub(server)
+        self.webhooks = webhooks_pb2_grpc.WebhookServiceStub(server)
         self.documents = documents_pb2_grpc.DocumentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
@@ -75,6 +78,11 @@ class Api:
     def access(self) -> AccessApi:
         """Keys, accounts, sessions, revoked tokens."""
         return AccessApi(self._channels.access, lambda method, request: self._call(SERVER, method, request))
+
+    @property
+    def webhooks(self) -> WebhooksApi:
+        """Subscriptions and deliveries."""
+        return WebhooksApi(self._channels.webhooks, lambda method, request: self._call(SERVER, method, request))
 
     def who_am_i(self) -> ops.WhoAmIResponse:
         """The caller of the token, as the API verified it."""

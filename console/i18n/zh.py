@@ -13,6 +13,7 @@ from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
 from console.i18n.zh_usage import USAGE
 from console.i18n.zh_traces import TRACES
+from console.i18n.zh_webhooks import WEBHOOKS
 
 CHINESE: dict[str, str] = {
     **ACCESS,
@@ -27,6 +28,7 @@ CHINESE: dict[str, str] = {
     **HISTORY,
     **SOURCES,
     **TRACES,
+    **WEBHOOKS,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),

@@ -97,7 +97,7 @@ def _metadata(settings: InterfacesSettings) -> Callable[[Request], Response]:
         }
         if settings.issuers:
             found["authorization_servers"] = list(settings.issuers)
-        return JSONResponse(found, headers={"cache-control": "max-age=300"})
+        return JSONResponse(found, headers={"cache-control": "max-age=300", "vary": "host, x-forwarded-proto"})
 
     return metadata
 

@@ -15,12 +15,11 @@ from interfaces.errors import ApiError
 from interfaces.mcp import tools
 from interfaces.mcp.untrusted import META
 from interfaces.platform import Caller
+from interfaces.refusals import rpc_code
 from ragproto.documents.v1 import documents_pb2 as docs
 
 URI = "rag://documents/"
 _PAGE = 100
-_CODES = {401: -32001, 403: -32003, 404: -32002, 400: types.INVALID_PARAMS, 413: types.INVALID_REQUEST}
-_OTHER = -32000
 _ABOUT_THE_CALL = frozenset({400, 404, 409, 413})
 """Refusals that another call of the tool can avoid, so that the model gets to see them."""
 _INSTRUCTIONS = (
@@ -94,7 +93,7 @@ def failure(error: ApiError) -> MCPError:
     data: dict[str, Any] = {"reason": error.reason}
     if error.retry_after is not None:
         data["retry_after"] = error.retry_after
-    return MCPError(_CODES.get(error.status, _OTHER), error.message, data)
+    return MCPError(rpc_code(error.status), error.message, data)
 
 
 def _resource(document: docs.Document) -> types.Resource:

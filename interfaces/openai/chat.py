@@ -52,14 +52,13 @@ async def complete(request: Request, caller: Caller) -> Response:
 
 async def _answered(caller: Caller, wanted: ChatRequest) -> AsyncGenerator[Piece, None]:
     messages = [pb.Message(role=role, text=text) for role, text in wanted.earlier]
-    options = {} if wanted.rag.top_k is None else {"top_k": wanted.rag.top_k}
     question = pb.AnswerRequest(
         query=wanted.question,
         messages=messages,
         answerer=wanted.model,
         no_fallback=wanted.rag.no_fallback,
         filter=within(wanted.rag.sources, wanted.rag.filters),
-        **_checked(options),
+        **wanted.rag.options,
     )
     written = False
     async with caller.answer(question) as events:
@@ -109,9 +108,8 @@ def _end(final: pb.AnswerFinal) -> dict[str, Any]:
 
 async def _retrieved(caller: Caller, wanted: ChatRequest) -> AsyncGenerator[Piece, None]:
     """The passages in order, each as a numbered piece of text. Earlier messages play no part."""
-    options = {} if wanted.rag.top_k is None else {"top_k": wanted.rag.top_k}
     filters = within(wanted.rag.sources, wanted.rag.filters)
-    found = await caller.search(pb.SearchRequest(query=wanted.question, filter=filters, **_checked(options)))
+    found = await caller.search(pb.SearchRequest(query=wanted.question, filter=filters, **wanted.rag.options))
     cited = [from_passage(number, passage) for number, passage in enumerate(found.passages, 1)]
     for one in cited:
         yield _numbered(one)
@@ -160,10 +158,3 @@ async def _events(
 
 def _event(content: dict[str, Any]) -> str:
     return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
-
-
-def _checked(options: dict[str, int]) -> dict[str, Any]:
-    for name, number in options.items():
-        if not 0 <= number < 2**31:
-            raise ApiError(400, "TOP_K_RANGE", f"rag.{name}: must be 1 to 100", field=f"rag.{name}")
-    return options

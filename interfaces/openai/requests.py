@@ -57,6 +57,11 @@ class RagOptions(BaseModel):
     filters: dict[str, Any] | None = None
     no_fallback: bool = False
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is passed on as it was given."""
+        return {} if self.top_k is None else {"top_k": self.top_k}
+
 
 class ChatRequest(Body):
     """`POST /v1/chat/completions`."""
@@ -97,6 +102,8 @@ class ChatRequest(Body):
             raise invalid("tools", "no tools are called here; for tools use the MCP server at /mcp")
         if self.response_format and self.response_format.get("type") != "text":
             raise invalid("response_format", "answers are text")
+        if self.rag.top_k is not None and not 0 <= self.rag.top_k < 2**31:  # beyond, no message can carry it
+            raise ApiError(400, "TOP_K_RANGE", "rag.top_k: must be 1 to 100", field="rag.top_k")
 
 
 class RankingOptions(Body):

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from interfaces.errors import QUOTA_EXCEEDED, ApiError
+from interfaces.refusals import openai_type
 from ragproto.documents.v1 import documents_pb2 as docs
 from ragproto.query.v2 import query_pb2 as pb
 
 Shape = dict[str, Any]
-_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
 def error(failure: ApiError) -> Shape:
     """The body of a refusal. `code` is the platform's stable reason code."""
-    kind = _TYPES.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
-    if failure.reason == QUOTA_EXCEEDED:
-        kind = "insufficient_quota"
+    kind = "insufficient_quota" if failure.reason == QUOTA_EXCEEDED else openai_type(failure.status)
     return {"error": {"message": failure.message, "type": kind, "param": failure.field, "code": failure.reason}}
 
 

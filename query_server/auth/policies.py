@@ -141,6 +141,14 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.SourceService/GetSourcePermissions": Policy(SOURCES, only_reads=True),
     "/ragproto.admin.v1.SourceService/StartSourceOperation": Policy(SOURCES, recorded=True),
     "/ragproto.admin.v1.SourceService/GetSourceOperation": Policy(SOURCES, only_reads=True),
+    "/ragproto.admin.v1.WebhookService/ListWebhooks": Policy(SOURCES, only_reads=True),
+    "/ragproto.admin.v1.WebhookService/CreateWebhook": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.WebhookService/SetWebhookEnabled": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.WebhookService/RotateWebhookSecret": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.WebhookService/TestWebhook": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.WebhookService/RemoveWebhook": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.WebhookService/ListWebhookDeliveries": Policy(SOURCES, only_reads=True),
+    "/ragproto.admin.v1.WebhookService/RedeliverWebhook": Policy(SOURCES, recorded=True),
 }
 
 PUBLIC_SERVICES = frozenset(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -33,6 +36,7 @@ _CODES: dict[type[RagError], grpc.StatusCode] = {
 MAX_TEXT_BYTES = 1024
 """Of one text in the trailers, as it travels. Clients refuse trailers of 8 kB in all: a name of theirs that an error
 quotes must not turn the error into another one."""
+_VIOLATION_BYTES: Final = 512
 _MORE = "…"
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -63,7 +67,8 @@ def trailers(error: RagError, request_id: str, *, pushback_ms: int | None = None
     request = error_details_pb2.RequestInfo(request_id=request_id)
     fields = {name: bounded(value) for name, value in error.metadata.items()}
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=fields)
-    status = rich_status(code_of(error).value[0], bounded(error.message), info, request, pushback_ms=pushback_ms)
+    details: list[Message] = [info, *_violations(error), request]
+    status = rich_status(code_of(error).value[0], bounded(error.message), *details, pushback_ms=pushback_ms)
     metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status))
     return metadata if pushback_ms is None else (*metadata, (PUSHBACK_KEY, str(pushback_ms)))
 
@@ -77,6 +82,18 @@ def _quota(error: QuotaExceeded, request_id: str) -> Metadata:
     status = rich_status(code_of(error).value[0], bounded(error.message), info, request, pushback_ms=wait)
     metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status), (PUSHBACK_KEY, NO_RETRY))
     return metadata if seconds is None else (*metadata, (RETRY_AFTER_KEY, seconds))
+_FIELD: Final = re.compile(r"([a-z][a-z0-9_]{0,63}(?:\[\d{1,9}\]|\.[A-Za-z0-9_]{1,64}){0,16}): ?+(\S.*)", re.DOTALL)
+
+
+def _violations(error: RagError) -> list[Message]:
+    """`BadRequest` of an invalid request whose message names the field, as messages about a field begin."""
+    found = _FIELD.fullmatch(error.message) if code_of(error) is grpc.StatusCode.INVALID_ARGUMENT else None
+    if found is None:
+        return []
+    violation = error_details_pb2.BadRequest.FieldViolation(
+        field=found[1], description=bounded(found[2], _VIOLATION_BYTES), reason=error.reason
+    )
+    return [error_details_pb2.BadRequest(field_violations=[violation])]
 
 
 def bounded(text: str, limit: int = MAX_TEXT_BYTES) -> str:

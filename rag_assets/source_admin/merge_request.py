@@ -43,12 +43,14 @@ async def _proposed(settings: Settings, file: SourceFile, title: str, said: str,
         opened = await _ask(
             client, "GET", f"{project}/merge_requests", params={"source_branch": source, "state": "opened"}
         )
+        if not isinstance(opened, list):
+            raise _failed("it lists no merge requests")
         if opened:
             return _address(url, opened[0])
         commit = {"branch": source, "start_branch": target, "commit_message": f"{title}\n\n{said}",
                   "actions": [{"action": action, "file_path": path, "content": file.text}]}  # fmt: skip
         # The branch is there when the merge request was not opened after it: its name stands for its content.
-        await _ask(client, "POST", f"{project}/repository/commits", json=commit, unless="already exists")
+        await _ask(client, "POST", f"{project}/repository/commits", json=commit, unless="A branch called")
         request = {"source_branch": source, "target_branch": target, "title": title, "description": said,
                    "remove_source_branch": True}  # fmt: skip
         return _address(url, await _ask(client, "POST", f"{project}/merge_requests", json=request))

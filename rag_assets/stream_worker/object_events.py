@@ -24,6 +24,7 @@ from rag_core.logging import get_logger
 from rag_core.pipeline import Pipeline, run_pipeline
 from rag_core.settings import Settings
 from rag_core.sources import Connector, FetchedItem, Listing, Problem, Removed, Scope, SourceItem
+from rag_core.sources import store as sources
 
 log = get_logger(__name__)
 FIRST_WAIT_SECONDS = 1.0
@@ -82,9 +83,13 @@ class NamedChanges:
 def apply_named(pipeline: Pipeline, config: SourceConfig, locators: Sequence[str]) -> None:
     """Bring these items of a source up to date; searchable, or gone, when this returns.
 
-    Raises what `run_pipeline` raises, and `Unavailable` when the source could not be asked.
+    Raises what `run_pipeline` raises, `Unavailable` when the source could not be asked, and `Conflict` (`SOURCE_BUSY`)
+    while deletions of the source are held: until an operator decides, every run lists all of it.
     """
     source, settings = config.source, pipeline.settings
+    with pipeline.store.engine.connect() as connection:
+        if sources.held_deletions(connection, source.tenant, source.name):
+            raise Conflict(Reason.SOURCE_BUSY, f"deletions of source {source.name} wait for an operator; trying again")
     by_shard: dict[int, list[str]] = defaultdict(list)
     for locator in locators:
         shard = shard_of(document_id(source.tenant, source.name, locator), source.shards) if source.shards > 1 else 0

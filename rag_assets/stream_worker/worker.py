@@ -24,6 +24,7 @@ from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import MetricsServer, StreamMetrics
 from rag_assets.stream_worker.object_events import ObjectEvents, event_configs
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
+from rag_assets.stream_worker.webhooks import WebhookSender
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.history import STREAM, Recorder, measure_memory
 from rag_core.ids import fingerprint
@@ -78,6 +79,11 @@ class Worker:
             # Before the index is awaited: a source can be added while it is away.
             operations = SourceOperationWorker(pipeline.store, self.settings)
             threads = [self._thread("source operations", partial(operations.run, self._stopping))]
+            sender = WebhookSender(pipeline.store, self.settings)
+            threads += [
+                self._thread(f"webhooks {work.__name__}", partial(self._restart_on_defect, work))
+                for work in (sender.send, sender.announce)
+            ]
             self._wait_for_generation(pipeline)
             sources = self._read_sources()
             opened = openers(pipeline.store, self.settings, sources, split=True)
@@ -115,6 +121,14 @@ class Worker:
         stack.callback(parser.close)
         defers = frozenset({Reason.PARSER_TIMEOUT})
         return self._applier(pipeline, stack, parser=parser, defers=defers, wait=_QUICK_WAIT_SECONDS)
+
+    def _restart_on_defect(self, work: Callable[[threading.Event], None]) -> None:
+        """A defect must be seen and end in a restart by the supervisor, not in events that are never sent."""
+        try:
+            work(self._stopping)
+        except Exception:
+            log.exception("webhooks_failed")
+            self.stop()
 
     def _wait_for_generation(self, pipeline: Pipeline) -> None:
         """The index may come up after us; nothing can be searched before it does, so nothing is consumed either."""

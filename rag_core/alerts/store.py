@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.alerts.base import Alert, AlertKind
 from rag_core.database.tables.operations import alerts
+from rag_core.webhooks import Event, EventType
+from rag_core.webhooks import outbox_store as outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class OpenAlert:
 
 def begin(connection: Connection, conditions: Sequence[Alert], now: datetime) -> None:
     """Store the current conditions. An ended one begins again; one that continues keeps its start."""
+    known = set(connection.scalars(select(alerts.c.key).where(alerts.c.ended_at.is_(None))))
+    begun = {alert.key: replace(alert, started_at=alert.started_at or now) for alert in conditions}
+    outbox.record(
+        connection, [_event(EventType.ALERT_FIRING, alert) for key, alert in sorted(begun.items()) if key not in known]
+    )
     for alert in sorted(conditions, key=lambda one: one.key):
         statement = insert(alerts).values(
             key=alert.key,
@@ -60,7 +67,13 @@ def close_others(connection: Connection, keys: Sequence[str], kinds: Sequence[st
     statement = update(alerts).where(alerts.c.ended_at.is_(None), alerts.c.key.not_in(list(keys)))
     if kinds is not None:
         statement = statement.where(alerts.c.kind.in_(list(kinds)))
-    return connection.execute(statement.values(ended_at=now)).rowcount
+    ended = [_alert(row) for row in connection.execute(statement.values(ended_at=now).returning(alerts))]
+    outbox.record(connection, [_event(EventType.ALERT_RESOLVED, alert) for alert in ended])
+    return len(ended)
+
+
+def _event(kind: EventType, alert: Alert) -> Event:
+    return Event(kind, alert.tenant, {name: value for name, value in alert.as_json().items() if name != "tenant"})
 
 
 def newest(connection: Connection, tenant: str, *, ended: bool, limit: int) -> list[Alert]:

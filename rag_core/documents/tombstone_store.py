@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from rag_core.ids import text_hash
+from rag_core.webhooks import outbox_store as outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,12 @@ def soft_delete(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID
     Returns how many were live. The tombstone is kept, so that no index generation can miss the deletion.
     """
     params = {"ids": list(doc_ids), "run_id": run_id, "empty": text_hash("")}
-    deleted = connection.execute(_SOFT_DELETE, params).rowcount
+    deleted = list(connection.scalars(_SOFT_DELETE, params))
     connection.execute(_DROP_CHUNKS, params)
     connection.execute(_DROP_CHUNKINGS, params)
     connection.execute(_DROP_QUARANTINE, params)
-    return deleted
+    outbox.record_deleted(connection, deleted)
+    return len(deleted)
 
 
 def soft_delete_versions(
@@ -57,6 +59,7 @@ def soft_delete_versions(
     dropped = {"ids": [row.doc_id for row in deleted]}
     for statement in (_DROP_CHUNKS, _DROP_CHUNKINGS, _DROP_QUARANTINE):
         connection.execute(statement, dropped)
+    outbox.record_deleted(connection, [row.doc_id for row in deleted if row.was_live])
     return sum(row.was_live for row in deleted)
 
 
@@ -67,6 +70,7 @@ SET deleted_at = now(), version = version + 1, text_version = version + 1, sourc
     bytes = 0, run_id = :run_id, updated_at = now()
 WHERE doc_id IN (SELECT doc_id FROM rag.documents WHERE doc_id = ANY(:ids) AND deleted_at IS NULL
                  ORDER BY doc_id FOR UPDATE)
+RETURNING doc_id
 """)
 _DROP_CHUNKS = text("DELETE FROM rag.chunks WHERE doc_id = ANY(:ids)")
 _DROP_CHUNKINGS = text("DELETE FROM rag.chunkings WHERE doc_id = ANY(:ids)")

@@ -26,6 +26,8 @@ from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.index import DocumentUpdate, SearchMode, SearchRequest, VectorIndex
 from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Pipeline, Progress
+from rag_core.webhooks import Event, EventType
+from rag_core.webhooks import outbox_store as outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,9 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
         found["points"] = points + left["points"]
         removed = {place: count - left[place] for place, count in found.items()}
         receipt = Receipt(str(subject.doc_id), *source, subject.source_version, now, actor, found, removed, left)
+        # Without the locator, which may name a person: subscribers know the document by its id.
+        data = {"doc_id": str(subject.doc_id), "source": subject.source, "erased": True}
+        outbox.record(connection, [Event(EventType.DOCUMENT_DELETED, subject.tenant, data)])
         erasures.write_receipt(connection, subject.doc_id, receipt.as_dict())
         audit.record(
             connection, actor=actor, action="document.erase", target=subject.source, tenant=subject.tenant,

@@ -98,6 +98,7 @@ _PLACES: dict[str, str] = {
     "chunkings": f"rag.chunkings WHERE {_OWN}",
     "generation_documents": f"rag.generation_documents WHERE {_OWN}",
     "visibility_changes": f"rag.visibility_changes WHERE {_OWN}",
+    "webhook_events": f"rag.webhook_events WHERE {_OWN}",
     "documents": f"rag.documents WHERE {_OWN}",
     # After the chunks, because their deletion adds rows here.
     "former_texts": f"rag.former_texts WHERE {_OWN}",

@@ -20,6 +20,8 @@ from rag_core.database.tables.content import generation_documents, generations
 from rag_core.errors import NotFound, Reason
 from rag_core.index import GenerationSpec, check_spec
 from rag_core.sources import Shard
+from rag_core.webhooks import Event, EventType
+from rag_core.webhooks import outbox_store as outbox
 
 RECEIVES_WRITES = ("building", "ready", "active")
 """States in which a generation receives changes."""
@@ -150,6 +152,8 @@ def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0
         change(connection, before.name, state="ready", keep_until=func.now() + keep)
     came_from = before.name if before and not back else None
     change(connection, name, state="active", promoted_at=func.now(), promoted_from=came_from, keep_until=None)
+    data = {"generation": name, "previous": before.name if before else None, "rollback": back}
+    outbox.record(connection, [Event(EventType.GENERATION_PROMOTED, "", data)])
 
 
 def set_not_reproducible(connection: Connection, name: str, *, not_reproducible: bool) -> None:
@@ -255,6 +259,7 @@ SELECT :generation, n.doc_id, n.version
 FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS n (doc_id, version) ORDER BY n.doc_id
 ON CONFLICT (generation, doc_id) DO UPDATE SET indexed_version = excluded.indexed_version, indexed_at = now()
 WHERE generation_documents.indexed_version < excluded.indexed_version
+RETURNING doc_id, EXISTS (SELECT FROM rag.generations g WHERE g.name = :generation AND g.state = 'active') AS served
 """)
 
 
@@ -265,7 +270,8 @@ def mark_indexed(connection: Connection, generation: str, applied: Sequence[tupl
     """
     ids = [doc_id for doc_id, _ in applied]
     params = {"generation": generation, "ids": ids, "versions": [version for _, version in applied]}
-    connection.execute(_MARK_INDEXED, params)
+    marked = connection.execute(_MARK_INDEXED, params).all()
+    outbox.record_indexed(connection, [row.doc_id for row in marked if row.served])
     visibility.delete_applied_changes(connection, ids)
 
 

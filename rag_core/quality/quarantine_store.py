@@ -13,6 +13,7 @@ from rag_core.database.tables.content import chunkings, documents, quarantine
 from rag_core.errors import NotFound, Reason
 from rag_core.ids import document_id
 from rag_core.operations import audit_store as audit
+from rag_core.webhooks import outbox_store as outbox
 
 BEFORE_STORE = ("list", "fetch", "parse")
 """Stages in which an input fails before it is stored; an earlier stored version stays."""
@@ -75,6 +76,8 @@ def record(connection: Connection, tenant: str, source: str, shard: int, run_id:
         for entry in sorted(entries, key=lambda entry: entry.locator)
     ]
     connection.execute(statement, rows)
+    inputs = [(document_id(tenant, source, entry.locator), entry.locator) for entry in entries]
+    outbox.record_rejected(connection, tenant, source, inputs)
 
 
 def clear(connection: Connection, tenant: str, source: str, locators: Sequence[str], stages: Sequence[str]) -> None:

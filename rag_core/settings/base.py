@@ -31,7 +31,7 @@ from rag_core.settings.strength import (
     require_strong_password,
 )
 
-Rotating = Literal["index_secret", "page_token_secret", "hash_secret"]
+Rotating = Literal["index_secret", "page_token_secret", "hash_secret", "webhook_secret"]
 _ROTATING: tuple[Rotating, ...] = get_args(Rotating)
 
 
@@ -299,6 +299,9 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
             )
         if self.audit_queries:
             require_strong("RAG_AUDIT_QUERY_SECRET", self.audit_query_secret, "with RAG_AUDIT_QUERIES")
+        if self.webhook_secret is not None:
+            require_strong("RAG_WEBHOOK_SECRET", self.webhook_secret, "in production for webhooks")
+            require_strong_each("RAG_WEBHOOK_SECRET_ACCEPTED", self.webhook_secret_accepted)
         if self.failpoint is not None:
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_FAILPOINT is for tests only")
         if self.embedder == "fake":

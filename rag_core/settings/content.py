@@ -255,6 +255,28 @@ class ContentSettings(BaseModel):
     alert_webhook_secret: SecretStr | None = Field(
         None, description="Key of the webhook's HMAC-SHA256 signature, at least 32 characters."
     )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Derives the signing secret of every webhook, alike for all processes. Unset: there are no "
+        "webhooks.",
+    )
+    webhook_secret_accepted: SecretStr | None = Field(
+        None, description="Further such secrets, with commas: messages are signed with them too; for a rotation."
+    )
+    webhook_timeout_seconds: float = Field(15, gt=0, le=60, description="Time allowed to one message of a webhook.")
+    webhook_max_attempts: int = Field(9, ge=1, le=50, description="Tries to deliver an event before it has failed.")
+    webhook_retry_hours: int = Field(
+        24, ge=1, le=168, description="An event that could not be delivered for so long has failed."
+    )
+    webhook_overlap_hours: int = Field(
+        24, ge=0, le=720, description="How long messages are also signed with the secret before a rotation."
+    )
+    webhook_log_days: int = Field(
+        14, ge=1, le=400, description="Age at which events and the log of their deliveries are deleted."
+    )
+    webhook_poll_seconds: float = Field(
+        1, gt=0, le=60, description="How often the stream worker asks for events that are due."
+    )
     alertmanager_url: str | None = Field(None, description="Base URL of an Alertmanager that receives alerts.")
     alert_timeout_seconds: float = Field(10, gt=0, le=60, description="Time allowed to one alert message.")
     alert_interval_seconds: int = Field(60, ge=10, le=3600, description="Interval between two evaluations.")

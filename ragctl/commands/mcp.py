@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from ragctl.output import Json, emit_json, say
 
 if TYPE_CHECKING:
+    from interfaces.settings import InterfacesSettings
     from rag_core.settings import Settings
 
 _SCOPES = ("query.read", "documents.read")
@@ -48,19 +49,44 @@ def mcp(
     import asyncio
 
     from interfaces.mcp.stdio import serve
-    from interfaces.settings import InterfacesSettings
     from rag_core.settings import Settings
-    from ragctl.gateway.options import reachable
 
     settings = Settings.load()
     if config or json:
         entry = _entry(settings, tenant, group)
         return emit_json(entry) if json else say(dumps(entry, indent=2))
-    address = f"{reachable(settings.host)}:{settings.gateway_port}"
-    seconds = settings.max_deadline_seconds
     token = _tokens(settings, tenant, group)
     token()  # what is wrong with the keys is said at once
-    return asyncio.run(serve(InterfacesSettings(query_address=address, call_seconds=seconds), token))
+    return asyncio.run(serve(through_gateway(settings), token))
+
+
+def through_gateway(settings: Settings) -> InterfacesSettings:
+    """How the gateway of this machine is called; where it serves TLS, its own certificate is the trusted one."""
+    from interfaces.settings import InterfacesSettings
+    from ragctl.gateway.options import reachable
+
+    address = f"{reachable(settings.host)}:{settings.gateway_port}"
+    found = InterfacesSettings(query_address=address, call_seconds=settings.max_deadline_seconds, query_tls_ca=None)
+    certificate = settings.gateway_tls_certificate
+    if certificate is None:
+        return found
+    return found.model_copy(update={"query_tls_ca": certificate, "query_tls_name": _name_of(certificate)})
+
+
+def _name_of(certificate: Path) -> str:
+    """A name that the certificate is for. Raises `ConfigError` (`CONFIG_INVALID`)."""
+    from cryptography import x509
+
+    from rag_core.errors import ConfigError, Reason
+
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.DNSName)[0]
+    except (OSError, ValueError, IndexError, x509.ExtensionNotFound):
+        raise ConfigError(
+            Reason.CONFIG_INVALID, "RAG_GATEWAY_TLS_CERTIFICATE: not a readable certificate with a DNS name"
+        ) from None
 
 
 def _entry(settings: Settings, tenant: str, groups: tuple[str, ...]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from interfaces.refusals import openai_type, rpc_code
 from rag_core.errors import Reason
 from ragctl.gateway.options import Config, GatewayOptions, extension, seconds
 
@@ -26,9 +27,6 @@ PUBLIC_PATHS: dict[str, Config] = {
 }
 """Served without a token: they describe the API, say where tokens are, and hold no data."""
 _LUA = "extensions.filters.http.lua.v3.Lua"
-_MCP_CODES = {401: -32001, 403: -32003, 404: -32601, 405: -32600, 413: -32600, 400: -32600}
-_MCP_OTHER = -32000
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
 def interface_routes(options: GatewayOptions) -> list[Config]:
@@ -68,10 +66,10 @@ def refusals(
     http_status: int, code: Reason, metadata: dict[str, str]
 ) -> list[tuple[list[Config], Config, dict[str, str]]]:
     """How these interfaces word a refusal: conditions, the JSON body, and headers."""
-    kind = _OPENAI_TYPES.get(http_status, "invalid_request_error" if http_status < 500 else "server_error")
+    kind = openai_type(http_status)
     openai: Config = {"error": {"message": "%LOCAL_REPLY_BODY%", "type": kind, "code": code.value, **metadata}}
     data = {"reason": code.value, **metadata}
-    failure = {"code": _MCP_CODES.get(http_status, _MCP_OTHER), "message": "%LOCAL_REPLY_BODY%", "data": data}
+    failure = {"code": rpc_code(http_status, request=True), "message": "%LOCAL_REPLY_BODY%", "data": data}
     return [
         (_path(prefix=OPENAI), openai, {}),
         (_path(safe_regex={"regex": r"/mcp(\?.*)?"}), {"jsonrpc": "2.0", "error": failure}, _challenge(http_status)),

@@ -125,8 +125,24 @@ local function check_json(text, message)
   return "FIELD_INVALID", "too many values"
 end
 
+-- What only gRPC gives a meaning: a server of it refuses a call whose headers do not have that form.
+local function drop_grpc_headers(headers)
+  local names = {}
+  for name in pairs(headers) do
+    if name:sub(-4) == "-bin" or name == "grpc-encoding" or name == "grpc-previous-rpc-attempts" then
+      names[#names + 1] = name
+    end
+  end
+  for _, name in ipairs(names) do
+    headers:remove(name)
+  end
+end
+
 function envoy_on_request(handle)
   local message = handle:filterContext():get("message")
+  if message ~= "grpc" then
+    drop_grpc_headers(handle:headers())
+  end
   local body = handle:body()
   if message == "grpc" then
     check_grpc(handle, body)

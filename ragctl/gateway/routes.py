@@ -75,7 +75,8 @@ def _public(service: str, options: GatewayOptions) -> Config:
 def _rest(method: Method, binding: Rest, options: GatewayOptions) -> list[Config]:
     verb = {"name": ":method", "string_match": {"exact": binding.verb}}
     match = {**path_match(binding), "headers": [verb]}
-    checks = message_body(binding.message) if binding.message else {}
+    # Also where no body is expected: one that comes is collected, and headers that are gRPC's own are removed.
+    checks = message_body(binding.message or "")
     return _forwarding(f"{binding.verb} {binding.path}", match, checks, method, options)
 
 

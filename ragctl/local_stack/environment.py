@@ -21,7 +21,7 @@ _HEADER = """\
 # environment are not kept.
 """
 _OF_THE_INDEX = ("RAG_INDEX_ENDPOINT", "RAG_INDEX_SECRET", "RAG_INDEX_SECRET_ACCEPTED")
-_SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")
+_SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET", "RAG_WEBHOOK_SECRET")
 
 
 def write_stack_env(settings: Settings, data_dir: DataDir) -> None:

@@ -39,6 +39,8 @@ from ragproto.admin.v1 import (
     sources_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
+    webhooks_pb2,
+    webhooks_pb2_grpc,
 )
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
@@ -135,6 +137,7 @@ class WirePeer:
         history_pb2_grpc.add_HistoryServiceServicer_to_server(_history(self), server)
         sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(_usage(self), server)
+        webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(_webhooks(self), server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(_documents(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -239,6 +242,12 @@ def _sources(peer: WirePeer) -> sources_pb2_grpc.SourceServiceServicer:
 def _usage(peer: WirePeer) -> usage_pb2_grpc.UsageServiceServicer:
     servicer = usage_pb2_grpc.UsageServiceServicer()
     _answer_each(peer, servicer, usage_pb2, "UsageService")
+    return servicer
+
+
+def _webhooks(peer: WirePeer) -> webhooks_pb2_grpc.WebhookServiceServicer:
+    servicer = webhooks_pb2_grpc.WebhookServiceServicer()
+    _answer_each(peer, servicer, webhooks_pb2, "WebhookService")
     return servicer
 
 

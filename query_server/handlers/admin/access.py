@@ -39,7 +39,7 @@ class AccessHandler:
         """API keys, newest first."""
         from rag_core.access import list_keys
 
-        whose = _whose(principal, tenant, everyone=everyone)
+        whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(lambda db: list_keys(db, tenant=whose, limit=limit))
 
     async def create_key(self, principal: Principal, wanted: NewKey, why: str) -> ApiKey:
@@ -73,7 +73,7 @@ class AccessHandler:
         """Subjects whose older tokens are refused, newest first."""
         from rag_core.access import list_token_revocations
 
-        whose = _whose(principal, tenant, everyone=everyone)
+        whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(lambda db: list_token_revocations(db, tenant=whose, limit=limit))
 
     async def revoke_tokens(self, principal: Principal, tenant: str, subject: str, why: str) -> datetime:
@@ -112,7 +112,7 @@ class AccessHandler:
         """Accounts of the console by name."""
         from rag_core.access import list_accounts
 
-        whose = _whose(principal, tenant, everyone=everyone)
+        whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(lambda db: list_accounts(db, tenant=whose))
 
     async def create_account(self, principal: Principal, wanted: NewAccount, why: str) -> str:
@@ -159,7 +159,7 @@ class AccessHandler:
         """Open sessions, the one used last first."""
         from rag_core.access import list_sessions
 
-        whose = _whose(principal, tenant, everyone=everyone)
+        whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(lambda db: list_sessions(db, tenant=whose, limit=limit))
 
     async def end_session(self, principal: Principal, session_id: str, why: str) -> None:
@@ -196,7 +196,7 @@ def target_tenant(principal: Principal, tenant: str) -> str:
     return tenant or principal.tenant
 
 
-def _whose(principal: Principal, tenant: str, *, everyone: bool) -> str | None:
+def listed_tenant(principal: Principal, tenant: str, *, everyone: bool) -> str | None:
     """The tenant to list; `None`: all of them."""
     if not everyone:
         return target_tenant(principal, tenant)

@@ -168,3 +168,15 @@ class GlobSet:
 
 def _matcher(segment: str) -> _Match | None:
     return None if segment == "*" else re.compile(r"\A" + fnmatch.translate(segment)).match
+
+
+class PathFilter:
+    """Whether a path, its parts separated by `/`, is included and not excluded, for sources that are no folders."""
+
+    def __init__(self, include: Iterable[str], exclude: Iterable[str], *, hidden: bool) -> None:
+        """`hidden`: names that begin with a dot are included by wildcards too."""
+        self._include = GlobSet(tuple(include), hidden=hidden)
+        self._exclude = GlobSet(tuple(exclude), hidden=True)
+
+    def __call__(self, path: str) -> bool:
+        return self._include.matches(path) and not self._exclude.matches_above(path)

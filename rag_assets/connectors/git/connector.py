@@ -39,7 +39,7 @@ class GitConnector:
     def __init__(self, options: GitOptions, context: ConnectorContext) -> None:
         self._options, self._context = options, context
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
-        self._chosen = Chosen(options)
+        self._chosen = names.PathFilter(options.include, options.exclude, hidden=options.hidden)
         self._loaded: ObjectID | None = None
         """The commit whose files were loaded."""
         self._tip = ObjectID(b"")
@@ -130,7 +130,7 @@ class GitConnector:
 
     def entry(self, path: bytes, mode: int, sha: ObjectID) -> SourceItem | Problem | None:
         """What the source has of a file; `None` when it is not one of the source's."""
-        if stat.S_ISDIR(mode) or not self._chosen(path):
+        if stat.S_ISDIR(mode) or not self._chosen(os.fsdecode(path)):
             return None
         locator = names.encode(os.fsdecode(path))
         if S_ISGITLINK(mode):
@@ -159,18 +159,6 @@ class GitConnector:
     def _tree(self) -> ObjectID:
         tree: ObjectID = commit_of(self.repository.store, self.commit).tree
         return tree
-
-
-class Chosen:
-    """Whether a path is included and not excluded."""
-
-    def __init__(self, options: GitOptions) -> None:
-        self._include = names.GlobSet(options.include, hidden=options.hidden)
-        self._exclude = names.GlobSet(options.exclude, hidden=True)
-
-    def __call__(self, path: bytes) -> bool:
-        text = os.fsdecode(path)
-        return self._include.matches(text) and not self._exclude.matches_above(text)
 
 
 class GitListing(ListingState):

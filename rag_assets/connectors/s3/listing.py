@@ -25,7 +25,7 @@ class S3Listing(ListingState):
     def __init__(self, options: S3Options, call: Call, limit: int, *, most: int | None = None) -> None:
         super().__init__()
         self._options, self._call, self._limit, self._most = options, call, limit, most
-        self._chosen = Chosen(options)
+        self._chosen = KeyFilter(options)
         self._hash, self._seen = hashlib.sha256(), 0
 
     @property
@@ -126,21 +126,18 @@ class S3Listing(ListingState):
             position = following
 
 
-class Chosen:
+class KeyFilter:
     """Whether a key is one of the source's: below its prefix, included and not excluded."""
 
     def __init__(self, options: S3Options) -> None:
         self._prefix = options.prefix
         # A prefix need not end at a slash; the globs see what follows the last one in it.
         self._folder = options.prefix.rpartition("/")[0]
-        self._include = names.GlobSet(options.include, hidden=True)
-        self._exclude = names.GlobSet(options.exclude, hidden=True)
+        self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
 
     def __call__(self, key: str) -> bool:
-        if not key.startswith(self._prefix):
-            return False
         path = key[len(self._folder) :].lstrip("/")
-        return bool(path) and self._include.matches(path) and not self._exclude.matches_above(path)
+        return key.startswith(self._prefix) and bool(path) and self._chosen(path)
 
 
 def _is_folder(found: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ the next run. Pending has one definition per stage, a database function (migrati
     rag.pending_index        generation_documents.indexed_version is not documents.version -> apply to that generation
     visibility_changes       a row -> query servers hide the document from callers who lost access; written by a trigger
     inbox                    applied_at is null -> the stream worker applies it
+    webhook_deliveries       state is pending -> the stream worker sends the event to the subscriber
 """
 
 from rag_core.database.tables.base import SCHEMA, metadata, schema_readers
@@ -61,10 +62,12 @@ from rag_core.database.tables.operations import (
 )
 from rag_core.database.tables.streams import dead_letters, erasures, inbox, stream_offsets, stream_workers
 from rag_core.database.tables.usage import budgets, usage
+from rag_core.database.tables.webhooks import announced_states, webhook_deliveries, webhook_events, webhooks
 
 __all__ = [
     "SCHEMA",
     "alerts",
+    "announced_states",
     "api_keys",
     "audit",
     "audit_checkpoints",
@@ -115,4 +118,7 @@ __all__ = [
     "unanswered_questions",
     "usage",
     "visibility_changes",
+    "webhook_deliveries",
+    "webhook_events",
+    "webhooks",
 ]

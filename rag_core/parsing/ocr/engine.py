@@ -26,9 +26,8 @@ from rag_core.parsing.detect import Kind
 from rag_core.parsing.formats.pdf_blocks import Outline, add_blocks
 from rag_core.parsing.formats.pdf_lines import Line, Page
 from rag_core.parsing.formats.pdf_rules import Rules
+from rag_core.parsing.ocr.reader import COUNT
 
-COUNT: Final = -1
-"""In place of a page: how many there are."""
 _DPI: Final = 200
 _MOST_PIXELS: Final = 12_000_000
 """A page of A3 at 200 dpi has 7.7 million; what is larger is made smaller before it is looked at."""

@@ -24,7 +24,8 @@ OCR_VERSION: Final = 1
 """Raise it with every change that makes the same picture give another text."""
 FLAG: Final = "ocr"
 INCOMPLETE_FLAG: Final = "ocr_incomplete"
-_COUNT: Final = -1
+COUNT: Final = -1
+"""In place of a page: how many there are."""
 _SEPARATOR: Final = "\n\n"
 _NO_TEXT: Final = frozenset({Reason.EMPTY_DOCUMENT})
 _PAGE_FAILURES: Final = frozenset(
@@ -82,7 +83,7 @@ class OcrReader:
         self, content: bytes, kind: Kind, name: str, limits: ParseLimits, refused: InvalidInput
     ) -> ParsedDocument:
         self._require_time()
-        counted = self._ask(content, kind, name, limits, _COUNT)
+        counted = self._ask(content, kind, name, limits, COUNT)
         pages = _number(counted.metadata.get("pages", ""))
         empty = ParsedDocument("", str(kind), metadata={"pages": str(pages)})
         document = self._merged(content, kind, name, limits, empty, range(1, pages + 1))

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
+from standardwebhooks import Webhook as Verifier
 
 from benchmarks.ports import free_port
 from rag_assets.connectors.kafka.connector import KafkaConnector
+from rag_assets.stream_worker.kafka.events import KafkaEvents
 from rag_assets.stream_worker.kafka.source import KafkaSource
+from rag_core import webhooks
 from rag_core.errors import Conflict, Reason
 from tests.contract.stream.conftest import KafkaHarness
 from tests.support.kafka_broker import Broker, start_broker
@@ -108,6 +115,37 @@ def test_what_became_of_a_change_is_reported_on_the_completion_topic(topic: Kafk
     said = json.loads(broker.read(message, 1)[0].value())
     assert (said["outcome"], said["source_version"], said["offset"]) == ("applied", 1, 0)
     assert said["doc_id"] == str(topic.stream.flow.doc_id("a"))
+
+
+def test_a_subscription_sends_events_to_the_completion_topic_signed(
+    topic: KafkaHarness, broker: Broker, tmp_path: Path
+) -> None:
+    done = broker.topic(name=f"{topic.topic}-events")
+    options = {"kind": "kafka", "brokers": topic.options.brokers, "topic": topic.topic, "completion_topic": done}
+    file = {"name": "tickets", "tenant": "acme", "acl": ["everyone"], "options": options}
+    component = {"type": "rag_assets.components.DocumentSource", "attributes": file}
+    (tmp_path / "tickets.yaml").write_text(json.dumps(component))
+    key = "0123456789abcdef0123456789abcdefXYZ"
+    settings = topic.stream.settings.model_copy(update={"sources_dir": tmp_path, "webhook_secret": SecretStr(key)})
+    store = topic.stream.store
+    with store.engine.begin() as connection:
+        wanted = webhooks.NewWebhook("acme", "kafka:tickets", ["document.*"])
+        made = webhooks.store.create(connection, wanted, actor="acme/ann")
+        webhooks.store.create(connection, replace(wanted, url="kafka:absent"), actor="acme/ann")
+    topic.put("a", "Text.")
+    consume(topic, topic.open(), 1)
+    with closing(webhooks.Dispatcher(store, settings, kafka=KafkaEvents(settings))) as dispatcher:
+        dispatcher.deliver_due()
+    secret = webhooks.secret_of(key.encode(), made.id, made.secret_number)
+    said = []
+    for message in broker.read(done, 1):
+        headers = {name: value.decode() for name, value in message.headers()}
+        said.append(Verifier(secret).verify(message.value(), headers))
+    assert [(one["type"], one["data"]["locator"]) for one in said] == [("document.indexed", "a")]
+    with store.engine.connect() as connection:
+        states = {(one.webhook_id == made.id, one.state, one.reason)
+                  for one in webhooks.delivery_store.find(connection, tenant="acme")}  # fmt: skip
+    assert states == {(True, "delivered", ""), (False, "pending", "SOURCE_NOT_FOUND")}
 
 
 @pytest.mark.catalogue("F20")

@@ -225,7 +225,9 @@ def test_the_service_itself_refuses_calls_without_credentials_and_names_the_issu
     public, issuer = "https://rag.example.org", "https://idp.example.org"
     with running_interfaces(open_interfaces.server, public_url=public, authorization_servers=issuer) as alone:
         answer = httpx.post(f"{alone.url}/mcp", json={}, trust_env=False)
-        metadata = httpx.get(f"{alone.url}/.well-known/oauth-protected-resource", trust_env=False).json()
+        found = httpx.get(f"{alone.url}/.well-known/oauth-protected-resource", trust_env=False)
+        assert "host" in found.headers["vary"]
+        metadata = found.json()
     assert (answer.status_code, answer.json()["error"]["data"]["reason"]) == (401, "TOKEN_MISSING")
     assert f"{public}/.well-known/oauth-protected-resource/mcp" in answer.headers["www-authenticate"]
     assert (metadata["resource"], metadata["authorization_servers"]) == (f"{public}/mcp", [issuer])

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pytest_httpserver import HTTPServer
 from rag_platform_client import AsyncClient, Client, RagConnectionError, RagError, Retries
@@ -199,3 +201,42 @@ def test_the_wheel_holds_the_typed_package_and_needs_httpx_alone(tmp_path: Path)
         [sys.executable, "-P", "-c", program, str(tmp_path / "installed")], check=True, capture_output=True, text=True
     )
     assert done.stdout.startswith(str(tmp_path))
+
+
+async def test_what_is_no_json_is_an_error_of_the_client_too(httpserver: HTTPServer) -> None:
+    page = Response("<html>", 200)
+    answering(httpserver, page, page, Response("data: <html>\n\n"), Response("data: <html>\n\n"))
+    with Client(httpserver.url_for(""), token="t", retries=AT_ONCE) as rag:
+        async with AsyncClient(httpserver.url_for(""), token="t", retries=AT_ONCE) as arag:
+            for sync, waiting in ((rag.search, arag.search), (rag.answer, arag.answer)):
+                with pytest.raises(RagError) as caught:
+                    sync("q")
+                assert caught.value.reason == "RESPONSE_INVALID"
+                with pytest.raises(RagError) as caught:
+                    await waiting("q")
+                assert caught.value.reason == "RESPONSE_INVALID"
+
+
+def test_a_status_that_ends_a_stream_has_its_reason(httpserver: HTTPServer) -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "ANSWERER_LIMIT", "metadata": {"a": "b"}}
+    status = {"code": 8, "message": "too long", "details": [info]}
+    answering(httpserver, events({"delta": {"text": "one "}}, status), events({"code": 13, "message": "broke"}))
+    with Client(httpserver.url_for(""), token="t", retries=AT_ONCE) as rag:
+        with pytest.raises(RagError) as caught:
+            rag.answer("q")
+        assert (caught.value.reason, caught.value.message, caught.value.metadata) == (
+            "ANSWERER_LIMIT", "too long", {"a": "b"},
+        )  # fmt: skip
+        with pytest.raises(RagError) as caught:
+            rag.answer("q")
+        assert (caught.value.reason, caught.value.message) == ("INTERNAL", "broke")
+
+
+async def test_a_stream_that_is_left_early_ends_its_connection_at_once(httpserver: HTTPServer) -> None:
+    answering(httpserver, events(*({"delta": {"text": "one "}} for _ in range(100)), FINAL))
+    transport = httpx.AsyncHTTPTransport()
+    async with httpx.AsyncClient(transport=transport) as http:
+        arag = AsyncClient(httpserver.url_for(""), token="t", retries=AT_ONCE, http=http)
+        async with aclosing(arag.stream_answer("q")) as found:
+            await anext(found)
+        assert not [one for one in transport._pool.connections if not one.is_idle() and not one.is_closed()]

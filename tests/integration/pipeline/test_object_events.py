@@ -12,7 +12,7 @@ import pytest
 from rag_assets.config import SourceConfig
 from rag_assets.connectors.s3.events import read_notification
 from rag_assets.stream_worker.object_events import ObjectEvents, apply_named, event_configs
-from rag_core.errors import InvalidInput, Unavailable
+from rag_core.errors import Conflict, InvalidInput, Reason, Unavailable
 from tests.support.s3 import REGION, Bucket, client
 from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
@@ -100,6 +100,23 @@ def test_a_message_stays_until_its_object_is_searchable(announced: Announced) ->
     with pytest.raises(Unavailable):
         apply_named(announced.harness, announced.config, ["docs/a.txt", "docs/b.txt"])  # type: ignore[arg-type]
     assert announced.harness.texts() == {"docs/a.txt": "Pump 7 needs oil."}
+
+
+def test_an_event_waits_while_deletions_are_held(announced: Announced) -> None:
+    bucket = announced.bucket
+    bucket.put("docs/a.txt", b"Pump 7 needs oil.")
+    apply_named(announced.harness, announced.config, ["docs/a.txt"])  # type: ignore[arg-type]
+    with announced.harness.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE rag.sources SET held_deletions = 60, held_at = now()")
+    bucket.put("docs/b.txt", b"Pump 8 needs none.")
+    with pytest.raises(Conflict) as refused:
+        apply_named(announced.harness, announced.config, ["docs/b.txt"])  # type: ignore[arg-type]
+    assert refused.value.reason is Reason.SOURCE_BUSY
+    assert announced.harness.texts().keys() == {"docs/a.txt"}
+    with announced.harness.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE rag.sources SET held_deletions = 0, held_at = NULL")
+    apply_named(announced.harness, announced.config, ["docs/b.txt"])  # type: ignore[arg-type]
+    assert announced.harness.texts().keys() == {"docs/a.txt", "docs/b.txt"}
 
 
 def test_only_sources_with_events_are_read(stream: StreamHarness) -> None:  # noqa: F811

@@ -50,6 +50,7 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.admin.v1.UsageService.ListUsage": OPERATORS,
     "ragproto.admin.v1.UsageService.SetBudget": {"platform.admin"},
     "ragproto.admin.v1.SourceService": {"sources.write", "admin", "platform.admin"},
+    "ragproto.admin.v1.WebhookService": {"sources.write", "admin", "platform.admin"},
     "ragproto.admin.v1.OperationsService": OPERATORS,
     "ragproto.admin.v1.OperationsService.RateAnswer": {"query.read"},
     "ragproto.admin.v1.OperationsService.SearchAs": {"platform.admin"},

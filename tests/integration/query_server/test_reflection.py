@@ -23,7 +23,9 @@ PUBLIC = {
 }
 OPERATORS = {
     f"ragproto.admin.v1.{name}Service"
-    for name in ("Access", "Admin", "Deployment", "Evaluation", "History", "Operations", "Source", "Usage")
+    for name in (
+        *("Access", "Admin", "Deployment", "Evaluation", "History", "Operations", "Source", "Usage", "Webhook"),
+    )
 }
 ASKED = (
     *(pb.ServerReflectionRequest(file_containing_symbol=name) for name in sorted(OPERATORS)),

@@ -242,6 +242,7 @@ def test_a_foreign_identifier_looks_like_one_that_does_not_exist(
 
 
 _ACCESS = ("ListAccounts", "ListApiKeys", "ListSessions", "ListTokenRevocations", "RevokeApiKey", "RevokeTokens")
+_WEBHOOKS = ("CreateWebhook", "ListWebhookDeliveries", "ListWebhooks", "RedeliverWebhook")
 _GENERATIONS = ("EvaluateGeneration", "PromoteGeneration", "RetireGeneration", "RollbackGeneration")
 _OPERATIONS = (
     *("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "ListSourceHistory", "ListSources"),
@@ -250,6 +251,7 @@ _OPERATIONS = (
 _EVALUATION = ("ListEvaluationRuns", "ListProposedQuestions", "SaveQuestion")
 WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.AccessService.{name}" for name in _ACCESS),
+    *(f"ragproto.admin.v1.WebhookService.{name}" for name in _WEBHOOKS),
     *(f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS),
     *(f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS),
     *(f"ragproto.admin.v1.EvaluationService.{name}" for name in _EVALUATION),
@@ -260,7 +262,7 @@ WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.UsageService.{name}" for name in ("ListUsage", "SetBudget")),
 }
 """Generations and deployments belong to no tenant; the others have tests of their own in
-test_access, test_operations, test_evaluation, test_history, test_usage and test_documents."""
+test_access, test_webhooks, test_operations, test_evaluation, test_history, test_usage and test_documents."""
 
 
 @pytest.mark.catalogue("S03")

@@ -111,3 +111,19 @@ def test_a_gitlab_that_is_away_is_said(httpserver: HTTPServer, configured: Setti
     httpserver.expect_request(re.compile("/api/v4/.*")).respond_with_data("<html>", status=502)
     with pytest.raises(RagError, match="it does not answer"):
         propose(configured, FILE, new=True, actor="acme/ann")
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        (".*/commits", _json({"message": "A file with this name already exists"}, 400), "A file with this name"),
+        (".*/merge_requests", _json({"message": "an object"}), "it lists no merge requests"),
+    ],
+)
+def test_what_is_another_failure_or_no_list_is_not_taken_for_a_merge_request(
+    httpserver: HTTPServer, configured: Settings, path: str, answer: Response, said: str
+) -> None:
+    httpserver.expect_request(re.compile(path)).respond_with_handler(lambda _: answer)
+    GitLab(httpserver)
+    with pytest.raises(RagError, match=said):
+        propose(configured, FILE, new=True, actor="acme/ann")

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from streamlit.testing.v1 import AppTest
 
-from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import admin_pb2, webhooks_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
 from tests.unit.console.conftest import RUN, Platform
@@ -20,8 +20,7 @@ HOSTILE = (
 )
 PAGES = (
     *("overview", "sources", "add_source", "documents", "pipeline", "quality", "evaluation", "index", "ask", "traffic"),
-    "usage",
-    *("deployments", "audit", "access"),
+    *("usage", "deployments", "audit", "access", "webhooks"),
 )
 
 
@@ -444,3 +443,22 @@ def test_the_interface_speaks_chinese(app: AppTest, platform: Platform) -> None:
     app.session_state["language"] = "zh"
     app.run()
     assert [item.value for item in app.success] == ["全部 5 个组件均健康。"]
+
+
+def test_a_webhook_is_created_and_its_secret_shown_once(app: AppTest, platform: Platform) -> None:
+    peer = platform.gateway.peer
+    peer.scopes = ["admin"]
+    hook = webhooks_pb2.Webhook(id="wh_1", url="https://hooks.example/rag", events=["*"], enabled=True, failures=2)
+    peer.operations |= {
+        "ListWebhooks": webhooks_pb2.ListWebhooksResponse(webhooks=[hook]),
+        "CreateWebhook": webhooks_pb2.CreateWebhookResponse(webhook=hook, secret="whsec_c2VjcmV0"),
+    }
+    opened(app, "webhooks")
+    next(item for item in app.text_input if item.label == "Address").set_value("https://hooks.example/rag")
+    button(app, "Create webhook").click().run()
+    asked = next(request for name, request in peer.asked if name == "CreateWebhook")
+    assert (asked.url, list(asked.events)) == ("https://hooks.example/rag", ["*"])
+    assert [item.value for item in app.code] == ["whsec_c2VjcmV0"]
+    assert app.dataframe[0].value["state"].tolist() == ["failing"]
+    button(app, "I have copied it").click().run()
+    assert not app.code

@@ -60,3 +60,31 @@ def test_a_name_of_any_length_that_an_error_quotes_leaves_room_in_the_trailers(n
 def test_a_short_text_travels_as_it_is() -> None:
     assert bounded("filter: no such source") == "filter: no such source"
     assert bounded("来源不存在") == "来源不存在"
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("top_k: must be 1 to 100", "top_k"),
+        ("searches[1].filter.in: unknown", "searches[1].filter.in"),
+        ("the URL names no host", None),
+        ("Note: it is not a field", None),
+        ("x" * 90_000, None),
+    ],
+)
+def test_an_invalid_request_names_its_field_where_the_message_does(message: str, field: str | None) -> None:
+    assert violations(errors.InvalidInput(Reason.FIELD_INVALID, message)) == (
+        [] if field is None else [(field, message.partition(": ")[2], "FIELD_INVALID")]
+    )
+    assert violations(errors.NotFound(Reason.DOCUMENT_NOT_FOUND, message)) == []
+
+
+def violations(error: RagError) -> list[tuple[str, str, str]]:
+    status = status_pb2.Status.FromString(dict(trailers(error, "r"))[DETAILS_KEY])
+    found = error_details_pb2.BadRequest()
+    return [
+        (one.field, one.description, one.reason)
+        for detail in status.details
+        if detail.Unpack(found)
+        for one in found.field_violations
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,20 @@ def test_every_body_of_the_api_is_checked_against_its_message() -> None:
     for name in bodies:
         assert fields[name]
         assert re.search(rf'\["{re.escape(name)}"\] = ', script)
+
+
+@pytest.mark.parametrize("name", ["grpc-trace-bin", "x-own-bin", "grpc-encoding", "grpc-previous-rpc-attempts"])
+def test_headers_of_grpc_have_no_effect_on_a_rest_call(gateway: Gateway, name: str) -> None:
+    headers = {name: "not base64!", "content-type": "application/json"}
+    posted = gateway.http.post(SEARCH, json={"query": "x"}, headers=headers)
+    listed = gateway.http.get("/api/v1/documents", headers=headers)
+    assert (posted.status_code, listed.status_code) == (200, 200)
+    assert name not in gateway.peer.metadata
+
+
+def test_a_streamed_body_is_collected_also_where_none_is_expected(gateway: Gateway) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"{"
+        yield b"}"
+
+    assert gateway.http.request("GET", "/api/v1/documents", content=pieces()).status_code < 500

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from benchmarks.ports import free_port
+from interfaces.platform import Credentials, Platform
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
+from ragctl.commands.mcp import through_gateway
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import apply, current_options, shift
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Tls, replica_ports
@@ -22,6 +26,12 @@ from tests.support.certificates import self_signed
 from tests.support.wire import WirePeer, running_gateway, wire_peer
 
 QUERY = "/api/v1/query"
+
+
+async def documents_through(settings: Settings) -> list[Any]:
+    """What `rag mcp` sees of the gateway."""
+    async with Platform(through_gateway(settings)) as platform:
+        return list((await platform.of(Credentials(())).documents(size=1)).documents)
 
 
 @pytest.fixture
@@ -116,6 +126,8 @@ def test_tls_is_served_and_a_new_certificate_taken_up(tmp_path: Path) -> None:
 
         first = certificate.read_text()
         assert ask(first) == 200
+        at = Settings(home=tmp_path, gateway_tls_certificate=certificate, gateway_port=port)
+        assert asyncio.run(documents_through(at)) == []
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.post(url.replace("https", "http"), json={"query": "x"}, trust_env=False)
         fresh = tmp_path / "fresh"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Unpack, cast
 
 import httpx
@@ -12,7 +13,7 @@ from rag_platform_client import calls, types
 from rag_platform_client.answers import Answer, Progress, text_of
 from rag_platform_client.calls import Call
 from rag_platform_client.client import Token, as_error, credentials
-from rag_platform_client.errors import RagConnectionError, RagError, from_response
+from rag_platform_client.errors import RagConnectionError, RagError, from_response, from_success
 from rag_platform_client.options import AnswerOptions, DocumentOptions, SearchOptions
 from rag_platform_client.retries import Retries
 
@@ -59,7 +60,7 @@ class AsyncClient:
         """Find passages: a page of them."""
         return cast("types.SearchResponse", (await self._send(calls.search(query, **options))))
 
-    async def iter_search(self, query: str, **options: Unpack[SearchOptions]) -> AsyncIterator[types.Passage]:
+    async def iter_search(self, query: str, **options: Unpack[SearchOptions]) -> AsyncGenerator[types.Passage]:
         """Find passages, page after page."""
         while True:
             page = await self.search(query, **options)
@@ -82,13 +83,14 @@ class AsyncClient:
         assert final is not None  # noqa: S101  a stream without one is an error
         return Answer(text, final)
 
-    async def stream_answer(self, question: str, **options: Unpack[AnswerOptions]) -> AsyncIterator[types.AnswerEvent]:
+    async def stream_answer(self, question: str, **options: Unpack[AnswerOptions]) -> AsyncGenerator[types.AnswerEvent]:
         """The events of an answer as they come; the last one has `final`. A broken connection is taken up again."""
         progress, tried = Progress(calls.answer(question, **options)), 0
         while not progress.ended:
             try:
-                async for event in self._events(progress):
-                    yield event
+                async with aclosing(self._events(progress)) as inner:
+                    async for one in inner:
+                        yield one
             except RagError as error:
                 if progress.ended:
                     raise
@@ -123,12 +125,13 @@ class AsyncClient:
         """Delete a pushed document."""
         (await self._send(calls.delete_document(doc_id)))
 
-    async def iter_documents(self, source: str = "", *, page_size: int | None = None) -> AsyncIterator[types.Document]:
+    async def iter_documents(self, source: str = "", *, page_size: int | None = None) -> AsyncGenerator[types.Document]:
         """The documents that the caller may see, page after page."""
-        async for one in self._pages("documents", lambda token: calls.documents(source, page_size, token)):
-            yield one
+        async with aclosing(self._pages("documents", lambda token: calls.documents(source, page_size, token))) as inner:
+            async for one in inner:
+                yield one
 
-    async def _pages(self, name: str, call: Callable[[str], Call]) -> AsyncIterator[Any]:
+    async def _pages(self, name: str, call: Callable[[str], Call]) -> AsyncGenerator[Any]:
         token = ""
         while True:
             page = await self._send(call(token))
@@ -144,13 +147,13 @@ class AsyncClient:
             try:
                 response = await self._http.send(self._request(call))
                 if response.is_success:
-                    return response.json()
+                    return from_success(response.content)
                 raise from_response(response.status_code, response.headers, response.content)
-            except (httpx.TransportError, RagError) as error:
+            except (httpx.RequestError, RagError) as error:
                 tried += 1
                 await self._wait(as_error(error), tried)
 
-    async def _events(self, progress: Progress) -> AsyncIterator[types.AnswerEvent]:
+    async def _events(self, progress: Progress) -> AsyncGenerator[types.AnswerEvent]:
         try:
             response = await self._http.send(self._request(progress.call()), stream=True)
             try:
@@ -161,7 +164,7 @@ class AsyncClient:
                         yield event
             finally:
                 await response.aclose()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise as_error(error) from error
         if not progress.ended:
             raise RagConnectionError("the stream ended before the answer did")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from rag_platform_client.calls import Call
-from rag_platform_client.errors import RagError
+from rag_platform_client.errors import RagError, from_response, from_success
 from rag_platform_client.types import AnswerEvent as Event
 from rag_platform_client.types import AnswerFinal as Final
 from rag_platform_client.types import Citation
@@ -51,9 +51,10 @@ class Progress:
         """The event of a line of the stream, if it has one. Raises `RagError` when the answer broke off."""
         if not line.startswith("data:"):
             return
-        content = json.loads(line.removeprefix("data:"))
-        if "error" in content or "code" in content:  # the server ended the stream with a status
-            raise RagError("INTERNAL", str(content.get("message", "the answer broke off")))
+        content = from_success(line.removeprefix("data:"))
+        if not isinstance(content, dict) or "error" in content or "code" in content:  # the stream ended with a status
+            said = content.get("error", content) if isinstance(content, dict) else {}
+            raise from_response(0, {}, json.dumps(said).encode())
         event = cast("Event", content)
         self._token = event.get("resume_token", self._token) or self._token
         final = event.get("final")

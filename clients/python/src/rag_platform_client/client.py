@@ -11,7 +11,7 @@ import httpx
 from rag_platform_client import calls, types
 from rag_platform_client.answers import Answer, Progress, text_of
 from rag_platform_client.calls import Call
-from rag_platform_client.errors import RagConnectionError, RagError, from_response
+from rag_platform_client.errors import RagConnectionError, RagError, from_response, from_success
 from rag_platform_client.options import AnswerOptions, DocumentOptions, SearchOptions
 from rag_platform_client.retries import Retries
 
@@ -141,9 +141,9 @@ class Client:
             try:
                 response = self._http.send(self._request(call))
                 if response.is_success:
-                    return response.json()
+                    return from_success(response.content)
                 raise from_response(response.status_code, response.headers, response.content)
-            except (httpx.TransportError, RagError) as error:
+            except (httpx.RequestError, RagError) as error:
                 tried += 1
                 self._wait(as_error(error), tried)
 
@@ -157,7 +157,7 @@ class Client:
                     yield from progress.read(line)
             finally:
                 response.close()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise as_error(error) from error
         if not progress.ended:
             raise RagConnectionError("the stream ended before the answer did")

@@ -1,0 +1,46 @@
+"""Webhooks: events that tenants subscribe to, an outbox in the transaction of each fact, signed deliveries."""
+
+from rag_core.webhooks import delivery_store, outbox_store, store
+from rag_core.webhooks.base import (
+    KAFKA,
+    MAX_DESCRIPTION_CHARS,
+    PATTERNS,
+    TEST,
+    Answer,
+    Delivery,
+    DeliveryState,
+    Event,
+    EventType,
+    NewWebhook,
+    Sender,
+    Webhook,
+    require_events,
+    require_id,
+    require_url,
+)
+from rag_core.webhooks.dispatcher import Dispatcher
+from rag_core.webhooks.signing import require_keys, secret_of
+
+__all__ = [
+    "KAFKA",
+    "MAX_DESCRIPTION_CHARS",
+    "PATTERNS",
+    "TEST",
+    "Answer",
+    "Delivery",
+    "DeliveryState",
+    "Dispatcher",
+    "Event",
+    "EventType",
+    "NewWebhook",
+    "Sender",
+    "Webhook",
+    "delivery_store",
+    "outbox_store",
+    "require_events",
+    "require_id",
+    "require_keys",
+    "require_url",
+    "secret_of",
+    "store",
+]
