@@ -17,6 +17,7 @@ from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
 from query_server.auth.sessions import SessionRecorder
+from query_server.auth.tenants import Tenants
 from query_server.handlers.admin.access import AccessHandler
 from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
@@ -122,6 +123,7 @@ class QueryServer:
         self.metrics.build.labels(server_version()).set(1)
         self.metrics.stuck_database_calls.set_function(lambda: dependencies.store.threads.stuck)
         self._pool = BlockingPool(settings.search_threads, name="search", stuck=self.metrics.stuck_calls)
+        self._tenants = Tenants(dependencies.observer_store, settings)
         self._embedder = self._query_embedder(dependencies.embedder)
         self._models = QueryModels(
             settings,
@@ -143,7 +145,7 @@ class QueryServer:
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
         self._sessions = SessionRecorder(dependencies.observer_store)
         self._authenticator = Authenticator(
-            dependencies.verifier, dependencies.observer_store, self._revocations, self._sessions
+            dependencies.verifier, dependencies.observer_store, self._revocations, self._sessions, self._tenants
         )
         self._audit = AuditTrail(dependencies.store, self.metrics, settings)
         self._pending_revocations = PendingRevocationCache(
@@ -169,6 +171,7 @@ class QueryServer:
         self._http: HttpServer | None = None
         self._pollers: dict[str, Poller[Any]] = {
             "revocations": self._revocations.poller,
+            "tenants": self._tenants.poller,
             "permissions": self._pending_revocations.poller,
             "pushed deletions": self._pending_revocations.deletions,
             "freshness": self._freshness.poller,
@@ -179,6 +182,7 @@ class QueryServer:
             dependencies.observer_store,
             settings.database_connect_timeout_seconds,
             self._revocations.poller,
+            self._tenants.poller,
             self._pending_revocations.poller,
             self._pending_revocations.deletions,
         )
@@ -194,6 +198,7 @@ class QueryServer:
             cache_entries=self._settings.query_cache_entries,
             unit_entries=self._settings.answer_cache_entries,
             metrics=self.metrics,
+            policy=self._tenants.policy,
         )
 
     async def start(self, addresses: BindAddresses | None = None) -> BindAddresses:
@@ -202,9 +207,8 @@ class QueryServer:
         with suppress(TimeoutError):  # a database that hangs must not keep the server from saying why it is not ready
             async with asyncio.timeout(FIRST_READ_SECONDS):
                 pending = self._pending_revocations
-                await asyncio.gather(
-                    *(one.refresh() for one in (pending.poller, self._revocations.poller, pending.deletions))
-                )
+                first = (pending.poller, self._revocations.poller, pending.deletions, self._tenants.poller)
+                await asyncio.gather(*(one.refresh() for one in first))
         try:
             self.ports = await self._listen(wanted)
         except BaseException:
@@ -254,6 +258,7 @@ class QueryServer:
             tokens=PageTokens(*signers),
             freshness=self._freshness,
             traffic=self._traffic,
+            policy=self._tenants.policy,
         )
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
         answerers = Answerers.of_settings(self._settings, self._dependencies.answerer, self.metrics)
@@ -382,8 +387,8 @@ class QueryServer:
 
     @property
     def has_revocations(self) -> bool:
-        """Whether revoked tokens and permissions were read since the start."""
-        return self._revocations.age.known and self._pending_revocations.known
+        """Whether revoked tokens, permissions and closed tenants were read since the start."""
+        return self._revocations.age.known and self._pending_revocations.known and self._tenants.age.known
 
     @property
     def stuck(self) -> bool:

@@ -44,6 +44,8 @@ def load_graph(model_dir: Path, bundle: Bundle) -> bytes:
 class OnnxEmbedder:
     """Implements `Embedder`. Computes `threads` texts in parallel; 0 means one per core this process may use."""
 
+    remote = False
+
     def __init__(self, model_dir: Path, *, threads: int = 0) -> None:
         self._bundle = open_bundle()
         self._tokenizer = load_tokenizer(model_dir)

@@ -60,6 +60,7 @@ from rag_core.database.tables.operations import (
     token_revocations,
 )
 from rag_core.database.tables.streams import dead_letters, erasures, inbox, stream_offsets, stream_workers
+from rag_core.database.tables.tenants import tenants
 
 __all__ = [
     "SCHEMA",
@@ -109,6 +110,7 @@ __all__ = [
     "sources",
     "stream_offsets",
     "stream_workers",
+    "tenants",
     "token_revocations",
     "unanswered_questions",
     "visibility_changes",
