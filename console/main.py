@@ -39,6 +39,7 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
     ]
     if beyond >= Platform.READER:
         wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
+        wanted.append(("tenants", t("Tenants"), ":material/apartment:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
     if role >= Role.ADMIN or beyond >= Platform.ADMIN:

@@ -29,6 +29,7 @@ from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.sources import SourcesHandler
+from query_server.handlers.admin.tenants import TenantsHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import PageTokens
@@ -64,6 +65,7 @@ from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.servicers.sources import SourceServicer
+from query_server.servicers.tenants import TenantServicer
 from rag_core.access import NameHash
 from rag_core.embedding import Embedder
 from rag_core.errors import Reason
@@ -87,6 +89,8 @@ from ragproto.admin.v1 import (
     operations_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    tenants_pb2,
+    tenants_pb2_grpc,
 )
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
@@ -109,6 +113,7 @@ _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentSer
 _EVALUATION_SERVICE = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name
 _HISTORY_SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
 _SOURCE_SERVICE = sources_pb2.DESCRIPTOR.services_by_name["SourceService"].full_name
+_TENANT_SERVICE = tenants_pb2.DESCRIPTOR.services_by_name["TenantService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -271,7 +276,11 @@ class QueryServer:
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         store = self._dependencies.store
-        feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
+        feedback = FeedbackHandler(
+            store,
+            per_hour=self._settings.feedback_per_hour,
+            keep_answers=self._settings.feedback_answers == "plain",
+        )
         queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler)
         v2_grpc.add_QueryServiceServicer_to_server(queries, server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
@@ -296,11 +305,14 @@ class QueryServer:
         )
         access = AccessServicer(granting)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
+        tenants = TenantServicer(TenantsHandler(store, self._settings))
+        tenants_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
             administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-            operators = (*administration, _EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE)
+            granted = (_SOURCE_SERVICE, _ACCESS_SERVICE, _TENANT_SERVICE)
+            operators = (*administration, _EVALUATION_SERVICE, _HISTORY_SERVICE, *granted)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server

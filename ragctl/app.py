@@ -33,6 +33,7 @@ from ragctl.commands import (
     source,
     stack,
     stream,
+    tenant,
     token,
     verify,
 )
@@ -73,6 +74,7 @@ _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generat
 for _group in (
     *_CONTENT,
     evaluate_questions.app,
+    tenant.app,
     account.app,
     token.app,
     key.app,

@@ -10,6 +10,7 @@ import grpc
 
 from console.clients.access_api import AccessApi
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
+from console.clients.tenants_api import TenantsApi
 from console.settings import ConsoleSettings
 from ragproto.admin.v1 import (
     access_pb2_grpc,
@@ -19,6 +20,7 @@ from ragproto.admin.v1 import (
     history_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    tenants_pb2_grpc,
 )
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
@@ -51,6 +53,7 @@ class Channels:
         self.evaluation = evaluation_rpc.EvaluationServiceStub(server)
         self.history = history_pb2_grpc.HistoryServiceStub(server)
         self.sources = sources_pb2_grpc.SourceServiceStub(server)
+        self.tenants = tenants_pb2_grpc.TenantServiceStub(server)
         self.documents = documents_pb2_grpc.DocumentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
@@ -72,6 +75,13 @@ class Api:
     def access(self) -> AccessApi:
         """Keys, accounts, sessions, revoked tokens."""
         return AccessApi(self._channels.access, lambda method, request: self._call(SERVER, method, request))
+
+    @property
+    def tenants(self) -> TenantsApi:
+        """Tenants as a unit."""
+        return TenantsApi(
+            self._channels.tenants, lambda method, request: self._call(SERVER, method, request), self._stream
+        )
 
     def who_am_i(self) -> ops.WhoAmIResponse:
         """The caller of the token, as the API verified it."""
@@ -315,6 +325,13 @@ class Api:
             )
         except grpc.RpcError as error:
             raise from_rpc(GATEWAY, error) from None
+
+    def _stream(self, method: Any, request: Any) -> Iterator[Any]:
+        """The messages of a long call of the query server. Raises also half-way."""
+        try:
+            yield from method(request, timeout=self._settings.answer_seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(SERVER, error) from None
 
     def _operate(self, name: str, **fields: Any) -> Any:
         return self._call(SERVER, getattr(self._channels.operations, name), getattr(ops, f"{name}Request")(**fields))

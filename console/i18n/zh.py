@@ -11,6 +11,7 @@ from console.i18n.zh_history import HISTORY
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
+from console.i18n.zh_tenants import TENANTS
 
 CHINESE: dict[str, str] = {
     **ACCESS,
@@ -23,6 +24,7 @@ CHINESE: dict[str, str] = {
     **EVALUATION,
     **HISTORY,
     **SOURCES,
+    **TENANTS,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),

@@ -138,6 +138,14 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.SourceService/GetSourcePermissions": Policy(SOURCES, only_reads=True),
     "/ragproto.admin.v1.SourceService/StartSourceOperation": Policy(SOURCES, recorded=True),
     "/ragproto.admin.v1.SourceService/GetSourceOperation": Policy(SOURCES, only_reads=True),
+    "/ragproto.admin.v1.TenantService/ListTenants": Policy(PLATFORM_READ),
+    "/ragproto.admin.v1.TenantService/GetTenant": Policy(PLATFORM_READ),
+    "/ragproto.admin.v1.TenantService/CreateTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/SuspendTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/ResumeTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/SetEgressPolicy": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/ExportTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/EraseTenant": Policy(PLATFORM_ADMIN, recorded=True),
 }
 
 PUBLIC_SERVICES = frozenset(

@@ -126,7 +126,8 @@ def _failure(facts: Facts) -> SourceStatus | None:
         return refusal
     failing = [run for run in facts.runs if run.failing_since is not None]
     # A run that holds deletions back fails; once the deletions are approved or gone, that is no failure any more.
-    failing = [run for run in failing if run.reason != Reason.MASS_DELETE_HELD]
+    # The same holds for a run that met a suspension, when the tenant is active again.
+    failing = [run for run in failing if run.reason not in (Reason.MASS_DELETE_HELD, Reason.TENANT_SUSPENDED)]
     if not failing:
         return None
     first = min(failing, key=lambda run: (run.failing_since, run.shard))

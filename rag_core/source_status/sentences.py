@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from rag_core.errors import Reason
 from rag_core.source_status.base import SourceState, SourceStatus, Waiting
 
 SENTENCES: dict[str, str] = {
@@ -28,6 +29,8 @@ SENTENCES: dict[str, str] = {
     "failed": "failed: {reason}",
     "failed.since": "failed since {since}: {reason}",
     "paused": "paused since {since}",
+    "paused.suspended": "paused: its tenant is suspended",
+    "paused.erased": "paused: its tenant is being erased",
     "paused.unconfigured": "no source file configures it any more",
     "held": "held for approval: {count} deletions",
 }
@@ -57,6 +60,10 @@ def _key(status: SourceStatus) -> str:
         return "indexing.checks"
     if state is SourceState.FAILED and status.since is not None:
         return "failed.since"
+    if state is SourceState.PAUSED and status.reason == Reason.TENANT_SUSPENDED:
+        return "paused.suspended"
+    if state is SourceState.PAUSED and status.reason == Reason.TENANT_ERASED:
+        return "paused.erased"
     if state is SourceState.PAUSED and status.since is None:
         return "paused.unconfigured"
     return str(state)

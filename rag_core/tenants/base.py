@@ -93,6 +93,12 @@ def check_uses(uses: Iterable[str], what: str = "egress") -> tuple[Use, ...]:
     return tuple(use for use in Use if use in given)
 
 
+def known_uses(names: Iterable[str]) -> tuple[Use, ...]:
+    """The endpoints among stored names; those of a newer release allow nothing here."""
+    stored = set(names)
+    return tuple(use for use in Use if use in stored)
+
+
 def default_policy(settings: Settings) -> EgressPolicy:
     """The policy of a tenant that has none of its own."""
     names = [] if settings.egress_default == "none" else split_list(settings.egress_default)
@@ -104,9 +110,9 @@ def merged(
     default: EgressPolicy,
 ) -> EgressPolicy:  # fmt: skip
     """The policy of a tenant: its own or the default, and its sources, which can only have less."""
-    allowed = default.allowed if tenant is None else frozenset(Use(use) for use in tenant)
+    allowed = default.allowed if tenant is None else frozenset(known_uses(tenant))
     narrower: dict[str, frozenset[Use]] = {}
     for sources in (by_tenant, by_file):
         for source, uses in sources.items():
-            narrower[source] = narrower.get(source, frozenset(Use)) & {Use(use) for use in uses}
+            narrower[source] = narrower.get(source, frozenset(Use)) & frozenset(known_uses(uses))
     return EgressPolicy(allowed, narrower)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
 from rag_core.errors import Conflict, NotFound, Reason
-from rag_core.http_client import EgressPolicy, Use
+from rag_core.http_client import EgressPolicy
 from rag_core.operations import audit_store as audit
 from rag_core.settings import Settings
+from rag_core.streams import CANARY_TENANT
 from rag_core.tenants.base import (
     Directory,
     Tenant,
@@ -20,6 +22,7 @@ from rag_core.tenants.base import (
     check_name,
     check_uses,
     default_policy,
+    known_uses,
     merged,
     require_active,
 )
@@ -48,14 +51,14 @@ SELECT EXISTS (SELECT FROM rag.tenants WHERE name = :tenant) OR EXISTS (SELECT F
 
 
 def listed(connection: Connection, *, after: str = "", limit: int = 1000) -> list[Tenant]:
-    """Tenants by name: those that were created, and those that hold something."""
-    names = [name for name in connection.scalars(_NAMES) if name and name > after][:limit]
+    """Tenants by name: those that were created, and those that hold something, but the platform's own canary."""
+    names = [name for name in connection.scalars(_NAMES) if name and name > after and name != CANARY_TENANT][:limit]
     return [_tenant(row) for row in connection.execute(_ROWS, {"names": names})]
 
 
 def get(connection: Connection, name: str) -> Tenant:
     """One tenant. Raises `NotFound` (`TENANT_NOT_FOUND`)."""
-    if not connection.scalar(_EXISTS, {"tenant": name}):
+    if name == CANARY_TENANT or not connection.scalar(_EXISTS, {"tenant": name}):
         raise NotFound(Reason.TENANT_NOT_FOUND, f"tenant: no tenant {name!r}; see `rag tenant list`")
     return _tenant(connection.execute(_ROWS, {"names": [name]}).one())
 
@@ -163,9 +166,85 @@ def _state(connection: Connection, name: str) -> TenantState:
     return TenantState.ACTIVE if found is None else TenantState(found)
 
 
-def check_active(connection: Connection, name: str) -> None:
-    """Raise `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) unless the tenant is active."""
+def check_active(connection: Connection, name: str, *, until_commit: bool = False) -> None:
+    """Raise `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) unless the tenant is active.
+
+    `until_commit`: closing it waits for the end of this transaction.
+    """
+    if until_commit:
+        connection.execute(text("SELECT FROM rag.tenants WHERE name = :name FOR SHARE"), {"name": name})
     require_active(name, _state(connection, name))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Erasing: requested here, done by `rag_core.erasure`.
+
+
+_SWEPT_HOURS = 24
+_RECENT = text("""
+SELECT name FROM rag.tenants WHERE state = 'erased' AND erased_at > now() - make_interval(hours => :hours)
+""")
+_FINISH = text("""
+UPDATE rag.tenants SET state = 'erased', reason = '', egress = NULL, egress_sources = '{}', erased_at = :at,
+    receipt = CAST(:receipt AS jsonb), changed_at = now()
+WHERE name = :name
+""")
+
+
+def request_erasure(
+    connection: Connection, name: str, *, actor: str, remove_audit: bool = False, why: str = ""
+) -> Tenant:
+    """Close a tenant for good and have it erased. Idempotent.
+
+    Raises `NotFound` (`TENANT_NOT_FOUND`), `Conflict` (`TENANT_STATE`) for one that was erased already.
+    """
+    tenant = get(connection, name)
+    if tenant.state is TenantState.ERASED:
+        raise Conflict(Reason.TENANT_STATE, f"tenant {name}: it was erased already")
+    values = {"state": "erasing", "reason": why, "erase_audit": "remove" if remove_audit else "keep"}
+    _change(connection, name, actor, values)
+    if tenant.state is not TenantState.ERASING:
+        _record(connection, actor, "erase", name, why, {"audit": values["erase_audit"]})
+    return get(connection, name)
+
+
+def erasure(connection: Connection, name: str) -> tuple[Tenant, str, bool]:
+    """A tenant to erase, who asked for it, and whether its audit entries go too.
+
+    Raises `NotFound` (`TENANT_NOT_FOUND`), `Conflict` (`TENANT_STATE`) when nobody asked for it.
+    """
+    tenant = get(connection, name)
+    if tenant.state is not TenantState.ERASING:
+        raise Conflict(Reason.TENANT_STATE, f"tenant {name}: it is {tenant.state}, and nobody asked to erase it")
+    asked = connection.scalar(text("SELECT erase_audit FROM rag.tenants WHERE name = :name"), {"name": name})
+    return tenant, tenant.changed_by, asked == "remove"
+
+
+def erasing(connection: Connection) -> list[str]:
+    """The tenants whose erasure was requested and has not ended, without those whose audit entries need the owner."""
+    found = text("SELECT name FROM rag.tenants WHERE state = 'erasing' AND erase_audit <> 'remove' ORDER BY changed_at")
+    return list(connection.scalars(found))
+
+
+def finish_erasure(connection: Connection, name: str, *, at: datetime, receipt: Mapping[str, Any]) -> None:
+    """Store the receipt of an erasure with the tenant, of which nothing else is left."""
+    connection.execute(_FINISH, {"name": name, "at": at, "receipt": json.dumps(dict(receipt))})
+
+
+def recently_erased(connection: Connection) -> list[str]:
+    """Tenants that were erased within a day: a process may still write what it counted before."""
+    return list(connection.scalars(_RECENT, {"hours": _SWEPT_HOURS}))
+
+
+def erased_since(connection: Connection, name: str, at: datetime) -> bool:
+    """Whether this database knows of an erasure at that time or later."""
+    found = connection.scalar(text("SELECT erased_at FROM rag.tenants WHERE name = :name"), {"name": name})
+    return found is not None and found >= at
+
+
+def is_open(connection: Connection, name: str) -> bool:
+    """Whether there is a tenant of this name that was not erased."""
+    return bool(connection.scalar(_EXISTS, {"tenant": name})) and _state(connection, name) is not TenantState.ERASED
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -193,6 +272,14 @@ def directory(connection: Connection, settings: Settings) -> Directory:
     return Directory(closed(connection), policies, default)
 
 
+def narrowed_by_files(connection: Connection) -> dict[str, frozenset[str]]:
+    """The sources whose own files say where their text may go, by tenant."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for row in connection.execute(_FILES):
+        found[row.tenant].add(row.name)
+    return {tenant: frozenset(names) for tenant, names in found.items()}
+
+
 def egress_policy(connection: Connection, tenant: str, settings: Settings) -> EgressPolicy:
     """Where the text of one tenant may go now."""
     return directory(connection, settings).policy(tenant)
@@ -207,6 +294,6 @@ def _tenant(row: Row[Any]) -> Tenant:
         return Tenant(row.wanted, sources=row.sources, documents=row.documents)
     values = {name: value for name, value in row._mapping.items() if name != "wanted"}
     values["state"] = TenantState(row.state)
-    values["egress"] = None if row.egress is None else tuple(Use(use) for use in row.egress)
-    values["egress_sources"] = {source: tuple(Use(use) for use in uses) for source, uses in row.egress_sources.items()}
+    values["egress"] = None if row.egress is None else known_uses(row.egress)
+    values["egress_sources"] = {source: known_uses(uses) for source, uses in row.egress_sources.items()}
     return Tenant(**values)

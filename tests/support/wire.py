@@ -37,6 +37,8 @@ from ragproto.admin.v1 import (
     operations_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    tenants_pb2,
+    tenants_pb2_grpc,
 )
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
@@ -132,6 +134,7 @@ class WirePeer:
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(_evaluation(self), server)
         history_pb2_grpc.add_HistoryServiceServicer_to_server(_history(self), server)
         sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
+        tenants_pb2_grpc.add_TenantServiceServicer_to_server(_tenants(self), server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(_documents(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -230,6 +233,21 @@ def _history(peer: WirePeer) -> history_pb2_grpc.HistoryServiceServicer:
 def _sources(peer: WirePeer) -> sources_pb2_grpc.SourceServiceServicer:
     servicer = sources_pb2_grpc.SourceServiceServicer()
     _answer_each(peer, servicer, sources_pb2, "SourceService")
+    return servicer
+
+
+def _tenants(peer: WirePeer) -> tenants_pb2_grpc.TenantServiceServicer:
+    servicer = tenants_pb2_grpc.TenantServiceServicer()
+    streamed = frozenset({"ExportTenant"})
+    _answer_each(peer, servicer, tenants_pb2, "TenantService", streamed)
+
+    async def export(request: Any, context: Any) -> Any:
+        await peer.receive(context)
+        peer.asked.append(("ExportTenant", request))
+        for piece in peer.operations.get("ExportTenant", ()):
+            yield piece
+
+    servicer.ExportTenant = export  # type: ignore[method-assign]
     return servicer
 
 

@@ -55,7 +55,9 @@ def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
             "quality": quality.purge(connection, days=days),
             "alerts": alerts.purge(connection, days=days),
             "evaluations": run_store.purge(connection, days=settings.evaluation_retention_days),
-            "ratings": feedback_store.purge(connection, days=feedback_days),
+            "ratings": feedback_store.purge(
+                connection, days=feedback_days, keep_answers=settings.feedback_answers == "plain"
+            ),
             "proposed_questions": question_store.purge(connection, days=feedback_days),
         }
     return dg.MaterializeResult(metadata=dict(deleted))

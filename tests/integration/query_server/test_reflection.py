@@ -23,7 +23,7 @@ PUBLIC = {
 }
 OPERATORS = {
     f"ragproto.admin.v1.{name}Service"
-    for name in ("Access", "Admin", "Deployment", "Evaluation", "History", "Operations", "Source")
+    for name in ("Access", "Admin", "Deployment", "Evaluation", "History", "Operations", "Source", "Tenant")
 }
 ASKED = (
     *(pb.ServerReflectionRequest(file_containing_symbol=name) for name in sorted(OPERATORS)),

@@ -20,7 +20,7 @@ HOSTILE = (
 )
 PAGES = (
     *("overview", "sources", "add_source", "documents", "pipeline", "quality", "evaluation", "index", "ask", "traffic"),
-    *("deployments", "audit", "access"),
+    *("deployments", "audit", "access", "tenants"),
 )
 
 
