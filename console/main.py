@@ -42,6 +42,7 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         if shared().traces.configured:
             wanted.append(("traces", t("Traces"), ":material/waterfall_chart:"))
         wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
+        wanted.append(("tenants", t("Tenants"), ":material/apartment:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
     if role >= Role.ADMIN or beyond >= Platform.ADMIN:

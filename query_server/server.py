@@ -17,6 +17,7 @@ from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
 from query_server.auth.sessions import SessionRecorder
+from query_server.auth.tenants import Tenants
 from query_server.handlers.admin.access import AccessHandler
 from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
@@ -28,6 +29,7 @@ from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.sources import SourcesHandler
+from query_server.handlers.admin.tenants import TenantsHandler
 from query_server.handlers.admin.webhooks import WebhooksHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
@@ -66,6 +68,7 @@ from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.servicers.sources import SourceServicer
+from query_server.servicers.tenants import TenantServicer
 from query_server.servicers.usage import UsageServicer
 from query_server.servicers.webhooks import WebhookServicer
 from rag_core.access import NameHash
@@ -92,6 +95,8 @@ from ragproto.admin.v1 import (
     operations_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    tenants_pb2,
+    tenants_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
     webhooks_pb2,
@@ -120,6 +125,7 @@ _HISTORY_SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].ful
 _SOURCE_SERVICE = sources_pb2.DESCRIPTOR.services_by_name["SourceService"].full_name
 _USAGE_SERVICE = usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name
 _WEBHOOK_SERVICE = webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name
+_TENANT_SERVICE = tenants_pb2.DESCRIPTOR.services_by_name["TenantService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -134,6 +140,7 @@ class QueryServer:
         self.metrics.build.labels(server_version()).set(1)
         self.metrics.stuck_database_calls.set_function(lambda: dependencies.store.threads.stuck)
         self._pool = BlockingPool(settings.search_threads, name="search", stuck=self.metrics.stuck_calls)
+        self._tenants = Tenants(dependencies.observer_store, settings)
         self._embedder = self._query_embedder(dependencies.embedder)
         self._models = QueryModels(
             settings,
@@ -155,7 +162,7 @@ class QueryServer:
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
         self._sessions = SessionRecorder(dependencies.observer_store)
         self._authenticator = Authenticator(
-            dependencies.verifier, dependencies.observer_store, self._revocations, self._sessions
+            dependencies.verifier, dependencies.observer_store, self._revocations, self._sessions, self._tenants
         )
         self._audit = AuditTrail(dependencies.store, self.metrics, settings)
         self._pending_revocations = PendingRevocationCache(
@@ -189,6 +196,7 @@ class QueryServer:
         self._http: HttpServer | None = None
         self._pollers: dict[str, Poller[Any]] = {
             "revocations": self._revocations.poller,
+            "tenants": self._tenants.poller,
             "permissions": self._pending_revocations.poller,
             "pushed deletions": self._pending_revocations.deletions,
             "freshness": self._freshness.poller,
@@ -199,6 +207,7 @@ class QueryServer:
             dependencies.observer_store,
             settings.database_connect_timeout_seconds,
             self._revocations.poller,
+            self._tenants.poller,
             self._pending_revocations.poller,
             self._pending_revocations.deletions,
         )
@@ -214,6 +223,7 @@ class QueryServer:
             cache_entries=self._settings.query_cache_entries,
             unit_entries=self._settings.answer_cache_entries,
             metrics=self.metrics,
+            policy=self._tenants.policy,
         )
 
     async def start(self, addresses: BindAddresses | None = None) -> BindAddresses:
@@ -222,9 +232,8 @@ class QueryServer:
         with suppress(TimeoutError):  # a database that hangs must not keep the server from saying why it is not ready
             async with asyncio.timeout(FIRST_READ_SECONDS):
                 pending = self._pending_revocations
-                await asyncio.gather(
-                    *(one.refresh() for one in (pending.poller, self._revocations.poller, pending.deletions))
-                )
+                first = (pending.poller, self._revocations.poller, pending.deletions, self._tenants.poller)
+                await asyncio.gather(*(one.refresh() for one in first))
         try:
             self.ports = await self._listen(wanted)
         except BaseException:
@@ -276,6 +285,7 @@ class QueryServer:
             tokens=PageTokens(*signers),
             freshness=self._freshness,
             traffic=self._traffic,
+            policy=self._tenants.policy,
         )
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
         answerers = Answerers.of_settings(self._settings, self._dependencies.answerer, self.metrics)
@@ -289,7 +299,11 @@ class QueryServer:
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         store = self._dependencies.store
-        feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
+        feedback = FeedbackHandler(
+            store,
+            per_hour=self._settings.feedback_per_hour,
+            keep_answers=self._settings.feedback_answers == "plain",
+        )
         usage = UsageHandler(store, self.usage)
         queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler, usage)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage), server)
@@ -318,12 +332,14 @@ class QueryServer:
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
         webhooks = WebhookServicer(WebhooksHandler(store, self._settings))
         webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, server)
+        tenants = TenantServicer(TenantsHandler(store, self._settings))
+        tenants_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
             administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
             of_tenants = (_EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE, _USAGE_SERVICE)
-            operators = (*administration, *of_tenants, _WEBHOOK_SERVICE)
+            operators = (*administration, *of_tenants, _WEBHOOK_SERVICE, _TENANT_SERVICE)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
@@ -411,8 +427,8 @@ class QueryServer:
 
     @property
     def has_revocations(self) -> bool:
-        """Whether revoked tokens and permissions were read since the start."""
-        return self._revocations.age.known and self._pending_revocations.known
+        """Whether revoked tokens, permissions and closed tenants were read since the start."""
+        return self._revocations.age.known and self._pending_revocations.known and self._tenants.age.known
 
     @property
     def stuck(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -153,6 +153,12 @@ class SourceConfig(Model):
     metadata: dict[MetadataName, Annotated[str, StringConstraints(max_length=1024)]] = Field(
         {}, max_length=32, description="Copied to every document."
     )
+    egress: list[Literal["answer", "rerank", "embed"]] | None = Field(
+        None,
+        max_length=3,
+        description="Model endpoints that its text may go to, of those its tenant allows: `answer`, `rerank`, `embed`; "
+        "`[]`: none. Left out: as its tenant.",
+    )
     quality: QualityConfig = Field(QualityConfig(), description="Severity and limits of the quality rules.")
     options: Annotated[Options, Field(discriminator="kind")] = Field(description="What to read, by kind.")
 
@@ -169,9 +175,10 @@ class SourceConfig(Model):
         """The source as the pipeline takes it."""
         acl = tuple(self.acl) if self.acl is not None else None
         metadata, policy = dict(self.metadata), self.quality.policy
+        egress = None if self.egress is None else tuple(sorted(set(self.egress)))
         options = fingerprint(self.options.model_dump_json())
         return Source(
-            self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy, options, self.weight
+            self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy, options, self.weight, egress
         )
 
     @property

@@ -268,6 +268,21 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.SECRET_WEAK: ("A secret is too short or a default.", "Use at least 32 random characters."),
     R.SECRET_INLINE_FORBIDDEN: ("A source file contains a secret.", "Refer to an environment variable or a file."),
     R.DUPLICATE_SOURCE: ("Two source files define the same source.", "Rename one."),
+    R.EGRESS_FORBIDDEN: (
+        "The egress policy of the tenant or the source forbids sending this text to the endpoint of a model.",
+        "`rag tenant egress TENANT` shows the policy; have it changed, or use a model of this machine.",
+    ),
+    R.TENANT_SUSPENDED: (
+        "The tenant is suspended: its tokens, keys and sessions open nothing, and its sources make no runs.",
+        "Ask the platform's operators; `rag tenant resume TENANT` ends it, and nothing is lost.",
+    ),
+    R.TENANT_ERASED: (
+        "The tenant was erased, or is being erased.",
+        "`rag tenant create TENANT` begins a new, empty one once its erasure has ended.",
+    ),
+    R.TENANT_NOT_FOUND: ("No such tenant.", "`rag tenant list`."),
+    R.TENANT_EXISTS: ("There is a tenant of this name.", "Choose another name, or use the one that exists."),
+    R.TENANT_STATE: ("The state of the tenant forbids this.", "See the message, and `rag tenant list`."),
     R.SOURCE_NOT_ALLOWED: (
         "The caller may not add or change this source: the allow-lists of its tenant do not name the folder, host or "
         "secret, or the source is another tenant's.",

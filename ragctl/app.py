@@ -34,6 +34,7 @@ from ragctl.commands import (
     source,
     stack,
     stream,
+    tenant,
     token,
     trace,
     verify,
@@ -76,6 +77,7 @@ _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generat
 for _group in (
     *_CONTENT,
     evaluate_questions.app,
+    tenant.app,
     account.app,
     token.app,
     key.app,

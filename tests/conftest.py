@@ -20,3 +20,5 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No `RAG_*` setting of the developer's shell may change what a test proves."""
     for name in [name for name in os.environ if name.startswith("RAG_") and not name.startswith("RAG_TEST_")]:
         monkeypatch.delenv(name)
+    # Tests of endpoints use servers of this machine; what leaves for others is what tests of egress are about.
+    monkeypatch.setenv("RAG_EGRESS_INSIDE", "127.0.0.1,localhost")

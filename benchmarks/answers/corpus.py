@@ -9,6 +9,7 @@ from rag_core.access import EVERYONE
 from rag_core.answering import IndexReader, Question
 from rag_core.documents import Condition
 from rag_core.embedding import Vectors
+from rag_core.http_client import UNRESTRICTED
 from rag_core.index import SearchRequest, VectorIndex
 
 SHOWN = 10
@@ -28,4 +29,4 @@ class Corpus:
     def ask(self, text: str, condition: Condition | None = None) -> Question:
         """The question with what was retrieved, as an answerer is given it."""
         request = SearchRequest(self.tenant, (EVERYONE,), SHOWN, text=text, filter=condition)
-        return IndexReader(self.index, request, self.queries, self.passages).question()
+        return IndexReader(self.index, request, self.queries, self.passages, egress=UNRESTRICTED).question()

@@ -79,6 +79,7 @@ class CountingEmbedder:
         self.fingerprint = embedder.fingerprint
         self.dimensions = embedder.dimensions
         self.max_tokens = embedder.max_tokens
+        self.remote = embedder.remote
         self.texts = 0
         self.seconds = 0.0
 

@@ -10,6 +10,7 @@ import grpc
 
 from console.clients.access_api import AccessApi
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
+from console.clients.tenants_api import TenantsApi
 from console.clients.webhooks_api import WebhooksApi
 from console.settings import ConsoleSettings
 from ragproto.admin.v1 import (
@@ -20,6 +21,7 @@ from ragproto.admin.v1 import (
     history_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    tenants_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
     webhooks_pb2_grpc,
@@ -55,6 +57,7 @@ class Channels:
         self.evaluation = evaluation_rpc.EvaluationServiceStub(server)
         self.history = history_pb2_grpc.HistoryServiceStub(server)
         self.sources = sources_pb2_grpc.SourceServiceStub(server)
+        self.tenants = tenants_pb2_grpc.TenantServiceStub(server)
         self.usage = usage_pb2_grpc.UsageServiceStub(server)
         self.webhooks = webhooks_pb2_grpc.WebhookServiceStub(server)
         self.documents = documents_pb2_grpc.DocumentServiceStub(server)
@@ -83,6 +86,13 @@ class Api:
     def webhooks(self) -> WebhooksApi:
         """Subscriptions and deliveries."""
         return WebhooksApi(self._channels.webhooks, lambda method, request: self._call(SERVER, method, request))
+
+    @property
+    def tenants(self) -> TenantsApi:
+        """Tenants as a unit."""
+        return TenantsApi(
+            self._channels.tenants, lambda method, request: self._call(SERVER, method, request), self._stream
+        )
 
     def who_am_i(self) -> ops.WhoAmIResponse:
         """The caller of the token, as the API verified it."""
@@ -337,6 +347,13 @@ class Api:
             )
         except grpc.RpcError as error:
             raise from_rpc(GATEWAY, error) from None
+
+    def _stream(self, method: Any, request: Any) -> Iterator[Any]:
+        """The messages of a long call of the query server. Raises also half-way."""
+        try:
+            yield from method(request, timeout=self._settings.answer_seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(SERVER, error) from None
 
     def _operate(self, name: str, **fields: Any) -> Any:
         return self._call(SERVER, getattr(self._channels.operations, name), getattr(ops, f"{name}Request")(**fields))

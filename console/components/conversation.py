@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.components.passages import rerank_skipped
 from console.presenters.formats import plain
 from console.session import t
 from ragproto.query.v2 import query_pb2
@@ -66,9 +67,12 @@ def notes(final: query_pb2.AnswerFinal) -> None:
         st.text(t("Understood as: {question}", question=plain(final.standalone_question)))
     if final.answered_by.fallback_reason:
         code = final.answered_by.fallback_reason
-        st.info(t("The answer model failed ({code}). These are quotes of the sources.", code=code))
+        if code == "EGRESS_FORBIDDEN":
+            st.info(t("The egress policy keeps this from the answer model. These are quotes of the sources."))
+        else:
+            st.info(t("The answer model failed ({code}). These are quotes of the sources.", code=code))
     if final.rerank_skipped:
-        st.info(t("The reranker failed ({code}). Passages are in the order of retrieval.", code=final.rerank_skipped))
+        rerank_skipped(final.rerank_skipped)
 
 
 def author(final: query_pb2.AnswerFinal) -> str:

@@ -19,6 +19,14 @@ def say(sentences: list[views.Sentence]) -> None:
         st.text(t(text, **values))
 
 
+def rerank_skipped(code: str) -> None:
+    """Why the passages are in the order of retrieval."""
+    if code == "EGRESS_FORBIDDEN":
+        st.info(t("The egress policy keeps these passages from the reranker. They are in the order of retrieval."))
+    else:
+        st.info(t("The reranker failed ({code}). Passages are in the order of retrieval.", code=code))
+
+
 def passages(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse, key: str = "passages") -> None:
     """Passages with their scores. One that is chosen says why it is there and is shown in its document."""
     say(views.search_sentences(request, found))
@@ -33,7 +41,7 @@ def passages(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse, 
                   selection_mode="single-row", key=key)  # fmt: skip
     st.caption(t("Generation {name}", name=found.generation))
     if found.rerank_skipped:
-        st.info(t("The reranker failed ({code}). Passages are in the order of retrieval.", code=found.rerank_skipped))
+        rerank_skipped(found.rerank_skipped)
     picked = chosen_row(event)
     if picked is not None and picked < len(rows):
         chosen = found.passages[picked]

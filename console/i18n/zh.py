@@ -14,6 +14,7 @@ from console.i18n.zh_sources import SOURCES
 from console.i18n.zh_usage import USAGE
 from console.i18n.zh_traces import TRACES
 from console.i18n.zh_webhooks import WEBHOOKS
+from console.i18n.zh_tenants import TENANTS
 
 CHINESE: dict[str, str] = {
     **ACCESS,
@@ -29,6 +30,7 @@ CHINESE: dict[str, str] = {
     **SOURCES,
     **TRACES,
     **WEBHOOKS,
+    **TENANTS,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),

@@ -24,6 +24,8 @@ CONDITIONS: dict[str, str] = {
     "failed: {reason}": "失败：{reason}",
     "failed since {since}: {reason}": "自 {since} 起失败：{reason}",
     "paused since {since}": "自 {since} 起已暂停",
+    "paused: its tenant is suspended": "已暂停：所属租户已停用",
+    "paused: its tenant is being erased": "已暂停：所属租户正在清除",
     "no source file configures it any more": "已没有配置它的数据源文件",
     "held for approval: {count} deletions": "待批准：{count} 项删除",
     "held: the tenant's budget of stored documents is used up": "已暂缓：租户的文档存储预算已用完",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from query_server.auth.revocations import Revocations
 from query_server.auth.sessions import SessionRecorder
+from query_server.auth.tenants import Tenants
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.calls import Call
 from query_server.runtime.dependencies import LOOKUPS, LazyStore
@@ -50,29 +51,39 @@ class Authenticator:
     """Authenticates a call: its credentials become a principal. For one event loop."""
 
     def __init__(
-        self, verifier: TokenVerifier, store: LazyStore, revocations: Revocations, sessions: SessionRecorder
+        self,
+        verifier: TokenVerifier,
+        store: LazyStore,
+        revocations: Revocations,
+        sessions: SessionRecorder,
+        tenants: Tenants,
     ) -> None:
         self._verifier = verifier
         self._keys = _KeyRows(store)
         self._revocations = revocations
         self._sessions = sessions
+        self._tenants = tenants
         self._fetching: asyncio.Task[bool] | None = None
 
     async def authenticate(self, call: Call) -> Principal:
         """The caller. A token wins over a key.
 
-        Raises `Unauthenticated` (`TOKEN_…`, `API_KEY_INVALID`), `PermissionDenied` (`TENANT_MISSING`), or `Unavailable`
-        when the issuer's keys or the database of API keys cannot be reached: nobody gets in unverified.
+        Raises `Unauthenticated` (`TOKEN_…`, `API_KEY_INVALID`), `PermissionDenied` (`TENANT_MISSING`, and for everybody
+        of a closed tenant `TENANT_SUSPENDED` or `TENANT_ERASED`), or `Unavailable` when the issuer's keys or the
+        database of API keys cannot be reached: nobody gets in unverified.
         """
         header = call.header("authorization")
         if header:
             verified = await self._by_token(_bearer(header))
+            self._tenants.require_active(verified.principal.tenant)
             if call.method == WHO_AM_I:
                 self._sessions.used(verified)
             return verified.principal
         key = call.header(API_KEY_HEADER)
         if key:
-            return await self._by_key(parse_api_key(key))
+            principal = await self._by_key(parse_api_key(key))
+            self._tenants.require_active(principal.tenant)
+            return principal
         raise Unauthenticated(
             Reason.TOKEN_MISSING, "send `authorization: Bearer <token>`, or an API key as `x-api-key`"
         )

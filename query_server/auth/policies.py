@@ -149,6 +149,14 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.WebhookService/RemoveWebhook": Policy(SOURCES, recorded=True),
     "/ragproto.admin.v1.WebhookService/ListWebhookDeliveries": Policy(SOURCES, only_reads=True),
     "/ragproto.admin.v1.WebhookService/RedeliverWebhook": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.TenantService/ListTenants": Policy(PLATFORM_READ),
+    "/ragproto.admin.v1.TenantService/GetTenant": Policy(PLATFORM_READ),
+    "/ragproto.admin.v1.TenantService/CreateTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/SuspendTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/ResumeTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/SetEgressPolicy": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/ExportTenant": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/EraseTenant": Policy(PLATFORM_ADMIN, recorded=True),
 }
 
 PUBLIC_SERVICES = frozenset(

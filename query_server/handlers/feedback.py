@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class FeedbackHandler:
     """Stores feedback. Tenant, subject and ACL are the caller's; an answer is named by its question and its text."""
 
-    def __init__(self, store: LazyStore, *, per_hour: int) -> None:
+    def __init__(self, store: LazyStore, *, per_hour: int, keep_answers: bool) -> None:
         self._store = store
-        self._per_hour = per_hour
+        self._per_hour, self._keep_answers = per_hour, keep_answers
 
     async def rate(self, principal: Principal, judgement: Judgement) -> Saved:
         """Store what the caller says of an answer, and propose its question.
@@ -35,7 +35,14 @@ class FeedbackHandler:
 
             tenant = principal.tenant
             feedback_store.require_visible(connection, tenant, principal.acl_entries, judgement.doc_ids)
-            saved = feedback_store.add(connection, tenant, principal.subject, judgement, per_hour=self._per_hour)
+            saved = feedback_store.add(
+                connection,
+                tenant,
+                principal.subject,
+                judgement,
+                per_hour=self._per_hour,
+                keep_answer=self._keep_answers,
+            )
             propose_from_rating(connection, tenant, saved.id, judgement)
             return saved
 

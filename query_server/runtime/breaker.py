@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Gauge
 
-from rag_core.errors import DeadlineExceeded, Reason, Unavailable
+from rag_core.errors import DeadlineExceeded, PermissionDenied, Reason, Unavailable
 
 COOLDOWN_SECONDS = 1.0
 """Time between two trials while the breaker is open."""
@@ -69,7 +69,7 @@ class Breaker:
         except Exception as error:
             if isinstance(error, Unavailable) and error.reason is self._reason:
                 self._failed()
-            else:
+            elif not (isinstance(error, PermissionDenied) and error.reason is Reason.EGRESS_FORBIDDEN):  # not called
                 self._answered()
             raise
         except BaseException:

@@ -39,7 +39,7 @@ async def _proposed(settings: Settings, file: SourceFile, title: str, said: str,
     headers = {"private-token": token.get_secret_value()} if token else {}
     source, target = f"{file.file.rpartition('.')[0]}-{file.digest[:12]}", settings.sources_gitlab_branch
     path = "/".join(part for part in (settings.sources_gitlab_folder.strip("/"), file.file) if part)
-    async with endpoint_client(url, headers=headers, timeout=_SECONDS) as client:
+    async with endpoint_client(url, use=None, headers=headers, timeout=_SECONDS) as client:
         opened = await _ask(
             client, "GET", f"{project}/merge_requests", params={"source_branch": source, "state": "opened"}
         )

@@ -19,7 +19,7 @@ from rag_assets.stream_worker import dead_letters as letters
 from rag_assets.stream_worker.base import Message, StreamSource
 from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_core.database import Store
-from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, RagError, Reason, Unavailable
+from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, PermissionDenied, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
 from rag_core.pipeline import BatchResult, Event, EventApplier, SlowEvent
 from rag_core.settings import Settings
@@ -33,6 +33,8 @@ FIRST_WAIT_SECONDS = 0.1
 LAST_WAIT_SECONDS = 10.0
 HALTING = frozenset({Reason.POISON_RATE, Reason.OFFSET_OUT_OF_RANGE, Reason.TOPIC_RECREATED})
 """Reason codes of failures that only an operator can resolve."""
+CLOSED = frozenset({Reason.TENANT_SUSPENDED, Reason.TENANT_ERASED})
+"""Reason codes of changes of a tenant that is closed now."""
 _Key = tuple[str, str]
 """Tenant and name of a source."""
 
@@ -124,6 +126,10 @@ class ConsumerLoop:
         except SlowEvent:
             log.info("messages_deferred", stream=self.source.name, source=source, messages=len(messages))
             self.source.defer(messages)
+        except PermissionDenied:  # `CLOSED`
+            # Of a suspended tenant nothing is lost: what it pushed waits, and other tenants do not.
+            if not self.source.postpone(tenant, source):
+                raise
         except Conflict as error:
             if error.reason is Reason.SOURCE_BUSY and self.source.postpone(tenant, source):
                 return
@@ -145,6 +151,8 @@ class ConsumerLoop:
         except (Unavailable, DeadlineExceeded, Exhausted, Conflict, SlowEvent):
             raise
         except Exception as error:
+            if isinstance(error, PermissionDenied) and error.reason in CLOSED:
+                raise
             if len(messages) > 1:
                 log.warning("batch_isolated", stream=self.source.name, messages=len(messages))
                 for message in messages:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from rag_assets.stream_worker import dead_letters as letters
 from rag_assets.stream_worker.base import Message
 from rag_assets.stream_worker.streams import kafka_configs
+from rag_assets.tenants import continue_erasures
 from rag_core.database import Store
 from rag_core.errors import RagError, Unavailable
 from rag_core.generations import status_store
@@ -24,6 +25,7 @@ from rag_core.sources import Source
 from rag_core.sources import store as sources_store
 from rag_core.streams import inbox_store as inbox
 from rag_core.streams import store as streams
+from rag_core.tenants import store as tenants
 
 log = get_logger(__name__)
 STREAM_KINDS = ("push", "kafka")
@@ -32,13 +34,16 @@ _REDRIVES = 64
 
 def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
     """Event sources with stored documents that are pending for a generation (not those a build has to bring), and how
-    many."""
+    many. What a suspended tenant pushed waits."""
     found: dict[tuple[str, str], tuple[Source, int]] = {}
     with store.engine.connect() as connection:
+        closed = tenants.closed(connection)
         for generation in generations.write_targets(connection):
             if generation.not_reproducible:
                 continue
             for source, documents in status_store.pending_of_kinds(connection, generation, STREAM_KINDS):
+                if source.tenant in closed:
+                    continue
                 _, before = found.get((source.tenant, source.name), (source, 0))
                 found[source.tenant, source.name] = source, before + documents
     return found
@@ -123,7 +128,8 @@ def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
     def redrive_all() -> None:
         redrive(store, applier, run_id, [config.source for config in kafka_configs(pipeline.settings)])
 
-    for task in (finish, partial(clean_up, store, pipeline.settings), redrive_all):
+    clean = partial(clean_up, store, pipeline.settings)
+    for task in (finish, partial(continue_erasures, pipeline), clean, redrive_all):
         try:
             task()
         except RagError as error:

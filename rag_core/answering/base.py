@@ -10,10 +10,11 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from rag_core.embedding import Vectors
 from rag_core.errors import RagError, Reason
+from rag_core.http_client import EgressPolicy
 from rag_core.index import Place, SearchHit
 
 EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
@@ -69,13 +70,16 @@ class StandaloneBy(StrEnum):
     """The words of the questions before it were added."""
 
 
+NOTHING_LEAVES: Final = EgressPolicy(frozenset())
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions]).
 
     `contrast` are the hits after them, which the caller is not shown as hits. `embed` makes passage vectors with the
-    model of `vector`; `search` and `around` read more, within what the caller may see. `deadline` is the caller's, by
-    `time.monotonic`.
+    model of `vector`; `search` and `around` read more, within what the caller may see. `egress` is the policy of the
+    caller's tenant, which passages for an endpoint must pass. `deadline` is the caller's, by `time.monotonic`.
     """
 
     text: str
@@ -86,6 +90,7 @@ class Question:
     search: SearchAgain | None = None
     around: ReadAround | None = None
     deadline: float | None = None
+    egress: EgressPolicy = NOTHING_LEAVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +200,15 @@ class Answerer(Protocol):
         """Deltas, then exactly one `Answered` or `Abstained`.
 
         Raises `Unavailable` (`ANSWERER_UNAVAILABLE`) when a remote model fails, `DeadlineExceeded` when it takes longer
-        than its own limit.
+        than its own limit, and `PermissionDenied` (`EGRESS_FORBIDDEN`) when it may be sent no passage.
         """
         ...
 
     async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
-        """The question as it is understood after earlier messages, oldest first. Raises as `answer`."""
+        """The question as it is understood after earlier messages, oldest first. Raises as `answer`.
+
+        Whose conversation it is, `rag_core.http_client.sending` says around the call.
+        """
         ...
 
     async def close(self) -> None: ...

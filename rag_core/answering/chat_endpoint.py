@@ -20,7 +20,7 @@ import httpx
 from rag_core.answering.base import Tokens
 from rag_core.answering.prompts import Chat
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.http_client import retry_after
+from rag_core.http_client import EXTENSION, Provenance, retry_after
 
 CONNECT_SECONDS: Final = 5
 MAX_LINE_BYTES: Final = 262_144
@@ -60,10 +60,11 @@ class ChatEndpoint:
         self.model = model
         self._paused_until = 0.0
 
-    async def stream(self, chat: Chat, *, max_tokens: int) -> AsyncGenerator[ChatEvent, None]:
+    async def stream(self, chat: Chat, *, max_tokens: int, whose: Provenance) -> AsyncGenerator[ChatEvent, None]:
         """The model's text as it comes, then `Finished`; `Tokens` where the endpoint counts.
 
-        Raises `Unavailable` (`ANSWERER_UNAVAILABLE`). The caller bounds the time; closing ends the call.
+        Raises `Unavailable` (`ANSWERER_UNAVAILABLE`), and `PermissionDenied` (`EGRESS_FORBIDDEN`) before anything
+        leaves. The caller bounds the time; closing ends the call.
         """
         self._require_no_pause()
         body = {
@@ -75,7 +76,9 @@ class ChatEndpoint:
             "stream_options": {"include_usage": True},
         }
         try:
-            async with self._client.stream("POST", "chat/completions", json=body) as response:
+            async with self._client.stream(
+                "POST", "chat/completions", json=body, extensions={EXTENSION: whose}
+            ) as response:
                 self._check(response)
                 async with aclosing(_events(response, max_tokens)) as events:
                     async for event in events:

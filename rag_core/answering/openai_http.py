@@ -23,6 +23,7 @@ from rag_core.answering.base import (
     Delta,
     Message,
     Question,
+    Role,
     StandaloneBy,
     StandaloneQuestion,
     Tokens,
@@ -34,7 +35,7 @@ from rag_core.answering.prompts import MAX_REWRITE_TOKENS, answer_prompt, read_s
 from rag_core.answering.sections import Sections, read_sections
 from rag_core.answering.support import SupportChecker
 from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, Reason
-from rag_core.http_client import endpoint_client
+from rag_core.http_client import Provenance, Use, covered, endpoint_client, provenance
 from rag_core.index import SearchHit
 from rag_core.settings import Settings
 from rag_tracing import CLIENT, span
@@ -67,10 +68,13 @@ class Limits:
 
 
 class OpenAIAnswerer:
-    """See `Answerer`. `style` is the operator's system prompt, empty for ours."""
+    """See `Answerer`. `style` is the operator's system prompt, empty for ours; `use` as in `endpoint_client`."""
 
-    def __init__(self, endpoint: ChatEndpoint, limits: Limits, style: str = "") -> None:
+    def __init__(
+        self, endpoint: ChatEndpoint, limits: Limits, style: str = "", *, use: Use | None = Use.ANSWER
+    ) -> None:
         self._endpoint = endpoint
+        self._use = use
         self._limits = limits
         self._style = style
 
@@ -79,12 +83,15 @@ class OpenAIAnswerer:
             yield Abstained(Abstention.NO_RESULTS, answered_by=self._answered_by())
             return
         limits = self._limits
-        read = await read_sections(question, limit=limits.sections, tokens=limits.context_tokens)
+        hits, whose = self._sendable(question)
+        read = await read_sections(question, hits, limit=limits.sections, tokens=limits.context_tokens)
         checker = SupportChecker(read.passages, [section.members for section in read.sections])
         chat = answer_prompt(question.text, read.sections, self._style)
         tokens, first, cut, separator = None, None, False, ""
         started = asyncio.get_running_loop().time()
-        async with aclosing(self._traced(self._endpoint.stream(chat, max_tokens=limits.max_tokens))) as events:
+        async with aclosing(
+            self._traced(self._endpoint.stream(chat, max_tokens=limits.max_tokens, whose=whose))
+        ) as events:
             async for event in events:
                 match event:
                     case Text(text):
@@ -107,17 +114,31 @@ class OpenAIAnswerer:
         citations, evidence = _with_evidence(checker.citations, read, len(question.hits))
         yield Answered(citations, tokens, markdown=checker.markdown, evidence=evidence, answered_by=by)
 
+    def _sendable(self, question: Question) -> tuple[list[SearchHit], Provenance]:
+        """The hits that the endpoint may read, best first, and whose they are."""
+        policy = question.egress
+        sent = [hit for hit in question.hits if self._use is None or policy.allows(self._use, hit.payload.source)]
+        whose = Provenance(policy, frozenset(hit.payload.source for hit in sent or question.hits[:1]))
+        if not sent and self._use is not None:
+            whose.require(self._use)
+        return sent, whose
+
     async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
         """Written by the model; by words when what it writes is no question on this conversation.
+
+        What an assistant said quotes documents of any source: it is left out where one may not go to the endpoint.
 
         Raises `Unavailable` (`ANSWERER_UNAVAILABLE`), also when it takes longer than its limit.
         """
         if not earlier:
             return StandaloneQuestion(question)
+        whose = provenance()
+        if self._use is not None and not whose.policy.allows_every_source(self._use):
+            earlier = [message for message in earlier if message.role is Role.USER]
         recent = earlier[-self._limits.rewrite_messages :]
         try:
             async with asyncio.timeout(self._limits.rewrite_seconds):
-                written, tokens = await self._whole(rewrite_prompt(question, recent))
+                written, tokens = await self._whole(rewrite_prompt(question, recent), whose)
         except TimeoutError:
             raise unavailable(f"did not rewrite the question within {self._limits.rewrite_seconds:g} seconds") from None
         text = self._usable(written, question, recent)
@@ -164,10 +185,10 @@ class OpenAIAnswerer:
                 begun = begun or isinstance(event, Text)
                 yield event
 
-    async def _whole(self, chat: list[dict[str, str]]) -> tuple[str, Tokens | None]:
+    async def _whole(self, chat: list[dict[str, str]], whose: Provenance) -> tuple[str, Tokens | None]:
         """The whole text of a short chat; empty when it was cut."""
         parts, tokens = [], None
-        async with aclosing(self._endpoint.stream(chat, max_tokens=MAX_REWRITE_TOKENS)) as events:
+        async with aclosing(self._endpoint.stream(chat, max_tokens=MAX_REWRITE_TOKENS, whose=whose)) as events:
             async for event in events:
                 match event:
                     case Text(text):
@@ -214,8 +235,11 @@ def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:
     style = read_style(settings)
     try:
         # Where the documents go is decided by the settings, not by a proxy variable or a redirect.
+        url = f"{str(settings.answer_url).rstrip('/')}/"
+        use = covered(Use.ANSWER, url, settings)
         client = endpoint_client(
-            f"{str(settings.answer_url).rstrip('/')}/",
+            url,
+            use=use,
             headers=headers,
             timeout=httpx.Timeout(settings.answer_timeout_seconds, connect=CONNECT_SECONDS),
         )
@@ -224,7 +248,7 @@ def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:
     except UnicodeEncodeError:
         message = "RAG_ANSWER_API_KEY holds characters that no HTTP header can carry"
         raise ConfigError(Reason.CONFIG_INVALID, message) from None
-    return OpenAIAnswerer(ChatEndpoint(client, str(settings.answer_model)), limits, style)
+    return OpenAIAnswerer(ChatEndpoint(client, str(settings.answer_model)), limits, style, use=use)
 
 
 def _with_evidence(

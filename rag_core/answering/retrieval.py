@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from rag_core.answering.base import Question
+from rag_core.answering.base import NOTHING_LEAVES, Question
 from rag_core.documents import All, Condition, In
 from rag_core.embedding import Vectors
+from rag_core.http_client import EgressPolicy, Provenance, sending
 from rag_core.index import IndexPoint, Place, SearchHit, SearchRequest, VectorIndex
 from rag_core.search import Reranker, reranked
 
@@ -49,7 +50,7 @@ class IndexReader:
     """One request to one index: its question, and what an answerer reads beyond the first passages.
 
     `request` has a text and no vector; `queries` and `passages` embed texts. With a reranker the best `window` passages
-    are put in its order.
+    are put in its order. `egress` is the policy of the tenant.
     """
 
     def __init__(
@@ -60,12 +61,16 @@ class IndexReader:
         passages: Embed,
         reranker: Reranker | None = None,
         window: int = 0,
+        egress: EgressPolicy = NOTHING_LEAVES,
     ) -> None:
         self._index, self._queries, self._passages = index, queries, passages
         self._reranker, self._window = reranker, window
-        self._request = replace(request, vector=queries([request.text])[0])
+        self._whose = Provenance(egress)
+        with sending(self._whose):
+            self._request = replace(request, vector=queries([request.text])[0])
         self.read: set[uuid.UUID] = set()
         """Ids of every chunk that the answerer was given."""
+        self._sources: set[str] = set()
 
     def question(self) -> Question:
         """The question, with the `limit` of the request as its hits."""
@@ -79,6 +84,7 @@ class IndexReader:
             embed=self._embed,
             search=self._search,
             around=self._around,
+            egress=self._whose.policy,
         )
 
     def listed(self, per_document: int | None) -> tuple[SearchHit, ...]:
@@ -90,19 +96,23 @@ class IndexReader:
         wide = max(limit, self._window) if self._reranker else limit
         found = self._index.search(replace(request, limit=wide)).hits
         if self._reranker is not None and found:
-            best = reranked(self._reranker, request.text, found[: self._window])
+            with sending(self._whose):
+                best = reranked(self._reranker, request.text, found[: self._window])
             found = (*best, *found[self._window :])
         return found[:limit]
 
     def _given(self, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
         self.read.update(hit.chunk_id for hit in hits)
+        self._sources.update(hit.payload.source for hit in hits)
         return hits
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
-        return self._passages(texts)
+        with sending(self._whose.of(self._sources)):
+            return self._passages(texts)
 
     async def _search(self, text: str, locators: Sequence[str]) -> tuple[tuple[SearchHit, ...], Vectors | None]:
-        vector = self._queries([text])[0]
+        with sending(self._whose):
+            vector = self._queries([text])[0]
         narrowed = in_documents(self._request.filter, locators)
         request = replace(self._request, text=text, vector=vector, filter=narrowed)
         return self._given(self._hits(request, MIN_RETRIEVED)), vector

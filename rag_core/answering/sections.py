@@ -39,13 +39,13 @@ class Sections:
     sections: tuple[Section, ...]
 
 
-async def read_sections(question: Question, *, limit: int, tokens: int) -> Sections:
-    """At most `limit` sections of about `tokens` tokens together, that of the best hit first.
+async def read_sections(question: Question, hits: Sequence[SearchHit], *, limit: int, tokens: int) -> Sections:
+    """At most `limit` sections around these hits of a question, of about `tokens` tokens together, the best first.
 
     Raises what `question.around` raises.
     """
     chosen = _Chosen(tokens)
-    cores = list(question.hits[:limit])
+    cores = list(hits[:limit])
     for hit in cores:
         if not chosen.hits or chosen.used + estimate(hit.payload.text) <= tokens * _CORE_SHARE:
             chosen.add(hit)

@@ -26,12 +26,19 @@ class Embedder(Protocol):
     def dimensions(self) -> int: ...
 
     @property
+    def remote(self) -> bool:
+        """Whether texts go to an endpoint that the egress policy covers: callers then say whose they are."""
+        ...
+
+    @property
     def max_tokens(self) -> int:
         """The longest input in model tokens; the embedder truncates longer text, so chunks must be shorter."""
         ...
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Embed document texts. Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when a remote model fails."""
+        """Embed document texts. Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when a remote model fails, and
+        `PermissionDenied` (`EGRESS_FORBIDDEN`) for texts that may not go there.
+        """
         ...
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:

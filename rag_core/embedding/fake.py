@@ -19,6 +19,7 @@ class FakeEmbedder:
     dimensions = 64
     max_tokens = 512
     texts_per_run = 1
+    remote = False
 
     def __init__(self, *, version: str = "1", dimensions: int = 64, query_prefix: str = "", prefix: str = "") -> None:
         # Tests of a model change use another version as another model.

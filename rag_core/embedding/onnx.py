@@ -28,6 +28,8 @@ MAX_CHARS_PER_TOKEN = 32
 class OnnxEmbedder:
     """Implements `Embedder`. Uses `threads` threads; 0 means one per core this process may use."""
 
+    remote = False
+
     def __init__(self, model_dir: Path, *, threads: int = 0, network: NetworkName = "static-int8") -> None:
         self._bundle = open_bundle()
         self._tokenizer = load_tokenizer(model_dir)

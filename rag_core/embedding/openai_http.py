@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rag_core.embedding.base import Vectors, clean
 from rag_core.embedding.openai_wire import Endpoint, OpenAIClient, RequestRejected
 from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.http_client import Provenance, Use, covered, provenance
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 
@@ -26,13 +27,15 @@ _BYTES_PER_TOKEN = 4
 
 def open_openai_embedder(settings: Settings) -> OpenAIEmbedder:
     """Open the configured embedder. Raises `ConfigError` for an invalid URL."""
+    url = _checked_url(settings.embed_url or "")
     endpoint = Endpoint(
-        url=_checked_url(settings.embed_url or ""),
+        url=url,
         model=settings.embed_model or "",
         dimensions=settings.embed_dimensions or 0,
         key=_checked_key(settings.embed_api_key),
         timeout=settings.embed_timeout_seconds,
         requests_per_second=settings.embed_requests_per_second,
+        use=covered(Use.EMBED, url, settings),
     )
     return OpenAIEmbedder(
         endpoint,
@@ -64,6 +67,7 @@ class OpenAIEmbedder:
     ) -> None:
         self.dimensions = endpoint.dimensions
         self.max_tokens = max_tokens
+        self.remote = endpoint.use is not None
         # Not the URL: the same model may move to another host.
         self.fingerprint = fingerprint(
             "openai", endpoint.model, endpoint.dimensions, query_prefix, passage_prefix, "l2"
@@ -74,10 +78,13 @@ class OpenAIEmbedder:
         self._client, self._slots = self._background.run(_open(endpoint, in_flight))
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return self._background.run(self._embed([self._input(self._passage_prefix, text) for text in texts]))
+        return self._sent([self._input(self._passage_prefix, text) for text in texts])
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return self._background.run(self._embed([self._input(self._query_prefix, text) for text in texts]))
+        return self._sent([self._input(self._query_prefix, text) for text in texts])
+
+    def _sent(self, texts: list[str]) -> Vectors:
+        return self._background.run(self._embed(texts, provenance()))
 
     def close(self) -> None:
         self._background.close(self._client.close())
@@ -88,28 +95,29 @@ class OpenAIEmbedder:
         whole = clean((prefix + text)[:limit]).encode()[:limit].decode("utf-8", "ignore")
         return whole if whole.strip() else "."
 
-    async def _embed(self, texts: list[str]) -> Vectors:
+    async def _embed(self, texts: list[str], whose: Provenance) -> Vectors:
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._embed_batch(batch)) for batch in batches(texts, *self._limits)]
+                tasks = [group.create_task(self._embed_batch(batch, whose)) for batch in batches(texts, *self._limits)]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return np.concatenate([task.result() for task in tasks])
 
-    async def _embed_batch(self, texts: list[str]) -> Vectors:
+    async def _embed_batch(self, texts: list[str], whose: Provenance) -> Vectors:
         """Send one request, or two halves when the endpoint rejects it as too large: its limits are unknown."""
         try:
             async with self._slots:
-                return await self._client.embed(texts)
+                return await self._client.embed(texts, whose)
         except RequestRejected as refused:
             if len(texts) == 1:
                 raise InvalidInput(
                     Reason.EMBEDDER_RESPONSE, f"the embedding endpoint refuses this text (HTTP {refused.status})"
                 ) from None
         middle = len(texts) // 2
-        return np.concatenate([await self._embed_batch(texts[:middle]), await self._embed_batch(texts[middle:])])
+        halves = [await self._embed_batch(half, whose) for half in (texts[:middle], texts[middle:])]
+        return np.concatenate(halves)
 
 
 def batches(texts: list[str], max_texts: int, max_tokens: int) -> Iterator[list[str]]:

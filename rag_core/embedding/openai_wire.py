@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import httpx
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 
 from rag_core.embedding.base import Vectors, unit_rows
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.http_client import endpoint_client, retry_after
+from rag_core.http_client import EXTENSION, Provenance, Use, endpoint_client, retry_after
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TOO_MUCH = frozenset({400, 413, 422})
@@ -33,6 +34,7 @@ class Endpoint:
     key: SecretStr | None = None
     timeout: float = 30
     requests_per_second: float = 20
+    use: Use | None = Use.EMBED
 
 
 class RequestRejected(Exception):  # noqa: N818 - not an error of ours yet: a smaller request may pass
@@ -59,15 +61,15 @@ class OpenAIClient:
         self._endpoint = endpoint
         headers = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"} if endpoint.key else {}
         # No redirects and no proxies from the environment: key and texts go only to the configured address.
-        self._http = endpoint_client(endpoint.url, headers=headers)
+        self._http = endpoint_client(endpoint.url, use=endpoint.use, headers=headers)
         rate = endpoint.requests_per_second
         self._limiter = AsyncLimiter(max(rate, 1), 1 if rate >= 1 else 1 / rate)
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str], whose: Provenance) -> Vectors:
         """Embed texts; returns unit vectors in the order of `texts`.
 
-        Raises `RequestRejected`, or `Unavailable` with `EMBEDDER_UNAVAILABLE` (no response in time) or
-        `EMBEDDER_RESPONSE` (an invalid response).
+        Raises `RequestRejected`, `PermissionDenied` (`EGRESS_FORBIDDEN`), or `Unavailable` with `EMBEDDER_UNAVAILABLE`
+        (no response in time) or `EMBEDDER_RESPONSE` (an invalid response).
         """
         timeout = self._endpoint.timeout
         deadline = asyncio.get_running_loop().time() + timeout
@@ -76,7 +78,7 @@ class OpenAIClient:
         async def attempt() -> Vectors:
             nonlocal last
             try:
-                return await self._attempt(texts)
+                return await self._attempt(texts, whose)
             except _Failed as failed:
                 last = failed.problem
                 raise
@@ -93,11 +95,14 @@ class OpenAIClient:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _attempt(self, texts: Sequence[str]) -> Vectors:
+    async def _attempt(self, texts: Sequence[str], whose: Provenance) -> Vectors:
         await self._limiter.acquire()
         body = {"model": self._endpoint.model, "input": list(texts), "encoding_format": "float"}
         try:
-            async with self._http.stream("POST", "embeddings", json=body, timeout=self._endpoint.timeout) as response:
+            request = self._http.build_request(
+                "POST", "embeddings", json=body, timeout=self._endpoint.timeout, extensions={EXTENSION: whose}
+            )
+            async with aclosing(await self._http.send(request, stream=True)) as response:
                 _check_status(response)
                 content = await self._read(response, len(texts))
         except InvalidInput as error:

@@ -1,5 +1,6 @@
-"""Erasure: remove a document from every table and from the index, with a receipt."""
+"""Erasure: remove a document, or a whole tenant, from every table and from the index, with a receipt."""
 
 from rag_core.erasure.erase import erase, reapply
+from rag_core.erasure.tenant import Outside, TenantReceipt, erase_tenant, sweep_erased
 
-__all__ = ["erase", "reapply"]
+__all__ = ["Outside", "TenantReceipt", "erase", "erase_tenant", "reapply", "sweep_erased"]

@@ -7,9 +7,8 @@ exists. A database restored from a backup has lost recent entries; the file stil
 from __future__ import annotations
 
 import json
-import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from rag_core.documents import In
 from rag_core.documents import tombstone_store as tombstones
 from rag_core.erasure import store as erasures
 from rag_core.erasure.store import Subject
+from rag_core.erasure.tenant import Outside, TenantReceipt, append_line, reapply_tenants
 from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.index import DocumentUpdate, SearchMode, SearchRequest, VectorIndex
 from rag_core.operations import audit_store as audit
@@ -65,18 +65,29 @@ def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> 
     return _erase(pipeline, subject, actor)
 
 
-def reapply(pipeline: Pipeline, ledger: Path, *, actor: str, progress: Progress | None = None) -> list[Receipt]:
-    """Erase again the documents that the ledgers (database and file) name, unless they are newer than the erasure.
+def reapply(
+    pipeline: Pipeline,
+    ledger: Path,
+    *,
+    actor: str,
+    progress: Progress | None = None,
+    outside: Outside = lambda _: {},
+) -> list[Receipt | TenantReceipt]:
+    """Erase again the documents and tenants that the ledgers (database and file) name, unless they are newer than the
+    erasure.
 
-    Call it after a restore, before serving. Raises as `erase`.
+    Call it after a restore, before serving. Raises as `erase` and `erase_tenant`.
     """
+    rows, erased = _lines(ledger)
+    repeated: list[Receipt | TenantReceipt] = []
+    repeated += reapply_tenants(pipeline, erased, outside=outside, actor=actor)
     with pipeline.store.engine.connect() as connection:
         known = {uuid.UUID(str(row["doc_id"])): row for row in erasures.ledger(connection)}
-    for row in _lines(ledger):
+    for row in rows:
         before = known.get(uuid.UUID(row["doc_id"]))
         if before is None or before["source_version"] < row["source_version"]:
             known[uuid.UUID(row["doc_id"])] = row
-    receipts = []
+    receipts = repeated
     for number, (doc_id, row) in enumerate(known.items(), start=1):
         with pipeline.store.engine.begin() as connection:
             tenant, source, version = str(row["tenant"]), str(row["source"]), int(row["source_version"])
@@ -165,27 +176,31 @@ def _append(path: Path, subject: Subject, actor: str, now: str) -> None:
         "requested_by": actor,
         "erased_at": now,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(path, line)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+def _lines(path: Path) -> tuple[list[dict[str, Any]], dict[str, datetime]]:
+    """The documents of the ledger that no erasure of their tenant covers, and when tenants were erased last."""
+    documents: list[dict[str, Any]] = []
+    tenants: dict[str, datetime] = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else (), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            yield {
-                "doc_id": str(uuid.UUID(row["doc_id"])),
-                "tenant": str(row["tenant"]),
-                "source": str(row["source"]),
-                "source_version": int(row["source_version"]),
-            }
+            if "tenant_erased" in row:
+                name = str(row["tenant_erased"])
+                tenants[name] = datetime.fromisoformat(row["erased_at"])
+                documents = [one for one in documents if one["tenant"] != name]
+                continue
+            documents.append(
+                {
+                    "doc_id": str(uuid.UUID(row["doc_id"])),
+                    "tenant": str(row["tenant"]),
+                    "source": str(row["source"]),
+                    "source_version": int(row["source_version"]),
+                }
+            )
         except (ValueError, KeyError, TypeError):
             raise InvalidInput(Reason.ERASURE_INCOMPLETE, f"ledger: line {number} is damaged; mend it") from None
+    return documents, tenants

@@ -77,8 +77,17 @@ SELECT count(*) FROM rag.ratings WHERE tenant = :tenant AND actor = :actor AND a
 """)
 
 
-def add(connection: Connection, tenant: str, actor: str, judgement: Judgement, *, per_hour: int = 0) -> Saved:
-    """Store a rating. A caller's second rating of the same answer replaces the first.
+def add(
+    connection: Connection,
+    tenant: str,
+    actor: str,
+    judgement: Judgement,
+    *,
+    per_hour: int = 0,
+    keep_answer: bool = False,
+) -> Saved:
+    """Store a rating, without the text of the answer unless it is to be kept. A second rating of the same answer by the
+    same caller replaces the first.
 
     Raises `Exhausted` (`FEEDBACK_LIMIT`) when the caller has rated `per_hour` answers within an hour (0: no limit).
     """
@@ -92,7 +101,7 @@ def add(connection: Connection, tenant: str, actor: str, judgement: Judgement, *
             raise Exhausted(Reason.FEEDBACK_LIMIT, message)
     values = {
         "question": judgement.question,
-        "answer": judgement.answer,
+        "answer": judgement.answer if keep_answer else "",
         "good": judgement.good,
         "comment": judgement.comment,
         "generation": judgement.generation,
@@ -159,6 +168,11 @@ def _rating(row: Row[Any]) -> Rating:
 _PURGE = text("DELETE FROM rag.ratings WHERE at < now() - make_interval(days => :days)")
 
 
-def purge(connection: Connection, *, days: int) -> int:
-    """Delete ratings older than `days`; returns how many."""
+_FORGET_ANSWERS = text("UPDATE rag.ratings SET answer = '' WHERE answer <> ''")
+
+
+def purge(connection: Connection, *, days: int, keep_answers: bool) -> int:
+    """Delete ratings older than `days`, and texts of answers unless they are kept; returns how many ratings went."""
+    if not keep_answers:
+        connection.execute(_FORGET_ANSWERS)
     return connection.execute(_PURGE, {"days": days}).rowcount

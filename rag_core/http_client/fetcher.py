@@ -13,6 +13,7 @@ import httpx
 
 from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
 from rag_core.http_client.bodies import ACCEPT_ENCODING, read_body
+from rag_core.http_client.egress import EXTENSION, Use, provenance
 from rag_core.http_client.network import GuardedTransport, Resolver, deadline, system_resolver
 from rag_core.http_client.policy import FetchPolicy, origin_of
 
@@ -54,10 +55,12 @@ class Fetcher:
         connections: int = 8,
         agent: str = USER_AGENT,
         ca_file: str | None = None,
+        use: Use | None = None,
     ) -> None:
+        """`use` as in `endpoint_client`; the text of a request is that of `sending` around the call."""
         self.policy = policy
         self.agent = agent
-        self._transport = GuardedTransport(policy, resolver, connections=connections, ca_file=ca_file)
+        self._transport = GuardedTransport(policy, resolver, connections=connections, ca_file=ca_file, use=use)
 
     def get(
         self,
@@ -171,7 +174,7 @@ class Fetcher:
             headers={"accept-encoding": ACCEPT_ENCODING, "user-agent": self.agent, "accept": "*/*", **headers},
             data=None if isinstance(body, bytes) else body,
             content=body if isinstance(body, bytes) else None,
-            extensions={"timeout": timeout.as_dict()},
+            extensions={"timeout": timeout.as_dict(), EXTENSION: provenance()},
         )
         started = time.monotonic()
         try:

@@ -18,6 +18,8 @@ import httpcore
 import httpx
 
 from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.http_client import egress
+from rag_core.http_client.egress import Use
 from rag_core.http_client.policy import FetchPolicy
 from rag_tracing import outgoing
 
@@ -226,8 +228,15 @@ class GuardedTransport(httpx.HTTPTransport):
     """An httpx transport over `GuardedBackend`. httpx accepts no network backend, so its pool is replaced."""
 
     def __init__(
-        self, policy: FetchPolicy, resolver: Resolver, *, connections: int, ca_file: str | None = None
+        self,
+        policy: FetchPolicy,
+        resolver: Resolver,
+        *,
+        connections: int,
+        ca_file: str | None = None,
+        use: Use | None = None,
     ) -> None:
+        self._use = use
         trusted = trust_file(ca_file) if ca_file else trust()
         super().__init__(verify=trusted, trust_env=False)
         self._pool = httpcore.ConnectionPool(
@@ -238,13 +247,17 @@ class GuardedTransport(httpx.HTTPTransport):
             network_backend=GuardedBackend(policy, resolver),
         )
 
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        egress.check(self._use, request)
+        return super().handle_request(request)
+
 
 class EndpointTransport(httpx.AsyncHTTPTransport):
-    """As `GuardedTransport`, for the only origin of its policy."""
+    """As `GuardedTransport`, for the only origin of its policy. `use`: what the policy of a text must allow."""
 
-    def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
+    def __init__(self, policy: FetchPolicy, resolver: Resolver, use: Use | None) -> None:
         super().__init__(verify=trust(), trust_env=False)
-        self._policy = policy
+        self._policy, self._use = policy, use
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=trust(),
             max_connections=100,
@@ -255,11 +268,17 @@ class EndpointTransport(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._policy.check_url(request.url)
+        egress.check(self._use, request)
         return await super().handle_async_request(request)
 
 
-def endpoint_client(url: str, *, resolver: Resolver = system_resolver, **options: Any) -> httpx.AsyncClient:
+def endpoint_client(
+    url: str, *, use: Use | None, resolver: Resolver = system_resolver, **options: Any
+) -> httpx.AsyncClient:
     """A client for one endpoint from the settings, such as a model server.
+
+    `use` is what the text of each request must be allowed for (`egress.EXTENSION` says whose it is); `None` for an
+    endpoint that gets no text of documents or users, or that counts as inside.
 
     The configured endpoint may be on loopback or in a private network and have any port. Requests stay on its origin,
     redirects are not followed, metadata addresses are refused. Raises `InvalidInput` for an invalid URL.
@@ -268,7 +287,7 @@ def endpoint_client(url: str, *, resolver: Resolver = system_resolver, **options
     checked = policy.check_url(url)
     return httpx.AsyncClient(
         base_url=checked,
-        transport=EndpointTransport(policy, resolver),
+        transport=EndpointTransport(policy, resolver, use),
         trust_env=False,
         follow_redirects=False,
         event_hooks={"request": [_within_trace]},

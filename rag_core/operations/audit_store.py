@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -222,6 +222,20 @@ def prune(connection: Connection, before: datetime, *, actor: str) -> int:
                 connection, actor=actor, action="audit.prune", target="audit", details=details, tenant=tenant or None
             )
     return sum(removed.values())
+
+
+def forget(connection: Connection, tenant: str, *, actor: str) -> int:
+    """Delete every entry of one tenant and leave a checkpoint, so that its chain still verifies.
+
+    For the owner role, in its transaction. Returns the number of deleted rows.
+    """
+    connection.execute(text("SET LOCAL rag.audit_retention = 'on'"))
+    lock = text("SELECT FROM rag.audit_heads WHERE tenant = :tenant FOR UPDATE")
+    connection.execute(lock, {"tenant": tenant})
+    later = datetime.now(UTC) + timedelta(days=1)  # of a clock that runs ahead
+    removed = _prune(connection, tenant, later, actor)
+    connection.execute(text("DELETE FROM rag.audit_documents WHERE tenant = :tenant"), {"tenant": tenant})
+    return removed
 
 
 _LAST = text("""

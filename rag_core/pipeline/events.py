@@ -32,6 +32,7 @@ from rag_core.pipeline.reading import ReadResult, parser_fingerprint, read_bytes
 from rag_core.pipeline.run import run_pipeline
 from rag_core.pipeline.stage_runner import Dependencies, record_ingested
 from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
+from rag_core.tenants import store as tenants
 from rag_tracing import carried, span
 
 log = get_logger(__name__)
@@ -134,12 +135,14 @@ class EventApplier:
     ) -> EventsResult:
         """Store, chunk, embed and index a batch of one source; it is searchable when this returns.
 
-        Raises `Unavailable` (a service is down), `Conflict` (`SOURCE_BUSY`) or the error that `settle` raises. Then
+        Raises `Unavailable` (a service is down), `Conflict` (`SOURCE_BUSY`), `PermissionDenied` (`TENANT_SUSPENDED`,
+        `TENANT_ERASED`, before anything is stored) or the error that `settle` raises. Then
         call it again with the same batch, or `reindex` once `stored` was called: nothing is lost or done twice.
         """
         scope = Scope(source, run_id)
         ids = _doc_ids(source, events)
         with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
+            tenants.check_active(connection, source.tenant)
             with span("stage documents", {"rag.events": len(events)}):
                 settled = self._store_batch(connection, scope, events, ids, settle)
             stored(settled)

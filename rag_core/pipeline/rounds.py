@@ -27,6 +27,7 @@ from rag_core.pipeline.stages.document_sync import DocumentSync, ReadLimit
 from rag_core.pipeline.turns import SharedTurn
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Scope
+from rag_core.tenants import store as tenants
 
 _FIRST_SECONDS = 1.0
 _MOST_CHARS = 32_000_000
@@ -216,7 +217,8 @@ class Rounds:
         self._pace.measured(chars, time.monotonic() - started)
 
     def _stages_of(self, doc_ids: Sequence[uuid.UUID] | None) -> None:
-        """Run the later stages; the index only when the round is approved."""
+        """Run the later stages; the index only when the round is approved. A run ends when its tenant is suspended."""
+        tenants.check_active(self._connection, self._scope.source.tenant)
         work = self._work(doc_ids)
         self._totals.add(run_stages(self._parts, work, [stage for stage in self._later if stage != "index"]))
         if doc_ids is None or doc_ids:

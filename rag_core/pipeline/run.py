@@ -14,6 +14,7 @@ from rag_core.pipeline.rounds import ApproveRound, Rounds, approve_all
 from rag_core.pipeline.stage_runner import STAGES, Dependencies, run_stages
 from rag_core.pipeline.stages.documents import configure_source
 from rag_core.sources import Connector, Scope
+from rag_core.tenants import store as tenants
 
 __all__ = ["STAGES", "run_pipeline"]
 
@@ -40,12 +41,14 @@ def run_pipeline(
     `doc_ids` limits it to a few stored documents. Without pending work it costs a query or two.
 
     It takes the lock of the shard, unless `connection` already holds it. Raises `Conflict` (`SOURCE_BUSY`) while
-    another run works on the shard, `Unavailable` when a service is unavailable. Repeat it then: the remaining work is
+    another run works on the shard, `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) for a closed tenant,
+    `Unavailable` when a service is unavailable. Repeat it then: the remaining work is
     still pending.
     """
     if connector is not None and connection is None:
         configure_source(parts.store, scope, parts.settings)
     with _holding(parts, scope, connection) as held:
+        tenants.check_active(held, scope.source.tenant)
         if doc_ids is not None:
             work = Work(held, scope, parts.settings, doc_ids, progress, include_unindexed=True)
             return run_stages(parts, work, stages)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from rag_core.http_client import Use, provenance, sending
 from rag_core.index import SearchHit
 from rag_core.settings import Settings
 
@@ -16,10 +17,16 @@ from rag_core.settings import Settings
 class Reranker(Protocol):
     """Scores how well each text answers a query, from both texts together. Thread-safe."""
 
+    @property
+    def remote(self) -> bool:
+        """Whether texts go to an endpoint that the egress policy covers."""
+        ...
+
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """A score in [0, 1] for each text, in order and independent of the other texts. Blocking.
 
-        Raises `Unavailable` (`RERANKER_UNAVAILABLE`) when an endpoint fails or exceeds its limit.
+        Raises `Unavailable` (`RERANKER_UNAVAILABLE`) when an endpoint fails or exceeds its limit, and
+        `PermissionDenied` (`EGRESS_FORBIDDEN`) for texts that may not go there (`rag_core.http_client.sending`).
         """
         ...
 
@@ -27,10 +34,20 @@ class Reranker(Protocol):
 
 
 def reranked(reranker: Reranker, query: str, hits: Sequence[SearchHit]) -> list[SearchHit]:
-    """The hits by what the reranker says of them, which each then carries. Blocking; raises as `Reranker.score`."""
-    scores = reranker.score(query, [_text(hit) for hit in hits])
-    judged = [replace(hit, reranked=score) for hit, score in zip(hits, scores, strict=True)]
-    return sorted(judged, key=lambda hit: -(hit.reranked or 0.0))
+    """The hits by what the reranker says of them, which each then carries. Blocking; raises as `Reranker.score`.
+
+    A hit whose text may not go to the reranker's endpoint keeps its place and has no score.
+    """
+    whose = provenance()
+    sent = [hit for hit in hits if not reranker.remote or whose.policy.allows(Use.RERANK, hit.payload.source)]
+    if not sent:
+        return list(hits)
+    with sending(whose.of({hit.payload.source for hit in sent})):
+        scores = reranker.score(query, [_text(hit) for hit in sent])
+    judged = [replace(hit, reranked=score) for hit, score in zip(sent, scores, strict=True)]
+    ordered = iter(sorted(judged, key=lambda hit: -(hit.reranked or 0.0)))
+    kept = {id(hit) for hit in sent}
+    return [next(ordered) if id(hit) in kept else hit for hit in hits]
 
 
 def _text(hit: SearchHit) -> str:

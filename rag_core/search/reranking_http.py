@@ -11,11 +11,21 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
-from rag_core.http_client import Fetched, Fetcher, FetchLimits, FetchPolicy
+from rag_core.http_client import (
+    Fetched,
+    Fetcher,
+    FetchLimits,
+    FetchPolicy,
+    Provenance,
+    Use,
+    covered,
+    provenance,
+    sending,
+)
 from rag_core.settings import Settings
 
 Shape = Literal["tei", "cohere", "jina"]
@@ -41,6 +51,7 @@ class Endpoint:
     request_texts: int = 32
     max_tokens: int = 512
     seconds: float = 1.5
+    use: Use | None = Use.RERANK
 
 
 class HttpReranker:
@@ -50,6 +61,7 @@ class HttpReranker:
         """Raises `InvalidInput` for an address that is not one."""
         self._endpoint = endpoint
         self._shape = endpoint.shape
+        self.remote = endpoint.use is not None
         limits = FetchLimits(
             redirects=0,
             wire_bytes=_BYTES_BESIDES + endpoint.request_texts * _BYTES_PER_SCORE,
@@ -60,7 +72,7 @@ class HttpReranker:
         )
         policy = FetchPolicy.for_endpoint(endpoint.url, limits)
         policy.check_url(endpoint.url)
-        self._fetcher = Fetcher(policy, connections=CONNECTIONS)
+        self._fetcher = Fetcher(policy, connections=CONNECTIONS, use=endpoint.use)
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="rerank-http")
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -68,10 +80,11 @@ class HttpReranker:
         cut = [text[:chars] or "." for text in texts]  # endpoints refuse empty texts
         batches = [cut[start : start + size] for start in range(0, len(cut), size)]
         deadline = time.monotonic() + self._endpoint.seconds
+        whose = provenance()
         # While the shape is not known the first request goes alone and finds it out.
         alone = 1 if self._shape is None else 0
-        scores = [score for batch in batches[:alone] for score in self._request(query[:chars], batch)]
-        later = [self._threads.submit(self._request, query[:chars], batch) for batch in batches[alone:]]
+        scores = [score for batch in batches[:alone] for score in self._request(query[:chars], batch, whose)]
+        later = [self._threads.submit(self._request, query[:chars], batch, whose) for batch in batches[alone:]]
         try:
             for request in later:
                 scores += request.result(max(0.0, deadline - time.monotonic()))
@@ -86,7 +99,11 @@ class HttpReranker:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._fetcher.close()
 
-    def _request(self, query: str, texts: Sequence[str]) -> list[float]:
+    def _request(self, query: str, texts: Sequence[str], whose: Provenance) -> list[float]:
+        with sending(whose):
+            return self._scored(query, texts)
+
+    def _scored(self, query: str, texts: Sequence[str]) -> list[float]:
         known = self._shape
         shape: Shape = known or "cohere"
         answer = self._post(self._body(shape, query, texts))
@@ -138,7 +155,8 @@ def open_http_reranker(settings: Settings) -> HttpReranker:
         seconds=settings.rerank_timeout_seconds,
     )
     try:
-        return HttpReranker(endpoint)
+        FetchPolicy.for_endpoint(endpoint.url)  # refuses what is no URL
+        return HttpReranker(replace(endpoint, use=covered(Use.RERANK, endpoint.url, settings)))
     except InvalidInput as error:
         raise ConfigError(Reason.CONFIG_INVALID, f"RAG_RERANKER_URL: {error.message}") from None
 

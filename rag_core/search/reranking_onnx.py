@@ -27,6 +27,8 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 class OnnxReranker:
     """See `Reranker`. `max_tokens` bounds query and text together; `threads` 0 means one per core."""
 
+    remote = False
+
     def __init__(self, folder: Path, *, max_tokens: int = 512, threads: int = 0) -> None:
         """Raises `ConfigError` when a file is missing, `DataCorruption` (`MODEL_CORRUPT`) when one is unusable."""
         for name in (MODEL, TOKENIZER):

@@ -64,6 +64,18 @@ class AnswerSettings(BaseModel):
         "USD", pattern=r"^[A-Z]{3}$", description="Currency of these prices, which the reported cost names."
     )
 
+    # --- egress ----------------------------------------------------------------------------------------------
+    egress_default: str = Field(
+        "answer,rerank,embed",
+        description="Endpoints that the text of a tenant without an egress policy of its own may go to: `answer`, "
+        "`rerank`, `embed`, with commas; `none`: to none.",
+    )
+    egress_inside: str = Field(
+        "",
+        description="Hosts of model endpoints that no egress policy concerns, because they are the platform's own: "
+        "names, or `.domain` for all names in it, with commas.",
+    )
+
     # --- conversations ---------------------------------------------------------------------------------------
     conversation_messages: int = Field(
         20, ge=0, le=1000, description="Earlier messages that a question may bring; 0: none. Nothing is kept."

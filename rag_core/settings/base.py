@@ -239,6 +239,13 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
             ip_network(text)
         return value
 
+    @field_validator("egress_default")
+    @classmethod
+    def _endpoints(cls, value: str) -> str:
+        if value != "none" and not set(split_list(value)) <= {"answer", "rerank", "embed"}:
+            raise ValueError("must be endpoints out of answer, rerank, embed, or none")
+        return value
+
     @field_validator("fetch_ports")
     @classmethod
     def _ports(cls, value: str) -> str:

@@ -246,6 +246,11 @@ class ContentSettings(BaseModel):
         "asked, in plain text for those with the scope `admin`, or not at all. Plain texts are deleted when it is "
         "changed.",
     )
+    feedback_answers: Literal["hashed", "plain"] = Field(
+        "hashed",
+        description="How the text of a rated answer is kept: as a hash, which recognises a second rating of it, or in "
+        "plain text, for exports. It quotes documents. Plain texts are deleted when it is changed.",
+    )
     feedback_per_hour: int = Field(60, ge=1, description="Answers that one caller may rate within an hour.")
 
     # --- alerts ----------------------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ class Facts:
     `observed_at` is when Dagster's knowledge of it was last written, `None` when it never was. `read` counts the
     documents that the runs under way have stored, `unread` the listed items they have not read yet, `listed` says
     whether they have listed everything. `ahead` counts the sources whose runs come first. `worker_alive` and `halted`
-    (a reason code) are the stream worker's. `mistake` is what is wrong in its source file.
+    (a reason code) are the stream worker's. `mistake` is what is wrong in its source file. `closed` (a reason code) is
+    why its tenant is not active.
     """
 
     name: str
@@ -110,6 +111,8 @@ class Facts:
     worker_alive: bool = True
     halted: str = ""
     mistake: str = ""
+    egress_refused_at: datetime | None = None
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rag_core.errors import Reason
+from rag_core.http_client import Use, forbidden
 from rag_core.reasons import REASONS
 from rag_core.source_status.base import Facts, Run, RunState, SourceState, SourceStatus, Waiting
 
@@ -22,6 +23,7 @@ def decide(facts: Facts, now: datetime) -> SourceStatus:
     """
     status = (
         _misconfigured(facts)
+        or _closed(facts)
         or (_running(facts, now) if facts.has_runs else _streaming(facts))
         or _held(facts)
         or _failed(facts)
@@ -29,7 +31,7 @@ def decide(facts: Facts, now: datetime) -> SourceStatus:
         or _idle(facts, now)
     )
     failure = _failure(facts)
-    if failure is None or status.state is SourceState.FAILED:
+    if failure is None or status.state is SourceState.FAILED or facts.closed:
         return status
     return replace(status, reason=failure.reason, message=failure.message, remedy=failure.remedy,
                    failing_since=failure.since)  # fmt: skip
@@ -45,6 +47,12 @@ def _misconfigured(facts: Facts) -> SourceStatus | None:
     if not facts.mistake:
         return None
     return _with_remedy(SourceStatus(SourceState.FAILED, reason=Reason.CONFIG_INVALID, message=facts.mistake))
+
+
+def _closed(facts: Facts) -> SourceStatus | None:
+    if not facts.closed:
+        return None
+    return _with_remedy(SourceStatus(SourceState.PAUSED, count=facts.pending, reason=facts.closed))
 
 
 def _running(facts: Facts, now: datetime) -> SourceStatus | None:
@@ -79,6 +87,8 @@ def _stage(facts: Facts, since: datetime) -> SourceStatus:
 def _streaming(facts: Facts) -> SourceStatus | None:
     if facts.halted:
         return _with_remedy(SourceStatus(SourceState.FAILED, reason=facts.halted))
+    if (refusal := _egress_refused(facts)) is not None:
+        return refusal
     behind = facts.inbox + facts.pending
     if not facts.worker_alive and (behind or facts.kind != "push"):
         return _waiting(Waiting.STREAM_WORKER, count=behind)
@@ -109,13 +119,28 @@ def _over_budget(facts: Facts) -> SourceStatus | None:
 def _failed(facts: Facts) -> SourceStatus | None:
     failure = _failure(facts)
     ended = any(run.state is RunState.FAILED for run in facts.runs)
-    return failure if ended else None
+    return failure if ended or _egress_refused(facts) is not None else None
+
+
+def _egress_refused(facts: Facts) -> SourceStatus | None:
+    """Text waits that may not go to the embedding model; without such text an old refusal says nothing."""
+    if facts.egress_refused_at is None or not facts.pending:
+        return None
+    since, message = facts.egress_refused_at, forbidden(Use.EMBED, facts.name).message
+    return _with_remedy(
+        SourceStatus(SourceState.FAILED, since, facts.pending, reason=Reason.EGRESS_FORBIDDEN, message=message,
+                     failing_since=since)
+    )  # fmt: skip
 
 
 def _failure(facts: Facts) -> SourceStatus | None:
+    if (refusal := _egress_refused(facts)) is not None:
+        return refusal
     failing = [run for run in facts.runs if run.failing_since is not None]
-    # A run that holds something back fails; that is a state of its own, and no failure once it is over.
-    failing = [run for run in failing if run.reason not in (Reason.MASS_DELETE_HELD, Reason.QUOTA_EXCEEDED)]
+    # A run that holds something back fails; that is a state of its own, and no failure once it is over. The same holds
+    # for a run that met a suspension, when the tenant is active again.
+    over = (Reason.MASS_DELETE_HELD, Reason.QUOTA_EXCEEDED, Reason.TENANT_SUSPENDED)
+    failing = [run for run in failing if run.reason not in over]
     if not failing:
         return None
     first = min(failing, key=lambda run: (run.failing_since, run.shard))

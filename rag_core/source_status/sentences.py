@@ -29,6 +29,8 @@ SENTENCES: dict[str, str] = {
     "failed": "failed: {reason}",
     "failed.since": "failed since {since}: {reason}",
     "paused": "paused since {since}",
+    "paused.suspended": "paused: its tenant is suspended",
+    "paused.erased": "paused: its tenant is being erased",
     "paused.unconfigured": "no source file configures it any more",
     "held": "held for approval: {count} deletions",
     "held.budget": "held: the tenant's budget of stored documents is used up",
@@ -61,6 +63,10 @@ def _key(status: SourceStatus) -> str:
         return "held.budget"
     if state is SourceState.FAILED and status.since is not None:
         return "failed.since"
+    if state is SourceState.PAUSED and status.reason == Reason.TENANT_SUSPENDED:
+        return "paused.suspended"
+    if state is SourceState.PAUSED and status.reason == Reason.TENANT_ERASED:
+        return "paused.erased"
     if state is SourceState.PAUSED and status.since is None:
         return "paused.unconfigured"
     return str(state)

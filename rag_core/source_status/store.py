@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text
 
 from rag_core.database.tables.content import source_runs, source_states, sources
+from rag_core.errors import Reason
 from rag_core.generations import SourceCounts, status_store
 from rag_core.pipeline import Coverage, progress_store, waiting_runs
 from rag_core.source_status.base import Facts, Run, RunState, SourceStatus, Texts, Turn
@@ -18,11 +19,18 @@ from rag_core.source_status.machine import decide
 from rag_core.sources import problem_store
 from rag_core.streams import inbox_store
 from rag_core.streams import store as streams
+from rag_core.tenants import TenantState
+from rag_core.tenants import store as tenant_store
 
 HEARTBEAT_SECONDS = 30.0
 """A stream worker without a heartbeat for this long is taken for dead."""
 _PUSH = "push"
 _HALTED = "halted: "
+_CLOSED = {
+    TenantState.SUSPENDED: str(Reason.TENANT_SUSPENDED),
+    TenantState.ERASING: str(Reason.TENANT_ERASED),
+    TenantState.ERASED: str(Reason.TENANT_ERASED),
+}
 _UNDER_WAY = (RunState.QUEUED, RunState.RUNNING)
 
 
@@ -166,8 +174,11 @@ class _Facts:
         self._connection, self._tenant = connection, tenant
         columns = sources.c
         approved = columns.deletions_approved_at >= columns.held_at
-        held = select(columns.name, columns.held_at, func.coalesce(approved, False).label("approved"))
+        held = select(
+            columns.name, columns.held_at, func.coalesce(approved, False).label("approved"), columns.egress_refused_at
+        )
         self._held = {row.name: row for row in connection.execute(held.where(columns.tenant == tenant))}
+        self._closed = _CLOSED.get(tenant_store.closed(connection).get(tenant, TenantState.ACTIVE), "")
         self._runs = _runs(connection)
         self._inbox = inbox_store.pending_by_source(connection, tenant)
         self._workers = streams.workers(connection, within_seconds=HEARTBEAT_SECONDS)
@@ -210,6 +221,8 @@ class _Facts:
             worker_alive=bool(self._workers),
             halted=_halted(self._workers, stream),
             mistake=self.mistakes.get(counts.name, ""),
+            egress_refused_at=held.egress_refused_at if held is not None else None,
+            closed=self._closed,
         )
 
     def _progress(self, source: str, running: Sequence[Run]) -> tuple[Texts, int, bool]:

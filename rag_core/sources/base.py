@@ -49,7 +49,8 @@ class Source:
 
     `acl` applies to documents whose connector reports none; `None` leaves them unsearchable until an ACL is known.
     `options` is a fingerprint of the connector's options: runs share a listing only when it is equal. `weight` is its
-    share of embedding when several sources wait for it.
+    share of embedding when several sources wait for it. `egress` are the endpoints its text may go to (`None`: as its
+    tenant's).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Source:
     quality: QualityPolicy = field(default_factory=QualityPolicy)
     options: str = ""
     weight: float = 1.0
+    egress: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

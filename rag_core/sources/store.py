@@ -48,7 +48,12 @@ def is_current(connection: Connection, source: Source) -> bool:
     """Whether the source's rows were written with this configuration."""
     row = find(connection, source.tenant, source.name)
     acl = list(source.acl) if source.acl is not None else None
-    return row is not None and (row.kind, row.shards, row.acl) == (source.kind, source.shards, acl)
+    return row is not None and (row.kind, row.shards, row.acl, row.egress) == (
+        source.kind,
+        source.shards,
+        acl,
+        _egress(source),
+    )
 
 
 def configure(connection: Connection, source: Source, run_id: str) -> None:
@@ -60,7 +65,13 @@ def configure(connection: Connection, source: Source, run_id: str) -> None:
     """
     row = find(connection, source.tenant, source.name)
     acl = list(source.acl) if source.acl is not None else None
-    values = {"kind": source.kind, "shards": source.shards, "acl": acl, "updated_at": func.now()}
+    values = {
+        "kind": source.kind,
+        "shards": source.shards,
+        "acl": acl,
+        "egress": _egress(source),
+        "updated_at": func.now(),
+    }
     if row is not None and (row.kind, row.shards) != (source.kind, source.shards):
         values["cursor"] = {}  # another kind of source, or other shards
     statement = insert(sources).values(tenant=source.tenant, name=source.name, **values)
@@ -151,6 +162,30 @@ def finish(connection: Connection, tenant: str, name: str, *, version_tag: str |
     if version_tag is not None:
         values["change_token"] = version_tag
     connection.execute(update(sources).where(_is(tenant, name)).values(**values))
+
+
+_REFUSED = text("""
+UPDATE rag.sources SET egress_refused_at = CASE WHEN :refused THEN now() END
+WHERE tenant = :tenant AND name = :name AND (egress_refused_at IS NOT NULL) <> :refused
+""")
+
+
+def record_egress(connection: Connection, tenant: str, name: str, *, refused: bool) -> None:
+    """Store whether text of a source waits that may not go to the embedding model."""
+    connection.execute(_REFUSED, {"tenant": tenant, "name": name, "refused": refused})
+
+
+def set_egress(connection: Connection, sources: Sequence[Source]) -> None:
+    """Store what the files of sources allow their text, of those that have rows."""
+    statement = text("UPDATE rag.sources SET egress = :egress WHERE tenant = :tenant AND name = :name"
+                     " AND egress IS DISTINCT FROM CAST(:egress AS text[])")  # fmt: skip
+    rows = [{"tenant": one.tenant, "name": one.name, "egress": _egress(one)} for one in sources]
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _egress(source: Source) -> list[str] | None:
+    return None if source.egress is None else list(source.egress)
 
 
 def _is(tenant: str, name: str) -> ColumnElement[bool]:

@@ -163,7 +163,7 @@ def delete(doc_id: str, /, *, erase: bool = False, key: str = "", tenant: str = 
 
 @app.command
 def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
-    """Repeat the erasures in the ledger after a database or an index was restored from a backup.
+    """Repeat the erasures of documents and tenants in the ledger after a restore from a backup.
 
     Example: rag documents reapply-erasures
 
@@ -172,11 +172,18 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
     ledger
         Ledger file. Default: `$RAG_HOME/erasures.jsonl`.
     """
+    from rag_assets.tenants import outside
     from rag_core.erasure import reapply
     from ragctl.output import progress_bar
 
     with _pipeline() as pipeline, progress_bar("erasing") as progress:
-        receipts = reapply(pipeline, ledger or pipeline.settings.erasure_ledger, actor=actor(), progress=progress)
+        receipts = reapply(
+            pipeline,
+            ledger or pipeline.settings.erasure_ledger,
+            actor=actor(),
+            progress=progress,
+            outside=outside(pipeline.store, pipeline.settings),
+        )
     if json:
         emit_json([receipt.as_dict() for receipt in receipts])
     else:

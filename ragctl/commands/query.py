@@ -95,7 +95,7 @@ def _search(ask: Callable[[query_pb2.SearchRequest], query_pb2.SearchResponse], 
         emit_json(_plain(response))
         return 0
     if response.rerank_skipped:
-        note(f"in the order of retrieval: the reranker failed ({response.rerank_skipped})")
+        note(f"in the order of retrieval: {_why_not('reranker', response.rerank_skipped)}")
     if response.HasField("explanation"):
         say(_how(response.explanation) + "\n")
     for number, passage in enumerate(response.passages, start=1):
@@ -209,7 +209,8 @@ def _note_outcome(final: query_pb2.AnswerFinal) -> bool:
     if final.read_as:
         note(f"read as: {final.read_as}")
     if final.answered_by.fallback_reason:
-        note(f"the answer model failed ({final.answered_by.fallback_reason}); quotes of the sources instead:")
+        why = _why_not("answer model", final.answered_by.fallback_reason)
+        note(f"{why}; quotes of the sources instead:")
     if final.rerank_skipped:
         note(f"in the order of retrieval: the reranker failed ({final.rerank_skipped})")
     closest = final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
@@ -298,3 +299,9 @@ def _plain(message: Any) -> dict[str, Any]:
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     return plain
+
+
+def _why_not(what: str, code: str) -> str:
+    if code == "EGRESS_FORBIDDEN":
+        return f"the egress policy keeps this from the {what}"
+    return f"the {what} failed ({code})"

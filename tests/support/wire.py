@@ -37,6 +37,8 @@ from ragproto.admin.v1 import (
     operations_pb2_grpc,
     sources_pb2,
     sources_pb2_grpc,
+    tenants_pb2,
+    tenants_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
     webhooks_pb2,
@@ -138,6 +140,7 @@ class WirePeer:
         sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
         usage_pb2_grpc.add_UsageServiceServicer_to_server(_usage(self), server)
         webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(_webhooks(self), server)
+        tenants_pb2_grpc.add_TenantServiceServicer_to_server(_tenants(self), server)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(_documents(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -248,6 +251,21 @@ def _usage(peer: WirePeer) -> usage_pb2_grpc.UsageServiceServicer:
 def _webhooks(peer: WirePeer) -> webhooks_pb2_grpc.WebhookServiceServicer:
     servicer = webhooks_pb2_grpc.WebhookServiceServicer()
     _answer_each(peer, servicer, webhooks_pb2, "WebhookService")
+    return servicer
+
+
+def _tenants(peer: WirePeer) -> tenants_pb2_grpc.TenantServiceServicer:
+    servicer = tenants_pb2_grpc.TenantServiceServicer()
+    streamed = frozenset({"ExportTenant"})
+    _answer_each(peer, servicer, tenants_pb2, "TenantService", streamed)
+
+    async def export(request: Any, context: Any) -> Any:
+        await peer.receive(context)
+        peer.asked.append(("ExportTenant", request))
+        for piece in peer.operations.get("ExportTenant", ()):
+            yield piece
+
+    servicer.ExportTenant = export  # type: ignore[method-assign]
     return servicer
 
 

@@ -100,7 +100,7 @@ class AdminHandler:
 
     async def _embedder(self) -> ComponentStatus:
         try:
-            await _in_time(self._query_embedder.embed_passages(["ready"]), Reason.EMBEDDER_UNAVAILABLE)
+            await _in_time(self._query_embedder.probe(), Reason.EMBEDDER_UNAVAILABLE)
         except RagError as error:
             return ComponentStatus("embedder", healthy=False, detail=f"{error.reason}: {error.message}")
         return ComponentStatus("embedder", healthy=True, detail=self._dependencies.embedder.fingerprint)

@@ -181,6 +181,10 @@ class DocumentsHandler:
         wanted = rules.check_doc_id(doc_id) if doc_id else None
 
         def write(connection: Connection) -> Receipt:
+            from rag_core.tenants import store as tenants
+
+            # Again, in the transaction of the push: after a suspension or erasure has committed, none is accepted.
+            tenants.check_active(connection, principal.tenant, until_commit=True)
             receipt, place = self._store(connection, principal, change, wanted)
             _record(connection, principal, receipt, place, method, request_id)
             return receipt

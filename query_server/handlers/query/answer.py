@@ -47,6 +47,7 @@ from rag_core.answering import (
 )
 from rag_core.embedding import Vectors
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
+from rag_core.http_client import Provenance, sending
 from rag_core.index import Place, SearchHit, SearchResult
 from rag_tracing import span
 
@@ -157,23 +158,27 @@ class AnswerHandler:
         self, principal: Principal, plan: Plan, answerer: Answerer, earlier: Sequence[Message], deadline: float
     ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
         started = time.monotonic()
-        asked = await self._conversations.understand(answerer, plan.request.text, earlier, deadline)
+        egress = self._search.egress(principal.tenant)
+        with sending(Provenance(egress)):
+            asked = await self._conversations.understand(answerer, plan.request.text, earlier, deadline)
         plan = plan.asking(asked.text)
         as_of, limit = self._search.as_of(principal), plan.request.limit
         found, vector = await self._retrieve(plan)
         result = SearchResult(found.generation, found.hits[:limit])
         more = _More(self._search, plan.pinned_to(found.generation), {hit.chunk_id for hit in found.hits})
+        embeds = await self._search.may_embed_units(found.generation, principal.tenant)
         question = Question(
             plan.request.text,
             result.hits,
             vector,
             contrast=found.hits[limit:],
-            embed=partial(self._search.embed_units, found.generation, principal.tenant),
+            embed=partial(self._search.embed_units, found.generation, principal.tenant) if embeds else None,
             search=more.search,
             around=more.around,
             deadline=deadline,
+            egress=egress,
         )
-        retrieved = Retrieved(result, as_of, started, asked, plan.rerank_skipped(found.hits))
+        retrieved = Retrieved(result, as_of, started, asked, self._search.rerank_skipped(plan, found.hits))
         spent = ModelTokens(asked.tokens, question, by_model=self._answerers.by_model(answerer))
         events = self._events(
             principal, answerer.answer(question), question, more.read, asked, spent, deadline

@@ -6,15 +6,17 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from query_server.runtime.metrics import Metrics
 from rag_core.embedding import Embedder, Vectors, texts_per_run
 from rag_core.errors import Reason, Unavailable
+from rag_core.http_client import OWN_TEXT, EgressPolicy, Provenance, Use, forbidden, sending
 from rag_core.ids import text_hash
 from rag_core.settings import Settings
 from rag_tracing import carried, span
@@ -23,6 +25,12 @@ REMOTE_BATCHES = 4
 """Embedding requests in flight at once towards an endpoint."""
 Key = tuple[str, str]
 """Tenant and text."""
+PolicyOf = Callable[[str], EgressPolicy]
+"""The egress policy of a tenant."""
+
+
+def _nothing(_: str) -> EgressPolicy:
+    return EgressPolicy(frozenset())
 
 
 @dataclass(slots=True)
@@ -44,12 +52,14 @@ class QueryEmbedder:
 
     def __init__(
         self, embedder: Embedder, *, workers: int, batch: int, cache_entries: int, metrics: Metrics,
-        unit_entries: int = 0,
+        unit_entries: int = 0, policy: PolicyOf = _nothing,
     ) -> None:  # fmt: skip
+        """`policy` is the egress policy of a tenant, which counts where the embedder is remote."""
         self._embedder = embedder
         self._batch = batch
         self._capacity = cache_entries
         self._unit_capacity = unit_entries
+        self._policy = policy
         self._metrics = metrics
         self._cache: OrderedDict[Key, Vectors] = OrderedDict()
         self._units: OrderedDict[tuple[str, bytes], Vectors] = OrderedDict()
@@ -67,8 +77,11 @@ class QueryEmbedder:
     async def embed(self, tenant: str, text: str) -> Vectors:
         """The vector of a tenant's query, shape [dimensions].
 
-        Raises what the embedder raises, and `Unavailable` (`EMBEDDER_UNAVAILABLE`) once this is closed.
+        Raises what the embedder raises, `PermissionDenied` (`EGRESS_FORBIDDEN`) when it may not go there, and
+        `Unavailable` (`EMBEDDER_UNAVAILABLE`) once this is closed.
         """
+        if self._embedder.remote and not self._policy(tenant).allows(Use.EMBED):
+            raise forbidden(Use.EMBED)  # before it joins queries that may
         key = (tenant, text)
         cached = self._cache.get(key)
         if cached is not None:
@@ -84,12 +97,20 @@ class QueryEmbedder:
             finally:
                 pending.waiters -= 1
 
-    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of a few passages, shape [n, dimensions], made behind the queries that wait. Raises as `embed`."""
+    async def probe(self) -> None:
+        """Embed a text of our own. Raises as `embed`."""
+        await self._passages(["ready"], OWN_TEXT)
+
+    async def _passages(self, texts: Sequence[str], whose: Provenance) -> Vectors:
+        """Vectors of a few passages, shape [n, dimensions], made behind the queries that wait."""
         self._require_open()
-        loop = asyncio.get_running_loop()
+        work = partial(_sent, whose, self._embedder.embed_passages, texts)
         with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named, "rag.texts": len(texts)}):
-            return await loop.run_in_executor(self._executor, carried(self._embedder.embed_passages), texts)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, carried(work))
+
+    def may_embed_units(self, tenant: str) -> bool:
+        """Whether passages of a tenant may be embedded, whatever source they are of."""
+        return not self._embedder.remote or self._policy(tenant).allows_every_source(Use.EMBED)
 
     async def embed_units(self, tenant: str, texts: Sequence[str]) -> Vectors:
         """Vectors of the units that an answer compares: the same ones come again with questions about the same thing.
@@ -100,7 +121,8 @@ class QueryEmbedder:
         known = {key: vector for key in keys if (vector := self._units.get(key)) is not None}
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if new:
-            vectors = await self.embed_passages(list(new.values()))
+            policy = self._policy(tenant)
+            vectors = await self._passages(list(new.values()), Provenance(policy, frozenset(policy.sources)))
             known |= {key: vector.copy() for key, vector in zip(new, vectors, strict=True)}
         if self._unit_capacity:
             for key in keys:
@@ -147,7 +169,8 @@ class QueryEmbedder:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
-            vectors = await loop.run_in_executor(self._executor, carried(self._embedder.embed_queries), texts)
+            work = partial(_sent, self._whose(batch), self._embedder.embed_queries, texts)
+            vectors = await loop.run_in_executor(self._executor, carried(work))
         except asyncio.CancelledError:  # closed meanwhile
             self._fail(batch, _closed())
             raise
@@ -158,6 +181,11 @@ class QueryEmbedder:
         self._metrics.embed_batch.observe(len(batch))
         for pending, vector in zip(batch, vectors, strict=True):
             self._finish(pending, vector.copy())  # a view would keep the whole batch alive
+
+    def _whose(self, batch: Sequence[_Pending]) -> Provenance:
+        """The queries of a batch are of several tenants: what each of them allows."""
+        policies = [self._policy(pending.key[0]) for pending in batch]
+        return Provenance(EgressPolicy(frozenset.intersection(*(policy.allowed for policy in policies))))
 
     def _finish(self, pending: _Pending, vector: Vectors) -> None:
         del self._pending[pending.key]
@@ -185,6 +213,11 @@ class QueryEmbedder:
         if running:
             await asyncio.wait(running)
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _sent(whose: Provenance, embed: Callable[[Sequence[str]], Vectors], texts: Sequence[str]) -> Vectors:
+    with sending(whose):
+        return embed(texts)
 
 
 def _closed() -> Unavailable:

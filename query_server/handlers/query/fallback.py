@@ -12,7 +12,7 @@ from dataclasses import replace
 from query_server.runtime.breaker import Breaker
 from query_server.runtime.metrics import Metrics
 from rag_core.answering import Answerer, AnswerEvent, Delta, Message, Question, StandaloneQuestion, open_answerer
-from rag_core.errors import DeadlineExceeded, RagError, Reason, Unavailable
+from rag_core.errors import DeadlineExceeded, PermissionDenied, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 
 FAILURES_IN_A_ROW = 5
@@ -21,7 +21,7 @@ COOLDOWN_SECONDS = 10.0
 RESERVE_SECONDS = 1.0
 """Kept of the caller's time for the extractive answerer, at most `_RESERVE_SHARE` of it."""
 _RESERVE_SHARE = 0.3
-_OWN_FAILURES = frozenset({Reason.ANSWERER_UNAVAILABLE, Reason.DEADLINE})
+_OWN_FAILURES = frozenset({Reason.ANSWERER_UNAVAILABLE, Reason.DEADLINE, Reason.EGRESS_FORBIDDEN})
 
 
 def with_fallback(settings: Settings, answerer: Answerer, metrics: Metrics) -> Answerer:
@@ -119,6 +119,10 @@ class FallbackAnswerer:
                 return await self._model.standalone(question, earlier)
         except Unavailable:
             self._metrics.rewrites_failed.inc()
+            if self._quotes is None:
+                raise
+            return await self._quotes.standalone(question, earlier)
+        except PermissionDenied:  # the egress policy: words are carried over here
             if self._quotes is None:
                 raise
             return await self._quotes.standalone(question, earlier)

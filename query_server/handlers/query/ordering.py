@@ -11,6 +11,7 @@ import numpy as np
 from query_server.runtime.breaker import Breaker
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import InvalidInput, RagError, Reason
+from rag_core.http_client import EgressPolicy, Provenance, Use, sending
 from rag_core.index import SearchHit
 from rag_core.logging import get_logger
 from rag_core.search import Reranker, diversified, reranked
@@ -51,21 +52,30 @@ class Ordering:
         return self._reranker is not None and wanted is not False
 
     async def order(
-        self, query: str, hits: Sequence[SearchHit], *, rerank: bool, diversity: float
+        self, query: str, hits: Sequence[SearchHit], *, rerank: bool, diversity: float, egress: EgressPolicy
     ) -> tuple[SearchHit, ...]:
         """The hits in their final order. With diversity they must carry vectors.
 
-        When the reranker's endpoint fails they keep the order of retrieval, and none has a score of it.
+        When the reranker's endpoint fails they keep the order of retrieval, and none has a score of it. Hits that the
+        egress policy keeps from it stay where they are.
         """
         best, rest = list(hits[: self.window]), hits[self.window :]
         if rerank and best:
-            best = await self._reranked(query, best)
+            best = await self._reranked(query, best, egress)
         if diversity > 0 and len(best) > 2:
             best = await asyncio.to_thread(_diverse, best, diversity)
         return (*best, *rest)
 
-    async def _reranked(self, query: str, hits: list[SearchHit]) -> list[SearchHit]:
+    def allowed(self, hits: Sequence[SearchHit], egress: EgressPolicy) -> bool:
+        """Whether any of the hits may be sent to the reranker."""
+        remote = self._reranker is not None and self._reranker.remote
+        return not remote or any(egress.allows(Use.RERANK, hit.payload.source) for hit in hits)
+
+    async def _reranked(self, query: str, hits: list[SearchHit], egress: EgressPolicy) -> list[SearchHit]:
         assert self._reranker is not None  # noqa: S101  `reranks` has said so
+        if not self.allowed(hits, egress):
+            self._metrics.reranks.labels(Reason.EGRESS_FORBIDDEN).inc()
+            return hits
         outcome = "failed"
         try:
             # The breaker inside: a reranker that is left out is a failed block of no length, which is what happened.
@@ -74,8 +84,8 @@ class Ordering:
                 self._metrics.rerank_seconds.time(),
                 self._breaker.call(),
             ):
-                rerank = carried(reranked)
-                ordered = await asyncio.wrap_future(self._threads.submit(rerank, self._reranker, query, hits))
+                rerank = carried(_reranked)
+                ordered = await asyncio.wrap_future(self._threads.submit(rerank, self._reranker, query, hits, egress))
             outcome = "ok"
             return ordered
         except RagError as error:
@@ -93,6 +103,11 @@ class Ordering:
         self._threads.shutdown(wait=True, cancel_futures=True)
         if self._reranker is not None:
             self._reranker.close()
+
+
+def _reranked(reranker: Reranker, query: str, hits: Sequence[SearchHit], egress: EgressPolicy) -> list[SearchHit]:
+    with sending(Provenance(egress)):
+        return reranked(reranker, query, hits)
 
 
 def _diverse(hits: list[SearchHit], diversity: float) -> list[SearchHit]:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from query_server.auth.policies import OBSERVE, allows
 from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of, invalid_token
-from query_server.handlers.query.embedder import QueryEmbedder
+from query_server.handlers.query.embedder import PolicyOf, QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.searcher import Searcher
@@ -29,6 +29,7 @@ from rag_core.answering import Span, highlights, in_documents, in_reading_order,
 from rag_core.documents import All, Condition, In
 from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
+from rag_core.http_client import EgressPolicy
 from rag_core.index import Place, SearchHit, SearchMode, SearchRequest, SearchResult, checks
 from rag_core.settings import Settings
 
@@ -60,10 +61,6 @@ class Plan:
     def by_token(self) -> bool:
         """Whether it is a token that names it: the generation was there when the token was made."""
         return self.pinned and not self.named
-
-    def rerank_skipped(self, hits: Sequence[SearchHit]) -> Reason | None:
-        """Why hits in their final order, from the first, are not reranked although they were to be."""
-        return Reason.RERANKER_UNAVAILABLE if self.rerank and hits and hits[0].reranked is None else None
 
     def asking(self, text: str, locators: Sequence[str] = ()) -> Plan:
         """The same request with another text, of documents with one of these locators when any are named."""
@@ -103,6 +100,7 @@ class SearchHandler:
         tokens: PageTokens,
         freshness: Freshness,
         traffic: Traffic,
+        policy: PolicyOf,
     ) -> None:
         self._settings = settings
         self._searcher = searcher
@@ -111,6 +109,7 @@ class SearchHandler:
         self._tokens = tokens
         self._freshness = freshness
         self._traffic = traffic
+        self._policy = policy
         self._fields = settings.metadata_types
 
     async def search(self, principal: Principal, query: Query) -> Page:
@@ -128,8 +127,8 @@ class SearchHandler:
             if plan.by_token and error.reason is Reason.GENERATION_NOT_FOUND:
                 raise invalid_token() from None  # it was retired between two pages
             raise
-        skipped = plan.rerank_skipped(found.hits)
-        if skipped and plan.offset:  # the pages before are in another order
+        skipped = self.rerank_skipped(plan, found.hits)
+        if skipped is Reason.RERANKER_UNAVAILABLE and plan.offset:  # the pages before are in another order
             raise Unavailable(skipped, "the reranker that ordered the pages before does not answer; retry later")
         token = ""
         if len(found.hits) > end:
@@ -206,12 +205,34 @@ class SearchHandler:
             await self._require_sources(request, found.generation)
         if not plan.reorders:
             return found, vector
-        hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
+        hits = await self._ordering.order(
+            request.text,
+            found.hits,
+            rerank=plan.rerank,
+            diversity=plan.diversity,
+            egress=self.egress(request.tenant),
+        )
         return SearchResult(found.generation, hits[:limit]), vector
+
+    def egress(self, tenant: str) -> EgressPolicy:
+        """Where the text of a tenant may go."""
+        return self._policy(tenant)
+
+    def rerank_skipped(self, plan: Plan, hits: Sequence[SearchHit]) -> Reason | None:
+        """Why hits in their final order, from the first, are not reranked although they were to be."""
+        if not plan.rerank or not hits or any(hit.reranked is not None for hit in hits[: self._ordering.window]):
+            return None
+        if not self._ordering.allowed(hits[: self._ordering.window], self.egress(plan.request.tenant)):
+            return Reason.EGRESS_FORBIDDEN
+        return Reason.RERANKER_UNAVAILABLE
 
     async def around(self, plan: Plan, places: Sequence[Place]) -> tuple[SearchHit, ...]:
         """The chunks at places, within what the caller of a plan may see, in reading order."""
         return in_reading_order(await self._searcher.around(plan.request, places))
+
+    async def may_embed_units(self, generation: str, tenant: str) -> bool:
+        """Whether texts of passages may be embedded as those of a generation. Raises `Unavailable` as a search does."""
+        return (await self._models.embedder_of(generation)).may_embed_units(tenant)
 
     async def embed_units(self, generation: str, tenant: str, texts: Sequence[str]) -> Vectors:
         """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""

@@ -60,7 +60,9 @@ def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
             "alerts": alerts.purge(connection, days=days),
             "evaluations": run_store.purge(connection, days=settings.evaluation_retention_days),
             "usage": usage_store.maintain(connection, yesterday, before=oldest),
-            "ratings": feedback_store.purge(connection, days=feedback_days),
+            "ratings": feedback_store.purge(
+                connection, days=feedback_days, keep_answers=settings.feedback_answers == "plain"
+            ),
             "proposed_questions": question_store.purge(connection, days=feedback_days),
         }
     return dg.MaterializeResult(metadata=dict(deleted))

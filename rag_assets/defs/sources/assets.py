@@ -20,6 +20,7 @@ from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.lib.schema_check import SchemaChecks, schema_specs
 from rag_assets.source_config import SourceConfig
 from rag_assets.version_tags import CHANGES, LISTING_TAG
+from rag_core.errors import PermissionDenied, Reason
 from rag_core.generations import store as generations
 from rag_core.pipeline import Pipeline, StageResult, run_pipeline, sample_store
 from rag_core.sources import Scope
@@ -50,6 +51,7 @@ def source_assets(config: SourceConfig, file: Path | None = None) -> dg.AssetsDe
             # The model is opened before the source is read, so that the first round does not wait for it.
             generation = pipeline.ensure_generation() if "index" in stages else ""
             results = _run(config, context, pipeline, scope, stages, checks)
+            _require_egress(results)
             more = _metadata(pipeline, scope, results, generation)
             active = _active(pipeline, context.instance, scope) if "index" in results else None
         for stage, result in results.items():
@@ -89,6 +91,13 @@ def _run(
     if "documents" in results:
         tag_run(context, results["documents"].version_tag)
     return results
+
+
+def _require_egress(results: Mapping[str, StageResult]) -> None:
+    """Fail a run whose text may not go to the embedding model, once all that needs no vector is done."""
+    embedded = results.get("embeddings")
+    if embedded is not None and embedded.problem == Reason.EGRESS_FORBIDDEN:
+        raise PermissionDenied(Reason.EGRESS_FORBIDDEN, embedded.message or "")
 
 
 def _metadata(

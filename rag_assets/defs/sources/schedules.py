@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from rag_assets.defs.sources.sensors import closed_tenant
+from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import partition_keys
 from rag_assets.source_config import SourceConfig
+from rag_core.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -30,7 +33,12 @@ def reconcile_schedule(
         default_status=status,
         description=f"Compares the whole source `{config.name}` with the stored documents.",
     )
-    def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+    def reconcile(
+        context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> dg.SkipReason | list[dg.RunRequest]:
+        with typed_failures():
+            if closed := closed_tenant(config, pipeline):
+                return closed
         tick = context.scheduled_execution_time.isoformat()
         return [dg.RunRequest(run_key=f"{tick}/{shard}", partition_key=shard) for shard in shards]
 

@@ -17,10 +17,12 @@ from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
+from rag_core.errors import PermissionDenied
 from rag_core.ids import fingerprint
 from rag_core.pipeline import Pipeline
 from rag_core.sources import Connector
 from rag_core.sources import store as sources
+from rag_core.tenants import store as tenants
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -53,12 +55,25 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
     def changes(
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SkipReason | list[dg.RunRequest]:
+        with typed_failures():
+            if closed := closed_tenant(config, pipeline):
+                return closed
         with typed_failures(), open_connector(config, connector_context(config, pipeline.settings)) as connector:
             with pipeline.store.engine.connect() as connection:
                 removed = sources.find(connection, config.tenant, config.name) is None
             return evaluate(config, connector, context.instance, now=time.time(), removed=removed)
 
     return changes
+
+
+def closed_tenant(config: SourceConfig, pipeline: Pipeline) -> dg.SkipReason | None:
+    """Why no run is started for a tenant that is suspended or erased; `None` for an active one."""
+    with pipeline.store.engine.connect() as connection:
+        try:
+            tenants.check_active(connection, config.tenant)
+        except PermissionDenied as error:
+            return dg.SkipReason(error.message)
+    return None
 
 
 def evaluate(

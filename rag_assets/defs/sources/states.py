@@ -23,6 +23,7 @@ from rag_core.pipeline import Pipeline
 from rag_core.reasons import REASONS
 from rag_core.source_status import Run, RunState
 from rag_core.source_status import store as status
+from rag_core.sources import store as sources
 
 SENSOR_SECONDS = 5
 FULL_SECONDS = 600.0
@@ -100,6 +101,7 @@ def record(
     changed = 0
     with store.engine.begin() as connection:
         status.observe(connection, [_observation(config, switched) for config in configs])
+        sources.set_egress(connection, [config.source for config in configs])
         for place, one in newest.items():
             config, shard = wanted[place], int(place[1] or 0)
             identity = (one.dagster_run.run_id, _STATES[one.dagster_run.status])

@@ -61,6 +61,7 @@ from rag_core.database.tables.operations import (
     token_revocations,
 )
 from rag_core.database.tables.streams import dead_letters, erasures, inbox, stream_offsets, stream_workers
+from rag_core.database.tables.tenants import tenants
 from rag_core.database.tables.usage import budgets, usage
 from rag_core.database.tables.webhooks import announced_states, webhook_deliveries, webhook_events, webhooks
 
@@ -114,6 +115,7 @@ __all__ = [
     "sources",
     "stream_offsets",
     "stream_workers",
+    "tenants",
     "token_revocations",
     "unanswered_questions",
     "usage",

@@ -42,6 +42,8 @@ sources = Table(
     Column("deletions_approved_at", DateTime(timezone=True), comment="an operator released what was held before this"),
     Column("deletions_approved", Integer, comment="how many deletions the operator saw and released"),
     now_column("updated_at"),
+    Column("egress", ARRAY(Text), comment="endpoints its file allows its text to go to; null: as its tenant"),
+    Column("egress_refused_at", DateTime(timezone=True), comment="its text may not go to the embedding model"),
 )
 
 documents = Table(

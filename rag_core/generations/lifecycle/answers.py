@@ -22,6 +22,7 @@ from rag_core.generations.lifecycle.checks import Check
 from rag_core.index import VectorIndex
 from rag_core.pipeline import Progress
 from rag_core.settings import Settings
+from rag_core.tenants import store as tenants
 
 NO_QUESTIONS = (
     "there are no questions of your own, so answers were not compared and nothing is refused for them"
@@ -44,7 +45,9 @@ class Installation:
     def ask(self, row: Generation, own: OwnQuestions, progress: Progress | None = None) -> list[Result]:
         """The questions, asked of a generation."""
         embedder = self.registry.for_generation(row).embedder
-        return Asker(self.index, row.name, embedder, self.settings).ask(own, progress)
+        with self.store.engine.connect() as connection:
+            egress = tenants.egress_policy(connection, own.tenant, self.settings)
+        return Asker(self.index, row.name, embedder, self.settings, egress).ask(own, progress)
 
     def keep(self, run: Run, results: Sequence[Result]) -> Run:
         """Store a run of a tenant's own questions."""

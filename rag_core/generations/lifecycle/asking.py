@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag_core.answering import (
@@ -39,6 +39,7 @@ from rag_core.evaluation import (
     tenants_with_files,
 )
 from rag_core.generations.lifecycle import store as rows
+from rag_core.http_client import EgressPolicy, Use
 from rag_core.index import SearchRequest, VectorIndex
 from rag_core.pipeline import Progress
 from rag_core.search import Reranker, open_reranker
@@ -88,8 +89,12 @@ def _place(question: EvaluationQuestion) -> bytes:
 class Asker:
     """Asks one generation. Opens the answerer and the reranker of the settings for each call of `ask`."""
 
-    def __init__(self, index: VectorIndex, generation: str, embedder: Embedder, settings: Settings) -> None:
+    def __init__(
+        self, index: VectorIndex, generation: str, embedder: Embedder, settings: Settings, egress: EgressPolicy
+    ) -> None:
+        """`egress` is the policy of the tenant whose questions are asked."""
         self._index, self._generation, self._embedder, self._settings = index, generation, embedder, settings
+        self._egress = egress
 
     def ask(self, own: OwnQuestions, progress: Progress | None = None) -> list[Result]:
         """The graded answers, in the order of the questions. Raises `Unavailable` during an outage."""
@@ -121,11 +126,14 @@ class Asker:
             self._embedder.embed_passages,
             reranker,
             settings.rerank_candidates,
+            self._egress,
         )
         listed = reader.listed(settings.default_max_per_document or None)
         places = [f"{hit.payload.source}/{hit.payload.locator}" for hit in listed]
         recall, ndcg = retrieval(asked, places, limit)
         question = reader.question()
+        if self._embedder.remote and not self._egress.allows_every_source(Use.EMBED):
+            question = replace(question, embed=None)
         try:
             answer = await _read(answerer.answer(question), question, reader.read)
         except Unavailable:

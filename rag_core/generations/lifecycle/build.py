@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from rag_core import failpoints
 from rag_core.database import Store, locks
-from rag_core.errors import Conflict, Reason
+from rag_core.errors import Conflict, PermissionDenied, Reason
 from rag_core.generations import Generation, Transforms
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle import store as rows
@@ -68,7 +68,8 @@ def build(
     lock of a shard is held for one slice (`build_slice_seconds`) at a time, so a live run waits no longer than that.
 
     Raises `Conflict` (`GENERATION_STATE`) for a retired generation or documents that cannot be completed,
-    `InvalidInput` (`VECTOR_DIM`) for vectors of another dimension, `Unavailable` when a service is unavailable.
+    `InvalidInput` (`VECTOR_DIM`) for vectors of another dimension, `PermissionDenied` (`EGRESS_FORBIDDEN`) for a source
+    whose text may not go to the embedding model, `Unavailable` when a service is unavailable.
     """
     started = time.monotonic()
     with store.engine.connect() as connection:
@@ -181,7 +182,10 @@ class _Build:
         run_stage(work, "chunks", lambda: chunk_documents(work, transforms.chunker, [row]))
         if not until.is_over:
             embed = partial(embed_chunks, work, transforms.embedder, transforms.chunker.fingerprint, [row])
-            self.embedded += run_stage(work, "embeddings", embed).counts["embedded"]
+            result = run_stage(work, "embeddings", embed)
+            self.embedded += result.counts["embedded"]
+            if result.problem == Reason.EGRESS_FORBIDDEN:
+                raise PermissionDenied(Reason.EGRESS_FORBIDDEN, result.message or "")
         if not until.is_over:
             self.documents += index_documents(work, self._index, row).counts["documents"]
 

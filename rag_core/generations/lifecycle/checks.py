@@ -15,7 +15,10 @@ from rag_core.embedding import Embedder, Vectors, decode
 from rag_core.generations import Generation
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle import store as rows
+from rag_core.http_client import OWN_TEXT, Use, sending
 from rag_core.index import VectorIndex
+from rag_core.settings import Settings
+from rag_core.tenants import store as tenants
 from rag_core.verify import verify
 
 SELF_RETRIEVAL = 2000
@@ -51,6 +54,7 @@ class Candidate:
     store: Store
     index: VectorIndex
     row: Generation
+    settings: Settings
 
 
 def parity(candidate: Candidate) -> Check:
@@ -141,14 +145,15 @@ def vectors(candidate: Candidate, embedder: Embedder) -> Check:
         has = "no collection" if spec is None else f"a collection of {spec.dimensions} dimensions"
         detail = f"the generation has {row.dimensions} dimensions, {has}, an embedder of {embedder.dimensions}"
         return Check("vectors", False, detail, figures)
-    texts, stored = _stored(candidate)
+    texts, stored = _stored(candidate, remote=embedder.remote)
     if not texts:
         return Check("vectors", False, "there is no vector to check", figures)
     if any(vector.shape != (row.dimensions,) for vector in stored):
         odd = next(vector.shape[0] for vector in stored if vector.shape != (row.dimensions,))
         return Check("vectors", False, f"a stored vector has {odd} dimensions instead of {row.dimensions}", figures)
     held = _unit(np.stack(stored))
-    cosines = np.sum(held * _unit(embedder.embed_passages(texts)), axis=1)
+    with sending(OWN_TEXT):  # the texts were chosen by the policies of their sources
+        cosines = np.sum(held * _unit(embedder.embed_passages(texts)), axis=1)
     other = int((cosines < SAME).sum())
     alike = _likeness(held)
     lowest, middle = float(cosines.min()), float(np.median(cosines))
@@ -171,11 +176,21 @@ def vectors(candidate: Candidate, embedder: Embedder) -> Check:
     return Check("vectors", True, f"{len(texts)} of {len(texts)} sampled vectors are what the embedder gives", figures)
 
 
-def _stored(candidate: Candidate) -> tuple[list[str], list[Vectors]]:
+def _stored(candidate: Candidate, *, remote: bool) -> tuple[list[str], list[Vectors]]:
+    """Texts with their vectors; for a remote model only what may go there."""
     row = candidate.row
     with candidate.store.engine.connect() as connection:
+        without = []
+        if remote:
+            policy = tenants.directory(connection, candidate.settings).policy
+            without = [one for one in rows.every_source(connection) if not policy(one[0]).allows(Use.EMBED, one[1])]
         found = rows.sampled_vectors(
-            connection, chunker=row.chunker, embedder=row.embedder, seed=row.name, sample=SAMPLE_TEXTS
+            connection,
+            chunker=row.chunker,
+            embedder=row.embedder,
+            seed=row.name,
+            sample=SAMPLE_TEXTS,
+            without=without,
         )
     return [content for content, _ in found], [decode(vector) for _, vector in found]
 

@@ -21,6 +21,7 @@ from rag_core.index import VectorIndex
 from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Progress
 from rag_core.settings import Settings
+from rag_core.tenants import store as tenants
 
 CHECKS = ("parity", "coverage", "vectors", "retrieval", "answers", "latency", "size")
 
@@ -135,7 +136,7 @@ class _Gate:
 
     @property
     def _candidate(self) -> Candidate:
-        return Candidate(self._store, self._index, self._row)
+        return Candidate(self._store, self._index, self._row, self._settings)
 
     def _parity(self) -> Check:
         return checks.parity(self._candidate)
@@ -165,11 +166,18 @@ class _Gate:
         if self._scored is None:
             golden = load_golden(self._settings) if self._golden is None else self._golden
             bound = [one.bind(self._store) for one in golden]
-            ours = score(self._index, self._row.name, self._registry.for_generation(self._row).embedder, bound)
+            with self._store.engine.connect() as connection:
+                policy = tenants.directory(connection, self._settings).policy
+            embedder = self._registry.for_generation(self._row).embedder
+            ours = score(self._index, self._row.name, embedder, bound, policy)
             theirs = None
             if self._baseline is not None and self._registry.can_reproduce(self._baseline):
                 theirs = score(
-                    self._index, self._baseline.name, self._registry.for_generation(self._baseline).embedder, bound
+                    self._index,
+                    self._baseline.name,
+                    self._registry.for_generation(self._baseline).embedder,
+                    bound,
+                    policy,
                 )
             self._scored = (ours, theirs)
         return self._scored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,11 @@ from rag_core.embedding import Embedder, Vectors
 from rag_core.evaluation import CUT, Interval, Scores, ndcg, paired, recall, reciprocal_rank
 from rag_core.generations.lifecycle.checks import Check
 from rag_core.generations.lifecycle.golden import BoundSet, Question
+from rag_core.http_client import OWN_TEXT, EgressPolicy, Use, sending
 from rag_core.index import SearchMode, SearchRequest, VectorIndex
 
+PolicyOf = Callable[[str], EgressPolicy]
+"""The egress policy of a tenant."""
 MODES = {SearchMode.DENSE: "dense", SearchMode.LEXICAL: "bm25", SearchMode.HYBRID: "hybrid"}
 METRICS = {"ndcg": ndcg, "recall": recall, "mrr": reciprocal_rank}
 MIN_QUESTIONS = 10
@@ -41,8 +44,11 @@ class Scoring:
         return float(self.values[mode, metric].mean()) if self.questions else 0.0
 
 
-def score(index: VectorIndex, generation: str, embedder: Embedder, sets: Sequence[BoundSet]) -> Scoring:
-    """Search for every question in every mode."""
+def score(
+    index: VectorIndex, generation: str, embedder: Embedder, sets: Sequence[BoundSet], policy: PolicyOf
+) -> Scoring:
+    """Search for every question in every mode. Questions that may not go to the embedding model are left out."""
+    sets = [_sendable(one, embedder, policy) for one in sets]
     values: dict[tuple[SearchMode, str], list[float]] = {(mode, metric): [] for mode in MODES for metric in METRICS}
     searches: list[SearchRequest] = []
     for question, acl, vector in _asked(sets, embedder):
@@ -59,9 +65,17 @@ def score(index: VectorIndex, generation: str, embedder: Embedder, sets: Sequenc
     return Scoring(generation, sum(len(one.questions) for one in sets), left_out, arrays, searches)
 
 
+def _sendable(one: BoundSet, embedder: Embedder, policy: PolicyOf) -> BoundSet:
+    if not embedder.remote:
+        return one
+    sent = [question for question in one.questions if policy(question.tenant).allows(Use.EMBED)]
+    return replace(one, questions=type(one.questions)(sent), left_out=one.left_out + len(one.questions) - len(sent))
+
+
 def _asked(sets: Sequence[BoundSet], embedder: Embedder) -> Iterator[tuple[Question, tuple[str, ...], Vectors]]:
     for one in sets:
-        embedded = embedder.embed_queries([question.text for question in one.questions]) if one.questions else ()
+        with sending(OWN_TEXT):  # see `_sendable`
+            embedded = embedder.embed_queries([question.text for question in one.questions]) if one.questions else ()
         for question, vector in zip(one.questions, embedded, strict=True):
             yield question, one.acl[question.tenant], vector
 

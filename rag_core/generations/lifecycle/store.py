@@ -77,16 +77,30 @@ _TEXTS = text("""
 SELECT c.embed_text, e.vector FROM rag.chunks c
 JOIN rag.documents d ON d.doc_id = c.doc_id AND d.deleted_at IS NULL
 JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
-WHERE c.chunker = :chunker ORDER BY md5(c.chunk_id::text || :seed) LIMIT :sample
+WHERE c.chunker = :chunker AND (d.tenant, d.source) NOT IN (
+    SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:sources AS text[])))
+ORDER BY md5(c.chunk_id::text || :seed) LIMIT :sample
 """)
 
 
 def sampled_vectors(
-    connection: Connection, *, chunker: str, embedder: str, seed: str, sample: int
+    connection: Connection,
+    *,
+    chunker: str,
+    embedder: str,
+    seed: str,
+    sample: int,
+    without: Collection[tuple[str, str]] = (),
 ) -> list[tuple[str, bytes]]:
-    """Texts and their stored vectors, the same ones for the same seed."""
-    params = {"chunker": chunker, "embedder": embedder, "seed": seed, "sample": sample}
+    """Texts and their stored vectors, the same ones for the same seed; `without` those of (tenant, source)."""
+    params: dict[str, Any] = {"chunker": chunker, "embedder": embedder, "seed": seed, "sample": sample}
+    params |= {"tenants": [tenant for tenant, _ in without], "sources": [source for _, source in without]}
     return [(row.embed_text, row.vector) for row in connection.execute(_TEXTS, params)]
+
+
+def every_source(connection: Connection) -> list[tuple[str, str]]:
+    """Tenant and name of every source."""
+    return [(row.tenant, row.name) for row in connection.execute(text("SELECT tenant, name FROM rag.sources"))]
 
 
 _SIZE = text("""

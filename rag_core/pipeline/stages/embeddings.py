@@ -16,11 +16,14 @@ from rag_core.embedding import Embedder, PendingText, TextCounts, Vectors
 from rag_core.embedding import store as embeddings
 from rag_core.errors import Reason, Unavailable
 from rag_core.generations import Generation
+from rag_core.http_client import OWN_TEXT, Provenance, Use, forbidden, sending
 from rag_core.pipeline import pending_store as pending
 from rag_core.pipeline.base import StageResult, Work
 from rag_core.pipeline.pending_store import Selection
 from rag_core.quality import Entry
 from rag_core.quality import quarantine_store as quarantine
+from rag_core.sources import store as sources
+from rag_core.tenants import store as tenants
 from rag_tracing import span
 
 STAGE = "embeddings"
@@ -37,18 +40,30 @@ def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequ
     All of them use this embedder and chunker; without generations every document counts. Counts: `chunks` and distinct
     `texts` of the documents, `embedded` now, `cached` from before, `rejected` documents whose text got no usable vector
     (quarantined). A run that dies loses at most the batch in progress. Raises `Unavailable` when a remote model fails.
+
+    Texts that may not go to the model (`EGRESS_FORBIDDEN`) are the `problem` of the result, and in the status of the
+    source.
     """
     connection = work.connection
     targets = [(row.name, work.only_indexed(row)) for row in generations]
     selection = pending.embeddings(connection, work.extent, chunker, targets)
     fingerprints = {"chunker": chunker, "embedder": embedder.fingerprint}
     texts = embeddings.count(connection, selection.relation, **fingerprints) if selection.total else TextCounts()
+    whose = _whose(work, embedder) if texts.pending else OWN_TEXT
+    if texts.pending:
+        refused = not whose.allows(Use.EMBED)
+        if not generations or any(row.state == "active" for row in generations):
+            sources.record_egress(connection, *work.scope.key[:2], refused=refused)
+        if refused:
+            connection.commit()
+            return _refused(texts, work.scope.source.name)
     done = embedded = rejected = 0
     with work.turn.taken() if texts.pending else nullcontext():
         pages = _Pages(work, selection, fingerprints)
         for page in pages if texts.pending else ():
             started = time.monotonic()
-            vectors, usable = _embed(embedder, page)
+            with sending(whose):
+                vectors, usable = _embed(embedder, page)
             pages.adapt(len(page), time.monotonic() - started)
             rejected += _commit(work, embedder, chunker, page, vectors, usable)
             done, embedded = done + len(page), embedded + int(usable.sum())
@@ -65,6 +80,23 @@ def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequ
         "rejected": rejected,
     }
     return StageResult(STAGE, counts, bytes=embedded * embedder.dimensions * 4, pending=texts.pending - done)
+
+
+def _whose(work: Work, embedder: Embedder) -> Provenance:
+    """Whose text is embedded. The policy is read where the text would leave: it counts from the next batch on."""
+    if not embedder.remote:
+        return OWN_TEXT
+    tenant, source = work.scope.key[:2]
+    policy = tenants.egress_policy(work.connection, tenant, work.settings)
+    return Provenance(policy, frozenset({source}))
+
+
+def _refused(texts: TextCounts, source: str) -> StageResult:
+    """The result for texts that may not go to the embedding model: what needs no new vector is indexed all the same."""
+    cached = texts.texts - texts.pending
+    counts = {"chunks": texts.chunks, "texts": texts.texts, "embedded": 0, "cached": cached, "rejected": 0}
+    refusal = forbidden(Use.EMBED, source)
+    return StageResult(STAGE, counts, pending=texts.pending, problem=str(refusal.reason), message=refusal.message)
 
 
 class _Pages:

@@ -24,6 +24,7 @@ from rag_core.answering import (
 )
 from rag_core.answering.chat_endpoint import Finished, Text
 from rag_core.errors import Reason, Unavailable
+from rag_core.http_client import OWN_TEXT
 from rag_core.settings import Settings
 from tests.support.chat_server import ChatServer
 from tests.support.hits import hit
@@ -80,7 +81,7 @@ async def test_an_answer_is_checked_counted_and_says_who_wrote_it(chat_server: C
 
 async def test_text_comes_in_pieces_and_ends_at_the_limit_of_tokens(chat_server: ChatServer) -> None:
     async with answering(chat_server) as answerer:
-        events = [event async for event in answerer._endpoint.stream(LONG, max_tokens=8)]
+        events = [event async for event in answerer._endpoint.stream(LONG, max_tokens=8, whose=OWN_TEXT)]
     assert len([event for event in events if isinstance(event, Text)]) > 3
     assert [event for event in events if isinstance(event, Finished)] == [Finished(cut=True)]
     (tokens,) = [event for event in events if isinstance(event, Tokens)]
@@ -91,7 +92,7 @@ async def test_who_leaves_ends_the_work_of_the_server(chat_server: ChatServer) -
     async with answering(chat_server) as answerer:
         if hasattr(chat_server, "pace"):
             chat_server.pace.clear()
-        leaving = asyncio.create_task(_read(answerer._endpoint.stream(LONG, max_tokens=2000)))
+        leaving = asyncio.create_task(_read(answerer._endpoint.stream(LONG, max_tokens=2000, whose=OWN_TEXT)))
         assert await asyncio.to_thread(eventually, lambda: not chat_server.idle())
         leaving.cancel()
         await asyncio.wait({leaving})

@@ -24,7 +24,8 @@ PUBLIC = {
 OPERATORS = {
     f"ragproto.admin.v1.{name}Service"
     for name in (
-        *("Access", "Admin", "Deployment", "Evaluation", "History", "Operations", "Source", "Usage", "Webhook"),
+        *("Access", "Admin", "Deployment", "Evaluation", "History", "Operations", "Source", "Tenant", "Usage"),
+        "Webhook",
     )
 }
 ASKED = (

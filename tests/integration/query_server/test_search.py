@@ -30,6 +30,8 @@ FIELDS = frozenset({"team", "year:number", "opened:time"})
 class ByLength:
     """A reranker with a judgement of its own: shorter is better."""
 
+    remote = False
+
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         return [1 / (1 + len(text)) for text in texts]
 
@@ -203,6 +205,8 @@ def test_reranking_is_refused_where_there_is_no_model(tmp_path: Path) -> None:
 
 class Failing:
     """A reranker whose endpoint does not answer while `down`."""
+
+    remote = False
 
     def __init__(self) -> None:
         self.down = True

@@ -248,6 +248,10 @@ _OPERATIONS = (
     *("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "ListSourceHistory", "ListSources"),
     "RedriveQuarantine",
 )
+_TENANTS = (
+    *("CreateTenant", "EraseTenant", "ExportTenant", "GetTenant", "ListTenants", "ResumeTenant", "SetEgressPolicy"),
+    "SuspendTenant",
+)
 _EVALUATION = ("ListEvaluationRuns", "ListProposedQuestions", "SaveQuestion")
 WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.AccessService.{name}" for name in _ACCESS),
@@ -256,6 +260,7 @@ WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS),
     *(f"ragproto.admin.v1.EvaluationService.{name}" for name in _EVALUATION),
     *(f"ragproto.admin.v1.HistoryService.{name}" for name in ("GetHistory", "ListUnansweredQuestions")),
+    *(f"ragproto.admin.v1.TenantService.{name}" for name in _TENANTS),
     "ragproto.admin.v1.DeploymentService.ListDeployments",
     "ragproto.query.v2.QueryService.ListSources",
     "ragproto.query.v2.QueryService.GetUsage",

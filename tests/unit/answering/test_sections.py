@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rag_core.answering.base import Question
-from rag_core.answering.sections import estimate, read_sections
+from rag_core.answering.sections import Sections, estimate, read_sections
 from rag_core.index import Place, SearchHit
 from tests.support.hits import hit
 
@@ -33,8 +33,12 @@ def asked(*hits: SearchHit) -> Question:
     return Question("How long?", hits, around=around)
 
 
+async def sections_of(question: Question, *, limit: int, tokens: int) -> Sections:
+    return await read_sections(question, question.hits, limit=limit, tokens=tokens)
+
+
 async def test_a_hit_brings_its_neighbours_of_the_same_section_in_reading_order() -> None:
-    found = await read_sections(asked(DOCUMENT[5]), limit=8, tokens=3000)
+    found = await sections_of(asked(DOCUMENT[5]), limit=8, tokens=3000)
     (section,) = found.sections
     assert section.heading == "Handbook > Leave"
     texts = [found.passages[at].payload.ordinal for at in section.members]
@@ -44,7 +48,7 @@ async def test_a_hit_brings_its_neighbours_of_the_same_section_in_reading_order(
 
 async def test_hits_keep_their_ranks_and_neighbours_follow_them() -> None:
     hits = (chunk(0, OTHER), DOCUMENT[1])
-    found = await read_sections(asked(*hits), limit=8, tokens=3000)
+    found = await sections_of(asked(*hits), limit=8, tokens=3000)
     assert found.passages[:2] == hits
     assert [found.passages[section.members[0]].payload.doc_id for section in found.sections] == [OTHER, DOC]
 
@@ -52,7 +56,7 @@ async def test_hits_keep_their_ranks_and_neighbours_follow_them() -> None:
 async def test_adjacent_hits_are_one_section_without_their_overlap() -> None:
     first, second = DOCUMENT[0], DOCUMENT[1]
     overlapping = replace(second, payload=replace(second.payload, start=first.payload.start + 10))
-    found = await read_sections(replace(asked(first, overlapping), around=None), limit=8, tokens=3000)
+    found = await sections_of(replace(asked(first, overlapping), around=None), limit=8, tokens=3000)
     (section,) = found.sections
     cut = len(first.payload.text) - 10
     assert section.text == first.payload.text + overlapping.payload.text[cut:]
@@ -61,7 +65,7 @@ async def test_adjacent_hits_are_one_section_without_their_overlap() -> None:
 async def test_the_size_is_bounded_and_the_best_hit_is_always_there() -> None:
     hits = [chunk(0, uuid.uuid4(), words=200) for _ in range(8)]
     for tokens in (200, 600, 2000):
-        found = await read_sections(asked(*hits), limit=8, tokens=tokens)
+        found = await sections_of(asked(*hits), limit=8, tokens=tokens)
         assert found.sections[0].members[0] == 0
         assert sum(estimate(section.text) for section in found.sections) <= tokens + len(found.sections)
-    assert len((await read_sections(asked(*hits), limit=3, tokens=100_000)).sections) == 3
+    assert len((await sections_of(asked(*hits), limit=3, tokens=100_000)).sections) == 3

@@ -17,6 +17,7 @@ from rag_assets.version_tags import SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from rag_core.sources import operation_store
+from rag_core.tenants import store as tenants
 from tests.unit.connectors.listings import settle
 
 Status = dg.DagsterRunStatus
@@ -196,12 +197,32 @@ def _with_pipeline(config: SourceConfig) -> dg.RepositoryDefinition:
     return dg.Definitions.merge(DocumentSource(config).build_defs(), resources).get_repository_def()
 
 
-def test_the_schedule_asks_for_every_shard(config: SourceConfig) -> None:
+def test_the_schedule_asks_for_every_shard(config: SourceConfig, pipeline: Pipeline) -> None:
     repository = _with_pipeline(config.model_copy(update={"shards": 2}))
     schedule = repository.get_schedule_def("handbook_reconcile")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * *", "UTC")
     with dg.build_schedule_context(
-        repository_def=repository, scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC)
+        repository_def=repository,
+        resources={"pipeline": pipeline},
+        scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC),
     ) as context:
         data = schedule.evaluate_tick(context)
     assert [request.partition_key for request in data.run_requests or []] == ["0", "1"]
+
+
+def test_a_suspended_tenant_gets_no_runs_and_after_it_the_same_ones(sensor: Sensor, pipeline: Pipeline) -> None:
+    with pipeline.store.engine.begin() as connection:
+        operation_store.register(connection, sensor.config.source)
+        tenants.suspend(connection, sensor.config.tenant, actor="op")
+    assert ticked(sensor.config, sensor.instance, pipeline) == []
+    repository = _with_pipeline(sensor.config)
+    with dg.build_schedule_context(
+        repository_def=repository,
+        resources={"pipeline": pipeline},
+        scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC),
+    ) as context:
+        data = repository.get_schedule_def("handbook_reconcile").evaluate_tick(context)
+    assert "suspended" in (data.skip_message or "")
+    with pipeline.store.engine.begin() as connection:
+        tenants.resume(connection, sensor.config.tenant, actor="op")
+    assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]

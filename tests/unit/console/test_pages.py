@@ -20,7 +20,7 @@ HOSTILE = (
 )
 PAGES = (
     *("overview", "sources", "add_source", "documents", "pipeline", "quality", "evaluation", "index", "ask", "traffic"),
-    *("usage", "deployments", "audit", "access", "webhooks"),
+    *("usage", "deployments", "audit", "access", "webhooks", "tenants"),
 )
 
 

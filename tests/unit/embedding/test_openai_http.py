@@ -62,6 +62,7 @@ class Endpoints:
             model="m",
             dimensions=DIMENSIONS,
             key=SecretStr(KEY),
+            use=None,
             **({"timeout": 10, "requests_per_second": 1000} | {name: options.pop(name) for name in names}),
         )
         self.opened.append(OpenAIEmbedder(endpoint, **options))
@@ -212,7 +213,7 @@ def test_a_body_far_too_large_is_not_read_to_its_end(endpoints: Endpoints) -> No
 
 
 def test_an_absent_server_is_unavailable() -> None:
-    embedder = OpenAIEmbedder(Endpoint("http://127.0.0.1:9/v1", "m", DIMENSIONS, timeout=0.5))
+    embedder = OpenAIEmbedder(Endpoint("http://127.0.0.1:9/v1", "m", DIMENSIONS, timeout=0.5, use=None))
     try:
         with pytest.raises(Unavailable) as caught:
             embedder.embed_queries(["a"])

@@ -144,8 +144,23 @@ def test_what_users_leave_is_deleted_after_its_time(handbook: PipelineHarness) -
     with handbook.store.engine.begin() as connection:
         for table in ("ratings", "evaluation_questions"):
             connection.exec_driver_sql(f"UPDATE rag.{table} SET at = now() - interval '40 days'")  # noqa: S608
-        assert (feedback_store.purge(connection, days=41), question_store.purge(connection, days=41)) == (0, 0)
-        assert (feedback_store.purge(connection, days=39), question_store.purge(connection, days=39)) == (1, 1)
+        for days, gone in ((41, 0), (39, 1)):
+            assert feedback_store.purge(connection, days=days, keep_answers=False) == gone
+            assert question_store.purge(connection, days=days) == gone
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_text_of_a_rated_answer_is_stored_only_where_it_is_to_be_kept(
+    handbook: PipelineHarness, kept: bool
+) -> None:
+    said = judgement(handbook, "leave.md")
+    with handbook.store.engine.begin() as connection:
+        first = feedback_store.add(connection, TENANT, "ann", said, keep_answer=kept)
+        again = feedback_store.add(connection, TENANT, "ann", said, keep_answer=kept)
+        assert (again.id, again.replaced) == (first.id, True), "it is recognised without its text"
+        assert feedback_store.get(connection, first.id).judgement.answer == ("16 weeks" if kept else "")
+        feedback_store.purge(connection, days=39, keep_answers=False)
+        assert feedback_store.get(connection, first.id).judgement.answer == "", "the setting was changed"
 
 
 def test_two_decisions_about_one_question_are_a_conflict(handbook: PipelineHarness) -> None:

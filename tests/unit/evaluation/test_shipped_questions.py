@@ -10,6 +10,7 @@ from rag_core.embedding import open_embedder
 from rag_core.evaluation import SATISFIED, Grade, load_questions
 from rag_core.generations import Transforms
 from rag_core.generations.lifecycle.asking import Asker, OwnQuestions
+from rag_core.http_client import UNRESTRICTED
 from rag_core.settings import Settings
 from tests.support.generations import GenerationHarness, word_transforms
 from tests.support.models import model_dir, model_home
@@ -34,7 +35,7 @@ def test_the_fast_questions_are_answered_from_their_documents(flow: PipelineHarn
             flow.connector.put(name, (ROOT / name).read_text("utf-8"), media_type="text/markdown")
         assert GenerationHarness(flow, own).run().balanced
         asked = OwnQuestions("acme", ("everyone",), tuple(load_questions(SHIPPED, ["fast"])))
-        results = Asker(flow.index, str(flow.index.alias()), embedder, flow.settings).ask(asked)
+        results = Asker(flow.index, str(flow.index.alias()), embedder, flow.settings, UNRESTRICTED).ask(asked)
     finally:
         embedder.close()
     assert len(results) == 10

@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parents[3]
 
 async def test_a_configured_endpoint_on_loopback_is_reached_on_any_port(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/models").respond_with_json([])
-    async with endpoint_client(httpserver.url_for("/v1")) as client:
+    async with endpoint_client(httpserver.url_for("/v1"), use=None) as client:
         assert (await client.get("models")).status_code == 200
 
 
 @pytest.mark.catalogue("S23")
 async def test_a_configured_endpoint_opens_no_other_origin(httpserver: HTTPServer, free_tcp_port: int) -> None:
-    async with endpoint_client(httpserver.url_for("/v1")) as client:
+    async with endpoint_client(httpserver.url_for("/v1"), use=None) as client:
         for url in (f"http://127.0.0.1:{free_tcp_port}/", "http://10.0.0.1/", "ftp://127.0.0.1/"):
             with pytest.raises(InvalidInput):
                 await client.get(url)
@@ -40,7 +40,7 @@ async def test_the_next_address_is_tried_when_one_does_not_answer(
     httpserver.expect_request("/x").respond_with_data("here")
     url = f"http://two.test:{httpserver.port}/"
     assert open_fetcher(resolver=lambda _host, _port: addresses).get(f"{url}x").content == b"here"
-    async with endpoint_client(url, resolver=lambda _host, _port: addresses) as client:
+    async with endpoint_client(url, resolver=lambda _host, _port: addresses, use=None) as client:
         assert (await client.get("x")).text == "here"
 
 
@@ -52,7 +52,7 @@ async def test_a_host_none_of_whose_addresses_answers_is_unreachable(open_fetche
     with pytest.raises(Unavailable) as caught:
         open_fetcher(resolver=resolver).get(url)
     assert caught.value.reason is Reason.HOST_UNREACHABLE
-    async with endpoint_client(url, resolver=resolver) as client:
+    async with endpoint_client(url, resolver=resolver, use=None) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("x")
 
@@ -60,7 +60,7 @@ async def test_a_host_none_of_whose_addresses_answers_is_unreachable(open_fetche
 @pytest.mark.catalogue("S23")
 @pytest.mark.parametrize("url", ["http://169.254.169.254/v1", "http://[fd00:ec2::254]:8000/v1", "http://0.0.0.0/v1"])
 async def test_a_configured_endpoint_is_never_a_metadata_address(url: str) -> None:
-    async with endpoint_client(url) as client:
+    async with endpoint_client(url, use=None) as client:
         with pytest.raises(InvalidInput) as caught:
             await client.get("models")
     assert caught.value.reason is Reason.SSRF_BLOCKED
@@ -70,7 +70,7 @@ async def test_a_configured_endpoint_is_never_a_metadata_address(url: str) -> No
 async def test_proxies_of_the_environment_are_not_used(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     httpserver.expect_request("/x").respond_with_data("direct")
-    async with endpoint_client(httpserver.url_for("/")) as client:
+    async with endpoint_client(httpserver.url_for("/"), use=None) as client:
         assert (await client.get("x")).text == "direct"
 
 

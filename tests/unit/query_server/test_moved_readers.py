@@ -25,6 +25,7 @@ from rag_core.access import Principal
 from rag_core.embedding import Embedder
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.http_client import UNRESTRICTED
 from rag_core.index import GenerationSpec, IndexPoint, Place, SearchHit, SearchRequest, SearchResult
 from tests.support.query_server import Doc, no_store, settings_of, update_of
 
@@ -109,6 +110,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         tokens=PageTokens(b"secret"),
         freshness=Freshness(store, Metrics(), seconds=1),
         traffic=Traffic(store, settings),
+        policy=lambda _: UNRESTRICTED,
     )
     yield Served(index, handler)
     for embedder in embedders.values():

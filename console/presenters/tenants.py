@@ -1,0 +1,59 @@
+"""Tenants and their egress policies as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from console.presenters.formats import plain
+from ragproto.admin.v1 import tenants_pb2 as pb
+
+STATES = {
+    pb.TENANT_STATE_ACTIVE: "active",
+    pb.TENANT_STATE_SUSPENDED: "suspended",
+    pb.TENANT_STATE_ERASING: "being erased",
+    pb.TENANT_STATE_ERASED: "erased",
+}
+USES = {
+    pb.EGRESS_USE_ANSWER: "answer model",
+    pb.EGRESS_USE_RERANK: "reranker",
+    pb.EGRESS_USE_EMBED: "embedding model",
+}
+"""Sentences of the interface by endpoint."""
+
+
+def tenant_rows(tenants: Iterable[pb.Tenant]) -> list[dict[str, Any]]:
+    """One row per tenant; `uses` are names of endpoints."""
+    return [
+        {
+            "name": item.name,
+            "state": STATES.get(item.state, "unknown"),
+            "sources": item.sources,
+            "documents": item.documents,
+            "uses": [USES[use] for use in item.egress.uses if use in USES],
+            "reason": plain(item.reason),
+            "changed_by": plain(item.changed_by),
+            "changed_at": float(item.changed_at.seconds) if item.changed_at.seconds else None,
+        }
+        for item in tenants
+    ]
+
+
+def source_rows(policy: pb.EgressPolicy) -> list[dict[str, Any]]:
+    """One row per source with less than its tenant."""
+    return [
+        {
+            "source": plain(item.source),
+            "uses": [USES[use] for use in item.uses if use in USES],
+            "set_by": "source file" if item.by_file else "policy of the tenant",
+        }
+        for item in policy.sources
+    ]
+
+
+def narrowed(policy: pb.EgressPolicy, source: str, uses: Sequence[int] | None) -> dict[str, Sequence[int]]:
+    """The sources of a policy with one of them changed; `None` gives it what its tenant has. Files say theirs."""
+    kept: dict[str, Sequence[int]] = {
+        item.source: list(item.uses) for item in policy.sources if not item.by_file and item.source != source
+    }
+    return kept if uses is None or not source else {**kept, source: uses}

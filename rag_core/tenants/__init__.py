@@ -1,0 +1,21 @@
+"""Tenants: their state (active, suspended, erased), and the endpoints that their text may go to."""
+
+from rag_core.tenants.base import (
+    Directory,
+    Tenant,
+    TenantState,
+    check_name,
+    check_uses,
+    default_policy,
+    require_active,
+)
+
+__all__ = [
+    "Directory",
+    "Tenant",
+    "TenantState",
+    "check_name",
+    "check_uses",
+    "default_policy",
+    "require_active",
+]

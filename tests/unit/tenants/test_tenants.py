@@ -1,0 +1,291 @@
+"""Tenants as a unit: created, suspended, exported, erased with a receipt, and never back from a backup."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from rag_core.database import Store, open_store
+from rag_core.erasure import erase_tenant, reapply, sweep_erased
+from rag_core.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.operations import Query, find, verify_chains
+from rag_core.settings import Settings
+from rag_core.tenants import TenantState, export, place_store
+from rag_core.tenants import store as tenants
+from rag_core.tenants.places import PLACES
+from tests.support.pipeline import PipelineHarness
+from tests.support.postgres import as_owner
+from tests.support.tenant_rows import TenantRows
+
+ACTOR = "platform/op"
+EXPORTED = {place.export for place in PLACES if place.export}
+KEPT = {place.table for place in PLACES if place.kept}
+
+
+@pytest.fixture
+def owner_store(settings: Settings, store: Store) -> Iterator[Store]:
+    """As the owner of the schema, who alone may remove audit entries."""
+    url = SecretStr(as_owner(settings.effective_database_url))
+    opened = open_store(settings.model_copy(update={"database_url": url}))
+    yield opened
+    opened.close()
+
+
+def create(store: Store, name: str = "acme", **options: Any) -> None:
+    with store.engine.begin() as connection:
+        tenants.create(connection, name, actor=ACTOR, **options)
+
+
+def request(store: Store, name: str = "acme", **options: Any) -> None:
+    with store.engine.begin() as connection:
+        tenants.request_erasure(connection, name, actor=ACTOR, **options)
+
+
+def state(store: Store, name: str = "acme") -> TenantState:
+    with store.engine.connect() as connection:
+        return tenants.get(connection, name).state
+
+
+def filled(store: Store, *names: str) -> None:
+    with store.engine.begin() as connection:
+        for name in names:
+            TenantRows(name).write(connection)
+
+
+def rows(store: Store, name: str) -> dict[str, int]:
+    with store.engine.connect() as connection:
+        return place_store.count(connection, name)
+
+
+def pipeline_of(flow: PipelineHarness) -> Any:
+    return SimpleNamespace(store=flow.store, index=flow.index, settings=flow.settings)
+
+
+def archive(store: Store, name: str = "acme", **options: Any) -> dict[str, bytes]:
+    content = b"".join(export.as_archive(export.entries(store, name, **options)))
+    with zipfile.ZipFile(io.BytesIO(content)) as opened:
+        assert opened.testzip() is None
+        return {one: opened.read(one) for one in opened.namelist()}
+
+
+def test_a_tenant_is_created_once_and_listed_with_those_that_hold_something(store: Store) -> None:
+    create(store)
+    filled(store, "implied")
+    with store.engine.begin() as connection:
+        connection.execute(text("DELETE FROM rag.tenants WHERE name = 'implied'"))
+    for name in ("acme", "implied"):
+        with pytest.raises(Conflict) as caught:
+            create(store, name)
+        assert caught.value.reason is Reason.TENANT_EXISTS
+    with pytest.raises(InvalidInput):
+        create(store, "no spaces")
+    with store.engine.connect() as connection:
+        found = {one.name: (one.state, one.documents, one.created_by) for one in tenants.listed(connection)}
+    assert found == {"acme": (TenantState.ACTIVE, 0, ACTOR), "implied": (TenantState.ACTIVE, 1, "")}
+
+
+def test_suspending_and_resuming_lose_nothing_and_are_audited(store: Store) -> None:
+    filled(store, "acme")
+    before = rows(store, "acme")
+    with store.engine.begin() as connection:
+        tenants.suspend(connection, "acme", actor=ACTOR, why="unpaid")
+        with pytest.raises(PermissionDenied) as caught:
+            tenants.check_active(connection, "acme")
+        tenants.check_active(connection, "other")
+    assert caught.value.reason is Reason.TENANT_SUSPENDED
+    with store.engine.begin() as connection:
+        assert tenants.get(connection, "acme").reason == "unpaid"
+        tenants.suspend(connection, "acme", actor=ACTOR)  # again: nothing changes, and nothing is audited twice
+        tenants.resume(connection, "acme", actor=ACTOR)
+        tenants.check_active(connection, "acme")
+        actions = [one.action for one in find(connection, Query(tenant="acme", action_start="tenant."))]
+    assert actions == ["tenant.resume", "tenant.suspend"]
+    assert rows(store, "acme") == {**before, "audit": before["audit"] + 2}
+    with store.engine.begin() as connection, pytest.raises(NotFound):
+        tenants.suspend(connection, "nobody", actor=ACTOR)
+
+
+def test_an_export_has_every_row_of_the_tenant_no_other_and_no_secret(store: Store) -> None:
+    filled(store, "acme", "other")
+    files = [("sources/files/handbook.yaml", b"type: x\n")]
+    found = archive(store, files=files)
+    manifest = json.loads(found["manifest.json"])
+    assert set(found) == {*EXPORTED, "sources/files/handbook.yaml", "manifest.json", "SHA256SUMS"}
+    for path in EXPORTED:
+        assert manifest["files"][path]["rows"] >= 1, path
+        assert len(found[path].splitlines()) == manifest["files"][path]["rows"], path
+        assert b"of other" not in found[path], path
+        assert b"other/ann" not in found[path], path
+    for path, known in manifest["files"].items():
+        assert (known["bytes"], known["sha256"]) == (len(found[path]), hashlib.sha256(found[path]).hexdigest())
+    document = json.loads(found["documents/documents.jsonl"])
+    assert (document["text"], document["locator"]) == ("text of acme", "locator of acme")
+    everything = b"".join(found.values())
+    for secret in ("secret_hash", "password_hash", "salt", "session"):
+        assert f'"{secret}":'.encode() not in everything
+    assert f"{secret} of acme".encode().hex().encode() not in everything
+
+
+def test_an_exported_folder_is_its_owners_and_its_checksums_verify(store: Store, tmp_path: Path) -> None:
+    filled(store, "acme")
+    target = tmp_path / "acme"
+    export.write_folder(export.entries(store, "acme"), target)
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=target, check=True)
+    assert {oct(path.stat().st_mode & 0o077) for path in target.rglob("*")} == {"0o0"}
+    with pytest.raises(InvalidInput):
+        export.write_folder(export.entries(store, "acme"), target)
+    export.write_archive(export.entries(store, "acme"), tmp_path / "acme.zip")
+    assert (tmp_path / "acme.zip").stat().st_mode & 0o077 == 0
+    with pytest.raises(InvalidInput):
+        export.write_archive(export.entries(store, "acme"), tmp_path / "acme.zip")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["acme", "acme.zip"]
+
+
+def test_an_erasure_leaves_no_row_and_no_point_and_touches_no_other_tenant(flow: PipelineHarness) -> None:
+    flow.connector.put("pay.txt", "The salaries of the board are reviewed in June.")
+    flow.run()
+    filled(flow.store, "acme", "other")
+    before = rows(flow.store, "other")
+    vectors = flow.one("SELECT count(*) FROM rag.embeddings").count
+    generation = str(flow.index.alias())
+    assert flow.index.count(generation, tenant="acme") == 1
+    request(flow.store)
+    receipt = erase_tenant(pipeline_of(flow), "acme", outside=lambda name: {"source_files": len(name)})
+    assert set(rows(flow.store, "acme")) <= KEPT
+    assert rows(flow.store, "other") == before
+    assert flow.index.count(generation, tenant="acme") == 0
+    # The vector of the text that both have stays; that of the tenant alone goes.
+    assert flow.one("SELECT count(*) FROM rag.embeddings").count == vectors - 1 == 1
+    assert receipt.removed["points"] == 1
+    assert receipt.removed["documents"] == 2
+    assert {table for table, count in receipt.removed.items() if count} >= {
+        place.table for place in PLACES if not place.kept
+    }
+    assert set(receipt.found_afterwards.values()) == {0}
+    assert receipt.outside == {"source_files": 4}
+    assert state(flow.store) is TenantState.ERASED
+    with flow.store.engine.connect() as connection:
+        assert tenants.get(connection, "acme").receipt == receipt.as_dict()
+        with pytest.raises(PermissionDenied) as caught:
+            tenants.check_active(connection, "acme")
+    assert caught.value.reason is Reason.TENANT_ERASED
+    assert "June" not in json.dumps(receipt.as_dict())
+
+
+def test_the_audit_chain_verifies_after_an_erasure_and_says_who_asked(flow: PipelineHarness) -> None:
+    filled(flow.store, "acme")
+    request(flow.store, why="contract ended")
+    erase_tenant(pipeline_of(flow), "acme")
+    assert verify_chains(flow.store).broken == ()
+    with flow.store.engine.connect() as connection:
+        (erased,) = find(connection, Query(action="tenant.erased"))
+        (asked,) = find(connection, Query(action="tenant.erase"))
+    assert (erased.tenant, erased.actor, erased.target) == (None, ACTOR, "acme")
+    assert asked.details["reason"] == "contract ended"
+
+
+def test_audit_entries_go_too_when_that_is_asked_for_and_the_chain_still_verifies(
+    flow: PipelineHarness, owner_store: Store
+) -> None:
+    filled(flow.store, "acme", "other")
+    request(flow.store, remove_audit=True)
+    receipt = erase_tenant(pipeline_of(flow), "acme", owner=owner_store)
+    assert "removed" in receipt.kept["audit"]
+    assert verify_chains(flow.store).broken == ()
+    assert flow.one("SELECT count(*) FROM rag.audit WHERE tenant = 'acme'").count == 0
+    assert flow.one("SELECT count(*) FROM rag.audit WHERE tenant = 'other'").count == 1
+
+
+def test_an_erasure_that_was_cut_off_is_continued(flow: PipelineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow.connector.put("pay.txt", "The salaries of the board are reviewed in June.")
+    flow.run()
+    request(flow.store)
+
+    def broken(_: str) -> dict[str, int]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        erase_tenant(pipeline_of(flow), "acme", outside=broken)
+    assert state(flow.store) is TenantState.ERASING
+    with flow.store.engine.connect() as connection:
+        assert tenants.erasing(connection) == ["acme"]
+    erase_tenant(pipeline_of(flow), "acme")
+    assert state(flow.store) is TenantState.ERASED
+
+
+def test_nothing_is_erased_that_nobody_asked_for(flow: PipelineHarness) -> None:
+    filled(flow.store, "acme")
+    with pytest.raises(Conflict) as caught:
+        erase_tenant(pipeline_of(flow), "acme")
+    assert caught.value.reason is Reason.TENANT_STATE
+
+
+def test_points_without_rows_go_with_their_tenant(flow: PipelineHarness) -> None:
+    flow.connector.put("pay.txt", "The salaries of the board are reviewed in June.")
+    flow.run()
+    with flow.store.engine.begin() as connection:
+        connection.execute(text("DELETE FROM rag.documents"))
+    request(flow.store)
+    receipt = erase_tenant(pipeline_of(flow), "acme")
+    assert receipt.removed["points"] == 1
+    assert flow.index.count(str(flow.index.alias())) == 0
+
+
+def test_what_is_written_of_an_erased_tenant_meanwhile_is_swept(flow: PipelineHarness) -> None:
+    filled(flow.store, "acme")
+    request(flow.store)
+    erase_tenant(pipeline_of(flow), "acme")
+    late = "INSERT INTO rag.history (step, at, series, tenant, label, total, samples, highest) VALUES"
+    with flow.store.engine.begin() as connection:
+        connection.execute(
+            text(f"{late} (60, now(), 'x', 'acme', '', 1, 0, 0), (60, now(), 'x', 'other', '', 1, 0, 0)")
+        )
+    assert sweep_erased(flow.store) == 1
+    assert [row.tenant for row in flow.all("SELECT tenant FROM rag.history")] == ["other"]
+    assert sweep_erased(flow.store) == 0
+
+
+def test_a_restored_backup_is_erased_again_and_a_tenant_created_anew_is_not(flow: PipelineHarness) -> None:
+    ledger = flow.settings.erasure_ledger
+    filled(flow.store, "acme", "other")
+    with flow.store.engine.begin() as connection:
+        connection.execute(text("DELETE FROM rag.erasures WHERE tenant = 'other'"))
+    request(flow.store)
+    erase_tenant(pipeline_of(flow), "acme")
+    assert reapply(pipeline_of(flow), ledger, actor=ACTOR) == []
+    create(flow.store)
+    assert reapply(pipeline_of(flow), ledger, actor=ACTOR) == []
+    assert state(flow.store) is TenantState.ACTIVE
+    with flow.store.engine.begin() as connection:  # a backup from before the erasure
+        connection.execute(text("DELETE FROM rag.tenants WHERE name = 'acme'"))
+        connection.execute(text("DELETE FROM rag.generations WHERE name = 'g-acme'"))
+        TenantRows("acme").write(connection)
+        connection.execute(text("DELETE FROM rag.erasures"))
+    (receipt,) = reapply(pipeline_of(flow), ledger, actor=ACTOR)
+    assert receipt.tenant == "acme"
+    assert set(rows(flow.store, "acme")) <= KEPT
+    assert rows(flow.store, "other")["documents"] == 1
+
+
+def test_an_erased_name_begins_anew_and_empty(flow: PipelineHarness) -> None:
+    filled(flow.store, "acme")
+    with flow.store.engine.begin() as connection:
+        tenants.set_egress(connection, "acme", actor=ACTOR, egress=["embed"], sources={"hr": []})
+    request(flow.store)
+    erase_tenant(pipeline_of(flow), "acme")
+    create(flow.store)
+    with flow.store.engine.connect() as connection:
+        found = tenants.get(connection, "acme")
+    assert (found.state, found.egress, found.egress_sources, found.documents) == (TenantState.ACTIVE, None, {}, 0)
+    assert found.erased_at is not None
