@@ -11,10 +11,10 @@ from console.i18n.zh_history import HISTORY
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 from console.i18n.zh_overview import OVERVIEW
 from console.i18n.zh_sources import SOURCES
-from console.i18n.zh_usage import USAGE
-from console.i18n.zh_traces import TRACES
-from console.i18n.zh_webhooks import WEBHOOKS
 from console.i18n.zh_tenants import TENANTS
+from console.i18n.zh_traces import TRACES
+from console.i18n.zh_usage import USAGE
+from console.i18n.zh_webhooks import WEBHOOKS
 
 CHINESE: dict[str, str] = {
     **ACCESS,

@@ -82,6 +82,8 @@ def _quota(error: QuotaExceeded, request_id: str) -> Metadata:
     status = rich_status(code_of(error).value[0], bounded(error.message), info, request, pushback_ms=wait)
     metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status), (PUSHBACK_KEY, NO_RETRY))
     return metadata if seconds is None else (*metadata, (RETRY_AFTER_KEY, seconds))
+
+
 _FIELD: Final = re.compile(r"([a-z][a-z0-9_]{0,63}(?:\[\d{1,9}\]|\.[A-Za-z0-9_]{1,64}){0,16}): ?+(\S.*)", re.DOTALL)
 
 

@@ -31,7 +31,7 @@ __all__ = [
     "lexical_weight",
     "open_reranker",
     "reranked",
-    "sample_of",
     "returned",
+    "sample_of",
     "stems",
 ]

@@ -180,9 +180,7 @@ class AnswerHandler:
         )
         retrieved = Retrieved(result, as_of, started, asked, self._search.rerank_skipped(plan, found.hits))
         spent = ModelTokens(asked.tokens, question, by_model=self._answerers.by_model(answerer))
-        events = self._events(
-            principal, answerer.answer(question), question, more.read, asked, spent, deadline
-        )
+        events = self._events(principal, answerer.answer(question), question, more.read, asked, spent, deadline)
         return retrieved, _traced(events)
 
     async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
