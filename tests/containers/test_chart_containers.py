@@ -196,10 +196,9 @@ def test_every_container_starts_and_together_they_ingest_deploy_and_answer(insta
         installation.job(name.removeprefix(OBJECTS))
     stream = ["-stream"] if ("Deployment", f"{OBJECTS}-stream") in kinds else []
     with _carried_out(installation) as runs:
-        installation.serve(
-            "Deployment", "-dagster-code", "-dagster-webserver", "-dagster-daemon", "-console", "-interfaces", *stream
-        )
+        installation.serve("Deployment", "-dagster-code", "-dagster-webserver", "-dagster-daemon", "-console", *stream)
         _deploy_the_query_servers(installation)
+        installation.serve("Deployment", "-interfaces")  # ready when it reaches a query server
         eventually(lambda: "thirty days" in installation.ask("How many days of holiday has the northern office?"))
         for item in [item for item in node.manifests if item["kind"] == "Pod"]:
             node.run(item["metadata"]["name"], {"metadata": item["metadata"], "spec": item["spec"]})
