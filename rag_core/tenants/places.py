@@ -12,6 +12,7 @@ _OWN: Final = "t.tenant = :tenant"
 _OF_DOCUMENT: Final = "EXISTS (SELECT FROM rag.documents d WHERE d.doc_id = t.doc_id AND d.tenant = :tenant)"
 _OF_RUN: Final = "EXISTS (SELECT FROM rag.evaluation_runs r WHERE r.id = t.run AND r.tenant = :tenant)"
 _OF_LISTING: Final = "EXISTS (SELECT FROM rag.listings l WHERE l.id = t.listing AND l.tenant = :tenant)"
+_OF_WEBHOOK: Final = "EXISTS (SELECT FROM rag.webhooks w WHERE w.id = t.webhook_id AND w.tenant = :tenant)"
 _OF_TEXT: Final = """EXISTS (SELECT FROM rag.chunks c JOIN rag.documents d USING (doc_id)
     WHERE c.text_hash = t.text_hash AND d.tenant = :tenant)"""
 
@@ -82,6 +83,14 @@ PLACES: Final = (
     ),
     Place("sources", export="sources/sources.jsonl", order="name"),
     Place("alerts", export="sources/alerts.jsonl", order="key"),
+    # What was sent to others.
+    Place("webhook_deliveries", _OF_WEBHOOK, export="webhooks/deliveries.jsonl", order="id"),
+    Place("webhook_events", export="webhooks/events.jsonl", order="created_at, id"),
+    Place("webhooks", export="webhooks/webhooks.jsonl", order="id"),
+    Place("announced_states"),
+    # What was used, and what may be.
+    Place("usage", export="usage/usage.jsonl", order="day, key_id, writer"),
+    Place("budgets", export="usage/budgets.jsonl", order="key_id"),
     # Who may come in.
     Place("api_keys", export="access/api_keys.jsonl", without=("secret_hash",), order="key_id"),
     Place("console_sessions", export="access/sessions.jsonl", without=("session",), order="first_used_at, session"),

@@ -1,8 +1,8 @@
 """Every column that can hold text, by whose text it is; and for what users leave behind, how and how long it is kept.
 
 A test compares the list with the schema: a new column is decided on before it is used. A table with text of users needs
-an entry in `USER_TEXTS` (tables of webhook deliveries and of traces too, once there are some), and one in
-`rag_core.tenants.places`, so that exports and erasures know it.
+an entry in `USER_TEXTS`, and one in `rag_core.tenants.places`, so that exports and erasures know it. Traces are in no
+table: they hold text only with `RAG_TRACE_CONTENT`, and the local store keeps the last ones alone.
 """
 
 from __future__ import annotations
@@ -61,11 +61,13 @@ USER_TEXTS: Final = {
 _KINDS: Final = {
     "alerts": "key:name kind:system severity:system tenant:name source:name summary:system details:system"
     " delivered:system",
+    "announced_states": "tenant:name source:name state:system",
     "api_keys": "key_id:name secret_hash:secret name:operator tenant:name groups:name scopes:system created_by:name",
     "audit": "actor:name action:system target:name details:operator tenant:name outcome:system chain_hash:system",
     "audit_checkpoints": "tenant:name hash:system actor:name",
     "audit_documents": "tenant:name source:name locator:document",
     "audit_heads": "tenant:name hash:system",
+    "budgets": "tenant:name key_id:name set_by:name",
     "chunkings": "chunker:system",
     "chunks": "chunker:system headings:document embed_text:document text_hash:document blocks:document",
     "colours": "target:system name:system release:system detail:system",
@@ -96,7 +98,8 @@ _KINDS: Final = {
     "held_deletions": "tenant:name source:name",
     "history": "series:system tenant:name label:name",
     "inbox": "tenant:name source:name locator:document operation:system content:document media_type:document"
-    " title:document acl:name metadata:document idempotency_key:system request_hash:system subject:name outcome:system",
+    " title:document acl:name metadata:document idempotency_key:system request_hash:system subject:name outcome:system"
+    " traceparent:system",
     "listed_items": "locator:document token:document reason:system message:system",
     "listings": "tenant:name source:name options:system taken:system change_token:document cursor:document",
     "quality_runs": "run_id:system tenant:name source:name profile:system findings:system",
@@ -121,7 +124,12 @@ _KINDS: Final = {
     " changed_by:name erase_audit:system receipt:system",
     "token_revocations": "tenant:name subject:name revoked_by:name",
     "unanswered_questions": "tenant:name question_hash:system question:user outcome:system",
+    "usage": "tenant:name key_id:name writer:system",
     "visibility_changes": "tenant:name source:name acl:name",
+    "webhook_deliveries": "webhook_id:system state:system reason:system",
+    "webhook_events": "tenant:name type:system data:document",
+    "webhooks": "id:system tenant:name url:operator events:system description:operator disabled_reason:system"
+    " created_by:name",
 }
 TEXTS: Final = {
     f"{table}.{name}": TextKind(kind)

@@ -95,6 +95,10 @@ class TenantRows:
             return self._made["evaluation_runs"].id
         if name == "listed_items.listing":
             return self._made["listings"].id
+        if name == "webhook_deliveries.webhook_id":
+            return self._made["webhooks"].id
+        if name == "webhook_deliveries.event_id":
+            return self._made["webhook_events"].id
         return self._of_type(name, column)
 
     def _of_type(self, name: str, column: Column[Any]) -> Any:
