@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Date,
     DateTime,
     Float,
     Integer,
@@ -29,6 +30,7 @@ from rag_core.tenants.places import PLACES
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _FIXED: dict[str, Any] = {
+    "budgets.documents": None,
     "inbox.operation": "put",
     "inbox.idempotency_key": None,
     "source_runs.state": "succeeded",
@@ -113,6 +115,8 @@ class TenantRows:
             return f"{column.name} of {self.tenant}".encode()
         if isinstance(kind, DateTime):
             return _NOW
+        if isinstance(kind, Date):
+            return _NOW.date()
         if isinstance(kind, Boolean):
             return False
         if isinstance(kind, Uuid):
