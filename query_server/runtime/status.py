@@ -84,16 +84,16 @@ def _quota(error: QuotaExceeded, request_id: str) -> Metadata:
     return metadata if seconds is None else (*metadata, (RETRY_AFTER_KEY, seconds))
 
 
-_FIELD: Final = re.compile(r"([a-z][a-z0-9_]{0,63}(?:\[\d{1,9}\]|\.[A-Za-z0-9_]{1,64}){0,16}): ?+(\S.*)", re.DOTALL)
+_FIELD: Final = re.compile(r"\A[a-z][a-z0-9_]{0,63}+(?:\[[0-9]{1,9}+\]|\.[A-Za-z0-9_]{1,64}+){0,16}+\Z")
 
 
 def _violations(error: RagError) -> list[Message]:
     """`BadRequest` of an invalid request whose message names the field, as messages about a field begin."""
-    found = _FIELD.fullmatch(error.message) if code_of(error) is grpc.StatusCode.INVALID_ARGUMENT else None
-    if found is None:
+    field, _, said = error.message.partition(":")
+    if code_of(error) is not grpc.StatusCode.INVALID_ARGUMENT or not said.strip() or not _FIELD.match(field):
         return []
     violation = error_details_pb2.BadRequest.FieldViolation(
-        field=found[1], description=bounded(found[2], _VIOLATION_BYTES), reason=error.reason
+        field=field, description=bounded(said.strip(), _VIOLATION_BYTES), reason=error.reason
     )
     return [error_details_pb2.BadRequest(field_violations=[violation])]
 

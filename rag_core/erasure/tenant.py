@@ -24,9 +24,8 @@ from rag_core.pipeline import Pipeline, Progress
 from rag_core.tenants import Tenant
 from rag_core.tenants import place_store as places
 from rag_core.tenants import store as tenants
-from rag_core.tenants.places import PLACES
 
-_KEPT = {place.table: place.kept for place in PLACES if place.kept}
+_KEPT = {place.table: place.kept for place in places.PLACES if place.kept}
 Outside = Callable[[str], Mapping[str, int]]
 """Remove what is stored of a tenant outside of database and index; returns counts by kind."""
 

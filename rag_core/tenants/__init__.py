@@ -1,5 +1,6 @@
 """Tenants: their state (active, suspended, erased), and the endpoints that their text may go to."""
 
+from rag_core.tenants import export, place_store, store
 from rag_core.tenants.base import (
     Directory,
     Tenant,
@@ -17,5 +18,8 @@ __all__ = [
     "check_name",
     "check_uses",
     "default_policy",
+    "export",
+    "place_store",
     "require_active",
+    "store",
 ]

@@ -18,7 +18,7 @@ from rag_core.database import HEAD, Store
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.operations import audit_store as audit
 from rag_core.tenants import place_store, store
-from rag_core.tenants.places import PLACES
+from rag_core.tenants.place_store import PLACES
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

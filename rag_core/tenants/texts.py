@@ -1,8 +1,8 @@
 """Every column that can hold text, by whose text it is; and for what users leave behind, how and how long it is kept.
 
 A test compares the list with the schema: a new column is decided on before it is used. A table with text of users needs
-an entry in `USER_TEXTS`, and one in `rag_core.tenants.places`, so that exports and erasures know it. Traces are in no
-table: they hold text only with `RAG_TRACE_CONTENT`, and the local store keeps the last ones alone.
+an entry in `USER_TEXTS`, and one in `rag_core.tenants.place_store`, so that exports and erasures know it. Traces are in
+no table: they hold text only with `RAG_TRACE_CONTENT`, and the local store keeps the last ones alone.
 """
 
 from __future__ import annotations

@@ -91,6 +91,7 @@ def embedder(request: pytest.FixtureRequest) -> Iterator[Embedder]:
             embed_model="m" if own else "e5-passage",
             embed_dimensions=64 if own else 384,
             embed_request_texts=3,
+            egress_inside="127.0.0.1",
         )
     opened = open_embedder(settings)
     yield opened

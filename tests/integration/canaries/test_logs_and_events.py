@@ -114,6 +114,7 @@ _VALID = {
     "action": "dagster.retry",
     "id": 1,
     "name": "g-2",
+    "confirm_name": "g-2",
     "deployment": 1,
     "media_type": "text/plain",
     "content": TEXT.encode(),

@@ -13,6 +13,7 @@ from rag_core.generations.lifecycle.checks import MAX_GROWTH, Candidate, size
 from rag_core.generations.lifecycle.retrieval import SLACK_SECONDS, SLOWER, Scoring, compare_latency
 from rag_core.generations.lifecycle.throttle import Throttle
 from rag_core.index import SearchMode, SearchRequest, VectorIndex
+from rag_core.settings import Settings
 
 _USUAL = 0.02
 
@@ -62,7 +63,7 @@ def test_a_generation_that_is_empty_or_many_times_as_large_is_refused(
     points: int, dimensions: int, passed: bool
 ) -> None:
     new, old = (cast("Any", SimpleNamespace(name=name, dimensions=n)) for name, n in (("new", dimensions), ("old", 64)))
-    check = size(Candidate(cast("Any", None), index(points=points), new), old)
+    check = size(Candidate(cast("Any", None), index(points=points), new, Settings()), old)
     assert (check.name, check.passed) == ("size", passed)
 
 

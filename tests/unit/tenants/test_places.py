@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rag_core.database.tables import metadata
 from rag_core.settings import Settings
-from rag_core.tenants.places import PLACES, PLATFORM
+from rag_core.tenants.place_store import PLACES, PLATFORM
 from rag_core.tenants.texts import TEXTS, USER_TEXTS, TextKind
 
 TABLES = {table.name: table for table in metadata.sorted_tables}
@@ -29,7 +29,7 @@ def text_columns() -> dict[str, Any]:
 
 def test_every_table_is_a_place_of_tenants_or_of_the_platform() -> None:
     undecided = set(TABLES) - set(BY_TABLE) - PLATFORM
-    assert not undecided, f"say in rag_core/tenants/places.py what export and erasure do with {sorted(undecided)}"
+    assert not undecided, f"say in rag_core/tenants/place_store.py what export and erasure do with {sorted(undecided)}"
     assert not (set(BY_TABLE) | PLATFORM) - set(TABLES)
     assert not set(BY_TABLE) & PLATFORM
     assert len(BY_TABLE) == len(PLACES)

@@ -23,7 +23,7 @@ from rag_core.operations import Query, find, verify_chains
 from rag_core.settings import Settings
 from rag_core.tenants import TenantState, export, place_store
 from rag_core.tenants import store as tenants
-from rag_core.tenants.places import PLACES
+from rag_core.tenants.place_store import PLACES
 from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import as_owner
 from tests.support.tenant_rows import TenantRows
