@@ -42,7 +42,7 @@ status: $(VENV)/.runtime ## Show the parts of the stack and their health
 
 setup: $(VENV)/.dev ## Create .venv with everything a developer needs
 
-test: $(VENV)/.test ## Run every test that needs no root (12 to 13 minutes on 2 cores)
+test: $(VENV)/.test ## Run every test that needs no root (about 15 minutes on 2 cores)
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not faults and not containers and not real_servers" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minutes)
