@@ -23,6 +23,7 @@ app = App(
 )
 _NAME_WIDTH = 60
 _POLL_SECONDS = 0.5
+_QUIET_SECONDS = 6.0
 
 
 @app.command(name="list")
@@ -106,11 +107,14 @@ def show(
 
 def _awaited(client: TracesClient, trace_id: str, wanted: str | None, until: float) -> Trace:
     """Raises `NotFound` (`TRACE_NOT_FOUND`) for a trace, or a span that it has not by then."""
+    spans, since = 0, time.monotonic()
     while True:
         found: Trace | None = _read(lambda: client.trace(trace_id))
+        if found is not None and len(found.spans) != spans:
+            spans, since = len(found.spans), time.monotonic()
         there = found is not None and (wanted is None or any(span.name.lstrip("/") == wanted for span in found.spans))
         late = time.monotonic() >= until
-        if found is not None and there and (late or wanted is None or _is_whole(found)):
+        if found is not None and there and (late or wanted is None or _is_whole(found, time.monotonic() - since)):
             return found
         if late:
             what = "no such trace" if found is None else f"this trace has no span {wanted!r}"
@@ -118,10 +122,16 @@ def _awaited(client: TracesClient, trace_id: str, wanted: str | None, until: flo
         time.sleep(_POLL_SECONDS)
 
 
-def _is_whole(trace: Trace) -> bool:
-    """Whether each span but the first has its parent here: processes send theirs at different times."""
+def _is_whole(trace: Trace, quiet: float) -> bool:
+    """Whether each span but the first has its parent here: processes send theirs at different times.
+
+    The first one is the gateway's, unless nothing has come for longer than any process holds its spans back.
+    """
+    from ragctl.gateway.tracing import SERVICE
+
     known = {span.span_id for span in trace.spans}
-    return sum(span.parent not in known for span in trace.spans) == 1
+    first = [span for span in trace.spans if span.parent not in known]
+    return len(first) == 1 and (first[0].service == SERVICE or quiet > _QUIET_SECONDS)
 
 
 def _client(url: str | None) -> TracesClient:

@@ -102,6 +102,7 @@ class TenantsHandler:
         """The archive of a tenant, in pieces. It is in the audit log before anything is read."""
         from rag_core.tenants import export
 
+        check_text_field("name", name, required=True)
         check_text_field("reason", why, limit=MAX_REASON)
         # A thread of its own: an export takes as long as it takes, and holds up no other call.
         pool = BlockingPool(1, name="export", reason=Reason.DATABASE_UNAVAILABLE, what="the database")
