@@ -59,12 +59,13 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
 def _sidebar(name: str, role: Role) -> None:
     with st.sidebar:
         names = list(LANGUAGES)
-        st.selectbox(
+        st.segmented_control(
             "Language / 语言",
             names,
-            index=names.index(language()),
+            default=language(),
+            required=True,
             key="language",
-            format_func=lambda key: LANGUAGES[key],
+            format_func=LANGUAGES.__getitem__,
         )
         st.toggle(t("Show times in UTC"), key="utc", help=t("When off, times are in your browser's time zone."))
         if name:

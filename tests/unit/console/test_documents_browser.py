@@ -82,10 +82,7 @@ def test_the_overview_has_no_barrier_and_the_document_says_its_language(page: Pa
     expect(page.get_by_role("heading", name="Runs of the last 24 hours")).to_be_visible()
     expect(page.get_by_text("None.")).to_be_visible()
     assert barriers(page) == []
-    language = page.get_by_label("Language / 语言")
-    language.scroll_into_view_if_needed()
-    language.click()
-    page.get_by_role("option", name="中文").click()
+    page.get_by_role("radio", name="中文").click()
     expect(page.get_by_role("heading", name="总览")).to_be_visible()
     page.wait_for_function("document.documentElement.lang === 'zh'")
 
