@@ -12,25 +12,19 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
+from query_server.administration import add_administration
 from query_server.auth.audit import AuditTrail
 from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
 from query_server.auth.sessions import SessionRecorder
 from query_server.auth.tenants import Tenants
-from query_server.handlers.admin.access import AccessHandler
 from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
-from query_server.handlers.admin.deployments import DeploymentsHandler
 from query_server.handlers.admin.documents import InspectionHandler
-from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
-from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.admin.operations import OperationsHandler
-from query_server.handlers.admin.sources import SourcesHandler
-from query_server.handlers.admin.tenants import TenantsHandler
-from query_server.handlers.admin.webhooks import WebhooksHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import PageTokens
@@ -57,20 +51,13 @@ from query_server.runtime.readiness import ReadinessMonitor
 from query_server.runtime.reflection import GuardedReflection
 from query_server.runtime.traffic import Traffic
 from query_server.runtime.usage import UsageMeter, shared_counters
-from query_server.servicers.access import AccessServicer
 from query_server.servicers.admin import AdminServicer
-from query_server.servicers.deployments import DeploymentServicer
 from query_server.servicers.documents import DocumentServicer
-from query_server.servicers.evaluation import EvaluationServicer
-from query_server.servicers.history import HistoryServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
-from query_server.servicers.sources import SourceServicer
-from query_server.servicers.tenants import TenantServicer
 from query_server.servicers.usage import UsageServicer
-from query_server.servicers.webhooks import WebhookServicer
 from rag_core.access import NameHash
 from rag_core.embedding import Embedder
 from rag_core.errors import Reason
@@ -79,28 +66,14 @@ from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from rag_tracing import start_tracing
 from ragproto.admin.v1 import (
-    access_pb2,
-    access_pb2_grpc,
     admin_pb2,
     admin_pb2_grpc,
-    deployments_pb2,
-    deployments_pb2_grpc,
-    evaluation_pb2,
-    evaluation_pb2_grpc,
-    history_pb2,
-    history_pb2_grpc,
     index_pb2,
     index_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
-    sources_pb2,
-    sources_pb2_grpc,
-    tenants_pb2,
-    tenants_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
-    webhooks_pb2,
-    webhooks_pb2_grpc,
 )
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
@@ -116,16 +89,9 @@ _QUERY_SERVICES = (
     v2.DESCRIPTOR.services_by_name["QueryService"].full_name,
 )
 _DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
-_ACCESS_SERVICE = access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
-_DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
-_EVALUATION_SERVICE = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name
-_HISTORY_SERVICE = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
-_SOURCE_SERVICE = sources_pb2.DESCRIPTOR.services_by_name["SourceService"].full_name
 _USAGE_SERVICE = usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name
-_WEBHOOK_SERVICE = webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name
-_TENANT_SERVICE = tenants_pb2.DESCRIPTOR.services_by_name["TenantService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -314,32 +280,11 @@ class QueryServer:
             handler, InspectionHandler(store), ConditionsHandler(store), search, feedback, hashes, asking_as
         )
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
-        deployments = DeploymentServicer(DeploymentsHandler(store))
-        deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
-        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
-            EvaluationServicer(EvaluationHandler(store)), server
-        )
-        history = HistoryServicer(HistoryHandler(store), self._settings)
-        history_pb2_grpc.add_HistoryServiceServicer_to_server(history, server)
-        sources = SourceServicer(SourcesHandler(store, self._settings.source_allowances))
-        sources_pb2_grpc.add_SourceServiceServicer_to_server(sources, server)
-        granting = AccessHandler(
-            store,
-            token_seconds=self._settings.longest_token_seconds,
-            platform_groups=self._settings.platform_groups,
-        )
-        access = AccessServicer(granting)
-        access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
-        webhooks = WebhookServicer(WebhooksHandler(store, self._settings))
-        webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, server)
-        tenants = TenantServicer(TenantsHandler(store, self._settings))
-        tenants_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
+        administration = add_administration(server, store, self._settings)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
-            administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-            of_tenants = (_EVALUATION_SERVICE, _HISTORY_SERVICE, _SOURCE_SERVICE, _ACCESS_SERVICE, _USAGE_SERVICE)
-            operators = (*administration, *of_tenants, _WEBHOOK_SERVICE, _TENANT_SERVICE)
+            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _USAGE_SERVICE, *administration)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
