@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Callable
 
+from query_server.runtime.program import LoopFactory, run_program
 from query_server.server import serve
-from rag_core.errors import ConfigError, RagError
-from rag_core.logging import configure_logging, get_logger, log_loop_errors
-from rag_core.settings import Settings
+from rag_core.logging import get_logger
 
 
 def main() -> int:
     """Run the server and return the exit code."""
-    configure_logging()
-    log = get_logger("query_server")
-    try:
-        settings = Settings.load()
-        configure_logging(level=settings.log_level, json=settings.log_json)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            log_loop_errors(runner.get_loop())
-            at_rest = runner.run(serve(settings))
-    except RagError as error:
-        log.error("cannot start", reason=error.reason, problem=error.message)
-        return 2 if isinstance(error, ConfigError) else 1
-    if not at_rest:
-        log.warning("a call of the index or the database never returned; leaving without it")
+    code, at_rest = run_program(serve, "query_server", loop_factory=_loop_factory())
+    if code == 0 and not at_rest:
+        get_logger("query_server").warning("a call of the index or the database never returned; leaving without it")
         sys.stderr.flush()
         os._exit(0)
-    return 0
+    return code
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _loop_factory() -> LoopFactory | None:
     """uvloop's loop when it is installed (the `server` extra), else asyncio's."""
     try:
         import uvloop

@@ -18,12 +18,13 @@ from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import LOOPBACK, bind, new_server, stop_signals
 from query_server.runtime.mending import mended
 from query_server.runtime.metrics import Metrics
+from query_server.runtime.program import run_program
 from query_server.runtime.readiness import Readiness
 from query_server.servicers.index import IndexServicer
-from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.errors import ConfigError, Reason
 from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex, background_optimizer
-from rag_core.logging import configure_logging, get_logger, log_loop_errors
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from rag_tracing import start_tracing
 from ragproto.admin.v1 import index_pb2, index_pb2_grpc
@@ -114,18 +115,8 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Run and return the exit code: 2 for wrong configuration, 1 when it cannot start."""
-    configure_logging()
-    try:
-        settings = Settings.load()
-        configure_logging(level=settings.log_level, json=settings.log_json)
-        with asyncio.Runner() as runner:
-            log_loop_errors(runner.get_loop())
-            runner.run(serve(settings))
-    except RagError as error:
-        _log.error("cannot start", reason=error.reason, problem=error.message)
-        return 2 if isinstance(error, ConfigError) else 1
-    return 0
+    """Run and return the exit code."""
+    return run_program(serve, "query_server.index")[0]
 
 
 if __name__ == "__main__":

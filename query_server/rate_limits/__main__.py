@@ -10,9 +10,10 @@ from query_server.rate_limits.rules import overrides_of
 from query_server.rate_limits.service import RateLimitMetrics, RateLimitService, new_server
 from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import bind, stop_signals
+from query_server.runtime.program import run_program
 from query_server.runtime.readiness import Readiness
-from rag_core.errors import ConfigError, RagError, Reason
-from rag_core.logging import configure_logging, get_logger, log_loop_errors
+from rag_core.errors import ConfigError, Reason
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
 GRACE_SECONDS = 2.0
@@ -52,18 +53,8 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Run and return the exit code: 2 for wrong configuration, 1 when it cannot start."""
-    configure_logging()
-    try:
-        settings = Settings.load()
-        configure_logging(level=settings.log_level, json=settings.log_json)
-        with asyncio.Runner() as runner:
-            log_loop_errors(runner.get_loop())
-            runner.run(serve(settings))
-    except RagError as error:
-        _log.error("cannot start", reason=error.reason, problem=error.message)
-        return 2 if isinstance(error, ConfigError) else 1
-    return 0
+    """Run and return the exit code."""
+    return run_program(serve, "query_server.rate_limits")[0]
 
 
 if __name__ == "__main__":

@@ -129,19 +129,16 @@ class WirePeer:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         v1_grpc.add_QueryServiceServicer_to_server(_V1(self), server)
         v2_grpc.add_QueryServiceServicer_to_server(_V2(self), server)
-        access_pb2_grpc.add_AccessServiceServicer_to_server(_access(self), server)
         admin = _Admin(self)
-        _answer_each(self, admin, admin_pb2, "AdminService", "GetStatus")
+        _answer_each(self, admin, admin_pb2, "AdminService", frozenset({"GetStatus"}))
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
-        operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
-        deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
-        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(_evaluation(self), server)
-        history_pb2_grpc.add_HistoryServiceServicer_to_server(_history(self), server)
-        sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
-        usage_pb2_grpc.add_UsageServiceServicer_to_server(_usage(self), server)
-        webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(_webhooks(self), server)
-        tenants_pb2_grpc.add_TenantServiceServicer_to_server(_tenants(self), server)
-        documents_pb2_grpc.add_DocumentServiceServicer_to_server(_documents(self), server)
+        for messages, rpc in _SCRIPTED:
+            [name] = messages.DESCRIPTOR.services_by_name
+            servicer = getattr(rpc, f"{name}Servicer")()
+            _answer_each(self, servicer, messages, name, frozenset({"ExportTenant"}))
+            if name == "TenantService":
+                servicer.ExportTenant = _exporting(self)
+            getattr(rpc, f"add_{name}Servicer_to_server")(servicer, server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_ready(True)
@@ -206,73 +203,29 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
         return self._peer.next_status.pop(0) if self._peer.next_status else self._peer.status
 
 
-def _access(peer: WirePeer) -> access_pb2_grpc.AccessServiceServicer:
-    servicer = access_pb2_grpc.AccessServiceServicer()
-    _answer_each(peer, servicer, access_pb2, "AccessService")
-    return servicer
+_SCRIPTED: tuple[tuple[Any, Any], ...] = (
+    (access_pb2, access_pb2_grpc),
+    (operations_pb2, operations_pb2_grpc),
+    (deployments_pb2, deployments_pb2_grpc),
+    (evaluation_pb2, evaluation_pb2_grpc),
+    (history_pb2, history_pb2_grpc),
+    (sources_pb2, sources_pb2_grpc),
+    (usage_pb2, usage_pb2_grpc),
+    (webhooks_pb2, webhooks_pb2_grpc),
+    (tenants_pb2, tenants_pb2_grpc),
+    (documents_pb2, documents_pb2_grpc),
+)
+"""Files of one service each, all of whose methods but one answer what a test has scripted."""
 
 
-def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer:
-    servicer = operations_pb2_grpc.OperationsServiceServicer()
-    _answer_each(peer, servicer, operations_pb2, "OperationsService")
-    return servicer
-
-
-def _deployments(peer: WirePeer) -> deployments_pb2_grpc.DeploymentServiceServicer:
-    servicer = deployments_pb2_grpc.DeploymentServiceServicer()
-    _answer_each(peer, servicer, deployments_pb2, "DeploymentService")
-    return servicer
-
-
-def _evaluation(peer: WirePeer) -> evaluation_pb2_grpc.EvaluationServiceServicer:
-    servicer = evaluation_pb2_grpc.EvaluationServiceServicer()
-    _answer_each(peer, servicer, evaluation_pb2, "EvaluationService")
-    return servicer
-
-
-def _history(peer: WirePeer) -> history_pb2_grpc.HistoryServiceServicer:
-    servicer = history_pb2_grpc.HistoryServiceServicer()
-    _answer_each(peer, servicer, history_pb2, "HistoryService")
-    return servicer
-
-
-def _sources(peer: WirePeer) -> sources_pb2_grpc.SourceServiceServicer:
-    servicer = sources_pb2_grpc.SourceServiceServicer()
-    _answer_each(peer, servicer, sources_pb2, "SourceService")
-    return servicer
-
-
-def _usage(peer: WirePeer) -> usage_pb2_grpc.UsageServiceServicer:
-    servicer = usage_pb2_grpc.UsageServiceServicer()
-    _answer_each(peer, servicer, usage_pb2, "UsageService")
-    return servicer
-
-
-def _webhooks(peer: WirePeer) -> webhooks_pb2_grpc.WebhookServiceServicer:
-    servicer = webhooks_pb2_grpc.WebhookServiceServicer()
-    _answer_each(peer, servicer, webhooks_pb2, "WebhookService")
-    return servicer
-
-
-def _tenants(peer: WirePeer) -> tenants_pb2_grpc.TenantServiceServicer:
-    servicer = tenants_pb2_grpc.TenantServiceServicer()
-    streamed = frozenset({"ExportTenant"})
-    _answer_each(peer, servicer, tenants_pb2, "TenantService", streamed)
-
+def _exporting(peer: WirePeer) -> Callable[..., Any]:
     async def export(request: Any, context: Any) -> Any:
         await peer.receive(context)
         peer.asked.append(("ExportTenant", request))
         for piece in peer.operations.get("ExportTenant", ()):
             yield piece
 
-    servicer.ExportTenant = export  # type: ignore[method-assign]
-    return servicer
-
-
-def _documents(peer: WirePeer) -> documents_pb2_grpc.DocumentServiceServicer:
-    servicer = documents_pb2_grpc.DocumentServiceServicer()
-    _answer_each(peer, servicer, documents_pb2, "DocumentService")
-    return servicer
+    return export
 
 
 def _answer_each(
