@@ -11,13 +11,13 @@ from benchmarks import processes
 from benchmarks.abuse.attacks import ATTACKS, BENIGN
 from benchmarks.abuse.hostile import Done, Plan, attacking, outcome
 from benchmarks.ingest.workbench import open_workbench
+from benchmarks.own_text import open_embedder
 from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
 from benchmarks.query.load import Outcome, open_loop, questions
 from benchmarks.query.run import installation
 from benchmarks.query.systems import over_grpc
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.timing import median
-from rag_core.embedding import open_embedder
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import mint_token

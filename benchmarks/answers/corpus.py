@@ -9,7 +9,7 @@ from rag_core.access import EVERYONE
 from rag_core.answering import IndexReader, Question
 from rag_core.documents import Condition
 from rag_core.embedding import Vectors
-from rag_core.http_client import UNRESTRICTED
+from rag_core.http_client import UNRESTRICTED, EgressPolicy
 from rag_core.index import SearchRequest, VectorIndex
 
 SHOWN = 10
@@ -19,14 +19,15 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What one tenant of an index may see. `queries` and `passages` embed texts."""
+    """What one tenant of an index may see. `queries` and `passages` embed texts, as `egress` allows."""
 
     index: VectorIndex
     tenant: str
     queries: Embed
     passages: Embed
+    egress: EgressPolicy = UNRESTRICTED
 
     def ask(self, text: str, condition: Condition | None = None) -> Question:
         """The question with what was retrieved, as an answerer is given it."""
         request = SearchRequest(self.tenant, (EVERYONE,), SHOWN, text=text, filter=condition)
-        return IndexReader(self.index, request, self.queries, self.passages, egress=UNRESTRICTED).question()
+        return IndexReader(self.index, request, self.queries, self.passages, egress=self.egress).question()

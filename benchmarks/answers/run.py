@@ -22,20 +22,24 @@ from benchmarks.answers import fitting, written
 from benchmarks.answers.asked import Asked, answers_of, from_dataset, from_file, holds
 from benchmarks.answers.corpus import Corpus
 from benchmarks.answers.written import WrittenTally
+from benchmarks.own_text import OwnText
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.retrieval.indexing import TENANT, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
 from rag_core.answering import Answered, Citation, Outcome, Question, open_answerer
 from rag_core.answering.extractive import decide
 from rag_core.chunking import open_chunker
+from rag_core.database import open_store
 from rag_core.documents import In, Not
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.evaluation import Dataset, load_datasets
 from rag_core.evaluation.grading import Grade, Shown, grade
 from rag_core.evaluation.questions import EvaluationQuestion, load_questions
+from rag_core.http_client import UNRESTRICTED, EgressPolicy
 from rag_core.index import open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
+from rag_core.tenants import store as tenant_store
 
 TIMED = 100
 """Questions of each set that are timed, with nothing embedded before."""
@@ -84,11 +88,16 @@ def run(settings: Settings, asked: Questions, *, fit: bool, write: bool, progres
     """Ask everything; with `fit` only fit the constants."""
     with ExitStack() as stack:
         embedder = stack.enter_context(closing(open_embedder(settings)))
-        vectors = stack.enter_context(closing(VectorCache(settings.home / "bench" / "vectors", embedder)))
+        folder = settings.home / "bench" / "vectors"
+        vectors = stack.enter_context(closing(VectorCache(folder, OwnText(embedder))))
         corpora = {}
         if asked.file:
             index = stack.enter_context(closing(open_index(settings)))
-            corpora = {name: Corpus(index, name, vectors.queries, vectors.passages) for name in asked.tenants}
+            theirs = stack.enter_context(closing(VectorCache(folder, embedder)))
+            corpora = {
+                name: Corpus(index, name, theirs.queries, theirs.passages, policy)
+                for name, policy in _policies(settings, asked.tenants, embedder).items()
+            }
         sets = _open_sets(stack, settings, asked, vectors, progress)
         if fit:
             return _fit(asked, sets, corpora, write=write, progress=progress)
@@ -100,6 +109,14 @@ def run(settings: Settings, asked: Questions, *, fit: bool, write: bool, progres
         return replace(
             report, tables=(*report.tables, Table(f"{written.TITLE} {settings.answer_model}", written.COLUMNS, rows))
         )
+
+
+def _policies(settings: Settings, tenants: Sequence[str], embedder: Embedder) -> dict[str, EgressPolicy]:
+    """Where the texts of the stack's tenants may go; without an endpoint nothing of them leaves."""
+    if not embedder.remote:
+        return dict.fromkeys(tenants, UNRESTRICTED)
+    with closing(open_store(settings)) as store, store.engine.connect() as connection:
+        return {name: tenant_store.egress_policy(connection, name, settings) for name in tenants}
 
 
 async def _ask_model(settings: Settings, known: LabelledSet, limit: int) -> WrittenTally:
@@ -146,7 +163,7 @@ def _measured(asked: Questions, sets: dict[str, LabelledSet], corpora: dict[str,
     timed = []
     for name, known in sets.items():
         rows.append(_row(name, asyncio.run(_ask(known))))
-        timed.append(_time(name, known.corpus, list(known.dataset.queries.values())[:TIMED], embedder))
+        timed.append(_time(name, known.corpus, list(known.dataset.queries.values())[:TIMED], OwnText(embedder)))
     for name, corpus in corpora.items():
         questions = load_questions(asked.file, [name]) if asked.file else []
         graded.append((name, *_graded(questions, corpus)))
@@ -247,7 +264,7 @@ def _time(name: str, corpus: Corpus, texts: Sequence[str], embedder: Embedder) -
     On two idle cores an answer takes little more than half of its processor time; on a loaded machine only that says
     anything.
     """
-    fresh = Corpus(corpus.index, corpus.tenant, embedder.embed_queries, embedder.embed_passages)
+    fresh = replace(corpus, queries=embedder.embed_queries, passages=embedder.embed_passages)
     asyncio.run(decide(fresh.ask(texts[0])))
     rows = []
     for text in texts:

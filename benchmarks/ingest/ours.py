@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from sqlalchemy import select
 
 from benchmarks.machine import anonymous_mb
+from benchmarks.own_text import OwnText
 from benchmarks.timing import seconds
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
@@ -136,7 +137,8 @@ def ingest_then_embed_alone(settings: Settings, folder: Path) -> tuple[Pass, int
             rows = connection.execute(select(chunks.c.text_hash, chunks.c.embed_text).distinct()).all()
         texts = [text for _, text in rows]
         pages = [texts[start : start + settings.embed_batch] for start in range(0, len(texts), settings.embed_batch)]
-        alone, _ = seconds(lambda: [pipeline.embedder.embed_passages(page) for page in pages])
+        embedder = OwnText(pipeline.embedder)
+        alone, _ = seconds(lambda: [embedder.embed_passages(page) for page in pages])
         return done, len(texts), alone
 
 
@@ -147,7 +149,7 @@ def _opened(settings: Settings) -> Iterator[Pipeline]:
         pipeline.ensure_generation()
         warm = ParsedDocument("Warm up.", "text/plain", blocks=(Block(BlockKind.PARAGRAPH, 0, 8),))
         pipeline.chunker.chunk(uuid.UUID(int=0), warm)
-        pipeline.embedder.embed_passages(["Warm up."])
+        OwnText(pipeline.embedder).embed_passages(["Warm up."])
         pipeline.parser.parse(FetchedItem(SourceItem("warm.md", "1"), b"# Warm up\n"))
         yield pipeline
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from benchmarks import processes
 from benchmarks.ingest.workbench import Workbench, open_workbench
+from benchmarks.own_text import open_embedder
 from benchmarks.ports import free_port
 from benchmarks.query import peers
 from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
@@ -27,7 +28,7 @@ from benchmarks.query.systems import System, embed_only, engine_only, in_process
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.texts import chinese_sentences, package_sentences
 from benchmarks.timing import median
-from rag_core.embedding import Vectors, open_embedder
+from rag_core.embedding import Vectors
 from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.own_text import open_embedder
 from benchmarks.report import progress_bar
 from benchmarks.retrieval.cases import Case, cases
 from benchmarks.retrieval.legs import Matrix, legs
 from benchmarks.retrieval.rules import DENSE, LEXICAL, RULES, USED
 from benchmarks.vectors import VectorCache
-from rag_core.embedding import open_embedder
 from rag_core.evaluation import CUT, Dataset, Interval, load_datasets, ndcg, paired
 from rag_core.settings import Settings
 

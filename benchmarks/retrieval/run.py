@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.own_text import open_embedder
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.retrieval.indexing import TENANT, Chunked, best_chunks, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
 from rag_core.access import EVERYONE
 from rag_core.chunking import Chunker, open_chunker
-from rag_core.embedding import open_embedder
 from rag_core.evaluation import CUT, Dataset, load_datasets, ndcg, paired, recall, reciprocal_rank
 from rag_core.generations import CHUNKING
 from rag_core.index import SearchMode, SearchRequest, VectorIndex

@@ -15,13 +15,13 @@ import psutil
 
 from benchmarks import processes
 from benchmarks.ingest.workbench import open_workbench
+from benchmarks.own_text import open_embedder
 from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
 from benchmarks.query.load import questions
 from benchmarks.query.run import installation
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.texts import package_sentences
 from benchmarks.timing import median
-from rag_core.embedding import open_embedder
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import mint_token
