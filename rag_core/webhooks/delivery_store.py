@@ -113,6 +113,7 @@ SELECT w.id, w.tenant FROM rag.webhooks w
 WHERE w.enabled AND coalesce(w.not_before <= now(), true) AND w.id <> ALL(:busy) AND EXISTS (
     SELECT FROM rag.webhook_deliveries d
     WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_attempt_at <= now())
+  AND NOT EXISTS (SELECT FROM rag.tenants t WHERE t.name = w.tenant AND t.state <> 'active')
 ORDER BY random()
 """)
 _CLAIM = text("""
@@ -126,7 +127,8 @@ RETURNING id
 
 
 def due(connection: Connection, busy: Sequence[str]) -> list[tuple[str, str]]:
-    """Webhooks (id and tenant) that something is due for, in random order, without those that are busy."""
+    """Webhooks (id and tenant) that something is due for, in random order, without those that are busy. Nothing is due
+    for a tenant that is suspended or erased."""
     return [(row.id, row.tenant) for row in connection.execute(_DUE, {"busy": list(busy)})]
 
 
