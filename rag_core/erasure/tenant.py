@@ -188,10 +188,9 @@ def reapply_tenants(
     receipts = []
     for name, at in sorted(erased.items()):
         with pipeline.store.engine.begin() as connection:
-            if tenants.erased_since(connection, name, at) or not (
-                places.count(connection, name) or tenants.is_open(connection, name)
-            ):
+            holds = any(table not in _KEPT for table in places.count(connection, name))
+            if tenants.erased_since(connection, name, at) or not (holds or tenants.is_open(connection, name)):
                 continue
-            tenants.request_erasure(connection, name, actor=actor, why="repeated after a restore")
+            tenants.repeat_erasure(connection, name, actor=actor)
         receipts.append(erase_tenant(pipeline, name, outside=outside))
     return receipts

@@ -181,6 +181,7 @@ def check_active(connection: Connection, name: str, *, until_commit: bool = Fals
 
 
 _SWEPT_HOURS = 24
+_RESTORED = "repeated after a restore"
 _RECENT = text("""
 SELECT name FROM rag.tenants WHERE state = 'erased' AND erased_at > now() - make_interval(hours => :hours)
 """)
@@ -206,6 +207,12 @@ def request_erasure(
     if tenant.state is not TenantState.ERASING:
         _record(connection, actor, "erase", name, why, {"audit": values["erase_audit"]})
     return get(connection, name)
+
+
+def repeat_erasure(connection: Connection, name: str, *, actor: str) -> None:
+    """Have a tenant of a restored database erased whatever its state there: an erasure of a later time is proven."""
+    _change(connection, name, actor, {"state": "erasing", "reason": _RESTORED, "erase_audit": "keep"})
+    _record(connection, actor, "erase", name, _RESTORED, {"audit": "keep"})
 
 
 def erasure(connection: Connection, name: str) -> tuple[Tenant, str, bool]:

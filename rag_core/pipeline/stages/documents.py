@@ -11,6 +11,7 @@ from rag_core.pipeline.stages.document_sync import STAGE, DocumentSync, Publish
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Scope
 from rag_core.sources import store as sources
+from rag_core.tenants import store as tenants
 
 __all__ = ["STAGE", "configure_source", "sync_documents"]
 
@@ -43,11 +44,15 @@ def sync_documents(
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
-    """Update the stored configuration of a source and the rows that depend on it. A no-op when nothing changed."""
+    """Update the stored configuration of a source and the rows that depend on it. A no-op when nothing changed.
+
+    Raises `Conflict` (`SOURCE_BUSY`), `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) for a closed tenant.
+    """
     with store.engine.connect() as connection:
         if sources.is_current(connection, scope.source):
             return
     tenant, name = scope.source.tenant, scope.source.name
     with locks.source_connection(store, tenant, name, wait=settings.source_wait_seconds) as connection:
+        tenants.check_active(connection, tenant)  # no row comes back after an erasure
         sources.configure(connection, scope.source, scope.run_id)
         connection.commit()

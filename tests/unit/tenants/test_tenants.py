@@ -256,6 +256,17 @@ def test_what_is_written_of_an_erased_tenant_meanwhile_is_swept(flow: PipelineHa
     assert sweep_erased(flow.store) == 0
 
 
+def test_a_run_that_comes_after_an_erasure_writes_nothing(flow: PipelineHarness) -> None:
+    flow.connector.put("pay.txt", "The salaries of the board are reviewed in June.")
+    flow.run()
+    request(flow.store)
+    erase_tenant(pipeline_of(flow), "acme")
+    with pytest.raises(PermissionDenied) as caught:
+        flow.run()
+    assert caught.value.reason is Reason.TENANT_ERASED
+    assert set(rows(flow.store, "acme")) <= KEPT
+
+
 def test_a_restored_backup_is_erased_again_and_a_tenant_created_anew_is_not(flow: PipelineHarness) -> None:
     ledger = flow.settings.erasure_ledger
     filled(flow.store, "acme", "other")
@@ -276,6 +287,24 @@ def test_a_restored_backup_is_erased_again_and_a_tenant_created_anew_is_not(flow
     assert receipt.tenant == "acme"
     assert set(rows(flow.store, "acme")) <= KEPT
     assert rows(flow.store, "other")["documents"] == 1
+
+
+def test_a_restore_between_two_erasures_and_entries_that_stay_stop_no_repetition(flow: PipelineHarness) -> None:
+    filled(flow.store, "acme", "gone")
+    for name in ("gone", "acme"):
+        request(flow.store, name)
+        erase_tenant(pipeline_of(flow), name)
+    with flow.store.engine.begin() as connection:
+        # Of `gone` the backup has only what happened; `acme` was erased before it, came back, and was erased again.
+        connection.execute(text("DELETE FROM rag.tenants WHERE name = 'gone'"))
+        connection.execute(text("UPDATE rag.tenants SET erased_at = erased_at - interval '1 day'"))
+        connection.execute(text("DELETE FROM rag.generations"))
+        connection.execute(text("DELETE FROM rag.erasures"))
+        late = "INSERT INTO rag.token_revocations (tenant, subject, before, forget_at) VALUES"
+        connection.execute(text(f"{late} ('acme', 'ann', now(), now())"))
+    receipts = reapply(pipeline_of(flow), flow.settings.erasure_ledger, actor=ACTOR)
+    assert [(receipt.tenant, receipt.removed["token_revocations"]) for receipt in receipts] == [("acme", 1)]
+    assert state(flow.store) is TenantState.ERASED
 
 
 def test_an_erased_name_begins_anew_and_empty(flow: PipelineHarness) -> None:
