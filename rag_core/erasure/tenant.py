@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_core.database import Store, locks
-from rag_core.errors import Conflict, Reason
+from rag_core.errors import Conflict, Reason, Unavailable
 from rag_core.index import DocumentUpdate, VectorIndex
 from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Pipeline, Progress
@@ -71,9 +71,10 @@ def erase_tenant(
         found = places.count(connection, name)
     now = datetime.now(UTC)
     _append(pipeline.settings.erasure_ledger, name, asked_by, now)
-    removed_outside = dict(outside(name))
     points = _Points(pipeline.index)
     _erase_documents(pipeline, tenant, points, progress)
+    # Only now: the locks of its sources were taken, so what a run still had to record is recorded.
+    removed_outside = dict(outside(name))
     points.remove_strays(name)
     with store.engine.begin() as connection:
         places.delete_rows(connection, name)
@@ -172,13 +173,17 @@ def _append(path: Path, tenant: str, actor: str, now: datetime) -> None:
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Append a line to the ledger, durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.write(json.dumps(dict(line)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append a line to the ledger, durably. Raises `Unavailable` (`STORAGE_FULL`) when it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(line)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        message = f"the ledger of erasures cannot be written ({error.strerror}): {path}"
+        raise Unavailable(Reason.STORAGE_FULL, message) from None
 
 
 def reapply_tenants(

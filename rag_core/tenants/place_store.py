@@ -18,7 +18,10 @@ _OF_RUN: Final = "EXISTS (SELECT FROM rag.evaluation_runs r WHERE r.id = t.run A
 _OF_LISTING: Final = "EXISTS (SELECT FROM rag.listings l WHERE l.id = t.listing AND l.tenant = :tenant)"
 _OF_WEBHOOK: Final = "EXISTS (SELECT FROM rag.webhooks w WHERE w.id = t.webhook_id AND w.tenant = :tenant)"
 _OF_TEXT: Final = """EXISTS (SELECT FROM rag.chunks c JOIN rag.documents d USING (doc_id)
-    WHERE c.text_hash = t.text_hash AND d.tenant = :tenant)"""
+    WHERE c.text_hash = t.text_hash AND d.tenant = :tenant)
+AND NOT EXISTS (SELECT FROM rag.chunks c JOIN rag.documents d USING (doc_id)
+    WHERE c.text_hash = t.text_hash AND d.tenant <> :tenant)"""
+"""Of this tenant alone: a vector of a text that another has too stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.http_client import EgressPolicy
 from rag_core.operations import audit_store as audit
 from rag_core.settings import Settings
 from rag_core.streams import CANARY_TENANT
 from rag_core.tenants.base import (
+    MAX_SOURCES,
     Directory,
     Tenant,
     TenantState,
@@ -126,6 +127,8 @@ def set_egress(
     Raises `NotFound` (`TENANT_NOT_FOUND`), `InvalidInput` (`FIELD_INVALID`).
     """
     get(connection, name)
+    if len(sources) > MAX_SOURCES:
+        raise InvalidInput(Reason.FIELD_INVALID, f"sources: at most {MAX_SOURCES}")
     uses = None if egress is None else list(check_uses(egress))
     narrower = {source: list(check_uses(given, f"source {source}")) for source, given in sorted(sources.items())}
     _change(connection, name, actor, {"egress": uses, "egress_sources": json.dumps(narrower)})

@@ -44,6 +44,7 @@ from rag_core.index import SearchRequest, VectorIndex
 from rag_core.pipeline import Progress
 from rag_core.search import Reranker, open_reranker
 from rag_core.settings import Settings
+from rag_core.tenants import store as tenant_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,15 @@ class OwnQuestions:
 
 
 def load_own_questions(store: Store, settings: Settings, tenants: Sequence[str] = ()) -> list[OwnQuestions]:
-    """The questions in files and the accepted ones, of these tenants or of all; those without any are left out.
+    """The questions in files and the accepted ones, of these tenants or of all active ones; those without any are left
+    out.
 
     Of many, `gate_max_questions` are asked: always the same ones. Raises `InvalidInput` (`QUESTIONS_INVALID`).
     """
     folder = settings.effective_questions_dir
     with store.engine.connect() as connection:
-        names = list(tenants) or sorted({*tenants_with_files(folder), *question_store.tenants(connection)})
+        known = {*tenants_with_files(folder), *question_store.tenants(connection)}
+        names = list(tenants) or sorted(known - tenant_store.closed(connection).keys())
         found = []
         for tenant in names:
             asked = _of_tenant(folder, tenant, settings)

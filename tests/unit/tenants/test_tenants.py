@@ -18,7 +18,8 @@ from sqlalchemy import text
 
 from rag_core.database import Store, open_store
 from rag_core.erasure import erase_tenant, reapply, sweep_erased
-from rag_core.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Reason, Unavailable
+from rag_core.generations.lifecycle import load_own_questions
 from rag_core.operations import Query, find, verify_chains
 from rag_core.settings import Settings
 from rag_core.tenants import TenantState, export, place_store
@@ -114,6 +115,17 @@ def test_suspending_and_resuming_lose_nothing_and_are_audited(store: Store) -> N
     assert rows(store, "acme") == {**before, "audit": before["audit"] + 2}
     with store.engine.begin() as connection, pytest.raises(NotFound):
         tenants.suspend(connection, "nobody", actor=ACTOR)
+    many: dict[str, list[str]] = {f"source-{number}": [] for number in range(1001)}
+    with store.engine.begin() as connection, pytest.raises(InvalidInput):
+        tenants.set_egress(connection, "acme", actor=ACTOR, egress=None, sources=many)
+
+
+def test_the_gate_asks_no_question_of_a_suspended_tenant(store: Store, settings: Settings) -> None:
+    filled(store, "acme", "other")
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.evaluation_questions SET state = 'accepted', origin = 'feedback'"))
+        tenants.suspend(connection, "acme", actor=ACTOR)
+    assert [own.tenant for own in load_own_questions(store, settings)] == ["other"]
 
 
 def test_an_export_has_every_row_of_the_tenant_no_other_and_no_secret(store: Store) -> None:
@@ -163,11 +175,11 @@ def test_an_erasure_leaves_no_row_and_no_point_and_touches_no_other_tenant(flow:
     request(flow.store)
     receipt = erase_tenant(pipeline_of(flow), "acme", outside=lambda name: {"source_files": len(name)})
     assert set(rows(flow.store, "acme")) <= KEPT
-    assert rows(flow.store, "other") == before
+    assert rows(flow.store, "other") == {**before, "embeddings": 1}  # the text that both had is its own now
     assert flow.index.count(generation, tenant="acme") == 0
     # The vector of the text that both have stays; that of the tenant alone goes.
     assert flow.one("SELECT count(*) FROM rag.embeddings").count == vectors - 1 == 1
-    assert receipt.removed["points"] == 1
+    assert receipt.removed["points"] == receipt.removed["embeddings"] == 1
     assert receipt.removed["documents"] == 2
     assert {table for table, count in receipt.removed.items() if count} >= {
         place.table for place in PLACES if not place.kept
@@ -213,6 +225,8 @@ def test_an_erasure_that_was_cut_off_is_continued(flow: PipelineHarness, monkeyp
     request(flow.store)
 
     def broken(_: str) -> dict[str, int]:
+        # Runs are forgotten after the locks of their sources were taken, so that none of them still records something.
+        assert flow.one("SELECT count(*) FROM rag.documents").count == 0
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -222,6 +236,17 @@ def test_an_erasure_that_was_cut_off_is_continued(flow: PipelineHarness, monkeyp
         assert tenants.erasing(connection) == ["acme"]
     erase_tenant(pipeline_of(flow), "acme")
     assert state(flow.store) is TenantState.ERASED
+
+
+def test_an_erasure_waits_for_a_ledger_that_cannot_be_written(flow: PipelineHarness) -> None:
+    filled(flow.store, "acme")
+    request(flow.store)
+    flow.settings.erasure_ledger.mkdir(parents=True)
+    with pytest.raises(Unavailable) as caught:
+        erase_tenant(pipeline_of(flow), "acme")
+    assert caught.value.reason is Reason.STORAGE_FULL
+    assert rows(flow.store, "acme")["documents"] == 1
+    assert state(flow.store) is TenantState.ERASING
 
 
 def test_nothing_is_erased_that_nobody_asked_for(flow: PipelineHarness) -> None:
