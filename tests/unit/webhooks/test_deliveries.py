@@ -11,10 +11,12 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 from werkzeug import Request, Response
 
+from rag_assets.stream_worker.webhooks import clean_up
 from rag_core import webhooks
 from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.http_client import FetchPolicy
 from rag_core.operations import Query, find
+from rag_core.tenants import store as tenants
 from rag_core.webhooks import delivery_store
 from rag_core.webhooks.dispatcher import wait_seconds
 from tests.unit.webhooks.conftest import Desk
@@ -121,6 +123,46 @@ def test_a_delivery_that_waits_too_long_fails_and_old_events_are_deleted(desk: D
         connection.exec_driver_sql("UPDATE rag.webhook_events SET created_at = now() - interval '15 days'")
         assert delivery_store.purge(connection, days=14) == 1  # the other one is still to be sent
     assert [row.state for row in desk.log()] == ["pending"]
+
+
+def test_the_log_of_a_receiver_that_takes_nothing_is_bounded_and_what_was_dropped_is_recorded(desk: Desk) -> None:
+    webhook, other = desk.subscribe(), desk.subscribe()
+    for number in range(105):
+        desk.harness.push(f"{number}.txt", "The bell rings.")
+    desk.push("last.txt", "The bell rings.")
+    assert reload(desk, webhook).pending == reload(desk, other).pending == 106
+    with desk.store.engine.begin() as connection:
+        webhooks.store.remove(connection, other, actor="acme/ann")
+    clean_up(desk.store, desk.settings.model_copy(update={"webhook_log_rows": 100}))
+    kept = desk.log(limit=200)
+    assert len(kept) == reload(desk, webhook).pending == 100
+    assert min(row.id for row in kept) > 6
+    assert desk.harness.all("SELECT count(*) FROM rag.webhook_events")[0][0] == 100
+    with desk.store.engine.connect() as connection:
+        [dropped] = [one for one in find(connection, Query(tenant="acme")) if one.action == "webhook.drop"]
+    assert (dropped.target, dropped.details) == (webhook.id, {"events": 6})
+
+
+def test_an_event_that_another_webhook_still_has_is_kept(desk: Desk) -> None:
+    webhook, other = desk.subscribe(), desk.subscribe()
+    for number in range(3):
+        desk.push(f"{number}.txt", "The bell rings.")
+    with desk.store.engine.begin() as connection:
+        assert delivery_store.trim(connection, webhook, keep=1, limit=1) == 1
+        assert delivery_store.trim(connection, webhook, keep=1) == 1
+        assert delivery_store.trim(connection, webhook, keep=1) == 0
+    assert (reload(desk, webhook).pending, reload(desk, other).pending) == (1, 3)
+
+
+def test_nothing_leaves_of_a_suspended_tenant_until_it_is_active_again(desk: Desk) -> None:
+    desk.subscribe("document.indexed")
+    desk.push("a.txt", "The bell rings.")
+    with desk.store.engine.begin() as connection:
+        tenants.suspend(connection, "acme", actor="ops", why="unpaid")
+    assert desk.deliver() == 0
+    with desk.store.engine.begin() as connection:
+        tenants.resume(connection, "acme", actor="ops", why="paid")
+    assert desk.deliver() == 1
 
 
 def test_a_receiver_that_is_gone_for_good_switches_its_webhook_off(desk: Desk) -> None:
