@@ -57,7 +57,9 @@ LOCAL_ERRORS = (
         metadata=(CHECK, "reason", Reason.MESSAGE_INVALID.value),
     ),
     LocalError(400, 3, Reason.FIELD_UNKNOWN, metadata=(CHECK, "reason", Reason.FIELD_UNKNOWN.value), names_field=True),
-    LocalError(400, 3, Reason.RESERVED_FIELD, metadata=(CHECK, "reason", Reason.RESERVED_FIELD.value), names_field=True),
+    LocalError(
+        400, 3, Reason.RESERVED_FIELD, metadata=(CHECK, "reason", Reason.RESERVED_FIELD.value), names_field=True
+    ),
     LocalError(400, 3, Reason.FIELD_INVALID),
     LocalError(401, 16, Reason.TOKEN_MISSING, "send `authorization: Bearer <token>` or `x-api-key`", "authorization"),
     LocalError(

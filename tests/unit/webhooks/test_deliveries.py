@@ -214,8 +214,8 @@ def test_a_tenant_has_a_bounded_number_of_webhooks_and_nobody_else_s(desk: Desk)
         webhooks.store.get(connection, made[0].id, tenant="other")
 
 
-def test_a_slow_receiver_delays_no_other_tenant(desk: Desk) -> None:
-    slow = desk.subscribe(url=desk.server.url_for("/slow"))
+def test_slow_receivers_of_one_tenant_delay_no_other_tenant(desk: Desk) -> None:
+    slow = [desk.subscribe(url=desk.server.url_for("/slow")) for _ in range(4)]
     asked: list[Request] = []
     quick_arrived: list[bool] = []
 
@@ -231,8 +231,8 @@ def test_a_slow_receiver_delays_no_other_tenant(desk: Desk) -> None:
     desk.server.expect_request("/slow").respond_with_handler(wait_for_others)
     desk.server.expect_request("/quick").respond_with_handler(lambda _: (arrived.set(), Response(status=204))[1])
     quick = desk.subscribe(url=desk.server.url_for("/quick"), tenant="other")
-    for _ in range(20):
-        queue_test(desk, slow)
+    for webhook in slow * 5:
+        queue_test(desk, webhook)
     with closing(webhooks.Dispatcher(desk.store, desk.settings)) as dispatcher:
         assert dispatcher.start_due() == 4  # the others wait, and leave places
         queue_test(desk, quick)
@@ -247,7 +247,7 @@ def test_two_dispatchers_send_each_message_once(desk: Desk) -> None:
         queue_test(desk, webhook)
     first, second = (webhooks.Dispatcher(desk.store, desk.settings) for _ in range(2))
     begun = first.start_due() + second.start_due()
-    assert begun + first.deliver_due() + second.deliver_due() >= 10
+    assert begun + first.deliver_due() + second.deliver_due() == 10
     first.close()
     second.close()
     assert len({one["id"] for one in desk.received}) == len(desk.received) == 10
