@@ -66,7 +66,7 @@ def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
     """The error of a call, with the reason code that the server gave."""
     code = error.code()
     reason, message = _TRANSPORT.get(code, ("INTERNAL", _INTERNAL))
-    wait = None
+    wait = field = None
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]
     except ValueError:
@@ -78,10 +78,7 @@ def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
         delay = error_details_pb2.RetryInfo()
         if detail.Unpack(delay):
             wait = max(1, delay.retry_delay.seconds + (delay.retry_delay.nanos > 0))
-    return ApiError(_HTTP.get(code, 500), reason, message, field=_field(message), retry_after=wait)
-
-
-def _field(message: str) -> str | None:
-    """The platform's messages about a field begin with its name."""
-    name, colon, _ = message.partition(":")
-    return name if colon and name and name.replace("_", "").replace(".", "").isalnum() and name.islower() else None
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad) and bad.field_violations:
+            field = bad.field_violations[0].field
+    return ApiError(_HTTP.get(code, 500), reason, message, field=field, retry_after=wait)

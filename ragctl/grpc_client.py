@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_core.errors import (
+    ConfigError,
     Conflict,
     DeadlineExceeded,
     Exhausted,
@@ -27,13 +30,63 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
+_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES))
+"""A proxy of the environment is never used."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAddress:
+    """How the gateway of this machine is reached. With a `certificate` it serves TLS, and that is the one to trust."""
+
+    target: str
+    certificate: Path | None = None
+    name: str = ""
+    """A name that the certificate is for."""
+
+
+def gateway_address(settings: Settings) -> GatewayAddress:
+    """Where commands call. Raises `ConfigError` (`CONFIG_INVALID`) for a certificate that cannot be used."""
+    from ragctl.gateway.options import reachable
+
+    target, certificate = f"{reachable(settings.host)}:{settings.gateway_port}", settings.gateway_tls_certificate
+    return GatewayAddress(target) if certificate is None else GatewayAddress(target, certificate, _name_of(certificate))
+
+
+def _name_of(certificate: Path) -> str:
+    from cryptography import x509
+
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.DNSName)[0]
+    except (OSError, ValueError, IndexError, x509.ExtensionNotFound):
+        raise ConfigError(
+            Reason.CONFIG_INVALID, "RAG_GATEWAY_TLS_CERTIFICATE: not a readable certificate with a DNS name"
+        ) from None
+
+
 @contextmanager
 def open_channel(address: str) -> Iterator[grpc.Channel]:
-    """A plain-text channel to a server on this machine. A proxy of the environment is never used."""
+    """A plain-text channel to a server on this machine."""
     import grpc
 
-    options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
-    with grpc.insecure_channel(address, options=options) as channel:
+    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
+        yield channel
+
+
+@contextmanager
+def open_gateway(settings: Settings) -> Iterator[grpc.Channel]:
+    """A channel to the gateway of this machine, with TLS where it serves that."""
+    import grpc
+
+    found = gateway_address(settings)
+    if found.certificate is None:
+        with open_channel(found.target) as channel:
+            yield channel
+        return
+    trusted = grpc.ssl_channel_credentials(found.certificate.read_bytes())
+    options = (*_OPTIONS, ("grpc.ssl_target_name_override", found.name))
+    with grpc.secure_channel(found.target, trusted, options=options) as channel:
         yield channel
 
 
@@ -90,11 +143,10 @@ def query_stub(
     settings: Settings, tenant: str, lifetime: int = 300, scopes: Iterable[str] = ("query.read",)
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A stub of `query.v2` through the gateway, and the arguments of each call; the token lives so many seconds."""
-    from ragctl.gateway.options import reachable
     from ragctl.tokens import mint_token
     from ragproto.query.v2 import query_pb2_grpc
 
     token = mint_token(settings, subject="developer", tenant=tenant, lifetime=lifetime, scopes=scopes)
     call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
-    with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
+    with open_gateway(settings) as channel, typed_errors():
         yield query_pb2_grpc.QueryServiceStub(channel), call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 
 from rag_core import source_status
@@ -11,7 +12,7 @@ from rag_core.database import Store, locks
 from rag_core.errors import RagError
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_core.webhooks import Dispatcher, Event, EventType, delivery_store, outbox_store
+from rag_core.webhooks import Dispatcher, Event, EventType, Webhook, delivery_store, outbox_store
 from rag_core.webhooks import store as webhooks
 
 log = get_logger(__name__)
@@ -86,7 +87,23 @@ def announce_states(store: Store) -> int:
 
 
 def clean_up(store: Store, settings: Settings) -> None:
-    """Give up deliveries that waited too long, and delete the old log."""
+    """Give up deliveries that waited too long, and delete the log that is old or too long."""
     with store.engine.begin() as connection:
         delivery_store.expire(connection, hours=settings.webhook_retry_hours)
         delivery_store.purge(connection, days=settings.webhook_log_days)
+    for webhook in _webhooks(store):
+        while True:
+            with store.engine.begin() as connection:
+                if not delivery_store.trim(connection, webhook, keep=settings.webhook_log_rows):
+                    break
+
+
+def _webhooks(store: Store) -> Iterator[Webhook]:
+    after = ""
+    while True:
+        with store.engine.connect() as connection:
+            found = webhooks.list_webhooks(connection, tenant=None, after=after)
+        if not found:
+            return
+        yield from found
+        after = found[-1].id

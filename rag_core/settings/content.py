@@ -279,6 +279,12 @@ class ContentSettings(BaseModel):
     webhook_log_days: int = Field(
         14, ge=1, le=400, description="Age at which events and the log of their deliveries are deleted."
     )
+    webhook_log_rows: int = Field(
+        200_000,
+        ge=100,
+        description="Events in the log of one webhook, sent or waiting. The oldest beyond it are deleted each minute; "
+        "those never sent are counted in the audit log (`webhook.drop`).",
+    )
     webhook_poll_seconds: float = Field(
         1, gt=0, le=60, description="How often the stream worker asks for events that are due."
     )

@@ -113,7 +113,7 @@ SELECT w.id, w.tenant FROM rag.webhooks w
 WHERE w.enabled AND coalesce(w.not_before <= now(), true) AND w.id <> ALL(:busy) AND EXISTS (
     SELECT FROM rag.webhook_deliveries d
     WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_attempt_at <= now())
-  AND NOT EXISTS (SELECT FROM rag.tenants t WHERE t.name = w.tenant AND t.state <> 'active')
+AND NOT EXISTS (SELECT FROM rag.tenants t WHERE t.name = w.tenant AND t.state <> 'active')
 ORDER BY random()
 """)
 _CLAIM = text("""
@@ -127,8 +127,10 @@ RETURNING id
 
 
 def due(connection: Connection, busy: Sequence[str]) -> list[tuple[str, str]]:
-    """Webhooks (id and tenant) that something is due for, in random order, without those that are busy. Nothing is due
-    for a tenant that is suspended or erased."""
+    """Webhooks (id and tenant) that something is due for, in random order, without those that are busy.
+
+    Nothing leaves of a tenant that is suspended: it waits, as what the tenant pushed does.
+    """
     return [(row.id, row.tenant) for row in connection.execute(_DUE, {"busy": list(busy)})]
 
 
@@ -193,6 +195,37 @@ _PURGE = text("""
 DELETE FROM rag.webhook_events e WHERE e.created_at < now() - make_interval(days => :days) AND NOT EXISTS (
     SELECT FROM rag.webhook_deliveries d WHERE d.event_id = e.id AND d.state = 'pending')
 """)
+
+_TOO_MANY = text("""
+SELECT d.id FROM rag.webhook_deliveries d WHERE d.webhook_id = :webhook ORDER BY d.id DESC OFFSET :keep LIMIT 1
+""")
+_TRIM = text("""
+DELETE FROM rag.webhook_deliveries WHERE id IN (
+    SELECT id FROM rag.webhook_deliveries WHERE webhook_id = :webhook AND id <= :last ORDER BY id LIMIT :limit)
+RETURNING event_id, state
+""")
+_UNUSED = text("""
+DELETE FROM rag.webhook_events e WHERE e.id = ANY(:ids)
+AND NOT EXISTS (SELECT FROM rag.webhook_deliveries d WHERE d.event_id = e.id)
+""")
+
+
+def trim(connection: Connection, webhook: Webhook, *, keep: int, limit: int = 10_000) -> int:
+    """Delete the oldest rows of a webhook's log beyond `keep`, `limit` at most; returns how many.
+
+    Among them are events that were never sent, where a receiver has taken nothing for long: the audit log says so.
+    """
+    last = connection.scalar(_TOO_MANY, {"webhook": webhook.id, "keep": keep})
+    if last is None:
+        return 0
+    gone = connection.execute(_TRIM, {"webhook": webhook.id, "last": last, "limit": limit}).all()
+    connection.execute(_UNUSED, {"ids": [row.event_id for row in gone]})
+    if dropped := sum(row.state == DeliveryState.PENDING for row in gone):
+        audit.record(
+            connection, actor="system/webhooks", action="webhook.drop", target=webhook.id, details={"events": dropped},
+            tenant=webhook.tenant,
+        )  # fmt: skip
+    return len(gone)
 
 
 def expire(connection: Connection, *, hours: int) -> int:

@@ -91,14 +91,16 @@ class Dispatcher:
         return started
 
     def deliver_due(self) -> int:
-        """Send what is due now and wait for it; returns the number of messages."""
+        """Send what is due now and wait for all that is under way; returns the number of messages started here."""
         sent = 0
-        while started := self.start_due():
+        while True:
+            busy = bool(self._in_flight)  # asked first: what ends meanwhile may have kept others waiting
+            started = self.start_due()
+            if not started and not busy:
+                return sent
             sent += started
-            while self._in_flight:
-                self._finished.wait(0.05)
-                self._finished.clear()
-        return sent
+            self._finished.wait(0.05)
+            self._finished.clear()
 
     def close(self) -> None:
         """Wait for messages under way, no longer than each may take."""

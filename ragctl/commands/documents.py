@@ -245,15 +245,14 @@ def _accepted(response: Any, json: bool) -> None:
 @contextmanager
 def _stub(tenant: str, scope: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     from rag_core.settings import Settings
-    from ragctl.gateway.options import reachable
-    from ragctl.grpc_client import open_channel, typed_errors
+    from ragctl.grpc_client import open_gateway, typed_errors
     from ragctl.tokens import mint_token
     from ragproto.documents.v1 import documents_pb2_grpc
 
     settings = Settings.load()
     token = mint_token(settings, subject="developer", tenant=tenant, scopes=(scope,), lifetime=300)
     call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
-    with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
+    with open_gateway(settings) as channel, typed_errors():
         yield documents_pb2_grpc.DocumentServiceStub(channel), call
 
 

@@ -63,30 +63,15 @@ def mcp(
 def through_gateway(settings: Settings) -> InterfacesSettings:
     """How the gateway of this machine is called; where it serves TLS, its own certificate is the trusted one."""
     from interfaces.settings import InterfacesSettings
-    from ragctl.gateway.options import reachable
+    from ragctl.grpc_client import gateway_address
 
-    address = f"{reachable(settings.host)}:{settings.gateway_port}"
-    found = InterfacesSettings(query_address=address, call_seconds=settings.max_deadline_seconds, query_tls_ca=None)
-    certificate = settings.gateway_tls_certificate
-    if certificate is None:
-        return found
-    return found.model_copy(update={"query_tls_ca": certificate, "query_tls_name": _name_of(certificate)})
-
-
-def _name_of(certificate: Path) -> str:
-    """A name that the certificate is for. Raises `ConfigError` (`CONFIG_INVALID`)."""
-    from cryptography import x509
-
-    from rag_core.errors import ConfigError, Reason
-
-    try:
-        found = x509.load_pem_x509_certificate(certificate.read_bytes())
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return names.get_values_for_type(x509.DNSName)[0]
-    except (OSError, ValueError, IndexError, x509.ExtensionNotFound):
-        raise ConfigError(
-            Reason.CONFIG_INVALID, "RAG_GATEWAY_TLS_CERTIFICATE: not a readable certificate with a DNS name"
-        ) from None
+    at = gateway_address(settings)
+    return InterfacesSettings(
+        query_address=at.target,
+        call_seconds=settings.max_deadline_seconds,
+        query_tls_ca=at.certificate,
+        query_tls_name=at.name,
+    )
 
 
 def _entry(settings: Settings, tenant: str, groups: tuple[str, ...]) -> dict[str, object]:

@@ -34,6 +34,8 @@ class LocalError:
     becomes: int | None = None
     pushback_ms: int | None = None
     previous: Reason | None = None
+    names_field: bool = False
+    """Whether the metadata of the check have the field of the request that is refused."""
 
     @property
     def metadata_of_info(self) -> dict[str, str]:
@@ -41,6 +43,7 @@ class LocalError:
         return {"previous_reason": self.previous.value} if self.previous else {}
 
 
+_TYPE = "type.googleapis.com/google.rpc."
 _UNCOUNTED = "RLSE"
 """Envoy's flag of a request that the rate-limit service did not answer about."""
 _CIRCUIT_OPEN = "UO"
@@ -53,8 +56,10 @@ LOCAL_ERRORS = (
         "the request is not one complete message",
         metadata=(CHECK, "reason", Reason.MESSAGE_INVALID.value),
     ),
-    LocalError(400, 3, Reason.FIELD_UNKNOWN, metadata=(CHECK, "reason", Reason.FIELD_UNKNOWN.value)),
-    LocalError(400, 3, Reason.RESERVED_FIELD, metadata=(CHECK, "reason", Reason.RESERVED_FIELD.value)),
+    LocalError(400, 3, Reason.FIELD_UNKNOWN, metadata=(CHECK, "reason", Reason.FIELD_UNKNOWN.value), names_field=True),
+    LocalError(
+        400, 3, Reason.RESERVED_FIELD, metadata=(CHECK, "reason", Reason.RESERVED_FIELD.value), names_field=True
+    ),
     LocalError(400, 3, Reason.FIELD_INVALID),
     LocalError(401, 16, Reason.TOKEN_MISSING, "send `authorization: Bearer <token>` or `x-api-key`", "authorization"),
     LocalError(
@@ -101,6 +106,7 @@ LOCAL_ERRORS = (
     LocalError(503, 14, Reason.SERVER_UNAVAILABLE, "the query server cannot be reached; try again"),
     LocalError(504, 4, Reason.DEADLINE, "the time allowed for the call ran out"),
 )
+_ANY_OTHER = LocalError(500, 13, Reason.INTERNAL)
 
 
 def local_replies() -> Config:
@@ -110,7 +116,7 @@ def local_replies() -> Config:
         for error in LOCAL_ERRORS
         for mapper in (_grpc_reply(error), *_interface_replies(error), _rest_reply(error))
     ]
-    return {"mappers": mappers, "body_format": {"json_format": _error_body(13, Reason.INTERNAL)}}
+    return {"mappers": mappers, "body_format": {"json_format": _error_body(_ANY_OTHER)}}
 
 
 def _grpc_reply(error: LocalError) -> Config:
@@ -140,7 +146,7 @@ def _rest_reply(error: LocalError) -> Config:
         "filter": conditions[0] if len(conditions) == 1 else {"and_filter": {"filters": conditions}},
         **_said(error),
         **({"headers_to_add": _added(*wait)} if wait else {}),
-        "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason, error.metadata_of_info)},
+        "body_format_override": {"json_format": _error_body(error)},
     }
 
 
@@ -197,9 +203,15 @@ _NATIVE_GRPC: list[Config] = [
 ]
 
 
-def _error_body(code: int, reason: Reason, metadata: dict[str, str] | None = None) -> Config:
+def _error_body(error: LocalError) -> Config:
     """The JSON form of `google.rpc.Status`, as the transcoder prints the server's own errors."""
-    info: Config = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason.value, "domain": DOMAIN}
-    if metadata:
-        info["metadata"] = metadata
-    return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}
+    info: Config = {"@type": _TYPE + "ErrorInfo", "reason": error.reason.value, "domain": DOMAIN}
+    if error.metadata_of_info:
+        info["metadata"] = error.metadata_of_info
+    details = [info, _bad_request(error.reason)] if error.names_field else [info]
+    return {"code": error.grpc_status, "message": "%LOCAL_REPLY_BODY%", "details": details}
+
+
+def _bad_request(reason: Reason) -> Config:
+    said = {name: f"%DYNAMIC_METADATA({CHECK}:{name})%" for name in ("field", "description")}
+    return {"@type": _TYPE + "BadRequest", "fieldViolations": [{**said, "reason": reason.value}]}

@@ -7,8 +7,14 @@ local QUOTE, APOSTROPHE, BACKSLASH = ('"'):byte(), ("'"):byte(), ("\\"):byte()
 local OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = ("{"):byte(), ("}"):byte(), ("["):byte(), ("]"):byte()
 local COLON, COMMA = (":"):byte(), (","):byte()
 
-local function refuse(handle, reason, message)
-  handle:streamInfo():dynamicMetadata():set(FILTER, "reason", reason)
+local function refuse(handle, reason, message, field)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set(FILTER, "reason", reason)
+  if field then
+    metadata:set(FILTER, "field", field)
+    metadata:set(FILTER, "description", message)
+    message = field .. ": " .. message
+  end
   handle:respond({ [":status"] = "400" }, message)
 end
 
@@ -55,7 +61,8 @@ local function path_of(levels, name)
   return table.concat(parts, ".")
 end
 
--- Enter the field `name` of the innermost object. Returns the reason and the message that it is refused with, if any.
+-- Enter the field `name` of the innermost object. Returns the reason, the message and the field's path that it is
+-- refused with, if any.
 local function enter_field(levels, name)
   local level = levels[#levels]
   level.wants_name = false
@@ -69,9 +76,9 @@ local function enter_field(levels, name)
   if level.value == nil then
     local shown = path_of(levels, (name:sub(1, MOST_NAME):gsub("[^%w_.-]", "?")))
     if RESERVED[name] then
-      return "RESERVED_FIELD", shown .. ": only the server sets it; tenant and permissions come from the token"
+      return "RESERVED_FIELD", "only the server sets it; tenant and permissions come from the token", shown
     end
-    return "FIELD_UNKNOWN", shown .. ": this server's API has no such field"
+    return "FIELD_UNKNOWN", "this server's API has no such field", shown
   end
   level.name = name
 end
@@ -89,7 +96,7 @@ local function next_value(level)
   level.name, level.value = nil, nil
 end
 
--- The reason and message that the JSON text is refused with; nil for what fits. Broken JSON is left to the transcoder,
+-- The reason, message and field, if there is one, that the JSON text is refused with; nil for what fits. Broken JSON is left to the transcoder,
 -- which is as lenient as this: it takes strings in apostrophes.
 local function check_json(text, message)
   local levels, at, name = {}, 1, nil
@@ -106,9 +113,9 @@ local function check_json(text, message)
       end
       name, at = level.wants_name and text:sub(found + 1, last - 1) or nil, last + 1
     elseif token == COLON and level.wants_name then
-      local reason, refused = enter_field(levels, name)
+      local reason, refused, field = enter_field(levels, name)
       if reason then
-        return reason, refused
+        return reason, refused, field
       end
       name = nil
     elseif token == OPEN or token == OPEN_LIST then
@@ -147,9 +154,9 @@ function envoy_on_request(handle)
   if message == "grpc" then
     check_grpc(handle, body)
   elseif body then
-    local reason, text = check_json(body:getBytes(0, body:length()), message)
+    local reason, text, field = check_json(body:getBytes(0, body:length()), message)
     if reason then
-      refuse(handle, reason, text)
+      refuse(handle, reason, text, field)
     end
   end
 end

@@ -100,13 +100,13 @@ _CALL_SECONDS = 5.0
 
 def sample_question(settings: Settings) -> str:
     """The default question, or one made of a title, whichever is answered first; the default when none is."""
-    from ragctl.grpc_client import open_channel, typed_errors
+    from ragctl.grpc_client import open_gateway, typed_errors
     from ragctl.tokens import mint_token
 
     metadata = [("authorization", f"Bearer {mint_token(settings, subject='rag-up', lifetime=300)}")]
     with (
         suppress(RagError),
-        open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel,
+        open_gateway(settings) as channel,
         typed_errors(),
     ):
         for question in _candidates(channel, metadata):

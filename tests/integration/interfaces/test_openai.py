@@ -269,6 +269,15 @@ def test_half_a_character_is_refused(open_interfaces: OpenInterfaces) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "TEXT_INVALID")
 
 
+def test_what_the_query_server_refuses_names_its_parameter(open_interfaces: OpenInterfaces) -> None:
+    headers = {"authorization": f"Bearer {open_interfaces.token()}"}
+    answer = httpx.post(
+        f"{open_interfaces.url}/v1/vector_stores/handbook/search", json={"query": " "}, headers=headers, trust_env=False
+    )
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "QUERY_EMPTY", "query")
+
+
 def test_refusals_of_the_gateway_have_openais_shape_too(client: openai.OpenAI, open_interfaces: OpenInterfaces) -> None:
     assert refused(lambda: client.with_options(api_key="nothing").models.list()) == (401, "TOKEN_INVALID")
     foreign = open_interfaces.token(audience="another-service")

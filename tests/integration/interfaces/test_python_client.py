@@ -55,6 +55,12 @@ def test_it_searches_answers_and_reads_page_after_page(rag: Client) -> None:
     rag.send_feedback(QUESTION, answer.text, helpful=True)
 
 
+def test_a_refusal_names_the_field_through_the_gateway(rag: Client) -> None:
+    with pytest.raises(RagError) as refused:
+        rag.search("vacation policy", top_k=101)
+    assert (refused.value.reason, refused.value.fields) == ("TOP_K_RANGE", {"top_k": "101 is not in 1..100"})
+
+
 async def test_the_async_client_does_the_same(arag: AsyncClient, rag: Client) -> None:
     found = await arag.search("vacation policy")
     assert found["passages"] == rag.search("vacation policy")["passages"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from rag_platform_client.errors import from_response
 
 import ragproto
 from query_server.auth.policies import POLICIES
@@ -66,6 +67,13 @@ def test_a_field_that_the_api_does_not_have_is_refused_by_its_path(
     response = post(gateway, path, body)
     assert (response.status_code, response.json()["details"][0]["reason"]) == (400, reason)
     assert said in response.json()["message"]
+    named = from_response(400, response.headers, response.content).fields
+    if reason == "FIELD_INVALID":
+        assert named == {}
+    else:
+        [(field, description)] = named.items()
+        assert response.json()["message"] == f"{field}: {description}"
+        assert field.startswith(said.rstrip(":"))
     assert gateway.peer.metadata == {}
 
 

@@ -21,7 +21,10 @@ from ragctl.commands.mcp import through_gateway
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import apply, current_options, shift
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Tls, replica_ports
+from ragctl.grpc_client import open_gateway
 from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.certificates import self_signed
 from tests.support.wire import WirePeer, running_gateway, wire_peer
 
@@ -128,6 +131,8 @@ def test_tls_is_served_and_a_new_certificate_taken_up(tmp_path: Path) -> None:
         assert ask(first) == 200
         at = Settings(home=tmp_path, gateway_tls_certificate=certificate, gateway_port=port)
         assert asyncio.run(documents_through(at)) == []
+        with open_gateway(at) as channel:  # as `rag query` and the other commands
+            v2_grpc.QueryServiceStub(channel).Search(v2.SearchRequest(query="x"), timeout=10)
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.post(url.replace("https", "http"), json={"query": "x"}, trust_env=False)
         fresh = tmp_path / "fresh"
@@ -144,6 +149,13 @@ def test_tls_is_served_and_a_new_certificate_taken_up(tmp_path: Path) -> None:
         with pytest.raises(httpx.ConnectError):
             ask(first)
         assert gateway.peer.metadata
+
+
+def test_a_certificate_that_commands_cannot_use_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.pem").write_text("no certificate")
+    at = Settings(home=tmp_path, gateway_tls_certificate=tmp_path / "a.pem")
+    with pytest.raises(ConfigError, match="RAG_GATEWAY_TLS_CERTIFICATE"), open_gateway(at):
+        pass
 
 
 def test_prometheus_reads_the_statistics_and_nothing_else_of_the_admin_interface(tmp_path: Path) -> None:

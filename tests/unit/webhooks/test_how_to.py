@@ -29,6 +29,6 @@ def test_the_code_of_the_page_verifies_a_message(desk: Desk) -> None:
 def test_every_event_and_every_default_of_the_page_is_real() -> None:
     assert set(re.findall(r"`((?:document|source|generation|alert)\.[a-z]+)`", PAGE)) == set(EventType)
     named = re.findall(r"`RAG_(WEBHOOK_[A-Z_]+)`[a-z ]*? \((\d+)\)", PAGE)
-    assert len(named) == 5
+    assert len(named) == 6
     for name, value in named:
         assert Settings.model_fields[name.lower()].default == int(value), name
