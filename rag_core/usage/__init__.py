@@ -3,6 +3,7 @@
 from rag_core.usage import store
 from rag_core.usage.base import Budget, Owner, Usage, key_of, out_of_budget, renewal
 from rag_core.usage.meter import Meter
+from rag_core.usage.room import DocumentRoom
 from rag_core.usage.store import Day
 
-__all__ = ["Budget", "Day", "Meter", "Owner", "Usage", "key_of", "out_of_budget", "renewal", "store"]
+__all__ = ["Budget", "Day", "DocumentRoom", "Meter", "Owner", "Usage", "key_of", "out_of_budget", "renewal", "store"]
