@@ -12,9 +12,9 @@ from query_server.handlers.admin.rules import check_limit, check_text_field, ten
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.usage import UsageMeter
-from rag_core.access import Principal, require_identity_names
+from rag_core.access import Principal
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
-from rag_core.usage import Budget, Owner, Usage, key_of, renewal
+from rag_core.usage import Budget, Owner, Usage, key_of, renewal, require_budget
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_DAYS = 90
 MAX_ROWS = 1000
-MAX_BUDGET = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +114,8 @@ class UsageHandler:
         """Replace a budget; returns the one before. Raises `InvalidInput`, `NotFound` (`API_KEY_NOT_FOUND`)."""
         if not owner.tenant:
             raise InvalidInput(Reason.FIELD_INVALID, "tenant: must be given")
-        require_identity_names(owner.tenant, ())
-        check_text_field("key_id", owner.key_id, limit=64)
         check_text_field("reason", why)
-        if owner.key_id and budget.documents is not None:
-            raise InvalidInput(Reason.FIELD_INVALID, "documents: belong to a tenant; leave key_id empty")
-        for name in ("calls_per_day", "model_tokens_per_day", "documents"):
-            value = getattr(budget, name)
-            if value is not None and not 0 <= value <= MAX_BUDGET:
-                raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must be 0 to {MAX_BUDGET}")
+        require_budget(owner, budget)
 
         def write(connection: Connection) -> Budget:
             from rag_core.access import get_key

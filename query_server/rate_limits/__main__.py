@@ -6,7 +6,6 @@ import asyncio
 import sys
 
 from query_server.rate_limits.counting import SharedLimits, close, redis_storage
-from query_server.rate_limits.rules import overrides_of
 from query_server.rate_limits.service import RateLimitMetrics, RateLimitService, new_server
 from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import bind, stop_signals
@@ -27,7 +26,6 @@ async def serve(settings: Settings) -> None:
     """
     if settings.redis_url is None:
         raise ConfigError(Reason.CONFIG_INVALID, "RAG_REDIS_URL must be set: gateways share their counters in Redis")
-    overrides_of(settings)
     storage = redis_storage(settings.redis_url.get_secret_value(), seconds=settings.redis_seconds)
     metrics = RateLimitMetrics()
     service = RateLimitService(SharedLimits(settings, storage), metrics, seconds=settings.redis_seconds)

@@ -12,8 +12,10 @@ from typing import Any
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import ConfigurationError
 
-from query_server.rate_limits.rules import MINUTE, Window, shared_windows
+from query_server.rate_limits.rules import MINUTE, Window, overrides_of, shared_windows
+from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
 Storage = MemoryStorage | RedisStorage
@@ -21,16 +23,23 @@ PREFIX = "rag-limits"
 
 
 def redis_storage(url: str, *, seconds: float, prefix: str = PREFIX) -> RedisStorage:
-    """Counters in Redis or Valkey. A call of it takes `seconds` at most."""
-    return RedisStorage(
-        f"async+{url}",
-        wrap_exceptions=True,
-        implementation="redispy",
-        key_prefix=prefix,
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds,
-        health_check_interval=30,
-    )
+    """Counters in Redis or Valkey. A call of it takes `seconds` at most.
+
+    Raises `ConfigError` (`CONFIG_INVALID`) for a URL that is none; whether it answers is seen later.
+    """
+    try:
+        return RedisStorage(
+            f"async+{url}",
+            wrap_exceptions=True,
+            implementation="redispy",
+            key_prefix=prefix,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
+            health_check_interval=30,
+        )
+    except (ConfigurationError, ValueError):  # whose texts have the URL, and with it a password
+        message = "RAG_REDIS_URL must be like redis://user:password@host:6379/0, with rediss:// for TLS"
+        raise ConfigError(Reason.CONFIG_INVALID, message) from None
 
 
 async def close(storage: object) -> None:
@@ -56,14 +65,16 @@ class SharedLimits:
     """
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
+        """Raises `ConfigError` (`CONFIG_INVALID`) for overrides that are none."""
         self._settings = settings
+        self._overrides = overrides_of(settings)
         self._counter = SlidingWindowCounterRateLimiter(storage)
 
     async def refusal(self, clients: Sequence[Mapping[str, str]], hits: int = 1) -> Refusal | None:
         """Count a call of these clients, unless it is refused. Raises what the storage raises when it is away."""
         for client in clients:
             named = _digest(client)
-            for window in shared_windows(self._settings, client):
+            for window in shared_windows(self._settings, self._overrides, client):
                 limit = _item(window)
                 if not await self._counter.hit(limit, named, cost=hits):
                     return Refusal(window, await self._seconds_left(limit, named))

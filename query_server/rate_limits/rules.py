@@ -54,8 +54,10 @@ def overrides_of(settings: Settings) -> tuple[Override, ...]:
     return (*configured, *(Override("*", subject, UNLIMITED, UNLIMITED) for subject in _OPERATORS))
 
 
-def shared_windows(settings: Settings, client: Mapping[str, str]) -> list[Window]:
+def shared_windows(settings: Settings, overrides: Iterable[Override], client: Mapping[str, str]) -> list[Window]:
     """The windows that a client is counted in; its descriptor has `tenant` and `subject`, or `key`.
+
+    `overrides` are those of the settings (`overrides_of`), which a decision has no time to parse.
 
     As at the gateway: of several overrides that mean a client each holds, and a limit that is off is off for all.
     """
@@ -63,7 +65,7 @@ def shared_windows(settings: Settings, client: Mapping[str, str]) -> list[Window
         Window("minute", settings.gateway_client_per_minute, MINUTE),
         Window("hour", settings.gateway_client_per_hour, HOUR),
     ]
-    meant = [one for one in overrides_of(settings) if one.means(client.get("tenant", ""), client.get("subject", ""))]
+    meant = [one for one in overrides if one.means(client.get("tenant", ""), client.get("subject", ""))]
     found: list[Window] = []
     for window in general:
         if not window.calls:

@@ -18,7 +18,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Protocol
 
-from query_server.interceptors.chain import Layer
 from query_server.runtime.calls import Call
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
@@ -97,38 +96,33 @@ class UsageMeter:
 
     # --- on the way of a call ----------------------------------------------------------------------------------------
 
-    @property
-    def layer(self) -> Layer:
-        """Counts the calls of `COUNTED`, and refuses those beyond a budget."""
-
-        @asynccontextmanager
-        async def layer(call: Call) -> AsyncIterator[None]:
-            if call.method not in COUNTED:
-                yield
-                return
-            tenant, key_id = call.principal.tenant, key_of(call.principal)
-            try:
-                self.meter.admit(tenant, key_id)
-            except QuotaExceeded as error:
-                self._refused(error)
-                raise
-            try:
-                yield
-            except QuotaExceeded as error:
-                self.meter.refuse(tenant, key_id)
-                self._refused(error)
-                raise
-            except RagError as error:
-                if error.reason in _NOT_THE_CALLERS:
-                    self.meter.add_calls(tenant, key_id, -1)
-                raise
-            except Exception:
+    @asynccontextmanager
+    async def layer(self, call: Call) -> AsyncIterator[None]:
+        """Count the calls of `COUNTED`, and refuse those beyond a budget."""
+        if call.method not in COUNTED:
+            yield
+            return
+        tenant, key_id = call.principal.tenant, key_of(call.principal)
+        try:
+            self.meter.admit(tenant, key_id)
+        except QuotaExceeded as error:
+            self._refused(error)
+            raise
+        try:
+            yield
+        except QuotaExceeded as error:
+            self.meter.refuse(tenant, key_id)
+            self._refused(error)
+            raise
+        except RagError as error:
+            if error.reason in _NOT_THE_CALLERS:
                 self.meter.add_calls(tenant, key_id, -1)
-                raise
-            if call.weight > 1:
-                self.meter.add_calls(tenant, key_id, call.weight - 1)
-
-        return layer
+            raise
+        except Exception:
+            self.meter.add_calls(tenant, key_id, -1)
+            raise
+        if call.weight > 1:
+            self.meter.add_calls(tenant, key_id, call.weight - 1)
 
     def tokens_used_up(self, principal: Principal) -> QuotaExceeded | None:
         """The error of a budget of model tokens that is used up, if one is."""

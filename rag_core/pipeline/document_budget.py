@@ -15,18 +15,24 @@ class DocumentBudget:
     def __init__(self, connection: Connection, tenant: str) -> None:
         self._connection = connection
         self._tenant = tenant
+        self._stored: int | None = None
         self._limit = self.left_out = 0
 
-    def leave_out(self, queue: listing.Queue) -> listing.Queue:
+    def leave_out(self, queue: listing.Queue, added: int) -> listing.Queue:
         """Take the new items out of the queue that are more than there is room for; returns what they were.
 
-        Versions of stored documents stay in it. `queue` is what is still to be read.
+        Versions of stored documents stay in it. `queue` is what is still to be read, `added` the new documents that
+        this run has stored: a long listing asks again every second, and the tenant's documents are counted once.
         """
-        room = budgets.room_for_documents(self._connection, self._tenant)
-        if room is None:
+        if not queue.new:
             return listing.Queue()
-        self._limit, stored = room
-        excess = queue.new - max(0, self._limit - stored)
+        limit = budgets.document_limit(self._connection, self._tenant)
+        if limit is None:
+            return listing.Queue()
+        if self._stored is None:
+            self._stored = budgets.count_documents(self._connection, self._tenant) - added
+        self._limit = limit
+        excess = queue.new - max(0, limit - self._stored - added)
         if excess <= 0:
             return listing.Queue()
         dropped = listing.drop_new(self._connection, excess)

@@ -1,8 +1,21 @@
 """Usage by tenant and API key, and the budgets that limit it."""
 
 from rag_core.usage import store
-from rag_core.usage.base import Budget, Owner, Usage, key_of, out_of_budget, renewal
+from rag_core.usage.base import Budget, Owner, Usage, key_of, out_of_budget, renewal, require_budget
 from rag_core.usage.meter import Meter
+from rag_core.usage.room import DocumentRoom
 from rag_core.usage.store import Day
 
-__all__ = ["Budget", "Day", "Meter", "Owner", "Usage", "key_of", "out_of_budget", "renewal", "store"]
+__all__ = [
+    "Budget",
+    "Day",
+    "DocumentRoom",
+    "Meter",
+    "Owner",
+    "Usage",
+    "key_of",
+    "out_of_budget",
+    "renewal",
+    "require_budget",
+    "store",
+]

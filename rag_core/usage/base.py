@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rag_core.access import Principal
-from rag_core.errors import QuotaExceeded, Reason
+from rag_core.access import Principal, require_identity_names
+from rag_core.errors import InvalidInput, QuotaExceeded, Reason
 
+MAX_BUDGET = 10**15
 _KEY = "key:"
+_MAX_KEY_ID = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +57,19 @@ class Budget:
     def empty(self) -> bool:
         """Whether it limits nothing."""
         return self == Budget()
+
+
+def require_budget(owner: Owner, budget: Budget) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) for a budget that cannot be, or of nobody."""
+    require_identity_names(owner.tenant, [owner.key_id] if owner.key_id else [])
+    if len(owner.key_id) > _MAX_KEY_ID:
+        raise InvalidInput(Reason.FIELD_INVALID, f"key_id: at most {_MAX_KEY_ID} characters")
+    if owner.key_id and budget.documents is not None:
+        raise InvalidInput(Reason.FIELD_INVALID, "documents: belong to a tenant, not to one of its keys")
+    for name in ("calls_per_day", "model_tokens_per_day", "documents"):
+        value = getattr(budget, name)
+        if value is not None and not 0 <= value <= MAX_BUDGET:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must be 0 to {MAX_BUDGET}")
 
 
 def key_of(principal: Principal) -> str:

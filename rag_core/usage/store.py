@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from sqlalchemy import Connection, Row, text
 
 from rag_core.operations import audit_store as audit
-from rag_core.usage.base import Budget, Owner, Usage, out_of_budget
+from rag_core.usage.base import Budget, Owner, Usage
 
 SET_BUDGET = "budget.set"
 # In the order of the key, so that two processes that write the same tenants cannot deadlock.
@@ -175,7 +175,7 @@ def documents(connection: Connection, *, tenant: str | None) -> dict[str, int]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The budget of stored documents, checked in the transaction that adds one. Only tenants with one pay for the count.
+# The budget of stored documents. Only tenants with one pay for the count.
 
 
 _LIMIT = text("SELECT documents FROM rag.budgets WHERE tenant = :tenant AND key_id = ''")
@@ -191,17 +191,17 @@ SELECT (SELECT count(*) FROM rag.documents WHERE tenant = :tenant AND deleted_at
 """)
 
 
-def room_for_documents(connection: Connection, tenant: str) -> tuple[int, int] | None:
-    """The budget of stored documents, and how many there are or wait in the inbox; `None`: no budget."""
+def document_limit(connection: Connection, tenant: str) -> int | None:
+    """The budget of stored documents; `None`: no budget."""
     limit = connection.scalar(_LIMIT, {"tenant": tenant})
-    if limit is None:
-        return None
-    return int(limit), int(connection.scalar(_STORED, {"tenant": tenant}) or 0)
+    return None if limit is None else int(limit)
 
 
-def require_room(connection: Connection, tenant: str, doc_id: uuid.UUID) -> None:
-    """Raise `QuotaExceeded` when the tenant may not store one more document; a new version of one is none more."""
-    room = room_for_documents(connection, tenant)
-    if room is None or room[1] < room[0] or connection.scalar(_KNOWN, {"doc_id": doc_id}):
-        return
-    raise out_of_budget("documents", *room, Owner(tenant), datetime.now(UTC))
+def count_documents(connection: Connection, tenant: str) -> int:
+    """How many documents are stored or wait in the inbox. Reads an index entry of each."""
+    return int(connection.scalar(_STORED, {"tenant": tenant}) or 0)
+
+
+def is_stored(connection: Connection, doc_id: uuid.UUID) -> bool:
+    """Whether a document is stored or waits in the inbox."""
+    return bool(connection.scalar(_KNOWN, {"doc_id": doc_id}))

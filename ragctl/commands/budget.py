@@ -119,17 +119,14 @@ def set_(
         Why, for the audit log.
     """
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.usage import Budget, Owner, store
+    from rag_core.usage import Budget, Owner, require_budget, store
 
     given = {"calls_per_day": calls, "model_tokens_per_day": tokens, "documents": documents}
     wanted = {name: value for name, value in given.items() if value is not None}
     if not wanted:
         raise InvalidInput(Reason.USAGE, "give --calls-per-day, --model-tokens-per-day or --documents")
-    if any(value < 0 for value in wanted.values()):
-        raise InvalidInput(Reason.USAGE, "a budget is 0 or more")
-    if key and documents is not None:
-        raise InvalidInput(Reason.USAGE, "--documents belongs to a tenant: leave --key out")
     owner = Owner(tenant, key)
+    require_budget(owner, Budget(**wanted))
     with transaction() as connection:
         _require_key(connection, owner)
         before = store.budgets(connection).get(owner, Budget())
@@ -153,9 +150,10 @@ def remove(tenant: str, /, *, key: str = "", reason: str = "", json: Json = Fals
     reason
         Why, for the audit log.
     """
-    from rag_core.usage import Budget, Owner, store
+    from rag_core.usage import Budget, Owner, require_budget, store
 
     owner = Owner(tenant, key)
+    require_budget(owner, Budget())
     with transaction() as connection:
         store.set_budget(connection, owner, Budget(), actor=actor(), why=reason)
     _report(owner, Budget(), json=json)

@@ -44,6 +44,7 @@ _TYPED = ("rag_core.errors.", "dagster._core.definitions.events.Failure: ")
 """How the texts of errors begin that name a reason code."""
 _EVENTS = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after, limit: 1000) { __typename
   ... on EventConnection { cursor hasMore events {
+    ... on AssetCheckEvaluationEvent { evaluation { success severity checkName description } }
     ... on ExecutionStepFailureEvent { error { message causes { message } } }
     ... on RunFailureEvent { error { message causes { message } } } } } } }"""
 
@@ -164,17 +165,28 @@ def _runs(api: DagsterApi, chosen: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def failure_reason(api: DagsterApi, run_id: str) -> str:
-    """Why a run failed, in one line: the typed error behind its first failure, else the innermost cause."""
+    """Why a run failed, in one line: the typed error behind its first failure, else the blocking check that failed,
+    else the innermost cause."""
     cursor, more = None, True
+    blocked: list[str] = []
     while more:
         page = api.query(_EVENTS, id=run_id, after=cursor)["logsForRun"]
         for event in page.get("events", []):
-            if error := event.get("error"):
+            if check := event.get("evaluation"):
+                blocked += _blocking(check)
+            elif error := event.get("error"):
                 chain = [str(one["message"]).strip().partition("\n")[0] for one in (error, *error.get("causes", []))]
                 typed = [line.partition(": ")[2] for line in chain if line.startswith(_TYPED)]
-                return (typed or chain[-1:])[0]
+                return (typed or blocked or chain[-1:])[0]
         cursor, more = page.get("cursor"), page.get("hasMore", False)
     return ""
+
+
+def _blocking(check: dict[str, Any]) -> list[str]:
+    """What a failed check says, which begins with its reason code; nothing of one that passed or only warns."""
+    if check["success"] or check["severity"] != "ERROR":
+        return []
+    return [str(check["description"] or f"the check {check['checkName']} failed")]
 
 
 class Sync:

@@ -23,10 +23,16 @@ def redis_server(folder: Path) -> Iterator[str]:
     if given := os.environ.get("RAG_TEST_REDIS"):
         yield given
         return
+    with own_redis_server(folder, free_port()) as url:
+        yield url
+
+
+@contextmanager
+def own_redis_server(folder: Path, port: int) -> Iterator[str]:
+    """One that the test may stop and start again at its port. Skips the test where no program of it is installed."""
     program = shutil.which("valkey-server") or shutil.which("redis-server")
     if program is None:
         pytest.skip("needs Redis or Valkey: RAG_TEST_REDIS=redis://host:6379/0, or Debian's redis-server")
-    port = free_port()
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
     process = subprocess.Popen(
         [program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent

@@ -14,6 +14,7 @@ from query_server.runtime.dependencies import Dependencies
 from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
+from rag_core.usage import DocumentRoom
 from rag_tracing import traceparent
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class DocumentsHandler:
     def __init__(self, settings: Settings, dependencies: Dependencies) -> None:
         self._settings = settings
         self._dependencies = dependencies
+        self._room = DocumentRoom()
 
     async def put(self, principal: Principal, request: Put, request_id: str = "") -> Receipt:
         """Accept a document. Raises `InvalidInput`, `NotFound` (an unknown `doc_id`), and as `inbox.accept`."""
@@ -196,7 +198,6 @@ class DocumentsHandler:
     ) -> tuple[Receipt, tuple[str, str] | None]:
         """The receipt, and source and locator of the document (`None` for a deletion that was accepted before)."""
         from rag_core.streams import inbox_store as inbox
-        from rag_core.usage import store as budgets
 
         if change.content is None:
             # Before the document is searched for: the first deletion may have been applied by now.
@@ -210,7 +211,7 @@ class DocumentsHandler:
         elif change.content is None:
             inbox.place(connection, principal.tenant, change.doc_id)
         if change.content is not None:
-            budgets.require_room(connection, principal.tenant, named.doc_id if wanted is None else wanted)
+            self._room.require(connection, principal.tenant, named.doc_id if wanted is None else wanted)
         receipt = inbox.accept(
             connection,
             named,

@@ -53,7 +53,7 @@ def run_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
 
 
 def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
-    """The five results for one run over one shard."""
+    """The five results for one run over one shard. What a blocking one says begins with its reason code."""
     place = {"tenant": scope.source.tenant, "source": scope.source.name}
     with pipeline.store.engine.connect() as connection:
         problem = runs.problem(connection, **place, run_id=scope.run_id, shard=scope.shard, stage="documents")
@@ -63,7 +63,7 @@ def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.
             asset_key=key,
             check_name="listing_complete",
             passed=not incomplete,
-            description="the `problem_message` of the documents asset says what could not be read"
+            description=f"{problem}: the `problem_message` of the documents asset says what could not be read"
             if incomplete
             else None,
         )
@@ -73,7 +73,9 @@ def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.
             asset_key=key,
             check_name="document_budget",
             passed=not over,
-            description="the `problem_message` of the documents asset says how many were left out" if over else None,
+            description=f"{problem}: the `problem_message` of the documents asset says how many were left out"
+            if over
+            else None,
         )
         yield _parity(connection, pipeline, scope, key)
 
@@ -99,7 +101,9 @@ def _deletion_guard(connection: Connection, scope: Scope, key: dg.AssetKey, *, h
         check_name="deletion_guard",
         passed=not held,
         metadata={"held": count, **table},
-        description=f"{count} deletions wait for `rag source approve-deletions {name}`" if held else None,
+        description=f"{Reason.MASS_DELETE_HELD}: {count} deletions wait for `rag source approve-deletions {name}`"
+        if held
+        else None,
     )
 
 
@@ -186,6 +190,7 @@ def evaluate_quality(
 ) -> Iterator[dg.AssetCheckResult]:
     """The two results for one assessment; `refused` is a sample of the inputs that went to quarantine."""
     fired = {**found.errors, **found.warnings}
+    said = "; ".join(_explain(name, value) for name, value in found.errors.items())
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name="quality",
@@ -203,7 +208,7 @@ def evaluate_quality(
                 for name, value in fired.items()
             ),
         },
-        description="; ".join(_explain(name, value) for name, value in found.errors.items()) or None,
+        description=f"{Reason.QUALITY_THRESHOLD}: {said}" if found.errors else None,
     )
     problem = f"{Reason.QUALITY_THRESHOLD}: {found.failed} of {found.tried} inputs that were read went to quarantine"
     yield dg.AssetCheckResult(

@@ -249,7 +249,7 @@ class DocumentSync:
         )
         self._compared = listing.last_entry(self._connection)
         self._queue += listing.queue(self._connection) - before
-        left_out = self._budget.leave_out(self._queue)
+        left_out = self._budget.leave_out(self._queue, self._added)
         self._queue -= left_out
         self._counts["skipped"] += left_out.items
         self._connection.commit()

@@ -8,10 +8,10 @@ import pytest
 import time_machine
 from limits.aio.storage import MemoryStorage
 
-from query_server.rate_limits.counting import SharedLimits
-from query_server.rate_limits.rules import shared_windows
+from query_server.rate_limits.counting import SharedLimits, redis_storage
+from query_server.rate_limits.rules import overrides_of, shared_windows
 from query_server.rate_limits.service import RateLimitMetrics, RateLimitService
-from rag_core.errors import Unavailable
+from rag_core.errors import ConfigError, Unavailable
 from ragctl.gateway.options import Limits
 from ragproto.gateway.v1 import rate_limit_pb2 as wire
 from tests.support.rate_limits import (
@@ -111,7 +111,23 @@ def test_windows_follow_the_settings_and_their_overrides() -> None:
         gateway_client_per_hour=0,
         gateway_limit_overrides=frozenset({"*/free=1000000", "acme/ann=5:50", "*/ann=7"}),
     )
-    assert [(one.name, one.calls) for one in shared_windows(chosen, CLIENT)] == [("minute", 5)]
-    assert [one.calls for one in shared_windows(chosen, {"tenant": "beta", "subject": "ann"})] == [7]
-    assert shared_windows(chosen, {"tenant": "acme", "subject": "free"}) == []
-    assert [one.calls for one in shared_windows(chosen, {"key": "rag_x"})] == [100]
+    overrides = overrides_of(chosen)
+    assert [(one.name, one.calls) for one in shared_windows(chosen, overrides, CLIENT)] == [("minute", 5)]
+    assert [one.calls for one in shared_windows(chosen, overrides, {"tenant": "beta", "subject": "ann"})] == [7]
+    assert shared_windows(chosen, overrides, {"tenant": "acme", "subject": "free"}) == []
+    assert [one.calls for one in shared_windows(chosen, overrides, {"key": "rag_x"})] == [100]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis", "http://host:1", "redis://:secret@host:port/0", "redis://:6379", "unix:///socket", "valkey://host:1"],
+)
+def test_a_url_that_is_none_is_refused_without_saying_it(url: str) -> None:
+    with pytest.raises(ConfigError, match="RAG_REDIS_URL must be like") as caught:
+        redis_storage(url, seconds=1)
+    assert "secret" not in str(caught.value)
+
+
+def test_overrides_that_are_none_stop_the_service_at_its_start() -> None:
+    with pytest.raises(ConfigError, match="RAG_GATEWAY_LIMIT_OVERRIDES"):
+        SharedLimits(settings(gateway_limit_overrides=frozenset({"acme"})), MemoryStorage())

@@ -18,6 +18,8 @@ from rag_assets.version_tags import TOKEN_TAG, current_version_tag
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import SearchMode, SearchRequest
 from rag_core.pipeline import approve_deletions
+from rag_core.usage import Budget, Owner
+from rag_core.usage import store as budgets
 from tests.integration.assets.conftest import Chain
 
 
@@ -146,6 +148,18 @@ def make_unreadable(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     monkeypatch.setattr(os, "scandir", scandir)
 
 
+def test_a_run_that_leaves_new_documents_out_says_so_in_a_blocking_check(chain: Chain) -> None:
+    fill(chain, 4)
+    with chain.pipeline.store.engine.begin() as connection:
+        budgets.set_budget(connection, Owner("acme"), Budget(documents=2), actor="ops/op")
+    held = chain.run()
+    assert not held.success
+    check = chain.checks(held)["index/document_budget"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert str(check.description).startswith("QUOTA_EXCEEDED: ")
+    assert chain.metadata(held, "documents")["added"] == 2
+
+
 @pytest.mark.catalogue("F22")
 def test_an_emptied_source_is_held_until_an_operator_approves(chain: Chain) -> None:
     fill(chain, 4)
@@ -157,6 +171,7 @@ def test_an_emptied_source_is_held_until_an_operator_approves(chain: Chain) -> N
     guard = chain.checks(held)["index/deletion_guard"]
     assert not guard.passed
     assert guard.metadata["held"].value == 4
+    assert str(guard.description).startswith("MASS_DELETE_HELD: 4 deletions")
     rows = guard.metadata["failures"].value.records
     assert [row.data["locator"] for row in rows] == ["doc00.md", "doc01.md", "doc02.md", "doc03.md"]
     assert len(found(chain, "Text of document")) == 4

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from rag_core.errors import Reason
-from rag_core.usage import Budget, Owner
+import itertools
+import uuid
+
+import pytest
+from sqlalchemy import event
+
+from rag_core.errors import QuotaExceeded, Reason
+from rag_core.pipeline import account, run_pipeline
+from rag_core.sources import Scope
+from rag_core.usage import Budget, DocumentRoom, Owner
 from rag_core.usage import store as budgets
+from tests.support.generations import GenerationHarness
 from tests.support.pipeline import PipelineHarness, prose
 
 
@@ -49,3 +58,63 @@ def test_a_first_run_stores_what_the_budget_allows_and_no_more(flow: PipelineHar
         flow.connector.put(f"{number}.txt", prose(number))
     counts = flow.run()
     assert (stored(flow), counts.indexed, counts.skipped, counts.balanced) == (3, 3, 5, True)
+
+
+def test_a_push_does_not_wait_for_a_count_that_was_made_lately(flow: PipelineHarness) -> None:
+    # Each reading of the clock is a second later: a count takes one, and is kept for twenty.
+    clock = itertools.count()
+    room = DocumentRoom(lambda: float(next(clock)))
+
+    def push() -> str:
+        with flow.store.engine.begin() as connection:
+            try:
+                room.require(connection, flow.source.tenant, uuid.uuid4())
+            except QuotaExceeded as error:
+                return error.metadata["used"]
+        return ""
+
+    flow.connector.put("0.txt", prose(0))
+    flow.run()
+    allow(flow, 4)
+    assert push() == ""  # counts 1
+    for number in range(1, 4):
+        flow.connector.put(f"{number}.txt", prose(number))
+    flow.run()
+    # It has not heard of these three, and counts what it let through itself.
+    assert [push() for _ in range(4)] == ["", "", "4", "4"]
+    allow(flow, 5)  # a budget is read each time
+    assert [push() for _ in range(2)] == ["", "5"]
+    for _ in range(20):
+        next(clock)
+    assert [push() for _ in range(2)] == ["", "5"]  # counts 4
+
+
+def test_a_stored_document_needs_no_room(flow: PipelineHarness) -> None:
+    flow.connector.put("0.txt", prose(0))
+    flow.run()
+    allow(flow, 0)
+    with flow.store.engine.begin() as connection:
+        DocumentRoom().require(connection, flow.source.tenant, flow.doc_id("0.txt"))
+
+
+def test_a_long_listing_that_is_compared_in_parts_keeps_to_the_budget(
+    flow: PipelineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_core.sources.listings.EARLY_SECONDS", 0.0)
+    harness = GenerationHarness(flow)
+    harness.ensure()
+    scope = Scope(flow.source, "run-0")
+    counted = []
+
+    def note(*given: object) -> None:
+        if "count(DISTINCT i.doc_id)" in str(given[2]):
+            counted.append(given[2])
+
+    event.listen(flow.store.engine, "before_cursor_execute", note)
+    allow(flow, 5)
+    for number in range(9):
+        flow.connector.put(f"{number}.txt", prose(number))
+    run_pipeline(harness, scope, connector=flow.connector)
+    counts = account(flow.store, scope)
+    assert (stored(flow), counts.skipped, counts.balanced) == (5, 4, True)
+    assert len(counted) == 1

@@ -82,6 +82,22 @@ def test_the_reason_of_a_failed_run_is_the_typed_error_behind_dagsters(api: Dags
     assert failure_reason(api, "run") == "SOURCE_DENIED: the database refuses this user"
 
 
+def test_the_reason_of_a_run_that_a_check_stopped_is_what_the_check_says(
+    api: DagsterApi, httpserver: HTTPServer
+) -> None:
+    def check(name: str, *, success: bool = False, severity: str = "ERROR", said: str | None = None) -> dict[str, Any]:
+        return {"evaluation": {"checkName": name, "success": success, "severity": severity, "description": said}}
+
+    events = [
+        check("accounting", success=True, said="all is well"),
+        check("index_parity", severity="WARN", said="5 points of 6"),
+        check("document_budget", said="QUOTA_EXCEEDED: the documents asset says how many were left out"),
+        {"error": {"message": "dagster._core.errors.DagsterAssetCheckFailedError: 1 check failed\n", "causes": []}},
+    ]
+    answers(httpserver, {"data": {"logsForRun": {"cursor": "a", "hasMore": False, "events": events}}})
+    assert failure_reason(api, "run") == "QUOTA_EXCEEDED: the documents asset says how many were left out"
+
+
 def _states(*states: str) -> list[dict[str, Any]]:
     runs = [{"runId": "r1", "jobName": "maintenance", "status": state, "tags": []} for state in states]
     return [{"data": {"runsOrError": {"__typename": "Runs", "results": [run]}}} for run in runs]

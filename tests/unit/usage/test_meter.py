@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rag_core.errors import QuotaExceeded, Reason
-from rag_core.usage import Budget, Meter, Owner, Usage
+from rag_core.errors import InvalidInput, QuotaExceeded, Reason
+from rag_core.usage import Budget, Meter, Owner, Usage, require_budget
 
 EVENING = datetime(2026, 11, 26, 22, 30, tzinfo=UTC)
 ACME = Owner("acme")
@@ -124,3 +124,25 @@ def test_a_faster_counter_counts_until_it_was_emptied(meter: Meter) -> None:
     meter.read(meter.day, meter.budgets, {ACME: Usage(calls=4)})
     meter.sent(meter.day, ACME, Usage(calls=5), Usage(calls=0))
     assert meter.used(ACME).calls == 9
+
+
+@pytest.mark.parametrize(
+    ("owner", "budget", "said"),
+    [
+        (ACME, Budget(calls_per_day=-1), "calls_per_day: must be 0 to"),
+        (ACME, Budget(model_tokens_per_day=10**18), "model_tokens_per_day: must be 0 to"),
+        (ACME, Budget(documents=2**70), "documents: must be 0 to"),
+        (KEY, Budget(documents=1), "documents: belong to a tenant"),
+        (Owner("no such name"), Budget(), "tenant: 1 to 64 letters"),
+        (Owner("acme", "k\0"), Budget(), "without line breaks"),
+        (Owner("acme", "k" * 65), Budget(), "key_id: at most 64"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused(owner: Owner, budget: Budget, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said) as caught:
+        require_budget(owner, budget)
+    assert caught.value.reason is Reason.FIELD_INVALID
+
+
+def test_a_budget_may_be_nothing_and_very_much() -> None:
+    require_budget(ACME, Budget(0, 10**15, 0))
