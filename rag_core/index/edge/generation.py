@@ -120,7 +120,9 @@ class EdgeGeneration:
             for start in range(0, len(work), READ_DOCUMENTS):
                 some = work[start : start + READ_DOCUMENTS]
                 stored = [*self.reader.identities([update.doc_id for update in some])]
-                planned, replaced = plan(some, stored), {doc_id for _, doc_id, _ in stored}
+                planned = plan(some, stored)
+                # Not those of a stale update, which leaves both versions of an interrupted replacement.
+                replaced = {str(update.doc_id) for update in planned.updates} & {doc_id for _, doc_id, _ in stored}
                 self.reader.replacements.begin(replaced)
                 with self.reader.changing(planned.updates, planned.leftovers):
                     self._mark_dirty(point.chunk_id for update in planned.updates for point in update.points)
