@@ -27,7 +27,8 @@ from rag_core.index.edge import files as edge_files
 from rag_core.index.edge import writer as edge_optimize
 from rag_core.index.edge import writer as edge_writer
 from rag_core.index.edge.filters import engine_errors
-from rag_core.index.edge.shard import ShardReader, create_shard
+from rag_core.index.edge.layout import create_shard
+from rag_core.index.edge.shard import ShardReader
 from rag_core.search import lexical
 
 SPEC = "spec.json"

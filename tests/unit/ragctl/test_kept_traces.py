@@ -23,8 +23,8 @@ from rag_tracing import entry, span, start_tracing, stop_tracing
 from ragctl.app import run
 from ragctl.commands import trace
 from ragctl.local_stack.traces import otlp, server, store
-from ragctl.local_stack.traces.server import MAX_BODY_BYTES, build_app
 from ragctl.local_stack.traces.otlp import SpanRow
+from ragctl.local_stack.traces.server import MAX_BODY_BYTES, build_app
 from ragctl.local_stack.traces.store import TraceStore
 from tests.support.kept_traces import kept_traces
 from tests.support.traces import parent_of, recorded
