@@ -91,6 +91,8 @@ class StatisticsCache:
 
     def get(self, seen: Visibility) -> TermStatistics | None:
         """The statistics of a caller, `None` while they are not known."""
+        if not seen.may_be_remembered:
+            return None
         with self._lock:
             known = self._known.get(seen)
             if known is None:

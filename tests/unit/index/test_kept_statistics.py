@@ -25,6 +25,7 @@ from rag_core.index import (
 from rag_core.index.edge import EdgeIndex
 from rag_core.index.edge.filters import FILTER_BUILDER
 from rag_core.index.edge.shard import ShardReader
+from rag_core.index.filter_builder import MAX_REMEMBERED
 from rag_core.search import StatisticsCache, TermStatistics
 from rag_core.search.statistics import ALL
 from tests.support.index_points import SPEC, doc, document, filled, removal, request
@@ -121,6 +122,19 @@ def test_statistics_that_were_counted_during_a_write_of_their_tenant_are_not_kep
             cache.get(seen)
         cache.settle()
         assert (cache.get(seen) is not None) == kept  # and if not, they are counted once more
+    cache.close()
+
+
+def test_nothing_is_kept_of_callers_during_a_mass_deletion() -> None:
+    """Each of their keys would be a megabyte, and another one at the next deletion."""
+    cache = StatisticsCache(lambda _: (ALL, TermStatistics.of([[[1]]])), share_of_time=1)
+    for hidden, kept in ((MAX_REMEMBERED + 1, False), (MAX_REMEMBERED, True)):
+        documents = tuple(uuid.UUID(int=number) for number in range(hidden))
+        seen = Visibility.of(replace(ASKED, pending_revocations=PendingRevocations(documents)))
+        for _ in range(2):
+            cache.get(seen)
+        cache.settle()
+        assert (cache.get(seen) is not None) == kept
     cache.close()
 
 
