@@ -51,6 +51,10 @@ class FilterBuilder(Protocol[Filter]):
     def none_of(self, filters: Sequence[Filter]) -> Filter: ...
 
 
+MAX_REMEMBERED = 64
+"""Hidden documents of a caller of whom something is remembered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visibility:
     """All that decides which points a caller may see, but the points themselves.
@@ -63,6 +67,12 @@ class Visibility:
     acl: frozenset[str]
     hidden_documents: frozenset[uuid.UUID]
     hidden_sources: frozenset[str]
+
+    @property
+    def may_be_remembered(self) -> bool:
+        """Whether to use it as a key. During a mass deletion thousands of documents are hidden, others every moment:
+        it would be of no use to a later request, and takes a megabyte."""
+        return len(self.hidden_documents) <= MAX_REMEMBERED
 
     @classmethod
     def of(cls, request: SearchRequest) -> Visibility:

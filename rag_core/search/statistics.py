@@ -11,7 +11,7 @@ import math
 import threading
 import time
 import uuid
-from collections import Counter, OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -70,7 +70,7 @@ Count = Callable[[Visibility], tuple[str, TermStatistics]]
 class StatisticsCache:
     """The statistics of one generation's callers. Thread-safe.
 
-    Exact for the points counted: a writer calls `changed` before and after, which ends those that counted one of
+    Exact for the points counted: a writer calls `changed` before and after, which removes those that counted one of
     the written points. They are counted again in the background once their caller asks twice.
     """
 
@@ -78,28 +78,28 @@ class StatisticsCache:
         self._count = count
         self._share_of_time = share_of_time
         self._lock = threading.Lock()
-        self._known: OrderedDict[Visibility, tuple[str, int, TermStatistics]] = OrderedDict()
+        self._known: OrderedDict[Visibility, tuple[str, TermStatistics]] = OrderedDict()
         self._asked: OrderedDict[Visibility, None] = OrderedDict()
         self._wanted: OrderedDict[Visibility, None] = OrderedDict()
-        self._changes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        """By tenant and sample: how often one of its points was written or removed."""
         self._counted: Visibility | None = None
+        """The caller whose statistics are counted now."""
+        self._changed: set[str] = set()
+        """Samples of which a point of that caller's tenant was written since the count began."""
         self._worker: threading.Thread | None = None
         self._rest = threading.Event()
         self._closed = False
 
     def get(self, seen: Visibility) -> TermStatistics | None:
         """The statistics of a caller, `None` while they are not known."""
+        if not seen.may_be_remembered:
+            return None
         with self._lock:
             known = self._known.get(seen)
-            if known is not None:
-                sample, change, statistics = known
-                if change == self._changes[seen.tenant][sample]:
-                    self._known.move_to_end(seen)
-                    return statistics
-                del self._known[seen]
-            self._miss(seen)
-            return None
+            if known is None:
+                self._miss(seen)
+                return None
+            self._known.move_to_end(seen)
+            return known[1]
 
     def changed(self, tenant: str, chunk_ids: Iterable[uuid.UUID]) -> None:
         """Forget what counted one of these points of a tenant."""
@@ -107,7 +107,11 @@ class StatisticsCache:
         for chunk_id in chunk_ids:
             samples.update(idf_sample(chunk_id))
         with self._lock:
-            self._changes[tenant].update(samples)
+            if self._counted is not None and self._counted.tenant == tenant:
+                self._changed |= samples
+            for seen, (sample, _) in list(self._known.items()):
+                if seen.tenant == tenant and sample in samples:
+                    del self._known[seen]
 
     def close(self) -> None:
         """Count no more."""
@@ -145,14 +149,14 @@ class StatisticsCache:
     def _work(self) -> None:
         while (seen := self._next()) is not None:
             began = time.monotonic()
-            with self._lock:
-                before = self._changes[seen.tenant].copy()
             try:
                 sample, statistics = self._count(seen)
             except RagError:  # damaged or closed: searches report it
                 continue
             with self._lock:
-                self._known[seen] = sample, before[sample], statistics
+                self._counted = None
+                if sample not in self._changed:
+                    self._known[seen] = sample, statistics
                 if len(self._known) > CALLERS:
                     self._known.popitem(last=False)
             self._rest.wait((time.monotonic() - began) * (1 / self._share_of_time - 1))
@@ -160,6 +164,7 @@ class StatisticsCache:
     def _next(self) -> Visibility | None:
         with self._lock:
             self._counted = self._wanted.popitem(last=False)[0] if self._wanted else None
+            self._changed = set()
             if self._counted is None:
                 self._worker = None
             return self._counted

@@ -24,6 +24,7 @@ app = App(
 _NAME_WIDTH = 60
 _POLL_SECONDS = 0.5
 _QUIET_SECONDS = 6.0
+"""Processes hold spans back for five seconds at most (the SDK's and Envoy's default)."""
 
 
 @app.command(name="list")
@@ -110,8 +111,8 @@ def _awaited(client: TracesClient, trace_id: str, wanted: str | None, until: flo
     spans, since = 0, time.monotonic()
     while True:
         found: Trace | None = _read(lambda: client.trace(trace_id))
-        if found is not None and len(found.spans) != spans:
-            spans, since = len(found.spans), time.monotonic()
+        if found is not None and len(found.spans) + found.more != spans:
+            spans, since = len(found.spans) + found.more, time.monotonic()
         there = found is not None and (wanted is None or any(span.name.lstrip("/") == wanted for span in found.spans))
         late = time.monotonic() >= until
         if found is not None and there and (late or wanted is None or _is_whole(found, time.monotonic() - since)):
@@ -125,13 +126,17 @@ def _awaited(client: TracesClient, trace_id: str, wanted: str | None, until: flo
 def _is_whole(trace: Trace, quiet: float) -> bool:
     """Whether each span but the first has its parent here: processes send theirs at different times.
 
-    The first one is the gateway's, unless nothing has come for longer than any process holds its spans back.
+    The parent of the first may be a span of the caller, which never comes: that is known where the first is the
+    gateway's, or once nothing has come for longer than any process holds its spans back.
     """
     from ragctl.gateway.tracing import SERVICE
 
     known = {span.span_id for span in trace.spans}
-    first = [span for span in trace.spans if span.parent not in known]
-    return len(first) == 1 and (first[0].service == SERVICE or quiet > _QUIET_SECONDS)
+    tops = [span for span in trace.spans if span.parent not in known]
+    if len(tops) != 1:
+        return False
+    first = tops[0]
+    return not first.parent or first.service == SERVICE or quiet > _QUIET_SECONDS
 
 
 def _client(url: str | None) -> TracesClient:

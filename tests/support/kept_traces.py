@@ -16,9 +16,9 @@ from tests.support.wire import free_port
 
 
 @contextmanager
-def kept_traces(folder: Path) -> Iterator[str]:
+def kept_traces(folder: Path, kind: type[TraceStore] = TraceStore) -> Iterator[str]:
     """Its base URL."""
-    with closing(TraceStore(folder / "traces.db", keep=100)) as store:
+    with closing(kind(folder / "traces.db", keep=100)) as store:
         port = free_port()
         config = uvicorn.Config(build_app(store), host="127.0.0.1", port=port, log_config=None, ws="none")
         service = uvicorn.Server(config)

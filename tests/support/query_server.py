@@ -30,6 +30,7 @@ from rag_core.access import EVERYONE, TokenRules, TokenVerifier, generate_key, m
 from rag_core.answering.extractive import ExtractiveAnswerer
 from rag_core.database import Store
 from rag_core.database import open_store as _open_store
+from rag_core.embedding import Embedder
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import chunk_ids, document_id, text_hash
@@ -62,7 +63,7 @@ class Doc:
         return document_id(self.tenant, self.source, self.locator)
 
 
-def update_of(doc: Doc, embedder: FakeEmbedder) -> DocumentUpdate:
+def update_of(doc: Doc, embedder: Embedder) -> DocumentUpdate:
     """The complete index state of a document."""
     texts = doc.text.split("\n\n")
     ids = chunk_ids(doc.doc_id, map(text_hash, texts))
@@ -91,7 +92,7 @@ def update_of(doc: Doc, embedder: FakeEmbedder) -> DocumentUpdate:
     return DocumentUpdate(doc.doc_id, doc.version, tuple(points))
 
 
-def fill(index: VectorIndex, docs: Sequence[Doc], embedder: FakeEmbedder, generation: str = GENERATION) -> None:
+def fill(index: VectorIndex, docs: Sequence[Doc], embedder: Embedder, generation: str = GENERATION) -> None:
     """Create and promote a generation with these documents."""
     index.create(GenerationSpec(generation, embedder.dimensions, embedder.fingerprint, "chunker"))
     index.apply(generation, [update_of(doc, embedder) for doc in docs])

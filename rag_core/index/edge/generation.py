@@ -27,7 +27,8 @@ from rag_core.index.edge import files as edge_files
 from rag_core.index.edge import writer as edge_optimize
 from rag_core.index.edge import writer as edge_writer
 from rag_core.index.edge.filters import engine_errors
-from rag_core.index.edge.shard import ShardReader, create_shard
+from rag_core.index.edge.layout import create_shard
+from rag_core.index.edge.shard import ShardReader
 from rag_core.search import lexical
 
 SPEC = "spec.json"
@@ -120,7 +121,9 @@ class EdgeGeneration:
             for start in range(0, len(work), READ_DOCUMENTS):
                 some = work[start : start + READ_DOCUMENTS]
                 stored = [*self.reader.identities([update.doc_id for update in some])]
-                planned, replaced = plan(some, stored), {doc_id for _, doc_id, _ in stored}
+                planned = plan(some, stored)
+                # Not those of a stale update, which leaves both versions of an interrupted replacement.
+                replaced = {str(update.doc_id) for update in planned.updates} & {doc_id for _, doc_id, _ in stored}
                 self.reader.replacements.begin(replaced)
                 with self.reader.changing(planned.updates, planned.leftovers):
                     self._mark_dirty(point.chunk_id for update in planned.updates for point in update.points)

@@ -38,13 +38,11 @@ class Replacements:
 
     def begin(self, documents: Collection[str]) -> None:
         """Documents are about to be written that have points already."""
-        if documents:
-            self._update(self._open | set(documents), written=documents)
+        self._write(documents, self._open.update)
 
     def end(self, documents: Collection[str]) -> None:
         """Documents have the points of one version only."""
-        if documents:
-            self._update(self._open - set(documents), written=documents)
+        self._write(documents, self._open.difference_update)
 
     def settle(self) -> None:
         """There are none, as is known before the first write."""
@@ -65,17 +63,19 @@ class Replacements:
         self._closed.set()
         self.wait()
 
-    def _update(self, documents: set[str], *, written: Collection[str]) -> None:
+    def _write(self, documents: Collection[str], change: Callable[[Collection[str]], None]) -> None:
+        if not documents:
+            return
         with self._lock:
-            self._open = documents
+            change(documents)
             if self._documents is None:
-                self._written.update(written)
+                self._written.update(documents)
             else:
-                self._documents = frozenset(documents)
+                self._documents = frozenset(self._open)
 
     def _check(self, pages: Callable[[], Iterable[list[Identity]]]) -> None:
         try:
-            # By hashes, which are half a million to a megabyte, and then by name those with an equal one.
+            # By hashes, which take 16 bytes a point, and then by name those with an equal one.
             hashes = [
                 np.asarray([(hash(doc_id), version) for _, doc_id, version in page], dtype=np.int64)
                 for page in self._paced(pages())

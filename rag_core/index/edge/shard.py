@@ -1,4 +1,4 @@
-"""The engine's shard of one Edge generation: its configuration and its reads.
+"""Reads of the engine's shard of one Edge generation.
 
 Measured with qdrant-edge-py 0.9.0: every call holds the GIL from start to end. While a batch of 100 exact queries ran
 for 88 ms, no other Python thread ran, and two threads answered no more queries per second than one. A process therefore
@@ -14,7 +14,6 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,8 +23,6 @@ from rag_core.embedding import Vectors
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import (
     IDENTITY,
-    IDF_SAMPLES,
-    KEYWORDS,
     DocumentUpdate,
     Identity,
     IndexPoint,
@@ -37,6 +34,7 @@ from rag_core.index import (
     slices,
 )
 from rag_core.index.edge.filters import FILTER_BUILDER, EdgeFilterBuilder, engine_errors, point_id, vectors_of
+from rag_core.index.edge.layout import DENSE, LEXICAL
 from rag_core.index.edge.replacements import Replacements
 from rag_core.search import (
     KNOWN_HITS,
@@ -55,39 +53,12 @@ from rag_core.search import (
 )
 from rag_tracing import recording
 
-DENSE = "dense"
-LEXICAL = "lexical"
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
 _NOTHING = edge.Filter(must=[edge.HasIdCondition(set())])
 _IDF_OF_NOTHING = math.log(2)
 _PAGE = 256
 """Points of one read in the background: it holds the interpreter lock for about a millisecond."""
-
-
-def config(dimensions: int) -> edge.EdgeConfig:
-    """The shard's configuration. The write-ahead log is on: acknowledged writes survive a kill."""
-    return edge.EdgeConfig(
-        vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
-        sparse_vectors={LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        wal_enabled=True,
-    )
-
-
-def create_shard(path: Path, dimensions: int) -> None:
-    """Create an empty shard with its payload indexes, tenant first, and close it."""
-    path.mkdir(parents=True)
-    with engine_errors():
-        shard = edge.EdgeShard.create(str(path), config(dimensions))
-        kinds: dict[str, Any] = {"tenant": edge.KeywordIndexParams(is_tenant=True), "doc_id": edge.UuidIndexParams()}
-        kinds |= dict.fromkeys(("acl", *KEYWORDS), edge.PayloadSchemaType.Keyword)
-        kinds |= {"version": edge.PayloadSchemaType.Integer, "updated_at": edge.PayloadSchemaType.Datetime}
-        # No dense search filters by a sample, so the search graph needs no links within one.
-        kinds[IDF_SAMPLES] = edge.KeywordIndexParams(enable_hnsw=False)
-        for field, kind in kinds.items():
-            shard.update(edge.UpdateOperation.create_field_index(field, kind))
-        shard.flush()
-        shard.close()
 
 
 class ShardReader:

@@ -18,7 +18,7 @@ from rag_core.errors import RagError, Reason
 from rag_core.index import OPERATION_POINTS, DocumentUpdate, operations, slices, to_json
 from rag_core.index.edge.files import copy_sparse, require_space
 from rag_core.index.edge.filters import engine_errors
-from rag_core.index.edge.shard import DENSE, LEXICAL
+from rag_core.index.edge.layout import DENSE, LEXICAL
 from rag_core.search import encode_documents
 
 

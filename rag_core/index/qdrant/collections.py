@@ -139,6 +139,17 @@ class Collections:
         ours = old is not None and self._inspect(old, old.removeprefix(f"{self.mine.prefix}_")) is not None
         return [self.alias, ALIAS] if ours else [self.alias]
 
+    def alias_steps(self, named: Mapping[str, str], target: str | None = None) -> list[models.AliasOperations]:
+        """The operations that point the aliases of `aliases` to a collection, or without one remove them."""
+        steps: list[models.AliasOperations] = []
+        for alias in self.aliases(named):
+            if alias in named:
+                steps.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
+            if target is not None:
+                created = models.CreateAlias(collection_name=target, alias_name=alias)
+                steps.append(models.CreateAliasOperation(create_alias=created))
+        return steps
+
     def create(self, spec: GenerationSpec) -> None:
         """Create the collection of a generation with its payload indexes."""
         name = self.name_of(spec.name)

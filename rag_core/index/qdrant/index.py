@@ -7,16 +7,15 @@ alias. A write returns when the server has applied it (`qdrant.writer`).
 from __future__ import annotations
 
 import functools
-import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from qdrant_client import QdrantClient, models
 
 from rag_core import failpoints
-from rag_core.errors import Conflict, DeadlineExceeded, NotFound, Reason, Unavailable
+from rag_core.errors import Conflict, NotFound, Reason, Unavailable
 from rag_core.index import (
     READ_DOCUMENTS,
     ApplyResult,
@@ -36,7 +35,7 @@ from rag_core.index import (
 from rag_core.index.qdrant.collections import Collections, Installation, StoredCollection, require_version
 from rag_core.index.qdrant.filters import FILTER_BUILDER
 from rag_core.index.qdrant.layout import ONE_NODE, QdrantLayout
-from rag_core.index.qdrant.nodes import Node, Nodes, connected
+from rag_core.index.qdrant.nodes import Node, Nodes, connected, whole_seconds
 from rag_core.index.qdrant.reader import Call, QdrantReader
 from rag_core.index.qdrant.writer import QdrantWriter
 from rag_core.search import hybrid as retrieval
@@ -156,13 +155,7 @@ class QdrantIndex:
 
     def discard(self) -> None:
         """Remove the alias and every generation of this installation, after a benchmark or a test."""
-        named = self._aliases()
-        steps = [
-            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-            for alias in self._collections.aliases(named)
-            if alias in named
-        ]
-        if steps:
+        if steps := self._collections.alias_steps(self._aliases()):
             self._ask(lambda client: client.update_collection_aliases(steps))
         for spec in self.generations():
             self.drop(spec.name)
@@ -188,13 +181,8 @@ class QdrantIndex:
         collection = self._writable(generation).collection
         # The first generation of an installation is promoted empty: no build optimizes it later.
         self._call(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
-        named, steps = self._aliases(), list[Any]()
         # One request: the alias always has a target.
-        for alias in self._collections.aliases(named):
-            if alias in named:
-                steps.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
-            created = models.CreateAlias(collection_name=collection, alias_name=alias)
-            steps.append(models.CreateAliasOperation(create_alias=created))
+        steps = self._collections.alias_steps(self._aliases(), collection)
         self._call(lambda client: client.update_collection_aliases(steps))
 
     @_patient
@@ -336,14 +324,3 @@ class QdrantIndex:
                 client.delete(held.collection, points, wait=True, shard_key_selector=held.shards.keys)
 
         self._call(remove_all)
-
-
-def whole_seconds(most: float, deadline: float | None) -> int:
-    """Seconds until the deadline, at most `most`, rounded up, because Qdrant takes whole seconds.
-
-    Raises `DeadlineExceeded` (`DEADLINE`) after the deadline.
-    """
-    left = most if deadline is None else min(most, deadline - time.monotonic())
-    if left <= 0:
-        raise DeadlineExceeded(Reason.DEADLINE, "the time allowed to this call is over")
-    return math.ceil(left)

@@ -7,6 +7,7 @@ collection that was created before the response got lost is found.
 from __future__ import annotations
 
 import functools
+import math
 import threading
 import time
 import warnings
@@ -152,3 +153,14 @@ def _checked_port(url: SplitResult) -> int | None:
     if port == _REST_PORT:
         raise ConfigError(Reason.CONFIG_INVALID, f"{shape}; {_REST_PORT} is the port of its REST interface")
     return port
+
+
+def whole_seconds(most: float, deadline: float | None) -> int:
+    """Seconds until the deadline, at most `most`, rounded up, because Qdrant takes whole seconds.
+
+    Raises `DeadlineExceeded` (`DEADLINE`) after the deadline.
+    """
+    left = most if deadline is None else min(most, deadline - time.monotonic())
+    if left <= 0:
+        raise DeadlineExceeded(Reason.DEADLINE, "the time allowed to this call is over")
+    return math.ceil(left)

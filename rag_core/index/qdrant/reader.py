@@ -90,7 +90,9 @@ class QdrantReader:
         visible = scope(FILTER_BUILDER, seen)
         name = self._samples.get(seen)
         if name is None:
-            name = self._samples[seen] = idf_sample_of(self, visible)[0]
+            name = idf_sample_of(self, visible)[0]
+            if seen.may_be_remembered:
+                self._samples[seen] = name
         return sample_of(FILTER_BUILDER, visible, name)
 
     def any_newer(self, versions: Mapping[str, int]) -> bool:

@@ -121,6 +121,17 @@ def test_a_few_texts_are_spread_over_the_threads() -> None:
     assert plan_runs([40] * 6, SLOTS, threads=2) == [[0, 1, 2], [3, 4, 5]]
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_no_more_threads_are_used_than_the_setting_says(model_dir: Path, network: NetworkName) -> None:
+    before = len(list(Path("/proc/self/task").iterdir()))
+    opened = OnnxEmbedder(model_dir, threads=2, network=network)
+    opened.embed_passages([f"passage {number}" for number in range(20)])
+    opened.embed_queries([f"query {number}" for number in range(20)])
+    used = len(list(Path("/proc/self/task").iterdir())) - before
+    opened.close()
+    assert used <= 2
+
+
 def test_a_run_of_several_texts_is_bounded() -> None:
     lengths = [number % 120 + 1 for number in range(500)]
     for run in plan_runs(lengths, SLOTS, threads=2):

@@ -22,7 +22,8 @@ import qdrant_edge as edge
 from rag_core.errors import Conflict, DataCorruption, Exhausted, NotFound, Reason
 from rag_core.index import open_index
 from rag_core.index.edge import EdgeIndex
-from rag_core.index.edge.shard import ShardReader, create_shard
+from rag_core.index.edge.layout import create_shard
+from rag_core.index.edge.shard import ShardReader
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled, removal, request
 

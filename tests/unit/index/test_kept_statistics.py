@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
+import weakref
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -23,6 +25,9 @@ from rag_core.index import (
 from rag_core.index.edge import EdgeIndex
 from rag_core.index.edge.filters import FILTER_BUILDER
 from rag_core.index.edge.shard import ShardReader
+from rag_core.index.filter_builder import MAX_REMEMBERED
+from rag_core.search import StatisticsCache, TermStatistics
+from rag_core.search.statistics import ALL
 from tests.support.index_points import SPEC, doc, document, filled, removal, request
 
 OWN = [document(f"d{n}", [f"wing {'flap ' * n}rudder{n % 3}", f"nose of wing {n}"]) for n in range(12)]
@@ -90,6 +95,49 @@ def test_one_callers_statistics_are_not_anothers(index: EdgeIndex) -> None:
     assert len({tuple(_scores(_by_kept(index, asked))) for asked in (ASKED, board, revoked)}) == 3
 
 
+@pytest.mark.catalogue("S01")
+def test_no_statistics_of_a_tenant_stay_in_memory_once_its_documents_are_removed(index: EdgeIndex) -> None:
+    """Nobody asks for an erased tenant again, so no later search would remove them."""
+    filled(index, *OWN, document("b", ["flap flap"], tenant="beta"))
+    beta = replace(ASKED, tenant="beta")
+    erased, others = (weakref.ref(_known(index, asked).terms) for asked in (ASKED, beta))
+    index.apply(SPEC.name, [removal(f"d{n}", version=2) for n in range(len(OWN))])
+    gc.collect()
+    assert erased() is None
+    assert others() is not None
+
+
+@pytest.mark.catalogue("S01")
+def test_statistics_that_were_counted_during_a_write_of_their_tenant_are_not_kept() -> None:
+    seen, point = Visibility.of(ASKED), OWN[0].points[0].chunk_id
+    writers = [seen.tenant, "beta"]
+
+    def count(_: Visibility) -> tuple[str, TermStatistics]:
+        cache.changed(writers.pop(0), [point])
+        return ALL, TermStatistics.of([[[1]]])
+
+    cache = StatisticsCache(count, share_of_time=1)
+    for kept in (False, True):
+        for _ in range(2):
+            cache.get(seen)
+        cache.settle()
+        assert (cache.get(seen) is not None) == kept  # and if not, they are counted once more
+    cache.close()
+
+
+def test_nothing_is_kept_of_callers_during_a_mass_deletion() -> None:
+    """Each of their keys would be a megabyte, and another one at the next deletion."""
+    cache = StatisticsCache(lambda _: (ALL, TermStatistics.of([[[1]]])), share_of_time=1)
+    for hidden, kept in ((MAX_REMEMBERED + 1, False), (MAX_REMEMBERED, True)):
+        documents = tuple(uuid.UUID(int=number) for number in range(hidden))
+        seen = Visibility.of(replace(ASKED, pending_revocations=PendingRevocations(documents)))
+        for _ in range(2):
+            cache.get(seen)
+        cache.settle()
+        assert (cache.get(seen) is not None) == kept
+    cache.close()
+
+
 OTHER: dict[str, Any] = {
     "tenant": "beta",
     "acl": ("group:board",),
@@ -138,10 +186,15 @@ def _gathered(index: EdgeIndex, asked: SearchRequest) -> SearchResult:
 
 def _by_kept(index: EdgeIndex, asked: SearchRequest) -> SearchResult:
     """The answer once the statistics of the caller are kept."""
+    known = _known(index, asked)
+    return _with(index, asked, lambda _: known)
+
+
+def _known(index: EdgeIndex, asked: SearchRequest) -> TermStatistics:
     reader, seen = _reader(index), Visibility.of(asked)
     while (known := reader.statistics(seen)) is None:
         reader.kept.settle()
-    return _with(index, asked, lambda _: known)
+    return known
 
 
 def _with(index: EdgeIndex, asked: SearchRequest, statistics: Callable[[Visibility], Any]) -> SearchResult:

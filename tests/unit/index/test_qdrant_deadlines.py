@@ -19,8 +19,8 @@ from query_server.runtime.calls import Call, enter_call
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import DeadlineExceeded, Reason
 from rag_core.index import SearchMode
-from rag_core.index.qdrant.index import QdrantIndex, whole_seconds
-from rag_core.index.qdrant.nodes import Node, Nodes, connected
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.nodes import Node, Nodes, connected, whole_seconds
 from rag_core.index.qdrant.reader import QdrantReader
 from tests.support.index_points import SPEC, document, request
 from tests.support.qdrant_server import Door, StandIn

@@ -28,6 +28,14 @@ def test_a_document_is_looked_for_while_it_is_replaced_and_no_longer(index: Edge
     assert _reader(index).replaced() == frozenset()
 
 
+def test_a_stale_update_does_not_end_an_interrupted_replacement(index: EdgeIndex) -> None:
+    filled(index, document("a", ["the wing of old"]), document("b", ["wing of another"]))
+    _die_before_removal(index)
+    index.apply(SPEC.name, [document("a", ["the wing of old"]), document("b", ["wing of another"])])
+    assert _reader(index).replaced() == {str(doc("a"))}
+    assert "the wing of old" not in ask(index, "the wing of old")
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_a_start_finds_what_a_replacement_left_behind(folder: Path, clean: bool) -> None:
     index = EdgeIndex(folder)

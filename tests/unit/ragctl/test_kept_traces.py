@@ -21,7 +21,9 @@ from console.clients.traces import TracesClient
 from console.settings import ConsoleSettings
 from rag_tracing import entry, span, start_tracing, stop_tracing
 from ragctl.app import run
+from ragctl.commands import trace
 from ragctl.local_stack.traces import otlp, server, store
+from ragctl.local_stack.traces.otlp import SpanRow
 from ragctl.local_stack.traces.server import MAX_BODY_BYTES, build_app
 from ragctl.local_stack.traces.store import TraceStore
 from tests.support.kept_traces import kept_traces
@@ -183,6 +185,7 @@ def test_the_console_reads_what_a_process_exports(tmp_path: Path, monkeypatch: p
 def test_the_command_lists_and_shows_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(trace, "_QUIET_SECONDS", 0)  # the first span has a caller whose span never comes
     with kept_traces(tmp_path) as url:
         httpx.post(f"{url}/v1/traces", content=export(TRACE), headers=PROTOBUF, trust_env=False).raise_for_status()
         assert run(["trace", "list", "--service", "rag-test", "--url", url]) == 0
@@ -200,3 +203,55 @@ def test_the_command_lists_and_shows_them(
         assert "TRACE_NOT_FOUND" in capsys.readouterr().err
     assert run(["trace", "list", "--url", url]) == 6
     assert "TRACES_UNAVAILABLE" in capsys.readouterr().err
+
+
+def row(span_id: str, parent_id: str, service: str, name: str, started: int = 0) -> SpanRow:
+    return SpanRow(TRACE, span_id, parent_id, service, name, "server", started, 1000, failed=False, attributes="{}")
+
+
+class LateGateway(TraceStore):
+    """A store that the gateway's span reaches once the trace has been read without it."""
+
+    def trace(self, trace_id: str) -> list[SpanRow]:
+        found = super().trace(trace_id)
+        self.add([row("b" * 16, "a" * 16, "rag-gateway", "Search")])  # `a…` is the caller's span
+        return found
+
+
+def test_the_command_waits_for_the_gateways_span(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(TraceStore(tmp_path / "traces.db", keep=3)) as store:
+        store.add(
+            [
+                row("c" * 16, "b" * 16, "rag-query-server", "Search", 1),
+                row("d" * 16, "c" * 16, "rag-index", "dense leg", 2),
+            ]
+        )
+    with kept_traces(tmp_path, LateGateway) as url:
+        assert run(["trace", "show", TRACE, "--url", url, "--wait", "dense leg"]) == 0
+    shown = [line.split()[-4] for line in capsys.readouterr().out.splitlines()]
+    assert shown == ["rag-gateway", "rag-query-server", "rag-index"]
+
+
+class CountingReads(TraceStore):
+    """A store that counts how often a trace is read."""
+
+    reads = 0
+
+    def trace(self, trace_id: str) -> list[SpanRow]:
+        CountingReads.reads += 1
+        return super().trace(trace_id)
+
+
+@pytest.mark.parametrize(("parent", "quiet"), [("", float("inf")), ("a" * 16, 0)])
+def test_the_command_waits_for_no_span_that_cannot_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parent: str, quiet: float
+) -> None:
+    """Nothing is above a run of Dagster, and the caller's span is never seen: after a quiet time it is not awaited."""
+    monkeypatch.setattr(trace, "_QUIET_SECONDS", quiet)
+    monkeypatch.setattr(trace, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(CountingReads, "reads", 0)
+    with closing(TraceStore(tmp_path / "traces.db", keep=3)) as store:
+        store.add([row("c" * 16, parent, "rag-dagster", "run ingest")])
+    with kept_traces(tmp_path, CountingReads) as url:
+        assert run(["trace", "show", TRACE, "--url", url, "--wait", "run ingest", "--seconds", "2"]) == 0
+    assert CountingReads.reads == 1
