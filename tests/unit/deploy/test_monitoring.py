@@ -150,7 +150,7 @@ def test_compose_holds_no_secret_and_our_containers_are_confined() -> None:
 
 def test_every_profile_of_compose_is_one_that_is_documented() -> None:
     profiles = {profile for item in compose()["services"].values() for profile in item["profiles"]}
-    assert profiles == {"core", "stream", "monitoring", "database-metrics", "green", "shared-limits"}
+    assert profiles == {"core", "stream", "monitoring", "database-metrics", "green", "shared-limits", "valkey"}
 
 
 def _compose_version() -> str | None:
