@@ -75,36 +75,39 @@ class Cluster(StandIn):
 
     def query_points(self, collection_name: str, *args: Any, shard_key_selector: Any = None, **rest: Any) -> Any:
         self.asked.append(shard_key_selector)
-        narrowed = self._narrowed(collection_name, shard_key_selector, rest.pop("query_filter", None))
         with self._one_at_a_time:
+            narrowed = self._narrowed(collection_name, shard_key_selector, rest.pop("query_filter", None))
             return super().query_points(collection_name, *args, query_filter=narrowed, **rest)
 
     def query_batch_points(self, collection_name: str, requests: Any, **rest: Any) -> Any:
         self.asked += [request.shard_key for request in requests]
-        apart = [
-            request.model_copy(
-                update={"filter": self._narrowed(collection_name, request.shard_key, request.filter), "shard_key": None}
-            )
-            for request in requests
-        ]
         with self._one_at_a_time:
+            apart = [
+                request.model_copy(
+                    update={
+                        "filter": self._narrowed(collection_name, request.shard_key, request.filter),
+                        "shard_key": None,
+                    }
+                )
+                for request in requests
+            ]
             return super().query_batch_points(collection_name, apart, **rest)
 
     def scroll(self, collection_name: str, *args: Any, shard_key_selector: Any = None, **rest: Any) -> Any:
-        narrowed = self._narrowed(collection_name, shard_key_selector, rest.pop("scroll_filter", None))
         with self._one_at_a_time:
+            narrowed = self._narrowed(collection_name, shard_key_selector, rest.pop("scroll_filter", None))
             return super().scroll(collection_name, *args, scroll_filter=narrowed, **rest)
 
     def count(self, collection_name: str, *args: Any, shard_key_selector: Any = None, **rest: Any) -> Any:
-        narrowed = self._narrowed(collection_name, shard_key_selector, rest.pop("count_filter", None))
         with self._one_at_a_time:
+            narrowed = self._narrowed(collection_name, shard_key_selector, rest.pop("count_filter", None))
             return super().count(collection_name, *args, count_filter=narrowed, **rest)
 
     def retrieve(self, collection_name: str, ids: Any, *args: Any, shard_key_selector: Any = None, **rest: Any) -> Any:
         keys = self._keys(collection_name, shard_key_selector)
-        if collection_name in self.held:
-            ids = [one for one in ids if any(one in self.held[collection_name][key] for key in keys)]
         with self._one_at_a_time:
+            if collection_name in self.held:
+                ids = [one for one in ids if any(one in self.held[collection_name][key] for key in keys)]
             return super().retrieve(collection_name, ids, *args, **rest)
 
     def _narrowed(self, collection: str, selector: Any, within: models.Filter | None) -> models.Filter | None:
