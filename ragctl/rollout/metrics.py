@@ -152,9 +152,10 @@ def analyse_traffic(
         return AnalysisResult.bad(
             Reason.GREEN_SILENT, "its servers counted no calls, and no gateway says how many there were"
         )
-    if requests:
+    begun = sum(counts.begun_since(before.get(name, Traffic())) for name, counts in now.items())
+    if begun:
         return AnalysisResult.bad(
-            Reason.CANDIDATE_UNHEALTHY, f"none of {requests} requests of the gateway reached its servers"
+            Reason.CANDIDATE_UNHEALTHY, f"none of {begun} requests of the gateway reached its servers"
         )
     return result
 

@@ -38,16 +38,23 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """A gateway's counters for a colour since its start: finished requests, and requests without a healthy server."""
+    """A gateway's counters for a colour since its start: finished requests, and requests without a healthy server; and
+    the requests that are in flight."""
 
     requests: int = 0
     failed: int = 0
+    active: int = 0
 
     def since(self, before: Traffic) -> Traffic:
         """The part after `before`; a gateway that was restarted in between counts from zero."""
         if self.requests < before.requests:
             return self
-        return Traffic(self.requests - before.requests, max(0, self.failed - before.failed))
+        return Traffic(self.requests - before.requests, max(0, self.failed - before.failed), self.active)
+
+    def begun_since(self, before: Traffic) -> int:
+        """At least so many of the requests that finished after `before` began after it: the others may have been those
+        in flight then, at servers that a rollout has replaced since."""
+        return max(0, self.since(before).requests - before.active)
 
 
 class Target(Protocol):

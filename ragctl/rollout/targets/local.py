@@ -93,7 +93,7 @@ class LocalTarget:
             time.sleep(_POLL_SECONDS)
 
     def traffic(self, colour: str) -> Mapping[str, Traffic]:
-        names = (f"cluster.query-{colour}.upstream_rq_{what}" for what in ("completed", "5xx"))
+        names = (f"cluster.query-{colour}.upstream_rq_{what}" for what in ("completed", "5xx", "active"))
         return {"gateway": Traffic(*(self._stat(name) or 0 for name in names))}
 
     def runs(self, colour: str, release: Release) -> bool:

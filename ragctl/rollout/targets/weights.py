@@ -140,7 +140,7 @@ class RouteWeights:
         green = self.green() or 0
         service = (green if colour == "green" else 100 - green) / 100 / (1 if green in {0, 100} else _ENOUGH)
         return {
-            name: Traffic(int(all_.requests * service), int(all_.failed * service))
+            name: Traffic(int(all_.requests * service), int(all_.failed * service), all_.active)
             for name, all_ in counted(self._cluster, COLOURS[0]).items()
         }
 
@@ -155,7 +155,7 @@ def counted(cluster: Cluster, colour: str) -> dict[str, Traffic]:
     """Counters of each gateway for a colour; a gateway that does not answer is left out."""
     found = {host_of(pod): _numbers(_page(pod), colour) for pod in gateways(cluster)}
     return {
-        host: Traffic(numbers.get("upstream_rq_completed", 0), numbers.get("upstream_rq_xx", 0))
+        host: Traffic(*(numbers.get(f"upstream_rq_{what}", 0) for what in ("completed", "xx", "active")))
         for host, numbers in found.items()
         if numbers
     }

@@ -166,6 +166,16 @@ def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
     assert bench.target.weights == [10, 0]
 
 
+def test_calls_of_the_release_before_that_end_while_nobody_calls_are_not_held_against_the_new_one(
+    bench: DeployHarness,
+) -> None:
+    bench.analyser.calls = 0
+    bench.target.counted = [Traffic(5, 0, active=2), Traffic(7, 0)]  # at servers that the new ones replaced
+    want(bench, "r2")
+    row = serve_wanted(bench.deployments())
+    assert (row.state, row.detail) == (State.DONE, "")
+
+
 @dataclass
 class OneCall:
     """All that a small installation is asked in a while: one call, which ends after the given reading of a counter."""
