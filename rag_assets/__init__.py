@@ -1,7 +1,7 @@
 """The Dagster code location: sources as assets, their checks, sensors and schedules."""
 
 # Imported by every Dagster process that runs code of ours; the import itself keeps content out of its logs.
-import rag_core.logging  # noqa: F401
+import rag_core.logging
 
 LOCATION = "rag"
 """The name of the code location, for modules that must not import Dagster."""

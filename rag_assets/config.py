@@ -22,21 +22,6 @@ from rag_core.errors import ConfigError, NotFound, Reason
 from rag_core.ids import fingerprint
 from rag_core.sources import SourceProblem
 
-__all__ = [
-    "COMPONENT_TYPE",
-    "PROJECT_DEFS",
-    "SourceConfig",
-    "SourceFiles",
-    "SourceProblem",
-    "files_fingerprint",
-    "find_sources",
-    "load_all_sources",
-    "load_sources",
-    "read_sources",
-    "source_attributes",
-    "validate_source",
-]
-
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
 

@@ -25,27 +25,3 @@ from rag_tracing.spans import (
     traceparent,
 )
 from rag_tracing.startup import start_tracing, stop_tracing
-
-__all__ = [
-    "CLIENT",
-    "CONSUMER",
-    "INTERNAL",
-    "NOTHING",
-    "PRODUCER",
-    "SERVER",
-    "Destination",
-    "Span",
-    "carried",
-    "consume",
-    "content",
-    "current_ids",
-    "destination_of",
-    "entry",
-    "exemplar",
-    "outgoing",
-    "recording",
-    "span",
-    "start_tracing",
-    "stop_tracing",
-    "traceparent",
-]

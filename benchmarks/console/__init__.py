@@ -1,5 +1,3 @@
 """`rag bench console`: time to paint a page, and latency of many sessions at once."""
 
 from benchmarks.console.run import Sizes, run
-
-__all__ = ["Sizes", "run"]

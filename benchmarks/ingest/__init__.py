@@ -1,5 +1,3 @@
 """`rag bench ingest`: overhead of the pipeline over embedding, and the cost of unchanged and edited runs."""
 
 from benchmarks.ingest.run import Sizes, run
-
-__all__ = ["Sizes", "run"]

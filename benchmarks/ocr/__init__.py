@@ -1,5 +1,3 @@
 """`rag bench ocr`: character error rate and seconds a page, on pages rendered from known text and then degraded."""
 
 from benchmarks.ocr.run import run
-
-__all__ = ["run"]

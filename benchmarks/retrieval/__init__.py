@@ -1,5 +1,3 @@
 """`rag bench retrieval`: retrieval quality on labelled sets."""
 
 from benchmarks.retrieval.run import run
-
-__all__ = ["run"]

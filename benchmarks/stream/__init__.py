@@ -1,5 +1,3 @@
 """Latency from change to searchable and from delete to gone: the stream worker against Pathway."""
 
 from benchmarks.stream.run import Sizes, run
-
-__all__ = ["Sizes", "run"]

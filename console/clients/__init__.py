@@ -7,26 +7,3 @@ from console.clients.gitlab import CiPipeline, Environment, GitLabClient
 from console.clients.grpc_api import Api, Channels, read_token
 from console.clients.http import GatewayClient
 from console.clients.metrics import MetricsClient, Replica, Sample
-
-__all__ = [
-    "DENIED",
-    "SIGNED_OUT",
-    "Api",
-    "Asset",
-    "Automation",
-    "Channels",
-    "Check",
-    "CiPipeline",
-    "DagsterClient",
-    "DagsterHealth",
-    "Environment",
-    "GatewayClient",
-    "GitLabClient",
-    "MetricsClient",
-    "Replica",
-    "Run",
-    "Sample",
-    "ServiceError",
-    "read_token",
-    "source_of",
-]

@@ -4,5 +4,3 @@ from __future__ import annotations
 
 from query_server.interceptors.chain import Chain, Layer
 from query_server.interceptors.stack import Limiters, build_chain, build_index_chain, build_limiters
-
-__all__ = ["Chain", "Layer", "Limiters", "build_chain", "build_index_chain", "build_limiters"]

@@ -6,5 +6,3 @@ service.py   Envoy's protocol
 """
 
 from query_server.rate_limits.rules import UNLIMITED, Override, Window, overrides_of, shared_windows
-
-__all__ = ["UNLIMITED", "Override", "Window", "overrides_of", "shared_windows"]

@@ -5,16 +5,3 @@ from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.merge_request import propose
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
 from rag_assets.source_admin.removal import find_removable, remove
-
-__all__ = [
-    "SourceFile",
-    "SourceFolder",
-    "check_source",
-    "find_removable",
-    "parse_definition",
-    "preview_source",
-    "propose",
-    "remove",
-    "render_definition",
-    "require_readable",
-]

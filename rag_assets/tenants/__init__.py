@@ -2,5 +2,3 @@
 
 from rag_assets.tenants.erasing import continue_erasures
 from rag_assets.tenants.files import outside, tenant_files
-
-__all__ = ["continue_erasures", "outside", "tenant_files"]

@@ -18,26 +18,8 @@ from pathlib import Path
 import jwt
 
 from rag_core.access.key_source import FileKeys, KeySource
-from rag_core.access.keys import VerificationKey, generate_key, load_jwks, mint, public_jwk
+from rag_core.access.keys import VerificationKey
 from rag_core.errors import InvalidInput, PermissionDenied, Reason, Unauthenticated
-
-__all__ = [
-    "EVERYONE",
-    "SESSION_MARK",
-    "Principal",
-    "TokenRules",
-    "TokenVerifier",
-    "UnknownKey",
-    "VerificationKey",
-    "VerifiedToken",
-    "generate_key",
-    "load_jwks",
-    "mint",
-    "public_jwk",
-    "read_claims",
-    "require_identity_names",
-    "session_of",
-]
 
 MAX_TOKEN_CHARS = 8192
 CACHE_ENTRIES = 10_000

@@ -12,21 +12,3 @@ from rag_core.alerts.conditions import (
 )
 from rag_core.alerts.delivery import Delivery, deliver, open_notifiers
 from rag_core.alerts.store import SourceState, source_states
-
-__all__ = [
-    "Alert",
-    "AlertKind",
-    "Delivery",
-    "Notifier",
-    "SourceState",
-    "dated_ahead",
-    "deliver",
-    "halted_streams",
-    "held_deletions",
-    "open_notifiers",
-    "over_failure_rate",
-    "rebuilt_indexes",
-    "source_states",
-    "stale_sources",
-    "store",
-]

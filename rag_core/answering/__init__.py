@@ -25,34 +25,3 @@ from rag_core.answering.evidence import Span, highlights, query_terms
 from rag_core.answering.fingerprint import answerer_fingerprint
 from rag_core.answering.opening import open_answerer
 from rag_core.answering.retrieval import MIN_RETRIEVED, IndexReader, in_documents, in_reading_order
-
-__all__ = [
-    "MIN_RETRIEVED",
-    "Abstained",
-    "Abstention",
-    "AnswerEvent",
-    "Answered",
-    "AnsweredBy",
-    "Answerer",
-    "Citation",
-    "Delta",
-    "Excerpt",
-    "IndexReader",
-    "Message",
-    "Outcome",
-    "Question",
-    "Role",
-    "Span",
-    "StandaloneBy",
-    "StandaloneQuestion",
-    "Tokens",
-    "answerer_fingerprint",
-    "carry_over",
-    "check_citations",
-    "check_evidence",
-    "highlights",
-    "in_documents",
-    "in_reading_order",
-    "open_answerer",
-    "query_terms",
-]

@@ -4,5 +4,3 @@ from rag_core.chunking import store
 from rag_core.chunking.chunker import CHUNKER_VERSION, Chunker, open_chunker
 from rag_core.chunking.spans import Chunk
 from rag_core.chunking.store import ChunkingResult, StoredText
-
-__all__ = ["CHUNKER_VERSION", "Chunk", "Chunker", "ChunkingResult", "StoredText", "open_chunker", "store"]

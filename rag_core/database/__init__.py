@@ -7,18 +7,3 @@ from rag_core.database import locks, roles
 from rag_core.database.copy import copy_rows, is_storable, storable
 from rag_core.database.driver_errors import recovering, refused_login
 from rag_core.database.engine import HEAD, Store, limit_transaction, open_store, upgrade
-
-__all__ = [
-    "HEAD",
-    "Store",
-    "copy_rows",
-    "is_storable",
-    "limit_transaction",
-    "locks",
-    "open_store",
-    "recovering",
-    "refused_login",
-    "roles",
-    "storable",
-    "upgrade",
-]

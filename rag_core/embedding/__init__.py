@@ -4,17 +4,3 @@ from rag_core.embedding import store
 from rag_core.embedding.base import Embedder, TokenCounter, Vectors
 from rag_core.embedding.opening import open_embedder, open_token_counter, prepare_model, texts_per_run
 from rag_core.embedding.store import PendingText, TextCounts, decode
-
-__all__ = [
-    "Embedder",
-    "PendingText",
-    "TextCounts",
-    "TokenCounter",
-    "Vectors",
-    "decode",
-    "open_embedder",
-    "open_token_counter",
-    "prepare_model",
-    "store",
-    "texts_per_run",
-]

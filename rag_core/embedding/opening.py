@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_core.embedding.base import Embedder, TokenCounter, Vectors
+from rag_core.embedding.base import Embedder
 from rag_core.embedding.bundle import open_bundle
 from rag_core.embedding.tokenizer import load_tokenizer
 from rag_core.settings import Settings
@@ -17,17 +17,6 @@ if TYPE_CHECKING:
 
 # --------------------------------------------------------------------------------------------------------------------
 # Open implementations only through these functions: each loads only what it needs.
-
-
-__all__ = [
-    "Embedder",
-    "TokenCounter",
-    "Vectors",
-    "open_embedder",
-    "open_token_counter",
-    "prepare_model",
-    "texts_per_run",
-]
 
 
 def open_embedder(settings: Settings) -> Embedder:

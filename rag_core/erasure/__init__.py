@@ -2,5 +2,3 @@
 
 from rag_core.erasure.erase import erase, reapply
 from rag_core.erasure.tenant import Outside, TenantReceipt, erase_tenant, sweep_erased
-
-__all__ = ["Outside", "TenantReceipt", "erase", "erase_tenant", "reapply", "sweep_erased"]

@@ -11,20 +11,3 @@ from rag_core.generations.generation_config import (
 from rag_core.generations.status_store import SourceCounts
 from rag_core.generations.store import RECEIVES_WRITES, DocumentTotals, Generation
 from rag_core.generations.transforms import TransformRegistry, Transforms
-
-__all__ = [
-    "CHUNKING",
-    "RECEIVES_WRITES",
-    "DocumentTotals",
-    "Generation",
-    "GenerationConfig",
-    "SourceCounts",
-    "TransformRegistry",
-    "Transforms",
-    "changed",
-    "generation_config_of",
-    "replica_store",
-    "settings_for",
-    "status_store",
-    "store",
-]

@@ -6,20 +6,3 @@ from rag_core.history.recorder import Recorder, measure_memory, resident_bytes
 from rag_core.history.report import read_history
 from rag_core.history.store import UnansweredQuestion
 from rag_core.history.tally import Tally
-
-__all__ = [
-    "QUERY_SERVER",
-    "ROWS",
-    "STREAM",
-    "History",
-    "Recorder",
-    "Series",
-    "Span",
-    "Stored",
-    "Tally",
-    "UnansweredQuestion",
-    "measure_memory",
-    "read_history",
-    "resident_bytes",
-    "store",
-]

@@ -18,32 +18,3 @@ from rag_core.http_client.fetcher import Fetched, Fetcher
 from rag_core.http_client.network import endpoint_client, system_resolver
 from rag_core.http_client.pacing import RETRIED_STATES, Again, Pacing, check_state, retry_after
 from rag_core.http_client.policy import FetchLimits, FetchPolicy, origin_of
-
-__all__ = [
-    "EVERY_USE",
-    "EXTENSION",
-    "OWN_TEXT",
-    "RETRIED_STATES",
-    "UNRESTRICTED",
-    "Address",
-    "AddressRules",
-    "Again",
-    "EgressPolicy",
-    "FetchLimits",
-    "FetchPolicy",
-    "Fetched",
-    "Fetcher",
-    "Pacing",
-    "Provenance",
-    "Use",
-    "carried",
-    "check_state",
-    "covered",
-    "endpoint_client",
-    "forbidden",
-    "origin_of",
-    "provenance",
-    "retry_after",
-    "sending",
-    "system_resolver",
-]

@@ -27,6 +27,3 @@ def open_index(settings: Settings, *, repair: bool = False) -> VectorIndex:
     from rag_core.index.edge import EdgeIndex
 
     return EdgeIndex(settings.index_dir, repair=repair)
-
-
-__all__ = ["VectorIndex", "open_index"]

@@ -3,21 +3,3 @@
 from rag_core.operations import audit_store, deployment_store
 from rag_core.operations.audit_store import ChainReport, Entry, Query, append, find, prune, verify_chains
 from rag_core.operations.deployment_store import ROLLBACK, SWITCH, Colour, Deployment, State, Step
-
-__all__ = [
-    "ROLLBACK",
-    "SWITCH",
-    "ChainReport",
-    "Colour",
-    "Deployment",
-    "Entry",
-    "Query",
-    "State",
-    "Step",
-    "append",
-    "audit_store",
-    "deployment_store",
-    "find",
-    "prune",
-    "verify_chains",
-]

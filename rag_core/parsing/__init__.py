@@ -17,23 +17,3 @@ from rag_core.parsing.decode import decode
 from rag_core.parsing.detect import promised_kind
 from rag_core.parsing.parse import PARSER_VERSION
 from rag_core.parsing.parser import open_parser
-
-__all__ = [
-    "PARSER_VERSION",
-    "PROSE",
-    "Block",
-    "BlockKind",
-    "Clipper",
-    "ParseLimits",
-    "ParsedDocument",
-    "Parser",
-    "Part",
-    "PartKind",
-    "decode",
-    "from_rows",
-    "open_parser",
-    "parts_of",
-    "promised_kind",
-    "repeated",
-    "to_rows",
-]

@@ -7,7 +7,7 @@ from rag_core.generations import store as generations
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import DocumentCounts
 from rag_core.pipeline.run_store import NO_GENERATION
-from rag_core.pipeline.stages.documents import STAGE
+from rag_core.pipeline.stages.document_sync import STAGE
 from rag_core.quality import Assessment, assess
 from rag_core.quality import store as quality
 from rag_core.sources import Scope

@@ -16,8 +16,6 @@ from rag_core.pipeline.stages.documents import configure_source
 from rag_core.sources import Connector, Scope
 from rag_core.tenants import store as tenants
 
-__all__ = ["STAGES", "run_pipeline"]
-
 
 def run_pipeline(
     parts: Dependencies,

@@ -7,26 +7,3 @@ from rag_core.quality.quarantine_store import AFTER_STORE, BEFORE_STORE, Entry, 
 from rag_core.quality.rules import RULES, QualityPolicy, Severity
 from rag_core.quality.sources import Assessment, assess
 from rag_core.quality.store import Findings, Latest, Result
-
-__all__ = [
-    "AFTER_STORE",
-    "BEFORE_STORE",
-    "RULES",
-    "Assessment",
-    "Entry",
-    "Findings",
-    "Latest",
-    "QualityPolicy",
-    "Quarantined",
-    "Result",
-    "Severity",
-    "Wanted",
-    "assess",
-    "assess_text",
-    "discard",
-    "page",
-    "quarantine_read_store",
-    "quarantine_store",
-    "redrive",
-    "store",
-]

@@ -7,31 +7,3 @@ from rag_core.search.legs import leg, returned
 from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query, stems
 from rag_core.search.reranking import Reranker, open_reranker, reranked
 from rag_core.search.statistics import StatisticsCache, TermStatistics, idf_sample_of, sample_of
-
-__all__ = [
-    "KNOWN_HITS",
-    "STOPWORDS",
-    "Engine",
-    "Legs",
-    "Number",
-    "Reranker",
-    "Scores",
-    "Sparse",
-    "StatisticsCache",
-    "Stored",
-    "TermStatistics",
-    "diversified",
-    "encode_documents",
-    "encode_query",
-    "fuse",
-    "hybrid",
-    "idf_sample_of",
-    "leg",
-    "lexical",
-    "lexical_weight",
-    "open_reranker",
-    "reranked",
-    "returned",
-    "sample_of",
-    "stems",
-]

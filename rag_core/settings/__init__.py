@@ -6,14 +6,3 @@ from rag_core.settings.base import Settings, environment_secret, split_list
 from rag_core.settings.cluster import QdrantSettings
 from rag_core.settings.fields import FieldType
 from rag_core.settings.strength import MIN_SECRET_LENGTH
-
-__all__ = [
-    "MAX_PROMPT_CHARS",
-    "MIN_SECRET_LENGTH",
-    "FieldType",
-    "QdrantSettings",
-    "Settings",
-    "SourceAllowance",
-    "environment_secret",
-    "split_list",
-]

@@ -5,24 +5,3 @@ from rag_core.source_status.base import Facts, Run, RunState, SourceState, Sourc
 from rag_core.source_status.machine import decide, needs_attention
 from rag_core.source_status.sentences import SENTENCES, describe, duration, sentence_of
 from rag_core.source_status.store import SourceReport, read, read_all
-
-__all__ = [
-    "SENTENCES",
-    "Facts",
-    "Run",
-    "RunState",
-    "SourceReport",
-    "SourceState",
-    "SourceStatus",
-    "Texts",
-    "Turn",
-    "Waiting",
-    "decide",
-    "describe",
-    "duration",
-    "needs_attention",
-    "read",
-    "read_all",
-    "sentence_of",
-    "store",
-]

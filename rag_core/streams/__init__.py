@@ -8,18 +8,3 @@ from rag_core.streams.store import DeadLetter
 
 CANARY_TENANT = "rag.canary"
 """The tenant of the documents with which the platform measures itself; they are nobody's, and no traffic."""
-
-__all__ = [
-    "CANARY_TENANT",
-    "Change",
-    "DeadLetter",
-    "Lane",
-    "PartitionOffset",
-    "PendingChange",
-    "Receipt",
-    "Share",
-    "inbox_lanes_store",
-    "inbox_store",
-    "offset_store",
-    "store",
-]

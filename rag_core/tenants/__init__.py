@@ -10,16 +10,3 @@ from rag_core.tenants.base import (
     default_policy,
     require_active,
 )
-
-__all__ = [
-    "Directory",
-    "Tenant",
-    "TenantState",
-    "check_name",
-    "check_uses",
-    "default_policy",
-    "export",
-    "place_store",
-    "require_active",
-    "store",
-]

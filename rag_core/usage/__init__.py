@@ -5,17 +5,3 @@ from rag_core.usage.base import Budget, Owner, Usage, key_of, out_of_budget, ren
 from rag_core.usage.meter import Meter
 from rag_core.usage.room import DocumentRoom
 from rag_core.usage.store import Day
-
-__all__ = [
-    "Budget",
-    "Day",
-    "DocumentRoom",
-    "Meter",
-    "Owner",
-    "Usage",
-    "key_of",
-    "out_of_budget",
-    "renewal",
-    "require_budget",
-    "store",
-]

@@ -5,5 +5,3 @@ from rag_core.verify.report import Finding, VerifyReport
 from rag_core.verify.selftest import self_test
 from rag_core.verify.sources import SourceReport, verify_source
 from rag_core.verify.verifier import verify
-
-__all__ = ["Finding", "SourceReport", "VerifyReport", "rebuild", "repair", "self_test", "verify", "verify_source"]

@@ -20,27 +20,3 @@ from rag_core.webhooks.base import (
 )
 from rag_core.webhooks.dispatcher import Dispatcher
 from rag_core.webhooks.signing import require_keys, secret_of
-
-__all__ = [
-    "KAFKA",
-    "MAX_DESCRIPTION_CHARS",
-    "PATTERNS",
-    "TEST",
-    "Answer",
-    "Delivery",
-    "DeliveryState",
-    "Dispatcher",
-    "Event",
-    "EventType",
-    "NewWebhook",
-    "Sender",
-    "Webhook",
-    "delivery_store",
-    "outbox_store",
-    "require_events",
-    "require_id",
-    "require_keys",
-    "require_url",
-    "secret_of",
-    "store",
-]

@@ -12,8 +12,6 @@ from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
     from rag_core.evaluation import StoredQuestion, Verdict
-
-__all__ = ["app"]
 _WIDTH = 100
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rag_core.generations import DocumentTotals, Generation
     from rag_core.generations.lifecycle import Evaluation, Forecast, PromotionResult
     from rag_core.pipeline import Pipeline
-
-__all__ = ["app"]
 _NICE = 10
 """Processor priority of a build: below every process that serves requests."""
 Flag = Annotated[bool, Parameter(negative="")]

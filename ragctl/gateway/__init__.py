@@ -15,5 +15,3 @@ bootstrap.py  the whole configuration, and its validation by Envoy itself
 
 from ragctl.gateway.bootstrap import render, validate, write, write_dynamic
 from ragctl.gateway.options import GatewayOptions
-
-__all__ = ["GatewayOptions", "render", "validate", "write", "write_dynamic"]

@@ -2,5 +2,3 @@
 
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-
-__all__ = ["FilesystemConnector", "FilesystemOptions"]

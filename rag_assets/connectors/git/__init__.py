@@ -2,5 +2,3 @@
 
 from rag_assets.connectors.git.connector import GitConnector
 from rag_assets.connectors.git.options import GitOptions
-
-__all__ = ["GitConnector", "GitOptions"]

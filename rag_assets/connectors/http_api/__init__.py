@@ -2,5 +2,3 @@
 
 from rag_assets.connectors.http_api.connector import HttpApiConnector
 from rag_assets.connectors.http_api.options import HttpApiOptions
-
-__all__ = ["HttpApiConnector", "HttpApiOptions"]

@@ -4,5 +4,3 @@ A topic is read as a stream, by `rag stream` or by runs that drain it; its listi
 """
 
 from rag_assets.connectors.kafka.options import KafkaOptions
-
-__all__ = ["KafkaOptions"]

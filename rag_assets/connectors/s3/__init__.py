@@ -2,5 +2,3 @@
 
 from rag_assets.connectors.s3.connector import S3Connector
 from rag_assets.connectors.s3.options import S3Options
-
-__all__ = ["S3Connector", "S3Options"]

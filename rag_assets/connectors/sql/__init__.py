@@ -2,5 +2,3 @@
 
 from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.sql.options import SqlOptions
-
-__all__ = ["SqlConnector", "SqlOptions"]

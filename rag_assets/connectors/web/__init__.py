@@ -2,5 +2,3 @@
 
 from rag_assets.connectors.web.connector import WebConnector
 from rag_assets.connectors.web.options import WebOptions
-
-__all__ = ["WebConnector", "WebOptions"]

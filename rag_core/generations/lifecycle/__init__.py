@@ -18,30 +18,3 @@ from rag_core.generations.lifecycle.promotion import (
     rollback,
 )
 from rag_core.generations.lifecycle.promotion_gate import CHECKS, Evaluation, evaluate, request_evaluation
-
-__all__ = [
-    "CHECKS",
-    "NO_QUESTIONS",
-    "BuildReport",
-    "Evaluation",
-    "Forecast",
-    "Installation",
-    "PromotionResult",
-    "accept",
-    "build",
-    "candidates",
-    "declare",
-    "evaluate",
-    "evaluate_active",
-    "forecast",
-    "is_successor",
-    "load_golden",
-    "load_own_questions",
-    "promote",
-    "promote_successor",
-    "promotion",
-    "request_evaluation",
-    "retire",
-    "retire_expired",
-    "rollback",
-]

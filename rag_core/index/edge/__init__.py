@@ -3,5 +3,3 @@
 from rag_core.index.edge.files import SPACE_RESERVE
 from rag_core.index.edge.index import EdgeIndex
 from rag_core.index.edge.optimizer import background_optimizer
-
-__all__ = ["SPACE_RESERVE", "EdgeIndex", "background_optimizer"]

@@ -7,13 +7,11 @@ from contextlib import closing
 from rag_core.database import Store, locks
 from rag_core.parsing import Parser
 from rag_core.pipeline.base import Progress, StageResult
-from rag_core.pipeline.stages.document_sync import STAGE, DocumentSync, Publish
+from rag_core.pipeline.stages.document_sync import DocumentSync, Publish
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Scope
 from rag_core.sources import store as sources
 from rag_core.tenants import store as tenants
-
-__all__ = ["STAGE", "configure_source", "sync_documents"]
 
 
 def sync_documents(
