@@ -5,4 +5,4 @@ counting.py  the counters, in Redis or Valkey, by the `limits` library
 service.py   Envoy's protocol
 """
 
-from query_server.rate_limits.rules import UNLIMITED, Override, Window, overrides_of, shared_windows
+from query_server.rate_limits.rules import UNLIMITED, Override, overrides_of

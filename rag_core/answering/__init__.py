@@ -4,7 +4,6 @@ from rag_core.answering.base import (
     Abstained,
     Abstention,
     Answered,
-    AnsweredBy,
     Answerer,
     AnswerEvent,
     Citation,

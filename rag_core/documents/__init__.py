@@ -20,7 +20,6 @@ from rag_core.documents.inspection_store import DocumentDetails, Event, EventKin
 from rag_core.documents.list_store import (
     DocumentCounts,
     DocumentOrder,
-    DocumentPage,
     DocumentQuery,
     DocumentState,
     DocumentSummary,

@@ -7,7 +7,7 @@ from rag_core.evaluation.feedback_store import Judgement, Rating, Saved
 from rag_core.evaluation.grading import SATISFIED, UNSATISFIED, Grade, Result, Shown, grade, places_of, retrieval
 from rag_core.evaluation.metrics import CUT, Interval, Scores, ndcg, paired, recall, reciprocal_rank
 from rag_core.evaluation.proposals import propose_from_headings, propose_from_rating
-from rag_core.evaluation.question_store import Origin, StoredQuestion, Verdict
+from rag_core.evaluation.question_store import StoredQuestion, Verdict
 from rag_core.evaluation.questions import (
     EvaluationQuestion,
     load_questions,

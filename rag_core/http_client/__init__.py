@@ -2,7 +2,6 @@
 
 from rag_core.http_client.addresses import Address, AddressRules, carried
 from rag_core.http_client.egress import (
-    EVERY_USE,
     EXTENSION,
     OWN_TEXT,
     UNRESTRICTED,

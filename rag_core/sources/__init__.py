@@ -29,7 +29,7 @@ from rag_core.sources.base import (
 )
 from rag_core.sources.listing_store import FetchTask
 from rag_core.sources.listings import ListingResult, close_shared, load_listing, load_whole_listing
-from rag_core.sources.operation_store import Action, Operation, OperationState
+from rag_core.sources.operation_store import Action, Operation
 from rag_core.sources.problem_store import SourceProblem
 from rag_core.sources.removal_store import SourceContents
 from rag_core.sources.secrets import SecretRef

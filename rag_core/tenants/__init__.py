@@ -1,12 +1,4 @@
 """Tenants: their state (active, suspended, erased), and the endpoints that their text may go to."""
 
 from rag_core.tenants import export, place_store, store
-from rag_core.tenants.base import (
-    Directory,
-    Tenant,
-    TenantState,
-    check_name,
-    check_uses,
-    default_policy,
-    require_active,
-)
+from rag_core.tenants.base import Directory, Tenant, TenantState

@@ -12,6 +12,3 @@ replies.py    the errors that Envoy answers itself
 listener.py   the port, TLS, the connection limits, the HTTP filters in order, header hygiene, the access log
 bootstrap.py  the whole configuration, and its validation by Envoy itself
 """
-
-from ragctl.gateway.bootstrap import render, validate, write, write_dynamic
-from ragctl.gateway.options import GatewayOptions

@@ -2,5 +2,3 @@
 
 A topic is read as a stream, by `rag stream` or by runs that drain it; its listing is only for inspection.
 """
-
-from rag_assets.connectors.kafka.options import KafkaOptions

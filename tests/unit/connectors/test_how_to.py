@@ -20,9 +20,9 @@ from pytest_httpserver import HTTPServer
 
 from rag_assets.config import load_sources
 from rag_assets.connectors import open_connector
-from rag_assets.connectors.git import GitOptions
+from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.outside import ConnectorContext
-from rag_assets.connectors.s3 import S3Options
+from rag_assets.connectors.s3.options import S3Options
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.s3 import moto_url
 from tests.support.sites import POLICY, Site

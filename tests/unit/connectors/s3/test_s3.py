@@ -20,7 +20,7 @@ from werkzeug import Request, Response
 from rag_assets.config import SourceConfig
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.outside import ConnectorContext
-from rag_assets.connectors.s3 import S3Connector
+from rag_assets.connectors.s3.connector import S3Connector
 from rag_assets.connectors.s3.events import read_notification
 from rag_assets.source_admin.allowances import require_allowed
 from rag_core.errors import ConfigError, InvalidInput, PermissionDenied, Reason, Unavailable
