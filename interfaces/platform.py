@@ -97,8 +97,7 @@ class Caller:
 
     async def search(self, request: pb.SearchRequest) -> pb.SearchResponse:
         """Find passages."""
-        found: pb.SearchResponse = await self._call(self._queries.Search, request)
-        return found
+        return await self._call(self._queries.Search, request)
 
     @asynccontextmanager
     async def answer(self, request: pb.AnswerRequest) -> AsyncIterator[AsyncIterator[pb.AnswerEvent]]:
@@ -121,19 +120,16 @@ class Caller:
     async def document(self, doc_id: str, *, text: bool = False) -> docs.GetResponse:
         """A document, with its text when asked."""
         request = docs.GetRequest(doc_id=doc_id, include_text=text)
-        found: docs.GetResponse = await self._call(self._documents.Get, request)
-        return found
+        return await self._call(self._documents.Get, request)
 
     async def documents(self, *, source: str = "", size: int, token: str = "") -> docs.ListResponse:
         """A page of documents."""
         request = docs.ListRequest(source=source, page_size=size, page_token=token)
-        found: docs.ListResponse = await self._call(self._documents.List, request)
-        return found
+        return await self._call(self._documents.List, request)
 
     async def put(self, request: docs.PutRequest) -> docs.PutResponse:
         """Push a document."""
-        found: docs.PutResponse = await self._call(self._documents.Put, request)
-        return found
+        return await self._call(self._documents.Put, request)
 
     async def delete(self, doc_id: str) -> None:
         """Delete a pushed document."""

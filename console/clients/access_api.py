@@ -18,16 +18,14 @@ class AccessApi:
 
     def keys(self, *, all_tenants: bool) -> pb.ListApiKeysResponse:
         """API keys, newest first."""
-        found: pb.ListApiKeysResponse = self._ask("ListApiKeys", all_tenants=all_tenants)
-        return found
+        return self._ask("ListApiKeys", all_tenants=all_tenants)
 
     def create_key(
         self, name: str, tenant: str, scopes: Sequence[str], groups: Sequence[str], days: int, reason: str
     ) -> pb.CreateApiKeyResponse:
         """Create a key, whose text is in the answer only."""
         fields = {"name": name, "tenant": tenant, "scopes": scopes, "groups": groups, "days": days, "reason": reason}
-        found: pb.CreateApiKeyResponse = self._ask("CreateApiKey", **fields)
-        return found
+        return self._ask("CreateApiKey", **fields)
 
     def revoke_key(self, key_id: str, reason: str) -> None:
         """Revoke a key."""
@@ -35,13 +33,11 @@ class AccessApi:
 
     def token_revocations(self, *, all_tenants: bool) -> pb.ListTokenRevocationsResponse:
         """Subjects whose tokens were revoked."""
-        found: pb.ListTokenRevocationsResponse = self._ask("ListTokenRevocations", all_tenants=all_tenants)
-        return found
+        return self._ask("ListTokenRevocations", all_tenants=all_tenants)
 
     def revoke_tokens(self, tenant: str, subject: str, reason: str) -> pb.RevokeTokensResponse:
         """Refuse the tokens that a subject got until now."""
-        found: pb.RevokeTokensResponse = self._ask("RevokeTokens", tenant=tenant, subject=subject, reason=reason)
-        return found
+        return self._ask("RevokeTokens", tenant=tenant, subject=subject, reason=reason)
 
     def accounts(self, *, all_tenants: bool) -> list[pb.ConsoleAccount]:
         """Accounts of the console by name."""
@@ -64,8 +60,7 @@ class AccessApi:
 
     def sessions(self, *, all_tenants: bool) -> pb.ListSessionsResponse:
         """Open sessions, the one used last first."""
-        found: pb.ListSessionsResponse = self._ask("ListSessions", all_tenants=all_tenants)
-        return found
+        return self._ask("ListSessions", all_tenants=all_tenants)
 
     def end_session(self, session: str, reason: str) -> None:
         """End a session."""

@@ -96,8 +96,7 @@ class Api:
 
     def who_am_i(self) -> ops.WhoAmIResponse:
         """The caller of the token, as the API verified it."""
-        found: ops.WhoAmIResponse = self._operate("WhoAmI")
-        return found
+        return self._operate("WhoAmI")
 
     def sign_out(self) -> None:
         """Revoke the token."""
@@ -105,10 +104,7 @@ class Api:
 
     def status(self) -> admin_pb2.GetStatusResponse:
         """Components, counts of sources, generations."""
-        found: admin_pb2.GetStatusResponse = self._call(
-            SERVER, self._channels.admin.GetStatus, admin_pb2.GetStatusRequest()
-        )
-        return found
+        return self._call(SERVER, self._channels.admin.GetStatus, admin_pb2.GetStatusRequest())
 
     def sources(self) -> list[ops.SourceDetail]:
         """Sources with cursor, ACL, held deletions and newest run."""
@@ -124,13 +120,11 @@ class Api:
 
     def quarantine(self, **chosen: Any) -> ops.ListQuarantineResponse:
         """A page of quarantined inputs."""
-        found: ops.ListQuarantineResponse = self._operate("ListQuarantine", **chosen)
-        return found
+        return self._operate("ListQuarantine", **chosen)
 
     def quarantined(self, entry: int) -> ops.GetQuarantineEntryResponse:
         """One quarantined input with its payload."""
-        found: ops.GetQuarantineEntryResponse = self._operate("GetQuarantineEntry", id=entry)
-        return found
+        return self._operate("GetQuarantineEntry", id=entry)
 
     def redrive(self, ids: Sequence[int], reason: str) -> int:
         """Retry inputs; returns their number."""
@@ -142,13 +136,11 @@ class Api:
 
     def documents(self, **wanted: Any) -> ops.FindDocumentsResponse:
         """A page of documents."""
-        found: ops.FindDocumentsResponse = self._operate("FindDocuments", **wanted)
-        return found
+        return self._operate("FindDocuments", **wanted)
 
     def inspect(self, doc_id: str) -> ops.InspectDocumentResponse:
         """One document down to its spans."""
-        found: ops.InspectDocumentResponse = self._operate("InspectDocument", doc_id=doc_id)
-        return found
+        return self._operate("InspectDocument", doc_id=doc_id)
 
     def find(self, text: str, source: str = "", limit: int = 50) -> list[ops.DocumentRow]:
         """The first documents by a part of their name."""
@@ -156,8 +148,7 @@ class Api:
 
     def reindex(self, doc_id: str, reason: str) -> ops.ReindexDocumentResponse:
         """Have the next run index a document again."""
-        found: ops.ReindexDocumentResponse = self._operate("ReindexDocument", doc_id=doc_id, reason=reason)
-        return found
+        return self._operate("ReindexDocument", doc_id=doc_id, reason=reason)
 
     def delete_document(self, doc_id: str) -> int:
         """Delete a pushed document; returns the place of the deletion in the inbox."""
@@ -170,8 +161,7 @@ class Api:
 
     def audit(self, **chosen: Any) -> ops.ListAuditResponse:
         """A page of the audit log."""
-        found: ops.ListAuditResponse = self._operate("ListAudit", **chosen)
-        return found
+        return self._operate("ListAudit", **chosen)
 
     def record(self, action: str, target: str, reason: str, source: str, **details: str) -> None:
         """Record an action in the audit log before it is done elsewhere; when refused, it must not be done."""
@@ -191,8 +181,7 @@ class Api:
 
     def evaluation_run(self, number: int) -> evaluation.GetEvaluationRunResponse:
         """A run with the questions that changed."""
-        found: evaluation.GetEvaluationRunResponse = self._evaluate("GetEvaluationRun", id=number)
-        return found
+        return self._evaluate("GetEvaluationRun", id=number)
 
     def accept_run(self, number: int, reason: str) -> None:
         """Have later runs compared with this one."""
@@ -208,15 +197,11 @@ class Api:
 
     def decide_question(self, number: int, *, accept: bool, **parts: Sequence[str]) -> evaluation.ProposedQuestion:
         """Accept or reject a question."""
-        found: evaluation.ProposedQuestion = self._evaluate(
-            "DecideQuestion", id=number, accept=accept, **parts
-        ).question
-        return found
+        return self._evaluate("DecideQuestion", id=number, accept=accept, **parts).question
 
     def save_question(self, question: str, **parts: Sequence[str]) -> evaluation.ProposedQuestion:
         """Save a question with what its answer holds, accepted."""
-        found: evaluation.ProposedQuestion = self._evaluate("SaveQuestion", question=question, **parts).question
-        return found
+        return self._evaluate("SaveQuestion", question=question, **parts).question
 
     def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
         """Alerts, those that are open first."""
@@ -224,13 +209,11 @@ class Api:
 
     def quality(self, source: str, limit: int = 200) -> ops.ListQualityResponse:
         """Results of a source's newest runs, and what its rules found."""
-        found: ops.ListQualityResponse = self._operate("ListQuality", source=source, limit=limit)
-        return found
+        return self._operate("ListQuality", source=source, limit=limit)
 
     def build(self, **wanted: Any) -> admin_pb2.BuildGenerationResponse:
         """Forecast a generation and, unless `dry_run`, declare it."""
-        built: admin_pb2.BuildGenerationResponse = self._administer("BuildGeneration", **wanted)
-        return built
+        return self._administer("BuildGeneration", **wanted)
 
     def evaluate(self, generation: str) -> None:
         """Request an evaluation by the promotion gate."""
@@ -239,13 +222,11 @@ class Api:
     def promote(self, generation: str, override: str = "") -> admin_pb2.GenerationMove:
         """Promote a generation; `override` is the reason to do it although the gate refuses."""
         asked = {"generation": generation, "override_reason": override}
-        move: admin_pb2.GenerationMove = self._administer("PromoteGeneration", **asked).move
-        return move
+        return self._administer("PromoteGeneration", **asked).move
 
     def roll_back(self, reason: str) -> admin_pb2.GenerationMove:
         """Roll back to the previous generation."""
-        move: admin_pb2.GenerationMove = self._administer("RollbackGeneration", reason=reason).move
-        return move
+        return self._administer("RollbackGeneration", reason=reason).move
 
     def retire(self, generation: str, reason: str, *, now: bool = False) -> None:
         """Retire a generation that is not active; `now`: although it is still kept for a rollback."""
@@ -261,8 +242,7 @@ class Api:
 
     def deployment(self, number: int = 0) -> deploy.GetDeploymentResponse:
         """One deployment with its history; 0: the newest."""
-        found: deploy.GetDeploymentResponse = self._deploy("GetDeployment", id=number)
-        return found
+        return self._deploy("GetDeployment", id=number)
 
     def switch_deployment(self, number: int, reason: str) -> None:
         """Request the switch to a deployment."""
@@ -275,50 +255,37 @@ class Api:
     def history(self, span: str, *, all_tenants: bool = False) -> history_pb2.GetHistoryResponse:
         """Figures over an hour, a day or a week."""
         request = history_pb2.GetHistoryRequest(span=span, all_tenants=all_tenants)
-        found: history_pb2.GetHistoryResponse = self._call(SERVER, self._channels.history.GetHistory, request)
-        return found
+        return self._call(SERVER, self._channels.history.GetHistory, request)
 
     def usage(self, days: int, *, all_tenants: bool = False) -> usage_pb2.ListUsageResponse:
         """Usage and budgets by tenant and API key."""
         request = usage_pb2.ListUsageRequest(days=days, all_tenants=all_tenants)
-        found: usage_pb2.ListUsageResponse = self._call(SERVER, self._channels.usage.ListUsage, request)
-        return found
+        return self._call(SERVER, self._channels.usage.ListUsage, request)
 
     def set_budget(self, request: usage_pb2.SetBudgetRequest) -> usage_pb2.SetBudgetResponse:
         """Replace the budget of a tenant or an API key."""
-        found: usage_pb2.SetBudgetResponse = self._call(SERVER, self._channels.usage.SetBudget, request)
-        return found
+        return self._call(SERVER, self._channels.usage.SetBudget, request)
 
     def unanswered(self, span: str) -> history_pb2.ListUnansweredQuestionsResponse:
         """Questions that got no answer."""
         request = history_pb2.ListUnansweredQuestionsRequest(span=span)
-        found: history_pb2.ListUnansweredQuestionsResponse = self._call(
-            SERVER, self._channels.history.ListUnansweredQuestions, request
-        )
-        return found
+        return self._call(SERVER, self._channels.history.ListUnansweredQuestions, request)
 
     def source_permissions(self) -> sources_pb2.GetSourcePermissionsResponse:
         """What the caller may add sources for."""
-        found: sources_pb2.GetSourcePermissionsResponse = self._call(
+        return self._call(
             SERVER, self._channels.sources.GetSourcePermissions, sources_pb2.GetSourcePermissionsRequest()
         )
-        return found
 
     def start_source_operation(self, **wanted: Any) -> sources_pb2.SourceOperation:
         """Ask for an operation on a source, which `source_operation` follows."""
         request = sources_pb2.StartSourceOperationRequest(**wanted)
-        found: sources_pb2.SourceOperation = self._call(
-            SERVER, self._channels.sources.StartSourceOperation, request
-        ).operation
-        return found
+        return self._call(SERVER, self._channels.sources.StartSourceOperation, request).operation
 
     def source_operation(self, number: int) -> sources_pb2.SourceOperation:
         """An operation on a source, with its result once it has ended."""
         request = sources_pb2.GetSourceOperationRequest(id=number)
-        found: sources_pb2.SourceOperation = self._call(
-            SERVER, self._channels.sources.GetSourceOperation, request
-        ).operation
-        return found
+        return self._call(SERVER, self._channels.sources.GetSourceOperation, request).operation
 
     def put_document(self, source: str, locator: str, content: bytes, acl: Sequence[str]) -> str:
         """Push a file as a document; returns its id."""
@@ -328,16 +295,14 @@ class Api:
 
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
-        found: query_pb2.SearchResponse = self._call(GATEWAY, self._channels.query.Search, request)
-        return found
+        return self._call(GATEWAY, self._channels.query.Search, request)
 
     def search_as(
         self, tenant: str, subject: str, groups: Sequence[str], reason: str, request: query_pb2.SearchRequest
     ) -> ops.SearchAsResponse:
         """What somebody else finds; it is audited."""
         who = {"tenant": tenant, "subject": subject, "groups": groups, "reason": reason}
-        found: ops.SearchAsResponse = self._operate("SearchAs", **who, search=request)
-        return found
+        return self._operate("SearchAs", **who, search=request)
 
     def answer(self, request: query_pb2.AnswerRequest) -> Iterator[query_pb2.AnswerEvent]:
         """The events of an answer as they arrive. Raises also half-way."""

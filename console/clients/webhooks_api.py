@@ -27,8 +27,7 @@ class WebhooksApi:
     ) -> pb.CreateWebhookResponse:
         """Create a webhook, whose secret is in the answer only."""
         fields = {"tenant": tenant, "url": url, "events": events, "description": description, "reason": reason}
-        found: pb.CreateWebhookResponse = self._ask("CreateWebhook", **fields)
-        return found
+        return self._ask("CreateWebhook", **fields)
 
     def set_enabled(self, webhook: str, reason: str, *, enabled: bool) -> None:
         """Switch a webhook on or off."""
@@ -36,8 +35,7 @@ class WebhooksApi:
 
     def rotate(self, webhook: str, reason: str) -> pb.RotateWebhookSecretResponse:
         """Make a new secret."""
-        found: pb.RotateWebhookSecretResponse = self._ask("RotateWebhookSecret", id=webhook, reason=reason)
-        return found
+        return self._ask("RotateWebhookSecret", id=webhook, reason=reason)
 
     def test(self, webhook: str) -> int:
         """Send the test event; returns the number of the delivery."""
@@ -51,10 +49,9 @@ class WebhooksApi:
         self, *, all_tenants: bool, webhook: str, state: pb.WebhookDeliveryState, page_token: str
     ) -> pb.ListWebhookDeliveriesResponse:
         """A page of deliveries, newest first."""
-        found: pb.ListWebhookDeliveriesResponse = self._ask(
+        return self._ask(
             "ListWebhookDeliveries", all_tenants=all_tenants, webhook_id=webhook, state=state, page_token=page_token
         )
-        return found
 
     def redeliver(self, delivery: int, webhook: str, reason: str) -> int:
         """Send a delivery again, or all that failed of a webhook; returns how many."""

@@ -90,16 +90,13 @@ class Client:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def query_v1(self, query: SmokeQuery) -> v1.QueryResponse:
-        response: v1.QueryResponse = self._v1.Query(v1.QueryRequest(query=query.text), **self._call(query))
-        return response
+        return self._v1.Query(v1.QueryRequest(query=query.text), **self._call(query))
 
     def search(self, query: SmokeQuery) -> v2.SearchResponse:
-        response: v2.SearchResponse = self._v2.Search(v2.SearchRequest(query=query.text, top_k=50), **self._call(query))
-        return response
+        return self._v2.Search(v2.SearchRequest(query=query.text, top_k=50), **self._call(query))
 
     def answer(self, query: SmokeQuery) -> Iterable[v2.AnswerEvent]:
-        events: Iterable[v2.AnswerEvent] = self._v2.Answer(v2.AnswerRequest(query=query.text), **self._call(query))
-        return events
+        return self._v2.Answer(v2.AnswerRequest(query=query.text), **self._call(query))
 
     def timed_search(self, query: SmokeQuery) -> TimedCall:
         """A search with its time, failed or not."""
