@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from query_server.converters.times import to_timestamp
+from query_server.converters.fields import message_of
 from query_server.handlers.admin.overview import (
     ComponentStatus,
     GenerationEvent,
@@ -30,28 +30,19 @@ def from_status(status: Status) -> pb.GetStatusResponse:
         sources=map(_source, status.sources),
         generations=map(_generation, status.generations),
         server_version=status.server_version,
-        source_problems=[
-            pb.SourceProblem(source=one.source, file=one.place, reason=one.reason, message=one.message)
-            for one in status.problems
-        ],
+        source_problems=[message_of(pb.SourceProblem, one, file=one.place) for one in status.problems],
     )
 
 
 def _component(component: ComponentStatus) -> pb.Component:
-    return pb.Component(name=component.name, healthy=component.healthy, detail=component.detail)
+    return message_of(pb.Component, component)
 
 
 def _source(report: SourceReport) -> pb.SourceStatus:
     counts, coverage = report.counts, report.coverage
-    return pb.SourceStatus(
-        name=counts.name,
-        kind=counts.kind,
-        documents=counts.documents,
-        chunks=counts.chunks,
-        pending=counts.pending,
-        quarantined=counts.quarantined,
-        held_deletions=counts.held_deletions,
-        last_complete_at=to_timestamp(counts.last_complete_at),
+    return message_of(
+        pb.SourceStatus,
+        counts,
         condition=_condition(report.status),
         streamed=not report.has_runs,
         freshness_minutes=report.freshness_minutes or 0,
@@ -64,18 +55,10 @@ def _source(report: SourceReport) -> pb.SourceStatus:
 def _condition(status: SourceStatus) -> pb.SourceCondition:
     from rag_core.source_status import describe, needs_attention, sentence_of
 
-    return pb.SourceCondition(
+    return message_of(
+        pb.SourceCondition,
+        status,
         state=f"SOURCE_STATE_{status.state.name}",
-        since=to_timestamp(status.since),
-        count=status.count,
-        percent=status.percent,
-        seconds_left=status.seconds_left,
-        waiting_for=status.waiting_for or "",
-        ahead=status.ahead,
-        reason=status.reason,
-        message=status.message,
-        remedy=status.remedy,
-        failing_since=to_timestamp(status.failing_since),
         needs_attention=needs_attention(status),
         summary=describe(status),
         sentence=sentence_of(status),
@@ -111,9 +94,7 @@ def _add_row(message: pb.Generation, row: GenerationRow) -> None:
 
 
 def _event(event: GenerationEvent) -> pb.GenerationEvent:
-    message = pb.GenerationEvent(actor=event.actor, action=event.action, reason=event.reason, detail=event.detail)
-    message.at.FromDatetime(event.at)
-    return message
+    return message_of(pb.GenerationEvent, event)
 
 
 def _add_evaluation(message: pb.Generation, evaluation: Mapping[str, Any]) -> None:
@@ -131,6 +112,4 @@ def from_forecast(forecast: Forecast) -> pb.BuildForecast:
 
 def from_promotion(promotion: PromotionResult) -> pb.GenerationMove:
     """A move of the alias as a message."""
-    return pb.GenerationMove(
-        active=promotion.active, before=promotion.before or "", pending=promotion.pending, seconds=promotion.seconds
-    )
+    return message_of(pb.GenerationMove, promotion)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from query_server.converters.times import to_timestamp
+from query_server.converters.fields import message_of
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
@@ -16,14 +16,7 @@ if TYPE_CHECKING:
 
 def from_alert(alert: Alert) -> pb.Alert:
     """An alert. Its tenant is left out: it is the caller's own, or none."""
-    return pb.Alert(
-        kind=str(alert.kind),
-        severity=alert.severity,
-        source=alert.source,
-        summary=alert.summary,
-        started_at=to_timestamp(alert.started_at),
-        ended_at=to_timestamp(alert.ended_at),
-    )
+    return message_of(pb.Alert, alert)
 
 
 def from_quality(results: Iterable[Result], findings: Iterable[Findings]) -> pb.ListQualityResponse:
@@ -34,22 +27,8 @@ def from_quality(results: Iterable[Result], findings: Iterable[Findings]) -> pb.
 
 def from_source_history(found: SourceHistory) -> pb.SourceHistory:
     """The history of a source."""
-    return pb.SourceHistory(
-        source=found.source,
-        points=[
-            pb.SourceHistoryPoint(
-                run_id=point.run_id,
-                finished_at=to_timestamp(point.finished_at),
-                documents=point.documents,
-                quarantined=point.quarantined,
-                complete=point.complete,
-                problem=point.problem,
-            )
-            for point in found.points
-        ],
-        changes=found.changes,
-        runs=found.runs,
-    )
+    points = [message_of(pb.SourceHistoryPoint, point) for point in found.points]
+    return message_of(pb.SourceHistory, found, points=points)
 
 
 def _result(result: Result) -> pb.QualityResult:
@@ -68,5 +47,5 @@ def _result(result: Result) -> pb.QualityResult:
         flagged=seen.flagged,
         median_bytes=seen.median_bytes,
         languages=seen.languages,
-        finished_at=to_timestamp(result.finished_at),
+        finished_at=result.finished_at,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import timestamp_pb2
 
+from query_server.converters.fields import message_of
 from query_server.converters.times import time_problem
 from query_server.handlers.documents.handler import Delete, Page, Put
 from rag_core.errors import InvalidInput, Reason
@@ -50,46 +51,17 @@ def to_delete(request: pb.DeleteRequest) -> Delete:
 
 def from_put(receipt: Receipt) -> pb.PutResponse:
     """The promise as a message."""
-    message = pb.PutResponse(
-        doc_id=str(receipt.doc_id),
-        source_version=receipt.source_version,
-        sequence=receipt.sequence,
-        repeated=receipt.repeated,
-    )
-    message.accepted_at.FromDatetime(receipt.received_at)
-    return message
+    return message_of(pb.PutResponse, receipt, doc_id=str(receipt.doc_id), accepted_at=receipt.received_at)
 
 
 def from_delete(receipt: Receipt) -> pb.DeleteResponse:
     """The promise as a message."""
-    message = pb.DeleteResponse(
-        doc_id=str(receipt.doc_id),
-        source_version=receipt.source_version,
-        sequence=receipt.sequence,
-        repeated=receipt.repeated,
-    )
-    message.accepted_at.FromDatetime(receipt.received_at)
-    return message
+    return message_of(pb.DeleteResponse, receipt, doc_id=str(receipt.doc_id), accepted_at=receipt.received_at)
 
 
 def from_stored(stored: VisibleDocument) -> pb.Document:
     """A document as a message."""
-    message = pb.Document(
-        doc_id=str(stored.doc_id),
-        source=stored.source,
-        locator=stored.locator,
-        title=stored.title,
-        media_type=stored.media_type,
-        language=stored.language,
-        version=stored.version,
-        source_version=stored.source_version,
-        bytes=stored.bytes,
-        metadata=stored.metadata,
-        searchable=stored.searchable,
-        pending=stored.pending,
-    )
-    message.updated_at.FromDatetime(stored.updated_at)
-    return message
+    return message_of(pb.Document, stored, doc_id=str(stored.doc_id))
 
 
 def from_page(page: Page) -> pb.ListResponse:

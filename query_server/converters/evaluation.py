@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from query_server.converters.times import to_timestamp
+from query_server.converters.fields import message_of
 from ragproto.admin.v1 import evaluation_pb2 as pb
 
 if TYPE_CHECKING:
@@ -15,22 +15,8 @@ if TYPE_CHECKING:
 
 def from_run(run: Run) -> pb.EvaluationRun:
     """A run without its questions."""
-    return pb.EvaluationRun(
-        id=run.id,
-        at=to_timestamp(run.at),
-        origin=run.origin,
-        actor=run.actor,
-        name=run.name,
-        series=run.series,
-        generation=run.generation,
-        answerer=run.answerer,
-        top_k=run.top_k,
-        figures=_figures(run.figures),
-        tags={tag: _figures(found) for tag, found in run.tags.items()},
-        worse=run.worse,
-        detail=run.detail,
-        accepted=run.accepted,
-    )
+    tags = {tag: _figures(found) for tag, found in run.tags.items()}
+    return message_of(pb.EvaluationRun, run, figures=_figures(run.figures), tags=tags)
 
 
 def _figures(found: Mapping[str, Any]) -> pb.EvaluationFigures:
@@ -48,38 +34,14 @@ def from_compared(found: ComparedRun) -> pb.GetEvaluationRunResponse:
 
 
 def _change(change: Change) -> pb.EvaluationChange:
-    return pb.EvaluationChange(
-        question=change.question,
-        better=change.direction.value == "better",
-        grade_before=change.before.value,
-        grade_now=change.now.value,
-        answer_before=change.answer_before,
-        answer_now=change.answer_now,
-    )
+    better = change.direction.value == "better"
+    return message_of(pb.EvaluationChange, change, better=better, grade_before=change.before, grade_now=change.now)
 
 
 def _result(result: Result) -> pb.EvaluationResult:
-    return pb.EvaluationResult(
-        question=result.question,
-        tags=result.tags,
-        grade=result.grade.value,
-        recall=result.recall,
-        answer=result.answer,
-    )
+    return message_of(pb.EvaluationResult, result)
 
 
 def from_question(question: StoredQuestion) -> pb.ProposedQuestion:
     """A question with its origin."""
-    return pb.ProposedQuestion(
-        id=question.id,
-        at=to_timestamp(question.at),
-        question=question.question,
-        expected=question.expected,
-        patterns=question.patterns,
-        sources=question.sources,
-        tags=question.tags,
-        origin=question.origin.value,
-        note=question.note,
-        state=question.state.value,
-        decided_by=question.decided_by,
-    )
+    return message_of(pb.ProposedQuestion, question)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from query_server.converters.times import to_timestamp
+from query_server.converters.fields import message_of
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
@@ -59,13 +59,5 @@ def from_ratings(ratings: Iterable[Rating]) -> ops.ListRatingsResponse:
 
 def _rating(rating: Rating) -> ops.Rating:
     said = rating.judgement
-    judgement = ops.RateAnswerRequest(
-        question=said.question,
-        answer=said.answer,
-        good=said.good,
-        comment=said.comment,
-        generation=said.generation,
-        citations=[ops.CitedSpan(**item) for item in said.citations],  # type: ignore[arg-type]
-        right_doc_id=str(said.right_doc_id) if said.right_doc_id else "",
-    )
-    return ops.Rating(id=rating.id, at=to_timestamp(rating.at), actor=rating.actor, judgement=judgement)
+    right = str(said.right_doc_id) if said.right_doc_id else ""
+    return message_of(ops.Rating, rating, judgement=message_of(ops.RateAnswerRequest, said, right_doc_id=right))

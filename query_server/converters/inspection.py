@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from query_server.converters.fields import message_of
 from query_server.converters.operations import from_entry
-from query_server.converters.times import to_moment, to_timestamp
+from query_server.converters.times import to_moment
 from query_server.handlers.admin.documents import MAX_SHOWN_TEXT_CHARS, Found, Inspection
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as pb
@@ -60,47 +61,26 @@ def from_page(found: Found) -> pb.FindDocumentsResponse:
 
 def from_summary(found: DocumentSummary) -> pb.DocumentRow:
     """A document in a list."""
-    return pb.DocumentRow(
-        doc_id=str(found.doc_id),
-        source=found.source,
-        locator=found.locator,
-        title=found.title,
-        version=found.version,
-        updated_at=to_timestamp(found.updated_at),
-        state=f"{_STATE}{found.state.name}",
-        media_type=found.media_type,
-        bytes=found.bytes,
-    )
+    return message_of(pb.DocumentRow, found, doc_id=str(found.doc_id), state=f"{_STATE}{found.state.name}")
 
 
 def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
     """A document with its chunks and its history."""
     document, text = inspection.document, inspection.text or ""
-    return pb.InspectDocumentResponse(
+    return message_of(
+        pb.InspectDocumentResponse,
+        document,
         document=from_summary(document.found),
         media_type=document.found.media_type,
-        language=document.language,
         bytes=document.found.bytes,
-        acl=document.acl or (),
-        acl_inherited=document.acl_inherited,
-        metadata=document.metadata,
-        flags=document.flags,
-        run_id=document.run_id,
-        deleted_at=to_timestamp(document.deleted_at),
         text=text[:MAX_SHOWN_TEXT_CHARS],
         text_truncated=len(text) > MAX_SHOWN_TEXT_CHARS,
         text_withheld=inspection.text is None,
         chunks=map(_chunk, document.spans),
-        generations=[
-            pb.GenerationVersion(generation=item.generation, state=item.state, indexed_version=item.indexed_version)
-            for item in document.held
-        ],
+        generations=[message_of(pb.GenerationVersion, item) for item in document.held],
         quarantine=from_entry(inspection.quarantine) if inspection.quarantine else None,
-        first_stored_at=to_timestamp(document.created_at),
+        first_stored_at=document.created_at,
         history=map(_event, inspection.history),
-        pushed=document.pushed,
-        change_pending=document.change_pending,
-        revocation_pending=document.revocation_pending,
         cited=document.citations.count,
     )
 
@@ -113,24 +93,8 @@ def _known(enum: type[pb.DocumentState] | type[pb.DocumentOrder], number: int, p
 
 
 def _event(event: Event) -> pb.DocumentEvent:
-    return pb.DocumentEvent(
-        at=to_timestamp(event.at),
-        kind=f"DOCUMENT_EVENT_KIND_{event.kind.name}",
-        version=event.version,
-        run_id=event.run_id,
-        detail=event.detail,
-        actor=event.actor,
-        times=event.times,
-    )
+    return message_of(pb.DocumentEvent, event, kind=f"DOCUMENT_EVENT_KIND_{event.kind.name}")
 
 
 def _chunk(span: Span) -> pb.ChunkSpan:
-    return pb.ChunkSpan(
-        chunk_id=str(span.chunk_id),
-        ordinal=span.ordinal,
-        start=span.start,
-        end=span.end,
-        headings=span.headings,
-        tokens=span.tokens,
-        embedded=span.embedded,
-    )
+    return message_of(pb.ChunkSpan, span, chunk_id=str(span.chunk_id))

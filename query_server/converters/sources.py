@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.json_format import ParseDict
 
-from query_server.converters.times import to_timestamp
 from query_server.handlers.admin.sources import OperationRequest
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import SourceAllowance
@@ -54,8 +53,8 @@ def from_operation(row: Operation) -> pb.SourceOperation:
         state=f"{_STATE}{row.state.upper()}",
         reason=row.reason,
         message=row.message,
-        requested_at=to_timestamp(row.requested_at),
-        finished_at=to_timestamp(row.finished_at),
+        requested_at=row.requested_at,
+        finished_at=row.finished_at,
     )
     if row.result:
         # A worker of the next release may store more than this server knows.

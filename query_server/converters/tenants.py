@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from query_server.converters.times import to_timestamp
+from query_server.converters.fields import message_of
 from rag_core.errors import InvalidInput, Reason
 from rag_core.http_client import Use
 from ragproto.admin.v1 import tenants_pb2 as pb
@@ -30,20 +30,9 @@ def from_view(view: TenantView) -> pb.Tenant:
         for name, uses in sorted(policy.sources.items())
     ]
     egress = pb.EgressPolicy(uses=_numbers(policy.allowed), inherited=tenant.egress is None, sources=sources)
-    return pb.Tenant(
-        name=tenant.name,
-        state=f"TENANT_STATE_{tenant.state.name}",
-        reason=tenant.reason,
-        egress=egress,
-        sources=tenant.sources,
-        documents=tenant.documents,
-        created_by=tenant.created_by,
-        created_at=to_timestamp(tenant.created_at),
-        changed_by=tenant.changed_by,
-        changed_at=to_timestamp(tenant.changed_at),
-        erased_at=to_timestamp(tenant.erased_at),
-        receipt_json="" if tenant.receipt is None else json.dumps(dict(tenant.receipt)),
-    )
+    receipt = "" if tenant.receipt is None else json.dumps(dict(tenant.receipt))
+    state = f"TENANT_STATE_{tenant.state.name}"
+    return message_of(pb.Tenant, tenant, state=state, egress=egress, receipt_json=receipt)
 
 
 def to_uses(numbers: Sequence[pb.EgressUse], field: str) -> list[str]:

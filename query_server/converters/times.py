@@ -10,15 +10,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rag_core.errors import InvalidInput, Reason
 
 
-def to_timestamp(moment: datetime | None) -> Timestamp | None:
-    """The moment as a message; None stays unset."""
-    if moment is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
-
-
 def to_moment(request: Message, field: str) -> datetime | None:
     """The time in a field; None when it is unset. Raises `InvalidInput` (`FIELD_INVALID`)."""
     if not request.HasField(field):

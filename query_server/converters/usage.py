@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from query_server.converters.times import to_timestamp
+from query_server.converters.fields import message_of
 from query_server.handlers.usage import OwnUsage, Report
 from rag_core.usage import Budget, Owner, Usage
 from ragproto.admin.v1 import usage_pb2 as pb
@@ -22,12 +22,11 @@ def to_budget(request: pb.SetBudgetRequest) -> Budget:
 
 def from_budget(owner: Owner, budget: Budget, used: Usage | None = None) -> pb.BudgetRow:
     """A budget, and what of it was used today."""
-    return pb.BudgetRow(
+    return message_of(
+        pb.BudgetRow,
+        budget,
         tenant=owner.tenant,
         key_id=owner.key_id,
-        calls_per_day=budget.calls_per_day,
-        model_tokens_per_day=budget.model_tokens_per_day,
-        documents=budget.documents,
         calls_used=used.calls if used else 0,
         model_tokens_used=used.model_tokens if used else 0,
     )
@@ -36,50 +35,38 @@ def from_budget(owner: Owner, budget: Budget, used: Usage | None = None) -> pb.B
 def from_report(report: Report) -> pb.ListUsageResponse:
     """Usage and budgets."""
     rows = [
-        pb.UsageRow(
+        message_of(
+            pb.UsageRow,
+            row.usage,
             day=row.at.isoformat(),
             tenant=row.owner.tenant,
             key_id=row.owner.key_id,
-            calls=row.usage.calls,
             refused_calls=row.usage.refused,
-            prompt_tokens=row.usage.prompt_tokens,
-            completion_tokens=row.usage.completion_tokens,
         )
         for row in report.days
     ]
     budgets = [from_budget(owner, budget, report.today.get(owner)) for owner, budget in sorted(report.budgets.items())]
     stored = [pb.StoredDocuments(tenant=tenant, documents=count) for tenant, count in sorted(report.documents.items())]
     return pb.ListUsageResponse(
-        rows=rows, budgets=budgets, documents=stored, renews_at=to_timestamp(report.renews_at), more=report.more
+        rows=rows, budgets=budgets, documents=stored, renews_at=report.renews_at, more=report.more
     )
 
 
 def from_own(usage: OwnUsage) -> v2.GetUsageResponse:
     """What a caller's tenant and its key used."""
-    return v2.GetUsageResponse(
+    return message_of(
+        v2.GetUsageResponse,
+        usage,
         days=[_day(at, used) for at, used in usage.days],
         key_days=[_day(at, used) for at, used in usage.key_days],
-        key_id=usage.key_id,
-        documents=usage.documents,
         budget=_limits(usage.budget),
         key_budget=_limits(usage.key_budget),
-        renews_at=to_timestamp(usage.renews_at),
     )
 
 
 def _day(at: date, used: Usage) -> v2.GetUsageResponse.DailyUsage:
-    return v2.GetUsageResponse.DailyUsage(
-        day=at.isoformat(),
-        calls=used.calls,
-        refused_calls=used.refused,
-        prompt_tokens=used.prompt_tokens,
-        completion_tokens=used.completion_tokens,
-    )
+    return message_of(v2.GetUsageResponse.DailyUsage, used, day=at.isoformat(), refused_calls=used.refused)
 
 
 def _limits(budget: Budget) -> v2.GetUsageResponse.Budget:
-    return v2.GetUsageResponse.Budget(
-        calls_per_day=budget.calls_per_day,
-        model_tokens_per_day=budget.model_tokens_per_day,
-        documents=budget.documents,
-    )
+    return message_of(v2.GetUsageResponse.Budget, budget)

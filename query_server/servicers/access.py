@@ -9,7 +9,6 @@ import grpc.aio
 
 from query_server.auth.authenticator import session_id_of
 from query_server.converters import access as to_message
-from query_server.converters.times import to_timestamp
 from query_server.handlers.admin.access import AccessHandler, target_tenant
 from query_server.handlers.admin.rules import check_limit, check_text_field
 from query_server.runtime.calls import current_call
@@ -60,7 +59,7 @@ class AccessServicer(rpc.AccessServiceServicer):
     async def RevokeTokens(self, request: pb.RevokeTokensRequest, context: Context) -> pb.RevokeTokensResponse:
         caller = current_call().principal
         before = await self._access.revoke_tokens(caller, request.tenant, request.subject, request.reason)
-        return pb.RevokeTokensResponse(issued_before=to_timestamp(before))
+        return pb.RevokeTokensResponse(issued_before=before)
 
     async def ListAccounts(self, request: pb.ListAccountsRequest, context: Context) -> pb.ListAccountsResponse:
         rows = await self._access.accounts(current_call().principal, request.tenant, everyone=request.all_tenants)

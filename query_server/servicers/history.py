@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from query_server.auth.policies import ADMIN, allows
-from query_server.converters.times import to_timestamp
 from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.admin.rules import check_limit
 from query_server.runtime.calls import current_call
@@ -36,8 +35,8 @@ class HistoryServicer(rpc.HistoryServiceServicer):
         principal = current_call().principal
         found = await self._history.history(principal, request.span, request.tenant, everyone=request.all_tenants)
         return pb.GetHistoryResponse(
-            begins_at=to_timestamp(datetime.fromtimestamp(found.begins, UTC)),
-            ends_at=to_timestamp(datetime.fromtimestamp(found.until, UTC)),
+            begins_at=datetime.fromtimestamp(found.begins, UTC),
+            ends_at=datetime.fromtimestamp(found.until, UTC),
             step_seconds=found.step,
             series=map(_series, found.series),
             recording=self._recording,
@@ -67,6 +66,6 @@ def _question(row: Question, *, shown: bool) -> pb.UnansweredQuestion:
         question_withheld=row.question is not None and not shown,
         outcome=row.outcome,
         asked=row.asked,
-        first_at=to_timestamp(row.first_at),
-        last_at=to_timestamp(row.last_at),
+        first_at=row.first_at,
+        last_at=row.last_at,
     )

@@ -8,7 +8,6 @@ from typing import Any
 import grpc.aio
 
 from query_server.converters import webhooks as to_message
-from query_server.converters.times import to_timestamp
 from query_server.handlers.admin.rules import check_page_size, check_page_token
 from query_server.handlers.admin.webhooks import WantedWebhook, WebhooksHandler
 from query_server.runtime.calls import current_call
@@ -57,9 +56,7 @@ class WebhookServicer(rpc.WebhookServiceServicer):
     ) -> pb.RotateWebhookSecretResponse:
         hours = request.overlap_hours if request.HasField("overlap_hours") else None
         made, secret = await self._webhooks.rotate(current_call().principal, request.id, hours, request.reason)
-        return pb.RotateWebhookSecretResponse(
-            secret=secret, previous_secret_until=to_timestamp(made.previous_secret_until)
-        )
+        return pb.RotateWebhookSecretResponse(secret=secret, previous_secret_until=made.previous_secret_until)
 
     async def TestWebhook(self, request: pb.TestWebhookRequest, context: Context) -> pb.TestWebhookResponse:
         return pb.TestWebhookResponse(delivery_id=await self._webhooks.test(current_call().principal, request.id))
