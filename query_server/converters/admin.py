@@ -7,20 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from query_server.converters.fields import message_of
-from query_server.handlers.admin.overview import (
-    ComponentStatus,
-    GenerationEvent,
-    GenerationRow,
-    GenerationStatus,
-    Status,
-)
+from query_server.handlers.admin.overview import ComponentStatus, GenerationStatus, Status
 from ragproto.admin.v1 import admin_pb2 as pb
 
 if TYPE_CHECKING:
     from rag_core.generations.lifecycle import Forecast, PromotionResult
     from rag_core.source_status import SourceReport, SourceStatus
-
-_MOMENTS = ("created_at", "ready_at", "evaluation_wanted_at", "promoted_at", "keep_until", "retired_at")
 
 
 def from_status(status: Status) -> pb.GetStatusResponse:
@@ -66,43 +58,44 @@ def _condition(status: SourceStatus) -> pb.SourceCondition:
 
 
 def _generation(status: GenerationStatus) -> pb.Generation:
-    message = pb.Generation(
-        name=status.spec.name,
-        state=status.state,
-        points=status.points,
-        embedder=status.spec.embedder,
-        chunker=status.spec.chunker,
-        dimensions=status.spec.dimensions,
+    spec, rows = status.spec, status.row
+    indexed = {"name": spec.name, "state": status.state, "points": status.points}
+    indexed |= {"embedder": spec.embedder, "chunker": spec.chunker, "dimensions": spec.dimensions}
+    if rows is None:
+        return pb.Generation(**indexed)
+    row = rows.generation
+    return message_of(
+        pb.Generation,
+        row,
+        **indexed,
+        documents=rows.totals.documents,
+        pending=rows.totals.pending,
+        frozen=row.not_reproducible,
+        settings={name: str(value) for name, value in row.settings.items() if value is not None},
+        events=[message_of(pb.GenerationEvent, event) for event in rows.events],
+        **_evaluation(row.evaluation),
     )
-    if status.row is not None:
-        _add_row(message, status.row)
-    return message
 
 
-def _add_row(message: pb.Generation, row: GenerationRow) -> None:
-    message.documents, message.pending = row.documents, row.pending
-    message.actor, message.reason, message.frozen = row.actor, row.reason, row.not_reproducible
-    message.promoted_from = row.promoted_from or ""
-    message.settings.update({name: str(value) for name, value in row.settings.items() if value is not None})
-    for field in _MOMENTS:
-        moment = getattr(row, field)
-        if moment is not None:
-            getattr(message, field).FromDatetime(moment)
-    message.events.extend(map(_event, row.events))
-    if row.evaluation is not None:
-        _add_evaluation(message, row.evaluation)
-
-
-def _event(event: GenerationEvent) -> pb.GenerationEvent:
-    return message_of(pb.GenerationEvent, event)
-
-
-def _add_evaluation(message: pb.Generation, evaluation: Mapping[str, Any]) -> None:
-    message.passed, message.baseline = bool(evaluation["passed"]), evaluation.get("baseline") or ""
-    message.evaluated_at.FromDatetime(datetime.fromisoformat(evaluation["at"]))
-    for check in evaluation["checks"]:
-        figures = {name: float(value) for name, value in check["figures"].items() if isinstance(value, int | float)}
-        message.checks.add(name=check["name"], passed=check["passed"], detail=check["detail"], figures=figures)
+def _evaluation(evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The fields of a generation that its last evaluation sets."""
+    if evaluation is None:
+        return dict.fromkeys(("passed", "baseline", "evaluated_at", "checks"))
+    checks = [
+        pb.GenerationCheck(
+            name=check["name"],
+            passed=check["passed"],
+            detail=check["detail"],
+            figures={name: float(value) for name, value in check["figures"].items() if isinstance(value, int | float)},
+        )
+        for check in evaluation["checks"]
+    ]
+    return {
+        "passed": bool(evaluation["passed"]),
+        "baseline": evaluation.get("baseline"),
+        "evaluated_at": datetime.fromisoformat(evaluation["at"]),
+        "checks": checks,
+    }
 
 
 def from_forecast(forecast: Forecast) -> pb.BuildForecast:

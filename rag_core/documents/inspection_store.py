@@ -134,23 +134,13 @@ def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentD
     rest = connection.execute(_REST, one).one()
     pushes = connection.execute(_PUSHES, one | {"most": MAX_EVENTS})
     cited = json.dumps([{"doc_id": str(doc_id)}])
+    acl = tuple(rest.acl) if rest.acl is not None else None
     return DocumentDetails(
         found=found,
-        language=rest.language,
-        acl=tuple(rest.acl) if rest.acl is not None else None,
-        acl_inherited=rest.acl_inherited,
-        metadata=rest.metadata,
-        flags=tuple(rest.flags),
-        run_id=rest.run_id,
-        deleted_at=rest.deleted_at,
-        created_at=rest.created_at,
-        text=rest.text,
+        **{**rest._mapping, "acl": acl, "flags": tuple(rest.flags)},
         spans=tuple(_span(row) for row in connection.execute(_SPANS, one)),
         held=tuple(IndexedVersion(*generation) for generation in connection.execute(_INDEXED_VERSIONS, one)),
-        pushed=rest.pushed,
         pushes=tuple(_push(row) for row in pushes),
-        change_pending=rest.change_pending,
-        revocation_pending=rest.revocation_pending,
         citations=Citations(*connection.execute(_CITED, {"tenant": tenant, "cited": cited}).one()),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -57,23 +57,12 @@ def add_dead_letters(connection: Connection, dead_letters: Sequence[DeadLetter])
         connection.execute(
             _ADD_DEAD_LETTERS,
             [
-                {
-                    "tenant": letter.tenant,
-                    "source": letter.source,
+                asdict(letter)
+                | {
                     "locator": storable(letter.locator),
-                    "topic": letter.topic,
-                    "partition": letter.partition,
-                    "offset": letter.offset,
-                    "stage": letter.stage,
-                    "reason": letter.reason,
                     "message": storable(letter.message)[:_MAX_MESSAGE],
-                    "sha256": letter.sha256,
-                    "payload": letter.payload,
                     "attributes": json.dumps(dict(letter.attributes)),
-                    "attempts": letter.attempts,
-                    "key": letter.key,
                     "headers": json.dumps([_kept(*header) for header in letter.headers]),
-                    "size": letter.size,
                 }
                 for letter in dead_letters
             ],

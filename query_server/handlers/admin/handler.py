@@ -118,14 +118,17 @@ def _newest_first(found: list[GenerationStatus], rows: dict[str, GenerationRow])
     merged = [_with_row(status, rows.get(status.spec.name)) for status in found]
     known = {status.spec.name for status in found}
     merged += [
-        GenerationStatus(row.spec, row.state, 0, row)
+        GenerationStatus(row.generation.spec, row.generation.state, 0, row)
         for name, row in rows.items()
-        if row.state == "retired" and name not in known
+        if row.generation.state == "retired" and name not in known
     ]
     # The index stores no times; generations that the database does not know come last.
-    return tuple(
-        sorted(merged, key=lambda status: status.row.created_at.timestamp() if status.row else 0, reverse=True)
-    )
+    return tuple(sorted(merged, key=_created, reverse=True))
+
+
+def _created(status: GenerationStatus) -> float:
+    created_at = status.row.generation.created_at if status.row else None
+    return created_at.timestamp() if created_at else 0.0
 
 
 def _with_row(status: GenerationStatus, row: GenerationRow | None) -> GenerationStatus:
@@ -134,4 +137,5 @@ def _with_row(status: GenerationStatus, row: GenerationRow | None) -> Generation
         return replace(status, row=row)
     if row is None:
         return replace(status, state="unknown")
-    return replace(status, row=row, state="retired" if row.state == "active" else row.state)
+    state = row.generation.state
+    return replace(status, row=row, state="retired" if state == "active" else state)

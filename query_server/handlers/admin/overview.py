@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -36,25 +35,11 @@ class GenerationEvent:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRow:
-    """The rows of a generation: its `documents`, `pending` ones, and its history."""
+    """The rows of a generation: its own, how many documents it has, and its history."""
 
-    spec: GenerationSpec
-    state: str
-    created_at: datetime
-    documents: int = 0
-    pending: int = 0
+    generation: Generation
+    totals: DocumentTotals
     events: tuple[GenerationEvent, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    actor: str = ""
-    reason: str = ""
-    not_reproducible: bool = False
-    ready_at: datetime | None = None
-    evaluation_wanted_at: datetime | None = None
-    retired_at: datetime | None = None
-    promoted_at: datetime | None = None
-    promoted_from: str | None = None
-    keep_until: datetime | None = None
-    evaluation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +86,10 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
     """
     totals = generations.document_totals(connection, tenant)
     events = _events(connection) if tenant is None else defaultdict(list)
-    rows = {row.name: _generation(row, totals[row.name], events[row.name]) for row in generations.all_of(connection)}
-    if tenant is None:
-        return rows
-    return {name: replace(row, actor="", reason="", evaluation=None) for name, row in rows.items()}
+    rows = generations.all_of(connection)
+    if tenant is not None:
+        rows = [replace(row, actor="", reason="", evaluation=None) for row in rows]
+    return {row.name: GenerationRow(row, totals[row.name], tuple(events[row.name])) for row in rows}
 
 
 def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
@@ -129,26 +114,4 @@ def _event(entry: audit.Entry) -> GenerationEvent:
         action=entry.action.removeprefix(_ACTIONS),
         reason=details.get("override") or details.get("reason") or "",
         detail="; ".join(f"{what}: {value}" for what, value in met.items() if value),
-    )
-
-
-def _generation(row: Generation, totals: DocumentTotals, events: list[GenerationEvent]) -> GenerationRow:
-    return GenerationRow(
-        spec=row.spec,
-        state=row.state,
-        created_at=row.created_at or datetime.now(UTC),
-        documents=totals.documents,
-        pending=totals.pending,
-        events=tuple(events),
-        settings=row.settings,
-        actor=row.actor,
-        reason=row.reason,
-        not_reproducible=row.not_reproducible,
-        ready_at=row.ready_at,
-        evaluation_wanted_at=row.evaluation_wanted_at,
-        retired_at=row.retired_at,
-        promoted_at=row.promoted_at,
-        promoted_from=row.promoted_from,
-        keep_until=row.keep_until,
-        evaluation=row.evaluation,
     )
