@@ -14,18 +14,18 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from query_server.interceptors.stack import build_index_chain
-from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import LOOPBACK, bind, new_server, stop_signals
 from query_server.runtime.mending import mended
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.program import run_program
-from query_server.runtime.readiness import Readiness
+from query_server.runtime.readiness import Readiness, health_pages
 from query_server.servicers.index import IndexServicer
 from rag_core.errors import ConfigError, Reason
 from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex, background_optimizer
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
+from rag_core.status_pages import StatusPages
 from rag_tracing import start_tracing
 from ragproto.admin.v1 import index_pb2, index_pb2_grpc
 
@@ -51,12 +51,13 @@ class IndexServer:
         self.metrics = Metrics()
         self._service = IndexServicer(index, self.metrics, search_threads=settings.search_threads)
         self._server: grpc.aio.Server | None = None
-        self._http: HttpServer | None = None
+        self._http: StatusPages | None = None
 
     async def start(self, addresses: IndexBindAddresses) -> IndexBindAddresses:
         """Listen; gives the ports. Raises `Conflict` (`PORT_TAKEN`)."""
         settings = self._settings
-        self._http = HttpServer(settings.host, addresses.metrics, self.metrics.registry, self._readiness)
+        address = (settings.host, addresses.metrics, "RAG_INDEX_METRICS_PORT")
+        self._http = StatusPages(*address, self.metrics.registry, health_pages(self._readiness))
         chain = build_index_chain(settings, self.metrics)
         self._server = new_server(settings, chain, settings.max_index_message_bytes)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._service, self._server)

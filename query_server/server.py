@@ -43,11 +43,10 @@ from query_server.interceptors.stack import build_chain, build_index_chain, buil
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import Dependencies, open_dependencies
 from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauges
-from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import LOOPBACK, BindAddresses, bind, new_server, stop_signals, tls_credentials
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import BackgroundTasks, Poller, RevocationListener
-from query_server.runtime.readiness import ReadinessMonitor
+from query_server.runtime.readiness import ReadinessMonitor, health_pages
 from query_server.runtime.reflection import GuardedReflection
 from query_server.runtime.traffic import Traffic
 from query_server.runtime.usage import UsageMeter, shared_counters
@@ -64,6 +63,7 @@ from rag_core.errors import Reason
 from rag_core.index.edge import background_optimizer
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
+from rag_core.status_pages import StatusPages
 from rag_tracing import start_tracing
 from ragproto.admin.v1 import (
     admin_pb2,
@@ -159,7 +159,7 @@ class QueryServer:
         self._index_service: IndexServicer | None = None
         self._searcher: Searcher | None = None
         self._watched: DamageDetector | None = None
-        self._http: HttpServer | None = None
+        self._http: StatusPages | None = None
         self._pollers: dict[str, Poller[Any]] = {
             "revocations": self._revocations.poller,
             "tenants": self._tenants.poller,
@@ -222,7 +222,8 @@ class QueryServer:
         return self.ports
 
     async def _listen(self, wanted: BindAddresses) -> BindAddresses:
-        self._http = HttpServer(wanted.host, wanted.metrics, self.metrics.registry, lambda: self._monitor.state)
+        pages = health_pages(lambda: self._monitor.state)
+        self._http = StatusPages(wanted.host, wanted.metrics, "RAG_METRICS_PORT", self.metrics.registry, pages)
         searcher = self._make_searcher()
         if self._settings.qdrant_url is None:  # damage on a Qdrant server is the same for every replica
             searcher = self._watched = DamageDetector(searcher)

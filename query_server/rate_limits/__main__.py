@@ -7,13 +7,13 @@ import sys
 
 from query_server.rate_limits.counting import SharedLimits, close, redis_storage
 from query_server.rate_limits.service import RateLimitMetrics, RateLimitService, new_server
-from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import bind, stop_signals
 from query_server.runtime.program import run_program
-from query_server.runtime.readiness import Readiness
+from query_server.runtime.readiness import Readiness, health_pages
 from rag_core.errors import ConfigError, Reason
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
+from rag_core.status_pages import StatusPages
 
 GRACE_SECONDS = 2.0
 _log = get_logger("query_server.rate_limits")
@@ -34,7 +34,8 @@ async def serve(settings: Settings) -> None:
         return Readiness(degraded=() if service.answers else (Reason.SERVER_UNAVAILABLE,))
 
     stopping = asyncio.Event()
-    http = HttpServer(settings.host, settings.rate_limits_metrics_port, metrics.registry, readiness)
+    address = (settings.host, settings.rate_limits_metrics_port, "RAG_RATE_LIMITS_METRICS_PORT")
+    http = StatusPages(*address, metrics.registry, health_pages(readiness))
     with stop_signals(stopping):
         server = await new_server(service)
         try:

@@ -12,7 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from query_server.handlers.query.models import QueryModels
 from query_server.runtime.blocking import BlockingPool
@@ -20,6 +20,7 @@ from query_server.runtime.metrics import Metrics
 from rag_core.errors import DataCorruption, NotFound, RagError, Reason
 from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
+from rag_core.status_pages import Page
 
 PROBE_SECONDS = 2.0
 INTERVAL_SECONDS = 1.0
@@ -38,6 +39,16 @@ class Readiness:
     @property
     def ready(self) -> bool:
         return not self.reasons
+
+
+def health_pages(readiness: Callable[[], Readiness]) -> dict[str, Page]:
+    """/health: the process lives. /ready: it can answer, or why not."""
+
+    def ready() -> tuple[bool, dict[str, object]]:
+        state = readiness()
+        return state.ready, {"ready": state.ready} | asdict(state)
+
+    return {"/health": lambda: (True, {"status": "alive"}), "/ready": ready}
 
 
 class ReadinessMonitor:

@@ -21,7 +21,7 @@ from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.canary import Canary
 from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, ConsumerLoop
 from rag_assets.stream_worker.maintenance import maintain
-from rag_assets.stream_worker.metrics import MetricsServer, StreamMetrics
+from rag_assets.stream_worker.metrics import StreamMetrics, health_pages
 from rag_assets.stream_worker.object_events import ObjectEvents, event_configs
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
 from rag_assets.stream_worker.webhooks import WebhookSender
@@ -32,6 +32,7 @@ from rag_core.logging import get_logger
 from rag_core.parsing import open_parser
 from rag_core.pipeline import EventApplier, Pipeline
 from rag_core.settings import Settings
+from rag_core.status_pages import StatusPages
 from rag_core.streams import store as streams
 from rag_tracing import start_tracing
 
@@ -75,7 +76,10 @@ class Worker:
             applier = self._applier(pipeline, stack)
             quick = self._quick_applier(pipeline, stack)
             self._record_presence(pipeline, stack)
-            stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
+            address = (self.settings.host, self.settings.stream_metrics_port, "RAG_STREAM_METRICS_PORT")
+            http = StatusPages(*address, self.metrics.registry, health_pages(self.status))
+            stack.callback(http.close)
+            http.start()
             # Before the index is awaited: a source can be added while it is away.
             operations = SourceOperationWorker(pipeline.store, self.settings)
             threads = [self._thread("source operations", partial(operations.run, self._stopping))]

@@ -51,15 +51,15 @@ def _wrong() -> None:
 
 
 def _silent() -> None:
-    from query_server.runtime.http import HttpServer
+    from rag_core.status_pages import StatusPages
 
-    route = HttpServer._route
+    route = StatusPages._route
 
-    def without_metrics(self: HttpServer, environ: Any, start_response: Any) -> Any:
+    def without_metrics(self: StatusPages, environ: Any, start_response: Any) -> Any:
         page = environ.get("PATH_INFO")
         return route(self, {**environ, "PATH_INFO": "/none" if page == "/metrics" else page}, start_response)
 
-    HttpServer._route = without_metrics  # type: ignore[method-assign]
+    StatusPages._route = without_metrics  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

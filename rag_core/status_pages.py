@@ -1,23 +1,24 @@
-"""GET /metrics, /health and /ready over HTTP, from a thread of its own so that a busy loop cannot hide them."""
+"""GET /metrics and pages of JSON over HTTP, from a thread of its own so that a busy process cannot hide them."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from query_server.runtime.readiness import Readiness
 from rag_core.errors import Conflict, Reason
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 _SOCKET_SECONDS = 10
+Page = Callable[[], tuple[bool, Mapping[str, object]]]
+"""Whether all is well (200) or not (503), and what the page says."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -34,19 +35,19 @@ class _QuietHandler(WSGIRequestHandler):
         return "rag-platform"
 
 
-class HttpServer:
-    """Serves the three pages. `readiness` is called from the server's threads."""
+class StatusPages:
+    """Serves /metrics and the pages, which are called from the server's threads. Port 0 takes a free one."""
 
     def __init__(
-        self, address: str, port: int, registry: CollectorRegistry, readiness: Callable[[], Readiness]
+        self, address: str, port: int, setting: str, registry: CollectorRegistry, pages: Mapping[str, Page]
     ) -> None:
-        """Bind now. Raises `Conflict` (`PORT_TAKEN`)."""
+        """Bind now. Raises `Conflict` (`PORT_TAKEN`), which names the setting of the port."""
         self._metrics = make_wsgi_app(registry)
-        self._readiness = readiness
+        self._pages = pages
         try:
             self._server = make_server(address, port, self._route, _Server, _QuietHandler)
         except OSError:
-            raise Conflict(Reason.PORT_TAKEN, f"port {port} is taken (RAG_METRICS_PORT)") from None
+            raise Conflict(Reason.PORT_TAKEN, f"port {port} is taken ({setting})") from None
         self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
 
     @property
@@ -71,24 +72,13 @@ class HttpServer:
         if path == "/metrics":
             pages: Iterable[bytes] = self._metrics(environ, start_response)
             return pages
-        if path == "/health":
-            return _json(start_response, "200 OK", {"status": "alive"})
-        if path == "/ready":
-            return self._ready(start_response)
-        return _json(start_response, "404 Not Found", {"error": "try /metrics, /health or /ready"})
-
-    def _ready(self, start_response: StartResponse) -> Iterable[bytes]:
-        state = self._readiness()
-        body = {
-            "ready": state.ready,
-            "reasons": list(state.reasons),
-            "degraded": list(state.degraded),
-            "generation": state.generation,
-        }
-        return _json(start_response, "200 OK" if state.ready else "503 Service Unavailable", body)
+        if path not in self._pages:
+            return _json(start_response, "404 Not Found", {"error": f"try {', '.join(('/metrics', *self._pages))}"})
+        well, body = self._pages[path]()
+        return _json(start_response, "200 OK" if well else "503 Service Unavailable", body)
 
 
-def _json(start_response: StartResponse, status: str, body: dict[str, object]) -> Iterable[bytes]:
+def _json(start_response: StartResponse, status: str, body: Mapping[str, object]) -> Iterable[bytes]:
     data = json.dumps(body).encode()
     start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
     return [data]
