@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 
@@ -32,12 +33,11 @@ def run(settings: Settings, *, texts: int, tokens: int, rounds: int, processes: 
     ids = {language: tokenise(settings.model_dir, group) for language, group in passages.items()}
     chosen = variants(usable_cores(), processes=processes)
     compared = sweep(settings.model_dir, ids, rounds, chosen, progress)
-    embedder = OnnxEmbedder(settings.model_dir, threads=settings.embed_threads, network=settings.embed_network)
-    try:
+    with closing(
+        OnnxEmbedder(settings.model_dir, threads=settings.embed_threads, network=settings.embed_network)
+    ) as embedder:
         shipped = _shipped(embedder, [text for group in passages.values() for text in group], rounds)
         queries = _queries(embedder, [text[:60] for text in passages["en"] + passages["zh"]])
-    finally:
-        embedder.close()
     mean = np.mean([len(tokens) for group in ids.values() for tokens in group])
     notes = (
         f"{texts} passages a language, {mean:.0f} tokens on average, {rounds} interleaved rounds, medians",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -96,13 +97,9 @@ def _chunkers(
 
 
 def _scored(dataset: Dataset, chunked: Chunked, vectors: VectorCache, progress: Progress) -> dict[SearchMode, Scores]:
-    with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder:
-        index = EdgeIndex(folder)
-        try:
-            fill(index, dataset, chunked, vectors, progress)
-            return {mode: _score(index, dataset, vectors, mode, progress) for mode in MODES}
-        finally:
-            index.close()
+    with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder, closing(EdgeIndex(folder)) as index:
+        fill(index, dataset, chunked, vectors, progress)
+        return {mode: _score(index, dataset, vectors, mode, progress) for mode in MODES}
 
 
 def _score(index: VectorIndex, dataset: Dataset, vectors: VectorCache, mode: SearchMode, progress: Progress) -> Scores:

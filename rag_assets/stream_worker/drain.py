@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 import stamina
 
@@ -46,13 +47,10 @@ def drain(
         for name, opener in openers(store, settings, kafka_configs(settings)).items():
             if wanted is not None and name not in wanted:
                 continue
-            source = opener()
-            try:
+            with closing(opener()) as source:
                 counts[name] = _drain_one(
                     ConsumerLoop(source, applier, store, settings, StreamMetrics()), source, progress
                 )
-            finally:
-                source.close()
         maintain(pipeline, applier, f"stream-drain-{time.time_ns()}")
     finally:
         applier.close()

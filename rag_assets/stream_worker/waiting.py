@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -54,8 +55,7 @@ def overview(settings: Settings) -> dict[str, Any]:
     A worker whose heartbeat is missing has that in `shown`: what its streams said last is not true any more. Topics are
     asked only when no worker is alive to say what waits in them.
     """
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         with store.engine.connect() as connection:
             workers = streams.workers(connection)
             living = streams.live_workers(
@@ -64,8 +64,6 @@ def overview(settings: Settings) -> dict[str, Any]:
             waiting, seconds = inbox.pending(connection)
             dead = streams.count_dead_letters(connection)
         topics = {} if living else {f"kafka:{one.name}": _topic_lag(store, one) for one in kafka_configs(settings)}
-    finally:
-        store.close()
     for worker in workers:
         silent = (datetime.now(UTC) - worker["beat_at"]).total_seconds()
         worker["shown"] = "" if worker["worker"] in living else f"gone: no heartbeat for {silent:.0f} s"
@@ -113,15 +111,9 @@ def reset_position(settings: Settings, name: str, *, to: str, actor: str) -> dic
     topic_id = TopicObserver(options, name).describe().id
     ends = KafkaConnector(options, source).ends()
     positions = {number: low if to == "earliest" else high for number, (low, high) in ends.items()}
-    store = open_store(settings)
-    try:
-        with store.engine.begin() as connection:
-            stream = f"{source.tenant}/{source.name}"
-            epoch = stream_places.reset(connection, stream, options.topic, topic_id, positions)
-            details = {"to": to, "epoch": epoch, "positions": {str(number): at for number, at in positions.items()}}
-            audit.record(
-                connection, actor=actor, action="stream.reset", target=name, details=details, tenant=source.tenant
-            )
-    finally:
-        store.close()
+    with closing(open_store(settings)) as store, store.engine.begin() as connection:
+        stream = f"{source.tenant}/{source.name}"
+        epoch = stream_places.reset(connection, stream, options.topic, topic_id, positions)
+        details = {"to": to, "epoch": epoch, "positions": {str(number): at for number, at in positions.items()}}
+        audit.record(connection, actor=actor, action="stream.reset", target=name, details=details, tenant=source.tenant)
     return positions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Final, Literal, Self
 
 import httpx
@@ -138,9 +138,7 @@ class Fetcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _next(self, current: httpx.URL, location: str, hops: list[str], redirects: Redirects) -> httpx.URL:
@@ -178,13 +176,9 @@ class Fetcher:
         )
         started = time.monotonic()
         try:
-            with deadline(max(end - started, 0)):
-                response = self._transport.handle_request(request)
-                try:
-                    location = response.headers.get("location") if response.status_code in _REDIRECTS else None
-                    content = read_body(response, limits) if response.status_code in accept else b""
-                finally:
-                    response.close()
+            with deadline(max(end - started, 0)), closing(self._transport.handle_request(request)) as response:
+                location = response.headers.get("location") if response.status_code in _REDIRECTS else None
+                content = read_body(response, limits) if response.status_code in accept else b""
         except httpx.TimeoutException:
             raise DeadlineExceeded(
                 Reason.RESPONSE_TIMEOUT, f"{origin_of(url)} did not answer within the time allowed"

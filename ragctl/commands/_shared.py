@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,12 +22,8 @@ def transaction() -> Iterator[Connection]:
     from rag_core.database import open_store
     from rag_core.settings import Settings
 
-    store = open_store(Settings.load())
-    try:
-        with store.engine.begin() as connection:
-            yield connection
-    finally:
-        store.close()
+    with closing(open_store(Settings.load())) as store, store.engine.begin() as connection:
+        yield connection
 
 
 def actor() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -105,14 +106,10 @@ def prune(*, days: int, json: Json = False) -> None:
         raise InvalidInput(Reason.FIELD_INVALID, "days: must be at least 1")
     settings = Settings.load()
     owner = settings.model_copy(update={"database_url": SecretStr(settings.effective_owner_url)})
-    store = open_store(owner)
-    try:
-        with store.engine.begin() as connection:
-            if not roles.may_change_audit(connection):
-                raise ConfigError(Reason.CONFIG_INVALID, "RAG_DATABASE_OWNER_URL: must be the owner of the schema")
-            removed = run(connection, datetime.now(UTC) - timedelta(days=days), actor=who())
-    finally:
-        store.close()
+    with closing(open_store(owner)) as store, store.engine.begin() as connection:
+        if not roles.may_change_audit(connection):
+            raise ConfigError(Reason.CONFIG_INVALID, "RAG_DATABASE_OWNER_URL: must be the owner of the schema")
+        removed = run(connection, datetime.now(UTC) - timedelta(days=days), actor=who())
     if json:
         emit_json({"removed": removed})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -216,15 +216,12 @@ def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[s
     servers = servers_at(candidate, settings)
     if not servers:
         raise Unavailable(Reason.TARGET_UNAVAILABLE, f"no server has the name {candidate}")
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         yield from smoke(
             DefaultReleaseAnalyser(settings, store), servers, servers_at(serving, settings) if serving else ()
         )
         if cited:
             yield "smoke.cited", _await_cited(settings, lambda: servers, cited)
-    finally:
-        store.close()
 
 
 @app.command
@@ -263,11 +260,8 @@ def _deployments(target: Literal["local", "kubernetes"], *, quiet: bool) -> Iter
 
     settings, data_dir = load()
     failpoints.arm(settings.failpoint)
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         yield Deployments.real(store, open_target(target, settings, data_dir), settings, _progress_printer(quiet=quiet))
-    finally:
-        store.close()
 
 
 def _progress_printer(*, quiet: bool) -> Any:

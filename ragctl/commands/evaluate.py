@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,8 +66,7 @@ def evaluate(
     for text in (*(at_least or ()), *(at_most or ())):
         grading.parse_limit(text)
     settings = Settings.load()
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         asked = _asked(store, settings, questions, tag or (), tenant)
         unknown = _unknown_sources(store, tenant, asked)
         cut = settings.default_top_k if top_k is None else top_k
@@ -74,8 +74,6 @@ def evaluate(
         name = questions.name if questions else "own questions"
         series = _series(questions, tag or (), cut, settings)
         report = _keep(store, settings, results, tenant, name, series, generation, cut)
-    finally:
-        store.close()
     report["unknown_sources"] = unknown
     report["missed_limits"] = grading.missed_limits(grading.figures(results), at_least or (), at_most or ())
     if not_worse and report["worse"]:

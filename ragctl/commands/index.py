@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -150,11 +151,8 @@ def list_(*, limit: Limit = 50, json: Json = False) -> None:
     from rag_core.generations.lifecycle import candidates
     from rag_core.settings import Settings
 
-    store = open_store(Settings.load())
-    try:
+    with closing(open_store(Settings.load())) as store:
         found = candidates(store, limit)
-    finally:
-        store.close()
     if json:
         emit_json([{name: getattr(one, name) for name in one.__slots__} for one in found])
         return
@@ -196,11 +194,8 @@ def accept(
     if not _SET.fullmatch(to):
         raise InvalidInput(Reason.FIELD_INVALID, "--to: letters, digits, dot, dash and underscore, 64 at most")
     settings = Settings.load()
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         added = take(store, settings.effective_golden_dir / to, rating, document or ())
-    finally:
-        store.close()
     if json:
         emit_json({"rating": rating, "set": to, "added": added})
     else:

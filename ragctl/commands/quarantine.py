@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from ragctl.commands._shared import actor
+from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, Limit, emit_json, say, table
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 app = App(name="quarantine", help="Quarantined inputs: list, show, redrive, discard.", help_format="plaintext")
 _SHOWN = ("id", "source", "locator", "stage", "reason", "attempts", "last_at")
@@ -57,7 +53,7 @@ def list_(
     from rag_core.quality import Wanted, page
 
     wanted = Wanted(tenant, source or "", reason or "", skipped=skipped)
-    with _database() as connection:
+    with transaction() as connection:
         rows = [asdict(row) for row in page(connection, wanted, limit=limit)]
     if json:
         emit_json(rows)
@@ -73,7 +69,7 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
     """
     from rag_core.quality import quarantine_read_store as quarantine_view
 
-    with _database() as connection:
+    with transaction() as connection:
         found = asdict(quarantine_view.entry(connection, tenant, entry))
     if json:
         emit_json(found)
@@ -130,7 +126,7 @@ def _act(
 
     if bool(entries) == bool(source or reason):
         raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")
-    with _database() as connection:
+    with transaction() as connection:
         chosen = entries or [row.id for row in page(connection, Wanted(tenant, source or "", reason or ""))]
         return [act(connection, entry, tenant=tenant, actor=actor(), note=note) for entry in chosen]
 
@@ -140,17 +136,3 @@ def _say(locators: Sequence[str], what: str) -> None:
         say(f"{locator}: {what}")
     if not locators:
         say("nothing matches")
-
-
-@contextmanager
-def _database() -> Iterator[Connection]:
-    """One transaction."""
-    from rag_core.database import open_store
-    from rag_core.settings import Settings
-
-    store = open_store(Settings.load())
-    try:
-        with store.engine.begin() as connection:
-            yield connection
-    finally:
-        store.close()

@@ -253,11 +253,8 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
     from rag_core.settings import Settings
 
     (config,) = _named(name)
-    store = open_store(Settings.load())
-    try:
+    with closing(open_store(Settings.load())) as store:
         released = approve(store, config.tenant, config.name, actor())
-    finally:
-        store.close()
     if json:
         emit_json({"source": name, "released": released})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -181,13 +182,10 @@ def export(name: str, /, *, to: Path | None = None, reason: str = "", json: Json
 
     settings = Settings.load()
     target = to or Path(f"{name}-export.zip")
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         exporting.record(store, name, actor=actor(), why=reason)
         found = exporting.entries(store, name, tenant_files(settings, name), _progress)
         (exporting.write_archive if target.suffix == ".zip" else exporting.write_folder)(found, target)
-    finally:
-        store.close()
     emit_json({"tenant": name, "export": str(target)}) if json else say(f"tenant {name} is in {target}")
 
 
@@ -244,8 +242,6 @@ def erase(
 
 def _owner(settings: Any, *, wanted: bool) -> Any:
     """A store of the database's owner, where audit entries are to go; else a context of nothing."""
-    from contextlib import closing, nullcontext
-
     from pydantic import SecretStr
 
     from rag_core.database import open_store, roles

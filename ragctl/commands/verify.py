@@ -63,19 +63,13 @@ def verify(
 
     settings = Settings.load()
     chosen = _chosen(settings, source, every=sources)
-    store = open_store(settings)
-    try:
-        index = open_index(settings)
-        try:
+    with closing(open_store(settings)) as store:
+        with closing(open_index(settings)) as index:
             if self_test:
                 return _self_test(store, index, json=json)
             report = _checked(store, index, generation, sample, repair=repair)
-        finally:
-            index.close()
         compared = _compared(store, settings, chosen, sample)
         chains = verify_chains(store)
-    finally:
-        store.close()
     if json:
         found = {"sources": [one.to_json() for one in compared]} if chosen else {}
         emit_json(report.to_json() | {"audit": chains.to_json()} | found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -307,8 +307,7 @@ def _after_first_try(number: int, seconds: float) -> Delivery:
     from rag_core.database import open_store
 
     end = time.monotonic() + seconds
-    store = open_store(_settings())
-    try:
+    with closing(open_store(_settings())) as store:
         while True:
             with store.engine.connect() as connection:
                 found = webhooks.delivery_store.get_delivery(connection, number, tenant=None)
@@ -318,8 +317,6 @@ def _after_first_try(number: int, seconds: float) -> Delivery:
                 return found
             with suppress(InterruptedError):
                 time.sleep(_POLL_SECONDS)
-    finally:
-        store.close()
 
 
 def _state(webhook: Webhook) -> str:

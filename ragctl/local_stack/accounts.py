@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,9 @@ def prepare_accounts(settings: Settings, former: Path) -> str | None:
     from rag_core.database import open_store
 
     rows = _read(former)
-    store = open_store(settings)
-    try:
-        with store.engine.begin() as connection:
-            import_accounts(connection, rows, actor=ACTOR)
-            password = create_first_account(connection, tenant=DEFAULT_TENANT, actor=ACTOR)
-    finally:
-        store.close()
+    with closing(open_store(settings)) as store, store.engine.begin() as connection:
+        import_accounts(connection, rows, actor=ACTOR)
+        password = create_first_account(connection, tenant=DEFAULT_TENANT, actor=ACTOR)
     former.unlink(missing_ok=True)
     former.with_suffix(".lock").unlink(missing_ok=True)
     return password

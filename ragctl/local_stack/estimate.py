@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,11 +95,8 @@ def estimate(folder: Path, settings: Settings) -> Estimate:
     from rag_core.parsing import open_parser
 
     kinds, bounded = _walk(folder, settings.max_file_bytes)
-    parser = open_parser(settings)
-    try:
+    with closing(open_parser(settings)) as parser:
         _sample(kinds, parser)
-    finally:
-        parser.close()
     documents = sum(round(kind.files * _share(suffix, kind)) for suffix, kind in kinds.items())
     tokens = sum(kind.bytes * kind.text_tokens / kind.read for kind in kinds.values() if kind.read)
     chunks = max(documents, round(tokens / (settings.chunk_tokens * _FILLED)))

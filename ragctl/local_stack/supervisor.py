@@ -12,7 +12,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,11 +176,8 @@ class Supervisor:
 
     @contextmanager
     def _rpc(self) -> Iterator[Any]:
-        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
-        try:
+        with closing(SupervisorTransport(None, None, f"unix://{self._socket}")) as transport:
             yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
-        finally:
-            transport.close()
 
     def _escape(self, value: str) -> str:
         # supervisord expands % once or twice, depending on the option, and cuts values at " ;" and " #".

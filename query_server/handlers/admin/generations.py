@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from query_server.handlers.admin.rules import check_text_field
@@ -51,8 +52,7 @@ class GenerationsHandler:
             from rag_core.generations import changed
             from rag_core.generations.lifecycle import declare, forecast
 
-            registry = self._registry()
-            try:
+            with closing(self._registry()) as registry:
                 transforms = registry.for_settings(changed(self._settings, changes))
                 found = forecast(store, transforms, self._settings)
                 if dry_run:
@@ -62,8 +62,6 @@ class GenerationsHandler:
                     store, self._dependencies.index, transforms, name=name or None, actor=principal.actor, reason=reason
                 )
                 return row.name, found
-            finally:
-                registry.close()
 
         return await self._run(run)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,8 +105,7 @@ class TenantsHandler:
         check_text_field("name", name, required=True)
         check_text_field("reason", why, limit=MAX_REASON)
         # A thread of its own: an export takes as long as it takes, and holds up no other call.
-        pool = BlockingPool(1, name="export", reason=Reason.DATABASE_UNAVAILABLE, what="the database")
-        try:
+        with closing(BlockingPool(1, name="export", reason=Reason.DATABASE_UNAVAILABLE, what="the database")) as pool:
             await pool.run(lambda: export.record(self._store.get(), name, actor=principal.actor, why=why))
             pieces = await pool.run(lambda: export.as_archive(export.entries(self._store.get(), name)))
             try:
@@ -116,8 +115,6 @@ class TenantsHandler:
                 # On the thread that reads: it gives the connection back, also when the caller leaves.
                 with suppress(RagError):
                     await asyncio.shield(pool.run(pieces.close))
-        finally:
-            pool.close()
 
     async def _changed(self, change: Callable[[Connection], Tenant]) -> TenantView:
         def write(connection: Connection) -> TenantView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -68,21 +69,15 @@ class KafkaConnector:
 
     def ends(self) -> dict[int, tuple[int, int]]:
         """The first offset and the one after the last, by partition. Raises `Unavailable` (`BROKER_UNAVAILABLE`)."""
-        consumer = self._reader()
-        try:
+        with closing(self._reader()) as consumer:
             return self._ends(consumer)
-        finally:
-            consumer.close()
 
     def check(self) -> dict[str, Any]:
         try:
             decoder = self._open_decoder()
-            consumer = self._reader()
-            try:
+            with closing(self._reader()) as consumer:
                 ends = self._ends(consumer)
                 sample = self._sample(consumer, decoder, ends)
-            finally:
-                consumer.close()
         except RagError as error:
             return {"ok": False, "items": 0, "sample": [], "error": f"{error.reason}: {error.message}"}
         return {"ok": True, "items": sum(high - low for low, high in ends.values()), "sample": sample}

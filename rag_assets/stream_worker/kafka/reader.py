@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -203,11 +204,8 @@ class KafkaReader:
         self._paused = False
 
     def _end_of(self, place: TopicPartition) -> int:
-        reader = Consumer(reader_config(self._options, self._source))
-        try:
+        with closing(Consumer(reader_config(self._options, self._source))) as reader:
             return log_ends(reader, [place])[place.partition]
-        finally:
-            reader.close()
 
     def _revoked(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         """Forget what was read: all partitions go before any comes back. A batch already taken may still end; the

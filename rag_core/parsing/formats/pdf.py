@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, Final
 
 import pypdf
@@ -111,8 +112,7 @@ _METADATA: Final = {"Author": "author", "Subject": "subject", "Keywords": "keywo
 
 def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
     """Read all pages. Raises `InvalidInput`: `ENCRYPTED`, `PDF_LIMIT`, `PARSE_FAILED`, `EMPTY_DOCUMENT` (a scan)."""
-    document = _open(content)
-    try:
+    with closing(_open(content)) as document:
         pages = len(document)
         if pages > limits.pdf_pages:
             raise InvalidInput(
@@ -120,8 +120,6 @@ def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
             )
         require_bounded_streams(content, limits)
         return _read(document, limits)
-    finally:
-        document.close()
 
 
 def _open(content: bytes) -> pypdfium2.PdfDocument:

@@ -9,6 +9,7 @@ import datetime
 import io
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, Final
 
 import openpyxl
@@ -26,8 +27,7 @@ def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
     with warnings.catch_warnings():
         # openpyxl warns of every feature it would lose on saving; nothing is saved here.
         warnings.simplefilter("ignore")
-        workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        try:
+        with closing(openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)) as workbook:
             builder = TextBuilder(limits)
             for number, sheet in enumerate(workbook.worksheets, 1):
                 builder.page = number
@@ -38,8 +38,6 @@ def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
             properties = workbook.properties
             metadata = {"author": properties.creator or "", "sheets": str(len(workbook.worksheets))}
             return builder.finish(str(Kind.XLSX), title=properties.title or "", metadata=metadata)
-        finally:
-            workbook.close()
 
 
 def _sheet(builder: TextBuilder, sheet: Any) -> None:
