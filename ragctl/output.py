@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -15,6 +15,7 @@ from cyclopts.validators import Number
 from ragctl.envelope import ENVELOPE
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -40,6 +41,13 @@ def emit_json(value: object) -> None:
         ENVELOPE.documents.append(value)
         return
     print(_json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as JSON. Fields at their default too: a citation that begins at 0 begins somewhere."""
+    from google.protobuf.json_format import MessageToDict
+
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def say(text: str = "") -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from rag_core.errors import Reason
+    from rag_core.pipeline import Pipeline
 
 
 @contextmanager
@@ -24,6 +25,16 @@ def transaction() -> Iterator[Connection]:
 
     with closing(open_store(Settings.load())) as store, store.engine.begin() as connection:
         yield connection
+
+
+@contextmanager
+def open_pipeline() -> Iterator[Pipeline]:
+    """Database, index and models of the settings, each opened at its first use."""
+    from rag_core.pipeline import Pipeline
+    from rag_core.settings import Settings
+
+    with Pipeline(Settings.load()) as pipeline:
+        yield pipeline
 
 
 def actor() -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from ragctl.commands._shared import actor
-from ragctl.output import Json, Limit, emit_json, say, table
+from ragctl.commands._shared import actor, open_pipeline
+from ragctl.output import Json, Limit, emit_json, message_json, say, table
 
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
@@ -103,9 +103,9 @@ def get(doc_id: str, /, *, text: bool = False, tenant: str = "default", json: Js
     with _stub(tenant, "documents.read") as (stub, call):
         response = stub.Get(documents_pb2.GetRequest(doc_id=doc_id, include_text=text), **call)
     if json:
-        emit_json(_plain(response))
+        emit_json(message_json(response))
         return
-    table(("field", "value"), [(name, value) for name, value in _plain(response.document).items()])
+    table(("field", "value"), [(name, value) for name, value in message_json(response.document).items()])
     if text:
         say(response.text)
 
@@ -126,7 +126,7 @@ def list_(*, source: str = "", limit: Limit = 50, tenant: str = "default", json:
         Tenant of the documents.
     """
     with _stub(tenant, "documents.read") as (stub, call):
-        rows = [_plain(document) for document in _pages(stub, call, source, limit)]
+        rows = [message_json(document) for document in _pages(stub, call, source, limit)]
     if json:
         emit_json(rows)
     else:
@@ -176,7 +176,7 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
     from rag_core.erasure import reapply
     from ragctl.output import progress_bar
 
-    with _pipeline() as pipeline, progress_bar("erasing") as progress:
+    with open_pipeline() as pipeline, progress_bar("erasing") as progress:
         receipts = reapply(
             pipeline,
             ledger or pipeline.settings.erasure_ledger,
@@ -200,7 +200,7 @@ def _erase(doc_id: str, tenant: str, json: bool) -> None:
         wanted = uuid.UUID(doc_id)
     except ValueError:
         raise InvalidInput(Reason.ID_CHARS, "doc_id: a UUID such as 6ba7b810-9dad-51d1-80b4-00c04fd430c8") from None
-    with _pipeline() as pipeline:
+    with open_pipeline() as pipeline:
         receipt = erase(pipeline, tenant, wanted, actor=actor())
     if json:
         emit_json(receipt.as_dict())
@@ -210,15 +210,6 @@ def _erase(doc_id: str, tenant: str, json: bool) -> None:
 
 def _counted(value: object) -> object:
     return ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
-
-
-@contextmanager
-def _pipeline() -> Iterator[Any]:
-    from rag_core.pipeline import Pipeline
-    from rag_core.settings import Settings
-
-    with Pipeline(Settings.load()) as pipeline:
-        yield pipeline
 
 
 def _pages(stub: Any, call: dict[str, Any], source: str, limit: int) -> Iterator[documents_pb2.Document]:
@@ -236,7 +227,7 @@ def _pages(stub: Any, call: dict[str, Any], source: str, limit: int) -> Iterator
 
 def _accepted(response: Any, json: bool) -> None:
     if json:
-        emit_json(_plain(response))
+        emit_json(message_json(response))
         return
     again = ", as before" if response.repeated else ""
     say(f"{response.doc_id}: accepted as version {response.source_version}{again}")
@@ -265,12 +256,3 @@ def _read(file: str) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise InvalidInput(Reason.UNREADABLE, f"{file}: {error.strerror}") from None
-
-
-def _plain(message: Any) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    plain: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return plain

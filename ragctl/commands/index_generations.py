@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from ragctl.commands._shared import actor
+from ragctl.commands._shared import actor, open_pipeline
 from ragctl.commands.index import app
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
@@ -35,7 +34,7 @@ def generations(name: str | None = None, /, *, json: Json = False) -> None:
     """
     from rag_core.generations import store as rows_of
 
-    with _pipeline() as pipeline, pipeline.store.engine.connect() as connection:
+    with open_pipeline() as pipeline, pipeline.store.engine.connect() as connection:
         rows = [rows_of.get(connection, name)] if name else rows_of.all_of(connection)
         totals = rows_of.document_totals(connection)
     if json:
@@ -83,7 +82,7 @@ def build(
     from rag_core.generations.lifecycle import build as run
     from rag_core.generations.lifecycle import declare, forecast
 
-    with _pipeline() as pipeline:
+    with open_pipeline() as pipeline:
         settings = pipeline.settings
         transforms = pipeline.transform_registry.for_settings(changed(settings, _changes(set_ or [])))
         expected = forecast(pipeline.store, transforms, settings)
@@ -118,7 +117,7 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
     """
     from rag_core.generations.lifecycle import evaluate as run
 
-    with _pipeline() as pipeline, progress_bar("judging") as progress:
+    with open_pipeline() as pipeline, progress_bar("judging") as progress:
         evaluation = run(
             pipeline.store,
             pipeline.index,
@@ -145,7 +144,7 @@ def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
     """
     from rag_core.generations.lifecycle import promote as run
 
-    with _pipeline() as pipeline:
+    with open_pipeline() as pipeline:
         promotion = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=actor(), override=override)
     _print_promotion(promotion, json=json)
 
@@ -163,7 +162,7 @@ def rollback(*, reason: str = "", json: Json = False) -> None:
     """
     from rag_core.generations.lifecycle import rollback as run
 
-    with _pipeline() as pipeline:
+    with open_pipeline() as pipeline:
         promotion = run(pipeline.store, pipeline.index, pipeline.settings, actor=actor(), reason=reason)
     _print_promotion(promotion, json=json)
 
@@ -183,18 +182,9 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
     """
     from rag_core.generations.lifecycle import retire as run
 
-    with _pipeline() as pipeline:
+    with open_pipeline() as pipeline:
         run(pipeline.store, pipeline.index, name, actor=actor(), reason=reason, now=now)
     emit_json({"generation": name, "state": "retired"}) if json else say(f"{name}: retired")
-
-
-@contextmanager
-def _pipeline() -> Iterator[Pipeline]:
-    from rag_core.pipeline import Pipeline
-    from rag_core.settings import Settings
-
-    with Pipeline(Settings.load()) as pipeline:
-        yield pipeline
 
 
 def _changes(pairs: list[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ragctl.grpc_client import query_stub
-from ragctl.output import Json, console, emit_json, markdown, note, say, visible
+from ragctl.output import Json, console, emit_json, markdown, message_json, note, say, visible
 
 if TYPE_CHECKING:
     from ragproto.query.v2 import query_pb2
@@ -92,7 +92,7 @@ def _search(ask: Callable[[query_pb2.SearchRequest], query_pb2.SearchResponse], 
 
     response = ask(query_pb2.SearchRequest(**options))
     if json:
-        emit_json(_plain(response))
+        emit_json(message_json(response))
         return 0
     if response.rerank_skipped:
         note(f"in the order of retrieval: {_why_not('reranker', response.rerank_skipped)}")
@@ -262,7 +262,7 @@ def gather(events: Iterable[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.Answ
 
 def as_plain(text: str, final: query_pb2.AnswerFinal) -> dict[str, Any]:
     """An answer as `--json` prints it."""
-    return {"answer": text, **_plain(final)}
+    return {"answer": text, **message_json(final)}
 
 
 def _raise_failed(final: query_pb2.AnswerFinal) -> None:
@@ -289,16 +289,6 @@ def _place(item: Any) -> str:
 
 def _indented(text: str) -> str:
     return "\n".join(f"   {line}" for line in text.splitlines())
-
-
-def _plain(message: Any) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    # Fields at their default too: a citation that begins at 0 begins somewhere.
-    plain: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return plain
 
 
 def _why_not(what: str, code: str) -> str:
