@@ -1,4 +1,4 @@
-"""How sure an answer is, in words."""
+"""The outcome of an answer (answered, closest passages, not found) in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searching as somebody else on the Ask page, for people who run the platform: what do they find, and what not?"""
+"""Search as another person on the Ask page, for platform admins: what they find, and what is hidden from them."""
 
 from __future__ import annotations
 

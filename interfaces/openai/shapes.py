@@ -1,4 +1,4 @@
-"""OpenAI's objects."""
+"""Build OpenAI's response objects from messages of the platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server knows of tenants: which of them are closed, and where the text of each may go."""
+"""Tenants as a server knows them: which are suspended or erased, and the egress policy of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers say of answers: checked, limited, stored, and proposed as a question."""
+"""Feedback on answers: checked, limited, stored, and proposed as a question for evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was used, and budgets: who may see and set whose."""
+"""Usage and budgets: who may read them, and who may set a budget."""
 
 from __future__ import annotations
 

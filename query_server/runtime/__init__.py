@@ -1,1 +1,1 @@
-"""The machinery of a server process: threads, polling, circuit breaker, listening, HTTP, metrics, readiness."""
+"""The machinery of a server process: threads, polling, circuit breaker, listening, metrics, readiness."""

@@ -1,4 +1,4 @@
-"""What the history records of calls: how many, how long, what came of them, which sources they were about."""
+"""Traffic for the history: number, latency and outcome of calls, and the sources they found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What connectors share: what the platform passes to one beside its options, and how far a listing came."""
+"""The context that every connector gets, and the base of listings: where one stands, and whether it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunk borders.
+"""Choose where chunks begin and end: units are packed up to the token limit.
 
 Sections first: a heading begins a new chunk, unless the section before it is a bare heading, or is tiny and this one is
 tiny too or lies below it. Within such a run units are packed up to the limit; when a run does not fit, it is cut in the

@@ -1,4 +1,4 @@
-"""What the history holds: steps, series and spans of time."""
+"""Values of the history: steps, series and spans of time."""
 
 from __future__ import annotations
 

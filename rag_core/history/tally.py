@@ -1,4 +1,4 @@
-"""What one process counts until it is written: a minute at a time, bounded, from any thread."""
+"""Counts of one process until they are written: a minute at a time, bounded, from any thread."""
 
 from __future__ import annotations
 

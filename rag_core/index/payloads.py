@@ -1,14 +1,4 @@
-"""The points that term statistics of a search are gathered from.
-
-Only from points that the caller may see, so that scores reveal nothing about texts that are hidden
-from the caller. The engine reads every such point for each search (80 ns each on Edge, several hundred when few of many
-are taken), which a caller who sees a million would wait for. BM25 uses the logarithm of a word's share, and a share is
-known as well from some thousand points chosen by chance: a word in one of a thousand is found in 4 of 4,000 give or
-take 2, which moves its weight by a fifteenth, and rarer words weigh about the same as each other.
-
-So each point carries the samples that it belongs to: of every 2, 4, 8, … points one. Which ones is decided by its id, a
-hash, and never changes. A caller who sees few points is given exact statistics.
-"""
+"""Payloads of points as the engines store them, and the samples of points that term statistics are taken from."""
 
 from __future__ import annotations
 
@@ -17,15 +7,20 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_core.errors import DataCorruption, Reason
 from rag_core.index.base import IndexPoint, Payload
 from rag_core.parsing import Block, from_rows, to_rows
 
-if TYPE_CHECKING:
-    pass
-
+# --------------------------------------------------------------------------------------------------------------------
+# Samples for term statistics. They come only from points that the caller may see, so that scores reveal nothing about
+# texts that are hidden from the caller. The engine reads every such point for each search (80 ns each on Edge, several
+# hundred when few of many are taken), which a caller who sees a million would wait for. BM25 uses the logarithm of a
+# word's share, and a share is known as well from some thousand points chosen by chance: a word in one of a thousand is
+# found in 4 of 4,000 give or take 2, which moves its weight by a fifteenth, and rarer words weigh about the same as
+# each other. So each point carries the samples that it belongs to: of every 2, 4, 8, … points one. Which ones is
+# decided by its id, a hash, and never changes. A caller who sees few points is given exact statistics.
 
 IDF_SAMPLES = "samples"
 """Keyword field with the samples that a point is part of, named by how many points there are for one of theirs."""

@@ -1,4 +1,4 @@
-"""The spans of retrieval legs, the same for every engine."""
+"""Trace spans of the legs of a search, the same for every engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted, whose it is, and what a budget allows."""
+"""Usage and budgets as values: what is counted, for whom, and when a budget is used up."""
 
 from __future__ import annotations
 

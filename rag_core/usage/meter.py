@@ -1,4 +1,4 @@
-"""What one process counts, and what it knows of the others: budgets are checked without a call of any database."""
+"""The usage meter of one process: its own counts and those of other servers; budgets are checked in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a tenant may store one more document, asked at every push."""
+"""The check of a tenant's document budget at every push."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""`python -m ragctl.local_stack.exec --part NAME [--count FILE] [--wait HOST:PORT]… [--env K=V]… -- COMMAND…`
+"""The start of every service of the local stack: prepare the process, then become the command of the service.
 
-Becomes COMMAND, so that the supervisor watches the service itself. Before that it
+`python -m ragctl.local_stack.exec --part NAME [--count FILE] [--wait HOST:PORT]… [--env K=V]… -- COMMAND…`
+
+It becomes COMMAND, so that the supervisor watches the service itself. Before that it
   * asks the kernel to end this process when the supervisor dies (Linux), so that kill -9 of it leaves no strays;
   * marks the process (and all it starts) with the service's name, by which a later `rag` finds the remaining processes;
   * counts the start, for `rag status`;

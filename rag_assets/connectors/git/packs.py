@@ -1,4 +1,4 @@
-"""A look at a pack before it is unpacked: objects that inflate to more than they may, in bounded memory.
+"""Check a Git pack before it is unpacked: refuse objects that inflate beyond the limits, in bounded memory.
 
 dulwich inflates each object as a whole. A pack of a few megabytes can hold objects of terabytes, so that their sizes
 are measured first. The format is in Git's documentation, `gitformat-pack`.
