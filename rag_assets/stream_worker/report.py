@@ -64,7 +64,7 @@ class Reporter:
     def report(self, instance: dg.DagsterInstance) -> int:
         """One materialization for each stream that did something since the last; returns how many."""
         reported = 0
-        for name, consumer_loop in list(self._worker.pumps.items()):
+        for name, consumer_loop in list(self._worker.loops.items()):
             now = Counter(consumer_loop.counts)
             new = now - self._seen.get(name, Counter())
             if not new:

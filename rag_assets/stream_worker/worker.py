@@ -47,7 +47,7 @@ class Worker:
         self.settings = settings
         self.metrics = metrics or StreamMetrics()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self.pumps: dict[str, ConsumerLoop] = {}
+        self.loops: dict[str, ConsumerLoop] = {}
         self.ready = threading.Event()
         """Set once every stream has been opened."""
         self._stopping = threading.Event()
@@ -64,8 +64,8 @@ class Worker:
         """State and totals of each stream, for the heartbeat and /health."""
         # Copies, because the threads of streams that open late add to both.
         running = {
-            name: {"state": pump.state, **self._lags.get(name, {}), **pump.counts}
-            for name, pump in dict(self.pumps).items()
+            name: {"state": loop.state, **self._lags.get(name, {}), **loop.counts}
+            for name, loop in dict(self.loops).items()
         }
         return {**{name: {"state": state} for name, state in dict(self._states).items()}, **running}
 
@@ -185,7 +185,7 @@ class Worker:
         if source is None:
             return
         consumer_loop = ConsumerLoop(source, applier, pipeline.store, self.settings, self.metrics)
-        self.pumps[name] = consumer_loop
+        self.loops[name] = consumer_loop
         self._states.pop(name, None)
         try:
             consumer_loop.run(self._stopping)
@@ -237,7 +237,7 @@ class Worker:
 
     def _send_heartbeat(self, pipeline: Pipeline) -> None:
         try:
-            for name, consumer_loop in list(self.pumps.items()):
+            for name, consumer_loop in list(self.loops.items()):
                 lag = consumer_loop.source.lag()
                 self._lags[name] = {"lag": lag.messages, "lag_seconds": round(lag.seconds, 1)}
                 self.metrics.lag.labels(consumer_loop.source.name).set(lag.messages)

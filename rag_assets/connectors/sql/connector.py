@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from rag_assets.connectors.sql import values
-from rag_assets.connectors.sql import values as locators
 from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, state_version_tag
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.reader import Reader, Row
@@ -41,7 +40,7 @@ class SqlConnector:
         return SqlChanges(self._options, self._reader, position)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
-        rows = self._reader.rows(self._row(locators.decode(item.locator, len(self._options.key))))
+        rows = self._reader.rows(self._row(values.decode(item.locator, len(self._options.key))))
         if not rows:
             raise NotFound(Reason.VANISHED, "the row is gone")
         if len(rows) > 1:

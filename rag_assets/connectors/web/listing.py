@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rag_assets.connectors.outside import ListingState
 from rag_assets.connectors.spool import Spool
-from rag_assets.connectors.web import classify as judge
+from rag_assets.connectors.web import classify
 from rag_assets.connectors.web.classify import Classification
 from rag_assets.connectors.web.frontier import Frontier, Target
 from rag_assets.connectors.web.options import WebOptions
@@ -134,7 +134,7 @@ class WebListing(ListingState):
             leads = self._frontier.offer(location, base=target.url, depth=target.depth, found_on=target.url)
             outside = None if leads is not None else location[:200]
             leads = None if leads == target.url else leads
-        classification = judge.classify_response(visit, old, target=leads, outside=outside)
+        classification = classify.classify_response(visit, old, target=leads, outside=outside)
         if old.held and classification.state.outcome in (Outcome.UNCHANGED, Outcome.KEPT):
             self._follow(target, classification.state.links, target.url)
         return classification
@@ -142,18 +142,18 @@ class WebListing(ListingState):
     def _page(self, target: Target, old: PageState, answer: Fetched) -> Classification:
         page = read_page(answer)
         if page.text and page.digest == self._visitor.blank(target.url):
-            return judge.not_found(target.url, old, "the site sends its page for missing pages")
+            return classify.not_found(target.url, old, "the site sends its page for missing pages")
         self._follow(target, page.links, self._base(page, target))
         canonical = self._canonical(page, target)
         if canonical is not None:
-            return judge.duplicate(old, canonical)
+            return classify.duplicate(old, canonical)
         rule = self._scope.rule(target.url)
-        classification = judge.classify_content(answer, page, old, rule)
+        classification = classify.classify_content(answer, page, old, rule)
         if classification.listed:
             about = {"media_type": answer.headers.get("content-type"), "token": classification.state.token}
             self._spool.put(target.url, answer.content, **about)
         classification.state.links = page.links
-        return judge.classify_redirect_target(classification)
+        return classify.classify_redirect_target(classification)
 
     def _canonical(self, page: PageContent, target: Target) -> str | None:
         """The page that is to be indexed instead; two pages that name each other are both themselves."""

@@ -17,12 +17,12 @@ def test_a_stream_that_opens_during_a_heartbeat_does_not_end_the_worker(store: S
 
     def consumer_loop(name: str) -> Any:
         def lag() -> Lag:
-            worker.pumps["late"] = worker.pumps["early"]
+            worker.loops["late"] = worker.loops["early"]
             return Lag(3, 1.5)
 
         return SimpleNamespace(source=SimpleNamespace(name=name, lag=lag), state="running", counts={"applied": 2})
 
-    worker.pumps["early"] = consumer_loop("early")
+    worker.loops["early"] = consumer_loop("early")
     worker._send_heartbeat(cast(Pipeline, SimpleNamespace(store=store)))
     assert worker.metrics.registry.get_sample_value("rag_stream_lag_messages", {"stream": "early"}) == 3
     assert set(worker.status()) == {"early", "late"}
