@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
-from ragctl.output import Json, note
+from ragctl.output import Json, note, progress_bar
 
 app = App(name="bench", help="Measure this installation (needs a source checkout).", help_format="plaintext")
 
@@ -43,7 +43,7 @@ def embed(
         Compare the model's networks instead: processor time in batches of 1, 4 and 8, and cosine to float32.
     """
     from benchmarks import embed as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     with progress_bar("embedding") as progress:
         settings = Settings.load()
@@ -79,7 +79,7 @@ def retrieval(
         repeated.
     """
     from benchmarks import retrieval as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     with progress_bar("retrieval") as progress:
         report = bench.run(
@@ -120,7 +120,7 @@ def ocr(
         en, zh.
     """
     from benchmarks import ocr as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     with progress_bar("pages") as progress:
         report = bench.run(Settings.load(), pages=pages, font=font, languages=languages, progress=progress)
@@ -157,7 +157,7 @@ def generations(
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
     """
     from benchmarks import generations as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     sizes = bench.Sizes(
         chunks=chunks, rate=rate, edits=edits, rounds=rounds, idle_seconds=idle_seconds, qdrant_url=qdrant_url
@@ -198,7 +198,7 @@ def ingest(
         Do the same work with CocoIndex, installed under RAG_HOME/bench.
     """
     from benchmarks import ingest as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     sizes = bench.Sizes(rows=rows, documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
     with progress_bar("ingest") as progress:
@@ -250,7 +250,7 @@ def query(
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
     """
     from benchmarks import query as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     sizes = bench.Sizes(
         chunks=chunks,
@@ -300,7 +300,7 @@ def abuse(
     """
     from benchmarks import abuse_pushes
     from benchmarks.abuse import run as bench
-    from benchmarks.report import joined, progress_bar, show
+    from benchmarks.report import joined, show
 
     with progress_bar("abuse") as progress:
         sizes = bench.Sizes(chunks=chunks, seconds=seconds, rounds=rounds, share=share, attacks=attacks)
@@ -331,7 +331,7 @@ def stream(
         Address (host:port) of a running Kafka, to send the same changes through a topic as well.
     """
     from benchmarks import stream as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     with progress_bar("stream") as progress:
         sizes = bench.Sizes(documents=documents, burst=burst)
@@ -373,7 +373,7 @@ def answers(
         Write the fitted constants into the source checkout.
     """
     from benchmarks import answers as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     if data is None and questions is None:
         raise InvalidInput(Reason.FIELD_INVALID, "name --data, --questions or both")
@@ -411,7 +411,7 @@ def console(
         Times the fragments of each page refresh in each session.
     """
     from benchmarks import console as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     with progress_bar("console") as progress:
         sizes = bench.Sizes(sources=sources, runs=runs, sessions=sessions, rounds=rounds, refreshes=refreshes)
@@ -435,7 +435,7 @@ def traces(*, chunks: int = 10_000, calls: int = 200, rounds: int = 9, as_json: 
         Rounds, after one that only warms up.
     """
     from benchmarks import traces as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import show
 
     with progress_bar("traces") as progress:
         report = bench.run(Settings.load(), bench.Sizes(chunks=chunks, calls=calls, rounds=rounds), progress=progress)

@@ -90,22 +90,6 @@ def show(report: Report, *, as_json: bool) -> None:
         print(f"note: {note}")
 
 
-@contextmanager
-def progress_bar(label: str) -> Iterator[Progress]:
-    """A progress bar on standard error when that is a terminal; silent otherwise."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(file=sys.stderr), transient=True) as display:
-        task = display.add_task(label, total=None)
-        yield lambda done, total: display.update(task, completed=done, total=total)
-
-
 def _targets_table(targets: Sequence[Target]) -> Table:
     rows = tuple(
         (

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.own_text import open_embedder
-from benchmarks.report import progress_bar
 from benchmarks.retrieval.cases import Case, cases
 from benchmarks.retrieval.legs import Matrix, legs
 from benchmarks.retrieval.rules import DENSE, LEXICAL, RULES, USED
 from benchmarks.vectors import VectorCache
 from rag_core.evaluation import CUT, Dataset, Interval, load_datasets, ndcg, paired
 from rag_core.settings import Settings
+from ragctl.output import progress_bar
 
 LOSS = 0.0005
 """Below it a difference is not visible in three digits."""
