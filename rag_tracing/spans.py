@@ -7,6 +7,7 @@ nothing. Traces begin at an `entry`: a request, a batch of messages, a run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class Span(Protocol):
 
     def __enter__(self) -> Span: ...
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class _Nothing:

@@ -59,7 +59,7 @@ def _condition(status: SourceStatus) -> pb.SourceCondition:
 
 def _generation(status: GenerationStatus) -> pb.Generation:
     spec, rows = status.spec, status.row
-    indexed = {"name": spec.name, "state": status.state, "points": status.points}
+    indexed: dict[str, Any] = {"name": spec.name, "state": status.state, "points": status.points}
     indexed |= {"embedder": spec.embedder, "chunker": spec.chunker, "dimensions": spec.dimensions}
     if rows is None:
         return pb.Generation(**indexed)

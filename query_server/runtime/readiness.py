@@ -46,7 +46,7 @@ def health_pages(readiness: Callable[[], Readiness]) -> dict[str, Page]:
 
     def ready() -> tuple[bool, dict[str, object]]:
         state = readiness()
-        return state.ready, {"ready": state.ready} | asdict(state)
+        return state.ready, {"ready": state.ready, **asdict(state)}
 
     return {"/health": lambda: (True, {"status": "alive"}), "/ready": ready}
 
