@@ -220,13 +220,13 @@ def _excerpt(excerpt: Excerpt) -> pb.Excerpt:
 def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: SearchHit) -> None:
     payload = hit.payload
     held: Payload | index_pb.Payload = payload
-    doc_id, structured = None, True
+    structured = True
     if isinstance(payload, wire.ReceivedPayload):  # copied from message to message: a search has ten of them
         held = payload.message
-        doc_id, structured = wire.id_from_wire(held.doc_id), bool(held.structure)
+        structured = bool(held.structure)
     passages.add(
         chunk_id=str(hit.chunk_id),
-        doc_id=str(doc_id or payload.doc_id),
+        doc_id=str(held.doc_id if isinstance(held, Payload) else wire.id_from_wire(held.doc_id)),
         version=held.version,
         source=held.source,
         locator=held.locator,

@@ -209,7 +209,7 @@ def _outcome(call: Call, *, cancelled: bool) -> str:
     return grpc.StatusCode.DEADLINE_EXCEEDED.name if expired else grpc.StatusCode.CANCELLED.name
 
 
-_STATUS_NAMES = {known.value[0]: known.name for known in grpc.StatusCode}
+_STATUS_NAMES: dict[object, str] = {known.value[0]: known.name for known in grpc.StatusCode}
 
 
 def _status_name(code: object) -> str:
