@@ -49,7 +49,7 @@ class IndexServer:
         self._settings = settings
         self._index = index
         self.metrics = Metrics()
-        self._service = IndexServicer(index, self.metrics, search_threads=settings.search_threads)
+        self._service = IndexServicer(index, self.metrics, searches_in_loop=True)
         self._server: grpc.aio.Server | None = None
         self._http: StatusPages | None = None
 

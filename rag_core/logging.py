@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -40,12 +41,15 @@ def format_exception(exc_info: BaseException | ExcInfo) -> str:
 
 
 def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
-    """Set up structlog and the standard library's root logger to write to standard error. Idempotent."""
+    """Set up structlog and the standard library's root logger to write to standard error. Idempotent.
+
+    The platform's own lines do not pass through the standard library, which takes most of the time of a line.
+    """
     shared = [structlog.stdlib.add_logger_name, *_SHARED]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, _FORMAT, _renderer(json)],
+        logger_factory=_Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -62,6 +66,20 @@ def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_thread_error
+
+
+class _Lines(structlog.WriteLogger):
+    """Writes the lines of one logger. A full disk or a closed stream fails nothing that is logged about."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from query_server.converters.blocks import from_blocks, touched
 from query_server.converters.filters import filter_from_message
@@ -11,10 +12,15 @@ from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
-from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span, StandaloneBy
+from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, StandaloneBy
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.index import LegWeights, ScoreExplanation, SearchHit, SearchMode, SearchRequest
+from rag_core.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
+from rag_core.index.remote import wire
+from ragproto.admin.v1 import index_pb2 as index_pb
 from ragproto.query.v2 import query_pb2 as pb
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
 _MODES: dict[int, SearchMode] = {
     pb.SEARCH_MODE_UNSPECIFIED: SearchMode.HYBRID,
@@ -90,14 +96,13 @@ def from_page(page: Page) -> pb.SearchResponse:
         rerank_skipped=page.rerank_skipped or "",
     )
     if page.as_of is not None:
-        response.as_of.FromDatetime(page.as_of)
+        response.as_of.CopyFrom(wire.timestamp(page.as_of))
     if page.explained is not None:
         response.explanation.CopyFrom(_explanation(page.explained, page.result.hits))
-    marks: Sequence[Sequence[Span]] = page.marks or [()] * len(page.result.hits)
-    for hit, spans in zip(page.result.hits, marks, strict=True):
-        passage = _passage(hit)
+    for hit in page.result.hits:
+        _add_passage(response.passages, hit)
+    for passage, spans in zip(response.passages, page.marks, strict=False):  # there may be none
         passage.highlights.extend(pb.Passage.Highlight(start=start, end=end) for start, end in spans)
-        response.passages.append(passage)
     return response
 
 
@@ -212,34 +217,38 @@ def _excerpt(excerpt: Excerpt) -> pb.Excerpt:
     )
 
 
-def _passage(hit: SearchHit) -> pb.Passage:
+def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: SearchHit) -> None:
     payload = hit.payload
-    passage = pb.Passage(
+    held: Payload | index_pb.Payload = payload
+    structured = True
+    if isinstance(payload, wire.ReceivedPayload):  # copied from message to message: a search has ten of them
+        held = payload.message
+        structured = bool(held.structure)
+    passages.add(
         chunk_id=str(hit.chunk_id),
-        doc_id=str(payload.doc_id),
-        version=payload.version,
-        source=payload.source,
-        locator=payload.locator,
-        title=payload.title,
-        headings=payload.headings,
-        start=payload.start,
-        end=payload.end,
-        text=payload.text,
+        doc_id=str(held.doc_id if isinstance(held, Payload) else wire.id_from_wire(held.doc_id)),
+        version=held.version,
+        source=held.source,
+        locator=held.locator,
+        title=held.title,
+        headings=held.headings,
+        start=held.start,
+        end=held.end,
+        text=held.text,
         score=hit.score if hit.reranked is None else hit.reranked,
         rerank_score=hit.reranked,
         retrieval_score=hit.score,
         dense_score=hit.dense,
         lexical_score=hit.lexical,
-        language=payload.language,
-        media_type=payload.media_type,
-        metadata=payload.metadata,
-        page=payload.page,
-        heading_path=payload.headings,
-        blocks=from_blocks(payload),
+        language=held.language,
+        media_type=held.media_type,
+        updated_at=wire.timestamp(held.updated_at) if isinstance(held, Payload) else held.updated_at,
+        metadata=held.metadata,
+        page=payload.page if structured else 0,
+        heading_path=held.headings,
+        blocks=from_blocks(payload) if structured else (),
         explanation=None if hit.explanation is None else _score_explanation(hit.explanation),
     )
-    passage.updated_at.FromDatetime(payload.updated_at)
-    return passage
 
 
 def _citation(citation: Citation, passages: Sequence[SearchHit]) -> pb.Citation:

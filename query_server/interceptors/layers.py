@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 
 import grpc
 import grpc.aio
@@ -162,12 +163,13 @@ def observe(metrics: Metrics, hashes: NameHash, traffic: Traffic | None = None, 
 
     Calls that succeed within `quiet_seconds` have no line.
     """
+    counters = _Counters(metrics)
 
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
         call.request_id = _request_id(call.header(REQUEST_ID_KEY))
         call.context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
-        in_flight = metrics.in_flight.labels(call.method)
+        in_flight = counters.in_flight(call.method)
         in_flight.inc()
         cancelled = False
         try:
@@ -178,11 +180,20 @@ def observe(metrics: Metrics, hashes: NameHash, traffic: Traffic | None = None, 
         finally:
             in_flight.dec()
             code = _outcome(call, cancelled=cancelled)
-            seconds = _count(call, metrics, hashes, traffic, code)
+            seconds = _count(call, counters, hashes, traffic, code)
             if code != "OK" or seconds >= quiet_seconds:
                 _log_call(call, hashes, code, seconds)
 
     return layer
+
+
+class _Counters:
+    """The metrics of calls by their labels, which are bounded, kept so that a call looks them up only once."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.tenant = metrics.tenant
+        self.in_flight, self.seconds = cache(metrics.in_flight.labels), cache(metrics.seconds.labels)
+        self.requests, self.tenant_calls = cache(metrics.requests.labels), cache(metrics.tenant_calls.labels)
 
 
 def _request_id(given: str | None) -> str:
@@ -191,32 +202,35 @@ def _request_id(given: str | None) -> str:
 
 def _outcome(call: Call, *, cancelled: bool) -> str:
     if not cancelled:
-        return grpc.StatusCode(_status_tuple(call.context.code())).name
+        return _status_name(call.context.code())
     # gRPC cancels the task both when the client leaves and when the deadline passes; the clock shows which.
     expired = time.monotonic() >= call.deadline
     call.reason = Reason.DEADLINE if expired else Reason.CANCELLED
     return grpc.StatusCode.DEADLINE_EXCEEDED.name if expired else grpc.StatusCode.CANCELLED.name
 
 
-def _status_tuple(code: object) -> object:
+_STATUS_NAMES: dict[object, str] = {known.value[0]: known.name for known in grpc.StatusCode}
+
+
+def _status_name(code: object) -> str:
     """grpc.aio keeps the integer once a status was sent and the enumeration when it was only set; 0 is OK."""
     if isinstance(code, grpc.StatusCode):
-        return code
-    return next((known for known in grpc.StatusCode if known.value[0] == (code or 0)), grpc.StatusCode.UNKNOWN)
+        return code.name
+    return _STATUS_NAMES.get(code or 0, grpc.StatusCode.UNKNOWN.name)
 
 
-def _count(call: Call, metrics: Metrics, hashes: NameHash, traffic: Traffic | None, code: str) -> float:
+def _count(call: Call, counters: _Counters, hashes: NameHash, traffic: Traffic | None, code: str) -> float:
     """Count the call; returns its seconds."""
     seconds = time.monotonic() - call.started
-    metrics.requests.labels(call.method, code, call.reason).inc()
-    metrics.seconds.labels(call.method).observe(seconds, exemplar())
+    counters.requests(call.method, code, call.reason).inc()
+    counters.seconds(call.method).observe(seconds, exemplar())
     identity = call.identity
     tenant = hashes.tenant(identity.tenant) if identity else None
     call.span.set({"rpc.response.status_code": code, "rag.request_id": call.request_id, "rag.tenant": tenant})
     call.span.end_as("" if code == "OK" else call.reason or code, failed=code in _OURS)
     if identity is not None and tenant is not None:
         outcome = "ok" if code == "OK" else "shed" if call.reason in _SHED else "failed"
-        metrics.tenant_calls.labels(metrics.tenant(tenant), outcome).inc()
+        counters.tenant_calls(counters.tenant(tenant), outcome).inc()
         if traffic is not None:
             traffic.record_call(identity.tenant, call.method, seconds, "" if code == "OK" else call.reason or code)
     return seconds

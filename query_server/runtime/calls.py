@@ -30,6 +30,7 @@ class Call:
     weight: int = 1
     """What it counts as: the searches of a batch."""
     span: Span = NOTHING
+    _headers: dict[str, str | bytes] | None = None
 
     @property
     def principal(self) -> Principal:
@@ -48,10 +49,10 @@ class Call:
 
     def header(self, name: str) -> str | None:
         """The first text value of a metadata key that the client sent."""
-        for key, value in self.context.invocation_metadata() or ():
-            if key == name:
-                return value if isinstance(value, str) else None
-        return None
+        if self._headers is None:  # grpc makes the metadata anew each time it is asked
+            self._headers = dict(reversed([*(self.context.invocation_metadata() or ())]))
+        value = self._headers.get(name)
+        return value if isinstance(value, str) else None
 
 
 _current: ContextVar[Call] = ContextVar("call")

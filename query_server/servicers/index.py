@@ -2,7 +2,7 @@
 """admin.v1.IndexService: the embedded index for the other processes of this host.
 
 A thin skin over `VectorIndex`: `rag_core.index.remote.wire` converts and checks, the index does the rest. Searches have
-threads of their own, so that a bulk write never takes one from them.
+threads of their own, so that a bulk write never takes one from them, or run in the event loop.
 """
 
 from __future__ import annotations
@@ -29,13 +29,18 @@ THREADS = 4
 
 
 class IndexServicer(rpc.IndexServiceServicer):
-    """Every call blocks in the engine, so each runs in a thread."""
+    """Every call blocks in the engine, so each runs in a thread.
 
-    def __init__(self, index: VectorIndex, metrics: Metrics, *, search_threads: int = THREADS) -> None:
+    Where the loop serves nothing else searches run in it: the engine holds the interpreter lock, so that threads would
+    only hand it to each other.
+    """
+
+    def __init__(self, index: VectorIndex, metrics: Metrics, *, searches_in_loop: bool = False) -> None:
         self._index = index
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="index-service")
-        self._searches = ThreadPoolExecutor(search_threads, thread_name_prefix="index-search")
+        self._searches = ThreadPoolExecutor(THREADS, thread_name_prefix="index-search")
+        self._turn = asyncio.Lock() if searches_in_loop else None
 
     async def CreateGeneration(
         self, request: pb.CreateGenerationRequest, context: Context
@@ -72,7 +77,12 @@ class IndexServicer(rpc.IndexServiceServicer):
         wanted = wire.search_from_wire(request)
         started = time.monotonic()
         # Cancelled with the call: a search whose caller has left before its turn is never run.
-        result = await asyncio.wrap_future(self._searches.submit(carried(self._index.search), wanted))
+        if self._turn is None:
+            result = await asyncio.wrap_future(self._searches.submit(carried(self._index.search), wanted))
+        else:
+            async with self._turn:
+                await asyncio.sleep(0)  # between two searches the loop learns who has left
+                result = self._index.search(wanted)
         self._metrics.search_seconds.observe(time.monotonic() - started, exemplar())
         return wire.result_to_wire(result)
 

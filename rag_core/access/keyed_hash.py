@@ -9,8 +9,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 
 _SHOWN_DIGITS = 12
+_KEPT_NAMES = 4096
 
 
 class NameHash:
@@ -25,11 +27,11 @@ class NameHash:
 
     def tenants(self, tenant: str) -> tuple[str, ...]:
         """The hash of a tenant, and its hashes under the secrets that are still accepted."""
-        return tuple(_digest(key, "tenant", tenant) for key in self._keys)
+        return tuple(_digest_of_name(key, "tenant", tenant) for key in self._keys)
 
     def subject(self, tenant: str, subject: str) -> str:
         """The hash of a subject of a tenant."""
-        return _digest(self._keys[0], "subject", tenant, subject)
+        return _digest_of_name(self._keys[0], "subject", tenant, subject)
 
     def question(self, tenant: str, text: str) -> str:
         """The hash of a question of a tenant, alike for the same words in another case or spacing."""
@@ -39,3 +41,7 @@ class NameHash:
 def _digest(key: bytes, *parts: str) -> str:
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return hmac.new(key, text, hashlib.sha256).hexdigest()[:_SHOWN_DIGITS]
+
+
+_digest_of_name = lru_cache(_KEPT_NAMES)(_digest)
+"""Each call of a caller asks for the same ones."""

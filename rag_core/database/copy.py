@@ -11,6 +11,9 @@ from sqlalchemy import Connection
 
 from rag_core.database.driver_errors import translated
 
+FEW_ROWS = 8
+"""So many rows are written one by one: making a temporary table and dropping it takes as long as 10 statements."""
+
 
 def copy_rows(
     connection: Connection, table: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]]

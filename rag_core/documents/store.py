@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import ColumnElement, Connection, Integer, MetaData, case, cast, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from rag_core.database import copy_rows
+from rag_core.database import FEW_ROWS, copy_rows
 from rag_core.database.tables.content import documents
 from rag_core.ids import text_hash
 from rag_core.parsing import PROSE, Block, BlockKind, ParsedDocument, to_rows
@@ -124,19 +125,21 @@ def write(
     """Insert or update documents in the current transaction. Only a visible change increments the version."""
     if not rows:
         return WriteResult()
-    connection.execute(
-        text(
-            "CREATE TEMP TABLE IF NOT EXISTS incoming_documents"
-            " (LIKE rag.documents INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+    by_source = rows[0].source_version is not None
+    ordered = (_values(row, tenant, source, shard, run_id) for row in sorted(rows, key=lambda row: row.doc_id))
+    if len(rows) <= FEW_ROWS:
+        upsert, names = _upsert(given=True, by_source=by_source), [name for name, _ in _LOADED]
+        given = (dict(zip(names, values, strict=True)) for values in ordered)
+        returned = [row for values in given for row in connection.execute(upsert, values)]
+    else:
+        connection.execute(
+            text(
+                "CREATE TEMP TABLE IF NOT EXISTS incoming_documents"
+                " (LIKE rag.documents INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+            )
         )
-    )
-    copy_rows(
-        connection,
-        "incoming_documents",
-        _LOADED,
-        (_values(row, tenant, source, shard, run_id) for row in sorted(rows, key=lambda row: row.doc_id)),
-    )
-    returned = connection.execute(_upsert(by_source=rows[0].source_version is not None)).all()
+        copy_rows(connection, "incoming_documents", _LOADED, ordered)
+        returned = [*connection.execute(_upsert(given=False, by_source=by_source))]
     changed = sum(row.run_id == run_id for row in returned)
     return WriteResult(changed, len(returned) - changed, len(rows) - len(returned))
 
@@ -231,8 +234,13 @@ def _metadata_values(row: MetadataUpdate) -> tuple[Any, ...]:
     return (*known, row.event, row.source_version)
 
 
-def _upsert(*, by_source: bool) -> Any:
-    new_rows = select(*(_incoming.c[name] for name, _ in _LOADED)).order_by(_incoming.c.doc_id)
+@cache
+def _upsert(*, given: bool, by_source: bool) -> Any:
+    """The statement for one row that is given as parameters, or for those that were copied."""
+    if given:
+        new_rows = select(*(text(f"CAST(:{name} AS {kind})") for name, kind in _LOADED))
+    else:
+        new_rows = select(*(_incoming.c[name] for name, _ in _LOADED)).order_by(_incoming.c.doc_id)
     statement = insert(documents).from_select([name for name, _ in _LOADED], new_rows)
     new, old = statement.excluded, documents.c
     revived = old.deleted_at.is_not(None)

@@ -62,9 +62,11 @@ class OnnxEmbedder:
         if len(texts) == 1:  # a query: avoid another thread
             vectors[:] = self._network.run([self._token_ids(texts[0])])
             return unit_rows(vectors, rows=1, dimensions=self.dimensions)
-        ids = list(self._pool.map(self._token_ids, texts))
+        # Queries: their thread has nothing else to do, and handing each to another costs more than it takes.
+        ids = [*map(self._token_ids, texts)] if threads == 1 else [*self._pool.map(self._token_ids, texts)]
         runs = plan_runs([len(tokens) for tokens in ids], self.texts_per_run, threads=threads)
-        results = self._pool.map(self._network.run, [[ids[row] for row in run] for run in runs])
+        shares = [[ids[row] for row in run] for run in runs]
+        results = map(self._network.run, shares) if len(runs) == 1 else self._pool.map(self._network.run, shares)
         for run, made in zip(runs, results, strict=True):
             vectors[run] = made
         return unit_rows(vectors, rows=len(texts), dimensions=self.dimensions)

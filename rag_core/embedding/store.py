@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, text
 
-from rag_core.database import copy_rows
+from rag_core.database import FEW_ROWS, copy_rows
 from rag_core.embedding.base import Vectors
 
 _COLUMNS = (("text_hash", "bytea"), ("embedder", "text"), ("vector", "bytea"))
@@ -79,17 +79,24 @@ INSERT INTO rag.embeddings (text_hash, embedder, vector)
 SELECT text_hash, embedder, vector FROM incoming_embeddings ORDER BY text_hash
 ON CONFLICT DO NOTHING
 """)
+_STORE_ONE = text("""
+INSERT INTO rag.embeddings (text_hash, embedder, vector) VALUES (:text_hash, :embedder, :vector) ON CONFLICT DO NOTHING
+""")
 
 
 def store(connection: Connection, embedder: str, text_hashes: Sequence[bytes], vectors: Vectors) -> None:
     """Store vectors (float32, shape [n, dimensions]) in the current transaction; existing ones stay unchanged."""
+    rows = ((key, embedder, row.astype("<f4").tobytes()) for key, row in zip(text_hashes, vectors, strict=True))
+    if len(text_hashes) <= FEW_ROWS:
+        for key, _, vector in sorted(rows):
+            connection.execute(_STORE_ONE, {"text_hash": key, "embedder": embedder, "vector": vector})
+        return
     connection.execute(
         text(
             "CREATE TEMP TABLE IF NOT EXISTS incoming_embeddings (text_hash bytea, embedder text, vector bytea)"
             " ON COMMIT DELETE ROWS"
         )
     )
-    rows = ((key, embedder, row.astype("<f4").tobytes()) for key, row in zip(text_hashes, vectors, strict=True))
     copy_rows(connection, "incoming_embeddings", _COLUMNS, rows)
     connection.execute(_STORE)
 

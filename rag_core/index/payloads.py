@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from rag_core.errors import DataCorruption, Reason
@@ -100,7 +101,7 @@ def structure_from_json(stored: Mapping[str, Any], start: int, headings: Sequenc
 def _blocks(stored: Mapping[str, Any]) -> tuple[Block, ...]:
     if STRUCTURE not in stored:
         return ()
-    return structure_from_json(stored[STRUCTURE], int(stored["start"]), tuple(map(_text, stored["headings"])))
+    return structure_from_json(stored[STRUCTURE], int(stored["start"]), _texts(stored["headings"]))
 
 
 def _numbers(metadata: Mapping[str, str]) -> dict[str, float]:
@@ -117,23 +118,25 @@ def from_json(stored: Mapping[str, Any] | None) -> Payload:
         if stored is None:
             raise KeyError("payload")
         blocks = _blocks(stored)
+        tenant, source, locator, title, text, language, media_type = _texts(_TEXTS(stored))
+        metadata = stored["metadata"]
         return Payload(
-            tenant=_text(stored["tenant"]),
-            source=_text(stored["source"]),
+            tenant=tenant,
+            source=source,
             doc_id=uuid.UUID(stored["doc_id"]),
             version=int(stored["version"]),
-            locator=_text(stored["locator"]),
-            title=_text(stored["title"]),
-            acl=tuple(map(_text, stored["acl"])),
+            locator=locator,
+            title=title,
+            acl=_texts(stored["acl"]),
             ordinal=int(stored["ordinal"]),
             start=int(stored["start"]),
             end=int(stored["end"]),
-            text=_text(stored["text"]),
-            headings=tuple(map(_text, stored["headings"])),
-            language=_text(stored["language"]),
-            media_type=_text(stored["media_type"]),
+            text=text,
+            headings=_texts(stored["headings"]),
+            language=language,
+            media_type=media_type,
             updated_at=datetime.fromisoformat(stored["updated_at"]),
-            metadata={_text(key): _text(value) for key, value in stored["metadata"].items()},
+            metadata=dict(zip(_texts(metadata), _texts(metadata.values()), strict=True)),
             blocks=blocks,
             page=blocks[0].page if blocks else 0,
         )
@@ -176,7 +179,12 @@ _BLANK = Payload(
 )
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
+_TEXTS = itemgetter("tenant", "source", "locator", "title", "text", "language", "media_type")
+_ONLY_TEXT = frozenset({str})
+
+
+def _texts(values: Iterable[Any]) -> tuple[str, ...]:
+    found = tuple(values)
+    if not _ONLY_TEXT.issuperset(map(type, found)):
         raise TypeError("text expected")
-    return value
+    return found

@@ -120,7 +120,7 @@ def fuse(
     fused = {chunk_id: score * weights.dense / whole for chunk_id, score in by_distribution(dense).items()}
     for chunk_id, score in by_distribution(lexical).items():
         fused[chunk_id] = fused.get(chunk_id, 0.0) + score * weights.lexical / whole
-    return sorted(fused.items(), key=lambda item: -item[1])[:limit]
+    return [(key, fused[key]) for key in sorted(fused, key=fused.__getitem__, reverse=True)[:limit]]
 
 
 def explain(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rag_core.embedding import Vectors
 from rag_core.index import (
     TOTAL,
     ScoreExplanation,
@@ -161,25 +159,21 @@ class _Search:
 
     def hits(self, kept: Sequence[Scored]) -> tuple[SearchHit, ...]:
         """The hits of kept candidates, with what else was asked for."""
-        vectors = self._vectors(kept)
+        ids = [one.candidate.chunk_id for one in kept]
+        vectors = self._engine.vectors(ids) if self._request.with_vectors and kept else {}
         hybrid = self._request.mode is SearchMode.HYBRID
         return tuple(
             SearchHit(
-                chunk_id=one.candidate.chunk_id,
+                chunk_id=chunk_id,
                 score=self._score(one.candidate) if hybrid else one.candidate.score,
                 payload=from_json(one.payload),
                 dense=one.cosine if one.candidate.dense is None else one.candidate.dense,
                 lexical=one.candidate.lexical,
-                vector=vectors.get(one.candidate.chunk_id),
+                vector=vectors.get(chunk_id) if vectors else None,
                 explanation=one.candidate.explanation and replace(one.candidate.explanation, rank=rank),
             )
-            for rank, one in enumerate(kept, 1)
+            for rank, (one, chunk_id) in enumerate(zip(kept, ids, strict=True), 1)
         )
-
-    def _vectors(self, kept: Sequence[Scored]) -> Mapping[uuid.UUID, Vectors]:
-        if not self._request.with_vectors or not kept:
-            return {}
-        return self._engine.vectors([one.candidate.chunk_id for one in kept])
 
     def _score(self, candidate: Candidate) -> float:
         if self._mode is SearchMode.HYBRID:

@@ -179,7 +179,7 @@ class SearchHandler:
             explain=query.explain,
         )
         context = context_of(request, diversity=diversity, rerank=rerank)
-        unranked = context_of(request, diversity=diversity, rerank=False)
+        unranked = context_of(request, diversity=diversity, rerank=False) if rerank else context
         plan = Plan(request, 0, rerank, diversity, context, unranked, named=bool(query.generation))
         if not query.page_token:
             return plan
@@ -245,23 +245,28 @@ class SearchHandler:
         while True:
             generation, embedder = await self._models.target()
             vector = await _embed(embedder, request)
-            found = await self._unless_moved(replace(request, vector=vector, generation=generation))
+            found = await self._unless_moved(replace(request, vector=vector), generation)
             if found is not None:
                 return found, vector
 
-    async def _unless_moved(self, request: SearchRequest) -> SearchResult | None:
-        """`None` when readers were moved to another generation and this server follows."""
+    async def _unless_moved(self, request: SearchRequest, generation: str | None) -> SearchResult | None:
+        """Search the active generation, which `generation` was a moment ago.
+
+        `None` when readers were moved to another one and this server follows.
+        """
         try:
-            found = await self._searcher.search(replace(request, generation=None))
+            found = await self._searcher.search(request)
         except InvalidInput:  # the vector may be of another size than the generation that readers are on now
             alias = await self._models.alias()
-            if alias is None or alias == request.generation:
+            if alias is None or alias == generation:
                 raise
         else:
-            if request.generation == found.generation:
+            if generation == found.generation:
                 return found
             alias = found.generation
-        return None if await self._models.switch_to(alias) else await self._stayed(request)
+        if await self._models.switch_to(alias):
+            return None
+        return await self._stayed(replace(request, generation=generation))
 
     async def _stayed(self, request: SearchRequest) -> SearchResult:
         """Search the previous generation, because this server has no model for the active one."""

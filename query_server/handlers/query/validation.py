@@ -65,7 +65,7 @@ def clean_text(text: str, *, limit: int) -> str:
 
 def only_text(text: str) -> str:
     """The text without characters that are not text; empty when nothing visible is left."""
-    cleaned = "".join(_visible(char) for char in text).strip()
+    cleaned = (text if text.isprintable() else "".join(map(_visible, text))).strip()
     return cleaned if any(_is_text(char) for char in cleaned) else ""
 
 

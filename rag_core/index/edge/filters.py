@@ -77,4 +77,5 @@ def translated(error: BaseException) -> RagError:
 
 def vectors_of(record: edge.Record) -> dict[str, Any]:
     """The named vectors of a record that was read with vectors."""
-    return record.vector if isinstance(record.vector, dict) else {}
+    vectors = record.vector  # made from the engine's memory each time
+    return vectors if isinstance(vectors, dict) else {}

@@ -12,7 +12,7 @@ import math
 import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -182,14 +182,16 @@ class ShardReader:
         else:
             batch = edge.QueryBatchRequest([nearest, matching])
             near, words = self.call(lambda shard: shard.query_batch(batch))
-        found = [hit for hit in words if hit.score > 0]
-        return Legs(_scores(near), _scores(found), self._weight(terms, found[:KNOWN_HITS]))
+        found = [(hit.id, score) for hit in words if (score := hit.score) > 0]
+        best = [identity for identity, _ in found[:KNOWN_HITS]]
+        return Legs(_scores(near), _numbered(found), self._weight(terms, best))
 
-    def _weight(self, terms: Sparse, best: Sequence[edge.ScoredPoint]) -> float:
-        ids = [hit.id for hit in best]
-        records = self.call(lambda shard: shard.retrieve(ids, with_payload=False, with_vector=[LEXICAL]))
-        known = {point_id(record).int: vectors_of(record)[LEXICAL].indices for record in records}
-        return lexical_weight(terms.indices, [known[number] for one in ids if (number := _number(one)) in known])
+    def _weight(self, terms: Sparse, best: list[edge.PointId]) -> float:
+        records = self.call(lambda shard: shard.retrieve(best, with_payload=False, with_vector=[LEXICAL]))
+        # Only the place of the first matters, and making an id takes as long as reading the terms of its point.
+        first = next((at for one in best for at, record in enumerate(records) if record.id == one), None)
+        held = [vectors_of(record)[LEXICAL].indices for record in records]
+        return lexical_weight(terms.indices, held if first is None else [held.pop(first), *held])
 
     def read(self, numbers: Sequence[Number], vector: Vectors | None) -> dict[Number, Stored]:
         ids: list[edge.PointId] = [uuid.UUID(int=number) for number in numbers]
@@ -311,11 +313,12 @@ def _matching(terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None
 
 
 def _scores(hits: Sequence[edge.ScoredPoint]) -> dict[Number, float]:
-    return {_number(hit.id): hit.score for hit in hits}
+    return _numbered([(hit.id, hit.score) for hit in hits])
 
 
-def _number(identity: edge.PointId) -> Number:
-    return identity.int if isinstance(identity, uuid.UUID) else int(identity)
+def _numbered(found: Iterable[tuple[edge.PointId, float]]) -> dict[Number, float]:
+    # Without a function for each: there are hundreds.
+    return {one.int if isinstance(one, uuid.UUID) else int(one): score for one, score in found}
 
 
 def _point(record: edge.Record) -> IndexPoint:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -213,7 +215,7 @@ def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
         SearchHit(
             chunk_id=id_from_wire(hit.point.chunk_id),
             score=hit.score,
-            payload=_payload_from_wire(hit.point.payload),
+            payload=ReceivedPayload.of(hit.point.payload),
             dense=hit.dense if hit.HasField("dense") else None,
             lexical=hit.lexical if hit.HasField("lexical") else None,
             vector=vector_from_wire(hit.point.vector) if hit.point.vector else None,
@@ -271,6 +273,43 @@ class ApplyAssembler:
         return self._generation, updates
 
 
+class ReceivedPayload(Payload):
+    """The payload of a hit, read from its message when a field is first asked for: of most hits nobody asks.
+
+    What only passes the hit on reads `message`, whose fields have the same names.
+    """
+
+    __slots__ = ("message",)
+    message: pb.Payload
+
+    @classmethod
+    def of(cls, message: pb.Payload) -> Self:
+        """Of a message that is not changed any more."""
+        received = object.__new__(cls)
+        object.__setattr__(received, "message", message)
+        return received
+
+    def __getattr__(self, name: str) -> object:  # asked only for what is not there yet
+        if name in _SENT_AS_THEY_ARE:
+            return getattr(self.message, name)
+        if name not in _FIELDS:
+            raise AttributeError(name)
+        read = _payload_from_wire(self.message)
+        for field in _FIELDS:
+            object.__setattr__(self, field, getattr(read, field))
+        return getattr(read, name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Payload) and all(getattr(self, one) == getattr(other, one) for one in _FIELDS)
+
+    __hash__ = Payload.__hash__
+
+
+_FIELDS = frozenset(field.name for field in fields(Payload))
+_SENT_AS_THEY_ARE = frozenset({"source", "text"})
+"""Fields that are read of every hit of some searches: to count the sources, to mark words."""
+
+
 def _payload_to_wire(payload: Payload) -> pb.Payload:
     return pb.Payload(
         tenant=payload.tenant,
@@ -287,7 +326,7 @@ def _payload_to_wire(payload: Payload) -> pb.Payload:
         headings=payload.headings,
         language=payload.language,
         media_type=payload.media_type,
-        updated_at=_timestamp(payload.updated_at),
+        updated_at=timestamp(payload.updated_at),
         metadata=payload.metadata,
         structure=json.dumps(structure_to_json(payload), separators=(",", ":")) if payload.blocks else "",
     )
@@ -326,8 +365,8 @@ def _blocks_from_wire(message: pb.Payload) -> tuple[Block, ...]:
         raise InvalidInput(Reason.MESSAGE_INVALID, "structure: is not what a payload has") from error
 
 
-def _timestamp(moment: datetime) -> Timestamp:
-    # Exact for microseconds, and a fourth of the library's time.
+def timestamp(moment: datetime) -> Timestamp:
+    """A moment with its time zone as a message. Exact for microseconds, and a fourth of the library's time."""
     since = moment - _EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 

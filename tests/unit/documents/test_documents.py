@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from rag_core.database import Store
+from rag_core.database import FEW_ROWS, Store
 from rag_core.documents import store as documents
+from rag_core.parsing import ParsedDocument
 from tests.support import writer
 from tests.support.writer import new_document
 
@@ -115,3 +118,22 @@ def _wait_for_lines(ledger: Path, lines: int) -> None:
     while ledger.read_bytes().count(b"\n") < lines:
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+def test_a_document_is_stored_the_same_alone_and_among_many(store: Store) -> None:
+    locators = [f"d{number:02}" for number in range(FEW_ROWS + 1)]
+    parsed = ParsedDocument("A\n\ntext 文", "text/plain", title='a "b"', metadata={"team": "x"}, flags=frozenset({"f"}))
+    rows = [replace(new_document(locator, "text"), document=parsed, acl=None, token="t\\n") for locator in locators]
+    with store.engine.begin() as connection:
+        for row in rows:
+            documents.write(connection, "acme", "push", 0, "r", [row])
+        alone = _contents(connection)
+        connection.execute(text("DELETE FROM rag.documents"))
+        documents.write(connection, "acme", "push", 0, "r", rows)
+        assert _contents(connection) == alone
+        assert len(alone) == len(rows)
+
+
+def _contents(connection: Connection) -> list[tuple[Any, ...]]:
+    found = connection.execute(text("SELECT * FROM rag.documents ORDER BY locator")).mappings()
+    return [tuple((name, value) for name, value in row.items() if name != "updated_at") for row in found]

@@ -23,7 +23,7 @@ ENGINE_CALLS = {
     SearchMode.DENSE: Counter(query=1, retrieve=1),
     SearchMode.LEXICAL: Counter(query=1, retrieve=1),
 }
-PYTHON_CALLS = {SearchMode.HYBRID: 1550, SearchMode.DENSE: 650, SearchMode.LEXICAL: 650}
+PYTHON_CALLS = {SearchMode.HYBRID: 960, SearchMode.DENSE: 460, SearchMode.LEXICAL: 490}
 """Of functions written in Python, for ten hits out of a hundred candidates of each leg."""
 
 

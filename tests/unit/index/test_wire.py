@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -54,6 +55,22 @@ def test_hits_survive_with_and_without_leg_scores() -> None:
     )
     result = SearchResult("g1", hits)
     assert wire.result_from_wire(wire.result_to_wire(result)) == result
+
+
+def test_a_received_payload_is_read_when_it_is_asked_for_and_is_then_as_any_other() -> None:
+    (point,) = document("a", ["text"]).points
+    sent = wire.result_to_wire(SearchResult("g1", (SearchHit(point.chunk_id, 0.5, point.payload),)))
+    (hit,) = wire.result_from_wire(sent).hits
+    received = hit.payload
+    assert (received.source, received.text) == (point.payload.source, "text")
+    assert received.doc_id == point.payload.doc_id
+    assert point.payload == received
+    assert received == point.payload
+    moved = replace(received, ordinal=7)
+    assert moved == replace(point.payload, ordinal=7)
+    assert moved != received
+    with pytest.raises(AttributeError):
+        _ = received.unknown  # type: ignore[attr-defined]
 
 
 def test_a_write_travels_in_frames_of_limited_size() -> None:

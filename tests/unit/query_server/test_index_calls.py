@@ -13,8 +13,9 @@ from query_server.handlers.query.searcher import RemoteSearcher
 from query_server.runtime.calls import Call, enter_call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import code_of, trailers
+from query_server.servicers.index import IndexServicer
 from rag_core.errors import DataCorruption, DeadlineExceeded, InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.index import SearchMode, SearchRequest
+from rag_core.index import SearchMode, SearchRequest, SearchResult
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc
 
@@ -79,3 +80,21 @@ async def test_an_error_of_the_index_process_keeps_its_kind_its_reason_and_its_t
     with pytest.raises(type(error)) as raised:
         await ask(Owner(error=error), 20)
     assert (raised.value.reason, raised.value.message) == (error.reason, error.message)
+
+
+async def test_a_search_whose_caller_left_during_the_one_before_is_never_run() -> None:
+    asked: list[str] = []
+
+    class Index:
+        def search(self, request: SearchRequest) -> SearchResult:
+            asked.append(request.text)
+            calls["second"].cancel()
+            return SearchResult("g1", ())
+
+    servicer: Any = IndexServicer(Index(), Metrics(), searches_in_loop=True)  # type: ignore[arg-type]
+    messages = {name: pb.SearchIndexRequest(mode="lexical", text=name) for name in ("first", "second", "third")}
+    calls = {name: asyncio.create_task(servicer.SearchIndex(message, None)) for name, message in messages.items()}
+    await asyncio.wait(calls.values())
+    assert asked == ["first", "third"]
+    assert calls["second"].cancelled()
+    servicer.close()
