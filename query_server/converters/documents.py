@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from google.protobuf import timestamp_pb2
 
 from query_server.converters.times import time_problem
-from query_server.handlers.documents.handler import Delete, Page, Put
+from query_server.handlers.documents.handler import Delete, Put
 from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 
@@ -90,11 +90,6 @@ def from_stored(stored: VisibleDocument) -> pb.Document:
     )
     message.updated_at.FromDatetime(stored.updated_at)
     return message
-
-
-def from_page(page: Page) -> pb.ListResponse:
-    """A page as a message."""
-    return pb.ListResponse(documents=map(from_stored, page.documents), next_page_token=page.next_token)
 
 
 def _time(message: timestamp_pb2.Timestamp) -> datetime:

@@ -7,6 +7,7 @@ from rag_core.database import locks, roles
 from rag_core.database.copy import copy_rows, is_storable, storable
 from rag_core.database.driver_errors import recovering, refused_login
 from rag_core.database.engine import HEAD, Store, limit_transaction, open_store, upgrade
+from rag_core.database.keyset import page_of
 
 __all__ = [
     "HEAD",
@@ -16,6 +17,7 @@ __all__ = [
     "limit_transaction",
     "locks",
     "open_store",
+    "page_of",
     "recovering",
     "refused_login",
     "roles",
