@@ -56,7 +56,7 @@ class AccessServicer(rpc.AccessServiceServicer):
         caller = current_call().principal
         page = self._pages.of(caller, request, default=MAX_ROWS)
         rows = await self._access.token_revocations(caller, request.tenant, page, everyone=request.all_tenants)
-        shown, token = page.cut(rows, lambda row: (row.issued_before, row.tenant, row.subject))
+        shown, token = page.cut(rows, lambda row: (row.before, row.tenant, row.subject))
         revocations = map(to_message.from_token_revocation, shown)
         return pb.ListTokenRevocationsResponse(revocations=revocations, more=bool(token), next_page_token=token)
 

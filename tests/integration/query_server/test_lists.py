@@ -23,6 +23,7 @@ from rag_core.database import Store, open_store, tables
 from rag_core.ids import document_id
 from rag_core.quality.sources import Profile
 from rag_core.settings import Settings
+from ragproto.query.v2 import query_pb2 as v2
 from tests.support.methods import public_methods
 from tests.support.query_server import Doc, RunningServer, failure_of, running
 
@@ -38,7 +39,7 @@ LISTS = sorted(
     key=lambda method: (method.name == "Search", method.full_name),
 )  # fmt: skip
 ASKED: dict[str, dict[str, Any]] = {
-    "Search": {"query": "bell", "max_per_document": 1},
+    "Search": {"query": "bell", "mode": v2.SEARCH_MODE_LEXICAL},
     "ListQuality": {"source": "s0"},
     "ListAlerts": {"include_ended": True},
     "ListUsage": {"days": 90},
@@ -59,7 +60,7 @@ def add(db: Connection, table: Table, *rows: dict[str, Any]) -> None:
         uuid.UUID: uuid.UUID(int=7),
     }
     needed = {
-        column.name: [] if isinstance(column.type, ARRAY) else empty[column.type.python_type]
+        column.name: [] if isinstance(column.type, ARRAY) else empty.get(column.type.python_type)
         for column in table.columns
         if not column.nullable and column.server_default is None and column.autoincrement is not True
     }
