@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -372,7 +372,8 @@ def test_open_alerts_come_first_and_other_tenants_are_not_told(server: RunningSe
         for number, (tenant, ended) in enumerate((("acme", None), ("acme", began), ("", None), ("other", None))):
             db.execute(alerts.insert(), [{
                 "key": str(number), "kind": "source_stale", "severity": "warning", "tenant": tenant,
-                "source": "handbook", "summary": f"alert {number}", "started_at": began, "ended_at": ended,
+                "source": "handbook", "summary": f"alert {number}", "started_at": began - timedelta(hours=number),
+                "ended_at": ended,
             }])  # fmt: skip
     viewer = Ops(server, scopes=VIEWER)
     assert [item.summary for item in viewer.ListAlerts().alerts] == ["alert 0", "alert 2"]
