@@ -24,7 +24,7 @@ _READY_SECONDS = 2.0
 _W3C = ("traceparent", "tracestate")
 _PASSED_ON = ("authorization", "x-api-key", "x-request-id", *_W3C)
 _MAX_MESSAGE = 64 * 1024 * 1024
-_PAGE = 1000
+_PAGE, _MAX_PAGES = 1000, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,15 @@ class Caller:
             call.cancel()
 
     async def sources(self) -> list[pb.ListSourcesResponse.Source]:
-        """The sources with documents that the caller may see, at most a page."""
-        found = await self._call(self._queries.ListSources, pb.ListSourcesRequest(page_size=_PAGE))
-        return list(found.sources)
+        """The sources with documents that the caller may see, up to ten thousand."""
+        found, token = list[pb.ListSourcesResponse.Source](), ""
+        for _ in range(_MAX_PAGES):
+            page = await self._call(self._queries.ListSources, pb.ListSourcesRequest(page_size=_PAGE, page_token=token))
+            found += page.sources
+            token = page.next_page_token
+            if not token:
+                break
+        return found
 
     async def answerers(self) -> list[pb.ListAnswerersResponse.Answerer]:
         """Who can write answers; the default first."""

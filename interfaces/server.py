@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from interfaces import documentation
 from interfaces.errors import ApiError, internal
 from interfaces.limits import Bounds
 from interfaces.logs import place_of
@@ -55,6 +56,7 @@ def build_app(settings: InterfacesSettings) -> Starlette:
             *openai_routes(platform),
             *mcp_routes(endpoint, settings),
             *openapi_routes(settings),
+            *documentation.routes(),  # after Swagger UI, which has its files below /docs too
         ],
         lifespan=lifespan,
         middleware=[

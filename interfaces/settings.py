@@ -15,13 +15,17 @@ class InterfacesSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; callers come through the gateway.")
     port: int = Field(8090, ge=0, le=65535, description="HTTP: `/v1`, `/mcp`, `/openapi.json`, /health and /ready.")
-    query_address: str = Field("127.0.0.1:50051", description="gRPC target of the query servers.")
-    query_tls_ca: Path | None = Field(None, description="Authority of their certificates; unset: no TLS.")
-    query_tls_name: str = Field("query-server", description="Name in their certificates.")
-    query_certificate: Path | None = Field(None, description="Certificate (PEM) that is shown to them.")
+    query_address: str = Field(
+        "127.0.0.1:8091", description="gRPC target of the query servers: the gateway's, which divides them by weight."
+    )
+    query_tls_ca: Path | None = Field(
+        None, description="Authority of its certificate; unset: no TLS, as the gateway speaks there."
+    )
+    query_tls_name: str = Field("query-server", description="Name in its certificate.")
+    query_certificate: Path | None = Field(None, description="Certificate (PEM) that is shown to it.")
     query_key: Path | None = Field(None, description="Its private key.")
     connections: int = Field(
-        1, ge=1, le=64, description="Connections to the query servers; several spread over the pods behind a Service."
+        1, ge=1, le=64, description="Connections to it; several spread over the pods behind a Service."
     )
     call_seconds: float = Field(30, gt=0, le=300, description="Time allowed to one call of a query server.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time that calls in flight get when it stops.")

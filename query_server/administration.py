@@ -13,6 +13,7 @@ from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.admin.sources import SourcesHandler
 from query_server.handlers.admin.tenants import TenantsHandler
 from query_server.handlers.admin.webhooks import WebhooksHandler
+from query_server.handlers.paging import ListPages
 from query_server.runtime.dependencies import LazyStore
 from query_server.servicers.access import AccessServicer
 from query_server.servicers.deployments import DeploymentServicer
@@ -40,27 +41,29 @@ from ragproto.admin.v1 import (
 )
 
 
-def add_administration(server: grpc.aio.Server, store: LazyStore, settings: Settings) -> tuple[str, ...]:
+def add_administration(
+    server: grpc.aio.Server, store: LazyStore, settings: Settings, pages: ListPages
+) -> tuple[str, ...]:
     """Register them; returns their full names."""
     granting = AccessHandler(
         store, token_seconds=settings.longest_token_seconds, platform_groups=settings.platform_groups
     )
     services: tuple[tuple[Any, Any, Any], ...] = (
-        (access_pb2, access_pb2_grpc.add_AccessServiceServicer_to_server, AccessServicer(granting)),
+        (access_pb2, access_pb2_grpc.add_AccessServiceServicer_to_server, AccessServicer(granting, pages)),
         (
             deployments_pb2,
             deployments_pb2_grpc.add_DeploymentServiceServicer_to_server,
-            DeploymentServicer(DeploymentsHandler(store)),
+            DeploymentServicer(DeploymentsHandler(store), pages),
         ),
         (
             evaluation_pb2,
             evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server,
-            EvaluationServicer(EvaluationHandler(store)),
+            EvaluationServicer(EvaluationHandler(store), pages),
         ),
         (
             history_pb2,
             history_pb2_grpc.add_HistoryServiceServicer_to_server,
-            HistoryServicer(HistoryHandler(store), settings),
+            HistoryServicer(HistoryHandler(store), settings, pages),
         ),
         (
             sources_pb2,
@@ -70,12 +73,12 @@ def add_administration(server: grpc.aio.Server, store: LazyStore, settings: Sett
         (
             tenants_pb2,
             tenants_pb2_grpc.add_TenantServiceServicer_to_server,
-            TenantServicer(TenantsHandler(store, settings)),
+            TenantServicer(TenantsHandler(store, settings), pages),
         ),
         (
             webhooks_pb2,
             webhooks_pb2_grpc.add_WebhookServiceServicer_to_server,
-            WebhookServicer(WebhooksHandler(store, settings)),
+            WebhookServicer(WebhooksHandler(store, settings), pages),
         ),
     )
     for _, add, servicer in services:

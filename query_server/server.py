@@ -27,7 +27,7 @@ from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
-from query_server.handlers.paging import PageTokens
+from query_server.handlers.paging import ListPages, PageTokens
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.answerers import Answerers
 from query_server.handlers.query.conversation import Conversations
@@ -244,6 +244,7 @@ class QueryServer:
         )
         server = self._new_server(chain, self._settings.max_message_bytes)
         signers = _token_secrets(self._settings)
+        pages = ListPages(*signers)
         search = SearchHandler(
             self._settings,
             searcher,
@@ -262,7 +263,7 @@ class QueryServer:
         admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents_handler = DocumentsHandler(self._settings, self._dependencies)
-        documents = DocumentServicer(documents_handler)
+        documents = DocumentServicer(documents_handler, pages)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         store = self._dependencies.store
@@ -272,16 +273,16 @@ class QueryServer:
             keep_answers=self._settings.feedback_answers == "plain",
         )
         usage = UsageHandler(store, self.usage)
-        queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler, usage)
-        usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage), server)
+        queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler, usage, pages)
+        usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage, pages), server)
         v2_grpc.add_QueryServiceServicer_to_server(queries, server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
         asking_as = AskingAsHandler(store, search)
         operations = OperationsServicer(
-            handler, InspectionHandler(store), ConditionsHandler(store), search, feedback, hashes, asking_as
+            handler, InspectionHandler(store), ConditionsHandler(store), search, feedback, hashes, asking_as, pages
         )
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
-        administration = add_administration(server, store, self._settings)
+        administration = add_administration(server, store, self._settings, pages)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)

@@ -101,7 +101,7 @@ def _methods(files: FileDescriptorSet, types: Types) -> Iterator[tuple[Any, ...]
                         continue
                     path = getattr(binding, verb)
                     name = f"{package}.{method.name}".replace(".", "_") + ("" if not at else f"_{verb}")
-                    operation = _operation(types, method, path, bool(binding.body))
+                    operation = _operation(types, method, path, binding.body)
                     head = {
                         "operationId": name,
                         "tags": [tag["name"]],
@@ -109,7 +109,7 @@ def _methods(files: FileDescriptorSet, types: Types) -> Iterator[tuple[Any, ...]
                         "description": comment,
                     }
                     old = {"deprecated": True} if package == _OLD else {}
-                    yield method, {**head, **old, **operation}, verb, path, bool(binding.body), tag
+                    yield method, {**head, **old, **operation}, verb, path, binding.body == "*", tag
 
 
 def _first(comment: str) -> str:
@@ -117,7 +117,7 @@ def _first(comment: str) -> str:
     return comment.partition(". ")[0].rstrip(".")
 
 
-def _operation(types: Types, method: MethodDescriptorProto, path: str, body: bool) -> Schema:
+def _operation(types: Types, method: MethodDescriptorProto, path: str, body: str) -> Schema:
     message = types.messages[method.input_type]
     named = set(_VARIABLE.findall(path))
     parameters = []
@@ -131,7 +131,9 @@ def _operation(types: Types, method: MethodDescriptorProto, path: str, body: boo
     operation: Schema = {"parameters": parameters} if parameters else {}
     if body:
         schema = {"$ref": f"#/components/schemas/{component(method.input_type)}"}
-        if named:  # what the path says is no field of the body
+        if body != "*":  # one field is the whole of it
+            schema = next(field_schema(types, method.input_type, one) for one in message.field if one.name == body)
+        elif named:  # what the path says is no field of the body
             schema = message_schema(types, method.input_type, without=named, sent=True, received=False)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     answer = {"schema": {"$ref": f"#/components/schemas/{component(method.output_type)}"}}

@@ -26,7 +26,10 @@ _SCALARS: dict[int, Schema] = {
     F.TYPE_INT64: _INT64,
     F.TYPE_STRING: {"type": "string"},
 }
-_KNOWN = {".google.protobuf.Timestamp": {"type": "string", "format": "date-time"}}
+_KNOWN = {
+    ".google.protobuf.Struct": {"type": "object"},
+    ".google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+}
 
 
 @dataclass

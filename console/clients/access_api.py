@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from console.clients.paging import whole
 from ragproto.admin.v1 import access_pb2 as pb
 from ragproto.admin.v1 import access_pb2_grpc as rpc
 
@@ -18,7 +19,7 @@ class AccessApi:
 
     def keys(self, *, all_tenants: bool) -> pb.ListApiKeysResponse:
         """API keys, newest first."""
-        return self._ask("ListApiKeys", all_tenants=all_tenants)
+        return self._all("ListApiKeys", "keys", all_tenants)
 
     def create_key(
         self, name: str, tenant: str, scopes: Sequence[str], groups: Sequence[str], days: int, reason: str
@@ -33,7 +34,7 @@ class AccessApi:
 
     def token_revocations(self, *, all_tenants: bool) -> pb.ListTokenRevocationsResponse:
         """Subjects whose tokens were revoked."""
-        return self._ask("ListTokenRevocations", all_tenants=all_tenants)
+        return self._all("ListTokenRevocations", "revocations", all_tenants)
 
     def revoke_tokens(self, tenant: str, subject: str, reason: str) -> pb.RevokeTokensResponse:
         """Refuse the tokens that a subject got until now."""
@@ -41,7 +42,7 @@ class AccessApi:
 
     def accounts(self, *, all_tenants: bool) -> list[pb.ConsoleAccount]:
         """Accounts of the console by name."""
-        return list(self._ask("ListAccounts", all_tenants=all_tenants).accounts)
+        return list(self._all("ListAccounts", "accounts", all_tenants).accounts)
 
     def create_account(
         self, name: str, tenant: str, role: str, groups: Sequence[str], reason: str, *, platform: bool
@@ -60,11 +61,14 @@ class AccessApi:
 
     def sessions(self, *, all_tenants: bool) -> pb.ListSessionsResponse:
         """Open sessions, the one used last first."""
-        return self._ask("ListSessions", all_tenants=all_tenants)
+        return self._all("ListSessions", "sessions", all_tenants)
 
     def end_session(self, session: str, reason: str) -> None:
         """End a session."""
         self._ask("EndSession", id=session, reason=reason)
+
+    def _all(self, method: str, rows: str, all_tenants: bool) -> Any:
+        return whole(lambda token: self._ask(method, all_tenants=all_tenants, page_token=token), rows)
 
     def _ask(self, method: str, /, **fields: Any) -> Any:
         return self._call(getattr(self._stub, method), getattr(pb, f"{method}Request")(**fields))

@@ -10,6 +10,7 @@ import grpc
 
 from console.clients.access_api import AccessApi
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
+from console.clients.paging import whole
 from console.clients.tenants_api import TenantsApi
 from console.clients.webhooks_api import WebhooksApi
 from console.settings import ConsoleSettings
@@ -108,11 +109,11 @@ class Api:
 
     def sources(self) -> list[ops.SourceDetail]:
         """Sources with cursor, ACL, held deletions and newest run."""
-        return list(self._operate("ListSources").sources)
+        return list(whole(lambda token: self._operate("ListSources", page_token=token), "sources").sources)
 
     def runs(self, source: str = "", limit: int = 100) -> list[ops.RunStage]:
         """Results of each stage of the newest runs."""
-        return list(self._operate("ListRuns", source=source, limit=limit).stages)
+        return list(self._operate("ListRuns", source=source, page_size=limit).stages)
 
     def release(self, source: str, expected: int, reason: str) -> int:
         """Release held deletions; returns how many."""
@@ -144,7 +145,7 @@ class Api:
 
     def find(self, text: str, source: str = "", limit: int = 50) -> list[ops.DocumentRow]:
         """The first documents by a part of their name."""
-        return list(self.documents(text=text, source=source, limit=limit).documents)
+        return list(self.documents(text=text, source=source, page_size=limit).documents)
 
     def reindex(self, doc_id: str, reason: str) -> ops.ReindexDocumentResponse:
         """Have the next run index a document again."""
@@ -157,7 +158,8 @@ class Api:
 
     def source_history(self, limit: int = 30) -> list[ops.SourceHistory]:
         """The newest runs of every source, and what runs changed in the last 24 hours."""
-        return list(self._operate("ListSourceHistory", limit=limit).sources)
+        found = whole(lambda token: self._operate("ListSourceHistory", limit=limit, page_token=token), "sources")
+        return list(found.sources)
 
     def audit(self, **chosen: Any) -> ops.ListAuditResponse:
         """A page of the audit log."""
@@ -177,7 +179,7 @@ class Api:
 
     def evaluation_runs(self, limit: int = 100) -> list[evaluation.EvaluationRun]:
         """Runs of the owners' questions, newest first."""
-        return list(self._evaluate("ListEvaluationRuns", limit=limit).runs)
+        return list(self._evaluate("ListEvaluationRuns", page_size=limit).runs)
 
     def evaluation_run(self, number: int) -> evaluation.GetEvaluationRunResponse:
         """A run with the questions that changed."""
@@ -189,7 +191,7 @@ class Api:
 
     def proposed_questions(self, state: str, limit: int = 200) -> list[evaluation.ProposedQuestion]:
         """Questions in a state, newest first."""
-        return list(self._evaluate("ListProposedQuestions", state=state, limit=limit).questions)
+        return list(self._evaluate("ListProposedQuestions", state=state, page_size=limit).questions)
 
     def propose_questions(self, count: int) -> int:
         """Propose questions from headings; returns how many are new."""
@@ -205,11 +207,12 @@ class Api:
 
     def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
         """Alerts, those that are open first."""
-        return list(self._operate("ListAlerts", include_ended=ended).alerts)
+        found = whole(lambda token: self._operate("ListAlerts", include_ended=ended, page_token=token), "alerts")
+        return list(found.alerts)
 
     def quality(self, source: str, limit: int = 200) -> ops.ListQualityResponse:
         """Results of a source's newest runs, and what its rules found."""
-        return self._operate("ListQuality", source=source, limit=limit)
+        return self._operate("ListQuality", source=source, page_size=limit)
 
     def build(self, **wanted: Any) -> admin_pb2.BuildGenerationResponse:
         """Forecast a generation and, unless `dry_run`, declare it."""
@@ -234,11 +237,11 @@ class Api:
 
     def colours(self) -> list[deploy.Colour]:
         """Both colours of each target as the deployer saw them last."""
-        return list(self._deploy("ListColours").colours)
+        return list(whole(lambda token: self._deploy("ListColours", page_token=token), "colours").colours)
 
     def deployments(self, limit: int = 20) -> list[deploy.Deployment]:
         """Deployments, newest first."""
-        return list(self._deploy("ListDeployments", limit=limit).deployments)
+        return list(self._deploy("ListDeployments", page_size=limit).deployments)
 
     def deployment(self, number: int = 0) -> deploy.GetDeploymentResponse:
         """One deployment with its history; 0: the newest."""
@@ -259,8 +262,12 @@ class Api:
 
     def usage(self, days: int, *, all_tenants: bool = False) -> usage_pb2.ListUsageResponse:
         """Usage and budgets by tenant and API key."""
-        request = usage_pb2.ListUsageRequest(days=days, all_tenants=all_tenants)
-        return self._call(SERVER, self._channels.usage.ListUsage, request)
+
+        def page(token: str) -> usage_pb2.ListUsageResponse:
+            request = usage_pb2.ListUsageRequest(days=days, all_tenants=all_tenants, page_token=token)
+            return self._call(SERVER, self._channels.usage.ListUsage, request)
+
+        return whole(page, "rows")
 
     def set_budget(self, request: usage_pb2.SetBudgetRequest) -> usage_pb2.SetBudgetResponse:
         """Replace the budget of a tenant or an API key."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from console.clients.errors import ServiceError
+from console.clients.paging import whole
 from ragproto.admin.v1 import tenants_pb2 as pb
 from ragproto.admin.v1 import tenants_pb2_grpc as rpc
 
@@ -27,8 +28,8 @@ class TenantsApi:
         self._stream = stream
 
     def all(self) -> tuple[list[pb.Tenant], bool]:
-        """The first thousand tenants by name, and whether there are more."""
-        found: pb.ListTenantsResponse = self._ask("ListTenants", page_size=1000)
+        """Tenants by name, and whether there are more than the console shows."""
+        found = whole(lambda token: self._ask("ListTenants", page_size=1000, page_token=token), "tenants")
         return list(found.tenants), bool(found.next_page_token)
 
     def create(self, name: str, uses: Sequence[int] | None, reason: str) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from console.clients.paging import whole
 from ragproto.admin.v1 import webhooks_pb2 as pb
 from ragproto.admin.v1 import webhooks_pb2_grpc as rpc
-
-_ROWS = 1000
 
 
 class WebhooksApi:
@@ -20,7 +19,8 @@ class WebhooksApi:
 
     def webhooks(self, *, all_tenants: bool) -> list[pb.Webhook]:
         """Webhooks by id."""
-        return list(self._ask("ListWebhooks", all_tenants=all_tenants, page_size=_ROWS).webhooks)
+        fields = {"all_tenants": all_tenants, "page_size": 1000}
+        return list(whole(lambda token: self._ask("ListWebhooks", **fields, page_token=token), "webhooks").webhooks)
 
     def create(
         self, tenant: str, url: str, events: Sequence[str], description: str, reason: str

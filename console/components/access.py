@@ -37,7 +37,7 @@ def keys(*, all_tenants: bool) -> None:
                "groups": t("Groups"), "state": t("State"), "created_by": t("Created by"),
                "created_at": t("Created"), "last_used_at": t("Last used"), "expires_at": t("Expires")}  # fmt: skip
     rows = [{**row, "state": t(row["state"])} for row in views.key_rows(items)]
-    chosen = _list("keys", items, rows, columns, t("No API key matches."), more=found.more)
+    chosen = _list("keys", items, rows, columns, t("No API key matches."), more=bool(found.next_page_token))
     if chosen is None:
         return
 
@@ -101,7 +101,9 @@ def sessions(*, all_tenants: bool) -> None:
                "own": st.column_config.CheckboxColumn(t("This one")), "issued_at": t("Signed in"),
                "last_used_at": t("Last used"), "expires_at": t("Expires"), "id": t("Session")}  # fmt: skip
     rows = views.session_rows(found.sessions)
-    chosen = _list("sessions", found.sessions, rows, columns, t("No open session matches."), more=found.more)
+    chosen = _list(
+        "sessions", found.sessions, rows, columns, t("No open session matches."), more=bool(found.next_page_token)
+    )
     if chosen is None:
         return
 
@@ -129,7 +131,7 @@ def tokens(*, all_tenants: bool) -> None:
                "revoked_by": t("Revoked by"), "expires_at": t("Matters until")}  # fmt: skip
     rows = views.revocation_rows(found.revocations)
     empty = t("No tokens are revoked.")
-    chosen = _list("tokens", found.revocations, rows, columns, empty, more=found.more)
+    chosen = _list("tokens", found.revocations, rows, columns, empty, more=bool(found.next_page_token))
     if chosen is not None:
         _audit_link(chosen.subject, chosen.tenant)
 
@@ -169,7 +171,7 @@ def _list(
             key=f"access-{name}-export", icon=":material/download:", disabled=not shown, on_click="ignore",
         )  # fmt: skip
     if more:
-        st.info(t("Only the newest 1,000 are shown."))
+        st.info(t("Only the newest 10,000 are shown."))
     times = {key for row in rows[:1] for key in row if _is_time(key)}
     event = table(
         [{key: _shown(value) if key in times else value for key, value in row.items()} for row in shown],

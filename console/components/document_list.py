@@ -97,7 +97,7 @@ def _types() -> list[str]:
     """The media types there are, most frequent first; asked once in a session."""
     if _TYPES not in st.session_state:
         try:
-            counts = api().documents(limit=1, count=True).counts
+            counts = api().documents(page_size=1, count=True).counts
         except ServiceError:
             return []  # the list below says why
         st.session_state[_TYPES] = [item.media_type for item in counts.media_types if item.media_type]
@@ -130,7 +130,7 @@ def page(place: Place) -> str | None:
     counting = place.counts is None
     found = load_or_report(
         "query server",
-        lambda: api().documents(**place.wanted.as_list(), limit=PAGE, page_token=token, count=counting),
+        lambda: api().documents(**place.wanted.as_list(), page_size=PAGE, page_token=token, count=counting),
     )
     if found is None:
         return None
@@ -204,7 +204,7 @@ def exported(caller: Api, wanted: views.Wanted) -> str:
     token = ""
     while len(rows) < MAX_EXPORTED:
         try:
-            found = caller.documents(**wanted.as_list(), limit=_EXPORT_PAGE, page_token=token)
+            found = caller.documents(**wanted.as_list(), page_size=_EXPORT_PAGE, page_token=token)
         except ServiceError as error:
             rows.append({"doc_id": f"the list ends here: {error.code}"})
             break

@@ -30,7 +30,7 @@ def tenants() -> None:
     if said := st.session_state.pop(_DONE, ""):
         st.success(plain_markdown(said), icon=":material/check_circle:")
     if more:
-        st.info(t("Only the first 1,000 are shown."))
+        st.info(t("Only the first 10,000 are shown."))
     rows = [
         {**row, "state": t(row["state"]), "uses": ", ".join(map(t, row["uses"])) or t("nowhere"),
          "changed_at": None if row["changed_at"] is None else datetime.fromtimestamp(row["changed_at"], UTC)}

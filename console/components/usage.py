@@ -82,7 +82,7 @@ def days(found: pb.ListUsageResponse) -> None:
         "written": st.column_config.NumberColumn(t("Tokens written by a model"), format=number),
     }
     table(views.usage_rows(found.rows), columns, empty=t("No calls in this period."))
-    if found.more:
+    if found.next_page_token:
         st.caption(t("Only the first {count} rows are shown.", count=len(found.rows)))
     stored = [{"tenant": one.tenant, "documents": one.documents} for one in found.documents]
     table(

@@ -68,7 +68,7 @@ ACCESS: dict[str, str] = {
     "No tokens are revoked.": "没有已吊销的令牌。",
     "Filter": "筛选",
     "Words that stand anywhere in a row.": "匹配行中任意位置的词语。",
-    "Only the newest 1,000 are shown.": "仅显示最新的 1,000 条。",
+    "Only the newest 10,000 are shown.": "仅显示最新的 10,000 条。",
     "Choose a row to act on it.": "选择一行以进行操作。",
     "Its audit entries": "相关审计记录",
     "Create an API key": "创建 API 密钥",

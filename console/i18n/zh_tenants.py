@@ -12,7 +12,7 @@ TENANTS: dict[str, str] = {
     "nowhere": "不外发",
     "source file": "数据源文件",
     "policy of the tenant": "租户策略",
-    "Only the first 1,000 are shown.": "仅显示前 1,000 个。",
+    "Only the first 10,000 are shown.": "仅显示前 10,000 个。",
     "Text may go to": "文本可发往",
     "Changed by": "修改者",
     "Changed": "修改时间",

@@ -66,7 +66,7 @@ def _export(chosen: dict[str, Any]) -> None:
     page = ""
     with st.spinner(t("Reading the audit log …")):
         while len(records) < _EXPORT_MOST:
-            found = attempt(lambda: api().audit(**chosen, limit=_EXPORT_RECORDS, page_token=page))  # noqa: B023
+            found = attempt(lambda: api().audit(**chosen, page_size=_EXPORT_RECORDS, page_token=page))  # noqa: B023
             if found is None:
                 return
             records += found.records
@@ -84,7 +84,7 @@ chosen = _chosen()
 if st.session_state.get("a-filter") != chosen:
     st.session_state["a-filter"], st.session_state["a-page"] = chosen, ""
 page = st.session_state.get("a-page", "")
-found = load_or_report("query server", lambda: api().audit(**chosen, limit=_PAGE_RECORDS, page_token=page))
+found = load_or_report("query server", lambda: api().audit(**chosen, page_size=_PAGE_RECORDS, page_token=page))
 if found is not None:
     shown = _rows(list(found.records))
     columns = {"at": t("When"), "actor": t("Actor"), "action": t("Action"), "target": t("Object"),

@@ -54,7 +54,7 @@ def choose(sources: list[str]) -> dict[str, Any]:
 def browser(chosen: dict[str, Any]) -> None:
     """Entries of the quarantine, and what to do with those that are ticked."""
     page = st.session_state.get("q-page", "")
-    found = load_or_report("query server", lambda: api().quarantine(**chosen, limit=_PAGE_ENTRIES, page_token=page))
+    found = load_or_report("query server", lambda: api().quarantine(**chosen, page_size=_PAGE_ENTRIES, page_token=page))
     if found is None:
         return
     counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]

@@ -19,10 +19,10 @@ def from_alert(alert: Alert) -> pb.Alert:
     return message_of(pb.Alert, alert)
 
 
-def from_quality(results: Iterable[Result], findings: Iterable[Findings]) -> pb.ListQualityResponse:
+def from_quality(results: Iterable[Result], findings: Iterable[Findings], token: str) -> pb.ListQualityResponse:
     """The quality of a source."""
     found = [pb.RuleFinding(rule=item.rule, found=item.found, samples=item.samples) for item in findings]
-    return pb.ListQualityResponse(results=map(_result, results), findings=found)
+    return pb.ListQualityResponse(results=map(_result, results), findings=found, next_page_token=token)
 
 
 def from_source_history(found: SourceHistory) -> pb.SourceHistory:

@@ -9,7 +9,7 @@ from google.protobuf import timestamp_pb2
 
 from query_server.converters.fields import message_of
 from query_server.converters.times import time_problem
-from query_server.handlers.documents.handler import Delete, Page, Put
+from query_server.handlers.documents.handler import Delete, Put
 from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 
@@ -62,11 +62,6 @@ def from_delete(receipt: Receipt) -> pb.DeleteResponse:
 def from_stored(stored: VisibleDocument) -> pb.Document:
     """A document as a message."""
     return message_of(pb.Document, stored, doc_id=str(stored.doc_id))
-
-
-def from_page(page: Page) -> pb.ListResponse:
-    """A page as a message."""
-    return pb.ListResponse(documents=map(from_stored, page.documents), next_page_token=page.next_token)
 
 
 def _time(message: timestamp_pb2.Timestamp) -> datetime:

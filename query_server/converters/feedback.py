@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from query_server.converters.fields import message_of
@@ -52,12 +51,8 @@ def to_doc_id(field: str, value: str) -> uuid.UUID:
         raise InvalidInput(Reason.FIELD_INVALID, f"{field}: must be a UUID") from None
 
 
-def from_ratings(ratings: Iterable[Rating]) -> ops.ListRatingsResponse:
-    """Stored ratings."""
-    return ops.ListRatingsResponse(ratings=map(_rating, ratings))
-
-
-def _rating(rating: Rating) -> ops.Rating:
+def from_rating(rating: Rating) -> ops.Rating:
+    """A stored rating."""
     said = rating.judgement
     right = str(said.right_doc_id) if said.right_doc_id else ""
     return message_of(ops.Rating, rating, judgement=message_of(ops.RateAnswerRequest, said, right_doc_id=right))

@@ -11,7 +11,7 @@ from query_server.converters.filters import filter_from_message
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
-from query_server.handlers.query.validation import Query
+from query_server.handlers.query.validation import MAX_TOP_K, Query
 from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, StandaloneBy
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
@@ -44,7 +44,7 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
     """Raises `InvalidInput` for a filter or mode that cannot be read."""
     query = Query(
         text=request.query,
-        top_k=request.top_k if request.HasField("top_k") else None,
+        top_k=_size(request),
         filter=filter_from_message(request.filter) if request.HasField("filter") else None,
         max_per_document=request.max_per_document if request.HasField("max_per_document") else None,
         rerank=request.rerank if request.HasField("rerank") else None,
@@ -79,6 +79,18 @@ def to_queries(request: pb.BatchSearchRequest) -> list[Query | InvalidInput]:
         except InvalidInput as error:
             queries.append(error)
     return queries
+
+
+def _size(request: pb.SearchRequest | pb.AnswerRequest) -> int | None:
+    """`top_k`, which a search also calls `page_size`; `None` for the default."""
+    top_k = request.top_k if request.HasField("top_k") else None
+    if isinstance(request, pb.AnswerRequest) or not request.HasField("page_size"):
+        return top_k
+    if not 1 <= request.page_size <= MAX_TOP_K:
+        raise InvalidInput(Reason.FIELD_INVALID, f"page_size: must be 1 to {MAX_TOP_K}")
+    if top_k not in (None, request.page_size):
+        raise InvalidInput(Reason.FIELD_INVALID, "page_size: is the same as top_k; set one of the two")
+    return request.page_size
 
 
 def _mode(value: int) -> SearchMode:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
+from typing import TYPE_CHECKING
 
 from query_server.converters.fields import message_of
 from query_server.handlers.usage import OwnUsage, Report
 from rag_core.usage import Budget, Owner, Usage
 from ragproto.admin.v1 import usage_pb2 as pb
 from ragproto.query.v2 import query_pb2 as v2
+
+if TYPE_CHECKING:
+    from rag_core.usage import Day
 
 
 def to_budget(request: pb.SetBudgetRequest) -> Budget:
@@ -32,8 +37,8 @@ def from_budget(owner: Owner, budget: Budget, used: Usage | None = None) -> pb.B
     )
 
 
-def from_report(report: Report) -> pb.ListUsageResponse:
-    """Usage and budgets."""
+def from_report(report: Report, shown: Iterable[Day], token: str) -> pb.ListUsageResponse:
+    """A page of usage, with the budgets of the report."""
     rows = [
         message_of(
             pb.UsageRow,
@@ -43,12 +48,17 @@ def from_report(report: Report) -> pb.ListUsageResponse:
             key_id=row.owner.key_id,
             refused_calls=row.usage.refused,
         )
-        for row in report.days
+        for row in shown
     ]
     budgets = [from_budget(owner, budget, report.today.get(owner)) for owner, budget in sorted(report.budgets.items())]
     stored = [pb.StoredDocuments(tenant=tenant, documents=count) for tenant, count in sorted(report.documents.items())]
     return pb.ListUsageResponse(
-        rows=rows, budgets=budgets, documents=stored, renews_at=report.renews_at, more=report.more
+        rows=rows,
+        budgets=budgets,
+        documents=stored,
+        renews_at=report.renews_at,
+        more=bool(token),
+        next_page_token=token,
     )
 
 

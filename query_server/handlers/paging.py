@@ -1,4 +1,4 @@
-"""Page tokens, and the signing of tokens that callers bring back."""
+"""Pages of lists and searches, and the signing of tokens that callers bring back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
+from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
 from rag_core.index import SearchRequest
 
@@ -31,19 +37,27 @@ class SignedTokens:
     One that was made for another purpose does not verify.
     """
 
-    def __init__(self, secrets: Sequence[bytes], purpose: bytes, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        secrets: Sequence[bytes],
+        purpose: bytes,
+        *,
+        clock: Callable[[], float] = time.time,
+        lifetime: int = LIFETIME_SECONDS,
+        most_chars: int = MAX_TOKEN_CHARS,
+    ) -> None:
         self._keys = [hmac.new(secret, purpose, hashlib.sha256).digest() for secret in secrets]
-        self._clock = clock
+        self._clock, self._lifetime, self._most_chars = clock, lifetime, most_chars
 
     def issue(self, content: bytes, context: bytes) -> str:
         """A token that says `content`, for the request that `context` stands for."""
-        body = _HEAD.pack(_VERSION, int(self._clock()) + LIFETIME_SECONDS) + content
+        body = _HEAD.pack(_VERSION, int(self._clock()) + self._lifetime) + content
         return base64.urlsafe_b64encode(body + _mac(self._keys[0], body, context)).rstrip(b"=").decode("ascii")
 
     def read(self, token: str, context: bytes) -> bytes | None:
         """The content of a token; `None` when it is not ours, was changed, has expired or is of another context."""
         try:
-            raw = base64.b64decode(token[:MAX_TOKEN_CHARS] + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+            raw = base64.b64decode(token[: self._most_chars] + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
         body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
@@ -116,3 +130,113 @@ def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> byt
 def invalid_token() -> InvalidInput:
     """The one error for whatever is wrong with a token, or with what it stands for."""
     return InvalidInput(Reason.PAGE_TOKEN_INVALID, "page_token: not valid for this request; ask again without one")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Pages of lists: a position in the list's order, so that rows which come or go meanwhile shift nothing.
+
+
+T = TypeVar("T")
+LIST_LIFETIME_SECONDS = 86_400
+"""People page through lists, with breaks."""
+_LIST_TOKEN_CHARS = 16_384
+"""Positions hold locators, of up to 1024 characters."""
+_PAGE_FIELDS = frozenset({"page_size", "page_token", "count"})
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """The page of a list that a caller asked for. `after` is the position of the row before it, if there is one."""
+
+    size: int
+    after: tuple[Any, ...] | None
+    token: Callable[[tuple[Any, ...]], str]
+    """The token of the page behind a position."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows to read: one more than are shown says whether there is another page."""
+        return self.size + 1
+
+    @property
+    def place(self) -> Any:
+        """The position in a list that one column orders."""
+        return self.after[0] if self.after else None
+
+    def cut(self, found: Sequence[T], position: Callable[[T], tuple[Any, ...]]) -> tuple[Sequence[T], str]:
+        """The rows to show, and the token of the next page; empty: there is none."""
+        shown = found[: self.size]
+        return shown, self.token(position(shown[-1])) if len(found) > self.size else ""
+
+    def within(self, rows: Sequence[T], position: Callable[[T], tuple[Any, ...]]) -> tuple[Sequence[T], str]:
+        """The same of a whole list that is short by its nature, in the order of its positions."""
+        behind = [row for row in rows if self.after is None or position(row) > self.after]
+        return self.cut(behind[: self.rows], position)
+
+
+class ListPages:
+    """Reads what lists are asked for, and makes their tokens.
+
+    A token belongs to the tenant, the method and the filters of the request. Who may see what is decided by each call.
+    """
+
+    def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._tokens = SignedTokens(
+            secrets, b"list-page", clock=clock, lifetime=LIST_LIFETIME_SECONDS, most_chars=_LIST_TOKEN_CHARS
+        )
+
+    def of(
+        self,
+        principal: Principal,
+        request: Any,
+        *,
+        default: int = 100,
+        most: int = 1000,
+        former: str = "limit",
+        previous: Reason | None = None,
+    ) -> ListPage:
+        """The page that a request asks for.
+
+        `former` is the name that `page_size` had before, `previous` the reason that a wrong one was refused with.
+        Raises `InvalidInput` (`FIELD_INVALID`, `PAGE_TOKEN_INVALID`).
+        """
+        size = _size(request, default, most, former, {"previous_reason": previous} if previous else {})
+        context = _list_context(principal, request, former)
+        after = None
+        if request.page_token:
+            content = self._tokens.read(request.page_token, context)
+            if content is None:
+                raise invalid_token()
+            after = tuple(json.loads(content, object_hook=_from_json))
+        return ListPage(size, after, lambda at: self._tokens.issue(json.dumps(at, default=_to_json).encode(), context))
+
+
+def _size(request: Any, default: int, most: int, former: str, metadata: dict[str, str]) -> int:
+    known = [name for name in ("page_size", former) if name in request.DESCRIPTOR.fields_by_name]
+    given = {name: int(getattr(request, name)) for name in known if request.HasField(name)}
+    for name, value in given.items():
+        if not 1 <= value <= most:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must be 1 to {most}", **metadata)
+    if len(set(given.values())) > 1:
+        raise InvalidInput(Reason.FIELD_INVALID, f"{former}: is the former name of page_size; set page_size alone")
+    return next(iter(given.values()), default)
+
+
+def _list_context(principal: Principal, request: Message, former: str) -> bytes:
+    filters = type(request)()
+    filters.CopyFrom(request)
+    for name in _PAGE_FIELDS | {former}:
+        if name in filters.DESCRIPTOR.fields_by_name:
+            filters.ClearField(name)
+    head = f"{principal.tenant}\0{filters.DESCRIPTOR.full_name}\0".encode("utf-8", "surrogatepass")
+    return head + filters.SerializeToString(deterministic=True)
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return {"at": value.isoformat()}
+    raise TypeError(type(value).__name__)
+
+
+def _from_json(value: dict[str, Any]) -> object:
+    return datetime.fromisoformat(value["at"])

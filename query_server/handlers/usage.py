@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from query_server.auth.policies import PLATFORM_READ, allows
-from query_server.handlers.admin.rules import check_limit, check_text_field, tenant_of
+from query_server.handlers.admin.rules import check_text_field, tenant_of
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.usage import UsageMeter
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from rag_core.usage import Day
 
 MAX_DAYS = 90
-MAX_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,6 @@ class Report:
     today: dict[Owner, Usage]
     documents: dict[str, int]
     renews_at: datetime
-    more: bool
 
 
 class UsageHandler:
@@ -85,28 +84,34 @@ class UsageHandler:
         )
 
     async def report(
-        self, principal: Principal, tenant: str, days: int | None, limit: int | None, *, everyone: bool
+        self, principal: Principal, tenant: str, days: int | None, page: ListPage, *, everyone: bool
     ) -> Report:
-        """Usage and budgets of a tenant, or of all. Raises `PermissionDenied` (`SCOPE_MISSING`)."""
+        """Usage and, on the first page, budgets of a tenant, or of all. Raises `PermissionDenied` (`SCOPE_MISSING`)."""
         if everyone and tenant:
             raise InvalidInput(Reason.FIELD_INVALID, "tenant: must be empty with all_tenants")
         if everyone and not allows(principal.scopes, PLATFORM_READ):
             raise PermissionDenied(Reason.SCOPE_MISSING, f"all_tenants: needs {PLATFORM_READ}")
         whose = None if everyone else tenant_of(principal, tenant)
-        now, most = datetime.now(UTC), check_limit(limit, default=MAX_ROWS, most=MAX_ROWS)
+        now = datetime.now(UTC)
         since = _since(days, now)
 
         def read(connection: Connection) -> Report:
             from rag_core.usage import store as rows
 
-            found = rows.days(connection, since=since, tenant=whose, limit=most + 1)
+            after = None
+            if page.after is not None:
+                day, *owner = page.after
+                after = date.fromisoformat(day), Owner(*owner)
+            found = tuple(rows.days(connection, since=since, tenant=whose, limit=page.rows, after=after))
+            if after is not None:
+                return Report(found, {}, {}, {}, renewal(now))
             budgets = {
                 owner: budget for owner, budget in rows.budgets(connection).items() if whose in (None, owner.tenant)
             }
             # Of no writer: everything that is written.
             today = rows.others(connection, now.date(), writer="")
             stored = rows.documents(connection, tenant=whose)
-            return Report(tuple(found[:most]), budgets, today, stored, renewal(now), len(found) > most)
+            return Report(found, budgets, today, stored, renewal(now))
 
         return await transact(self._store, read)
 

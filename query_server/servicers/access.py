@@ -10,8 +10,10 @@ import grpc.aio
 from query_server.auth.authenticator import session_id_of
 from query_server.converters import access as to_message
 from query_server.handlers.admin.access import AccessHandler, target_tenant
-from query_server.handlers.admin.rules import check_limit, check_text_field
+from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
+from rag_core.access import SESSION_MARK
 from ragproto.admin.v1 import access_pb2 as pb
 from ragproto.admin.v1 import access_pb2_grpc as rpc
 
@@ -23,14 +25,15 @@ DEFAULT_DAYS = 90
 class AccessServicer(rpc.AccessServiceServicer):
     """Keys, tokens, accounts and sessions."""
 
-    def __init__(self, access: AccessHandler) -> None:
-        self._access = access
+    def __init__(self, access: AccessHandler, pages: ListPages) -> None:
+        self._access, self._pages = access, pages
 
     async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Context) -> pb.ListApiKeysResponse:
-        limit = _limit(request)
         caller = current_call().principal
-        rows = await self._access.keys(caller, request.tenant, limit + 1, everyone=request.all_tenants)
-        return pb.ListApiKeysResponse(keys=map(to_message.from_key, rows[:limit]), more=len(rows) > limit)
+        page = self._pages.of(caller, request, default=MAX_ROWS)
+        rows = await self._access.keys(caller, request.tenant, page, everyone=request.all_tenants)
+        shown, token = page.cut(rows, lambda row: (row["created_at"], row["key_id"]))
+        return pb.ListApiKeysResponse(keys=map(to_message.from_key, shown), more=bool(token), next_page_token=token)
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
         from rag_core.access import NewKey
@@ -49,12 +52,12 @@ class AccessServicer(rpc.AccessServiceServicer):
     async def ListTokenRevocations(
         self, request: pb.ListTokenRevocationsRequest, context: Context
     ) -> pb.ListTokenRevocationsResponse:
-        limit = _limit(request)
         caller = current_call().principal
-        rows = await self._access.token_revocations(caller, request.tenant, limit + 1, everyone=request.all_tenants)
-        return pb.ListTokenRevocationsResponse(
-            revocations=map(to_message.from_token_revocation, rows[:limit]), more=len(rows) > limit
-        )
+        page = self._pages.of(caller, request, default=MAX_ROWS)
+        rows = await self._access.token_revocations(caller, request.tenant, page, everyone=request.all_tenants)
+        shown, token = page.cut(rows, lambda row: (row.before, row.tenant, row.subject))
+        revocations = map(to_message.from_token_revocation, shown)
+        return pb.ListTokenRevocationsResponse(revocations=revocations, more=bool(token), next_page_token=token)
 
     async def RevokeTokens(self, request: pb.RevokeTokensRequest, context: Context) -> pb.RevokeTokensResponse:
         caller = current_call().principal
@@ -62,8 +65,11 @@ class AccessServicer(rpc.AccessServiceServicer):
         return pb.RevokeTokensResponse(issued_before=before)
 
     async def ListAccounts(self, request: pb.ListAccountsRequest, context: Context) -> pb.ListAccountsResponse:
-        rows = await self._access.accounts(current_call().principal, request.tenant, everyone=request.all_tenants)
-        return pb.ListAccountsResponse(accounts=map(to_message.from_account, rows))
+        caller = current_call().principal
+        page = self._pages.of(caller, request, default=MAX_ROWS)
+        rows = await self._access.accounts(caller, request.tenant, page, everyone=request.all_tenants)
+        shown, token = page.cut(rows, lambda row: (row.name,))
+        return pb.ListAccountsResponse(accounts=map(to_message.from_account, shown), next_page_token=token)
 
     async def CreateAccount(self, request: pb.CreateAccountRequest, context: Context) -> pb.CreateAccountResponse:
         from rag_core.access import NewAccount, require_role
@@ -85,18 +91,15 @@ class AccessServicer(rpc.AccessServiceServicer):
         return pb.UnlockAccountResponse()
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
-        limit = _limit(request)
         call = current_call()
-        rows = await self._access.sessions(call.principal, request.tenant, limit + 1, everyone=request.all_tenants)
+        page = self._pages.of(call.principal, request, default=MAX_ROWS)
+        rows = await self._access.sessions(call.principal, request.tenant, page, everyone=request.all_tenants)
         own = session_id_of(call)
+        shown, token = page.cut(rows, lambda row: (row.last_used_at, f"{SESSION_MARK}{row.id}"))
         return pb.ListSessionsResponse(
-            sessions=[to_message.from_session(row, own) for row in rows[:limit]], more=len(rows) > limit
+            sessions=[to_message.from_session(row, own) for row in shown], more=bool(token), next_page_token=token
         )
 
     async def EndSession(self, request: pb.EndSessionRequest, context: Context) -> pb.EndSessionResponse:
         await self._access.end_session(current_call().principal, request.id, request.reason)
         return pb.EndSessionResponse()
-
-
-def _limit(request: pb.ListApiKeysRequest | pb.ListSessionsRequest | pb.ListTokenRevocationsRequest) -> int:
-    return check_limit(request.limit if request.HasField("limit") else None, default=MAX_ROWS, most=MAX_ROWS)

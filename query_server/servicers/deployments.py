@@ -9,7 +9,7 @@ import grpc.aio
 
 from query_server.converters import deployments as to_message
 from query_server.handlers.admin.deployments import DeploymentsHandler
-from query_server.handlers.admin.rules import check_limit, check_page_token
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
 from ragproto.admin.v1 import deployments_pb2 as pb
 from ragproto.admin.v1 import deployments_pb2_grpc as rpc
@@ -20,19 +20,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class DeploymentServicer(rpc.DeploymentServiceServicer):
     """Lists deployments and requests actions of the deployer."""
 
-    def __init__(self, deployments: DeploymentsHandler) -> None:
-        self._deployments = deployments
+    def __init__(self, deployments: DeploymentsHandler, pages: ListPages) -> None:
+        self._deployments, self._pages = deployments, pages
 
     async def ListColours(self, request: pb.ListColoursRequest, context: Context) -> pb.ListColoursResponse:
-        return pb.ListColoursResponse(colours=map(to_message.from_colour, await self._deployments.colours()))
+        page = self._pages.of(current_call().principal, request)
+        shown, token = page.within(await self._deployments.colours(), lambda row: (row.target, row.name))
+        return pb.ListColoursResponse(colours=map(to_message.from_colour, shown), next_page_token=token)
 
     async def ListDeployments(self, request: pb.ListDeploymentsRequest, context: Context) -> pb.ListDeploymentsResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=20, most=200)
-        found = await self._deployments.page(check_page_token(request.page_token), limit)
-        return pb.ListDeploymentsResponse(
-            deployments=map(to_message.from_deployment, found),
-            next_page_token=str(found[-1].id) if len(found) == limit else "",
-        )
+        page = self._pages.of(current_call().principal, request, default=20, most=200)
+        shown, token = page.cut(await self._deployments.page(page), lambda row: (row.id,))
+        return pb.ListDeploymentsResponse(deployments=map(to_message.from_deployment, shown), next_page_token=token)
 
     async def GetDeployment(self, request: pb.GetDeploymentRequest, context: Context) -> pb.GetDeploymentResponse:
         row, history = await self._deployments.one(request.id)

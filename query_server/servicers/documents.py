@@ -6,10 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 import grpc.aio
+from google.protobuf import json_format
 
-from query_server.converters.documents import from_delete, from_page, from_put, from_stored, to_delete, to_put
+from query_server.converters.documents import from_delete, from_put, from_stored, to_delete, to_put
 from query_server.handlers.documents.handler import DocumentsHandler
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
+from rag_core.errors import Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
 
@@ -19,8 +22,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class DocumentServicer(rpc.DocumentServiceServicer):
     """Pushed documents, and stored documents that the caller may see."""
 
-    def __init__(self, documents: DocumentsHandler) -> None:
-        self._documents = documents
+    def __init__(self, documents: DocumentsHandler, pages: ListPages) -> None:
+        self._documents, self._pages = documents, pages
 
     async def Put(self, request: pb.PutRequest, context: Context) -> pb.PutResponse:
         call = current_call()
@@ -36,9 +39,16 @@ class DocumentServicer(rpc.DocumentServiceServicer):
         call = current_call()
         return from_delete(await self._documents.delete(call.principal, to_delete(request), call.request_id))
 
+    async def ReceiveObjectEvents(
+        self, request: pb.ReceiveObjectEventsRequest, context: Context
+    ) -> pb.ReceiveObjectEventsResponse:
+        event = json_format.MessageToDict(request.event)
+        objects = await self._documents.receive_object_events(current_call().principal, request.source, event)
+        return pb.ReceiveObjectEventsResponse(objects=objects)
+
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
-        size = request.page_size if request.HasField("page_size") else None
-        page = await self._documents.page(
-            current_call().principal, source=request.source, size=size, token=request.page_token
-        )
-        return from_page(page)
+        caller = current_call().principal
+        page = self._pages.of(caller, request, previous=Reason.TOP_K_RANGE)
+        found = await self._documents.page(caller, page, source=request.source)
+        shown, token = page.cut(found, lambda row: (str(row.doc_id),))
+        return pb.ListResponse(documents=map(from_stored, shown), next_page_token=token)

@@ -11,6 +11,7 @@ from query_server.converters import evaluation as to_message
 from query_server.converters.feedback import to_doc_id
 from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.rules import check_limit
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
 from ragproto.admin.v1 import evaluation_pb2 as pb
 from ragproto.admin.v1 import evaluation_pb2_grpc as rpc
@@ -22,15 +23,16 @@ _PARTS = ("expected", "patterns", "sources", "tags")
 class EvaluationServicer(rpc.EvaluationServiceServicer):
     """Shows runs, and decides about questions."""
 
-    def __init__(self, evaluation: EvaluationHandler) -> None:
-        self._evaluation = evaluation
+    def __init__(self, evaluation: EvaluationHandler, pages: ListPages) -> None:
+        self._evaluation, self._pages = evaluation, pages
 
     async def ListEvaluationRuns(
         self, request: pb.ListEvaluationRunsRequest, context: Context
     ) -> pb.ListEvaluationRunsResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=50, most=500)
-        found = await self._evaluation.runs(current_call().principal, limit)
-        return pb.ListEvaluationRunsResponse(runs=map(to_message.from_run, found))
+        caller = current_call().principal
+        page = self._pages.of(caller, request, default=50, most=500)
+        shown, token = page.cut(await self._evaluation.runs(caller, page), lambda row: (row.id,))
+        return pb.ListEvaluationRunsResponse(runs=map(to_message.from_run, shown), next_page_token=token)
 
     async def GetEvaluationRun(
         self, request: pb.GetEvaluationRunRequest, context: Context
@@ -46,9 +48,11 @@ class EvaluationServicer(rpc.EvaluationServiceServicer):
     async def ListProposedQuestions(
         self, request: pb.ListProposedQuestionsRequest, context: Context
     ) -> pb.ListProposedQuestionsResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
-        found = await self._evaluation.questions(current_call().principal, request.state, limit)
-        return pb.ListProposedQuestionsResponse(questions=map(to_message.from_question, found))
+        caller = current_call().principal
+        page = self._pages.of(caller, request, most=500)
+        found = await self._evaluation.questions(caller, request.state, page)
+        shown, token = page.cut(found, lambda row: (row.id,))
+        return pb.ListProposedQuestionsResponse(questions=map(to_message.from_question, shown), next_page_token=token)
 
     async def ProposeQuestions(
         self, request: pb.ProposeQuestionsRequest, context: Context

@@ -10,7 +10,7 @@ import grpc.aio
 
 from query_server.auth.policies import ADMIN, allows
 from query_server.handlers.admin.history import HistoryHandler
-from query_server.handlers.admin.rules import check_limit
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
 from rag_core.settings import Settings
 from ragproto.admin.v1 import history_pb2 as pb
@@ -26,8 +26,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class HistoryServicer(rpc.HistoryServiceServicer):
     """Reads the history."""
 
-    def __init__(self, history: HistoryHandler, settings: Settings) -> None:
-        self._history = history
+    def __init__(self, history: HistoryHandler, settings: Settings, pages: ListPages) -> None:
+        self._history, self._pages = history, pages
         self._recording = settings.history_days > 0
         self._mode = settings.unanswered_questions
 
@@ -46,11 +46,12 @@ class HistoryServicer(rpc.HistoryServiceServicer):
         self, request: pb.ListUnansweredQuestionsRequest, context: Context
     ) -> pb.ListUnansweredQuestionsResponse:
         principal = current_call().principal
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
-        found = await self._history.unanswered(principal, request.span, limit)
+        page = self._pages.of(principal, request, most=500)
+        found = await self._history.unanswered(principal, request.span, page)
+        rows, token = page.cut(found, lambda row: (row.asked, row.last_at, row.question_hash))
         shown = allows(principal.scopes, ADMIN)
         return pb.ListUnansweredQuestionsResponse(
-            questions=[_question(row, shown=shown) for row in found], mode=self._mode
+            questions=[_question(row, shown=shown) for row in rows], mode=self._mode, next_page_token=token
         )
 
 

@@ -11,15 +11,16 @@ from query_server.auth.authenticator import bearer_of
 from query_server.converters import conditions as from_condition
 from query_server.converters import inspection as inspected
 from query_server.converters import operations as to_message
-from query_server.converters.feedback import from_ratings, to_judgement
+from query_server.converters.feedback import from_rating, to_judgement
 from query_server.converters.query_v2 import from_page, to_query, without_text
 from query_server.converters.times import to_moment
 from query_server.handlers.admin.asking_as import AskingAsHandler, Person
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.operations import OperationsHandler
-from query_server.handlers.admin.rules import check_limit, check_page_token, check_text_field
+from query_server.handlers.admin.rules import check_limit, check_text_field
 from query_server.handlers.feedback import FeedbackHandler
+from query_server.handlers.paging import ListPages
 from query_server.handlers.query.search import SearchHandler
 from query_server.runtime.calls import current_call
 from rag_core.access import NameHash, session_of
@@ -41,6 +42,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         feedback: FeedbackHandler,
         hashes: NameHash,
         asking_as: AskingAsHandler,
+        pages: ListPages,
     ) -> None:
         self._operations = operations
         self._documents = documents
@@ -49,6 +51,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         self._feedback = feedback
         self._hashes = hashes
         self._asking_as = asking_as
+        self._pages = pages
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.WhoAmIResponse:
         caller = current_call().principal
@@ -65,13 +68,19 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.SignOutResponse()
 
     async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
-        found = await self._operations.sources(current_call().principal, request.tenant)
-        return pb.ListSourcesResponse(sources=[to_message.from_source(row, last) for row, last in found])
+        caller = current_call().principal
+        page = self._pages.of(caller, request, default=1000)
+        found = await self._operations.sources(caller, page, request.tenant)
+        shown, token = page.cut(found, lambda row: (row[0].name,))
+        sources = [to_message.from_source(row, last) for row, last in shown]
+        return pb.ListSourcesResponse(sources=sources, next_page_token=token)
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=1000)
-        found = await self._operations.runs(current_call().principal, request.source, limit, request.tenant)
-        return pb.ListRunsResponse(stages=map(to_message.from_stage, found))
+        caller = current_call().principal
+        page = self._pages.of(caller, request)
+        found = await self._operations.runs(caller, request.source, page, request.tenant)
+        shown, token = page.cut(found, lambda row: (row.finished_at, row.run_id, row.source, row.shard, row.stage))
+        return pb.ListRunsResponse(stages=map(to_message.from_stage, shown), next_page_token=token)
 
     async def ReleaseDeletions(
         self, request: pb.ReleaseDeletionsRequest, context: Context
@@ -83,16 +92,16 @@ class OperationsServicer(rpc.OperationsServiceServicer):
     async def ListQuarantine(self, request: pb.ListQuarantineRequest, context: Context) -> pb.ListQuarantineResponse:
         from rag_core.quality import Wanted
 
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=50, most=500)
+        caller = current_call().principal
+        page = self._pages.of(caller, request, default=50, most=500)
         for name in ("source", "reason", "stage"):
             check_text_field(name, getattr(request, name))
-        tenant = current_call().principal.tenant
-        wanted = Wanted(tenant, request.source, request.reason, request.stage, request.include_skipped)
-        before = check_page_token(request.page_token)
-        entries, counts = await self._operations.quarantine(wanted, before, limit)
+        wanted = Wanted(caller.tenant, request.source, request.reason, request.stage, request.include_skipped)
+        entries, counts = await self._operations.quarantine(wanted, page)
+        shown, token = page.cut(entries, lambda row: (row.id,))
         return pb.ListQuarantineResponse(
-            entries=map(to_message.from_entry, entries),
-            next_page_token=str(entries[-1].id) if len(entries) == limit else "",
+            entries=map(to_message.from_entry, shown),
+            next_page_token=token,
             counts=[pb.QuarantineCount(source=source, reason=reason, entries=n) for source, reason, n in counts],
         )
 
@@ -114,10 +123,9 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.DiscardQuarantineResponse(locators=done)
 
     async def FindDocuments(self, request: pb.FindDocumentsRequest, context: Context) -> pb.FindDocumentsResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=50, most=200)
-        wanted = inspected.to_wanted(request)
         caller = current_call().principal
-        found = await self._documents.find(caller, wanted, request.page_token, limit, count=request.count)
+        page = self._pages.of(caller, request, default=50, most=200)
+        found = await self._documents.find(caller, inspected.to_wanted(request), page, count=request.count)
         return inspected.from_page(found)
 
     async def InspectDocument(self, request: pb.InspectDocumentRequest, context: Context) -> pb.InspectDocumentResponse:
@@ -132,23 +140,22 @@ class OperationsServicer(rpc.OperationsServiceServicer):
     async def ListSourceHistory(
         self, request: pb.ListSourceHistoryRequest, context: Context
     ) -> pb.ListSourceHistoryResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=30, most=100)
-        since = to_moment(request, "changed_from")
-        found = await self._conditions.source_history(current_call().principal, since, limit)
-        return pb.ListSourceHistoryResponse(sources=map(from_condition.from_source_history, found))
+        caller = current_call().principal
+        runs = check_limit(request.limit if request.HasField("limit") else None, default=30, most=100)
+        page = self._pages.of(caller, request, default=1000, former="")
+        found = await self._conditions.source_history(caller, to_moment(request, "changed_from"), runs, page)
+        shown, token = page.cut(found, lambda row: (row.source,))
+        sources = map(from_condition.from_source_history, shown)
+        return pb.ListSourceHistoryResponse(sources=sources, next_page_token=token)
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: Context) -> pb.ListAuditResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
+        caller = current_call().principal
+        page = self._pages.of(caller, request, most=500)
         filters = {name: getattr(request, name) for name in ("actor", "action", "target", "outcome")}
         moments = {name: to_moment(request, name) for name in ("since", "until")}
-        before = check_page_token(request.page_token)
-        found = await self._operations.audit(
-            current_call().principal, filters, before, limit, request.tenant, **moments
-        )
-        return pb.ListAuditResponse(
-            records=map(to_message.from_audit_entry, found),
-            next_page_token=str(found[-1].id) if len(found) == limit else "",
-        )
+        found = await self._operations.audit(caller, filters, page, request.tenant, **moments)
+        shown, token = page.cut(found, lambda row: (row.id,))
+        return pb.ListAuditResponse(records=map(to_message.from_audit_entry, shown), next_page_token=token)
 
     async def RecordAction(self, request: pb.RecordActionRequest, context: Context) -> pb.RecordActionResponse:
         number = await self._operations.record(
@@ -166,18 +173,24 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.RateAnswerResponse(id=(await self._feedback.rate(current_call().principal, judgement)).id)
 
     async def ListRatings(self, request: pb.ListRatingsRequest, context: Context) -> pb.ListRatingsResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
-        return from_ratings(await self._operations.ratings(current_call().principal, limit))
+        caller = current_call().principal
+        page = self._pages.of(caller, request, most=500)
+        shown, token = page.cut(await self._operations.ratings(caller, page), lambda row: (row.at, row.id))
+        return pb.ListRatingsResponse(ratings=map(from_rating, shown), next_page_token=token)
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, context: Context) -> pb.ListAlertsResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
-        found = await self._conditions.alerts(current_call().principal, limit, ended=request.include_ended)
-        return pb.ListAlertsResponse(alerts=map(from_condition.from_alert, found))
+        caller = current_call().principal
+        page = self._pages.of(caller, request, most=500)
+        found = await self._conditions.alerts(caller, page, ended=request.include_ended)
+        shown, token = page.cut(found, lambda row: (row.ended_at is None, row.started_at, row.key))
+        return pb.ListAlertsResponse(alerts=map(from_condition.from_alert, shown), next_page_token=token)
 
     async def ListQuality(self, request: pb.ListQualityRequest, context: Context) -> pb.ListQualityResponse:
-        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=1000)
-        results, findings = await self._conditions.quality(current_call().principal, request.source, limit)
-        return from_condition.from_quality(results, findings)
+        caller = current_call().principal
+        page = self._pages.of(caller, request)
+        results, findings = await self._conditions.quality(caller, request.source, page)
+        shown, token = page.cut(results, lambda row: (row.finished_at, row.run_id, row.shard))
+        return from_condition.from_quality(shown, findings, token)
 
     async def SearchGeneration(
         self, request: pb.SearchGenerationRequest, context: Context

@@ -14,12 +14,13 @@ from query_server.converters.query_v2 import from_event, from_outcomes, from_pag
 from query_server.converters.usage import from_own
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.feedback import FeedbackHandler
+from query_server.handlers.paging import ListPages
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.answerers import Named
 from query_server.handlers.query.search import BatchHandler, SearchHandler
 from query_server.handlers.usage import UsageHandler
 from query_server.runtime.calls import current_call
-from rag_core.errors import RagError
+from rag_core.errors import RagError, Reason
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc as rpc
 
@@ -38,6 +39,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         feedback: FeedbackHandler,
         documents: DocumentsHandler,
         usage: UsageHandler,
+        pages: ListPages,
     ) -> None:
         self._search = search
         self._batches = batches
@@ -46,6 +48,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         self._feedback = feedback
         self._documents = documents
         self._usage = usage
+        self._pages = pages
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         call = current_call()
@@ -76,14 +79,18 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
                 yield from_event(event, found)
 
     async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
-        size = request.page_size if request.HasField("page_size") else None
-        page = await self._documents.sources(current_call().principal, size=size, token=request.page_token)
-        listed = [pb.ListSourcesResponse.Source(name=one.name, documents=one.documents) for one in page.sources]
-        return pb.ListSourcesResponse(sources=listed, next_page_token=page.next_token)
+        caller = current_call().principal
+        page = self._pages.of(caller, request, previous=Reason.TOP_K_RANGE)
+        shown, token = page.cut(await self._documents.sources(caller, page), lambda row: (row.name,))
+        listed = [pb.ListSourcesResponse.Source(name=one.name, documents=one.documents) for one in shown]
+        return pb.ListSourcesResponse(sources=listed, next_page_token=token)
 
     async def ListAnswerers(self, request: pb.ListAnswerersRequest, context: Context) -> pb.ListAnswerersResponse:
-        listed = [pb.ListAnswerersResponse.Answerer(name=one.name, model=one.model) for one in self._answerers]
-        return pb.ListAnswerersResponse(answerers=listed)
+        page = self._pages.of(current_call().principal, request)
+        places = {one.name: place for place, one in enumerate(self._answerers)}
+        shown, token = page.within(self._answerers, lambda one: (places[one.name],))
+        listed = [pb.ListAnswerersResponse.Answerer(name=one.name, model=one.model) for one in shown]
+        return pb.ListAnswerersResponse(answerers=listed, next_page_token=token)
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
         days = request.days if request.HasField("days") else None

@@ -10,31 +10,25 @@ from typing import Any
 import grpc.aio
 
 from query_server.converters.tenants import from_view, to_policy, to_uses
-from query_server.handlers.admin.rules import check_limit
 from query_server.handlers.admin.tenants import TenantsHandler
-from query_server.handlers.documents.rules import read_source_token, source_token
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
 from ragproto.admin.v1 import tenants_pb2 as pb
 from ragproto.admin.v1 import tenants_pb2_grpc as rpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
-DEFAULT_ROWS, MAX_ROWS = 100, 1000
-_LISTING = "\x1etenants"
-"""What page tokens are bound to, where those of sources name a tenant."""
 
 
 class TenantServicer(rpc.TenantServiceServicer):
     """Tenants as a unit."""
 
-    def __init__(self, tenants: TenantsHandler) -> None:
-        self._tenants = tenants
+    def __init__(self, tenants: TenantsHandler, pages: ListPages) -> None:
+        self._tenants, self._pages = tenants, pages
 
     async def ListTenants(self, request: pb.ListTenantsRequest, context: Context) -> pb.ListTenantsResponse:
-        wanted = request.page_size if request.HasField("page_size") else None
-        size = check_limit(wanted, default=DEFAULT_ROWS, most=MAX_ROWS)
-        rows, more = await self._tenants.page(read_source_token(_LISTING, request.page_token), size)
-        token = source_token(_LISTING, rows[-1].tenant.name) if more else ""
-        return pb.ListTenantsResponse(tenants=map(from_view, rows), next_page_token=token)
+        page = self._pages.of(current_call().principal, request)
+        shown, token = page.cut(await self._tenants.page(page), lambda row: (row.tenant.name,))
+        return pb.ListTenantsResponse(tenants=map(from_view, shown), next_page_token=token)
 
     async def GetTenant(self, request: pb.GetTenantRequest, context: Context) -> pb.GetTenantResponse:
         return pb.GetTenantResponse(tenant=from_view(await self._tenants.get(request.name)))

@@ -8,36 +8,27 @@ from typing import Any
 import grpc.aio
 
 from query_server.converters import webhooks as to_message
-from query_server.handlers.admin.rules import check_page_size, check_page_token
 from query_server.handlers.admin.webhooks import WantedWebhook, WebhooksHandler
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
 from ragproto.admin.v1 import webhooks_pb2 as pb
 from ragproto.admin.v1 import webhooks_pb2_grpc as rpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
-MAX_ROWS = 1000
-DEFAULT_ROWS = 100
 
 
 class WebhookServicer(rpc.WebhookServiceServicer):
     """Subscriptions and deliveries."""
 
-    def __init__(self, webhooks: WebhooksHandler) -> None:
-        self._webhooks = webhooks
+    def __init__(self, webhooks: WebhooksHandler, pages: ListPages) -> None:
+        self._webhooks, self._pages = webhooks, pages
 
     async def ListWebhooks(self, request: pb.ListWebhooksRequest, context: Context) -> pb.ListWebhooksResponse:
-        limit = check_page_size(request, default=DEFAULT_ROWS, most=MAX_ROWS)
-        rows = await self._webhooks.webhooks(
-            current_call().principal,
-            request.tenant,
-            everyone=request.all_tenants,
-            after=request.page_token,
-            limit=limit + 1,
-        )
-        return pb.ListWebhooksResponse(
-            webhooks=map(to_message.from_webhook, rows[:limit]),
-            next_page_token=rows[limit - 1].id if len(rows) > limit else "",
-        )
+        caller = current_call().principal
+        page = self._pages.of(caller, request)
+        rows = await self._webhooks.webhooks(caller, request.tenant, page, everyone=request.all_tenants)
+        shown, token = page.cut(rows, lambda row: (row.id,))
+        return pb.ListWebhooksResponse(webhooks=map(to_message.from_webhook, shown), next_page_token=token)
 
     async def CreateWebhook(self, request: pb.CreateWebhookRequest, context: Context) -> pb.CreateWebhookResponse:
         wanted = WantedWebhook(request.tenant, request.url, tuple(request.events), request.description)
@@ -68,20 +59,18 @@ class WebhookServicer(rpc.WebhookServiceServicer):
     async def ListWebhookDeliveries(
         self, request: pb.ListWebhookDeliveriesRequest, context: Context
     ) -> pb.ListWebhookDeliveriesResponse:
-        limit = check_page_size(request, default=DEFAULT_ROWS, most=MAX_ROWS)
+        caller = current_call().principal
+        page = self._pages.of(caller, request)
         rows = await self._webhooks.deliveries(
-            current_call().principal,
+            caller,
             request.tenant,
+            page,
             everyone=request.all_tenants,
             webhook_id=request.webhook_id,
             state=to_message.to_state(request.state),
-            before=check_page_token(request.page_token),
-            limit=limit + 1,
         )
-        return pb.ListWebhookDeliveriesResponse(
-            deliveries=map(to_message.from_delivery, rows[:limit]),
-            next_page_token=str(rows[limit - 1].id) if len(rows) > limit else "",
-        )
+        shown, token = page.cut(rows, lambda row: (row.id,))
+        return pb.ListWebhookDeliveriesResponse(deliveries=map(to_message.from_delivery, shown), next_page_token=token)
 
     async def RedeliverWebhook(
         self, request: pb.RedeliverWebhookRequest, context: Context

@@ -24,6 +24,7 @@ from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.sources import store as sources_store
 from rag_core.streams import inbox_store as inbox
+from rag_core.streams import notice_store
 from rag_core.streams import store as streams
 from rag_core.tenants import store as tenants
 
@@ -114,6 +115,7 @@ def clean_up(store: Store, settings: Settings) -> None:
     """Forget applied pushes, and dead letters that nothing in the quarantine stands for any more."""
     with store.engine.begin() as connection:
         inbox.purge(connection, hours=settings.inbox_retention_hours)
+        notice_store.purge(connection)
         streams.purge_dead_letters(connection, days=settings.event_retention_days)
 
 

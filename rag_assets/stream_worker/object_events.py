@@ -10,11 +10,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
 from rag_assets.config import read_sources
 from rag_assets.connectors import connector_context, open_connector
+from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.s3.options import S3Options
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
@@ -25,20 +27,28 @@ from rag_core.pipeline import Pipeline, run_pipeline
 from rag_core.settings import Settings
 from rag_core.sources import Connector, FetchedItem, Listing, Problem, Removed, Scope, SourceItem
 from rag_core.sources import store as sources
+from rag_core.streams import notice_store as notices
 
 log = get_logger(__name__)
 FIRST_WAIT_SECONDS = 1.0
 LAST_WAIT_SECONDS = 60.0
+_POLL_SECONDS = 0.5
+_AT_ONCE = 200
+_SOURCES = 4
+"""Sources that are looked at beside each other, so that none waits for another's large objects."""
+_CLAIMED_SECONDS = 600.0
 LookUp = Callable[[Sequence[str]], Iterable[SourceItem | Problem | Removed]]
 
 
-def event_configs(settings: Settings) -> list[SourceConfig]:
-    """The enabled sources whose changes are announced. Raises `ConfigError`."""
-    return [
-        config
-        for config in read_sources(settings.effective_sources_dir).sources
-        if isinstance(config.options, S3Options) and config.options.events is not None and config.enabled
-    ]
+def bucket_configs(settings: Settings) -> list[SourceConfig]:
+    """The enabled sources that are buckets. Raises `ConfigError`."""
+    found = read_sources(settings.effective_sources_dir).sources
+    return [config for config in found if isinstance(config.options, S3Options) and config.enabled]
+
+
+def has_queue(config: SourceConfig) -> bool:
+    """Whether a queue announces the changes of a source."""
+    return isinstance(config.options, S3Options) and config.options.events is not None
 
 
 class NamedItems:
@@ -139,3 +149,61 @@ class ObjectEvents:
                     log.exception("object_events_failed", source=self._config.name)
                     stopping.wait(waiting)
                     waiting = min(waiting * 2, LAST_WAIT_SECONDS)
+
+
+class ObjectNotices:
+    """Looks at the objects that the API was told of, until it is to stop."""
+
+    def __init__(
+        self, configs: Iterable[SourceConfig], pipeline: Pipeline, on_state: Callable[[SourceConfig, str], None]
+    ) -> None:
+        self._configs = {(config.tenant, config.name): config for config in configs}
+        self._pipeline, self._on_state = pipeline, on_state
+        self._busy: dict[tuple[str, str], Future[None]] = {}
+
+    def run(self, stopping: threading.Event) -> None:
+        """A row is deleted once its object is searchable, or gone; until then it is tried again."""
+        engine = self._pipeline.store.engine
+        with ThreadPoolExecutor(_SOURCES, thread_name_prefix="object-notices") as pool:
+            while not stopping.is_set():
+                self._busy = {place: work for place, work in self._busy.items() if not work.done()}
+                try:
+                    with engine.connect() as connection:
+                        waiting = notices.waiting_sources(connection)
+                except Exception:  # the database is away, which the streams say too
+                    log.warning("object_notices_postponed", exc_info=True)
+                    stopping.wait(LAST_WAIT_SECONDS / 10)
+                    continue
+                for place in waiting:
+                    if place in self._configs and place not in self._busy and len(self._busy) < _SOURCES:
+                        self._busy[place] = pool.submit(self._apply, self._configs[place])
+                stopping.wait(_POLL_SECONDS)
+
+    def _apply(self, config: SourceConfig) -> None:
+        engine, place = self._pipeline.store.engine, (config.tenant, config.name)
+        try:
+            with engine.begin() as connection:
+                taken = notices.claim(connection, *place, limit=_AT_ONCE, seconds=_CLAIMED_SECONDS)
+            state = self._look_at(config, taken)
+            with engine.begin() as connection:
+                if state == "running":
+                    notices.forget(connection, *place, taken)
+                else:
+                    notices.postpone(connection, *place, taken, most=LAST_WAIT_SECONDS)
+            self._on_state(config, state)
+        except Exception:  # what was claimed comes back by itself
+            log.exception("object_notices_failed", source=config.name)
+
+    def _look_at(self, config: SourceConfig, taken: Sequence[notices.Notice]) -> str:
+        assert isinstance(config.options, S3Options)  # noqa: S101
+        locators = [names.encode(one.key) for one in taken if one.bucket == config.options.bucket]
+        if len(locators) < len(taken):
+            log.warning("object_notices_of_another_bucket", source=config.name, objects=len(taken) - len(locators))
+        try:
+            if locators:
+                apply_named(self._pipeline, config, locators)
+                log.info("object_notices_applied", source=config.name, objects=len(locators))
+        except RagError as error:
+            log.warning("object_notices_postponed", source=config.name, reason=error.reason, problem=error.message)
+            return f"waiting: {error.reason}"
+        return "running"

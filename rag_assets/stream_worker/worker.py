@@ -22,7 +22,7 @@ from rag_assets.stream_worker.canary import Canary
 from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, ConsumerLoop
 from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import StreamMetrics, health_pages
-from rag_assets.stream_worker.object_events import ObjectEvents, event_configs
+from rag_assets.stream_worker.object_events import ObjectEvents, ObjectNotices, bucket_configs, has_queue
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
 from rag_assets.stream_worker.webhooks import WebhookSender
 from rag_core.errors import ConfigError, RagError, Reason
@@ -95,13 +95,16 @@ class Worker:
                 self._thread(name, partial(self._serve, name, opener, pipeline, quick if name == INBOX else applier))
                 for name, opener in opened.items()
             ]
-            announced = self._read_announced()
-            threads += [self._thread(f"s3:{one.name}", self._object_events(one, pipeline)) for one in announced]
+            buckets = self._read_buckets()
+            queues = [one for one in buckets if has_queue(one)]
+            threads += [self._thread(f"s3:{one.name}", self._object_events(one, pipeline)) for one in queues]
+            told = ObjectNotices(buckets, pipeline, self._on_bucket)
+            threads.append(self._thread("object notices", partial(told.run, self._stopping)))
             log.info("started", worker=self.name, streams=sorted(opened))
             if self.settings.stream_canary_seconds:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
                 threads.append(self._thread("canary", partial(canary.run, self._stopping)))
-            look_after = partial(self._maintain, pipeline, applier, fingerprint(repr([*sources, *announced])))
+            look_after = partial(self._maintain, pipeline, applier, fingerprint(repr([*sources, *buckets])))
             threads.append(self._thread("reconcile", look_after))
             self.ready.set()
             self._send_heartbeats(pipeline)
@@ -157,11 +160,14 @@ class Worker:
             log.error("sources_refused", reason=error.reason, problem=error.message)
             return []
 
-    def _read_announced(self) -> list[SourceConfig]:
+    def _read_buckets(self) -> list[SourceConfig]:
         try:
-            return event_configs(self.settings)
+            return bucket_configs(self.settings)
         except ConfigError:
             return []  # `_read_sources` has said so
+
+    def _on_bucket(self, config: SourceConfig, state: str) -> None:
+        self._states[f"s3:{config.name}"] = state
 
     def _object_events(self, config: SourceConfig, pipeline: Pipeline) -> Callable[[], None]:
         name = f"s3:{config.name}"
@@ -230,7 +236,7 @@ class Worker:
 
     def _sources_changed(self, before: str) -> bool:
         try:
-            now = [*kafka_configs(self.settings, consume="stream"), *event_configs(self.settings)]
+            now = [*kafka_configs(self.settings, consume="stream"), *bucket_configs(self.settings)]
             return fingerprint(repr(now)) != before
         except ConfigError:
             return False

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rag_core.access import store
 from rag_core.access.accounts import Account, NewAccount, Role, hash_new_password, new_password
+from rag_core.database import page_of
 from rag_core.database.tables.operations import console_accounts
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.operations import audit_store as audit
@@ -18,9 +19,11 @@ FIRST_ACCOUNT = "admin"
 _SHOWN = [column for column in console_accounts.c if column.name not in {"salt", "password_hash"}]
 
 
-def list_accounts(connection: Connection, *, tenant: str | None = None) -> list[Account]:
+def list_accounts(
+    connection: Connection, *, tenant: str | None = None, limit: int | None = None, after: Sequence[Any] | None = None
+) -> list[Account]:
     """Accounts by name, without their passwords."""
-    statement = select(*_SHOWN).order_by(console_accounts.c.name)
+    statement = page_of(select(*_SHOWN), [console_accounts.c.name], after=after, limit=limit)
     if tenant is not None:
         statement = statement.where(console_accounts.c.tenant == tenant)
     return [_account(row) for row in connection.execute(statement)]

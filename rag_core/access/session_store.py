@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rag_core.access import store
 from rag_core.access.tokens import SESSION_MARK, VerifiedToken
+from rag_core.database import page_of
 from rag_core.database.tables.operations import console_sessions, token_revocations
 from rag_core.errors import NotFound, Reason
 
@@ -56,7 +57,9 @@ DELETE FROM rag.console_sessions WHERE session IN (
 """)
 
 
-def list_sessions(connection: Connection, *, tenant: str | None = None, limit: int | None = None) -> list[Session]:
+def list_sessions(
+    connection: Connection, *, tenant: str | None = None, limit: int | None = None, after: Sequence[Any] | None = None
+) -> list[Session]:
     """Open sessions, the one used last first: neither expired nor ended."""
     columns, ended = console_sessions.c, token_revocations.c
     revoked = select(ended.subject).where(
@@ -64,12 +67,9 @@ def list_sessions(connection: Connection, *, tenant: str | None = None, limit: i
         ended.subject.in_([columns.session, columns.subject]),
         ended.before > columns.issued_at,
     )
-    statement = (
-        select(console_sessions)
-        .where(columns.expires_at > func.now(), ~revoked.exists())
-        .order_by(columns.last_used_at.desc(), columns.session)
-        .limit(limit)
-    )
+    statement = select(console_sessions).where(columns.expires_at > func.now(), ~revoked.exists())
+    order = (columns.last_used_at, columns.session)
+    statement = page_of(statement, order, after=after, limit=limit, newest_first=True)
     if tenant is not None:
         statement = statement.where(columns.tenant == tenant)
     return [_session(row) for row in connection.execute(statement)]

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rag_core.access.api_keys import ApiKey, new_api_key
 from rag_core.access.tokens import SESSION_MARK, require_identity_names
+from rag_core.database import page_of
 from rag_core.database.tables.operations import api_keys, token_revocations
 from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.operations import audit_store as audit
@@ -92,9 +93,12 @@ def create_key(connection: Connection, wanted: NewKey, *, actor: str, why: str =
     return key
 
 
-def list_keys(connection: Connection, *, tenant: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+def list_keys(
+    connection: Connection, *, tenant: str | None = None, limit: int | None = None, after: Sequence[Any] | None = None
+) -> list[dict[str, Any]]:
     """All keys without their hashes, newest first."""
-    statement = select(*_SHOWN).order_by(api_keys.c.created_at.desc(), api_keys.c.key_id).limit(limit)
+    order = (api_keys.c.created_at, api_keys.c.key_id)
+    statement = page_of(select(*_SHOWN), order, after=after, limit=limit, newest_first=True)
     if tenant is not None:
         statement = statement.where(api_keys.c.tenant == tenant)
     return [dict(row._mapping) for row in connection.execute(statement)]
@@ -158,16 +162,13 @@ def end_session(
 
 
 def list_token_revocations(
-    connection: Connection, *, tenant: str | None = None, limit: int | None = None
+    connection: Connection, *, tenant: str | None = None, limit: int | None = None, after: Sequence[Any] | None = None
 ) -> list[TokenRevocation]:
     """Subjects whose older tokens are refused, newest first. Sessions that were ended one by one are not listed."""
     columns = token_revocations.c
-    statement = (
-        select(token_revocations)
-        .where(columns.forget_at > func.now(), ~columns.subject.startswith(SESSION_MARK))
-        .order_by(columns.before.desc(), columns.tenant, columns.subject)
-        .limit(limit)
-    )
+    live = select(token_revocations).where(columns.forget_at > func.now(), ~columns.subject.startswith(SESSION_MARK))
+    order = (columns.before, columns.tenant, columns.subject)
+    statement = page_of(live, order, after=after, limit=limit, newest_first=True)
     if tenant is not None:
         statement = statement.where(columns.tenant == tenant)
     return [

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.alerts.base import Alert, AlertKind
+from rag_core.database import page_of
 from rag_core.database.tables.operations import alerts
 from rag_core.webhooks import Event, EventType
 from rag_core.webhooks import outbox_store as outbox
@@ -76,14 +77,17 @@ def _event(kind: EventType, alert: Alert) -> Event:
     return Event(kind, alert.tenant, {name: value for name, value in alert.as_json().items() if name != "tenant"})
 
 
-def newest(connection: Connection, tenant: str, *, ended: bool, limit: int) -> list[Alert]:
+def newest(
+    connection: Connection, tenant: str, *, ended: bool, limit: int, after: Sequence[Any] | None = None
+) -> list[Alert]:
     """Alerts of a tenant or the whole platform: open ones first, then, on request, ended ones."""
     columns = alerts.c
     statement = select(alerts).where(columns.tenant.in_([tenant, ""]))
     if not ended:
         statement = statement.where(columns.ended_at.is_(None))
-    ordered = statement.order_by(columns.ended_at.is_not(None), columns.started_at.desc(), columns.key)
-    return [_alert(row) for row in connection.execute(ordered.limit(limit))]
+    order = (columns.ended_at.is_(None), columns.started_at, columns.key)
+    page = page_of(statement, order, after=after, limit=limit, newest_first=True)
+    return [_alert(row) for row in connection.execute(page)]
 
 
 def count_open(connection: Connection) -> dict[tuple[str, str], int]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from rag_core.database import locks
+from rag_core.database import locks, page_of
 from rag_core.database.tables import ratings
 from rag_core.errors import Exhausted, NotFound, Reason
 
@@ -144,9 +144,11 @@ def places(connection: Connection, tenant: str, doc_ids: Sequence[uuid.UUID]) ->
     return {row.doc_id: row.place for row in rows}
 
 
-def newest(connection: Connection, tenant: str | None, limit: int) -> list[Rating]:
+def newest(
+    connection: Connection, tenant: str | None, limit: int, *, after: Sequence[Any] | None = None
+) -> list[Rating]:
     """The ratings of a tenant, or of all, newest first."""
-    statement = select(ratings).order_by(ratings.c.at.desc(), ratings.c.id.desc()).limit(limit)
+    statement = page_of(select(ratings), (ratings.c.at, ratings.c.id), after=after, limit=limit, newest_first=True)
     if tenant is not None:
         statement = statement.where(ratings.c.tenant == tenant)
     return list(map(_rating, connection.execute(statement)))

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from rag_core.database import page_of
 from rag_core.database.tables import evaluation_questions
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.evaluation.questions import EvaluationQuestion, parse_question
@@ -105,10 +106,17 @@ def propose(connection: Connection, tenant: str, questions: Sequence[StoredQuest
 
 
 def listed(
-    connection: Connection, tenant: str, *, state: Verdict | None, limit: int, acl: Sequence[str] | None = None
+    connection: Connection,
+    tenant: str,
+    *,
+    state: Verdict | None,
+    limit: int,
+    acl: Sequence[str] | None = None,
+    after: Sequence[Any] | None = None,
 ) -> list[StoredQuestion]:
     """Questions, newest first. With `acl`, only those about documents that are visible with these entries."""
-    statement = select(evaluation_questions).where(_T.tenant == tenant).order_by(_T.id.desc()).limit(limit)
+    statement = select(evaluation_questions).where(_T.tenant == tenant)
+    statement = page_of(statement, [_T.id], after=after, limit=limit, newest_first=True)
     if state is not None:
         statement = statement.where(_T.state == state.value)
     if acl is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
+from rag_core.database import page_of
 from rag_core.database.tables import evaluation_results, evaluation_runs
 from rag_core.errors import NotFound, Reason
 from rag_core.evaluation.grading import Grade, Result
@@ -113,10 +114,11 @@ def accepted(connection: Connection, tenant: str, series: str = OWN) -> Run | No
     return _one(connection.execute(select(evaluation_runs).where(*matching)).one_or_none())
 
 
-def newest(connection: Connection, tenant: str, limit: int) -> list[Run]:
+def newest(connection: Connection, tenant: str, limit: int, *, after: Sequence[Any] | None = None) -> list[Run]:
     """The tenant's runs, newest first."""
     statement = select(evaluation_runs).where(evaluation_runs.c.tenant == tenant)
-    return list(map(_run, connection.execute(statement.order_by(evaluation_runs.c.id.desc()).limit(limit))))
+    page = page_of(statement, [evaluation_runs.c.id], after=after, limit=limit, newest_first=True)
+    return list(map(_run, connection.execute(page)))
 
 
 _FORGET = text("UPDATE rag.evaluation_runs SET accepted = false WHERE series = :series AND accepted")

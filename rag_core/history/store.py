@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
+from rag_core.database import page_of
+from rag_core.database.tables.history import unanswered_questions
 from rag_core.history.base import (
     BY_SOURCE,
     HOUR,
@@ -204,16 +206,16 @@ class UnansweredQuestion:
     last_at: datetime
 
 
-_UNANSWERED = text("""
-SELECT question_hash, question, outcome, asked, first_at, last_at FROM rag.unanswered_questions
-WHERE tenant = :tenant AND last_at >= :since ORDER BY asked DESC, last_at DESC, question_hash LIMIT :limit
-""")
-
-
-def unanswered(connection: Connection, tenant: str, *, since: datetime, limit: int) -> list[UnansweredQuestion]:
+def unanswered(
+    connection: Connection, tenant: str, *, since: datetime, limit: int, after: Sequence[Any] | None = None
+) -> list[UnansweredQuestion]:
     """The questions without an answer that were asked since a moment, the most frequent first."""
-    params = {"tenant": tenant, "since": since, "limit": limit}
-    return [UnansweredQuestion(*row) for row in connection.execute(_UNANSWERED, params)]
+    columns = unanswered_questions.c
+    shown = [columns[field.name] for field in fields(UnansweredQuestion)]
+    asked = select(*shown).where(columns.tenant == tenant, columns.last_at >= since)
+    order = (columns.asked, columns.last_at, columns.question_hash)
+    page = page_of(asked, order, after=after, limit=limit, newest_first=True)
+    return [UnansweredQuestion(*row) for row in connection.execute(page)]
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,12 @@ class SourceHistory:
 
 
 # By source, through the index on its newest stages: the table keeps all runs of several weeks.
+_NAMES = text("""
+SELECT s.name FROM rag.sources s
+WHERE s.tenant = :tenant AND s.name > :after AND EXISTS (
+    SELECT FROM rag.run_stages r WHERE r.tenant = s.tenant AND r.source = s.name AND r.stage = 'documents')
+ORDER BY s.name LIMIT :limit
+""")
 _RUNS = text("""
 SELECT s.name AS source, s.shards, r.run_id, r.shard, r.finished_at, r.complete, r.problem,
        coalesce((r.counts ->> 'quarantined')::bigint, 0) AS quarantined,
@@ -45,25 +51,31 @@ CROSS JOIN LATERAL (
     ORDER BY n.finished_at DESC LIMIT CAST(:limit AS integer) * s.shards) AS r
 LEFT JOIN rag.quality_runs q
     ON q.run_id = r.run_id AND q.tenant = s.tenant AND q.source = s.name AND q.shard = r.shard
-WHERE s.tenant = :tenant ORDER BY s.name, r.finished_at, r.shard
+WHERE s.tenant = :tenant AND s.name = ANY(:names) ORDER BY s.name, r.finished_at, r.shard
 """)
 _CHANGES = text("""
 SELECT s.name AS source, c.key AS outcome, sum(c.value::bigint) AS number
 FROM rag.sources s
 JOIN rag.run_stages r ON r.tenant = s.tenant AND r.source = s.name AND r.stage = 'documents' AND r.finished_at >= :since
 CROSS JOIN LATERAL jsonb_each_text(r.counts) AS c
-WHERE s.tenant = :tenant AND c.value <> '0' GROUP BY s.name, c.key
+WHERE s.tenant = :tenant AND s.name = ANY(:names) AND c.value <> '0' GROUP BY s.name, c.key
 """)
 _STARTED = text("""
 SELECT r.source, count(DISTINCT r.run_id) FROM rag.sources s
 JOIN rag.run_stages r ON r.tenant = s.tenant AND r.source = s.name AND r.stage = 'documents' AND r.finished_at >= :since
-WHERE s.tenant = :tenant GROUP BY r.source
+WHERE s.tenant = :tenant AND s.name = ANY(:names) GROUP BY r.source
 """)
 
 
-def of_sources(connection: Connection, tenant: str, *, limit: int, since: datetime) -> list[SourceHistory]:
-    """The newest `limit` runs of each source that has run, and the sums of what runs did since a moment."""
-    parameters = {"tenant": tenant, "limit": limit, "since": since}
+def of_sources(
+    connection: Connection, tenant: str, *, limit: int, since: datetime, sources: int, after: str
+) -> list[SourceHistory]:
+    """The newest `limit` runs of each source that has run, and the sums of what runs did since a moment.
+
+    Of the `sources` first ones by name whose name comes behind `after`.
+    """
+    names = list(connection.scalars(_NAMES, {"tenant": tenant, "after": after, "limit": sources}))
+    parameters = {"tenant": tenant, "names": names, "limit": limit, "since": since}
     changes: dict[str, dict[str, int]] = defaultdict(dict)
     for row in connection.execute(_CHANGES, parameters):
         changes[row.source][row.outcome] = int(row.number)

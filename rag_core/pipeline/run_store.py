@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from rag_core.database import page_of
 from rag_core.database.tables.content import run_stages
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -91,12 +93,16 @@ def latest(connection: Connection) -> list[Stage]:
     return [Stage(**row._mapping) for row in connection.execute(_LATEST)]
 
 
-def newest(connection: Connection, tenant: str, *, source: str = "", limit: int) -> list[Stage]:
+def newest(
+    connection: Connection, tenant: str, *, source: str = "", limit: int, after: Sequence[Any] | None = None
+) -> list[Stage]:
     """Finished stages of a tenant's runs, newest first, of one source or of all."""
     statement = select(*_SHOWN).where(run_stages.c.tenant == tenant)
     if source:
         statement = statement.where(run_stages.c.source == source)
-    return [_stage(row) for row in connection.execute(statement.order_by(run_stages.c.finished_at.desc()).limit(limit))]
+    order = [run_stages.c[name] for name in ("finished_at", "run_id", "source", "shard", "stage")]
+    page = page_of(statement, order, after=after, limit=limit, newest_first=True)
+    return [_stage(row) for row in connection.execute(page)]
 
 
 def tenants_of(connection: Connection, run_id: str) -> set[str]:
@@ -104,12 +110,12 @@ def tenants_of(connection: Connection, run_id: str) -> set[str]:
     return set(connection.scalars(select(run_stages.c.tenant).where(run_stages.c.run_id == run_id)))
 
 
-def last_of_each(connection: Connection, tenant: str) -> dict[str, Stage]:
-    """The newest finished `documents` stage of each source."""
+def last_of_each(connection: Connection, tenant: str, sources: Sequence[str]) -> dict[str, Stage]:
+    """The newest finished `documents` stage of each of these sources."""
     statement = (
         select(*_SHOWN)
         .distinct(run_stages.c.source)
-        .where(run_stages.c.tenant == tenant, run_stages.c.stage == "documents")
+        .where(run_stages.c.tenant == tenant, run_stages.c.source.in_(sources), run_stages.c.stage == "documents")
         .order_by(run_stages.c.source, run_stages.c.finished_at.desc())
     )
     return {row.source: _stage(row) for row in connection.execute(statement)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from rag_core.database import page_of
 from rag_core.database.tables.operations import quality_runs
 from rag_core.quality.documents import FLAG_PREFIX
 from rag_core.quality.rules import RULES
@@ -203,11 +206,14 @@ FROM named GROUP BY rule ORDER BY rule
 """)
 
 
-def results(connection: Connection, tenant: str, source: str, limit: int) -> list[Result]:
+def results(
+    connection: Connection, tenant: str, source: str, limit: int, *, after: Sequence[Any] | None = None
+) -> list[Result]:
     """Results, newest first; a run over several shards has one per shard."""
     columns = quality_runs.c
     wanted = select(quality_runs).where(columns.tenant == tenant, columns.source == source)
-    rows = connection.execute(wanted.order_by(columns.finished_at.desc(), columns.shard).limit(limit))
+    order = (columns.finished_at, columns.run_id, columns.shard)
+    rows = connection.execute(page_of(wanted, order, after=after, limit=limit, newest_first=True))
     return [
         Result(
             row.run_id,

@@ -71,6 +71,9 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     interfaces_port: Port = Field(
         8090, description="Open interfaces over HTTP, behind the gateway: `/v1` (OpenAI's shapes), `/mcp`."
     )
+    gateway_internal_port: Port = Field(
+        8091, description="Envoy: where the open interfaces call the query servers, by the weights of all traffic."
+    )
     postgres_port: Port = Field(54320, description="Embedded PostgreSQL.")
     code_location_port: Port = Field(4266, description="Dagster code location server, gRPC.")
     start_seconds: float = Field(

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from rag_core.database import Store, copy_rows
+from rag_core.database import Store, copy_rows, page_of
 from rag_core.database.tables.content import documents, source_items, sources
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.ids import document_id, shard_of
@@ -139,9 +139,12 @@ def save_cursor(connection: Connection, tenant: str, name: str, shard: int, valu
     connection.execute(update(sources).where(_is(tenant, name)).values(cursor=merged))
 
 
-def all_of(connection: Connection, tenant: str) -> list[Row[tuple[object, ...]]]:
-    """Every source of a tenant, by name."""
-    return list(connection.execute(select(sources).where(sources.c.tenant == tenant).order_by(sources.c.name)))
+def listed(
+    connection: Connection, tenant: str, *, limit: int, after: Sequence[Any] | None
+) -> list[Row[tuple[object, ...]]]:
+    """Sources of a tenant, by name."""
+    of_tenant = select(sources).where(sources.c.tenant == tenant)
+    return list(connection.execute(page_of(of_tenant, [sources.c.name], after=after, limit=limit)))
 
 
 def of_kinds(connection: Connection, kinds: Sequence[str]) -> list[Source]:

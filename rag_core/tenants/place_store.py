@@ -46,6 +46,7 @@ _CHAIN: Final = "the proof that no entry was removed in secret: hashes and numbe
 PLACES: Final = (
     # What was pushed, read and refused. In the order of deletion: what refers to something before it.
     Place("inbox", export="documents/pushed.jsonl", order="seq"),
+    Place("object_notices"),
     Place("dead_letters", export="documents/dead_letters.jsonl", order="id"),
     Place("quarantine", export="documents/quarantine.jsonl", order="id"),
     Place("source_items"),

@@ -102,6 +102,7 @@ _KINDS: Final = {
     " traceparent:system",
     "listed_items": "locator:document token:document reason:system message:system",
     "listings": "tenant:name source:name options:system taken:system change_token:document cursor:document",
+    "object_notices": "tenant:name source:name bucket:name object_key:document",
     "quality_runs": "run_id:system tenant:name source:name profile:system findings:system",
     "quarantine": "tenant:name source:name locator:document stage:system reason:system message:system token:document"
     " parsed_as:system run_id:system",

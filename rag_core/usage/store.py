@@ -153,13 +153,18 @@ class Day:
 _DAYS = text("""
 SELECT day, tenant, key_id, sum(calls), sum(refused), sum(prompt_tokens), sum(completion_tokens)
 FROM rag.usage WHERE day >= :since AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
+    AND (CAST(:day AS date) IS NULL OR day < :day OR day = :day AND (tenant, key_id) > (:after_tenant, :after_key))
 GROUP BY day, tenant, key_id ORDER BY day DESC, tenant, key_id LIMIT :limit
 """)
 
 
-def days(connection: Connection, *, since: date, tenant: str | None, limit: int) -> list[Day]:
+def days(
+    connection: Connection, *, since: date, tenant: str | None, limit: int, after: tuple[date, Owner] | None = None
+) -> list[Day]:
     """Usage by day and API key (an empty one: calls with a token), newest first, of a tenant or of all."""
-    rows = connection.execute(_DAYS, {"since": since, "tenant": tenant, "limit": limit})
+    day, owner = after or (None, Owner(""))
+    behind = {"day": day, "after_tenant": owner.tenant, "after_key": owner.key_id}
+    rows = connection.execute(_DAYS, {"since": since, "tenant": tenant, "limit": limit, **behind})
     return [Day(row[0], Owner(row[1], row[2]), _usage(row[3:])) for row in rows]
 
 

@@ -40,7 +40,8 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     interfaces = Backends((_endpoint(named, "RAG_GATEWAY_INTERFACES"),), discovery="dns")
     searches = settings.gateway_searches or 0  # the number of servers behind a DNS name is unknown
     here = dataclasses.replace(options, listen=listen, blue=blue, green=green_servers, searches=searches)
-    here = dataclasses.replace(here, interfaces=interfaces)
+    internal = Endpoint("0.0.0.0", settings.gateway_internal_port)  # noqa: S104
+    here = dataclasses.replace(here, interfaces=interfaces, internal=internal)
     if here.shared:
         service = dataclasses.replace(here.shared.service, discovery="dns")
         here = dataclasses.replace(here, shared=dataclasses.replace(here.shared, service=service))

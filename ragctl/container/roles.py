@@ -71,7 +71,7 @@ def prepare(settings: Settings, role: str) -> None:
     elif role == "interfaces":
         from ragctl.local_stack.services import interfaces_environment
 
-        for name, value in interfaces_environment(settings, "dns:///query:50051").items():
+        for name, value in interfaces_environment(settings, f"dns:///gateway:{settings.gateway_internal_port}").items():
             os.environ.setdefault(name, value)
     elif role != "rate-limits":  # which holds no secret but the address of its Redis
         settings.require_production_secrets()

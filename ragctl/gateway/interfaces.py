@@ -1,4 +1,4 @@
-"""The open interfaces at the gateway: OpenAI's API below `/v1`, MCP at `/mcp`, the API description.
+"""The open interfaces at the gateway: OpenAI's API below `/v1`, MCP at `/mcp`, the API description, the documentation.
 
 Their service speaks HTTP and calls the query servers itself, with the caller's own credentials. So these requests pass
 the same verification and limits as others, are not transcoded, and get the refusals of the gateway in their own words.
@@ -22,10 +22,12 @@ _METADATA = "/.well-known/oauth-protected-resource"
 PUBLIC_PATHS: dict[str, Config] = {
     "description": {"path": "/openapi.json"},
     "reference": {"path": "/docs"},
-    "files of the reference": {"prefix": "/docs/"},
+    "documentation": {"prefix": "/docs/"},
+    "index of the documentation": {"path": "/llms.txt"},
     "protected resource metadata": {"prefix": _METADATA},
 }
-"""Served without a token: they describe the API, say where tokens are, and hold no data."""
+"""Served without a token: they describe the API, say where tokens are, and hold no data. An agent that is to write an
+integration has no token yet."""
 _LUA = "extensions.filters.http.lua.v3.Lua"
 
 

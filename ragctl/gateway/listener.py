@@ -1,4 +1,5 @@
-"""The listeners: the public one (port, TLS, limits, header hygiene, access log) and the one for probes and metrics."""
+"""The listeners: the public one (port, TLS, limits, header hygiene, access log), the one that the open interfaces call,
+and the one for probes and metrics."""
 
 from __future__ import annotations
 
@@ -82,7 +83,12 @@ _MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnection
 
 def listeners(options: GatewayOptions, sources: Sources) -> list[Config]:
     """All listeners."""
-    return [public_listener(options, sources), *([_status_listener(options.metrics)] if options.metrics else [])]
+    found = [public_listener(options, sources)]
+    if options.internal is not None and options.interfaces.query:
+        found.append(_internal_listener(options.internal, options, sources))
+    if options.metrics is not None:
+        found.append(_status_listener(options.metrics))
+    return found
 
 
 def public_listener(options: GatewayOptions, sources: Sources) -> Config:
@@ -135,6 +141,36 @@ def _connection_manager(options: GatewayOptions, sources: Sources) -> Config:
             "initial_stream_window_size": 1_048_576,
             "initial_connection_window_size": 4_194_304,
         },
+    }
+
+
+def _internal_listener(listen: Endpoint, options: GatewayOptions, sources: Sources) -> Config:
+    """Where the open interfaces call the query servers: by the routes of the public listener, and so by its weights.
+
+    What they call for came through the public listener, which verified and counted it. The servers verify the token
+    that they pass on.
+    """
+    router = extension(
+        "envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
+    )
+    manager = extension(
+        "envoy.filters.network.http_connection_manager",
+        _MANAGER,
+        stat_prefix="internal",
+        **sources.routes(route_config(options)),
+        http_filters=[_grpc_stats(), router],
+        access_log=[_access_log()],
+        **tracing(options.traces),
+        local_reply_config=local_replies(),
+        preserve_external_request_id=True,
+        stream_idle_timeout=seconds(_IDLE_SECONDS),
+    )
+    return {
+        "name": "internal",
+        "address": address(listen),
+        "enable_reuse_port": False,
+        "per_connection_buffer_limit_bytes": 1_048_576,
+        "filter_chains": [{"filters": [manager]}],
     }
 
 

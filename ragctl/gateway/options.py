@@ -99,7 +99,8 @@ class GatewayOptions:
     `request_seconds` is what a request may take to arrive complete; until then no query server hears of it.
     `green_percent` of the requests go to the second colour. `metrics` is where Prometheus may read, when anywhere.
     `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
-    `interfaces` are the servers of the open interfaces; without any their paths do not exist.
+    `interfaces` are the servers of the open interfaces; without any their paths do not exist. They call the query
+    servers at `internal`, which no client may reach.
     `shared` counts clients for all gateways; without it each counts for itself.
     `traces` is where spans go.
     """
@@ -125,6 +126,7 @@ class GatewayOptions:
     max_connections: int = 1024
     searches: int = 0
     interfaces: Backends = Backends()
+    internal: Endpoint | None = None
     shared: SharedCounters | None = None
     traces: Destination | None = None
 
@@ -155,6 +157,7 @@ class GatewayOptions:
             metrics=Endpoint(settings.host, settings.gateway_metrics_port) if settings.gateway_metrics_port else None,
             searches=_searches(settings),
             interfaces=_interfaces(settings),
+            internal=Endpoint("127.0.0.1", settings.gateway_internal_port),
             shared=_shared(settings),
             traces=trace_destination(settings),
         )

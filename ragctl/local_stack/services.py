@@ -294,7 +294,7 @@ def _interfaces(settings: Settings) -> Service:
         command=_python("interfaces"),
         probe=probes.http(f"http://{host}:{port}/health"),
         port_settings=((port, "RAG_INTERFACES_PORT"),),
-        env=tuple(interfaces_environment(settings, any_query_server(settings)).items()),
+        env=tuple(interfaces_environment(settings, f"127.0.0.1:{settings.gateway_internal_port}").items()),
         stop_wave=1,  # after the gateway, before the query servers
         stop_seconds=int(settings.grace_seconds) + 5,
     )
@@ -316,24 +316,17 @@ def _rate_limits(settings: Settings) -> Service:
     )
 
 
-def interfaces_environment(settings: Settings, query_address: str) -> dict[str, str]:
+def interfaces_environment(settings: Settings, gateway: str) -> dict[str, str]:
     """What the open interfaces take over from the settings of the platform."""
-    environment = {
+    return {
         "RAG_INTERFACES_HOST": settings.host,
         "RAG_INTERFACES_PORT": str(settings.interfaces_port),
-        "RAG_INTERFACES_QUERY_ADDRESS": query_address,
+        "RAG_INTERFACES_QUERY_ADDRESS": gateway,
         "RAG_INTERFACES_CALL_SECONDS": str(settings.max_deadline_seconds),
         "RAG_INTERFACES_GRACE_SECONDS": str(settings.grace_seconds),
         "RAG_INTERFACES_MAX_BODY_BYTES": str(settings.max_message_bytes),
         "RAG_INTERFACES_BROWSER_DOCS": str(settings.environment == "development").lower(),
     }
-    if settings.query_tls_ca is not None:
-        environment["RAG_INTERFACES_QUERY_TLS_CA"] = str(settings.query_tls_ca.absolute())
-        environment["RAG_INTERFACES_QUERY_TLS_NAME"] = settings.query_tls_name
-    if settings.gateway_query_certificate and settings.gateway_query_key:
-        environment["RAG_INTERFACES_QUERY_CERTIFICATE"] = str(settings.gateway_query_certificate.absolute())
-        environment["RAG_INTERFACES_QUERY_KEY"] = str(settings.gateway_query_key.absolute())
-    return environment
 
 
 def _metrics_pages(settings: Settings) -> list[str]:
@@ -349,6 +342,7 @@ def _gateway(settings: Settings, data_dir: DataDir) -> Service:
         probe=probes.http(f"http://127.0.0.1:{settings.envoy_admin_port}/ready", expect="LIVE"),
         port_settings=(
             (settings.gateway_port, "RAG_GATEWAY_PORT"),
+            (settings.gateway_internal_port, "RAG_GATEWAY_INTERNAL_PORT"),
             (settings.envoy_admin_port, "RAG_ENVOY_ADMIN_PORT"),
         ),
         stop_wave=0,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from query_server.auth.policies import ADMIN, PLATFORM_ADMIN, SCOPES, allows, grantable
 from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -35,12 +36,12 @@ class AccessHandler:
         self._token_seconds = token_seconds
         self._platform_groups = platform_groups
 
-    async def keys(self, principal: Principal, tenant: str, limit: int, *, everyone: bool) -> list[dict[str, Any]]:
+    async def keys(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[dict[str, Any]]:
         """API keys, newest first."""
         from rag_core.access import list_keys
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
-        return await self._transact(lambda db: list_keys(db, tenant=whose, limit=limit))
+        return await self._transact(lambda db: list_keys(db, tenant=whose, limit=page.rows, after=page.after))
 
     async def create_key(self, principal: Principal, wanted: NewKey, why: str) -> ApiKey:
         """Create a key. Raises `InvalidInput`, `PermissionDenied` (`SCOPE_MISSING`) for more than the caller holds."""
@@ -68,13 +69,15 @@ class AccessHandler:
         await self._transact(write)
 
     async def token_revocations(
-        self, principal: Principal, tenant: str, limit: int, *, everyone: bool
+        self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool
     ) -> list[TokenRevocation]:
         """Subjects whose older tokens are refused, newest first."""
         from rag_core.access import list_token_revocations
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
-        return await self._transact(lambda db: list_token_revocations(db, tenant=whose, limit=limit))
+        return await self._transact(
+            lambda db: list_token_revocations(db, tenant=whose, limit=page.rows, after=page.after)
+        )
 
     async def revoke_tokens(self, principal: Principal, tenant: str, subject: str, why: str) -> datetime:
         """Refuse the tokens of a subject. Raises `PermissionDenied` for one that acts on the platform."""
@@ -108,12 +111,12 @@ class AccessHandler:
 
         return await self._transact(write)
 
-    async def accounts(self, principal: Principal, tenant: str, *, everyone: bool) -> list[Account]:
+    async def accounts(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[Account]:
         """Accounts of the console by name."""
         from rag_core.access import list_accounts
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
-        return await self._transact(lambda db: list_accounts(db, tenant=whose))
+        return await self._transact(lambda db: list_accounts(db, tenant=whose, limit=page.rows, after=page.after))
 
     async def create_account(self, principal: Principal, wanted: NewAccount, why: str) -> str:
         """Create an account; returns its password. Raises `Conflict` (`ACCOUNT_EXISTS`), `PermissionDenied`."""
@@ -155,12 +158,12 @@ class AccessHandler:
 
         await self._transact(write)
 
-    async def sessions(self, principal: Principal, tenant: str, limit: int, *, everyone: bool) -> list[Session]:
+    async def sessions(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[Session]:
         """Open sessions, the one used last first."""
         from rag_core.access import list_sessions
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
-        return await self._transact(lambda db: list_sessions(db, tenant=whose, limit=limit))
+        return await self._transact(lambda db: list_sessions(db, tenant=whose, limit=page.rows, after=page.after))
 
     async def end_session(self, principal: Principal, session_id: str, why: str) -> None:
         """End a session. Raises `NotFound` (`SESSION_NOT_FOUND`), `PermissionDenied`."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -24,38 +25,44 @@ class ConditionsHandler:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
 
-    async def alerts(self, principal: Principal, limit: int, *, ended: bool) -> list[Alert]:
+    async def alerts(self, principal: Principal, page: ListPage, *, ended: bool) -> list[Alert]:
         """Open alerts and, on request, ended ones."""
 
         def read(connection: Connection) -> list[Alert]:
             from rag_core.alerts import store as alerts
 
-            return alerts.newest(connection, principal.tenant, ended=ended, limit=limit)
+            return alerts.newest(connection, principal.tenant, ended=ended, limit=page.rows, after=page.after)
 
         return await transact(self._store, read)
 
-    async def quality(self, principal: Principal, source: str, limit: int) -> tuple[list[Result], list[Findings]]:
-        """Results of a source's newest runs, and what its rules found."""
+    async def quality(self, principal: Principal, source: str, page: ListPage) -> tuple[list[Result], list[Findings]]:
+        """Results of a source's newest runs and, on the first page, what its rules found."""
         check_text_field("source", source, required=True)
 
         def read(connection: Connection) -> tuple[list[Result], list[Findings]]:
             from rag_core.quality import store as history
 
             tenant = principal.tenant
-            found = history.results(connection, tenant, source, limit)
+            found = history.results(connection, tenant, source, page.rows, after=page.after)
+            if page.after is not None:
+                return found, []
             newest = [item for item in found if item.run_id == found[0].run_id]
             duplicates = any(item.profile.duplicates for item in newest)
             return found, history.findings(connection, tenant, source, duplicates=duplicates)
 
         return await transact(self._store, read)
 
-    async def source_history(self, principal: Principal, since: datetime | None, limit: int) -> list[SourceHistory]:
+    async def source_history(
+        self, principal: Principal, since: datetime | None, limit: int, page: ListPage
+    ) -> list[SourceHistory]:
         """What the newest runs of each source found, and what runs did since a moment, at first 24 hours ago."""
 
         def read(connection: Connection) -> list[SourceHistory]:
             from rag_core.pipeline import run_history_store
 
             moment = since or datetime.now(UTC) - timedelta(hours=24)
-            return run_history_store.of_sources(connection, principal.tenant, limit=limit, since=moment)
+            return run_history_store.of_sources(
+                connection, principal.tenant, limit=limit, since=moment, sources=page.rows, after=page.place or ""
+            )
 
         return await transact(self._store, read)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -25,11 +26,11 @@ class DeploymentsHandler:
 
         return await transact(self._store, deployments.load_colours)
 
-    async def page(self, before: int | None, limit: int) -> list[Deployment]:
+    async def page(self, page: ListPage) -> list[Deployment]:
         """Deployments, newest first."""
         from rag_core.operations import deployment_store as deployments
 
-        return await transact(self._store, lambda db: deployments.page(db, limit, before=before))
+        return await transact(self._store, lambda db: deployments.page(db, page.rows, before=page.place))
 
     async def one(self, number: int) -> tuple[Deployment, list[Step]]:
         """A deployment with its history; 0 is the newest. Raises `NotFound` (`DEPLOYMENT_NOT_FOUND`)."""

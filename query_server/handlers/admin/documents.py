@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from query_server.auth.policies import ADMIN, OPERATE, allows
-from query_server.handlers.admin.document_pages import issue_token, read_token
 from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -49,21 +49,27 @@ class InspectionHandler:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
 
-    async def find(self, principal: Principal, wanted: DocumentQuery, token: str, limit: int, *, count: bool) -> Found:
-        """A page of documents. Raises `InvalidInput` (`PAGE_TOKEN_INVALID`, `FIELD_INVALID`)."""
+    async def find(self, principal: Principal, wanted: DocumentQuery, page: ListPage, *, count: bool) -> Found:
+        """A page of documents. Raises `InvalidInput` (`FIELD_INVALID`)."""
         check_text_field("text", wanted.text, limit=1024)
         check_text_field("source", wanted.source)
         check_text_field("media_type", wanted.media_type)
         if wanted.changed_from and wanted.changed_before and wanted.changed_from >= wanted.changed_before:
             raise InvalidInput(Reason.FIELD_INVALID, "changed_before: must be later than changed_from")
-        after = read_token(principal.tenant, wanted, token)
 
         def read(connection: Connection) -> Found:
+            from rag_core.documents import ListPosition
             from rag_core.documents import list_store as documents
 
-            page = documents.page(connection, principal.tenant, wanted, after=after, limit=limit)
+            after = None
+            if page.after is not None:
+                key, doc_id, entry = page.after
+                after = ListPosition(key, doc_id and uuid.UUID(doc_id), entry)
+            found = documents.page(connection, principal.tenant, wanted, after=after, limit=page.size)
             counts = documents.count(connection, principal.tenant, wanted) if count else None
-            return Found(page.documents, issue_token(principal.tenant, wanted, page.following), counts)
+            behind = found.following
+            token = page.token((behind.key, behind.doc_id and str(behind.doc_id), behind.entry)) if behind else ""
+            return Found(found.documents, token, counts)
 
         return await transact(self._store, read)
 

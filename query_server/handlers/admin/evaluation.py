@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from query_server.auth.policies import ADMIN
 from query_server.handlers.admin.rules import MAX_CITATIONS, MAX_QUESTION_CHARS, check_text_field
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -41,11 +42,11 @@ class EvaluationHandler:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
 
-    async def runs(self, principal: Principal, limit: int) -> list[Run]:
+    async def runs(self, principal: Principal, page: ListPage) -> list[Run]:
         """Runs, newest first."""
         from rag_core.evaluation import run_store
 
-        return await self._transact(lambda db: run_store.newest(db, principal.tenant, limit))
+        return await self._transact(lambda db: run_store.newest(db, principal.tenant, page.rows, after=page.after))
 
     async def run(self, principal: Principal, number: int) -> ComparedRun:
         """One run. Raises `NotFound` (`EVALUATION_NOT_FOUND`)."""
@@ -90,7 +91,7 @@ class EvaluationHandler:
 
         return await self._transact(write)
 
-    async def questions(self, principal: Principal, state: str, limit: int) -> list[StoredQuestion]:
+    async def questions(self, principal: Principal, state: str, page: ListPage) -> list[StoredQuestion]:
         """Questions in a state, newest first, that speak of no document which the caller may not see."""
         from rag_core.evaluation import Verdict, question_store
 
@@ -99,7 +100,9 @@ class EvaluationHandler:
             raise InvalidInput(Reason.FIELD_INVALID, f"state: must be one of {', '.join(STATES)}")
         acl = None if ADMIN in principal.scopes else principal.acl_entries
         wanted = Verdict(chosen)
-        return await self._transact(lambda db: question_store.listed(db, tenant, state=wanted, limit=limit, acl=acl))
+        return await self._transact(
+            lambda db: question_store.listed(db, tenant, state=wanted, limit=page.rows, acl=acl, after=page.after)
+        )
 
     async def propose(self, principal: Principal, count: int, source: str) -> int:
         """Propose questions from headings; returns how many are new."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from query_server.auth.policies import PLATFORM_READ, allows
 from query_server.handlers.admin.rules import tenant_of
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -40,14 +41,14 @@ class HistoryHandler:
         now = datetime.now(UTC)
         return await transact(self._store, lambda db: read_history(db, chosen, now, tenant=whose, platform=beyond))
 
-    async def unanswered(self, principal: Principal, span: str, limit: int) -> list[UnansweredQuestion]:
+    async def unanswered(self, principal: Principal, span: str, page: ListPage) -> list[UnansweredQuestion]:
         """Questions of the caller's tenant, the most frequent first."""
         since = datetime.now(UTC) - timedelta(seconds=_span_of(span or "week").seconds)
 
         def read(connection: Connection) -> list[UnansweredQuestion]:
             from rag_core.history import store as history
 
-            return history.unanswered(connection, principal.tenant, since=since, limit=limit)
+            return history.unanswered(connection, principal.tenant, since=since, limit=page.rows, after=page.after)
 
         return await transact(self._store, read)
 

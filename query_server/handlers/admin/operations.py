@@ -15,6 +15,7 @@ from query_server.handlers.admin.rules import (
     check_text_field,
     tenant_of,
 )
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -62,27 +63,28 @@ class OperationsHandler:
         await self._transact(lambda db: end_session(db, **who, session=session, lifetime=self._token_seconds))
 
     async def sources(
-        self, principal: Principal, tenant: str = ""
+        self, principal: Principal, page: ListPage, tenant: str = ""
     ) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
-        """Every source of a tenant, with its newest run."""
+        """Sources of a tenant by name, with their newest run."""
         whose = tenant_of(principal, tenant)
 
         def read(connection: Connection) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
             from rag_core.pipeline import run_store as runs
             from rag_core.sources import store as sources
 
-            last = runs.last_of_each(connection, whose)
-            return [(row, last.get(str(row.name))) for row in sources.all_of(connection, whose)]
+            found = sources.listed(connection, whose, limit=page.rows, after=page.after)
+            last = runs.last_of_each(connection, whose, [str(row.name) for row in found])
+            return [(row, last.get(str(row.name))) for row in found]
 
         return await self._transact(read)
 
-    async def runs(self, principal: Principal, source: str, limit: int, tenant: str = "") -> list[Stage]:
+    async def runs(self, principal: Principal, source: str, page: ListPage, tenant: str = "") -> list[Stage]:
         """Finished stages of runs, newest first."""
         from rag_core.pipeline import run_store as runs
 
         check_text_field("source", source)
         whose = tenant_of(principal, tenant)
-        return await self._transact(lambda db: runs.newest(db, whose, source=source, limit=limit))
+        return await self._transact(lambda db: runs.newest(db, whose, source=source, limit=page.rows, after=page.after))
 
     async def release(self, principal: Principal, source: str, why: str, expected: int | None) -> int:
         """Release held deletions; returns how many. Raises `NotFound`, `Conflict` (`MASS_DELETE_HELD`)."""
@@ -93,15 +95,14 @@ class OperationsHandler:
         tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
 
-    async def quarantine(
-        self, wanted: Wanted, before: int | None, limit: int
-    ) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
+    async def quarantine(self, wanted: Wanted, page: ListPage) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
         """A page of entries, and the counts of all."""
 
         def read(connection: Connection) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
             from rag_core.quality import quarantine_read_store as view
 
-            return view.page(connection, wanted, before=before, limit=limit), view.counts(connection, wanted)
+            entries = view.page(connection, wanted, before=page.place, limit=page.rows)
+            return entries, view.counts(connection, wanted)
 
         return await self._transact(read)
 
@@ -140,8 +141,7 @@ class OperationsHandler:
         self,
         principal: Principal,
         filters: Mapping[str, str],
-        before: int | None,
-        limit: int,
+        page: ListPage,
         tenant: str = "",
         *,
         since: datetime | None = None,
@@ -161,8 +161,8 @@ class OperationsHandler:
             outcome=filters["outcome"] or None,
             since=since,
             until=until,
-            before=before,
-            limit=limit,
+            before=page.place,
+            limit=page.rows,
         )
         return await self._transact(lambda db: audit.find(db, wanted))
 
@@ -191,11 +191,11 @@ class OperationsHandler:
 
         return await self._transact(write)
 
-    async def ratings(self, principal: Principal, limit: int) -> list[Rating]:
+    async def ratings(self, principal: Principal, page: ListPage) -> list[Rating]:
         """Stored ratings, newest first."""
         from rag_core.evaluation import feedback_store as ratings
 
-        return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))
+        return await self._transact(lambda db: ratings.newest(db, principal.tenant, page.rows, after=page.after))
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from query_server.auth.policies import PLATFORM_READ, allows
 from query_server.handlers.query.validation import check_storable
@@ -58,33 +58,6 @@ def check_limit(limit: int | None, *, default: int, most: int) -> int:
     if not 1 <= limit <= most:
         raise InvalidInput(Reason.FIELD_INVALID, f"limit: must be 1 to {most}")
     return limit
-
-
-def check_page_size(request: Any, *, default: int, most: int) -> int:
-    """Rows of a page: `page_size`, or the `limit` that it was called before. Raises `InvalidInput` (`FIELD_INVALID`).
-
-    Set to different numbers the two contradict each other.
-    """
-    given = {
-        name: getattr(request, name)
-        for name in ("page_size", "limit")
-        if name in request.DESCRIPTOR.fields_by_name and request.HasField(name)
-    }
-    for name, value in given.items():
-        if not 1 <= value <= most:
-            raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must be 1 to {most}")
-    if len(set(given.values())) > 1:
-        raise InvalidInput(Reason.FIELD_INVALID, "limit: is the former name of page_size; set page_size alone")
-    return int(next(iter(given.values()), default))
-
-
-def check_page_token(token: str) -> int | None:
-    """The number the page begins below. Raises `InvalidInput` (`FIELD_INVALID`)."""
-    if not token:
-        return None
-    if not (token.isascii() and token.isdigit() and len(token) <= len(str(LARGEST_ID)) and int(token) <= LARGEST_ID):
-        raise InvalidInput(Reason.FIELD_INVALID, "page_token: give the next_page_token of the page before")
-    return int(token)
 
 
 def check_action(action: str) -> None:

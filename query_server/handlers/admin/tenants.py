@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
@@ -44,17 +45,16 @@ class TenantsHandler:
     def __init__(self, store: LazyStore, settings: Settings) -> None:
         self._store, self._settings = store, settings
 
-    async def page(self, after: str, size: int) -> tuple[list[TenantView], bool]:
-        """Tenants after a name with their policies, and whether there are more."""
+    async def page(self, page: ListPage) -> list[TenantView]:
+        """Tenants by name with their policies."""
 
         def read(connection: Connection) -> list[TenantView]:
             from rag_core.tenants import store as tenants
 
-            found = tenants.listed(connection, after=after, limit=size + 1)
+            found = tenants.listed(connection, after=page.place or "", limit=page.rows)
             return self._with_policies(connection, found)
 
-        found = await transact(self._store, read)
-        return found[:size], len(found) > size
+        return await transact(self._store, read)
 
     async def get(self, name: str) -> TenantView:
         """One tenant with its policy, and the sources whose files narrow it."""

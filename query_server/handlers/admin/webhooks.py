@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from query_server.auth.policies import PLATFORM_ADMIN, allows
 from query_server.handlers.admin.access import listed_tenant, target_tenant
 from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.access import Principal
@@ -45,18 +46,14 @@ class WebhooksHandler:
     def __init__(self, store: LazyStore, settings: Settings) -> None:
         self._store, self._settings = store, settings
 
-    async def webhooks(
-        self, principal: Principal, tenant: str, *, everyone: bool, after: str, limit: int
-    ) -> list[Webhook]:
-        """Webhooks by id, from the one after `after`."""
+    async def webhooks(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[Webhook]:
+        """Webhooks by id."""
         whose = listed_tenant(principal, tenant, everyone=everyone)
 
         def read(db: Connection) -> list[Webhook]:
             from rag_core import webhooks
 
-            return webhooks.store.list_webhooks(
-                db, tenant=whose, after=after and webhooks.require_id(after), limit=limit
-            )
+            return webhooks.store.list_webhooks(db, tenant=whose, after=page.place or "", limit=page.rows)
 
         return await transact(self._store, read)
 
@@ -136,14 +133,13 @@ class WebhooksHandler:
         self,
         principal: Principal,
         tenant: str,
+        page: ListPage,
         *,
         everyone: bool,
         webhook_id: str,
         state: DeliveryState | None,
-        before: int | None,
-        limit: int,
     ) -> list[Delivery]:
-        """Deliveries, newest first, those below the number `before`."""
+        """Deliveries, newest first."""
         whose = listed_tenant(principal, tenant, everyone=everyone)
 
         def read(db: Connection) -> list[Delivery]:
@@ -152,7 +148,7 @@ class WebhooksHandler:
             if webhook_id:
                 webhooks.require_id(webhook_id)
             return webhooks.delivery_store.find(
-                db, tenant=whose, webhook_id=webhook_id, state=state, before=before, limit=limit
+                db, tenant=whose, webhook_id=webhook_id, state=state, before=page.place, limit=page.rows
             )
 
         return await transact(self._store, read)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from query_server.handlers.documents import rules
+from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import Dependencies
 from rag_core.access import Principal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 1_000_000
 T = TypeVar("T")
+_FIRST = str(uuid.UUID(int=0))
 _SERVICE = "/ragproto.documents.v1.DocumentService"
 
 
@@ -55,22 +57,6 @@ class Delete:
     source_version: int | None = None
     idempotency_key: str = ""
     event_time: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Documents, and where the next page begins (empty at the end)."""
-
-    documents: tuple[VisibleDocument, ...]
-    next_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class SourcePage:
-    """Sources, and where the next page begins (empty at the end)."""
-
-    sources: tuple[VisibleSource, ...]
-    next_token: str
 
 
 class DocumentsHandler:
@@ -122,14 +108,31 @@ class DocumentsHandler:
 
         return await self._run(read)
 
-    async def page(self, principal: Principal, *, source: str, size: int | None, token: str) -> Page:
-        """A page of what the caller may see. Raises `InvalidInput` (`PAGE_TOKEN_INVALID`, `TOP_K_RANGE`)."""
+    async def receive_object_events(self, principal: Principal, source: str, event: Mapping[str, Any]) -> int:
+        """Store which objects of a bucket an event notification names; returns how many.
+
+        Raises `InvalidInput` (`VALUE_INVALID`, `FIELD_INVALID`), `NotFound` (`SOURCE_NOT_FOUND`), `Exhausted`
+        (`INBOX_FULL`).
+        """
+        rules.check_source(source)
+        named = rules.check_objects(event)
+
+        def write(connection: Connection) -> int:
+            from rag_core.streams import notice_store
+            from rag_core.tenants import store as tenants
+
+            tenants.check_active(connection, principal.tenant, until_commit=True)
+            most = self._settings.inbox_max_pending_of_tenant
+            return notice_store.add(connection, principal.tenant, source, named, max_pending=most)
+
+        return await self._run(write)
+
+    async def page(self, principal: Principal, page: ListPage, *, source: str) -> list[VisibleDocument]:
+        """What the caller may see, by id."""
         from rag_core.documents import read_store as lookup
 
-        limit = rules.check_page_size(size)
         if source:
             rules.check_source(source)
-        after = rules.read_page_token(principal.tenant, source, token)
 
         def read(connection: Connection) -> list[VisibleDocument]:
             return lookup.page(
@@ -137,27 +140,22 @@ class DocumentsHandler:
                 principal.tenant,
                 principal.acl_entries,
                 source=source or None,
-                after=after,
-                limit=limit + 1,
+                after=uuid.UUID(page.place or _FIRST),
+                limit=page.rows,
             )
 
-        found = await self._run(read)
-        more = rules.page_token(principal.tenant, source, found[limit - 1].doc_id) if len(found) > limit else ""
-        return Page(tuple(found[:limit]), more)
+        return await self._run(read)
 
-    async def sources(self, principal: Principal, *, size: int | None, token: str) -> SourcePage:
-        """A page of the sources that hold what the caller may see. Raises as `page`."""
+    async def sources(self, principal: Principal, page: ListPage) -> list[VisibleSource]:
+        """The sources that hold what the caller may see, by name."""
         from rag_core.documents import read_store as lookup
 
-        limit = rules.check_page_size(size)
-        after = rules.read_source_token(principal.tenant, token)
-
         def read(connection: Connection) -> list[VisibleSource]:
-            return lookup.sources(connection, principal.tenant, principal.acl_entries, after=after, limit=limit + 1)
+            return lookup.sources(
+                connection, principal.tenant, principal.acl_entries, after=page.place or "", limit=page.rows
+            )
 
-        found = await self._run(read)
-        more = rules.source_token(principal.tenant, found[limit - 1].name) if len(found) > limit else ""
-        return SourcePage(tuple(found[:limit]), more)
+        return await self._run(read)
 
     def _checked(self, principal: Principal, request: Put) -> Change:
         from rag_core.streams import Change

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from query_server.handlers.query.validation import check_storable
 from rag_core.documents import RESERVED_FIELDS
@@ -21,7 +19,8 @@ MAX_METADATA: Final = 32
 MAX_METADATA_CHARS: Final = 1024
 MAX_ACL_ENTRIES: Final = 256
 MAX_KEY_CHARS: Final = 128
-MAX_PAGE: Final = 1000
+MAX_OBJECTS: Final = 1000
+MAX_OBJECT_KEY_CHARS: Final = 1024
 MAX_VERSION: Final = 2**62
 RESERVED_METADATA: Final = RESERVED_FIELDS | {"source", "doc_id", "source_version", "updated_at"}
 
@@ -126,61 +125,16 @@ def check_key(value: str) -> str | None:
     return value or None
 
 
-def check_page_size(value: int | None) -> int:
-    """Raises `InvalidInput` (`TOP_K_RANGE`)."""
-    if value is None:
-        return 100
-    if not 1 <= value <= MAX_PAGE:
-        raise InvalidInput(Reason.TOP_K_RANGE, f"page_size: {value} is not in 1..{MAX_PAGE}")
-    return value
+def check_objects(event: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Bucket and key of what an event notification names. Raises `InvalidInput` (`VALUE_INVALID`, `FIELD_INVALID`)."""
+    from rag_core.streams import read_event
 
-
-def page_token(tenant: str, source: str, after: uuid.UUID) -> str:
-    """Where the next page begins. It opens nothing: tenant and ACL are always the caller's own."""
-    return base64.urlsafe_b64encode(after.bytes + _binding(tenant, source, after)).decode()
-
-
-def read_page_token(tenant: str, source: str, token: str) -> uuid.UUID:
-    """Raises `InvalidInput` (`PAGE_TOKEN_INVALID`) for a token of another listing or one that was changed."""
-    if not token:
-        return uuid.UUID(int=0)
-    try:
-        raw = base64.b64decode(token, altchars=b"-_", validate=True)
-    except ValueError:
-        raw = b""
-    if len(raw) == 32:
-        after = uuid.UUID(bytes=raw[:16])
-        if raw[16:] == _binding(tenant, source, after):
-            return after
-    raise InvalidInput(Reason.PAGE_TOKEN_INVALID, "page_token: not of this listing; start again without it")
-
-
-def source_token(tenant: str, after: str) -> str:
-    """Where the next page of sources begins. It opens nothing, as `page_token`."""
-    return base64.urlsafe_b64encode(_source_binding(tenant, after) + after.encode()).decode()
-
-
-def read_source_token(tenant: str, token: str) -> str:
-    """Raises `InvalidInput` (`PAGE_TOKEN_INVALID`) for a token of another listing or one that was changed."""
-    if not token:
-        return ""
-    try:
-        raw = base64.b64decode(token, altchars=b"-_", validate=True)
-        after = raw[16:].decode()
-    except ValueError:
-        raw, after = b"", ""
-    if not after or raw[:16] != _source_binding(tenant, after):
-        raise InvalidInput(Reason.PAGE_TOKEN_INVALID, "page_token: not of this listing; start again without it")
-    return after
-
-
-def _source_binding(tenant: str, after: str) -> bytes:
-    return hashlib.blake2b(f"{tenant}\x1f{after}".encode(), digest_size=16, person=b"rag-sources").digest()
-
-
-def _binding(tenant: str, source: str, after: uuid.UUID) -> bytes:
-    said = "\x1f".join((tenant, source, str(after)))
-    return hashlib.blake2b(said.encode(), digest_size=16, person=b"rag-page").digest()
+    named = read_event(event)
+    if len(named) > MAX_OBJECTS:
+        raise InvalidInput(Reason.FIELD_INVALID, f"event: names {len(named)} > {MAX_OBJECTS} objects")
+    if any(len(key) > MAX_OBJECT_KEY_CHARS for pair in named for key in pair):
+        raise InvalidInput(Reason.FIELD_INVALID, f"event: a key has more than {MAX_OBJECT_KEY_CHARS} characters")
+    return named
 
 
 def _check_id(value: str, field: str) -> None:

@@ -1,12 +1,10 @@
-"""Event notifications of a bucket: which objects they name, and a queue that holds them."""
+"""The queue that holds the event notifications of a bucket."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.s3.client import AwsClient
@@ -14,6 +12,7 @@ from rag_assets.connectors.s3.options import S3Options
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client import FetchPolicy, Pacing
 from rag_core.logging import get_logger
+from rag_core.streams import read_message
 
 log = get_logger(__name__)
 _AT_ONCE: Final = 10
@@ -83,36 +82,8 @@ class EventQueue:
 
     def _named(self, body: str) -> list[str]:
         try:
-            return [names.encode(key) for bucket, key in read_notification(body) if bucket == self._bucket]
+            return [names.encode(key) for bucket, key in read_message(body) if bucket == self._bucket]
         except InvalidInput as error:
             # It would come back for ever; the next listing finds whatever it was about.
             log.warning("object_event_unusable", reason=error.reason, problem=error.message)
             return []
-
-
-def read_notification(body: str) -> list[tuple[str, str]]:
-    """Bucket and key of each object that a notification names: of S3, of EventBridge, or of either within SNS.
-
-    Raises `InvalidInput` (`VALUE_INVALID`) for anything else.
-    """
-    try:
-        said = json.loads(body)
-        if said.get("Type") == "Notification" and isinstance(said.get("Message"), str):
-            said = json.loads(said["Message"])
-        found = list(_objects(said))
-        for _, key in found:
-            key.encode()  # JSON can write what is no text, and no bucket has such a key
-        return found
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        raise InvalidInput(Reason.VALUE_INVALID, "a message is no event notification of a bucket") from None
-
-
-def _objects(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if said.get("Event") == "s3:TestEvent":
-        return  # what S3 sends when notifications are set up
-    if "detail" in said:
-        yield str(said["detail"]["bucket"]["name"]), str(said["detail"]["object"]["key"])
-        return
-    for record in said["Records"]:
-        # Here, and only here, keys are as in the query of a URL.
-        yield str(record["s3"]["bucket"]["name"]), unquote_plus(str(record["s3"]["object"]["key"]))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -64,6 +65,33 @@ inbox = Table(
         postgresql_where="idempotency_key IS NOT NULL",
     ),
 )
+
+object_notices = Table(
+    "object_notices",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True),
+    Column("object_key", Text, primary_key=True),
+    now_column("received_at"),
+    Column(
+        "revision",
+        BigInteger,
+        nullable=False,
+        server_default="1",
+        comment="grows with each event; a worker forgets only what it saw",
+    ),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="that failed"),
+    Column(
+        "not_before",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("now()"),
+        comment="until then a worker has it in hand, or waits after a failure",
+    ),
+    Index("ix_object_notices_received_at", "received_at"),
+)
+"""Objects of buckets that may have changed: hints, which the stream worker takes and forgets."""
 
 stream_offsets = Table(
     "stream_offsets",

@@ -22,22 +22,28 @@ ACCESS_KEY_STATE_REVOKED: AccessKeyState
 ACCESS_KEY_STATE_EXPIRED: AccessKeyState
 
 class ListApiKeysRequest(_message.Message):
-    __slots__ = ("tenant", "all_tenants", "limit")
+    __slots__ = ("tenant", "all_tenants", "limit", "page_size", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ALL_TENANTS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     all_tenants: bool
     limit: int
-    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListApiKeysResponse(_message.Message):
-    __slots__ = ("keys", "more")
+    __slots__ = ("keys", "more", "next_page_token")
     KEYS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedCompositeFieldContainer[AccessKey]
     more: bool
-    def __init__(self, keys: _Optional[_Iterable[_Union[AccessKey, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, keys: _Optional[_Iterable[_Union[AccessKey, _Mapping]]] = ..., more: _Optional[bool] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class AccessKey(_message.Message):
     __slots__ = ("key_id", "name", "tenant", "scopes", "groups", "created_by", "created_at", "expires_at", "last_used_at", "revoked_at", "state")
@@ -102,22 +108,28 @@ class RevokeApiKeyResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ListTokenRevocationsRequest(_message.Message):
-    __slots__ = ("tenant", "all_tenants", "limit")
+    __slots__ = ("tenant", "all_tenants", "limit", "page_size", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ALL_TENANTS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     all_tenants: bool
     limit: int
-    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListTokenRevocationsResponse(_message.Message):
-    __slots__ = ("revocations", "more")
+    __slots__ = ("revocations", "more", "next_page_token")
     REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     revocations: _containers.RepeatedCompositeFieldContainer[TokenRevocation]
     more: bool
-    def __init__(self, revocations: _Optional[_Iterable[_Union[TokenRevocation, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, revocations: _Optional[_Iterable[_Union[TokenRevocation, _Mapping]]] = ..., more: _Optional[bool] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class TokenRevocation(_message.Message):
     __slots__ = ("tenant", "subject", "issued_before", "matters_until", "revoked_by")
@@ -150,18 +162,24 @@ class RevokeTokensResponse(_message.Message):
     def __init__(self, issued_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListAccountsRequest(_message.Message):
-    __slots__ = ("tenant", "all_tenants")
+    __slots__ = ("tenant", "all_tenants", "page_size", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ALL_TENANTS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     all_tenants: bool
-    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListAccountsResponse(_message.Message):
-    __slots__ = ("accounts",)
+    __slots__ = ("accounts", "next_page_token")
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     accounts: _containers.RepeatedCompositeFieldContainer[ConsoleAccount]
-    def __init__(self, accounts: _Optional[_Iterable[_Union[ConsoleAccount, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, accounts: _Optional[_Iterable[_Union[ConsoleAccount, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ConsoleAccount(_message.Message):
     __slots__ = ("name", "tenant", "role", "groups", "platform", "scopes", "created_by", "created_at", "last_sign_in_at", "failures", "last_failure_at")
@@ -236,22 +254,28 @@ class UnlockAccountResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ListSessionsRequest(_message.Message):
-    __slots__ = ("tenant", "all_tenants", "limit")
+    __slots__ = ("tenant", "all_tenants", "limit", "page_size", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ALL_TENANTS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     all_tenants: bool
     limit: int
-    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListSessionsResponse(_message.Message):
-    __slots__ = ("sessions", "more")
+    __slots__ = ("sessions", "more", "next_page_token")
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     sessions: _containers.RepeatedCompositeFieldContainer[ConsoleSession]
     more: bool
-    def __init__(self, sessions: _Optional[_Iterable[_Union[ConsoleSession, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, sessions: _Optional[_Iterable[_Union[ConsoleSession, _Mapping]]] = ..., more: _Optional[bool] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ConsoleSession(_message.Message):
     __slots__ = ("id", "tenant", "subject", "scopes", "issued_at", "expires_at", "first_used_at", "last_used_at", "own")

@@ -26,41 +26,43 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ragproto/admin/v1/deployments.proto\x12\x11ragproto.admin.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n\x12ListColoursRequest\"A\n\x13ListColoursResponse\x12*\n\x07\x63olours\x18\x01 \x03(\x0b\x32\x19.ragproto.admin.v1.Colour\"\xd6\x01\n\x06\x43olour\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0f\n\x07release\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x05\x12\x0f\n\x07servers\x18\x05 \x01(\x05\x12\x0f\n\x07healthy\x18\x06 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12+\n\x07seen_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nkeep_until\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x16ListDeploymentsRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x08\n\x06_limit\"f\n\x17ListDeploymentsResponse\x12\x32\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\x1d.ragproto.admin.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfc\x03\n\nDeployment\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0f\n\x07release\x18\x03 \x01(\t\x12\x0e\n\x06\x63olour\x18\x04 \x01(\t\x12\x13\n\x0b\x66rom_colour\x18\x05 \x01(\t\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".ragproto.admin.v1.DeploymentState\x12\x0e\n\x06weight\x18\x07 \x01(\x05\x12\r\n\x05steps\x18\x08 \x03(\x05\x12\x12\n\ngeneration\x18\t \x01(\t\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x0b\n\x03why\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\r \x01(\t\x12\x0e\n\x06wanted\x18\x0e \x01(\t\x12.\n\ncreated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nkeep_until\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncan_switch\x18\x13 \x01(\x08\x12\x15\n\rcan_roll_back\x18\x14 \x01(\x08\"\"\n\x14GetDeploymentRequest\x12\n\n\x02id\x18\x01 \x01(\x03\"~\n\x15GetDeploymentResponse\x12\x31\n\ndeployment\x18\x01 \x01(\x0b\x32\x1d.ragproto.admin.v1.Deployment\x12\x32\n\x07history\x18\x02 \x03(\x0b\x32!.ragproto.admin.v1.DeploymentStep\"\xc1\x01\n\x0e\x44\x65ploymentStep\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12\x0f\n\x07seconds\x18\x07 \x01(\x01\x12(\n\x07\x66igures\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\"2\n\x14RequestSwitchRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"J\n\x15RequestSwitchResponse\x12\x31\n\ndeployment\x18\x01 \x01(\x0b\x32\x1d.ragproto.admin.v1.Deployment\"4\n\x16RequestRollbackRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"L\n\x17RequestRollbackResponse\x12\x31\n\ndeployment\x18\x01 \x01(\x0b\x32\x1d.ragproto.admin.v1.Deployment*\xfc\x02\n\x0f\x44\x65ploymentState\x12 \n\x1c\x44\x45PLOYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_PREPARE\x10\x01\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_HEALTHY\x10\x02\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_SMOKE\x10\x03\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_READY\x10\x04\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_SHIFT\x10\x05\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_WATCH\x10\x06\x12\x19\n\x15\x44\x45PLOYMENT_STATE_DONE\x10\x07\x12!\n\x1d\x44\x45PLOYMENT_STATE_ROLLING_BACK\x10\x08\x12 \n\x1c\x44\x45PLOYMENT_STATE_ROLLED_BACK\x10\t\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_REFUSED\x10\n\x12\x1d\n\x19\x44\x45PLOYMENT_STATE_REPLACED\x10\x0b\x32\x8d\x04\n\x11\x44\x65ploymentService\x12\\\n\x0bListColours\x12%.ragproto.admin.v1.ListColoursRequest\x1a&.ragproto.admin.v1.ListColoursResponse\x12h\n\x0fListDeployments\x12).ragproto.admin.v1.ListDeploymentsRequest\x1a*.ragproto.admin.v1.ListDeploymentsResponse\x12\x62\n\rGetDeployment\x12\'.ragproto.admin.v1.GetDeploymentRequest\x1a(.ragproto.admin.v1.GetDeploymentResponse\x12\x62\n\rRequestSwitch\x12\'.ragproto.admin.v1.RequestSwitchRequest\x1a(.ragproto.admin.v1.RequestSwitchResponse\x12h\n\x0fRequestRollback\x12).ragproto.admin.v1.RequestRollbackRequest\x1a*.ragproto.admin.v1.RequestRollbackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ragproto/admin/v1/deployments.proto\x12\x11ragproto.admin.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"N\n\x12ListColoursRequest\x12\x16\n\tpage_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"Z\n\x13ListColoursResponse\x12*\n\x07\x63olours\x18\x01 \x03(\x0b\x32\x19.ragproto.admin.v1.Colour\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd6\x01\n\x06\x43olour\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0f\n\x07release\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x05\x12\x0f\n\x07servers\x18\x05 \x01(\x05\x12\x0f\n\x07healthy\x18\x06 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12+\n\x07seen_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nkeep_until\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"t\n\x16ListDeploymentsRequest\x12\x16\n\x05limit\x18\x01 \x01(\x05\x42\x02\x18\x01H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_limitB\x0c\n\n_page_size\"f\n\x17ListDeploymentsResponse\x12\x32\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\x1d.ragproto.admin.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfc\x03\n\nDeployment\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0f\n\x07release\x18\x03 \x01(\t\x12\x0e\n\x06\x63olour\x18\x04 \x01(\t\x12\x13\n\x0b\x66rom_colour\x18\x05 \x01(\t\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".ragproto.admin.v1.DeploymentState\x12\x0e\n\x06weight\x18\x07 \x01(\x05\x12\r\n\x05steps\x18\x08 \x03(\x05\x12\x12\n\ngeneration\x18\t \x01(\t\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x0b\n\x03why\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\r \x01(\t\x12\x0e\n\x06wanted\x18\x0e \x01(\t\x12.\n\ncreated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nkeep_until\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncan_switch\x18\x13 \x01(\x08\x12\x15\n\rcan_roll_back\x18\x14 \x01(\x08\"\"\n\x14GetDeploymentRequest\x12\n\n\x02id\x18\x01 \x01(\x03\"~\n\x15GetDeploymentResponse\x12\x31\n\ndeployment\x18\x01 \x01(\x0b\x32\x1d.ragproto.admin.v1.Deployment\x12\x32\n\x07history\x18\x02 \x03(\x0b\x32!.ragproto.admin.v1.DeploymentStep\"\xc1\x01\n\x0e\x44\x65ploymentStep\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12\x0f\n\x07seconds\x18\x07 \x01(\x01\x12(\n\x07\x66igures\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\"2\n\x14RequestSwitchRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"J\n\x15RequestSwitchResponse\x12\x31\n\ndeployment\x18\x01 \x01(\x0b\x32\x1d.ragproto.admin.v1.Deployment\"4\n\x16RequestRollbackRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"L\n\x17RequestRollbackResponse\x12\x31\n\ndeployment\x18\x01 \x01(\x0b\x32\x1d.ragproto.admin.v1.Deployment*\xfc\x02\n\x0f\x44\x65ploymentState\x12 \n\x1c\x44\x45PLOYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_PREPARE\x10\x01\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_HEALTHY\x10\x02\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_SMOKE\x10\x03\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_READY\x10\x04\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_SHIFT\x10\x05\x12\x1a\n\x16\x44\x45PLOYMENT_STATE_WATCH\x10\x06\x12\x19\n\x15\x44\x45PLOYMENT_STATE_DONE\x10\x07\x12!\n\x1d\x44\x45PLOYMENT_STATE_ROLLING_BACK\x10\x08\x12 \n\x1c\x44\x45PLOYMENT_STATE_ROLLED_BACK\x10\t\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_REFUSED\x10\n\x12\x1d\n\x19\x44\x45PLOYMENT_STATE_REPLACED\x10\x0b\x32\x8d\x04\n\x11\x44\x65ploymentService\x12\\\n\x0bListColours\x12%.ragproto.admin.v1.ListColoursRequest\x1a&.ragproto.admin.v1.ListColoursResponse\x12h\n\x0fListDeployments\x12).ragproto.admin.v1.ListDeploymentsRequest\x1a*.ragproto.admin.v1.ListDeploymentsResponse\x12\x62\n\rGetDeployment\x12\'.ragproto.admin.v1.GetDeploymentRequest\x1a(.ragproto.admin.v1.GetDeploymentResponse\x12\x62\n\rRequestSwitch\x12\'.ragproto.admin.v1.RequestSwitchRequest\x1a(.ragproto.admin.v1.RequestSwitchResponse\x12h\n\x0fRequestRollback\x12).ragproto.admin.v1.RequestRollbackRequest\x1a*.ragproto.admin.v1.RequestRollbackResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ragproto.admin.v1.deployments_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEPLOYMENTSTATE']._serialized_start=1739
-  _globals['_DEPLOYMENTSTATE']._serialized_end=2119
+  _globals['_LISTDEPLOYMENTSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTDEPLOYMENTSREQUEST'].fields_by_name['limit']._serialized_options = b'\030\001'
+  _globals['_DEPLOYMENTSTATE']._serialized_start=1864
+  _globals['_DEPLOYMENTSTATE']._serialized_end=2244
   _globals['_LISTCOLOURSREQUEST']._serialized_start=121
-  _globals['_LISTCOLOURSREQUEST']._serialized_end=141
-  _globals['_LISTCOLOURSRESPONSE']._serialized_start=143
-  _globals['_LISTCOLOURSRESPONSE']._serialized_end=208
-  _globals['_COLOUR']._serialized_start=211
-  _globals['_COLOUR']._serialized_end=425
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=427
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=501
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=503
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=605
-  _globals['_DEPLOYMENT']._serialized_start=608
-  _globals['_DEPLOYMENT']._serialized_end=1116
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=1118
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=1152
-  _globals['_GETDEPLOYMENTRESPONSE']._serialized_start=1154
-  _globals['_GETDEPLOYMENTRESPONSE']._serialized_end=1280
-  _globals['_DEPLOYMENTSTEP']._serialized_start=1283
-  _globals['_DEPLOYMENTSTEP']._serialized_end=1476
-  _globals['_REQUESTSWITCHREQUEST']._serialized_start=1478
-  _globals['_REQUESTSWITCHREQUEST']._serialized_end=1528
-  _globals['_REQUESTSWITCHRESPONSE']._serialized_start=1530
-  _globals['_REQUESTSWITCHRESPONSE']._serialized_end=1604
-  _globals['_REQUESTROLLBACKREQUEST']._serialized_start=1606
-  _globals['_REQUESTROLLBACKREQUEST']._serialized_end=1658
-  _globals['_REQUESTROLLBACKRESPONSE']._serialized_start=1660
-  _globals['_REQUESTROLLBACKRESPONSE']._serialized_end=1736
-  _globals['_DEPLOYMENTSERVICE']._serialized_start=2122
-  _globals['_DEPLOYMENTSERVICE']._serialized_end=2647
+  _globals['_LISTCOLOURSREQUEST']._serialized_end=199
+  _globals['_LISTCOLOURSRESPONSE']._serialized_start=201
+  _globals['_LISTCOLOURSRESPONSE']._serialized_end=291
+  _globals['_COLOUR']._serialized_start=294
+  _globals['_COLOUR']._serialized_end=508
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=510
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=626
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=628
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=730
+  _globals['_DEPLOYMENT']._serialized_start=733
+  _globals['_DEPLOYMENT']._serialized_end=1241
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=1243
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=1277
+  _globals['_GETDEPLOYMENTRESPONSE']._serialized_start=1279
+  _globals['_GETDEPLOYMENTRESPONSE']._serialized_end=1405
+  _globals['_DEPLOYMENTSTEP']._serialized_start=1408
+  _globals['_DEPLOYMENTSTEP']._serialized_end=1601
+  _globals['_REQUESTSWITCHREQUEST']._serialized_start=1603
+  _globals['_REQUESTSWITCHREQUEST']._serialized_end=1653
+  _globals['_REQUESTSWITCHRESPONSE']._serialized_start=1655
+  _globals['_REQUESTSWITCHRESPONSE']._serialized_end=1729
+  _globals['_REQUESTROLLBACKREQUEST']._serialized_start=1731
+  _globals['_REQUESTROLLBACKREQUEST']._serialized_end=1783
+  _globals['_REQUESTROLLBACKRESPONSE']._serialized_start=1785
+  _globals['_REQUESTROLLBACKRESPONSE']._serialized_end=1861
+  _globals['_DEPLOYMENTSERVICE']._serialized_start=2247
+  _globals['_DEPLOYMENTSERVICE']._serialized_end=2772
 # @@protoc_insertion_point(module_scope)

@@ -39,14 +39,20 @@ DEPLOYMENT_STATE_REFUSED: DeploymentState
 DEPLOYMENT_STATE_REPLACED: DeploymentState
 
 class ListColoursRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListColoursResponse(_message.Message):
-    __slots__ = ("colours",)
+    __slots__ = ("colours", "next_page_token")
     COLOURS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     colours: _containers.RepeatedCompositeFieldContainer[Colour]
-    def __init__(self, colours: _Optional[_Iterable[_Union[Colour, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, colours: _Optional[_Iterable[_Union[Colour, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Colour(_message.Message):
     __slots__ = ("name", "target", "release", "weight", "servers", "healthy", "detail", "seen_at", "keep_until")
@@ -71,12 +77,14 @@ class Colour(_message.Message):
     def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., release: _Optional[str] = ..., weight: _Optional[int] = ..., servers: _Optional[int] = ..., healthy: _Optional[int] = ..., detail: _Optional[str] = ..., seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListDeploymentsRequest(_message.Message):
-    __slots__ = ("limit", "page_token")
+    __slots__ = ("limit", "page_token", "page_size")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     limit: int
     page_token: str
-    def __init__(self, limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    page_size: int
+    def __init__(self, limit: _Optional[int] = ..., page_token: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
 
 class ListDeploymentsResponse(_message.Message):
     __slots__ = ("deployments", "next_page_token")

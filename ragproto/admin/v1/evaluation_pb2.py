@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ragproto/admin/v1/evaluation.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x02\n\x11\x45valuationFigures\x12\x11\n\tquestions\x18\x01 \x01(\x05\x12\x0e\n\x06graded\x18\x02 \x01(\x05\x12\x11\n\tsatisfied\x18\x03 \x01(\x01\x12\r\n\x05wrong\x18\x04 \x01(\x01\x12@\n\x06grades\x18\x05 \x03(\x0b\x32\x30.ragproto.admin.v1.EvaluationFigures.GradesEntry\x12\x13\n\x06recall\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04ndcg\x18\x07 \x01(\x01H\x01\x88\x01\x01\x1a-\n\x0bGradesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x42\t\n\x07_recallB\x07\n\x05_ndcg\"\xaa\x03\n\rEvaluationRun\x12\n\n\x02id\x18\x01 \x01(\x03\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06series\x18\x06 \x01(\t\x12\x12\n\ngeneration\x18\x07 \x01(\t\x12\x10\n\x08\x61nswerer\x18\x08 \x01(\t\x12\r\n\x05top_k\x18\t \x01(\x05\x12\x35\n\x07\x66igures\x18\n \x01(\x0b\x32$.ragproto.admin.v1.EvaluationFigures\x12\x38\n\x04tags\x18\x0b \x03(\x0b\x32*.ragproto.admin.v1.EvaluationRun.TagsEntry\x12\r\n\x05worse\x18\x0c \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\r \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x0e \x01(\x08\x1aQ\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x33\n\x05value\x18\x02 \x01(\x0b\x32$.ragproto.admin.v1.EvaluationFigures:\x02\x38\x01\"\x88\x01\n\x10\x45valuationChange\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65tter\x18\x02 \x01(\x08\x12\x14\n\x0cgrade_before\x18\x03 \x01(\t\x12\x11\n\tgrade_now\x18\x04 \x01(\t\x12\x15\n\ranswer_before\x18\x05 \x01(\t\x12\x12\n\nanswer_now\x18\x06 \x01(\t\"q\n\x10\x45valuationResult\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\r\n\x05grade\x18\x03 \x01(\t\x12\x13\n\x06recall\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x61nswer\x18\x05 \x01(\tB\t\n\x07_recall\"9\n\x19ListEvaluationRunsRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_limit\"L\n\x1aListEvaluationRunsResponse\x12.\n\x04runs\x18\x01 \x03(\x0b\x32 .ragproto.admin.v1.EvaluationRun\"%\n\x17GetEvaluationRunRequest\x12\n\n\x02id\x18\x01 \x01(\x03\"\xeb\x01\n\x18GetEvaluationRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .ragproto.admin.v1.EvaluationRun\x12\x30\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32 .ragproto.admin.v1.EvaluationRun\x12\x34\n\x07\x63hanges\x18\x03 \x03(\x0b\x32#.ragproto.admin.v1.EvaluationChange\x12\x38\n\x0bunsatisfied\x18\x04 \x03(\x0b\x32#.ragproto.admin.v1.EvaluationResult\"8\n\x1a\x41\x63\x63\x65ptEvaluationRunRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"L\n\x1b\x41\x63\x63\x65ptEvaluationRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .ragproto.admin.v1.EvaluationRun\"\xdc\x01\n\x10ProposedQuestion\x12\n\n\x02id\x18\x01 \x01(\x03\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x03(\t\x12\x10\n\x08patterns\x18\x05 \x03(\t\x12\x0f\n\x07sources\x18\x06 \x03(\t\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x0e\n\x06origin\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\x12\n\ndecided_by\x18\x0b \x01(\t\"K\n\x1cListProposedQuestionsRequest\x12\r\n\x05state\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_limit\"W\n\x1dListProposedQuestionsResponse\x12\x36\n\tquestions\x18\x01 \x03(\x0b\x32#.ragproto.admin.v1.ProposedQuestion\"G\n\x17ProposeQuestionsRequest\x12\x12\n\x05\x63ount\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06source\x18\x02 \x01(\tB\x08\n\x06_count\",\n\x18ProposeQuestionsResponse\x12\x10\n\x08proposed\x18\x01 \x01(\x05\"{\n\x13SaveQuestionRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x03(\t\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x0f\n\x07sources\x18\x04 \x03(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x0f\n\x07\x64oc_ids\x18\x06 \x03(\t\"M\n\x14SaveQuestionResponse\x12\x35\n\x08question\x18\x01 \x01(\x0b\x32#.ragproto.admin.v1.ProposedQuestion\"v\n\x15\x44\x65\x63ideQuestionRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06\x61\x63\x63\x65pt\x18\x02 \x01(\x08\x12\x10\n\x08\x65xpected\x18\x03 \x03(\t\x12\x10\n\x08patterns\x18\x04 \x03(\t\x12\x0f\n\x07sources\x18\x05 \x03(\t\x12\x0c\n\x04tags\x18\x06 \x03(\t\"O\n\x16\x44\x65\x63ideQuestionResponse\x12\x35\n\x08question\x18\x01 \x01(\x0b\x32#.ragproto.admin.v1.ProposedQuestion2\x9a\x06\n\x11\x45valuationService\x12q\n\x12ListEvaluationRuns\x12,.ragproto.admin.v1.ListEvaluationRunsRequest\x1a-.ragproto.admin.v1.ListEvaluationRunsResponse\x12k\n\x10GetEvaluationRun\x12*.ragproto.admin.v1.GetEvaluationRunRequest\x1a+.ragproto.admin.v1.GetEvaluationRunResponse\x12t\n\x13\x41\x63\x63\x65ptEvaluationRun\x12-.ragproto.admin.v1.AcceptEvaluationRunRequest\x1a..ragproto.admin.v1.AcceptEvaluationRunResponse\x12z\n\x15ListProposedQuestions\x12/.ragproto.admin.v1.ListProposedQuestionsRequest\x1a\x30.ragproto.admin.v1.ListProposedQuestionsResponse\x12k\n\x10ProposeQuestions\x12*.ragproto.admin.v1.ProposeQuestionsRequest\x1a+.ragproto.admin.v1.ProposeQuestionsResponse\x12_\n\x0cSaveQuestion\x12&.ragproto.admin.v1.SaveQuestionRequest\x1a\'.ragproto.admin.v1.SaveQuestionResponse\x12\x65\n\x0e\x44\x65\x63ideQuestion\x12(.ragproto.admin.v1.DecideQuestionRequest\x1a).ragproto.admin.v1.DecideQuestionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ragproto/admin/v1/evaluation.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x02\n\x11\x45valuationFigures\x12\x11\n\tquestions\x18\x01 \x01(\x05\x12\x0e\n\x06graded\x18\x02 \x01(\x05\x12\x11\n\tsatisfied\x18\x03 \x01(\x01\x12\r\n\x05wrong\x18\x04 \x01(\x01\x12@\n\x06grades\x18\x05 \x03(\x0b\x32\x30.ragproto.admin.v1.EvaluationFigures.GradesEntry\x12\x13\n\x06recall\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04ndcg\x18\x07 \x01(\x01H\x01\x88\x01\x01\x1a-\n\x0bGradesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x42\t\n\x07_recallB\x07\n\x05_ndcg\"\xaa\x03\n\rEvaluationRun\x12\n\n\x02id\x18\x01 \x01(\x03\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06series\x18\x06 \x01(\t\x12\x12\n\ngeneration\x18\x07 \x01(\t\x12\x10\n\x08\x61nswerer\x18\x08 \x01(\t\x12\r\n\x05top_k\x18\t \x01(\x05\x12\x35\n\x07\x66igures\x18\n \x01(\x0b\x32$.ragproto.admin.v1.EvaluationFigures\x12\x38\n\x04tags\x18\x0b \x03(\x0b\x32*.ragproto.admin.v1.EvaluationRun.TagsEntry\x12\r\n\x05worse\x18\x0c \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\r \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x0e \x01(\x08\x1aQ\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x33\n\x05value\x18\x02 \x01(\x0b\x32$.ragproto.admin.v1.EvaluationFigures:\x02\x38\x01\"\x88\x01\n\x10\x45valuationChange\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65tter\x18\x02 \x01(\x08\x12\x14\n\x0cgrade_before\x18\x03 \x01(\t\x12\x11\n\tgrade_now\x18\x04 \x01(\t\x12\x15\n\ranswer_before\x18\x05 \x01(\t\x12\x12\n\nanswer_now\x18\x06 \x01(\t\"q\n\x10\x45valuationResult\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\r\n\x05grade\x18\x03 \x01(\t\x12\x13\n\x06recall\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x61nswer\x18\x05 \x01(\tB\t\n\x07_recall\"w\n\x19ListEvaluationRunsRequest\x12\x16\n\x05limit\x18\x01 \x01(\x05\x42\x02\x18\x01H\x00\x88\x01\x01\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x08\n\x06_limitB\x0c\n\n_page_size\"e\n\x1aListEvaluationRunsResponse\x12.\n\x04runs\x18\x01 \x03(\x0b\x32 .ragproto.admin.v1.EvaluationRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x17GetEvaluationRunRequest\x12\n\n\x02id\x18\x01 \x01(\x03\"\xeb\x01\n\x18GetEvaluationRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .ragproto.admin.v1.EvaluationRun\x12\x30\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32 .ragproto.admin.v1.EvaluationRun\x12\x34\n\x07\x63hanges\x18\x03 \x03(\x0b\x32#.ragproto.admin.v1.EvaluationChange\x12\x38\n\x0bunsatisfied\x18\x04 \x03(\x0b\x32#.ragproto.admin.v1.EvaluationResult\"8\n\x1a\x41\x63\x63\x65ptEvaluationRunRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"L\n\x1b\x41\x63\x63\x65ptEvaluationRunResponse\x12-\n\x03run\x18\x01 \x01(\x0b\x32 .ragproto.admin.v1.EvaluationRun\"\xdc\x01\n\x10ProposedQuestion\x12\n\n\x02id\x18\x01 \x01(\x03\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x03(\t\x12\x10\n\x08patterns\x18\x05 \x03(\t\x12\x0f\n\x07sources\x18\x06 \x03(\t\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x0e\n\x06origin\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\x12\n\ndecided_by\x18\x0b \x01(\t\"\x89\x01\n\x1cListProposedQuestionsRequest\x12\r\n\x05state\x18\x01 \x01(\t\x12\x16\n\x05limit\x18\x02 \x01(\x05\x42\x02\x18\x01H\x00\x88\x01\x01\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npage_token\x18\x04 \x01(\tB\x08\n\x06_limitB\x0c\n\n_page_size\"p\n\x1dListProposedQuestionsResponse\x12\x36\n\tquestions\x18\x01 \x03(\x0b\x32#.ragproto.admin.v1.ProposedQuestion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x17ProposeQuestionsRequest\x12\x12\n\x05\x63ount\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06source\x18\x02 \x01(\tB\x08\n\x06_count\",\n\x18ProposeQuestionsResponse\x12\x10\n\x08proposed\x18\x01 \x01(\x05\"{\n\x13SaveQuestionRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x10\n\x08\x65xpected\x18\x02 \x03(\t\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12\x0f\n\x07sources\x18\x04 \x03(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x0f\n\x07\x64oc_ids\x18\x06 \x03(\t\"M\n\x14SaveQuestionResponse\x12\x35\n\x08question\x18\x01 \x01(\x0b\x32#.ragproto.admin.v1.ProposedQuestion\"v\n\x15\x44\x65\x63ideQuestionRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06\x61\x63\x63\x65pt\x18\x02 \x01(\x08\x12\x10\n\x08\x65xpected\x18\x03 \x03(\t\x12\x10\n\x08patterns\x18\x04 \x03(\t\x12\x0f\n\x07sources\x18\x05 \x03(\t\x12\x0c\n\x04tags\x18\x06 \x03(\t\"O\n\x16\x44\x65\x63ideQuestionResponse\x12\x35\n\x08question\x18\x01 \x01(\x0b\x32#.ragproto.admin.v1.ProposedQuestion2\x9a\x06\n\x11\x45valuationService\x12q\n\x12ListEvaluationRuns\x12,.ragproto.admin.v1.ListEvaluationRunsRequest\x1a-.ragproto.admin.v1.ListEvaluationRunsResponse\x12k\n\x10GetEvaluationRun\x12*.ragproto.admin.v1.GetEvaluationRunRequest\x1a+.ragproto.admin.v1.GetEvaluationRunResponse\x12t\n\x13\x41\x63\x63\x65ptEvaluationRun\x12-.ragproto.admin.v1.AcceptEvaluationRunRequest\x1a..ragproto.admin.v1.AcceptEvaluationRunResponse\x12z\n\x15ListProposedQuestions\x12/.ragproto.admin.v1.ListProposedQuestionsRequest\x1a\x30.ragproto.admin.v1.ListProposedQuestionsResponse\x12k\n\x10ProposeQuestions\x12*.ragproto.admin.v1.ProposeQuestionsRequest\x1a+.ragproto.admin.v1.ProposeQuestionsResponse\x12_\n\x0cSaveQuestion\x12&.ragproto.admin.v1.SaveQuestionRequest\x1a\'.ragproto.admin.v1.SaveQuestionResponse\x12\x65\n\x0e\x44\x65\x63ideQuestion\x12(.ragproto.admin.v1.DecideQuestionRequest\x1a).ragproto.admin.v1.DecideQuestionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALUATIONFIGURES_GRADESENTRY']._serialized_options = b'8\001'
   _globals['_EVALUATIONRUN_TAGSENTRY']._loaded_options = None
   _globals['_EVALUATIONRUN_TAGSENTRY']._serialized_options = b'8\001'
+  _globals['_LISTEVALUATIONRUNSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTEVALUATIONRUNSREQUEST'].fields_by_name['limit']._serialized_options = b'\030\001'
+  _globals['_LISTPROPOSEDQUESTIONSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTPROPOSEDQUESTIONSREQUEST'].fields_by_name['limit']._serialized_options = b'\030\001'
   _globals['_EVALUATIONFIGURES']._serialized_start=91
   _globals['_EVALUATIONFIGURES']._serialized_end=352
   _globals['_EVALUATIONFIGURES_GRADESENTRY']._serialized_start=287
@@ -49,35 +53,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALUATIONRESULT']._serialized_start=922
   _globals['_EVALUATIONRESULT']._serialized_end=1035
   _globals['_LISTEVALUATIONRUNSREQUEST']._serialized_start=1037
-  _globals['_LISTEVALUATIONRUNSREQUEST']._serialized_end=1094
-  _globals['_LISTEVALUATIONRUNSRESPONSE']._serialized_start=1096
-  _globals['_LISTEVALUATIONRUNSRESPONSE']._serialized_end=1172
-  _globals['_GETEVALUATIONRUNREQUEST']._serialized_start=1174
-  _globals['_GETEVALUATIONRUNREQUEST']._serialized_end=1211
-  _globals['_GETEVALUATIONRUNRESPONSE']._serialized_start=1214
-  _globals['_GETEVALUATIONRUNRESPONSE']._serialized_end=1449
-  _globals['_ACCEPTEVALUATIONRUNREQUEST']._serialized_start=1451
-  _globals['_ACCEPTEVALUATIONRUNREQUEST']._serialized_end=1507
-  _globals['_ACCEPTEVALUATIONRUNRESPONSE']._serialized_start=1509
-  _globals['_ACCEPTEVALUATIONRUNRESPONSE']._serialized_end=1585
-  _globals['_PROPOSEDQUESTION']._serialized_start=1588
-  _globals['_PROPOSEDQUESTION']._serialized_end=1808
-  _globals['_LISTPROPOSEDQUESTIONSREQUEST']._serialized_start=1810
-  _globals['_LISTPROPOSEDQUESTIONSREQUEST']._serialized_end=1885
-  _globals['_LISTPROPOSEDQUESTIONSRESPONSE']._serialized_start=1887
-  _globals['_LISTPROPOSEDQUESTIONSRESPONSE']._serialized_end=1974
-  _globals['_PROPOSEQUESTIONSREQUEST']._serialized_start=1976
-  _globals['_PROPOSEQUESTIONSREQUEST']._serialized_end=2047
-  _globals['_PROPOSEQUESTIONSRESPONSE']._serialized_start=2049
-  _globals['_PROPOSEQUESTIONSRESPONSE']._serialized_end=2093
-  _globals['_SAVEQUESTIONREQUEST']._serialized_start=2095
-  _globals['_SAVEQUESTIONREQUEST']._serialized_end=2218
-  _globals['_SAVEQUESTIONRESPONSE']._serialized_start=2220
-  _globals['_SAVEQUESTIONRESPONSE']._serialized_end=2297
-  _globals['_DECIDEQUESTIONREQUEST']._serialized_start=2299
-  _globals['_DECIDEQUESTIONREQUEST']._serialized_end=2417
-  _globals['_DECIDEQUESTIONRESPONSE']._serialized_start=2419
-  _globals['_DECIDEQUESTIONRESPONSE']._serialized_end=2498
-  _globals['_EVALUATIONSERVICE']._serialized_start=2501
-  _globals['_EVALUATIONSERVICE']._serialized_end=3295
+  _globals['_LISTEVALUATIONRUNSREQUEST']._serialized_end=1156
+  _globals['_LISTEVALUATIONRUNSRESPONSE']._serialized_start=1158
+  _globals['_LISTEVALUATIONRUNSRESPONSE']._serialized_end=1259
+  _globals['_GETEVALUATIONRUNREQUEST']._serialized_start=1261
+  _globals['_GETEVALUATIONRUNREQUEST']._serialized_end=1298
+  _globals['_GETEVALUATIONRUNRESPONSE']._serialized_start=1301
+  _globals['_GETEVALUATIONRUNRESPONSE']._serialized_end=1536
+  _globals['_ACCEPTEVALUATIONRUNREQUEST']._serialized_start=1538
+  _globals['_ACCEPTEVALUATIONRUNREQUEST']._serialized_end=1594
+  _globals['_ACCEPTEVALUATIONRUNRESPONSE']._serialized_start=1596
+  _globals['_ACCEPTEVALUATIONRUNRESPONSE']._serialized_end=1672
+  _globals['_PROPOSEDQUESTION']._serialized_start=1675
+  _globals['_PROPOSEDQUESTION']._serialized_end=1895
+  _globals['_LISTPROPOSEDQUESTIONSREQUEST']._serialized_start=1898
+  _globals['_LISTPROPOSEDQUESTIONSREQUEST']._serialized_end=2035
+  _globals['_LISTPROPOSEDQUESTIONSRESPONSE']._serialized_start=2037
+  _globals['_LISTPROPOSEDQUESTIONSRESPONSE']._serialized_end=2149
+  _globals['_PROPOSEQUESTIONSREQUEST']._serialized_start=2151
+  _globals['_PROPOSEQUESTIONSREQUEST']._serialized_end=2222
+  _globals['_PROPOSEQUESTIONSRESPONSE']._serialized_start=2224
+  _globals['_PROPOSEQUESTIONSRESPONSE']._serialized_end=2268
+  _globals['_SAVEQUESTIONREQUEST']._serialized_start=2270
+  _globals['_SAVEQUESTIONREQUEST']._serialized_end=2393
+  _globals['_SAVEQUESTIONRESPONSE']._serialized_start=2395
+  _globals['_SAVEQUESTIONRESPONSE']._serialized_end=2472
+  _globals['_DECIDEQUESTIONREQUEST']._serialized_start=2474
+  _globals['_DECIDEQUESTIONREQUEST']._serialized_end=2592
+  _globals['_DECIDEQUESTIONRESPONSE']._serialized_start=2594
+  _globals['_DECIDEQUESTIONRESPONSE']._serialized_end=2673
+  _globals['_EVALUATIONSERVICE']._serialized_start=2676
+  _globals['_EVALUATIONSERVICE']._serialized_end=3470
 # @@protoc_insertion_point(module_scope)

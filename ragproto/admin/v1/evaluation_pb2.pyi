@@ -104,16 +104,22 @@ class EvaluationResult(_message.Message):
     def __init__(self, question: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., grade: _Optional[str] = ..., recall: _Optional[float] = ..., answer: _Optional[str] = ...) -> None: ...
 
 class ListEvaluationRunsRequest(_message.Message):
-    __slots__ = ("limit",)
+    __slots__ = ("limit", "page_size", "page_token")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     limit: int
-    def __init__(self, limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListEvaluationRunsResponse(_message.Message):
-    __slots__ = ("runs",)
+    __slots__ = ("runs", "next_page_token")
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedCompositeFieldContainer[EvaluationRun]
-    def __init__(self, runs: _Optional[_Iterable[_Union[EvaluationRun, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, runs: _Optional[_Iterable[_Union[EvaluationRun, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetEvaluationRunRequest(_message.Message):
     __slots__ = ("id",)
@@ -174,18 +180,24 @@ class ProposedQuestion(_message.Message):
     def __init__(self, id: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., question: _Optional[str] = ..., expected: _Optional[_Iterable[str]] = ..., patterns: _Optional[_Iterable[str]] = ..., sources: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., origin: _Optional[str] = ..., note: _Optional[str] = ..., state: _Optional[str] = ..., decided_by: _Optional[str] = ...) -> None: ...
 
 class ListProposedQuestionsRequest(_message.Message):
-    __slots__ = ("state", "limit")
+    __slots__ = ("state", "limit", "page_size", "page_token")
     STATE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     state: str
     limit: int
-    def __init__(self, state: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, state: _Optional[str] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListProposedQuestionsResponse(_message.Message):
-    __slots__ = ("questions",)
+    __slots__ = ("questions", "next_page_token")
     QUESTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     questions: _containers.RepeatedCompositeFieldContainer[ProposedQuestion]
-    def __init__(self, questions: _Optional[_Iterable[_Union[ProposedQuestion, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, questions: _Optional[_Iterable[_Union[ProposedQuestion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ProposeQuestionsRequest(_message.Message):
     __slots__ = ("count", "source")

@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fragproto/admin/v1/history.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x11GetHistoryRequest\x12\x0c\n\x04span\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x13\n\x0b\x61ll_tenants\x18\x03 \x01(\x08\"\xcb\x01\n\x12GetHistoryResponse\x12-\n\tbegins_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cstep_seconds\x18\x03 \x01(\x05\x12\x30\n\x06series\x18\x04 \x03(\x0b\x32 .ragproto.admin.v1.HistorySeries\x12\x11\n\trecording\x18\x05 \x01(\x08\"l\n\rHistorySeries\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12/\n\x06points\x18\x03 \x03(\x0b\x32\x1f.ragproto.admin.v1.HistoryPoint\x12\r\n\x05total\x18\x04 \x01(\x01\")\n\x0cHistoryPoint\x12\n\n\x02\x61t\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x01\"L\n\x1eListUnansweredQuestionsRequest\x12\x0c\n\x04span\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_limit\"i\n\x1fListUnansweredQuestionsResponse\x12\x38\n\tquestions\x18\x01 \x03(\x0b\x32%.ragproto.admin.v1.UnansweredQuestion\x12\x0c\n\x04mode\x18\x02 \x01(\t\"\xd3\x01\n\x12UnansweredQuestion\x12\x15\n\rquestion_hash\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x19\n\x11question_withheld\x18\x03 \x01(\x08\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\r\n\x05\x61sked\x18\x05 \x01(\x03\x12,\n\x08\x66irst_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07last_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xee\x01\n\x0eHistoryService\x12Y\n\nGetHistory\x12$.ragproto.admin.v1.GetHistoryRequest\x1a%.ragproto.admin.v1.GetHistoryResponse\x12\x80\x01\n\x17ListUnansweredQuestions\x12\x31.ragproto.admin.v1.ListUnansweredQuestionsRequest\x1a\x32.ragproto.admin.v1.ListUnansweredQuestionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fragproto/admin/v1/history.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x11GetHistoryRequest\x12\x0c\n\x04span\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x13\n\x0b\x61ll_tenants\x18\x03 \x01(\x08\"\xcb\x01\n\x12GetHistoryResponse\x12-\n\tbegins_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cstep_seconds\x18\x03 \x01(\x05\x12\x30\n\x06series\x18\x04 \x03(\x0b\x32 .ragproto.admin.v1.HistorySeries\x12\x11\n\trecording\x18\x05 \x01(\x08\"l\n\rHistorySeries\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12/\n\x06points\x18\x03 \x03(\x0b\x32\x1f.ragproto.admin.v1.HistoryPoint\x12\r\n\x05total\x18\x04 \x01(\x01\")\n\x0cHistoryPoint\x12\n\n\x02\x61t\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x01\"\x8a\x01\n\x1eListUnansweredQuestionsRequest\x12\x0c\n\x04span\x18\x01 \x01(\t\x12\x16\n\x05limit\x18\x02 \x01(\x05\x42\x02\x18\x01H\x00\x88\x01\x01\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npage_token\x18\x04 \x01(\tB\x08\n\x06_limitB\x0c\n\n_page_size\"\x82\x01\n\x1fListUnansweredQuestionsResponse\x12\x38\n\tquestions\x18\x01 \x03(\x0b\x32%.ragproto.admin.v1.UnansweredQuestion\x12\x0c\n\x04mode\x18\x02 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xd3\x01\n\x12UnansweredQuestion\x12\x15\n\rquestion_hash\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x19\n\x11question_withheld\x18\x03 \x01(\x08\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\r\n\x05\x61sked\x18\x05 \x01(\x03\x12,\n\x08\x66irst_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07last_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xee\x01\n\x0eHistoryService\x12Y\n\nGetHistory\x12$.ragproto.admin.v1.GetHistoryRequest\x1a%.ragproto.admin.v1.GetHistoryResponse\x12\x80\x01\n\x17ListUnansweredQuestions\x12\x31.ragproto.admin.v1.ListUnansweredQuestionsRequest\x1a\x32.ragproto.admin.v1.ListUnansweredQuestionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ragproto.admin.v1.history_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTUNANSWEREDQUESTIONSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTUNANSWEREDQUESTIONSREQUEST'].fields_by_name['limit']._serialized_options = b'\030\001'
   _globals['_GETHISTORYREQUEST']._serialized_start=87
   _globals['_GETHISTORYREQUEST']._serialized_end=157
   _globals['_GETHISTORYRESPONSE']._serialized_start=160
@@ -40,12 +42,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HISTORYSERIES']._serialized_end=473
   _globals['_HISTORYPOINT']._serialized_start=475
   _globals['_HISTORYPOINT']._serialized_end=516
-  _globals['_LISTUNANSWEREDQUESTIONSREQUEST']._serialized_start=518
-  _globals['_LISTUNANSWEREDQUESTIONSREQUEST']._serialized_end=594
-  _globals['_LISTUNANSWEREDQUESTIONSRESPONSE']._serialized_start=596
-  _globals['_LISTUNANSWEREDQUESTIONSRESPONSE']._serialized_end=701
-  _globals['_UNANSWEREDQUESTION']._serialized_start=704
-  _globals['_UNANSWEREDQUESTION']._serialized_end=915
-  _globals['_HISTORYSERVICE']._serialized_start=918
-  _globals['_HISTORYSERVICE']._serialized_end=1156
+  _globals['_LISTUNANSWEREDQUESTIONSREQUEST']._serialized_start=519
+  _globals['_LISTUNANSWEREDQUESTIONSREQUEST']._serialized_end=657
+  _globals['_LISTUNANSWEREDQUESTIONSRESPONSE']._serialized_start=660
+  _globals['_LISTUNANSWEREDQUESTIONSRESPONSE']._serialized_end=790
+  _globals['_UNANSWEREDQUESTION']._serialized_start=793
+  _globals['_UNANSWEREDQUESTION']._serialized_end=1004
+  _globals['_HISTORYSERVICE']._serialized_start=1007
+  _globals['_HISTORYSERVICE']._serialized_end=1245
 # @@protoc_insertion_point(module_scope)

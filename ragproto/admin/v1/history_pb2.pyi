@@ -54,20 +54,26 @@ class HistoryPoint(_message.Message):
     def __init__(self, at: _Optional[int] = ..., value: _Optional[float] = ...) -> None: ...
 
 class ListUnansweredQuestionsRequest(_message.Message):
-    __slots__ = ("span", "limit")
+    __slots__ = ("span", "limit", "page_size", "page_token")
     SPAN_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     span: str
     limit: int
-    def __init__(self, span: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, span: _Optional[str] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListUnansweredQuestionsResponse(_message.Message):
-    __slots__ = ("questions", "mode")
+    __slots__ = ("questions", "mode", "next_page_token")
     QUESTIONS_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     questions: _containers.RepeatedCompositeFieldContainer[UnansweredQuestion]
     mode: str
-    def __init__(self, questions: _Optional[_Iterable[_Union[UnansweredQuestion, _Mapping]]] = ..., mode: _Optional[str] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, questions: _Optional[_Iterable[_Union[UnansweredQuestion, _Mapping]]] = ..., mode: _Optional[str] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UnansweredQuestion(_message.Message):
     __slots__ = ("question_hash", "question", "question_withheld", "outcome", "asked", "first_at", "last_at")

@@ -84,16 +84,22 @@ class SignOutResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ListSourcesRequest(_message.Message):
-    __slots__ = ("tenant",)
+    __slots__ = ("tenant", "page_size", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant: str
-    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListSourcesResponse(_message.Message):
-    __slots__ = ("sources",)
+    __slots__ = ("sources", "next_page_token")
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     sources: _containers.RepeatedCompositeFieldContainer[SourceDetail]
-    def __init__(self, sources: _Optional[_Iterable[_Union[SourceDetail, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, sources: _Optional[_Iterable[_Union[SourceDetail, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SourceDetail(_message.Message):
     __slots__ = ("name", "kind", "shards", "cursor", "acl", "held_deletions", "held_at", "approved_deletions", "last_complete_at", "last_run")
@@ -149,20 +155,26 @@ class RunStage(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., source: _Optional[str] = ..., shard: _Optional[int] = ..., stage: _Optional[str] = ..., counts: _Optional[_Mapping[str, int]] = ..., seconds: _Optional[float] = ..., complete: _Optional[bool] = ..., problem: _Optional[str] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
-    __slots__ = ("source", "limit", "tenant")
+    __slots__ = ("source", "limit", "tenant", "page_size", "page_token")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     source: str
     limit: int
     tenant: str
-    def __init__(self, source: _Optional[str] = ..., limit: _Optional[int] = ..., tenant: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, source: _Optional[str] = ..., limit: _Optional[int] = ..., tenant: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListRunsResponse(_message.Message):
-    __slots__ = ("stages",)
+    __slots__ = ("stages", "next_page_token")
     STAGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedCompositeFieldContainer[RunStage]
-    def __init__(self, stages: _Optional[_Iterable[_Union[RunStage, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, stages: _Optional[_Iterable[_Union[RunStage, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ReleaseDeletionsRequest(_message.Message):
     __slots__ = ("source", "reason", "expected")
@@ -181,20 +193,22 @@ class ReleaseDeletionsResponse(_message.Message):
     def __init__(self, released: _Optional[int] = ...) -> None: ...
 
 class ListQuarantineRequest(_message.Message):
-    __slots__ = ("source", "reason", "stage", "include_skipped", "limit", "page_token")
+    __slots__ = ("source", "reason", "stage", "include_skipped", "limit", "page_token", "page_size")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     source: str
     reason: str
     stage: str
     include_skipped: bool
     limit: int
     page_token: str
-    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., include_skipped: _Optional[bool] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    page_size: int
+    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., include_skipped: _Optional[bool] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
 
 class ListQuarantineResponse(_message.Message):
     __slots__ = ("entries", "next_page_token", "counts")
@@ -289,7 +303,7 @@ class DiscardQuarantineResponse(_message.Message):
     def __init__(self, locators: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FindDocumentsRequest(_message.Message):
-    __slots__ = ("text", "source", "limit", "state", "media_type", "changed_from", "changed_before", "order", "page_token", "count")
+    __slots__ = ("text", "source", "limit", "state", "media_type", "changed_from", "changed_before", "order", "page_token", "count", "page_size")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -300,6 +314,7 @@ class FindDocumentsRequest(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     text: str
     source: str
     limit: int
@@ -310,7 +325,8 @@ class FindDocumentsRequest(_message.Message):
     order: DocumentOrder
     page_token: str
     count: bool
-    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., order: _Optional[_Union[DocumentOrder, str]] = ..., page_token: _Optional[str] = ..., count: _Optional[bool] = ...) -> None: ...
+    page_size: int
+    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., order: _Optional[_Union[DocumentOrder, str]] = ..., page_token: _Optional[str] = ..., count: _Optional[bool] = ..., page_size: _Optional[int] = ...) -> None: ...
 
 class FindDocumentsResponse(_message.Message):
     __slots__ = ("documents", "next_page_token", "counts")
@@ -458,18 +474,24 @@ class ReindexDocumentResponse(_message.Message):
     def __init__(self, source: _Optional[str] = ..., generations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListSourceHistoryRequest(_message.Message):
-    __slots__ = ("limit", "changed_from")
+    __slots__ = ("limit", "changed_from", "page_size", "page_token")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FROM_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     limit: int
     changed_from: _timestamp_pb2.Timestamp
-    def __init__(self, limit: _Optional[int] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, limit: _Optional[int] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListSourceHistoryResponse(_message.Message):
-    __slots__ = ("sources",)
+    __slots__ = ("sources", "next_page_token")
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     sources: _containers.RepeatedCompositeFieldContainer[SourceHistory]
-    def __init__(self, sources: _Optional[_Iterable[_Union[SourceHistory, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, sources: _Optional[_Iterable[_Union[SourceHistory, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SourceHistory(_message.Message):
     __slots__ = ("source", "points", "changes", "runs")
@@ -535,7 +557,7 @@ class GenerationVersion(_message.Message):
     def __init__(self, generation: _Optional[str] = ..., state: _Optional[str] = ..., indexed_version: _Optional[int] = ...) -> None: ...
 
 class ListAuditRequest(_message.Message):
-    __slots__ = ("actor", "action", "target", "limit", "page_token", "tenant", "since", "until", "outcome")
+    __slots__ = ("actor", "action", "target", "limit", "page_token", "tenant", "since", "until", "outcome", "page_size")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -545,6 +567,7 @@ class ListAuditRequest(_message.Message):
     SINCE_FIELD_NUMBER: _ClassVar[int]
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     actor: str
     action: str
     target: str
@@ -554,7 +577,8 @@ class ListAuditRequest(_message.Message):
     since: _timestamp_pb2.Timestamp
     until: _timestamp_pb2.Timestamp
     outcome: str
-    def __init__(self, actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., tenant: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[str] = ...) -> None: ...
+    page_size: int
+    def __init__(self, actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., tenant: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
 
 class ListAuditResponse(_message.Message):
     __slots__ = ("records", "next_page_token")
@@ -646,16 +670,22 @@ class RateAnswerResponse(_message.Message):
     def __init__(self, id: _Optional[int] = ...) -> None: ...
 
 class ListRatingsRequest(_message.Message):
-    __slots__ = ("limit",)
+    __slots__ = ("limit", "page_size", "page_token")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     limit: int
-    def __init__(self, limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListRatingsResponse(_message.Message):
-    __slots__ = ("ratings",)
+    __slots__ = ("ratings", "next_page_token")
     RATINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ratings: _containers.RepeatedCompositeFieldContainer[Rating]
-    def __init__(self, ratings: _Optional[_Iterable[_Union[Rating, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, ratings: _Optional[_Iterable[_Union[Rating, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Rating(_message.Message):
     __slots__ = ("id", "at", "actor", "judgement")
@@ -670,18 +700,24 @@ class Rating(_message.Message):
     def __init__(self, id: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., judgement: _Optional[_Union[RateAnswerRequest, _Mapping]] = ...) -> None: ...
 
 class ListAlertsRequest(_message.Message):
-    __slots__ = ("include_ended", "limit")
+    __slots__ = ("include_ended", "limit", "page_size", "page_token")
     INCLUDE_ENDED_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     include_ended: bool
     limit: int
-    def __init__(self, include_ended: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, include_ended: _Optional[bool] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListAlertsResponse(_message.Message):
-    __slots__ = ("alerts",)
+    __slots__ = ("alerts", "next_page_token")
     ALERTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     alerts: _containers.RepeatedCompositeFieldContainer[Alert]
-    def __init__(self, alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Alert(_message.Message):
     __slots__ = ("kind", "severity", "source", "summary", "started_at", "ended_at")
@@ -700,20 +736,26 @@ class Alert(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., severity: _Optional[str] = ..., source: _Optional[str] = ..., summary: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListQualityRequest(_message.Message):
-    __slots__ = ("source", "limit")
+    __slots__ = ("source", "limit", "page_size", "page_token")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     source: str
     limit: int
-    def __init__(self, source: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, source: _Optional[str] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListQualityResponse(_message.Message):
-    __slots__ = ("results", "findings")
+    __slots__ = ("results", "findings", "next_page_token")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[QualityResult]
     findings: _containers.RepeatedCompositeFieldContainer[RuleFinding]
-    def __init__(self, results: _Optional[_Iterable[_Union[QualityResult, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[RuleFinding, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, results: _Optional[_Iterable[_Union[QualityResult, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[RuleFinding, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class QualityResult(_message.Message):
     __slots__ = ("run_id", "shard", "score", "failed", "tried", "exceeded", "warnings", "errors", "documents", "duplicates", "flagged", "median_bytes", "languages", "finished_at")

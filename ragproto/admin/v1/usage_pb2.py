@@ -25,27 +25,29 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dragproto/admin/v1/usage.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n\x10ListUsageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61ll_tenants\x18\x02 \x01(\x08\x12\x11\n\x04\x64\x61ys\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\x05limit\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x07\n\x05_daysB\x08\n\x06_limit\"\xe1\x01\n\x11ListUsageResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.ragproto.admin.v1.UsageRow\x12-\n\x07\x62udgets\x18\x02 \x03(\x0b\x32\x1c.ragproto.admin.v1.BudgetRow\x12\x35\n\tdocuments\x18\x03 \x03(\x0b\x32\".ragproto.admin.v1.StoredDocuments\x12-\n\trenews_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04more\x18\x05 \x01(\x08\"\x8f\x01\n\x08UsageRow\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x03\x12\x15\n\rrefused_calls\x18\x05 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x07 \x01(\x03\"\xea\x01\n\tBudgetRow\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x1a\n\rcalls_per_day\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12!\n\x14model_tokens_per_day\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tdocuments\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x12\n\ncalls_used\x18\x06 \x01(\x03\x12\x19\n\x11model_tokens_used\x18\x07 \x01(\x03\x42\x10\n\x0e_calls_per_dayB\x17\n\x15_model_tokens_per_dayB\x0c\n\n_documents\"4\n\x0fStoredDocuments\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdocuments\x18\x02 \x01(\x03\"\xd2\x01\n\x10SetBudgetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x1a\n\rcalls_per_day\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12!\n\x14model_tokens_per_day\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tdocuments\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x10\n\x0e_calls_per_dayB\x17\n\x15_model_tokens_per_dayB\x0c\n\n_documents\"A\n\x11SetBudgetResponse\x12,\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x1c.ragproto.admin.v1.BudgetRow2\xbe\x01\n\x0cUsageService\x12V\n\tListUsage\x12#.ragproto.admin.v1.ListUsageRequest\x1a$.ragproto.admin.v1.ListUsageResponse\x12V\n\tSetBudget\x12#.ragproto.admin.v1.SetBudgetRequest\x1a$.ragproto.admin.v1.SetBudgetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dragproto/admin/v1/usage.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x01\n\x10ListUsageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x13\n\x0b\x61ll_tenants\x18\x02 \x01(\x08\x12\x11\n\x04\x64\x61ys\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\x05limit\x18\x04 \x01(\x05\x42\x02\x18\x01H\x01\x88\x01\x01\x12\x16\n\tpage_size\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\npage_token\x18\x06 \x01(\tB\x07\n\x05_daysB\x08\n\x06_limitB\x0c\n\n_page_size\"\xfa\x01\n\x11ListUsageResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.ragproto.admin.v1.UsageRow\x12-\n\x07\x62udgets\x18\x02 \x03(\x0b\x32\x1c.ragproto.admin.v1.BudgetRow\x12\x35\n\tdocuments\x18\x03 \x03(\x0b\x32\".ragproto.admin.v1.StoredDocuments\x12-\n\trenews_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04more\x18\x05 \x01(\x08\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\"\x8f\x01\n\x08UsageRow\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x03\x12\x15\n\rrefused_calls\x18\x05 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x07 \x01(\x03\"\xea\x01\n\tBudgetRow\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x1a\n\rcalls_per_day\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12!\n\x14model_tokens_per_day\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tdocuments\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x12\n\ncalls_used\x18\x06 \x01(\x03\x12\x19\n\x11model_tokens_used\x18\x07 \x01(\x03\x42\x10\n\x0e_calls_per_dayB\x17\n\x15_model_tokens_per_dayB\x0c\n\n_documents\"4\n\x0fStoredDocuments\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdocuments\x18\x02 \x01(\x03\"\xd2\x01\n\x10SetBudgetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x1a\n\rcalls_per_day\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12!\n\x14model_tokens_per_day\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tdocuments\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x10\n\x0e_calls_per_dayB\x17\n\x15_model_tokens_per_dayB\x0c\n\n_documents\"A\n\x11SetBudgetResponse\x12,\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x1c.ragproto.admin.v1.BudgetRow2\xbe\x01\n\x0cUsageService\x12V\n\tListUsage\x12#.ragproto.admin.v1.ListUsageRequest\x1a$.ragproto.admin.v1.ListUsageResponse\x12V\n\tSetBudget\x12#.ragproto.admin.v1.SetBudgetRequest\x1a$.ragproto.admin.v1.SetBudgetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ragproto.admin.v1.usage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTUSAGEREQUEST']._serialized_start=85
-  _globals['_LISTUSAGEREQUEST']._serialized_end=198
-  _globals['_LISTUSAGERESPONSE']._serialized_start=201
-  _globals['_LISTUSAGERESPONSE']._serialized_end=426
-  _globals['_USAGEROW']._serialized_start=429
-  _globals['_USAGEROW']._serialized_end=572
-  _globals['_BUDGETROW']._serialized_start=575
-  _globals['_BUDGETROW']._serialized_end=809
-  _globals['_STOREDDOCUMENTS']._serialized_start=811
-  _globals['_STOREDDOCUMENTS']._serialized_end=863
-  _globals['_SETBUDGETREQUEST']._serialized_start=866
-  _globals['_SETBUDGETREQUEST']._serialized_end=1076
-  _globals['_SETBUDGETRESPONSE']._serialized_start=1078
-  _globals['_SETBUDGETRESPONSE']._serialized_end=1143
-  _globals['_USAGESERVICE']._serialized_start=1146
-  _globals['_USAGESERVICE']._serialized_end=1336
+  _globals['_LISTUSAGEREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTUSAGEREQUEST'].fields_by_name['limit']._serialized_options = b'\030\001'
+  _globals['_LISTUSAGEREQUEST']._serialized_start=86
+  _globals['_LISTUSAGEREQUEST']._serialized_end=261
+  _globals['_LISTUSAGERESPONSE']._serialized_start=264
+  _globals['_LISTUSAGERESPONSE']._serialized_end=514
+  _globals['_USAGEROW']._serialized_start=517
+  _globals['_USAGEROW']._serialized_end=660
+  _globals['_BUDGETROW']._serialized_start=663
+  _globals['_BUDGETROW']._serialized_end=897
+  _globals['_STOREDDOCUMENTS']._serialized_start=899
+  _globals['_STOREDDOCUMENTS']._serialized_end=951
+  _globals['_SETBUDGETREQUEST']._serialized_start=954
+  _globals['_SETBUDGETREQUEST']._serialized_end=1164
+  _globals['_SETBUDGETRESPONSE']._serialized_start=1166
+  _globals['_SETBUDGETRESPONSE']._serialized_end=1231
+  _globals['_USAGESERVICE']._serialized_start=1234
+  _globals['_USAGESERVICE']._serialized_end=1424
 # @@protoc_insertion_point(module_scope)

@@ -10,30 +10,36 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ListUsageRequest(_message.Message):
-    __slots__ = ("tenant", "all_tenants", "days", "limit")
+    __slots__ = ("tenant", "all_tenants", "days", "limit", "page_size", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ALL_TENANTS_FIELD_NUMBER: _ClassVar[int]
     DAYS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     all_tenants: bool
     days: int
     limit: int
-    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., days: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., all_tenants: _Optional[bool] = ..., days: _Optional[int] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListUsageResponse(_message.Message):
-    __slots__ = ("rows", "budgets", "documents", "renews_at", "more")
+    __slots__ = ("rows", "budgets", "documents", "renews_at", "more", "next_page_token")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     BUDGETS_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     RENEWS_AT_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     rows: _containers.RepeatedCompositeFieldContainer[UsageRow]
     budgets: _containers.RepeatedCompositeFieldContainer[BudgetRow]
     documents: _containers.RepeatedCompositeFieldContainer[StoredDocuments]
     renews_at: _timestamp_pb2.Timestamp
     more: bool
-    def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ..., budgets: _Optional[_Iterable[_Union[BudgetRow, _Mapping]]] = ..., documents: _Optional[_Iterable[_Union[StoredDocuments, _Mapping]]] = ..., renews_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., more: _Optional[bool] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ..., budgets: _Optional[_Iterable[_Union[BudgetRow, _Mapping]]] = ..., documents: _Optional[_Iterable[_Union[StoredDocuments, _Mapping]]] = ..., renews_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., more: _Optional[bool] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UsageRow(_message.Message):
     __slots__ = ("day", "tenant", "key_id", "calls", "refused_calls", "prompt_tokens", "completion_tokens")

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ragproto/documents/v1/documents.proto\x12\x15ragproto.documents.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x03\n\nPutRequest\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x05 \x01(\x0cH\x00\x12\x12\n\nmedia_type\x18\x06 \x01(\t\x12\r\n\x05title\x18\x07 \x01(\t\x12\'\n\x03\x61\x63l\x18\x08 \x01(\x0b\x32\x1a.ragproto.documents.v1.Acl\x12\x41\n\x08metadata\x18\t \x03(\x0b\x32/.ragproto.documents.v1.PutRequest.MetadataEntry\x12\x1b\n\x0esource_version\x18\n \x01(\x03H\x01\x88\x01\x01\x12\x17\n\x0fidempotency_key\x18\x0b \x01(\t\x12.\n\nevent_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07\x63ontentB\x11\n\x0f_source_version\"\x16\n\x03\x41\x63l\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\t\"\x8a\x01\n\x0bPutResponse\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x16\n\x0esource_version\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08repeated\x18\x05 \x01(\x08\"2\n\nGetRequest\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x14\n\x0cinclude_text\x18\x02 \x01(\x08\"f\n\x0bGetResponse\x12\x31\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1f.ragproto.documents.v1.Document\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0etext_truncated\x18\x03 \x01(\x08\"\xef\x02\n\x08\x44ocument\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x16\n\x0esource_version\x18\x08 \x01(\x03\x12\r\n\x05\x62ytes\x18\t \x01(\x03\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x08metadata\x18\x0b \x03(\x0b\x32-.ragproto.documents.v1.Document.MetadataEntry\x12\x12\n\nsearchable\x18\x0c \x01(\x08\x12\x0f\n\x07pending\x18\r \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb9\x01\n\rDeleteRequest\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\x1b\n\x0esource_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_source_version\"\x8d\x01\n\x0e\x44\x65leteResponse\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x16\n\x0esource_version\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08repeated\x18\x05 \x01(\x08\"W\n\x0bListRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"[\n\x0cListResponse\x12\x32\n\tdocuments\x18\x01 \x03(\x0b\x32\x1f.ragproto.documents.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf8\x03\n\x0f\x44ocumentService\x12\x8b\x01\n\x03Put\x12!.ragproto.documents.v1.PutRequest\x1a\".ragproto.documents.v1.PutResponse\"=\x82\xd3\xe4\x93\x02\x37\"\x11/api/v1/documents:\x01*Z\x1f\x1a\x1a/api/v1/documents/{doc_id}:\x01*\x12p\n\x03Get\x12!.ragproto.documents.v1.GetRequest\x1a\".ragproto.documents.v1.GetResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/documents/{doc_id}\x12y\n\x06\x44\x65lete\x12$.ragproto.documents.v1.DeleteRequest\x1a%.ragproto.documents.v1.DeleteResponse\"\"\x82\xd3\xe4\x93\x02\x1c*\x1a/api/v1/documents/{doc_id}\x12j\n\x04List\x12\".ragproto.documents.v1.ListRequest\x1a#.ragproto.documents.v1.ListResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/v1/documentsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ragproto/documents/v1/documents.proto\x12\x15ragproto.documents.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x03\n\nPutRequest\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x05 \x01(\x0cH\x00\x12\x12\n\nmedia_type\x18\x06 \x01(\t\x12\r\n\x05title\x18\x07 \x01(\t\x12\'\n\x03\x61\x63l\x18\x08 \x01(\x0b\x32\x1a.ragproto.documents.v1.Acl\x12\x41\n\x08metadata\x18\t \x03(\x0b\x32/.ragproto.documents.v1.PutRequest.MetadataEntry\x12\x1b\n\x0esource_version\x18\n \x01(\x03H\x01\x88\x01\x01\x12\x17\n\x0fidempotency_key\x18\x0b \x01(\t\x12.\n\nevent_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07\x63ontentB\x11\n\x0f_source_version\"\x16\n\x03\x41\x63l\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\t\"\x8a\x01\n\x0bPutResponse\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x16\n\x0esource_version\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08repeated\x18\x05 \x01(\x08\"2\n\nGetRequest\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x14\n\x0cinclude_text\x18\x02 \x01(\x08\"f\n\x0bGetResponse\x12\x31\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1f.ragproto.documents.v1.Document\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x16\n\x0etext_truncated\x18\x03 \x01(\x08\"\xef\x02\n\x08\x44ocument\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x16\n\x0esource_version\x18\x08 \x01(\x03\x12\r\n\x05\x62ytes\x18\t \x01(\x03\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x08metadata\x18\x0b \x03(\x0b\x32-.ragproto.documents.v1.Document.MetadataEntry\x12\x12\n\nsearchable\x18\x0c \x01(\x08\x12\x0f\n\x07pending\x18\r \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb9\x01\n\rDeleteRequest\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\x1b\n\x0esource_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_source_version\"\x8d\x01\n\x0e\x44\x65leteResponse\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x16\n\x0esource_version\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08repeated\x18\x05 \x01(\x08\"W\n\x0bListRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"T\n\x1aReceiveObjectEventsRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12&\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\".\n\x1bReceiveObjectEventsResponse\x12\x0f\n\x07objects\x18\x01 \x01(\x05\"[\n\x0cListResponse\x12\x32\n\tdocuments\x18\x01 \x03(\x0b\x32\x1f.ragproto.documents.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xae\x05\n\x0f\x44ocumentService\x12\x8b\x01\n\x03Put\x12!.ragproto.documents.v1.PutRequest\x1a\".ragproto.documents.v1.PutResponse\"=\x82\xd3\xe4\x93\x02\x37\"\x11/api/v1/documents:\x01*Z\x1f\x1a\x1a/api/v1/documents/{doc_id}:\x01*\x12p\n\x03Get\x12!.ragproto.documents.v1.GetRequest\x1a\".ragproto.documents.v1.GetResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/documents/{doc_id}\x12y\n\x06\x44\x65lete\x12$.ragproto.documents.v1.DeleteRequest\x1a%.ragproto.documents.v1.DeleteResponse\"\"\x82\xd3\xe4\x93\x02\x1c*\x1a/api/v1/documents/{doc_id}\x12j\n\x04List\x12\".ragproto.documents.v1.ListRequest\x1a#.ragproto.documents.v1.ListResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/v1/documents\x12\xb3\x01\n\x13ReceiveObjectEvents\x12\x31.ragproto.documents.v1.ReceiveObjectEventsRequest\x1a\x32.ragproto.documents.v1.ReceiveObjectEventsResponse\"5\x82\xd3\xe4\x93\x02/\"&/api/v1/sources/{source}/object-events:\x05\x65ventb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,30 +46,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTSERVICE'].methods_by_name['Delete']._serialized_options = b'\202\323\344\223\002\034*\032/api/v1/documents/{doc_id}'
   _globals['_DOCUMENTSERVICE'].methods_by_name['List']._loaded_options = None
   _globals['_DOCUMENTSERVICE'].methods_by_name['List']._serialized_options = b'\202\323\344\223\002\023\022\021/api/v1/documents'
-  _globals['_PUTREQUEST']._serialized_start=128
-  _globals['_PUTREQUEST']._serialized_end=545
-  _globals['_PUTREQUEST_METADATAENTRY']._serialized_start=468
-  _globals['_PUTREQUEST_METADATAENTRY']._serialized_end=515
-  _globals['_ACL']._serialized_start=547
-  _globals['_ACL']._serialized_end=569
-  _globals['_PUTRESPONSE']._serialized_start=572
-  _globals['_PUTRESPONSE']._serialized_end=710
-  _globals['_GETREQUEST']._serialized_start=712
-  _globals['_GETREQUEST']._serialized_end=762
-  _globals['_GETRESPONSE']._serialized_start=764
-  _globals['_GETRESPONSE']._serialized_end=866
-  _globals['_DOCUMENT']._serialized_start=869
-  _globals['_DOCUMENT']._serialized_end=1236
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=468
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=515
-  _globals['_DELETEREQUEST']._serialized_start=1239
-  _globals['_DELETEREQUEST']._serialized_end=1424
-  _globals['_DELETERESPONSE']._serialized_start=1427
-  _globals['_DELETERESPONSE']._serialized_end=1568
-  _globals['_LISTREQUEST']._serialized_start=1570
-  _globals['_LISTREQUEST']._serialized_end=1657
-  _globals['_LISTRESPONSE']._serialized_start=1659
-  _globals['_LISTRESPONSE']._serialized_end=1750
-  _globals['_DOCUMENTSERVICE']._serialized_start=1753
-  _globals['_DOCUMENTSERVICE']._serialized_end=2257
+  _globals['_DOCUMENTSERVICE'].methods_by_name['ReceiveObjectEvents']._loaded_options = None
+  _globals['_DOCUMENTSERVICE'].methods_by_name['ReceiveObjectEvents']._serialized_options = b'\202\323\344\223\002/\"&/api/v1/sources/{source}/object-events:\005event'
+  _globals['_PUTREQUEST']._serialized_start=158
+  _globals['_PUTREQUEST']._serialized_end=575
+  _globals['_PUTREQUEST_METADATAENTRY']._serialized_start=498
+  _globals['_PUTREQUEST_METADATAENTRY']._serialized_end=545
+  _globals['_ACL']._serialized_start=577
+  _globals['_ACL']._serialized_end=599
+  _globals['_PUTRESPONSE']._serialized_start=602
+  _globals['_PUTRESPONSE']._serialized_end=740
+  _globals['_GETREQUEST']._serialized_start=742
+  _globals['_GETREQUEST']._serialized_end=792
+  _globals['_GETRESPONSE']._serialized_start=794
+  _globals['_GETRESPONSE']._serialized_end=896
+  _globals['_DOCUMENT']._serialized_start=899
+  _globals['_DOCUMENT']._serialized_end=1266
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=498
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=545
+  _globals['_DELETEREQUEST']._serialized_start=1269
+  _globals['_DELETEREQUEST']._serialized_end=1454
+  _globals['_DELETERESPONSE']._serialized_start=1457
+  _globals['_DELETERESPONSE']._serialized_end=1598
+  _globals['_LISTREQUEST']._serialized_start=1600
+  _globals['_LISTREQUEST']._serialized_end=1687
+  _globals['_RECEIVEOBJECTEVENTSREQUEST']._serialized_start=1689
+  _globals['_RECEIVEOBJECTEVENTSREQUEST']._serialized_end=1773
+  _globals['_RECEIVEOBJECTEVENTSRESPONSE']._serialized_start=1775
+  _globals['_RECEIVEOBJECTEVENTSRESPONSE']._serialized_end=1821
+  _globals['_LISTRESPONSE']._serialized_start=1823
+  _globals['_LISTRESPONSE']._serialized_end=1914
+  _globals['_DOCUMENTSERVICE']._serialized_start=1917
+  _globals['_DOCUMENTSERVICE']._serialized_end=2603
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,11 @@ class DocumentServiceStub:
                 request_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ListRequest.SerializeToString,
                 response_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.ReceiveObjectEvents = channel.unary_unary(
+                '/ragproto.documents.v1.DocumentService/ReceiveObjectEvents',
+                request_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsRequest.SerializeToString,
+                response_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsResponse.FromString,
+                _registered_method=True)
 
 
 class DocumentServiceServicer:
@@ -91,6 +96,14 @@ class DocumentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReceiveObjectEvents(self, request, context):
+        """Say that objects of a bucket, which is a source of the tenant, were created, changed or removed. When the call
+        returns, that is durable; the stream worker looks at the objects, and searches follow within seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DocumentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +126,11 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ListRequest.FromString,
                     response_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ListResponse.SerializeToString,
+            ),
+            'ReceiveObjectEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReceiveObjectEvents,
+                    request_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsRequest.FromString,
+                    response_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +243,33 @@ class DocumentService:
             '/ragproto.documents.v1.DocumentService/List',
             ragproto_dot_documents_dot_v1_dot_documents__pb2.ListRequest.SerializeToString,
             ragproto_dot_documents_dot_v1_dot_documents__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReceiveObjectEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.documents.v1.DocumentService/ReceiveObjectEvents',
+            ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsRequest.SerializeToString,
+            ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,7 @@ ANSWER_OUTCOME_CLOSEST_PASSAGES: AnswerOutcome
 ANSWER_OUTCOME_NOT_FOUND: AnswerOutcome
 
 class SearchRequest(_message.Message):
-    __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank", "weights", "generation", "explain")
+    __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank", "weights", "generation", "explain", "page_size")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class SearchRequest(_message.Message):
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     mode: SearchMode
@@ -59,7 +60,8 @@ class SearchRequest(_message.Message):
     weights: LegWeights
     generation: str
     explain: bool
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., page_token: _Optional[str] = ..., max_per_document: _Optional[int] = ..., highlight: _Optional[bool] = ..., diversity: _Optional[float] = ..., rerank: _Optional[bool] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., explain: _Optional[bool] = ...) -> None: ...
+    page_size: int
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., page_token: _Optional[str] = ..., max_per_document: _Optional[int] = ..., highlight: _Optional[bool] = ..., diversity: _Optional[float] = ..., rerank: _Optional[bool] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., explain: _Optional[bool] = ..., page_size: _Optional[int] = ...) -> None: ...
 
 class LegWeights(_message.Message):
     __slots__ = ("dense", "lexical")
@@ -389,11 +391,15 @@ class ListSourcesResponse(_message.Message):
     def __init__(self, sources: _Optional[_Iterable[_Union[ListSourcesResponse.Source, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListAnswerersRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListAnswerersResponse(_message.Message):
-    __slots__ = ("answerers",)
+    __slots__ = ("answerers", "next_page_token")
     class Answerer(_message.Message):
         __slots__ = ("name", "model")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -402,8 +408,10 @@ class ListAnswerersResponse(_message.Message):
         model: str
         def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
     ANSWERERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     answerers: _containers.RepeatedCompositeFieldContainer[ListAnswerersResponse.Answerer]
-    def __init__(self, answerers: _Optional[_Iterable[_Union[ListAnswerersResponse.Answerer, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, answerers: _Optional[_Iterable[_Union[ListAnswerersResponse.Answerer, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetUsageRequest(_message.Message):
     __slots__ = ("days",)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rag_assets.config import SourceConfig
-from rag_assets.connectors.s3.events import read_notification
-from rag_assets.stream_worker.object_events import ObjectEvents, apply_named, event_configs
-from rag_core.errors import Conflict, InvalidInput, Reason, Unavailable
+from rag_assets.stream_worker.object_events import ObjectEvents, ObjectNotices, apply_named, bucket_configs
+from rag_core.errors import Conflict, Exhausted, InvalidInput, NotFound, Reason, Unavailable
+from rag_core.streams import notice_store, read_message
 from tests.support.s3 import REGION, Bucket, client
 from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
@@ -119,8 +119,68 @@ def test_an_event_waits_while_deletions_are_held(announced: Announced) -> None:
     assert announced.harness.texts().keys() == {"docs/a.txt", "docs/b.txt"}
 
 
-def test_only_sources_with_events_are_read(stream: StreamHarness) -> None:  # noqa: F811
-    assert event_configs(stream.settings) == []
+def announce(announced: Announced, *keys: str, bucket: str = "") -> None:
+    """Store what the API is told by a webhook."""
+    place = (announced.config.tenant, announced.config.name)
+    named = [(bucket or announced.bucket.name, key) for key in keys]
+    with announced.harness.store.engine.begin() as connection:
+        notice_store.add(connection, *place, named, max_pending=100)
+
+
+def told(announced: Announced) -> int:
+    with announced.harness.store.engine.connect() as connection:
+        return int(connection.exec_driver_sql("SELECT count(*) FROM rag.object_notices").scalar_one())
+
+
+def test_what_the_api_was_told_is_searchable_and_what_is_gone_is_not(announced: Announced) -> None:
+    bucket, texts, states = announced.bucket, announced.harness.texts, list[str]()
+    bucket.put("docs/a b.txt", b"Pump 7 needs oil.")
+    apply_named(announced.harness, announced.config, ["docs/a b.txt"])  # type: ignore[arg-type]
+    bucket.put("docs/new.txt", b"Pump 8 needs none.")
+    bucket.delete("docs/a b.txt")
+    announce(announced, "docs/a b.txt", "docs/new.txt", "docs/never.txt")
+    announce(announced, "docs/new.txt", bucket="another-bucket")
+    notices = ObjectNotices([announced.config], announced.harness, lambda _, state: states.append(state))  # type: ignore[arg-type]
+    thread = threading.Thread(target=notices.run, args=(announced.stopping,))
+    thread.start()
+    try:
+        assert eventually(lambda: texts() == {"docs/new.txt": "Pump 8 needs none."})
+        assert eventually(lambda: told(announced) == 0)
+        bucket.drop()
+        announce(announced, "docs/new.txt")
+        assert eventually(lambda: "waiting: SOURCE_UNAVAILABLE" in states)
+        assert told(announced) == 1, "it is tried again"
+    finally:
+        announced.stopping.set()
+        thread.join(30)
+    assert texts().keys() == {"docs/new.txt"}
+
+
+def test_an_event_that_comes_while_its_object_is_looked_at_is_not_forgotten(announced: Announced) -> None:
+    place = (announced.config.tenant, announced.config.name)
+    bring = announced.harness.flow.source
+    with announced.harness.store.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO rag.sources (tenant, name, kind, shards) VALUES (%s, %s, 's3', 1) ON CONFLICT DO NOTHING",
+            (bring.tenant, bring.name),
+        )
+    announce(announced, "docs/a.txt", "docs/b.txt")
+    with announced.harness.store.engine.begin() as connection:
+        taken = notice_store.claim(connection, *place, limit=10, seconds=60)
+        assert not notice_store.claim(connection, *place, limit=10, seconds=60), "another worker gets none of them"
+    announce(announced, "docs/a.txt")
+    with announced.harness.store.engine.begin() as connection:
+        notice_store.forget(connection, *place, taken)
+        assert [one.key for one in notice_store.claim(connection, *place, limit=10, seconds=60)] == ["docs/a.txt"]
+        with pytest.raises(Exhausted) as full:
+            notice_store.add(connection, *place, [("b", "k")], max_pending=1)
+        with pytest.raises(NotFound) as unknown:
+            notice_store.add(connection, place[0], "no-bucket", [("b", "k")], max_pending=1)
+    assert (full.value.reason, unknown.value.reason) == (Reason.INBOX_FULL, Reason.SOURCE_NOT_FOUND)
+
+
+def test_a_stack_without_buckets_looks_at_none(stream: StreamHarness) -> None:  # noqa: F811
+    assert bucket_configs(stream.settings) == []
 
 
 def deleted(bucket: str, key: str) -> str:
@@ -139,14 +199,16 @@ def _named(bucket: str, key: str) -> dict[str, Any]:
          [("b", "a+b.txt")]),
         (json.dumps({"Type": "Notification", "Message": deleted("b", "k")}), [("b", "k")]),
         (json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}), []),
+        (json.dumps({"key": "/buckets/b/a+b.txt", "event_type": "create", "message": {}}), [("b", "a+b.txt")]),
+        (json.dumps({"key": "/topics/x", "event_type": "create"}), []),
     ],
 )  # fmt: skip
 def test_every_form_of_a_notification_is_read(body: str, found: list[tuple[str, str]]) -> None:
-    assert read_notification(body) == found
+    assert read_message(body) == found
 
 
 @pytest.mark.parametrize("body", ["", "[]", "1", "null", "{}", '{"Records": 1}', '{"Records": [{}]}', "[" * 100_000,
                                   '{"detail": "x"}', '{"Type": "Notification", "Message": "x"}'])  # fmt: skip
 def test_a_message_that_is_none_has_a_typed_error(body: str) -> None:
     with pytest.raises(InvalidInput):
-        read_notification(body)
+        read_message(body)

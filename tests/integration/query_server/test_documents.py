@@ -230,7 +230,7 @@ def test_pages_are_bound_to_their_listing(server: RunningServer, store: Store) -
         lambda: Client(server, tenant="other").page(page_token=first),
     ]
     assert {refused(call) for call in bad} == {(grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")}
-    assert refused(lambda: client.page(page_size=0)) == (grpc.StatusCode.INVALID_ARGUMENT, "TOP_K_RANGE")
+    assert refused(lambda: client.page(page_size=0)) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
 
 
 def test_a_deletion_can_be_repeated_with_its_key_and_is_not_found_without(server: RunningServer, store: Store) -> None:

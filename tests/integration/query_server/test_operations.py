@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +204,7 @@ def test_the_quarantine_is_listed_by_page_with_counts_of_all_pages(server: Runni
     second = viewer.ListQuarantine(limit=1, page_token=first.next_page_token)
     assert [item.locator for item in (*first.entries, *second.entries)] == ["locked.pdf", "bad.md"]
     assert {(item.reason, item.entries) for item in first.counts} == {("ENCRYPTED", 1), ("ZERO_CHUNKS", 1)}
-    assert not viewer.ListQuarantine(limit=1, page_token=second.next_page_token).entries
+    assert not second.next_page_token
     assert len(viewer.ListQuarantine(include_skipped=True).entries) == 3
     assert [item.locator for item in viewer.ListQuarantine(reason="ENCRYPTED").entries] == ["locked.pdf"]
 
@@ -296,8 +296,7 @@ def test_a_judgement_comes_back_as_it_was_given(server: RunningServer) -> None:
     ("method", "fields"),
     [
         ("ListQuarantine", {"limit": 0}),
-        ("ListQuarantine", {"page_token": "-1"}),
-        ("ListQuarantine", {"page_token": "9" * 40}),
+        ("ListQuarantine", {"page_size": 501}),
         ("RedriveQuarantine", {"ids": []}),
         ("RedriveQuarantine", {"ids": [1, 1]}),
         ("FindDocuments", {"text": "x" * 2000}),
@@ -373,7 +372,8 @@ def test_open_alerts_come_first_and_other_tenants_are_not_told(server: RunningSe
         for number, (tenant, ended) in enumerate((("acme", None), ("acme", began), ("", None), ("other", None))):
             db.execute(alerts.insert(), [{
                 "key": str(number), "kind": "source_stale", "severity": "warning", "tenant": tenant,
-                "source": "handbook", "summary": f"alert {number}", "started_at": began, "ended_at": ended,
+                "source": "handbook", "summary": f"alert {number}", "started_at": began - timedelta(hours=number),
+                "ended_at": ended,
             }])  # fmt: skip
     viewer = Ops(server, scopes=VIEWER)
     assert [item.summary for item in viewer.ListAlerts().alerts] == ["alert 0", "alert 2"]

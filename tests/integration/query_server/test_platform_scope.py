@@ -32,6 +32,7 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.query.v2.QueryService": {"query.read"},
     "ragproto.documents.v1.DocumentService.Put": {"documents.write"},
     "ragproto.documents.v1.DocumentService.Delete": {"documents.write"},
+    "ragproto.documents.v1.DocumentService.ReceiveObjectEvents": {"documents.write"},
     "ragproto.documents.v1.DocumentService.Get": {"documents.read"},
     "ragproto.documents.v1.DocumentService.List": {"documents.read"},
     "ragproto.admin.v1.AccessService": {"access.write", "admin", "platform.admin"},

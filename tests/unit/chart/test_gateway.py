@@ -129,9 +129,13 @@ def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_char
     ensure_keys(local)
     made = Configured(tmp_path, {"auth": {"jwks": local.jwks_path.read_text("utf-8")}, "settings": settings})
     # Validation reads no watched file, so the routes are put where they would be served.
-    del made.manager["rds"]
     routes = yaml.safe_load(made.routes)["resources"][0]
-    made.manager["route_config"] = {name: value for name, value in routes.items() if name != "@type"}
+    served = {name: value for name, value in routes.items() if name != "@type"}
+    public, internal, _ = made.config["static_resources"]["listeners"]
+    for listener in (public, internal):  # both serve the same ones
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        assert manager.pop("rds")["route_config_name"] == "public"
+        manager["route_config"] = served
     file = tmp_path / "validated.yaml"
     file.write_text(yaml.safe_dump(made.config).replace("/etc/envoy/static", str(tmp_path)))
     command = [str(envoy_path()), "--mode", "validate", *ENVOY_FLAGS, "-c", str(file)]

@@ -31,7 +31,7 @@ INSIDE = {
     ("gateway", "query", 9464),
     ("gateway", "interfaces", 8090),
     ("gateway", "rate-limits", 50053),
-    ("interfaces", "query", 50051),
+    ("interfaces", "gateway", 8091),
     ("console", "query", 50051),
     ("console", "query", 9464),
     ("console", "gateway", 8080),

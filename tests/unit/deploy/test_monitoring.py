@@ -201,5 +201,5 @@ def test_the_images_are_built_from_every_package_of_the_wheel() -> None:
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     copied = re.findall(r"(?m)^COPY (\w+) \1$", (DEPLOY / "Dockerfile").read_text("utf-8"))
     let_in = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
-    assert sorted(copied) == sorted(packages)
+    assert sorted(copied) == sorted([*packages, "docs"]), "and the pages that the open interfaces serve"
     assert not [package for package in packages if f"!{package}" not in let_in]

@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.ports import free_port
 from interfaces.platform import Credentials, Platform
+from interfaces.settings import InterfacesSettings
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.commands.mcp import through_gateway
@@ -26,6 +27,7 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.certificates import self_signed
+from tests.support.waiting import eventually
 from tests.support.wire import WirePeer, running_gateway, wire_peer
 
 QUERY = "/api/v1/query"
@@ -66,6 +68,31 @@ def test_traffic_moves_between_blue_and_green_without_a_failed_call(tmp_path: Pa
         answers_until(50, "blue")
         found = {gateway.http.post(QUERY, json={"query": "x"}).json()["answer"] for _ in range(60)}
         assert found == {"blue", "green"}
+
+
+async def _searched_through(where: Endpoint, calls: int) -> list[str]:
+    """The generations that the open interfaces got answers of, by the gateway's listener for them."""
+    sent = Credentials.of_headers({"authorization": "Bearer of-the-caller", "x-request-id": "of-the-caller"})
+    async with Platform(InterfacesSettings(query_address=f"{where.host}:{where.port}")) as platform:
+        assert await platform.ready()
+        found = [await platform.of(sent).search(v2.SearchRequest(query="x")) for _ in range(calls)]
+        return [one.generation for one in found]
+
+
+def test_the_open_interfaces_get_the_same_share_of_each_colour_with_their_callers_own_token(
+    tmp_path: Path, green: WirePeer
+) -> None:
+    green.operations["Search"] = v2.SearchResponse(generation="green")
+    internal, colours = Endpoint("127.0.0.1", free_port()), Backends((Endpoint("127.0.0.1", green.port),))
+    interfaces = Backends((Endpoint("127.0.0.1", free_port()),))
+    with running_gateway(tmp_path, green=colours, interfaces=interfaces, internal=internal, max_seconds=20) as gateway:
+        gateway.peer.operations["Search"] = v2.SearchResponse(generation="blue")
+        for percent, wanted in ((0, {"blue"}), (100, {"green"}), (50, {"blue", "green"}), (0, {"blue"})):
+            write_dynamic(replace(gateway.options, green_percent=percent), tmp_path / "gateway")
+            # What was sent before the new routes were read counts for the old ones; none of it fails.
+            assert eventually(lambda: set(asyncio.run(_searched_through(internal, 40))) == wanted)  # noqa: B023
+        assert gateway.peer.metadata["authorization"] == "Bearer of-the-caller"
+        assert gateway.peer.metadata["x-request-id"] == "of-the-caller"
 
 
 def test_a_server_joins_and_leaves_by_file_without_a_failed_call(tmp_path: Path, green: WirePeer) -> None:

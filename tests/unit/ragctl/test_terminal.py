@@ -122,7 +122,7 @@ def test_a_machine_that_can_run_the_stack_has_no_failed_check(
     home: Path, monkeypatch: pytest.MonkeyPatch, free_tcp_port_factory: Callable[[], int]
 ) -> None:
     for name in ("GATEWAY", "DAGSTER", "CONSOLE", "QUERY", "METRICS", "POSTGRES", "ENVOY_ADMIN", "INDEX",
-                 "INDEX_METRICS", "STREAM_METRICS", "CODE_LOCATION"):  # fmt: skip
+                 "GATEWAY_INTERNAL", "INTERFACES", "INDEX_METRICS", "STREAM_METRICS", "CODE_LOCATION"):  # fmt: skip
         monkeypatch.setenv(f"RAG_{name}_PORT", str(free_tcp_port_factory()))
     found = checks(home)
     assert set(found) == {

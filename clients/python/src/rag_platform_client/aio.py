@@ -107,7 +107,7 @@ class AsyncClient:
 
     async def answerers(self) -> list[types.ListAnswerersResponseAnswerer]:
         """Who can write answers; the default first."""
-        return list((await self._send(calls.answerers()))["answerers"])
+        return [one async for one in self._pages("answerers", calls.answerers)]
 
     async def usage(self, *, days: int | None = None) -> types.GetUsageResponse:
         """What the caller's tenant and key used, today or in the last days, and their budgets."""

@@ -48,9 +48,9 @@ def sources(page_size: int | None, page_token: str) -> Call:
     return Call("GET", "/api/v2/sources", params=_params(page_size=page_size, page_token=page_token))
 
 
-def answerers() -> Call:
-    """Who can write answers."""
-    return Call("GET", "/api/v2/answerers")
+def answerers(page_token: str) -> Call:
+    """Who can write answers, a page of them."""
+    return Call("GET", "/api/v2/answerers", params=_params(page_token=page_token))
 
 
 def usage(days: int | None) -> Call:

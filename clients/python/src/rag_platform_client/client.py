@@ -104,7 +104,7 @@ class Client:
 
     def answerers(self) -> list[types.ListAnswerersResponseAnswerer]:
         """Who can write answers; the default first."""
-        return list(self._send(calls.answerers())["answerers"])
+        return list(self._pages("answerers", calls.answerers))
 
     def usage(self, *, days: int | None = None) -> types.GetUsageResponse:
         """What the caller's tenant and key used, today or in the last days, and their budgets."""

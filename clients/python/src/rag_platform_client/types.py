@@ -81,6 +81,12 @@ class PutResponse(TypedDict):
     repeated: bool
 
 
+class ReceiveObjectEventsResponse(TypedDict):
+    """The promise that the objects will be looked at."""
+
+    objects: int
+
+
 class V1QueryRequest(TypedDict):
     """A question."""
 
@@ -420,6 +426,7 @@ class ListAnswerersResponse(TypedDict):
     """Who can write answers here."""
 
     answerers: list[ListAnswerersResponseAnswerer]
+    next_page_token: str
 
 
 class ListAnswerersResponseAnswerer(TypedDict):
@@ -525,6 +532,7 @@ class SearchRequest(TypedDict):
     weights: NotRequired[LegWeights]
     generation: NotRequired[str]
     explain: NotRequired[bool]
+    page_size: NotRequired[int]
 
 
 class SearchResponse(TypedDict):

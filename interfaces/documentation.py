@@ -1,0 +1,49 @@
+"""`/llms.txt` and the pages that it names, as Markdown: what a program needs to write an integration by itself."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+_PACKED = Path(__file__).with_name("pages")
+FOLDER = _PACKED if _PACKED.is_dir() else Path(__file__).resolve().parents[1] / "docs"
+"""Where the pages are: in the package, or beside it in a working copy."""
+_TYPE = "text/markdown"
+_HEADERS = {"cache-control": "max-age=300", "x-content-type-options": "nosniff"}
+_RELATIVE = re.compile(r"\]\((?=[\w/-]+\.md\))")
+_OF_THE_FILE = re.compile(r"(?m)^Links are relative to this file\..*$")
+
+
+def routes() -> list[Route]:
+    """The index, and every page."""
+    return [Route("/llms.txt", _index), Route("/docs/{name:path}", _page)]
+
+
+def index() -> str:
+    """The index with the places of the pages here."""
+    text = (FOLDER / "llms.txt").read_text("utf-8")
+    said = "Every page is Markdown. The API is described at [/openapi.json](/openapi.json)."
+    return _RELATIVE.sub("](/docs/", _OF_THE_FILE.sub(said, text))
+
+
+def _index(_: Request) -> Response:
+    return Response(index(), media_type=_TYPE, headers=_HEADERS)
+
+
+def _page(request: Request) -> Response:
+    path = _pages().get(request.path_params["name"])
+    if path is None:
+        raise HTTPException(404)
+    return FileResponse(path, media_type=_TYPE, headers=_HEADERS)
+
+
+@cache
+def _pages() -> dict[str, Path]:
+    """By name: what is asked for is looked up and never becomes a path."""
+    return {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*.md")}
