@@ -15,7 +15,17 @@ class ConsoleSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RAG_CONSOLE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     query_address: str = Field("127.0.0.1:50051", description="`host:port` of the query server, for admin services.")
-    gateway_url: str = Field("http://127.0.0.1:8080", description="The gateway, for questions and its readiness.")
+    query_tls_ca: Path | None = Field(None, description="Authority (PEM) of its certificate; unset: no TLS.")
+    query_tls_name: str = Field("query-server", description="Name in its certificate.")
+    query_certificate: Path | None = Field(None, description="Certificate (PEM) that is shown to it.")
+    query_key: Path | None = Field(None, description="Its private key.")
+    gateway_url: str = Field(
+        "http://127.0.0.1:8080", description="The gateway, for questions and its readiness; `https://` for TLS."
+    )
+    gateway_tls_ca: Path | None = Field(
+        None, description="Authority (PEM) of the gateway's certificate; unset: those that the system trusts."
+    )
+    gateway_tls_name: str = Field("", description="Name in the gateway's certificate; empty: the host of the URL.")
     dagster_url: str = Field("http://127.0.0.1:3000", description="The Dagster webserver.")
     dagster_link: str | None = Field(None, description="Where a browser finds Dagster, when that is another address.")
     dagster_location: str = Field("rag", description="Name of the code location in Dagster.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,11 @@ class GatewayAddress:
     name: str = ""
     """A name that the certificate is for."""
 
+    @property
+    def url(self) -> str:
+        """Its address for HTTP."""
+        return f"{'http' if self.certificate is None else 'https'}://{self.target}"
+
 
 def gateway_address(settings: Settings) -> GatewayAddress:
     """Where commands call. Raises `ConfigError` (`CONFIG_INVALID`) for a certificate that cannot be used."""
@@ -58,36 +63,47 @@ def _name_of(certificate: Path) -> str:
     try:
         found = x509.load_pem_x509_certificate(certificate.read_bytes())
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return names.get_values_for_type(x509.DNSName)[0]
+        return names.get_values_for_type(x509.DNSName)[0].replace("*", "gateway")
     except (OSError, ValueError, IndexError, x509.ExtensionNotFound):
         raise ConfigError(
             Reason.CONFIG_INVALID, "RAG_GATEWAY_TLS_CERTIFICATE: not a readable certificate with a DNS name"
         ) from None
 
 
-@contextmanager
-def open_channel(address: str) -> Iterator[grpc.Channel]:
-    """A plain-text channel to a server on this machine."""
-    import grpc
+def query_channel(settings: Settings, address: str, *options: tuple[str, int]) -> grpc.Channel:
+    """A channel to a query server, past the gateway: with TLS where it serves that, as the gateway itself calls it.
 
-    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
-        yield channel
+    Raises `ConfigError` (`SECRET_MISSING`) for certificates that cannot be read.
+    """
+    trusted = settings.query_tls_ca or settings.query_tls_certificate
+    client = (settings.gateway_query_certificate, settings.gateway_query_key)
+    return _channel(address, trusted, settings.query_tls_name, client, options)
 
 
-@contextmanager
-def open_gateway(settings: Settings) -> Iterator[grpc.Channel]:
-    """A channel to the gateway of this machine, with TLS where it serves that."""
-    import grpc
-
+def open_gateway(settings: Settings) -> grpc.Channel:
+    """A channel to the gateway of this machine, with TLS where it serves that. Raises as `query_channel`."""
     found = gateway_address(settings)
-    if found.certificate is None:
-        with open_channel(found.target) as channel:
-            yield channel
-        return
-    trusted = grpc.ssl_channel_credentials(found.certificate.read_bytes())
-    options = (*_OPTIONS, ("grpc.ssl_target_name_override", found.name))
-    with grpc.secure_channel(found.target, trusted, options=options) as channel:
-        yield channel
+    return _channel(found.target, found.certificate, found.name)
+
+
+def _channel(
+    address: str,
+    trusted: Path | None,
+    name: str,
+    client: tuple[Path | None, Path | None] = (None, None),
+    options: Sequence[tuple[str, int]] = (),
+) -> grpc.Channel:
+    import grpc
+
+    if trusted is None:
+        return grpc.insecure_channel(address, options=(*_OPTIONS, *options))
+    try:
+        certificate, key = (None if path is None else path.read_bytes() for path in client)
+        credentials = grpc.ssl_channel_credentials(trusted.read_bytes(), key, certificate)
+    except OSError as error:
+        raise ConfigError(Reason.SECRET_MISSING, f"a certificate: {error.strerror}: {error.filename}") from None
+    named = ("grpc.ssl_target_name_override", name)
+    return grpc.secure_channel(address, credentials, options=(*_OPTIONS, *options, named))
 
 
 @contextmanager

@@ -45,10 +45,10 @@ class Channels:
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self.settings = settings
-        # A proxy of the environment must not see calls to our own servers.
-        options = [("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 2000)]
-        server = grpc.insecure_channel(settings.query_address, options=options)
-        gateway = grpc.insecure_channel(urlsplit(settings.gateway_url).netloc, options=options)
+        server = _channel(settings.query_address, _query_credentials(settings), settings.query_tls_name)
+        address = urlsplit(settings.gateway_url)
+        encrypted = _gateway_credentials(settings) if address.scheme == "https" else None
+        gateway = _channel(address.netloc, encrypted, settings.gateway_tls_name)
         self._opened = (server, gateway)
         self.breaker = CircuitBreaker()
         self.access = access_pb2_grpc.AccessServiceStub(server)
@@ -68,6 +68,30 @@ class Channels:
         """Close the connections."""
         for channel in self._opened:
             channel.close()
+
+
+def _channel(target: str, credentials: grpc.ChannelCredentials | None, name: str) -> grpc.Channel:
+    # A proxy of the environment must not see calls to our own servers.
+    options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 2000)]
+    if credentials is None:
+        return grpc.insecure_channel(target, options=options)
+    if name:
+        options.append(("grpc.ssl_target_name_override", name))
+    return grpc.secure_channel(target, credentials, options=options)
+
+
+def _query_credentials(settings: ConsoleSettings) -> grpc.ChannelCredentials | None:
+    if settings.query_tls_ca is None:
+        return None
+    key, certificate = (
+        path.read_bytes() if path is not None else None for path in (settings.query_key, settings.query_certificate)
+    )
+    return grpc.ssl_channel_credentials(settings.query_tls_ca.read_bytes(), key, certificate)
+
+
+def _gateway_credentials(settings: ConsoleSettings) -> grpc.ChannelCredentials:
+    trusted = settings.gateway_tls_ca.read_bytes() if settings.gateway_tls_ca is not None else None
+    return grpc.ssl_channel_credentials(trusted)
 
 
 class Api:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from functools import cache
+from pathlib import Path
 
 import httpx
 
@@ -12,14 +13,14 @@ from console.settings import ConsoleSettings
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def _certificates(authority: Path | None) -> ssl.SSLContext:
     # One set for all calls: reading them again costs tens of milliseconds of processor time each.
-    return ssl.create_default_context()
+    return ssl.create_default_context(cafile=authority)
 
 
-def http_client(seconds: float) -> httpx.Client:
-    """A client that goes through no proxy of the environment. Thread-safe."""
-    return httpx.Client(timeout=seconds, trust_env=False, verify=_certificates())
+def http_client(seconds: float, authority: Path | None = None) -> httpx.Client:
+    """A client that goes through no proxy of the environment. `authority`: the one to trust alone. Thread-safe."""
+    return httpx.Client(timeout=seconds, trust_env=False, verify=_certificates(authority))
 
 
 class GatewayClient:
@@ -27,7 +28,8 @@ class GatewayClient:
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._url = f"{settings.gateway_url.rstrip('/')}/ready"
-        self._http = http_client(settings.call_seconds)
+        self._http = http_client(settings.call_seconds, settings.gateway_tls_ca)
+        self._named = {"sni_hostname": settings.gateway_tls_name} if settings.gateway_tls_name else {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -36,7 +38,7 @@ class GatewayClient:
     def ready(self) -> None:
         """Raises `ServiceError` with the reason when they cannot."""
         try:
-            response = self._http.get(self._url)
+            response = self._http.get(self._url, extensions=self._named)
         except httpx.HTTPError:
             raise ServiceError("gateway", "SERVER_UNAVAILABLE") from None
         if not response.is_success:

@@ -122,6 +122,9 @@ def as_python(gateway: str, method: str, request: Any) -> str:
     """The request as a program."""
     address = gateway.partition("://")[2].rstrip("/")
     call = f"stub.{method}(request, metadata=metadata)"
+    opened = f"grpc.insecure_channel({address!r})"
+    if gateway.startswith("https"):
+        opened = f"grpc.secure_channel({address!r}, grpc.ssl_channel_credentials())"
     shown = f"for event in {call}:\n    print(event)" if method == "Answer" else f"print({call})"
     return "\n".join(
         [
@@ -129,7 +132,7 @@ def as_python(gateway: str, method: str, request: Any) -> str:
             "from google.protobuf.json_format import ParseDict",
             "from ragproto.query.v2 import query_pb2, query_pb2_grpc",
             f"request = ParseDict({MessageToDict(request)!r}, query_pb2.{type(request).__name__}())",
-            f"stub = query_pb2_grpc.QueryServiceStub(grpc.insecure_channel({address!r}))",
+            f"stub = query_pb2_grpc.QueryServiceStub({opened})",
             "metadata = [('authorization', 'Bearer ' + os.environ['RAG_TOKEN'])]",
             shown,
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -188,7 +189,11 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+    if not isinstance(value, str):
+        return value
+    # Programs skip blanks and signs without a shape before a formula, and some read its wide forms.
+    first = next((sign for sign in value if sign.isprintable() and not sign.isspace()), "")
+    return f"'{value}" if unicodedata.normalize("NFKC", first) in ("=", "+", "-", "@") else value
 
 
 def _whole(value: Any) -> Any:

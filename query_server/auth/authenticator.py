@@ -75,7 +75,7 @@ class Authenticator:
         header = call.header("authorization")
         if header:
             verified = await self._by_token(_bearer(header))
-            self._tenants.require_active(verified.principal.tenant)
+            self._tenants.require_active(verified.principal.tenant, verified.issued)
             if call.method == WHO_AM_I:
                 self._sessions.used(verified)
             return verified.principal

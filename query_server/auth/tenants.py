@@ -25,14 +25,14 @@ class Tenants:
         self.age = Age("tenants", settings.acl_max_age_seconds)
         self.poller = Poller("tenants", self._load, self._take, seconds=READ_SECONDS)
 
-    def require_active(self, tenant: str) -> None:
-        """Let nobody of a suspended or erased tenant in.
+    def require_active(self, tenant: str, issued: float | None = None) -> None:
+        """Let nobody of a suspended or erased tenant in, nor a token `issued` to one whose name another has now.
 
-        Raises `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`), and `Unavailable` as `Age.require_recent`.
+        Raises as `Directory.require_active`, and `Unavailable` as `Age.require_recent`.
         """
         self.age.require_recent()
         if self._directory is not None:
-            self._directory.require_active(tenant)
+            self._directory.require_active(tenant, issued)
 
     def policy(self, tenant: str) -> EgressPolicy:
         """Where the text of a tenant may go: nowhere before policies were read."""

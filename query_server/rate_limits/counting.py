@@ -72,12 +72,16 @@ class SharedLimits:
 
     async def refusal(self, clients: Sequence[Mapping[str, str]], hits: int = 1) -> Refusal | None:
         """Count a call of these clients, unless it is refused. Raises what the storage raises when it is away."""
+        counted: list[tuple[RateLimitItem, str]] = []
         for client in clients:
             named = _digest(client)
             for window in shared_windows(self._settings, self._overrides, client):
                 limit = _item(window)
                 if not await self._counter.hit(limit, named, cost=hits):
+                    for before in counted:
+                        await self._counter.hit(*before, cost=-hits)
                     return Refusal(window, await self._seconds_left(limit, named))
+                counted.append((limit, named))
         return None
 
     async def _seconds_left(self, limit: RateLimitItem, client: str) -> int:

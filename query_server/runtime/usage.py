@@ -32,6 +32,8 @@ from rag_core.usage import Budget, Meter, Owner, Usage, key_of
 
 SHARED_SECONDS = 0.1
 """How often totals are exchanged through Redis."""
+_AT_ONCE = 16
+"""Owners whose totals are under way to Redis at the same time."""
 _KEPT_SECONDS = 2 * 86_400
 _FAREWELL_SECONDS = 2.0
 _NOT_THE_CALLERS = frozenset(
@@ -167,6 +169,8 @@ class UsageMeter:
         self._show()
 
     async def _exchange(self, seconds: float) -> None:
+        if days := self.meter.forget_old():
+            _log.error("usage_lost", days=days, reason="the database could not be reached for more than a day")
         day, changed = self.meter.day, self.meter.unwritten()
 
         def work() -> tuple[dict[Owner, Budget], dict[Owner, Usage]]:
@@ -188,19 +192,28 @@ class UsageMeter:
         if self._shared is None:
             return
         day, failed = self.meter.day, False
-        for owner, own in self.meter.unsent().items():
-            before, known = self.meter.sent_before(owner), Usage()
-            try:
-                for field in ("calls", "prompt_tokens", "completion_tokens"):
-                    known = replace(known, **{field: await self._summed(day, owner, field, own, before)})
-            except Exception:  # whatever the client of Redis raises: the rows are slower, and enough
-                failed = True
-            self.meter.sent(day, owner, own, known)
+        # A Redis that is silent costs one wait, not one for each owner: those that are left are tried the next time.
+        unsent = list(self.meter.unsent().items())
+        for start in range(0, len(unsent), _AT_ONCE):
+            group = unsent[start : start + _AT_ONCE]
+            failed = not all(await asyncio.gather(*(self._share(day, owner, own) for owner, own in group)))
+            if failed:
+                break
         if failed:
             self._metrics.usage_failures.labels("redis").inc()
             if self._heard:
                 _log.warning("usage_not_shared", reason="Redis does not answer; budgets follow the database")
         self._heard = not failed
+
+    async def _share(self, day: date, owner: Owner, own: Usage) -> bool:
+        before, known, heard = self.meter.sent_before(owner), Usage(), True
+        try:
+            for field in ("calls", "prompt_tokens", "completion_tokens"):
+                known = replace(known, **{field: await self._summed(day, owner, field, own, before)})
+        except Exception:  # whatever the client of Redis raises: the rows are slower, and enough
+            heard = False
+        self.meter.sent(day, owner, own, known)
+        return heard
 
     async def _summed(self, day: date, owner: Owner, field: str, own: Usage, before: Usage) -> int:
         assert self._shared is not None  # noqa: S101

@@ -19,6 +19,7 @@ from rag_core.errors import NotFound, RagError, Reason
 from rag_core.pipeline import Pipeline, Removal
 from rag_core.settings import Settings
 from rag_core.sources import Action, Operation, operation_store
+from rag_core.tenants import store as tenants
 
 PREVIEW_SHARE = 0.6
 """The part of the time of a preview that is for listing and reading; the rest is for starting and parsing."""
@@ -57,7 +58,7 @@ def _read(pipeline: Pipeline, operation: Operation) -> Result:
 
 def _create(pipeline: Pipeline, operation: Operation) -> None:
     config = _allowed(pipeline.settings, operation)
-    _require_readable(config, pipeline.settings, operation)
+    _require_writable(pipeline, config, operation)
     file = SourceFolder(pipeline.settings.effective_sources_dir).add(config, operation.request["definition"])
     file = propose(pipeline.settings, file, new=True, actor=operation.actor)
     store_written(pipeline, operation, config, file)
@@ -66,7 +67,7 @@ def _create(pipeline: Pipeline, operation: Operation) -> None:
 def _update(pipeline: Pipeline, operation: Operation) -> None:
     _existing(pipeline.settings, operation)
     config = _allowed(pipeline.settings, operation)
-    _require_readable(config, pipeline.settings, operation)
+    _require_writable(pipeline, config, operation)
     request = operation.request
     files = SourceFolder(pipeline.settings.effective_sources_dir)
     file = files.replace(operation.source, config, request["definition"], request.get("digest", ""))
@@ -134,9 +135,13 @@ def _existing(settings: Settings, operation: Operation) -> tuple[SourceFile, str
     return file, tenant
 
 
-def _require_readable(config: SourceConfig, settings: Settings, operation: Operation) -> None:
-    """Refuse a source that cannot be read now, unless that is wanted; a missing folder is always refused."""
-    require_readable(config, None if operation.request.get("unchecked") else check_source(config, settings))
+def _require_writable(pipeline: Pipeline, config: SourceConfig, operation: Operation) -> None:
+    """Refuse a source of an erased tenant, and one that cannot be read now, unless that is wanted; a missing folder is
+    always refused."""
+    with pipeline.store.engine.connect() as connection:
+        tenants.require_not_erased(connection, config.tenant)
+    unchecked = operation.request.get("unchecked")
+    require_readable(config, None if unchecked else check_source(config, pipeline.settings))
 
 
 def describe_file(file: SourceFile) -> dict[str, Any]:

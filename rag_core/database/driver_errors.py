@@ -9,9 +9,19 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import exc
 
-from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, RagError, Reason, Unavailable
+from rag_core.errors import (
+    Conflict,
+    DeadlineExceeded,
+    Exhausted,
+    PermissionDenied,
+    RagError,
+    Reason,
+    Unavailable,
+)
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
+_ERASED = "RAG01"
+"""Raised by the trigger of migration 0031."""
 _DOWN = (
     errors.AdminShutdown,
     errors.CrashShutdown,
@@ -38,6 +48,8 @@ def translated() -> Iterator[None]:
 def translate(error: BaseException) -> RagError | None:
     """The `RagError` for a driver error, or `None` when it indicates a bug (a broken statement, a wrong type)."""
     cause: BaseException | None = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(cause, psycopg.Error) and cause.sqlstate == _ERASED:
+        return PermissionDenied(Reason.TENANT_ERASED, cause.diag.message_primary or "the tenant was erased")
     if isinstance(cause, _FULL):
         return Exhausted(Reason.STORAGE_FULL, "the database has no space left; free space and run again")
     if isinstance(cause, errors.LockNotAvailable):

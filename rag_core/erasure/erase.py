@@ -105,7 +105,7 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
     now = datetime.now(UTC).isoformat()
     source, wait = (subject.tenant, subject.source), settings.source_wait_seconds
     with locks.shard_connection(store, *source, subject.shard, wait=wait) as connection:
-        erasures.enter(
+        before = erasures.enter(
             connection,
             doc_id=subject.doc_id,
             tenant=subject.tenant,
@@ -114,9 +114,9 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
             actor=actor,
         )
         connection.commit()
-        _append(settings.erasure_ledger, subject, actor, now)
+        _append(settings.erasure_ledger, subject, actor, now, again=before)
         chunk_ids, texts = erasures.chunk_ids(connection, subject.doc_id), erasures.texts(connection, subject.doc_id)
-        found = erasures.traces(connection, subject, texts)
+        found = erasures.note_found(connection, subject.doc_id, erasures.traces(connection, subject, texts))
         # A tombstone first: if the index is unavailable now, the content is already gone and a retry does the rest.
         tombstones.soft_delete(connection, "erasure", [subject.doc_id])
         connection.commit()
@@ -167,7 +167,7 @@ def _points_left(index: VectorIndex, subject: Subject, chunk_ids: list[uuid.UUID
     return left + len(index.search(request).hits)
 
 
-def _append(path: Path, subject: Subject, actor: str, now: str) -> None:
+def _append(path: Path, subject: Subject, actor: str, now: str, *, again: bool) -> None:
     line = {
         "doc_id": str(subject.doc_id),
         "tenant": subject.tenant,
@@ -176,7 +176,7 @@ def _append(path: Path, subject: Subject, actor: str, now: str) -> None:
         "requested_by": actor,
         "erased_at": now,
     }
-    append_line(path, line)
+    append_line(path, line, same=("doc_id", "source_version") if again else ())
 
 
 def _lines(path: Path) -> tuple[list[dict[str, Any]], dict[str, datetime]]:

@@ -49,13 +49,29 @@ VALUES (:doc_id, :tenant, :source, :version, :actor)
 ON CONFLICT (doc_id) DO UPDATE
 SET source_version = greatest(e.source_version, excluded.source_version), requested_by = excluded.requested_by,
     erased_at = now()
+RETURNING xmax <> 0
+""")
+# What the first attempt found, until the receipt takes its place.
+_FOUND = text("""
+UPDATE rag.erasures SET receipt = CASE
+    WHEN receipt->>'unfinished' = source_version::text THEN receipt
+    ELSE jsonb_build_object('unfinished', source_version::text, 'found', CAST(:found AS jsonb)) END
+WHERE doc_id = :doc_id RETURNING receipt->'found'
 """)
 
 
-def enter(connection: Connection, *, doc_id: uuid.UUID, tenant: str, source: str, version: int, actor: str) -> None:
-    """Add an erasure to the ledger; from then on only newer versions can be stored."""
+def enter(connection: Connection, *, doc_id: uuid.UUID, tenant: str, source: str, version: int, actor: str) -> bool:
+    """Add an erasure to the ledger; from then on only newer versions can be stored. Returns whether one was there."""
     params = {"doc_id": doc_id, "tenant": tenant, "source": source, "version": version, "actor": actor}
-    connection.execute(_ENTER, params)
+    return bool(connection.scalar(_ENTER, params))
+
+
+def note_found(connection: Connection, doc_id: uuid.UUID, found: Mapping[str, int]) -> dict[str, int]:
+    """Keep what the first attempt of an erasure found; returns that."""
+    noted: dict[str, int] = connection.execute(
+        _FOUND, {"doc_id": doc_id, "found": json.dumps(dict(found))}
+    ).scalar_one()
+    return noted
 
 
 def write_receipt(connection: Connection, doc_id: uuid.UUID, receipt: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ backup brings nothing back.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import uuid
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, Reason, Unavailable
@@ -66,12 +67,16 @@ def erase_tenant(
     `ERASURE_INCOMPLETE`; and `Unavailable` when a service is unavailable. Run it again then.
     """
     store = pipeline.store
-    with store.engine.connect() as connection:
-        tenant, asked_by, audit_too = tenants.erasure(connection, name)
-        found = places.count(connection, name)
-    now = datetime.now(UTC)
-    _append(pipeline.settings.erasure_ledger, name, asked_by, now)
     points = _Points(pipeline.index)
+    with store.engine.begin() as connection:
+        tenant, asked_by, audit_too = tenants.erasure(connection, name)
+        tenants.wait_for_writers(connection, name, seconds=pipeline.settings.source_wait_seconds)
+    with store.engine.begin() as connection:
+        found = {table: rows for table, rows in places.count(connection, name).items() if table not in _KEPT}
+        asked_at, found = tenants.note_found(connection, name, found | {"points": points.count(name)})
+    now = datetime.now(UTC)
+    line = {"tenant_erased": name, "requested_by": asked_by, "erased_at": now.isoformat(), "asked_at": asked_at}
+    append_line(pipeline.settings.erasure_ledger, line, same=("tenant_erased", "asked_at"))
     _erase_documents(pipeline, tenant, points, progress)
     # Only now: the locks of its sources were taken, so what a run still had to record is recorded.
     removed_outside = dict(outside(name))
@@ -86,7 +91,6 @@ def erase_tenant(
     with store.engine.begin() as connection:
         left = {table: rows for table, rows in places.count(connection, name).items() if table not in _KEPT}
         left["points"] = points.count(name)
-        found = {table: rows for table, rows in found.items() if table not in _KEPT} | {"points": points.removed}
         removed = {table: rows - left.get(table, 0) for table, rows in found.items()}
         afterwards = {table: left.get(table, 0) for table in {*found, *left}}
         receipt = TenantReceipt(name, now.isoformat(), asked_by, found, removed, afterwards, kept, removed_outside)
@@ -139,15 +143,14 @@ class _Points:
 
     def __init__(self, index: VectorIndex) -> None:
         self._index = index
-        self.removed = 0
 
     def remove(self, documents: Sequence[tuple[uuid.UUID, int]], chunk_ids: Sequence[uuid.UUID]) -> None:
         """Remove the points of documents, by document and by id."""
         updates = [DocumentUpdate(doc_id, version + 1) for doc_id, version in documents]
         for spec in self._index.generations():
-            self.removed += self._index.apply(spec.name, updates).removed
+            self._index.apply(spec.name, updates)
             if chunk_ids:
-                self.removed += self._index.delete_points(spec.name, chunk_ids)
+                self._index.delete_points(spec.name, chunk_ids)
 
     def remove_strays(self, tenant: str) -> None:
         """Remove points that no row of a document accounts for."""
@@ -157,10 +160,10 @@ class _Points:
             for batch in self._index.scroll(spec.name, with_vectors=False):
                 strays = [point.chunk_id for point in batch if point.payload.tenant == tenant]
                 if strays:
-                    self.removed += self._index.delete_points(spec.name, strays)
+                    self._index.delete_points(spec.name, strays)
 
     def count(self, tenant: str) -> int:
-        """Points of a tenant that are left."""
+        """Points of a tenant that there are."""
         return sum(self._index.count(spec.name, tenant=tenant) for spec in self._index.generations())
 
 
@@ -168,22 +171,39 @@ class _Points:
 # The ledger: a line for each erased tenant beside those of documents.
 
 
-def _append(path: Path, tenant: str, actor: str, now: datetime) -> None:
-    append_line(path, {"tenant_erased": tenant, "requested_by": actor, "erased_at": now.isoformat()})
+def append_line(path: Path, line: Mapping[str, Any], *, same: Sequence[str] = ()) -> None:
+    """Append a line to the ledger, durably, unless it has one with the same values of `same`: an attempt before.
 
-
-def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Append a line to the ledger, durably. Raises `Unavailable` (`STORAGE_FULL`) when it cannot be written."""
+    Raises `Unavailable` (`STORAGE_FULL`) when it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if same and _has(file, {name: line[name] for name in same}):
+                return
             file.write(json.dumps(dict(line)) + "\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         message = f"the ledger of erasures cannot be written ({error.strerror}): {path}"
         raise Unavailable(Reason.STORAGE_FULL, message) from None
+
+
+def _has(file: TextIO, wanted: Mapping[str, Any]) -> bool:
+    file.seek(0)
+    first = json.dumps(next(iter(wanted.values())))
+    for line in file:
+        if first not in line:
+            continue
+        try:
+            known = json.loads(line)
+        except ValueError:
+            continue  # who reads the ledger back names it
+        if isinstance(known, dict) and known.items() >= wanted.items():
+            return True
+    return False
 
 
 def reapply_tenants(

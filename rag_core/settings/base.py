@@ -93,7 +93,13 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
         description="URL of the role that owns the schema: for migrations and the audit log's retention only, never "
         "for the services. Unset: the embedded server's own, or RAG_DATABASE_URL (the log is then not safe from it).",
     )
-    database_pool_size: int = Field(8, ge=1, le=200, description="Connections a process keeps open at most.")
+    database_pool_size: int = Field(
+        8,
+        ge=1,
+        le=200,
+        description="Connections a process keeps open at most. A query server keeps up to 18 more: two for "
+        "operations and the audit trail, 11 of pollers and writers, four look-ups of API keys, one that listens.",
+    )
     database_connect_timeout_seconds: float = Field(5, gt=0, le=300, description="Time allowed to open a connection.")
     database_statement_timeout_seconds: float = Field(300, gt=0, description="Time allowed to one statement.")
 

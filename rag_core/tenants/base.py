@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.errors import InvalidInput, PermissionDenied, Reason, Unauthenticated
 from rag_core.http_client import EgressPolicy, Use
 from rag_core.settings import Settings, split_list
 
@@ -50,15 +50,20 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What every process must know of tenants: which are not active, and the policies."""
+    """What every process must know of tenants: which are not active, the policies, and since when a name is another's:
+    of those created again after an erasure, in seconds of Unix time."""
 
     closed: Mapping[str, TenantState]
     policies: Mapping[str, EgressPolicy]
     default: EgressPolicy
+    since: Mapping[str, float]
 
-    def require_active(self, tenant: str) -> None:
-        """Raise `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) unless the tenant is active."""
+    def require_active(self, tenant: str, issued: float | None = None) -> None:
+        """Raise `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) unless the tenant is active, and
+        `Unauthenticated` (`TOKEN_REVOKED`) for a token that was issued to the tenant that had its name before."""
         require_active(tenant, self.closed.get(tenant, TenantState.ACTIVE))
+        if issued is not None and issued < self.since.get(tenant, 0):
+            raise Unauthenticated(Reason.TOKEN_REVOKED, "token: of an erased tenant; get a new one")
 
     def policy(self, tenant: str) -> EgressPolicy:
         """Where the text of a tenant may go."""

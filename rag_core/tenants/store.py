@@ -124,18 +124,30 @@ def set_egress(
 ) -> Tenant:
     """Replace the egress policy of a tenant: its own (`None`: the installation's default) and that of some sources.
 
-    Raises `NotFound` (`TENANT_NOT_FOUND`), `InvalidInput` (`FIELD_INVALID`).
+    Raises `NotFound` (`TENANT_NOT_FOUND`, `SOURCE_NOT_FOUND` for a source that it does not have), `InvalidInput`
+    (`FIELD_INVALID`), `PermissionDenied` (`TENANT_ERASED`).
     """
-    get(connection, name)
+    tenant = get(connection, name)
+    require_not_erased(connection, name)
     if len(sources) > MAX_SOURCES:
         raise InvalidInput(Reason.FIELD_INVALID, f"sources: at most {MAX_SOURCES}")
     uses = None if egress is None else list(check_uses(egress))
     narrower = {source: list(check_uses(given, f"source {source}")) for source, given in sorted(sources.items())}
+    # One that was named before may have been removed since; saying it again is no mistake.
+    new = sorted(sources.keys() - tenant.egress_sources.keys())
+    if unknown := list(connection.scalars(_UNKNOWN_SOURCES, {"tenant": name, "names": new})):
+        message = f"sources: tenant {name} has no source {unknown[0]!r}; `rag source list` shows them"
+        raise NotFound(Reason.SOURCE_NOT_FOUND, message)
     _change(connection, name, actor, {"egress": uses, "egress_sources": json.dumps(narrower)})
     _record(connection, actor, "egress", name, why, {"egress": uses, "sources": narrower})
     return get(connection, name)
 
 
+_UNKNOWN_SOURCES = text("""
+SELECT n.name FROM unnest(CAST(:names AS text[])) AS n (name)
+WHERE NOT EXISTS (SELECT FROM rag.sources s WHERE s.tenant = :tenant AND s.name = n.name)
+    AND NOT EXISTS (SELECT FROM rag.source_states s WHERE s.tenant = :tenant AND s.source = n.name)
+""")
 _COLUMNS = {
     "state": "state = :state",
     "reason": "reason = :reason",
@@ -169,14 +181,18 @@ def _state(connection: Connection, name: str) -> TenantState:
     return TenantState.ACTIVE if found is None else TenantState(found)
 
 
-def check_active(connection: Connection, name: str, *, until_commit: bool = False) -> None:
+def check_active(connection: Connection, name: str) -> None:
     """Raise `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) unless the tenant is active.
 
-    `until_commit`: closing it waits for the end of this transaction.
+    Rows of an erased tenant are refused without it, by the database (migration 0031).
     """
-    if until_commit:
-        connection.execute(text("SELECT FROM rag.tenants WHERE name = :name FOR SHARE"), {"name": name})
     require_active(name, _state(connection, name))
+
+
+def require_not_erased(connection: Connection, name: str) -> None:
+    """Raise `PermissionDenied` (`TENANT_ERASED`) for a tenant that was or is being erased, before a file is written."""
+    if (state := _state(connection, name)) is not TenantState.SUSPENDED:
+        require_active(name, state)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -188,10 +204,20 @@ _RESTORED = "repeated after a restore"
 _RECENT = text("""
 SELECT name FROM rag.tenants WHERE state = 'erased' AND erased_at > now() - make_interval(hours => :hours)
 """)
+_REMOVE_AUDIT = text("UPDATE rag.tenants SET erase_audit = 'remove' WHERE name = :name AND erase_audit <> 'remove'")
+_WRITERS = text("SELECT pg_advisory_xact_lock(hashtextextended('rag tenant ' || :name, 0))")
+# What the first attempt found, until the receipt takes its place; one of an earlier erasure has another time.
+_ASKED_AT = """to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+_FOUND = text(f"""
+UPDATE rag.tenants SET receipt = CASE
+    WHEN receipt->>'asked_at' = {_ASKED_AT} THEN receipt
+    ELSE jsonb_build_object('asked_at', {_ASKED_AT}, 'found', CAST(:found AS jsonb)) END
+WHERE name = :name AND state = 'erasing' RETURNING receipt
+""")  # noqa: S608  constant above
 _FINISH = text("""
 UPDATE rag.tenants SET state = 'erased', reason = '', egress = NULL, egress_sources = '{}', erased_at = :at,
     receipt = CAST(:receipt AS jsonb), changed_at = now()
-WHERE name = :name
+WHERE name = :name AND state = 'erasing'
 """)
 
 
@@ -205,10 +231,12 @@ def request_erasure(
     tenant = get(connection, name)
     if tenant.state is TenantState.ERASED:
         raise Conflict(Reason.TENANT_STATE, f"tenant {name}: it was erased already")
-    values = {"state": "erasing", "reason": why, "erase_audit": "remove" if remove_audit else "keep"}
-    _change(connection, name, actor, values)
+    asked = "remove" if remove_audit else "keep"
     if tenant.state is not TenantState.ERASING:
-        _record(connection, actor, "erase", name, why, {"audit": values["erase_audit"]})
+        _change(connection, name, actor, {"state": "erasing", "reason": why, "erase_audit": asked})
+        _record(connection, actor, "erase", name, why, {"audit": asked})
+    elif remove_audit and connection.execute(_REMOVE_AUDIT, {"name": name}).rowcount:
+        _record(connection, actor, "erase", name, why, {"audit": asked})
     return get(connection, name)
 
 
@@ -236,9 +264,37 @@ def erasing(connection: Connection) -> list[str]:
     return list(connection.scalars(found))
 
 
+def wait_for_writers(connection: Connection, name: str, *, seconds: float) -> None:
+    """Wait until every transaction has ended that wrote rows of a tenant before it was closed.
+
+    Raises `Conflict` (`SOURCE_BUSY`) after so many seconds.
+    """
+    connection.execute(text("SELECT set_config('lock_timeout', :ms, true)"), {"ms": str(max(1, round(seconds * 1000)))})
+    connection.execute(_WRITERS, {"name": name})
+
+
+def note_found(connection: Connection, name: str, found: Mapping[str, int]) -> tuple[str, dict[str, int]]:
+    """Keep what the first attempt of an erasure found; returns when it was asked for, and what that attempt found.
+
+    Raises `Conflict` (`TENANT_STATE`) when it has ended meanwhile.
+    """
+    noted = connection.scalar(_FOUND, {"name": name, "found": json.dumps(dict(found))})
+    if noted is None:
+        raise _ended(name)
+    return noted["asked_at"], noted["found"]
+
+
 def finish_erasure(connection: Connection, name: str, *, at: datetime, receipt: Mapping[str, Any]) -> None:
-    """Store the receipt of an erasure with the tenant, of which nothing else is left."""
-    connection.execute(_FINISH, {"name": name, "at": at, "receipt": json.dumps(dict(receipt))})
+    """Store the receipt of an erasure with the tenant, of which nothing else is left.
+
+    Raises `Conflict` (`TENANT_STATE`) when another process has done so: an erasure has one receipt.
+    """
+    if not connection.execute(_FINISH, {"name": name, "at": at, "receipt": json.dumps(dict(receipt))}).rowcount:
+        raise _ended(name)
+
+
+def _ended(name: str) -> Conflict:
+    return Conflict(Reason.TENANT_STATE, f"tenant {name}: its erasure has ended; `rag tenant list` shows its state")
 
 
 def recently_erased(connection: Connection) -> list[str]:
@@ -263,6 +319,7 @@ def is_open(connection: Connection, name: str) -> bool:
 
 _CLOSED = text("SELECT name, state FROM rag.tenants WHERE state <> 'active'")
 _OWN = text("SELECT name, egress, egress_sources FROM rag.tenants WHERE egress IS NOT NULL OR egress_sources <> '{}'")
+_AGAIN = text("SELECT name, created_at FROM rag.tenants WHERE erased_at IS NOT NULL AND state = 'active'")
 _FILES = text("SELECT tenant, name, egress FROM rag.sources WHERE egress IS NOT NULL")
 
 
@@ -279,7 +336,9 @@ def directory(connection: Connection, settings: Settings) -> Directory:
         files[row.tenant][row.name] = row.egress
     own = {row.name: (row.egress, row.egress_sources) for row in connection.execute(_OWN)}
     policies = {name: merged(*own.get(name, (None, {})), files.get(name, {}), default) for name in {*own, *files}}
-    return Directory(closed(connection), policies, default)
+    # Tokens are dated in whole seconds.
+    since = {row.name: row.created_at.replace(microsecond=0).timestamp() for row in connection.execute(_AGAIN)}
+    return Directory(closed(connection), policies, default, since)
 
 
 def narrowed_by_files(connection: Connection) -> dict[str, frozenset[str]]:
@@ -304,6 +363,8 @@ def _tenant(row: Row[Any]) -> Tenant:
         return Tenant(row.wanted, sources=row.sources, documents=row.documents)
     values = {name: value for name, value in row._mapping.items() if name != "wanted"}
     values["state"] = TenantState(row.state)
+    if values["state"] is TenantState.ERASING:
+        values["receipt"] = None  # what it holds meanwhile is no receipt yet
     values["egress"] = None if row.egress is None else known_uses(row.egress)
     values["egress_sources"] = {source: known_uses(uses) for source, uses in row.egress_sources.items()}
     return Tenant(**values)

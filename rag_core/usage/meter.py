@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from rag_core.errors import QuotaExceeded
 from rag_core.usage.base import Budget, Owner, Usage, out_of_budget
@@ -96,6 +96,14 @@ class Meter:
             for day in (*self._ended, today)
             if (changed := {owner: used for owner, used in day.own.items() if day.written.get(owner) != used})
         ]
+
+    def forget_old(self) -> int:
+        """Give up days before yesterday; returns how many. Their rows are summed up after that (`store.maintain`), and
+        totals that came later would count twice what is in the sum."""
+        oldest = self._day().at - timedelta(days=1)
+        kept = [day for day in self._ended if day.at >= oldest]
+        given_up, self._ended = len(self._ended) - len(kept), kept
+        return given_up
 
     def wrote(self, at: date, rows: Mapping[Owner, Usage]) -> None:
         """These totals are in the rows now."""

@@ -155,8 +155,12 @@ def record_result(connection: Connection, delivery: Delivery, result: Result) ->
         "milliseconds": result.milliseconds,
         "next_attempt_at": func.now() + func.make_interval(0, 0, 0, 0, 0, 0, result.wait_seconds) if again else None,
     }
-    # Unless an operator has queued it again meanwhile.
-    unchanged = and_(columns.id == delivery.id, columns.attempts == delivery.attempts)
+    # Unless an operator has queued it again meanwhile, or the lease ended: then it is another attempt's.
+    unchanged = and_(
+        columns.id == delivery.id,
+        columns.attempts == delivery.attempts,
+        columns.last_attempt_at == delivery.last_attempt_at,
+    )
     connection.execute(update(webhook_deliveries).where(unchanged).values(values))
 
 

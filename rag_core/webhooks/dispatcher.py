@@ -1,4 +1,5 @@
-"""Send what is due to subscribers: signed, to checked addresses, again after failures, and fair between tenants.
+"""Send what is due to subscribers: signed, to checked addresses, again after failures, and fair between tenants and
+receivers.
 
 At least once: a receiver knows a repeated message by its `webhook-id`.
 """
@@ -11,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rag_core.database import Store
@@ -25,16 +26,32 @@ from rag_core.webhooks.delivery_store import Result
 from rag_core.webhooks.signing import body_of, signed_headers
 
 log = get_logger(__name__)
-_IN_FLIGHT: Final = 16
+_IN_FLIGHT: Final = 32
+_IN_FLIGHT_YOUNG: Final = 16
+"""Messages that began a moment ago: receivers that all turn slow at once leave the other places to the rest."""
 _IN_FLIGHT_OF_TENANT: Final = 4
 _AT_ONCE: Final = 4
-"""Messages to one webhook at the same time."""
+"""Messages to one webhook at the same time, when its receiver is quick."""
+_IN_FLIGHT_SLOW: Final = 8
+"""Messages to receivers that were not quick the last time, or are not known yet; the other places are for the rest."""
+_QUICK_SECONDS: Final = 1.0
+_KNOWN: Final = 10_000
+"""Quick receivers that are remembered."""
 _FIRST_WAIT_SECONDS: Final = 5.0
 _GROWTH: Final = 4.0
 _LONGEST_WAIT_SECONDS: Final = 6 * 3600.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _LEASE_BEYOND_SECONDS: Final = 30.0
 _GONE: Final = 410
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """One that is under way."""
+
+    webhook_id: str
+    tenant: str
+    began: float
 
 
 class Dispatcher:
@@ -48,8 +65,10 @@ class Dispatcher:
         self._keys = settings.rotating("webhook_secret")
         self._pool = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="webhook")
         self._guard = threading.Lock()
-        self._in_flight: Counter[tuple[str, str]] = Counter()
-        """Messages under way, by webhook and tenant."""
+        self._under_way: dict[int, _Message] = {}
+        """By delivery."""
+        self._places: dict[str, int] = {}
+        """Messages to a webhook at the same time: one more after each quick answer, forgotten after another."""
         self._finished = threading.Event()
 
     def run(self, stopping: threading.Event) -> None:
@@ -71,30 +90,33 @@ class Dispatcher:
         if not self._keys:
             return 0
         with self._guard:
-            under_way = Counter(self._in_flight)
-        free = _IN_FLIGHT - under_way.total()
-        of_tenant: Counter[str] = Counter()
-        for (_, tenant), count in under_way.items():
-            of_tenant[tenant] += count
+            under_way, known = list(self._under_way.values()), dict(self._places)
+        now = time.monotonic()
+        young = sum(now - one.began < _QUICK_SECONDS for one in under_way)
+        free = min(_IN_FLIGHT - len(under_way), _IN_FLIGHT_YOUNG - young)
+        slow_free = _IN_FLIGHT_SLOW - sum(one.webhook_id not in known for one in under_way)
+        of_tenant = Counter(one.tenant for one in under_way)
         if free <= 0:
             return 0
         with self._store.engine.begin() as connection:
-            found = deliveries.due(connection, [webhook for webhook, _ in under_way])
+            found = deliveries.due(connection, sorted({one.webhook_id for one in under_way}))
         started = 0
         for webhook_id, tenant in found:
-            places = min(free - started, _IN_FLIGHT_OF_TENANT - of_tenant[tenant], _AT_ONCE)
+            allowed = known.get(webhook_id, min(1, slow_free))
+            places = min(free - started, _IN_FLIGHT_OF_TENANT - of_tenant[tenant], allowed)
             if places <= 0:
                 continue
             begun = self._start(webhook_id, places)
             of_tenant[tenant] += begun
             started += begun
+            slow_free -= begun if webhook_id not in known else 0
         return started
 
     def deliver_due(self) -> int:
         """Send what is due now and wait for all that is under way; returns the number of messages started here."""
         sent = 0
         while True:
-            busy = bool(self._in_flight)  # asked first: what ends meanwhile may have kept others waiting
+            busy = bool(self._under_way)  # asked first: what ends meanwhile may have kept others waiting
             started = self.start_due()
             if not started and not busy:
                 return sent
@@ -115,13 +137,14 @@ class Dispatcher:
             webhook, claimed = deliveries.claim(connection, webhook_id, lease=lease, limit=places)
         for delivery in claimed:
             with self._guard:
-                self._in_flight[webhook.id, webhook.tenant] += 1
+                self._under_way[delivery.id] = _Message(webhook.id, webhook.tenant, time.monotonic())
             self._pool.submit(self._send, webhook, delivery).add_done_callback(self._log_defect)
         return len(claimed)
 
     def _send(self, webhook: Webhook, delivery: Delivery) -> None:
         try:
             result = self._attempt(webhook, delivery)
+            self._learn(webhook.id, quick=result.delivered and result.milliseconds < _QUICK_SECONDS * 1000)
             with self._store.engine.begin() as connection:
                 deliveries.record_result(connection, delivery, result)
                 deliveries.record_receiver(
@@ -133,9 +156,15 @@ class Dispatcher:
             log.warning("webhook_result_not_stored", webhook=webhook.id, delivery=delivery.id, reason=error.reason)
         finally:
             with self._guard:
-                self._in_flight[webhook.id, webhook.tenant] -= 1
-                self._in_flight = +self._in_flight
+                self._under_way.pop(delivery.id, None)
             self._finished.set()
+
+    def _learn(self, webhook_id: str, *, quick: bool) -> None:
+        with self._guard:
+            if quick and len(self._places) < _KNOWN:
+                self._places[webhook_id] = min(_AT_ONCE, self._places.get(webhook_id, 0) + 1)
+            else:
+                self._places.pop(webhook_id, None)
 
     def _attempt(self, webhook: Webhook, delivery: Delivery) -> Result:
         body = body_of(delivery)

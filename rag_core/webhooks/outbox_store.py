@@ -11,18 +11,23 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from rag_core.errors import PermissionDenied, Reason
 from rag_core.operations import audit_store as audit
 from rag_core.webhooks.base import TEST, Event, EventType, Webhook
 
 _WANTS = "w.enabled AND w.events && ARRAY['*', split_part({type}, '.', 1) || '.*', {type}]"
+# The lock lets no subscription be removed before its deliveries are committed: they would have nothing to refer to.
 _STORE = f"""
+), wanted AS MATERIALIZED (
+    SELECT w.id AS webhook_id, o.id AS event_id, o.position FROM occurred o
+    JOIN rag.webhooks w ON (w.tenant = o.tenant OR o.tenant = '') AND {_WANTS.format(type="o.type")}
+    FOR KEY SHARE OF w
 ), stored AS (
     INSERT INTO rag.webhook_events (id, tenant, type, doc_id, data) SELECT id, tenant, type, doc_id, data FROM occurred
+    WHERE id IN (SELECT event_id FROM wanted) RETURNING id
 )
 INSERT INTO rag.webhook_deliveries (webhook_id, event_id, next_attempt_at)
-SELECT w.id, o.id, now() FROM occurred o
-JOIN rag.webhooks w ON (w.tenant = o.tenant OR o.tenant = '') AND {_WANTS.format(type="o.type")}
-ORDER BY o.position
+SELECT webhook_id, event_id, now() FROM wanted JOIN stored ON stored.id = wanted.event_id ORDER BY position
 """  # noqa: S608  constants above
 _RECORD = text(f"""
 WITH occurred AS (
@@ -110,11 +115,16 @@ RETURNING id
 
 
 def record_test(connection: Connection, webhook: Webhook, *, actor: str) -> int:
-    """Write an event for one webhook, so that its operator sees whether it arrives; returns the delivery's id."""
+    """Write an event for one webhook, so that its operator sees whether it arrives; returns the delivery's id.
+
+    Raises `PermissionDenied` (`TENANT_ERASED`).
+    """
     params = {"tenant": webhook.tenant, "type": TEST, "webhook_id": webhook.id}
-    number = int(connection.execute(_TEST, params).scalar_one())
+    number = connection.scalar(_TEST, params)
+    if number is None:
+        raise PermissionDenied(Reason.TENANT_ERASED, f"tenant {webhook.tenant}: it was erased, or is being erased")
     details = {"delivery": number}
     audit.record(
         connection, actor=actor, action="webhook.test", target=webhook.id, details=details, tenant=webhook.tenant
     )
-    return number
+    return int(number)

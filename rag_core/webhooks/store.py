@@ -81,8 +81,19 @@ def enable(connection: Connection, webhook: Webhook, *, enabled: bool, actor: st
     _audited(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, why)
 
 
+_REMOVE_LOG = text("""
+WITH gone AS (DELETE FROM rag.webhook_deliveries WHERE webhook_id = :id RETURNING event_id)
+DELETE FROM rag.webhook_events e USING (SELECT DISTINCT event_id FROM gone) g
+WHERE e.id = g.event_id
+    AND NOT EXISTS (SELECT FROM rag.webhook_deliveries d WHERE d.event_id = e.id AND d.webhook_id <> :id)
+""")
+
+
 def remove(connection: Connection, webhook: Webhook, *, actor: str, why: str = "") -> None:
-    """Delete a subscription and its log."""
+    """Delete a subscription and its log, with the events that no other webhook has."""
+    # First: it waits for the facts whose events it gets, and then they are in its log.
+    connection.execute(select(webhooks.c.id).where(webhooks.c.id == webhook.id).with_for_update())
+    connection.execute(_REMOVE_LOG, {"id": webhook.id})
     connection.execute(delete(webhooks).where(webhooks.c.id == webhook.id))
     _audited(connection, "webhook.remove", webhook, actor, why)
 

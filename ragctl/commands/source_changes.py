@@ -308,8 +308,10 @@ def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     from rag_core.database import open_store
     from rag_core.operations import audit_store
     from rag_core.sources import operation_store
+    from rag_core.tenants import store as tenants
 
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
+        tenants.require_not_erased(connection, config.tenant)
         file = propose(
             settings, SourceFolder(settings.effective_sources_dir).add(config, text), new=True, actor=actor()
         )

@@ -11,7 +11,7 @@ from ragctl.gateway.access import jwt_filter
 from ragctl.gateway.clusters import address, assignment, certificate, clusters, endpoints
 from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, resource, resources, to_yaml, update_file
 from ragctl.gateway.listener import ADMIN, listeners
-from ragctl.gateway.options import Config, Endpoint, GatewayOptions, extension
+from ragctl.gateway.options import Config, Endpoint, GatewayOptions, any_of, extension
 from ragctl.gateway.routes import route_config
 
 # Without --disable-hot-restart Envoy exits when the process that spawned it ends. Without the strict flag a typo in a
@@ -24,8 +24,8 @@ ENVOY_FLAGS = (
     "--log-level",
     "warning",
 )
-_MAX_DOWNSTREAM_CONNECTIONS = 10_000
 _HEAP = "envoy.resource_monitors.fixed_heap"
+_CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 _TRACKED_POWER = 20
 """Streams that hold 2^20 bytes or more are distinguished by what they hold."""
 _RUNTIME = {
@@ -133,12 +133,13 @@ def _overload(options: GatewayOptions) -> Config:
     )
     return {
         "refresh_interval": "0.1s",
-        "resource_monitors": [_connection_monitor(), heap],
+        "resource_monitors": [_connection_monitor(options.max_client_connections), heap],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": _TRACKED_POWER},
         "actions": [
             _at_heap("reset_high_memory_stream", scaled={"scaling_threshold": 0.7, "saturation_threshold": 0.9}),
             _at_heap("shrink_heap", threshold={"value": 0.8}),
             _at_heap("stop_accepting_requests", threshold={"value": 0.95}),
+            _shorter_idle_times(),
         ],
     }
 
@@ -147,9 +148,21 @@ def _at_heap(action: str, **trigger: Config) -> Config:
     return {"name": f"envoy.overload_actions.{action}", "triggers": [{"name": _HEAP, **trigger}]}
 
 
-def _connection_monitor() -> Config:
+def _shorter_idle_times() -> Config:
+    """Idle connections are closed the sooner the more there are. Envoy cannot count them by address: one address may
+    open all that there are, but not keep others out by keeping them."""
+    scaled = {"scaling_threshold": 0.3, "saturation_threshold": 0.8}
+    timers = [{"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "1s"}]
+    return {
+        "name": "envoy.overload_actions.reduce_timeouts",
+        "triggers": [{"name": _CONNECTIONS, "scaled": scaled}],
+        "typed_config": any_of("config.overload.v3.ScaleTimersOverloadActionConfig", timer_scale_factors=timers),
+    }
+
+
+def _connection_monitor(most: int) -> Config:
     return extension(
-        "envoy.resource_monitors.global_downstream_max_connections",
+        _CONNECTIONS,
         "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-        max_active_downstream_connections=_MAX_DOWNSTREAM_CONNECTIONS,
+        max_active_downstream_connections=most,
     )

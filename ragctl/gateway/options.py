@@ -123,6 +123,7 @@ class GatewayOptions:
     expose_admin: bool = False
     trusted_hops: int = 0
     metrics: Endpoint | None = None
+    max_client_connections: int = 10_000
     max_connections: int = 1024
     searches: int = 0
     interfaces: Backends = Backends()

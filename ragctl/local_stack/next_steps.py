@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rag_core.errors import RagError
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
+from ragctl.grpc_client import GatewayAddress, gateway_address
 from ragctl.local_stack.data_dir import DataDir
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def urls(settings: Settings) -> dict[str, str]:
     """Address of each interface by name."""
     host = reachable(settings.host)
     return {
-        "REST and gRPC (gateway)": f"http://{host}:{settings.gateway_port}",
+        "REST and gRPC (gateway)": gateway_address(settings).url,
         "Dagster UI": f"http://{host}:{settings.dagster_port}",
         "Console": f"http://{host}:{settings.console_port}",
         "Metrics": f"http://{host}:{settings.metrics_port}/metrics",
@@ -32,7 +33,11 @@ def urls(settings: Settings) -> dict[str, str]:
 
 def examples(settings: Settings, data_dir: DataDir, question: str) -> list[tuple[str, str]]:
     """Title and command of a call to each interface."""
-    gateway = f"{reachable(settings.host)}:{settings.gateway_port}"
+    gateway = gateway_address(settings)
+    curl, url, grpcurl = f"curl -s{_trusted(gateway)}", gateway.url, "-plaintext"
+    if gateway.certificate is not None:
+        url = f"https://{gateway.name}:{settings.gateway_port}"
+        grpcurl = f"-cacert {shlex.quote(str(gateway.certificate.absolute()))} -authority {gateway.name}"
     token = shlex.quote(str(data_dir.dev_token))
     body = json.dumps({"query": question}, ensure_ascii=False)
     chat = json.dumps({"model": "extractive", "messages": [{"role": "user", "content": question}]}, ensure_ascii=False)
@@ -40,22 +45,21 @@ def examples(settings: Settings, data_dir: DataDir, question: str) -> list[tuple
         ("Command line", f"{_rag(data_dir)} query {shlex.quote(question)}"),
         (
             "REST",
-            f'curl -s http://{gateway}/api/v1/query -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
+            f'{curl} {url}/api/v1/query -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
         ),
         (
             "REST, streamed",
-            f'curl -sN http://{gateway}/api/v2/answer -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
+            f'{curl} -N {url}/api/v2/answer -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
         ),
         (
             "OpenAI's API (any of its clients; MCP clients: the same host, /mcp)",
-            f'curl -s http://{gateway}/v1/chat/completions -H "authorization: Bearer $(cat {token})"'
-            f" -d {shlex.quote(chat)}",
+            f'{curl} {url}/v1/chat/completions -H "authorization: Bearer $(cat {token})" -d {shlex.quote(chat)}',
         ),
         ("gRPC from Python", _python(gateway, data_dir.dev_token, question)),
         (
             "gRPC with grpcurl, if you have it (the server describes itself)",
-            f'grpcurl -plaintext -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)} '
-            f"{gateway} ragproto.query.v2.QueryService/Answer",
+            f'grpcurl {grpcurl} -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)} '
+            f"{gateway.target} ragproto.query.v2.QueryService/Answer",
         ),
     ]
 
@@ -67,13 +71,25 @@ def _rag(data_dir: DataDir) -> str:
     )
 
 
-def _python(gateway: str, token: Path, question: str) -> str:
+def _trusted(gateway: GatewayAddress) -> str:
+    """The options of curl for a gateway with TLS: its certificate, whatever name that is for."""
+    if gateway.certificate is None:
+        return ""
+    return f" --cacert {shlex.quote(str(gateway.certificate.absolute()))} --connect-to ::{gateway.target}"
+
+
+def _python(gateway: GatewayAddress, token: Path, question: str) -> str:
+    opened = f"grpc.insecure_channel({gateway.target!r})"
+    if gateway.certificate is not None:
+        trusted = f"grpc.ssl_channel_credentials(Path({str(gateway.certificate.absolute())!r}).read_bytes())"
+        options = [("grpc.ssl_target_name_override", gateway.name)]
+        opened = f"grpc.secure_channel({gateway.target!r}, {trusted}, options={options})"
     lines = (
         "import grpc",
         "from pathlib import Path",
         "from ragproto.query.v2 import query_pb2 as q, query_pb2_grpc as rpc",
         f"token = Path({str(token)!r}).read_text().strip()",
-        f"stub = rpc.QueryServiceStub(grpc.insecure_channel({gateway!r}))",
+        f"stub = rpc.QueryServiceStub({opened})",
         "metadata = [('authorization', 'Bearer ' + token)]",
         f"for event in stub.Answer(q.AnswerRequest(query={question!r}), metadata=metadata):",
         "    print(event)",

@@ -13,6 +13,7 @@ from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours
 from ragctl.gateway.options import reachable
+from ragctl.grpc_client import gateway_address
 from ragctl.local_stack import probes
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.probes import Health, Probe
@@ -21,6 +22,8 @@ TOKEN_MAX_AGE_SECONDS = 2 * 3600
 WATCHDOG_MAX_AGE_SECONDS = 60
 HEARTBEAT_MAX_AGE_SECONDS = 180
 FIRST_QUERY_SERVER = "query-server"
+TLS = "https://"
+"""Before the address of a heartbeat that is served with TLS."""
 
 _CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
 # A full garbage collection after each run of a page (postScriptGC) stands still for every session: with 20 of them it
@@ -47,8 +50,9 @@ class Service:
 
     `needs` names services and steps that must be ready before it starts; `waits` are addresses it waits for at every
     start, also after a crash. Services stop in the order of `stop_wave`, one wave together. `port_settings` maps
-    each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`) or
-    is a database (a URL); the watchdog ends it when it does not answer any more.
+    each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`,
+    with `TLS` before it where it serves that) or is a database (a URL); the watchdog ends it when it does not answer
+    any more.
     """
 
     name: str
@@ -179,7 +183,7 @@ def _query_server(settings: Settings, release: Release, name: str, ports: tuple[
         env=tuple({**release.environment, **own}.items()),
         stop_wave=3,
         stop_seconds=int(settings.drain_seconds + settings.grace_seconds) + 5,
-        heartbeat=f"{reachable(settings.host)}:{query}",
+        heartbeat=f"{TLS if settings.query_tls_certificate else ''}{reachable(settings.host)}:{query}",
     )
 
 
@@ -270,8 +274,7 @@ def _console(settings: Settings, data_dir: DataDir) -> Service:
         probe=probes.http(f"{url}/_stcore/health", expect="ok"),
         port_settings=((port, "RAG_CONSOLE_PORT"),),
         env=(
-            ("RAG_CONSOLE_QUERY_ADDRESS", any_query_server(settings)),
-            ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
+            *_console_channels(settings),
             ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
             ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
@@ -284,6 +287,31 @@ def _console(settings: Settings, data_dir: DataDir) -> Service:
         stop_seconds=5,
         url=url,
     )
+
+
+def _console_channels(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """How the console calls query servers and the gateway: with TLS where they serve that."""
+    gateway = gateway_address(settings)
+    return (
+        ("RAG_CONSOLE_QUERY_ADDRESS", any_query_server(settings)),
+        ("RAG_CONSOLE_GATEWAY_URL", gateway.url),
+        ("RAG_CONSOLE_GATEWAY_TLS_CA", str(gateway.certificate.absolute()) if gateway.certificate else ""),
+        ("RAG_CONSOLE_GATEWAY_TLS_NAME", gateway.name),
+        *_query_tls(settings, "RAG_CONSOLE").items(),
+    )
+
+
+def _query_tls(settings: Settings, prefix: str) -> dict[str, str]:
+    """Settings of a client of the query servers, which shows the certificate that the gateway shows."""
+    if (trusted := settings.query_tls_ca or settings.query_tls_certificate) is None:
+        return {}
+    files = {
+        "QUERY_TLS_CA": trusted,
+        "QUERY_CERTIFICATE": settings.gateway_query_certificate,
+        "QUERY_KEY": settings.gateway_query_key,
+    }
+    found = {f"{prefix}_{name}": str(path.absolute()) for name, path in files.items() if path is not None}
+    return found | {f"{prefix}_QUERY_TLS_NAME": settings.query_tls_name}
 
 
 def _interfaces(settings: Settings) -> Service:
@@ -347,7 +375,7 @@ def _gateway(settings: Settings, data_dir: DataDir) -> Service:
         ),
         stop_wave=0,
         stop_seconds=5,
-        url=f"http://{reachable(settings.host)}:{settings.gateway_port}",
+        url=gateway_address(settings).url,
     )
 
 

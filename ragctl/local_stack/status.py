@@ -114,12 +114,12 @@ def read_platform(settings: Settings) -> dict[str, Any]:
     """The query server's report (`admin.v1.GetStatus`) as plain data. Raises `RagError` when it cannot be had."""
     from google.protobuf.json_format import MessageToDict
 
-    from ragctl.grpc_client import open_channel, typed_errors
+    from ragctl.grpc_client import query_channel, typed_errors
     from ragctl.tokens import mint_token
     from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 
     token = mint_token(settings, subject="rag-status", scopes=("ops.read", "platform.read"), lifetime=60)
-    with open_channel(any_query_server(settings)) as channel, typed_errors():
+    with query_channel(settings, any_query_server(settings)) as channel, typed_errors():
         response = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(
             admin_pb2.GetStatusRequest(), timeout=_CALL_SECONDS, metadata=[("authorization", f"Bearer {token}")]
         )

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
 import psycopg
@@ -21,18 +22,25 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rag_core.database import recovering
 from rag_core.settings import Settings
+from ragctl.grpc_client import query_channel
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.services import Service, build_services
+from ragctl.local_stack.services import TLS, Service, build_services
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
 ROUND_SECONDS = 2.0
 ASK_SECONDS = 2.0
+_OWN_POOL = ("grpc.use_local_subchannel_pool", 1)
+"""Each question has a connection of its own."""
 Ask = Callable[[str], bool]
 
 
-def answers(address: str) -> bool:
-    """Whether the database at a URL, or the gRPC server at an address, answers in time."""
-    return _database_answers(address) if "://" in address else _server_answers(address)
+def answers(settings: Settings, address: str) -> bool:
+    """Whether the database at a URL, or the gRPC server at an address, answers in time; `https://` is one with TLS."""
+    if address.startswith(TLS):
+        return _server_answers(query_channel(settings, address.removeprefix(TLS), _OWN_POOL))
+    if "://" in address:
+        return _database_answers(address)
+    return _server_answers(grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), _OWN_POOL]))
 
 
 def _database_answers(url: str) -> bool:
@@ -44,10 +52,9 @@ def _database_answers(url: str) -> bool:
     return True
 
 
-def _server_answers(address: str) -> bool:
+def _server_answers(opened: grpc.Channel) -> bool:
     """Whether it says anything about its health; NOT_SERVING is an answer too."""
-    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
-    with grpc.insecure_channel(address, options=options) as channel:
+    with opened as channel:
         try:
             health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ASK_SECONDS)
         except grpc.RpcError:
@@ -58,9 +65,7 @@ def _server_answers(address: str) -> bool:
 class Watchdog:
     """Probes the services of one supervisor. `silence` is in seconds."""
 
-    def __init__(
-        self, supervisor: Supervisor, services: Sequence[Service], *, silence: float, ask: Ask = answers
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, services: Sequence[Service], *, silence: float, ask: Ask) -> None:
         self._supervisor = supervisor
         self.watch(services)
         self._silence = silence
@@ -106,7 +111,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
     data_dir = DataDir.of(settings)
-    watchdog = Watchdog(Supervisor(data_dir), (), silence=settings.hang_seconds)
+    ask = partial(answers, settings)
+    watchdog = Watchdog(Supervisor(data_dir), (), silence=settings.hang_seconds, ask=ask)
     while not stop.is_set():
         if settings.hang_seconds:
             watchdog.watch(build_services(settings, data_dir))

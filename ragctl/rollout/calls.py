@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rag_core.access import EVERYONE
 from rag_core.settings import Settings
+from ragctl.grpc_client import query_channel
 from ragctl.rollout.targets.base import Server
 from ragctl.tokens import mint_token
 from ragproto.query.v1 import query_pb2 as v1
@@ -48,12 +49,12 @@ class Credentials:
     """Metadata that identifies the suite to a server, by tenant and what it must be allowed to see."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._made: dict[tuple[str, tuple[str, ...]], Metadata] = {}
 
     def of(self, query: SmokeQuery) -> Metadata:
         """Raises `ConfigError` (`SECRET_MISSING`) without a credential and without a signing key."""
-        given = self._settings.deploy_credential
+        given = self.settings.deploy_credential
         if given is not None:
             secret = given.get_secret_value()
             return [
@@ -67,8 +68,8 @@ class Credentials:
 
     def _mint(self, query: SmokeQuery) -> str:
         groups = [entry.removeprefix("group:") for entry in query.acl if entry.startswith("group:")]
-        lifetime = min(_LIFETIME, self._settings.jwt_max_lifetime_seconds)
-        return mint_token(self._settings, subject=_SUBJECT, tenant=query.tenant, groups=groups, lifetime=lifetime)
+        lifetime = min(_LIFETIME, self.settings.jwt_max_lifetime_seconds)
+        return mint_token(self.settings, subject=_SUBJECT, tenant=query.tenant, groups=groups, lifetime=lifetime)
 
 
 class Client:
@@ -77,7 +78,7 @@ class Client:
     def __init__(self, server: Server, credentials: Credentials, seconds: float) -> None:
         self.server = server
         self._credentials, self._seconds = credentials, seconds
-        self._channel = grpc.insecure_channel(server.query, options=[("grpc.enable_http_proxy", 0)])
+        self._channel = query_channel(credentials.settings, server.query)
         self._v1, self._v2 = v1_grpc.QueryServiceStub(self._channel), v2_grpc.QueryServiceStub(self._channel)
 
     def close(self) -> None:

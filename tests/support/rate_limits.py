@@ -153,6 +153,19 @@ class SharedLimitsContract:
         for other in (bearer("another"), bearer("flooding", "beta"), {"x-api-key": "rag_other"}):
             assert statuses(pair, other, 2) == [200, 200]
 
+    async def test_a_call_that_one_limit_refuses_is_counted_by_no_other(self, make_storage: MakeStorage) -> None:
+        storage = make_storage()
+        limits = SharedLimits(settings(gateway_client_per_minute=5, gateway_client_per_hour=3), storage)
+        ann, bob = ({"tenant": "acme", "subject": name} for name in ("ann", "bob"))
+        try:
+            refusals = [await limits.refusal([ann]) for _ in range(8)]
+            assert [found.window.name if found else "" for found in refusals] == [""] * 3 + ["hour"] * 5
+            # Nor is another client that was asked about in the same call.
+            assert [bool(await limits.refusal([bob, ann])) for _ in range(4)] == [True] * 4
+            assert [bool(await limits.refusal([bob])) for _ in range(4)] == [False] * 3 + [True]
+        finally:
+            await close(storage)
+
     def test_an_api_key_and_an_override_are_counted_over_both(self, pair: list[Gateway]) -> None:
         assert statuses(pair, {"x-api-key": "rag_flooding"}, 110).count(200) in (100, 101)
         assert statuses(pair, bearer("slow"), 8).count(200) in (3, 4)

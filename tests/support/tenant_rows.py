@@ -62,16 +62,16 @@ class TenantRows:
         named = {place.table for place in PLACES}
         for table in sorted(metadata.sorted_tables, key=lambda table: table.name != "listings"):
             if table.name in named and table.name not in {"audit", "audit_heads", "audit_checkpoints"}:
-                self._write(connection, table)
+                self.write_row(connection, table)
         audit = {"actor": f"{self.tenant}/ann", "action": "x", "target": "s", "tenant": self.tenant}
         connection.execute(insert(metadata.tables["rag.audit"]), audit)
 
-    def _write(self, connection: Connection, table: Table) -> None:
+    def write_row(self, connection: Connection, table: Table) -> None:
+        """A row in one table."""
         values = {column.name: self._value(table, column) for column in table.columns if self._wanted(table, column)}
         if table.name == "embeddings" and self._has_vector(connection, table):
             return  # of the other tenant: equal texts have one vector
-        made = connection.execute(insert(table).values(values).returning(table)).one()
-        self._made[table.name] = made
+        self._made[table.name] = connection.execute(insert(table).values(values).returning(table)).one_or_none()
 
     def _has_vector(self, connection: Connection, table: Table) -> bool:
         return connection.scalar(select(table.c.text_hash).where(table.c.text_hash == self._texts)) is not None

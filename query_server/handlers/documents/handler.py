@@ -183,8 +183,8 @@ class DocumentsHandler:
         def write(connection: Connection) -> Receipt:
             from rag_core.tenants import store as tenants
 
-            # Again, in the transaction of the push: after a suspension or erasure has committed, none is accepted.
-            tenants.check_active(connection, principal.tenant, until_commit=True)
+            # Again, in the transaction of the push: after a suspension has committed, none is accepted.
+            tenants.check_active(connection, principal.tenant)
             receipt, place = self._store(connection, principal, change, wanted)
             _record(connection, principal, receipt, place, method, request_id)
             return receipt

@@ -59,7 +59,8 @@ def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
             "quality": quality.purge(connection, days=days),
             "alerts": alerts.purge(connection, days=days),
             "evaluations": run_store.purge(connection, days=settings.evaluation_retention_days),
-            "usage": usage_store.maintain(connection, yesterday, before=oldest),
+            # A day more than servers write to, for clocks that differ.
+            "usage": usage_store.maintain(connection, yesterday - timedelta(days=1), before=oldest),
             "ratings": feedback_store.purge(
                 connection, days=feedback_days, keep_answers=settings.feedback_answers == "plain"
             ),

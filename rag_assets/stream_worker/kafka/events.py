@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -17,15 +18,20 @@ from rag_core.webhooks import KAFKA, Answer, Delivery, Webhook
 
 _FLUSH_SECONDS: Final = 12.0
 """A little more than `message.timeout.ms` of the producer, after which the broker's silence is an error."""
+_READ_SECONDS: Final = 5.0
 
 
 class KafkaEvents:
     """Implements `rag_core.webhooks.Sender`. Thread-safe; a producer per source, opened when it is first needed."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, read_seconds: float = _READ_SECONDS) -> None:
+        """`read_seconds`: how late a changed source file may be heeded."""
+        self._settings, self._read_seconds = settings, read_seconds
         self._guard = threading.Lock()
-        self._producers: dict[tuple[str, str], tuple[Producer, str]] = {}
+        self._producers: dict[tuple[str, str], tuple[Producer, dict[str, Any]]] = {}
+        """With what each was made of: brokers, secrets."""
+        self._options: dict[tuple[str, str], KafkaOptions] = {}
+        self._read_at = float("-inf")
 
     def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Returns once the broker has the message.
@@ -35,7 +41,7 @@ class KafkaEvents:
         """
         name = webhook.url.removeprefix(KAFKA)
         with self._guard:
-            producer, topic = self._opened(webhook.tenant, name)
+            producer, topic = self._open(webhook.tenant, name)
         failures: list[KafkaError | None] = []
         key = str(delivery.data.get("doc_id") or delivery.data.get("source") or delivery.type)
         try:
@@ -64,12 +70,21 @@ class KafkaEvents:
                 producer.flush(1)
             self._producers.clear()
 
-    def _opened(self, tenant: str, name: str) -> tuple[Producer, str]:
-        if (tenant, name) not in self._producers:
-            found = (one for one in kafka_configs(self._settings) if (one.tenant, one.name) == (tenant, name))
-            config = next(found, None)
-            options = config.options if config is not None else None
-            if not isinstance(options, KafkaOptions) or options.completion_topic is None:
-                raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no Kafka source {name!r} with a completion_topic")
-            self._producers[tenant, name] = (Producer(producer_config(options)), options.completion_topic)
-        return self._producers[tenant, name]
+    def _open(self, tenant: str, name: str) -> tuple[Producer, str]:
+        """The producer of a source as its file is now, and its topic."""
+        if time.monotonic() - self._read_at > self._read_seconds:
+            self._options = {
+                (one.tenant, one.name): one.options
+                for one in kafka_configs(self._settings)
+                if isinstance(one.options, KafkaOptions)
+            }
+            self._read_at = time.monotonic()
+        options = self._options.get((tenant, name))
+        if options is None or options.completion_topic is None:
+            self._producers.pop((tenant, name), None)
+            raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no Kafka source {name!r} with a completion_topic")
+        config = producer_config(options)
+        if (opened := self._producers.get((tenant, name))) is None or opened[1] != config:
+            # A send by the producer before keeps it until the broker has answered.
+            opened = self._producers[tenant, name] = (Producer(config), config)
+        return opened[0], options.completion_topic

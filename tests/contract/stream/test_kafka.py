@@ -120,11 +120,16 @@ def test_what_became_of_a_change_is_reported_on_the_completion_topic(topic: Kafk
 def test_a_subscription_sends_events_to_the_completion_topic_signed(
     topic: KafkaHarness, broker: Broker, tmp_path: Path
 ) -> None:
-    done = broker.topic(name=f"{topic.topic}-events")
-    options = {"kind": "kafka", "brokers": topic.options.brokers, "topic": topic.topic, "completion_topic": done}
-    file = {"name": "tickets", "tenant": "acme", "acl": ["everyone"], "options": options}
-    component = {"type": "rag_assets.components.DocumentSource", "attributes": file}
-    (tmp_path / "tickets.yaml").write_text(json.dumps(component))
+    done, moved = (broker.topic(name=f"{topic.topic}-{name}") for name in ("events", "moved"))
+
+    def write_file(completion_topic: str) -> None:
+        options = {"kind": "kafka", "brokers": topic.options.brokers, "topic": topic.topic, "consume": "batch"}
+        options["completion_topic"] = completion_topic
+        file = {"name": "tickets", "tenant": "acme", "acl": ["everyone"], "options": options}
+        component = {"type": "rag_assets.components.DocumentSource", "attributes": file}
+        (tmp_path / "tickets.yaml").write_text(json.dumps(component))
+
+    write_file(done)
     key = "0123456789abcdef0123456789abcdefXYZ"
     settings = topic.stream.settings.model_copy(update={"sources_dir": tmp_path, "webhook_secret": SecretStr(key)})
     store = topic.stream.store
@@ -134,8 +139,14 @@ def test_a_subscription_sends_events_to_the_completion_topic_signed(
         webhooks.store.create(connection, replace(wanted, url="kafka:absent"), actor="acme/ann")
     topic.put("a", "Text.")
     consume(topic, topic.open(), 1)
-    with closing(webhooks.Dispatcher(store, settings, kafka=KafkaEvents(settings))) as dispatcher:
+    kafka = KafkaEvents(settings, read_seconds=0)
+    with closing(webhooks.Dispatcher(store, settings, kafka=kafka)) as dispatcher:
         dispatcher.deliver_due()
+        write_file(moved)  # the worker runs on, and sends to the new topic
+        with store.engine.begin() as connection:
+            webhooks.outbox_store.record_test(connection, made, actor="acme/ann")
+        dispatcher.deliver_due()
+    assert json.loads(broker.read(moved, 1)[0].value())["type"] == "webhook.test"
     secret = webhooks.secret_of(key.encode(), made.id, made.secret_number)
     said = []
     for message in broker.read(done, 1):

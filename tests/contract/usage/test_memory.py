@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from limits.aio.storage import MemoryStorage
 
-from rag_core.database import Store
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.usage import UsageMeter
+from rag_core.access import NameHash
+from rag_core.database import Store, open_store
 from rag_core.settings import Settings
-from rag_core.usage import Budget, Owner, Usage
+from rag_core.usage import Budget, Meter, Owner, Usage
 from rag_core.usage import store as rows
 from tests.support.usage_contract import ACME, MakeCounter, SharedUsageContract, calls, two_meters
 
@@ -35,6 +39,59 @@ async def test_without_the_counter_budgets_follow_the_rows(settings: Settings, s
         await one.exchange()
         await other.exchange()
         assert calls(other, 5) == 2
+
+
+class Silent(MemoryStorage):
+    """A Redis that takes its time to say nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        self.asked += 1
+        raise TimeoutError
+
+
+async def test_a_silent_counter_is_asked_a_few_times_whatever_the_number_of_budgets(
+    settings: Settings, store: Store
+) -> None:
+    with store.engine.begin() as connection:
+        for number in range(100):
+            rows.set_budget(connection, Owner("acme", f"k{number}"), Budget(calls_per_day=6), actor="t/test")
+    counters = [Silent(), Silent()]
+    async with two_meters(settings, iter(counters).__next__) as (one, _):
+        for number in range(100):
+            calls(one, 1, f"k{number}")
+        await one.share()
+    assert 0 < counters[0].asked <= 16
+
+
+@pytest.mark.parametrize(("days", "calls_counted"), [(1, 5), (3, 3)])
+async def test_usage_of_a_server_that_was_cut_off_is_counted_once_or_given_up(
+    settings: Settings, store: Store, days: int, calls_counted: int
+) -> None:
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+    def sum_up() -> None:  # as the daily job does
+        with store.engine.begin() as connection:
+            rows.maintain(connection, now.date() - timedelta(days=2), before=date(2026, 1, 1))
+
+    opened = LazyStore(lambda: open_store(settings))
+    server = UsageMeter(opened, Metrics(), seconds=60, hashes=NameHash(), meter=Meter(lambda: now))
+    calls(server, 3)
+    await server.exchange()
+    calls(server, 2)
+    now += timedelta(days=days)
+    sum_up()
+    await server.exchange()
+    now += timedelta(days=9)
+    sum_up()
+    await server.close()
+    opened.close()
+    with store.engine.connect() as connection:
+        (found,) = rows.days(connection, since=date(2026, 1, 1), tenant="acme", limit=9)
+    assert found.usage.calls == calls_counted
 
 
 def test_rows_written_twice_count_once_and_days_that_are_over_are_summed(store: Store) -> None:

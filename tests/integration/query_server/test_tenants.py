@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from sqlalchemy import text
 
 from rag_core.access import NewKey, create_key
 from rag_core.database import Store, open_store
@@ -136,7 +138,19 @@ def test_nobody_closes_the_door_behind_them_and_an_erasure_is_confirmed(desk: De
     assert desk.refusal("SetEgressPolicy", name="acme", uses=[1], inherit=True) == "FIELD_INVALID"
 
 
+def test_a_token_of_an_erased_tenant_does_not_open_the_one_that_has_its_name_now(desk: Desk) -> None:
+    scopes = ["query.read"]
+    early = desk.server.auth(scopes=scopes, now=time.time() - 3600, lifetime=7200)
+    with desk.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.tenants SET state = 'erased', erased_at = now()"))
+        tenants.create(connection, "acme", actor="op")
+    assert eventually(lambda: reason(lambda: search(desk.server, early)) == "TOKEN_REVOKED", seconds=10)
+    assert search(desk.server, desk.server.auth(scopes=scopes)).passages
+
+
 def test_tenants_are_listed_in_pages_with_the_policies_that_hold(desk: Desk) -> None:
+    with desk.store.engine.begin() as connection:
+        connection.execute(text("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'hr', 'push')"))
     desk.do("CreateTenant", name="beta", own_egress=True, egress_uses=[pb.EGRESS_USE_EMBED])
     policy = [pb.SourceEgress(source="hr", uses=[pb.EGRESS_USE_EMBED])]
     desk.do("SetEgressPolicy", name="acme", uses=[pb.EGRESS_USE_ANSWER], sources=policy, reason="contract")

@@ -273,6 +273,8 @@ def test_a_cell_that_a_spreadsheet_would_run_is_made_text() -> None:
     )
     assert text == "locator,n\n'=HYPERLINK(1),3\n'@x,-1\n\"a,b\",0\n"
     assert records.as_csv([]) == ""
+    for hidden in (" =1+1", "\u200b=1+1", "\r\n+1", "\uff1d1+1", "\t-1", "\0=1"):
+        assert records.as_csv([{"locator": hidden}]).partition("\n")[2].lstrip('"').startswith("'"), hidden
 
 
 def test_judgements_leave_as_json_lines() -> None:

@@ -5,24 +5,37 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from pydantic import SecretStr
 
+from console.clients import Channels, GatewayClient
+from console.clients.grpc_api import Api
+from console.settings import ConsoleSettings
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import validate
-from ragctl.gateway.options import BackendTls, GatewayOptions, Jwt, Tls
+from ragctl.gateway.options import Backends, BackendTls, Endpoint, GatewayOptions, Jwt, Tls
+from ragctl.grpc_client import query_channel
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.next_steps import examples, urls
+from ragctl.local_stack.services import FIRST_QUERY_SERVER, any_query_server, build_services
+from ragctl.local_stack.watchdog import answers
+from ragctl.rollout.calls import Client, Credentials, SmokeQuery
+from ragctl.rollout.targets.base import Server
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, self_signed
 from tests.support.query_server import Doc, RunningServer, failing, running
 from tests.support.waiting import eventually
-from tests.support.wire import gateway_options, running_envoy
+from tests.support.wire import gateway_options, running_envoy, running_gateway
 
 NAME = "query-server"
 
@@ -92,6 +105,74 @@ def test_the_server_admits_no_one_else(encrypted: Encrypted, tmp_path: Path) -> 
     signed = grpc.ssl_channel_credentials(trusted, key.read_bytes(), certificate.read_bytes())
     with grpc.secure_channel(encrypted.server.target, signed, options=options) as channel:
         assert encrypted.search(channel).passages
+
+
+def test_every_part_of_the_platform_calls_the_server_as_the_settings_say(
+    encrypted: Encrypted, tmp_path: Path, free_tcp_port: int
+) -> None:
+    client, (shown, shown_key) = encrypted.authority.issue("gateway"), self_signed(tmp_path)
+    settings = Settings(
+        home=tmp_path,
+        query_tls_certificate=encrypted.folder / f"{NAME}.crt",
+        query_tls_ca=encrypted.authority.certificate,
+        gateway_query_certificate=client[0],
+        gateway_query_key=client[1],
+        gateway_tls_certificate=shown,
+        gateway_port=free_tcp_port,
+        query_port=encrypted.server.ports.query,
+        deploy_credential=SecretStr(encrypted.server.keys.token()),
+    )
+    # The watchdog of the local stack, as the heartbeat of the service tells it.
+    service = next(one for one in build_services(settings, DataDir(tmp_path)) if one.name == FIRST_QUERY_SERVER)
+    assert service.heartbeat is not None
+    assert answers(settings, service.heartbeat)
+    assert not answers(settings, service.heartbeat.removeprefix("https://"))
+    # `rag status`, and the checks of a rollout.
+    with query_channel(settings, any_query_server(settings)) as channel:
+        assert encrypted.search(channel).passages
+    checks = Client(Server(encrypted.server.target, ""), Credentials(settings), 20)
+    assert checks.is_serving()
+    assert checks.search(SmokeQuery("bell")).passages
+    checks.close()
+    # The console, which the stack tells where and how to call; through a gateway with a certificate of its own.
+    console = {part.name: part for part in build_services(settings, DataDir(tmp_path))}["console"]
+    chosen = {name: value for name, value in console.env if name.startswith("RAG_CONSOLE_")}
+    ports, local = encrypted.server.ports, "127.0.0.1"
+    gateway = replace(
+        encrypted.options(Tls(*client)),
+        tls=Tls(shown, shown_key),
+        listen=Endpoint(local, free_tcp_port),
+        blue=Backends((Endpoint(local, ports.query),), (Endpoint(local, ports.metrics),)),
+    )
+    with running_envoy(gateway, tmp_path), pytest.MonkeyPatch.context() as patch:
+        for name, value in chosen.items():
+            patch.setenv(name, value)
+        console_settings = ConsoleSettings()
+        channels = Channels(console_settings)
+        api = Api(channels, encrypted.server.keys.token(scopes=["query.read", "ops.read"]))
+        assert api.who_am_i().tenant == "acme"
+        assert api.search(v2.SearchRequest(query="bell")).passages
+        with closing(GatewayClient(console_settings)) as client_of_probes:
+            client_of_probes.ready()
+        channels.close()
+
+
+def test_the_examples_of_the_next_steps_trust_the_certificate_of_the_gateway(
+    tmp_path: Path, free_tcp_port: int
+) -> None:
+    certificate, key = self_signed(tmp_path, name="rag.example.org", address="192.0.2.1")
+    settings = Settings(home=tmp_path, gateway_tls_certificate=certificate, gateway_port=free_tcp_port)
+    assert urls(settings)["REST and gRPC (gateway)"] == f"https://127.0.0.1:{free_tcp_port}"
+    data_dir = DataDir(tmp_path)
+    data_dir.dev_token.parent.mkdir(parents=True, exist_ok=True)
+    data_dir.dev_token.write_text("token")
+    commands = dict(examples(settings, data_dir, "x"))
+    listen = Endpoint("127.0.0.1", free_tcp_port)
+    with running_gateway(tmp_path, tls=Tls(certificate, key), listen=listen, max_seconds=20):
+        for title in ("REST", "gRPC from Python"):
+            done = subprocess.run(["sh", "-c", commands[title]], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, ""), done.stderr
+            assert title != "REST" or json.loads(done.stdout)["answer"] == "x"
 
 
 def test_the_gateway_trusts_no_server_of_another_name(encrypted: Encrypted, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from tests.support.answerers import EchoAnswerer
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.local_stack import RAG
 from tests.support.query_server import Doc, RunningServer, running
-from tests.support.wire import WirePeer, gateway_options, running_envoy, wire_peer
+from tests.support.waiting import eventually
+from tests.support.wire import WirePeer, gateway_options, running_envoy, running_gateway, wire_peer
 
 LONG = "A passage of some length. " * 2000
 NUMBERED = " ".join(f"The bell rings for the {number}th time." for number in range(4000))
@@ -48,6 +50,35 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WirePeer, F
 
 def search(channel: grpc.Channel) -> v2.SearchResponse:
     return v2_grpc.QueryServiceStub(channel).Search(v2.SearchRequest(query="bell"), timeout=30)
+
+
+def test_one_address_keeps_no_other_out_however_many_connections_it_opens(tmp_path: Path) -> None:
+    """They are closed the sooner the more there are; beyond the limit none is taken."""
+    with running_gateway(tmp_path, max_client_connections=100, max_seconds=20) as gateway, ExitStack() as held:
+        host, _, port = gateway.address.partition(":")
+
+        def ask() -> int:
+            with httpx.Client(base_url=f"http://{gateway.address}", trust_env=False, timeout=10) as client:
+                return client.post("/api/v1/query", json={"query": "x"}).status_code
+
+        def count(name: str) -> int:
+            url = f"http://127.0.0.1:{gateway.options.admin_port}/stats?filter=^(http.public|listener.127.*){name}$"
+            lines = httpx.get(url, trust_env=False).text.splitlines()
+            return max(int(line.rpartition(": ")[2]) for line in lines)
+
+        def open_idle(wanted: int) -> None:
+            for _ in range(wanted):
+                one = socket.create_connection((host, int(port)), 10, source_address=("127.0.0.66", 0))
+                held.enter_context(one)
+
+        open_idle(90)
+        assert ask() == 200
+        assert count("downstream_global_cx_overflow") == 0
+        # A fifth of the places is free again long before the five minutes of an idle connection are over.
+        assert eventually(lambda: count("downstream_cx_active") <= 80, seconds=20)
+        open_idle(150)
+        assert eventually(lambda: count("downstream_global_cx_overflow"))
+        assert eventually(lambda: ask() == 200, seconds=20)
 
 
 @pytest.mark.catalogue("F37")

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from rag_assets.config import load_sources
 from rag_core.database import Store
@@ -46,7 +47,7 @@ def commands(page: str) -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("page", ["manage-tenants.md", "control-egress.md"])
 def test_the_commands_of_a_how_to_do_and_print_what_it_says(
-    page: str, machine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    page: str, machine: Path, store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for command, expected in commands(page):
         if not command.startswith("rag "):
@@ -57,6 +58,10 @@ def test_the_commands_of_a_how_to_do_and_print_what_it_says(
         printed = " ".join(capsys.readouterr().out.split())
         for line in expected:
             assert " ".join(line.split()) in printed, command
+        if page == "control-egress.md" and command.startswith("rag tenant create"):
+            rows = "INSERT INTO rag.sources (tenant, name, kind) VALUES"
+            with store.engine.begin() as connection:  # the sources of the page
+                connection.execute(text(f"{rows} ('acme', 'hr', 'push'), ('acme', 'board', 'push')"))
 
 
 def test_the_source_file_of_the_how_to_is_valid(machine: Path) -> None:

@@ -60,14 +60,14 @@ def refusal(code: str, message: str) -> bytes:
 
 def test_a_database_that_repairs_itself_gives_no_sign_of_life_and_is_named_as_that() -> None:
     with server_saying(refusal("57P03", "the database system is in recovery mode")) as url:
-        assert not answers(url)
+        assert not answers(Settings(), url)
         with pytest.raises(Unavailable, match="recovers from a crash"):
             open_store(Settings(database_url=url)).engine.connect()
 
 
 def test_a_database_that_has_no_connection_left_lives() -> None:
     with server_saying(refusal("53300", "sorry, too many clients already")) as url:
-        assert answers(url)
+        assert answers(Settings(), url)
 
 
 async def test_a_probe_does_not_wait_for_a_statement_that_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,9 +82,9 @@ def test_a_database_that_is_stopped_gives_no_sign_of_life_until_it_continues() -
     server.start(preexec=die_with_parent)
     assert server.pid is not None
     try:
-        assert answers(server.url())
+        assert answers(Settings(), server.url())
         os.kill(server.pid, signal.SIGSTOP)
-        assert not answers(server.url())
+        assert not answers(Settings(), server.url())
     finally:
         os.kill(server.pid, signal.SIGCONT)
         server.stop()

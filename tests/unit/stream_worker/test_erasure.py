@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from rag_core.erasure import erase, reapply
 from rag_core.erasure.erase import Receipt
-from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.evaluation import Grade, Judgement, Result, Run, feedback_store, propose_from_rating, run_store
 from rag_core.operations import audit_store as audit
 from rag_core.operations import verify_chains
@@ -26,6 +26,13 @@ class Dependencies:
 
     def __init__(self, stream: StreamHarness) -> None:
         self.settings, self.store, self.index = stream.settings, stream.store, stream.index
+
+
+class IndexAway:
+    """An index process that does not answer."""
+
+    def generations(self) -> list[Any]:
+        raise Unavailable(Reason.INDEX_UNAVAILABLE, "away")
 
 
 def erased(stream: StreamHarness, locator: str = "a") -> Receipt:
@@ -142,6 +149,22 @@ def test_an_erasure_leaves_the_record_as_it_was_and_adds_to_it(stream: StreamHar
     assert [row.row for row in after[:-1]] == [row.row for row in before]
     assert (after[-1].action, after[-1].doc_id) == ("document.erase", document.doc_id)
     assert verify_chains(stream.store).broken == ()
+
+
+def test_an_erasure_that_was_cut_off_has_one_receipt_and_one_line_in_the_ledger(stream: StreamHarness) -> None:
+    fill(stream)
+    whole = Dependencies(stream)
+    away = Dependencies(stream)
+    away.index = IndexAway()  # type: ignore[assignment]
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            erase(away, "acme", stream.flow.doc_id("a"), actor="test")  # type: ignore[arg-type]
+    receipt = erase(whole, "acme", stream.flow.doc_id("a"), actor="test")  # type: ignore[arg-type]
+    assert receipt.removed["chunks"] == receipt.removed["points"] == 1
+    assert set(receipt.found_afterwards.values()) == {0}
+    assert len(stream.settings.erasure_ledger.read_text().splitlines()) == 1
+    (stored,) = stream.all("SELECT receipt FROM rag.erasures")
+    assert stored.receipt == receipt.as_dict()
 
 
 def test_other_documents_keep_the_vectors_they_share_with_it(stream: StreamHarness) -> None:

@@ -8,26 +8,34 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import Table, text
 
 from rag_core.database import Store, open_store
+from rag_core.database.tables import metadata
 from rag_core.erasure import erase_tenant, reapply, sweep_erased
 from rag_core.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Reason, Unavailable
 from rag_core.generations.lifecycle import load_own_questions
 from rag_core.operations import Query, find, verify_chains
 from rag_core.settings import Settings
+from rag_core.streams import Change, inbox_store
 from rag_core.tenants import TenantState, export, place_store
 from rag_core.tenants import store as tenants
 from rag_core.tenants.place_store import PLACES
+from rag_core.usage import Owner, Usage
+from rag_core.usage import store as usage_store
 from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import as_owner
 from tests.support.tenant_rows import TenantRows
+from tests.support.waiting import eventually
 
 ACTOR = "platform/op"
 EXPORTED = {place.export for place in PLACES if place.export}
@@ -41,6 +49,12 @@ def owner_store(settings: Settings, store: Store) -> Iterator[Store]:
     opened = open_store(settings.model_copy(update={"database_url": url}))
     yield opened
     opened.close()
+
+
+WAITING = """
+SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE NOT l.granted AND l.locktype = 'advisory' AND d.datname = current_database()
+"""
 
 
 def create(store: Store, name: str = "acme", **options: Any) -> None:
@@ -115,9 +129,30 @@ def test_suspending_and_resuming_lose_nothing_and_are_audited(store: Store) -> N
     assert rows(store, "acme") == {**before, "audit": before["audit"] + 2}
     with store.engine.begin() as connection, pytest.raises(NotFound):
         tenants.suspend(connection, "nobody", actor=ACTOR)
+
+
+def test_an_egress_policy_names_sources_of_the_tenant_alone(store: Store) -> None:
+    filled(store, "acme", "other")
+
+    def set_egress(sources: dict[str, list[str]]) -> None:
+        with store.engine.begin() as connection:
+            tenants.set_egress(connection, "acme", actor=ACTOR, egress=None, sources=sources)
+
     many: dict[str, list[str]] = {f"source-{number}": [] for number in range(1001)}
-    with store.engine.begin() as connection, pytest.raises(InvalidInput):
-        tenants.set_egress(connection, "acme", actor=ACTOR, egress=None, sources=many)
+    with pytest.raises(InvalidInput):
+        set_egress(many)
+    set_egress({"name of acme": []})
+    for name in ("name of other", "nam of acme"):
+        with pytest.raises(NotFound) as caught:
+            set_egress({"name of acme": [], name: []})
+        assert caught.value.reason is Reason.SOURCE_NOT_FOUND
+    with store.engine.begin() as connection:  # a source that was removed stays named until it is left out
+        connection.execute(text("DELETE FROM rag.sources WHERE tenant = 'acme'"))
+    set_egress({"name of acme": ["embed"]})
+    request(store)
+    with pytest.raises(PermissionDenied) as refused:
+        set_egress({})
+    assert refused.value.reason is Reason.TENANT_ERASED
 
 
 def test_the_gate_asks_no_question_of_a_suspended_tenant(store: Store, settings: Settings) -> None:
@@ -234,8 +269,20 @@ def test_an_erasure_that_was_cut_off_is_continued(flow: PipelineHarness, monkeyp
     assert state(flow.store) is TenantState.ERASING
     with flow.store.engine.connect() as connection:
         assert tenants.erasing(connection) == ["acme"]
-    erase_tenant(pipeline_of(flow), "acme")
+        assert tenants.get(connection, "acme").receipt is None
+    request(flow.store)  # again: whose erasure it is does not change
+    receipt = erase_tenant(pipeline_of(flow), "acme")
     assert state(flow.store) is TenantState.ERASED
+    # One erasure, whatever it took: what the first attempt removed is in the receipt, and the ledger has one line.
+    assert (receipt.removed["documents"], receipt.removed["points"], receipt.requested_by) == (1, 1, ACTOR)
+    (line,) = flow.settings.erasure_ledger.read_text().splitlines()
+    assert json.loads(line)["tenant_erased"] == "acme"
+    with pytest.raises(Conflict):
+        erase_tenant(pipeline_of(flow), "acme")
+    create(flow.store)
+    request(flow.store)
+    erase_tenant(pipeline_of(flow), "acme")
+    assert len(flow.settings.erasure_ledger.read_text().splitlines()) == 2
 
 
 def test_an_erasure_waits_for_a_ledger_that_cannot_be_written(flow: PipelineHarness) -> None:
@@ -269,16 +316,83 @@ def test_points_without_rows_go_with_their_tenant(flow: PipelineHarness) -> None
 
 def test_what_is_written_of_an_erased_tenant_meanwhile_is_swept(flow: PipelineHarness) -> None:
     filled(flow.store, "acme")
-    request(flow.store)
-    erase_tenant(pipeline_of(flow), "acme")
     late = "INSERT INTO rag.history (step, at, series, tenant, label, total, samples, highest) VALUES"
-    with flow.store.engine.begin() as connection:
-        connection.execute(
-            text(f"{late} (60, now(), 'x', 'acme', '', 1, 0, 0), (60, now(), 'x', 'other', '', 1, 0, 0)")
-        )
+    figures = text(f"{late} (60, now(), 'x', 'acme', '', 1, 0, 0), (60, now(), 'x', 'other', '', 1, 0, 0)")
+    with flow.store.engine.connect() as connection:
+        connection.execute(figures)
+        request(flow.store)
+        erase_tenant(pipeline_of(flow), "acme")
+        connection.commit()
     assert sweep_erased(flow.store) == 1
     assert [row.tenant for row in flow.all("SELECT tenant FROM rag.history")] == ["other"]
     assert sweep_erased(flow.store) == 0
+
+
+def push(tenant: str = "acme") -> Change:
+    return Change(tenant, "notes", "a", "ann", content=b"Text.")
+
+
+def test_an_erasure_waits_for_what_is_being_written_and_then_removes_it(flow: PipelineHarness) -> None:
+    # Nobody created this tenant, so that no row of it could be locked.
+    with flow.store.engine.begin() as connection:
+        inbox_store.accept(connection, push(), max_pending=9, max_pending_of_tenant=9)
+    with flow.store.engine.connect() as writer:
+        inbox_store.accept(writer, replace(push(), locator="late"), max_pending=9, max_pending_of_tenant=9)
+        request(flow.store)
+        with ThreadPoolExecutor(1) as pool:
+            erasing = pool.submit(erase_tenant, pipeline_of(flow), "acme")
+            assert eventually(lambda: flow.one(WAITING).count or erasing.done())
+            assert not erasing.done()
+            writer.commit()
+            assert erasing.result(30).removed["inbox"] == 2
+    assert set(rows(flow.store, "acme")) <= KEPT
+
+
+def test_an_erasure_does_not_wait_for_ever_for_a_writer(flow: PipelineHarness) -> None:
+    pipeline = pipeline_of(flow)
+    pipeline.settings = flow.settings.model_copy(update={"source_wait_seconds": 0.01})
+    filled(flow.store, "acme")
+    with flow.store.engine.connect() as writer:
+        inbox_store.accept(writer, push(), max_pending=9, max_pending_of_tenant=9)
+        request(flow.store)
+        with pytest.raises(Conflict) as caught:
+            erase_tenant(pipeline, "acme")
+    assert caught.value.reason is Reason.SOURCE_BUSY
+    assert state(flow.store) is TenantState.ERASING
+
+
+def test_no_row_of_an_erased_tenant_is_written_in_any_table(store: Store) -> None:
+    filled(store, "other")
+    create(store)
+    request(store)
+    tables = [table for table in metadata.sorted_tables if "tenant" in table.columns and table.name not in KEPT]
+    assert len(tables) > 30
+
+    def refusal(table: Table) -> Reason | None:
+        try:
+            with store.engine.begin() as connection:
+                TenantRows("acme").write_row(connection, table)
+        except PermissionDenied as error:
+            return error.reason
+        return None
+
+    reasons = {table.name: refusal(table) for table in tables}
+    assert set(rows(store, "acme")) <= KEPT
+    assert set(reasons.values()) == {None, Reason.TENANT_ERASED}
+    refused = {name for name, reason in reasons.items() if reason}
+    # What somebody asked for says why it is refused; what the platform notes by itself is left out.
+    assert {"inbox", "api_keys", "console_accounts", "webhooks", "budgets", "ratings", "source_operations"} <= refused
+    assert not {"usage", "history", "alerts", "source_states", "dead_letters"} & refused
+
+
+def test_a_statement_about_many_tenants_leaves_out_the_erased_ones(store: Store) -> None:
+    create(store)
+    request(store)
+    totals = {Owner(name): Usage(calls=1) for name in ("acme", "beta", "gamma")}
+    with store.engine.begin() as connection:
+        usage_store.write(connection, date(2026, 11, 28), "w", totals)
+        found = usage_store.days(connection, since=date(2026, 11, 28), tenant=None, limit=9)
+    assert [day.owner.tenant for day in found] == ["beta", "gamma"]
 
 
 def test_a_run_that_comes_after_an_erasure_writes_nothing(flow: PipelineHarness) -> None:
@@ -322,7 +436,7 @@ def test_a_restore_between_two_erasures_and_entries_that_stay_stop_no_repetition
     with flow.store.engine.begin() as connection:
         # Of `gone` the backup has only what happened; `acme` was erased before it, came back, and was erased again.
         connection.execute(text("DELETE FROM rag.tenants WHERE name = 'gone'"))
-        connection.execute(text("UPDATE rag.tenants SET erased_at = erased_at - interval '1 day'"))
+        connection.execute(text("UPDATE rag.tenants SET state = 'active', erased_at = erased_at - interval '1 day'"))
         connection.execute(text("DELETE FROM rag.generations"))
         connection.execute(text("DELETE FROM rag.erasures"))
         late = "INSERT INTO rag.token_revocations (tenant, subject, before, forget_at) VALUES"
@@ -335,7 +449,7 @@ def test_a_restore_between_two_erasures_and_entries_that_stay_stop_no_repetition
 def test_an_erased_name_begins_anew_and_empty(flow: PipelineHarness) -> None:
     filled(flow.store, "acme")
     with flow.store.engine.begin() as connection:
-        tenants.set_egress(connection, "acme", actor=ACTOR, egress=["embed"], sources={"hr": []})
+        tenants.set_egress(connection, "acme", actor=ACTOR, egress=["embed"], sources={"name of acme": []})
     request(flow.store)
     erase_tenant(pipeline_of(flow), "acme")
     create(flow.store)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -19,6 +22,7 @@ from rag_core.operations import Query, find
 from rag_core.tenants import store as tenants
 from rag_core.webhooks import delivery_store
 from rag_core.webhooks.dispatcher import wait_seconds
+from tests.support.waiting import eventually
 from tests.unit.webhooks.conftest import Desk
 
 
@@ -228,8 +232,6 @@ def test_slow_receivers_of_one_tenant_delay_no_other_tenant(desk: Desk) -> None:
         quick_arrived.append(arrived.is_set())
         return Response(status=204)
 
-    import threading
-
     arrived = threading.Event()
     desk.server.expect_request("/slow").respond_with_handler(wait_for_others)
     desk.server.expect_request("/quick").respond_with_handler(lambda _: (arrived.set(), Response(status=204))[1])
@@ -242,6 +244,90 @@ def test_slow_receivers_of_one_tenant_delay_no_other_tenant(desk: Desk) -> None:
         assert dispatcher.deliver_due() == 17
     assert all(quick_arrived)
     assert len(quick_arrived) == 20
+
+
+def test_slow_receivers_of_many_tenants_leave_places_to_the_rest(desk: Desk) -> None:
+    slow = [desk.subscribe(url=desk.server.url_for("/slow"), tenant=f"slow-{number}") for number in range(12)]
+    quick = desk.subscribe(url=desk.server.url_for("/quick"), tenant="quick")
+    let_go, arrived = threading.Event(), threading.Event()
+    desk.server.expect_request("/slow").respond_with_handler(
+        lambda _: (let_go.wait(20), Response(status=204 if let_go.is_set() else 500))[1]
+    )
+    desk.server.expect_request("/quick").respond_with_handler(lambda _: (arrived.set(), Response(status=204))[1])
+    with closing(webhooks.Dispatcher(desk.store, desk.settings)) as dispatcher:
+        queue_test(desk, quick)
+        assert dispatcher.deliver_due() == 1  # it is known as quick from now on
+        arrived.clear()
+        for webhook in slow * 4:
+            queue_test(desk, webhook)
+        assert dispatcher.start_due() == 8  # who is not known as quick shares a part of the places
+        assert dispatcher.start_due() == 0
+        queue_test(desk, quick)
+        assert dispatcher.start_due() == 1
+        assert arrived.wait(20)
+        let_go.set()
+        assert dispatcher.deliver_due() == 40
+
+
+def test_a_receiver_gets_more_at_a_time_as_long_as_it_is_quick(desk: Desk) -> None:
+    webhook = desk.subscribe()
+    with closing(webhooks.Dispatcher(desk.store, desk.settings)) as dispatcher:
+        begun = []
+        for _ in range(30):
+            queue_test(desk, webhook)
+        while (started := dispatcher.start_due()) or len(desk.received) < 30:
+            begun.append(started)
+    assert {1, 4} <= set(begun) <= {0, 1, 2, 3, 4}
+
+
+def test_a_result_that_comes_after_an_operator_sent_the_event_again_changes_nothing(desk: Desk) -> None:
+    webhook = desk.subscribe()
+    number = queue_test(desk, webhook)
+    late = delivery_store.Result(delivered=False, status=500, reason="WEBHOOK_REFUSED", milliseconds=1)
+    with desk.store.engine.begin() as connection:
+        _, (first,) = delivery_store.claim(connection, webhook.id, lease=60, limit=1)
+    with desk.store.engine.begin() as connection:
+        delivery_store.redeliver(connection, first, actor="acme/ann")
+    with desk.store.engine.begin() as connection:
+        _, (second,) = delivery_store.claim(connection, webhook.id, lease=60, limit=1)
+        assert (first.attempts, second.attempts, second.id) == (1, 1, number)
+        delivery_store.record_result(connection, first, late)
+        assert delivery_store.get_delivery(connection, number, tenant="acme").state == "pending"
+        delivery_store.record_result(connection, second, replace(late, delivered=True))
+        assert delivery_store.get_delivery(connection, number, tenant="acme").state == "delivered"
+
+
+def test_a_webhook_that_is_removed_takes_its_log_and_the_events_of_nobody_else(desk: Desk) -> None:
+    webhook, other = desk.subscribe(), desk.subscribe("document.indexed")
+    desk.push("a.txt", "The bell rings.")
+    queue_test(desk, webhook)
+
+    def left() -> list[str]:
+        return [row.type for row in desk.harness.all("SELECT type FROM rag.webhook_events ORDER BY type")]
+
+    assert left() == ["document.indexed", "webhook.test"]
+    for removed, events in ((webhook, ["document.indexed"]), (other, [])):
+        with desk.store.engine.begin() as connection:
+            webhooks.store.remove(connection, removed, actor="acme/ann")
+        assert left() == events
+
+
+def test_a_webhook_that_is_removed_while_its_event_is_written_fails_no_fact(desk: Desk) -> None:
+    webhook = desk.subscribe()
+    event = webhooks.Event("document.indexed", "acme", {})
+    with desk.store.engine.connect() as removing, ThreadPoolExecutor(1) as pool:
+        webhooks.store.remove(removing, webhook, actor="acme/ann")
+
+        def write() -> None:
+            with desk.store.engine.begin() as connection:
+                webhooks.outbox_store.record(connection, [event])
+
+        writing = pool.submit(write)
+        waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        assert eventually(lambda: desk.harness.all(waiting) or writing.done())
+        removing.commit()
+        writing.result(20)
+    assert desk.harness.all("SELECT FROM rag.webhook_events") == []
 
 
 def test_two_dispatchers_send_each_message_once(desk: Desk) -> None:
