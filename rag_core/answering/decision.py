@@ -1,8 +1,8 @@
 """Answer, show the closest passages, or say that nothing was found: a calibrated choice of three.
 
 The probability that the best unit answers is a logistic regression over signs of the choice, fitted by cross-validation
-(docs/retrieval-answers.md says on what), one for text with headings and one for text without. Two thresholds on it
-make the three outcomes.
+(docs/retrieval-answers.md says on what): one for text with headings, and of text without one for Chinese and one for
+other languages. Two thresholds on it make the three outcomes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Final
 
 from rag_core.answering.base import Outcome
 from rag_core.answering.choosing import Choice
-from rag_core.answering.fitted import HEADED, PROSE
+from rag_core.answering.fitted import CHINESE, HEADED, PROSE, Decision
 from rag_core.answering.terms import bag, coverage
+from rag_core.answering.units import Unit, is_chinese
 
 UNKNOWN: Final = 0.8
 """Stands for the cosine of a unit that was not embedded."""
@@ -42,7 +43,7 @@ def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Ver
     if not choice.ranked:
         return Verdict(Outcome.NOT_FOUND, 0.0, {})
     signs = signs_of(choice)
-    known = HEADED if choice.ranked[0].unit.path else PROSE
+    known = decision_for(choice.ranked[0].unit)
     odds = sum(known.evidence[name] * value for name, value in signs.items()) + known.bias - threshold
     probability = 1 / (1 + math.exp(-odds))
     if vague:
@@ -51,6 +52,13 @@ def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Ver
         return Verdict(Outcome.ANSWERED, probability, signs)
     outcome = Outcome.CLOSEST_PASSAGES if probability >= known.closest_from else Outcome.NOT_FOUND
     return Verdict(outcome, probability, signs)
+
+
+def decision_for(unit: Unit) -> Decision:
+    """The regression for a text of this kind. Chinese without headings shares pairs of characters by chance."""
+    if unit.path:
+        return HEADED
+    return CHINESE if is_chinese(unit.text) else PROSE
 
 
 def signs_of(choice: Choice) -> dict[str, float]:

@@ -78,3 +78,21 @@ PROSE = Decision(
     closest_from=0.098,
 )
 """For text without headings, where a sentence is either near the question or not."""
+CHINESE = Decision(
+    evidence={
+        "own": 0.38,
+        "both": 0.62,
+        "passage": 3.64,
+        "known": 1.47,
+        "near": 2.9,
+        "cosine": 16.13,
+        "margin": 2.43,
+        "kind": -0.1,
+        "form": 2.3,
+        "apart": 2.35,
+    },
+    bias=-20.53,
+    answer_from=0.4,
+    closest_from=0.098,
+)
+"""For Chinese text without headings."""
