@@ -8,7 +8,10 @@ other languages. Two thresholds on it make the three outcomes.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import Final
 
 from rag_core.answering.base import Outcome
@@ -23,6 +26,11 @@ USUAL: Final = 0.83
 """Cosine of an average hit with the model that the weights were fitted with."""
 UNUSUAL: Final = 0.7
 """Below it another model is at work, whose cosines are brought to the same scale by the average hit's."""
+RUN_WORDS: Final = 6
+RUN_CHARS: Final = 10
+"""Words, or characters of Chinese, of a question that no text repeats by chance."""
+MAX_QUESTION: Final = 200
+"""Characters of a question that are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +92,11 @@ def signs_of(choice: Choice) -> dict[str, float]:
     if best.cosine and average < UNUSUAL:
         cosine = 1 - (1 - cosine) * (1 - USUAL) / (1 - average)
     weight = sum(term.weight for term in terms) or 1.0
-    passage_bag = bag("\n".join((best.passage.title, *best.unit.path, best.passage.text)))
+    passage = "\n".join((best.passage.title, *best.unit.path, best.passage.text))
     return {
         "own": best.signs["own"],
         "both": best.signs["both"],
-        "passage": coverage(terms, passage_bag),
+        "passage": coverage(terms, bag(passage)),
         "known": sum(term.weight for term in terms if term.known) / weight,
         "near": near,
         "cosine": cosine,
@@ -96,4 +104,29 @@ def signs_of(choice: Choice) -> dict[str, float]:
         "kind": best.signs["kind"],
         "form": best.signs["form"],
         "apart": apart,
+        "run": _run(choice.question, passage),
+        "gap": _gap([hit.score for hit in hits[:6]]),
     }
+
+
+def _run(question: str, text: str) -> float:
+    """The longest part of a question that a text repeats word by word. Pairs of characters are shared by chance, a
+    name is not."""
+    asked, said = (" ".join(re.split(r"[\W_]+", one.casefold())).strip() for one in (question[:MAX_QUESTION], text))
+    between, most = ("", RUN_CHARS) if is_chinese(asked) else (" ", RUN_WORDS)
+    words = asked.split() if between else list(asked)
+    said = f"{between}{said}{between}"
+    longest = 0
+    for first in range(len(words)):
+        while longest < most and first + longest < len(words):
+            if f"{between}{between.join(words[first : first + longest + 1])}{between}" not in said:
+                break
+            longest += 1
+    return longest / most
+
+
+def _gap(scores: Sequence[float]) -> float:
+    """How far the first hit stands out from those behind it."""
+    if len(scores) < 3 or not scores[0]:
+        return 0.0
+    return 1 - mean(scores[1:]) / scores[0]
