@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag_core.answering import Outcome
+from rag_core.answering.asking import Asked, Wants, understand
 from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.rendering import trail
 from tests.unit.answering.test_extractive import answered, corpus
@@ -89,6 +90,14 @@ async def test_the_title_of_a_box_that_is_not_shown_ends_no_excerpt() -> None:
     outcome = await answered("How do I back up with the tool?", "copies the folders", hits=corpus(guide))
     assert outcome.excerpts[0].text.startswith("The tool copies")
     assert "BACK TO BASICS" not in outcome.excerpts[0].text
+
+
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [("什么是预置（preseeding）？", "预置"), ("What is LVM (Logical Volume Manager)?", "LVM"), ("What is LVM?", "LVM")],
+)
+def test_a_thing_that_is_asked_for_under_two_names_is_looked_for_under_the_first(question: str, subject: str) -> None:
+    assert understand(question) == Asked(Wants.DEFINITION, subject=subject)
 
 
 async def test_chinese_words_that_ask_for_a_difference_are_not_looked_for() -> None:
