@@ -118,7 +118,7 @@ async def test_terms_without_descriptions_are_a_table_of_contents_and_no_answer(
 
 
 async def test_a_title_that_says_what_a_thing_is_is_said_once() -> None:
-    guide = "# tailwind: logging that keeps its structure\n\nTailwind writes each event as one line of JSON.\n"
+    guide = "# tailwind: logging that keeps its structure\n\nIt writes each event as one line of JSON with its keys.\n"
     outcome = await answered("What is tailwind?", "tailwind: logging", hits=corpus(guide, "tailwind.md"))
     assert outcome.markdown.count("logging that keeps its structure") == 1
     assert "one line of JSON" in outcome.excerpts[0].text
