@@ -36,17 +36,11 @@ PAGES = (
     "access",
 )
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
-ANSWERS = {
-    "how-to": {"en": "How do I create an API key?", "zh": "怎么停止服务？"},
-    "definition": {"en": "What is structlog?", "zh": "什么是 structlog？"},
-    "value": {"en": "What is the maximum value of top_k?", "zh": "控制台的端口是多少？"},
-    "closest": {"en": "How do I stop everything?", "zh": "什么是索引代？"},
-}
-"""Questions of the default corpus with each kind of answer."""
 FIND = {"en": "performance", "zh": "zh-CN"}
 
 
-def main() -> int:
+def main(take: Callable[[str, str], None]) -> int:
+    """Take pictures of the running stack, as an admin with this password."""
     settings = Settings.load()
     if CHROMIUM is None:
         print(NEEDS, file=sys.stderr)
@@ -54,7 +48,7 @@ def main() -> int:
     password = new_password()
     try:
         with account(settings, password):
-            take_all(f"http://{reachable(settings.host)}:{settings.console_port}", password)
+            take(f"http://{reachable(settings.host)}:{settings.console_port}", password)
     except RagError as error:
         print(f"needs a running stack (`make up`): {error.message}", file=sys.stderr)
         return 1
@@ -84,27 +78,6 @@ def take_all(url: str, password: str) -> None:
             page.set_default_timeout(120_000)
             take(page, url, language, password)
             context.close()
-            for scheme in ("light", "dark"):
-                context = browser.new_context(
-                    locale=locale, color_scheme=scheme, viewport={"width": 1360, "height": 860}, timezone_id="UTC"
-                )
-                page = context.new_page()
-                page.set_default_timeout(120_000)
-                take_answers(page, url, language, scheme, password)
-                context.close()
-
-
-def take_answers(page: Page, url: str, language: str, scheme: str, password: str) -> None:
-    """An answer of each kind, from its question down."""
-    page.goto(url)
-    sign_in(page, password)
-    page.goto(f"{url}/ask")
-    settle(page)
-    for kind, questions in ANSWERS.items():
-        ask(page, questions[language])
-        settle(page)
-        page.locator(".st-key-question-text").scroll_into_view_if_needed()
-        take_picture(page, f"answer-{kind}-{language}-{scheme}")
 
 
 def sign_in(page: Page, password: str) -> None:
@@ -175,4 +148,4 @@ def take_picture(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(take_all))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.widgets import load_or_report, problem, table
+from console.components.widgets import load_or_report, plain_markdown, problem
 from console.presenters import answers as views
 from console.presenters.formats import plain
 from console.presenters.markdown import CodeBlock, TableBlock, TextBlock, blocks
@@ -39,29 +39,30 @@ def answer_body(text: str, final: query_pb2.AnswerFinal) -> None:
         st.info(t("It is not certain that the sources answer this question. These passages come closest."))
     if final.read_as:
         st.text(t("Read as: {question}", question=plain(final.read_as)))
-    for number, excerpt in enumerate(final.excerpts):
+    for excerpt in final.excerpts:
         with st.container(border=True):
             where = views.heading(excerpt)
             st.text(t("{place}, page {page}", place=where, page=excerpt.page) if excerpt.page else where)
-            markdown_body(excerpt.markdown or excerpt.text, f"excerpt-{number}")
+            markdown_body(excerpt.markdown or excerpt.text)
     if not final.excerpts and final.answer_markdown:
-        markdown_body(final.answer_markdown, "answer")
+        markdown_body(final.answer_markdown)
     elif not final.excerpts:
         st.text(plain(text))
 
 
-def markdown_body(markdown: str, key: str) -> None:
+def markdown_body(markdown: str) -> None:
     """Markdown of documents as text, code and tables."""
-    for number, block in enumerate(blocks(markdown)):
+    for block in blocks(markdown):
         match block:
             case TextBlock(text):
                 st.text(text)
             case CodeBlock(text, language):
                 st.code(text, language=language or None, wrap_lines=True)
             case TableBlock([header, *rows]):
-                cells = [{str(column): cell for column, cell in enumerate(row)} for row in rows]
-                columns = {str(column): name for column, name in enumerate(header)}
-                table(cells, columns, empty="", key=f"{key}-{number}")
+                # A canvas would cut long cells. Columns are told apart by their names; further spaces are not shown.
+                names = [plain_markdown(name) + " " * column for column, name in enumerate(header)]
+                cells = [dict(zip(names, map(plain_markdown, row), strict=True)) for row in rows]
+                st.table(cells, hide_index=True, hide_header=not any(header))
 
 
 @st.fragment

@@ -56,6 +56,8 @@ _DEFINITION: Final = re.compile(
     r"|^\W{0,8}(?:什么是|什麼是|何为|何谓|解释一下|介绍一下)(?P<zh>[^？?。]{1,24})\W{0,8}$|^(?P<is>[^？?，,。]{1,20}?)(?:是什么|是什麼|是啥|指的是什么|有什么用|有什么作用|是做什么的)(?:意思)?\W{0,8}$",
     re.IGNORECASE,
 )
+_GLOSS: Final = re.compile(r" ?[（(][^（()）]{1,60}[）)]")
+"""The same thing in other words, as in "What is LVM (Logical Volume Manager)?"."""
 _NOT_NAMED: Final = re.compile(
     r"\b(?:of|for|to|that|which)\b|^in\b|^(?:new|changed|different|missing|wrong|included|possible)$"
 )
@@ -77,7 +79,7 @@ def understand(question: str) -> Asked:
     amount = _AMOUNT.search(text) is not None
     if _COMPARISON.search(text):
         return Asked(Wants.COMPARISON)
-    match = _DEFINITION.search(text)
+    match = _DEFINITION.search(_GLOSS.sub("", text))
     if match and not amount and len(text.split()) <= 9:
         subject = next(group for group in match.groups() if group).split(" in ")[0].strip()
         if len(subject.split()) <= 5 and not _NOT_NAMED.search(subject):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rag_core.answering.asking import Wants
 from rag_core.answering.block_pieces import Piece, PieceKind
@@ -11,7 +12,13 @@ from rag_core.answering.choosing import Choice, Scored, alike
 from rag_core.answering.passages import Path
 from rag_core.answering.pieces import TEXT_CHARS, PieceMaker
 from rag_core.answering.terms import bag
-from rag_core.answering.units import is_chinese
+from rag_core.answering.units import Unit, is_chinese
+
+LABEL_WORDS: Final = 3
+LABEL_CHARS: Final = 12
+TITLE_WORDS: Final = 12
+TITLE_CHARS: Final = 24
+"""Words, or characters of Chinese, of a label and of a title at most; neither ends as a sentence does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +100,25 @@ def excerpt_of(choice: Choice, one: Scored) -> Extract:
     """What is shown of the place of one unit."""
     maker = PieceMaker(choice, one)
     place = one.unit.place
-    pieces = tuple(_finished(list(_joined(list(maker.pieces())))))
+    pieces = tuple(_finished(list(_joined(list(maker.pieces()))), one.unit))
     return Extract(one.passage.title, one.passage.locator, place.path, place.block.page, pieces)
 
 
-def _finished(pieces: list[Piece]) -> list[Piece]:
-    """The pieces without a last one that only announces what is not shown: a label, or what ends in a colon."""
-    while len(pieces) > 1 and pieces[-1].kind is PieceKind.TEXT and announces(pieces[-1].text):
+def _finished(pieces: list[Piece], unit: Unit) -> list[Piece]:
+    """The pieces without a last one that only announces what is not shown: a label, what ends in a colon, or the title
+    of a box that follows."""
+    while len(pieces) > 1 and pieces[-1].kind is PieceKind.TEXT and announces(pieces[-1], unit):
         pieces.pop()
     return pieces
 
 
-def announces(text: str) -> bool:
-    """Whether a text is a label of what follows it."""
-    text = text.strip()
-    label = len(text) <= 12 if is_chinese(text) else len(text.split()) <= 3
-    return text.endswith((":", "：")) or (label and not text.endswith(tuple(".!?。！？…")))
+def announces(piece: Piece, unit: Unit) -> bool:
+    """Whether a piece is a label of what follows it. What answers is one only when it is very short."""
+    text = piece.text.strip()
+    own = piece.passage == unit.place.passage and piece.start <= unit.start < piece.end
+    words, chars = (LABEL_WORDS, LABEL_CHARS) if own else (TITLE_WORDS, TITLE_CHARS)
+    label = len(text) <= chars if is_chinese(text) else len(text.split()) <= words
+    return text.endswith((":", "：")) or (label and not text.endswith(tuple('.!?。！？…)）"”')))
 
 
 def _joined(pieces: list[Piece]) -> Iterator[Piece]:

@@ -30,6 +30,7 @@ class PieceMaker(BlockPieces):
         super().__init__(choice.reading, frozenset(stem for term in choice.terms for stem in term.stems))
         self._wants = choice.asked.wants
         self._unit = one.unit
+        self._title = one.passage.title
         self._from_opening = one.unit.kind in _PROSE_UNITS and _is_about(choice, one)
 
     def pieces(self) -> Iterator[Piece]:
@@ -63,8 +64,7 @@ class PieceMaker(BlockPieces):
             case UnitKind.DEFINITION:
                 yield self._definitions()
             case UnitKind.TITLE:
-                yield self.piece(PieceKind.TEXT, unit.at, unit.start, unit.end)
-                yield from self._first_paragraph(unit.at)
+                yield from self._titled()
             case _:
                 yield from self._text()
 
@@ -235,6 +235,14 @@ class PieceMaker(BlockPieces):
         if self._wants is Wants.LIST and block.end - block.start <= 3 * SECTION_CHARS:
             return self.piece(PieceKind.DEFINITION, unit.at, block.start, block.end)
         return self.piece(PieceKind.DEFINITION, unit.at, unit.start, unit.end, header=unit.header)
+
+    def _titled(self) -> Iterator[Piece]:
+        """A title with the first paragraph; without it where the heading above the excerpt says it."""
+        unit = self._unit
+        paragraph = list(self._first_paragraph(unit.at))
+        if not (paragraph and unit.path and unit.text.strip() in (self._title, *unit.path)):
+            yield self.piece(PieceKind.TEXT, unit.at, unit.start, unit.end)
+        yield from paragraph
 
     def _first_paragraph(self, at: int) -> Iterator[Piece]:
         """The first paragraph of prose behind a title."""

@@ -148,7 +148,8 @@ def _plain(piece: Piece) -> str:
         case PieceKind.USAGE:
             return textwrap.indent(_usage(piece.text), "    ")
         case PieceKind.TABLE:
-            return "\n".join(_row(piece.header, row) for row in piece.text.split("\n"))
+            head, rows = _grid(piece)
+            return "\n".join(_row(head, row) for row in rows)
         case PieceKind.LIST:
             return _dedented(piece.text)
         case PieceKind.DEFINITION:
@@ -191,12 +192,22 @@ def _usage(text: str) -> str:
 
 
 def _table(piece: Piece) -> str:
+    head, rows = _grid(piece)
+    if len(head) < 2 and not any(head):
+        return "\n\n".join(escaped(display(cell)) for row in rows for cell in row)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _grid(piece: Piece) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of a table, of equal width, without columns and rows that say nothing: tables are also
+    used to draw a box around a note."""
     rows = [_cells(row) for row in piece.text.split("\n") if row]
     head = _cells(piece.header) if piece.header else []
     width = max([len(head), *map(len, rows)])
-    head += [""] * (width - len(head))
-    lines = [head, ["---"] * width, *(row + [""] * (width - len(row)) for row in rows)]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    head, *rows = [row + [""] * (width - len(row)) for row in (head, *rows)]
+    used = [at for at in range(width) if any(row[at] for row in (head, *rows))]
+    return [head[at] for at in used], [[row[at] for at in used] for row in rows if any(row)]
 
 
 def _cells(row: str) -> list[str]:
@@ -207,12 +218,11 @@ def _cell(text: str) -> str:
     return text if text == "---" else escaped(display(text)).replace("|", "\\|")
 
 
-def _row(header: str, row: str) -> str:
-    """`name: value; name: value`, or the cells with a dash when there is no header of that width."""
-    cells = [display(cell) for cell in _cells(row)]
-    names = [display(name) for name in _cells(header)] if header else []
-    if len(names) >= len(cells) > 1:
-        named = zip(names[1:], cells[1:], strict=False)
+def _row(header: Sequence[str], row: Sequence[str]) -> str:
+    """`name: value; name: value`, or the cells with a dash when there is no header."""
+    cells, names = [display(cell) for cell in row], [display(name) for name in header]
+    if any(names) and len(cells) > 1:
+        named = zip(names[1:], cells[1:], strict=True)
         return f"{cells[0]} — " + "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
     return " — ".join(cell for cell in cells if cell)
 

@@ -194,7 +194,7 @@ def table_header(reading: Reading, at: int) -> str:
 
 
 def _definitions(reading: Reading, at: int, place: Place) -> Iterator[Unit]:
-    """A term, or several, with the descriptions that follow."""
+    """A term, or several, with the descriptions that follow. Terms alone, as in a table of contents, say nothing."""
     passage = reading.passages[place.passage]
     start: int | None = None
     end, described = 0, False
@@ -206,7 +206,7 @@ def _definitions(reading: Reading, at: int, place: Place) -> Iterator[Unit]:
         described = described or part.kind is not PartKind.TERM
         start = part.start if start is None else start
         end = part.end
-    if start is not None:
+    if start is not None and described:
         yield _definition(at, place, passage.slice(start, end), start)
 
 

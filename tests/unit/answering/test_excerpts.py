@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag_core.answering import Outcome
+from rag_core.answering.asking import Asked, Wants, understand
 from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.rendering import trail
 from tests.unit.answering.test_extractive import answered, corpus
@@ -81,10 +82,62 @@ async def test_an_excerpt_does_not_end_with_what_announces_something_else() -> N
     assert "Examples" not in outcome.excerpts[0].text
 
 
+async def test_the_title_of_a_box_that_is_not_shown_ends_no_excerpt() -> None:
+    guide = (
+        "# Backup\n\n## Back up with the tool\n\nThe tool copies the folders to a server every night.\n\n"
+        "BACK TO BASICS The hard link, a second name for a file\n\n" + "A link counts as the file itself. " * 40
+    )
+    outcome = await answered("How do I back up with the tool?", "copies the folders", hits=corpus(guide))
+    assert outcome.excerpts[0].text.startswith("The tool copies")
+    assert "BACK TO BASICS" not in outcome.excerpts[0].text
+
+
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [("什么是预置（preseeding）？", "预置"), ("What is LVM (Logical Volume Manager)?", "LVM"), ("What is LVM?", "LVM")],
+)
+def test_a_thing_that_is_asked_for_under_two_names_is_looked_for_under_the_first(question: str, subject: str) -> None:
+    assert understand(question) == Asked(Wants.DEFINITION, subject=subject)
+
+
 async def test_chinese_words_that_ask_for_a_difference_are_not_looked_for() -> None:
     guide = "# 软件包\n\n## apt 与 aptitude\n\naptitude 命令有全屏界面，apt 命令没有。\n"
     outcome = await answered("apt 和 aptitude 有什么区别？", "aptitude", hits=corpus(guide))
     assert outcome.outcome is Outcome.ANSWERED
+
+
+async def test_terms_without_descriptions_are_a_table_of_contents_and_no_answer() -> None:
+    page = (
+        "<h1>Chapter 13. Workstation</h1>"
+        "<dl><dt>13.1. Configuring the display server</dt><dt>13.2. Display managers</dt></dl>"
+        "<h2>13.2. Display managers</h2><p>A display manager shows the sign-in after the start.</p>"
+    )
+    outcome = await answered("What is a display manager?", "shows the", hits=corpus(page, "workstation.html"))
+    assert "13.1" not in outcome.markdown
+    assert "shows the sign-in" in outcome.excerpts[0].text
+
+
+async def test_a_title_that_says_what_a_thing_is_is_said_once() -> None:
+    guide = "# tailwind: logging that keeps its structure\n\nIt writes each event as one line of JSON with its keys.\n"
+    outcome = await answered("What is tailwind?", "tailwind: logging", hits=corpus(guide, "tailwind.md"))
+    assert outcome.markdown.count("logging that keeps its structure") == 1
+    assert "one line of JSON" in outcome.excerpts[0].text
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "markdown", "plain"),
+    [
+        (" | ", " | Note\n | Write to the disk.", "Note\n\nWrite to the disk.", "Note\nWrite to the disk."),
+        ("key |  | value", "size |  | 9", "| key | value |\n| --- | --- |\n| size | 9 |", "size — value: 9"),
+        ("", " | 350 | MB", "|  |  |\n| --- | --- |\n| 350 | MB |", "350 — MB"),
+    ],
+)
+def test_empty_columns_and_boxes_around_notes_are_not_drawn(header: str, rows: str, markdown: str, plain: str) -> None:
+    from rag_core.answering.rendering import _markdown, _plain
+
+    piece = Piece(PieceKind.TABLE, 0, 0, len(rows), rows, header=header)
+    assert _markdown(piece).startswith(markdown)
+    assert _plain(piece).startswith(plain)
 
 
 @pytest.mark.parametrize(
