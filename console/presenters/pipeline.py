@@ -36,13 +36,17 @@ def problems(stages: Iterable[ops.RunStage]) -> dict[str, str]:
 
 
 def failure_reason(events: Sequence[dict[str, Any]]) -> str:
-    """Why a run failed: the innermost cause with a reason code, else the innermost; empty when none was recorded."""
+    """Why a run failed: the innermost cause with a reason code, else the blocking check that failed, else the
+    innermost cause; empty when none was recorded."""
+    blocked: list[str] = []
     for event in events:
-        error = event.get("error")
-        if error:
+        if check := event.get("evaluation"):
+            if not check["success"] and check["severity"] == "ERROR":
+                blocked.append(str(check["description"] or f"the check {check['checkName']} failed"))
+        elif error := event.get("error"):
             said = [str(cause.get("message", "")).strip() for cause in (error, *(error.get("causes") or []))]
             typed = [text for text in said if _TYPED.search(text)]
-            return (typed or said)[-1][:_MAX_REASON]
+            return (typed or blocked[:1] or said)[-1][:_MAX_REASON]
     return ""
 
 

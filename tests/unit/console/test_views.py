@@ -147,6 +147,21 @@ def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:
     assert pipeline.failure_reason([{"message": "x"}]) == ""
 
 
+def test_why_a_run_failed_is_the_blocking_check_that_stopped_it() -> None:
+    def check(name: str, *, success: bool = False, severity: str = "ERROR", said: str | None = None) -> dict[str, Any]:
+        return {"evaluation": {"checkName": name, "success": success, "severity": severity, "description": said}}
+
+    stopped = {"error": {"message": "dagster._core.errors.DagsterAssetCheckFailedError: 1 check failed", "causes": []}}
+    passed = [
+        check("accounting", success=True, said="all is well"),
+        check("index_parity", severity="WARN", said="5 of 6"),
+    ]
+    said = "QUOTA_EXCEEDED: the documents asset says how many were left out"
+    assert pipeline.failure_reason([*passed, check("document_budget", said=said), stopped]) == said
+    assert pipeline.failure_reason([check("document_budget"), stopped]) == "the check document_budget failed"
+    assert "DagsterAssetCheckFailedError" in pipeline.failure_reason([*passed, stopped])
+
+
 def test_the_chain_is_drawn_with_a_mark_beside_the_colour() -> None:
     assets = [Asset("s", "index", ("embeddings",), NOW, "FAILURE"), Asset("s", "documents", (), NOW, "SUCCESS"),
               Asset("s", "chunks", ("documents",), None, "", running=True), Asset("s", "source", ())]  # fmt: skip
