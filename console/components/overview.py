@@ -14,7 +14,7 @@ from console.presenters import health, source_history
 from console.presenters.conditions import marked
 from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
-from console.session import Platform, platform, shared, t
+from console.session import Platform, language, platform, shared, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -28,7 +28,7 @@ def components(rows: list[health.HealthRow]) -> None:
         {
             "component": t(row.component),
             "state": f"✔ {t('healthy')}" if row.healthy else f"✖ {t('not healthy')}",
-            "reason": row.reason,
+            "reason": row.why(t, language()),
         }
         for row in rows
     ]
@@ -43,7 +43,9 @@ def alerts(found: list[ops.Alert] | ServiceError) -> None:
         problem("Alerts", found)
         return
     shared().outages.pop("Alerts", None)
-    rows = [{**row, "severity": t(row["severity"]), "at": age(row["at"])} for row in health.alert_rows(found)]
+    rows = [
+        {**row, "severity": t(row["severity"]), "at": age(row["at"])} for row in health.alert_rows(found, t, language())
+    ]
     table(rows, {"severity": t("Severity"), "summary": t("Alert"), "at": t("Since")}, empty=t("None."))
 
 

@@ -70,6 +70,8 @@ def words() -> set[str]:
         *(sentence for sentence, _ in documents.readers(ops.InspectDocumentResponse(acl=["user:x", "group:x", "all"]))),
         *("First stored", ERASE, REINDEX, "Look", "See why and retry"),
         *health.ACTIONS.values(),
+        *health.ALERTS.values(),
+        *("no heartbeat: {names}", "does not load: {names}", "service unavailable, {names}"),
         *source_history.CHANGES,
         *source_history.OUTCOMES.values(),
         *kinds,
