@@ -58,8 +58,8 @@ def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHisto
     rows = []
     for item in source_history.shown_sources(status.sources):
         row, trend = fresh[item.name], trends.get(item.name, {})
-        age = duration(row["age"]) if row["age"] is not None else t("never")
-        maximum = duration(row["objective"]) if row["objective"] else "–"
+        age = duration(row["age"], t) if row["age"] is not None else t("never")
+        maximum = duration(row["objective"], t) if row["objective"] else "–"
         rows.append(
             {
                 "source": item.name,
@@ -119,7 +119,7 @@ def run_history(runs: list[Run] | ServiceError) -> None:
     link = f"{settings.dagster_link or settings.dagster_url}/runs/" if platform() >= Platform.READER else ""
     rows = [
         {**row, "started": at(row["started"]), "status": f"{MARKS.get(row['status'], '•')} {t(row['status'])}",
-         "seconds": duration(row["seconds"]) if row["seconds"] is not None else "–",
+         "seconds": duration(row["seconds"], t) if row["seconds"] is not None else "–",
          "run": f"{link}{row['run']}" if link else row["run"][:8]}
         for row in run_rows(runs[:_ROWS], time.time())
     ]  # fmt: skip

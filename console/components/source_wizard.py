@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from itertools import chain
 from typing import Any
 
 import streamlit as st
@@ -28,9 +29,9 @@ SCHEDULES = {
 def choose_kind(draft: Draft) -> bool:
     """The kinds as cards. Returns whether one was chosen now."""
     st.write(t("Where are the documents?"))
-    columns = st.columns(3, gap="small")
-    for place, kind in enumerate(forms.KINDS):
-        with columns[place % 3], st.container(border=True):
+    rows = [st.columns(3, gap="small") for _ in range(0, len(forms.KINDS), 3)]
+    for column, kind in zip(chain.from_iterable(rows), forms.KINDS, strict=False):
+        with column, st.container(border=True, height="stretch"):
             st.markdown(f":material/{kind.icon}: **{t(kind.title)}**")
             st.caption(t(kind.about))
             if st.button(t("Choose {kind}", kind=t(kind.title)), key=f"kind-{kind.name}", width="stretch"):

@@ -33,7 +33,7 @@ def sentence(condition: pb.SourceCondition, t: Translate, at: Callable[[float], 
     """The state in one line; `at` writes a moment in the reader's time zone."""
     return t(
         condition.sentence or UNKNOWN, count=number(condition.count), percent=condition.percent,
-        left=duration(condition.seconds_left), ahead=condition.ahead, reason=condition.reason,
+        left=duration(condition.seconds_left, t), ahead=condition.ahead, reason=condition.reason,
         since=at(condition.since.seconds) if condition.HasField("since") else "–",
     )  # fmt: skip
 

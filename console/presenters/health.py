@@ -19,7 +19,7 @@ _COVERED = frozenset({"source_stale", "deletions_held", "run_failed", "stream_ha
 
 @dataclass(frozen=True, slots=True)
 class HealthRow:
-    """One component. `reason` is empty when it is healthy, else a sentence about `names` or the platform's own words."""
+    """One component. `reason` is empty when it is healthy, else a sentence about `names` or the platform's words."""
 
     component: str
     healthy: bool

@@ -13,6 +13,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 STAGES = ("documents", "chunks", "embeddings", "index")
 _TYPED = re.compile(r"(?:^|: )[A-Z][A-Z_]{3,60}: ")
 _MAX_REASON = 400
+_STATUSES = {"started": "running", "not_started": "queued"}
 
 
 def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
@@ -20,7 +21,7 @@ def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
     return [
         {
             "source": run.source,
-            "status": run.status.lower(),
+            "status": status_of(run),
             "started": run.started,
             "seconds": round((run.ended or now) - run.started, 1) if run.started else None,
             "shard": run.partition,
@@ -28,6 +29,12 @@ def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
         }
         for run in runs
     ]
+
+
+def status_of(run: Run) -> str:
+    """The status of a run in the words of the stages: one that has started runs."""
+    status = run.status.lower()
+    return _STATUSES.get(status, status)
 
 
 def problems(stages: Iterable[ops.RunStage]) -> dict[str, str]:

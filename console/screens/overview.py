@@ -122,7 +122,7 @@ def _figures(totals: health.Totals) -> None:
     figures.append((t("Queries per second"), f"{rate:.2f}" if samples else "–"))
     figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))
     found = canary(samples or [])
-    figures.append((t("Push to searchable, p95"), duration(found) if found is not None else "–"))
+    figures.append((t("Push to searchable, p95"), duration(found, t) if found is not None else "–"))
     places = [*st.columns(_FIGURES_IN_A_ROW), *st.columns(_FIGURES_IN_A_ROW)]
     for place, (label, value) in zip(places, figures, strict=False):
         place.metric(label, value)

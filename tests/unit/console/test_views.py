@@ -134,7 +134,7 @@ def test_what_is_wrong_is_said_in_chinese() -> None:
 def test_a_state_is_shown_in_the_reader_s_language_with_its_numbers() -> None:
     found = condition("EMBEDDING", "embedding {percent} % ({left} left)", percent=34, seconds_left=360.0)
     assert marked(found, partial(translate, "en"), str) == "▶ embedding 34 % (6 min left)"
-    assert marked(found, partial(translate, "zh"), str) == "▶ 正在嵌入：34 %（还需 6 min）"
+    assert marked(found, partial(translate, "zh"), str) == "▶ 正在嵌入：34 %（还需 6 分钟）"
 
 
 def test_sources_that_are_still_brought_up_to_date_are_named_unless_they_need_somebody() -> None:
@@ -324,7 +324,12 @@ def test_numbers_are_exact_while_they_are_small(value: float, shown: str) -> Non
     (0.44, "0.4 s"), (75, "75 s"), (720, "12 min"), (12_000, "3 h 20 min"), (300_000, "3 d"),
 ])  # fmt: skip
 def test_durations_have_two_figures_at_most(seconds: float, shown: str) -> None:
-    assert formats.duration(seconds) == shown
+    assert formats.duration(seconds, say) == shown
+
+
+def test_durations_are_in_the_reader_s_language() -> None:
+    assert formats.duration(12_000, partial(translate, "zh")) == "3 小时 20 分钟"
+    assert formats.ago(NOW - 7, NOW, partial(translate, "zh")) == "7 秒前"
 
 
 def test_sizes_and_ages_are_reported_in_units() -> None:

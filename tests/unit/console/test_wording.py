@@ -53,7 +53,7 @@ def sentences() -> Iterator[str]:
 
 def words() -> set[str]:
     """What pages translate through a variable."""
-    forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1))
+    forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1), str.format)
     labels = {label for label, _ in [*forecast, *sources.source_fields(ops.SourceDetail())]}
     labels |= {label for label, _ in documents.facts(ops.InspectDocumentResponse())}
     rows = {
