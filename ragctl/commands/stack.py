@@ -82,6 +82,7 @@ def _estimate(docs: Path, settings: Settings) -> Estimate:
     from rag_core.errors import Exhausted
     from ragctl.local_stack.estimate import estimate
 
+    note(f"  {docs}: counting what there is")
     found = estimate(docs.expanduser().resolve(), settings)
     note(f"  {docs}: {found.describe()}")
     if not found.fits:
