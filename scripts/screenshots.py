@@ -25,6 +25,8 @@ from tests.support.browser import CHROMIUM, NEEDS, chromium
 from tests.support.pictures import IMAGES, save, settle
 
 ACCOUNT = "screenshots"
+_PATIENCE_MS = 600_000
+"""A machine may be busy."""
 HOOK = "https://chat.example.com/hooks/rag"
 PAGES = (
     "overview",
@@ -94,7 +96,7 @@ def take_all(url: str, password: str, names: Sequence[str]) -> None:
         for language, locale in (("en", "en-GB"), ("zh", "zh-CN")):
             context = browser.new_context(locale=locale, viewport={"width": 1360, "height": 860}, timezone_id="UTC")
             page = context.new_page()
-            page.set_default_timeout(120_000)
+            page.set_default_timeout(_PATIENCE_MS)
             take(page, url, language, password, names)
             context.close()
             for scheme in ("light", "dark") if "ask" in names else ():
@@ -102,7 +104,7 @@ def take_all(url: str, password: str, names: Sequence[str]) -> None:
                     locale=locale, color_scheme=scheme, viewport={"width": 1360, "height": 860}, timezone_id="UTC"
                 )
                 page = context.new_page()
-                page.set_default_timeout(120_000)
+                page.set_default_timeout(_PATIENCE_MS)
                 take_answers(page, url, language, scheme, password)
                 context.close()
 
