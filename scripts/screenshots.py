@@ -176,11 +176,13 @@ def choose_first(page: Page, language: str) -> None:
     """The first row of the list of the page."""
     page.get_by_test_id("stDataFrame").first.click(position={"x": 12, "y": 52})
     settle(page)
+    page.mouse.move(0, 0)  # a table shows its tools while it is pointed at
 
 
 def open_first_trace(page: Page, language: str) -> None:
     choose_first(page, language)
     page.get_by_test_id("stVegaLiteChart").first.wait_for()
+    page.get_by_role("heading", level=3).first.scroll_into_view_if_needed()
 
 
 def traffic(page: Page, language: str) -> None:

@@ -38,4 +38,5 @@ def settle(page: Page) -> None:
     """Wait until the page's script has run and its tables are drawn."""
     page.get_by_test_id("stHeading").first.wait_for()
     page.wait_for_function("() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'")
+    page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')")  # code of a widget is fetched
     page.wait_for_timeout(_PAINT_MS)
