@@ -180,9 +180,12 @@ def choose_first(page: Page, language: str) -> None:
 
 
 def open_first_trace(page: Page, language: str) -> None:
+    """The newest search: the gateway's own traces are mostly of probes."""
+    page.locator(".st-key-tr-service input").click()
+    page.get_by_role("option", name="rag-index").click()
+    settle(page)
     choose_first(page, language)
-    page.get_by_test_id("stVegaLiteChart").first.wait_for()
-    page.get_by_role("heading", level=3).first.scroll_into_view_if_needed()
+    page.get_by_test_id("stVegaLiteChart").first.scroll_into_view_if_needed()
 
 
 def traffic(page: Page, language: str) -> None:
