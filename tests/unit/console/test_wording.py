@@ -118,6 +118,17 @@ def test_every_sentence_has_a_chinese_translation() -> None:
     assert sorted({*sentences(), *words()} - CHINESE.keys()) == []
 
 
+def test_no_list_shows_words_of_streamlit_while_nothing_is_chosen() -> None:
+    calls = [
+        node
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "multiselect"
+    ]
+    assert calls
+    assert [node.lineno for node in calls if "placeholder" not in {one.arg for one in node.keywords}] == []
+
+
 def test_every_state_of_a_source_is_said_in_chinese() -> None:
     assert sorted({*SENTENCES.values()} - CHINESE.keys()) == []
 
