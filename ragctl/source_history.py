@@ -38,20 +38,23 @@ def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
     except RagError as error:
         note(f"the states of the sources are not known: {error.reason}: {error.message}")
         return {}
-    return {config.name: found.get((config.tenant, config.name)) or _unseen(config) for config in known}
+    return {
+        config.name: found.get((config.tenant, config.name))
+        or report_of(config.name, config.options.kind, config.tenant)
+        for config in known
+    }
 
 
-def _unseen(config: SourceConfig) -> SourceReport:
+def report_of(name: str, kind: str, tenant: str, mistake: str = "") -> SourceReport:
+    """The state of a source that the platform has not seen yet, or whose file has a mistake."""
     from datetime import UTC, datetime
 
     from rag_core.generations import SourceCounts
     from rag_core.pipeline import Coverage
     from rag_core.source_status import Facts, SourceReport, decide
 
-    kind = config.options.kind
-    counts = SourceCounts(config.name, kind)
-    status = decide(Facts(config.name, kind), datetime.now(UTC))
-    return SourceReport(counts, status, Coverage(config.tenant, config.name))
+    status = decide(Facts(name, kind, mistake=mistake), datetime.now(UTC))
+    return SourceReport(SourceCounts(name, kind), status, Coverage(tenant, name))
 
 
 def state_fields(report: SourceReport | None) -> dict[str, Any]:

@@ -1,14 +1,18 @@
-"""`make screenshots`: the pictures of docs/console.md in both languages, taken from the running stack of RAG_HOME."""
+"""`make screenshots`: the pictures of docs/console.md in both languages, taken from the running stack of RAG_HOME.
+
+The stack keeps traces (`rag up --traces`). Names of pages take those alone.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page
 
+from rag_core import webhooks
 from rag_core.access import NewAccount, Role, new_password, put_account, remove_account
 from rag_core.database import open_store
 from rag_core.errors import RagError
@@ -21,6 +25,9 @@ from tests.support.browser import CHROMIUM, NEEDS, chromium
 from tests.support.pictures import IMAGES, save, settle
 
 ACCOUNT = "screenshots"
+_PATIENCE_MS = 600_000
+"""A machine may be busy."""
+HOOK = "https://chat.example.com/hooks/rag"
 PAGES = (
     "overview",
     "sources",
@@ -31,8 +38,12 @@ PAGES = (
     "index",
     "ask",
     "traffic",
+    "usage",
+    "traces",
     "deployments",
+    "tenants",
     "audit",
+    "webhooks",
     "access",
 )
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
@@ -57,26 +68,30 @@ def main(take: Callable[[str, str], None]) -> int:
 
 @contextmanager
 def account(settings: Settings, password: str) -> Iterator[None]:
-    """An admin for as long as the pictures are taken."""
-    by = {"actor": "default/screenshots", "lifetime": settings.longest_token_seconds}
+    """An admin with every right and a webhook, for as long as the pictures are taken."""
+    actor, lifetime = "default/screenshots", settings.longest_token_seconds
+    wanted = NewAccount(ACCOUNT, Role.ADMIN, DEFAULT_TENANT, platform=True)
+    hook = webhooks.NewWebhook(DEFAULT_TENANT, HOOK, ("alert.*", "source.state"), "chat of the operators")
     with closing(open_store(settings)) as store:
         with store.engine.begin() as connection:
-            put_account(connection, NewAccount(ACCOUNT, Role.ADMIN, DEFAULT_TENANT), password, **by)
+            put_account(connection, wanted, password, actor=actor, lifetime=lifetime)
+            made = webhooks.store.create(connection, hook, actor=actor)
         try:
             yield
         finally:
             with store.engine.begin() as connection:
-                remove_account(connection, ACCOUNT, **by)
+                webhooks.store.remove(connection, made, actor=actor)
+                remove_account(connection, ACCOUNT, actor=actor, lifetime=lifetime)
 
 
-def take_all(url: str, password: str) -> None:
-    """Every picture in both languages."""
+def take_all(url: str, password: str, names: Sequence[str]) -> None:
+    """Pictures of these pages in both languages, and of answers with that of the page Ask."""
     with chromium() as browser:
         for language, locale in (("en", "en-GB"), ("zh", "zh-CN")):
             context = browser.new_context(locale=locale, viewport={"width": 1360, "height": 860}, timezone_id="UTC")
             page = context.new_page()
-            page.set_default_timeout(120_000)
-            take(page, url, language, password)
+            page.set_default_timeout(_PATIENCE_MS)
+            take(page, url, language, password, names)
             context.close()
 
 
@@ -86,12 +101,12 @@ def sign_in(page: Page, password: str) -> None:
     page.locator("button").click()
 
 
-def take(page: Page, url: str, language: str, password: str) -> None:
-    """Every page in one language."""
+def take(page: Page, url: str, language: str, password: str, names: Sequence[str]) -> None:
+    """The pages in one language."""
     page.goto(url)
     take_picture(page, f"sign-in-{language}")
     sign_in(page, password)
-    for name in PAGES:
+    for name in names:
         page.goto(f"{url}/{'' if name == 'overview' else name}")
         settle(page)
         prepare = PREPARE.get(name)
@@ -130,6 +145,22 @@ def sync(page: Page, language: str) -> None:
         page.get_by_text("Started").first.wait_for()
 
 
+def choose_first(page: Page, language: str) -> None:
+    """The first row of the list of the page."""
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 12, "y": 52})
+    settle(page)
+    page.mouse.move(0, 0)  # a table shows its tools while it is pointed at
+
+
+def open_first_trace(page: Page, language: str) -> None:
+    """The newest search: the gateway's own traces are mostly of probes."""
+    page.locator(".st-key-tr-service input").click()
+    page.get_by_role("option", name="rag-index").click()
+    settle(page)
+    choose_first(page, language)
+    page.get_by_test_id("stVegaLiteChart").first.scroll_into_view_if_needed()
+
+
 def traffic(page: Page, language: str) -> None:
     page.get_by_test_id("stVegaLiteChart").first.wait_for()
     page.wait_for_timeout(12_000)  # a few refreshes, so that there is a line to draw
@@ -140,6 +171,9 @@ PREPARE: dict[str, Callable[[Page, str], None]] = {
     "ask": ask_first,
     "documents": find,
     "traffic": traffic,
+    "traces": open_first_trace,
+    "tenants": choose_first,
+    "webhooks": choose_first,
 }
 
 
@@ -148,4 +182,4 @@ def take_picture(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(take_all))
+    sys.exit(main(lambda url, password: take_all(url, password, sys.argv[1:] or PAGES)))

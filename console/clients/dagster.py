@@ -28,6 +28,8 @@ STAGES = ("documents", "chunks", "embeddings", "index")
 _SEARCHED_BACKFILLS = 100
 """Number of newest backfills, of all tenants, that are searched for a tenant's own."""
 _SEARCHED_RUNS = 100
+_LOG_PAGES = 20
+"""Of a thousand events each; the run of a large source has several thousand."""
 
 
 def job_of(source: str) -> str:
@@ -90,8 +92,15 @@ class DagsterClient:
         return [answers.to_run(item) for item in data["runsOrError"]["results"]]
 
     def log(self, run_id: str) -> list[dict[str, Any]]:
-        """The first thousand events of a run."""
-        events: list[dict[str, Any]] = self._do(documents.RUN_LOG, "logsForRun", id=run_id)["events"]
+        """The first events of a run, as many as it takes to tell why it failed."""
+        events: list[dict[str, Any]] = []
+        after: str | None = None
+        for _ in range(_LOG_PAGES):
+            page = self._do(documents.RUN_LOG, "logsForRun", id=run_id, after=after)
+            events += page["events"]
+            after = page["cursor"]
+            if not page["hasMore"]:
+                break
         return events
 
     def assets(self, source: str) -> list[Asset]:

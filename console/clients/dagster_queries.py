@@ -9,8 +9,9 @@ RUNS = """query($filter: RunsFilter, $limit: Int!, $cursor: String) {
   runsOrError(filter: $filter, limit: $limit, cursor: $cursor) { __typename
   ... on Runs { results { runId jobName status startTime endTime creationTime canTerminate
     assetSelection { path } tags { key value } } } ... on Error { message } } }"""
-RUN_LOG = """query($id: ID!) { logsForRun(runId: $id, limit: 1000) { __typename
-  ... on EventConnection { events { __typename ... on MessageEvent { timestamp level message stepKey }
+RUN_LOG = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after, limit: 1000) { __typename
+  ... on EventConnection { cursor hasMore events { __typename ... on MessageEvent { timestamp level message stepKey }
+    ... on AssetCheckEvaluationEvent { evaluation { success severity checkName description } }
     ... on ExecutionStepFailureEvent { error { message causes { message } } }
     ... on RunFailureEvent { error { message } } } } ... on Error { message } } }"""
 GRAPH = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path }

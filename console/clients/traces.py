@@ -70,11 +70,11 @@ class TracesClient:
         found = [_trace(one) for one in self._get("traces", **asked)]
         return sorted(found, key=lambda trace: -trace.spans[0].started if trace.spans else 0)
 
-    def trace(self, trace_id: str) -> Trace | None:
-        """One trace; `None` when there is none of this id, or it is not kept any more."""
+    def trace(self, trace_id: str, *, most: int | None = MAX_SPANS) -> Trace | None:
+        """One trace, with `most` spans or all; `None` when there is none of this id, or it is not kept any more."""
         wanted = trace_id.strip().lower()
         found = self._get(f"traces/{quote(wanted)}") if _TRACE_ID.fullmatch(wanted) else []
-        return _trace(found[0]) if found else None
+        return _trace(found[0], most) if found else None
 
     def _get(self, what: str, **params: str | int) -> list[Any]:
         try:
@@ -87,13 +87,14 @@ class TracesClient:
         return list(found)
 
 
-def _trace(found: dict[str, Any]) -> Trace:
+def _trace(found: dict[str, Any], most: int | None = MAX_SPANS) -> Trace:
     try:
         services = {key: str(process["serviceName"]) for key, process in found["processes"].items()}
         spans = sorted((_span(one, services) for one in found["spans"]), key=lambda one: (one.started, -one.seconds))
         if not _TRACE_ID.fullmatch(str(found["traceID"])):
             raise ValueError  # it is shown as a heading
-        return Trace(str(found["traceID"]), tuple(spans[:MAX_SPANS]), max(0, len(spans) - MAX_SPANS))
+        shown = tuple(spans[:most])
+        return Trace(str(found["traceID"]), shown, len(spans) - len(shown))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ServiceError(NAME, "TRACES_UNAVAILABLE") from None
 

@@ -21,7 +21,11 @@ def new_key() -> None:
         days = left.number_input(t("Days until it expires"), 1, MAX_DAYS, 90)
         whose = _tenant(left, "access-key-tenant")
         scopes = right.multiselect(
-            t("Scopes"), _scopes(), default=["query.read"], help=t("What the key may do, within its tenant.")
+            t("Scopes"),
+            _scopes(),
+            default=["query.read"],
+            placeholder=t("none"),
+            help=t("What the key may do, within its tenant."),
         )
         groups = right.text_input(t("Groups, separated by commas"), max_chars=2000, key="access-key-groups",
                                   help=t("Documents of these groups can be found with it."))  # fmt: skip

@@ -16,7 +16,9 @@ def narrowing() -> query_pb2.Filter | None:
     """Widgets for which documents are searched; the filter."""
     names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
     left, middle, right, last = st.columns(4)
-    sources = left.multiselect(t("Only these sources"), names, placeholder=t("all"))
+    asked = st.query_params.get("source", "")  # other pages lead here with a source
+    chosen = [asked] if asked in names else []
+    sources = left.multiselect(t("Only these sources"), names, chosen, placeholder=t("all"))
     languages = {"": t("all"), "en": "English", "zh": "中文"}
     language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
     since = right.date_input(t("Changed since"), value=None, format="YYYY-MM-DD")

@@ -102,19 +102,22 @@ def _times(rows: Sequence[dict[str, Any]]) -> str:
 
 
 OUTCOME_COLOURS = {"succeeded": PALETTE[2], "failed": PALETTE[5], "running": PALETTE[0], "canceled": PALETTE[6]}
-_ROW_HEIGHT = 26
+WORDS = {"succeeded": "succeeded", "failed": "failure", "running": "running", "canceled": "canceled"}
+"""Of a run: what a check does is another word in other languages."""
+_ROW_HEIGHT, _FRAME_HEIGHT = 26, 110
+"""Of a line of the timeline, and of its axis and legend."""
 
 
 def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:
     """Runs as bars over time, a line per source; pointing at one names its run. The colour is not alone: a failed run
     has a mark too."""
     shown = [
-        {**bar, "begin": _local(bar["start"]), "until": _local(bar["end"]), "ended": t(bar["outcome"]),
+        {**bar, "begin": _local(bar["start"]), "until": _local(bar["end"]), "ended": t(WORDS[bar["outcome"]]),
          "mark": "✖" if bar["outcome"] == "failed" else ""}
         for bar in bars
     ]  # fmt: skip
     names = sorted({bar["source"] for bar in bars})
-    words = [t(name) for name in OUTCOME_COLOURS]
+    words = [t(WORDS[name]) for name in OUTCOME_COLOURS]
     colour = alt.Color(
         "ended:N",
         scale=alt.Scale(domain=words, range=list(OUTCOME_COLOURS.values())),
@@ -136,5 +139,5 @@ def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:
         ],
     )
     marks = base.mark_text(dy=0, fontSize=11, align="left", dx=4).encode(x="until:T", y=place, text="mark:N")
-    chart = (drawn + marks).properties(height=60 + _ROW_HEIGHT * len(names))
+    chart = (drawn + marks).properties(height=_FRAME_HEIGHT + _ROW_HEIGHT * len(names))
     st.altair_chart(chart, width="stretch", alt=alt_text)

@@ -57,7 +57,7 @@ def history(number: int) -> None:
         st.text(item.detail)
     rows = [
         {**row, "at": at(row["at"]), "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}",
-         "weight": f"{row['weight']} %", "seconds": duration(row["seconds"])}
+         "weight": f"{row['weight']} %", "seconds": duration(row["seconds"], t)}
         for row in views.step_rows(found.history)
     ]  # fmt: skip
     columns = {

@@ -87,7 +87,8 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
 
 
 def _details(chosen: admin_pb2.Generation) -> None:
-    st.caption(t("Gate results {time}", time=at(chosen.evaluated_at.seconds)))
+    if evaluated := chosen.evaluated_at.seconds:
+        st.caption(t("Gate results {time}", time=at(evaluated)))
     rows = [{**row, "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}"}
             for row in views.check_rows(chosen)]  # fmt: skip
     columns = {"check": t("Check"), "passed": t("Result"), "detail": t("Found")}
@@ -129,7 +130,7 @@ def build_generation() -> None:
     kept = st.session_state.get("forecast")
     if kept is None or kept[0] != settings:
         return
-    facts = [{"fact": t(label), "value": text} for label, text in views.forecast_fields(kept[1])]
+    facts = [{"fact": t(label), "value": text} for label, text in views.forecast_fields(kept[1], t)]
     table(facts, {"fact": t("Forecast"), "value": t("Value")}, empty="")
 
     def build(why: str) -> str:

@@ -99,7 +99,7 @@ def _questions(span: str) -> None:
         for row in views.question_rows(found.questions)
     ]
     columns = {"question": t("Question"), "outcome": t("Outcome"), "asked": t("Asked"), "last": t("Last asked")}
-    table(rows, columns, empty=t("Every question was answered."))
+    table(rows, columns, empty=t("No question was left without an answer."))
     if rows and found.mode == "hashed":
         st.caption(t("Questions are kept as hashes; RAG_UNANSWERED_QUESTIONS=plain keeps their text."))
     elif any(row["withheld"] for row in rows):

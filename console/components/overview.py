@@ -14,7 +14,7 @@ from console.presenters import health, source_history
 from console.presenters.conditions import marked
 from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
-from console.session import Platform, platform, shared, t
+from console.session import Platform, language, platform, shared, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -28,7 +28,7 @@ def components(rows: list[health.HealthRow]) -> None:
         {
             "component": t(row.component),
             "state": f"✔ {t('healthy')}" if row.healthy else f"✖ {t('not healthy')}",
-            "reason": row.reason,
+            "reason": row.why(t, language()),
         }
         for row in rows
     ]
@@ -43,7 +43,9 @@ def alerts(found: list[ops.Alert] | ServiceError) -> None:
         problem("Alerts", found)
         return
     shared().outages.pop("Alerts", None)
-    rows = [{**row, "severity": t(row["severity"]), "at": age(row["at"])} for row in health.alert_rows(found)]
+    rows = [
+        {**row, "severity": t(row["severity"]), "at": age(row["at"])} for row in health.alert_rows(found, t, language())
+    ]
     table(rows, {"severity": t("Severity"), "summary": t("Alert"), "at": t("Since")}, empty=t("None."))
 
 
@@ -56,8 +58,8 @@ def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHisto
     rows = []
     for item in source_history.shown_sources(status.sources):
         row, trend = fresh[item.name], trends.get(item.name, {})
-        age = duration(row["age"]) if row["age"] is not None else t("never")
-        maximum = duration(row["objective"]) if row["objective"] else "–"
+        age = duration(row["age"], t) if row["age"] is not None else t("never")
+        maximum = duration(row["objective"], t) if row["objective"] else "–"
         rows.append(
             {
                 "source": item.name,
@@ -117,7 +119,7 @@ def run_history(runs: list[Run] | ServiceError) -> None:
     link = f"{settings.dagster_link or settings.dagster_url}/runs/" if platform() >= Platform.READER else ""
     rows = [
         {**row, "started": at(row["started"]), "status": f"{MARKS.get(row['status'], '•')} {t(row['status'])}",
-         "seconds": duration(row["seconds"]) if row["seconds"] is not None else "–",
+         "seconds": duration(row["seconds"], t) if row["seconds"] is not None else "–",
          "run": f"{link}{row['run']}" if link else row["run"][:8]}
         for row in run_rows(runs[:_ROWS], time.time())
     ]  # fmt: skip

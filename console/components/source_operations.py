@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.widgets import problem, table
+from console.components.widgets import explain, problem, table
 from console.presenters.formats import number
 from console.presenters.new_source import size_words
 from console.session import api, t
@@ -61,8 +61,7 @@ def _show(error: ServiceError) -> None:
         problem("query server", error)
         return
     st.error(t("Not done: {code}.", code=error.code), icon=":material/error:")
-    if error.detail:
-        st.text(error.detail)
+    explain(error.code, error.detail)
 
 
 def show_check(check: pb.SourceCheck) -> None:
@@ -72,8 +71,7 @@ def show_check(check: pb.SourceCheck) -> None:
         st.success(t("Connected. Items found: {count}.", count=f"{number(check.items)}{more}"), icon=":material/check:")
     else:
         st.error(t("The source cannot be read: {code}.", code=check.reason), icon=":material/error:")
-        if check.message:
-            st.text(check.message)
+        explain(check.reason, check.message)
     if check.problems:
         st.caption(t("Some items cannot be used:"))
         st.text("\n".join(check.problems))
@@ -89,7 +87,7 @@ def show_preview(preview: pb.SourcePreview) -> None:
     (st.success if good else st.warning)(words)
     if preview.reason:
         st.warning(t("The listing did not come to its end: {code}.", code=preview.reason))
-        st.text(preview.message)
+        explain(preview.reason, preview.message)
     rows = [
         {
             "state": f"✔ {t('readable')}" if item.ok else f"⏭ {t('left out')}" if item.skipped else f"✖ {item.reason}",

@@ -78,4 +78,4 @@ def _follow(name: str) -> None:
     for row in ready[:3]:
         st.text(row.title or row.locator)
     if st.button(t("Ask about this source"), type="primary", icon=":material/forum:"):
-        st.switch_page("screens/ask.py")
+        st.switch_page("screens/ask.py", query_params={"source": name})

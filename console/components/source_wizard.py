@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from itertools import chain
 from typing import Any
 
 import streamlit as st
@@ -10,7 +11,7 @@ import streamlit as st
 from console.components.source_operations import operate, show_check, show_preview
 from console.components.widgets import plain_markdown
 from console.presenters import new_source as forms
-from console.presenters.schedules import cron_problem, cron_words, next_times, timezone_known
+from console.presenters.schedules import cron_problem, cron_words, moment_words, next_times, timezone_known
 from console.session import Platform, language, platform, t, tenant
 from ragproto.admin.v1 import sources_pb2 as pb
 
@@ -28,9 +29,9 @@ SCHEDULES = {
 def choose_kind(draft: Draft) -> bool:
     """The kinds as cards. Returns whether one was chosen now."""
     st.write(t("Where are the documents?"))
-    columns = st.columns(3, gap="small")
-    for place, kind in enumerate(forms.KINDS):
-        with columns[place % 3], st.container(border=True):
+    rows = [st.columns(3, gap="small") for _ in range(0, len(forms.KINDS), 3)]
+    for column, kind in zip(chain.from_iterable(rows), forms.KINDS, strict=False):
+        with column, st.container(border=True, height="stretch"):
             st.markdown(f":material/{kind.icon}: **{t(kind.title)}**")
             st.caption(t(kind.about))
             if st.button(t("Choose {kind}", kind=t(kind.title)), key=f"kind-{kind.name}", width="stretch"):
@@ -166,7 +167,7 @@ def schedule(draft: Draft) -> list[str]:
         draft["interval"] = int(st.number_input(t("Check for changes every (seconds)"), 5, 86_400, draft["interval"]))
     cron = draft["cron"]
     if cron and cron_problem(cron) is None and timezone_known(draft["timezone"]):
-        times = [f"{moment:%a %Y-%m-%d %H:%M}" for moment in next_times(cron, draft["timezone"])]
+        times = [moment_words(moment, language()) for moment in next_times(cron, draft["timezone"])]
         st.info(cron_words(cron, language()), icon=":material/schedule:")
         st.caption(t("Next times ({zone}): {times}", zone=draft["timezone"], times="  ·  ".join(times)))
     return forms.schedule_problems(cron, draft["timezone"])

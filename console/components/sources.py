@@ -6,10 +6,10 @@ import streamlit as st
 
 from console.clients.dagster_answers import Automation
 from console.components.widgets import at, confirm, plain_markdown
-from console.presenters.conditions import sentence
+from console.presenters.conditions import remedy, sentence
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
-from console.session import api, shared, t
+from console.session import api, language, shared, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -25,7 +25,7 @@ def show_condition(condition: admin_pb2.SourceCondition) -> None:
     if condition.HasField("failing_since") and condition.state != admin_pb2.SOURCE_STATE_FAILED:
         since = at(condition.failing_since.seconds)
         st.warning(t("It has failed since {since} and is tried again: {reason}", since=since, reason=condition.reason))
-    for text in (condition.message, condition.remedy):
+    for text in (condition.message, remedy(condition, language())):
         if text:
             st.text(plain(text))
 

@@ -134,10 +134,11 @@ def _egress(chosen: pb.Tenant) -> None:
     inherit = st.toggle(t("As the installation says"), policy.inherited, key=f"egress-inherit-{chosen.name}")
     uses = st.multiselect(t("The tenant's text may go to"), list(views.USES), list(policy.uses),
                           key=f"egress-uses-{chosen.name}", format_func=lambda use: t(views.USES[use]),
-                          disabled=inherit)  # fmt: skip
+                          disabled=inherit, placeholder=t("nowhere"))  # fmt: skip
     source = st.text_input(t("Source with less (empty: none)"), key=f"egress-source-{chosen.name}", max_chars=63)
     less = st.multiselect(t("Its text may go to"), list(views.USES), key=f"egress-less-{chosen.name}",
-                          format_func=lambda use: t(views.USES[use]), disabled=not source)  # fmt: skip
+                          format_func=lambda use: t(views.USES[use]), disabled=not source,
+                          placeholder=t("nowhere"))  # fmt: skip
     same = st.checkbox(t("As its tenant"), key=f"egress-same-{chosen.name}", disabled=not source)
 
     def change(why: str) -> str:

@@ -85,7 +85,10 @@ def _new() -> None:
                               help=t("Messages are posted there. It must begin with https:// and be public, unless an "
                                      "operator allows its network."))  # fmt: skip
         events = left.multiselect(
-            t("Events"), views.EVENTS, help=t("When none is chosen, all are sent, also those of later releases.")
+            t("Events"),
+            views.EVENTS,
+            placeholder=t("All"),
+            help=t("When none is chosen, all are sent, also those of later releases."),
         )
         whose = ""
         if platform() >= Platform.ADMIN:

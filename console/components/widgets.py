@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
-from console.presenters.formats import ago, clock
-from console.session import Platform, Role, is_signed_out, platform, role, shared, t, zone
+from console.i18n import explain_reason
+from console.presenters.formats import ago, clock, plain
+from console.session import Platform, Role, is_signed_out, language, platform, role, shared, t, zone
 
 T = TypeVar("T")
 DOWN = "a-part-is-down"
@@ -48,13 +49,19 @@ def problem(part: str, error: ServiceError) -> None:
         return
     if not error.down:
         st.warning(t("{part} refused the request: {code}.", part=t(part), code=error.code), icon=":material/warning:")
-        if error.detail:
-            st.text(error.detail)
+        explain(error.code, error.detail)
         return
     st.session_state[DOWN] = True
     since = shared().outages.setdefault(part, time.time())
     text = t("{part}: service unavailable, {code}, since {time}.", part=t(part), code=error.code, time=at(since))
     st.warning(text, icon=":material/cloud_off:")
+
+
+def explain(code: str, detail: str) -> None:
+    """What a reason code means in the session's language, and the platform's own sentence. Shown as text."""
+    for text in (explain_reason(language(), code), detail):
+        if text:
+            st.text(plain(text))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str, **more: Any) -> Any:
@@ -125,8 +132,8 @@ def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool,
     try:
         return True, act(why)
     except ServiceError as error:
-        detail = f" {error.detail}" if error.detail else ""
-        return False, t("The action failed: {code}.", code=error.code) + detail
+        said = (t("The action failed: {code}.", code=error.code), explain_reason(language(), error.code), error.detail)
+        return False, " ".join(filter(None, said))
 
 
 def plain_markdown(text: str) -> str:

@@ -335,5 +335,5 @@ CHINESE: dict[str, str] = {
     "{count} will be retried.": "将重试 {count} 条。",
     "{part} refused the request: {code}.": "{part} 拒绝了请求：{code}。",
     "{part}: service unavailable, {code}, since {time}.": "{part}：服务不可用，{code}，自 {time} 起。",
-    "{time} ago": "{time} 前",
+    "{time} ago": "{time}前",
 }

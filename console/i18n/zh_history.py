@@ -48,7 +48,7 @@ HISTORY: dict[str, str] = {
     "Not recorded: RAG_UNANSWERED_QUESTIONS is off.": "未记录：RAG_UNANSWERED_QUESTIONS 为 off。",
     "Asked": "次数",
     "Last asked": "最近一次",
-    "Every question was answered.": "所有问题都得到了回答。",
+    "No question was left without an answer.": "没有未得到回答的问题。",
     "Questions are kept as hashes; RAG_UNANSWERED_QUESTIONS=plain keeps their text.": (
         "问题以哈希形式保存；设置 RAG_UNANSWERED_QUESTIONS=plain 可保存原文。"
     ),

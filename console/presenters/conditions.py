@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
+from console.i18n import ENGLISH, explain_reason
 from console.presenters.formats import Translate, duration, number
 from ragproto.admin.v1 import admin_pb2 as pb
 
@@ -24,13 +26,14 @@ MARKS = {
 UNDER_WAY = frozenset({S.SOURCE_STATE_LISTING, S.SOURCE_STATE_EMBEDDING, S.SOURCE_STATE_INDEXING,
                        S.SOURCE_STATE_WAITING})  # fmt: skip
 UNKNOWN = "unknown"
+_COMMAND = re.compile(r"`[^`]+`")
 
 
 def sentence(condition: pb.SourceCondition, t: Translate, at: Callable[[float], str]) -> str:
     """The state in one line; `at` writes a moment in the reader's time zone."""
     return t(
         condition.sentence or UNKNOWN, count=number(condition.count), percent=condition.percent,
-        left=duration(condition.seconds_left), ahead=condition.ahead, reason=condition.reason,
+        left=duration(condition.seconds_left, t), ahead=condition.ahead, reason=condition.reason,
         since=at(condition.since.seconds) if condition.HasField("since") else "–",
     )  # fmt: skip
 
@@ -38,6 +41,15 @@ def sentence(condition: pb.SourceCondition, t: Translate, at: Callable[[float], 
 def marked(condition: pb.SourceCondition, t: Translate, at: Callable[[float], str]) -> str:
     """The state with its mark."""
     return f"{MARKS.get(condition.state, '•')} {sentence(condition, t, at)}"
+
+
+def remedy(condition: pb.SourceCondition, language: str) -> str:
+    """What to do about the state: the platform's words, or in another language what the reason code says and the
+    commands that the platform names."""
+    said = explain_reason(language, condition.reason)
+    commands = _COMMAND.findall(condition.remedy) if language != ENGLISH else []
+    missing = [command for command in commands if command not in said]
+    return " ".join(filter(None, [said, *missing])) or condition.remedy
 
 
 def bringing_up_to_date(sources: Iterable[pb.SourceStatus]) -> list[str]:

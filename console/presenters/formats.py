@@ -30,18 +30,19 @@ def size(value: float) -> str:
     return f"{value / factor:,.1f} {unit}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, t: Translate) -> str:
     """A length of time: 0.4 s, 75 s, 12 min, 3 h 20 min."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return t("{count} s", count=f"{seconds:.1f}")
     if seconds < 2 * _MINUTE:
-        return f"{seconds:.0f} s"
+        return t("{count} s", count=f"{seconds:.0f}")
     if seconds < 2 * _HOUR:
-        return f"{seconds / _MINUTE:.0f} min"
+        return t("{count} min", count=f"{seconds / _MINUTE:.0f}")
     hours, rest = divmod(int(seconds), _HOUR)
     if hours >= 48:
-        return f"{seconds / _DAY:.0f} d"
-    return f"{hours} h {rest // _MINUTE} min" if rest >= _MINUTE else f"{hours} h"
+        return t("{count} d", count=f"{seconds / _DAY:.0f}")
+    whole = t("{count} h", count=hours)
+    return f"{whole} {t('{count} min', count=rest // _MINUTE)}" if rest >= _MINUTE else whole
 
 
 def ago(seconds: float, now: float, t: Translate) -> str:
@@ -49,7 +50,7 @@ def ago(seconds: float, now: float, t: Translate) -> str:
     past = max(0.0, now - seconds)
     if past < 5:
         return t("just now")
-    return t("{time} ago", time=duration(past).replace(".0 s", " s"))
+    return t("{time} ago", time=duration(past, t).replace(".0", ""))
 
 
 def clock(seconds: float, zone: tzinfo) -> str:

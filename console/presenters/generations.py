@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from console.presenters.formats import duration, number, plain
+from console.presenters.formats import Translate, duration, number, plain
 from ragproto.admin.v1 import admin_pb2
 
 BYTES_PER_VALUE = 4
@@ -96,7 +96,7 @@ def event_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
     ]
 
 
-def forecast_fields(found: admin_pb2.BuildForecast) -> list[tuple[str, str]]:
+def forecast_fields(found: admin_pb2.BuildForecast, t: Translate) -> list[tuple[str, str]]:
     """The forecast of a build, as label and text. Counts that are scaled up from a sample are marked."""
     about = "" if found.exact else "≈ "
     facts = [
@@ -105,7 +105,7 @@ def forecast_fields(found: admin_pb2.BuildForecast) -> list[tuple[str, str]]:
         ("Texts with a vector already", about + number(found.cached)),
         ("Texts to embed", about + number(found.to_embed)),
         ("Tokens", about + number(found.tokens)),
-        ("Estimated time", "≈ " + duration(found.seconds)),
+        ("Estimated time", "≈ " + duration(found.seconds, t)),
     ]
     return [*facts, ("Cost", f"{found.cost:,.2f}")] if found.cost else facts
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from console.clients.dagster_answers import DagsterHealth, Run
 from console.clients.errors import ServiceError
+from console.i18n import ENGLISH, explain_reason
+from console.presenters.formats import Translate
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -17,11 +19,20 @@ _COVERED = frozenset({"source_stale", "deletions_held", "run_failed", "stream_ha
 
 @dataclass(frozen=True, slots=True)
 class HealthRow:
-    """One component; `reason` is empty when it is healthy."""
+    """One component. `reason` is empty when it is healthy, else a sentence about `names` or the platform's words."""
 
     component: str
     healthy: bool
     reason: str = ""
+    names: str = ""
+
+    def why(self, t: Translate, language: str) -> str:
+        """The reason in the reader's language, with its code."""
+        if self.names:
+            return t(self.reason, names=self.names)
+        code = self.reason.partition(":")[0]
+        said = explain_reason(language, code)
+        return f"{code}: {said}" if said else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +64,26 @@ def health_rows(
 ) -> list[HealthRow]:
     """Every component in the order in which they depend on each other, each with the reason when it is not healthy."""
     if isinstance(status, ServiceError):
-        rows = [HealthRow("query server", False, unavailable(status))]
+        rows = [_unavailable("query server", status)]
     else:
         rows = [HealthRow(item.name, item.healthy, "" if item.healthy else item.detail) for item in status.components]
         rows.append(HealthRow("query server", True))
-    rows.append(HealthRow("gateway", gateway is None, unavailable(gateway) if gateway else ""))
+    rows.append(_unavailable("gateway", gateway) if gateway else HealthRow("gateway", True))
     return [*rows, *_dagster_rows(dagster)]
 
 
 def _dagster_rows(dagster: DagsterHealth | ServiceError) -> list[HealthRow]:
     if isinstance(dagster, ServiceError):
-        return [HealthRow("Dagster", False, unavailable(dagster))]
+        return [_unavailable("Dagster", dagster)]
     silent, broken = ", ".join(dagster.silent_daemons), ", ".join(dagster.broken_locations)
     return [
-        HealthRow("Dagster daemons", not silent, f"no heartbeat: {silent}" if silent else ""),
-        HealthRow("Dagster code location", not broken, f"does not load: {broken}" if broken else ""),
+        HealthRow("Dagster daemons", not silent, "no heartbeat: {names}" if silent else "", silent),
+        HealthRow("Dagster code location", not broken, "does not load: {names}" if broken else "", broken),
     ]
 
 
-def unavailable(error: ServiceError) -> str:
-    """The text to show for a service that failed."""
-    return f"service unavailable, {error.code}"
+def _unavailable(component: str, error: ServiceError) -> HealthRow:
+    return HealthRow(component, False, "service unavailable, {names}", error.code)
 
 
 def totals(status: admin_pb2.GetStatusResponse) -> Totals:
@@ -98,14 +108,14 @@ def todos(
 ) -> list[Todo]:
     """Tasks for an operator, the most urgent first. A source is one of them when its state says so."""
     found = [
-        Todo("{component} is not healthy: {reason}", "overview", (("component", row.component), ("reason", row.reason)))
+        Todo("{component} is not healthy: {reason}", "overview", (("component", row.component), ("reason", row)))
         for row in rows
         if not row.healthy
     ]
     troubled = [source for source in sources if source.condition.needs_attention]
     found += [_of_source(source) for source in sorted(troubled, key=lambda item: _URGENCY.index(_kind(item)))]
     found += [
-        Todo("Alert: {summary}", "sources" if item.source else "pipeline", (("summary", item.summary),))
+        Todo("Alert: {summary}", "sources" if item.source else "pipeline", (("summary", item),))
         for item in alerts
         if item.kind not in _COVERED
     ]
@@ -165,11 +175,33 @@ def freshness_rows(sources: Iterable[admin_pb2.SourceStatus], now: float) -> lis
     return sorted(rows, key=lambda row: (row["met"] is not False, row["source"]))
 
 
-def alert_rows(alerts: Iterable[ops.Alert]) -> list[dict[str, Any]]:
+ALERTS = {
+    "run_failed": "a run failed",
+    "check_blocked": "a blocking check failed",
+    "source_stale": "the source was not compared in time",
+    "deletions_held": "deletions wait for an approval",
+    "poison_rate": "too many inputs could not be used",
+    "stream_halted": "the stream stands still until an operator acts",
+    "cursor_ahead": "rows are dated in the future and are left out",
+    "index_damaged": "an index generation was damaged and is filled again; check its disk",
+}
+"""Each kind of alert in the words of other languages; in English the platform's own summary says more."""
+
+
+def alert_words(alert: ops.Alert, t: Translate, language: str) -> str:
+    """What an alert says, in the reader's language."""
+    said = ALERTS.get(alert.kind)
+    if language == ENGLISH or said is None:
+        return alert.summary
+    return t("{name}: {condition}", name=alert.source, condition=t(said)) if alert.source else t(said)
+
+
+def alert_rows(alerts: Iterable[ops.Alert], t: Translate, language: str) -> list[dict[str, Any]]:
     """One row per alert, critical ones first."""
     ordered = sorted(alerts, key=lambda item: (item.severity != "critical", -item.started_at.seconds))
     return [
-        {"severity": item.severity, "kind": item.kind, "source": item.source, "summary": item.summary,
+        {"severity": item.severity, "kind": item.kind, "source": item.source,
+         "summary": alert_words(item, t, language),
          "at": item.started_at.seconds}
         for item in ordered
     ]  # fmt: skip

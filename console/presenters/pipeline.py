@@ -13,6 +13,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 STAGES = ("documents", "chunks", "embeddings", "index")
 _TYPED = re.compile(r"(?:^|: )[A-Z][A-Z_]{3,60}: ")
 _MAX_REASON = 400
+_STATUSES = {"started": "running", "not_started": "queued"}
 
 
 def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
@@ -20,7 +21,7 @@ def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
     return [
         {
             "source": run.source,
-            "status": run.status.lower(),
+            "status": status_of(run),
             "started": run.started,
             "seconds": round((run.ended or now) - run.started, 1) if run.started else None,
             "shard": run.partition,
@@ -30,19 +31,29 @@ def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
     ]
 
 
+def status_of(run: Run) -> str:
+    """The status of a run in the words of the stages: one that has started runs."""
+    status = run.status.lower()
+    return _STATUSES.get(status, status)
+
+
 def problems(stages: Iterable[ops.RunStage]) -> dict[str, str]:
     """The reason code of each run that did not do all it should, by run."""
     return {item.run_id: item.problem for item in stages if item.problem}
 
 
 def failure_reason(events: Sequence[dict[str, Any]]) -> str:
-    """Why a run failed: the innermost cause with a reason code, else the innermost; empty when none was recorded."""
+    """Why a run failed: the innermost cause with a reason code, else the blocking check that failed, else the
+    innermost cause; empty when none was recorded."""
+    blocked: list[str] = []
     for event in events:
-        error = event.get("error")
-        if error:
+        if check := event.get("evaluation"):
+            if not check["success"] and check["severity"] == "ERROR":
+                blocked.append(str(check["description"] or f"the check {check['checkName']} failed"))
+        elif error := event.get("error"):
             said = [str(cause.get("message", "")).strip() for cause in (error, *(error.get("causes") or []))]
             typed = [text for text in said if _TYPED.search(text)]
-            return (typed or said)[-1][:_MAX_REASON]
+            return (typed or blocked[:1] or said)[-1][:_MAX_REASON]
     return ""
 
 

@@ -197,4 +197,8 @@ def _inert(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return " ".join(str(_whole(item)) for item in value) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return int(value) if isinstance(value, float) and value.is_integer() else value

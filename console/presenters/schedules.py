@@ -61,6 +61,15 @@ def next_times(expression: str, timezone: str, count: int = 3, now: datetime | N
     return [times.get_next(datetime) for _ in range(count)]
 
 
+def moment_words(moment: datetime, language: str) -> str:
+    """A moment with the day of the week."""
+    return (
+        f"{moment:%Y-%m-%d} {_NAMES[f'{moment:%A}']} {moment:%H:%M}"
+        if language == "zh"
+        else f"{moment:%a %Y-%m-%d %H:%M}"
+    )
+
+
 def timezone_known(name: str) -> bool:
     """Whether a time zone exists."""
     try:

@@ -51,7 +51,7 @@ def deployments() -> None:
     st.subheader(t("Deployments"))
     rows = [
         {**row, "state": t(row["state"]), "weight": f"{row['weight']} %", "at": at(row["at"]),
-         "seconds": duration(row["seconds"]) if row["seconds"] is not None else t("in progress")}
+         "seconds": duration(row["seconds"], t) if row["seconds"] is not None else t("in progress")}
         for row in views.deployment_rows(found)
     ]  # fmt: skip
     columns = {"id": "#", "release": t("Release"), "colour": t("Colour"), "state": t("State"),

@@ -19,8 +19,9 @@ from console.presenters.conditions import bringing_up_to_date, sentence
 from console.presenters.formats import duration, number
 from console.presenters.sources import canary
 from console.presenters.traffic import overall
-from console.session import api, dagster, shared, t
+from console.session import api, dagster, language, shared, t
 from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
 
 T = TypeVar("T")
 
@@ -96,7 +97,15 @@ def _overall_state(rows: list[health.HealthRow], found: list[health.Todo], unfin
 
 
 def _said(value: object) -> str:
-    return sentence(value, t, at) if isinstance(value, admin_pb2.SourceCondition) else str(value)
+    match value:
+        case admin_pb2.SourceCondition():
+            return sentence(value, t, at)
+        case health.HealthRow():
+            return value.why(t, language())
+        case ops.Alert():
+            return health.alert_words(value, t, language())
+        case _:
+            return t(str(value))  # the name of a component; others have no translation
 
 
 def _figures(totals: health.Totals) -> None:
@@ -113,7 +122,7 @@ def _figures(totals: health.Totals) -> None:
     figures.append((t("Queries per second"), f"{rate:.2f}" if samples else "–"))
     figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))
     found = canary(samples or [])
-    figures.append((t("Push to searchable, p95"), duration(found) if found is not None else "–"))
+    figures.append((t("Push to searchable, p95"), duration(found, t) if found is not None else "–"))
     places = [*st.columns(_FIGURES_IN_A_ROW), *st.columns(_FIGURES_IN_A_ROW)]
     for place, (label, value) in zip(places, figures, strict=False):
         place.metric(label, value)

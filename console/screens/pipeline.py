@@ -87,7 +87,7 @@ def runs(source: str) -> Run | None:
     problems = views.problems(load_or_report("query server", lambda: api().runs(source, 500)) or []) if found else {}
     rows = [
         {**row, "status": _marked(row["status"]), "started": at(row["started"]), "run": row["run"][:8],
-         "seconds": duration(row["seconds"]) if row["seconds"] is not None else "–",
+         "seconds": duration(row["seconds"], t) if row["seconds"] is not None else "–",
          "problem": problems.get(row["run"], "")}
         for row in views.run_rows(found, time.time())
     ]  # fmt: skip
@@ -103,7 +103,7 @@ def runs(source: str) -> Run | None:
 
 def one_run(run: Run) -> None:
     """Why it failed, and what can be done."""
-    st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(run.status.lower())}")
+    st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(views.status_of(run))}")
     if run.status == "FAILURE":
         reason = views.failure_reason(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [])
         st.caption(t("Why it failed"))

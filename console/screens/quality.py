@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.quality import history
-from console.components.widgets import age, at, confirm, load_or_report, problem, table, today
+from console.components.widgets import age, at, confirm, explain, load_or_report, problem, table, today
 from console.presenters import records as views
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
@@ -106,6 +106,7 @@ def payload(entry: int) -> None:
     st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
                  last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
     st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
+    explain(found.entry.reason, "")
     if found.payload_withheld:
         st.info(t("A payload is stored. Only the role admin may view it."), icon=":material/lock:")
     elif found.payload:

@@ -27,7 +27,7 @@ def overview(
     rows = views.source_rows(counted, details, time.time())
     shown = [
         {**row, "condition": marked(row["condition"], t, at),
-         "age": duration(row["age"]) if row["age"] is not None else t("never"),
+         "age": duration(row["age"], t) if row["age"] is not None else t("never"),
          "searchable": f"{row['searchable']:.0%}" if row["searchable"] is not None else ""}
         for row in rows
     ]  # fmt: skip
@@ -80,9 +80,9 @@ def real_time() -> None:
         return
     st.subheader(t("Real time"))
     found = views.canary(samples or [])
-    st.caption(t("Push to searchable, p95: {time}", time=duration(found) if found is not None else "–"))
+    st.caption(t("Push to searchable, p95: {time}", time=duration(found, t) if found is not None else "–"))
     shown = [
-        {**row, "seconds": duration(row["seconds"]), "waiting": number(row["waiting"]),
+        {**row, "seconds": duration(row["seconds"], t), "waiting": number(row["waiting"]),
          "halted": f"✖ {t('halted')}" if row["halted"] else f"✔ {t('running')}"}
         for row in rows
     ]  # fmt: skip
@@ -106,7 +106,7 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail, automations: li
         with place:
             table(part, {"fact": t("Property"), "value": t("Value")}, empty="")
     stages = load_or_report("query server", lambda: api().runs(source, 80)) or []
-    rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"])} for row in views.count_rows(stages)]
+    rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"], t)} for row in views.count_rows(stages)]
     columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
                "problem": t("Problem"), "run": t("Run")}  # fmt: skip
     table(rows[:12], columns, empty=t("No run yet."))

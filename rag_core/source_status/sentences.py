@@ -82,11 +82,13 @@ def _waiting(status: SourceStatus) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it: 40 s, 6 min, 3 h 20 min."""
+    """A length of time as people say it: 40 s, 6 min, 3 h 20 min, 5 d."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{round(minutes / 1440)} d"
 
 
 def moment(at: datetime | None) -> str:

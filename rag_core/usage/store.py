@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sqlalchemy import Connection, Row, text
 
+from rag_core.database import locks
 from rag_core.operations import audit_store as audit
 from rag_core.usage.base import Budget, Owner, Usage
 
@@ -103,15 +104,38 @@ SET calls_per_day = excluded.calls_per_day, model_tokens_per_day = excluded.mode
 _REMOVE = text("DELETE FROM rag.budgets WHERE tenant = :tenant AND key_id = :key_id")
 _BEFORE = text("""
 SELECT calls_per_day, model_tokens_per_day, documents FROM rag.budgets
-WHERE tenant = :tenant AND key_id = :key_id FOR UPDATE
+WHERE tenant = :tenant AND key_id = :key_id
 """)
 
 
 def set_budget(connection: Connection, owner: Owner, budget: Budget, *, actor: str, why: str = "") -> Budget:
     """Replace a budget, or remove it when it limits nothing; audited. Returns the one before."""
+    before = _locked(connection, owner)
+    _replace(connection, owner, before, budget, actor=actor, why=why)
+    return before
+
+
+def set_limits(connection: Connection, owner: Owner, limits: Mapping[str, int], *, actor: str, why: str = "") -> Budget:
+    """Set some limits of a budget, by their names in `Budget`; audited. Returns the budget that results.
+
+    The others stay as they are, also when somebody else sets them at the same time.
+    """
+    before = _locked(connection, owner)
+    after = replace(before, **limits)
+    _replace(connection, owner, before, after, actor=actor, why=why)
+    return after
+
+
+def _locked(connection: Connection, owner: Owner) -> Budget:
+    """The budget now, which nobody else changes before this transaction ends."""
+    # Not FOR UPDATE: a first budget has no row yet that could be locked.
+    locks.lock_transaction(connection, f"budget/{owner.tenant}/{owner.key_id}")
+    row = connection.execute(_BEFORE, {"tenant": owner.tenant, "key_id": owner.key_id}).one_or_none()
+    return Budget(*row) if row is not None else Budget()
+
+
+def _replace(connection: Connection, owner: Owner, before: Budget, budget: Budget, *, actor: str, why: str) -> None:
     place = {"tenant": owner.tenant, "key_id": owner.key_id}
-    row = connection.execute(_BEFORE, place).one_or_none()
-    before = Budget(*row) if row is not None else Budget()
     if budget.empty:
         connection.execute(_REMOVE, place)
     else:
@@ -125,7 +149,6 @@ def set_budget(connection: Connection, owner: Owner, budget: Budget, *, actor: s
         details={"before": _said(before), "after": _said(budget)} | ({"reason": why} if why else {}),
         tenant=owner.tenant,
     )
-    return before
 
 
 def _said(budget: Budget) -> dict[str, int]:

@@ -129,9 +129,7 @@ def set_(
     require_budget(owner, Budget(**wanted))
     with transaction() as connection:
         _require_key(connection, owner)
-        before = store.budgets(connection).get(owner, Budget())
-        after = Budget(**{name: wanted.get(name, getattr(before, name)) for name in given})
-        store.set_budget(connection, owner, after, actor=actor(), why=reason)
+        after = store.set_limits(connection, owner, wanted, actor=actor(), why=reason)
     _report(owner, after, json=json)
 
 

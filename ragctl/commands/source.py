@@ -11,7 +11,7 @@ from rag_core.errors import Reason
 from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet
 from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
-from ragctl.source_history import state_fields, status_of
+from ragctl.source_history import report_of, state_fields, status_of
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
@@ -69,14 +69,24 @@ def status(name: str | None = None, /, *, json: Json = False) -> None:
     name
         Only this source.
     """
+    from rag_assets.config import read_sources
+    from rag_core.settings import Settings
+
     configs = _named(name)
     states = status_of(configs)
     rows = [{"name": config.name, **state_fields(states.get(config.name))} for config in configs]
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for one in read_sources(Settings.load().effective_sources_dir).problems if name is None else ():
+        wrong.setdefault((one.source, one.tenant), []).append(str(one))
+    for (source, tenant), said in wrong.items():
+        rows.append({"name": source, **state_fields(report_of(source, "", tenant, "; ".join(said)))})
     if json:
         emit_json(rows)
         return
-    shown = [(row["name"], row["status"], row["documents"], row["pending"], row["remedy"]) for row in rows]
-    table(("source", "state", "documents", "not searchable yet", "what to do"), shown, empty="no source is configured")
+    columns = ("name", "status", "documents", "pending", "message", "remedy")
+    shown = [[row[column] for column in columns] for row in rows]
+    headings = ("source", "state", "documents", "not searchable yet", "why", "what to do")
+    table(headings, shown, empty="no source is configured")
 
 
 @app.command

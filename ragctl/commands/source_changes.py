@@ -235,6 +235,8 @@ def _options(kind: Kind, location: str, given: list[str]) -> dict[str, Any]:
     file_kind, option, many = KINDS[kind]
     options: dict[str, Any] = {"kind": file_kind, option: [location] if many else location}
     options |= ONE_PAGE if kind == "page" else {}
+    if kind == "api":  # as the console's wizard suggests
+        options["fields"] = {"id": "$.id", "content": "$.text"}
     if kind == "s3":
         options["bucket"], _, options["prefix"] = location.removeprefix("s3://").partition("/")
     for entry in given:

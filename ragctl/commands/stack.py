@@ -63,6 +63,9 @@ def up(
             waits = wait if wait is not None else not (expected and expected.long)
             with open_display(silent=json) as display:
                 stack = start_stack(display, replicas=replicas, traces=traces)
+            if not json:
+                _announce(stack)  # the ingest may take long, and what is ingested first can be asked about meanwhile
+            with open_display(silent=json) as display:
                 outcomes = _ingest(stack, display, wait=waits) if ingest else []
         except KeyboardInterrupt:
             note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")
@@ -79,6 +82,7 @@ def _estimate(docs: Path, settings: Settings) -> Estimate:
     from rag_core.errors import Exhausted
     from ragctl.local_stack.estimate import estimate
 
+    note(f"  {docs}: counting what there is")
     found = estimate(docs.expanduser().resolve(), settings)
     note(f"  {docs}: {found.describe()}")
     if not found.fits:
@@ -94,6 +98,17 @@ def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[Outcome]:
         wanted = [job for job in sync.never_succeeded() if job not in under_way]
         sync.start(wanted)
         return sync.wait([*wanted, *under_way], display) if wait else []
+
+
+def _announce(stack: Stack) -> None:
+    from rag_core.access import FIRST_ACCOUNT
+    from ragctl.local_stack.next_steps import urls
+
+    say(f"\nReady after {stack.seconds:.1f} s.\n")
+    table(("what", "where"), urls(stack.settings).items())
+    if stack.console_password:
+        say(f"\nConsole account: {FIRST_ACCOUNT}, password: {stack.console_password} (shown only now; `rag account`)")
+    say()
 
 
 def _report(stack: Stack, outcomes: list[Outcome], expected: Estimate | None, *, json: bool) -> None:
@@ -113,10 +128,6 @@ def _report(stack: Stack, outcomes: list[Outcome], expected: Estimate | None, *,
             }
         )
         return
-    say(f"\nReady after {stack.seconds:.1f} s.\n")
-    table(("what", "where"), urls(stack.settings).items())
-    if stack.console_password:
-        say(f"\nConsole account: {FIRST_ACCOUNT}, password: {stack.console_password} (shown only now; `rag account`)")
     say("\nTry:\n")
     for title, command in examples(stack.settings, stack.home, sample_question(stack.settings)):
         say(f"# {title}\n{command}\n")

@@ -102,17 +102,15 @@ def show(
         failed = "  failed" if row["failed"] else ""
         name = f"{'  ' * row['depth']}{row['name']}"
         say(f"{name:<{_NAME_WIDTH}} {row['service']:<18} {row['begin']:>+9.1f} {row['ms']:>9.1f} ms{failed}")
-    if found.more:
-        say(f"and {found.more} further spans")
 
 
 def _awaited(client: TracesClient, trace_id: str, wanted: str | None, until: float) -> Trace:
     """Raises `NotFound` (`TRACE_NOT_FOUND`) for a trace, or a span that it has not by then."""
     spans, since = 0, time.monotonic()
     while True:
-        found: Trace | None = _read(lambda: client.trace(trace_id))
-        if found is not None and len(found.spans) + found.more != spans:
-            spans, since = len(found.spans) + found.more, time.monotonic()
+        found: Trace | None = _read(lambda: client.trace(trace_id, most=None))
+        if found is not None and len(found.spans) != spans:
+            spans, since = len(found.spans), time.monotonic()
         there = found is not None and (wanted is None or any(span.name.lstrip("/") == wanted for span in found.spans))
         late = time.monotonic() >= until
         if found is not None and there and (late or wanted is None or _is_whole(found, time.monotonic() - since)):

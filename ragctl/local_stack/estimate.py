@@ -88,6 +88,7 @@ class _Kind:
     tried: int = 0
     usable: int = 0
     sample: list[Path] = field(default_factory=list)
+    smallest: tuple[int, Path] | None = None
 
 
 def estimate(folder: Path, settings: Settings) -> Estimate:
@@ -128,6 +129,8 @@ def _walk(folder: Path, largest: int) -> tuple[dict[str, _Kind], bool]:
         if size > largest:
             continue
         kind.bytes += size
+        if kind.smallest is None or size < kind.smallest[0]:
+            kind.smallest = size, Path(path)
         # The 1st, 2nd, 4th, 8th … file: some of the whole folder without a list of it.
         if size <= SAMPLE_BYTES and kind.files & (kind.files - 1) == 0:
             kind.sample.append(Path(path))
@@ -159,7 +162,8 @@ def _sample(kinds: dict[str, _Kind], parser: Parser) -> None:
     ordered = sorted(kinds.values(), key=lambda kind: kind.bytes, reverse=True)
     each = max(1, SAMPLE_FILES // max(1, len(ordered)))
     for kind in ordered:
-        for path in kind.sample[-each:]:
+        # Where all are large one is read all the same: without any nothing is known of their text.
+        for path in kind.sample[-each:] or ([kind.smallest[1]] if kind.smallest else []):
             if time.monotonic() > deadline:
                 return
             kind.tried += 1

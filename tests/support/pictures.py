@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Page
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+_AT_REST = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"
 _PAINT_MS = 1500
 """Canvas tables and charts paint after the script of a page has ended, and tell nobody."""
 
@@ -37,5 +38,7 @@ class Camera:
 def settle(page: Page) -> None:
     """Wait until the page's script has run and its tables are drawn."""
     page.get_by_test_id("stHeading").first.wait_for()
-    page.wait_for_function("() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'")
+    page.wait_for_function(_AT_REST)
+    page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')")  # code of a widget is fetched
     page.wait_for_timeout(_PAINT_MS)
+    page.wait_for_function(_AT_REST)  # what refreshes by itself is pale meanwhile

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from limits.aio.storage import MemoryStorage
+from sqlalchemy import text
 
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
@@ -16,6 +18,12 @@ from rag_core.settings import Settings
 from rag_core.usage import Budget, Meter, Owner, Usage
 from rag_core.usage import store as rows
 from tests.support.usage_contract import ACME, MakeCounter, SharedUsageContract, calls, two_meters
+from tests.support.waiting import eventually
+
+WAITS = text("""
+SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted
+""")
 
 
 class TestMemory(SharedUsageContract):
@@ -112,3 +120,18 @@ def test_rows_written_twice_count_once_and_days_that_are_over_are_summed(store: 
         (yesterday, "", 6, 0),
         (yesterday, "k", 4, 14),
     ]
+
+
+def test_two_operators_who_set_different_limits_at_once_lose_none(store: Store) -> None:
+    def set_documents() -> None:
+        with store.engine.begin() as connection:
+            rows.set_limits(connection, ACME, {"documents": 7}, actor="t/second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.engine.begin() as connection:
+            assert rows.set_limits(connection, ACME, {"calls_per_day": 6}, actor="t/first") == Budget(calls_per_day=6)
+            second = pool.submit(set_documents)
+            assert eventually(lambda: second.done() or connection.scalar(WAITS) == 1)
+        second.result(60)
+    with store.engine.begin() as connection:
+        assert rows.budgets(connection)[ACME] == Budget(calls_per_day=6, documents=7)

@@ -109,6 +109,9 @@ def test_a_schedule_is_said_in_both_languages() -> None:
     assert schedules.cron_words("0 3 * * *", "en") == "At 03:00, every day"
     assert schedules.cron_words("*/10 * * * *", "en") == "Every 10 minutes"
     assert schedules.cron_words("0 3 * * mon-fri", "zh") == "在 03:00, 星期一 到 星期五"
+    moment = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
+    assert schedules.moment_words(moment, "en") == "Sun 2026-11-29 03:00"
+    assert schedules.moment_words(moment, "zh") == "2026-11-29 星期日 03:00"
 
 
 def test_the_next_times_are_those_of_the_time_zone() -> None:

@@ -36,7 +36,9 @@ def test_the_gate_of_a_generation_passed_refused_was_asked_for_or_never_ran() ->
 
 
 def test_a_forecast_marks_what_is_scaled_up_from_a_sample() -> None:
-    found = dict(generations.forecast_fields(admin_pb2.BuildForecast(documents=20_000, chunks=90_000, seconds=300)))
+    found = dict(
+        generations.forecast_fields(admin_pb2.BuildForecast(documents=20_000, chunks=90_000, seconds=300), str.format)
+    )
     assert (found["Documents"], found["Chunks"], found["Estimated time"]) == ("20 k", "≈ 90 k", "≈ 5 min")
     assert "Cost" not in found
 

@@ -13,8 +13,10 @@ from console.clients.dagster_answers import Asset, Check, DagsterHealth, Run
 from console.clients.errors import ServiceError
 from console.clients.metrics import Sample
 from console.i18n import translate
+from console.i18n.zh_reasons import REASONS
 from console.presenters import answers, formats, health, pipeline, records, sources, traffic
 from console.presenters.conditions import bringing_up_to_date, marked, sentence
+from rag_core.alerts import AlertKind
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
@@ -34,7 +36,7 @@ def test_each_component_has_a_row_and_a_reason_when_it_is_not_healthy() -> None:
         ]
     )
     rows = health.health_rows(status, DagsterHealth(("SENSOR",), ("rag",)), None)
-    assert [(row.component, row.healthy, row.reason) for row in rows] == [
+    assert [(row.component, row.healthy, row.why(say, "en")) for row in rows] == [
         ("database", True, ""),
         ("index", False, "INDEX_EMPTY"),
         ("query server", True, ""),
@@ -50,7 +52,7 @@ def test_a_part_that_does_not_answer_is_shown_by_its_code() -> None:
         ServiceError("Dagster", "DAGSTER_UNAVAILABLE"),
         ServiceError("gateway", "INDEX_EMPTY"),
     )
-    assert [(row.component, row.reason) for row in rows] == [
+    assert [(row.component, row.why(say, "en")) for row in rows] == [
         ("query server", "service unavailable, UNAVAILABLE"),
         ("gateway", "service unavailable, INDEX_EMPTY"),
         ("Dagster", "service unavailable, DAGSTER_UNAVAILABLE"),
@@ -107,17 +109,32 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     ]
     assert health.todos(rows[1:], counted[:1], runs[:1]) == []
     alerts = [ops.Alert(kind="poison_rate", summary="too many"), ops.Alert(kind="source_stale", summary="seen already")]
-    assert [todo.values for todo in health.todos([], [], [], alerts=alerts)] == [(("summary", "too many"),)]
+    assert [todo.values for todo in health.todos([], [], [], alerts=alerts)] == [(("summary", alerts[0]),)]
 
 
 def shown(value: object) -> object:
+    if isinstance(value, health.HealthRow):
+        return value.why(say, "en")
     return sentence(value, say, str) if isinstance(value, admin_pb2.SourceCondition) else value
+
+
+def test_what_is_wrong_is_said_in_chinese() -> None:
+    chinese = partial(translate, "zh")
+    status = admin_pb2.GetStatusResponse(
+        components=[admin_pb2.Component(name="index", detail="INDEX_EMPTY: no generation has been promoted yet")]
+    )
+    index, _, _, daemons, _ = health.health_rows(status, DagsterHealth(("SENSOR",), ()), None)
+    assert index.why(chinese, "zh") == f"INDEX_EMPTY: {REASONS['INDEX_EMPTY']}"
+    assert daemons.why(chinese, "zh") == "没有心跳：SENSOR"
+    alert = ops.Alert(kind="poison_rate", source="docs", summary="9 of 9 inputs of source docs went to quarantine")
+    assert health.alert_words(alert, chinese, "zh") == "docs：无法使用的输入过多"
+    assert {kind.value for kind in AlertKind} == health.ALERTS.keys()
 
 
 def test_a_state_is_shown_in_the_reader_s_language_with_its_numbers() -> None:
     found = condition("EMBEDDING", "embedding {percent} % ({left} left)", percent=34, seconds_left=360.0)
     assert marked(found, partial(translate, "en"), str) == "▶ embedding 34 % (6 min left)"
-    assert marked(found, partial(translate, "zh"), str) == "▶ 正在嵌入：34 %（还需 6 min）"
+    assert marked(found, partial(translate, "zh"), str) == "▶ 正在嵌入：34 %（还需 6 分钟）"
 
 
 def test_sources_that_are_still_brought_up_to_date_are_named_unless_they_need_somebody() -> None:
@@ -145,6 +162,21 @@ def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:
     causes = [{"message": "rag_core.errors.Unavailable: LISTING_INCOMPLETE: gone"}, {"message": "OSError: errno 5"}]
     assert pipeline.failure_reason([{"error": {"message": "failed", "causes": causes}}]) == causes[0]["message"]
     assert pipeline.failure_reason([{"message": "x"}]) == ""
+
+
+def test_why_a_run_failed_is_the_blocking_check_that_stopped_it() -> None:
+    def check(name: str, *, success: bool = False, severity: str = "ERROR", said: str | None = None) -> dict[str, Any]:
+        return {"evaluation": {"checkName": name, "success": success, "severity": severity, "description": said}}
+
+    stopped = {"error": {"message": "dagster._core.errors.DagsterAssetCheckFailedError: 1 check failed", "causes": []}}
+    passed = [
+        check("accounting", success=True, said="all is well"),
+        check("index_parity", severity="WARN", said="5 of 6"),
+    ]
+    said = "QUOTA_EXCEEDED: the documents asset says how many were left out"
+    assert pipeline.failure_reason([*passed, check("document_budget", said=said), stopped]) == said
+    assert pipeline.failure_reason([check("document_budget"), stopped]) == "the check document_budget failed"
+    assert "DagsterAssetCheckFailedError" in pipeline.failure_reason([*passed, stopped])
 
 
 def test_the_chain_is_drawn_with_a_mark_beside_the_colour() -> None:
@@ -294,7 +326,12 @@ def test_numbers_are_exact_while_they_are_small(value: float, shown: str) -> Non
     (0.44, "0.4 s"), (75, "75 s"), (720, "12 min"), (12_000, "3 h 20 min"), (300_000, "3 d"),
 ])  # fmt: skip
 def test_durations_have_two_figures_at_most(seconds: float, shown: str) -> None:
-    assert formats.duration(seconds) == shown
+    assert formats.duration(seconds, say) == shown
+
+
+def test_durations_are_in_the_reader_s_language() -> None:
+    assert formats.duration(12_000, partial(translate, "zh")) == "3 小时 20 分钟"
+    assert formats.ago(NOW - 7, NOW, partial(translate, "zh")) == "7 秒前"
 
 
 def test_sizes_and_ages_are_reported_in_units() -> None:

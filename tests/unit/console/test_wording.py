@@ -14,6 +14,7 @@ from console.components.document_actions import ERASE, REINDEX
 from console.components.source_wizard import SCHEDULES
 from console.i18n import language_of, translate
 from console.i18n.zh import CHINESE
+from console.i18n.zh_reasons import REASONS
 from console.presenters import (
     answers,
     deployments,
@@ -29,6 +30,8 @@ from console.presenters import (
     sources,
     traffic,
 )
+from console.presenters.conditions import remedy
+from rag_core.errors import Reason
 from rag_core.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -50,7 +53,7 @@ def sentences() -> Iterator[str]:
 
 def words() -> set[str]:
     """What pages translate through a variable."""
-    forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1))
+    forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1), str.format)
     labels = {label for label, _ in [*forecast, *sources.source_fields(ops.SourceDetail())]}
     labels |= {label for label, _ in documents.facts(ops.InspectDocumentResponse())}
     rows = {
@@ -67,6 +70,8 @@ def words() -> set[str]:
         *(sentence for sentence, _ in documents.readers(ops.InspectDocumentResponse(acl=["user:x", "group:x", "all"]))),
         *("First stored", ERASE, REINDEX, "Look", "See why and retry"),
         *health.ACTIONS.values(),
+        *health.ALERTS.values(),
+        *("no heartbeat: {names}", "does not load: {names}", "service unavailable, {names}"),
         *source_history.CHANGES,
         *source_history.OUTCOMES.values(),
         *kinds,
@@ -113,8 +118,31 @@ def test_every_sentence_has_a_chinese_translation() -> None:
     assert sorted({*sentences(), *words()} - CHINESE.keys()) == []
 
 
+def test_no_list_shows_words_of_streamlit_while_nothing_is_chosen() -> None:
+    calls = [
+        node
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "multiselect"
+    ]
+    assert calls
+    assert [node.lineno for node in calls if "placeholder" not in {one.arg for one in node.keywords}] == []
+
+
 def test_every_state_of_a_source_is_said_in_chinese() -> None:
     assert sorted({*SENTENCES.values()} - CHINESE.keys()) == []
+
+
+def test_every_reason_code_is_explained_in_chinese() -> None:
+    assert REASONS.keys() == {reason.value for reason in Reason}
+
+
+def test_what_to_do_about_a_source_is_said_in_the_language_of_the_page() -> None:
+    failed = admin_pb2.SourceCondition(reason="SOURCE_DENIED", remedy="Check the secret and the grants.")
+    assert remedy(failed, "en") == failed.remedy
+    assert remedy(failed, "zh") == REASONS["SOURCE_DENIED"]
+    stale = admin_pb2.SourceCondition(remedy="See `rag source history a`, then `rag source sync a`.")
+    assert remedy(stale, "zh") == "`rag source history a` `rag source sync a`"
 
 
 def test_a_translation_has_the_same_fields_as_its_sentence() -> None:

@@ -17,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from starlette.testclient import TestClient
 
-from console.clients.traces import TracesClient
+from console.clients.traces import MAX_SPANS, TracesClient
 from console.settings import ConsoleSettings
 from rag_tracing import entry, span, start_tracing, stop_tracing
 from ragctl.app import run
@@ -230,6 +230,21 @@ def test_the_command_waits_for_the_gateways_span(tmp_path: Path, capsys: pytest.
         assert run(["trace", "show", TRACE, "--url", url, "--wait", "dense leg"]) == 0
     shown = [line.split()[-4] for line in capsys.readouterr().out.splitlines()]
     assert shown == ["rag-gateway", "rag-query-server", "rag-index"]
+
+
+def test_the_command_waits_for_a_span_however_many_came_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_span = row("c" * 16, "", "rag-dagster", "run ingest")
+    parts = [
+        row(f"{number:016x}", run_span.span_id, "rag-dagster", "embed", number) for number in range(1, MAX_SPANS + 2)
+    ]
+    last = row("d" * 16, run_span.span_id, "rag-dagster", "index", MAX_SPANS + 9)
+    with closing(TraceStore(tmp_path / "traces.db", keep=3)) as store:
+        store.add([run_span, *parts, last])
+    with kept_traces(tmp_path) as url:
+        assert run(["trace", "show", TRACE, "--url", url, "--wait", "index", "--seconds", "0"]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == MAX_SPANS + 3
 
 
 class CountingReads(TraceStore):

@@ -160,6 +160,18 @@ def test_a_wrong_source_file_is_a_failed_check_and_the_others_are_made(home: Pat
     assert found["versions"].state == "ok"
 
 
+def test_a_source_whose_file_is_wrong_has_a_state_with_what_to_do(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "sources").mkdir()
+    (home / "sources" / "bad.yaml").write_text("type: nonsense\n")
+    assert run(["source", "status", "--output", "json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)["data"]
+    assert (row["name"], row["state"], row["reason"]) == ("bad", "failed", "CONFIG_INVALID")
+    assert "sources/bad.yaml" in row["message"]
+    assert row["remedy"]
+
+
 def test_an_ingest_is_estimated_from_what_its_files_hold(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("docs")
     prose = "A pump moves a liquid from one place to another, and a valve stops it. " * 60
@@ -173,6 +185,15 @@ def test_an_ingest_is_estimated_from_what_its_files_hold(home: Path, tmp_path_fa
     assert not found.long
     assert found.fits
     assert found.describe().startswith("about 40 documents (")
+
+
+def test_files_that_are_all_large_are_estimated_by_their_text_too(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    (folder / "book.txt").write_text("Pump 7 needs oil every five days.\n\n" * (estimating.SAMPLE_BYTES // 30))
+    found = estimate(folder, Settings.load())
+    assert found.documents == 1
+    assert found.chunks > 1000
 
 
 def test_a_large_folder_is_long_and_said_so_before_anything_starts(
