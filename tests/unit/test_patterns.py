@@ -53,31 +53,28 @@ def patterns(path: Path) -> Iterator[tuple[int, re.Pattern[Any]]]:
         yield call.lineno, re.compile(*parts)
 
 
-def slow(pattern: re.Pattern[Any], size: int, limit: float) -> str:
-    """The first call that takes longer than `limit` on hostile text of that size, in words."""
-    for text in hostile_texts(pattern, size):
-        given = text if isinstance(pattern.pattern, str) else text.encode()
-        found: list[object] = []
-
-        def search() -> None:
-            found.append(pattern.search(given))  # noqa: B023  called at once
-
-        for call in (search, partial(pattern.fullmatch, given), partial(pattern.findall, given)):
-            # A second time, because a page fault or a collection of garbage is not the pattern's.
-            if all(processor_seconds(call, limit) > limit for _ in range(2)):
-                return f"{pattern.pattern!r} on {text[:20]!r} … {text[-5:]!r}"
-            if found == [None] and call is not search:
-                break  # what no search finds `findall` would look for in the same way
-    return ""
+def is_slow(pattern: re.Pattern[Any], text: str, limit: float) -> bool:
+    """Whether any call takes longer than `limit` on that text."""
+    given = text if isinstance(pattern.pattern, str) else text.encode()
+    found: list[object] = []
+    for call in (lambda: found.append(pattern.search(given)), partial(pattern.fullmatch, given)):
+        # A second time, because a page fault or a collection of garbage is not the pattern's.
+        if all(processor_seconds(call, limit) > limit for _ in range(2)):
+            return True
+    # What no search finds `findall` would look for in the same way.
+    return found != [None] and all(processor_seconds(partial(pattern.findall, given), limit) > limit for _ in range(2))
 
 
 def excess(pattern: re.Pattern[Any]) -> str:
-    """The first text that takes too long; nothing for a linear pattern.
+    """The first text that takes too long, in words; nothing for a linear pattern.
 
-    A quarter of the text clears most of them: what grows no faster than cubically and takes a 64th of the limit there
+    A quarter of a text clears most of them: what grows no faster than cubically and takes a 64th of the limit there
     stays within it on the whole.
     """
-    return slow(pattern, SIZE // 4, LIMIT / 64) and slow(pattern, SIZE, LIMIT)
+    for quarter, text in zip(hostile_texts(pattern, SIZE // 4), hostile_texts(pattern, SIZE), strict=True):
+        if is_slow(pattern, quarter, LIMIT / 64) and is_slow(pattern, text, LIMIT):
+            return f"{pattern.pattern!r} on {text[:20]!r} … {text[-5:]!r}"
+    return ""
 
 
 NAMES_A_PATTERN = re.compile(rf"\bre\.(?:{'|'.join(sorted(CALLS))})\b")
