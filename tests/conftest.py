@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Generator
 
 import pytest
 
@@ -13,6 +15,22 @@ pytest_plugins = ["tests.support.postgres", "tests.support.flow"]
 # SIGTERM the meaning of SIGINT: they could not be ended.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays, millions of objects: nobody searches it for garbage, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that may take many minutes come first, so that no worker is left with one when the others have ended."""
+    items.sort(key=lambda item: -max((mark.args[0] // 300 for mark in item.iter_markers("timeout")), default=0))
 
 
 @pytest.fixture(autouse=True)

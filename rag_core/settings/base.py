@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings.answers import AnswerSettings
@@ -33,6 +40,25 @@ from rag_core.settings.strength import (
 
 Rotating = Literal["index_secret", "page_token_secret", "hash_secret", "webhook_secret"]
 _ROTATING: tuple[Rotating, ...] = get_args(Rotating)
+
+
+class _Environment(EnvSettingsSource):
+    """Looks at the fields that variables name. The library asks for each of 300, which was most of what a load cost."""
+
+    def __call__(self) -> dict[str, Any]:
+        whole = self.settings_cls.model_fields
+        named = {name.removeprefix("rag_") for name in self.env_vars if name.startswith("rag_")}
+        found: dict[str, Any] = {}
+        for name in whole.keys() & named:
+            value, key, is_json = self.get_field_value(whole[name], name)
+            found[key] = value
+            with suppress(ValueError):  # as it is, so that it is refused like any other wrong value
+                found[key] = self.prepare_field_value(name, whole[name], value, is_json)
+        return found
+
+
+class _EnvironmentFile(_Environment, DotEnvSettingsSource):
+    """The same of a file."""
 
 
 class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
@@ -215,6 +241,19 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     prometheus_url: str | None = Field(
         None, description="Prometheus the console reads; unset: the services' own /metrics."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = dotenv_settings.env_file if isinstance(dotenv_settings, DotEnvSettingsSource) else None
+        own = (_Environment(settings_cls), _EnvironmentFile(settings_cls, env_file=file))
+        return init_settings, *own, file_secret_settings
 
     @classmethod
     def load(cls, **overrides: object) -> Self:

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from types import FrameType
@@ -109,29 +110,29 @@ def _alphabet(nodes: Any) -> Iterator[str]:
             yield from _alphabet(inner)
 
 
-def _fill(unit: str) -> str:
-    return (unit * (SIZE // len(unit) + 1))[:SIZE] if unit else ""
+def _repeated(unit: str, size: int) -> str:
+    return (unit * (size // len(unit) + 1))[:size] if unit else ""
 
 
-def hostile_texts(pattern: re.Pattern[Any]) -> list[str]:
-    """Runs, near misses and repetitions driven to their end, each of 50,000 characters."""
+def hostile_texts(pattern: re.Pattern[Any], size: int = SIZE) -> list[str]:
+    """Runs, near misses and repetitions driven to their end, each of `size` characters; in the same order for any."""
+    fill = partial(_repeated, size=size)
     text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
     nodes = parser.parse(text, pattern.flags & ~re.UNICODE & ~re.DEBUG)
     whole = sample(nodes)
     units = set(RUNS) | {whole[:length] for length in range(1, min(len(whole), 24) + 1)} | {whole}
-    texts = {_fill(unit) for unit in units}
+    texts = [fill(unit) for unit in sorted(units)]
     pumps = list(dict.fromkeys(_pumps(nodes)))[:60]
     for (prefix, consumer_loop), (_, other) in zip(pumps, [*pumps[1:], *pumps[:1]], strict=True):
-        run = prefix + _fill(consumer_loop)
-        texts |= {run[: SIZE - 1] + end for end in "\x00q"}
-        texts |= {
-            _fill(prefix + consumer_loop),
-            _fill(prefix + consumer_loop * 200),
-            run[: SIZE // 2] + _fill(other)[: SIZE // 2],
-        }
+        run = prefix + fill(consumer_loop)
+        texts += [run[: size - 1] + end for end in "\x00q"]
+        texts += [
+            fill(prefix + consumer_loop),
+            fill(prefix + consumer_loop * 200),
+            run[: size // 2] + fill(other)[: size // 2],
+        ]
     letters = list(dict.fromkeys(_alphabet(nodes)))[:6]
-    texts |= {_fill(one + other) for one in letters for other in letters}
-    return sorted(texts)
+    return texts + [fill(one + other) for one in letters for other in letters]
 
 
 def _exceed(_signal: int, _frame: FrameType | None) -> None:
@@ -148,11 +149,13 @@ def processor_seconds(call: Callable[[], object], limit: float) -> float:
     before = signal.signal(signal.SIGVTALRM, _exceed)
     started = time.thread_time()
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, limit * 1.5)
-        with suppress(Exceeded):
-            call()
+        with suppress(Exceeded):  # around the end of the clock too, which may strike when the call has just returned
+            try:
+                signal.setitimer(signal.ITIMER_VIRTUAL, limit * 1.5)
+                call()
+            finally:
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
         if collecting:
             gc.enable()

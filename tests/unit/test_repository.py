@@ -119,15 +119,15 @@ def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:
 
 def test_no_table_in_the_code_has_a_row_twice() -> None:
     """Of two rows with one key Python keeps the last without a word."""
-    twice = [
-        f"{path.relative_to(ROOT)}:{key.lineno} {ast.unparse(key)}"
-        for path in tracked()
-        if path.suffix == ".py"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Dict)
-        for number, key in enumerate(node.keys)
-        if key is not None and ast.unparse(key) in {ast.unparse(other) for other in node.keys[:number] if other}
-    ]
+    twice = []
+    for path in (path for path in tracked() if path.suffix == ".py"):
+        for table in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Dict)):
+            seen: set[str] = set()
+            for key in filter(None, table.keys):
+                name = ast.unparse(key)
+                if name in seen:
+                    twice.append(f"{path.relative_to(ROOT)}:{key.lineno} {name}")
+                seen.add(name)
     assert twice == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,4 +36,27 @@ def test_a_number_out_of_its_range_alone_or_with_another_is_refused_with_its_nam
 def test_every_problem_is_named_and_one_that_is_no_range_decides_the_reason() -> None:
     with pytest.raises(ConfigError, match=r"RAG_CHUNK_TOKENS.*RAG_EMBEDDER|RAG_EMBEDDER.*RAG_CHUNK_TOKENS") as caught:
         Settings.load(chunk_tokens=0, embedder="magic")
+    assert caught.value.reason is Reason.CONFIG_INVALID
+
+
+def test_the_environment_comes_before_the_file_and_both_are_read_as_their_fields_want(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stack.env").write_text(
+        "RAG_LOG_LEVEL=ERROR\nrag_traces=true\nRAG_QUERY_PORT=5\nUNKNOWN=1\nRAG_NONE=1\n"
+    )
+    allowances = '{"acme": {"roots": ["/srv"]}}'
+    given = {"QUERY_PORT": "7", "METADATA_FIELDS": "a,b", "EMBEDDER": "", "SOURCE_ALLOWANCES": allowances}
+    for name, value in given.items():
+        monkeypatch.setenv(f"RAG_{name}", value)
+    found = Settings.load(home=tmp_path)
+    assert (found.log_level, found.traces, found.query_port) == ("ERROR", True, 7)
+    assert (found.metadata_fields, found.embedder) == (frozenset("ab"), "onnx")
+    assert found.source_allowances["acme"].roots == ("/srv",)
+
+
+def test_what_is_no_json_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_SOURCE_ALLOWANCES", "{acme")
+    with pytest.raises(ConfigError, match="RAG_SOURCE_ALLOWANCES") as caught:
+        Settings.load()
     assert caught.value.reason is Reason.CONFIG_INVALID
