@@ -49,7 +49,7 @@ class Call:
 
     def header(self, name: str) -> str | None:
         """The first text value of a metadata key that the client sent."""
-        if self._headers is None:  # grpc makes the metadata anew each time it is asked
+        if self._headers is None:  # grpc makes the metadata again each time it is asked
             self._headers = dict(reversed([*(self.context.invocation_metadata() or ())]))
         value = self._headers.get(name)
         return value if isinstance(value, str) else None
