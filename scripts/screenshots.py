@@ -134,6 +134,7 @@ def find(page: Page, language: str) -> None:
     settle(page)
     page.get_by_test_id("stDataFrame").first.click(position={"x": 12, "y": 52})
     page.get_by_test_id("stTabs").wait_for()
+    page.mouse.move(0, 0)
 
 
 def sync(page: Page, language: str) -> None:
