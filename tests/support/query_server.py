@@ -97,7 +97,7 @@ def fill(index: VectorIndex, docs: Sequence[Doc], embedder: Embedder, generation
 
 
 def open_filled(path: Path, docs: Sequence[Doc], embedder: FakeEmbedder) -> EdgeIndex:
-    """An Edge index with these documents. It is written anew each time: the engine's files are 200 MB of which next to
+    """An Edge index with these documents. It is written again each time: the engine's files are 200 MB of which next to
     nothing is written, and a copy would write all of it."""
     index = EdgeIndex(path)
     if docs:

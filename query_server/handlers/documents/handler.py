@@ -121,7 +121,7 @@ class DocumentsHandler:
             from rag_core.streams import notice_store
             from rag_core.tenants import store as tenants
 
-            tenants.check_active(connection, principal.tenant, until_commit=True)
+            tenants.check_active(connection, principal.tenant)
             most = self._settings.inbox_max_pending_of_tenant
             return notice_store.add(connection, principal.tenant, source, named, max_pending=most)
 
