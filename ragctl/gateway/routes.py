@@ -130,7 +130,6 @@ def _probe(path: str) -> Config:
         "name": path,
         "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
         "route": {"cluster": PROBES, "timeout": "2s"},
-        "tracing": {"random_sampling": {"numerator": 0}},
     }
 
 

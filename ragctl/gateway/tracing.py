@@ -20,11 +20,12 @@ def tracing(found: Destination | None) -> Config:
             {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
             for name, value in found.headers
         ]
-    provider = any_of("config.trace.v3.OpenTelemetryConfig", http_service=service, service_name=SERVICE)
+    provider = any_of(
+        "config.trace.v3.OpenTelemetryConfig", http_service=service, service_name=SERVICE, sampler=_sampler(found.share)
+    )
     return {
         "tracing": {
             "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": provider},
-            "random_sampling": {"value": found.share * 100},
             # The path may name a document, and its query what a user asked: a span is named by its route.
             "max_path_tag_length": 1,
         },
@@ -37,3 +38,21 @@ def tracing(found: Destination | None) -> Config:
             )
         },
     }
+
+
+def _sampler(share: float) -> Config:
+    """As the caller decided, else a share of the traces that begin here.
+
+    Envoy's own sampling (`random_sampling`, also that of a route) goes by the id of a request, which may be a caller's.
+    """
+    ratio = {"numerator": round(share * 1_000_000), "denominator": "MILLION"}
+    return _of(
+        "parent_based",
+        "ParentBased",
+        wrapped_sampler=_of("trace_id_ratio_based", "TraceIdRatioBased", sampling_percentage=ratio),
+    )
+
+
+def _of(name: str, kind: str, **fields: Config) -> Config:
+    config = any_of(f"extensions.tracers.opentelemetry.samplers.v3.{kind}SamplerConfig", **fields)
+    return {"name": f"envoy.tracers.opentelemetry.samplers.{name}", "typed_config": config}

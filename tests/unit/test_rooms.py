@@ -20,7 +20,7 @@ STATEMENT = re.compile(
 )
 BUILDERS = {"select", "insert", "update", "delete", "text", "func"}
 OTHER_DATABASES = ("rag_assets/connectors/", "rag_core/database/", "benchmarks/", "console/i18n/")
-"""The connectors read databases of the customer, and keep a spool in SQLite; benchmarks seed tables; texts name statements."""
+"""Connectors read databases of the customer and keep a spool in SQLite; benchmarks seed tables; texts name words."""
 SUB_APIS = (
     "rag_core.database.tables",  # for stores
     "rag_core.database.embedded.server",  # a program of its own, which its package must not import

@@ -90,6 +90,18 @@ def test_a_caller_that_does_not_sample_leaves_no_span(
     assert traces.spans("b" * 32) == []
 
 
+def test_the_gateway_begins_traces_for_its_share_of_calls_and_continues_those_of_callers(tmp_path: Path) -> None:
+    with collector() as found, running(tmp_path / "server", docs=[Doc("The bell rings at nine.")]) as server:
+        none = Destination(f"{found.url}/v1/traces", (), share=0.0)
+        options = replace(gateway_options(server.ports.query), max_seconds=31, traces=none)
+        with running_envoy(options, tmp_path) as address:
+            for _ in range(20):
+                httpx.get(f"http://{address}/nowhere", trust_env=False)
+            httpx.get(f"http://{address}/nowhere", headers={"traceparent": parent_of("d" * 32)}, trust_env=False)
+            assert eventually(lambda: found.of_trace("d" * 32), seconds=20)
+    assert {span.trace_id.hex() for _, span in found.spans} == {"d" * 32}
+
+
 def test_without_a_destination_there_is_no_tracer() -> None:
     assert "opentelemetry" not in json.dumps(bootstrap(gateway_options(1)))
 
@@ -101,7 +113,7 @@ def test_envoy_accepts_a_collector_with_tls(tmp_path: Path) -> None:
     text = json.dumps(bootstrap(options))
     assert '"sni": "collector.example.org"' in text
     assert '"port_value": 443' in text
-    assert '"random_sampling": {"value": 1.0}' in text
+    assert '{"numerator": 10000, "denominator": "MILLION"}' in text
 
 
 def test_a_later_command_finds_where_the_stack_sends_its_traces(
