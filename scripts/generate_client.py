@@ -105,7 +105,7 @@ def async_file() -> str:
         text,
     )
     text = re.sub(r"(?m)^( ++)yield from (page\[.*\])", r"\1for one in \2:\n\1    yield one", text)
-    text = re.sub(r"list\((self\._pages\(.*\))\)", r"[one async for one in \1]", text)
+    text = re.sub(r"list\((self\._pages\([^()]*(?:\([^()]*\)[^()]*)*\))\)", r"[one async for one in \1]", text)
     text = re.sub(r"self\._send\(([^()]*(?:\([^()]*\)[^()]*)*)\)", r"(await self._send(\1))", text)
     text = re.sub(
         r"    def (\w+)\(", lambda found: found[0] if found[1] in _SYNC_ONLY else f"    async def {found[1]}(", text

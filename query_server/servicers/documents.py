@@ -12,7 +12,7 @@ from query_server.converters.documents import from_delete, from_put, from_stored
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
-from rag_core.errors import Reason
+from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
 
@@ -42,7 +42,10 @@ class DocumentServicer(rpc.DocumentServiceServicer):
     async def ReceiveObjectEvents(
         self, request: pb.ReceiveObjectEventsRequest, context: Context
     ) -> pb.ReceiveObjectEventsResponse:
-        event = json_format.MessageToDict(request.event)
+        try:
+            event = json_format.MessageToDict(request.event)
+        except json_format.Error:  # a number that JSON does not have
+            raise InvalidInput(Reason.VALUE_INVALID, "event: is no event notification of a bucket") from None
         objects = await self._documents.receive_object_events(current_call().principal, request.source, event)
         return pb.ReceiveObjectEventsResponse(objects=objects)
 

@@ -22,7 +22,7 @@ _READ_SECONDS: Final = 5.0
 
 
 class KafkaEvents:
-    """Implements `rag_core.webhooks.Sender`. Thread-safe; a producer per source, opened when it is first needed."""
+    """Implements `rag_core.webhooks.base.Sender`. Thread-safe; a producer per source, opened when first needed."""
 
     def __init__(self, settings: Settings, *, read_seconds: float = _READ_SECONDS) -> None:
         """`read_seconds`: how late a changed source file may be heeded."""

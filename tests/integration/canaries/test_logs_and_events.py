@@ -145,8 +145,7 @@ def _fill(message: Any, method: descriptor.MethodDescriptor) -> None:
         elif name == "searches":
             message.searches.add(query=TEXT)
         elif field.message_type:
-            if "query" in field.message_type.fields_by_name:
-                getattr(message, name).query = TEXT
+            _fill_inner(getattr(message, name), field.message_type)
         elif field.enum_type and not field.is_repeated:
             setattr(message, name, 1)
         elif name in _VALID and not field.is_repeated:
@@ -154,6 +153,13 @@ def _fill(message: Any, method: descriptor.MethodDescriptor) -> None:
             setattr(message, name, str(_VALID[name]) if text else _VALID[name])
         elif field.type == descriptor.FieldDescriptor.TYPE_STRING and not field.is_repeated:
             setattr(message, name, TEXT)
+
+
+def _fill_inner(message: Any, kind: descriptor.Descriptor) -> None:
+    if "query" in kind.fields_by_name:
+        message.query = TEXT
+    elif kind.full_name == "google.protobuf.Struct":  # an event of a bucket
+        message.update({"Records": [{"s3": {"bucket": {"name": TEXT}, "object": {"key": TEXT}}}]})
 
 
 def fail(server: RunningServer, method: descriptor.MethodDescriptor) -> tuple[grpc.StatusCode, str]:

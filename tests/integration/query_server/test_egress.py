@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from sqlalchemy import text
 
 from rag_core.answering import open_answerer
 from rag_core.database import Store, open_store
@@ -39,6 +40,9 @@ def serving(home: Path, recorder: Recorder, **changes: Any) -> Iterator[RunningS
         yield server
 
 
+SOURCE = text("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', :name, 'push') ON CONFLICT DO NOTHING")
+
+
 @pytest.fixture
 def recorder(httpserver: HTTPServer) -> Recorder:
     return Recorder(httpserver)
@@ -57,6 +61,8 @@ def allow(server: RunningServer, *uses: str, **sources: list[str]) -> None:
     with rows(server) as store, store.engine.begin() as connection:
         if "acme" not in {one.name for one in tenants.listed(connection)}:
             tenants.create(connection, "acme", actor="op")
+        for name in sources:
+            connection.execute(SOURCE, {"name": name})
         tenants.set_egress(connection, "acme", actor="op", egress=uses, sources=sources)
     policy = server.server._tenants.policy
     assert eventually(lambda: {str(use) for use in policy("acme").allowed} == set(uses)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -19,7 +20,8 @@ from sqlalchemy import ARRAY, Connection, Table
 
 from query_server.auth.policies import POLICIES
 from rag_core.access import SESSION_MARK
-from rag_core.database import Store, open_store, tables
+from rag_core.database import Store, open_store
+from rag_core.database.tables import metadata
 from rag_core.ids import document_id
 from rag_core.quality.sources import Profile
 from rag_core.settings import Settings
@@ -27,6 +29,7 @@ from ragproto.query.v2 import query_pb2 as v2
 from tests.support.methods import public_methods
 from tests.support.query_server import Doc, RunningServer, failure_of, running
 
+TABLES = SimpleNamespace(**{table.name: table for table in metadata.tables.values()})
 ROWS = 4
 BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
@@ -73,39 +76,39 @@ def fill(store: Store) -> None:
     now = datetime.now(UTC)
     with store.engine.begin() as db:
         add(
-            db, tables.sources, *({"tenant": "acme", "name": f"s{n}", "kind": "filesystem", "shards": 1} for n in every)
+            db, TABLES.sources, *({"tenant": "acme", "name": f"s{n}", "kind": "filesystem", "shards": 1} for n in every)
         )
-        add(db, tables.documents, *(
+        add(db, TABLES.documents, *(
             {"doc_id": document_id("acme", f"s{n}", "d.md"), "tenant": "acme", "source": f"s{n}", "locator": "d.md",
              "version": 1, "acl": ["everyone"], "updated_at": BEGAN} for n in every
         ))  # fmt: skip
-        add(db, tables.quarantine, *({"tenant": "acme", "source": "s0", "locator": f"q{n}", "stage": "parse",
+        add(db, TABLES.quarantine, *({"tenant": "acme", "source": "s0", "locator": f"q{n}", "stage": "parse",
                                       "reason": "ENCRYPTED"} for n in every))  # fmt: skip
-        add(db, tables.run_stages, *(
+        add(db, TABLES.run_stages, *(
             {"run_id": "r", "tenant": "acme", "source": f"s{n}", "stage": stage, "finished_at": BEGAN}
             for n in every for stage in ("documents", "index")
         ))  # fmt: skip
         findings: dict[str, Any] = {"warnings": {}, "errors": {}}
         profile = {**Profile().as_json(), "documents": 1}
-        add(db, tables.quality_runs, *({"run_id": "r", "tenant": "acme", "source": "s0", "shard": n,
+        add(db, TABLES.quality_runs, *({"run_id": "r", "tenant": "acme", "source": "s0", "shard": n,
                                         "findings": findings, "profile": profile, "finished_at": BEGAN}
                                        for n in every))  # fmt: skip
-        add(db, tables.alerts, *({"key": f"k{n}", "kind": "source_stale", "severity": "warning", "tenant": "acme",
+        add(db, TABLES.alerts, *({"key": f"k{n}", "kind": "source_stale", "severity": "warning", "tenant": "acme",
                                   "summary": f"alert {n}", "started_at": BEGAN, "ended_at": BEGAN if n > 1 else None}
                                  for n in every))  # fmt: skip
-        add(db, tables.audit, *({"actor": "acme/ann", "action": f"a{n}", "tenant": "acme"} for n in every))
-        add(db, tables.api_keys, *({"key_id": f"k{n}", "tenant": "acme", "created_at": BEGAN, "expires_at": LATER}
+        add(db, TABLES.audit, *({"actor": "acme/ann", "action": f"a{n}", "tenant": "acme"} for n in every))
+        add(db, TABLES.api_keys, *({"key_id": f"k{n}", "tenant": "acme", "created_at": BEGAN, "expires_at": LATER}
                                    for n in every))  # fmt: skip
-        add(db, tables.token_revocations, *({"tenant": "acme", "subject": f"p{n}", "before": BEGAN, "forget_at": LATER}
+        add(db, TABLES.token_revocations, *({"tenant": "acme", "subject": f"p{n}", "before": BEGAN, "forget_at": LATER}
                                             for n in every))  # fmt: skip
-        add(db, tables.console_accounts, *({"name": f"p{n}", "tenant": "acme", "role": "viewer"} for n in every))
-        add(db, tables.console_sessions, *({"session": f"{SESSION_MARK}{n}", "tenant": "acme", "subject": f"s{n}",
+        add(db, TABLES.console_accounts, *({"name": f"p{n}", "tenant": "acme", "role": "viewer"} for n in every))
+        add(db, TABLES.console_sessions, *({"session": f"{SESSION_MARK}{n}", "tenant": "acme", "subject": f"s{n}",
                                             "issued_at": now, "expires_at": LATER} for n in every))  # fmt: skip
-        add(db, tables.deployments, *({"target": "local", "release": f"r{n}", "state": "done", "finished_at": BEGAN}
+        add(db, TABLES.deployments, *({"target": "local", "release": f"r{n}", "state": "done", "finished_at": BEGAN}
                                       for n in every))  # fmt: skip
-        add(db, tables.colours, *({"target": target, "name": name} for target in ("kubernetes", "local")
+        add(db, TABLES.colours, *({"target": target, "name": name} for target in ("kubernetes", "local")
                                   for name in ("blue", "green")))  # fmt: skip
-        add(db, tables.ratings, *({"tenant": "acme", "actor": f"p{n}", "at": BEGAN} for n in every))
+        add(db, TABLES.ratings, *({"tenant": "acme", "actor": f"p{n}", "at": BEGAN} for n in every))
         figures = {
             "questions": 1,
             "graded": 1,
@@ -115,20 +118,20 @@ def fill(store: Store) -> None:
             "recall": None,
             "ndcg": None,
         }
-        add(db, tables.evaluation_runs, *({"tenant": "acme", "series": f"{n}", "figures": figures, "tags": {}}
+        add(db, TABLES.evaluation_runs, *({"tenant": "acme", "series": f"{n}", "figures": figures, "tags": {}}
                                           for n in every))  # fmt: skip
-        add(db, tables.evaluation_questions, *({"tenant": "acme", "question": f"q{n}", "origin": "feedback"}
+        add(db, TABLES.evaluation_questions, *({"tenant": "acme", "question": f"q{n}", "origin": "feedback"}
                                                for n in every))  # fmt: skip
-        add(db, tables.unanswered_questions, *({"tenant": "acme", "question_hash": f"h{n}", "asked": 2, "first_at": now,
+        add(db, TABLES.unanswered_questions, *({"tenant": "acme", "question_hash": f"h{n}", "asked": 2, "first_at": now,
                                                 "last_at": now} for n in every))  # fmt: skip
         day = now.date() - timedelta(days=3)
-        add(db, tables.usage, *({"day": day - timedelta(days=n % 2), "tenant": "acme", "key_id": f"k{n}", "writer": ""}
+        add(db, TABLES.usage, *({"day": day - timedelta(days=n % 2), "tenant": "acme", "key_id": f"k{n}", "writer": ""}
                                 for n in every))  # fmt: skip
-        add(db, tables.tenants, *({"name": f"t{n}"} for n in every))
-        add(db, tables.webhooks, *({"id": f"wh_{n}", "tenant": "acme"} for n in every))
+        add(db, TABLES.tenants, *({"name": f"t{n}"} for n in every))
+        add(db, TABLES.webhooks, *({"id": f"wh_{n}", "tenant": "acme"} for n in every))
         event = uuid.uuid4()
-        add(db, tables.webhook_events, {"id": event, "tenant": "acme"})
-        add(db, tables.webhook_deliveries, *({"webhook_id": f"wh_{n}", "event_id": event} for n in every))
+        add(db, TABLES.webhook_events, {"id": event, "tenant": "acme"})
+        add(db, TABLES.webhook_deliveries, *({"webhook_id": f"wh_{n}", "event_id": event} for n in every))
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ def test_every_page_of_the_list_can_be_reached_and_left_again(app: AppTest, plat
     assert button(app, "Next page").disabled
     button(app, "Previous page").click().run()
     assert list(app.dataframe[0].value["locator"]) == seen[1]
-    requests = [request for request in asked(platform, "FindDocuments") if request.limit > 1]
+    requests = [request for request in asked(platform, "FindDocuments") if request.page_size > 1]
     assert [request.page_token for request in requests] == ["", "1", "2", "1"]
     assert [request.count for request in requests] == [True, False, False, False]  # counted once
     assert not app.exception

@@ -11,6 +11,7 @@ from rag_core.embedding import open_embedder
 from rag_core.errors import Reason
 from rag_core.source_status import SourceState
 from rag_core.source_status import read as read_status
+from rag_core.sources import store as sources
 from rag_core.tenants import store as tenants
 from tests.support.egress import Recorder
 from tests.support.pipeline import PipelineHarness
@@ -76,6 +77,7 @@ def test_a_tenant_can_forbid_it_for_one_source_and_a_file_cannot_undo_that(
     flow.connector.put("pay.txt", TEXT)
     with flow.store.engine.begin() as connection:
         tenants.create(connection, "acme", actor="op")
+        sources.configure(connection, flow.source, "r1")
     allow(flow, "answer", "embed", handbook=["answer"])
     flow.run()
     assert recorder.bodies == []

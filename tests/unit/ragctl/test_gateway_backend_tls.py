@@ -16,8 +16,8 @@ import grpc
 import pytest
 from pydantic import SecretStr
 
-from console.clients import Channels, GatewayClient
-from console.clients.grpc_api import Api
+from console.clients.grpc_api import Api, Channels
+from console.clients.http import GatewayClient
 from console.settings import ConsoleSettings
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings

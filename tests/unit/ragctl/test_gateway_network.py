@@ -59,7 +59,10 @@ def test_one_address_keeps_no_other_out_however_many_connections_it_opens(tmp_pa
 
         def ask() -> int:
             with httpx.Client(base_url=f"http://{gateway.address}", trust_env=False, timeout=10) as client:
-                return client.post("/api/v1/query", json={"query": "x"}).status_code
+                try:
+                    return client.post("/api/v1/query", json={"query": "x"}).status_code
+                except httpx.TransportError:  # there is no place for one more connection yet
+                    return 0
 
         def count(name: str) -> int:
             url = f"http://127.0.0.1:{gateway.options.admin_port}/stats?filter=^(http.public|listener.127.*){name}$"

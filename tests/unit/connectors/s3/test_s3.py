@@ -21,12 +21,12 @@ from rag_assets.config import SourceConfig
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.s3.connector import S3Connector
-from rag_assets.connectors.s3.events import read_notification
 from rag_assets.source_admin.allowances import require_allowed
 from rag_core.errors import ConfigError, InvalidInput, PermissionDenied, Reason, Unavailable
 from rag_core.http_client import FetchPolicy
 from rag_core.settings import SourceAllowance
 from rag_core.sources import Problem, Removed, SourceItem
+from rag_core.streams import read_message
 from tests.support.s3 import Bucket
 from tests.support.sites import POLICY
 
@@ -330,7 +330,7 @@ def test_an_object_that_is_sent_compressed_is_read_as_it_was_stored(httpserver: 
 def test_a_key_of_an_event_that_is_no_text_is_refused() -> None:
     body = json.dumps({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "\ud800"}}}]})
     with pytest.raises(InvalidInput, match="VALUE_INVALID"):
-        read_notification(body)
+        read_message(body)
 
 
 def test_the_host_of_an_endpoint_without_paths_is_that_of_the_bucket() -> None:
