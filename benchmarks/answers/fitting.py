@@ -1,9 +1,8 @@
 """Fit the constants of the extractive answerer, and measure them on questions that the fit has not seen.
 
 Two fits, one after the other: a softmax over the units of each question puts those that hold the answer first, then a
-logistic regression over the signs of the choice says whether the first one answers: one for text with headings, and of
-text without one for Chinese and one for other languages. Thresholds are read from that. Labelled sets alone fit the
-regressions of text without headings only.
+logistic regression over the signs of the choice says whether the first one answers, one for text with headings and one
+for text without. Thresholds are read from that. Labelled sets alone fit the regression of text without headings only.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from rag_core.answering.decision import signs_of
 from rag_core.answering.excerpts import Extract, excerpt_of
 from rag_core.answering.extractive import Weighed, shown, weigh
 from rag_core.answering.fitted import Decision
-from rag_core.answering.units import is_chinese
 
 Array = NDArray[np.float64]
 
@@ -43,9 +41,8 @@ RIDGE = 8.0
 WRONG_SHARE = 0.2
 """Of the questions on text with headings that are answered, so many may be wrong by pattern. A reader finds half of
 those right: another page says it too, in other words."""
-FALSE_SHARE, FALSE_SHARE_CHINESE = 0.1, 0.125
-"""Of the questions on text without headings that nothing answers, so many may be answered. At a tenth, 3 % fewer of the
-Chinese questions that have an answer would get it."""
+FALSE_SHARE = 0.1
+"""Of the questions on text without headings that nothing answers, so many may be answered."""
 LOST_SHARE = 0.01
 """Of the questions whose closest places hold the answer, so many may be answered with nothing found."""
 _ORDER = tuple(fitted.RANKING)
@@ -59,20 +56,13 @@ class Constants:
     ranking: dict[str, float]
     headed: Decision
     prose: Decision
-    chinese: Decision
 
     @classmethod
     def shipped(cls) -> Constants:
-        return cls(dict(fitted.RANKING), copy(fitted.HEADED), copy(fitted.PROSE), copy(fitted.CHINESE))
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        return self.headed, self.prose, self.chinese
+        return cls(dict(fitted.RANKING), copy(fitted.HEADED), copy(fitted.PROSE))
 
     def of(self, asked: Asked) -> Decision:
-        if not asked.prose:
-            return self.headed
-        return self.chinese if is_chinese(asked.text) else self.prose
+        return self.prose if asked.prose else self.headed
 
 
 @dataclass(slots=True)
@@ -120,10 +110,7 @@ def fit(questions: Sequence[Asked], progress: Progress) -> tuple[Constants, list
 def written(constants: Constants) -> str:
     """The module `rag_core.answering.fitted` with these constants."""
     return _MODULE.format(
-        ranking=_literal(constants.ranking),
-        headed=_decision(constants.headed),
-        prose=_decision(constants.prose),
-        chinese=_decision(constants.chinese),
+        ranking=_literal(constants.ranking), headed=_decision(constants.headed), prose=_decision(constants.prose)
     )
 
 
@@ -162,8 +149,6 @@ HEADED = {headed}
 """For text with headings."""
 PROSE = {prose}
 """For text without headings, where a sentence is either near the question or not."""
-CHINESE = {chinese}
-"""For Chinese text without headings."""
 '''
 
 
@@ -195,13 +180,12 @@ def _fitted(
         constants.ranking = dict(zip(_ORDER, map(float, _fit_order(given)), strict=True))
     with _order_of(constants):
         chosen = [_chosen(one, weighed) for one, weighed in zip(questions, read, strict=True)]
-    for decision in constants.decisions:
+    for prose in (False, True):
         learnt = [
-            one
-            for one, use in zip(chosen, used, strict=True)
-            if use and one is not None and constants.of(one.asked) is decision
+            one for one, use in zip(chosen, used, strict=True) if use and one is not None and one.asked.prose == prose
         ]
         if learnt:
+            decision = constants.of(learnt[0].asked)
             weights, decision.bias = _fit_evidence(learnt)
             decision.evidence = dict(zip(_SIGNS, map(float, weights), strict=True))
     return constants, chosen
@@ -309,23 +293,19 @@ def _fit_evidence(chosen: Sequence[Chosen]) -> tuple[Array, float]:
 
 def _set_thresholds(unseen: Sequence[tuple[Chosen, float]], constants: Constants) -> None:
     """Read the thresholds from probabilities of questions that the fit had not seen."""
-    for decision in constants.decisions:
-        of_it = [(one, p) for one, p in unseen if constants.of(one.asked) is decision and not one.vague]
-        if of_it:
-            if decision is constants.headed:
-                decision.answer_from = _first_step(of_it, _wrong_share, WRONG_SHARE)
-            else:
-                most = FALSE_SHARE_CHINESE if decision is constants.chinese else FALSE_SHARE
-                decision.answer_from = _first_step(of_it, _false_share, most)
-            decision.closest_from = _closest_from(of_it)
+    headed = [(one, p) for one, p in unseen if not one.asked.prose and not one.vague]
+    prose = [(one, p) for one, p in unseen if one.asked.prose]
+    if headed:
+        constants.headed.answer_from = _first_step(lambda at: _wrong_share(headed, at) <= WRONG_SHARE)
+        constants.headed.closest_from = _closest_from(headed)
+    if prose:
+        constants.prose.answer_from = _first_step(lambda at: _false_share(prose, at) <= FALSE_SHARE)
+        constants.prose.closest_from = _closest_from(prose)
 
 
-def _first_step(
-    chosen: Sequence[tuple[Chosen, float]], share: Callable[[Sequence[tuple[Chosen, float]], float], float], most: float
-) -> float:
-    """The lowest probability from which no more than `most` is wrong."""
+def _first_step(fits: Callable[[float], bool]) -> float:
     steps = [round(0.01 * step, 2) for step in range(1, 97)]
-    return next((at for at in steps if share(chosen, at) <= most), steps[-1])
+    return next((at for at in steps if fits(at)), steps[-1])
 
 
 def _closest_from(chosen: Sequence[tuple[Chosen, float]]) -> float:

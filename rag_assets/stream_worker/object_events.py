@@ -152,7 +152,7 @@ class ObjectEvents:
 
 
 class ObjectNotices:
-    """Looks at the objects that the API was told of, until it is to stop."""
+    """Reads the objects that notifications to the API named, until it is to stop."""
 
     def __init__(
         self, configs: Iterable[SourceConfig], pipeline: Pipeline, on_state: Callable[[SourceConfig, str], None]

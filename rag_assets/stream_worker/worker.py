@@ -98,8 +98,9 @@ class Worker:
             buckets = self._read_buckets()
             queues = [one for one in buckets if has_queue(one)]
             threads += [self._thread(f"s3:{one.name}", self._object_events(one, pipeline)) for one in queues]
-            told = ObjectNotices(buckets, pipeline, self._on_bucket)
-            threads.append(self._thread("object notices", partial(told.run, self._stopping)))
+            if buckets:
+                notices = ObjectNotices(buckets, pipeline, self._on_bucket)
+                threads.append(self._thread("object notices", partial(notices.run, self._stopping)))
             log.info("started", worker=self.name, streams=sorted(opened))
             if self.settings.stream_canary_seconds:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)

@@ -61,7 +61,6 @@ class Choice:
     hits: int = 0
     embedded: int = 0
     pool: list[Scored] = field(default_factory=list)
-    question: str = ""
 
 
 async def choose(
@@ -86,7 +85,7 @@ async def choose(
     if asked.wants is Wants.STEPS:
         first_step_first(pool, scored)
     rest = [one for one in scored if one not in pool]
-    return Choice(pool + rest, reading, terms, asked, hits, sum(one.cosine > 0 for one in pool), pool, question)
+    return Choice(pool + rest, reading, terms, asked, hits, sum(one.cosine > 0 for one in pool), pool)
 
 
 def prescore(

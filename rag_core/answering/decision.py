@@ -1,24 +1,20 @@
 """Answer, show the closest passages, or say that nothing was found: a calibrated choice of three.
 
 The probability that the best unit answers is a logistic regression over signs of the choice, fitted by cross-validation
-(docs/retrieval-answers.md says on what): one for text with headings, and of text without one for Chinese and one for
-other languages. Two thresholds on it make the three outcomes.
+(docs/retrieval-answers.md says on what), one for text with headings and one for text without. Two thresholds on it
+make the three outcomes.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean
 from typing import Final
 
 from rag_core.answering.base import Outcome
 from rag_core.answering.choosing import Choice
-from rag_core.answering.fitted import CHINESE, HEADED, PROSE, Decision
+from rag_core.answering.fitted import HEADED, PROSE
 from rag_core.answering.terms import bag, coverage
-from rag_core.answering.units import Unit, is_chinese
 
 UNKNOWN: Final = 0.8
 """Stands for the cosine of a unit that was not embedded."""
@@ -26,11 +22,6 @@ USUAL: Final = 0.83
 """Cosine of an average hit with the model that the weights were fitted with."""
 UNUSUAL: Final = 0.7
 """Below it another model is at work, whose cosines are brought to the same scale by the average hit's."""
-RUN_WORDS: Final = 6
-RUN_CHARS: Final = 10
-"""Words, or characters of Chinese, of a question that no text repeats by chance."""
-MAX_QUESTION: Final = 200
-"""Characters of a question that are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,7 @@ def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Ver
     if not choice.ranked:
         return Verdict(Outcome.NOT_FOUND, 0.0, {})
     signs = signs_of(choice)
-    known = decision_for(choice.ranked[0].unit)
+    known = HEADED if choice.ranked[0].unit.path else PROSE
     odds = sum(known.evidence[name] * value for name, value in signs.items()) + known.bias - threshold
     probability = 1 / (1 + math.exp(-odds))
     if vague:
@@ -60,13 +51,6 @@ def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Ver
         return Verdict(Outcome.ANSWERED, probability, signs)
     outcome = Outcome.CLOSEST_PASSAGES if probability >= known.closest_from else Outcome.NOT_FOUND
     return Verdict(outcome, probability, signs)
-
-
-def decision_for(unit: Unit) -> Decision:
-    """The regression for a text of this kind. Chinese without headings shares pairs of characters by chance."""
-    if unit.path:
-        return HEADED
-    return CHINESE if is_chinese(unit.text) else PROSE
 
 
 def signs_of(choice: Choice) -> dict[str, float]:
@@ -92,11 +76,11 @@ def signs_of(choice: Choice) -> dict[str, float]:
     if best.cosine and average < UNUSUAL:
         cosine = 1 - (1 - cosine) * (1 - USUAL) / (1 - average)
     weight = sum(term.weight for term in terms) or 1.0
-    passage = "\n".join((best.passage.title, *best.unit.path, best.passage.text))
+    passage_bag = bag("\n".join((best.passage.title, *best.unit.path, best.passage.text)))
     return {
         "own": best.signs["own"],
         "both": best.signs["both"],
-        "passage": coverage(terms, bag(passage)),
+        "passage": coverage(terms, passage_bag),
         "known": sum(term.weight for term in terms if term.known) / weight,
         "near": near,
         "cosine": cosine,
@@ -104,29 +88,4 @@ def signs_of(choice: Choice) -> dict[str, float]:
         "kind": best.signs["kind"],
         "form": best.signs["form"],
         "apart": apart,
-        "run": _run(choice.question, passage),
-        "gap": _gap([hit.score for hit in hits[:6]]),
     }
-
-
-def _run(question: str, text: str) -> float:
-    """The longest part of a question that a text repeats word by word. Pairs of characters are shared by chance, a
-    name is not."""
-    asked, said = (" ".join(re.split(r"[\W_]+", one.casefold())).strip() for one in (question[:MAX_QUESTION], text))
-    between, most = ("", RUN_CHARS) if is_chinese(asked) else (" ", RUN_WORDS)
-    words = asked.split() if between else list(asked)
-    said = f"{between}{said}{between}"
-    longest = 0
-    for first in range(len(words)):
-        while longest < most and first + longest < len(words):
-            if f"{between}{between.join(words[first : first + longest + 1])}{between}" not in said:
-                break
-            longest += 1
-    return longest / most
-
-
-def _gap(scores: Sequence[float]) -> float:
-    """How far the first hit stands out from those behind it."""
-    if len(scores) < 3 or not scores[0]:
-        return 0.0
-    return 1 - mean(scores[1:]) / scores[0]

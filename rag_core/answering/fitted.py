@@ -54,8 +54,6 @@ HEADED = Decision(
         "kind": 1.69,
         "form": 1.15,
         "apart": 2.1,
-        "run": 0.0,
-        "gap": 0.0,
     },
     bias=-29.05,
     answer_from=0.51,
@@ -74,31 +72,9 @@ PROSE = Decision(
         "kind": -0.1,
         "form": 2.3,
         "apart": 2.35,
-        "run": 0.0,
-        "gap": 0.0,
     },
     bias=-20.53,
     answer_from=0.4,
     closest_from=0.098,
 )
 """For text without headings, where a sentence is either near the question or not."""
-CHINESE = Decision(
-    evidence={
-        "own": 0.38,
-        "both": 0.62,
-        "passage": 3.64,
-        "known": 1.47,
-        "near": 2.9,
-        "cosine": 16.13,
-        "margin": 2.43,
-        "kind": -0.1,
-        "form": 2.3,
-        "apart": 2.35,
-        "run": 0.0,
-        "gap": 0.0,
-    },
-    bias=-20.53,
-    answer_from=0.4,
-    closest_from=0.098,
-)
-"""For Chinese text without headings."""

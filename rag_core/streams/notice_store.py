@@ -1,4 +1,4 @@
-"""Rows of objects that the API was told of. A row is a hint: the object is looked at, and then the row is deleted."""
+"""Objects that event notifications named. A row is a hint: the object is read, and then the row is deleted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Notice:
 
 
 def add(connection: Connection, tenant: str, source: str, named: Sequence[tuple[str, str]], *, max_pending: int) -> int:
-    """Store what a source was told of, by bucket and key; returns how many objects that are.
+    """Store the objects of a notification, by bucket and key; returns how many they are.
 
     Raises `NotFound` (`SOURCE_NOT_FOUND`) for a source that is no bucket, `Exhausted` (`INBOX_FULL`) while too many of
     the tenant wait.

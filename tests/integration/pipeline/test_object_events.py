@@ -120,7 +120,7 @@ def test_an_event_waits_while_deletions_are_held(announced: Announced) -> None:
 
 
 def announce(announced: Announced, *keys: str, bucket: str = "") -> None:
-    """Store what the API is told by a webhook."""
+    """Store the objects of a notification, as the API does."""
     place = (announced.config.tenant, announced.config.name)
     named = [(bucket or announced.bucket.name, key) for key in keys]
     with announced.harness.store.engine.begin() as connection:

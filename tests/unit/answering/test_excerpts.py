@@ -7,7 +7,8 @@ import pytest
 from rag_core.answering import Outcome
 from rag_core.answering.asking import Asked, Wants, understand
 from rag_core.answering.block_pieces import Piece, PieceKind
-from rag_core.answering.rendering import trail
+from rag_core.answering.excerpts import Extract
+from rag_core.answering.rendering import render, trail
 from tests.unit.answering.test_extractive import answered, corpus
 
 FAQ = """# Questions
@@ -133,11 +134,10 @@ async def test_a_title_that_says_what_a_thing_is_is_said_once() -> None:
     ],
 )
 def test_empty_columns_and_boxes_around_notes_are_not_drawn(header: str, rows: str, markdown: str, plain: str) -> None:
-    from rag_core.answering.rendering import _markdown, _plain
-
     piece = Piece(PieceKind.TABLE, 0, 0, len(rows), rows, header=header)
-    assert _markdown(piece).startswith(markdown)
-    assert _plain(piece).startswith(plain)
+    (excerpt,), _ = render([Extract("", "a.html", (), 0, (piece,))])
+    assert excerpt.markdown.startswith(markdown)
+    assert excerpt.text.startswith(plain)
 
 
 @pytest.mark.parametrize(

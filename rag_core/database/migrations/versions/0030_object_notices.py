@@ -1,4 +1,4 @@
-"""Objects of buckets that the API was told of, and that the stream worker has yet to look at."""
+"""Objects that event notifications of buckets named and that the stream worker has yet to read."""
 
 from __future__ import annotations
 
