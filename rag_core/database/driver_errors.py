@@ -13,6 +13,7 @@ from rag_core.errors import (
     Conflict,
     DeadlineExceeded,
     Exhausted,
+    InvalidInput,
     PermissionDenied,
     RagError,
     Reason,
@@ -50,6 +51,8 @@ def translate(error: BaseException) -> RagError | None:
     cause: BaseException | None = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(cause, psycopg.Error) and cause.sqlstate == _ERASED:
         return PermissionDenied(Reason.TENANT_ERASED, cause.diag.message_primary or "the tenant was erased")
+    if isinstance(cause, psycopg.DataError) and _names_nul(cause):
+        return InvalidInput(Reason.TEXT_INVALID, "a text contains a NUL character, which the database cannot store")
     if isinstance(cause, _FULL):
         return Exhausted(Reason.STORAGE_FULL, "the database has no space left; free space and run again")
     if isinstance(cause, errors.LockNotAvailable):
@@ -112,3 +115,9 @@ def _lost(error: BaseException, cause: BaseException | None) -> bool:
         return True
     # A connection that broke or was never established has no SQLSTATE.
     return isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError)) and cause.sqlstate is None
+
+
+def _names_nul(cause: psycopg.DataError) -> bool:
+    """The driver refuses NUL before it sends a parameter, the server in COPY and in JSON."""
+    refused = (errors.CharacterNotInRepertoire, errors.UntranslatableCharacter)
+    return isinstance(cause, refused) or (cause.sqlstate is None and "NUL" in str(cause))

@@ -8,7 +8,7 @@ from sqlalchemy import exc, text
 
 from rag_core.database import Store, locks, open_store
 from rag_core.database.driver_errors import translate, translated
-from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, Reason, Unavailable
+from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, InvalidInput, Reason, Unavailable
 from rag_core.settings import Settings
 
 
@@ -76,3 +76,14 @@ def test_a_full_disk_is_named_and_other_errors_of_ours_stay_bugs() -> None:
     assert translate(exc.ProgrammingError("SELEC", {}, errors.SyntaxError("SELEC"))) is None
     with pytest.raises(Exhausted), translated():
         raise errors.DiskFull
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT CAST(:text AS text)", "SELECT jsonb_build_object('text', :text)", "SELECT CAST(:json AS jsonb)"]
+)
+def test_a_character_that_cannot_be_stored_is_bad_input_and_no_bug(settings: Settings, query: str) -> None:
+    store = open_store(settings)
+    with pytest.raises(InvalidInput, match="NUL") as refused, store.engine.begin() as connection:
+        connection.execute(text(query), {"text": "a\0b", "json": '"a\\u0000b"'}).all()
+    assert refused.value.reason is Reason.TEXT_INVALID
+    store.close()
