@@ -92,6 +92,7 @@ async def search(served: Served) -> Outcome:
         return await open_loop(call, asked, rate=RATE, seconds=SECONDS)
 
 
+@pytest.mark.catalogue("A01", "A02", "A03", "A04")
 @pytest.mark.parametrize("attack", [name for name in ATTACKS if name != BENIGN])
 def test_an_honest_client_is_served_during(attack: str, served: Served) -> None:
     token = served.server.keys.token(

@@ -142,6 +142,7 @@ def pages(count: int, text: Callable[[int], str] = lambda number: f"What page {n
     return {f"page-{number}.md": f"# Page {number}\n\n{text(number)}\n" for number in range(count)}
 
 
+@pytest.mark.catalogue("A18")
 def test_every_state_of_a_source_is_shown_in_the_console_as_on_the_command_line(operator: Operator) -> None:
     operator.add("atlas", pages(3))
     operator.add("prices", pages(2), freshness_minutes=1)

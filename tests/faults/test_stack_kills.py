@@ -1,9 +1,11 @@
-"""The whole stack under SIGKILL: whatever dies and whenever, it converges with no manual step."""
+"""The whole stack under kills, a halt and a power cut: whatever ends and whenever, it converges with no manual step."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.local_stack import LocalStack
+from tests.support.local_stack import LocalStack, temporary_folder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 
@@ -83,6 +85,78 @@ def test_thirty_random_kills_in_an_ingest_leave_nothing_wrong(stack: LocalStack)
     settle(stack)
     code, report = stack.rag("verify")
     assert code == 0, report
+
+
+@pytest.mark.catalogue("F15")
+def test_a_database_that_stands_still_for_half_a_minute_ends_no_run_and_loses_nothing(stack: LocalStack) -> None:
+    fill(stack, random.Random(15))
+    pid = stack.pid("postgres")
+    assert pid is not None
+    server = psutil.Process(pid)
+    halted = [server, *server.children(recursive=True)]
+    for process in halted:
+        process.suspend()
+    time.sleep(30)  # how long it lasts is the fault itself
+    for process in halted:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+    settle(stack)
+    assert {run["status"] for run in stack.rag("source", "history", "docs")[1]} <= {"SUCCESS"}
+    code, report = stack.rag("verify")
+    assert code == 0, report
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A file system in a file, mounted where the stack keeps its data."""
+    folder = temporary_folder()
+    (folder / "home").mkdir()
+    subprocess.run(["truncate", "-s", "3G", folder / "disk"], check=True)
+    subprocess.run(["mkfs.ext4", "-q", folder / "disk"], check=True)
+    subprocess.run(["mount", "-o", "loop", folder / "disk", folder / "home"], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder / "home"], check=True)
+
+
+@pytest.mark.catalogue("F30")
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_power_cut_in_an_ingest_loses_nothing_that_was_acknowledged(disk: Path) -> None:
+    """What was not yet on the disk is gone: the copy of the file system is made while nothing of the stack moves."""
+    stack = LocalStack(disk)
+    try:
+        fill(stack, random.Random(30))
+        note = stack.folder / "note.md"
+        note.write_text("# Note\n\nThe gate closes at ten.\n", "utf-8")
+        kept = [stack.rag("documents", "put", str(note), "--locator", f"{number}.md") for number in range(5)]
+        assert {code for code, _ in kept} == {0}, kept
+        running = stack.processes()
+        for process in running:
+            process.suspend()
+        subprocess.run(["cp", "--sparse=always", disk / "disk", disk / "copy"], check=True)
+        for process in running:
+            process.kill()
+        psutil.wait_procs(running, 30)
+        subprocess.run(["umount", disk / "home"], check=True)
+        (disk / "copy").rename(disk / "disk")
+        subprocess.run(["mount", "-o", "loop", disk / "disk", disk / "home"], check=True)
+        stack.up()
+        settle(stack)
+        for _, document in kept:
+            assert stack.rag("documents", "get", document["doc_id"])[0] == 0
+        code, report = stack.rag("verify")
+        assert code == 0, report
+    finally:
+        stack.close()
+
+
+def fill(stack: LocalStack, chance: random.Random) -> None:
+    """Start the stack and wait until a run works on its documents."""
+    for number in range(DOCUMENTS):
+        write(stack.docs, number, 0, chance)
+    stack.up()
+    while not stack.run_workers():
+        time.sleep(0.2)  # polling a whole stack from outside; there is no event to wait for
 
 
 def settle(stack: LocalStack) -> None:

@@ -81,6 +81,10 @@ class LocalStack:
             if {"execute_run", "resume_run"} & set(process.info["cmdline"] or []) and self._is_ours(process)
         ]
 
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this stack."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             return process.environ().get("RAG_HOME") == str(self.home)

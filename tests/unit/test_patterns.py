@@ -87,6 +87,7 @@ FILES = [
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.catalogue("A05")
 def test_every_pattern_of_the_tree_is_linear(path: Path) -> None:
     assert {line: found for line, pattern in patterns(path) if (found := excess(pattern))} == {}
 

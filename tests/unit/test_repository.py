@@ -112,6 +112,15 @@ def is_program(path: Path) -> bool:
         return file.read(4) == b"\x7fELF"
 
 
+def test_every_row_of_the_catalogue_of_faults_has_a_test() -> None:
+    page = (ROOT / "docs/explanation/fault-catalogue.md").read_text("utf-8")
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    marked = re.findall(r'"([A-Z]\d+[a-z]?)"', "".join(re.findall(r"mark\.catalogue\(([^)]*)\)", tests)))
+    rows = set(re.findall(r"(?m)^\| \**([A-Z]\d+[a-z]?)\b", page))
+    assert len(rows) > 150
+    assert rows == set(marked)
+
+
 def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:
     assert set(REASONS) == set(Reason)
     assert all(meaning.endswith(".") and action for meaning, action in REASONS.values())

@@ -29,6 +29,7 @@ def test_a_generation_cannot_be_created_again_with_another_specification(index: 
     assert raised.value.reason is Reason.GENERATION_STATE
 
 
+@pytest.mark.catalogue("A11")
 def test_a_generation_name_must_be_plain(index: VectorIndex) -> None:
     for name in ("", "Upper", "../x", "a" * 65, "sp ace"):
         with pytest.raises(InvalidInput):

@@ -182,6 +182,7 @@ def fail(server: RunningServer, method: descriptor.MethodDescriptor) -> tuple[gr
     return grpc.StatusCode.OK, str(answer).replace(TEXT, "")
 
 
+@pytest.mark.catalogue("A09")
 def test_every_rpc_fails_without_a_word_of_what_was_in_scope(
     tmp_path: Path, database_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,6 +239,7 @@ def _events(instance: dg.DagsterInstance, run_id: str) -> str:
     return "\n".join(repr(record) for record in instance.all_logs(run_id))
 
 
+@pytest.mark.catalogue("A09")
 def test_every_job_fails_without_a_word_in_dagsters_event_log(
     definitions: dg.Definitions, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,7 +162,7 @@ def test_a_run_killed_before_the_stale_points_are_deleted_is_made_right_by_the_n
     world.assert_right()
 
 
-@pytest.mark.catalogue("F05")
+@pytest.mark.catalogue("F05", "F04")
 def test_a_run_that_is_ended_leaves_every_document_old_or_new_and_none_mixed(world: Harness) -> None:
     assert world.run() is not None
     old = world.served()

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import grpc
+import pytest
 from sqlalchemy import text
 
 from rag_core.database import Store
@@ -20,6 +21,7 @@ from tests.support.query_server import Keys, open_filled
 WRITES = 60
 
 
+@pytest.mark.catalogue("A08")
 def test_sixty_acknowledged_writes_and_a_kill_leave_sixty_audit_rows(
     tmp_path: Path, settings: Settings, store: Store
 ) -> None:

@@ -79,6 +79,7 @@ def test_calls_answers_and_sources_are_shown_to_their_own_tenant(tmp_path: Path,
 
 
 @pytest.mark.parametrize("fields", [{"all_tenants": True}, {"tenant": "zenith"}])
+@pytest.mark.catalogue("A14")
 def test_other_tenants_need_the_platform_scope(tmp_path: Path, database_url: str, fields: dict[str, Any]) -> None:
     with server_on(tmp_path, database_url) as server:
         assert failing(lambda: history(server, "acme", ["admin"], **fields)).reason == "SCOPE_MISSING"

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rag_core.access import revoke_tokens
@@ -61,6 +62,7 @@ def test_a_server_that_never_read_the_revocations_is_not_ready_and_answers_nobod
         assert refused(lambda: search(server)) == ("UNAVAILABLE", "REVOCATIONS_UNKNOWN")
 
 
+@pytest.mark.catalogue("A07")
 def test_a_server_started_in_an_outage_serves_no_revoked_token_then_or_later(tmp_path: Path) -> None:
     with temporary_database() as url, ExitStack() as stack:
         settings = Settings(home=tmp_path, database_url=url)

@@ -199,6 +199,7 @@ def _namespace(node: Node, url: str, token: str) -> None:
         node.core.create_persistent_volume({"metadata": {"name": name}, "spec": spec})
 
 
+@pytest.mark.catalogue("A20")
 def test_tags_and_rollbacks_go_through_without_a_failed_request(installation: Installation) -> None:
     known, traffic = installation, installation.traffic
     known.upgrade(1)

@@ -118,6 +118,7 @@ def test_every_broker_away_is_said_and_over_without_a_message_when_they_are_back
         pair.revive()
 
 
+@pytest.mark.catalogue("A16")
 def test_a_broker_that_is_away_during_assignment_delays_it_and_loses_nothing(
     pair: Cluster, stream: StreamHarness
 ) -> None:

@@ -59,6 +59,7 @@ def test_spans_are_ordered_disjoint_trimmed_and_lose_only_space(text: str) -> No
 @pytest.mark.parametrize(
     "text", ["." * 100_000, "A." * 50_000, "a\n" * 50_000, "。" * 100_000, "x" * 200_000, "[1]" * 30_000]
 )
+@pytest.mark.catalogue("A06")
 def test_hostile_text_takes_linear_time(text: str) -> None:
     started = time.process_time()
     split_sentences(text)

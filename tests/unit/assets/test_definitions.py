@@ -135,6 +135,7 @@ def test_the_same_file_works_as_a_component_of_the_project(
     assert dg.AssetKey(["handbook", "index"]) in keys
 
 
+@pytest.mark.catalogue("S27")
 def test_no_setting_and_no_secret_is_part_of_a_run_configuration(
     settings_with_sources: Settings, write_source: WriteSource
 ) -> None:

@@ -65,6 +65,7 @@ def test_what_was_typed_cannot_add_keys_to_the_file() -> None:
     assert yaml.safe_load(forms.definition(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"
 
 
+@pytest.mark.catalogue("S28")
 def test_a_secret_that_was_typed_itself_is_refused() -> None:
     typed = TYPED["sql"] | {"database.password": "hunter2"}
     found = forms.connection_problems(forms.BY_NAME["sql"], "shop", "acme", typed)

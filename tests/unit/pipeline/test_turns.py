@@ -26,6 +26,7 @@ def order(*rows: TurnRow) -> list[int]:
     return [one.id for one in in_order(rows)]
 
 
+@pytest.mark.catalogue("A19")
 def test_the_source_with_the_least_work_is_next_within_a_tenant() -> None:
     assert order(row(1, remaining=10_000), row(2, remaining=30), row(3, remaining=500)) == [2, 3, 1]
 
@@ -85,6 +86,7 @@ def states(store: Store) -> dict[str, str]:
         return {one.source: one.state for one in turn_store.rows(connection)}
 
 
+@pytest.mark.catalogue("A19")
 def test_a_run_passes_its_turn_on_and_gets_it_back(
     store: Store, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

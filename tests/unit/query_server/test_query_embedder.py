@@ -178,6 +178,7 @@ async def test_closing_is_a_typed_error_for_those_who_wait_and_those_who_come() 
     assert refused.value.reason is Reason.EMBEDDER_UNAVAILABLE
 
 
+@pytest.mark.catalogue("A13")
 async def test_what_another_tenant_asked_is_computed_as_if_it_were_new(
     model: GatedEmbedder, embedder: QueryEmbedder
 ) -> None:

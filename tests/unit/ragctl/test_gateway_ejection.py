@@ -64,6 +64,7 @@ def send(served: tuple[RunningServer, GatewayOptions], body: bytes, *extra: tupl
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.catalogue("A01")
 def test_malformed_messages_eject_no_server(served: tuple[RunningServer, GatewayOptions], body: bytes) -> None:
     token = f"Bearer {served[0].keys.token()}"
     for credential in (("authorization", token), ("x-api-key", frames.NO_KEY)):
@@ -72,6 +73,7 @@ def test_malformed_messages_eject_no_server(served: tuple[RunningServer, Gateway
 
 
 @pytest.mark.parametrize("deadline", ["1n", "4m"])
+@pytest.mark.catalogue("A01")
 def test_deadlines_that_no_server_can_keep_eject_none(
     served: tuple[RunningServer, GatewayOptions], deadline: str
 ) -> None:
@@ -80,6 +82,7 @@ def test_deadlines_that_no_server_can_keep_eject_none(
     search(served)
 
 
+@pytest.mark.catalogue("A04")
 def test_calls_whose_database_is_away_eject_no_server(served: tuple[RunningServer, GatewayOptions]) -> None:
     server, options = served
     headers = dict(server.auth(scopes=["documents.read"]))

@@ -60,6 +60,7 @@ REFUSED: dict[str, tuple[str, Any, str, str]] = {
 
 
 @pytest.mark.parametrize(("path", "body", "reason", "said"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.catalogue("A10")
 def test_a_field_that_the_api_does_not_have_is_refused_by_its_path(
     gateway: Gateway, path: str, body: Any, reason: str, said: str
 ) -> None:

@@ -151,6 +151,7 @@ def test_a_taken_port_and_readable_secrets_fail_with_a_remedy(
     assert "secret" not in by_name["permissions"]["detail"].replace("the secrets", "")
 
 
+@pytest.mark.catalogue("A18")
 def test_a_wrong_source_file_is_a_failed_check_and_the_others_are_made(home: Path) -> None:
     (home / "sources").mkdir()
     (home / "sources" / "bad.yaml").write_text("type: nonsense\n")

@@ -63,6 +63,7 @@ def at_once(flow: PipelineHarness) -> list[StageResult]:
         return list(pool.map(lambda shard: run(flow, shard, connectors[shard]), range(2)))
 
 
+@pytest.mark.catalogue("A15")
 def test_two_shards_at_once_use_an_approval_up(sharded: PipelineHarness) -> None:
     lose(sharded, *range(10))
     assert [report.problem for report in at_once(sharded)] == [Reason.MASS_DELETE_HELD] * 2

@@ -191,6 +191,7 @@ def _redrive_all(stream: StreamHarness) -> None:
             quarantine.redrive(connection, row.id, tenant="acme", actor="test")
 
 
+@pytest.mark.catalogue("A17")
 def test_redriven_letters_that_are_no_events_do_not_block_those_behind_them(stream: StreamHarness) -> None:
     stream.push("register", "The source is known now.")
     drain(stream.consumer_loop())

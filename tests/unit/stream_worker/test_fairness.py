@@ -23,6 +23,7 @@ def locators(source: InboxSource) -> list[str]:
     return [one.locator for one in source.poll(0.1)]
 
 
+@pytest.mark.catalogue("A06")
 def test_a_push_of_another_tenant_or_source_is_in_the_next_batch_whatever_waits(stream: StreamHarness) -> None:
     for number in range(200):
         stream.push(f"a{number}", "Text.")

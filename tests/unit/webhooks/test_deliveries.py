@@ -202,6 +202,7 @@ def test_addresses_that_are_no_place_for_events_are_refused_at_once(desk: Desk, 
         webhooks.require_url(url, FetchPolicy.from_settings(desk.settings), plain=False)
 
 
+@pytest.mark.catalogue("S28")
 def test_what_may_be_secret_in_an_address_is_not_shown(desk: Desk) -> None:
     webhook = desk.subscribe()
     assert "t0ken" in webhook.url

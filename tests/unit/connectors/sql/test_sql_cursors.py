@@ -49,6 +49,7 @@ def notes(database: Database, kind: str, *values: object) -> dict[str, Any]:
      ("2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00-05:00")],
     ids=["numbers", "words", "separators", "offsets"],
 )  # fmt: skip
+@pytest.mark.catalogue("A12")
 def test_text_that_does_not_sort_as_a_time_is_refused_at_check_and_at_run(
     database: Database, connect_to: Open, values: tuple[str, ...]
 ) -> None:
@@ -81,6 +82,7 @@ def test_times_as_text_are_a_cursor(database: Database, connect_to: Open) -> Non
     assert connect_to(database, **options).check()["ok"]
 
 
+@pytest.mark.catalogue("A12")
 def test_a_row_without_a_cursor_is_quarantined_by_its_key_and_read_once_it_has_one(
     database: Database, connect_to: Open
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_table_of_rows_without_a_cursor_is_quarantined_and_not_passed_over(
 
 
 @pytest.mark.parametrize("far", ["2031-05-05 05:05:05", "9999-12-31 00:00:00"])
+@pytest.mark.catalogue("A12")
 def test_a_row_dated_years_ahead_freezes_neither_sensor_nor_run(database: Database, connect_to: Open, far: str) -> None:
     database.articles(3)
     database.put(9, at=far)
@@ -126,6 +129,7 @@ def test_a_row_dated_years_ahead_freezes_neither_sensor_nor_run(database: Databa
 
 
 @pytest.mark.parametrize("far", [MAX, 10**18 * 4])
+@pytest.mark.catalogue("A12")
 def test_the_largest_number_freezes_neither_sensor_nor_run(database: Database, connect_to: Open, far: int) -> None:
     connector = connect_to(database, **notes(database, "bigint", 100, 200, far))
     listing, problems = listed(connector)

@@ -221,7 +221,6 @@ def refused(bench: DeployHarness) -> Deployment | None:
     return bench.deployments().up(WANTED)
 
 
-@pytest.mark.catalogue("F42")
 @pytest.mark.parametrize("point", ["deploy_recorded", "deploy_acted"])
 @pytest.mark.parametrize(
     ("scenario", "end", "weight", "colours"),
