@@ -15,7 +15,7 @@ from interfaces.platform import Credentials
 
 PREFIX = "upload-"
 _SHARE = 4
-"""One caller may take this part of the memory."""
+"""One tenant, or one API key, may take this part of the memory."""
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class Upload:
 
     id: str
     owner: str
+    shares: str
     name: str
     content: bytes
     purpose: str
@@ -43,9 +44,9 @@ class Uploads:
     def add(self, credentials: Credentials, name: str, content: bytes, purpose: str) -> Upload:
         """Keep a file. Raises `ApiError` (`UPLOADS_FULL`)."""
         self._forget()
-        owner = _owner(credentials)
+        owner, shares = _owner(credentials)
         held = sum(len(one.content) for one in self._files.values())
-        own = sum(len(one.content) for one in self._files.values() if one.owner == owner)
+        own = sum(len(one.content) for one in self._files.values() if one.shares == shares)
         if held + len(content) > self._most or own + len(content) > self._most // _SHARE:
             raise ApiError(
                 429,
@@ -53,7 +54,7 @@ class Uploads:
                 "too many uploaded files wait to be attached; attach or delete some, or wait",
                 retry_after=60,
             )
-        upload = Upload(f"{PREFIX}{secrets.token_urlsafe(24)}", owner, name, content, purpose, self._clock())
+        upload = Upload(f"{PREFIX}{secrets.token_urlsafe(24)}", owner, shares, name, content, purpose, self._clock())
         self._files[upload.id] = upload
         return upload
 
@@ -61,7 +62,7 @@ class Uploads:
         """A file of the caller. Raises `ApiError` (`UPLOAD_NOT_FOUND`)."""
         self._forget()
         found = self._files.get(file_id)
-        if found is None or found.owner != _owner(credentials):
+        if found is None or found.owner != _owner(credentials)[0]:
             raise ApiError(
                 404, "UPLOAD_NOT_FOUND", "no such uploaded file; it is kept for minutes only: upload it again"
             )
@@ -81,12 +82,13 @@ class Uploads:
             del self._files[file_id]
 
 
-def _owner(credentials: Credentials) -> str:
-    """Who uploaded: tenant and subject of the token, which is renewed meanwhile, or the key. The server verifies both
-    when the file is attached; this only keeps callers' files apart."""
+def _owner(credentials: Credentials) -> tuple[str, str]:
+    """Who uploaded, and who shares the memory with them: subject and tenant of the token, which is renewed meanwhile,
+    or the key. The server verifies both when the file is attached; this only keeps callers' files apart."""
     claims = _claims(credentials.secret)
-    said = json.dumps([claims.get("tenant"), claims.get("sub")]) if claims else credentials.secret
-    return hashlib.sha256(said.encode()).hexdigest()
+    tenant = json.dumps([claims.get("tenant")]) if claims else credentials.secret
+    caller = json.dumps([claims.get("tenant"), claims.get("sub")]) if claims else credentials.secret
+    return hashlib.sha256(caller.encode()).hexdigest(), hashlib.sha256(tenant.encode()).hexdigest()
 
 
 def _claims(secret: str) -> dict[str, object]:

@@ -183,15 +183,21 @@ def test_an_uploaded_file_waits_until_it_is_attached_and_nobody_else_sees_it(
     assert refused(lambda: client.files.retrieve(sent.id)) == (404, "UPLOAD_NOT_FOUND")
 
 
-def test_files_that_wait_take_a_bounded_memory(client: openai.OpenAI, open_interfaces: OpenInterfaces) -> None:
-    carl = client.with_options(api_key=open_interfaces.token(subject="carl"))
-    first = carl.files.create(file=("one.txt", b"x" * 9_000), purpose="assistants")
-    assert refused(lambda: carl.files.create(file=("two.txt", b"x" * 9_000), purpose="assistants")) == (
-        429,
-        "UPLOADS_FULL",
-    )
-    carl.files.delete(first.id)
-    assert carl.files.create(file=("two.txt", b"x" * 9_000), purpose="assistants").bytes == 9_000
+def test_files_that_wait_take_a_bounded_memory_of_each_tenant(
+    client: openai.OpenAI, open_interfaces: OpenInterfaces
+) -> None:
+    def send(subject: str, **claims: str) -> int:
+        caller = client.with_options(api_key=open_interfaces.token(subject=subject, **claims))
+        sent.append((caller, caller.files.create(file=("x.txt", b"x" * 9_000), purpose="assistants")))
+        return sent[-1][1].bytes
+
+    sent: list[tuple[openai.OpenAI, openai.types.FileObject]] = []
+    send("carl")
+    assert refused(lambda: send("carl")) == refused(lambda: send("dora")) == (429, "UPLOADS_FULL")
+    assert send("carl", tenant="other") == 9_000
+    for caller, file in sent:
+        caller.files.delete(file.id)
+    assert send("dora") == 9_000
 
 
 def test_a_caller_without_the_scope_pushes_nothing(client: openai.OpenAI, open_interfaces: OpenInterfaces) -> None:
