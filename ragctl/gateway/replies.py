@@ -85,8 +85,10 @@ LOCAL_ERRORS = (
     LocalError(405, 12, Reason.METHOD_UNKNOWN),
     LocalError(408, 4, Reason.DEADLINE, "the request did not arrive in time"),
     LocalError(413, 8, Reason.REQUEST_TOO_LARGE, "the request body is larger than the gateway accepts"),
+    LocalError(426, 3, Reason.FIELD_INVALID, "the gateway speaks HTTP/1.1 and HTTP/2"),
     LocalError(429, 8, Reason.RATE_LIMITED, "too many calls from this client; wait for the time in Retry-After"),
     LocalError(431, 8, Reason.REQUEST_TOO_LARGE, "the request headers are larger than the gateway accepts"),
+    LocalError(501, 3, Reason.FIELD_INVALID, "the body has an encoding that the gateway does not have", becomes=400),
     LocalError(
         503,
         8,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from query_server.auth.policies import POLICIES
 from query_server.rate_limits import Override
 from rag_core.access import generate_key, mint
+from rag_core.errors import Reason
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.bootstrap import bootstrap, write_dynamic
 from ragctl.gateway.options import GatewayOptions, Jwt, Limits
@@ -361,6 +364,33 @@ def test_paths_are_normalised_before_they_are_matched(gateway: Gateway, path: st
 def test_headers_beyond_the_limit_are_refused(gateway: Gateway) -> None:
     assert ask(gateway, {**bearer(), "x-big": "a" * 65_536}).status_code == 431
     assert ask(gateway, {**bearer(), **{f"x-{n}": "a" for n in range(150)}}).status_code == 431
+    assert gateway.peer.metadata == {}
+
+
+@pytest.mark.catalogue("S32")
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        (f"POST {QUERY} HTTP/1.1", "content-length: 4\r\ntransfer-encoding: chunked", 400),
+        (f"POST {QUERY} HTTP/1.1", "content-length: 4\r\ncontent-length: 3", 400),
+        (f"POST {QUERY} HTTP/1.1", "transfer-encoding: xchunked", 400),
+        (f"POST {QUERY} HTTP/1.1", "transfer-encoding : chunked", 400),
+        (f"POST {QUERY}", "", 426),
+    ],
+)
+def test_what_is_no_proper_request_is_the_callers_mistake_and_reaches_no_server(
+    gateway: Gateway, request_line: str, headers: str, status: int
+) -> None:
+    host, _, port = gateway.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        token = bearer()["authorization"]
+        connection.sendall(
+            f"{request_line}\r\nhost: x\r\nauthorization: {token}\r\n{headers}\r\n\r\n0\r\n\r\n".encode()
+        )
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.status == status
+        assert json.loads(answer.read())["details"][0]["reason"] == Reason.FIELD_INVALID
     assert gateway.peer.metadata == {}
 
 
