@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
+
+from rag_core.errors import InvalidInput
 
 M = TypeVar("M", bound=Message)
 
@@ -16,3 +20,14 @@ def message_of(kind: type[M], value: object, /, **given: Any) -> M:
     """
     fields = {field.name: getattr(value, field.name) for field in kind.DESCRIPTOR.fields if field.name not in given}
     return kind(**fields, **given)
+
+
+@contextmanager
+def part_of_request(field: str, kind: type[Message]) -> Iterator[None]:
+    """Errors about a field of `kind` name it as a part of `field`, where the caller gave it."""
+    try:
+        yield
+    except InvalidInput as error:
+        if error.message.partition(":")[0].partition(".")[0] not in kind.DESCRIPTOR.fields_by_name:
+            raise
+        raise type(error)(error.reason, f"{field}.{error.message}", **error.metadata) from None

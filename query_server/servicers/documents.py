@@ -44,7 +44,7 @@ class DocumentServicer(rpc.DocumentServiceServicer):
     ) -> pb.ReceiveObjectEventsResponse:
         try:
             event = json_format.MessageToDict(request.event)
-        except json_format.Error:  # a number that JSON does not have
+        except (json_format.Error, ValueError):  # a number that JSON does not have, in a list or alone
             raise InvalidInput(Reason.VALUE_INVALID, "event: is no event notification of a bucket") from None
         objects = await self._documents.receive_object_events(current_call().principal, request.source, event)
         return pb.ReceiveObjectEventsResponse(objects=objects)

@@ -57,7 +57,7 @@ class EvaluationServicer(rpc.EvaluationServiceServicer):
     async def ProposeQuestions(
         self, request: pb.ProposeQuestionsRequest, context: Context
     ) -> pb.ProposeQuestionsResponse:
-        count = check_limit(request.count if request.HasField("count") else None, default=20, most=200)
+        count = check_limit(request.count if request.HasField("count") else None, default=20, most=200, field="count")
         added = await self._evaluation.propose(current_call().principal, count, request.source)
         return pb.ProposeQuestionsResponse(proposed=added)
 

@@ -12,6 +12,7 @@ from query_server.converters import conditions as from_condition
 from query_server.converters import inspection as inspected
 from query_server.converters import operations as to_message
 from query_server.converters.feedback import from_rating, to_judgement
+from query_server.converters.fields import part_of_request
 from query_server.converters.query_v2 import from_page, to_query, without_text
 from query_server.converters.times import to_moment
 from query_server.handlers.admin.asking_as import AskingAsHandler, Person
@@ -26,6 +27,7 @@ from query_server.runtime.calls import current_call
 from rag_core.access import NameHash, session_of
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
+from ragproto.query.v2.query_pb2 import SearchRequest
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -198,7 +200,8 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         call = current_call()
         check_text_field("generation", request.generation, required=True)
         call.queries = (request.search.query,)
-        page = await self._search.search_in(request.generation, call.principal, to_query(request.search))
+        with part_of_request("search", SearchRequest):
+            page = await self._search.search_in(request.generation, call.principal, to_query(request.search))
         call.log_result(page.result)
         return pb.SearchGenerationResponse(found=from_page(page))
 
@@ -206,6 +209,8 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         call = current_call()
         call.queries = (request.search.query,)
         person = Person(request.tenant, request.subject, tuple(request.groups))
-        page, hidden = await self._asking_as.search(call.principal, person, request.reason, to_query(request.search))
+        with part_of_request("search", SearchRequest):
+            wanted = to_query(request.search)
+            page, hidden = await self._asking_as.search(call.principal, person, request.reason, wanted)
         call.log_result(page.result)
         return pb.SearchAsResponse(found=without_text(from_page(page), hidden), withheld=sorted(hidden))

@@ -59,7 +59,7 @@ class NewAccount:
             raise InvalidInput(
                 Reason.FIELD_INVALID, "name: lower-case letters, digits, dot, dash and underscore, a letter first"
             )
-        require_identity_names(self.tenant, self.groups)
+        require_identity_names(self.tenant, groups=self.groups)
 
     @property
     def scopes(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class NewKey:
     days: int = 90
 
     def __post_init__(self) -> None:
-        require_identity_names(self.tenant, (self.name, *self.groups))
+        require_identity_names(self.tenant, name=(self.name,), groups=self.groups)
         if not 1 <= self.days <= MAX_KEY_DAYS:
             raise InvalidInput(Reason.CONFIG_RANGE, f"days: 1 to {MAX_KEY_DAYS}")
 

@@ -257,12 +257,13 @@ def _scopes(claim: object) -> frozenset[str]:
     return frozenset(claim.split())
 
 
-def require_identity_names(tenant: str, others: Iterable[str]) -> None:
-    """Raise `InvalidInput` (`FIELD_INVALID`) for a tenant, subject, group or name that a token cannot contain."""
+def require_identity_names(tenant: str, **others: Iterable[str]) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) for a tenant, or `others` by field, that a token cannot contain."""
     if not _TENANT.fullmatch(tenant):
         raise InvalidInput(Reason.FIELD_INVALID, "tenant: 1 to 64 letters, digits and _.-")
-    if not all(map(_PRINTABLE.fullmatch, others)):
-        raise InvalidInput(Reason.FIELD_INVALID, "names: 1 to 256 characters without line breaks")
+    for field, values in others.items():
+        if not all(map(_PRINTABLE.fullmatch, values)):
+            raise InvalidInput(Reason.FIELD_INVALID, f"{field}: 1 to 256 characters without line breaks")
 
 
 def _invalid(why: str) -> Unauthenticated:

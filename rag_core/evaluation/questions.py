@@ -188,7 +188,7 @@ def _question(where: str, row: Any) -> EvaluationQuestion:
         raise _invalid(f"{where}{field}{': ' if field else ''}{first['msg']}") from None
     expects, unanswerable = bool(entry.expected or entry.pattern), UNANSWERABLE in entry.tags
     if (expects and unanswerable) or not (expects or unanswerable or entry.source):
-        raise _invalid(f"{where}needs expected, pattern or source, or else the tag {UNANSWERABLE}")
+        raise _invalid(f"{where}expected: give this, a pattern or a source, or else the tag {UNANSWERABLE}")
     patterns = tuple(_compiled(where, one) for one in entry.pattern)
     return EvaluationQuestion(entry.question, entry.expected, patterns, entry.source, entry.tags, entry.id)
 

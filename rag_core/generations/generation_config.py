@@ -67,7 +67,9 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """
     unknown = sorted(set(changes) - set(CHANGEABLE))
     if unknown:
-        raise InvalidInput(Reason.FIELD_INVALID, f"unknown {', '.join(unknown)}; known: {', '.join(CHANGEABLE)}")
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"settings: unknown {', '.join(unknown)}; known: {', '.join(CHANGEABLE)}"
+        )
     try:
         return Settings.model_validate({**dict(settings), **changes})
     except ValueError as error:

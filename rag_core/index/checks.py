@@ -25,10 +25,10 @@ def check_spec(spec: GenerationSpec) -> None:
         raise InvalidInput(Reason.FIELD_INVALID, f"generation: dimensions must be 1..65536, not {spec.dimensions}")
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, field: str = "name") -> None:
     """Raise `InvalidInput` (`FIELD_INVALID`) unless the name is valid for a generation, a folder and a collection."""
     if not _NAME.fullmatch(name):
-        raise InvalidInput(Reason.FIELD_INVALID, "generation: the name must be 1 to 64 of a-z, 0-9, _ and -")
+        raise InvalidInput(Reason.FIELD_INVALID, f"{field}: a generation's is 1 to 64 of a-z, 0-9, _ and -")
 
 
 def check_updates(updates: Sequence[DocumentUpdate], dimensions: int) -> None:

@@ -85,7 +85,7 @@ def check_name(name: str) -> str:
     """The name. Raises `InvalidInput` (`ID_CHARS`)."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            Reason.ID_CHARS, "tenant: up to 64 letters, digits, dots, dashes and underscores, the first no sign"
+            Reason.ID_CHARS, "name: up to 64 letters, digits, dots, dashes and underscores, the first no sign"
         )
     return name
 

@@ -61,7 +61,7 @@ class Budget:
 
 def require_budget(owner: Owner, budget: Budget) -> None:
     """Raise `InvalidInput` (`FIELD_INVALID`) for a budget that cannot be, or of nobody."""
-    require_identity_names(owner.tenant, [owner.key_id] if owner.key_id else [])
+    require_identity_names(owner.tenant, key_id=[owner.key_id] if owner.key_id else [])
     if len(owner.key_id) > _MAX_KEY_ID:
         raise InvalidInput(Reason.FIELD_INVALID, f"key_id: at most {_MAX_KEY_ID} characters")
     if owner.key_id and budget.documents is not None:

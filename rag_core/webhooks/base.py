@@ -140,10 +140,10 @@ def new_id() -> str:
     return "wh_" + "".join(secrets.choice(alphabet) for _ in range(16))
 
 
-def require_id(text: str) -> str:
+def require_id(text: str, field: str = "id") -> str:
     """Raise `InvalidInput` (`ID_CHARS`) for what is no id of a webhook."""
     if not re.fullmatch(r"wh_[A-Za-z0-9]{16}", text):
-        raise InvalidInput(Reason.ID_CHARS, "id: not the id of a webhook; it begins with wh_")
+        raise InvalidInput(Reason.ID_CHARS, f"{field}: not the id of a webhook; it begins with wh_")
     return text
 
 

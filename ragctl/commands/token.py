@@ -72,7 +72,7 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
     from ragctl.commands._shared import actor, transaction
 
     lifetime = Settings.load().longest_token_seconds
-    require_identity_names(tenant, (subject,))
+    require_identity_names(tenant, subject=(subject,))
     with transaction() as connection:
         before = revoke_tokens(connection, tenant=tenant, subject=subject, lifetime=lifetime, actor=actor())
     if json:

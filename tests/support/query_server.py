@@ -270,6 +270,17 @@ def failure_of(error: grpc.RpcError) -> Failure:
     return Failure(error.code(), reason, error.details() or "", request_id, dict(error.trailing_metadata() or ()))
 
 
+def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
+    found = error_details_pb2.BadRequest()
+    status = rpc_status.from_call(error)
+    return [
+        (one.field, one.reason)
+        for detail in (status.details if status else ())
+        if detail.Unpack(found)
+        for one in found.field_violations
+    ]
+
+
 def failure(call: Callable[[], object]) -> Failure | None:
     """How a call fails, `None` when it does not."""
     try:

@@ -84,7 +84,7 @@ class AccessHandler:
         from rag_core.access import require_identity_names
 
         whose = target_tenant(principal, tenant)
-        require_identity_names(whose, (subject,))
+        require_identity_names(whose, subject=(subject,))
         check_text_field("reason", why)
 
         def write(connection: Connection) -> datetime:

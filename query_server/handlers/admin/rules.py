@@ -51,12 +51,12 @@ def check_ids(ids: Sequence[int]) -> None:
         raise InvalidInput(Reason.FIELD_INVALID, f"ids: give 1 to {MAX_IDS} different entries")
 
 
-def check_limit(limit: int | None, *, default: int, most: int) -> int:
+def check_limit(limit: int | None, *, default: int, most: int, field: str = "limit") -> int:
     """The number of rows. Raises `InvalidInput` (`FIELD_INVALID`)."""
     if limit is None:
         return default
     if not 1 <= limit <= most:
-        raise InvalidInput(Reason.FIELD_INVALID, f"limit: must be 1 to {most}")
+        raise InvalidInput(Reason.FIELD_INVALID, f"{field}: must be 1 to {most}")
     return limit
 
 

@@ -58,22 +58,23 @@ class TenantsHandler:
 
     async def get(self, name: str) -> TenantView:
         """One tenant with its policy, and the sources whose files narrow it."""
+        _check(name)
         return await self._changed(lambda db: _store().get(db, name))
 
     async def create(self, principal: Principal, name: str, egress: Sequence[str] | None, why: str) -> TenantView:
         """Create a tenant. Raises `InvalidInput`, `Conflict` (`TENANT_EXISTS`)."""
-        check_text_field("reason", why, limit=MAX_REASON)
+        _check(name, why)
         return await self._changed(lambda db: _store().create(db, name, actor=principal.actor, egress=egress, why=why))
 
     async def suspend(self, principal: Principal, name: str, why: str) -> TenantView:
         """Suspend a tenant. Raises `Conflict` (`TENANT_STATE`)."""
-        check_text_field("reason", why, limit=MAX_REASON)
+        _check(name, why)
         _require_other(principal, name)
         return await self._changed(lambda db: _store().suspend(db, name, actor=principal.actor, why=why))
 
     async def resume(self, principal: Principal, name: str, why: str) -> TenantView:
         """End a suspension. Raises `Conflict` (`TENANT_STATE`)."""
-        check_text_field("reason", why, limit=MAX_REASON)
+        _check(name, why)
         return await self._changed(lambda db: _store().resume(db, name, actor=principal.actor, why=why))
 
     async def set_egress(
@@ -85,14 +86,14 @@ class TenantsHandler:
         why: str,
     ) -> TenantView:
         """Replace the egress policy of a tenant. Raises `InvalidInput` (`FIELD_INVALID`)."""
-        check_text_field("reason", why, limit=MAX_REASON)
+        _check(name, why)
         return await self._changed(
             lambda db: _store().set_egress(db, name, actor=principal.actor, egress=egress, sources=sources, why=why)
         )
 
     async def erase(self, principal: Principal, name: str, confirm: str, why: str) -> TenantView:
         """Have a tenant erased. Raises `InvalidInput` unless the name was repeated, `Conflict` (`TENANT_STATE`)."""
-        check_text_field("reason", why, limit=MAX_REASON)
+        _check(name, why)
         _require_other(principal, name)
         if confirm != name:
             raise InvalidInput(Reason.FIELD_INVALID, "confirm_name: repeat the name; erasing cannot be undone")
@@ -102,8 +103,7 @@ class TenantsHandler:
         """The archive of a tenant, in pieces. It is in the audit log before anything is read."""
         from rag_core.tenants import export
 
-        check_text_field("name", name, required=True)
-        check_text_field("reason", why, limit=MAX_REASON)
+        _check(name, why)
         # A thread of its own: an export takes as long as it takes, and holds up no other call.
         with closing(BlockingPool(1, name="export", reason=Reason.DATABASE_UNAVAILABLE, what="the database")) as pool:
             await pool.run(lambda: export.record(self._store.get(), name, actor=principal.actor, why=why))
@@ -133,6 +133,11 @@ def _store() -> Any:
     from rag_core.tenants import store
 
     return store
+
+
+def _check(name: str, why: str = "") -> None:
+    check_text_field("name", name, required=True)
+    check_text_field("reason", why, limit=MAX_REASON)
 
 
 def _require_other(principal: Principal, name: str) -> None:

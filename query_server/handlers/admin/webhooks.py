@@ -146,7 +146,7 @@ class WebhooksHandler:
             from rag_core import webhooks
 
             if webhook_id:
-                webhooks.require_id(webhook_id)
+                webhooks.require_id(webhook_id, "webhook_id")
             return webhooks.delivery_store.find(
                 db, tenant=whose, webhook_id=webhook_id, state=state, before=page.place, limit=page.rows
             )
@@ -173,17 +173,22 @@ class WebhooksHandler:
 
         if delivery_id:
             return await transact(self._store, one)
-        return await self._on_webhook(principal, webhook_id, why, failed)
+        return await self._on_webhook(principal, webhook_id, why, failed, field="webhook_id")
 
     async def _on_webhook(
-        self, principal: Principal, webhook_id: str, why: str, act: Callable[[Connection, Webhook], T]
+        self,
+        principal: Principal,
+        webhook_id: str,
+        why: str,
+        act: Callable[[Connection, Webhook], T],
+        field: str = "id",
     ) -> T:
         check_text_field("reason", why)
 
         def write(db: Connection) -> T:
             from rag_core import webhooks
 
-            return act(db, webhooks.store.get(db, webhooks.require_id(webhook_id), tenant=_reach(principal)))
+            return act(db, webhooks.store.get(db, webhooks.require_id(webhook_id, field), tenant=_reach(principal)))
 
         return await transact(self._store, write)
 

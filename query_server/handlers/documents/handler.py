@@ -249,7 +249,7 @@ def _record(
 def _names(doc_id: str, source: str, locator: str) -> tuple[str, str]:
     """Source and locator of the request; placeholders when the id decides."""
     if bool(doc_id) == bool(locator):
-        raise InvalidInput(Reason.FIELD_INVALID, "doc_id, locator: give exactly one of the two")
+        raise InvalidInput(Reason.FIELD_INVALID, "doc_id: give this or locator, one of the two")
     if doc_id:
         rules.check_doc_id(doc_id)
         return rules.DEFAULT_SOURCE, str(uuid.UUID(doc_id))

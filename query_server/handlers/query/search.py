@@ -334,7 +334,7 @@ def _required_sources(condition: Condition | None) -> Iterator[In]:
 def _check_generation(principal: Principal, name: str) -> None:
     if not name:
         return
-    checks.check_name(name)
+    checks.check_name(name, "generation")
     if not allows(principal.scopes, OBSERVE):
         raise PermissionDenied(Reason.SCOPE_MISSING, f"generation: choosing one needs {OBSERVE}; leave it out")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +22,13 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from query_server.auth.policies import POLICIES
+from rag_core.errors import Reason
 from rag_core.index.remote import wire
 from ragproto.admin.v1 import index_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.methods import public_methods
-from tests.support.query_server import INDEX_SECRET, Doc, RunningServer, failure, failure_of, running
+from tests.support.query_server import INDEX_SECRET, Doc, RunningServer, failure, failure_of, running, violations
 
 CALLS = int(os.environ.get("RAG_TEST_FUZZ_CALLS", "12"))
 SEED = os.environ.get("RAG_TEST_FUZZ_SEED") or (
@@ -174,6 +176,10 @@ def call(channel: grpc.Channel, method: MethodDescriptor, sent: list[bytes], met
         found = failure_of(error)
         if found.code in TYPED and path in POLICIES and found.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
             assert found.reason, f"no reason code with {found}"
+            if found.code is grpc.StatusCode.INVALID_ARGUMENT and found.reason != Reason.MESSAGE_INVALID:
+                fields = {re.split(r"[.\[]", field)[0] for field, _ in violations(error)}
+                assert fields, f"no field is named by {found}"
+                assert fields <= set(method.input_type.fields_by_name), f"not a field of the request: {found}"
         return found.code
     return grpc.StatusCode.OK
 

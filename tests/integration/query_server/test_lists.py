@@ -14,8 +14,6 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from sqlalchemy import ARRAY, Connection, Table
 
 from query_server.auth.policies import POLICIES
@@ -27,7 +25,7 @@ from rag_core.quality.sources import Profile
 from rag_core.settings import Settings
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.methods import public_methods
-from tests.support.query_server import Doc, RunningServer, failure_of, running
+from tests.support.query_server import Doc, RunningServer, failure_of, running, violations
 
 TABLES = SimpleNamespace(**{table.name: table for table in metadata.tables.values()})
 ROWS = 4
@@ -162,17 +160,6 @@ def rows(method: MethodDescriptor, page: Message) -> list[bytes]:
     if method.name == "Search":  # the last bit of a score may differ
         return [row.chunk_id.encode() for row in found]
     return [row.SerializeToString(deterministic=True) for row in found]
-
-
-def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
-    found = error_details_pb2.BadRequest()
-    status = rpc_status.from_call(error)
-    return [
-        (one.field, one.reason)
-        for detail in (status.details if status else ())
-        if detail.Unpack(found)
-        for one in found.field_violations
-    ]
 
 
 def refused(server: RunningServer, method: MethodDescriptor, **fields: Any) -> tuple[str, list[tuple[str, str]]]:

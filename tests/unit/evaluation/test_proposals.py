@@ -122,7 +122,7 @@ def test_a_proposal_is_asked_once_an_operator_has_completed_and_accepted_it(
     monkeypatch.setenv("RAG_DATABASE_URL", handbook.settings.database_url.get_secret_value())  # type: ignore[union-attr]
     tenant = ["--tenant", TENANT]
     assert run(["evaluate", "take", str(one.id), *tenant]) == Exit.WRONG_INPUT
-    assert "QUESTIONS_INVALID: needs expected, pattern or source" in capsys.readouterr().err
+    assert "QUESTIONS_INVALID: expected: give this, a pattern or a source" in capsys.readouterr().err
     assert run(["evaluate", "take", str(one.id), "--pattern", "(", *tenant]) == Exit.WRONG_INPUT
     assert "pattern: missing )" in capsys.readouterr().err
     assert run(["evaluate", "take", str(one.id), "--expected", "16 weeks", *tenant]) == 0
