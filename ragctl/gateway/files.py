@@ -91,14 +91,11 @@ def resources(type_name: str, configs: list[Config]) -> Config:
     return {"resources": [any_of(type_name, **config) for config in configs]}
 
 
-class _Plain(yaml.SafeDumper):
-    """Without anchors (equal parts are written out) and with lists indented, as people write them."""
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # ten times as fast, where it is
+    """Without anchors: equal parts are written out."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
 
 
 def to_yaml(config: Config) -> str:

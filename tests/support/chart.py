@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
+import pickle
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +66,17 @@ def merged(base: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
 
 def values(preset: str, *others: dict[str, Any]) -> dict[str, Any]:
     """The values of a preset, with what every installation must add, and more."""
-    own = yaml.safe_load((CHART / f"values-{preset}.yaml").read_text("utf-8"))
-    return merged(own, _GIVEN, _INSIDE if preset == "dev" else _OUTSIDE, *others)
+    return merged(_preset(preset), _GIVEN, _INSIDE if preset == "dev" else _OUTSIDE, *others)
+
+
+@cache
+def _preset(name: str) -> dict[str, Any]:
+    return dict(loaded((CHART / f"values-{name}.yaml").read_text("utf-8")))
+
+
+def loaded(text: str) -> Any:
+    """The one document of a YAML text, by the C loader: the pure one takes ten times as long as Helm itself."""
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 @cache
@@ -74,19 +85,34 @@ def chart() -> helm_python.Chart:
     return helm_python.Chart.load(CHART)
 
 
+def files(given: dict[str, Any], *, name: str = "rag") -> dict[str, str]:
+    """What Helm makes of every file of the chart."""
+    return dict(chart().render(values=given, name=name, namespace=NAMESPACE))
+
+
+def objects(text: str) -> list[Manifest]:
+    """The objects of a file."""
+    return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
+
+
 def render(given: dict[str, Any], *, name: str = "rag") -> list[Manifest]:
-    """Every object the values give."""
-    rendered = chart().render(values=given, name=name, namespace=NAMESPACE)
-    texts = [text for path, text in rendered.items() if path.endswith(".yaml")]
-    # The C loader: the pure one takes ten times as long as Helm itself.
-    return [document for text in texts for document in yaml.load_all(text, yaml.CSafeLoader) if document]
+    """Every object the values give; the caller's own, who may change them."""
+    manifests: list[Manifest] = pickle.loads(_rendered(json.dumps(given, sort_keys=True), name))  # noqa: S301
+    return manifests
+
+
+@lru_cache(maxsize=32)
+def _rendered(given: str, name: str) -> bytes:
+    """Tests ask for the same values again and again, and reading what Helm made takes longer than Helm."""
+    made = files(json.loads(given), name=name)
+    return pickle.dumps([item for path, text in made.items() if path.endswith(".yaml") for item in objects(text)])
 
 
 def everything(given: dict[str, Any], *, green: int = 0) -> list[Manifest]:
     """As `render`, and what the deployer makes of it: both colours, and the routes with weights."""
     manifests = render(given)
     wanted = find(manifests, "ConfigMap", "-query-release")["data"]
-    made = [yaml.safe_load(wanted["deployment.yaml"].replace("@@colour@@", colour)) for colour in ("blue", "green")]
+    made = [loaded(wanted["deployment.yaml"].replace("@@colour@@", colour)) for colour in ("blue", "green")]
     text = wanted["routes.yaml"].replace("@@weight-green@@", str(green)).replace("@@weight-blue@@", str(100 - green))
     metadata = {"name": "rag-rag-platform-gateway-routes", "namespace": NAMESPACE}
     routes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"routes.yaml": text}}
@@ -95,8 +121,7 @@ def everything(given: dict[str, Any], *, green: int = 0) -> list[Manifest]:
 
 def notes(given: dict[str, Any]) -> str:
     """Helm's output after an installation."""
-    rendered = chart().render(values=given, name="rag", namespace=NAMESPACE)
-    return next(text for path, text in rendered.items() if path.endswith("NOTES.txt"))
+    return next(text for path, text in files(given).items() if path.endswith("NOTES.txt"))
 
 
 def pod_specs(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:

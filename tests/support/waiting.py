@@ -11,12 +11,18 @@ import grpc
 
 
 def eventually(attempt: Callable[[], object], *, seconds: float = 60) -> bool:
-    """Whether an attempt succeeds in time; a call that fails is tried again."""
-    end = time.monotonic() + seconds
+    """Whether an attempt succeeds in time; a call that fails is tried again.
+
+    Who asks rests twice as long as the answer took, a second at most: the processor is for what is waited for.
+    """
+    began = time.monotonic()
+    end = began + seconds
     pause = threading.Event()
-    while time.monotonic() < end:
+    while began < end:
         with suppress(grpc.RpcError):
             if attempt():
                 return True
-        pause.wait(0.01)
+        took = time.monotonic() - began
+        pause.wait(min(max(0.01, 2 * took), 1))
+        began = time.monotonic()
     return False

@@ -49,6 +49,7 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.waiting import eventually
 
 MAX_REQUEST_BYTES = 20_000
 MAX_SECONDS = 1.5
@@ -302,17 +303,18 @@ def running_envoy(options: GatewayOptions, folder: Path) -> Iterator[str]:
 
 
 def _await_healthy(admin: str, process: subprocess.Popen[bytes], members: int) -> None:
-    transport = httpx.HTTPTransport(retries=10)  # waits for the port with growing pauses
-    with httpx.Client(transport=transport, timeout=10, trust_env=False) as client:
-        for _ in range(2000):
+    wanted = {f"cluster.query-blue.membership_healthy: {members}", "server.live: 1"}  # live: its listeners are open
+    with httpx.Client(timeout=10, trust_env=False) as client:
+
+        def healthy() -> bool:
             assert process.poll() is None, "Envoy ended while starting"
             try:
-                stats = client.get(f"{admin}/stats?filter=cluster.query-blue.membership_healthy").text
-            except httpx.ConnectError:
-                continue
-            if stats.strip().endswith(f": {members}"):
-                return
-    raise AssertionError("Envoy never saw a healthy backend")
+                stats = client.get(f"{admin}/stats", params={"filter": "query-blue.membership_healthy|server.live"})
+            except httpx.TransportError:
+                return False
+            return wanted <= set(stats.text.splitlines())
+
+        assert eventually(healthy), "Envoy never saw a healthy backend"
 
 
 def gateway_options(query_port: int | None = None) -> GatewayOptions:

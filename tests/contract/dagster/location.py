@@ -47,4 +47,5 @@ defs = dg.Definitions(
     jobs=[docs_sync],
     sensors=[docs_changes],
     schedules=[dg.ScheduleDefinition(name="docs_daily", job=docs_sync, cron_schedule="0 3 * * *")],
+    executor=dg.in_process_executor,  # as the platform's own: no process for each step
 )

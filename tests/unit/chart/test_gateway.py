@@ -16,7 +16,7 @@ from ragctl.chart.files import routes_file
 from ragctl.container.gateway import write
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
-from tests.support.chart import Manifest, everything, find, render, values
+from tests.support.chart import Manifest, everything, find, loaded, render, values
 
 
 def deployment(manifests: list[Manifest]) -> Manifest:
@@ -38,7 +38,7 @@ class Configured:
             environment["jwt_public_keys"] = str(keys)
         write(Settings.model_validate(environment), str(folder))
         self.text = (folder / "envoy.yaml").read_text("utf-8")
-        self.config = yaml.safe_load(self.text)
+        self.config = loaded(self.text)
         self.routes = find(self.manifests, "ConfigMap", "-gateway-routes")["data"]["routes.yaml"]
 
     @property
@@ -104,7 +104,7 @@ def test_the_admin_interface_of_envoy_stays_on_loopback(tmp_path: Path) -> None:
 
 def test_the_gateway_finds_both_colours_and_the_routes_carry_their_weights(tmp_path: Path) -> None:
     made = Configured(tmp_path, {"settings": {"max_deadline_seconds": 20}}, green=5)
-    first = yaml.safe_load(made.routes)["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]
+    first = loaded(made.routes)["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]
     assert first["max_stream_duration"]["max_stream_duration"] == "21s"
     shares = [(item["name"], item["weight"]) for item in first["weighted_clusters"]["clusters"]]
     assert shares == [("query-blue", 95), ("query-green", 5)]
@@ -130,7 +130,7 @@ def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_char
     ensure_keys(local)
     made = Configured(tmp_path, {"auth": {"jwks": local.jwks_path.read_text("utf-8")}, "settings": settings})
     # Validation reads no watched file, so the routes are put where they would be served.
-    routes = yaml.safe_load(made.routes)["resources"][0]
+    routes = loaded(made.routes)["resources"][0]
     served = {name: value for name, value in routes.items() if name != "@type"}
     public, internal, _ = made.config["static_resources"]["listeners"]
     for listener in (public, internal):  # both serve the same ones
@@ -148,7 +148,7 @@ def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_char
 def test_browsers_and_the_admin_api_pass_where_the_installation_says_so(tmp_path: Path, admin: bool) -> None:
     settings = {"gateway_cors_origins": BROWSERS} if admin else {}
     made = Configured(tmp_path, {"settings": {**settings, "gateway_expose_admin": admin}})
-    (host,) = yaml.safe_load(made.routes)["resources"][0]["virtual_hosts"]
+    (host,) = loaded(made.routes)["resources"][0]["virtual_hosts"]
     policy = host["typed_per_filter_config"]["envoy.filters.http.cors"]
     allowed = [origin["exact"] for origin in policy["allow_origin_string_match"] or []]
     names = [route.get("name", "") for route in host["routes"]]
