@@ -17,10 +17,12 @@ from tests.support.seaweedfs import seaweedfs
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(900)]
+NAME = "handbook"
 WEBHOOK = """[notification.webhook]
 enabled = true
 endpoint = "http://127.0.0.1:{port}/api/v1/sources/bucket/object-events"
 bearer_token = "{key}"
+path_prefixes = ["/buckets/{bucket}/"]
 """
 
 
@@ -39,21 +41,26 @@ def test_objects_are_found_and_gone_when_seaweedfs_says_so(stack: LocalStack, tm
     stack.up()
     code, made = stack.rag("key", "create", "bucket-events", "--scope", "documents.write")
     assert code == 0, made
-    webhook = WEBHOOK.format(port=stack.environment["RAG_GATEWAY_PORT"], key=made["key"])
+    webhook = WEBHOOK.format(port=stack.environment["RAG_GATEWAY_PORT"], key=made["key"], bucket=NAME)
     with seaweedfs(tmp_path, webhook) as url:
-        bucket = Bucket.made(url=url)
-        # Nothing but an event makes anybody look.
+        bucket = Bucket(NAME, url)
+        bucket.api.create_bucket(Bucket=NAME)
+        bucket.put("first.md", b"# Pump 6\n\nThe walrus pump needs grease.\n")
         attributes = {"name": "bucket", "tenant": "default", "acl": ["everyone"], "options": bucket.options()}
+        attributes["sensor"] = {"interval_seconds": 3600}
         document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
         (stack.home / "sources" / "bucket.yaml").write_text(yaml.safe_dump(document))
-        assert eventually(lambda: stack.rag("source", "sync", "bucket")[0] == 0, seconds=120)
-        assert found(stack) == set()
+        for command in (("reload",), ("sync", "bucket")):
+            code, said = stack.rag("source", *command, seconds=600)
+            assert code == 0, said
+        # From here on nothing but an event makes anybody look.
+        assert eventually(lambda: found(stack) == {"first.md"}), found(stack)
         bucket.put("手册/pump 7+.md", b"# Pump 7\n\nThe walrus pump needs oil.\n")
         bucket.put("gone.md", b"# Pump 8\n\nThe walrus pump needs none.\n")
         in_parts(bucket, "parts.md", b"# Pump 9\n\nThe walrus pump needs water.\n")
-        assert eventually(lambda: found(stack) == {"手册/pump 7+.md", "gone.md", "parts.md"}), found(stack)
+        assert eventually(lambda: found(stack) == {"first.md", "手册/pump 7+.md", "gone.md", "parts.md"}), found(stack)
         bucket.delete("gone.md")
-        assert eventually(lambda: found(stack) == {"手册/pump 7+.md", "parts.md"}), found(stack)
+        assert eventually(lambda: found(stack) == {"first.md", "手册/pump 7+.md", "parts.md"}), found(stack)
         assert eventually(lambda: waiting(stack) == 0)
 
 
