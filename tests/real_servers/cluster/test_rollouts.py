@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 import yaml
@@ -24,6 +26,8 @@ from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token
+from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v1 import query_pb2_grpc as rpc
 from tests.real_servers.cluster.control_plane import Kubernetes, helm
 from tests.real_servers.cluster.node import Node, with_password
 from tests.real_servers.cluster.query_stand_in import LONG
@@ -56,6 +60,8 @@ class Traffic:
     answers: list[str] = field(default_factory=list)
     long: list[str] = field(default_factory=list)
     """Answers to calls that were begun long before, so that the server before may have given them."""
+    inside: list[str] = field(default_factory=list)
+    """The same of the calls that the open interfaces would make."""
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -63,11 +69,8 @@ class Traffic:
         return len(self.answers) + len(self.failures)
 
     def call(self, query: str = "a short call") -> None:
-        gateways = self.node.endpoints(component="gateway")
-        if not gateways:
-            self.failures.append("no gateway is ready")
+        if not (where := self._gateway()):
             return
-        where = gateways[len(self.answers) % len(gateways)]
         headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
         try:
             response = self.client.post(f"http://{where}:8080/api/v1/query", json={"query": query}, headers=headers)
@@ -80,17 +83,36 @@ class Traffic:
         else:
             self.failures.append(f"{where}: HTTP {response.status_code} {response.text[:200]}")
 
+    def call_inside(self) -> None:
+        """A long call as the open interfaces make it, by the gateways' listener for them."""
+        if not (where := self._gateway()):
+            return
+        with grpc.insecure_channel(f"{where}:8091") as channel:
+            try:
+                answered = rpc.QueryServiceStub(channel).Query(v1.QueryRequest(query=LONG), timeout=30)
+            except grpc.RpcError as error:
+                self.failures.append(f"{where}, inside: {error!r}")
+                return
+        self.inside.append(answered.answer)
+
+    def _gateway(self) -> str:
+        gateways = self.node.endpoints(component="gateway")
+        if not gateways:
+            self.failures.append("no gateway is ready")
+            return ""
+        return gateways[len(self.answers) % len(gateways)]
+
     @contextmanager
     def flowing(self) -> Iterator[None]:
         stop = threading.Event()
         self.client = httpx.Client(trust_env=False, timeout=30)
 
-        def work(query: str) -> None:
+        def work(call: Callable[[], None]) -> None:
             while not stop.wait(0.05):
-                self.call(query)
+                call()
 
-        queries = ["a short call", "a short call", LONG, LONG]
-        threads = [threading.Thread(target=work, args=(query,)) for query in queries]
+        calls = [*[self.call] * 2, *[partial(self.call, LONG)] * 2, *[self.call_inside] * 2]
+        threads = [threading.Thread(target=work, args=(call,)) for call in calls]
         for thread in threads:
             thread.start()
         try:
@@ -223,6 +245,7 @@ def test_tags_and_rollbacks_go_through_without_a_failed_request(installation: In
     assert traffic.failures[:5] == []
     assert len(traffic.answers) > 200
     assert len(traffic.long) > 5
+    assert len(traffic.inside) > 5
     store = open_store(known.settings)
     with store.engine.connect() as connection:
         history = list(reversed(deployments.page(connection, 20)))

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from rag_core.answering import Abstained, Abstention, Answered, AnswerEvent, Delta, Question, open_answerer
+from rag_core.answering import (
+    Abstained,
+    Abstention,
+    Answered,
+    Answerer,
+    AnswerEvent,
+    Delta,
+    Message,
+    Question,
+    Role,
+    StandaloneBy,
+    open_answerer,
+)
 from rag_core.answering.base import Tokens
 from rag_core.answering.prompts import answer_prompt
 from rag_core.answering.sections import Section
@@ -42,7 +55,8 @@ def serve(server: HTTPServer, body: Iterable[str], status: int = 200) -> list[Re
     return seen
 
 
-async def ask(server: HTTPServer, asked: Question = ASKED, **changes: Any) -> list[AnswerEvent]:
+@asynccontextmanager
+async def opened(server: HTTPServer, **changes: Any) -> AsyncIterator[Answerer]:
     wanted = {
         "answerer": "openai",
         "answer_url": server.url_for("/v1"),
@@ -51,9 +65,14 @@ async def ask(server: HTTPServer, asked: Question = ASKED, **changes: Any) -> li
     }
     answerer = open_answerer(Settings(**(wanted | changes)))
     try:
-        return [event async for event in answerer.answer(asked)]
+        yield answerer
     finally:
         await answerer.close()
+
+
+async def ask(server: HTTPServer, asked: Question = ASKED, **changes: Any) -> list[AnswerEvent]:
+    async with opened(server, **changes) as answerer:
+        return [event async for event in answerer.answer(asked)]
 
 
 def text_of(events: list[AnswerEvent]) -> str:
@@ -81,6 +100,23 @@ async def test_the_answer_is_streamed_with_checked_citations(httpserver: HTTPSer
     assert seen[0].headers["authorization"] == "Bearer key-123"
     sent = json.loads(seen[0].get_data())
     assert (sent["model"], sent["stream"]) == ("m", True)
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "by"),
+    [
+        ("user: Is it paid?", "Is it paid? (long parental leave)", StandaloneBy.WORDS),
+        ("Last question: Is parental leave paid?", "Is parental leave paid?", StandaloneBy.MODEL),
+        ('Rewritten question: "Is parental leave paid?"', "Is parental leave paid?", StandaloneBy.MODEL),
+    ],
+)
+async def test_labels_before_a_rewritten_question_are_no_part_of_it(
+    httpserver: HTTPServer, written: str, text: str, by: StandaloneBy
+) -> None:
+    serve(httpserver, [chunk(written), "data: [DONE]\n\n"])
+    async with opened(httpserver) as answerer:
+        found = await answerer.standalone("Is it paid?", [Message(Role.USER, "How long is parental leave?")])
+    assert (found.text, found.by) == (text, by)
 
 
 def usage(**counts: Any) -> str:
