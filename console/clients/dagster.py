@@ -18,7 +18,7 @@ from console.settings import ConsoleSettings
 
 NAME = "Dagster"
 REPOSITORY = "__repository__"
-RELOAD_SECONDS = 90.0
+RELOAD_SECONDS = 180.0
 """Reading the code again takes seconds, on a busy machine many."""
 FILES_SENSOR = "source_files"
 _POLL_SECONDS = 0.5
@@ -219,8 +219,9 @@ class DagsterClient:
         """
         return str(self._evaluate({**self._repository(), "sensorName": automation.name}).get("skipReason") or "")
 
-    def _evaluate(self, selector: dict[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = self._do(documents.CHECK_SENSOR, "sensorDryRun", selector=selector)["evaluationResult"]
+    def _evaluate(self, selector: dict[str, Any], seconds: float | None = None) -> dict[str, Any]:
+        data = self._query(documents.CHECK_SENSOR, seconds=seconds, selector=selector)
+        result: dict[str, Any] = self._done(data["sensorDryRun"])["evaluationResult"]
         if error := result.get("error"):
             said = str([error, *(error.get("causes") or ())][-1]["message"])
             raise ServiceError(NAME, "DAGSTER_REFUSED", said.strip().partition("\n")[0])
@@ -236,14 +237,14 @@ class DagsterClient:
         before, wanted = "", None
         while (loaded := self._loaded_files(selector)) != wanted:
             if loaded != before:  # the first time, and when files changed again meanwhile
-                before, wanted = loaded, self._evaluate(selector)["cursor"]
+                before, wanted = loaded, self._evaluate(selector, RELOAD_SECONDS)["cursor"]
             elif time.monotonic() > deadline:
                 raise ServiceError(NAME, "DAGSTER_UNAVAILABLE", "the sources were not loaded in time")
             else:
                 time.sleep(_POLL_SECONDS)
 
     def _loaded_files(self, selector: dict[str, Any]) -> str:
-        tags = self._query(documents.SENSOR_TAGS, selector=selector)["sensorOrError"]["tags"]
+        tags = self._query(documents.SENSOR_TAGS, seconds=RELOAD_SECONDS, selector=selector)["sensorOrError"]["tags"]
         return next(str(tag["value"]) for tag in tags if tag["key"] == "rag/source_files")
 
     def backfills(self, limit: int = 10) -> list[dict[str, Any]]:

@@ -45,7 +45,10 @@ def _start(draft: dict[str, Any], name: str) -> None:
             shared().dagster.launch(key_of(name))
         draft["started"] = True
     except ServiceError as error:
-        draft["refused"] = error  # not again and again
+        if error.down:
+            problem("Dagster", error)  # asked again by the next run of this fragment
+        else:
+            draft["refused"] = error
 
 
 def _starts_by_itself(draft: dict[str, Any], job: str) -> bool:

@@ -222,6 +222,16 @@ def test_a_refusal_of_dagster_is_shown_and_not_repeated_until_somebody_asks(app:
     assert launches(platform) == 2
 
 
+def test_dagster_that_does_not_answer_is_asked_again_by_itself(app: AppTest, platform: Platform) -> None:
+    platform.data["runsOrError"]["results"] = []
+    tags, platform.data["sensorOrError"] = platform.data["sensorOrError"], None
+    shown = first_run(app, platform)
+    assert any("DAGSTER_UNAVAILABLE" in item.value for item in shown.warning)
+    platform.data["sensorOrError"] = tags
+    shown.run()
+    assert not shown.warning
+
+
 def test_deleting_a_source_ends_its_backfills_and_runs_also_those_that_began_meanwhile(
     app: AppTest, platform: Platform
 ) -> None:
