@@ -505,3 +505,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.CHECK_FAILED: ("A command ran and found a problem.", "See its output."),
     R.INTERNAL: ("A defect. The log has the details under the request id.", "Report it with the request id."),
 }
+
+
+def remedy_of(reason: str) -> str:
+    """What to do about a reason code; empty for one that is not known here."""
+    return REASONS[Reason(reason)][1] if reason in Reason.__members__ else ""

@@ -13,7 +13,7 @@ from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.timing import median, percentile
 from rag_core.settings import Settings
 
-_LIMIT_SECONDS = 2.0
+_PAINT_SECONDS, _LIMIT_SECONDS = 1.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,16 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
     opened = [seconds for session in sessions for _, seconds in session.opened]
     refreshed = [seconds for session in sessions for seconds in session.refreshed]
     tables = [_pages(sessions), _together(opened, refreshed)]
-    targets = [Target("page opened by one of the sessions, p95 s", percentile(opened, 95), _LIMIT_SECONDS, "the issue")]
+    sessions_at_once = f"{sizes.sessions} sessions at once"
+    targets = [
+        Target("page opened by one of the sessions, p95 s", percentile(opened, 95), _LIMIT_SECONDS, sessions_at_once)
+    ]
     if painted is not None:
         tables.insert(0, _painted(painted))
-        slowest = max(median(seconds) for seconds in painted.values())
-        targets.insert(0, Target("slowest page painted, median s", slowest, _LIMIT_SECONDS, "the issue"))
+        found = [second for seconds in painted.values() for second in seconds]
+        targets.insert(
+            0, Target("page painted, all pages, p95 s", percentile(found, 95), _PAINT_SECONDS, "one visitor")
+        )
     notes = (
         f"{sizes.sources} sources, {sizes.runs} runs in Dagster and in the tables, {sizes.documents} documents",
         f"{sizes.sessions} sessions open every page in turn, all at once; on each their fragments refresh"

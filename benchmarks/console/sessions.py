@@ -18,7 +18,9 @@ from websockets.typing import Origin, Subprotocol
 
 from benchmarks.console.stack import COOKIE, Stack
 
-PAGES = ("", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
+PAGES = ("", "sources", "add_source", "documents", "pipeline", "quality", "evaluation", "index", "ask", "traffic",
+         "usage", "deployments", "tenants", "audit", "webhooks", "access")  # fmt: skip
+"""All but Traces, which are not kept by default."""
 _DONE = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_EARLY_FOR_RERUN)
 _REFRESHED = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
 _POLL_SECONDS = 5.0

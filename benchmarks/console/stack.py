@@ -20,11 +20,7 @@ import yaml
 from benchmarks.ports import free_port
 from rag_core.settings import Settings
 
-PORTS = (
-    "GATEWAY_PORT", "ENVOY_ADMIN_PORT", "DAGSTER_PORT", "CONSOLE_PORT", "QUERY_PORT", "METRICS_PORT", "INDEX_PORT",
-    "INDEX_METRICS_PORT", "GATEWAY_INTERNAL_PORT", "INTERFACES_PORT", "POSTGRES_PORT", "CODE_LOCATION_PORT",
-    "STREAM_METRICS_PORT",
-)  # fmt: skip
+PORTS = tuple(name for name, field in Settings.model_fields.items() if name.endswith("_port") and field.default)
 COOKIE = "rag_console"
 _UP_SECONDS = 900
 
@@ -52,7 +48,7 @@ def running_stack(settings: Settings, sources: int) -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="console-", dir=parent))
     folder.chmod(0o755)  # the database server may run as another user
     environment = {**os.environ, "RAG_HOME": str(folder / "home"), "RAG_EMBEDDER": "fake"}
-    environment |= {f"RAG_{name}": str(free_port()) for name in PORTS}
+    environment |= {f"RAG_{name.upper()}": str(free_port()) for name in PORTS}
     try:
         _write_sources(folder, sources)
         printed = _rag(environment, "up", "--no-ingest", "--no-wait")

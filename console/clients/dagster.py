@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -17,7 +18,10 @@ from console.settings import ConsoleSettings
 
 NAME = "Dagster"
 REPOSITORY = "__repository__"
-RELOAD_SECONDS = 90.0
+RELOAD_SECONDS = 180.0
+"""Reading the code again takes seconds, on a busy machine many."""
+FILES_SENSOR = "source_files"
+_POLL_SECONDS = 0.5
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 """Statuses of runs that have not ended."""
 GOING_ON = ACTIVE[:4]
@@ -213,23 +217,35 @@ class DagsterClient:
 
         Raises also `ServiceError` (`DAGSTER_REFUSED`) with what the source answered when it cannot be read.
         """
-        selector = {**self._repository(), "sensorName": automation.name}
-        result = self._do(documents.CHECK_SENSOR, "sensorDryRun", selector=selector)["evaluationResult"] or {}
-        error = result.get("error")
-        if error:
+        return str(self._evaluate({**self._repository(), "sensorName": automation.name}).get("skipReason") or "")
+
+    def _evaluate(self, selector: dict[str, Any], seconds: float | None = None) -> dict[str, Any]:
+        data = self._query(documents.CHECK_SENSOR, seconds=seconds, selector=selector)
+        result: dict[str, Any] = self._done(data["sensorDryRun"])["evaluationResult"]
+        if error := result.get("error"):
             said = str([error, *(error.get("causes") or ())][-1]["message"])
             raise ServiceError(NAME, "DAGSTER_REFUSED", said.strip().partition("\n")[0])
-        return str(result.get("skipReason") or "")
+        return result
 
-    def reload(self) -> None:
-        """Reload the code location, so that new and changed sources are known."""
-        # Reading the code again takes seconds, on a busy machine many.
-        data = self._query(documents.RELOAD, seconds=RELOAD_SECONDS, name=self._location)
-        entry: dict[str, Any] = self._done(data["reloadRepositoryLocation"])
-        loaded = entry.get("locationOrLoadError") or {}
-        if loaded.get("__typename") == "PythonError":
-            said = str([loaded, *(loaded.get("causes") or ())][-1]["message"])
-            raise ServiceError(NAME, "DAGSTER_REFUSED", said.strip().partition("\n")[0])
+    def load_sources(self) -> None:
+        """Have the watcher of the source files load what has changed, and wait until Dagster knows it.
+
+        A reload beside the watcher's own would replace the process that evaluates all sensors twice.
+        """
+        selector = {**self._repository(), "sensorName": FILES_SENSOR}
+        deadline = time.monotonic() + RELOAD_SECONDS
+        before, wanted = "", None
+        while (loaded := self._loaded_files(selector)) != wanted:
+            if loaded != before:  # the first time, and when files changed again meanwhile
+                before, wanted = loaded, self._evaluate(selector, RELOAD_SECONDS)["cursor"]
+            elif time.monotonic() > deadline:
+                raise ServiceError(NAME, "DAGSTER_UNAVAILABLE", "the sources were not loaded in time")
+            else:
+                time.sleep(_POLL_SECONDS)
+
+    def _loaded_files(self, selector: dict[str, Any]) -> str:
+        tags = self._query(documents.SENSOR_TAGS, seconds=RELOAD_SECONDS, selector=selector)["sensorOrError"]["tags"]
+        return next(str(tag["value"]) for tag in tags if tag["key"] == "rag/source_files")
 
     def backfills(self, limit: int = 10) -> list[dict[str, Any]]:
         """The newest backfills as Dagster describes them."""

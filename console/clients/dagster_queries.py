@@ -51,13 +51,11 @@ STOP_SCHEDULE = """mutation($id: String!) { stopRunningSchedule(id: $id) { __typ
   ... on UnauthorizedError { message } ... on PythonError { message } } }"""
 CHECK_SENSOR = """mutation($selector: SensorSelector!) {
   sensorDryRun(selectorData: $selector, cursor: null) { __typename
-  ... on DryRunInstigationTick { evaluationResult { skipReason error { message causes { message } }
+  ... on DryRunInstigationTick { evaluationResult { skipReason cursor error { message causes { message } }
     runRequests { runKey } } }
   ... on SensorNotFoundError { message } ... on PythonError { message } } }"""
-RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
-  ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message
-    causes { message } } } } ... on ReloadNotSupported { message } ... on RepositoryLocationNotFound { message }
-  ... on PythonError { message } ... on UnauthorizedError { message } } }"""
+SENSOR_TAGS = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
+  ... on Sensor { tags { key value } } ... on Error { message } } }"""
 BACKFILLS = """query($limit: Int!) { partitionBackfillsOrError(limit: $limit) { __typename ... on PartitionBackfills {
   results { id status timestamp numPartitions assetSelection { path }
     partitionStatusCounts { runStatus count } } } ... on Error { message } } }"""

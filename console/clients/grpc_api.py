@@ -131,9 +131,10 @@ class Api:
         """Components, counts of sources, generations."""
         return self._call(SERVER, self._channels.admin.GetStatus, admin_pb2.GetStatusRequest())
 
-    def sources(self) -> list[ops.SourceDetail]:
-        """Sources with cursor, ACL, held deletions and newest run."""
-        return list(whole(lambda token: self._operate("ListSources", page_token=token), "sources").sources)
+    def sources(self, tenant: str = "") -> list[ops.SourceDetail]:
+        """Sources with cursor, ACL, held deletions and newest run; of the caller's tenant unless another is named."""
+        pages = whole(lambda token: self._operate("ListSources", tenant=tenant, page_token=token), "sources")
+        return list(pages.sources)
 
     def runs(self, source: str = "", limit: int = 100) -> list[ops.RunStage]:
         """Results of each stage of the newest runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.components.widgets import at, plain_markdown, table
+from console.components.widgets import at, explain, plain_markdown, table
 from console.presenters import documents as views
 from console.presenters.formats import plain
 from console.presenters.records import around
@@ -28,6 +28,7 @@ def why(found: ops.InspectDocumentResponse) -> None:
         st.markdown(f"{':material/check:' if reason.good else ':material/close:'} {t(reason.sentence, **values)}")
         if reason.text:
             st.text(reason.text)
+    explain(found.quarantine.reason, "", found.quarantine.remedy)
 
 
 def fields(found: ops.InspectDocumentResponse) -> None:

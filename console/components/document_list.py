@@ -142,15 +142,16 @@ def page(place: Place) -> str | None:
         for row in views.document_rows(found.documents)
     ]  # fmt: skip
     # Numbers and moments, not their words: the table sorts by what it holds.
+    # Long paths and titles would push the rest out of sight, so those have a width.
     columns = {
-        "locator": t("Document"),
-        "title": t("Title"),
-        "source": t("Source"),
+        "locator": st.column_config.TextColumn(t("Document"), width=290),
         "state": t("State"),
+        "source": t("Source"),
+        "title": st.column_config.TextColumn(t("Title"), width=200),
+        "at": st.column_config.DatetimeColumn(t("Changed"), format="YYYY-MM-DD HH:mm", timezone=str(zone())),
         "type": t("Type"),
         "size": st.column_config.NumberColumn(t("Size"), format="bytes"),
         "version": t("Version"),
-        "at": st.column_config.DatetimeColumn(t("Changed"), format="YYYY-MM-DD HH:mm", timezone=str(zone())),
     }
     event = table(
         rows, columns, empty=t("No document matches. Check that the source contains it and has run."),
@@ -238,8 +239,8 @@ def found_by_content(place: Place) -> str | None:
     if found is None:
         return None
     rows = views.passage_rows(found.passages)
-    columns = {"locator": t("Document"), "title": t("Title"), "source": t("Source"), "score": t("Score"),
-               "text": t("Passage")}  # fmt: skip
+    columns = {"locator": st.column_config.TextColumn(t("Document"), width=230), "source": t("Source"),
+               "score": t("Score"), "text": t("Passage"), "title": t("Title")}  # fmt: skip
     event = table(
         rows, columns, empty=t("No document that you may read matches this question."), on_select="rerun",
         selection_mode="single-row", key=_table_key("found", place),

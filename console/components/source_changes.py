@@ -70,7 +70,7 @@ def _saved(file: pb.SourceFile) -> None:
 def _reload() -> bool:
     try:
         with st.spinner(t("Loading the sources into Dagster …"), show_time=True):
-            shared().dagster.reload()
+            shared().dagster.load_sources()
     except ServiceError as error:
         problem("Dagster", error)
         return False

@@ -71,7 +71,7 @@ def show_check(check: pb.SourceCheck) -> None:
         st.success(t("Connected. Items found: {count}.", count=f"{number(check.items)}{more}"), icon=":material/check:")
     else:
         st.error(t("The source cannot be read: {code}.", code=check.reason), icon=":material/error:")
-        explain(check.reason, check.message)
+        explain(check.reason, check.message, check.remedy)
     if check.problems:
         st.caption(t("Some items cannot be used:"))
         st.text("\n".join(check.problems))
@@ -87,7 +87,7 @@ def show_preview(preview: pb.SourcePreview) -> None:
     (st.success if good else st.warning)(words)
     if preview.reason:
         st.warning(t("The listing did not come to its end: {code}.", code=preview.reason))
-        explain(preview.reason, preview.message)
+        explain(preview.reason, preview.message, preview.remedy)
     rows = [
         {
             "state": f"✔ {t('readable')}" if item.ok else f"⏭ {t('left out')}" if item.skipped else f"✖ {item.reason}",

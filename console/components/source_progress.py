@@ -19,7 +19,7 @@ _SECONDS = 2.0
 
 @st.fragment(run_every=_SECONDS)
 def first_run(draft: dict[str, Any]) -> None:
-    """Reload the code location, see that one run starts, and show how far it is."""
+    """Have the new source loaded, see that one run starts, and show how far it is."""
     name, topic = draft["name"], draft["kind"] == "topic"  # a topic is consumed by the stream worker
     if not (topic or draft.get("drawn")):
         # The step before is still on the page until this run of the script ends, so the long part is for the next.
@@ -39,13 +39,16 @@ def _start(draft: dict[str, Any], name: str) -> None:
     job = f"{key_of(name)}_sync"
     try:
         with st.spinner(t("Loading the new source into Dagster …"), show_time=True):
-            shared().dagster.reload()
+            shared().dagster.load_sources()
         if not _starts_by_itself(draft, job):
             api().record("dagster.launch", job, t("First run"), name)
             shared().dagster.launch(key_of(name))
         draft["started"] = True
     except ServiceError as error:
-        draft["refused"] = error  # not again and again: each reload replaces the process that evaluates all sensors
+        if error.down:
+            problem("Dagster", error)  # asked again by the next run of this fragment
+        else:
+            draft["refused"] = error
 
 
 def _starts_by_itself(draft: dict[str, Any], job: str) -> bool:

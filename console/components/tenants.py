@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -131,23 +132,43 @@ def _egress(chosen: pb.Tenant) -> None:
         table(rows, {"source": t("Source"), "uses": t("Text may go to"), "set_by": t("Set by")}, empty="")
     if platform() < ADMIN:
         return
-    inherit = st.toggle(t("As the installation says"), policy.inherited, key=f"egress-inherit-{chosen.name}")
-    uses = st.multiselect(t("The tenant's text may go to"), list(views.USES), list(policy.uses),
-                          key=f"egress-uses-{chosen.name}", format_func=lambda use: t(views.USES[use]),
-                          disabled=inherit, placeholder=t("nowhere"))  # fmt: skip
-    source = st.text_input(t("Source with less (empty: none)"), key=f"egress-source-{chosen.name}", max_chars=63)
-    less = st.multiselect(t("Its text may go to"), list(views.USES), key=f"egress-less-{chosen.name}",
-                          format_func=lambda use: t(views.USES[use]), disabled=not source,
-                          placeholder=t("nowhere"))  # fmt: skip
-    same = st.checkbox(t("As its tenant"), key=f"egress-same-{chosen.name}", disabled=not source)
+    key, name = f"egress-{chosen.name}-{st.session_state.get(_CHANGES, 0)}", chosen.name
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        st.markdown(f"**{t('The tenant')}**")
+        uses, said = _choose_uses(key, t("as the installation says"), policy.inherited, policy.uses)
+    explain = [t("Text of {name} may then go to: {uses}.", name=name, uses=said)]
+    with right, st.container(border=True, height="stretch"):
+        st.markdown(f"**{t('One of its sources')}**")
+        known = [item.name for item in load_or_report("query server", lambda: api().sources(name)) or []]
+        source = st.selectbox(
+            t("Source"), ["", *known], key=f"{key}-source", format_func=lambda item: item or t("none")
+        )
+        before = less = views.narrower(policy, source)
+        if source:
+            shown = policy.uses if before is None else before
+            less, said = _choose_uses(f"{key}-of-{source}", t("as its tenant"), before is None, shown)
+            explain += [t("Text of {name} may then go to: {uses}.", name=source, uses=said)]
+    explain += [t("Text that is refused is not sent. Answers say so.")]
 
     def change(why: str) -> str:
-        sources = views.narrowed(policy, source.strip(), None if same else less)
-        api().tenants.set_egress(chosen.name, None if inherit else uses, sources, why)
-        return _done(t("The egress policy of {name} is changed; it holds within a second.", name=chosen.name))
+        api().tenants.set_egress(name, uses, views.narrowed(policy, source, less), why)
+        return _done(t("The egress policy of {name} is changed; it holds within a second.", name=name))
 
-    confirm(t("Change the policy"), t("Text that is refused is not sent. Answers say so."), change, key="tenant-egress",
-            icon=":material/policy:", need=ADMIN)  # fmt: skip
+    changed = views.is_changed(policy, uses) or less != before
+    confirm(t("Change the policy"), " ".join(explain), change, key="tenant-egress", icon=":material/policy:",
+            need=ADMIN, disabled=not changed)  # fmt: skip
+
+
+def _choose_uses(key: str, as_above: str, inherits: bool, uses: Sequence[int]) -> tuple[list[int] | None, str]:
+    """The endpoints that are ticked, `None` when what stands above decides; and the same in words."""
+    words = {True: as_above, False: t("only to what is ticked")}
+    chosen = st.radio(t("Its text may go to"), words, 0 if inherits else 1, key=key, format_func=words.__getitem__)
+    ticked = [use for use, word in views.USES.items()
+              if st.checkbox(t(word), use in uses, key=f"{key}-{use}", disabled=bool(chosen))]  # fmt: skip
+    if chosen:
+        return None, as_above
+    return ticked, ", ".join(t(views.USES[use]) for use in ticked) or t("nowhere")
 
 
 def _done(said: str) -> str:

@@ -57,9 +57,13 @@ def problem(part: str, error: ServiceError) -> None:
     st.warning(text, icon=":material/cloud_off:")
 
 
-def explain(code: str, detail: str) -> None:
-    """What a reason code means in the session's language, and the platform's own sentence. Shown as text."""
-    for text in (explain_reason(language(), code), detail):
+def explain(code: str, detail: str, remedy: str = "") -> None:
+    """What a reason code means in the session's language, and the platform's own sentences. Shown as text.
+
+    `remedy` is what the platform says to do; in another language the meaning of the code says it too.
+    """
+    said = explain_reason(language(), code)
+    for text in (said, detail, "" if said else remedy):
         if text:
             st.text(plain(text))
 

@@ -110,6 +110,10 @@ CHINESE: dict[str, str] = {
     "Language": "语言",
     "Last complete listing": "上次完整列举",
     "Last failure": "最近失败",
+    "Choose rows to act on them. One alone shows why it failed and what to do.": (
+        "选择行以进行操作。只选一行时显示失败原因和处理办法。"
+    ),
+    "By reason and source": "按原因和数据源统计",
     "Last run": "上次运行",
     "Last tick": "上次触发",
     "Latency p95": "延迟 p95",

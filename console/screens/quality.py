@@ -60,31 +60,33 @@ def browser(chosen: dict[str, Any]) -> None:
     counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]
     total = sum(item.entries for item in found.counts)
     st.caption(t("Entries: {count}", count=total))
-    left, right = st.columns([2, 1], gap="medium")
-    with right:
-        table(counted, {"reason": t("Reason"), "source": t("Source"), "entries": t("Entries")}, empty="")
     rows = views.quarantine_rows(found.entries)
-    with left:
-        shown = [{**row, "at": age(row["at"]), "stage": t(row["stage"])} for row in rows]
-        columns = {"locator": t("Input"), "source": t("Source"), "reason": t("Reason"), "stage": t("Stage"),
-                   "attempts": t("Attempts"), "at": t("Last failure"), "message": t("Message")}  # fmt: skip
-        event = table(
-            shown, columns, empty=t("Nothing is quarantined."), on_select="rerun", selection_mode="multi-row",
-            key="quarantine",
-        )  # fmt: skip
-        with st.container(horizontal=True):
-            if found.next_page_token and st.button(t("Older entries")):
-                st.session_state["q-page"] = found.next_page_token
-                st.rerun()
-            if page and st.button(t("Newest")):
-                st.session_state["q-page"] = ""
-                st.rerun()
-            if rows:
-                st.download_button("CSV", views.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
+    shown = [{**row, "at": age(row["at"]), "stage": t(row["stage"])} for row in rows]
+    columns = {"locator": st.column_config.TextColumn(t("Input"), width=260), "source": t("Source"),
+               "reason": t("Reason"), "message": t("Message"), "stage": t("Stage"), "attempts": t("Attempts"),
+               "at": t("Last failure")}  # fmt: skip
+    event = table(
+        shown, columns, empty=t("Nothing is quarantined."), on_select="rerun", selection_mode="multi-row",
+        key="quarantine",
+    )  # fmt: skip
+    with st.container(horizontal=True):
+        if found.next_page_token and st.button(t("Older entries")):
+            st.session_state["q-page"] = found.next_page_token
+            st.rerun()
+        if page and st.button(t("Newest")):
+            st.session_state["q-page"] = ""
+            st.rerun()
+        if rows:
+            st.download_button("CSV", views.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
     ticked = [rows[index] for index in (event.selection.rows if event is not None else []) if index < len(rows)]
     act([row["id"] for row in ticked])
     if len(ticked) == 1:
         payload(ticked[0]["id"])
+    elif rows:
+        st.caption(t("Choose rows to act on them. One alone shows why it failed and what to do."))
+    if len(counted) > 1:
+        st.caption(t("By reason and source"))
+        table(counted, {"reason": t("Reason"), "source": t("Source"), "entries": t("Entries")}, empty="")
 
 
 def act(ids: list[int]) -> None:
@@ -106,7 +108,7 @@ def payload(entry: int) -> None:
     st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
                  last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
     st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
-    explain(found.entry.reason, "")
+    explain(found.entry.reason, "", found.entry.remedy)
     if found.payload_withheld:
         st.info(t("A payload is stored. Only the role admin may view it."), icon=":material/lock:")
     elif found.payload:

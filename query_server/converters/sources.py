@@ -8,6 +8,7 @@ from google.protobuf.json_format import ParseDict
 
 from query_server.handlers.admin.sources import OperationRequest
 from rag_core.errors import InvalidInput, Reason
+from rag_core.reasons import remedy_of
 from rag_core.settings import SourceAllowance
 from ragproto.admin.v1 import sources_pb2 as pb
 
@@ -59,4 +60,7 @@ def from_operation(row: Operation) -> pb.SourceOperation:
     if row.result:
         # A worker of the next release may store more than this server knows.
         ParseDict(row.result, message, ignore_unknown_fields=True)
+    for found in (message.check, message.preview):
+        if found.reason:
+            found.remedy = remedy_of(found.reason)
     return message

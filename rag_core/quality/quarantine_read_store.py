@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from rag_core.database.tables.content import documents, quarantine
 from rag_core.errors import NotFound, Reason
+from rag_core.reasons import remedy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Quarantined:
     run_id: str
     first_at: datetime
     last_at: datetime
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the reason."""
+        return remedy_of(self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from rag_core.errors import Reason
 from rag_core.http_client import Use, forbidden
-from rag_core.reasons import REASONS
+from rag_core.reasons import remedy_of
 from rag_core.source_status.base import Facts, Run, RunState, SourceState, SourceStatus, Waiting
 
 SILENT = timedelta(seconds=120)
@@ -188,6 +188,4 @@ def _waiting(
 
 
 def _with_remedy(status: SourceStatus) -> SourceStatus:
-    if status.reason in Reason.__members__:
-        return replace(status, remedy=REASONS[Reason(status.reason)][1])
-    return status
+    return replace(status, remedy=remedy_of(status.reason) or status.remedy)

@@ -70,7 +70,8 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
     from rag_core.quality import quarantine_read_store as quarantine_view
 
     with transaction() as connection:
-        found = asdict(quarantine_view.entry(connection, tenant, entry))
+        row = quarantine_view.entry(connection, tenant, entry)
+    found = {**asdict(row), "remedy": row.remedy}
     if json:
         emit_json(found)
     else:

@@ -212,17 +212,17 @@ def _end_runs(settings: Settings, source: Source) -> list[str]:
     A stack that does not run has neither. Jobs are named by their source alone: where a file of the name is left, it is
     another tenant's, and so are they.
     """
-    from rag_assets import LOCATION
     from rag_assets.source_admin import SourceFolder
     from ragctl.dagster import DagsterApi
     from ragctl.local_stack.ending import end_runs
+    from ragctl.local_stack.ingest import reload_changed
 
     with suppress(NotFound):
         SourceFolder(settings.effective_sources_dir).find(source.name)
         return []
     with closing(DagsterApi(settings)) as api:
         try:
-            api.reload(LOCATION)
+            reload_changed(api, settings)
             return end_runs(api, settings, source, actor=actor())
         except RagError as error:
             note(f"its runs were not ended: {error.message}")

@@ -20,6 +20,7 @@ REPOSITORY = "__repository__"
 STAGES = ("documents", "chunks", "embeddings", "index")
 _RECENT_SECONDS = 3600
 """Far more than clocks differ; it only keeps the list short."""
+_RELOAD_SECONDS = 120.0
 _POLL_SECONDS = 1.0
 _WATCHING_SHARE = 0.1
 """Share of the time that counting may take, so that it does not slow down the ingest of a large corpus."""
@@ -33,6 +34,9 @@ _RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 100
   ... on Runs { results { runId jobName status tags { key value } } } ... on Error { message } } }"""
 _SENSOR = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
   ... on Sensor { tags { key value } sensorState { status } } } }"""
+_EVALUATE = (
+    """mutation($selector: SensorSelector!) { sensorDryRun(selectorData: $selector, cursor: null) { __typename } }"""
+)
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
   ... on UnauthorizedError { message } } }"""
@@ -85,25 +89,42 @@ def source_jobs(settings: Settings) -> dict[str, SourceJob]:
 
 
 def reload_changed(api: DagsterApi, settings: Settings) -> bool:
-    """Reload the code location when a source file has changed since it was loaded; returns whether it had.
+    """Have the code location reload when a source file has changed since it was loaded; returns whether it had.
 
-    Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) when it does not load.
+    The watcher of the files is asked for it: a reload beside its own would replace the process that evaluates all
+    sensors twice. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) when it does not load.
     """
     from rag_assets.config import files_fingerprint
 
-    sensor = _sensor(api, _FILES_SENSOR)
-    loaded = {str(tag["key"]): str(tag["value"]) for tag in sensor.get("tags", [])}.get(_FILES_TAG)
-    changed = loaded != files_fingerprint(settings.effective_sources_dir)
-    if changed:
+    asked, deadline = "", time.monotonic() + _RELOAD_SECONDS
+    while _loaded_files(api) != (now := files_fingerprint(settings.effective_sources_dir)):
+        if now != asked:
+            api.query(_EVALUATE, selector=_sensor_selector(_FILES_SENSOR))
+        elif time.monotonic() > deadline:
+            said = "the code location did not load the source files; see `rag logs code-location`"
+            raise Unavailable(Reason.DAGSTER_UNAVAILABLE, said)
+        else:
+            time.sleep(_POLL_SECONDS)
+        asked = now
+    return bool(asked)
+
+
+def _loaded_files(api: DagsterApi) -> str:
+    """The fingerprint of the source files that the code location has loaded. Reloads it when it did not load at all."""
+    if "tags" not in (sensor := _sensor(api, _FILES_SENSOR)):
         api.reload(LOCATION)
-    return changed
+        sensor = _sensor(api, _FILES_SENSOR)
+    return next((str(tag["value"]) for tag in sensor.get("tags", []) if tag["key"] == _FILES_TAG), "")
 
 
 def _sensor(api: DagsterApi, name: str) -> dict[str, Any]:
     """Tags and state of a sensor; neither of one that Dagster does not know."""
-    selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "sensorName": name}
-    found: dict[str, Any] = api.query(_SENSOR, selector=selector)["sensorOrError"]
+    found: dict[str, Any] = api.query(_SENSOR, selector=_sensor_selector(name))["sensorOrError"]
     return found
+
+
+def _sensor_selector(name: str) -> dict[str, str]:
+    return {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "sensorName": name}
 
 
 def launch(api: DagsterApi, job: SourceJob, version_tag: str = "") -> None:

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import chromium
 from tests.support.local_stack import LocalStack
 
-PATIENCE_MS = 120_000
+PATIENCE_MS = 600_000
+"""A machine may be busy."""
 DOCUMENTS = 60
 """Enough that deleting them all at once is held for an operator."""
 

@@ -29,7 +29,7 @@ from tests.support.bad_release import make_interpreter
 from tests.support.deploy_contract import check_target
 from tests.support.local_stack import RAG, LocalStack
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 SWITCHES = int(os.environ.get("BLUE_GREEN_SWITCHES", "50"))
 CALLS_A_SECOND = 50

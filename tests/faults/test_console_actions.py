@@ -14,7 +14,7 @@ from tests.support.browser import CHROMIUM, NEEDS
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.browser,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
 ]
 WHY = "Reason (for the audit log)"

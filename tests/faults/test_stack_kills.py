@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.local_stack import LocalStack, temporary_folder
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 KILLS = 30
 DOCUMENTS = 400

@@ -16,6 +16,7 @@ import psutil
 
 from benchmarks.ports import free_port
 from rag_core.settings import Settings
+from tests.support.models import prepared_home
 
 RAG = str(Path(sysconfig.get_path("scripts")) / "rag")
 PORTS = tuple(
@@ -43,6 +44,9 @@ class LocalStack:
         self.home = self.folder / "home"
         self.docs = self.folder / "docs"
         self.docs.mkdir()
+        if "EMBEDDER" not in self.extra:  # the bundled model, whose files take half a minute to make
+            self.home.mkdir()
+            (self.home / "models").symlink_to(prepared_home() / "models")
         # A port per call could be handed out twice, so all are asked for before any is used.
         ports = {f"RAG_{name}": str(free_port()) for name in PORTS}
         settings = {f"RAG_{name}": value for name, value in self.extra.items()}

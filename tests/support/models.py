@@ -12,12 +12,16 @@ from rag_core.embedding import prepare_model
 from rag_core.settings import Settings
 
 
-@pytest.fixture(scope="session")
-def model_home() -> Path:
+def prepared_home() -> Path:
     """A RAG_HOME that has the model files; safe to share, they are only ever read."""
     home = Path(tempfile.gettempdir()) / f"rag-test-models-{os.getuid()}"
     prepare_model(Settings(home=home))
     return home
+
+
+@pytest.fixture(scope="session")
+def model_home() -> Path:
+    return prepared_home()
 
 
 @pytest.fixture(scope="session")

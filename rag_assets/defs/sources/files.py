@@ -41,6 +41,7 @@ def files_sensor(settings: Settings, loaded: str) -> dg.SensorDefinition:
         with typed_failures():
             now = files_fingerprint(folder)
             problems = read_sources(folder).problems
+            context.update_cursor(now)  # console and command line compare it with the tag of what is loaded
             with pipeline.store.engine.connect() as connection:
                 problem_store.replace(connection, problems)
         wrong = f"; {len(problems)} problem(s), see `rag source list`" if problems else ""

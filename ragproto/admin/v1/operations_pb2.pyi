@@ -231,7 +231,7 @@ class QuarantineCount(_message.Message):
     def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., entries: _Optional[int] = ...) -> None: ...
 
 class QuarantineEntry(_message.Message):
-    __slots__ = ("id", "source", "locator", "stage", "reason", "message", "attempts", "skipped", "run_id", "first_at", "last_at")
+    __slots__ = ("id", "source", "locator", "stage", "reason", "message", "attempts", "skipped", "run_id", "first_at", "last_at", "remedy")
     ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LOCATOR_FIELD_NUMBER: _ClassVar[int]
@@ -243,6 +243,7 @@ class QuarantineEntry(_message.Message):
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     FIRST_AT_FIELD_NUMBER: _ClassVar[int]
     LAST_AT_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
     id: int
     source: str
     locator: str
@@ -254,7 +255,8 @@ class QuarantineEntry(_message.Message):
     run_id: str
     first_at: _timestamp_pb2.Timestamp
     last_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., skipped: _Optional[bool] = ..., run_id: _Optional[str] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    remedy: str
+    def __init__(self, id: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., skipped: _Optional[bool] = ..., run_id: _Optional[str] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class GetQuarantineEntryRequest(_message.Message):
     __slots__ = ("id",)

@@ -123,7 +123,7 @@ class SourceOperation(_message.Message):
     def __init__(self, id: _Optional[int] = ..., action: _Optional[_Union[SourceAction, str]] = ..., source: _Optional[str] = ..., state: _Optional[_Union[SourceOperationState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., check: _Optional[_Union[SourceCheck, _Mapping]] = ..., preview: _Optional[_Union[SourcePreview, _Mapping]] = ..., file: _Optional[_Union[SourceFile, _Mapping]] = ..., removal: _Optional[_Union[SourceRemoval, _Mapping]] = ...) -> None: ...
 
 class SourceCheck(_message.Message):
-    __slots__ = ("ok", "items", "more", "sample", "problems", "reason", "message")
+    __slots__ = ("ok", "items", "more", "sample", "problems", "reason", "message", "remedy")
     OK_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,7 @@ class SourceCheck(_message.Message):
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
     ok: bool
     items: int
     more: bool
@@ -138,23 +139,26 @@ class SourceCheck(_message.Message):
     problems: _containers.RepeatedScalarFieldContainer[str]
     reason: str
     message: str
-    def __init__(self, ok: _Optional[bool] = ..., items: _Optional[int] = ..., more: _Optional[bool] = ..., sample: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    remedy: str
+    def __init__(self, ok: _Optional[bool] = ..., items: _Optional[int] = ..., more: _Optional[bool] = ..., sample: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class SourcePreview(_message.Message):
-    __slots__ = ("items", "listed", "more", "chunks", "reason", "message")
+    __slots__ = ("items", "listed", "more", "chunks", "reason", "message", "remedy")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     LISTED_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[SourcePreviewItem]
     listed: int
     more: bool
     chunks: _containers.RepeatedCompositeFieldContainer[SourcePreviewChunk]
     reason: str
     message: str
-    def __init__(self, items: _Optional[_Iterable[_Union[SourcePreviewItem, _Mapping]]] = ..., listed: _Optional[int] = ..., more: _Optional[bool] = ..., chunks: _Optional[_Iterable[_Union[SourcePreviewChunk, _Mapping]]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    remedy: str
+    def __init__(self, items: _Optional[_Iterable[_Union[SourcePreviewItem, _Mapping]]] = ..., listed: _Optional[int] = ..., more: _Optional[bool] = ..., chunks: _Optional[_Iterable[_Union[SourcePreviewChunk, _Mapping]]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class SourcePreviewItem(_message.Message):
     __slots__ = ("locator", "title", "size", "media_type", "ok", "reason", "message", "skipped", "chars", "acl")

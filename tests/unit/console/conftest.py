@@ -21,6 +21,8 @@ from tests.support.wire import Gateway, running_gateway
 ROOT = Path(console.__file__).parent
 _PATIENCE_MS = 60_000
 """A page that paints in a second takes many on a machine that is busy with other tests."""
+FILES = "fingerprint"
+"""The source files that the code location has loaded."""
 RUN = "0a1b2c3d-0000-0000-0000-000000000000"
 METRICS = 'rag_server_requests_total{method="/ragproto.query.v2.QueryService/Search",code="OK",reason=""} 5\n'
 
@@ -57,7 +59,10 @@ def healthy_dagster() -> dict[str, Any]:
         "partitionBackfillsOrError": {"__typename": "PartitionBackfills", "results": []},
         "launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": RUN}},
         "launchRunReexecution": {"__typename": "LaunchRunSuccess", "run": {"runId": RUN}},
-        "sensorDryRun": {"__typename": "DryRunInstigationTick", "evaluationResult": {"skipReason": "unchanged"}},
+        "sensorDryRun": {
+            "__typename": "DryRunInstigationTick", "evaluationResult": {"skipReason": "unchanged", "cursor": FILES},
+        },
+        "sensorOrError": {"__typename": "Sensor", "tags": [{"key": "rag/source_files", "value": FILES}]},
         "stopSensor": {"__typename": "StopSensorMutationResult"},
         "terminateRun": {"__typename": "TerminateRunSuccess"},
     }  # fmt: skip

@@ -136,9 +136,6 @@ def first_run(app: AppTest, platform: Platform, *, written_at: float = 1_700_000
     platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
         allowed=True, unrestricted=True
     )
-    platform.data["reloadRepositoryLocation"] = {
-        "__typename": "WorkspaceLocationEntry", "locationOrLoadError": {"__typename": "RepositoryLocation"}
-    }  # fmt: skip
     app.run()
     made = pb.SourceFile(name="handbook.yaml", written=True)
     app.session_state["new-source"] = {
@@ -190,7 +187,7 @@ def test_the_sensor_starts_the_first_run_and_the_wizard_no_second_one(app: AppTe
     platform.data["runsOrError"]["results"] = []
     shown = first_run(app, platform)
     assert "Waiting for the first document …" in [item.value for item in shown.caption]
-    assert platform.mutations == ["reloadRepositoryLocation"]
+    assert platform.mutations == ["sensorDryRun"]
 
 
 @pytest.mark.parametrize(("status", "written_at"), [("QUEUED", 1_700_000_001.0), ("SUCCESS", 1_699_999_999.0)])
@@ -226,6 +223,16 @@ def test_a_refusal_of_dagster_is_shown_and_not_repeated_until_somebody_asks(app:
     assert launches(platform) == 2
 
 
+def test_dagster_that_does_not_answer_is_asked_again_by_itself(app: AppTest, platform: Platform) -> None:
+    platform.data["runsOrError"]["results"] = []
+    tags, platform.data["sensorOrError"] = platform.data["sensorOrError"], None
+    shown = first_run(app, platform)
+    assert any("DAGSTER_UNAVAILABLE" in item.value for item in shown.warning)
+    platform.data["sensorOrError"] = tags
+    shown.run()
+    assert not shown.warning
+
+
 def test_deleting_a_source_ends_its_backfills_and_runs_also_those_that_began_meanwhile(
     app: AppTest, platform: Platform
 ) -> None:
@@ -234,9 +241,6 @@ def test_deleting_a_source_ends_its_backfills_and_runs_also_those_that_began_mea
     removal = pb.SourceRemoval(applied=True, file="handbook.yaml")
     ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, removal=removal)
     peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=ended)
-    platform.data["reloadRepositoryLocation"] = {
-        "__typename": "WorkspaceLocationEntry", "locationOrLoadError": {"__typename": "RepositoryLocation"}
-    }  # fmt: skip
     platform.data["partitionBackfillsOrError"] = {"__typename": "PartitionBackfills", "results": [
         {"id": f"of-{key}", "status": "REQUESTED", "timestamp": 1.0, "numPartitions": 2, "partitionStatusCounts": [],
          "assetSelection": [{"path": [key, "index"]}]} for key in ("handbook", "other")
@@ -250,6 +254,6 @@ def test_deleting_a_source_ends_its_backfills_and_runs_also_those_that_began_mea
     next(item for item in shown.button if item.label == "Delete source").click().run()
     assert not shown.exception
     ends = ["cancelPartitionBackfill", "terminateRun"]
-    assert platform.mutations == [*ends, "reloadRepositoryLocation", *ends]
+    assert platform.mutations == [*ends, "sensorDryRun", *ends]
     recorded = [(request.action, request.target) for name, request in peer.asked if name == "RecordAction"]
     assert recorded == [("dagster.terminate", "of-handbook"), ("dagster.terminate", RUN)] * 2

@@ -55,6 +55,7 @@ def test_one_source_of_a_policy_is_changed_and_files_keep_saying_theirs() -> Non
     assert views.narrowed(POLICY, "", None) == {"hr": [pb.EGRESS_USE_EMBED]}
     assert views.narrowed(POLICY, "pay", [1]) == {"hr": [pb.EGRESS_USE_EMBED], "pay": [1]}
     assert views.narrowed(POLICY, "hr", None) == {}
+    assert (views.narrower(POLICY, "hr"), views.narrower(POLICY, "legal")) == ([pb.EGRESS_USE_EMBED], None)
     rows = views.source_rows(POLICY)
     assert [(row["source"], row["uses"], row["set_by"]) for row in rows] == [
         ("hr", ["embedding model"], "policy of the tenant"),

@@ -11,6 +11,7 @@ import yaml
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from rag_assets.config import files_fingerprint
 from rag_core.database import Store
 from rag_core.operations import Query, find
 from rag_core.sources import Source, operation_store
@@ -35,16 +36,19 @@ class Webserver:
         self.file_was_there = True
         self.refuses = False
         self.lists_nothing = False
-        self._file = file
+        self._file, self._loaded = file, loaded_files(file.parent)
         server.expect_request("/graphql").respond_with_handler(self._answer)
 
     def _answer(self, request: Request) -> Response:
         asked = json.loads(request.data)
         document, variables = asked["query"], asked["variables"]
-        if "reloadRepositoryLocation" in document:
+        if "sensorOrError" in document:
+            return _data({"sensorOrError": {"__typename": "Sensor", "tags": self._loaded}})
+        if "sensorDryRun" in document:  # the watcher of the source files loads them
             self.done.append("reload")
             self.file_was_there = self._file.exists()
-            return _data({"reloadRepositoryLocation": {"__typename": "WorkspaceLocationEntry"}})
+            self._loaded = loaded_files(self._file.parent)
+            return _data({"sensorDryRun": {"__typename": "DryRunInstigationTick"}})
         if "mutation" in document:
             if self.refuses:
                 return _data({"done": {"__typename": "UnauthorizedError", "message": "read-only"}})
@@ -69,6 +73,11 @@ class Webserver:
             if job == chosen.get("pipelineName") or (tag and chosen.get("tags"))
         ]
         return _data({"runsOrError": {"__typename": "Runs", "results": rows}})
+
+
+def loaded_files(folder: Path) -> list[dict[str, str]]:
+    """The tag of the code location that has loaded the files of the folder."""
+    return [{"key": "rag/source_files", "value": files_fingerprint(folder)}]
 
 
 def _data(value: object) -> Response:

@@ -30,7 +30,7 @@ class Webserver:
         self.launched: list[dict[str, str]] = []
         self.reloads = 0
         self.sensor = "RUNNING"
-        self.loaded = files_fingerprint(folder)
+        self._folder, self.loaded = folder, files_fingerprint(folder)
         server.expect_request("/graphql").respond_with_handler(self._answer)
 
     def run(self, status: str, **tags: str) -> None:
@@ -44,13 +44,10 @@ class Webserver:
             tags = [{"key": "rag/source_files", "value": self.loaded}]
             sensor = {"__typename": "Sensor", "tags": tags, "sensorState": {"status": self.sensor}}
             data: dict[str, Any] = {"sensorOrError": sensor}
-        elif "reloadRepositoryLocation" in document:
+        elif "sensorDryRun" in document:  # the watcher of the source files loads them
             self.reloads += 1
-            entry = {
-                "__typename": "WorkspaceLocationEntry",
-                "locationOrLoadError": {"__typename": "RepositoryLocation"},
-            }
-            data = {"reloadRepositoryLocation": entry}
+            self.loaded = files_fingerprint(self._folder)
+            data = {"sensorDryRun": {"__typename": "DryRunInstigationTick"}}
         elif "launchRun" in document:
             given = variables["params"]["executionMetadata"]["tags"]
             self.launched.append({tag["key"]: tag["value"] for tag in given})
