@@ -24,7 +24,7 @@ from rag_core.answering import Outcome, choosing, fitted
 from rag_core.answering.asking import Wants
 from rag_core.answering.choosing import Choice, diverse, first_step_first
 from rag_core.answering.decision import signs_of
-from rag_core.answering.excerpts import Extract, excerpt_of
+from rag_core.answering.excerpts import Extract, excerpt_of, suits
 from rag_core.answering.extractive import Weighed, shown, weigh
 from rag_core.answering.fitted import Decision
 
@@ -78,6 +78,8 @@ class Chosen:
     """Whether any of its places does."""
     closest: int | None
     """The first of the closest places that does."""
+    sure: bool = True
+    """Whether it may be answered with confidence, whatever its signs say."""
 
 
 def fit(questions: Sequence[Asked], progress: Progress) -> tuple[Constants, list[Table]]:
@@ -241,11 +243,13 @@ def _chosen(asked: Asked, weighed: Weighed) -> Chosen | None:
         return None
     choice = _ordered(weighed.choice)
     signs = signs_of(choice)
-    answer = [_shows(asked, one) for one in shown(choice, Outcome.ANSWERED)]
+    places = shown(choice, Outcome.ANSWERED)
+    sure = bool(places) and suits(choice, places[0]) and not weighed.vague and not choice.ranked[0].signs["short"]
+    answer = [_shows(asked, one) for one in places]
     closest = [_shows(asked, one) for one in shown(choice, Outcome.CLOSEST_PASSAGES)]
     place = next((at for at, right in enumerate(closest) if right), None)
     row = np.array([signs[name] for name in _SIGNS])
-    return Chosen(asked, row, weighed.vague, bool(answer and answer[0]), any(answer), place)
+    return Chosen(asked, row, weighed.vague, bool(answer and answer[0]), any(answer), place, sure)
 
 
 def _ordered(choice: Choice) -> Choice:
@@ -315,7 +319,7 @@ def _closest_from(chosen: Sequence[tuple[Chosen, float]]) -> float:
 
 
 def _wrong_share(chosen: Sequence[tuple[Chosen, float]], at: float) -> float:
-    answered = [one for one, probability in chosen if probability >= at]
+    answered = [one for one, probability in chosen if probability >= at and one.sure]
     return sum(not one.any for one in answered) / max(len(answered), 1)
 
 
@@ -331,7 +335,7 @@ def _probability(one: Chosen, decision: Decision) -> float:
 
 
 def _grade(one: Chosen, probability: float, decision: Decision) -> str:
-    if probability >= decision.answer_from and not one.vague:
+    if probability >= decision.answer_from and one.sure:
         return "right" if one.first else "partly" if one.any else "wrong"
     if one.asked.holds is None:
         return "right"

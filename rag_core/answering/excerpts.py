@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,21 @@ LABEL_CHARS: Final = 12
 TITLE_WORDS: Final = 12
 TITLE_CHARS: Final = 24
 """Words, or characters of Chinese, of a label and of a title at most; neither ends as a sentence does."""
+_INSTRUCTS: Final = re.compile(
+    r"\b(?:you|we|let's)\b|\b(?:by|via)\s+\w+ing\b|\busing\b|\bwith\s+(?:the\s+)?\S+\s+(?:command|option|flag|tool|key|method)"
+    r"|(?:^|[.:;,]\s+|\b(?:then|and|please|simply|just|must|should)\s+)(?:use|run|type|enter|add|set|create|install|call"
+    r"|select|click|choose|press|open|edit|pass|specify|invoke|start|stop|make|put|configure|enable|disable|do|write|give"
+    r"|go|log|copy|remove|delete|change|replace|build|download|execute|check|import|define|turn|switch|append|insert"
+    r"|provide|follow|restart|connect|mount|ensure|rename|move|load|save|send|declare|mark|wrap|register|rotate)\b"
+    r"|\w\(|`|(?<![\w-])--?[a-z]"
+    r"|请|使用|运行|执行|输入|点击|单击|双击|选择|按下|通过|只需|首先|然后|设为|改为|调用|打开|用",
+    re.IGNORECASE,
+)
+"""Speaks to who does it, or says with what it is done."""
+_ENUMERATES: Final = re.compile(
+    r",.+(?:,|\b(?:and|or)\b)|\b(?:both|either)\b|\w\s+(?:and|or)\s+\w|[:：]\s*\S|、|以及|和|及|或|；", re.DOTALL
+)
+"""Names more than one thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,24 @@ def same_section(one: Scored, other: Scored) -> bool:
 def _repeats(one: Extract, other: Extract) -> bool:
     words, before = (bag("\n".join(piece.text for piece in excerpt.pieces)) for excerpt in (one, other))
     return len(words & before) > 0.9 * min(len(words), len(before))
+
+
+def suits(choice: Choice, extract: Extract) -> bool:
+    """Whether the place of the best unit has the form that is asked for: steps instruct, a list names several things.
+
+    A sentence with all words of the question may only say that there is a way, or what there is in general. Text
+    without headings has sentences alone, so all of it suits.
+    """
+    unit = choice.ranked[0].unit
+    if not unit.path or any(piece.kind is not PieceKind.TEXT for piece in extract.pieces):
+        return True
+    match choice.asked.wants:
+        case Wants.STEPS:
+            return _INSTRUCTS.search(unit.text) is not None
+        case Wants.LIST:
+            return _ENUMERATES.search(unit.text) is not None
+        case _:
+            return True
 
 
 def excerpt_of(choice: Choice, one: Scored) -> Extract:

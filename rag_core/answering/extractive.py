@@ -37,7 +37,7 @@ from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.choosing import POOL, Choice, choose
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.decision import judge
-from rag_core.answering.excerpts import Extract, extracts_of
+from rag_core.answering.excerpts import Extract, extracts_of, suits
 from rag_core.answering.passages import Passage, nearest, passage_of, read
 from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_markdown, to_plain
 from rag_core.answering.retrieval import place_around
@@ -142,6 +142,9 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
         if foreign and (quoted := await across.compose(question, threshold)):
             return _answered(question, list(question.hits), _quoted(question, quoted.citations), quoted.outcome, "")
     extracts = await asyncio.to_thread(shown, choice, outcome)
+    if outcome is Outcome.ANSWERED and not suits(choice, extracts[0]):
+        outcome = Outcome.CLOSEST_PASSAGES
+        extracts = await asyncio.to_thread(shown, choice, outcome)
     if not extracts:
         return Abstained(Abstention.NOT_SUPPORTED)
     read_as = found.text if found.text != question.text else ""

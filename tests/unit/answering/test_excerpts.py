@@ -162,3 +162,34 @@ def test_the_first_line_of_code_that_was_cut_stands_where_the_others_do() -> Non
     cut, whole = (Piece(PieceKind.CODE, 0, 0, len(text), text, cut=cut) for cut in (True, False))
     assert _plain(cut).split("\n")[:2] == ["    metadata: {}", "    quality: {}"]
     assert _plain(whole).split("\n")[:2] == ["    metadata: {}", "      quality: {}"]
+
+
+@pytest.mark.parametrize(
+    ("question", "says", "outcome"),
+    [
+        (
+            "How do I give a user rights with sudo?",
+            "The sudo program is designed for giving rights to a user.",
+            Outcome.CLOSEST_PASSAGES,
+        ),
+        ("How do I give a user rights with sudo?", "Add a user to the group sudo to give rights.", Outcome.ANSWERED),
+        (
+            "Which boot parameters can the installer be started with?",
+            "The installer can be started with boot parameters.",
+            Outcome.CLOSEST_PASSAGES,
+        ),
+        (
+            "Which boot parameters can the installer be started with?",
+            "The installer can be started with the boot parameters lowmem, rescue and theme.",
+            Outcome.ANSWERED,
+        ),
+        ("启动安装程序时可以使用哪些引导参数？", "启动安装程序时可以添加引导参数。", Outcome.CLOSEST_PASSAGES),
+        ("启动安装程序时可以使用哪些引导参数？", "启动安装程序时可以使用引导参数 rescue、lowmem。", Outcome.ANSWERED),
+    ],
+)
+async def test_a_sentence_without_steps_or_a_list_is_no_answer_where_they_are_asked_for(
+    question: str, says: str, outcome: Outcome
+) -> None:
+    """It has all words of the question, and only says that there is a way, or that there is something."""
+    found = await answered(question, says, hits=corpus(f"# Guide\n\n## Start\n\n{says}\n"))
+    assert found.outcome is outcome
