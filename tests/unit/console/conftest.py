@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_httpserver import HTTPServer
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 from werkzeug import Request, Response
 
@@ -133,15 +134,27 @@ def platform(running_platform: Platform) -> Platform:
     return running_platform
 
 
+@pytest.fixture(scope="session")
+def component_manager() -> BidiComponentManager:
+    """The harness would search every installed package for components in each test, which takes most of its time."""
+    found = BidiComponentManager()
+    found.discover_and_register_components(start_file_watching=False)
+    return found
+
+
 @pytest.fixture
-def app(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+def app(
+    platform: Platform, component_manager: BidiComponentManager, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[AppTest]:
     """The console on its first page, not yet run."""
     import streamlit as st
 
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
     st.cache_resource.clear()  # clients of another test's platform
-    yield AppTest.from_file(str(ROOT / "main.py"), default_timeout=60)
+    opened = AppTest.from_file(str(ROOT / "main.py"), default_timeout=60)
+    opened._bidi_component_manager = component_manager
+    yield opened
     st.cache_resource.clear()
 
 
