@@ -15,6 +15,7 @@ import pytest
 from benchmarks.ports import free_port
 from rag_core.database import Store
 from rag_core.settings import Settings
+from ragctl.app import run as run_command
 from tests.support.kafka_broker import Broker, start_broker
 from tests.support.models import model_home  # noqa: F401
 from tests.support.postgres import die_with_parent
@@ -58,20 +59,31 @@ def environment(
     }
 
 
-def run(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
-    command = [str(Path(sys.executable).with_name("rag")), "stream", "status", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stdout
+@pytest.fixture
+def run(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """The command, in this process: who waits for a status asks often, and a start takes a second."""
+    for name, value in environment.items():
+        if name.startswith("RAG_"):
+            monkeypatch.setenv(name, value)
+
+    def status(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        return run_command(["stream", "status", *arguments]), capsys.readouterr().out
+
+    return status
 
 
+@pytest.mark.timeout(300)
 def test_status_shows_the_lag_of_a_topic_and_that_a_killed_worker_is_gone(
-    own_broker: Broker, environment: dict[str, str]
+    own_broker: Broker, environment: dict[str, str], run: Callable[..., tuple[int, str]]
 ) -> None:
     said: dict[str, Any] = {}
 
     def status(until: Callable[[dict[str, Any]], object]) -> Callable[[], bool]:
         def ask() -> bool:
-            code, out = run(environment, "--json")
+            code, out = run("--json")
             said.clear()
             said.update(json.loads(out))
             assert code == (0 if said["alive"] else 1)
@@ -103,7 +115,7 @@ def test_status_shows_the_lag_of_a_topic_and_that_a_killed_worker_is_gone(
     assert eventually(status(lambda said: not said["alive"]), seconds=120)
     assert said["topics"] == {"kafka:tickets": 2}
     assert said["workers"][0]["shown"].startswith("gone: no heartbeat for ")
-    code, shown = run(environment)
+    code, shown = run()
     assert code == 1
     assert "gone: no heartbeat" in " ".join(shown.split())
     assert "running" not in shown
