@@ -8,14 +8,18 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 
 from benchmarks.ports import free_port
 from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import load
+from ragctl.local_stack.services import build_services
+from ragctl.local_stack.status import read_status
 from tests.support.models import prepared_home
 
 RAG = str(Path(sysconfig.get_path("scripts")) / "rag")
@@ -71,10 +75,16 @@ class LocalStack:
         code, printed = self.rag("up", "--docs", str(self.docs), "--no-wait", seconds=seconds)
         assert code == 0, printed
 
+    def status(self) -> dict[str, Any]:
+        """What `rag status --json` prints, without a process: who waits asks often, and a start takes a second."""
+        with patch.dict(os.environ, self.environment):
+            settings, data_dir = load()
+            found = read_status(settings, data_dir, build_services(settings, data_dir))
+        return {"healthy": found.healthy, **asdict(found)}
+
     def pid(self, service: str) -> int | None:
         """Process id of a part, `None` while it is down."""
-        _, status = self.rag("status")
-        found = [item["pid"] for item in status["parts"] if item["name"] == service and item["pid"]]
+        found = [item["pid"] for item in self.status()["parts"] if item["name"] == service and item["pid"]]
         return found[0] if found else None
 
     def run_workers(self) -> list[psutil.Process]:

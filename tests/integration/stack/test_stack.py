@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,7 @@ from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.processes import stack_processes
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.local_stack import LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 QUESTION = "When are backups taken?"
@@ -77,14 +77,19 @@ def _the_next_up_waits_for_what_is_under_way(stack: LocalStack) -> None:
 
 
 def _healthy(stack: LocalStack) -> dict[str, Any]:
-    """The status once everything is healthy."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
+    """The status once everything is healthy, as the command says it."""
+    said: dict[str, Any] = {}
+
+    def healthy() -> bool:
+        if not stack.status()["healthy"]:  # before the command, whose start takes a second
+            return False
         code, status = stack.rag("status")
-        if code == 0:
-            assert status["healthy"]
-            return dict(status)
-        assert time.monotonic() < deadline, status
+        said.update(status)
+        return code == 0
+
+    assert eventually(healthy, seconds=_PATIENCE_SECONDS), said or stack.status()
+    assert said["healthy"]
+    return said
 
 
 def _pids(status: dict[str, Any]) -> dict[str, int]:
@@ -217,10 +222,9 @@ def _every_part_comes_back(stack: LocalStack, status: dict[str, Any]) -> None:
     before = _pids(status)
     for pid in before.values():
         psutil.Process(pid).kill()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while set(_pids(now := _healthy(stack)).values()) & set(before.values()):
-        assert time.monotonic() < deadline, now
-    assert all(part["restarts"] >= 1 for part in now["parts"])
+    gone = set(before.values())
+    assert eventually(lambda: not gone & set(_pids(stack.status()).values()), seconds=_PATIENCE_SECONDS)
+    assert all(part["restarts"] >= 1 for part in _healthy(stack)["parts"])
 
 
 def _the_next_up_recovers_from_a_killed_supervisor(stack: LocalStack) -> None:
