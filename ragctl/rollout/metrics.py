@@ -57,6 +57,8 @@ def _reasons(error: HTTPError) -> str:
 
 
 _METHODS = "/ragproto.query."
+_TIMED = ("Search", "/Query")
+"""Ends of the methods of the latency objective (objectives.yaml): answers take their model's time."""
 _FAULTS = frozenset(
     "UNAVAILABLE INTERNAL UNKNOWN DEADLINE_EXCEEDED DATA_LOSS RESOURCE_EXHAUSTED UNIMPLEMENTED".split()  # noqa: SIM905
 )
@@ -69,7 +71,7 @@ SILENT_POLLS = 3
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Counters of one server since its start: calls, failed calls, and calls by upper bound in seconds."""
+    """Counters of one server since its start: calls, failed calls, and searches by upper bound in seconds."""
 
     calls: float = 0
     failed: float = 0
@@ -185,12 +187,13 @@ def _parse(page: str) -> Counts | None:
     for family in families:
         known = known or family.name == "rag_server_requests"
         for sample in family.samples:
-            if not sample.labels.get("method", "").startswith(_METHODS):
+            method = sample.labels.get("method", "")
+            if not method.startswith(_METHODS):
                 continue
             if sample.name == "rag_server_requests_total":
                 calls += sample.value
                 failed += sample.value if sample.labels["code"] in _FAULTS else 0
-            elif sample.name == "rag_server_request_seconds_bucket":
+            elif sample.name == "rag_server_request_seconds_bucket" and method.endswith(_TIMED):
                 bound = float(sample.labels["le"])
                 within[bound] = within.get(bound, 0) + sample.value
     return Counts(calls, failed, within) if known else None

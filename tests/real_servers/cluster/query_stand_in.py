@@ -57,7 +57,7 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
 
     def Query(self, request: v1.QueryRequest, context: grpc.ServicerContext) -> v1.QueryResponse:
         with self._counted("/ragproto.query.v1.QueryService/Query"):
-            threading.Event().wait(LONG_SECONDS if request.query == LONG else _SECONDS)
+            threading.Event().wait(_SECONDS)
             return v1.QueryResponse(answer=self._image)
 
     def Search(self, request: v2.SearchRequest, context: grpc.ServicerContext) -> v2.SearchResponse:
@@ -66,6 +66,9 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
 
     def Answer(self, request: v2.AnswerRequest, context: grpc.ServicerContext) -> Iterator[v2.AnswerEvent]:
         with self._counted("/ragproto.query.v2.QueryService/Answer"):
+            if request.query == LONG:
+                threading.Event().wait(LONG_SECONDS)
+                yield v2.AnswerEvent(delta=v2.AnswerDelta(text=self._image))
             citations = [v2.Citation(number=1, source=one.source, locator=one.locator) for one in self.passages[:1]]
             yield v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=citations)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token
-from ragproto.query.v1 import query_pb2 as v1
-from ragproto.query.v1 import query_pb2_grpc as rpc
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as rpc
 from tests.real_servers.cluster.control_plane import Kubernetes, helm
 from tests.real_servers.cluster.node import Node, with_password
 from tests.real_servers.cluster.query_stand_in import LONG
@@ -68,20 +68,13 @@ class Traffic:
     def calls(self) -> int:
         return len(self.answers) + len(self.failures)
 
-    def call(self, query: str = "a short call") -> None:
-        if not (where := self._gateway()):
-            return
-        headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
-        try:
-            response = self.client.post(f"http://{where}:8080/api/v1/query", json={"query": query}, headers=headers)
-        except httpx.HTTPError as error:
-            self.failures.append(f"{where}: {error!r}")
-            return
-        if response.status_code == 200:
-            found = self.long if query == LONG else self.answers
-            found.append(response.json()["answer"].rpartition(":")[2])
-        else:
-            self.failures.append(f"{where}: HTTP {response.status_code} {response.text[:200]}")
+    def call(self) -> None:
+        if (said := self._post("query", "a short call")) is not None:
+            self.answers.append(said.json()["answer"].rpartition(":")[2])
+
+    def call_long(self) -> None:
+        if (said := self._post("answer", LONG)) is not None:
+            self._note_long(said.text, self.long)
 
     def call_inside(self) -> None:
         """A long call as the open interfaces make it, by the gateways' listener for them."""
@@ -89,11 +82,33 @@ class Traffic:
             return
         with grpc.insecure_channel(f"{where}:8091") as channel:
             try:
-                answered = rpc.QueryServiceStub(channel).Query(v1.QueryRequest(query=LONG), timeout=30)
+                events = list(rpc.QueryServiceStub(channel).Answer(v2.AnswerRequest(query=LONG), timeout=30))
             except grpc.RpcError as error:
                 self.failures.append(f"{where}, inside: {error!r}")
                 return
-        self.inside.append(answered.answer)
+        self._note_long(str(events), self.inside)
+
+    def _note_long(self, text: str, answers: list[str]) -> None:
+        if (image := re.search("sha256:([0-9a-f]{64})", text)) and "final" in text:
+            answers.append(image[1])
+        else:
+            self.failures.append(f"no whole answer: {text[-300:]}")
+
+    def _post(self, way: str, query: str) -> httpx.Response | None:
+        if not (where := self._gateway()):
+            return None
+        headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
+        version = "v1" if way == "query" else "v2"
+        try:
+            url = f"http://{where}:8080/api/{version}/{way}"
+            response = self.client.post(url, json={"query": query}, headers=headers)
+        except httpx.HTTPError as error:
+            self.failures.append(f"{where}: {error!r}")
+            return None
+        if response.status_code != 200:
+            self.failures.append(f"{where}: HTTP {response.status_code} {response.text[:200]}")
+            return None
+        return response
 
     def _gateway(self) -> str:
         gateways = self.node.endpoints(component="gateway")
@@ -111,7 +126,7 @@ class Traffic:
             while not stop.wait(0.05):
                 call()
 
-        calls = [*[self.call] * 2, *[partial(self.call, LONG)] * 2, *[self.call_inside] * 2]
+        calls = [*[self.call] * 2, *[self.call_long] * 2, *[self.call_inside] * 2]
         threads = [threading.Thread(target=work, args=(call,)) for call in calls]
         for thread in threads:
             thread.start()

@@ -77,6 +77,7 @@ def test_only_what_happens_while_it_is_watched_counts_and_only_faults_of_the_ser
         ({"calls": 30, "code": "UNAVAILABLE"}, "GREEN_FAILING"),
         ({"calls": 30, "seconds": 2.0}, "GREEN_SLOW"),
         ({"calls": 30, "seconds": 99.0}, "GREEN_SLOW"),
+        ({"calls": 30, "seconds": 9.0, "method": METHOD.replace("Search", "Answer")}, ""),  # the time of a model
         ({"calls": 0}, ""),
     ],
 )
