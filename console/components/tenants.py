@@ -160,7 +160,7 @@ def _egress(chosen: pb.Tenant) -> None:
             need=ADMIN, disabled=not changed)  # fmt: skip
 
 
-def _choose_uses(key: str, as_above: str, inherits: bool, uses: Sequence[int]) -> tuple[list[int] | None, str]:
+def _choose_uses(key: str, as_above: str, inherits: bool, uses: Sequence[int]) -> tuple[Sequence[int] | None, str]:
     """The endpoints that are ticked, `None` when what stands above decides; and the same in words."""
     words = {True: as_above, False: t("only to what is ticked")}
     chosen = st.radio(t("Its text may go to"), words, 0 if inherits else 1, key=key, format_func=words.__getitem__)

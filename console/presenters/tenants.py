@@ -59,7 +59,7 @@ def narrowed(policy: pb.EgressPolicy, source: str, uses: Sequence[int] | None) -
     return kept if uses is None or not source else {**kept, source: uses}
 
 
-def narrower(policy: pb.EgressPolicy, source: str) -> list[int] | None:
+def narrower(policy: pb.EgressPolicy, source: str) -> Sequence[int] | None:
     """What the policy lets a source's text go to, `None` for one of which it says nothing."""
     own = {item.source: [use for use in USES if use in item.uses] for item in policy.sources if not item.by_file}
     return own.get(source)

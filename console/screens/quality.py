@@ -58,17 +58,14 @@ def browser(chosen: dict[str, Any]) -> None:
     if found is None:
         return
     counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]
-    total = sum(item.entries for item in found.counts)
-    st.caption(t("Entries: {count}", count=total))
+    st.caption(t("Entries: {count}", count=sum(item.entries for item in found.counts)))
     rows = views.quarantine_rows(found.entries)
     shown = [{**row, "at": age(row["at"]), "stage": t(row["stage"])} for row in rows]
     columns = {"locator": st.column_config.TextColumn(t("Input"), width=260), "source": t("Source"),
                "reason": t("Reason"), "message": t("Message"), "stage": t("Stage"), "attempts": t("Attempts"),
                "at": t("Last failure")}  # fmt: skip
-    event = table(
-        shown, columns, empty=t("Nothing is quarantined."), on_select="rerun", selection_mode="multi-row",
-        key="quarantine",
-    )  # fmt: skip
+    event = table(shown, columns, empty=t("Nothing is quarantined."), on_select="rerun", selection_mode="multi-row",
+                  key="quarantine")  # fmt: skip
     with st.container(horizontal=True):
         if found.next_page_token and st.button(t("Older entries")):
             st.session_state["q-page"] = found.next_page_token

@@ -28,7 +28,7 @@ from tests.support.query_server import Doc, RunningServer, running
 from tests.support.waiting import eventually
 from tests.support.wire import gateway_options, running_envoy
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 SECONDS = float(os.environ.get("ABUSE_SECONDS", "30"))
 RATE = 20
 SHARE = 0.25

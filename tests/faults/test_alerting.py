@@ -18,7 +18,7 @@ from benchmarks.ports import free_port
 from tests.support.local_stack import RAG, LocalStack
 from tests.support.monitoring import missing, running
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 _WHY = missing()
 
 
@@ -30,7 +30,7 @@ def stack() -> Iterator[LocalStack]:
 
 
 def wait_for(received: queue.Queue[tuple[str, str]], status: str, name: str) -> None:
-    while received.get(timeout=240) != (status, name):
+    while received.get(timeout=900) != (status, name):
         pass
 
 

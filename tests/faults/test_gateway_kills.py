@@ -28,7 +28,7 @@ from tests.support.postgres import process_database
 from tests.support.query_server import INDEX_SECRET, Doc, Keys, open_filled
 from tests.support.wire import gateway_options, running_envoy
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 DOCS = [Doc("The bell rings at nine.")]
 CALLS_A_SECOND = int(os.environ.get("GATEWAY_KILL_RPS", "50"))
 SECONDS = 12.0
@@ -63,7 +63,7 @@ class Load:
                 due += pause
                 started = time.monotonic()
                 try:
-                    assert stub.Search(v2.SearchRequest(query="bell"), metadata=self.metadata, timeout=10).passages
+                    assert stub.Search(v2.SearchRequest(query="bell"), metadata=self.metadata, timeout=60).passages
                 except grpc.RpcError as error:
                     self.failures[f"{error.code().name}: {error.details()}"] += 1
                 self.done += 1
@@ -139,13 +139,13 @@ def run_with(pair: Pair, number: signal.Signals) -> None:
 @pytest.mark.catalogue("F32")
 def test_kill_9_of_one_of_two_query_servers_fails_no_call(pair: Pair) -> None:
     run_with(pair, signal.SIGKILL)
-    assert pair.processes[0].wait(5) == -signal.SIGKILL
+    assert pair.processes[0].wait(60) == -signal.SIGKILL
 
 
 @pytest.mark.catalogue("F31")
 def test_sigterm_of_one_of_two_query_servers_fails_no_call(pair: Pair) -> None:
     run_with(pair, signal.SIGTERM)
-    assert pair.processes[0].wait(20) == 0
+    assert pair.processes[0].wait(60) == 0
 
 
 @pytest.mark.catalogue("F36")

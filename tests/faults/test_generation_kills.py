@@ -26,7 +26,7 @@ from tests.support.pipeline import PipelineHarness, prose
 from tests.support.postgres import fast_folder
 from tests.support.processes import context
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 DOCUMENTS = 40
 KILLS = 4
 NEW = "new"

@@ -10,7 +10,7 @@ from benchmarks import generations
 from rag_core.settings import Settings
 from tests.support.models import model_home  # noqa: F401
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 COUNTED = (
     "queries that failed",
     "answers of two generations",

@@ -15,7 +15,7 @@ from ragctl.dagster import DagsterApi
 from ragctl.local_stack.ingest import launch, source_jobs
 from tests.support.local_stack import LocalStack
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 RUNS = 50
 SECONDS = 1500.0

@@ -14,7 +14,7 @@ import pytest
 from rag_core.database.embedded.account import Account, programs
 from tests.support.local_stack import RAG, LocalStack
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 SUPERVISOR = str(Path(RAG).with_name("supervisorctl"))
 
 

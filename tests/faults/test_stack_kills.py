@@ -161,7 +161,7 @@ def fill(stack: LocalStack, chance: random.Random) -> None:
 
 def settle(stack: LocalStack) -> None:
     """Wait for the stack to be healthy, for what was running to end, and for one undisturbed run."""
-    deadline = time.monotonic() + 420
+    deadline = time.monotonic() + 1800
     while time.monotonic() < deadline:
         healthy = stack.rag("status")[0] == 0
         if healthy and not stack.run_workers() and stack.rag("source", "sync", seconds=400)[0] == 0:
@@ -181,7 +181,7 @@ def test_an_index_process_that_hangs_is_started_again_by_itself() -> None:
         assert hung is not None
         psutil.Process(hung).suspend()
         began = time.monotonic()
-        deadline = began + 120
+        deadline = began + 600
         while "bell.md" not in str(stack.rag("query", "when does the bell ring?", "--search")):
             assert time.monotonic() < deadline, stack.rag("status")[1]
             time.sleep(0.2)  # polling a whole stack from outside; there is no event to wait for

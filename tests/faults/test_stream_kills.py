@@ -22,10 +22,10 @@ from rag_core.streams import inbox_store as inbox
 from tests.support.models import model_home  # noqa: F401
 from tests.support.postgres import die_with_parent
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 KILLS = 10
 DOCUMENTS = 40
-SECONDS = 120.0
+SECONDS = 600.0
 
 
 def start(settings: Settings) -> subprocess.Popen[bytes]:

@@ -20,7 +20,8 @@ NAME = "source_files"
 FILES_TAG = "rag/source_files"
 """The sensor's own tag: the fingerprint of the files that the code location has loaded."""
 SECONDS = 5
-_RELOAD_SECONDS = 120
+_RELOAD_SECONDS = 600
+"""A busy machine needs minutes. Given up too early, the next evaluation would ask for a second reload."""
 _AFTER_SECONDS = 0.5
 _reloading = threading.Lock()
 """Held from the first change until this process ends, or the reload failed."""
