@@ -2,66 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from dataclasses import replace
 from pathlib import Path
 
-import httpx
-import psycopg
 import pytest
-import yaml
 
+from rag_assets.config import SourceConfig
+from rag_assets.stream_worker.object_events import ObjectNotices
+from rag_core.database import open_store
 from rag_core.settings import Settings
-from tests.support.local_stack import LocalStack
-from tests.support.s3 import ID_VARIABLE, KEY_ID, SECRET, SECRET_VARIABLE, Bucket
+from tests.support.query_server import Doc, running
+from tests.support.s3 import Bucket
 from tests.support.seaweedfs import seaweedfs
+from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
+from tests.support.wire import gateway_options, running_envoy
+from tests.unit.stream_worker.conftest import stream  # noqa: F401
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(900)]
 NAME = "handbook"
 WEBHOOK = """[notification.webhook]
 enabled = true
-endpoint = "http://127.0.0.1:{port}/api/v1/sources/bucket/object-events"
-bearer_token = "{key}"
+endpoint = "http://{gateway}/api/v1/sources/bucket/object-events"
+bearer_token = "{token}"
 path_prefixes = ["/buckets/{bucket}/"]
 """
 
 
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStack]:
-    for name, value in ((ID_VARIABLE, KEY_ID), (SECRET_VARIABLE, SECRET)):
-        monkeypatch.setenv(name, value)
-    reachable = {"FETCH_ALLOW_NETWORKS": "127.0.0.0/8", "FETCH_PORTS": "1-65535"}
-    made = LocalStack(extra={"EMBEDDER": "fake", **reachable})
-    (made.docs / "other.md").write_text("# Another source\n\nIt stays as it is.\n", "utf-8")
-    yield made
-    made.close()
+def test_objects_are_found_and_gone_when_seaweedfs_says_so(stream: StreamHarness, tmp_path: Path) -> None:  # noqa: F811
+    reachable = {"fetch_allow_networks": "127.0.0.0/8", "fetch_ports": "1-65535"}
+    stream.settings = stream.settings.model_copy(update=reachable)
+    own = Settings(home=tmp_path, database_url=stream.settings.database_url)
+    docs = [Doc("Without any the server is not ready.")]
+    with running(tmp_path / "server", docs=docs, open_store=lambda: open_store(own, or_newer=True)) as server:
+        options = replace(gateway_options(server.ports.query), max_seconds=31)
+        token = server.keys.token(scopes=["documents.write"])
+        (tmp_path / "files").mkdir()
+        with running_envoy(options, tmp_path) as gateway:
+            webhook = WEBHOOK.format(gateway=gateway, token=token, bucket=NAME)
+            with seaweedfs(tmp_path / "files", webhook) as url:
+                _announced(stream, url)
 
 
-def test_objects_are_found_and_gone_when_seaweedfs_says_so(stack: LocalStack, tmp_path: Path) -> None:
-    stack.up()
-    code, made = stack.rag("key", "create", "bucket-events", "--scope", "documents.write")
-    assert code == 0, made
-    webhook = WEBHOOK.format(port=stack.environment["RAG_GATEWAY_PORT"], key=made["key"], bucket=NAME)
-    with seaweedfs(tmp_path, webhook) as url:
-        bucket = Bucket(NAME, url)
+def _announced(stream: StreamHarness, url: str) -> None:  # noqa: F811
+    bucket, stopping = Bucket(NAME, url), threading.Event()
+    attributes = {"name": "bucket", "tenant": "acme", "acl": ["everyone"], "options": bucket.options(attempts=1)}
+    config = SourceConfig.model_validate(attributes)
+    stream.flow.source = config.source
+    with stream.store.engine.begin() as connection:
+        statement = "INSERT INTO rag.sources (tenant, name, kind, shards) VALUES ('acme', 'bucket', 's3', 1)"
+        connection.exec_driver_sql(statement)
+    notices = ObjectNotices([config], stream, lambda _, __: None)  # type: ignore[arg-type]
+    thread = threading.Thread(target=notices.run, args=(stopping,))
+    thread.start()
+    try:
         bucket.api.create_bucket(Bucket=NAME)
-        bucket.put("first.md", b"# Pump 6\n\nThe walrus pump needs grease.\n")
-        attributes = {"name": "bucket", "tenant": "default", "acl": ["everyone"], "options": bucket.options()}
-        attributes["sensor"] = {"interval_seconds": 3600}
-        document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
-        (stack.home / "sources" / "bucket.yaml").write_text(yaml.safe_dump(document))
-        for command in (("reload",), ("sync", "bucket")):
-            code, said = stack.rag("source", *command, seconds=600)
-            assert code == 0, said
-        # From here on nothing but an event makes anybody look.
-        assert eventually(lambda: found(stack) == {"first.md"}), found(stack)
-        bucket.put("手册/pump 7+.md", b"# Pump 7\n\nThe walrus pump needs oil.\n")
-        bucket.put("gone.md", b"# Pump 8\n\nThe walrus pump needs none.\n")
-        in_parts(bucket, "parts.md", b"# Pump 9\n\nThe walrus pump needs water.\n")
-        assert eventually(lambda: found(stack) == {"first.md", "手册/pump 7+.md", "gone.md", "parts.md"}), found(stack)
-        bucket.delete("gone.md")
-        assert eventually(lambda: found(stack) == {"first.md", "手册/pump 7+.md", "parts.md"}), found(stack)
-        assert eventually(lambda: waiting(stack) == 0)
+        bucket.put("手册/pump 7+.txt", b"Pump 7 needs oil.")
+        bucket.put("gone.txt", b"Pump 8 needs none.")
+        in_parts(bucket, "parts.txt", b"Pump 9 needs water.")
+        assert eventually(lambda: stream.texts().keys() == {"手册/pump 7+.txt", "gone.txt", "parts.txt"}), (
+            stream.texts()
+        )
+        bucket.put("parts.txt", b"Pump 9 needs grease.")
+        bucket.delete("gone.txt")
+        left = {"手册/pump 7+.txt": "Pump 7 needs oil.", "parts.txt": "Pump 9 needs grease."}
+        assert eventually(lambda: stream.texts() == left), stream.texts()
+        assert eventually(lambda: stream.all("SELECT FROM rag.object_notices") == [])
+    finally:
+        stopping.set()
+        thread.join(30)
 
 
 def in_parts(bucket: Bucket, key: str, content: bytes) -> None:
@@ -71,20 +81,3 @@ def in_parts(bucket: Bucket, key: str, content: bytes) -> None:
     tag = bucket.api.upload_part(**place, UploadId=upload, PartNumber=1, Body=content)["ETag"]
     parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
     bucket.api.complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
-
-
-def found(stack: LocalStack) -> set[str]:
-    """Locators of the source's documents that a search shows."""
-    gateway = f"http://127.0.0.1:{stack.environment['RAG_GATEWAY_PORT']}"
-    headers = {"authorization": f"Bearer {(stack.home / 'secrets' / 'dev-token').read_text().strip()}"}
-    asked = {"query": "walrus pump", "top_k": 50}
-    said = httpx.post(f"{gateway}/api/v2/search", json=asked, headers=headers, timeout=30, trust_env=False).json()
-    return {passage["locator"] for passage in said["passages"] if passage["source"] == "bucket"}
-
-
-def waiting(stack: LocalStack) -> int:
-    """Names of objects that nobody has looked at yet."""
-    settings = Settings.load(home=stack.home, postgres_port=int(stack.environment["RAG_POSTGRES_PORT"]))
-    with psycopg.connect(settings.effective_database_url) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM rag.object_notices").fetchone() or (-1,)
-    return int(count)
