@@ -255,6 +255,8 @@ class PieceMaker(BlockPieces):
                 spans = split_sentences(text)
                 end = max([spans[0][1], *(span[1] for span in spans if span[1] <= TEXT_CHARS)])
                 yield self.piece(PieceKind.TEXT, later, place.block.start, place.block.start + end)
+                if end == len(text) and text.endswith(_COLON):
+                    yield from self._following(later, announced=True)
                 return
 
 

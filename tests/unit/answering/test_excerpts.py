@@ -126,6 +126,15 @@ async def test_a_title_that_says_what_a_thing_is_is_said_once() -> None:
     assert "one line of JSON" in outcome.excerpts[0].text
 
 
+async def test_a_list_that_the_first_paragraph_below_a_title_announces_is_shown() -> None:
+    guide = (
+        "# tailwind: logging that keeps its structure\n\n"
+        "It is a logging library for servers and tools with:\n\n- One line of JSON.\n"
+    )
+    outcome = await answered("什么是 tailwind？", "tailwind: logging", hits=corpus(guide, "tailwind.md"))
+    assert "One line of JSON" in outcome.excerpts[0].text
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "markdown", "plain"),
     [
