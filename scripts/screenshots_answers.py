@@ -31,9 +31,9 @@ def take_answers(url: str, password: str) -> None:
                 page.set_default_timeout(120_000)
                 page.goto(url)
                 sign_in(page, password)
-                page.goto(f"{url}/ask")
-                settle(page)
                 for kind, questions in QUESTIONS.items():
+                    page.goto(f"{url}/ask")  # anew: the second question of a page continues a conversation
+                    settle(page)
                     picture(page, questions[language], f"answer-{kind}-{language}-{scheme}")
                 context.close()
 

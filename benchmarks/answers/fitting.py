@@ -22,7 +22,7 @@ from benchmarks.answers.asked import Asked
 from benchmarks.report import Cell, Progress, Table
 from rag_core.answering import Outcome, choosing, fitted
 from rag_core.answering.asking import Wants
-from rag_core.answering.choosing import Choice, diverse, first_step_first
+from rag_core.answering.choosing import Choice, diverse, steps_first
 from rag_core.answering.decision import signs_of
 from rag_core.answering.excerpts import Extract, excerpt_of, suits
 from rag_core.answering.extractive import Weighed, shown, weigh
@@ -265,8 +265,9 @@ def _ordered(choice: Choice) -> Choice:
     first.sort(key=lambda one: -one.score)
     chosen = set(map(id, first))
     rest = sorted((one for one in choice.ranked if id(one) not in chosen), key=lambda one: -one.score)
-    if choice.asked.wants is Wants.STEPS:
-        first_step_first(first, rest)
+    if choice.asked.wants is Wants.STEPS and first:
+        steps_first(first, [*first, *rest], choice.terms)
+        rest = [one for one in rest if one not in first]
     return replace(choice, ranked=first + rest, pool=first)
 
 

@@ -31,6 +31,8 @@ EMBEDDED_CHARS: Final = 320
 COSINE_STEP: Final = 0.025
 FIRST_STEP: Final = 0.4
 """What the first command of a section may score less, before cosines, than the one that was found."""
+NAMED: Final = 0.5
+"""Part of the question's words from which a heading names its task."""
 ALIKE: Final = 0.8
 """Share of common words from which two texts say the same."""
 
@@ -82,8 +84,8 @@ async def choose(
         if pool_size > POOL or any(one.score + HOPE > best for one in pool[AT_ONCE:]):
             await compare(pool[AT_ONCE:], vector, embed, average)
     pool.sort(key=lambda one: -one.score)
-    if asked.wants is Wants.STEPS:
-        first_step_first(pool, scored)
+    if asked.wants is Wants.STEPS and pool:
+        steps_first(pool, scored, terms)
     rest = [one for one in scored if one not in pool]
     return Choice(pool + rest, reading, terms, asked, hits, sum(one.cosine > 0 for one in pool), pool)
 
@@ -122,24 +124,50 @@ def prescore(
     return sorted(scored, key=lambda one: -one.score)
 
 
-def first_step_first(pool: list[Scored], scored: Sequence[Scored]) -> None:
-    """Where commands of one section come close to each other, the first of them is where a reader begins."""
-    best = pool[0] if pool else None
-    if best is None or best.unit.kind is not UnitKind.CODE:
+def steps_first(pool: list[Scored], scored: Sequence[Scored], terms: list[Term]) -> None:
+    """Put first where a reader of a how-to begins: the section that names the task, and its first command."""
+    best = pool[0]
+    task = _named_task(best, scored, terms)
+    if task is not None:
+        _move_first(pool, task, best.score)
+        best = task
+    if best.unit.kind is not UnitKind.CODE:
         return
     near = [
         one for one in scored
         if one.unit.kind is UnitKind.CODE and one.passage.doc_id == best.passage.doc_id
         and one.unit.path == best.unit.path
-        and one.unit.start < best.unit.start and one.score - one.signs.get("cosine", 0.0) * RANKING["cosine"]
-        >= best.score - best.signs.get("cosine", 0.0) * RANKING["cosine"] - FIRST_STEP
+        and one.unit.start < best.unit.start and _without_cosine(one) >= _without_cosine(best) - FIRST_STEP
     ]  # fmt: skip
     if near:
         first = min(near, key=lambda one: one.unit.start)
-        first.cosine, first.score = max(first.cosine, best.cosine), best.score
-        if first in pool:
-            pool.remove(first)
-        pool.insert(0, first)
+        first.cosine = max(first.cosine, best.cosine)
+        _move_first(pool, first, best.score)
+
+
+def _named_task(best: Scored, scored: Sequence[Scored], terms: list[Term]) -> Scored | None:
+    """The best unit of a section beside the best one's, when its heading has most of the question and that of the best
+    unit nothing: under "Back up and restore" a backup is not made by what "Restore" says."""
+    path = best.unit.path
+    if not path or coverage(terms, bag(path[-1])):
+        return None
+    beside = [
+        one for one in scored
+        if one.passage.doc_id == best.passage.doc_id and one.unit.path[:-1] == path[:-1] and one.unit.path
+        and not one.signs["short"] and coverage(terms, bag(one.unit.path[-1])) >= NAMED
+    ]  # fmt: skip
+    return max(beside, key=_without_cosine, default=None)
+
+
+def _without_cosine(one: Scored) -> float:
+    return one.score - one.signs.get("cosine", 0.0) * RANKING["cosine"]
+
+
+def _move_first(pool: list[Scored], one: Scored, score: float) -> None:
+    one.score = score
+    if one in pool:
+        pool.remove(one)
+    pool.insert(0, one)
 
 
 def diverse(scored: Iterable[Scored], size: int) -> list[Scored]:

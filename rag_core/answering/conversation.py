@@ -17,6 +17,12 @@ _MAY_POINT: Final = re.compile(r"\b(?:this|that|these|those|there|here|one|ones|
 _CONTINUES: Final = re.compile(
     r"^\W{0,8}(?:and|but|or|so|then|also|otherwise|what about|how about|what if|why not|why)\b", re.IGNORECASE
 )
+_DEFINES: Final = re.compile(
+    r"^\W{0,8}(?:what(?:'s| is| are)|define|explain)\s+(?!the\b|my\b|your\b|there\b)\w"
+    r"|^\W{0,8}(?:什么是|什麼是|何为|何谓)",
+    re.IGNORECASE,
+)
+"""Asks for a thing by its name: "What is a chunk?". What has an article ("What is the default?") may be of another."""
 _SHORT: Final = 2
 """Content words up to which "this" and "there" are taken to point back: in longer questions they rarely do."""
 _POINTS_BACK_ZH: Final = re.compile(
@@ -49,9 +55,12 @@ def carry_over(question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
 def _continues(question: str) -> bool:
     """Whether a question leans on the one before it."""
     if is_chinese(question):
-        return bool(_POINTS_BACK_ZH.search(question)) or len(_LETTERS.findall(question)) <= _SHORT_ZH
+        short = len(_LETTERS.findall(question)) <= _SHORT_ZH and not _DEFINES.search(question)
+        return short or bool(_POINTS_BACK_ZH.search(question))
     words = content_words(question)
-    if len(words) <= 1 or _POINTS_BACK.search(question):
+    if _POINTS_BACK.search(question) or not words:
+        return True
+    if len(words) == 1 and not (_DEFINES.search(question) and not _MAY_POINT.search(question)):
         return True
     return len(words) <= _SHORT and bool(_CONTINUES.search(question) or _MAY_POINT.search(question))
 

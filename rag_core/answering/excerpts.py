@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from rag_core.answering.asking import Wants
@@ -13,7 +14,7 @@ from rag_core.answering.choosing import Choice, Scored, alike
 from rag_core.answering.passages import Path
 from rag_core.answering.pieces import TEXT_CHARS, PieceMaker
 from rag_core.answering.terms import bag
-from rag_core.answering.units import Unit, is_chinese
+from rag_core.answering.units import Unit, UnitKind, is_chinese
 
 LABEL_WORDS: Final = 3
 LABEL_CHARS: Final = 12
@@ -21,7 +22,8 @@ TITLE_WORDS: Final = 12
 TITLE_CHARS: Final = 24
 """Words, or characters of Chinese, of a label and of a title at most; neither ends as a sentence does."""
 _INSTRUCTS: Final = re.compile(
-    r"\b(?:you|we|let's)\b|\b(?:by|via)\s+\w+ing\b|\busing\b|\bwith\s+(?:the\s+)?\S+\s+(?:command|option|flag|tool|key|method)"
+    r"\b(?:you|we)(?:'ll| can| could| may| might| must| should| need| have| will| want)\b|\blet's\b"
+    r"|\b(?:by|via)\s+\w+ing\b|\busing\b|\bwith\s+(?:the\s+)?\S+\s+(?:command|option|flag|tool|key|method)"
     r"|(?:^|[.:;,]\s+|\b(?:then|and|please|simply|just|must|should)\s+)(?:use|run|type|enter|add|set|create|install|call"
     r"|select|click|choose|press|open|edit|pass|specify|invoke|start|stop|make|put|configure|enable|disable|do|write|give"
     r"|go|log|copy|remove|delete|change|replace|build|download|execute|check|import|define|turn|switch|append|insert"
@@ -31,6 +33,8 @@ _INSTRUCTS: Final = re.compile(
     re.IGNORECASE,
 )
 """Speaks to who does it, or says with what it is done."""
+_CALL: Final = re.compile(r"\w\(")
+"""A heading of an API reference, which is what to call."""
 _ENUMERATES: Final = re.compile(
     r",.+(?:,|\b(?:and|or)\b)|\b(?:both|either)\b|\w\s+(?:and|or)\s+\w|[:：]\s*\S|、|以及|和|及|或|；", re.DOTALL
 )
@@ -119,15 +123,25 @@ def suits(choice: Choice, extract: Extract) -> bool:
     without headings has sentences alone, so all of it suits.
     """
     unit = choice.ranked[0].unit
-    if not unit.path or any(piece.kind is not PieceKind.TEXT for piece in extract.pieces):
+    if not unit.path or unit.kind not in (UnitKind.LEAD, UnitKind.SENTENCE):
         return True
     match choice.asked.wants:
         case Wants.STEPS:
-            return _INSTRUCTS.search(unit.text) is not None
+            says = f"{unit.text}\n{unit.path[-1]}" if _CALL.search(unit.path[-1]) else unit.text
+            return _announces_form(extract, unit) or _INSTRUCTS.search(says) is not None
         case Wants.LIST:
-            return _ENUMERATES.search(unit.text) is not None
+            listed = any(piece.kind is not PieceKind.TEXT for piece in extract.pieces)
+            return listed or _ENUMERATES.search(unit.text) is not None
         case _:
             return True
+
+
+def _announces_form(extract: Extract, unit: Unit) -> bool:
+    """Whether a command, list or table follows on the text that holds a unit."""
+    for piece, following in pairwise(extract.pieces):
+        if piece.passage == unit.place.passage and piece.start <= unit.start < piece.end:
+            return following.kind is not PieceKind.TEXT
+    return False
 
 
 def excerpt_of(choice: Choice, one: Scored) -> Extract:

@@ -115,12 +115,14 @@ class PieceMaker(BlockPieces):
             yield from self._list() if self._unit.kind is UnitKind.ITEM else self._text()
             return
         left = LEAD_CHARS // (2 if is_chinese(self._unit.text) else 1)
-        shown = first - 1
+        shown, announced = first - 1, False
         for later in (first, *self.after(first, limit=4)):
             text = self._reading.text(self._reading.places[later])
             kind = self._reading.places[later].block.kind
-            if later > first and (len(text) > left or kind not in (BlockKind.PARAGRAPH, BlockKind.LIST)):
+            fits = len(text) <= left and kind in (BlockKind.PARAGRAPH, BlockKind.LIST)
+            if later > first and not fits and not (announced and kind in _STEPS):
                 break
+            announced = text.rstrip().endswith(_COLON)
             if kind is BlockKind.PARAGRAPH and len(text) > left:
                 spans = split_sentences(text)
                 end = max(spans[0][1], *(end for _, end in spans if end <= left)) if len(spans) > 1 else len(text)
@@ -253,6 +255,8 @@ class PieceMaker(BlockPieces):
                 spans = split_sentences(text)
                 end = max([spans[0][1], *(span[1] for span in spans if span[1] <= TEXT_CHARS)])
                 yield self.piece(PieceKind.TEXT, later, place.block.start, place.block.start + end)
+                if end == len(text) and text.endswith(_COLON):
+                    yield from self._following(later, announced=True)
                 return
 
 

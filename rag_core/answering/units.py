@@ -17,6 +17,9 @@ MAX_UNIT_CHARS: Final = 1500
 BOX: Final = re.compile("[\u2500-\u257f]")
 _DIRECTIVE: Final = re.compile(r"\A\s*+(?:\.\. |:\w++:|(?:\|\s*+)?image::|\[!\[)")
 _DIAGRAMS: Final = frozenset({"mermaid", "dot", "plantuml", "graphviz", "ditaa"})
+_NUMBERED: Final = re.compile(r"\b\d+\.\d+\.\s+[^\W\d]")
+CONTENTS: Final = 3
+"""Numbered titles that make a row, an item or a definition a table of contents."""
 _CJK: Final = re.compile("[\u3400-\u9fff]")
 
 
@@ -31,6 +34,9 @@ class UnitKind(StrEnum):
     CODE = "code"
     USAGE = "usage"
     DEFINITION = "definition"
+
+
+_LISTED: Final = frozenset({UnitKind.ROW, UnitKind.ITEM, UnitKind.DEFINITION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ def units(reading: Reading, question: str) -> Iterator[Unit]:
     for at, place in enumerate(reading.places):
         for unit in _of(reading, at, place):
             if len(unit.text) <= 3 or not any(map(str.isalnum, unit.text)) or _DIRECTIVE.match(unit.text):
+                continue
+            if unit.kind in _LISTED and len(_NUMBERED.findall(unit.text)) >= CONTENTS:
                 continue
             if not _is_question(question, unit):
                 yield unit

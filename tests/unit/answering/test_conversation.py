@@ -19,6 +19,7 @@ def user(*texts: str) -> list[Message]:
         (["What is parental leave?", "How long is it?"], "Is it paid?", "Is it paid? (parental leave long)"),
         (["How is RAG_EMBED_THREADS set?"], "And its default?", "And its default? (RAG_EMBED_THREADS set)"),
         (["How do I rotate a secret?"], "Why?", "Why? (rotate secret)"),
+        (["How is RAG_EMBED_THREADS set?"], "What is the default?", "What is the default? (RAG_EMBED_THREADS set)"),
         (["How many days of vacation do I get?"], "What about contractors?",
          "What about contractors? (days vacation)"),
         (["年假有多少天？"], "那病假呢？", "那病假呢？（年假有多少天）"),
@@ -37,6 +38,9 @@ def test_a_follow_up_gets_the_words_that_it_leans_on(earlier: list[str], questio
         "Which settings limit the size of uploaded files?",
         "Is there a limit on the number of sources of a tenant?",
         "如何备份本地数据库？",
+        "What is structlog?",
+        "what's a tombstone?",
+        "什么是块？",
     ],
 )
 def test_a_question_that_stands_alone_is_left_as_it_is(question: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rag_core.answering import Outcome
+from rag_core.answering import Abstained, Abstention, Outcome, Question
 from rag_core.answering.asking import Asked, Wants, understand
 from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.excerpts import Extract
+from rag_core.answering.extractive import decide
 from rag_core.answering.rendering import render, trail
-from tests.unit.answering.test_extractive import answered, corpus
+from tests.unit.answering.test_extractive import ASKED, Meanings, answered, corpus
 
 FAQ = """# Questions
 
@@ -125,6 +126,15 @@ async def test_a_title_that_says_what_a_thing_is_is_said_once() -> None:
     assert "one line of JSON" in outcome.excerpts[0].text
 
 
+async def test_a_list_that_the_first_paragraph_below_a_title_announces_is_shown() -> None:
+    guide = (
+        "# tailwind: logging that keeps its structure\n\n"
+        "It is a logging library for servers and tools with:\n\n- One line of JSON.\n"
+    )
+    outcome = await answered("什么是 tailwind？", "tailwind: logging", hits=corpus(guide, "tailwind.md"))
+    assert "One line of JSON" in outcome.excerpts[0].text
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "markdown", "plain"),
     [
@@ -183,6 +193,11 @@ def test_the_first_line_of_code_that_was_cut_stands_where_the_others_do() -> Non
             "The installer can be started with the boot parameters lowmem, rescue and theme.",
             Outcome.ANSWERED,
         ),
+        (
+            "How do I suppress errors of a library?",
+            "The suppression of errors is useful for a library that you cannot change.",
+            Outcome.CLOSEST_PASSAGES,
+        ),
         ("启动安装程序时可以使用哪些引导参数？", "启动安装程序时可以添加引导参数。", Outcome.CLOSEST_PASSAGES),
         ("启动安装程序时可以使用哪些引导参数？", "启动安装程序时可以使用引导参数 rescue、lowmem。", Outcome.ANSWERED),
     ],
@@ -193,3 +208,40 @@ async def test_a_sentence_without_steps_or_a_list_is_no_answer_where_they_are_as
     """It has all words of the question, and only says that there is a way, or that there is something."""
     found = await answered(question, says, hits=corpus(f"# Guide\n\n## Start\n\n{says}\n"))
     assert found.outcome is outcome
+
+
+async def test_a_long_list_that_a_comparison_announces_is_shown_with_it() -> None:
+    items = "".join(
+        f"- Point {number}: the store has what the other one does not have, and does it well.\n" for number in range(8)
+    )
+    guide = f"# Stores\n\n## The store and the other one\n\nThe store does what the other one does. It adds:\n\n{items}"
+    outcome = await answered(
+        "What is the difference between the store and the other one?", "does what", hits=corpus(guide, tokens=400)
+    )
+    assert "It adds:" in outcome.excerpts[0].text
+    assert "Point 7" in outcome.excerpts[0].text
+
+
+async def test_of_two_sections_beside_each_other_that_which_names_the_task_comes_first() -> None:
+    guide = (
+        "# Back up and restore\n\n## Back up\n\n```sh\npg_dump -d rag > rag.dump\n```\n\n"
+        "## Restore\n\nTo read the backup of the database, run:\n\n```sh\npg_restore -d database backup\n```\n"
+    )
+    outcome = await answered("How do I back up the database?", "pg_restore", hits=corpus(guide, tokens=400))
+    assert "pg_dump" in outcome.excerpts[0].text
+
+
+async def test_the_heading_of_a_reference_is_the_call_that_is_asked_for() -> None:
+    guide = "# System\n\n## os.freemem()\n\nReturns the amount of free memory in bytes.\n"
+    outcome = await answered("How do I get the amount of free memory?", "Returns the amount", hits=corpus(guide))
+    assert outcome.outcome is Outcome.ANSWERED
+
+
+async def test_numbered_titles_in_one_row_are_a_table_of_contents_and_no_answer() -> None:
+    page = (
+        "<h1>Memory</h1><table><tr><th>topic</th></tr>"
+        "<tr><td>4.1. Lost memory 4.2. Memory that is possibly lost 4.3. Other tools</td></tr></table>"
+    )
+    hits = corpus(page, "faq.html")
+    asked = Question("When is memory possibly lost?", hits, ASKED, embed=Meanings("4.1"))
+    assert await decide(asked) == Abstained(Abstention.NOT_SUPPORTED)
