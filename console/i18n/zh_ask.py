@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 ASK: dict[str, str] = {
+    "Only what the fields above let through was searched. Clear them to search everything.": (
+        "仅检索了符合上方条件的内容。清除条件即可检索全部内容。"
+    ),
     "As whom": "以谁的身份",
     "As {who} of tenant {tenant}, groups: {groups}": "身份：租户 {tenant} 的{who}，用户组：{groups}",
     "Continue the conversation (questions so far: {count})": "接着上文提问（已有 {count} 个问题）",

@@ -85,6 +85,8 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
     conversation.notes(final)
     if sentence:
         st.info(t(sentence, code=code))  # text of an answer that broke off must not be used
+        if request.HasField("filter"):
+            st.caption(t("Only what the fields above let through was searched. Clear them to search everything."))
     else:
         answer_body(text, final)
         for item in views.citations(final):
