@@ -32,7 +32,7 @@ def take_answers(url: str, password: str) -> None:
                 page.goto(url)
                 sign_in(page, password)
                 for kind, questions in QUESTIONS.items():
-                    page.goto(f"{url}/ask")  # anew: the second question of a page continues a conversation
+                    page.goto(f"{url}/ask")  # the second question of a page continues a conversation
                     settle(page)
                     picture(page, questions[language], f"answer-{kind}-{language}-{scheme}")
                 context.close()
