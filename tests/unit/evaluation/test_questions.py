@@ -32,8 +32,8 @@ BOMB = "a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\nques
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- {question: q}", "line 1: needs expected"),
-        ("- {question: q, expected: e, tags: unanswerable}", "line 1: needs expected"),
+        ("- {question: q}", "line 1: expected: give this"),
+        ("- {question: q, expected: e, tags: unanswerable}", "line 1: expected: give this"),
         ("- {question: q, expected: e}\n\n- {question: p, pattern: '('}", "line 3: pattern: missing )"),
         ("- {question: q, pattern: '(?<=a)b'}", "no look-around"),
         ("- {question: q, pattern: '((a{99}){99}){99}'}", "line 1: pattern: "),

@@ -166,7 +166,7 @@ def test_a_file_that_is_malformed_fails_the_check_with_its_line(plant: Generatio
     own.write_text('{"question": "q"}')
     check = answers(candidate(plant, "green"))
     assert not check.passed
-    assert "manuals.jsonl: line 1: needs expected" in check.detail
+    assert "manuals.jsonl: line 1: expected: give this" in check.detail
 
 
 def test_of_many_questions_the_same_ones_are_asked_every_time(plant: GenerationHarness, own: Path) -> None:
