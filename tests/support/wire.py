@@ -303,13 +303,16 @@ def running_envoy(options: GatewayOptions, folder: Path) -> Iterator[str]:
 
 
 def _await_healthy(admin: str, process: subprocess.Popen[bytes], members: int) -> None:
-    wanted = {f"cluster.query-blue.membership_healthy: {members}", "server.live: 1"}  # live: its listeners are open
+    wanted = {f"cluster.query-blue.membership_healthy: {members}", "listener_manager.workers_started: 1"}
     with httpx.Client(timeout=10, trust_env=False) as client:
 
         def healthy() -> bool:
             assert process.poll() is None, "Envoy ended while starting"
             try:
-                stats = client.get(f"{admin}/stats", params={"filter": "query-blue.membership_healthy|server.live"})
+                stats = client.get(
+                    f"{admin}/stats",
+                    params={"filter": "query-blue.membership_healthy|listener_manager.workers_started"},
+                )
             except httpx.TransportError:
                 return False
             return wanted <= set(stats.text.splitlines())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any, NamedTuple
 import generate_monitoring
 import httpx
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from benchmarks.ports import free_port
 from tests.support.local_stack import LocalStack
@@ -40,10 +44,39 @@ def panels() -> Iterator[Panel]:
                 yield Panel(board["file"], panel["title"], query.replace("$range", "1m"), "quiet" in panel)
 
 
+FAILS = (10, 20, 30)
+"""Calls of a model endpoint that fail: as many as no alert comes of."""
+WRITTEN = (
+    {"choices": [{"delta": {"content": "Pump 1 needs oil every 3 days. [1]"}}]},
+    {"choices": [], "usage": {"prompt_tokens": 90, "completion_tokens": 9}},
+)
+
+
 @pytest.fixture
-def stack() -> Iterator[LocalStack]:
+def model_endpoints(httpserver: HTTPServer) -> dict[str, str]:
+    """A chat and a rerank endpoint, as settings."""
+    calls: Counter[str] = Counter()
+
+    def answer(request: Request) -> Response:
+        body = json.loads(request.get_data())
+        calls[request.path] += 1
+        if calls[request.path] in FAILS:
+            return Response("no", status=500)
+        if "texts" in body:
+            return Response(json.dumps([{"index": at, "score": 0.5} for at, _ in enumerate(body["texts"])]))
+        events = "".join(f"data: {json.dumps(event)}\n\n" for event in WRITTEN)
+        return Response(f"{events}data: [DONE]\n\n", content_type="text/event-stream")
+
+    for path in ("/v1/chat/completions", "/rerank"):
+        httpserver.expect_request(path, method="POST").respond_with_handler(answer)
+    chat = {"ANSWERER": "openai", "ANSWER_URL": httpserver.url_for("/v1"), "ANSWER_MODEL": "m"}
+    return {**chat, "RERANKER_URL": httpserver.url_for("/rerank"), "RERANKER_SHAPE": "tei"}
+
+
+@pytest.fixture
+def stack(model_endpoints: dict[str, str]) -> Iterator[LocalStack]:
     often = {"STREAM_REPORT_SECONDS": "2", "STREAM_CANARY_SECONDS": "5", "GATEWAY_METRICS_PORT": str(free_port())}
-    stack = LocalStack(extra=often)
+    stack = LocalStack(extra={**often, **model_endpoints})
     for number in range(5):
         (stack.docs / f"pump-{number}.md").write_text(
             f"# Pump {number}\n\nPump {number} needs oil every {number + 2} days.\n"
