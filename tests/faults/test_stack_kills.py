@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 KILLS = 30
 DOCUMENTS = 400
+FEW = 60
 WORDS = (
     "index",
     "vector",
@@ -101,7 +102,8 @@ def test_a_database_that_stands_still_for_half_a_minute_ends_no_run_and_loses_no
         with contextlib.suppress(psutil.NoSuchProcess):
             process.resume()
     settle(stack)
-    assert {run["status"] for run in stack.rag("source", "history", "docs")[1]} <= {"SUCCESS"}
+    results = [entry["result"] for entry in stack.rag("source", "history", "docs")[1]]
+    assert f"{FEW} added" in results, "one run found all of them: the one that was held up"
     code, report = stack.rag("verify")
     assert code == 0, report
 
@@ -151,8 +153,8 @@ def test_a_power_cut_in_an_ingest_loses_nothing_that_was_acknowledged(disk: Path
 
 
 def fill(stack: LocalStack, chance: random.Random) -> None:
-    """Start the stack and wait until a run works on its documents."""
-    for number in range(DOCUMENTS):
+    """Start the stack and wait until a run works on its documents, which takes it longer than the fault."""
+    for number in range(FEW):
         write(stack.docs, number, 0, chance)
     stack.up()
     while not stack.run_workers():

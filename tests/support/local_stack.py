@@ -49,7 +49,7 @@ class LocalStack:
         self.docs = self.folder / "docs"
         self.docs.mkdir()
         if "EMBEDDER" not in self.extra:  # the bundled model, whose files take half a minute to make
-            self.home.mkdir()
+            self.home.mkdir(exist_ok=True)
             (self.home / "models").symlink_to(prepared_home() / "models")
         # A port per call could be handed out twice, so all are asked for before any is used.
         ports = {f"RAG_{name}": str(free_port()) for name in PORTS}
