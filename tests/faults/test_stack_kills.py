@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.local_stack import LocalStack, temporary_folder
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
@@ -130,7 +131,10 @@ def test_a_power_cut_in_an_ingest_loses_nothing_that_was_acknowledged(disk: Path
         fill(stack, random.Random(30))
         note = stack.folder / "note.md"
         note.write_text("# Note\n\nThe gate closes at ten.\n", "utf-8")
-        kept = [stack.rag("documents", "put", str(note), "--locator", f"{number}.md") for number in range(5)]
+        kept = [
+            stack.rag("documents", "put", str(note), "--acl", "everyone", "--locator", f"{number}.md")
+            for number in range(5)
+        ]
         assert {code for code, _ in kept} == {0}, kept
         running = stack.processes()
         for process in running:
@@ -144,8 +148,8 @@ def test_a_power_cut_in_an_ingest_loses_nothing_that_was_acknowledged(disk: Path
         subprocess.run(["mount", "-o", "loop", disk / "disk", disk / "home"], check=True)
         stack.up()
         settle(stack)
-        for _, document in kept:
-            assert stack.rag("documents", "get", document["doc_id"])[0] == 0
+        ids = [document["doc_id"] for _, document in kept]
+        assert eventually(lambda: all(stack.rag("documents", "get", known)[0] == 0 for known in ids))
         code, report = stack.rag("verify")
         assert code == 0, report
     finally:

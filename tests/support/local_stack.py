@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,13 @@ class LocalStack:
         ]
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this stack."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        """Every process of this stack; those of the database have no environment of ours and work in its folder."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if self._is_ours(process) or Path(process.cwd()).is_relative_to(self.home):
+                    found.append(process)
+        return found
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
