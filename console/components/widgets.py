@@ -40,6 +40,14 @@ def attempt(act: Callable[[], T], part: str = "query server") -> T | None:
         return None
 
 
+def page_buttons(key: str, next_token: str, older: str) -> None:
+    """Buttons to older rows, and back to the newest; the session keeps the token of the page that is shown as `key`."""
+    for label, shown, token in ((older, next_token, next_token), (t("Newest"), st.session_state.get(key), "")):
+        if shown and st.button(label):
+            st.session_state[key] = token
+            st.rerun()
+
+
 def problem(part: str, error: ServiceError) -> None:
     """Show that a service cannot be reached, or refused. Never a stack trace, never a blank panel."""
     if error.code in SIGNED_OUT and is_signed_out():

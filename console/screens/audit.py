@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.components.widgets import at, attempt, load_or_report, table, today
+from console.components.widgets import at, attempt, load_or_report, page_buttons, table, today
 from console.presenters import records as views
 from console.session import Platform, api, platform, t, zone
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -91,11 +91,6 @@ if found is not None:
                "outcome": t("Outcome"), "reason": t("Reason"), "details": t("Details")}  # fmt: skip
     table(shown, columns, empty=t("No entries."))
     with st.container(horizontal=True):
-        if found.next_page_token and st.button(t("Older records")):
-            st.session_state["a-page"] = found.next_page_token
-            st.rerun()
-        if page and st.button(t("Newest")):
-            st.session_state["a-page"] = ""
-            st.rerun()
+        page_buttons("a-page", found.next_page_token, t("Older records"))
         if shown:
             _export(chosen)

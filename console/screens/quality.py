@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.quality import history
-from console.components.widgets import age, at, confirm, explain, load_or_report, problem, table, today
+from console.components.widgets import age, at, confirm, explain, load_or_report, page_buttons, problem, table, today
 from console.presenters import records as views
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
@@ -67,12 +67,7 @@ def browser(chosen: dict[str, Any]) -> None:
     event = table(shown, columns, empty=t("Nothing is quarantined."), on_select="rerun", selection_mode="multi-row",
                   key="quarantine")  # fmt: skip
     with st.container(horizontal=True):
-        if found.next_page_token and st.button(t("Older entries")):
-            st.session_state["q-page"] = found.next_page_token
-            st.rerun()
-        if page and st.button(t("Newest")):
-            st.session_state["q-page"] = ""
-            st.rerun()
+        page_buttons("q-page", found.next_page_token, t("Older entries"))
         if rows:
             st.download_button("CSV", views.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
     ticked = [rows[index] for index in (event.selection.rows if event is not None else []) if index < len(rows)]

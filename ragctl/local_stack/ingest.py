@@ -101,7 +101,7 @@ def reload_changed(api: DagsterApi, settings: Settings) -> bool:
         if now != asked:
             api.query(_EVALUATE, selector=_sensor_selector(_FILES_SENSOR))
         elif time.monotonic() > deadline:
-            said = "the code location did not load the source files; see `rag logs code-location`"
+            said = "the code location did not load the source files; see `rag logs dagster-code`"
             raise Unavailable(Reason.DAGSTER_UNAVAILABLE, said)
         else:
             time.sleep(_POLL_SECONDS)

@@ -25,7 +25,7 @@ from tests.support.postgres import die_with_parent
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 KILLS = 10
 DOCUMENTS = 40
-SECONDS = 600.0
+SECONDS = 120.0
 
 
 def start(settings: Settings) -> subprocess.Popen[bytes]:

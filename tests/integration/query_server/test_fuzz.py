@@ -201,7 +201,7 @@ def test_whatever_is_sent_the_answer_is_typed_and_the_server_lives(
 
 
 @pytest.mark.parametrize("method", public_methods(), ids=lambda method: method.full_name.removeprefix("ragproto."))
-def test_a_character_that_the_database_cannot_store_is_refused_in_every_field(
+def test_a_character_that_the_database_cannot_store_is_no_internal_error_in_any_field(
     server: RunningServer, method: MethodDescriptor
 ) -> None:
     """Whichever handler forgets to look: the rule is where a parameter meets the database."""

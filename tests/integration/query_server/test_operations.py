@@ -28,6 +28,7 @@ from rag_core.ids import document_id
 from rag_core.quality import Assessment
 from rag_core.quality import store as quality
 from rag_core.quality.sources import Profile
+from rag_core.reasons import remedy_of
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.admin.v1 import operations_pb2 as pb
@@ -205,6 +206,7 @@ def test_the_quarantine_is_listed_by_page_with_counts_of_all_pages(server: Runni
     assert [item.locator for item in (*first.entries, *second.entries)] == ["locked.pdf", "bad.md"]
     assert {(item.reason, item.entries) for item in first.counts} == {("ENCRYPTED", 1), ("ZERO_CHUNKS", 1)}
     assert not second.next_page_token
+    assert first.entries[0].remedy == remedy_of("ENCRYPTED") != ""
     assert len(viewer.ListQuarantine(include_skipped=True).entries) == 3
     assert [item.locator for item in viewer.ListQuarantine(reason="ENCRYPTED").entries] == ["locked.pdf"]
 

@@ -26,6 +26,9 @@ def passage(doc_id: str = "d", *, start: int = 0, text: str = "Pumps need oil.",
     return v2.Passage(doc_id=doc_id, start=start, end=start + len(text), text=text, **wanted)
 
 
+NARROWED = "Only what the fields above let through was searched. Clear them to search everything."
+
+
 def with_generations(platform: Platform) -> None:
     states = {"g1": "active", "g2": "ready", "g0": "retired"}
     found = [admin_pb2.Generation(name=name, state=state) for name, state in states.items()]
@@ -58,6 +61,7 @@ def test_settings_reach_the_search_and_the_answer(app: AppTest, platform: Platfo
         assert (request.weights.dense, request.weights.lexical) == (pytest.approx(0.7), pytest.approx(0.3))
         assert (request.filter.eq.field, request.filter.eq.value) == ("metadata.team", "red")
     assert search.explain
+    assert NARROWED in [caption.value for caption in app.caption], "nothing was answered, and only a part was searched"
     assert not app.exception
 
 
