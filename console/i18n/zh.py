@@ -243,8 +243,6 @@ CHINESE: dict[str, str] = {
     "To be indexed": "待索引",
     "Searchable": "可检索",
     "Waits for": "等待",
-    "embedding: {count} sources before it": "向量化：前面还有 {count} 个数据源",
-    "embedding: {count} sources before it, about {time}": "向量化：前面还有 {count} 个数据源，约 {time}",
     "The file of source {source} is wrong; it is left out:": "数据源 {source} 的配置文件有误，已跳过：",
     "rounds": "分轮处理",
     "Tokens": "词元",

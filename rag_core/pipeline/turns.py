@@ -177,6 +177,8 @@ class Waiting:
     seconds: float | None
 
     def __str__(self) -> str:
+        if not self.before:
+            return "waits for embedding"
         sources = "1 source" if self.before == 1 else f"{self.before} sources"
         about = "" if self.seconds is None else f", about {_rounded(self.seconds)}"
         return f"waits for embedding: {sources} before it{about}"

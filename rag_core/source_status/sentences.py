@@ -76,9 +76,10 @@ def _waiting(status: SourceStatus) -> str:
     key = f"waiting.{status.waiting_for}"
     if status.waiting_for is Waiting.DAGSTER:
         return key if status.since is not None else f"{key}.never"
-    if status.waiting_for is Waiting.EMBEDDING and status.seconds_left is not None:
-        return f"{key}.left"
-    return f"{key}.ahead" if status.ahead else key
+    if not status.ahead:
+        return key
+    known = status.waiting_for is Waiting.EMBEDDING and status.seconds_left is not None
+    return f"{key}.left" if known else f"{key}.ahead"
 
 
 def duration(seconds: float) -> str:

@@ -59,6 +59,7 @@ def test_only_free_slots_are_given() -> None:
         (2, 240.0, "waits for embedding: 2 sources before it, about 4 min"),
         (1, 2.6, "waits for embedding: 1 source before it, about 3 s"),
         (1, None, "waits for embedding: 1 source before it"),
+        (0, 1.0, "waits for embedding"),
     ],
 )
 def test_the_reason_of_waiting_is_said_in_words(before: int, seconds: float | None, said: str) -> None:

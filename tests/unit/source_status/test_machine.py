@@ -60,6 +60,7 @@ EVERYTHING_WRONG = replace(
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 50, 0.5), read=10, unread=10), "embedding 25 % (5 min left)"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=Turn(2, 240.0)),
      "waiting for embedding, sources before it: 2, about 4 min"),
+    (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=Turn(0, 1.0)), "waiting for embedding"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 9), listed=True, pending=4), "indexing 4 documents"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 9), listed=True), "checking what was indexed"),
     (replace(GOOD, runs=(RUNNING,), observed_at=NOW - HOUR),
