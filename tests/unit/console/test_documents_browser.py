@@ -14,6 +14,10 @@ from tests.unit.console.conftest import Platform
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
 TEXT = "Before.\n\nBackups are taken at three.\n\nAfter."
 SERIOUS = ("serious", "critical")
+AT_ONCE = """*, *::before, *::after { animation: none !important; transition: none !important }
+[data-stale=true] { opacity: 1 !important }"""
+"""A page refreshes by itself, and a slow machine never sees it at rest: what is drawn again is faded, and a colour that
+is still on its way has no contrast yet."""
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +46,7 @@ def stocked(platform: Platform) -> None:
 
 def barriers(page: Page) -> list[str]:
     """What axe finds that keeps people out, with the place of each."""
-    # What is being drawn again is faded, and a colour that is still on its way has no contrast yet.
-    page.wait_for_function("""() => document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'
-        && !document.querySelector('[data-stale=true]') && document.getAnimations().length === 0""")
+    page.add_style_tag(content=AT_ONCE)
     found = Axe().run(page).response["violations"]
     return [
         f"{item['id']}: {node['target']}" for item in found if item["impact"] in SERIOUS for node in item["nodes"]
