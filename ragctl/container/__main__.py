@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 
 from rag_core.errors import ConfigError, RagError, Reason
-from rag_core.logging import configure_logging
-from rag_core.settings import Settings
 
 _USAGE = (
     "roles: migrate, bootstrap, identity TOKENS KEYS, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, "
@@ -17,19 +15,28 @@ _USAGE = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run the role. Returns an exit code unless this process was replaced by another program."""
-    configure_logging()
     try:
-        _run(arguments, Settings.load())
+        match arguments:
+            case ["health", target]:
+                from ragctl.container import health
+
+                health.check(target)
+            case _:
+                _run(arguments)
     except RagError as error:
         print(f"{error.reason}: {error.message}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     return 0
 
 
-def _run(arguments: Sequence[str], settings: Settings) -> None:
+def _run(arguments: Sequence[str]) -> None:
+    from rag_core.logging import configure_logging
+    from rag_core.settings import Settings
     from ragctl.container import roles
 
-    match list(arguments):
+    configure_logging()
+    settings = Settings.load()
+    match arguments:
         case ["migrate" | "bootstrap" as task]:
             from ragctl.container import tasks
 
@@ -51,10 +58,6 @@ def _run(arguments: Sequence[str], settings: Settings) -> None:
             from ragctl.container import tasks
 
             tasks.try_run(settings, webserver, job, seconds)
-        case ["health", target]:
-            from ragctl.container import health
-
-            health.check(settings, target)
         case ["deploy", *words]:
             from ragctl.app import run
 

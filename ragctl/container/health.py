@@ -1,62 +1,94 @@
-"""Health checks inside a container: Compose has no other way to probe, and images contain no curl."""
+"""Health checks inside a container: Compose has no other way to probe, and images contain no curl.
+
+One runs every few seconds in each container, so it imports nothing that it can do without: settings, logging and an
+HTTP client would take two seconds of processor time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+import urllib.error
+import urllib.request
 
 from rag_core.errors import ConfigError, Reason, Unavailable
-from rag_core.settings import Settings
-from ragctl.container import roles
 from ragctl.local_stack import probes
 from ragctl.local_stack.probes import Health, Probe
-from ragctl.local_stack.services import LOCATIONS_QUERY, locations_health
 
 _SECONDS = 10.0
 _LIST = "/api.DagsterApi/ListRepositories"
+PORTS = {
+    "query-server": ("RAG_METRICS_PORT", 9464),
+    "stream": ("RAG_STREAM_METRICS_PORT", 9466),
+    "interfaces": ("RAG_INTERFACES_PORT", 8090),
+    "rate-limits": ("RAG_RATE_LIMITS_METRICS_PORT", 9468),
+    "console": ("RAG_CONSOLE_PORT", 8501),
+    "dagster-code": ("RAG_CODE_LOCATION_PORT", 4266),
+    "dagster-webserver": ("RAG_DAGSTER_PORT", 3000),
+}
+"""The port that each role is asked at: its variable, and the default of the setting."""
+_PATHS = {"query-server": "/ready", "console": "/_stcore/health"}
+_PATH = "/health"
 
 
-def check(settings: Settings, target: str) -> None:
+def check(target: str) -> None:
     """Check the role in this container, or a URL; returns when it is healthy.
 
     Raises `Unavailable` (`SERVER_UNAVAILABLE`) with the reason.
     """
     if target == "dagster-daemon":
-        # Its heartbeats are in the database; Dagster's own command reads them.
-        roles.prepare(settings, target)
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "dagster._daemon", "liveness-check"])  # noqa: S606
-    health = asyncio.run(_health(_probe(settings, target)))
+        _become_liveness_check()
+    health = asyncio.run(_health(_probe(target)))
     if not health.ok:
         raise Unavailable(Reason.SERVER_UNAVAILABLE, health.detail)
+
+
+def _become_liveness_check() -> None:
+    """The heartbeats of the daemon are in the database; Dagster's own command reads them."""
+    from rag_core.settings import Settings
+    from ragctl.container import roles
+
+    roles.prepare(Settings.load(), "dagster-daemon")
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "dagster._daemon", "liveness-check"])  # noqa: S606
 
 
 async def _health(probe: Probe) -> Health:
     return await probe()
 
 
-def _probe(settings: Settings, target: str) -> Probe:
+def _probe(target: str) -> Probe:
     if target.startswith("dagster+http://"):
-        return probes.graphql(f"{target.removeprefix('dagster+')}/graphql", LOCATIONS_QUERY, locations_health)
+        return probes.code_locations(target.removeprefix("dagster+"))
     if target.startswith(("http://", "https://")):
-        return probes.http(target)
+        return _answers(target)
+    if target not in PORTS:
+        raise ConfigError(Reason.USAGE, f"no such role: {target}")
+    variable, default = PORTS[target]
+    address = f"127.0.0.1:{os.environ.get(variable) or default}"
     match target:
-        case "query-server":
-            return probes.http(f"http://127.0.0.1:{settings.metrics_port}/ready")
-        case "stream":
-            return probes.http(f"http://127.0.0.1:{settings.stream_metrics_port}/health")
-        case "interfaces":
-            return probes.http(f"http://127.0.0.1:{settings.interfaces_port}/health")
-        case "rate-limits":
-            return probes.http(f"http://127.0.0.1:{settings.rate_limits_metrics_port}/health")
-        case "console":
-            return probes.http(f"http://127.0.0.1:{settings.console_port}/_stcore/health", expect="ok")
         case "dagster-code":
-            return _loaded(f"127.0.0.1:{settings.code_location_port}")
+            return _loaded(address)
         case "dagster-webserver":
-            url = f"http://127.0.0.1:{settings.dagster_port}/graphql"
-            return probes.graphql(url, LOCATIONS_QUERY, locations_health)
-    raise ConfigError(Reason.USAGE, f"no such role: {target}")
+            return probes.code_locations(f"http://{address}")
+    return _answers(f"http://{address}{_PATHS.get(target, _PATH)}")
+
+
+def _answers(url: str) -> Probe:
+    """Healthy when a GET succeeds."""
+
+    async def probe() -> Health:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            direct.open(url, timeout=_SECONDS).close()
+        except urllib.error.HTTPError as error:
+            said = error.read(200).decode("utf-8", "replace").strip()
+            return Health(False, f"HTTP {error.code}: {said}")
+        except OSError as error:
+            return Health(False, f"no answer ({type(getattr(error, 'reason', error)).__name__})")
+        return Health(True)
+
+    return probe
 
 
 def _loaded(address: str) -> Probe:

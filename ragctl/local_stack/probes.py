@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 _TIMEOUT_SECONDS = 3.0
+_LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
+  locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
+  ... on PythonError { message } } }"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,26 @@ def graphql(url: str, document: str, health_of: Callable[[dict[str, Any]], Healt
             return Health(False, "GraphQL answered in an unexpected form")
 
     return probe
+
+
+def code_locations(webserver: str) -> Probe:
+    """Healthy when Dagster's webserver answers and every code location of its workspace is loaded without an error."""
+    return graphql(f"{webserver}/graphql", _LOCATIONS, _locations_health)
+
+
+def _locations_health(data: dict[str, Any]) -> Health:
+    workspace = data["workspaceOrError"]
+    if "message" in workspace:
+        return Health(False, str(workspace["message"]).partition("\n")[0])
+    for entry in workspace["locationEntries"]:
+        loaded = entry["locationOrLoadError"]
+        if loaded and loaded["__typename"] == "PythonError":
+            # Dagster wraps what the code said; the innermost cause is what an operator can act on.
+            said = [loaded, *loaded.get("causes", [])][-1]["message"]
+            return Health(False, f"code location: {' '.join(str(said).split())}")
+        if entry["loadStatus"] != "LOADED" or not loaded:
+            return Health(False, "code location is loading")
+    return Health(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")
 
 
 def _client() -> Any:

@@ -38,9 +38,6 @@ STREAMLIT_FLAGS = tuple(
 )
 # uvicorn would believe what a client on this host says of its address; `RAG_CONSOLE_TRUSTED_HOPS` decides that.
 NO_FORWARDED = (("FORWARDED_ALLOW_IPS", ""),)
-LOCATIONS_QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
-  locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
-  ... on PythonError { message } } }"""
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
 
@@ -234,7 +231,7 @@ def _dagster(settings: Settings, data_dir: DataDir) -> list[Service]:
     web = Service(
         name="dagster-webserver",
         command=_python("dagster_webserver", "-h", host, "-p", port, *workspace),
-        probe=probes.graphql(f"{url}/graphql", LOCATIONS_QUERY, locations_health),
+        probe=probes.code_locations(url),
         port_settings=((settings.dagster_port, "RAG_DAGSTER_PORT"),),
         needs=needs,
         waits=(*waits, code_server),
@@ -402,22 +399,6 @@ def any_query_server(settings: Settings) -> str:
         return f"{host}:{ports[0]}"  # a name cannot be given twice
     shown = f"[{host}]" if version == 6 else host
     return f"ipv{version}:" + ",".join(f"{shown}:{port}" for port in ports)
-
-
-def locations_health(data: dict[str, Any]) -> Health:
-    """Healthy when every code location of the workspace is loaded without an error."""
-    workspace = data["workspaceOrError"]
-    if "message" in workspace:
-        return Health(False, str(workspace["message"]).partition("\n")[0])
-    for entry in workspace["locationEntries"]:
-        loaded = entry["locationOrLoadError"]
-        if loaded and loaded["__typename"] == "PythonError":
-            # Dagster wraps what the code said; the innermost cause is what an operator can act on.
-            said = [loaded, *loaded.get("causes", [])][-1]["message"]
-            return Health(False, f"code location: {' '.join(str(said).split())}")
-        if entry["loadStatus"] != "LOADED" or not loaded:
-            return Health(False, "code location is loading")
-    return Health(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")
 
 
 def daemons_health(data: dict[str, Any]) -> Health:

@@ -11,7 +11,6 @@ import pytest
 
 from benchmarks.ports import free_port
 from rag_core.errors import Unavailable
-from rag_core.settings import Settings
 from ragctl.container.health import check
 from tests.support.postgres import die_with_parent
 
@@ -21,16 +20,17 @@ BROKEN = "raise FileNotFoundError('Service token file does not exist')\n"
 
 @pytest.mark.parametrize(("code", "said"), [(GOOD, ""), (BROKEN, "could not be loaded")], ids=["good", "broken"])
 def test_a_code_server_that_answers_but_could_not_load_its_code_is_not_healthy(
-    code: str, said: str, tmp_path: Path
+    code: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "location.py").write_text(code)
-    settings = Settings(home=tmp_path, code_location_port=free_port())
-    where = ["-h", "127.0.0.1", "-p", str(settings.code_location_port), "-f", str(tmp_path / "location.py")]
+    port = str(free_port())
+    monkeypatch.setenv("RAG_CODE_LOCATION_PORT", port)
+    where = ["-h", "127.0.0.1", "-p", port, "-f", str(tmp_path / "location.py")]
     command = [sys.executable, "-P", "-m", "dagster", "code-server", "start", *where]
     log = (tmp_path / "log").open("wb")
     server = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, preexec_fn=die_with_parent)
     try:
-        found = _said(settings, server)
+        found = _said(server)
     finally:
         server.terminate()
         server.wait(30)
@@ -38,13 +38,13 @@ def test_a_code_server_that_answers_but_could_not_load_its_code_is_not_healthy(
     assert (said in found) if said else not found
 
 
-def _said(settings: Settings, server: subprocess.Popen[bytes]) -> str:
+def _said(server: subprocess.Popen[bytes]) -> str:
     """What the check finds wrong as soon as the server answers; nothing when it is healthy."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert server.poll() is None
         try:
-            check(settings, "dagster-code")
+            check("dagster-code")
         except Unavailable as error:
             if "does not answer" not in error.message:
                 return error.message
