@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +28,7 @@ def query(
     *,
     top_k: int | None = None,
     search: bool = False,
+    source: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     mode: Literal["hybrid", "dense", "lexical"] | None = None,
     weights: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     generation: str = "",
@@ -50,6 +51,8 @@ def query(
         Number of passages to retrieve, 1 to 100.
     search
         Print the matching passages, without an answer.
+    source
+        Only documents of this source; several times for several (`rag source list`).
     mode
         How passages are found: by meaning (`dense`), by words (`lexical`), or by both.
     weights
@@ -69,17 +72,19 @@ def query(
     # Who names a generation must be allowed to observe.
     scopes = ("query.read", "ops.read") if generation else ("query.read",)
     options = {"query": text, "top_k": top_k, "generation": generation, "rerank": rerank}
-    options |= _retrieval(mode, weights)
+    options |= _retrieval(source, mode, weights)
     with query_stub(settings, tenant, scopes=scopes) as (stub, call):
         if search or explain:
             return _search(partial(stub.Search, **call), options | {"explain": explain}, json)
         return _answer(partial(stub.Answer, **call), options, json)
 
 
-def _retrieval(mode: str | None, weights: tuple[float, float] | None) -> dict[str, Any]:
+def _retrieval(sources: Sequence[str], mode: str | None, weights: tuple[float, float] | None) -> dict[str, Any]:
     from ragproto.query.v2 import query_pb2
 
     options: dict[str, Any] = {}
+    if sources:
+        options["filter"] = {"in": {"field": "source", "values": sources}}
     if mode is not None:
         options["mode"] = query_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}")
     if weights is not None:

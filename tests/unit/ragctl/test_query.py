@@ -141,6 +141,16 @@ def test_settings_of_a_search_reach_the_server_and_its_reasons_are_printed(
     assert "1.250 = 0.250 meaning + 1.000 words (shown within 0 and 1)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", [[], ["--search"]], ids=["answer", "search"])
+def test_a_question_is_put_to_the_sources_that_are_named(peer: WirePeer, kind: list[str]) -> None:
+    answers(peer, "Every year.", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
+    run(["query", "which oil?", "--source", "handbook", "--source", "wiki", *kind])
+    run(["query", "which oil?", *kind])
+    [(_, narrowed), (_, whole)] = peer.asked
+    assert getattr(narrowed.filter, "in") == v2.Filter.In(field="source", values=["handbook", "wiki"])
+    assert not whole.HasField("filter")
+
+
 def test_the_scope_to_observe_is_taken_for_a_generation_only(peer: WirePeer) -> None:
     answers(peer, "oil", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
     scopes = []
