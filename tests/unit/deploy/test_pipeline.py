@@ -57,6 +57,13 @@ def test_what_the_test_stage_does_is_a_make_target() -> None:
     assert set(re.findall(r"run: make ([a-z-]+)", workflow)) <= targets
 
 
+def test_no_job_takes_back_what_a_target_leaves_out() -> None:
+    """A `-m` among the arguments would replace that of the target: a job of browser tests ran the fault tests, too."""
+    for name, job in JOBS.items():
+        for given in re.findall(r'PYTEST_ARGS="([^"]*)"', "\n".join(job["script"])):
+            assert "-m" not in given.split(), name
+
+
 def test_what_needs_neither_gitlab_nor_privileges_is_run_by_ci_local() -> None:
     script = (ROOT / "scripts" / "ci_local.sh").read_text("utf-8")
     (found,) = re.findall(r"\|\| jobs=\(([a-z ]+)\)", script)
