@@ -21,30 +21,35 @@ from benchmarks.console.stack import COOKIE, Stack
 PAGES = ("", "sources", "add_source", "documents", "pipeline", "quality", "evaluation", "index", "ask", "traffic",
          "usage", "deployments", "tenants", "audit", "webhooks", "access")  # fmt: skip
 """All but Traces, which are not kept by default."""
-_DONE = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_EARLY_FOR_RERUN)
+_DONE = ForwardMsg.FINISHED_SUCCESSFULLY
+"""A run that ends early is followed by another."""
 _REFRESHED = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
 _POLL_SECONDS = 5.0
 
 
 @dataclass
 class Session:
-    """One visitor. `opened` are pages with the seconds each took; `refreshed` the seconds of each refresh."""
+    """One visitor. `opened` are pages with the seconds each took; `refreshed` the seconds of each refresh.
+
+    `fragments` are those of the page, as it was drawn last, that refresh by themselves; the server answers for no
+    other.
+    """
 
     connection: ClientConnection
+    fragments: list[str] = field(default_factory=list)
     opened: list[tuple[str, float]] = field(default_factory=list)
     refreshed: list[float] = field(default_factory=list)
 
-    async def open(self, page: str) -> list[str]:
-        """Go to a page and wait until it is painted; returns the fragments that refresh themselves."""
+    async def open(self, page: str) -> None:
+        """Go to a page and wait until it is painted."""
         message = BackMsg()
         message.rerun_script.page_name = page
         message.rerun_script.context_info.locale = "en"
         message.rerun_script.context_info.timezone = "UTC"
         started = time.perf_counter()
         await self.connection.send(message.SerializeToString())
-        fragments = await self._until(_DONE)
+        await self._until(_DONE)
         self.opened.append((page or "overview", time.perf_counter() - started))
-        return fragments
 
     async def refresh(self, fragment: str) -> None:
         """Refresh, as a fragment of the page does automatically."""
@@ -53,19 +58,23 @@ class Session:
         message.rerun_script.is_auto_rerun = True
         started = time.perf_counter()
         await self.connection.send(message.SerializeToString())
-        await self._until((_REFRESHED, *_DONE))
+        await self._until(_REFRESHED, _DONE)
         self.refreshed.append(time.perf_counter() - started)
 
-    async def _until(self, wanted: Sequence[int]) -> list[str]:
-        fragments = []
+    async def _until(self, *wanted: int) -> None:
+        drawn = []
         while True:
             message = ForwardMsg()
             message.ParseFromString(await self.connection.recv())  # type: ignore[arg-type]
             kind = message.WhichOneof("type")
             if kind == "auto_rerun":
-                fragments.append(message.auto_rerun.fragment_id)
-            elif kind == "script_finished" and message.script_finished in wanted:
-                return fragments
+                drawn.append(message.auto_rerun.fragment_id)
+            elif kind == "script_finished":
+                if message.script_finished == _DONE:
+                    self.fragments = drawn
+                if message.script_finished in wanted:
+                    return
+                drawn = []
 
 
 async def visit(stack: Stack, number: int, pages: Sequence[str], refreshes: int) -> Session:
@@ -77,11 +86,12 @@ async def visit(stack: Stack, number: int, pages: Sequence[str], refreshes: int)
         session = Session(connection)
         ordered = itertools.islice(itertools.cycle(pages), number % len(pages), number % len(pages) + len(pages))
         for page in ordered:
-            fragments = await session.open(page)
+            await session.open(page)
             for _ in range(refreshes):
                 await asyncio.sleep(_POLL_SECONDS)
-                for fragment in fragments:
-                    await session.refresh(fragment)
+                for fragment in tuple(session.fragments):
+                    if fragment in session.fragments:  # the one before may have drawn the whole page again
+                        await session.refresh(fragment)
         return session
 
 

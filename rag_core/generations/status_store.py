@@ -32,22 +32,29 @@ WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'
 counted AS (
     SELECT d.source,
            count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
-           coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks,
-           count(p.doc_id) AS pending
+           coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks
     FROM rag.documents d
     LEFT JOIN active a ON true
     LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker
-    LEFT JOIN LATERAL rag.pending_index(a.name) p ON p.doc_id = d.doc_id
     WHERE d.tenant = :tenant
     GROUP BY d.source
+),
+-- Counted apart: joined to each document it took seconds once some thousand documents were pending.
+waiting AS (
+    SELECT p.source, count(*) AS pending
+    FROM active a
+    CROSS JOIN LATERAL rag.pending_index(a.name) p
+    WHERE p.tenant = :tenant
+    GROUP BY p.source
 ),
 refused AS (
     SELECT source, count(*) AS quarantined FROM rag.quarantine WHERE tenant = :tenant AND NOT skipped GROUP BY source
 )
-SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(c.pending, 0),
+SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(w.pending, 0),
        coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at
 FROM rag.sources s
 LEFT JOIN counted c ON c.source = s.name
+LEFT JOIN waiting w ON w.source = s.name
 LEFT JOIN refused r ON r.source = s.name
 WHERE s.tenant = :tenant
 ORDER BY s.name
