@@ -39,10 +39,11 @@ counted AS (
     WHERE d.tenant = :tenant
     GROUP BY d.source
 ),
--- Counted apart: joined to each document it took seconds once some thousand documents were pending.
+-- Counted apart: joined to each document it took seconds once some thousand documents were pending. All are pending
+-- while no generation is active: then the name is NULL.
 waiting AS (
     SELECT p.source, count(*) AS pending
-    FROM active a
+    FROM (SELECT max(name) AS name FROM active) a
     CROSS JOIN LATERAL rag.pending_index(a.name) p
     WHERE p.tenant = :tenant
     GROUP BY p.source
