@@ -45,7 +45,7 @@ setup: $(VENV)/.dev ## Create .venv with everything a developer needs
 test: $(VENV)/.test ## Run every test that needs no root (about 20 minutes on 2 cores; MARKERS=browser for fewer)
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "$(if $(MARKERS),($(MARKERS)) and )not faults and not containers and not real_servers" $(PYTEST_ARGS)
 
-test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minutes)
+test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about two hours)
 	@$(BIN)/pytest -m faults -n 0 --timeout 900 $(PYTEST_ARGS)
 
 test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)

@@ -28,7 +28,7 @@ def query(
     *,
     top_k: int | None = None,
     search: bool = False,
-    source: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    source: Annotated[list[str] | None, Parameter(negative="")] = None,
     mode: Literal["hybrid", "dense", "lexical"] | None = None,
     weights: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     generation: str = "",
@@ -72,11 +72,15 @@ def query(
     # Who names a generation must be allowed to observe.
     scopes = ("query.read", "ops.read") if generation else ("query.read",)
     options = {"query": text, "top_k": top_k, "generation": generation, "rerank": rerank}
-    options |= _retrieval(source, mode, weights)
+    options |= _retrieval(source or (), mode, weights)
     with query_stub(settings, tenant, scopes=scopes) as (stub, call):
         if search or explain:
-            return _search(partial(stub.Search, **call), options | {"explain": explain}, json)
-        return _answer(partial(stub.Answer, **call), options, json)
+            code = _search(partial(stub.Search, **call), options | {"explain": explain}, json)
+        else:
+            code = _answer(partial(stub.Answer, **call), options, json)
+    if code and source:
+        note(f"only these sources were searched: {', '.join(source)} (`rag source list` names all)")
+    return code
 
 
 def _retrieval(sources: Sequence[str], mode: str | None, weights: tuple[float, float] | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ HTTP client would take two seconds of processor time.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import sys
 import urllib.error
@@ -18,18 +19,16 @@ from ragctl.local_stack.probes import Health, Probe
 
 _SECONDS = 10.0
 _LIST = "/api.DagsterApi/ListRepositories"
-PORTS = {
-    "query-server": ("RAG_METRICS_PORT", 9464),
-    "stream": ("RAG_STREAM_METRICS_PORT", 9466),
-    "interfaces": ("RAG_INTERFACES_PORT", 8090),
-    "rate-limits": ("RAG_RATE_LIMITS_METRICS_PORT", 9468),
-    "console": ("RAG_CONSOLE_PORT", 8501),
-    "dagster-code": ("RAG_CODE_LOCATION_PORT", 4266),
-    "dagster-webserver": ("RAG_DAGSTER_PORT", 3000),
+PLACES = {
+    "query-server": ("RAG_METRICS_PORT", 9464, "/ready"),
+    "stream": ("RAG_STREAM_METRICS_PORT", 9466, "/health"),
+    "interfaces": ("RAG_INTERFACES_PORT", 8090, "/health"),
+    "rate-limits": ("RAG_RATE_LIMITS_METRICS_PORT", 9468, "/health"),
+    "console": ("RAG_CONSOLE_PORT", 8501, "/_stcore/health"),
+    "dagster-code": ("RAG_CODE_LOCATION_PORT", 4266, ""),
+    "dagster-webserver": ("RAG_DAGSTER_PORT", 3000, ""),
 }
-"""The port that each role is asked at: its variable, and the default of the setting."""
-_PATHS = {"query-server": "/ready", "console": "/_stcore/health"}
-_PATH = "/health"
+"""Where each role is asked: the variable of its port with the default of the setting, and the page."""
 
 
 def check(target: str) -> None:
@@ -62,16 +61,16 @@ def _probe(target: str) -> Probe:
         return probes.code_locations(target.removeprefix("dagster+"))
     if target.startswith(("http://", "https://")):
         return _answers(target)
-    if target not in PORTS:
+    if target not in PLACES:
         raise ConfigError(Reason.USAGE, f"no such role: {target}")
-    variable, default = PORTS[target]
+    variable, default, path = PLACES[target]
     address = f"127.0.0.1:{os.environ.get(variable) or default}"
     match target:
         case "dagster-code":
             return _loaded(address)
         case "dagster-webserver":
             return probes.code_locations(f"http://{address}")
-    return _answers(f"http://{address}{_PATHS.get(target, _PATH)}")
+    return _answers(f"http://{address}{path}")
 
 
 def _answers(url: str) -> Probe:
@@ -84,7 +83,7 @@ def _answers(url: str) -> Probe:
         except urllib.error.HTTPError as error:
             said = error.read(200).decode("utf-8", "replace").strip()
             return Health(False, f"HTTP {error.code}: {said}")
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             return Health(False, f"no answer ({type(getattr(error, 'reason', error)).__name__})")
         return Health(True)
 

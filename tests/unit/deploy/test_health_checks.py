@@ -12,33 +12,34 @@ from pytest_httpserver import HTTPServer
 from benchmarks.ports import free_port
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
-from ragctl.container.health import PORTS, check
+from ragctl.container.health import PLACES, check
 
-PATHS = {"query-server": "/ready", "console": "/_stcore/health"} | dict.fromkeys(
-    ("stream", "interfaces", "rate-limits"), "/health"
-)
+PAGES = {role: path for role, (_, _, path) in PLACES.items() if path}
 EXPENSIVE = {"grpc", "httpx", "pydantic", "sqlalchemy", "structlog"}
 
 
-@pytest.mark.parametrize("role", PORTS)
+@pytest.mark.parametrize("role", PLACES)
 def test_a_role_is_asked_at_the_port_of_its_setting(role: str) -> None:
-    variable, port = PORTS[role]
+    variable, port, _ = PLACES[role]
     assert Settings.model_fields[variable.removeprefix("RAG_").lower()].default == port
 
 
-@pytest.mark.parametrize("role", PATHS)
+@pytest.mark.parametrize("role", PAGES)
 def test_a_role_is_healthy_when_its_page_says_so(
     role: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(PORTS[role][0], str(httpserver.port))
+    monkeypatch.setenv(PLACES[role][0], str(httpserver.port))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # loopback is asked directly
-    httpserver.expect_oneshot_request(PATHS[role]).respond_with_data("ok")
+    httpserver.expect_oneshot_request(PAGES[role]).respond_with_data("ok")
     check(role)
-    httpserver.expect_oneshot_request(PATHS[role]).respond_with_data("database: no answer", status=503)
+    httpserver.expect_oneshot_request(PAGES[role]).respond_with_data("database: no answer", status=503)
     with pytest.raises(Unavailable, match="HTTP 503: database: no answer"):
         check(role)
-    monkeypatch.setenv(PORTS[role][0], str(free_port()))
+    monkeypatch.setenv(PLACES[role][0], str(free_port()))
     with pytest.raises(Unavailable, match=r"no answer \(ConnectionRefusedError\)"):
+        check(role)
+    monkeypatch.setenv(PLACES[role][0], "ninety")
+    with pytest.raises(Unavailable, match=r"no answer \(InvalidURL\)"):
         check(role)
 
 

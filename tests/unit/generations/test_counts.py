@@ -28,6 +28,8 @@ def test_pending_documents_are_counted_without_looking_at_each_pair_of_them(stor
             ),
             {"documents": DOCUMENTS},
         )
+        pending = {row.name: row.pending for row in status_store.source_counts(connection, "acme")}
+        assert pending == {"a": DOCUMENTS // 3, "b": DOCUMENTS - DOCUMENTS // 3}, "while no generation is active"
         generations.add(connection, GenerationSpec("g", 8, "embedder", "chunker"))
         generations.activate(connection, "g")
     asked: list[tuple[str, Any]] = []

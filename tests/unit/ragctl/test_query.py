@@ -151,6 +151,14 @@ def test_a_question_is_put_to_the_sources_that_are_named(peer: WirePeer, kind: l
     assert not whole.HasField("filter")
 
 
+def test_without_an_answer_it_says_that_a_part_was_searched(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    answers(peer, "", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
+    assert run(["query", "which oil?", "--source", "handbok"]) == 1
+    assert "only these sources were searched: handbok (`rag source list` names all)" in capsys.readouterr().err
+    assert run(["query", "which oil?"]) == 1
+    assert "only these sources" not in capsys.readouterr().err
+
+
 def test_the_scope_to_observe_is_taken_for_a_generation_only(peer: WirePeer) -> None:
     answers(peer, "oil", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
     scopes = []
