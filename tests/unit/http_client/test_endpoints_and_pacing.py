@@ -84,6 +84,7 @@ def test_nothing_calls_a_host_outside_without_the_guard() -> None:
         "ragctl/rollout/metrics.py",  # the servers that a deployment judges
         "ragctl/local_stack/probes.py",
         "ragctl/local_stack/lifecycle.py",
+        "ragctl/container/health.py",  # the container's own part, and what an operator names in Compose
         "console/clients/http.py",
         "rag_core/alerts/delivery.py",
         "rag_core/access/key_source.py",
@@ -93,10 +94,10 @@ def test_nothing_calls_a_host_outside_without_the_guard() -> None:
         r"|^\s*(?:import|from) (?:requests|urllib\.request|http\.client)\b",
         re.MULTILINE,
     )
-    rooms = ("rag_core", "rag_assets", "query_server", "console", "ragctl")
+    rooms = ("rag_core", "rag_assets", "rag_tracing", "query_server", "interfaces", "console", "ragctl")
     files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
     found = {path.relative_to(ROOT).as_posix() for path in files if calls.search(path.read_text("utf-8"))}
-    assert found <= own
+    assert found == own
 
 
 def failing(times: int, after: float | None = None) -> tuple[list[float], object]:
