@@ -29,12 +29,11 @@ _STOP_SECONDS = 30
 def query_server(
     settings: Settings, *, engine_apart: bool = True, environment: Mapping[str, str] | None = None
 ) -> Iterator[float]:
-    """The server of these settings; yields the seconds from its start to ready.
+    """The server of these settings; yields the seconds from its own start to ready.
 
-    The engine runs in a process of its own, as `rag up` starts it, or inside the server. `environment` is added to
-    that of both.
+    The engine runs in a process of its own, as `rag up` starts it, which is up before, or inside the server.
+    `environment` is added to that of both.
     """
-    started = time.perf_counter()
     with ExitStack() as stack:
         if settings.qdrant_url is not None:
             pass  # the process belongs to another owner
@@ -44,16 +43,18 @@ def query_server(
         elif settings.index_endpoint is not None:
             settings = settings.model_copy(update={"index_endpoint": None})
         ready = f"http://{settings.host}:{settings.metrics_port}/ready"
-        stack.enter_context(_ours("query server", "query_server", settings, ready, environment))
-        yield time.perf_counter() - started
+        yield stack.enter_context(_ours("query server", "query_server", settings, ready, environment))
 
 
 @contextmanager
-def index_process(settings: Settings) -> Iterator[None]:
-    """The owner of the index folder alone, which may be empty still; `settings.index_endpoint` reaches it."""
+def index_process(settings: Settings) -> Iterator[float]:
+    """The owner of the index folder alone, which may be empty still; `settings.index_endpoint` reaches it.
+
+    Yields the seconds from its start until it answers.
+    """
     alive = f"http://{settings.host}:{settings.index_metrics_port}/health"
-    with _ours("index process", "query_server.index_process", settings, alive):
-        yield
+    with _ours("index process", "query_server.index_process", settings, alive) as seconds:
+        yield seconds
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def qdrant_environment(settings: Settings) -> dict[str, str]:
 @contextmanager
 def _ours(
     name: str, module: str, settings: Settings, ready: str, environment: Mapping[str, str] | None = None
-) -> Iterator[None]:
+) -> Iterator[float]:
     names = ("home", "host", "query_port", "index_port", "index_metrics_port", "metrics_port", "embedder")
     ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
     ours |= qdrant_environment(settings)
@@ -92,8 +93,8 @@ def _ours(
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("RAG_", "OTEL_"))}
     command = [sys.executable, "-m", module]
     whole = inherited | ours | {"PYTHONPATH": str(ROOT), **(environment or {})}
-    with process(name, command, whole, settings.home, ready):
-        yield
+    with process(name, command, whole, settings.home, ready) as seconds:
+        yield seconds
 
 
 @contextmanager
