@@ -10,10 +10,10 @@ from screenshots import ask, main, settle, sign_in, take_picture
 from tests.support.browser import chromium
 
 QUESTIONS = {
-    "how-to": {"en": "How do I create an API key?", "zh": "怎么停止服务？"},
+    "how-to": {"en": "How do I create an API key?", "zh": "如何检查本机条件？"},
     "definition": {"en": "What is structlog?", "zh": "什么是 structlog？"},
-    "value": {"en": "What is the maximum value of top_k?", "zh": "控制台的端口是多少？"},
-    "closest": {"en": "How do I stop everything?", "zh": "什么是索引代？"},
+    "value": {"en": "What is the maximum value of top_k?", "zh": "打开 Dagster 用哪个网址？"},
+    "closest": {"en": "How do I stop everything?", "zh": "怎么停止服务？"},
 }
 """Questions of the default corpus with each kind of answer."""
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}

@@ -53,13 +53,13 @@ _DEFINITION: Final = re.compile(
     r"(?:an? |the )?(?P<subject>[\w.\-+#/ ]{1,48}?)\W{0,8}$"
     r"|^\W{0,8}what does (?:an? |the )?(?P<does>[\w.\-+#/ ]{1,48}?) (?:do|mean|stand for)\W{0,8}$"
     r"|^\W{0,8}(?:what is (?:an? |the )?(?P<purpose>[\w.\-+#/ ]{1,40}?) (?:for|used for))\W{0,8}$"
-    r"|^\W{0,8}(?:什么是|什麼是|何为|何谓|解释一下|介绍一下)(?P<zh>[^？?。]{1,24})\W{0,8}$|^(?P<is>[^？?，,。]{1,20}?)(?:是什么|是什麼|是啥|指的是什么|有什么用|有什么作用|是做什么的)(?:意思)?\W{0,8}$",
+    r"|^\W{0,8}(?:什么是|什麼是|何为|何谓|解释一下|介绍一下)(?P<zh>[^？?。]{1,24})\W{0,8}$|^(?P<is>[^？?，,。]{1,20}?)(?:是什么|是什麼|是啥|指的是什么|有什么用|有什么作用|(?:是|(?<![要该該能以它想会會应應还還在时時后後前]))[做干]什么的?)(?:意思)?\W{0,8}$",
     re.IGNORECASE,
 )
 _GLOSS: Final = re.compile(r" ?[（(][^（()）]{1,60}[）)]")
 """The same thing in other words, as in "What is LVM (Logical Volume Manager)?"."""
 _NOT_NAMED: Final = re.compile(
-    r"\b(?:of|for|to|that|which)\b|^in\b|^(?:new|changed|different|missing|wrong|included|possible)$"
+    r"[谁誰]|\b(?:of|for|to|that|which)\b|^in\b|^(?:new|changed|different|missing|wrong|included|possible)$"
 )
 """What stands between "what is" and "in" and is no thing that could be defined."""
 _LIST: Final = re.compile(

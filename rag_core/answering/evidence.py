@@ -19,7 +19,7 @@ _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(rf"(?P<cjk>[{_CJK}]+)|[^\W_{_CJK}]+")
 # What a Chinese question asks with, and particles: they say nothing about the answer's words.
 _QUESTION_WORDS = re.compile(
-    "什么时候|什麼時候|为什么|為什麼|什么|什麼|多少|哪一个|哪一個|哪些|哪个|哪個|哪里|哪裡|哪年|哪一|哪|怎么|怎麼|怎样|怎樣|如何|何时|何時|何地|谁|誰|几|幾"
+    "什么时候|什麼時候|为什么|為什麼|[做干]什么|什么|什麼|多少|哪一个|哪一個|哪些|哪个|哪個|哪里|哪裡|哪年|哪一|哪|怎么|怎麼|怎样|怎樣|如何|何时|何時|何地|谁|誰|几|幾"
     "|吗|嗎|呢|是|的|了|在|有|被|由|和|与|與|及|对|對|从|從|到|以|为|為|个|個|其|该|該|这|這|那|些|之"
 )
 # A question mark with nothing behind it but what closes quotes, brackets and marks of code or stress.
@@ -36,8 +36,12 @@ class Unit:
 
 
 def question_units(text: str) -> tuple[Unit, ...]:
-    """The words of a question that carry meaning; all of its words when none does."""
-    return tuple(_units(text, _QUESTION_WORDS)) or tuple(_units(text, None))
+    """The words of a question that carry meaning; when none does all but those that ask, or all."""
+    return (
+        tuple(_units(text, _QUESTION_WORDS, empty=STOPWORDS | _ALSO_EMPTY))
+        or tuple(_units(text, _QUESTION_WORDS))
+        or tuple(_units(text, None))
+    )
 
 
 def asks(question: str, sentence: str) -> bool:
@@ -67,13 +71,13 @@ def coverage(units: Sequence[Unit], terms: Terms) -> float:
     return found / total if total else 0.0
 
 
-def _units(text: str, emptied: re.Pattern[str] | None) -> Iterable[Unit]:
+def _units(text: str, emptied: re.Pattern[str] | None, empty: frozenset[str] = frozenset()) -> Iterable[Unit]:
     for match in _WORD.finditer(text):
         word = match.group()
         if match.lastgroup:
             for run in emptied.split(word) if emptied else [word]:
                 yield from _run_units(run)
-        elif emptied is None or word.lower() not in STOPWORDS | _ALSO_EMPTY:
+        elif word.lower() not in empty:
             terms = tuple(encode_query(word).indices)
             if terms:
                 yield Unit(terms, 1.0)

@@ -102,6 +102,25 @@ def test_a_thing_that_is_asked_for_under_two_names_is_looked_for_under_the_first
     assert understand(question) == Asked(Wants.DEFINITION, subject=subject)
 
 
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [("make down 做什么？", "make down"), ("守护进程是做什么的？", "守护进程"), ("sensor 干什么？", "sensor")],
+)
+def test_what_a_thing_does_is_asked_for_as_its_definition(question: str, subject: str) -> None:
+    assert understand(question) == Asked(Wants.DEFINITION, subject=subject)
+
+
+@pytest.mark.parametrize("question", ["谁能做什么？", "备份时要做什么？", "应该做什么？"])
+def test_what_somebody_does_is_no_definition(question: str) -> None:
+    assert understand(question).wants is Wants.FACT
+
+
+async def test_of_a_question_of_common_words_the_one_that_asks_is_not_looked_for() -> None:
+    guide = "# 手册\n\n## 谁能做什么\n\n角色决定谁能做什么。\n\n## 命令\n\n运行 make down 停止服务，数据保留。\n"
+    outcome = await answered("make down 做什么？", "make down", hits=corpus(guide))
+    assert outcome.excerpts[0].text.startswith("运行 make down")
+
+
 async def test_chinese_words_that_ask_for_a_difference_are_not_looked_for() -> None:
     guide = "# 软件包\n\n## apt 与 aptitude\n\naptitude 命令有全屏界面，apt 命令没有。\n"
     outcome = await answered("apt 和 aptitude 有什么区别？", "aptitude", hits=corpus(guide))
