@@ -23,6 +23,13 @@ _SAYS: Final = re.compile(
     r"|\b(?:consists? of|contains?|holds?|lets?|allows?|provides?)\b"
     r"|[:—–]|是|指|表示|代表|称为|用于|即"
 )
+_DOES: Final = re.compile(r"\W{0,3}\s[a-z]{2,}s\b")
+"""What something does follows its name."""
+_STATES: Final = re.compile(
+    r"\b(?:is|are|was|were|has|have|says?|does|did|can|cannot|must|may|will|should|not|fails?|failed|needs?|shows?|exits?|returns?|prints?)\b"
+    r"|[是不没会说]"
+)
+"""With one of these a cell says something about a thing instead of naming it."""
 _CELL: Final = " | "
 _ASKS: Final = re.compile(
     r"[?？]\s*$|^\W*(?:how|why|what|when|where|which|who|can|could|do|does|did|is|are|should|will)\b|如何|怎么|怎样|为什么|什么",
@@ -181,12 +188,15 @@ def form(asked: Asked, unit: Unit) -> float:
         cell = text.split(_CELL)[0].strip().casefold()
         cell = re.sub(r"^(?:the|an?) ", "", cell)
         whole = cell.startswith(subject) and not re.match(r"\w", cell[len(subject) :])
-        return 1.0 if whole and len(cell) <= 3 * len(subject) + 60 else 0.0
+        said = re.split("[:：(（,，;；—–]", cell[len(subject) :], maxsplit=1)[0]
+        return 1.0 if whole and len(cell) <= 3 * len(subject) + 24 and not _STATES.search(said) else 0.0
     if subject not in head:
         return 0.0
+    opening = re.sub(r"^(?:an? |the |一个|一种)?[^\w]*", "", head)
+    if opening.startswith(subject) and _DOES.match(opening, len(subject)):
+        return 1.0
     if not _SAYS.search(text[: len(subject) + 40]):
         return 0.3
-    opening = re.sub(r"^(?:an? |the |一个|一种)?[^\w]*", "", head)
     return 1.0 if opening.startswith(subject) else 0.5
 
 

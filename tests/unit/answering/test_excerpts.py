@@ -115,6 +115,15 @@ def test_what_somebody_does_is_no_definition(question: str) -> None:
     assert understand(question).wants is Wants.FACT
 
 
+async def test_what_a_command_does_is_no_row_on_what_to_do_when_it_fails() -> None:
+    guide = (
+        "# Operating\n\n## Is it well?\n\nThe state is in one place. `rag verify` compares every row with every point.\n\n"
+        "## Something is red\n\n| what | do |\n|---|---|\n| `rag verify` is not clean | run it again |\n"
+    )
+    outcome = await answered("What does rag verify do?", "compares every row", hits=corpus(guide))
+    assert "compares every row" in outcome.excerpts[0].text
+
+
 async def test_of_a_question_of_common_words_the_one_that_asks_is_not_looked_for() -> None:
     guide = "# 手册\n\n## 谁能做什么\n\n角色决定谁能做什么。\n\n## 命令\n\n运行 make down 停止服务，数据保留。\n"
     outcome = await answered("make down 做什么？", "make down", hits=corpus(guide))
