@@ -18,6 +18,7 @@ from rag_core.parsing import BlockKind, PartKind
 CODE_LINES: Final = 16
 LIST_ITEMS: Final = 12
 TABLE_ROWS: Final = 12
+_DIVIDED: Final = frozenset({BlockKind.CODE, BlockKind.LIST, BlockKind.TABLE})
 
 
 class PieceKind(StrEnum):
@@ -60,7 +61,7 @@ class BlockPieces:
             case BlockKind.CODE:
                 return self.code(at)
             case BlockKind.LIST:
-                return self.whole_list(at)
+                return self.items(at)
             case BlockKind.TABLE:
                 return self.rows(at, None)
             case BlockKind.DEFINITIONS:
@@ -70,7 +71,6 @@ class BlockPieces:
 
     def code(self, at: int) -> Piece:
         """A block of code; of a long one the lines around those that have most of the question's words."""
-        at = self._beginning(at)
         place = self._reading.places[at]
         text = self._reading.text(place)
         lines = text.split("\n")
@@ -90,33 +90,50 @@ class BlockPieces:
             PieceKind.CODE, at, place.block.start + start, place.block.start + end, place.block.language, cut=cut
         )
 
-    def _beginning(self, at: int) -> int:
+    def whole_code(self, at: int) -> Iterator[Piece]:
+        """A block of code from here on, also behind a cut between passages: half of the commands is no answer."""
+        yield from map(self.code, self.parts(at, CODE_LINES))
+
+    def whole_list(self, at: int) -> Iterator[Piece]:
+        """The items of a list from here on, also behind a cut between passages."""
+        yield from map(self.items, self.parts(at, LIST_ITEMS))
+
+    def parts(self, at: int, most: int) -> Iterator[int]:
+        """A block and the parts that continue it, until these have as many lines, items or rows."""
+        seen = 0
+        while seen < most:
+            yield at
+            place = self._reading.places[at]
+            seen += len(place.block.parts) or self._reading.text(place).count("\n") + 1
+            at += 1
+            if at >= len(self._reading.places) or not self._continues(at):
+                return
+
+    def beginning(self, at: int) -> int:
         """The first part of code that was cut between passages, when it has as much of the question."""
-        first = at
-        while first and self._continues(first):
-            first -= 1
+        first = self.first_part(at)
         if first == at:
             return at
         own, other = (len(self._asked & bag(self._reading.text(self._reading.places[one]))) for one in (at, first))
         return first if other >= own else at
 
+    def first_part(self, at: int) -> int:
+        """The beginning of a block that was cut between passages."""
+        while at and self._continues(at):
+            at -= 1
+        return at
+
     def _continues(self, at: int) -> bool:
-        """Whether a block of code or a table continues the one before it, of the passage before."""
+        """Whether a block of code, a list or a table continues the one before it, of the passage before."""
         place, before = self._reading.places[at], self._reading.places[at - 1]
         adjacent = self._reading.document[at] == self._reading.document[at - 1] and place.passage != before.passage
         same = place.block.kind is before.block.kind and place.path == before.path
-        same = same and place.block.kind in (BlockKind.CODE, BlockKind.TABLE)
+        same = same and place.block.kind in _DIVIDED
         return adjacent and same and 0 <= place.block.start - before.block.end <= 1
 
     def whole_table(self, at: int) -> Iterator[Piece]:
         """The first rows of a table, those behind a cut between passages too."""
-        rows = 0
-        while rows < TABLE_ROWS:
-            yield self.rows(at, None)
-            rows += len(self._reading.places[at].block.parts)
-            at += 1
-            if at >= len(self._reading.places) or not self._continues(at):
-                return
+        yield from (self.rows(part, None) for part in self.parts(at, TABLE_ROWS))
 
     def rows(self, at: int, unit: Unit | None) -> Piece:
         """One row, or the first rows of a table."""
@@ -130,11 +147,12 @@ class BlockPieces:
         head = self._reading.passages[place.passage].slice(header.start, header.end) if header else place.block.header
         return self.piece(PieceKind.TABLE, at, parts[0].start, parts[-1].end, header=head)
 
-    def whole_list(self, at: int) -> Piece:
+    def items(self, at: int) -> Piece:
+        """The first items of the part of a list that is in one passage."""
         block = self._reading.places[at].block
         parts = block.parts[:LIST_ITEMS]
-        end = parts[-1].end if parts else block.end
-        return self.piece(PieceKind.LIST, at, block.start, min(end, block.start + 1500) if not parts else end)
+        end = parts[-1].end if parts else min(block.end, block.start + 1500)
+        return self.piece(PieceKind.LIST, at, block.start, end, cut=at > 0 and self._continues(at))
 
     def after(self, at: int, limit: int = 4, *, within: bool = False) -> Iterator[int]:
         """The blocks behind one in its section; `within`: in the first section below it too, when that follows."""

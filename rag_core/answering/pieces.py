@@ -11,13 +11,14 @@ from rag_core.answering.block_pieces import LIST_ITEMS, BlockPieces, Piece, Piec
 from rag_core.answering.choosing import Choice, Scored
 from rag_core.answering.sentences import split_sentences
 from rag_core.answering.signs import OF_SUBJECT, asks, depth, names
-from rag_core.answering.units import UnitKind, is_chinese, leads
+from rag_core.answering.units import UnitKind, introduction, is_chinese, leads
 from rag_core.parsing import BlockKind
 
 TEXT_CHARS: Final = 420
 LEAD_CHARS: Final = 560
 SECTION_CHARS: Final = 1100
 """Sections up to this long are shown whole when steps are asked for."""
+LIST_CHARS: Final = 1500
 _STEPS: Final = frozenset({BlockKind.CODE, BlockKind.LIST})
 _PROSE_UNITS: Final = frozenset({UnitKind.LEAD, UnitKind.SENTENCE, UnitKind.ITEM})
 _COLON: Final = (":", "：", "::")
@@ -43,7 +44,8 @@ class PieceMaker(BlockPieces):
         ):
             section = self._section()
             if section:
-                yield from map(self.whole, section)
+                yield from map(self.whole, section[:-1])
+                yield from self._complete(section[-1])
                 if not any(self._reading.places[one].block.kind in _STEPS for one in section):
                     yield from self._following(section[-1], announced=False)
                 return
@@ -88,6 +90,16 @@ class PieceMaker(BlockPieces):
         useful = bool(kinds & _STEPS) or len(section) <= 2
         return section if at in section and useful else []
 
+    def _complete(self, at: int) -> Iterator[Piece]:
+        """The last block of an excerpt, with the rest of its code or list."""
+        match self._reading.places[at].block.kind:
+            case BlockKind.CODE:
+                yield from self.whole_code(at)
+            case BlockKind.LIST:
+                yield from self.whole_list(at)
+            case _:
+                yield self.whole(at)
+
     def _first_words(self) -> Iterator[Piece]:
         """The first paragraph of a long section, when it is short: a later step is seldom understood without it."""
         first = self._unit.at - depth(self._reading, self._unit.at, 40)
@@ -131,7 +143,7 @@ class PieceMaker(BlockPieces):
                 if later == at and self._unit.end <= start + end:
                     shown = later
                 break
-            yield self.whole(later)
+            yield from self._complete(later)
             shown, left = later, left - len(text)
         if shown < at:
             yield from self._list() if self._unit.kind is UnitKind.ITEM else self._text()
@@ -181,9 +193,9 @@ class PieceMaker(BlockPieces):
                 continue
             yield from paragraphs
             if kind is BlockKind.CODE:
-                yield self.code(later)
+                yield from self.whole_code(later)
             elif kind is BlockKind.LIST:
-                yield self.whole_list(later)
+                yield from self.whole_list(later)
             elif kind is BlockKind.TABLE and (announced or self._wants is Wants.LIST):
                 yield from self.whole_table(later)
             elif kind is BlockKind.DEFINITIONS and announced:
@@ -196,14 +208,14 @@ class PieceMaker(BlockPieces):
 
     def _introduced(self) -> Iterator[Piece]:
         """Code with the paragraph before it, when that is of the same section."""
-        at = self._unit.at
+        at = self.beginning(self._unit.at)
         if at and self._reading.document[at - 1] == self._reading.document[at]:
             before = self._reading.places[at - 1]
             if before.block.kind is BlockKind.PARAGRAPH and before.path == self._unit.path:
                 text = self._reading.text(before)
                 start = 0 if len(text) <= TEXT_CHARS else split_sentences(text)[-1][0]
                 yield self.piece(PieceKind.TEXT, at - 1, before.block.start + start, before.block.end)
-        yield self.code(at)
+        yield from self.whole_code(at)
 
     def _usage(self) -> Iterator[Piece]:
         unit = self._unit
@@ -217,19 +229,20 @@ class PieceMaker(BlockPieces):
 
     def _list(self) -> Iterator[Piece]:
         """One item, or the whole list when steps or a list are asked for and it is short; with what introduces it."""
-        unit = self._unit
-        place = unit.place
-        whole = self._wants in (Wants.LIST, Wants.STEPS) and len(place.block.parts) <= LIST_ITEMS
-        whole = whole and place.block.end - place.block.start <= 1500
-        if unit.intro and whole:
-            before = self._reading.places[unit.at - 1]
-            end = before.block.end
-            start = end - len(self._reading.text(before)) + self._reading.text(before).rfind(unit.intro)
-            yield self.piece(PieceKind.TEXT, unit.at - 1, start, end)
-        if whole:
-            yield self.whole_list(unit.at)
-        else:
+        unit, first = self._unit, self.first_part(self._unit.at)
+        parts = list(self.parts(first, LIST_ITEMS + 1))
+        blocks = [self._reading.places[part].block for part in parts]
+        short = sum(len(block.parts) for block in blocks) <= LIST_ITEMS
+        short = short and sum(block.end - block.start for block in blocks) <= LIST_CHARS
+        if not short or self._wants not in (Wants.LIST, Wants.STEPS):
             yield self.piece(PieceKind.LIST, unit.at, unit.start, unit.end)
+            return
+        if intro := introduction(self._reading, first):
+            before = self._reading.places[first - 1]
+            end = before.block.end
+            start = end - len(self._reading.text(before)) + self._reading.text(before).rfind(intro)
+            yield self.piece(PieceKind.TEXT, first - 1, start, end)
+        yield from map(self.items, parts)
 
     def _definitions(self) -> Piece:
         """One term with its description, or all of a short list of them when a list is asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from rag_core.answering.base import Excerpt
@@ -87,19 +88,38 @@ def heading(excerpt: Excerpt) -> str:
 
 
 def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -> str:
-    blocks = []
+    blocks: list[str] = []
+    markers = ""
     for position, piece in enumerate(pieces):
-        if position == 0 or not _adjacent(pieces[position - 1], piece):
+        before, after = pieces[:position][-1:], pieces[position + 1 : position + 2]
+        if not before or not _adjacent(before[0], piece):
             number += 1
-        last = position + 1 == len(pieces) or not _adjacent(piece, pieces[position + 1])
-        text = write(piece)
-        marker = f"[{number}]" if last else ""
+        if not after or not _adjacent(piece, after[0]):
+            markers += f"[{number}]"
+        if after and _continues(piece, after[0]):
+            continue
+        text, marker, markers = write(_joined(pieces[: position + 1])), markers, ""
         # The marker of Chinese stands without a space; a fence must end its line, and what follows a table without an
         # empty line would be a row of it.
         fenced, table = "\n" in text and text.endswith("```"), "\n" in text and text.startswith("|")
         space = "\n\n" if table else "\n" if fenced else "" if text[-1:] in _CHINESE_STOPS else " "
         blocks.append(f"{text}{space}{marker}" if marker else text)
     return "\n\n".join(blocks)
+
+
+def _continues(one: Piece, other: Piece) -> bool:
+    """Whether a piece is the rest of code or of a list that was cut between passages."""
+    return one.kind is other.kind and other.cut and one.passage != other.passage
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    """The last of the pieces with what it continues."""
+    *others, piece = pieces
+    while others and _continues(others[-1], piece):
+        before = others.pop()
+        gap = "\n" if piece.start > before.end else ""
+        piece = replace(before, end=piece.end, text=f"{before.text}{gap}{piece.text}")
+    return piece
 
 
 def _adjacent(one: Piece, other: Piece) -> bool:

@@ -117,7 +117,7 @@ def test_what_somebody_does_is_no_definition(question: str) -> None:
 
 async def test_what_a_command_does_is_no_row_on_what_to_do_when_it_fails() -> None:
     guide = (
-        "# Operating\n\n## Is it well?\n\nThe state is in one place. `rag verify` compares every row with every point.\n\n"
+        "# Operating\n\n## Is it well?\n\nAll is in one place. `rag verify` compares every row with every point.\n\n"
         "## Something is red\n\n| what | do |\n|---|---|\n| `rag verify` is not clean | run it again |\n"
     )
     outcome = await answered("What does rag verify do?", "compares every row", hits=corpus(guide))

@@ -203,15 +203,36 @@ async def test_words_that_the_documents_write_as_one_are_found() -> None:
     assert "pg_dump" in outcome.excerpts[0].text
 
 
-async def test_code_that_was_cut_is_shown_from_its_beginning() -> None:
-    lines = "\n".join(f"option_{number}: value of number {number}" for number in range(12))
+@pytest.mark.parametrize(("options", "shown"), [(12, 12), (80, 15)], ids=["whole", "its beginning"])
+async def test_code_that_was_cut_is_shown_as_one_from_its_beginning(options: int, shown: int) -> None:
+    lines = "\n".join(f"option_{number}: value of number {number}" for number in range(options))
     guide = f"# Settings\n\n## The file\n\nWrite a file of options:\n\n```yaml\nkind: folder\n{lines}\n```\n"
     chunks = corpus(guide, tokens=24)
     assert len(chunks) > 2
     outcome = await answered("How do I write the file of options?", "option", hits=chunks)
-    shown = outcome.excerpts[0].markdown
-    assert "kind: folder" in shown
-    assert "option_9" not in shown
+    markdown = outcome.excerpts[0].markdown
+    assert markdown.count("```yaml") == 1
+    assert "kind: folder" in markdown
+    assert f"option_{shown - 1}:" in markdown
+    assert f"option_{shown + 40}:" not in markdown
+
+
+async def test_the_last_code_of_a_section_that_is_cut_off_is_whole() -> None:
+    commands = "\n".join(f"$ tool step-{number} --with-a-rather-long-option {number}" for number in range(14))
+    guide = f"# Disks\n\n## Restore\n\n{'It goes back in time. ' * 20}\n\nOn one machine:\n\n```sh\n{commands}\n```\n"
+    outcome = await answered("How do I restore?", "step-0", hits=corpus(guide, tokens=40))
+    assert "step-13" in outcome.excerpts[0].markdown
+
+
+async def test_steps_that_were_cut_are_shown_to_the_last_as_one_list() -> None:
+    steps = "\n".join(f"{number}. Drain circuit {number} of the boiler." for number in range(1, 9))
+    guide = f"# Boiler\n\n## Drain the boiler\n\nDrain it once a year:\n\n{steps}\n"
+    chunks = corpus(guide, tokens=24)
+    assert len(chunks) > 2
+    outcome = await answered("How do I drain the boiler?", "circuit 5", hits=chunks)
+    lines = outcome.excerpts[0].text.split("\n")
+    at = lines.index("1. Drain circuit 1 of the boiler.")
+    assert [line[0] for line in lines[at : at + 8]] == list("12345678")
 
 
 async def test_one_of_three_closest_places_is_in_another_document() -> None:
