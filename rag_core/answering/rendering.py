@@ -158,7 +158,12 @@ def _markdown(piece: Piece) -> str:
 
 def _definition(pair: tuple[str, str]) -> str:
     term, text = map(escaped, pair)
-    return f"**{term}**: {text}" if text else term
+    return f"**{term}**{_colon(term)} {text}" if text else term
+
+
+def _colon(term: str) -> str:
+    """Between a term and its description; a question has its own mark."""
+    return "" if term.endswith(("?", "？", ":", "：", "!")) else ":"
 
 
 def _plain(piece: Piece) -> str:
@@ -173,7 +178,8 @@ def _plain(piece: Piece) -> str:
         case PieceKind.LIST:
             return _dedented(piece.text)
         case PieceKind.DEFINITION:
-            return "\n".join(f"{term}: {text}" if text else term for term, text in _definitions(_with_terms(piece)))
+            terms = _definitions(_with_terms(piece))
+            return "\n".join(f"{term}{_colon(term)} {text}" if text else term for term, text in terms)
         case _:
             return display(piece.text)
 

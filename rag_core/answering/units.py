@@ -20,6 +20,11 @@ _DIAGRAMS: Final = frozenset({"mermaid", "dot", "plantuml", "graphviz", "ditaa"}
 _NUMBERED: Final = re.compile(r"\b\d+\.\d+\.\s+[^\W\d]")
 CONTENTS: Final = 3
 """Numbered titles that make a row, an item or a definition a table of contents."""
+_BEHIND: Final = re.compile(r"(?<=[?？])[\s*_`]+|(?<=\s)\|\s|\n")
+_PAGE: Final = re.compile(r"\.(?:md|html?|rst|txt|pdf)\b")
+_WORD: Final = re.compile("[^\\W\\d_\u3400-\u9fff]{2,}|[\u3400-\u9fff]{2}")
+SAYING: Final = 3
+"""Words behind a question from which they are an answer, not a name of a page."""
 _CJK: Final = re.compile("[\u3400-\u9fff]")
 
 
@@ -77,11 +82,17 @@ def units(reading: Reading, question: str) -> Iterator[Unit]:
 
 
 def _is_question(question: str, unit: Unit) -> bool:
-    """Whether a unit asks rather than says. Of a row only its first cell can: a list of questions with where each is
-    answered is worth showing, but not for its own sake."""
+    """Whether a unit asks rather than says. A row, an item or a term that asks may say the answer behind that; a list
+    of questions with where each is answered is worth showing, but not for its own sake."""
     if unit.kind in (UnitKind.CODE, UnitKind.USAGE):
         return _echo(question) in _echo(unit.text)
-    return len(unit.text) <= 400 and asks(question, unit.text)
+    if len(unit.text) > 400 or not asks(question, unit.text):
+        return False
+    if unit.kind not in _LISTED:
+        return True
+    _, *behind = _BEHIND.split(unit.text, maxsplit=1)
+    said = " ".join(word for word in "".join(behind).split() if "/" not in word and not _PAGE.search(word))
+    return not any(map(str.isdigit, said)) and len(_WORD.findall(said)) < SAYING
 
 
 def _echo(text: str) -> str:

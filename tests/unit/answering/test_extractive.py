@@ -235,6 +235,30 @@ async def test_steps_that_were_cut_are_shown_to_the_last_as_one_list() -> None:
     assert [line[0] for line in lines[at : at + 8]] == list("12345678")
 
 
+ASKS, OTHER, SAYS = "How do I reset my password?", "How do I close my account?", "Use the link in the mail."
+FAQ = {
+    "table": f"| question | answer |\n|---|---|\n| {ASKS} | {SAYS} |\n| {OTHER} | Write to the desk. |\n",
+    "list": f"- {ASKS} {SAYS}\n- {OTHER} Write to the desk.\n",
+    "terms": f"<dl><dt>{ASKS}</dt><dd>{SAYS}</dd><dt>{OTHER}</dt><dd>Write to the desk.</dd></dl>",
+    "bold": f"**{ASKS}** {SAYS}\n\n**{OTHER}** Write to the desk.\n",
+}
+
+
+@pytest.mark.parametrize("form", FAQ)
+async def test_a_question_asked_as_a_list_of_questions_has_it_is_answered_there(form: str) -> None:
+    page = f"<h1>Questions</h1>{FAQ[form]}" if form == "terms" else f"# Questions\n\n{FAQ[form]}"
+    name = "questions.html" if form == "terms" else "questions.md"
+    outcome = await answered(ASKS, "reset", "link in the mail", hits=corpus(page, name))
+    assert outcome.outcome is Outcome.ANSWERED
+    assert SAYS in outcome.excerpts[0].text
+
+
+async def test_a_list_of_questions_that_only_names_pages_is_no_answer() -> None:
+    page = f"# Questions\n\n| question | page |\n|---|---|\n| {ASKS} | [reset](reset.md) |\n| {OTHER} | a/b.md |\n"
+    outcome = await decide(Question(ASKS, corpus(page), ASKED, embed=Meanings("reset")))
+    assert isinstance(outcome, Abstained)
+
+
 async def test_one_of_three_closest_places_is_in_another_document() -> None:
     guide = "# Oil\n\n" + "\n\n".join(f"## Pump {name}\n\nOil of pump {name}." for name in ("one", "two", "three"))
     other = corpus("# Shelf\n\n## Oil\n\nThe oil is on the shelf.\n", "shelf.md")
