@@ -13,6 +13,8 @@ from ragctl.gateway.options import reachable
 
 # The first queries of a webserver load the code location; on a busy machine that takes its time.
 _TIMEOUT_SECONDS = 60.0
+_RELOAD_SECONDS = 300.0
+"""A reload starts the code server again, and ends when that has loaded every source."""
 
 
 class DagsterApi:
@@ -22,16 +24,20 @@ class DagsterApi:
         self.url = f"http://{reachable(settings.host)}:{settings.dagster_port}"
         # Plain HTTP on loopback: no proxy, and no trusted certificates (loading them costs more than a query).
         nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._http = httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False, verify=nothing)
+        self._http = httpx.Client(trust_env=False, verify=nothing)
 
-    def query(self, document: str, **variables: object) -> dict[str, Any]:
-        """Run a document and return its `data`.
+    def query(self, document: str, *, seconds: float = _TIMEOUT_SECONDS, **variables: object) -> dict[str, Any]:
+        """Run a document and return its `data`; `seconds` is how long that may take.
 
         A union `…OrError` that Dagster answered by an error raises too; what it does not find is an answer.
         """
         try:
-            response = self._http.post(f"{self.url}/graphql", json={"query": document, "variables": variables})
+            asked = {"query": document, "variables": variables}
+            response = self._http.post(f"{self.url}/graphql", json=asked, timeout=seconds)
             body = response.json()
+        except httpx.ReadTimeout:
+            said = f"the Dagster webserver has not answered for {seconds:.0f} s: it is busy; run it again in a moment"
+            raise Unavailable(Reason.DAGSTER_UNAVAILABLE, said) from None
         except (httpx.HTTPError, ValueError):
             raise Unavailable(
                 Reason.DAGSTER_UNAVAILABLE, "the Dagster webserver does not answer; see `rag status`"
@@ -52,7 +58,7 @@ class DagsterApi:
         """Reload the code location. Raises `Unavailable` with the reason when its code or a source file is wrong."""
         document = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
           ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }"""
-        entry = self.query(document, name=location)["reloadRepositoryLocation"]
+        entry = self.query(document, seconds=_RELOAD_SECONDS, name=location)["reloadRepositoryLocation"]
         loaded = entry.get("locationOrLoadError") or {}
         if entry["__typename"] != "WorkspaceLocationEntry" or loaded.get("__typename") == "PythonError":
             message = str(loaded.get("message", "unknown error")).strip()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
@@ -54,6 +56,20 @@ def test_an_error_of_dagsters_database_is_not_called_one_of_versions(
     assert str(caught.value).startswith(said)
     assert ("version may not fit" in caught.value.message) is ("path" not in error)
     assert "psycopg2" not in caught.value.message
+
+
+def test_a_webserver_that_is_busy_is_not_called_one_that_is_down(api: DagsterApi, httpserver: HTTPServer) -> None:
+    done = threading.Event()
+
+    def late(_request: Request) -> Response:
+        done.wait(30)
+        return Response("{}")
+
+    httpserver.expect_request("/graphql").respond_with_handler(late)
+    with pytest.raises(RagError) as caught:
+        api.query("{ version }", seconds=0.2)
+    done.set()
+    assert "busy; run it again in a moment" in caught.value.message
 
 
 def test_a_run_that_cannot_start_for_a_full_disk_says_so_without_statements(
