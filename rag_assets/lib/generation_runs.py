@@ -57,9 +57,14 @@ class DueRun:
 
 
 def due_runs(pipeline: Pipeline) -> Iterator[DueRun]:
-    """Due runs by the rows: shards with documents pending for a generation, or its end and its evaluation."""
+    """Due runs by the rows: shards with documents pending for a generation, or its end and its evaluation.
+
+    None while no generation is active: the first one is promoted by the process that makes it, empty and unjudged.
+    """
     with pipeline.store.engine.connect() as connection:
         active = generations.active(connection)
+        if active is None:
+            return
         rows = [
             row for row in generations.write_targets(connection) if row.state != "active" and not row.not_reproducible
         ]

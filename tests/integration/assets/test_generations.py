@@ -97,6 +97,14 @@ def test_a_generation_is_built_judged_promoted_and_rolled_back_by_runs(grown: Ch
     assert any("painted blue" in point.payload.text for page in pipeline.index.scroll(old) for point in page)
 
 
+def test_the_first_generation_is_not_judged_while_it_is_made(chain: Chain) -> None:
+    """It is a row before it is promoted, empty: a run that found it then would end as a failure of a new stack."""
+    pipeline = chain.pipeline
+    with pipeline.store.engine.begin() as connection:
+        generations.change(connection, pipeline.ensure_generation(), state="building", promoted_at=None)
+    assert requests(pipeline, chain.instance) == []
+
+
 def test_a_promotion_outside_dagster_is_reported_once(grown: Chain) -> None:
     pipeline, instance = grown.pipeline, grown.instance
     assert not report_promotion(pipeline, instance), "the run reported it"
