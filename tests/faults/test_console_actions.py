@@ -48,7 +48,7 @@ def on_record(page: Page, *reasons: str) -> None:
 
 def test_a_source_is_synced_paused_and_resumed(page: Page) -> None:
     go(page, "Sources")
-    act(page, "Check", "is it there", "It can be read:")
+    act(page, "Check", "is it there", "The source is readable:")
     act(page, "Sync now", "new edition", "Started:")
     act(page, "Sync now", "once more", "No second one was started.")
     act(page, "Pause", "the share moves", "switched off.")
@@ -86,9 +86,9 @@ def test_an_answer_is_given_opened_in_its_document_judged_and_compared(page: Pag
     page.get_by_test_id("stFeedbackButton").first.click()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
-    page.get_by_role("button", name="Compare two generations").click()
-    expect(page.get_by_text("First generation")).to_be_visible()
-    expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
+    page.get_by_role("button", name="Compare two settings").click()
+    expect(page.get_by_text("In both")).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
 
 
 def test_a_generation_is_forecast_built_judged_promoted_rolled_back_and_retired(page: Page, operated: Console) -> None:
@@ -106,9 +106,9 @@ def test_a_generation_is_forecast_built_judged_promoted_rolled_back_and_retired(
         page.reload()
         expect(promote).to_be_visible()
     act(page, re.compile("Evaluate g"), "", "The pipeline runs the gate")
-    act(page, re.compile("Promote g"), "no golden set yet", "Searches now use g")
+    act(page, re.compile("Promote g"), "no golden set yet", "Searches now use")
     page.reload()
-    act(page, re.compile("Roll back to g"), "answers got worse", "Searches now use g")
+    act(page, re.compile("Roll back to g"), "answers got worse", "Searches now use")
     page.reload()
     act(page, re.compile("Retire g"), "not better", "is retired.")
     on_record(page, "smaller chunks", "no golden set yet", "answers got worse", "not better")
@@ -118,6 +118,6 @@ def test_held_deletions_are_released(page: Page, operated: Console) -> None:
     for number in range(DOCUMENTS):
         (operated.stack.docs / f"page-{number}.md").unlink()
     operated.stack.rag("source", "sync", "docs", seconds=600)
-    page.get_by_role("link", name="docs: 60 held deletions need your decision").click()
+    page.get_by_role("link", name="Review and approve the deletions").click()
     act(page, "Approve 60 deletions", "the chapter was withdrawn", "60 deletions are approved")
     on_record(page, "the chapter was withdrawn")

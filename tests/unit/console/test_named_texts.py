@@ -1,0 +1,48 @@
+"""The browser tests of whole stacks run seldom: what they look for in the console must be what it says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console.i18n.zh import CHINESE
+
+FAULTS = Path(__file__).parents[2] / "faults"
+STREAMLIT = frozenset({"Clear all"})
+"""Texts of the framework."""
+NAMED = frozenset({"get_by_role", "get_by_label", "get_by_placeholder", "act", "go"})
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """Names of buttons, fields and pages, and what an action says; `act` takes the reason, which is typed, third."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name not in NAMED:
+            continue
+        given = [call.args[1], *call.args[3:]] if name == "act" else call.args[name == "get_by_role" or name == "go" :]
+        named = [keyword.value for keyword in call.keywords if keyword.arg == "name"]
+        yield from (
+            one.value for one in (*given, *named) if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        )
+
+
+def says(message: str, text: str) -> bool:
+    """Whether the console's message, filled in, has this text."""
+    blank, filled = re.sub(r"\{[^}]*\}", "0", message), re.sub(r"\d+", "0", text)
+    any_values = ".+".join(map(re.escape, re.split(r"\{[^}]*\}", message)))
+    return filled in blank or (len(any_values) > 20 and re.fullmatch(any_values, text) is not None)
+
+
+@pytest.mark.parametrize("path", sorted(FAULTS.glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_browser_test_names_is_a_text_of_the_console(path: Path) -> None:
+    source = path.read_text("utf-8")
+    if "playwright" not in source:
+        pytest.skip("opens no browser")
+    named = set(texts(ast.parse(source))) - STREAMLIT
+    assert {text for text in named if not any(says(message, text) for message in CHINESE)} == set()
