@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,9 +79,10 @@ class LocalStack:
 
     def status(self) -> dict[str, Any]:
         """What `rag status --json` prints, without a process: who waits asks often, and a start takes a second."""
-        with patch.dict(os.environ, self.environment):
+        with patch.dict(os.environ, self.environment), ThreadPoolExecutor(1) as apart:
             settings, data_dir = load()
-            found = read_status(settings, data_dir, build_services(settings, data_dir))
+            # It runs an event loop, and a browser's test is inside of one.
+            found = apart.submit(read_status, settings, data_dir, build_services(settings, data_dir)).result()
         return {"healthy": found.healthy, **asdict(found)}
 
     def pid(self, service: str) -> int | None:
