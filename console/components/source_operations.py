@@ -82,7 +82,7 @@ def show_preview(preview: pb.SourcePreview) -> None:
     good = sum(item.ok for item in preview.items)
     more = "+" if preview.more else ""
     listed = f"{number(preview.listed)}{more}"
-    words = t("{good} of the first {shown} items can be read; {listed} were listed.", good=good,
+    words = t("{good} of the first {shown} items can be read. Listed: {listed}.", good=good,
               shown=len(preview.items), listed=listed)  # fmt: skip
     (st.success if good else st.warning)(words)
     if preview.reason:

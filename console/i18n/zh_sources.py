@@ -122,7 +122,7 @@ SOURCES: dict[str, str] = {
     "Documents: {documents}, chunks: {chunks}, quarantined inputs: {quarantined}; file {file}.": (
         "{documents} 个文档、{chunks} 个分块、{quarantined} 个隔离的输入；文件 {file}。"
     ),
-    "{good} of the first {shown} items can be read; {listed} were listed.": (
+    "{good} of the first {shown} items can be read. Listed: {listed}.": (
         "前 {shown} 个条目中有 {good} 个可以读取；共列出 {listed} 个。"
     ),
     # Steps.

@@ -83,7 +83,7 @@ class Hour:
         expect(page.get_by_text("Connected.")).to_be_visible()
         self.picture("2-connection", name)
         following(page)
-        expect(page.get_by_text("can be read;")).to_be_visible()
+        expect(page.get_by_text("can be read.")).to_be_visible()
         expect(page.get_by_text("How it is cut into chunks")).to_be_visible()
         self.picture("3-preview", name)
         following(page)
