@@ -12,6 +12,7 @@ import pytest
 from console.i18n.zh import CHINESE
 
 FAULTS = Path(__file__).parents[2] / "faults"
+BROWSERS = sorted(path for path in FAULTS.glob("*.py") if "playwright" in path.read_text("utf-8"))
 STREAMLIT = frozenset({"Clear all"})
 """Texts of the framework."""
 NAMED = frozenset({"get_by_role", "get_by_label", "get_by_placeholder", "act", "go"})
@@ -39,10 +40,7 @@ def says(message: str, text: str) -> bool:
     return filled in blank or (len(any_values) > 20 and re.fullmatch(any_values, text) is not None)
 
 
-@pytest.mark.parametrize("path", sorted(FAULTS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BROWSERS, ids=lambda path: path.stem)
 def test_what_a_browser_test_names_is_a_text_of_the_console(path: Path) -> None:
-    source = path.read_text("utf-8")
-    if "playwright" not in source:
-        pytest.skip("opens no browser")
-    named = set(texts(ast.parse(source))) - STREAMLIT
+    named = set(texts(ast.parse(path.read_text("utf-8")))) - STREAMLIT
     assert {text for text in named if not any(says(message, text) for message in CHINESE)} == set()
