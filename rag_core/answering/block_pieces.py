@@ -18,7 +18,8 @@ from rag_core.parsing import BlockKind, PartKind
 CODE_LINES: Final = 16
 LIST_ITEMS: Final = 12
 TABLE_ROWS: Final = 12
-_DIVIDED: Final = frozenset({BlockKind.CODE, BlockKind.LIST, BlockKind.TABLE})
+_SHOWN: Final = {BlockKind.CODE: CODE_LINES, BlockKind.LIST: LIST_ITEMS, BlockKind.TABLE: TABLE_ROWS}
+"""Blocks that may be cut between passages, and how many of their lines, items or rows are shown."""
 
 
 class PieceKind(StrEnum):
@@ -55,7 +56,7 @@ class BlockPieces:
         self._asked = asked
 
     def whole(self, at: int) -> Piece:
-        """A block as it is; long code in part."""
+        """What one passage has of a block; long code in part."""
         block = self._reading.places[at].block
         match block.kind:
             case BlockKind.CODE:
@@ -90,13 +91,9 @@ class BlockPieces:
             PieceKind.CODE, at, place.block.start + start, place.block.start + end, place.block.language, cut=cut
         )
 
-    def whole_code(self, at: int) -> Iterator[Piece]:
-        """A block of code from here on, also behind a cut between passages: half of the commands is no answer."""
-        yield from map(self.code, self.parts(at, CODE_LINES))
-
-    def whole_list(self, at: int) -> Iterator[Piece]:
-        """The items of a list from here on, also behind a cut between passages."""
-        yield from map(self.items, self.parts(at, LIST_ITEMS))
+    def complete(self, at: int) -> Iterator[Piece]:
+        """A block from here on, also behind a cut between passages: half of the commands is no answer."""
+        yield from map(self.whole, self.parts(at, _SHOWN.get(self._reading.places[at].block.kind, 1)))
 
     def parts(self, at: int, most: int) -> Iterator[int]:
         """A block and the parts that continue it, until these have as many lines, items or rows."""
@@ -128,12 +125,8 @@ class BlockPieces:
         place, before = self._reading.places[at], self._reading.places[at - 1]
         adjacent = self._reading.document[at] == self._reading.document[at - 1] and place.passage != before.passage
         same = place.block.kind is before.block.kind and place.path == before.path
-        same = same and place.block.kind in _DIVIDED
+        same = same and place.block.kind in _SHOWN
         return adjacent and same and 0 <= place.block.start - before.block.end <= 1
-
-    def whole_table(self, at: int) -> Iterator[Piece]:
-        """The first rows of a table, those behind a cut between passages too."""
-        yield from (self.rows(part, None) for part in self.parts(at, TABLE_ROWS))
 
     def rows(self, at: int, unit: Unit | None) -> Piece:
         """One row, or the first rows of a table."""

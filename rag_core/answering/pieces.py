@@ -45,7 +45,7 @@ class PieceMaker(BlockPieces):
             section = self._section()
             if section:
                 yield from map(self.whole, section[:-1])
-                yield from self._complete(section[-1])
+                yield from self.complete(section[-1])
                 if not any(self._reading.places[one].block.kind in _STEPS for one in section):
                     yield from self._following(section[-1], announced=False)
                 return
@@ -90,16 +90,6 @@ class PieceMaker(BlockPieces):
         useful = bool(kinds & _STEPS) or len(section) <= 2
         return section if at in section and useful else []
 
-    def _complete(self, at: int) -> Iterator[Piece]:
-        """The last block of an excerpt, with the rest of its code or list."""
-        match self._reading.places[at].block.kind:
-            case BlockKind.CODE:
-                yield from self.whole_code(at)
-            case BlockKind.LIST:
-                yield from self.whole_list(at)
-            case _:
-                yield self.whole(at)
-
     def _first_words(self) -> Iterator[Piece]:
         """The first paragraph of a long section, when it is short: a later step is seldom understood without it."""
         first = self._unit.at - depth(self._reading, self._unit.at, 40)
@@ -143,7 +133,7 @@ class PieceMaker(BlockPieces):
                 if later == at and self._unit.end <= start + end:
                     shown = later
                 break
-            yield from self._complete(later)
+            yield from self.complete(later)
             shown, left = later, left - len(text)
         if shown < at:
             yield from self._list() if self._unit.kind is UnitKind.ITEM else self._text()
@@ -192,12 +182,8 @@ class PieceMaker(BlockPieces):
                     break
                 continue
             yield from paragraphs
-            if kind is BlockKind.CODE:
-                yield from self.whole_code(later)
-            elif kind is BlockKind.LIST:
-                yield from self.whole_list(later)
-            elif kind is BlockKind.TABLE and (announced or self._wants is Wants.LIST):
-                yield from self.whole_table(later)
+            if kind in _STEPS or (kind is BlockKind.TABLE and (announced or self._wants is Wants.LIST)):
+                yield from self.complete(later)
             elif kind is BlockKind.DEFINITIONS and announced:
                 yield self.piece(
                     PieceKind.DEFINITION, later, place.block.start, min(place.block.end, place.block.start + 700)
@@ -215,7 +201,7 @@ class PieceMaker(BlockPieces):
                 text = self._reading.text(before)
                 start = 0 if len(text) <= TEXT_CHARS else split_sentences(text)[-1][0]
                 yield self.piece(PieceKind.TEXT, at - 1, before.block.start + start, before.block.end)
-        yield from self.whole_code(at)
+        yield from self.complete(at)
 
     def _usage(self) -> Iterator[Piece]:
         unit = self._unit
@@ -223,7 +209,7 @@ class PieceMaker(BlockPieces):
 
     def _table(self) -> Iterator[Piece]:
         if self._wants is Wants.LIST:
-            yield from self.whole_table(self._unit.at)
+            yield from self.complete(self._unit.at)
         else:
             yield self.rows(self._unit.at, self._unit)
 

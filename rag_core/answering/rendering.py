@@ -89,21 +89,23 @@ def heading(excerpt: Excerpt) -> str:
 
 def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -> str:
     blocks: list[str] = []
-    markers = ""
+    whole, marker = None, ""
     for position, piece in enumerate(pieces):
-        before, after = pieces[:position][-1:], pieces[position + 1 : position + 2]
-        if not before or not _adjacent(before[0], piece):
+        if position == 0 or not _adjacent(pieces[position - 1], piece):
             number += 1
-        if not after or not _adjacent(piece, after[0]):
-            markers += f"[{number}]"
-        if after and _continues(piece, after[0]):
+        after = pieces[position + 1] if position + 1 < len(pieces) else None
+        if after is None or not _adjacent(piece, after):
+            marker += f"[{number}]"
+        whole = piece if whole is None else _joined(whole, piece)
+        if after is not None and _continues(piece, after):
             continue
-        text, marker, markers = write(_joined(pieces[: position + 1])), markers, ""
+        text = write(whole)
         # The marker of Chinese stands without a space; a fence must end its line, and what follows a table without an
         # empty line would be a row of it.
         fenced, table = "\n" in text and text.endswith("```"), "\n" in text and text.startswith("|")
         space = "\n\n" if table else "\n" if fenced else "" if text[-1:] in _CHINESE_STOPS else " "
         blocks.append(f"{text}{space}{marker}" if marker else text)
+        whole, marker = None, ""
     return "\n\n".join(blocks)
 
 
@@ -112,14 +114,10 @@ def _continues(one: Piece, other: Piece) -> bool:
     return one.kind is other.kind and other.cut and one.passage != other.passage
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
-    """The last of the pieces with what it continues."""
-    *others, piece = pieces
-    while others and _continues(others[-1], piece):
-        before = others.pop()
-        gap = "\n" if piece.start > before.end else ""
-        piece = replace(before, end=piece.end, text=f"{before.text}{gap}{piece.text}")
-    return piece
+def _joined(one: Piece, rest: Piece) -> Piece:
+    """A piece with the rest of it."""
+    gap = "\n" if rest.start > one.end else ""
+    return replace(one, end=rest.end, text=f"{one.text}{gap}{rest.text}")
 
 
 def _adjacent(one: Piece, other: Piece) -> bool:

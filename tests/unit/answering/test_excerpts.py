@@ -42,14 +42,28 @@ async def test_a_thing_within_another_is_defined_where_a_heading_names_it() -> N
     assert outcome.excerpts[0].text.startswith("A snapshot represents a folder at one time.")
 
 
-async def test_a_mention_in_the_first_sentence_of_another_section_is_no_definition() -> None:
-    guide = (
-        "# Erase\n\nThe value claim names a disk for the erasure ledger; back it up apart.\n\n"
-        "## What to save\n\n| what | where |\n|---|---|\n"
-        "| the erasure ledger: what was erased for good | erasures.jsonl |\n"
-    )
-    outcome = await answered("What is the erasure ledger?", "erasure ledger", hits=corpus(guide))
-    assert "what was erased for good" in outcome.excerpts[0].text
+ERASE = (
+    "# Erase\n\nThe value claim names a disk for the erasure ledger; back it up apart.\n\n"
+    "## What to save\n\n| what | where |\n|---|---|\n"
+    "| the erasure ledger: what was erased for good | erasures.jsonl |\n"
+)
+VERIFY = (
+    "# Operating\n\n## Is it well?\n\nAll is in one place. `rag verify` compares every row with every point.\n\n"
+    "## Something is red\n\n| what | do |\n|---|---|\n| `rag verify` is not clean | run it again |\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("guide", "question", "near", "said"),
+    [
+        (ERASE, "What is the erasure ledger?", "erasure ledger", "what was erased for good"),
+        (VERIFY, "What does rag verify do?", "rag verify", "compares every row"),
+    ],
+    ids=["first sentence of another section", "row on its failure"],
+)
+async def test_a_mention_is_no_definition(guide: str, question: str, near: str, said: str) -> None:
+    outcome = await answered(question, near, hits=corpus(guide))
+    assert said in outcome.excerpts[0].text
 
 
 async def test_the_steps_of_the_first_section_below_follow_their_introduction() -> None:
@@ -113,15 +127,6 @@ def test_what_a_thing_does_is_asked_for_as_its_definition(question: str, subject
 @pytest.mark.parametrize("question", ["谁能做什么？", "备份时要做什么？", "应该做什么？"])
 def test_what_somebody_does_is_no_definition(question: str) -> None:
     assert understand(question).wants is Wants.FACT
-
-
-async def test_what_a_command_does_is_no_row_on_what_to_do_when_it_fails() -> None:
-    guide = (
-        "# Operating\n\n## Is it well?\n\nAll is in one place. `rag verify` compares every row with every point.\n\n"
-        "## Something is red\n\n| what | do |\n|---|---|\n| `rag verify` is not clean | run it again |\n"
-    )
-    outcome = await answered("What does rag verify do?", "compares every row", hits=corpus(guide))
-    assert "compares every row" in outcome.excerpts[0].text
 
 
 async def test_of_a_question_of_common_words_the_one_that_asks_is_not_looked_for() -> None:
