@@ -15,18 +15,19 @@ FAULTS = Path(__file__).parents[2] / "faults"
 BROWSERS = sorted(path for path in FAULTS.glob("*.py") if "playwright" in path.read_text("utf-8"))
 STREAMLIT = frozenset({"Clear all"})
 """Texts of the framework."""
-NAMED = frozenset({"get_by_role", "get_by_label", "get_by_placeholder", "act", "go"})
+NAMED = {"get_by_role": (), "get_by_label": (0,), "get_by_placeholder": (0,), "go": (1,), "act": (1, 3)}
+"""Which arguments of a call are texts of the console, beside `name`. The reason that `act` types is none."""
 
 
 def texts(tree: ast.Module) -> Iterator[str]:
-    """Names of buttons, fields and pages, and what an action says; `act` takes the reason, which is typed, third."""
+    """Names of buttons, fields and pages, and what an action says."""
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
             continue
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         if name not in NAMED:
             continue
-        given = [call.args[1], *call.args[3:]] if name == "act" else call.args[name == "get_by_role" or name == "go" :]
+        given = [call.args[at] for at in NAMED[name] if at < len(call.args)]
         named = [keyword.value for keyword in call.keywords if keyword.arg == "name"]
         yield from (
             one.value for one in (*given, *named) if isinstance(one, ast.Constant) and isinstance(one.value, str)
