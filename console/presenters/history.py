@@ -42,7 +42,8 @@ def rows(found: Lines, name: str, *, scale: float = 1.0) -> list[dict[str, Any]]
     """The points of the largest lines of a series: `at`, `label`, `value`, and `part`, which a gap increases."""
     lines = [line for line in found.lines if line.name == name]
     if len(lines) > SHOWN + 1:
-        ranked = sorted(lines, key=lambda line: -(line.total or sum(line.points.values())))
+        # The platform sums up what is smallest itself: that is part of the rest, whatever its size.
+        ranked = sorted(lines, key=lambda line: (line.label == OTHER, -(line.total or sum(line.points.values()))))
         lines = [*ranked[:SHOWN], _sum(name, ranked[SHOWN:])]
     made = []
     for line in lines:

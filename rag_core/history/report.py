@@ -36,10 +36,11 @@ def read_history(connection: Connection, span: Span, now: datetime, *, tenant: s
     begins, until = _edges(span, now)
     since = datetime.fromtimestamp(begins, UTC)
     tenants = None if tenant is None else (tenant,)
+    # First: of a minute that is written between the two its figures are read too, where none would mean zero.
+    present = store.presence(connection, step=span.step, since=since)
     points = store.read(connection, step=span.step, since=since, series=_OF_TENANTS, tenants=tenants)
     if platform:
         points += store.read(connection, step=span.step, since=since, series=_OF_PLATFORM, tenants=("",))
-    present = store.presence(connection, step=span.step, since=since)
     return History(begins, until, span.step, tuple(_series(points, present)))
 
 

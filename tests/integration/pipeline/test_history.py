@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import event
 
 from rag_assets.defs.history.sensors import record
 from rag_core.database import Store
@@ -59,3 +60,18 @@ def test_switched_off_it_deletes_what_is_there(store: Store, settings: Settings)
     assert record(store, off, "", NOON + 7200)[0] == "switched off"
     with store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM rag.history").scalar_one() == 0
+
+
+@pytest.mark.usefixtures("source")
+def test_a_minute_that_is_written_while_it_is_read_is_not_shown_as_zero(store: Store, settings: Settings) -> None:
+    cursor = measured(store, settings, "", 1)
+    now = datetime.fromtimestamp(NOON + 3 * 60, UTC)
+    with store.engine.connect() as connection:
+
+        @event.listens_for(connection, "after_cursor_execute", once=True)
+        def write(*_: object) -> None:
+            measured(store, settings, cursor, 2)
+
+        found = read_history(connection, Span.HOUR, now, tenant="acme", platform=True)
+    [line] = [one for one in found.series if one.name == "documents"]
+    assert set(line.points.values()) == {3.0}
