@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -119,13 +120,23 @@ def peer_service(module: str, python: Path, arguments: Mapping[str, object], fol
 
 
 @contextmanager
+def leaving_nothing() -> Iterator[None]:
+    """A request to end (SIGTERM) ends what was started here too: it becomes an exception, as Ctrl-C is one."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def process(
     name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path, ready: str
 ) -> Iterator[float]:
     """Any process, up once `ready` answers 200; its output goes to a file in `folder`. Raises `Unavailable`."""
     log = folder / f"{name.replace(' ', '-')}.log"
     started = time.perf_counter()
-    with log.open("w") as output:
+    with leaving_nothing(), log.open("w") as output:
         child = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
         try:
             _wait(name, child, ready, log)

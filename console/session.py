@@ -6,9 +6,11 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import IntEnum
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -62,6 +64,9 @@ def _fails(probe: Callable[[], object]) -> bool:
 VERIFY_SECONDS = 10.0
 SOURCES_SECONDS = 30.0
 MAX_KNOWN = 1000
+_CALLS_AT_ONCE = 16
+C = TypeVar("C")
+T = TypeVar("T")
 
 
 class Role(IntEnum):
@@ -111,9 +116,11 @@ class Shared:
     outages: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while `known` is changed in more than one step."""
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, "console-call"))
 
     def close(self) -> None:
         """Close the connections."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
         self.channels.close()
         for client in (self.dagster, self.gateway, self.metrics, self.gitlab, self.traces):
             client.close()
@@ -153,6 +160,21 @@ def token() -> str:
     if not found:
         raise ServiceError("console", "TOKEN_MISSING")
     return found
+
+
+def ahead(client: Callable[[], C], call: Callable[[C], T]) -> Callable[[], T]:
+    """Begin a call and return what waits for its end, so that a page that needs several waits for the slowest only.
+
+    The client is made here, in the session; the call runs beside it and knows no session. What the two raise is
+    raised by the wait.
+    """
+    begun: Future[T]
+    try:
+        begun = shared().pool.submit(call, client())
+    except ServiceError as error:
+        begun = Future()
+        begun.set_exception(error)
+    return begun.result
 
 
 def identify() -> Identity:
@@ -227,7 +249,7 @@ def dagster() -> DagsterClient:
         # Pushed documents have no runs, and their source may be called like another tenant's.
         found = frozenset(key_of(item.name) for item in api().sources() if item.kind != "push")
         place.sources[tenant()] = (found, time.monotonic())
-    return place.dagster.within(found)
+    return place.dagster.within(tenant(), found)
 
 
 def platform() -> Platform:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 
 from benchmarks.console.sessions import PAGES
 from benchmarks.console.stack import COOKIE, Stack
@@ -15,8 +16,20 @@ _PAINTED = """() => document.querySelector('[data-testid=stHeading]')
   && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"""
 
 
-def paint(stack: Stack, rounds: int, progress: Progress) -> dict[str, list[float]] | None:
-    """Seconds per page and round, each in a fresh visit; `None` without Playwright or Chromium."""
+_MOVED = """label => document.querySelector('[data-testid=stHeading]')?.innerText.trim() === label
+  && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """Seconds by page, one for each round: opened in a tab of its own, and moved to by its link in an open one."""
+
+    opened: dict[str, list[float]]
+    moved_to: dict[str, list[float]]
+
+
+def paint(stack: Stack, rounds: int, progress: Progress) -> Painted | None:
+    """Every page in Chromium, so many rounds; `None` without Playwright or Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -24,21 +37,34 @@ def paint(stack: Stack, rounds: int, progress: Progress) -> dict[str, list[float
         return None
     if chromium is None:
         return None
-    found: dict[str, list[float]] = {page or "overview": [] for page in PAGES}
+    names = [page or "overview" for page in PAGES]
+    found = Painted({name: [] for name in names}, {name: [] for name in names})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         context = browser.new_context(viewport={"width": 1360, "height": 900})
+        context.set_default_timeout(60_000)
         context.add_cookies([{"name": COOKIE, "value": stack.cookie, "url": stack.url}])
         for number in range(rounds + 1):
-            for page in PAGES:
+            for page, name in zip(PAGES, names, strict=True):
                 tab = context.new_page()
-                tab.set_default_timeout(60_000)
                 started = time.perf_counter()
                 tab.goto(f"{stack.url}/{page}")
                 tab.wait_for_function(_PAINTED)
                 if number:  # the first round fills the caches of the browser and of the server
-                    found[page or "overview"].append(time.perf_counter() - started)
+                    found.opened[name].append(time.perf_counter() - started)
                 tab.close()
+            tab = context.new_page()
+            tab.goto(f"{stack.url}/{PAGES[-1]}")
+            tab.wait_for_function(_PAINTED)
+            for page, name in zip(PAGES, names, strict=True):
+                link = tab.get_by_test_id("stSidebarNav").locator(f"a[href$='/{page}']")
+                label = link.inner_text().strip()
+                started = time.perf_counter()
+                link.click()
+                tab.wait_for_function(_MOVED, arg=label)
+                if number:
+                    found.moved_to[name].append(time.perf_counter() - started)
+            tab.close()
             progress(number + 1, rounds + 1)
         browser.close()
     return found

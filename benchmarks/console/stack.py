@@ -18,6 +18,7 @@ import httpx
 import yaml
 
 from benchmarks.ports import free_port
+from benchmarks.processes import leaving_nothing
 from rag_core.settings import Settings
 
 PORTS = tuple(name for name, field in Settings.model_fields.items() if name.endswith("_port") and field.default)
@@ -50,10 +51,11 @@ def running_stack(settings: Settings, sources: int) -> Iterator[Stack]:
     environment = {**os.environ, "RAG_HOME": str(folder / "home"), "RAG_EMBEDDER": "fake"}
     environment |= {f"RAG_{name.upper()}": str(free_port()) for name in PORTS}
     try:
-        _write_sources(folder, sources)
-        printed = _rag(environment, "up", "--no-ingest", "--no-wait")
-        url = f"http://127.0.0.1:{environment['RAG_CONSOLE_PORT']}"
-        yield Stack(url, _sign_in(url, printed["console_account"]), environment)
+        with leaving_nothing():
+            _write_sources(folder, sources)
+            printed = _rag(environment, "up", "--no-ingest", "--no-wait")
+            url = f"http://127.0.0.1:{environment['RAG_CONSOLE_PORT']}"
+            yield Stack(url, _sign_in(url, printed["console_account"]), environment)
     finally:
         subprocess.run(_command("down"), env=environment, capture_output=True, timeout=120, check=False)
         shutil.rmtree(folder, ignore_errors=True)

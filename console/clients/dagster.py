@@ -21,6 +21,8 @@ REPOSITORY = "__repository__"
 RELOAD_SECONDS = 180.0
 """Reading the code again takes seconds, on a busy machine many."""
 FILES_SENSOR = "source_files"
+TENANT_TAG = "rag/tenant"
+"""On every run of a source's job."""
 _POLL_SECONDS = 0.5
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 """Statuses of runs that have not ended."""
@@ -54,12 +56,13 @@ class DagsterClient:
         self._location = settings.dagster_location
         self._http = http_client(settings.call_seconds)
         self._breaker = CircuitBreaker()
+        self._tenant = ""
         self._sources: frozenset[str] | None = None
 
-    def within(self, sources: Iterable[str]) -> Self:
-        """The same client, limited to the runs and automations of these sources."""
+    def within(self, tenant: str, sources: Iterable[str]) -> Self:
+        """The same client, limited to the runs of a tenant and the automations of these sources."""
         view = copy.copy(self)
-        view._sources = frozenset(sources)
+        view._tenant, view._sources = tenant, frozenset(sources)
         return view
 
     def _sees(self, source: str) -> bool:
@@ -80,16 +83,13 @@ class DagsterClient:
 
     def runs(self, limit: int = 10, *, job: str = "", statuses: Sequence[str] = (), cursor: str = "") -> list[Run]:
         """The newest runs first, of one job or of all; `cursor` is the id of the run before."""
-        if self._sources is None:
-            return self._runs(limit, job, statuses, cursor)
-        jobs = [name for name in ([job] if job else sorted(map(job_of, self._sources))) if self._sees(source_of(name))]
-        found = [run for name in jobs for run in self._runs(limit, name, statuses, cursor)]
-        return sorted(found, key=lambda run: run.started or 0.0, reverse=True)[:limit]
-
-    def _runs(self, limit: int, job: str, statuses: Sequence[str], cursor: str) -> list[Run]:
+        if job and not self._sees(source_of(job)):
+            return []
         chosen: dict[str, object] = {}
         if job:
             chosen["pipelineName"] = job
+        elif self._tenant:
+            chosen["tags"] = [{"key": TENANT_TAG, "value": self._tenant}]
         if statuses:
             chosen["statuses"] = list(statuses)
         data = self._query(documents.RUNS, filter=chosen, limit=limit, cursor=cursor or None)
@@ -137,12 +137,19 @@ class DagsterClient:
 
     def automations(self) -> list[Automation]:
         """Every sensor and schedule, by name."""
-        repository = {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}
-        data = self._query(documents.AUTOMATIONS, repository=repository)
-        sensors = [answers.to_sensor(item) for item in data["sensorsOrError"]["results"]]
-        schedules = [answers.to_schedule(item) for item in data["schedulesOrError"]["results"]]
-        found = [item for item in (*sensors, *schedules) if self._sees(source_of(item.job))]
-        return sorted(found, key=lambda item: item.name)
+        data = self._query(documents.AUTOMATIONS, repository=self._repository())
+        found = answers.to_automations(data["sensorsOrError"]["results"], data["schedulesOrError"]["results"])
+        return [item for item in found if self._sees(source_of(item.job))]
+
+    def automations_of(self, source: str) -> list[Automation]:
+        """The sensors and schedules of one source, by name; none when Dagster does not know it."""
+        if not self._sees(source):
+            return []
+        found = self._query(documents.AUTOMATIONS_OF, job={**self._repository(), "pipelineName": job_of(source)})["job"]
+        if found["__typename"] == "PipelineNotFoundError":
+            return []
+        job = self._done(found)
+        return answers.to_automations(job["sensors"], job["schedules"])
 
     def launch(self, source: str, *, shards: int = 1, stages: Sequence[str] = ()) -> str:
         """Run a source's chain, or some of its stages, over every shard; returns the id of the run or backfill."""

@@ -118,14 +118,17 @@ def to_asset(node: dict[str, Any], state: dict[str, Any]) -> Asset:
     )
 
 
-def to_sensor(item: dict[str, Any]) -> Automation:
-    """A sensor."""
+def to_automations(sensors: list[dict[str, Any]], schedules: list[dict[str, Any]]) -> list[Automation]:
+    """Sensors and schedules, by name."""
+    return sorted((*map(_sensor, sensors), *map(_schedule, schedules)), key=lambda item: item.name)
+
+
+def _sensor(item: dict[str, Any]) -> Automation:
     jobs = [target["pipelineName"] for target in item.get("targets") or ()]
     return _automation(item, "sensor", jobs[0] if jobs else "", item["sensorState"], item.get("nextTick"))
 
 
-def to_schedule(item: dict[str, Any]) -> Automation:
-    """A schedule."""
+def _schedule(item: dict[str, Any]) -> Automation:
     state = item["scheduleState"]
     return _automation(item, "schedule", item["pipelineName"], state, state.get("nextTick"))
 

@@ -23,13 +23,17 @@ CHECKS = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { asse
 _EXECUTIONS = """assetCheckExecutions(assetKey: $key{n}, checkName: $name{n}, limit: 10) { timestamp evaluation {
   severity success description metadataEntries { label __typename ... on IntMetadataEntry { intValue }
     ... on FloatMetadataEntry { floatValue } ... on TextMetadataEntry { text } } } }"""
-AUTOMATIONS = """query($repository: RepositorySelector!) {
-  sensorsOrError(repositorySelector: $repository) { __typename ... on Sensors { results { name targets { pipelineName }
-    nextTick { timestamp } sensorState { id status
-      ticks(limit: 1) { status timestamp skipReason error { message } } } } } ... on Error { message } }
-  schedulesOrError(repositorySelector: $repository) { __typename ... on Schedules { results { name pipelineName
-    cronSchedule scheduleState { id status nextTick { timestamp }
-      ticks(limit: 1) { status timestamp skipReason error { message } } } } } ... on Error { message } } }"""
+_SENSOR = """{ name targets { pipelineName } nextTick { timestamp } sensorState { id status
+    ticks(limit: 1) { status timestamp skipReason error { message } } } }"""
+_SCHEDULE = """{ name pipelineName scheduleState { id status nextTick { timestamp }
+    ticks(limit: 1) { status timestamp skipReason error { message } } } }"""
+AUTOMATIONS = f"""query($repository: RepositorySelector!) {{
+  sensorsOrError(repositorySelector: $repository) {{ __typename ... on Sensors {{ results {_SENSOR} }}
+    ... on Error {{ message }} }}
+  schedulesOrError(repositorySelector: $repository) {{ __typename ... on Schedules {{ results {_SCHEDULE} }}
+    ... on Error {{ message }} }} }}"""
+AUTOMATIONS_OF = f"""query($job: PipelineSelector!) {{ job: pipelineOrError(params: $job) {{ __typename
+  ... on Pipeline {{ sensors {_SENSOR} schedules {_SCHEDULE} }} ... on Error {{ message }} }} }}"""
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
   ... on InvalidSubsetError { message } ... on UnauthorizedError { message } } }"""

@@ -181,7 +181,7 @@ class Api:
         request = documents_pb2.DeleteRequest(doc_id=doc_id)
         return int(self._call(SERVER, self._channels.documents.Delete, request).sequence)
 
-    def source_history(self, limit: int = 30) -> list[ops.SourceHistory]:
+    def source_history(self, limit: int = 12) -> list[ops.SourceHistory]:
         """The newest runs of every source, and what runs changed in the last 24 hours."""
         found = whole(lambda token: self._operate("ListSourceHistory", limit=limit, page_token=token), "sources")
         return list(found.sources)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-import altair as alt
 import streamlit as st
 
 from console.session import t, zone
@@ -16,8 +15,11 @@ PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#9
 """Okabe and Ito's, which keep apart for every kind of colour vision."""
 _HEIGHT, _HEIGHT_OF_WINDOW = 220, 280
 _DAY = 86_400
+_MOMENT = "%Y-%m-%d %H:%M:%S"
 _POINTS = 60
 """A line of fewer values has a mark on each."""
+_LEGEND_COLUMNS, _LEGEND_ROW = 2, 20
+"""Names side by side in a chart of half the page's width, which would cut off more; pixels of a row of them."""
 _BARS_WIDTH = 400
 """Pixels that all bars of a chart may take, when they are many."""
 
@@ -43,37 +45,48 @@ def over_time(
         st.caption(t("The first figures appear after a few seconds."))
         return
     shown = [{**row, "at": _local(row["at"])} for row in rows]
-    marked = _marked(shown, bars=bars, slots=_slots(rows, window))
-    scale = alt.Scale(domain=list(bounds)) if bounds else alt.Scale(zero=True, nice=True)
     # Of figures in a window many are below 1, where `~s` would write thousandths as `m`.
-    axis = alt.Axis(format="%" if percent else ",.3~r" if window else "~s", tickCount=5)
-    chart = marked.encode(
-        x=alt.X(
-            "at:T",
-            title=_times(rows),
-            axis=alt.Axis(format=_clock([row["at"] for row in rows], window), labelOverlap=True, tickCount=6),
-            scale=alt.Scale(domain=[_local(moment) for moment in window]) if window else alt.Undefined,
-        ),
-        y=alt.Y(f"{value}:Q", title=unit, scale=scale, axis=axis),
-        tooltip=[
-            alt.Tooltip("at:T", title=t("Time"), format="%Y-%m-%d %H:%M:%S"),
-            alt.Tooltip(f"{value}:Q", title=unit, format=".1%" if percent else ".3~s"),
-            *([alt.Tooltip(f"{by}:N", title=legend)] if by else []),
+    figures = "%" if percent else ",.3~r" if window else "~s"
+    time_axis = {"format": _clock([row["at"] for row in rows], window), "labelOverlap": True, "tickCount": 6}
+    encoding: dict[str, Any] = {
+        "x": {"field": "at", "type": "temporal", "title": _times(rows), "axis": time_axis},
+        "y": {
+            "field": value,
+            "type": "quantitative",
+            "title": unit,
+            "scale": {"domain": list(bounds)} if bounds else {"zero": True, "nice": True},
+            "axis": {"format": figures, "tickCount": 5},
+        },
+        "tooltip": [
+            {"field": "at", "type": "temporal", "title": t("Time"), "format": _MOMENT},
+            {"field": value, "type": "quantitative", "title": unit, "format": ".1%" if percent else ".3~s"},
+            *([{"field": by, "type": "nominal", "title": legend}] if by else []),
         ],
-    )
+    }
+    if window:
+        encoding["x"]["scale"] = {"domain": [_local(moment) for moment in window]}
     if by:
-        colour = alt.Color(f"{by}:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=legend, orient="bottom"))
-        chart = chart.encode(color=colour)
+        encoding["color"] = {
+            "field": by,
+            "type": "nominal",
+            "scale": {"range": PALETTE},
+            "legend": {"title": legend, "orient": "bottom", "columns": _LEGEND_COLUMNS},
+        }
     if part:
-        chart = chart.encode(detail=alt.Detail(f"{part}:N"))
-    st.altair_chart(chart.properties(height=_HEIGHT_OF_WINDOW if window else _HEIGHT), width="stretch")
+        encoding["detail"] = {"field": part, "type": "nominal"}
+    mark: dict[str, Any] = {"type": "line", "point": len(rows) < _POINTS, "color": PALETTE[0]}
+    if bars:
+        mark = {"type": "bar", "size": max(2, min(14, _BARS_WIDTH // _slots(rows, window)))}
+    names = len({row[by] for row in rows}) if by else 0
+    height = (_HEIGHT_OF_WINDOW if window else _HEIGHT) + _LEGEND_ROW * max(0, (names - 1) // _LEGEND_COLUMNS)
+    draw({"mark": mark, "encoding": encoding}, shown, height=height)
 
 
-def _marked(rows: list[dict[str, Any]], *, bars: bool, slots: int) -> alt.Chart:
-    chart = alt.Chart(alt.InlineData(values=rows))
-    line: alt.Chart = chart.mark_line(point=len(rows) < _POINTS, color=PALETTE[0])
-    bar: alt.Chart = chart.mark_bar(size=max(2, min(14, _BARS_WIDTH // slots)))
-    return bar if bars else line
+def draw(chart: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], *, height: Any, alt: str | None = None) -> None:
+    """A chart over rows, written as Vega-Lite takes it: a library that validates one takes longer than all else that
+    a page does."""
+    spec = {"data": {"values": list(rows)}, "height": height, **chart}
+    st.vega_lite_chart(spec=spec, width="stretch", alt=alt)
 
 
 def _local(moment: float) -> str:
@@ -118,26 +131,36 @@ def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:
     ]  # fmt: skip
     names = sorted({bar["source"] for bar in bars})
     words = [t(WORDS[name]) for name in OUTCOME_COLOURS]
-    colour = alt.Color(
-        "ended:N",
-        scale=alt.Scale(domain=words, range=list(OUTCOME_COLOURS.values())),
-        legend=alt.Legend(title=None, orient="bottom"),
-    )
-    place = alt.Y("source:N", title=None, sort=names, axis=alt.Axis(labelLimit=180))
-    base = alt.Chart(alt.InlineData(values=shown))
-    drawn = base.mark_bar(height=12, cornerRadius=2).encode(
-        x=alt.X("begin:T", title=_times([{"at": bars[-1]["end"]}]), axis=alt.Axis(format="%m-%d %H:%M", tickCount=6)),
-        x2="until:T",
-        y=place,
-        color=colour,
-        tooltip=[
-            alt.Tooltip("source:N", title=t("Source")),
-            alt.Tooltip("ended:N", title=t("State")),
-            alt.Tooltip("begin:T", title=t("Started"), format="%Y-%m-%d %H:%M:%S"),
-            alt.Tooltip("seconds:Q", title=t("Seconds"), format=",.1f"),
-            alt.Tooltip("run:N", title=t("Run")),
-        ],
-    )
-    marks = base.mark_text(dy=0, fontSize=11, align="left", dx=4).encode(x="until:T", y=place, text="mark:N")
-    chart = (drawn + marks).properties(height=_FRAME_HEIGHT + _ROW_HEIGHT * len(names))
-    st.altair_chart(chart, width="stretch", alt=alt_text)
+    source = {"field": "source", "type": "nominal", "title": None, "sort": names, "axis": {"labelLimit": 180}}
+    begin = {
+        "field": "begin",
+        "type": "temporal",
+        "title": _times([{"at": bars[-1]["end"]}]),
+        "axis": {"format": "%m-%d %H:%M", "tickCount": 6},
+    }
+    colour = {
+        "field": "ended",
+        "type": "nominal",
+        "scale": {"domain": words, "range": list(OUTCOME_COLOURS.values())},
+        "legend": {"title": None, "orient": "bottom"},
+    }
+    tooltip = [
+        {"field": "source", "type": "nominal", "title": t("Source")},
+        {"field": "ended", "type": "nominal", "title": t("State")},
+        {"field": "begin", "type": "temporal", "title": t("Started"), "format": _MOMENT},
+        {"field": "seconds", "type": "quantitative", "title": t("Seconds"), "format": ",.1f"},
+        {"field": "run", "type": "nominal", "title": t("Run")},
+    ]
+    drawn = {
+        "mark": {"type": "bar", "height": 12, "cornerRadius": 2},
+        "encoding": {"x": begin, "x2": {"field": "until"}, "y": source, "color": colour, "tooltip": tooltip},
+    }
+    marks = {
+        "mark": {"type": "text", "align": "left", "dx": 4, "dy": 0, "fontSize": 11},
+        "encoding": {
+            "x": {"field": "until", "type": "temporal"},
+            "y": source,
+            "text": {"field": "mark", "type": "nominal"},
+        },
+    }
+    draw({"layer": [drawn, marks]}, shown, height=_FRAME_HEIGHT + _ROW_HEIGHT * len(names), alt=alt_text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.clients.dagster import ACTIVE
+from console.clients.dagster import ACTIVE, job_of
 from console.clients.errors import ServiceError
 from console.components.sources import show_condition
 from console.components.widgets import load_or_report, problem
@@ -36,13 +36,13 @@ def first_run(draft: dict[str, Any]) -> None:
 
 
 def _start(draft: dict[str, Any], name: str) -> None:
-    job = f"{key_of(name)}_sync"
+    source = key_of(name)
     try:
         with st.spinner(t("Loading the new source into Dagster …"), show_time=True):
             shared().dagster.load_sources()
-        if not _starts_by_itself(draft, job):
-            api().record("dagster.launch", job, t("First run"), name)
-            shared().dagster.launch(key_of(name))
+        if not _starts_by_itself(draft, source):
+            api().record("dagster.launch", job_of(source), t("First run"), name)
+            shared().dagster.launch(source)
         draft["started"] = True
     except ServiceError as error:
         if error.down:
@@ -51,13 +51,13 @@ def _start(draft: dict[str, Any], name: str) -> None:
             draft["refused"] = error
 
 
-def _starts_by_itself(draft: dict[str, Any], job: str) -> bool:
+def _starts_by_itself(draft: dict[str, Any], source: str) -> bool:
     """Whether a run has begun since the file was written, or the change sensor starts one: it evaluates a source
     without runs at once, and fails without a run for some that cannot be read."""
-    newest = shared().dagster.runs(1, job=job)
+    newest = shared().dagster.runs(1, job=job_of(source))
     if newest:
         return newest[0].status in ACTIVE or (newest[0].started or 0.0) > draft["written_at"]
-    sensors = (one for one in shared().dagster.automations() if one.kind == "sensor" and one.job == job)
+    sensors = (one for one in shared().dagster.automations_of(source) if one.kind == "sensor")
     return not draft["unchecked"] and any(one.running for one in sensors)
 
 

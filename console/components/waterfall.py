@@ -6,10 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-import streamlit as st
-
-from console.components.charts import PALETTE
+from console.components.charts import PALETTE, draw
 from console.session import t
 
 _ROW_HEIGHT = 24
@@ -29,34 +26,47 @@ def waterfall_chart(rows: Sequence[dict[str, Any]], total: float) -> None:
         for row in rows
     ]
     labels = [f"{'✖ ' if row['failed'] else ''}{row['label']}" for row in rows]
-    base = alt.Chart(alt.InlineData(values=shown)).encode(
-        y=alt.Y(
-            "row:O",
-            title=None,
-            axis=alt.Axis(
-                labelExpr=f"{json.dumps(labels)}[datum.value]",
-                labelAlign="left",
-                labelPadding=_LABELS,
-                labelLimit=_LABELS,
-                ticks=False,
-                domain=False,
-            ),
-        )
-    )
-    scale = alt.Scale(domain=[0, whole * _ROOM], nice=False)
-    bars = base.mark_bar(height=_ROW_HEIGHT * 0.5, cornerRadius=2).encode(
-        x=alt.X("begin:Q", title=t("Milliseconds"), scale=scale),
-        x2="end:Q",
-        color=alt.Color(
-            "service:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=t("Service"), orient="top")
-        ),
-        tooltip=[
-            alt.Tooltip("name:N", title=t("Span")),
-            alt.Tooltip("service:N", title=t("Service")),
-            alt.Tooltip("begin:Q", title=t("Begins after (ms)"), format=",.2f"),
-            alt.Tooltip("ms:Q", title=t("Took (ms)"), format=",.2f"),
-        ],
-    )
-    figures = base.mark_text(align="left", dx=4, fontSize=11).encode(x=alt.X("end:Q", scale=scale), text="took:N")
-    chart = alt.layer(bars, figures).properties(height=alt.Step(_ROW_HEIGHT))
-    st.altair_chart(chart.configure_view(stroke=None), width="stretch")
+    names = {
+        "field": "row",
+        "type": "ordinal",
+        "title": None,
+        "axis": {
+            "labelExpr": f"{json.dumps(labels)}[datum.value]",
+            "labelAlign": "left",
+            "labelPadding": _LABELS,
+            "labelLimit": _LABELS,
+            "ticks": False,
+            "domain": False,
+        },
+    }
+    scale = {"domain": [0, whole * _ROOM], "nice": False}
+    bars = {
+        "mark": {"type": "bar", "height": _ROW_HEIGHT * 0.5, "cornerRadius": 2},
+        "encoding": {
+            "y": names,
+            "x": {"field": "begin", "type": "quantitative", "title": t("Milliseconds"), "scale": scale},
+            "x2": {"field": "end"},
+            "color": {
+                "field": "service",
+                "type": "nominal",
+                "scale": {"range": PALETTE},
+                "legend": {"title": t("Service"), "orient": "top"},
+            },
+            "tooltip": [
+                {"field": "name", "type": "nominal", "title": t("Span")},
+                {"field": "service", "type": "nominal", "title": t("Service")},
+                {"field": "begin", "type": "quantitative", "title": t("Begins after (ms)"), "format": ",.2f"},
+                {"field": "ms", "type": "quantitative", "title": t("Took (ms)"), "format": ",.2f"},
+            ],
+        },
+    }
+    figures = {
+        "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 11},
+        "encoding": {
+            "y": names,
+            "x": {"field": "end", "type": "quantitative", "scale": scale},
+            "text": {"field": "took", "type": "nominal"},
+        },
+    }
+    chart = {"layer": [bars, figures], "config": {"view": {"stroke": None}}}
+    draw(chart, shown, height={"step": _ROW_HEIGHT})

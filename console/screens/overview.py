@@ -11,7 +11,11 @@ from typing import TypeVar
 
 import streamlit as st
 
+from console.clients.dagster import DagsterClient
 from console.clients.errors import ServiceError
+from console.clients.grpc_api import Api
+from console.clients.http import GatewayClient
+from console.clients.metrics import MetricsClient, Sample
 from console.components import overview as summary
 from console.components.widgets import at, load_or_report, plain_markdown, problem
 from console.presenters import health
@@ -19,7 +23,7 @@ from console.presenters.conditions import bringing_up_to_date, sentence
 from console.presenters.formats import duration, number
 from console.presenters.sources import canary
 from console.presenters.traffic import overall
-from console.session import api, dagster, language, shared, t
+from console.session import ahead, api, dagster, language, shared, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -35,12 +39,16 @@ _PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "q
 @st.fragment(run_every=_REFRESH)
 def platform() -> None:
     """Overall state, components and figures; refreshes automatically."""
-    status = _attempt(lambda: api().status())
-    orchestrator = _attempt(lambda: shared().dagster.health())
-    gateway = _attempt(lambda: shared().gateway.ready())
-    runs = _attempt(lambda: dagster().runs(_RUNS))
-    alerts = _attempt(lambda: api().alerts())
-    histories = _attempt(lambda: api().source_history())
+    place = shared()
+    status_call = ahead(api, Api.status)
+    histories_call = ahead(api, Api.source_history)
+    runs_call = ahead(dagster, lambda client: client.runs(_RUNS))
+    health_call = ahead(lambda: place.dagster, DagsterClient.health)
+    gateway_call = ahead(lambda: place.gateway, GatewayClient.ready)
+    alerts_call = ahead(api, Api.alerts)
+    metrics_call = ahead(lambda: place.metrics, MetricsClient.history)
+    status, orchestrator, gateway = _attempt(status_call), _attempt(health_call), _attempt(gateway_call)
+    runs, alerts, histories = _attempt(runs_call), _attempt(alerts_call), _attempt(histories_call)
     rows = health.health_rows(status, orchestrator, gateway if isinstance(gateway, ServiceError) else None)
     sources = [] if isinstance(status, ServiceError) else list(status.sources)
     found = health.todos(rows, sources, _known(runs, []), alerts=_known(alerts, []))
@@ -49,7 +57,7 @@ def platform() -> None:
         problem("Figures", status)
     else:
         shared().outages.pop("Figures", None)
-        _figures(health.totals(status))
+        _figures(health.totals(status), load_or_report("metrics", metrics_call) or [])
     if not isinstance(status, ServiceError):
         summary.sources(status, _known(histories, []))
     left, right = st.columns(2, gap="large")
@@ -108,7 +116,7 @@ def _said(value: object) -> str:
             return t(str(value))  # the name of a component; others have no translation
 
 
-def _figures(totals: health.Totals) -> None:
+def _figures(totals: health.Totals, samples: list[Sample]) -> None:
     figures = [
         (t("Documents"), number(totals.documents)),
         (t("Chunks"), number(totals.chunks)),
@@ -117,11 +125,10 @@ def _figures(totals: health.Totals) -> None:
         (t("Quarantined"), number(totals.quarantined)),
         (t("Held deletions"), number(totals.held)),
     ]
-    samples = load_or_report("metrics", lambda: shared().metrics.history())
-    rate, p95 = overall(samples or [])
+    rate, p95 = overall(samples)
     figures.append((t("Queries per second"), f"{rate:.2f}" if samples else "–"))
     figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))
-    found = canary(samples or [])
+    found = canary(samples)
     figures.append((t("Push to searchable, p95"), duration(found, t) if found is not None else "–"))
     places = [*st.columns(_FIGURES_IN_A_ROW), *st.columns(_FIGURES_IN_A_ROW)]
     for place, (label, value) in zip(places, figures, strict=False):

@@ -12,7 +12,7 @@ from console.components.widgets import age, at, chosen_row, confirm, load_or_rep
 from console.presenters import pipeline as views
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
-from console.session import Platform, api, dagster, platform, shared, t
+from console.session import Platform, ahead, api, dagster, platform, shared, t
 
 _SETTINGS = shared().settings
 _LINK = _SETTINGS.dagster_link or _SETTINGS.dagster_url
@@ -81,10 +81,11 @@ def runs(source: str) -> Run | None:
             st.session_state["cursor"] = cursor = ""
     job = f"{key_of(source)}_sync" if source else ""
     statuses = ["FAILURE"] if failed else []
+    stages_call = ahead(api, lambda client: client.runs(source, 500))
     found = load_or_report("Dagster", lambda: dagster().runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
     if found is None:
         return None
-    problems = views.problems(load_or_report("query server", lambda: api().runs(source, 500)) or []) if found else {}
+    problems = views.problems(load_or_report("query server", stages_call) or []) if found else {}
     rows = [
         {**row, "status": _marked(row["status"]), "started": at(row["started"]), "run": row["run"][:8],
          "seconds": duration(row["seconds"], t) if row["seconds"] is not None else "–",
@@ -132,12 +133,18 @@ source_name = st.selectbox(t("Source"), sorted(details), key="pipeline-source") 
 if source_name:
     chain(source_name)
     materialize(source_name, max(1, details[source_name].shards))
-run_tab, automation_tab, backfill_tab = st.tabs([t("Runs"), t("Sensors and schedules"), t("Backfills")])
-with run_tab:
-    chosen = runs(source_name if source_name and st.toggle(t("Only this source"), key="mine") else "")
-    if chosen is not None:
-        one_run(chosen)
-with automation_tab:
-    automations()
-with backfill_tab:
-    backfills()
+# Only what is shown is asked for: the sensors of all sources take Dagster longer than the rest of the page.
+run_tab, automation_tab, backfill_tab = st.tabs(
+    [t("Runs"), t("Sensors and schedules"), t("Backfills")], key="pipeline-tab", on_change="rerun"
+)
+if run_tab.open:
+    with run_tab:
+        chosen = runs(source_name if source_name and st.toggle(t("Only this source"), key="mine") else "")
+        if chosen is not None:
+            one_run(chosen)
+if automation_tab.open:
+    with automation_tab:
+        automations()
+if backfill_tab.open:
+    with backfill_tab:
+        backfills()

@@ -7,13 +7,14 @@ import time
 import streamlit as st
 
 from console.clients.dagster_answers import Automation
+from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
 from console.components.sources import actions, show_condition
 from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
 from console.presenters import sources as views
 from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
-from console.session import Platform, Role, api, dagster, platform, role, shared, t, tenant
+from console.session import Platform, Role, ahead, api, dagster, platform, role, shared, t, tenant
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -57,11 +58,14 @@ def overview(
 
 
 @st.fragment(run_every=_REFRESH)
-def state(source: str, listed: admin_pb2.SourceCondition) -> None:
+def state(source: str, listed: admin_pb2.SourceCondition, read: float) -> None:
     """What the source does now, or what it needs; refreshes automatically.
 
-    `listed` is what the list above says of it: when that is over, the list is drawn again.
+    `listed` is what the list above says of it, as `read` then: when that is over, the list is drawn again.
     """
+    if time.monotonic() - read < _REFRESH / 2:
+        show_condition(listed)
+        return
     status = load_or_report("query server", lambda: api().status())
     found = next((item for item in status.sources if item.name == source), None) if status is not None else None
     if found is None:
@@ -91,12 +95,14 @@ def real_time() -> None:
     table(shown, columns, empty="")
 
 
-def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail, automations: list[Automation]) -> None:
-    """Everything about one source."""
+def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail, read: float) -> None:
+    """Everything about one source, whose status was `read` then."""
     source = found.name
+    runs_call = ahead(api, lambda client: client.runs(source, 80))
+    automations_call = ahead(dagster, lambda client: client.automations_of(views.key_of(source)))
     st.subheader(source)
-    state(source, found.condition)
-    mine = [item for item in automations if item.job == f"{views.key_of(source)}_sync"]
+    state(source, found.condition, read)
+    mine = load_or_report("Dagster", automations_call) or []
     actions(source, detail, mine, has_runs=not found.streamed)
     facts = [*views.source_fields(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
              *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
@@ -105,7 +111,7 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail, automations: li
     for place, part in zip(halves, (known[: len(known) // 2], known[len(known) // 2 :]), strict=True):
         with place:
             table(part, {"fact": t("Property"), "value": t("Value")}, empty="")
-    stages = load_or_report("query server", lambda: api().runs(source, 80)) or []
+    stages = load_or_report("query server", runs_call) or []
     rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"], t)} for row in views.count_rows(stages)]
     columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
                "problem": t("Problem"), "run": t("Run")}  # fmt: skip
@@ -121,12 +127,13 @@ def _automation(item: Automation) -> str:
 
 
 st.title(t("Sources"))
-found_details = {item.name: item for item in load_or_report("query server", lambda: api().sources()) or []}
-found_automations = load_or_report("Dagster", lambda: dagster().automations()) or []
-found_status = load_or_report("query server", lambda: api().status())
+status_call, sources_call = ahead(api, Api.status), ahead(api, Api.sources)
+found_status = load_or_report("query server", status_call)
+read_at = time.monotonic()
+found_details = {item.name: item for item in load_or_report("query server", sources_call) or []}
 chosen = overview(list(found_status.sources), found_details) if found_status is not None else None
 if chosen is not None:
-    one(chosen, found_details.get(chosen.name, ops.SourceDetail()), found_automations)
+    one(chosen, found_details.get(chosen.name, ops.SourceDetail()), read_at)
 real_time()
 if role() >= Role.ADMIN or platform() >= Platform.ADMIN:
     if chosen is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from rag_core.errors import InvalidInput
@@ -18,8 +20,13 @@ def message_of(kind: type[M], value: object, /, **given: Any) -> M:
 
     Raises `AttributeError` for a field that is neither, so that a new one is not forgotten.
     """
-    fields = {field.name: getattr(value, field.name) for field in kind.DESCRIPTOR.fields if field.name not in given}
+    fields = {name: getattr(value, name) for name in _names(kind.DESCRIPTOR) if name not in given}
     return kind(**fields, **given)
+
+
+@cache
+def _names(descriptor: Descriptor) -> tuple[str, ...]:
+    return tuple(field.name for field in descriptor.fields)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from rag_assets.defs.sources.jobs import job_tags
 from rag_assets.defs.sources.schedules import reconcile_schedule
 from rag_assets.defs.sources.specs import code_references
 from rag_assets.lib.failures import typed_failures
-from rag_assets.lib.naming import job_name
+from rag_assets.lib.naming import TENANT_TAG, job_name
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.drain import drain
 from rag_assets.stream_worker.report import stream_key
@@ -25,7 +25,7 @@ def kafka_definitions(config: SourceConfig, file: Path | None = None) -> dg.Defi
         stream_key(config.key),
         group_name=config.group,
         description=f"Topic of source `{config.name}` of tenant `{config.tenant}`, by the stream worker or drain runs.",
-        tags={"rag/tenant": config.tenant},
+        tags={TENANT_TAG: config.tenant},
         kinds={"kafka"},
         owners=config.owners,
         metadata={"location": config.options.location, **code_references(file)},

@@ -13,6 +13,8 @@ from rag_core.sources import Scope
 STAGES = ("documents", "chunks", "embeddings", "index")
 PARTITION_TAG = "dagster/partition"
 SOURCE_TAG = "rag/source"
+TENANT_TAG = "rag/tenant"
+"""Of a source's assets and of every run of its job; the console lists a tenant's runs by it."""
 
 
 def asset_key(config: SourceConfig, stage: str) -> dg.AssetKey:

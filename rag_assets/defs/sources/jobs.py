@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from rag_assets.lib.naming import SOURCE_TAG, STAGES, asset_key, job_name
+from rag_assets.lib.naming import SOURCE_TAG, STAGES, TENANT_TAG, asset_key, job_name
 from rag_assets.source_config import SourceConfig
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def sync_job(config: SourceConfig) -> UnresolvedAssetJobDefinition:
 
 def job_tags(config: SourceConfig) -> dict[str, str]:
     """The tags of every run of a source."""
-    tags = {"dagster/max_retries": str(MAX_CRASH_RETRIES)}
+    tags = {TENANT_TAG: config.tenant, "dagster/max_retries": str(MAX_CRASH_RETRIES)}
     if config.shards == 1:
         # The run queue allows one run per value. Shards run side by side, each fenced by its lock in the database.
         tags[SOURCE_TAG] = config.key

@@ -10,7 +10,7 @@ import dagster as dg
 
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.lib.columns import column_schema
-from rag_assets.lib.naming import STAGES, asset_key
+from rag_assets.lib.naming import STAGES, TENANT_TAG, asset_key
 from rag_assets.source_config import SourceConfig
 
 UPSTREAM = "source"
@@ -39,7 +39,7 @@ def upstream_spec(config: SourceConfig, file: Path | None = None) -> dg.AssetSpe
         description=f"What source `{config.name}` reads: `{location}`.\n\n{_about(config)}",
         metadata={"location": _linked(config, location), "kind": config.options.kind, **code_references(file)},
         kinds={_upstream_kind(config)},
-        tags={"rag/tenant": config.tenant},
+        tags={TENANT_TAG: config.tenant},
         group_name=config.group,
         owners=config.owners,
     )
@@ -54,7 +54,7 @@ def stage_spec(config: SourceConfig, stage: str, file: Path | None = None) -> dg
         group_name=config.group,
         description=f"{_DESCRIPTIONS[stage]}\n\n{_about(config)}",
         metadata={"dagster/column_schema": column_schema(stage), **code_references(file)},
-        tags={"rag/tenant": config.tenant, "rag/stage": stage},
+        tags={TENANT_TAG: config.tenant, "rag/stage": stage},
         kinds=_KINDS[stage],
         owners=config.owners,
         freshness_policy=dg.FreshnessPolicy.time_window(timedelta(minutes=minutes)) if minutes else None,

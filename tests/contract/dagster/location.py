@@ -40,7 +40,9 @@ def docs_changes() -> dg.SkipReason:
     return dg.SkipReason("nothing changed")
 
 
-docs_sync = dg.define_asset_job("docs_sync", selection=dg.AssetSelection.key_prefixes("docs"))
+docs_sync = dg.define_asset_job(
+    "docs_sync", selection=dg.AssetSelection.key_prefixes("docs"), tags={"rag/tenant": "acme"}
+)
 defs = dg.Definitions(
     assets=[stage(name, before) for name, before in zip(STAGES, (None, *STAGES), strict=False)],
     asset_checks=[accounted],

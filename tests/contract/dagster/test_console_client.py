@@ -44,7 +44,9 @@ class Place:
         return self.run(run_id).status
 
     def automation(self, name: str) -> Automation:
-        return next(item for item in self.dagster.automations() if item.name == name)
+        [found] = [item for item in self.dagster.automations_of("docs") if item.name == name]
+        assert found in self.dagster.automations()
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,20 @@ def test_a_source_is_run_and_what_came_of_it_is_reported(place: Place) -> None:
     [check] = place.dagster.checks("docs")
     assert (check.stage, check.name, check.blocking, check.passed) == ("documents", "accounted", True, True)
     assert place.dagster.backfills() == []
+
+
+def test_a_tenant_sees_the_runs_of_its_own_sources_and_their_sensors(place: Place) -> None:
+    run_id = place.dagster.launch("docs")
+    assert place.ends(run_id) == "SUCCESS"
+    own, other = place.dagster.within("acme", ["docs"]), place.dagster.within("globex", ["reports"])
+    assert run_id in {run.run_id for run in own.runs(50)}
+    assert [run.run_id for run in own.runs(1, job="docs_sync")] == [run_id]
+    assert {item.name for item in own.automations_of("docs")} == {"docs_changes", "docs_daily"}
+    assert not other.runs(50)
+    assert not other.runs(50, job="docs_sync")
+    assert not other.automations()
+    assert not other.automations_of("docs")
+    assert not place.dagster.automations_of("nowhere")
 
 
 def test_some_stages_of_a_source_are_run_alone(place: Place) -> None:

@@ -54,6 +54,7 @@ def healthy_dagster() -> dict[str, Any]:
         "runsOrError": {"__typename": "Runs", "results": [run]},
         "sensorsOrError": {"__typename": "Sensors", "results": [sensor]},
         "schedulesOrError": {"__typename": "Schedules", "results": []},
+        "job": {"__typename": "Pipeline", "sensors": [sensor], "schedules": []},
         "assetNodes": nodes,
         "assetsLatestInfo": [],
         "logsForRun": {"events": []},

@@ -213,7 +213,7 @@ def test_the_wizard_starts_the_run_that_the_sensor_would_not(app: AppTest, platf
 
 def test_a_refusal_of_dagster_is_shown_and_not_repeated_until_somebody_asks(app: AppTest, platform: Platform) -> None:
     platform.data["runsOrError"]["results"] = []
-    platform.data["sensorsOrError"]["results"] = []
+    platform.data["job"]["sensors"] = []
     platform.data["launchRun"] = {"__typename": "PythonError", "message": "a partition is needed"}
     shown = first_run(app, platform)
     assert any("DAGSTER_REFUSED" in item.value for item in shown.warning)

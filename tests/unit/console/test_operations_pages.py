@@ -176,11 +176,20 @@ def test_the_score_of_a_source_is_drawn_with_its_failing_rules(app: AppTest, pla
     )
 
 
-@pytest.mark.parametrize("field", ["runsOrError", "partitionBackfillsOrError"])
+@pytest.mark.parametrize(
+    ("field", "tab"),
+    [
+        ("runsOrError", "Runs"),
+        ("sensorsOrError", "Sensors and schedules"),
+        ("partitionBackfillsOrError", "Backfills"),
+    ],
+)
 def test_what_dagster_cannot_list_is_an_error_and_not_an_empty_list(
-    app: AppTest, platform: Platform, field: str
+    app: AppTest, platform: Platform, field: str, tab: str
 ) -> None:
     platform.data[field] = {"__typename": "PythonError", "message": "the storage is away\n  at line 1"}
     opened(app, "pipeline")
+    app.session_state["pipeline-tab"] = tab
+    app.run()
     assert "the storage is away" in [item.value for item in app.text]
     assert not app.exception

@@ -341,6 +341,14 @@ def test_the_list_of_sources_says_what_the_state_below_it_says(app: AppTest, pla
     before.CopyFrom(platform.gateway.peer.status)
     failed.state, failed.sentence, failed.reason = admin_pb2.SOURCE_STATE_FAILED, "failed: {reason}", "UNREADABLE"
     platform.gateway.peer.next_status = [before]
+    listed, peer = platform.gateway.peer.operations["ListSources"], platform.gateway.peer
+
+    def slowly(_: object) -> ops.ListSourcesResponse:
+        time.sleep(0.6)  # more than half the time between two refreshes
+        peer.operations["ListSources"] = listed
+        return listed
+
+    peer.operations["ListSources"] = slowly
     app.run()
     assert [item.value for item in app.error] == ["failed\\: UNREADABLE"]
     assert list(app.dataframe[0].value["condition"]) == ["✖ failed: UNREADABLE"]
