@@ -10,18 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from query_server.runtime.metrics import Metrics
-from rag_core.database import Store, open_store
 from rag_core.errors import NotFound, RagError
-from rag_core.generations import store as generations
 from rag_core.index import VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_core.verify import rebuild
+
+if TYPE_CHECKING:
+    from rag_core.database import Store
 
 INTERVAL_SECONDS: Final = 2.0
 FIRST_PAUSE_SECONDS: Final = 15.0
@@ -83,6 +82,9 @@ class Mender:
         found = self._index.damaged()
         if self._index.alias() is not None or self._nobody_reads:
             return found
+        # Imported where something is damaged: SQLAlchemy takes as long to load as the rest of the process.
+        from rag_core.generations import store as generations
+
         with suppress(RagError), closing(self._open_store()) as store, store.engine.connect() as connection:
             active = generations.active(connection)
             # Read once: in a new installation the pipeline creates the first generation.
@@ -95,6 +97,8 @@ class Mender:
         return self._clock() >= at
 
     def _rebuild(self, name: str) -> bool:
+        from rag_core.verify import rebuild
+
         _log.error("index_damaged", generation=name, message="it is filled again from PostgreSQL")
         try:
             with closing(self._open_store()) as store:
@@ -119,7 +123,12 @@ def mended(index: VectorIndex, settings: Settings, metrics: Metrics) -> Iterator
         yield
         return
 
-    mender = Mender(index, partial(open_store, settings), metrics=metrics)
+    def opened() -> Store:
+        from rag_core.database import open_store
+
+        return open_store(settings)
+
+    mender = Mender(index, opened, metrics=metrics)
     mender.start()
     try:
         yield

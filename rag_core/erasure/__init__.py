@@ -1,4 +1,5 @@
 """Erasure: remove a document, or a whole tenant, from every table and from the index, with a receipt."""
 
-from rag_core.erasure.erase import erase, reapply
-from rag_core.erasure.tenant import erase_tenant, sweep_erased
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

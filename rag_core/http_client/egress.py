@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-import httpx
-
 from rag_core.errors import PermissionDenied, Reason
 from rag_core.settings import split_list
 
 if TYPE_CHECKING:
+    import httpx
+
     from rag_core.settings import Settings
 
 EXTENSION: Final = "rag_egress"
@@ -113,6 +113,8 @@ def provenance() -> Provenance:
 
 def covered(use: Use, url: str, settings: Settings) -> Use | None:
     """The use that the policy must allow for an endpoint; `None` where its host counts as inside."""
+    import httpx  # here, so that who only asks a policy does not load it
+
     host = httpx.URL(url).host.lower().rstrip(".")
     inside = [name.lower() for name in split_list(settings.egress_inside)]
     return None if any(host == name or (name[0] == "." and host.endswith(name)) for name in inside) else use

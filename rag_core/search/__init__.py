@@ -1,9 +1,5 @@
 """The search room: lexical encoder, term statistics, hybrid search, fusion, diversity and reranking."""
 
-from rag_core.search import hybrid, lexical
-from rag_core.search.engine import Engine, Scores, Stored
-from rag_core.search.fusion import KNOWN_HITS, Legs, Number, diversified, fuse, lexical_weight
-from rag_core.search.legs import leg, returned
-from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query, stems
-from rag_core.search.reranking import Reranker, open_reranker, reranked
-from rag_core.search.statistics import StatisticsCache, TermStatistics, idf_sample_of, sample_of
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

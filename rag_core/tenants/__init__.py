@@ -1,4 +1,5 @@
 """Tenants: their state (active, suspended, erased), and the endpoints that their text may go to."""
 
-from rag_core.tenants import export, place_store, store
-from rag_core.tenants.base import Directory, Tenant, TenantState
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,5 @@
 """Usage by tenant and API key, and the budgets that limit it."""
 
-from rag_core.usage import store
-from rag_core.usage.base import Budget, Owner, Usage, key_of, renewal, require_budget
-from rag_core.usage.meter import Meter
-from rag_core.usage.room import DocumentRoom
-from rag_core.usage.store import Day
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

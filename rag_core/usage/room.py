@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
-
-from rag_core.usage import store
 from rag_core.usage.base import Owner, out_of_budget
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _KEPT = 20
 """A count is kept for as long as so many take: counting takes a twentieth of the time at most."""
@@ -38,6 +39,8 @@ class DocumentRoom:
 
     def require(self, connection: Connection, tenant: str, doc_id: uuid.UUID) -> None:
         """Raise `QuotaExceeded` when the tenant may not store one more document; a new version of one is none more."""
+        from rag_core.usage import store  # here: a server makes a room at its start, and SQLAlchemy takes long to load
+
         limit = store.document_limit(connection, tenant)
         if limit is None or store.is_stored(connection, doc_id):
             return
@@ -53,6 +56,8 @@ class DocumentRoom:
             known = self._stored.get(tenant)
         if known is not None and began < known.until:
             return known
+        from rag_core.usage import store
+
         count = store.count_documents(connection, tenant)
         ended = self._clock()
         found = _Stored(count, ended + _KEPT * (ended - began))

@@ -53,7 +53,8 @@ def is_dotted(name: str) -> bool:
         if base.is_dir() and not rest:
             return True
         if module.is_file():
-            return not rest or defines(module, rest)
+            offers = module.with_suffix(".pyi")  # of a room, whose `__init__.py` loads what is used
+            return not rest or defines(module, rest) or (offers.is_file() and defines(offers, rest))
     return False
 
 

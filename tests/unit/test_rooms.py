@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -100,10 +101,20 @@ def defined(body: list[ast.stmt]) -> Iterator[str]:
 
 
 @cache
+def offered(module: str) -> dict[str, str]:
+    """What a room offers, and the module of each name: its `__init__.pyi`, which loads one when it is first used."""
+    stub = sources()[module][0].with_suffix(".pyi")
+    if not stub.exists():
+        return {}
+    nodes = [node for node in ast.parse(stub.read_text("utf-8")).body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: f"{module}.{node.module or alias.name}" for node in nodes for alias in node.names}
+
+
+@cache
 def exported(module: str) -> set[str]:
-    """What others may import from a module: what it defines, and, from the `__init__` of a room, what that imports."""
+    """What others may import from a module: what it defines, and, from the `__init__` of a room, what that offers."""
     path, tree = sources()[module]
-    names = set(defined(tree.body)) | {name.removeprefix(f"{module}.") for name in sources()}
+    names = set(defined(tree.body)) | {name.removeprefix(f"{module}.") for name in sources()} | set(offered(module))
     if path.name == "__init__.py":
         for node in tree.body:
             if isinstance(node, ast.ImportFrom):
@@ -146,7 +157,8 @@ def imported(tree: ast.Module) -> Iterator[str]:
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
-                    yield inner if inner in sources() else node.module
+                    room = offered(node.module) if node.module in sources() else {}
+                    yield room.get(alias.name) or (inner if inner in sources() else node.module)
             elif isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.If | ast.Try) and "TYPE_CHECKING" not in ast.unparse(node)[:20]:
@@ -164,8 +176,27 @@ def test_no_circle_of_imports_between_files() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+@pytest.mark.parametrize("module", [name for name in sources() if offered(name)])
+def test_what_a_room_offers_is_there(module: str) -> None:
+    room = importlib.import_module(module)
+    for name, place in offered(module).items():
+        found = importlib.import_module(place)
+        assert getattr(room, name) in (found, getattr(found, name, found))
+
+
 def test_a_parser_process_starts_without_the_database_and_settings() -> None:
     """One starts for every crash, and its processor time is limited from the start."""
-    code = "import sys, rag_core.parsing.sandbox.worker; print(*sys.modules)"
+    assert {"sqlalchemy", "psycopg", "pydantic", "numpy"} & loaded_by("rag_core.parsing.sandbox.worker") == set()
+
+
+@pytest.mark.parametrize("program", ["query_server.__main__", "query_server.index_process", "ragctl.commands.stack"])
+def test_a_program_that_people_wait_for_loads_what_it_needs_first(program: str) -> None:
+    """SQLAlchemy and httpx are a third of the time that such a start takes; a thread loads them when they are used."""
+    assert {"sqlalchemy", "psycopg", "httpx", "rag_core.pipeline.run"} & loaded_by(program) == set()
+
+
+def loaded_by(module: str) -> set[str]:
+    """The modules of a process that has imported one."""
+    code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
-    assert {"sqlalchemy", "psycopg", "pydantic", "numpy"} & set(loaded.stdout.split()) == set()
+    return set(loaded.stdout.split())

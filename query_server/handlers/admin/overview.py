@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
-
-from rag_core.generations import DocumentTotals, Generation
-from rag_core.generations import store as generations
 from rag_core.index import GenerationSpec
-from rag_core.operations import audit_store as audit
-from rag_core.source_status import SourceReport
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rag_core.generations import DocumentTotals, Generation
+    from rag_core.operations import audit_store
+    from rag_core.source_status import SourceReport
     from rag_core.sources import SourceProblem
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -84,6 +83,9 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
     With a tenant its own documents are counted, and details of others are left out: who acted, why, and what the
     gate found in everybody's documents.
     """
+    # Imported here and below: SQLAlchemy takes as long to load as the rest of the server.
+    from rag_core.generations import store as generations
+
     totals = generations.document_totals(connection, tenant)
     events = _events(connection) if tenant is None else defaultdict(list)
     rows = generations.all_of(connection)
@@ -94,6 +96,8 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
 
 def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
     """History of each generation, newest first."""
+    from rag_core.operations import audit_store as audit
+
     found: defaultdict[str, list[GenerationEvent]] = defaultdict(list)
     for entry in audit.find(connection, audit.Query(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):
         if len(found[entry.target]) < EVENTS_SHOWN:
@@ -101,7 +105,7 @@ def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
     return found
 
 
-def _event(entry: audit.Entry) -> GenerationEvent:
+def _event(entry: audit_store.Entry) -> GenerationEvent:
     details = entry.details
     met = {
         "set aside": details.get("refused"),

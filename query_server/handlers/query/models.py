@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.runtime.blocking import BlockingPool
@@ -20,10 +21,13 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.polling import READ_SECONDS, database_thread
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.errors import RagError, Reason, Unavailable
-from rag_core.generations import Generation, GenerationConfig, settings_for
+from rag_core.generations import settings_for
 from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rag_core.generations import Generation, GenerationConfig
 
 INTERVAL_SECONDS = 2.0
 _FAREWELL_SECONDS = 2.0

@@ -1,5 +1,5 @@
 """Qdrant Edge: the index engine in this process, over a folder that one process owns."""
 
-from rag_core.index.edge.files import SPACE_RESERVE
-from rag_core.index.edge.index import EdgeIndex
-from rag_core.index.edge.optimizer import background_optimizer
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,3 +1,5 @@
 """The index engine on a Qdrant server or cluster."""
 
-from rag_core.index.qdrant.opening import check_qdrant, open_qdrant
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

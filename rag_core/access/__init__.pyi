@@ -1,0 +1,66 @@
+from . import store as store
+from .account_store import (
+    FIRST_ACCOUNT as FIRST_ACCOUNT,
+    create_account as create_account,
+    create_first_account as create_first_account,
+    find_account as find_account,
+    get_account as get_account,
+    import_accounts as import_accounts,
+    list_accounts as list_accounts,
+    put_account as put_account,
+    record_failure as record_failure,
+    record_sign_in as record_sign_in,
+    remove_account as remove_account,
+    unlock_account as unlock_account,
+)
+from .accounts import (
+    PLATFORM_SCOPE as PLATFORM_SCOPE,
+    ROLE_SCOPES as ROLE_SCOPES,
+    Account as Account,
+    NewAccount as NewAccount,
+    Role as Role,
+    new_password as new_password,
+    password_matches as password_matches,
+    require_role as require_role,
+)
+from .api_keys import ApiKey as ApiKey, invalid_key as invalid_key, parse_api_key as parse_api_key
+from .key_source import FileKeys as FileKeys, KeySource as KeySource, UrlKeys as UrlKeys
+from .keyed_hash import NameHash as NameHash
+from .keys import generate_key as generate_key, mint as mint
+from .session_store import (
+    Session as Session,
+    end_open_session as end_open_session,
+    find_session as find_session,
+    get_session as get_session,
+    list_sessions as list_sessions,
+    record_sessions as record_sessions,
+)
+from .store import (
+    NewKey as NewKey,
+    PendingRevocation as PendingRevocation,
+    StoredKey as StoredKey,
+    TokenRevocation as TokenRevocation,
+    create_key as create_key,
+    end_session as end_session,
+    find_key as find_key,
+    get_key as get_key,
+    list_keys as list_keys,
+    list_token_revocations as list_token_revocations,
+    listen as listen,
+    pending_revocations as pending_revocations,
+    record_use as record_use,
+    revocations as revocations,
+    revoke_key as revoke_key,
+    revoke_tokens as revoke_tokens,
+)
+from .tokens import (
+    EVERYONE as EVERYONE,
+    SESSION_MARK as SESSION_MARK,
+    Principal as Principal,
+    TokenRules as TokenRules,
+    TokenVerifier as TokenVerifier,
+    UnknownKey as UnknownKey,
+    VerifiedToken as VerifiedToken,
+    require_identity_names as require_identity_names,
+    session_of as session_of,
+)

@@ -1,0 +1,29 @@
+from .base import (
+    Abstained as Abstained,
+    Abstention as Abstention,
+    Answered as Answered,
+    Answerer as Answerer,
+    AnswerEvent as AnswerEvent,
+    Citation as Citation,
+    Delta as Delta,
+    Excerpt as Excerpt,
+    Message as Message,
+    Outcome as Outcome,
+    Question as Question,
+    Role as Role,
+    StandaloneBy as StandaloneBy,
+    StandaloneQuestion as StandaloneQuestion,
+    Tokens as Tokens,
+    check_citations as check_citations,
+    check_evidence as check_evidence,
+)
+from .conversation import carry_over as carry_over
+from .evidence import Span as Span, highlights as highlights, query_terms as query_terms
+from .fingerprint import answerer_fingerprint as answerer_fingerprint
+from .opening import open_answerer as open_answerer
+from .retrieval import (
+    MIN_RETRIEVED as MIN_RETRIEVED,
+    IndexReader as IndexReader,
+    in_documents as in_documents,
+    in_reading_order as in_reading_order,
+)

@@ -1,0 +1,14 @@
+from . import store as store
+from .base import (
+    QUERY_SERVER as QUERY_SERVER,
+    ROWS as ROWS,
+    STREAM as STREAM,
+    History as History,
+    Series as Series,
+    Span as Span,
+    Stored as Stored,
+)
+from .recorder import Recorder as Recorder, measure_memory as measure_memory, resident_bytes as resident_bytes
+from .report import read_history as read_history
+from .store import UnansweredQuestion as UnansweredQuestion
+from .tally import Tally as Tally

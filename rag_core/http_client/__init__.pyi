@@ -1,0 +1,23 @@
+from .addresses import Address as Address, AddressRules as AddressRules, carried as carried
+from .egress import (
+    EXTENSION as EXTENSION,
+    OWN_TEXT as OWN_TEXT,
+    UNRESTRICTED as UNRESTRICTED,
+    EgressPolicy as EgressPolicy,
+    Provenance as Provenance,
+    Use as Use,
+    covered as covered,
+    forbidden as forbidden,
+    provenance as provenance,
+    sending as sending,
+)
+from .fetcher import Fetched as Fetched, Fetcher as Fetcher
+from .network import endpoint_client as endpoint_client, system_resolver as system_resolver
+from .pacing import (
+    RETRIED_STATES as RETRIED_STATES,
+    Again as Again,
+    Pacing as Pacing,
+    check_state as check_state,
+    retry_after as retry_after,
+)
+from .policy import FetchLimits as FetchLimits, FetchPolicy as FetchPolicy, origin_of as origin_of

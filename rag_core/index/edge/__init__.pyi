@@ -1,0 +1,3 @@
+from .files import SPACE_RESERVE as SPACE_RESERVE
+from .index import EdgeIndex as EdgeIndex
+from .optimizer import background_optimizer as background_optimizer

@@ -1,0 +1,3 @@
+from . import wire as wire
+from .index import MAX_RESPONSE_BYTES as MAX_RESPONSE_BYTES, RemoteIndex as RemoteIndex, from_status as from_status
+from .wire import SECRET_KEY as SECRET_KEY

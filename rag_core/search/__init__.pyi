@@ -1,0 +1,25 @@
+from . import hybrid as hybrid, lexical as lexical
+from .engine import Engine as Engine, Scores as Scores, Stored as Stored
+from .fusion import (
+    KNOWN_HITS as KNOWN_HITS,
+    Legs as Legs,
+    Number as Number,
+    diversified as diversified,
+    fuse as fuse,
+    lexical_weight as lexical_weight,
+)
+from .legs import leg as leg, returned as returned
+from .lexical import (
+    STOPWORDS as STOPWORDS,
+    Sparse as Sparse,
+    encode_documents as encode_documents,
+    encode_query as encode_query,
+    stems as stems,
+)
+from .reranking import Reranker as Reranker, open_reranker as open_reranker, reranked as reranked
+from .statistics import (
+    StatisticsCache as StatisticsCache,
+    TermStatistics as TermStatistics,
+    idf_sample_of as idf_sample_of,
+    sample_of as sample_of,
+)

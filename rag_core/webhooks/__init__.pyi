@@ -1,0 +1,17 @@
+from . import delivery_store as delivery_store, outbox_store as outbox_store, store as store
+from .base import (
+    KAFKA as KAFKA,
+    MAX_DESCRIPTION_CHARS as MAX_DESCRIPTION_CHARS,
+    Answer as Answer,
+    Delivery as Delivery,
+    DeliveryState as DeliveryState,
+    Event as Event,
+    EventType as EventType,
+    NewWebhook as NewWebhook,
+    Webhook as Webhook,
+    require_events as require_events,
+    require_id as require_id,
+    require_url as require_url,
+)
+from .dispatcher import Dispatcher as Dispatcher
+from .signing import require_keys as require_keys, secret_of as secret_of
