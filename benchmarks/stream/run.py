@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +15,9 @@ from benchmarks.ports import free_port
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.stream.feeds import Feed, InboxFeed, TopicFeed
 from benchmarks.stream.ours import Measured, measure
+from benchmarks.stream_texts import document
 from benchmarks.timing import percentile
+from rag_core.embedding import open_embedder
 from rag_core.settings import Settings
 
 PEER = "pathway==0.33.0"
@@ -35,6 +39,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress, bro
     python = ensure_peer(settings.home, "pathway", [PEER]) if peer else None
     progress(0, 3)
     with open_workbench(settings) as workbench:
+        alone = _model_alone(workbench.installation("onnx"), sizes.documents)
         ours = _measured(workbench, sizes, InboxFeed)
         progress(1, 3)
         topic = _measured(workbench, sizes, partial(TopicFeed, brokers=brokers)) if brokers else None
@@ -53,6 +58,9 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress, bro
     )
     named = (("stream worker, inbox", ours), ("stream worker, Kafka topic", topic), (PEER, other))
     rows = [_row(name, measured) for name, measured in named if measured is not None]
+    rows.append(
+        ("the model alone, a document", *_percentiles(alone), *("–" for _ in _SHARES), 1 / percentile(alone, 50))
+    )
     columns = (
         "what",
         *(f"searchable p{share} ms" for share in _SHARES),
@@ -69,10 +77,24 @@ def _measured(workbench: Workbench, sizes: Sizes, feed: Callable[[Settings], Fee
     return measure(settings, feed(settings), sizes.documents, sizes.burst)
 
 
+def _model_alone(settings: Settings, documents: int) -> list[float]:
+    """Seconds to embed each document by itself: what is left of a push without it is the platform's."""
+    found = []
+    with closing(open_embedder(settings)) as embedder:
+        for number in range(-3, documents):  # the first few warm up
+            began = time.perf_counter()
+            embedder.embed_passages([document(number)])
+            found.append(time.perf_counter() - began)
+    return found[3:]
+
+
 def _row(name: str, measured: Measured) -> tuple[Cell, ...]:
-    searchable = (percentile(measured.searchable, share) * 1000 for share in _SHARES)
-    gone = (percentile(measured.gone, share) * 1000 for share in _SHARES)
-    return (name, *searchable, *gone, measured.burst_rate)
+    return (name, *_percentiles(measured.searchable), *_percentiles(measured.gone), measured.burst_rate)
+
+
+def _percentiles(seconds: list[float]) -> tuple[Cell, ...]:
+    """In milliseconds."""
+    return tuple(percentile(seconds, share) * 1000 for share in _SHARES)
 
 
 def _targets(ours: Measured, other: Measured | None) -> tuple[Target, ...]:

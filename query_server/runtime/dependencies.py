@@ -122,8 +122,9 @@ def open_dependencies(settings: Settings) -> Dependencies:
     # (with a Qdrant server the client searches too, each search until its caller's deadline).
     hurried = {"index_retry_seconds": 0.0} | ({"index_timeout_seconds": INDEX_PROBE_SECONDS} if endpoint else {})
     own = settings.model_copy(update=hurried)
-    with ThreadPoolExecutor(1) as loader:
+    with ThreadPoolExecutor(2) as loader:
         loading = loader.submit(open_embedder, settings)
+        loader.submit(_load_database)
         index = open_index(own)
         try:
             embedder = loading.result()
@@ -152,8 +153,12 @@ def _open_keys(settings: Settings) -> KeySource:
     return FileKeys(settings.jwks_path)
 
 
+def _load_database() -> None:
+    """Import what the first reads of a start need, while the model loads: much of that is outside of Python."""
+    from rag_core.database import open_store  # noqa: F401
+
+
 def _open_store(settings: Settings) -> Store:
-    # Imported at its first use: SQLAlchemy would double the time of a start, and queries do without it.
     from rag_core.database import open_store
 
     return open_store(settings, or_newer=True)
