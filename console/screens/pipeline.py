@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.dagster_answers import Run
 from console.components.automation import automations, backfills
-from console.components.widgets import age, at, chosen_row, confirm, load_or_report, table
+from console.components.widgets import age, at, chosen_row, confirm, load_or_report, page_buttons, table
 from console.presenters import pipeline as views
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
@@ -74,11 +74,8 @@ def _open_dagster(label: str, address: str) -> None:
 
 def runs(source: str) -> Run | None:
     """The run list of a source or of all; returns the run that is chosen."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        failed = st.toggle(t("Only failed runs"), key="failed")
-        cursor = st.session_state.get("cursor", "")
-        if cursor and st.button(t("Newest")):
-            st.session_state["cursor"] = cursor = ""
+    failed = st.toggle(t("Only failed runs"), key="failed")
+    cursor = st.session_state.get("cursor", "")
     job = f"{key_of(source)}_sync" if source else ""
     statuses = ["FAILURE"] if failed else []
     stages_call = ahead(api, lambda client: client.runs(source, 500))
@@ -95,9 +92,7 @@ def runs(source: str) -> Run | None:
     columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Duration"),
                "problem": t("Problem"), "shard": t("Shard"), "run": t("Run")}  # fmt: skip
     event = table(rows, columns, empty=t("No run yet."), on_select="rerun", selection_mode="single-row", key="runs")
-    if len(found) == _PAGE_RUNS and st.button(t("Older runs")):
-        st.session_state["cursor"] = found[-1].run_id
-        st.rerun()
+    page_buttons("cursor", found[-1].run_id if len(found) == _PAGE_RUNS else "", t("Older runs"))
     picked = chosen_row(event)
     return found[picked] if picked is not None and picked < len(found) else None
 
