@@ -27,11 +27,12 @@ _WATCHING_SHARE = 0.1
 _FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 _WAITING = {"QUEUED", "NOT_STARTED"}
 _FILES_SENSOR, _FILES_TAG = "source_files", "rag/source_files"
+_PARTITION_TAG = "dagster/partition"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
 _RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
-  ... on Runs { results { runId jobName status tags { key value } } } ... on Error { message } } }"""
+  ... on Runs { results { runId jobName status creationTime tags { key value } } } ... on Error { message } } }"""
 _SENSOR = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
   ... on Sensor { tags { key value } sensorState { status } } } }"""
 _EVALUATE = (
@@ -317,15 +318,30 @@ class Sync:
         return found
 
     def _outcome(self, job: SourceJob, runs: list[dict[str, Any]]) -> Outcome:
-        states = {run["status"] for run in runs if _tag(run, _WILL_RETRY_TAG) != "true"}
+        newest = [run for run in _not_superseded(runs) if _tag(run, _WILL_RETRY_TAG) != "true"]
+        states = {run["status"] for run in newest}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
-        failed = [run["runId"] for run in runs if run["status"] == "FAILURE"] if worst == "FAILURE" else []
+        failed = [run["runId"] for run in newest if run["status"] == "FAILURE"]
         reason = next((why for run in failed if (why := failure_reason(self._api, run))), "")
         return Outcome(job.source, worst, time.time() - self._began, reason)
 
     def close(self) -> None:
         """Close the connection."""
         self._api.close()
+
+
+def _not_superseded(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest run of each shard, and what came after it for changes alone.
+
+    A run that was under way when the source was mended fails, and the one that was asked for then says how it is.
+    """
+    newest: dict[tuple[str, bool], dict[str, Any]] = {}
+    for run in sorted(runs, key=lambda run: float(run["creationTime"])):
+        shard, partial = _tag(run, _PARTITION_TAG), _tag(run, LISTING_TAG) == CHANGES
+        newest[shard, partial] = run
+        if not partial:
+            newest.pop((shard, True), None)
+    return list(newest.values())
 
 
 def _belongs(run: dict[str, Any], job: SourceJob) -> bool:

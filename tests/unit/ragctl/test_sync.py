@@ -15,7 +15,9 @@ from werkzeug import Request, Response
 from rag_assets.config import files_fingerprint, load_sources
 from rag_assets.connectors import build_connector
 from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
+from rag_core.database import Store
 from rag_core.settings import Settings
+from ragctl.local_stack.display import Silent
 from ragctl.local_stack.ingest import Sync
 from tests.contract.connectors.places import Table
 from tests.support.sites import Site
@@ -28,14 +30,16 @@ class Webserver:
     def __init__(self, server: HTTPServer, folder: Path) -> None:
         self.runs: list[dict[str, Any]] = []
         self.launched: list[dict[str, str]] = []
-        self.reloads = 0
+        self.reloads, self.port = 0, server.port
         self.sensor = "RUNNING"
         self._folder, self.loaded = folder, files_fingerprint(folder)
         server.expect_request("/graphql").respond_with_handler(self._answer)
 
     def run(self, status: str, **tags: str) -> None:
         shown = [{"key": key, "value": value} for key, value in tags.items()]
-        self.runs.append({"runId": str(len(self.runs)), "jobName": "handbook_sync", "status": status, "tags": shown})
+        number = len(self.runs)
+        self.runs.append({"runId": str(number), "jobName": "handbook_sync", "status": status,
+                          "creationTime": float(number), "tags": shown})  # fmt: skip
 
     def _answer(self, request: Request) -> Response:
         asked = json.loads(request.data)
@@ -52,6 +56,8 @@ class Webserver:
             given = variables["params"]["executionMetadata"]["tags"]
             self.launched.append({tag["key"]: tag["value"] for tag in given})
             data = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "new"}}}
+        elif "logsForRun" in document:
+            data = {"logsForRun": {"events": [], "hasMore": False}}
         else:
             wanted = variables["filter"].get("tags", [])
             mine = [run for run in self.runs if all(tag in run["tags"] for tag in wanted)]
@@ -122,6 +128,31 @@ def test_a_run_that_may_have_missed_the_change_is_followed_by_another(
     webserver.run("STARTED", **tags)
     sync()
     assert len(webserver.launched) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({}, {}, "SUCCESS"),
+        ({LISTING_TAG: CHANGES}, {}, "SUCCESS"),
+        ({}, {LISTING_TAG: CHANGES}, "FAILURE"),
+        ({"dagster/partition": "0"}, {"dagster/partition": "1"}, "FAILURE"),
+    ],
+)
+def test_what_became_of_a_source_is_what_its_newest_complete_run_says(
+    webserver: Webserver, folder: Path, store: Store, settings: Settings,
+    before: dict[str, str], after: dict[str, str], said: str,
+) -> None:  # fmt: skip
+    """A run that was under way when a source was mended fails; a sync that followed it called the source failed."""
+    here = settings.model_copy(update={"sources_dir": folder, "dagster_port": webserver.port})
+    webserver.run("STARTED", **before)
+    with closing(Sync(here)) as opened:
+        job = opened.get("handbook")
+        opened.start([job])
+        webserver.runs[0]["status"] = "FAILURE"
+        webserver.run("SUCCESS", **after)
+        [outcome] = opened.wait([job], Silent())
+    assert outcome.status == said
 
 
 def test_a_first_run_lists_everything_also_when_the_sensor_started_it(
