@@ -58,7 +58,7 @@ def paint(stack: Stack, rounds: int, progress: Progress) -> Painted | None:
             tab.wait_for_function(_PAINTED)
             for page, name in zip(PAGES, names, strict=True):
                 link = tab.get_by_test_id("stSidebarNav").locator(f"a[href$='/{page}']")
-                label = link.inner_text().strip()
+                label = link.inner_text().strip().splitlines()[-1]  # behind the name of its icon
                 started = time.perf_counter()
                 link.click()
                 tab.wait_for_function(_MOVED, arg=label)
