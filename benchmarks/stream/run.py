@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.ingest.workbench import Workbench, open_workbench
+from benchmarks.own_text import open_embedder
 from benchmarks.peers.install import ensure_peer, run_peer
 from benchmarks.ports import free_port
 from benchmarks.report import Cell, Progress, Report, Table, Target
@@ -17,7 +18,6 @@ from benchmarks.stream.feeds import Feed, InboxFeed, TopicFeed
 from benchmarks.stream.ours import Measured, measure
 from benchmarks.stream_texts import document
 from benchmarks.timing import percentile
-from rag_core.embedding import open_embedder
 from rag_core.settings import Settings
 
 PEER = "pathway==0.33.0"
