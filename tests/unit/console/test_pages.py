@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from ragproto.admin.v1 import admin_pb2, webhooks_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
+from tests.support.waiting import eventually
 from tests.unit.console.conftest import RUN, Platform
 
 HOSTILE = (
@@ -344,7 +345,8 @@ def test_the_list_of_sources_says_what_the_state_below_it_says(app: AppTest, pla
     listed, peer = platform.gateway.peer.operations["ListSources"], platform.gateway.peer
 
     def slowly(_: object) -> ops.ListSourcesResponse:
-        time.sleep(0.6)  # more than half the time between two refreshes
+        assert eventually(lambda: not peer.next_status)
+        time.sleep(1.5)  # longer than half the time between two refreshes after the status was read
         peer.operations["ListSources"] = listed
         return listed
 
