@@ -35,6 +35,7 @@ def act(page: Page, button: str | re.Pattern[str], reason: str, said: str) -> No
 
 def pick(page: Page, table: Locator, row: int = 0) -> None:
     """Tick a row of a table, which is a canvas: by its place."""
+    expect(table).to_be_visible()
     box = table.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 16, box["y"] + 35 * (row + 1) + 17)
