@@ -78,7 +78,7 @@ def _measured(workbench: Workbench, sizes: Sizes, feed: Callable[[Settings], Fee
 
 
 def _model_alone(settings: Settings, documents: int) -> list[float]:
-    """Seconds to embed each document by itself: what is left of a push without it is the platform's."""
+    """Seconds to embed each document by itself: the rest of a push is the platform's."""
     found = []
     with closing(open_embedder(settings)) as embedder:
         for number in range(-3, documents):  # the first few warm up
