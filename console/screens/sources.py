@@ -58,14 +58,11 @@ def overview(
 
 
 @st.fragment(run_every=_REFRESH)
-def state(source: str, listed: admin_pb2.SourceCondition, read: float) -> None:
+def state(source: str, listed: admin_pb2.SourceCondition) -> None:
     """What the source does now, or what it needs; refreshes automatically.
 
-    `listed` is what the list above says of it, as `read` then: when that is over, the list is drawn again.
+    `listed` is what the list above says of it: when that is over, the list is drawn again.
     """
-    if time.monotonic() - read < _REFRESH / 2:
-        show_condition(listed)
-        return
     status = load_or_report("query server", lambda: api().status())
     found = next((item for item in status.sources if item.name == source), None) if status is not None else None
     if found is None:
@@ -95,13 +92,13 @@ def real_time() -> None:
     table(shown, columns, empty="")
 
 
-def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail, read: float) -> None:
-    """Everything about one source, whose status was `read` then."""
+def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
+    """Everything about one source."""
     source = found.name
     runs_call = ahead(api, lambda client: client.runs(source, 80))
     automations_call = ahead(dagster, lambda client: client.automations_of(views.key_of(source)))
     st.subheader(source)
-    state(source, found.condition, read)
+    state(source, found.condition)
     mine = load_or_report("Dagster", automations_call) or []
     actions(source, detail, mine, has_runs=not found.streamed)
     facts = [*views.source_fields(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
@@ -129,11 +126,10 @@ def _automation(item: Automation) -> str:
 st.title(t("Sources"))
 status_call, sources_call = ahead(api, Api.status), ahead(api, Api.sources)
 found_status = load_or_report("query server", status_call)
-read_at = time.monotonic()
 found_details = {item.name: item for item in load_or_report("query server", sources_call) or []}
 chosen = overview(list(found_status.sources), found_details) if found_status is not None else None
 if chosen is not None:
-    one(chosen, found_details.get(chosen.name, ops.SourceDetail()), read_at)
+    one(chosen, found_details.get(chosen.name, ops.SourceDetail()))
 real_time()
 if role() >= Role.ADMIN or platform() >= Platform.ADMIN:
     if chosen is not None:

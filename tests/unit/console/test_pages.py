@@ -13,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 from ragproto.admin.v1 import admin_pb2, webhooks_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.waiting import eventually
 from tests.unit.console.conftest import RUN, Platform
 
 HOSTILE = (
@@ -342,15 +341,6 @@ def test_the_list_of_sources_says_what_the_state_below_it_says(app: AppTest, pla
     before.CopyFrom(platform.gateway.peer.status)
     failed.state, failed.sentence, failed.reason = admin_pb2.SOURCE_STATE_FAILED, "failed: {reason}", "UNREADABLE"
     platform.gateway.peer.next_status = [before]
-    listed, peer = platform.gateway.peer.operations["ListSources"], platform.gateway.peer
-
-    def slowly(_: object) -> ops.ListSourcesResponse:
-        assert eventually(lambda: not peer.next_status)
-        time.sleep(1.5)  # longer than half the time between two refreshes after the status was read
-        peer.operations["ListSources"] = listed
-        return listed
-
-    peer.operations["ListSources"] = slowly
     app.run()
     assert [item.value for item in app.error] == ["failed\\: UNREADABLE"]
     assert list(app.dataframe[0].value["condition"]) == ["✖ failed: UNREADABLE"]
