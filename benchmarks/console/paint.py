@@ -12,12 +12,11 @@ from benchmarks.report import Progress
 
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
           "--disable-component-update", "--disable-dev-shm-usage"]  # fmt: skip
-_PAINTED = """() => document.querySelector('[data-testid=stHeading]')
-  && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"""
-
-
-_MOVED = """label => document.querySelector('[data-testid=stHeading]')?.innerText.trim() === label
-  && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"""
+_PAINTED = """title => {
+  const shown = document.querySelector('[data-testid=stHeading]')?.innerText.trim();
+  const state = document.querySelector('[data-testid=stApp]')?.dataset.testScriptState;
+  return shown && (!title || shown === title) && state !== 'running';
+}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,10 @@ def paint(stack: Stack, rounds: int, progress: Progress) -> Painted | None:
             tab.wait_for_function(_PAINTED)
             for page, name in zip(PAGES, names, strict=True):
                 link = tab.get_by_test_id("stSidebarNav").locator(f"a[href$='/{page}']")
-                label = link.inner_text().strip().splitlines()[-1]  # behind the name of its icon
+                title = link.inner_text().strip().splitlines()[-1]  # behind the name of its icon
                 started = time.perf_counter()
                 link.click()
-                tab.wait_for_function(_MOVED, arg=label)
+                tab.wait_for_function(_PAINTED, arg=title)
                 if number:
                     found.moved_to[name].append(time.perf_counter() - started)
             tab.close()

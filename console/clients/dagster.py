@@ -88,7 +88,7 @@ class DagsterClient:
         chosen: dict[str, object] = {}
         if job:
             chosen["pipelineName"] = job
-        elif self._tenant:
+        elif self._sources is not None:
             chosen["tags"] = [{"key": TENANT_TAG, "value": self._tenant}]
         if statuses:
             chosen["statuses"] = list(statuses)

@@ -83,8 +83,7 @@ def over_time(
 
 
 def draw(chart: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], *, height: Any, alt: str | None = None) -> None:
-    """A chart over rows, written as Vega-Lite takes it: a library that validates one takes longer than all else that
-    a page does."""
+    """A chart over rows, written as Vega-Lite takes it: Altair's check of one took a third of the time of a page."""
     spec = {"data": {"values": list(rows)}, "height": height, **chart}
     st.vega_lite_chart(spec=spec, width="stretch", alt=alt)
 

@@ -318,7 +318,7 @@ class Sync:
         return found
 
     def _outcome(self, job: SourceJob, runs: list[dict[str, Any]]) -> Outcome:
-        newest = [run for run in _not_superseded(runs) if _tag(run, _WILL_RETRY_TAG) != "true"]
+        newest = _not_superseded(runs)
         states = {run["status"] for run in newest}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
         failed = [run["runId"] for run in newest if run["status"] == "FAILURE"]
@@ -333,7 +333,7 @@ class Sync:
 def _not_superseded(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The newest run of each shard, and what came after it for changes alone.
 
-    A run that was under way when the source was mended fails, and the one that was asked for then says how it is.
+    What failed before is no news: Dagster repeated it, or the source was mended and another run asked for.
     """
     newest: dict[tuple[str, bool], dict[str, Any]] = {}
     for run in sorted(runs, key=lambda run: float(run["creationTime"])):

@@ -109,6 +109,7 @@ def test_a_tenant_sees_the_runs_of_its_own_sources_and_their_sensors(place: Plac
     assert not other.runs(50, job="docs_sync")
     assert not other.automations()
     assert not other.automations_of("docs")
+    assert not place.dagster.within("", []).runs(50), "a caller whose tenant is not known sees nobody's"
     assert not place.dagster.automations_of("nowhere")
 
 

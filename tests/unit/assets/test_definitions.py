@@ -11,6 +11,7 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree
 from syrupy.assertion import SnapshotAssertion
 
+from console.clients.dagster import TENANT_TAG
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.definitions import build_definitions
 from rag_assets.source_config import SourceConfig
@@ -71,6 +72,16 @@ def test_the_asset_graph_of_two_sources(
     defs = build_definitions(settings_with_sources)
     dg.Definitions.validate_loadable(defs)
     assert _graph(defs) == snapshot
+
+
+def test_every_run_of_a_source_names_the_tenant_by_which_the_console_lists_it(
+    settings_with_sources: Settings, write_source: WriteSource
+) -> None:
+    write_source("a.yaml", name="handbook", tenant="acme")
+    write_source("b.yaml", name="big-wiki", tenant="globex", shards=2)
+    repository = build_definitions(settings_with_sources).get_repository_def()
+    tenants = {name: repository.get_job(name).run_tags[TENANT_TAG] for name in ("handbook_sync", "big_wiki_sync")}
+    assert tenants == {"handbook_sync": "acme", "big_wiki_sync": "globex"}
 
 
 def test_an_installation_without_sources_loads(settings_with_sources: Settings) -> None:

@@ -157,6 +157,7 @@ def test_many_lines_are_summed_up_so_that_each_keeps_a_colour_of_its_own() -> No
     lines = tuple(Line("cited", f"s{number}", {0: float(number)}, float(number)) for number in range(10))
     rows = views.rows(Lines(0, 60, 60, lines), "cited")
     assert [(row["label"], row["value"]) for row in rows][-2:] == [("s4", 4.0), ("other", 6.0)]
+    assert len(rows) == 7
 
 
 def test_what_the_platform_summed_up_is_part_of_the_rest_and_no_second_line_of_its_name() -> None:
@@ -165,7 +166,6 @@ def test_what_the_platform_summed_up_is_part_of_the_rest_and_no_second_line_of_i
     rows = views.rows(found, "pending")
     assert [row["label"] for row in rows] == ["s0", "s1", "s2", "s3", "s4", "s5", "other"]
     assert rows[-1]["value"] == 93.0
-    assert len(rows) == 7
 
 
 def test_the_audit_log_is_filtered_by_day_and_outcome_and_exported_whole(app: AppTest, platform: Platform) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 
 import grpc
 import pytest
 from pytest_httpserver import HTTPServer
 from streamlit.testing.v1 import AppTest
+from werkzeug import Request, Response
 
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import deployments_pb2 as deploy
@@ -193,3 +195,42 @@ def test_what_dagster_cannot_list_is_an_error_and_not_an_empty_list(
     app.run()
     assert "the storage is away" in [item.value for item in app.text]
     assert not app.exception
+
+
+def test_sensors_and_backfills_are_asked_for_only_while_their_tab_is_open(app: AppTest, platform: Platform) -> None:
+    def fields_asked() -> set[str]:
+        fields = ("runsOrError", "sensorsOrError", "partitionBackfillsOrError")
+        found = {field for field in fields for item in platform.asked if field in item["query"]}
+        platform.asked.clear()
+        return found
+
+    app.run()
+    platform.asked.clear()
+    app.switch_page("screens/pipeline.py").run()
+    assert fields_asked() == {"runsOrError"}
+    app.session_state["pipeline-tab"] = "Backfills"
+    app.run()
+    assert fields_asked() == {"partitionBackfillsOrError"}
+
+
+def test_the_overview_asks_the_services_at_the_same_time(
+    app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_CONSOLE_CALL_SECONDS", "60")  # longer than the two wait for each other
+    both = threading.Barrier(2, timeout=20)
+
+    def history(_: object) -> ops.ListSourceHistoryResponse:
+        both.wait()
+        return ops.ListSourceHistoryResponse()
+
+    def dagster(request: Request) -> Response:
+        if "runsOrError" in request.get_json()["query"]:
+            both.wait()
+        return Response(json.dumps({"data": platform.data}), content_type="application/json")
+
+    platform.gateway.peer.operations["ListSourceHistory"] = history
+    platform.dagster.clear()
+    platform.dagster.expect_request("/metrics").respond_with_data("")
+    platform.dagster.expect_request("/graphql").respond_with_handler(dagster)
+    app.run(timeout=60)
+    assert not both.broken

@@ -86,12 +86,14 @@ def test_runs_automations_and_backfills_of_other_tenants_are_for_the_platform(
     everybodys(platform)
     platform.gateway.peer.scopes = ROLES[role]
     shown = ""
-    for page in ("overview", "pipeline"):
+    for page, tab in (
+        ("overview", ""),
+        ("pipeline", "Runs"),
+        ("pipeline", "Sensors and schedules"),
+        ("pipeline", "Backfills"),
+    ):
+        app.session_state["pipeline-tab"] = tab or None
         opened(app, page)
-        assert not app.exception
-    for tab in ("Sensors and schedules", "Backfills"):
-        app.session_state["pipeline-tab"] = tab
-        app.run()
         assert not app.exception
         shown += "\n".join(frame.value.to_string() for frame in app.dataframe)
     asked = [item["variables"]["filter"] for item in platform.asked if "runsOrError" in item["query"]]

@@ -135,6 +135,7 @@ def test_a_run_that_may_have_missed_the_change_is_followed_by_another(
     [
         ({}, {}, "SUCCESS"),
         ({LISTING_TAG: CHANGES}, {}, "SUCCESS"),
+        ({"dagster/will_retry": "true", "dagster/auto_retry_run_id": "1"}, {}, "SUCCESS"),
         ({}, {LISTING_TAG: CHANGES}, "FAILURE"),
         ({"dagster/partition": "0"}, {"dagster/partition": "1"}, "FAILURE"),
     ],
