@@ -386,7 +386,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOO_MANY_CHUNKS: ("More chunks than RAG_MAX_CHUNKS.", "Split the document."),
     R.ZERO_CHUNKS: ("A document with text yielded no chunk.", "Report it; this is a defect."),
     R.CHUNK_FAILED: ("The chunker failed on the document.", "Report it; this is a defect."),
-    R.SOURCE_UNAVAILABLE: ("The source cannot be reached.", "Check that it runs; it is retried."),
+    R.SOURCE_UNAVAILABLE: (
+        "The source cannot be reached.",
+        "Check where it is said to be and that it runs there; it is retried.",
+    ),
     R.SOURCE_DENIED: (
         "The source refuses the user, the password or what it may read.",
         "Check the secret and the grants.",

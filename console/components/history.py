@@ -156,7 +156,10 @@ def _chart(
         st.caption(none)
         return
     ours = name in views.NAMED_BY_US
-    shown = [{**row, "label": t(row["label"]) if ours or row["label"] == views.OTHER else row["label"]} for row in rows]
+    shown = [
+        {**row, "label": t(views.word(row["label"])) if ours or row["label"] == views.OTHER else row["label"]}
+        for row in rows
+    ]
     part = "" if bars else "part"
     window = (found.begins, found.ends)
     over_time(shown, "value", unit, by="label", legend=legend, bars=bars, part=part, window=window)

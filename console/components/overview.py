@@ -9,7 +9,7 @@ import streamlit as st
 from console.clients.dagster_answers import Run
 from console.clients.errors import ServiceError
 from console.components.charts import run_timeline
-from console.components.widgets import age, at, plain_markdown, problem, table
+from console.components.widgets import age, at, listed_ago, plain_markdown, problem, table
 from console.presenters import health, source_history
 from console.presenters.conditions import marked
 from console.presenters.formats import duration
@@ -58,7 +58,7 @@ def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHisto
     rows = []
     for item in source_history.shown_sources(status.sources):
         row, trend = fresh[item.name], trends.get(item.name, {})
-        age = duration(row["age"], t) if row["age"] is not None else t("never")
+        age = listed_ago(row["age"], streamed=row["streamed"])
         maximum = duration(row["objective"], t) if row["objective"] else "–"
         rows.append(
             {
@@ -67,7 +67,7 @@ def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHisto
                 "documents": item.documents,
                 "trend": trend.get("documents", []),
                 "met": marks[row["met"]],
-                "age": f"{age} / {maximum}",
+                "age": f"{age} / {maximum}" if not row["streamed"] else age,
                 "gaps": trend.get("gaps", []),
                 "errors": trend.get("errors", []),
                 "pending": row["pending"],

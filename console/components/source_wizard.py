@@ -131,9 +131,9 @@ def access(draft: Draft) -> list[str]:
         draft["acl"] = forms.split(text)
     else:
         draft["acl"] = ["everyone"] if chosen == "everyone" else []
-    st.info(plain_markdown(_access_words(draft["acl"], draft["tenant"])), icon=":material/visibility:")
     if chosen == "some" and not draft["acl"]:
         return ["Name at least one group or person."]
+    st.info(plain_markdown(_access_words(draft["acl"], draft["tenant"])), icon=":material/visibility:")
     return forms.acl_problems(draft["acl"])
 
 

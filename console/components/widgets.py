@@ -11,7 +11,7 @@ import streamlit as st
 
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
 from console.i18n import explain_reason
-from console.presenters.formats import ago, clock, plain
+from console.presenters.formats import ago, clock, duration, plain
 from console.session import Platform, Role, is_signed_out, language, platform, role, shared, t, zone
 
 T = TypeVar("T")
@@ -100,6 +100,13 @@ def at(seconds: float | None) -> str:
 def age(seconds: float | None) -> str:
     """How long ago, in words."""
     return ago(seconds, time.time(), t) if seconds else t("never")
+
+
+def listed_ago(seconds: float | None, *, streamed: bool) -> str:
+    """The age of a source's last complete listing; a stream is not listed."""
+    if streamed:
+        return "–"
+    return duration(seconds, t) if seconds is not None else t("never")
 
 
 def confirm(

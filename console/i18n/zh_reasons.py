@@ -203,7 +203,7 @@ REASONS: dict[str, str] = {
     "TOO_MANY_CHUNKS": "分块数超过 RAG_MAX_CHUNKS。请拆分文档。",
     "ZERO_CHUNKS": "有文字的文档没有产生分块，这是缺陷，请上报。",
     "CHUNK_FAILED": "分块处理失败，这是缺陷，请上报。",
-    "SOURCE_UNAVAILABLE": "无法访问数据源。请检查它是否正常，系统会自动重试。",
+    "SOURCE_UNAVAILABLE": "无法访问数据源。请检查其地址或名称是否正确、是否正在运行；系统会自动重试。",
     "SOURCE_DENIED": "数据源拒绝了用户、密码或读取范围。请检查密钥和授权。",
     "IDENTIFIER_INVALID": "数据库中没有该表名或列名。请修正数据源文件。",
     "SCHEMA_CHANGED": "数据源所写的表或列不存在或已不存在，没有删除任何内容。请修正数据源文件或数据库。",

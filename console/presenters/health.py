@@ -169,8 +169,8 @@ def freshness_rows(sources: Iterable[admin_pb2.SourceStatus], now: float) -> lis
         age = max(0.0, now - completed) if completed else None
         met = age <= objective if age is not None and objective else None
         rows.append(
-            {"source": item.name, "met": met, "age": age, "objective": objective or None, "documents": item.documents,
-             "pending": item.pending}
+            {"source": item.name, "met": met, "age": age, "streamed": item.streamed, "objective": objective or None,
+             "documents": item.documents, "pending": item.pending}
         )  # fmt: skip
     return sorted(rows, key=lambda row: (row["met"] is not False, row["source"]))
 

@@ -14,14 +14,19 @@ from ragproto.admin.v1 import history_pb2 as pb
 SHOWN = 6
 """Lines of one chart; the others are summed up, so that each has a colour of its own."""
 OTHER = "other"
-WORDS = ("search", "answer", "documents", "answered", "closest_passages", "no_results", "not_supported", "failed",
+WORDS = ("search", "answer", "documents", "answered", "closest passages", "no results", "not supported", "failed",
          "database", "index", "logs", "other")  # fmt: skip
-"""Labels of series that are words of ours, and no names."""
+"""Labels of series that are words of ours, and no names; see `word`."""
 NAMED_BY_US = frozenset({"calls", "answers", "disk"})
 """Series whose labels are such words; those of the others are names of sources, services and codes."""
 _FROM_PROMETHEUS = frozenset(
     {"calls", "failures", "search_seconds", "answer_seconds", "answers", "lag", "lag_seconds", "memory"}
 )
+
+
+def word(label: str) -> str:
+    """A label of ours as it is read and translated: `CLOSEST_PASSAGES` is "closest passages"."""
+    return label.lower().replace("_", " ")
 
 
 def from_message(found: pb.GetHistoryResponse) -> Lines:
@@ -82,6 +87,6 @@ def question_rows(questions: Iterable[pb.UnansweredQuestion]) -> list[dict[str, 
     """Questions without an answer: their text, or what stands for it."""
     return [
         {"question": plain(one.question), "hash": one.question_hash, "withheld": one.question_withheld,
-         "outcome": one.outcome.lower(), "asked": one.asked, "last": one.last_at.seconds}
+         "outcome": word(one.outcome), "asked": one.asked, "last": one.last_at.seconds}
         for one in questions
     ]  # fmt: skip

@@ -23,7 +23,8 @@ COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "sk
 def source_rows(
     counted: Iterable[admin_pb2.SourceStatus], details: Mapping[str, ops.SourceDetail], now: float
 ) -> list[dict[str, Any]]:
-    """One row per source. `condition` is its state; `age` is seconds since the last complete listing."""
+    """One row per source. `condition` is its state; `age` is seconds since the last complete listing; a stream
+    has none."""
     return [_row(item, details.get(item.name), now) for item in counted]
 
 
@@ -39,6 +40,7 @@ def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: flo
         "searchable": item.coverage if item.documents or item.unread else None,
         "quarantined": item.quarantined,
         "held": item.held_deletions,
+        "streamed": item.streamed,
         "age": max(0.0, now - seconds) if seconds else None,
         "problem": item.condition.reason or (detail.last_run.problem if detail is not None else ""),
     }

@@ -10,7 +10,7 @@ from console.clients.dagster_answers import Automation
 from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
 from console.components.sources import actions, show_condition
-from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
+from console.components.widgets import age, at, chosen_row, listed_ago, load_or_report, table, timestamp
 from console.presenters import sources as views
 from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
@@ -28,7 +28,7 @@ def overview(
     rows = views.source_rows(counted, details, time.time())
     shown = [
         {**row, "condition": marked(row["condition"], t, at),
-         "age": duration(row["age"], t) if row["age"] is not None else t("never"),
+         "age": listed_ago(row["age"], streamed=row["streamed"]),
          "searchable": f"{row['searchable']:.0%}" if row["searchable"] is not None else ""}
         for row in rows
     ]  # fmt: skip
@@ -101,8 +101,9 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
     state(source, found.condition)
     mine = load_or_report("Dagster", automations_call) or []
     actions(source, detail, mine, has_runs=not found.streamed)
-    facts = [*views.source_fields(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
-             *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
+    facts = [*views.source_fields(detail), *((item.kind, _automation(item)) for item in mine)]
+    if not found.streamed:
+        facts.append(("Last complete listing", at(timestamp(detail.last_complete_at))))
     known = [{"fact": t(label), "value": text} for label, text in facts]
     halves = st.columns(2, gap="medium")
     for place, part in zip(halves, (known[: len(known) // 2], known[len(known) // 2 :]), strict=True):

@@ -55,14 +55,16 @@ def add(
     name: str,
     /,
     *,
-    role: Literal["viewer", "operator", "admin"] = "viewer",
-    tenant: str = "default",
-    group: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    platform: Annotated[bool, Parameter(negative="")] = False,
+    role: Literal["viewer", "operator", "admin"] | None = None,
+    tenant: str | None = None,
+    group: tuple[str, ...] | None = None,
+    platform: bool | None = None,
     password_stdin: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
-    """Add an account, or change its password and role, which ends its sessions. Prints a generated password once.
+    """Add an account, or change the password of one and what is named here, which ends its sessions.
+
+    What is not named stays as it is. Prints a generated password once.
 
     Example: rag account add lin --role operator
 
@@ -70,27 +72,36 @@ def add(
     ----------
     role
         viewer: read-only. operator: may run actions. admin: may also read quarantined payloads and any document of the
-        tenant.
+        tenant. A new account is a viewer.
     tenant
-        Tenant of the account; it has no access to any other.
+        Tenant of the account; it has no access to any other. A new account is of the tenant default.
     group
-        Groups whose documents the account may read; may be repeated.
+        Groups whose documents the account may read; may be repeated. Replaces those it has.
     platform
         Also allow actions on what all tenants share: generations, deployments, runs of any source.
     password_stdin
         Read the password from standard input instead of generating one.
     """
-    from rag_core.access import NewAccount, Role, new_password, put_account
+    from rag_core.access import NewAccount, Role, find_account, new_password, put_account
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else new_password()
-    wanted = NewAccount(name, Role(role), tenant, group, platform=platform)
     with transaction() as connection:
+        found = find_account(connection, name)
+        before = found[0] if found else NewAccount(name, Role.VIEWER, "default")
+        wanted = NewAccount(
+            name,
+            Role(role) if role else before.role,
+            tenant or before.tenant,
+            before.groups if group is None else group,
+            platform=before.platform if platform is None else platform,
+        )
         put_account(connection, wanted, password, actor=actor(), lifetime=_longest_token())
     shown = {} if password_stdin else {"password": password}
     if json:
-        emit_json({"name": name, "role": role, **shown})
+        emit_json({"name": name, "role": str(wanted.role), **shown})
     else:
-        say(f"{name} ({role})" + (f", password: {password}" if shown else ""))
+        properties = f"{wanted.role}{', platform' if wanted.platform else ''}"
+        say(f"{name} ({properties})" + (f", password: {password}" if shown else ""))
 
 
 @app.command

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 from werkzeug import Request, Response
 
@@ -61,6 +62,9 @@ def test_an_hour_is_shown_with_its_figures_and_its_gaps(app: AppTest, platform: 
     # Rows of another `part` are another line, so that none is drawn across a gap.
     assert [chart["encoding"]["detail"]["field"] for chart in charts(app) if "detail" in chart["encoding"]]
     assert "No searches." in [item.value for item in app.caption]
+    drawn = [convert_arrow_bytes_to_pandas_df(item.proto.data.data) for item in app.get("vega_lite_chart")]
+    labels = {label for rows in drawn for label in rows["label"]}
+    assert "not supported" in labels, "a word, not its code"
 
 
 def test_after_a_gap_a_line_begins_again() -> None:

@@ -60,6 +60,21 @@ def test_no_schedule_and_nobody_are_written_as_such() -> None:
     assert config.acl is None
 
 
+@pytest.mark.parametrize(
+    ("headings", "text", "path"),
+    [
+        (["Pumps", "Oil"], "Oil\n\nEvery five days.", "Pumps"),
+        (["Pumps", "Oil"], "Every five days.", "Pumps › Oil"),
+        (["Pumps"], "Pumps\n\nEvery five days.", ""),
+        ([], "Every five days.", "Manual"),
+        ([], "Manual", ""),
+    ],
+)
+def test_the_preview_says_a_heading_once(headings: list[str], text: str, path: str) -> None:
+    chunk = pb.SourcePreviewChunk(title="Manual", headings=headings, text=text)
+    assert forms.heading_path(chunk) == path
+
+
 def test_what_was_typed_cannot_add_keys_to_the_file() -> None:
     hostile = draft("folder") | {"values": {"root": "/a\nshards: 99"}}
     assert yaml.safe_load(forms.definition(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"

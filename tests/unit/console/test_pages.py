@@ -334,6 +334,21 @@ def test_an_empty_question_is_not_sent(app: AppTest) -> None:
     assert [item.value for item in app.info] == ["Enter a question first."]
 
 
+@pytest.mark.parametrize(("streamed", "age"), [(True, "–"), (False, "never")])
+def test_a_source_that_is_never_listed_is_not_called_overdue(
+    app: AppTest, platform: Platform, *, streamed: bool, age: str
+) -> None:
+    with_source(platform)
+    platform.gateway.peer.status.sources[0].streamed = streamed
+    opened(app, "sources")
+    assert list(app.dataframe[0].value["age"]) == [age]
+    facts = [fact for frame in app.dataframe[1:3] for fact in frame.value["fact"]]
+    assert ("Last complete listing" in facts) is not streamed
+    platform.gateway.peer.status.sources[0].freshness_minutes = 60
+    opened(app, "overview")
+    assert list(app.dataframe[0].value["age"]) == [age if streamed else f"{age} / 60 min"]
+
+
 def test_the_list_of_sources_says_what_the_state_below_it_says(app: AppTest, platform: Platform) -> None:
     with_source(platform)
     opened(app, "sources")
@@ -342,7 +357,7 @@ def test_the_list_of_sources_says_what_the_state_below_it_says(app: AppTest, pla
     failed.state, failed.sentence, failed.reason = admin_pb2.SOURCE_STATE_FAILED, "failed: {reason}", "UNREADABLE"
     platform.gateway.peer.next_status = [before]
     app.run()
-    assert [item.value for item in app.error] == ["failed\\: UNREADABLE"]
+    assert [item.value for item in app.error] == ["Failed\\: UNREADABLE"]
     assert list(app.dataframe[0].value["condition"]) == ["✖ failed: UNREADABLE"]
 
 
