@@ -388,7 +388,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.CHUNK_FAILED: ("The chunker failed on the document.", "Report it; this is a defect."),
     R.SOURCE_UNAVAILABLE: (
         "The source cannot be reached.",
-        "Check where it is said to be and that it runs there; it is retried.",
+        "Check its name or address, and that it runs; it is retried.",
     ),
     R.SOURCE_DENIED: (
         "The source refuses the user, the password or what it may read.",

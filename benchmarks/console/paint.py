@@ -42,7 +42,8 @@ def paint(stack: Stack, rounds: int, progress: Progress) -> Painted | None:
     if chromium is None:
         return None
     names = [page or "overview" for page in PAGES]
-    found = Painted({name: [] for name in names}, {name: [] for name in names}, {name: [] for name in names})
+    opened, moved_to, again = ({name: list[float]() for name in names} for _ in range(3))
+    found = Painted(opened, moved_to, again)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         context = browser.new_context(viewport={"width": 1360, "height": 900})

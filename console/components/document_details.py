@@ -75,20 +75,20 @@ def text_and_chunks(found: ops.InspectDocumentResponse) -> None:
             st.text(part.text)
             continue
         with st.container(border=True):
-            chunk_caption(part.chunk)
+            chunk_caption(part.chunk, part.text)
             st.text(part.text)
     if found.text_truncated:
         st.caption(t("The text is longer than what is shown."))
 
 
-def chunk_caption(chunk: ops.ChunkSpan) -> None:
-    """Which chunk it is, and the headings above it."""
+def chunk_caption(chunk: ops.ChunkSpan, text: str) -> None:
+    """Which chunk it is, and the headings above its text."""
     vector = t("with vector") if chunk.embedded else t("no vector yet")
     said = t("Chunk {number}: characters {start} to {end}, {tokens} tokens, {vector}", number=chunk.ordinal + 1,
              start=chunk.start, end=chunk.end, tokens=chunk.tokens, vector=vector)  # fmt: skip
     st.caption(said)
-    if chunk.headings:
-        st.text(plain(" › ".join(chunk.headings)))
+    if path := views.heading_path(chunk.headings, text):
+        st.text(path)
 
 
 def chunk_table(found: ops.InspectDocumentResponse) -> None:

@@ -9,8 +9,9 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.widgets import explain, problem, table
+from console.presenters.documents import heading_path
 from console.presenters.formats import number
-from console.presenters.new_source import heading_path, size_words
+from console.presenters.new_source import size_words
 from console.session import api, t
 from ragproto.admin.v1 import sources_pb2 as pb
 
@@ -108,6 +109,6 @@ def show_preview(preview: pb.SourcePreview) -> None:
         for place, chunk in zip(st.columns(len(preview.chunks), gap="medium"), preview.chunks, strict=True):
             with place, st.container(border=True):
                 st.caption(t("{count} tokens", count=chunk.tokens))
-                if path := heading_path(chunk):
+                if path := heading_path(chunk.headings or [chunk.title], chunk.text):
                     st.text(path)
                 st.text(chunk.text)

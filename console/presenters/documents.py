@@ -96,6 +96,12 @@ class Wanted:
         return query_pb2.SearchRequest(query=self.text, top_k=top_k, max_per_document=1, filter=narrowed)
 
 
+def heading_path(headings: Sequence[str], text: str) -> str:
+    """The headings that a chunk stands under, without the one that its own text begins with."""
+    begins = bool(headings) and text.partition("\n")[0].strip() == headings[-1]
+    return plain(" › ".join(headings[:-1] if begins else headings))
+
+
 def span_of(period: str, days: Sequence[date], now: datetime, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
     """From when and until when a period lasts; `days` are the first and the last one, both included."""
     if period == "dates":

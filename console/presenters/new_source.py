@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import yaml
 
 from console.presenters.schedules import cron_problem, timezone_known
-from ragproto.admin.v1 import sources_pb2 as pb
 
 COMPONENT = "rag_assets.components.DocumentSource"
 UPLOAD = "upload"
@@ -223,14 +222,6 @@ def suggested_name(kind: Kind, values: Mapping[str, Any]) -> str:
     word = (urlsplit(place).hostname or "") if "://" in place and kind.kind != "git" else last.removesuffix(".git")
     name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")
     return name[:63] or kind.name
-
-
-def heading_path(chunk: pb.SourcePreviewChunk) -> str:
-    """The headings that a chunk stands under, without the one its own text begins with."""
-    path = list(chunk.headings) or [chunk.title]
-    if chunk.text.partition("\n")[0].strip() == path[-1]:
-        path.pop()
-    return " › ".join(path)
 
 
 def size_words(size: int) -> str:

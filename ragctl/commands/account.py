@@ -91,7 +91,7 @@ def add(
         wanted = NewAccount(
             name,
             Role(role) if role else before.role,
-            tenant or before.tenant,
+            before.tenant if tenant is None else tenant,
             before.groups if group is None else group,
             platform=before.platform if platform is None else platform,
         )

@@ -60,21 +60,6 @@ def test_no_schedule_and_nobody_are_written_as_such() -> None:
     assert config.acl is None
 
 
-@pytest.mark.parametrize(
-    ("headings", "text", "path"),
-    [
-        (["Pumps", "Oil"], "Oil\n\nEvery five days.", "Pumps"),
-        (["Pumps", "Oil"], "Every five days.", "Pumps › Oil"),
-        (["Pumps"], "Pumps\n\nEvery five days.", ""),
-        ([], "Every five days.", "Manual"),
-        ([], "Manual", ""),
-    ],
-)
-def test_the_preview_says_a_heading_once(headings: list[str], text: str, path: str) -> None:
-    chunk = pb.SourcePreviewChunk(title="Manual", headings=headings, text=text)
-    assert forms.heading_path(chunk) == path
-
-
 def test_what_was_typed_cannot_add_keys_to_the_file() -> None:
     hostile = draft("folder") | {"values": {"root": "/a\nshards: 99"}}
     assert yaml.safe_load(forms.definition(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"
@@ -146,18 +131,21 @@ def test_a_name_is_suggested(kind: str, values: dict[str, str], name: str) -> No
     assert forms.suggested_name(forms.BY_NAME[kind], values) == name
 
 
-def first_run(app: AppTest, platform: Platform, *, written_at: float = 1_700_000_001.0, **more: Any) -> AppTest:
-    """The last step of the wizard, after the file was written."""
+def at_step(app: AppTest, platform: Platform, shown: dict[str, Any]) -> AppTest:
+    """The wizard at a step that a session has come to."""
     platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
         allowed=True, unrestricted=True
     )
     app.run()
+    app.session_state["new-source"] = shown
+    return app.switch_page("screens/add_source.py").run()
+
+
+def first_run(app: AppTest, platform: Platform, *, written_at: float = 1_700_000_001.0, **more: Any) -> AppTest:
+    """The last step of the wizard, after the file was written."""
     made = pb.SourceFile(name="handbook.yaml", written=True)
-    app.session_state["new-source"] = {
-        **draft("folder", name="handbook"), "step": 6, "made": made, "written_at": written_at, "unchecked": False,
-        **more,
-    }  # fmt: skip
-    return app.switch_page("screens/add_source.py").run().run()
+    written = {"step": 6, "made": made, "written_at": written_at, "unchecked": False}
+    return at_step(app, platform, {**draft("folder", name="handbook"), **written, **more}).run()
 
 
 def launches(platform: Platform) -> int:
@@ -166,12 +154,7 @@ def launches(platform: Platform) -> int:
 
 def test_the_suggested_name_replaces_nothing_that_is_being_typed(app: AppTest, platform: Platform) -> None:
     """A value that a run gives to the field would overwrite what its visitor types during the run."""
-    platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
-        allowed=True, unrestricted=True
-    )
-    app.run()
-    app.session_state["new-source"] = {**draft("folder", values={}), "step": 1}
-    shown = app.switch_page("screens/add_source.py").run().run()
+    shown = at_step(app, platform, {**draft("folder", values={}), "step": 1}).run()
 
     def name() -> Any:
         return next(item for item in shown.text_input if item.label == "Name of the source")
@@ -184,13 +167,35 @@ def test_the_suggested_name_replaces_nothing_that_is_being_typed(app: AppTest, p
     assert (name().value, shown.session_state["new-source"]["name"]) == ("walrus", "walrus")
 
 
+@pytest.mark.parametrize(
+    ("headings", "text", "above"),
+    [
+        (["Pumps", "Oil"], "Oil\n\nEvery five days.", ["Pumps"]),
+        (["Pumps", "Oil"], "Every five days.", ["Pumps › Oil"]),
+        (["Pumps"], "Pumps\n\nEvery five days.", []),
+        ([], "Every five days.", ["Manual"]),
+    ],
+)
+def test_the_preview_says_a_heading_once(
+    app: AppTest, platform: Platform, headings: list[str], text: str, above: list[str]
+) -> None:
+    chunk = pb.SourcePreviewChunk(title="Manual", headings=headings, text=text)
+    previewed = pb.SourceOperation(preview=pb.SourcePreview(chunks=[chunk]))
+    seen = {"previewed": previewed, "previewed_definition": forms.definition(draft("folder"))}
+    shown = at_step(app, platform, {**draft("folder"), "step": 2, **seen})
+    assert [item.value for item in shown.text] == [*above, text]
+
+
+def test_who_finds_the_documents_is_said_once_somebody_is_named(app: AppTest, platform: Platform) -> None:
+    shown = at_step(app, platform, {**draft("folder", acl=["everyone"]), "step": 3})
+    shown.radio(key="access").set_value("some").run()
+    assert not shown.info
+    shown.text_area(key="acl").input("group:staff").run()
+    assert [item.value for item in shown.info] == ["Of the tenant acme, only members of staff find these documents\\."]
+
+
 def test_another_kind_of_database_has_its_own_fields_at_once(app: AppTest, platform: Platform) -> None:
-    platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
-        allowed=True, unrestricted=True
-    )
-    app.run()
-    app.session_state["new-source"] = {**draft("sql", values={}), "step": 1}
-    shown = app.switch_page("screens/add_source.py").run().run()
+    shown = at_step(app, platform, {**draft("sql", values={}), "step": 1}).run()
     assert "Host *" in {item.label for item in shown.text_input}
     shown.selectbox(key="field-database.driver").select("sqlite").run()
     labels = {item.label for item in shown.text_input}

@@ -258,6 +258,28 @@ def test_a_locked_person_is_unlocked_by_the_command_line(
     assert "ACCOUNT_NOT_FOUND" in capsys.readouterr().err
 
 
+def test_a_new_password_changes_nothing_that_is_not_named(
+    signing: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_HOME", str(signing.home))
+    monkeypatch.setenv("RAG_DATABASE_URL", signing.effective_database_url)
+
+    def added(*options: str) -> tuple[object, ...]:
+        assert run(["account", "add", "kim", *options]) == 0
+        kim = known(store)["kim"]
+        return kim.role, kim.tenant, kim.groups, kim.platform
+
+    made = (Role.ADMIN, "acme", ("hr",), True)
+    assert added("--tenant", "acme", "--role", "admin", "--group", "hr", "--platform") == made
+    capsys.readouterr()
+    assert added() == made
+    assert "kim (admin, platform), password: " in capsys.readouterr().out
+    assert added("--role", "viewer", "--no-platform") == (Role.VIEWER, "acme", ("hr",), False)
+    assert added("--empty-group", "--tenant", "other") == (Role.VIEWER, "other", (), False)
+    assert run(["account", "add", "kim", "--tenant", ""]) == Exit.WRONG_INPUT
+    assert known(store)["kim"].tenant == "other"
+
+
 def test_an_address_may_try_again_after_the_wait() -> None:
     now = 1000.0
     attempts = Attempts(lambda: now)

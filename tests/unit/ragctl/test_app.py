@@ -320,25 +320,6 @@ def test_an_account_that_is_changed_or_removed_loses_the_tokens_it_had(
     assert revoked() == ["kim", "lin"]
 
 
-def test_a_new_password_changes_nothing_that_is_not_named(
-    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("RAG_DATABASE_URL", database_url)
-
-    def added(*options: str) -> tuple[object, ...]:
-        assert run(["account", "add", "kim", *options]) == 0
-        capsys.readouterr()
-        assert run(["account", "list", "--json"]) == 0
-        [listed] = json.loads(capsys.readouterr().out)
-        return listed["role"], listed["tenant"], listed["groups"], listed["platform"]
-
-    made = ("admin", "acme", ["hr"], True)
-    assert added("--tenant", "acme", "--role", "admin", "--group", "hr", "--platform") == made
-    assert added() == made
-    assert added("--role", "viewer", "--no-platform") == ("viewer", "acme", ["hr"], False)
-    assert added("--empty-group", "--tenant", "other") == ("viewer", "other", [], False)
-
-
 def test_what_is_done_with_accounts_and_sessions_is_on_record_and_listed(
     database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
