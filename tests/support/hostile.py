@@ -15,7 +15,6 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from types import FrameType
 from typing import Any
 
-SIZE = 50_000
 _REPEATS = (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT)
 _OF_CATEGORY = {
     codes.CATEGORY_DIGIT: "7",
@@ -114,7 +113,7 @@ def _repeated(unit: str, size: int) -> str:
     return (unit * (size // len(unit) + 1))[:size] if unit else ""
 
 
-def hostile_texts(pattern: re.Pattern[Any], size: int = SIZE) -> list[str]:
+def hostile_texts(pattern: re.Pattern[Any], size: int) -> list[str]:
     """Runs, near misses and repetitions driven to their end, each of `size` characters; in the same order for any."""
     fill = partial(_repeated, size=size)
     text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")

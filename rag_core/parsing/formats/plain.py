@@ -19,7 +19,7 @@ _GAP: Final = re.compile(r"\n[ \t]*+\n(?:[ \t]*+\n)*+")
 _RULE: Final = re.compile(r"([=\-~^\"'#*+`:._])\1{2,}")
 _MAX_HEADING_LINE: Final = 120
 _DIRECTIVE: Final = re.compile(
-    r"\.\. (?:code-block|code|sourcecode|prompt)::[ \t]*(\S*)[^\n]*(?:\n[ \t]+:[^\n]*)*(?:\n|\Z)"
+    r"\.\. (?:code-block|code|sourcecode|prompt)::[ \t]*(\S*+)[^\n]*+(?:\n[ \t]+:[^\n]*+)*(?:\n|\Z)"
 )
 _OTHER_DIRECTIVE: Final = re.compile(r"\A\s*+\.\. ")
 _SESSION: Final = re.compile(r"\A[ \t]*+(?:\$ |>>> |# apt|% )\S")

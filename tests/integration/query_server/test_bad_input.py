@@ -180,8 +180,8 @@ def test_garbage_never_kills_the_server_nor_looks_like_a_bug(server: RunningServ
     "text", ["🦜🦜🦜", "ما هي سياسة الإجازات؟", "年假有多少天？", "x" * 8000, "а́б", "\U0010ffff a"]
 )
 def test_queries_in_any_script_give_a_stable_result(server: RunningServer, text: str) -> None:
-    first = search(server, query=text)
-    assert search(server, query=text) == first
+    first, second = (search(server, query=text) for _ in range(2))
+    assert [*first.passages] == [*second.passages]
 
 
 @pytest.mark.catalogue("B24")
