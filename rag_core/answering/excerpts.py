@@ -22,14 +22,14 @@ TITLE_WORDS: Final = 12
 TITLE_CHARS: Final = 24
 """Words, or characters of Chinese, of a label and of a title at most; neither ends as a sentence does."""
 _INSTRUCTS: Final = re.compile(
-    r"\b(?:you|we)(?:'ll| can| could| may| might| must| should| need| have| will| want)\b|\blet's\b"
-    r"|\b(?:by|via)\s+\w+ing\b|\busing\b|\bwith\s+(?:the\s+)?\S+\s+(?:command|option|flag|tool|key|method)"
+    r"\b(?:(?:you|we)(?:'ll| can| could| may| might| must| should| need| have| will| want)\b|let's\b"
+    r"|(?:by|via)\s+\w+ing\b|using\b|with\s+(?:the\s+)?\S+\s+(?:command|option|flag|tool|key|method))"
     r"|(?:^|[.:;,]\s+|\b(?:then|and|please|simply|just|must|should)\s+)(?:use|run|type|enter|add|set|create|install|call"
     r"|select|click|choose|press|open|edit|pass|specify|invoke|start|stop|make|put|configure|enable|disable|do|write|give"
     r"|go|log|copy|remove|delete|change|replace|build|download|execute|check|import|define|turn|switch|append|insert"
     r"|provide|follow|restart|connect|mount|ensure|rename|move|load|save|send|declare|mark|wrap|register|rotate)\b"
-    r"|\w\(|`|(?<![\w-])--?[a-z]"
-    r"|请|使用|运行|执行|输入|点击|单击|双击|选择|按下|通过|只需|首先|然后|设为|改为|调用|打开|用",
+    r"|\w\(|(?<![\w-])--?[a-z]"
+    r"|[`请用]|运行|执行|输入|[点单双]击|选择|按下|通过|只需|首先|然后|[设改]为|打开",
     re.IGNORECASE,
 )
 """Speaks to who does it, or says with what it is done."""
