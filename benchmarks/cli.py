@@ -221,8 +221,9 @@ def query(
     qdrant_url: str | None = None,
     as_json: Json = False,
 ) -> None:
-    """Measure queries: model only, engine only, server, gateway (hybrid and dense only), and peers: FastAPI + Chroma
-    without and with a tenant and ACL filter, FastAPI + LanceDB hybrid with that filter.
+    """Measure queries: model only, engine only, server, gateway (hybrid and dense only), and peers.
+
+    Peers: FastAPI + Chroma without and with a tenant and ACL filter, FastAPI + LanceDB hybrid with that filter.
 
     Parameters
     ----------
@@ -352,10 +353,11 @@ def answers(
 ) -> None:
     """Measure the extractive answerer, or fit its constants: right answers, citations, abstention, time.
 
-    With RAG_ANSWERER=openai the model is asked as well (50 questions of each set): time to its first token and first
-    sentence, tokens, cost.
+    With RAG_ANSWERER=openai the model is asked as well: 50 questions of each set.
 
-    Example: rag bench answers --data ../shared/data/retrieval --questions benchmarks/answers/questions.yaml --fit
+    Of the model: time to its first token and first sentence, tokens, cost.
+
+    Example: rag bench answers --data data/retrieval --questions benchmarks/answers/questions.yaml --fit
 
     Parameters
     ----------

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import inspect
 import io
+import operator
 import re
 import sys
 from collections.abc import Iterator
@@ -147,7 +150,10 @@ def quality_page() -> str:
 
 
 def commands_page() -> str:
-    """The help of every command as the terminal shows it."""
+    """The help of every command as the terminal shows it.
+
+    A paragraph of several lines in the source is an error: the terminal would break it there as well.
+    """
     from ragctl.app import app
 
     lines = [
@@ -163,6 +169,11 @@ def commands_page() -> str:
         "| 130 | Interrupted by Ctrl-C. |\n",
     ]
     for path in command_paths(app):
+        about = inspect.cleandoc(functools.reduce(operator.getitem, path, app).help or "").partition("\nParameters\n")[
+            0
+        ]
+        if broken := [part for part in about.strip().split("\n\n") if "\n" in part]:
+            raise SystemExit(f"help of `rag {' '.join(path)}`: a paragraph is one line, and this is not: {broken[0]}")
         lines += [f"## rag {' '.join(path)}".rstrip() + "\n", "```text", help_text(app, path), "```\n"]
     return "\n".join(lines)
 

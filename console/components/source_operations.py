@@ -10,8 +10,7 @@ import streamlit as st
 from console.clients.errors import ServiceError
 from console.components.widgets import explain, problem, table
 from console.presenters.documents import heading_path
-from console.presenters.formats import number
-from console.presenters.new_source import size_words
+from console.presenters.formats import number, size
 from console.session import api, t
 from ragproto.admin.v1 import sources_pb2 as pb
 
@@ -94,7 +93,7 @@ def show_preview(preview: pb.SourcePreview) -> None:
             "state": f"✔ {t('readable')}" if item.ok else f"⏭ {t('left out')}" if item.skipped else f"✖ {item.reason}",
             "title": item.title or "–",
             "locator": item.locator,
-            "size": size_words(item.size) if item.size else "–",
+            "size": size(item.size) if item.size else "–",
             "type": item.media_type or "–",
             "why": item.message,
         }

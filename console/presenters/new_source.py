@@ -224,16 +224,6 @@ def suggested_name(kind: Kind, values: Mapping[str, Any]) -> str:
     return name[:63] or kind.name
 
 
-def size_words(size: int) -> str:
-    """A size for people."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000 or unit == "MB":
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return ""
-
-
 def split(text: str) -> list[str]:
     """The entries of a list that was typed."""
     return [entry.strip() for entry in re.split(r"[,\n]", text) if entry.strip()]

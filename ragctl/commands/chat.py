@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json as _json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ragctl.commands.query import as_plain, collect, gather, print_answer, resumed
+from cyclopts import Parameter
+
+from ragctl.commands.query import as_plain, collect, gather, print_answer, resumed, say_sources, source_filter
 from ragctl.grpc_client import query_stub
 from ragctl.output import Json, note, say
 
@@ -20,11 +22,18 @@ if TYPE_CHECKING:
 _WELCOME = "Each question continues the conversation. /new begins another one, /quit or Ctrl-D ends."
 
 
-def chat(*, top_k: int | None = None, tenant: str = "default", json: Json = False) -> int:
+def chat(
+    *,
+    top_k: int | None = None,
+    source: Annotated[list[str] | None, Parameter(negative="")] = None,
+    tenant: str = "default",
+    json: Json = False,
+) -> int:
     """Ask questions that build on each other: "How long is parental leave?", then "Is it paid?".
 
-    Each answer shows on standard error what a follow-up was understood as. On a pipe every line is a question. Exits
-    with 1 when the last question had no answer.
+    Each answer shows on standard error what a follow-up was understood as. On a pipe every line is a question.
+
+    Exits with 1 when the last question had no answer.
 
     Example: rag chat
 
@@ -32,6 +41,8 @@ def chat(*, top_k: int | None = None, tenant: str = "default", json: Json = Fals
     ----------
     top_k
         Number of passages to retrieve for each question, 1 to 100.
+    source
+        Only documents of this source; several times for several (`rag source list`).
     tenant
         Tenant whose documents are searched.
     json
@@ -39,7 +50,7 @@ def chat(*, top_k: int | None = None, tenant: str = "default", json: Json = Fals
     """
     from rag_core.settings import Settings
 
-    conversation = Conversation(Settings.load(), top_k, tenant)
+    conversation = Conversation(Settings.load(), tenant, {"top_k": top_k} | source_filter(source))
     if sys.stdin.isatty():
         note(_WELCOME)
     code = 0
@@ -51,6 +62,8 @@ def chat(*, top_k: int | None = None, tenant: str = "default", json: Json = Fals
             note("A new conversation.")
         else:
             code = _reported(conversation, text, json=json)
+            if code:
+                say_sources(source)
             if sys.stdin.isatty():
                 say()
     return code
@@ -59,8 +72,9 @@ def chat(*, top_k: int | None = None, tenant: str = "default", json: Json = Fals
 class Conversation:
     """What was asked and answered so far, within the server's limits: of a longer one the oldest messages go."""
 
-    def __init__(self, settings: Settings, top_k: int | None, tenant: str) -> None:
-        self._settings, self._top_k, self._tenant = settings, top_k, tenant
+    def __init__(self, settings: Settings, tenant: str, options: Mapping[str, Any]) -> None:
+        """`options` are fields of every request."""
+        self._settings, self._tenant, self._options = settings, tenant, options
         self._messages: list[query_pb2.Message] = []
 
     def begin(self) -> None:
@@ -71,7 +85,7 @@ class Conversation:
         """Ask, print the answer, and remember both. Returns the exit code; raises what a call raises."""
         from ragproto.query.v2 import query_pb2
 
-        request = query_pb2.AnswerRequest(query=text, top_k=self._top_k, messages=self._messages)
+        request = query_pb2.AnswerRequest(query=text, messages=self._messages, **self._options)
         with query_stub(self._settings, self._tenant) as (stub, call):
             answer, final = (gather if json else collect)(resumed(partial(stub.Answer, **call), request))
         if json:

@@ -42,8 +42,9 @@ def up(
 ) -> None:
     """Start a release on the idle colour and check it: health, v1 and v2 queries, golden questions, a burst of load.
 
-    The release gets no user traffic yet. Exits with 1 and the reason code when a check fails; the serving colour is
-    unaffected.
+    The release gets no user traffic yet.
+
+    Exits with 1 and the reason code when a check fails; the serving colour is unaffected.
 
     Example: rag deploy up --release 2.4.0 --python /opt/rag-2.4.0/bin/python
 
@@ -120,8 +121,9 @@ def rollback(*, target: TargetOption = "local", reason: str = "", json: Json = F
 def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: Json = False) -> None:
     """Deploy the release that the chart specifies and wait for the result. Exits with 1 and the reason code on failure.
 
-    `helm upgrade` and `helm rollback` end with this command. A release that was refused before is checked again; a
-    release that an operator rolled back is not.
+    `helm upgrade` and `helm rollback` end with this command.
+
+    A release that was refused before is checked again; a release that an operator rolled back is not.
 
     Example: rag deploy follow
 

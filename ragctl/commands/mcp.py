@@ -32,8 +32,11 @@ def mcp(
 ) -> None:
     """Serve the Model Context Protocol on standard input and output, for assistants that start their servers.
 
-    Tools: search, answer, get_document, list_sources; documents are resources. It asks the gateway of the local stack
-    by a token of its own that can only read. Other clients connect to `http://127.0.0.1:8080/mcp`.
+    Tools: search, answer, get_document, list_sources; documents are resources.
+
+    It asks the gateway of the local stack by a token of its own that can only read.
+
+    Other clients connect to `http://127.0.0.1:8080/mcp`.
 
     Example: rag mcp --tenant acme
 

@@ -72,23 +72,32 @@ def query(
     # Who names a generation must be allowed to observe.
     scopes = ("query.read", "ops.read") if generation else ("query.read",)
     options = {"query": text, "top_k": top_k, "generation": generation, "rerank": rerank}
-    options |= _retrieval(source or (), mode, weights)
+    options |= source_filter(source) | _retrieval(mode, weights)
     with query_stub(settings, tenant, scopes=scopes) as (stub, call):
         if search or explain:
             code = _search(partial(stub.Search, **call), options | {"explain": explain}, json)
         else:
             code = _answer(partial(stub.Answer, **call), options, json)
-    if code and source:
-        note(f"only these sources were searched: {', '.join(source)} (`rag source list` names all)")
+    if code:
+        say_sources(source)
     return code
 
 
-def _retrieval(sources: Sequence[str], mode: str | None, weights: tuple[float, float] | None) -> dict[str, Any]:
+def source_filter(sources: Sequence[str] | None) -> dict[str, Any]:
+    """The fields of a request that keep to documents of these sources; none for all."""
+    return {"filter": {"in": {"field": "source", "values": sources}}} if sources else {}
+
+
+def say_sources(sources: Sequence[str] | None) -> None:
+    """After a question without an answer: that others might have one."""
+    if sources:
+        note(f"only these sources were searched: {', '.join(sources)} (`rag source list` names all)")
+
+
+def _retrieval(mode: str | None, weights: tuple[float, float] | None) -> dict[str, Any]:
     from ragproto.query.v2 import query_pb2
 
     options: dict[str, Any] = {}
-    if sources:
-        options["filter"] = {"in": {"field": "source", "values": sources}}
     if mode is not None:
         options["mode"] = query_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}")
     if weights is not None:

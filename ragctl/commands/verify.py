@@ -34,8 +34,9 @@ def verify(
 ) -> int:
     """Compare the database with the index and search for each chunk by its vector. Exits with 1 on any difference.
 
-    Also recomputes the hash chains of the audit log. Documents that are still pending, as during an ingest, are
-    no difference.
+    Also recomputes the hash chains of the audit log.
+
+    Documents that are still pending, as during an ingest, are no difference.
 
     With `--sources`, also reads and parses every source again and compares the result with the database.
 

@@ -114,7 +114,6 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         options = replace(
             gateway_options(),
             blue=Backends(tuple(Endpoint("127.0.0.1", port) for _, port in started)),
-            max_seconds=20,
             jwt=Jwt("rag-platform", "rag-query", 60, jwks=json.dumps(keys.jwks)),
             limits=Limits(per_minute=0, per_hour=0, ip_per_minute=0),
         )

@@ -45,7 +45,7 @@ def test_a_document_of_many_chunks_is_applied_as_one(server: RunningServer) -> N
 
 
 def test_a_wrong_secret_is_refused(server: RunningServer) -> None:
-    index = RemoteIndex(server.index_target, "wrong", timeout=5, retry=0)
+    index = RemoteIndex(server.index_target, "wrong", timeout=30, retry=0)
     with pytest.raises(Unauthenticated):
         index.generations()
     index.close()
@@ -61,7 +61,7 @@ def test_settings_with_an_endpoint_lead_to_the_owner(server: RunningServer, tmp_
 
 @pytest.mark.catalogue("F08")
 def test_without_a_server_the_index_is_unavailable() -> None:
-    index = RemoteIndex(f"127.0.0.1:{free_port()}", INDEX_SECRET, timeout=5, retry=0)
+    index = RemoteIndex(f"127.0.0.1:{free_port()}", INDEX_SECRET, timeout=30, retry=0)
     with pytest.raises(Unavailable) as raised:
         index.count("g1")
     assert raised.value.reason is Reason.INDEX_UNAVAILABLE

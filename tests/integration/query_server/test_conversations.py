@@ -154,7 +154,7 @@ def test_quotes_come_when_the_model_is_not_there_and_after_some_failures_it_is_l
 def test_quotes_come_in_time_when_the_model_hangs(tmp_path: Path) -> None:
     with scripted_server() as chat, writing(tmp_path, chat.url) as server:
         chat.pace.clear()
-        text, final = ask(server, timeout=3, query="Is it paid?", messages=EARLIER)
+        text, final = ask(server, timeout=6, query="Is it paid?", messages=EARLIER)
         assert final.answered_by.fallback_reason in {"DEADLINE", "ANSWERER_UNAVAILABLE"}
         assert (final.standalone_by, "paid in full" in text) == ("words", True)
 

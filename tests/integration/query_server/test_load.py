@@ -145,7 +145,7 @@ def test_a_hung_index_does_not_hold_the_loop(hung: tuple[RunningServer, HangingI
         waiting = client.submit(search, server, 20)
         assert index.entered.acquire(timeout=10)
         health = health_pb2_grpc.HealthStub(server.channel)
-        assert health.Check(health_pb2.HealthCheckRequest(), timeout=5).status
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=10).status
         index.release.set()
         assert waiting.result(20).passages
 
@@ -290,7 +290,7 @@ def test_an_answer_that_breaks_off_ends_with_a_final_that_says_so(
     tmp_path: Path, script: tuple[Any, ...], reason: str
 ) -> None:
     with running(tmp_path, docs=DOCS, dependencies={"answerer": ScriptedAnswerer(*script)}) as server:
-        events = list(answer(server, timeout=1.5))
+        events = list(answer(server, timeout=5))
     assert [event.WhichOneof("event") for event in events] == ["delta", "final"]
     assert events[-1].final.failed.reason == reason
 
@@ -312,7 +312,7 @@ def test_a_client_that_leaves_an_answer_stops_the_answerer(tmp_path: Path) -> No
         stream = answer(server)
         next(stream)
         stream.cancel()
-        assert scripted.left.wait(5)
+        assert scripted.left.wait(20)
 
 
 @pytest.mark.parametrize("outcome", [Abstained(Abstention.NOT_SUPPORTED), Abstained(Abstention.NO_RESULTS)])

@@ -64,6 +64,17 @@ def test_a_long_conversation_keeps_its_latest_messages(peer: WirePeer, monkeypat
     assert asked(peer)[2:] == [("three?", [("user", "two?"), ("assistant", "yes")])]
 
 
+def test_every_question_keeps_to_the_sources_that_were_named(
+    peer: WirePeer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer.answer = [v2.AnswerEvent(final=v2.AnswerFinal(abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS")))]
+    assert chat(monkeypatch, "one?", "two?", options=("--source", "a", "--source", "b")) == 1
+    requests = [request for method, request in peer.asked if method == "Answer"]
+    kept = [(getattr(request.filter, "in").field, [*getattr(request.filter, "in").values]) for request in requests]
+    assert kept == [("source", ["a", "b"])] * 2
+    assert capsys.readouterr().err.count("only these sources were searched: a, b") == 2
+
+
 def test_json_is_a_document_a_line_and_says_who_answered(
     peer: WirePeer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

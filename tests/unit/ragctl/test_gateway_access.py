@@ -54,9 +54,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     granted = (("operators", "platform.admin"), ("auditors", "platform.read"))
     rules = Jwt("issuer", "query", 60, jwks=json.dumps(JWKS), platform_groups=granted)
     folder = tmp_path_factory.mktemp("guarded")
-    with running_gateway(
-        folder, jwt=rules, limits=LIMITS, cors_origins=(ORIGIN,), expose_admin=True, max_seconds=20
-    ) as gateway:
+    with running_gateway(folder, jwt=rules, limits=LIMITS, cors_origins=(ORIGIN,), expose_admin=True) as gateway:
         yield gateway
 
 

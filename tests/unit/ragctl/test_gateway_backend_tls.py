@@ -51,7 +51,7 @@ class Encrypted:
     def options(self, client: Tls | None, name: str = NAME) -> GatewayOptions:
         keys = Jwt("rag-platform", "rag-query", 60, jwks=json.dumps(self.server.keys.jwks))
         tls = BackendTls(self.authority.certificate, name, client)
-        return replace(gateway_options(self.server.ports.query), max_seconds=20, jwt=keys, backend_tls=tls)
+        return replace(gateway_options(self.server.ports.query), jwt=keys, backend_tls=tls)
 
     def search(self, channel: grpc.Channel) -> v2.SearchResponse:
         request = v2.SearchRequest(query="bell")
@@ -168,7 +168,7 @@ def test_the_examples_of_the_next_steps_trust_the_certificate_of_the_gateway(
     data_dir.dev_token.write_text("token")
     commands = dict(examples(settings, data_dir, "x"))
     listen = Endpoint("127.0.0.1", free_tcp_port)
-    with running_gateway(tmp_path, tls=Tls(certificate, key), listen=listen, max_seconds=20):
+    with running_gateway(tmp_path, tls=Tls(certificate, key), listen=listen):
         for title in ("REST", "gRPC from Python"):
             done = subprocess.run(["sh", "-c", commands[title]], capture_output=True, text=True, check=False)
             assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -41,7 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSe
     with running(folder / "server", docs=[Doc("The bell rings at nine.")]) as server:
         keys = Jwt("rag-platform", "rag-query", 60, jwks=json.dumps(server.keys.jwks))
         limits = Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=0)
-        options = replace(gateway_options(server.ports.query), max_seconds=20, jwt=keys, limits=limits)
+        options = replace(gateway_options(server.ports.query), jwt=keys, limits=limits)
         with running_envoy(options, folder):
             yield server, options
 
@@ -123,7 +123,7 @@ def test_a_typed_refusal_of_a_server_is_not_asked_for_again(gateway: Gateway) ->
 
 
 def test_the_last_server_is_asked_although_it_is_not_ready_and_answers_for_itself(tmp_path: Path) -> None:
-    with running_gateway(tmp_path, max_seconds=20) as gateway:
+    with running_gateway(tmp_path) as gateway:
         gateway.peer.set_ready(False)
         while healthy(gateway.options.admin_port):
             assert gateway.http.post("/api/v1/query", json={"query": "x"}).status_code == 200

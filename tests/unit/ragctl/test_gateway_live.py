@@ -49,7 +49,7 @@ def green() -> Iterator[WirePeer]:
 @pytest.mark.catalogue("F39")
 def test_traffic_moves_between_blue_and_green_without_a_failed_call(tmp_path: Path, green: WirePeer) -> None:
     colours = Backends((Endpoint("127.0.0.1", green.port),))
-    with running_gateway(tmp_path, green=colours, max_seconds=20) as gateway:
+    with running_gateway(tmp_path, green=colours) as gateway:
         gateway.peer.query = lambda request: v1.QueryResponse(answer="blue")
 
         def answers_until(percent: int, wanted: str) -> None:
@@ -85,7 +85,7 @@ def test_the_open_interfaces_get_the_same_share_of_each_colour_with_their_caller
     green.operations["Search"] = v2.SearchResponse(generation="green")
     internal, colours = Endpoint("127.0.0.1", free_port()), Backends((Endpoint("127.0.0.1", green.port),))
     interfaces = Backends((Endpoint("127.0.0.1", free_port()),))
-    with running_gateway(tmp_path, green=colours, interfaces=interfaces, internal=internal, max_seconds=20) as gateway:
+    with running_gateway(tmp_path, green=colours, interfaces=interfaces, internal=internal) as gateway:
         gateway.peer.operations["Search"] = v2.SearchResponse(generation="blue")
         for percent, wanted in ((0, {"blue"}), (100, {"green"}), (50, {"blue", "green"}), (0, {"blue"})):
             write_dynamic(replace(gateway.options, green_percent=percent), tmp_path / "gateway")
@@ -96,7 +96,7 @@ def test_the_open_interfaces_get_the_same_share_of_each_colour_with_their_caller
 
 
 def test_a_server_joins_and_leaves_by_file_without_a_failed_call(tmp_path: Path, green: WirePeer) -> None:
-    with running_gateway(tmp_path, max_seconds=20) as gateway:
+    with running_gateway(tmp_path) as gateway:
         gateway.peer.query = lambda request: v1.QueryResponse(answer="first")
         first = gateway.options.blue.query
         second = (Endpoint("127.0.0.1", green.port),)
@@ -146,7 +146,7 @@ def test_tls_is_served_and_a_new_certificate_taken_up(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     port = free_port()
     tls = Tls(certificate, key)
-    with running_gateway(tmp_path, tls=tls, listen=Endpoint("127.0.0.1", port), max_seconds=20) as gateway:
+    with running_gateway(tmp_path, tls=tls, listen=Endpoint("127.0.0.1", port)) as gateway:
         url = f"https://127.0.0.1:{port}{QUERY}"
 
         def ask(authority: str) -> int:
@@ -187,7 +187,7 @@ def test_a_certificate_that_commands_cannot_use_is_named(tmp_path: Path) -> None
 
 def test_prometheus_reads_the_statistics_and_nothing_else_of_the_admin_interface(tmp_path: Path) -> None:
     metrics = Endpoint("127.0.0.1", free_port())
-    with running_gateway(tmp_path, metrics=metrics, max_seconds=20) as gateway:
+    with running_gateway(tmp_path, metrics=metrics) as gateway:
         gateway.http.post(QUERY, json={"query": "x"})
         base = f"http://127.0.0.1:{metrics.port}"
         page = httpx.get(f"{base}/stats/prometheus", trust_env=False).text

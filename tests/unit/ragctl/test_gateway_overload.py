@@ -26,7 +26,7 @@ RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "rag.rules.yaml"
 @pytest.mark.catalogue("F33")
 def test_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and_others_pass(tmp_path: Path) -> None:
     with (
-        running_gateway(tmp_path, searches=2, max_seconds=20) as gateway,
+        running_gateway(tmp_path, searches=2) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
         stub = v2_grpc.QueryServiceStub(channel)
@@ -54,7 +54,7 @@ def test_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and_oth
 
 def test_the_limit_follows_the_number_of_servers_without_a_failed_call(tmp_path: Path) -> None:
     with (
-        running_gateway(tmp_path, searches=1, max_seconds=20) as gateway,
+        running_gateway(tmp_path, searches=1) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
 

@@ -99,7 +99,7 @@ def test_bodies_that_are_held_until_they_are_complete_cannot_fill_the_memory(tmp
 
 def test_calls_with_a_key_take_no_place_of_the_searches_until_a_server_let_them_in(tmp_path: Path) -> None:
     with (
-        running_gateway(tmp_path, searches=1, max_seconds=20) as gateway,
+        running_gateway(tmp_path, searches=1) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
         stub = v2_grpc.QueryServiceStub(channel)
@@ -115,7 +115,7 @@ def test_calls_with_a_key_take_no_place_of_the_searches_until_a_server_let_them_
 
 def test_an_address_that_guesses_keys_is_stopped_and_nobody_else(tmp_path: Path) -> None:
     limits = Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=5)
-    with running_gateway(tmp_path, limits=limits, max_seconds=20) as gateway:
+    with running_gateway(tmp_path, limits=limits) as gateway:
 
         def ask(headers: dict[str, str], source: str = "127.0.0.1") -> httpx.Response:
             transport = httpx.HTTPTransport(local_address=source)
@@ -142,7 +142,7 @@ def test_an_address_that_guesses_keys_is_stopped_and_nobody_else(tmp_path: Path)
 def test_refused_keys_of_grpc_callers_count_as_well(tmp_path: Path) -> None:
     limits = Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=2)
     with (
-        running_gateway(tmp_path, limits=limits, max_seconds=20) as gateway,
+        running_gateway(tmp_path, limits=limits) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
         gateway.peer.failure = grpc.StatusCode.UNAUTHENTICATED

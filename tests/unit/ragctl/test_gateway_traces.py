@@ -74,7 +74,7 @@ def test_a_path_that_names_a_document_is_not_recorded(
     asked = {**headers, "traceparent": parent_of("a" * 32)}
     httpx.get(f"http://{address}/api/v1/documents/zeppelin?page=zeppelin", headers=asked, trust_env=False)
     httpx.get(f"http://{address}/nowhere/zeppelin?q=zeppelin", headers=asked, trust_env=False)
-    assert eventually(lambda: len(found.of_trace("a" * 32)) == 2, seconds=20)
+    assert eventually(lambda: len(found.of_trace("a" * 32)) == 2)
     assert not [span for _, span in found.of_trace("a" * 32) if "zeppelin" in f"{span.name} {attributes_of(span)}"]
 
 
@@ -98,7 +98,7 @@ def test_the_gateway_begins_traces_for_its_share_of_calls_and_continues_those_of
             for _ in range(20):
                 httpx.get(f"http://{address}/nowhere", trust_env=False)
             httpx.get(f"http://{address}/nowhere", headers={"traceparent": parent_of("d" * 32)}, trust_env=False)
-            assert eventually(lambda: found.of_trace("d" * 32), seconds=20)
+            assert eventually(lambda: found.of_trace("d" * 32))
     assert {span.trace_id.hex() for _, span in found.spans} == {"d" * 32}
 
 
