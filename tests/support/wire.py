@@ -287,15 +287,20 @@ def wire_peer() -> Iterator[WirePeer]:
 
 
 @contextmanager
-def running_envoy(options: GatewayOptions, folder: Path) -> Iterator[str]:
-    """Envoy with these options; yields its address once it sees a healthy backend. Its log is in `folder`."""
+def running_envoy(options: GatewayOptions, folder: Path, *, healthy: int | None = None) -> Iterator[str]:
+    """Envoy with these options; yields its address once it sees `healthy` backends, by default all.
+
+    Its log is in `folder`.
+    """
     files = folder / "gateway"
     write_dynamic(options, files)
     command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(files / "bootstrap.yaml"), "--file-flush-interval-msec", "50"]
     with (folder / "envoy.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        _await_healthy(f"http://127.0.0.1:{options.admin_port}", process, len(options.blue.query))
+        _await_healthy(
+            f"http://127.0.0.1:{options.admin_port}", process, len(options.blue.query) if healthy is None else healthy
+        )
         yield f"{options.listen.host}:{options.listen.port}"
     finally:
         process.terminate()
