@@ -82,6 +82,8 @@ def add(
     password_stdin
         Read the password from standard input instead of generating one.
     """
+    from dataclasses import asdict
+
     from rag_core.access import NewAccount, Role, find_account, new_password, put_account
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else new_password()
@@ -98,7 +100,7 @@ def add(
         put_account(connection, wanted, password, actor=actor(), lifetime=_longest_token())
     shown = {} if password_stdin else {"password": password}
     if json:
-        emit_json({"name": name, "role": str(wanted.role), **shown})
+        emit_json(asdict(wanted) | {"role": str(wanted.role)} | shown)
     else:
         properties = f"{wanted.role}{', platform' if wanted.platform else ''}"
         say(f"{name} ({properties})" + (f", password: {password}" if shown else ""))

@@ -274,6 +274,9 @@ def test_a_new_password_changes_nothing_that_is_not_named(
     capsys.readouterr()
     assert added() == made
     assert "kim (admin, platform), password: " in capsys.readouterr().out
+    assert added("--output", "json") == made
+    shown = json.loads(capsys.readouterr().out)["data"]
+    assert (shown["role"], shown["tenant"], shown["groups"], shown["platform"]) == ("admin", "acme", ["hr"], True)
     assert added("--role", "viewer", "--no-platform") == (Role.VIEWER, "acme", ("hr",), False)
     assert added("--empty-group", "--tenant", "other") == (Role.VIEWER, "other", (), False)
     assert run(["account", "add", "kim", "--tenant", ""]) == Exit.WRONG_INPUT
