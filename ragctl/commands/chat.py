@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json as _json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -50,7 +50,7 @@ def chat(
     """
     from rag_core.settings import Settings
 
-    conversation = Conversation(Settings.load(), tenant, {"top_k": top_k} | source_filter(source))
+    conversation = Conversation(Settings.load(), tenant, top_k, source or ())
     if sys.stdin.isatty():
         note(_WELCOME)
     code = 0
@@ -62,8 +62,6 @@ def chat(
             note("A new conversation.")
         else:
             code = _reported(conversation, text, json=json)
-            if code:
-                say_sources(source)
             if sys.stdin.isatty():
                 say()
     return code
@@ -72,9 +70,8 @@ def chat(
 class Conversation:
     """What was asked and answered so far, within the server's limits: of a longer one the oldest messages go."""
 
-    def __init__(self, settings: Settings, tenant: str, options: Mapping[str, Any]) -> None:
-        """`options` are fields of every request."""
-        self._settings, self._tenant, self._options = settings, tenant, options
+    def __init__(self, settings: Settings, tenant: str, top_k: int | None, sources: Sequence[str]) -> None:
+        self._settings, self._tenant, self._top_k, self._sources = settings, tenant, top_k, sources
         self._messages: list[query_pb2.Message] = []
 
     def begin(self) -> None:
@@ -85,12 +82,15 @@ class Conversation:
         """Ask, print the answer, and remember both. Returns the exit code; raises what a call raises."""
         from ragproto.query.v2 import query_pb2
 
-        request = query_pb2.AnswerRequest(query=text, messages=self._messages, **self._options)
+        filtered = source_filter(self._sources)
+        request = query_pb2.AnswerRequest(query=text, top_k=self._top_k, messages=self._messages, **filtered)
         with query_stub(self._settings, self._tenant) as (stub, call):
             answer, final = (gather if json else collect)(resumed(partial(stub.Answer, **call), request))
         if json:
             print(_json.dumps(as_plain(answer, final), ensure_ascii=False), flush=True)
         code = int(final.WhichOneof("outcome") != "answered") if json else print_answer(answer, final)
+        if code:
+            say_sources(self._sources)
         self._remember("user", text)
         self._remember("assistant", answer)
         return code

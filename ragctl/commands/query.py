@@ -72,23 +72,23 @@ def query(
     # Who names a generation must be allowed to observe.
     scopes = ("query.read", "ops.read") if generation else ("query.read",)
     options = {"query": text, "top_k": top_k, "generation": generation, "rerank": rerank}
-    options |= source_filter(source) | _retrieval(mode, weights)
+    options |= source_filter(source or ()) | _retrieval(mode, weights)
     with query_stub(settings, tenant, scopes=scopes) as (stub, call):
         if search or explain:
             code = _search(partial(stub.Search, **call), options | {"explain": explain}, json)
         else:
             code = _answer(partial(stub.Answer, **call), options, json)
     if code:
-        say_sources(source)
+        say_sources(source or ())
     return code
 
 
-def source_filter(sources: Sequence[str] | None) -> dict[str, Any]:
+def source_filter(sources: Sequence[str]) -> dict[str, Any]:
     """The fields of a request that keep to documents of these sources; none for all."""
     return {"filter": {"in": {"field": "source", "values": sources}}} if sources else {}
 
 
-def say_sources(sources: Sequence[str] | None) -> None:
+def say_sources(sources: Sequence[str]) -> None:
     """After a question without an answer: that others might have one."""
     if sources:
         note(f"only these sources were searched: {', '.join(sources)} (`rag source list` names all)")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from rag_core.settings import Settings
@@ -73,6 +74,9 @@ def test_every_question_keeps_to_the_sources_that_were_named(
     kept = [(getattr(request.filter, "in").field, [*getattr(request.filter, "in").values]) for request in requests]
     assert kept == [("source", ["a", "b"])] * 2
     assert capsys.readouterr().err.count("only these sources were searched: a, b") == 2
+    peer.failure = grpc.StatusCode.NOT_FOUND
+    assert chat(monkeypatch, "one?", options=("--source", "a")) == 1
+    assert "searched" not in capsys.readouterr().err, "nothing was"
 
 
 def test_json_is_a_document_a_line_and_says_who_answered(
