@@ -52,7 +52,7 @@ class Served:
     def gateway(self, name: str) -> int:
         """A counter or gauge of the gateway about the query servers."""
         url = f"http://127.0.0.1:{self.options.admin_port}/stats?filter=^cluster.query-blue.{name}$"
-        return int(httpx.get(url, trust_env=False).text.rpartition(": ")[2])
+        return int(httpx.get(url, trust_env=False, timeout=60).text.rpartition(": ")[2])
 
     def held(self) -> float:
         """Places of the server that are taken."""

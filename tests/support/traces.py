@@ -35,8 +35,11 @@ class Recorded:
         """The names of the spans of a trace."""
         return [one.name for one in self.spans(trace_id)]
 
-    def ancestors(self, span: ReadableSpan) -> list[str]:
-        """Names from a span up to the root, without the span."""
+    def assert_ancestors(self, span: ReadableSpan, *names: str) -> None:
+        """The spans above a span, up to the root, come to have these names: a server ends its own after the answer."""
+        assert eventually(lambda: self._ancestors(span) == [*names]), self._ancestors(span)
+
+    def _ancestors(self, span: ReadableSpan) -> list[str]:
         trace_id = f"{span.context.trace_id:032x}"
         by_id: dict[int, ReadableSpan] = {one.context.span_id: one for one in self.spans(trace_id)}
         names = []

@@ -262,7 +262,7 @@ class Gateway:
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.http = httpx.Client(base_url=f"http://{self.address}", timeout=10, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://{self.address}", timeout=60, trust_env=False)
 
     def reset(self) -> None:
         """A peer that answers at once and fails nothing."""
@@ -309,7 +309,7 @@ def running_envoy(options: GatewayOptions, folder: Path, *, healthy: int | None 
 
 def _await_healthy(admin: str, process: subprocess.Popen[bytes], members: int) -> None:
     wanted = {f"cluster.query-blue.membership_healthy: {members}", "listener_manager.workers_started: 1"}
-    with httpx.Client(timeout=10, trust_env=False) as client:
+    with httpx.Client(timeout=60, trust_env=False) as client:
 
         def healthy() -> bool:
             assert process.poll() is None, "Envoy ended while starting"

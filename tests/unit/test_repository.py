@@ -42,6 +42,20 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+def test_every_request_of_a_test_says_how_long_it_waits() -> None:
+    """Unasked, httpx gives up after five seconds, which a busy machine takes now and then."""
+    makes = re.compile(r"httpx\.(get|post|put|patch|delete|head|options|request|stream|Client|AsyncClient)")
+    impatient = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in tracked()
+        if path.suffix == ".py" and ROOT / "tests" in path.parents and makes.search(source := path.read_text("utf-8"))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and makes.fullmatch(ast.unparse(node.func))
+        if not {"timeout", None} & {given.arg for given in node.keywords}
+    ]
+    assert impatient == []
+
+
 @pytest.mark.catalogue("S42")
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_locked_package_has_a_hash_and_no_address(lock: Path) -> None:

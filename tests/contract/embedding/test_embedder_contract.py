@@ -45,7 +45,7 @@ def independent_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         try:
             for attempt in stamina.retry_context(on=httpx.TransportError, attempts=None, timeout=30, wait_max=0.3):
                 with attempt:
-                    httpx.get(f"http://127.0.0.1:{port}/health").raise_for_status()
+                    httpx.get(f"http://127.0.0.1:{port}/health", timeout=60).raise_for_status()
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()

@@ -26,8 +26,8 @@ def test_a_run_is_traced_from_the_listing_to_the_index(chain: Chain, tags: dict[
         spans = traces.exporter.get_finished_spans()
         (trace_id,) = {f"{one.context.trace_id:032x}" for one in spans}
         run = f"run {job_name(chain.config)}"
-        assert traces.ancestors(traces.named(trace_id, "index write")) == ["stage index", run]
-        assert traces.ancestors(traces.named(trace_id, "stage documents: list")) == [run]
+        traces.assert_ancestors(traces.named(trace_id, "index write"), "stage index", run)
+        traces.assert_ancestors(traces.named(trace_id, "stage documents: list"), run)
         assert (traces.named(trace_id, run).attributes or {})["rag.run_id"] == result.run_id
         assert not tags or trace_id == TRACE
         assert "Zeppelin" not in "".join(one.to_json() for one in spans)

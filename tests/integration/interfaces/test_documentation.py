@@ -17,7 +17,7 @@ from tests.support.names import ROOT
 
 
 def test_a_program_without_a_token_gets_the_index_and_every_page_it_names(open_interfaces: OpenInterfaces) -> None:
-    with httpx.Client(base_url=open_interfaces.url, trust_env=False) as http:
+    with httpx.Client(base_url=open_interfaces.url, trust_env=False, timeout=60) as http:
         index = http.get("/llms.txt")
         assert (index.status_code, index.headers["content-type"]) == (200, "text/markdown; charset=utf-8")
         named = re.findall(r"\]\(([^)]+)\)", index.text)
@@ -58,7 +58,7 @@ def test_an_event_of_a_bucket_comes_in_the_form_of_its_service_with_a_key_where_
         "s3": {"bucket": {"name": "b"}, "object": {"key": "docs%2Fa+b.txt", "size": 5, "eTag": "x"}},
     }]}  # fmt: skip
     place = "/api/v1/sources/bucket/object-events"
-    with httpx.Client(base_url=open_interfaces.url, trust_env=False) as http:
+    with httpx.Client(base_url=open_interfaces.url, trust_env=False, timeout=60) as http:
         sent = http.post(place, json=event, headers={"authorization": f"Bearer {key}"})
         assert (sent.status_code, sent.json()) == (200, {"objects": 1})
         token = {"authorization": f"Bearer {open_interfaces.token(scopes=['documents.write'])}"}

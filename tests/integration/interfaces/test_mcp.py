@@ -208,7 +208,7 @@ async def test_documents_are_resources_in_pages_and_are_read_within_the_callers_
 
 
 def test_without_a_token_a_client_learns_where_to_get_one(open_interfaces: OpenInterfaces) -> None:
-    with httpx.Client(base_url=open_interfaces.url, trust_env=False) as http:
+    with httpx.Client(base_url=open_interfaces.url, trust_env=False, timeout=60) as http:
         answer = http.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         assert answer.status_code == 401
         assert answer.json()["error"]["data"]["reason"] == "TOKEN_MISSING"
@@ -224,8 +224,8 @@ def test_the_service_itself_refuses_calls_without_credentials_and_names_the_issu
 ) -> None:
     public, issuer = "https://rag.example.org", "https://idp.example.org"
     with running_interfaces(open_interfaces.server, public_url=public, authorization_servers=issuer) as alone:
-        answer = httpx.post(f"{alone.url}/mcp", json={}, trust_env=False)
-        found = httpx.get(f"{alone.url}/.well-known/oauth-protected-resource", trust_env=False)
+        answer = httpx.post(f"{alone.url}/mcp", json={}, trust_env=False, timeout=60)
+        found = httpx.get(f"{alone.url}/.well-known/oauth-protected-resource", trust_env=False, timeout=60)
         assert "host" in found.headers["vary"]
         metadata = found.json()
     assert (answer.status_code, answer.json()["error"]["data"]["reason"]) == (401, "TOKEN_MISSING")
@@ -241,7 +241,7 @@ def test_a_message_that_is_too_large_or_no_message_is_refused_in_the_words_of_th
         "accept": "application/json, text/event-stream",
         "content-type": "application/json",
     }
-    with httpx.Client(base_url=open_interfaces.url, headers=headers, trust_env=False) as http:
+    with httpx.Client(base_url=open_interfaces.url, headers=headers, trust_env=False, timeout=60) as http:
         for size in (17_000, 30_000):  # above the service's limit, above the gateway's
             large = http.post("/mcp", content=b'"' + b"x" * size + b'"')
             assert (large.status_code, large.json()["error"]["data"]["reason"]) == (413, "REQUEST_TOO_LARGE")
@@ -257,7 +257,7 @@ def test_a_key_that_nobody_knows_is_refused_as_an_http_request_and_counted(
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
     with running_interfaces(open_interfaces.server) as alone, behind_gateway(alone, tmp_path, limits=limits) as found:
         headers = {"accept": "application/json, text/event-stream", "x-api-key": "rag_0123456789abcdef_" + "a" * 43}
-        with httpx.Client(base_url=found.url, headers=headers, trust_env=False) as http:
+        with httpx.Client(base_url=found.url, headers=headers, trust_env=False, timeout=60) as http:
             codes = [http.post("/mcp", json=body).status_code for _ in range(5)]
             assert http.get("/mcp").status_code in (405, 429)
     assert codes == [401] * 3 + [429] * 2
@@ -266,5 +266,5 @@ def test_a_key_that_nobody_knows_is_refused_as_an_http_request_and_counted(
 def test_nobody_holds_a_place_by_listening(open_interfaces: OpenInterfaces) -> None:
     with running_interfaces(open_interfaces.server) as alone:
         headers = {"authorization": f"Bearer {alone.token()}", "accept": "text/event-stream"}
-        assert httpx.get(f"{alone.url}/mcp", headers=headers, trust_env=False).status_code == 405
-        assert httpx.get(f"{alone.url}/v1/models/", headers=headers, trust_env=False).status_code == 404
+        assert httpx.get(f"{alone.url}/mcp", headers=headers, trust_env=False, timeout=60).status_code == 405
+        assert httpx.get(f"{alone.url}/v1/models/", headers=headers, trust_env=False, timeout=60).status_code == 404

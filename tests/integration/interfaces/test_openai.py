@@ -243,7 +243,7 @@ def test_bad_requests_are_refused_in_openais_shape_with_our_reason(
 @pytest.mark.parametrize("body", [b"", b"[", b"7", b'{"model": 1e999}', b"\xff", b"[" * 10_000, b'{"messages": 1}'])
 def test_a_body_that_is_no_request_is_refused(open_interfaces: OpenInterfaces, body: bytes) -> None:
     headers = {"authorization": f"Bearer {open_interfaces.token()}"}
-    with httpx.Client(base_url=open_interfaces.url, headers=headers, trust_env=False) as http:
+    with httpx.Client(base_url=open_interfaces.url, headers=headers, trust_env=False, timeout=60) as http:
         answer = http.post("/v1/chat/completions", content=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] in {"MESSAGE_INVALID", "FIELD_INVALID"}
@@ -261,7 +261,7 @@ def test_a_number_that_is_none_is_refused_before_anything_is_done(
     open_interfaces: OpenInterfaces, path: str, body: bytes
 ) -> None:
     headers = {"authorization": f"Bearer {open_interfaces.token()}"}
-    with httpx.Client(base_url=open_interfaces.url, headers=headers, trust_env=False) as http:
+    with httpx.Client(base_url=open_interfaces.url, headers=headers, trust_env=False, timeout=60) as http:
         answer = http.post(f"/v1/vector_stores/notes/{path}", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "FIELD_INVALID")
 
@@ -270,7 +270,11 @@ def test_half_a_character_is_refused(open_interfaces: OpenInterfaces) -> None:
     headers = {"authorization": f"Bearer {open_interfaces.token()}"}
     body = rb'{"query": "\ud800"}'
     answer = httpx.post(
-        f"{open_interfaces.url}/v1/vector_stores/handbook/search", content=body, headers=headers, trust_env=False
+        f"{open_interfaces.url}/v1/vector_stores/handbook/search",
+        content=body,
+        headers=headers,
+        trust_env=False,
+        timeout=60,
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "TEXT_INVALID")
 
@@ -278,7 +282,11 @@ def test_half_a_character_is_refused(open_interfaces: OpenInterfaces) -> None:
 def test_what_the_query_server_refuses_names_its_parameter(open_interfaces: OpenInterfaces) -> None:
     headers = {"authorization": f"Bearer {open_interfaces.token()}"}
     answer = httpx.post(
-        f"{open_interfaces.url}/v1/vector_stores/handbook/search", json={"query": " "}, headers=headers, trust_env=False
+        f"{open_interfaces.url}/v1/vector_stores/handbook/search",
+        json={"query": " "},
+        headers=headers,
+        trust_env=False,
+        timeout=60,
     )
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, "QUERY_EMPTY", "query")
@@ -290,7 +298,7 @@ def test_refusals_of_the_gateway_have_openais_shape_too(client: openai.OpenAI, o
     assert refused(lambda: client.with_options(api_key=foreign).models.list()) == (401, "TOKEN_AUDIENCE")
     large = {"model": "extractive", "messages": [{"role": "user", "content": "x" * 5_000_000}]}
     assert refused(lambda: client.post(CHAT, body=large, cast_to=object)) == (413, "REQUEST_TOO_LARGE")
-    answer = httpx.get(f"{open_interfaces.url}/v1/models", trust_env=False)
+    answer = httpx.get(f"{open_interfaces.url}/v1/models", trust_env=False, timeout=60)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "TOKEN_MISSING")
 
 

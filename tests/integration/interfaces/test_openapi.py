@@ -57,12 +57,12 @@ def test_it_names_every_rest_path_of_the_gateway_and_no_other() -> None:
 def test_it_is_public_and_the_page_that_shows_it_fetches_nothing_from_elsewhere(
     open_interfaces: OpenInterfaces,
 ) -> None:
-    with httpx.Client(base_url=open_interfaces.url, trust_env=False) as http:
+    with httpx.Client(base_url=open_interfaces.url, trust_env=False, timeout=60) as http:
         assert http.get("/openapi.json").json() == SPEC
         assert http.get("/docs").status_code == 404, "only where it is asked for"
     with (
         running_interfaces(open_interfaces.server, browser_docs=True) as local,
-        httpx.Client(base_url=local.url, trust_env=False) as http,
+        httpx.Client(base_url=local.url, trust_env=False, timeout=60) as http,
     ):
         page = http.get("/docs")
         assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
@@ -92,12 +92,12 @@ def test_the_gateway_does_what_the_description_says(case: schemathesis.Case, ope
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/start.js"])
 def test_reading_needs_no_token_and_writing_is_refused(open_interfaces: OpenInterfaces, path: str) -> None:
-    answer = httpx.post(f"{open_interfaces.url}{path}", content=b"{}", trust_env=False)
+    answer = httpx.post(f"{open_interfaces.url}{path}", content=b"{}", trust_env=False, timeout=60)
     assert answer.status_code in {404, 405}
 
 
 def test_a_header_whose_name_grpc_does_not_allow_is_left_out(open_interfaces: OpenInterfaces) -> None:
     """A query server ended such a call as an internal error."""
     headers = {"authorization": f"Bearer {open_interfaces.token()}", "a|b^c": "x"}
-    answer = httpx.get(f"{open_interfaces.url}/api/v2/answerers", headers=headers, trust_env=False)
+    answer = httpx.get(f"{open_interfaces.url}/api/v2/answerers", headers=headers, trust_env=False, timeout=60)
     assert answer.status_code == 200

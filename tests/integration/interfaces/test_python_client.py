@@ -241,7 +241,7 @@ def test_a_status_that_ends_a_stream_has_its_reason(httpserver: HTTPServer) -> N
 async def test_a_stream_that_is_left_early_ends_its_connection_at_once(httpserver: HTTPServer) -> None:
     answering(httpserver, events(*({"delta": {"text": "one "}} for _ in range(100)), FINAL))
     transport = httpx.AsyncHTTPTransport()
-    async with httpx.AsyncClient(transport=transport) as http:
+    async with httpx.AsyncClient(transport=transport, timeout=60) as http:
         arag = AsyncClient(httpserver.url_for(""), token="t", retries=AT_ONCE, http=http)
         async with aclosing(arag.stream_answer("q")) as found:
             await anext(found)

@@ -36,7 +36,7 @@ def test_it_says_that_it_runs_and_whether_it_can_answer_and_stops_on_a_signal(op
     wanted = environment(port=port, query_address=open_interfaces.server.target)
     with (
         subprocess.Popen(COMMAND, env=wanted, stdout=subprocess.PIPE, text=True) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http,
     ):
         assert eventually(lambda: _alive(http))
         assert (http.get("/ready").status_code, http.get("/ready").json()["ready"]) == (200, True)
@@ -55,7 +55,7 @@ def _alive(http: httpx.Client) -> bool:
 
 def test_without_a_query_server_it_runs_and_is_not_ready(open_interfaces: OpenInterfaces) -> None:
     server = replace(open_interfaces.server, ports=replace(open_interfaces.server.ports, query=free_port()))
-    with running_interfaces(server) as alone, httpx.Client(base_url=alone.url, trust_env=False) as http:
+    with running_interfaces(server) as alone, httpx.Client(base_url=alone.url, trust_env=False, timeout=60) as http:
         assert http.get("/health").status_code == 200
         answer = http.get("/ready")
         assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": ["SERVER_UNAVAILABLE"]})
@@ -81,7 +81,7 @@ def test_more_requests_than_it_takes_are_refused_at_once(open_interfaces: OpenIn
                 slow.putheader(name, value)
             slow.endheaders()
             assert slow.sock.recv(64).startswith(b"HTTP/1.1 100 "), "what takes the request asks for its body"
-            refused = httpx.get(f"{alone.url}/v1/models", headers=token, trust_env=False)
+            refused = httpx.get(f"{alone.url}/v1/models", headers=token, trust_env=False, timeout=60)
             slow.send(b"[]")
             assert slow.getresponse().status == 400
     found = (refused.status_code, refused.json()["error"]["code"], refused.headers["retry-after"])

@@ -67,7 +67,7 @@ def ask(server: RunningServer, *, timeout: float = 20, **fields: Any) -> tuple[s
 
 
 def metrics(server: RunningServer) -> str:
-    return httpx.get(f"http://127.0.0.1:{server.ports.metrics}/metrics").text
+    return httpx.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=60).text
 
 
 def test_a_follow_up_is_understood_by_its_words_and_the_answer_says_so(quoting: RunningServer) -> None:

@@ -338,7 +338,7 @@ def test_closest_passages_are_an_abstention_to_clients_that_do_not_know_them(tmp
     with running(tmp_path, docs=DOCS, dependencies={"answerer": scripted}) as server:
         final = list(answer(server))[-1].final
         whole = v1_grpc.QueryServiceStub(server.channel).Query(v1.QueryRequest(query="bell"), metadata=server.auth())
-        shown = httpx.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", trust_env=False).text
+        shown = httpx.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", trust_env=False, timeout=60).text
     assert final.WhichOneof("outcome") == "abstained"
     assert final.answer_outcome == v2.ANSWER_OUTCOME_CLOSEST_PASSAGES
     assert [(item.number, item.quote) for item in final.abstained.citations] == [(1, "bell")]

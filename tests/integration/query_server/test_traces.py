@@ -54,7 +54,7 @@ def test_a_search_is_one_trace_from_the_caller_to_each_leg(server: RunningServer
     assert call.parent.span_id == 0xAA
     for leg in ("dense leg", "lexical leg"):
         found = traces.named(TRACE, leg)
-        assert traces.ancestors(found) == ["search", SEARCH]
+        traces.assert_ancestors(found, "search", SEARCH)
         assert attributes(found)["db.system.name"] == "qdrant"
         assert attributes(found)["db.response.returned_rows"] > 0
     embedded = attributes(traces.named(TRACE, "embeddings"))
@@ -106,7 +106,7 @@ def test_an_answer_says_what_it_took_and_cited(server: RunningServer, traces: Re
     said = attributes(traces.named(TRACE, "answer"))
     assert said["gen_ai.provider.name"] == "extractive"
     assert said["rag.answer.citations"] > 0
-    assert traces.ancestors(traces.named(TRACE, "answer")) == [ANSWER]
+    traces.assert_ancestors(traces.named(TRACE, "answer"), ANSWER)
 
 
 def test_spans_hold_no_question_no_document_no_name_of_a_caller(server: RunningServer, traces: Recorded) -> None:
@@ -176,7 +176,7 @@ def test_a_search_in_the_process_of_the_index_is_part_of_its_callers_trace(
         assert index.search(asked).hits
     call = "ragproto.admin.v1.IndexService/SearchIndex"
     traces.named(TRACE, call)
-    assert traces.ancestors(traces.named(TRACE, "lexical leg")) == [call, "caller"]
+    traces.assert_ancestors(traces.named(TRACE, "lexical leg"), call, "caller")
     assert index.alias() == "g1"
     index.close()
     begun = {f"{one.context.trace_id:032x}" for one in traces.exporter.get_finished_spans()}

@@ -116,7 +116,7 @@ def _every_interface_answers(stack: LocalStack) -> None:
         assert {passage.source for passage in response.passages} <= {"docs", "push", "notes"}  # the guides pushed some
         assert "docs" in {passage.source for passage in response.passages}
     console = f"http://127.0.0.1:{stack.environment['RAG_CONSOLE_PORT']}"
-    assert httpx.get(f"{console}/_stcore/health", trust_env=False).text == "ok"
+    assert httpx.get(f"{console}/_stcore/health", trust_env=False, timeout=60).text == "ok"
 
 
 def _the_page_for_callers_can_be_followed(stack: LocalStack) -> None:

@@ -73,7 +73,7 @@ def server(home: Path, chat_server: LlamaServer) -> Iterator[RunningServer]:
 
 
 def counted(server: RunningServer, metric: str) -> float:
-    shown = httpx.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", trust_env=False).text
+    shown = httpx.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", trust_env=False, timeout=60).text
     return sum(float(value) for value in re.findall(rf"^{metric}_total\{{.*\}} ([0-9.e+]+)$", shown, re.MULTILINE))
 
 

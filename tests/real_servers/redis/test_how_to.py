@@ -28,10 +28,12 @@ def test_a_stack_with_a_redis_asks_the_service(redis_url: str) -> None:
         token = (stack.home / "secrets" / "dev-token").read_text().strip()
         gateway = f"http://127.0.0.1:{stack.environment['RAG_GATEWAY_PORT']}"
         headers = {"authorization": f"Bearer {token}"}
-        asked = httpx.post(f"{gateway}/api/v2/search", json={"query": "backups"}, headers=headers, trust_env=False)
+        asked = httpx.post(
+            f"{gateway}/api/v2/search", json={"query": "backups"}, headers=headers, trust_env=False, timeout=60
+        )
         assert asked.status_code == 200
         port = stack.environment["RAG_RATE_LIMITS_METRICS_PORT"]
-        shown = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        shown = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60).text
         (allowed,) = re.findall(r'decisions_total\{outcome="allowed"\} (\S+)', shown)
         assert float(allowed) >= 1
     finally:

@@ -47,7 +47,9 @@ def started(command: list[str], folder: Path, ready: str) -> Iterator[None]:
 
 def _takes_exports(url: str) -> bool:
     try:
-        empty = httpx.post(f"{url}/v1/traces", headers={"content-type": "application/x-protobuf"}, trust_env=False)
+        empty = httpx.post(
+            f"{url}/v1/traces", headers={"content-type": "application/x-protobuf"}, trust_env=False, timeout=60
+        )
     except httpx.TransportError:
         return False
     return empty.status_code == 200
@@ -107,7 +109,9 @@ def trace_of_a_search(folder: Path, endpoint: str, query_url: str, monkeypatch: 
             assert start_tracing("query-server")
             headers = {**dict(server.auth()), "traceparent": parent_of(TRACE)}
             url = f"http://{address}/api/v2/search"
-            assert httpx.post(url, json={"query": "bell"}, headers=headers, trust_env=False).status_code == 200
+            assert (
+                httpx.post(url, json={"query": "bell"}, headers=headers, trust_env=False, timeout=60).status_code == 200
+            )
             assert eventually(lambda: _services(client) == {"rag-gateway", "rag-query-server"}, seconds=60)
             found = client.trace(TRACE)
             stop_tracing()

@@ -101,9 +101,11 @@ def test_a_deep_link_survives_the_way_over_the_provider(place: Place) -> None:
 
 @pytest.mark.parametrize("page", ["https://attacker.example/documents", "//attacker.example/x", "/\\attacker.example"])
 def test_the_way_back_leads_to_no_other_place(place: Place, page: str) -> None:
-    left = httpx.get(f"{place.url}/auth/login", headers={"referer": page})
+    left = httpx.get(f"{place.url}/auth/login", headers={"referer": page}, timeout=60)
     assert "rag_console_next=; Path=/oauth2callback; Max-Age=0" in left.headers["set-cookie"]
-    back = httpx.get(f"{place.url}/oauth2callback", headers={"cookie": f"rag_console_next={quote(page, safe='')}"})
+    back = httpx.get(
+        f"{place.url}/oauth2callback", headers={"cookie": f"rag_console_next={quote(page, safe='')}"}, timeout=60
+    )
     assert back.headers["location"] == "/"
 
 

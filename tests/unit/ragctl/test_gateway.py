@@ -174,7 +174,7 @@ def test_a_dead_server_is_unavailable_and_comes_back_without_help(gateway: Gatew
     assert response.json()["message"] == "the query server cannot be reached; try again"
     gateway.peer.start()
     transport = httpx.HTTPTransport()
-    with httpx.Client(base_url=gateway.http.base_url, transport=transport, trust_env=False) as client:
+    with httpx.Client(base_url=gateway.http.base_url, transport=transport, trust_env=False, timeout=60) as client:
         statuses = iter(lambda: client.post(QUERY, json={"query": "x"}).status_code, 200)
         assert set(statuses) <= {503}
 

@@ -351,7 +351,7 @@ def test_forged_headers_do_not_reach_the_server(gateway: Gateway) -> None:
 @pytest.mark.parametrize("path", ["/api/v1/query%2f..%2f", "/api%2Fv1/query", "/api/v1/../v1/nothing", "//admin"])
 def test_paths_are_normalised_before_they_are_matched(gateway: Gateway, path: str) -> None:
     # httpx would normalise it itself.
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         request = client.build_request("POST", f"http://{gateway.address}/", json={"query": "x"}, headers=bearer())
         request.url = request.url.copy_with(raw_path=path.encode())
         assert client.send(request).status_code in {400, 404}

@@ -180,7 +180,7 @@ def test_the_gateway_trusts_no_server_of_another_name(encrypted: Encrypted, tmp_
     options = encrypted.options(Tls(*encrypted.authority.issue("gateway")), name="another")
     refused = f"http://127.0.0.1:{options.admin_port}/stats?filter=query-blue.ssl.fail_verify_san"
     with running_envoy(options, tmp_path, healthy=0) as address, grpc.insecure_channel(address) as channel:
-        assert eventually(lambda: int(httpx.get(refused, trust_env=False).text.split()[-1]) > 0)
+        assert eventually(lambda: int(httpx.get(refused, trust_env=False, timeout=60).text.split()[-1]) > 0)
         assert failing(lambda: encrypted.search(channel)).code is grpc.StatusCode.UNAVAILABLE
 
 

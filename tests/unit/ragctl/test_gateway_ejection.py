@@ -87,7 +87,9 @@ def test_calls_whose_database_is_away_eject_no_server(served: tuple[RunningServe
     server, options = served
     headers = dict(server.auth(scopes=["documents.read"]))
     with (
-        httpx.Client(base_url=f"http://{options.listen.host}:{options.listen.port}", trust_env=False) as client,
+        httpx.Client(
+            base_url=f"http://{options.listen.host}:{options.listen.port}", trust_env=False, timeout=60
+        ) as client,
         outage(server.database_url),
     ):
         for _ in range(8):
@@ -135,7 +137,7 @@ def test_calls_go_to_the_servers_that_are_ready_while_there_are_any(tmp_path: Pa
     with wire_peer() as ready, wire_peer() as other:
         backends = Backends(tuple(Endpoint("127.0.0.1", peer.port) for peer in (ready, other)))
         options = replace(gateway_options(), blue=backends)
-        with running_envoy(options, tmp_path) as address, httpx.Client(trust_env=False) as client:
+        with running_envoy(options, tmp_path) as address, httpx.Client(trust_env=False, timeout=60) as client:
             other.set_ready(False)
             while healthy(options.admin_port) != 1:
                 pass
@@ -154,4 +156,4 @@ def test_no_rule_but_health_checks_takes_a_server_out(options: GatewayOptions) -
 def healthy(admin_port: int) -> int:
     """Query servers that the gateway takes for healthy."""
     url = f"http://127.0.0.1:{admin_port}/stats?filter=cluster.query-blue.membership_healthy"
-    return int(httpx.get(url, trust_env=False).text.rpartition(": ")[2])
+    return int(httpx.get(url, trust_env=False, timeout=60).text.rpartition(": ")[2])

@@ -161,7 +161,7 @@ def test_tls_is_served_and_a_new_certificate_taken_up(tmp_path: Path) -> None:
         with open_gateway(at) as channel:  # as `rag query` and the other commands
             v2_grpc.QueryServiceStub(channel).Search(v2.SearchRequest(query="x"), timeout=10)
         with pytest.raises(httpx.RemoteProtocolError):
-            httpx.post(url.replace("https", "http"), json={"query": "x"}, trust_env=False)
+            httpx.post(url.replace("https", "http"), json={"query": "x"}, trust_env=False, timeout=60)
         fresh = tmp_path / "fresh"
         fresh.mkdir()
         for made, path in zip(self_signed(fresh), (certificate, key), strict=True):
@@ -190,11 +190,11 @@ def test_prometheus_reads_the_statistics_and_nothing_else_of_the_admin_interface
     with running_gateway(tmp_path, metrics=metrics) as gateway:
         gateway.http.post(QUERY, json={"query": "x"})
         base = f"http://127.0.0.1:{metrics.port}"
-        page = httpx.get(f"{base}/stats/prometheus", trust_env=False).text
+        page = httpx.get(f"{base}/stats/prometheus", trust_env=False, timeout=60).text
         assert 'envoy_cluster_membership_healthy{envoy_cluster_name="query-blue"} 1' in page
         for path in ("/", "/config_dump", "/quitquitquit", "/stats", "/stats/prometheus/../../config_dump", "/certs"):
-            assert httpx.get(f"{base}{path}", trust_env=False).status_code == 404
-        assert httpx.post(f"{base}/stats/prometheus", trust_env=False).status_code == 404
+            assert httpx.get(f"{base}{path}", trust_env=False, timeout=60).status_code == 404
+        assert httpx.post(f"{base}/stats/prometheus", trust_env=False, timeout=60).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["query-blue", "query-green", "query-probes"])

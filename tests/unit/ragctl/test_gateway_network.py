@@ -66,7 +66,7 @@ def test_one_address_keeps_no_other_out_however_many_connections_it_opens(tmp_pa
 
         def count(name: str) -> int:
             url = f"http://127.0.0.1:{gateway.options.admin_port}/stats?filter=^(http.public|listener.127.*){name}$"
-            lines = httpx.get(url, trust_env=False).text.splitlines()
+            lines = httpx.get(url, trust_env=False, timeout=60).text.splitlines()
             return max(int(line.rpartition(": ")[2]) for line in lines)
 
         def open_idle(wanted: int) -> None:
@@ -212,7 +212,9 @@ def test_a_rest_client_sees_the_token_and_resumes(behind: Behind) -> None:
 
     def ask(**fields: str) -> list[dict[str, Any]]:
         body = {"query": "when does the bell ring?", **fields}
-        with httpx.stream("POST", f"http://{behind.address}/api/v2/answer", json=body, headers=headers) as response:
+        with httpx.stream(
+            "POST", f"http://{behind.address}/api/v2/answer", json=body, headers=headers, timeout=60
+        ) as response:
             return [json.loads(line[5:]) for line in response.iter_lines() if line.startswith("data:")]
 
     whole = ask()

@@ -91,7 +91,7 @@ def test_bodies_that_are_held_until_they_are_complete_cannot_fill_the_memory(tmp
         stub, admin = v2_grpc.QueryServiceStub(channel), f"http://127.0.0.1:{gateway.options.admin_port}"
         # Refused at the very limit, and served as soon as the first of the others are gone.
         assert eventually(lambda: stub.Search(v2.SearchRequest(), timeout=20, wait_for_ready=True))
-        assert eventually(lambda: int(httpx.get(f"{admin}/memory").json()["allocated"]) < heap)
+        assert eventually(lambda: int(httpx.get(f"{admin}/memory", timeout=60).json()["allocated"]) < heap)
         over.set()
         for call in held:
             call.cancel()
@@ -157,7 +157,7 @@ def test_refused_keys_of_grpc_callers_count_as_well(tmp_path: Path) -> None:
 def upstream_requests(options: GatewayOptions) -> int:
     """Calls that the gateway passed on to query servers so far."""
     url = f"http://127.0.0.1:{options.admin_port}/stats?filter=cluster.query-blue.upstream_rq_total$"
-    return int(httpx.get(url, trust_env=False).text.rpartition(": ")[2])
+    return int(httpx.get(url, trust_env=False, timeout=60).text.rpartition(": ")[2])
 
 
 def test_a_connection_whose_calls_are_taken_back_again_and_again_is_closed(gateway: Gateway) -> None:

@@ -187,7 +187,9 @@ def test_the_command_lists_and_shows_them(
 ) -> None:
     monkeypatch.setattr(trace, "_QUIET_SECONDS", 0)  # the first span has a caller whose span never comes
     with kept_traces(tmp_path) as url:
-        httpx.post(f"{url}/v1/traces", content=export(TRACE), headers=PROTOBUF, trust_env=False).raise_for_status()
+        httpx.post(
+            f"{url}/v1/traces", content=export(TRACE), headers=PROTOBUF, trust_env=False, timeout=60
+        ).raise_for_status()
         assert run(["trace", "list", "--service", "rag-test", "--url", url]) == 0
         assert TRACE in capsys.readouterr().out
         assert run(["trace", "show", TRACE, "--url", url, "--wait", "dense leg"]) == 0

@@ -30,7 +30,7 @@ def test_a_push_is_traced_to_its_index_write(stream: StreamHarness, traces: Reco
     assert list(stream.texts()) == ["a.txt"]
     names = traces.names(ONE)
     assert [name for name in names if name in STAGES] == STAGES
-    assert traces.ancestors(traces.named(ONE, "index write")) == ["stage index", "process inbox"]
+    traces.assert_ancestors(traces.named(ONE, "index write"), "stage index", "process inbox")
     process = traces.named(ONE, "process inbox")
     assert process.parent is not None
     assert process.parent.span_id == 0xAA
@@ -49,7 +49,7 @@ def test_each_trace_of_a_batch_shows_its_document_to_the_end(stream: StreamHarne
     assert len(stream.texts()) == 5
     for trace in (ONE, TWO):
         assert [name for name in traces.names(trace) if name in STAGES] == STAGES
-        assert traces.ancestors(traces.named(trace, "index write")) == ["stage index", "process inbox"]
+        traces.assert_ancestors(traces.named(trace, "index write"), "stage index", "process inbox")
     assert traces.spans(UNSAMPLED) == []
     assert {f"{one.context.trace_id:032x}" for one in traces.exporter.get_finished_spans()} == {ONE, TWO}
 
