@@ -169,9 +169,8 @@ def commands_page() -> str:
         "| 130 | Interrupted by Ctrl-C. |\n",
     ]
     for path in command_paths(app):
-        about = inspect.cleandoc(functools.reduce(operator.getitem, path, app).help or "").partition("\nParameters\n")[
-            0
-        ]
+        command = functools.reduce(operator.getitem, path, app)
+        about = inspect.cleandoc(command.help or "").partition("\nParameters\n")[0]
         if broken := [part for part in about.strip().split("\n\n") if "\n" in part]:
             raise SystemExit(f"help of `rag {' '.join(path)}`: a paragraph is one line, and this is not: {broken[0]}")
         lines += [f"## rag {' '.join(path)}".rstrip() + "\n", "```text", help_text(app, path), "```\n"]
