@@ -28,13 +28,12 @@ from .reading import (
 )
 from .reindex import request_reindex as request_reindex
 from .resources import Pipeline as Pipeline
-from .run import run_pipeline as run_pipeline
+from .run import configure_source as configure_source, run_pipeline as run_pipeline
 from .run_history_store import SourceHistory as SourceHistory
 from .run_store import Stage as Stage
 from .source_removal import Removal as Removal, remove_source as remove_source
 from .stage_runner import run_stage as run_stage
 from .stages.chunks import chunk_documents as chunk_documents
-from .stages.documents import configure_source as configure_source
 from .stages.embeddings import embed_chunks as embed_chunks
 from .stages.index import index_documents as index_documents, index_pending as index_pending
 from .turns import Waiting as Waiting, waiting_runs as waiting_runs

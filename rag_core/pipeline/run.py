@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from rag_core.database import locks
+from rag_core.database import Store, locks
 from rag_core.pipeline.base import Progress, StageResult, Work
 from rag_core.pipeline.rounds import ApproveRound, Rounds, approve_all
 from rag_core.pipeline.stage_runner import STAGES, Dependencies, run_stages
-from rag_core.pipeline.stages.documents import configure_source
+from rag_core.settings import Settings
 from rag_core.sources import Connector, Scope
+from rag_core.sources import store as sources
 from rag_core.tenants import store as tenants
 
 
@@ -51,6 +52,21 @@ def run_pipeline(
             work = Work(held, scope, parts.settings, doc_ids, progress, include_unindexed=True)
             return run_stages(parts, work, stages)
         return Rounds(parts, held, scope, stages, progress, approve).run(connector, changes=changes)
+
+
+def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
+    """Update the stored configuration of a source and the rows that depend on it. A no-op when nothing changed.
+
+    Raises `Conflict` (`SOURCE_BUSY`), `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) for a closed tenant.
+    """
+    with store.engine.connect() as connection:
+        if sources.is_current(connection, scope.source):
+            return
+    tenant, name = scope.source.tenant, scope.source.name
+    with locks.source_connection(store, tenant, name, wait=settings.source_wait_seconds) as connection:
+        tenants.check_active(connection, tenant)  # no row comes back after an erasure
+        sources.configure(connection, scope.source, scope.run_id)
+        connection.commit()
 
 
 @contextmanager

@@ -5,29 +5,28 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import text
 
 from rag_core.chunking import Chunker
 from rag_core.chunking.chunker import ChunkSettings
-from rag_core.database import Store, locks
+from rag_core.database import Store
 from rag_core.embedding import Vectors
 from rag_core.embedding.fake import FakeEmbedder
-from rag_core.generations import store as generations
+from rag_core.errors import Reason, Unavailable
+from rag_core.generations import TransformRegistry, Transforms, generation_config_of
+from rag_core.history import Recorder
 from rag_core.ids import document_id
 from rag_core.index import IndexPoint, VectorIndex
 from rag_core.parsing import Parser
-from rag_core.pipeline import StageResult, Work, account, assess_quality, chunk_documents, embed_chunks, run_stage
+from rag_core.pipeline import StageResult, account, assess_quality, run_pipeline
 from rag_core.pipeline.active_generation import ensure_generation
 from rag_core.pipeline.base import DocumentCounts
-from rag_core.pipeline.stages.documents import sync_documents
-from rag_core.pipeline.targets import index_for_targets
 from rag_core.quality import Assessment
 from rag_core.settings import Settings
-from rag_core.sources import Scope, Source
+from rag_core.sources import Connector, Scope, Source
 from tests.support.memory_source import MemoryConnector
 
 SOURCE = Source("handbook", "acme", "memory", acl=("everyone",))
@@ -57,6 +56,13 @@ class CountingEmbedder(FakeEmbedder):
         return super().embed_passages(texts)
 
 
+class _AwayIndex:
+    """An index that never answers."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index does not answer")
+
+
 def open_chunker(tokens: int = 24) -> Chunker:
     """The real chunker with small chunks and a cheap counter."""
     return Chunker(ChunkSettings(tokens=tokens, max_chunks=40), WordCounter())
@@ -64,7 +70,7 @@ def open_chunker(tokens: int = 24) -> Chunker:
 
 @dataclass
 class PipelineHarness:
-    """One source and everything it runs through."""
+    """One source and everything it runs through: the `Dependencies` of `run_pipeline`."""
 
     store: Store
     index: VectorIndex
@@ -78,41 +84,36 @@ class PipelineHarness:
     quality: Assessment | None = None
     runs: Any = field(default_factory=itertools.count)
 
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(lambda: self.store)
+
+    @property
+    def transform_registry(self) -> TransformRegistry:
+        """The chunker and embedder of now, as the installation's own: tests replace them between two runs."""
+        own = Transforms(lambda: self.embedder, lambda: self.chunker, generation_config_of(self.settings))
+        return TransformRegistry(self.settings, own)
+
     def run(self, run_id: str | None = None, shard: int = 0, *, changes: bool = False) -> DocumentCounts:
-        """The four stages as a run executes them, and their accounting. Reports are kept in `reports`."""
+        """One run of the source, as its assets execute it, and its accounting. Reports are kept in `reports`."""
         scope = Scope(self.source, run_id or f"run-{next(self.runs)}", shard)
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
-        self.reports = {}
-        chunker = self.chunker.fingerprint
-        self.reports["documents"] = sync_documents(
-            self.store, self.connector, self.parser, scope, self.settings, changes=changes
-        )
-        self.later_stages(scope)
+        self.reports = run_pipeline(self, scope, connector=self.connector, changes=changes)
         self.quality = assess_quality(
             self.store,
             scope,
-            chunker=chunker,
+            chunker=self.chunker.fingerprint,
             embedder=self.embedder.fingerprint,
             dimensions=self.embedder.dimensions,
         )
         return account(self.store, scope)
 
-    def later_stages(self, scope: Scope) -> None:
-        """Run `run_pipeline` on stored documents, with this chunker and embedder whatever generations there
-        are."""
-        for stage in ("chunks", "embeddings", "index"):
-            with locks.shard_connection(self.store, *scope.key, wait=self.settings.source_wait_seconds) as connection:
-                work = Work(connection, scope, self.settings)
-                self.reports[stage] = run_stage(work, stage, partial(self._stage, stage, work))
-
-    def _stage(self, stage: str, work: Work) -> StageResult:
-        if stage == "chunks":
-            return chunk_documents(work, self.chunker)
-        if stage == "index":
-            return index_for_targets(work, self.index)
-        mine = (self.embedder.fingerprint, self.chunker.fingerprint)
-        rows = [row for row in generations.write_targets(work.connection) if (row.embedder, row.chunker) == mine]
-        return embed_chunks(work, self.embedder, self.chunker.fingerprint, rows)
+    def store_documents(
+        self, scope: Scope, connector: Connector | None = None, *, changes: bool = False, index_away: bool = False
+    ) -> StageResult:
+        """Run the first stage alone, as when its asset alone is materialised."""
+        flow = replace(self, index=_AwayIndex()) if index_away else self
+        source = connector or self.connector
+        return run_pipeline(flow, scope, stages=["documents"], connector=source, changes=changes)["documents"]
 
     def counts(self, stage: str) -> dict[str, int]:
         """Counts of a stage of the last run."""

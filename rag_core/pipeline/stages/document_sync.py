@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from rag_core.documents import store as documents
 from rag_core.parsing import Parser
 from rag_core.pipeline import run_store as runs
-from rag_core.pipeline.base import Progress, StageResult
+from rag_core.pipeline.base import StageResult
 from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, listing_problem, soft_delete
 from rag_core.pipeline.document_budget import DocumentBudget
 from rag_core.pipeline.outcomes import Batch
@@ -74,7 +74,8 @@ class DocumentSync:
     documents it does not name are `absent`. When that may not suffice, everything is listed. Runs of several shards
     share one listing when they set the time of their request (`Scope.requested_at`).
 
-    With `publish` permissions and deletions reach the index right after each commit, before the index stage.
+    After each commit `publish` brings permissions and deletions to the index, before the index stage, and `on_commit`
+    gets the counts.
 
     An item is not read when its version tag, parser and settings equal the stored ones. Results are committed in
     batches, so an interrupted run loses at most one batch. Counts: `read` with its parts `added`, `updated`,
@@ -93,17 +94,15 @@ class DocumentSync:
         parser: Parser,
         scope: Scope,
         settings: Settings,
-        progress: Progress | None = None,
         *,
-        changes: bool = False,
-        publish: Publish | None = None,
-        on_commit: Callable[[Mapping[str, int]], None] | None = None,
+        changes: bool,
+        publish: Publish,
+        on_commit: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._connection = connection
         self._connector = connector
         self._scope = scope
         self._settings = settings
-        self._progress = progress
         self._key = scope.key
         self._parser_fingerprint = parser_fingerprint(parser, scope.source)
         self._reader = Reader(
@@ -278,8 +277,6 @@ class DocumentSync:
             self._done += 1
             self._queue -= listing.Queue.of(read.due)
             batch.add(read)
-            if self._progress is not None:
-                self._progress(self._done, self._done + self._queue.items)
             full = limit is not None and (
                 self._done - first >= limit.documents or chars + batch.chars >= limit.chars or time.monotonic() >= until
             )
@@ -298,14 +295,12 @@ class DocumentSync:
         counts = batch.commit(self._connection)
         self._added += counts["added"]
         self._counts.update(counts)
-        if self._on_commit is not None:
-            self._on_commit(counts)
+        self._on_commit(counts)
         self._publish()
         return ids
 
     def _publish(self) -> None:
-        if self._publish_to_index is not None:
-            self._publish_to_index(self._connection, self._scope)
+        self._publish_to_index(self._connection, self._scope)
 
     def _reads(self) -> Iterator[ReadResult]:
         """Results of queued items. Items in progress when the caller stops are the first of the next call."""

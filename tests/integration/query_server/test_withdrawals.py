@@ -11,7 +11,6 @@ from sqlalchemy import text
 
 from rag_core.database import open_store
 from rag_core.index import VectorIndex
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
 from rag_core.streams import Change
 from rag_core.streams import inbox_store as inbox
@@ -53,10 +52,10 @@ def server(flow_behind: PipelineHarness, tmp_path: Path) -> Iterator[RunningServ
 
 
 def commit_and_die(flow: PipelineHarness) -> None:
-    """What a run leaves that ends right after its transaction: the index was told nothing."""
+    """What a run leaves that ends right after its transaction, before the index has anything of it."""
     flow.connector.put("salary.txt", SALARY, acl=("group:hr",))
     del flow.connector.items["bell.txt"]
-    sync_documents(flow.store, flow.connector, flow.parser, Scope(flow.source, "dies"), flow.settings)
+    flow.store_documents(Scope(flow.source, "dies"), index_away=True)
     assert {point.payload.locator for point in flow.points()} == {"salary.txt", "bell.txt", "paint.txt"}
     assert all("everyone" in point.payload.acl for point in flow.points())
 

@@ -12,7 +12,6 @@ from sqlalchemy import event
 from rag_core.errors import Conflict, Reason
 from rag_core.generations.lifecycle import build, declare
 from rag_core.generations.lifecycle.throttle import Throttle
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
 from tests.support.generations import GenerationHarness, word_transforms
 from tests.support.postgres import as_owner
@@ -67,7 +66,7 @@ def test_a_document_that_cannot_be_completed_ends_the_build_with_its_count(plant
     flow, transforms = plant.pipeline, word_transforms(version="2")
     name = declare(flow.store, flow.index, transforms, actor="ann").name
     flow.connector.put("new.txt", "Something new.")
-    sync_documents(flow.store, flow.connector, flow.parser, Scope(flow.source, "late"), flow.settings)
+    flow.store_documents(Scope(flow.source, "late"))
     url = flow.store.engine.url.render_as_string(hide_password=False)
     with psycopg.connect(as_owner(url)) as connection:
         connection.execute("CREATE FUNCTION rag.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")

@@ -12,7 +12,6 @@ from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_core.errors import Reason
 from rag_core.pipeline import approve_deletions
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.quality import quarantine_read_store as quarantine_view
 from rag_core.quality import quarantine_store as quarantine
 from rag_core.sources import Scope
@@ -82,10 +81,7 @@ def test_a_shard_that_took_the_listing_of_another_run_continues_from_there(table
 
     def refresh(*, changes: bool) -> list[dict[str, int]]:
         scopes = [Scope(flow.source, f"run-{next(flow.runs)}", shard, asked) for shard in range(2)]
-        return [
-            sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings, changes=changes).counts
-            for scope in scopes
-        ]
+        return [flow.store_documents(scope, changes=changes).counts for scope in scopes]
 
     assert [counts["absent"] for counts in refresh(changes=False)] == [0, 0]
     table.put(2, prose(22))

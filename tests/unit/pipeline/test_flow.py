@@ -7,8 +7,9 @@ import pytest
 
 from rag_core.database import locks
 from rag_core.errors import Conflict, Reason
+from rag_core.pipeline import run_pipeline
+from rag_core.pipeline.active_generation import ensure_generation
 from rag_core.pipeline.base import DocumentCounts
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope, Source
 from tests.support.memory_source import MemoryConnector
 from tests.support.pipeline import PipelineHarness, prose
@@ -80,7 +81,6 @@ def test_progress_is_reported_and_reaches_the_total(flow: PipelineHarness) -> No
         flow.connector.put(f"{number}.txt", prose(number))
     message: list[tuple[int, int | None]] = []
     scope = Scope(flow.source, "run-1")
-    sync_documents(
-        flow.store, flow.connector, flow.parser, scope, flow.settings, lambda done, total: message.append((done, total))
-    )
+    ensure_generation(flow.store, flow.index, flow.embedder, flow.chunker)
+    run_pipeline(flow, scope, connector=flow.connector, progress=lambda *counts: message.append(counts))
     assert message[-1] == (5, 5)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from sqlalchemy import text
 
 from rag_core.access import store as visibility
-from rag_core.errors import Reason, Unavailable
-from rag_core.index import VectorIndex
-from rag_core.pipeline.metadata_updates import MetadataPublisher
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
 from tests.support.pipeline import PipelineHarness
 
@@ -28,18 +22,10 @@ def changes(flow: PipelineHarness) -> int:
     return int(flow.one("SELECT count(*) FROM rag.visibility_changes")[0])
 
 
-def documents_stage(flow: PipelineHarness, index: VectorIndex | None = None, **problem: Any) -> MetadataPublisher:
-    """The first stage alone, as the asset runs it."""
-
-    def opened() -> VectorIndex:
-        if problem:
-            raise problem["error"]
-        return index or flow.index
-
-    publisher = MetadataPublisher(opened, flow.settings)
+def documents_stage(flow: PipelineHarness, *, index_away: bool = False) -> int:
+    """Run the first stage alone; returns how many documents it has brought to the index."""
     scope = Scope(flow.source, f"run-{next(flow.runs)}")
-    sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings, publish=publisher.publish)
-    return publisher
+    return flow.store_documents(scope, index_away=index_away).outcomes["published"]
 
 
 @pytest.fixture
@@ -61,8 +47,7 @@ def test_a_lost_permission_and_a_deletion_are_noted_in_their_transaction_and_set
 ) -> None:
     reacl(filled, "a.txt", "group:hr")
     del filled.connector.items["b.txt"]
-    scope = Scope(filled.source, "documents only")
-    sync_documents(filled.store, filled.connector, filled.parser, scope, filled.settings)
+    documents_stage(filled, index_away=True)
     assert noted(filled) == {"a.txt": frozenset({"group:hr"}), "b.txt": frozenset()}
     filled.run()
     assert changes(filled) == 0
@@ -70,16 +55,14 @@ def test_a_lost_permission_and_a_deletion_are_noted_in_their_transaction_and_set
 
 def test_a_new_permission_withholds_nothing(filled: PipelineHarness) -> None:
     reacl(filled, "a.txt", "everyone", "group:hr", "group:board")
-    scope = Scope(filled.source, "documents only")
-    sync_documents(filled.store, filled.connector, filled.parser, scope, filled.settings)
+    documents_stage(filled, index_away=True)
     assert (changes(filled), noted(filled)) == (1, {})
 
 
 def test_the_documents_stage_gives_permissions_and_deletions_to_the_index(filled: PipelineHarness) -> None:
     reacl(filled, "a.txt", "group:board")
     del filled.connector.items["b.txt"]
-    publisher = documents_stage(filled)
-    assert publisher.counts["documents"] == 2
+    assert documents_stage(filled) == 2
     assert {point.payload.locator: point.payload.acl for point in filled.points()} == {
         "a.txt": ("group:board",),
         "c.txt": ("everyone", "group:hr"),
@@ -101,8 +84,7 @@ def test_a_permission_lost_and_found_again_stays_noted_until_the_index_has_the_l
     everyone = ("everyone", "group:hr")
     for acl in (("group:hr",), everyone):
         reacl(filled, "a.txt", *acl)
-        scope = Scope(filled.source, f"run-{next(filled.runs)}")
-        sync_documents(filled.store, filled.connector, filled.parser, scope, filled.settings)
+        documents_stage(filled, index_away=True)
     assert noted(filled) == {"a.txt": frozenset(everyone)}
 
 
@@ -120,8 +102,7 @@ def test_more_documents_than_can_be_named_withhold_their_source(filled: Pipeline
 
 def test_an_index_that_is_away_delays_nothing_but_the_index(filled: PipelineHarness) -> None:
     reacl(filled, "a.txt", "group:hr")
-    publisher = documents_stage(filled, error=Unavailable(Reason.INDEX_UNAVAILABLE, "away"))
-    assert publisher.counts["documents"] == 0
+    assert documents_stage(filled, index_away=True) == 0
     assert noted(filled) == {"a.txt": frozenset({"group:hr"})}
     assert filled.run().balanced
     assert changes(filled) == 0

@@ -17,7 +17,6 @@ from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.web.connector import WebConnector
 from rag_assets.connectors.web.options import WebOptions
 from rag_core.errors import Reason
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope, SourceMemory, StoredMemory, TransientMemory
 from tests.support.pipeline import PipelineHarness, prose
 from tests.support.sites import POLICY, Site, json_answer
@@ -147,9 +146,7 @@ def test_changes_since_the_last_run_reach_the_index_and_the_others_stay(site: Si
     flow.run()
     held["1"] = {"id": "1", "body": prose(11, 2), "at": "2026-11-02T00:00:00Z"}
     held["2"] = {"id": "2", "body": "", "gone": True, "at": "2026-11-02T00:00:01Z"}
-    report = sync_documents(
-        flow.store, connector, flow.parser, Scope(flow.source, "run-changes"), flow.settings, changes=True
-    )
+    report = flow.store_documents(Scope(flow.source, "run-changes"), changes=True)
     assert "updated_since=2026-11-01T00%3A03%3A00Z" in site.asked[-1]
     assert (report.counts["updated"], report.counts["deleted"], report.problem) == (1, 1, None)
     connector.close()

@@ -10,7 +10,6 @@ import pytest
 
 from rag_core.errors import Conflict, Reason
 from rag_core.pipeline import StageResult, approve_deletions
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
 from tests.support.memory_source import MemoryConnector, MemoryListing
 from tests.support.pipeline import PipelineHarness, prose
@@ -30,7 +29,7 @@ def sharded(flow: PipelineHarness) -> PipelineHarness:
 
 def run(flow: PipelineHarness, shard: int, connector: MemoryConnector | None = None) -> StageResult:
     scope = Scope(flow.source, f"run-{next(flow.runs)}", shard)
-    return sync_documents(flow.store, connector or flow.connector, flow.parser, scope, flow.settings)
+    return flow.store_documents(scope, connector)
 
 
 def lose(flow: PipelineHarness, *numbers: int) -> None:

@@ -13,7 +13,6 @@ import pytest
 from rag_core.erasure import erase
 from rag_core.errors import Reason, Unavailable
 from rag_core.pipeline import StageResult, approve_deletions, purge_listings
-from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Problem, Scope, SourceItem
 from tests.support.memory_source import MemoryConnector, MemoryListing
 from tests.support.pipeline import PipelineHarness, prose
@@ -40,7 +39,7 @@ def run(
     flow: PipelineHarness, shard: int, asked: datetime | None, connector: MemoryConnector | None = None
 ) -> StageResult:
     scope = Scope(flow.source, f"run-{next(flow.runs)}", shard, asked)
-    return sync_documents(flow.store, connector or flow.connector, flow.parser, scope, flow.settings)
+    return flow.store_documents(scope, connector)
 
 
 def refresh(flow: PipelineHarness) -> list[StageResult]:
