@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -76,13 +76,13 @@ class Bucket:
         said = self.api.put_object(Bucket=self.name, Key=key, Body=content, **more)
         return str(said.get("VersionId") or "")
 
-    def put_many(self, keys: Iterable[str]) -> None:
-        """Write small objects into moto itself, which takes no time."""
+    def put_many(self, texts: Mapping[str, str]) -> None:
+        """Write small objects into moto itself: it takes no time, and any key."""
         from moto.core import DEFAULT_ACCOUNT_ID
         from moto.s3.models import s3_backends
 
-        for key in keys:
-            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(self.name, key, b"x")
+        for key, text in texts.items():
+            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(self.name, key, text.encode())
 
     def delete(self, key: str) -> None:
         self.api.delete_object(Bucket=self.name, Key=key)

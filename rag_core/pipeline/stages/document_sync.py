@@ -304,14 +304,18 @@ class DocumentSync:
 
     def _reads(self) -> Iterator[ReadResult]:
         """Results of queued items. Items in progress when the caller stops are the first of the next call."""
-        if self._results is None:
-            self._results = self._reader.read(listing.take_tasks(self._connection, _DUE_PAGE))
-        for read in self._results:
-            self._bytes += read.size
-            if len(self._preview) < _PREVIEW:
-                self._preview.append(read.preview())
-            yield read
-        self._results = None
+        drained = False
+        while not drained:
+            # What earlier calls have in progress took all that was queued then: more may have been listed since.
+            drained = self._results is None
+            if self._results is None:
+                self._results = self._reader.read(listing.take_tasks(self._connection, _DUE_PAGE))
+            for read in self._results:
+                self._bytes += read.size
+                if len(self._preview) < _PREVIEW:
+                    self._preview.append(read.preview())
+                yield read
+            self._results = None
 
     def _delete(self) -> DeletionResult:
         if self._partial:

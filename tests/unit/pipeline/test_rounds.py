@@ -131,6 +131,20 @@ def test_documents_are_searchable_while_the_source_is_still_being_listed(
     assert (counts.read, counts.indexed) == (MANY, MANY)
 
 
+def test_what_is_listed_after_the_queue_ran_empty_in_a_full_round_is_read(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source that is slow to begin: its first document is read, and fills a round, before the second is listed."""
+    early = "rag_core.sources.listings.EARLY_SECONDS"
+    monkeypatch.setattr(early, 0.0)
+    rounds.index.then = lambda: monkeypatch.setattr(early, 3600.0)
+    rounds.flow.connector.put("00.txt", prose(0, sentences=200))  # a round by itself
+    rounds.run()
+    counts = account(rounds.flow.store, rounds.scope)
+    assert counts.balanced
+    assert (counts.read, counts.indexed) == (MANY, MANY)
+
+
 def test_a_listing_that_breaks_off_after_its_first_documents_deletes_nothing(
     rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

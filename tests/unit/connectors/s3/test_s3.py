@@ -112,7 +112,7 @@ def test_an_object_that_grew_after_the_listing_is_not_read_past_the_limit(bucket
 
 
 def test_pages_and_the_limit_of_objects(bucket: Bucket) -> None:
-    bucket.put_many(f"many/{number:04}" for number in range(1005))
+    bucket.put_many({f"many/{number:04}": "x" for number in range(1005)})
     with opened(bucket.options(prefix="many/")) as connector:
         assert len(listed(connector)) == 1005
     with opened(bucket.options(prefix="many/", max_objects=1000)) as connector:
