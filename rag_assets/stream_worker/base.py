@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,6 +12,9 @@ from rag_core.errors import RagError
 from rag_core.pipeline import Event
 from rag_core.sources import Source
 from rag_core.streams import DeadLetter
+
+SourceKey = tuple[str, str]
+"""Tenant and name of a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,8 @@ class StreamSource(Protocol):
         """Hand out no more messages of one source until a restart; false when the stream has no other."""
         ...
 
-    def held(self) -> bool:
-        """Whether a source is halted."""
+    def halted_sources(self) -> Collection[SourceKey]:
+        """The sources that `hold` stopped; the stream itself continues."""
         ...
 
     def postpone(self, tenant: str, source: str) -> bool:

@@ -12,11 +12,12 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Connection
 
 from rag_assets.stream_worker import dead_letters as letters
-from rag_assets.stream_worker.base import Message, StreamSource
+from rag_assets.stream_worker.base import Message, SourceKey, StreamSource
 from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_core.database import Store
 from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, PermissionDenied, RagError, Reason, Unavailable
@@ -35,8 +36,6 @@ HALTING = frozenset({Reason.POISON_RATE, Reason.OFFSET_OUT_OF_RANGE, Reason.TOPI
 """Reason codes of failures that only an operator can resolve."""
 CLOSED = frozenset({Reason.TENANT_SUSPENDED, Reason.TENANT_ERASED})
 """Reason codes of changes of a tenant that is closed now."""
-_Key = tuple[str, str]
-"""Tenant and name of a source."""
 
 
 class ConsumerLoop:
@@ -52,10 +51,11 @@ class ConsumerLoop:
         self._rows = store
         self._settings = settings
         self._metrics = metrics
-        metrics.halted.labels(source.name).set(0)  # a series from the start: what is absent could also be unread
+        for gauge in (metrics.halted, metrics.halted_sources):
+            gauge.labels(source.name).set(0)  # a series from the start: what is absent could also be unread
         self._state = "starting"
         self._failures: Counter[str] = Counter()
-        self._recent: dict[_Key, deque[bool]] = {}
+        self._recent: dict[SourceKey, deque[bool]] = {}
         """Whether each of the last messages of a source could not be used."""
         self._batches = 0
         self._stored: dict[str, str] = {}
@@ -68,14 +68,22 @@ class ConsumerLoop:
         """`running`, `waiting: <reason>` or `halted: <reason>`, as it is now."""
         if self._state != "running":
             return self._state
-        if self.source.held():
-            return f"halted: {Reason.POISON_RATE}"
         problem = self.source.problem()
         return "running" if problem is None else f"waiting: {problem.reason}"
 
     @state.setter
     def state(self, state: str) -> None:
         self._state = state
+
+    @property
+    def halted_sources(self) -> list[dict[str, str]]:
+        """The sources that wait for an operator while the stream continues: tenant, source and reason of each."""
+        halted = sorted(self.source.halted_sources())
+        return [{"tenant": tenant, "source": source, "reason": Reason.POISON_RATE} for tenant, source in halted]
+
+    def status(self) -> dict[str, Any]:
+        """State and halted sources, for the heartbeat."""
+        return {"state": self.state, "halted_sources": self.halted_sources}
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set; the batch in progress is finished or left wholly to the next worker."""
@@ -135,7 +143,7 @@ class ConsumerLoop:
                 return
             if error.reason is not Reason.POISON_RATE or not self.source.hold(tenant, source):
                 raise
-            self._metrics.halted.labels(self.source.name).set(1)
+            self._metrics.halted_sources.labels(self.source.name).set(len(self.halted_sources))
             log.error("source_halted", stream=self.source.name, tenant=tenant, source=source, problem=error.message)
 
     def _traced(self, messages: Sequence[Message]) -> Span:
@@ -214,7 +222,7 @@ class ConsumerLoop:
             streams.add_dead_letters(connection, dead)
             letters.quarantine_undecoded(connection, run_id, undecoded)
 
-    def _check_failure_rate(self, key: _Key, dead: int, messages: int) -> None:
+    def _check_failure_rate(self, key: SourceKey, dead: int, messages: int) -> None:
         window = self._settings.stream_poison_window
         recent = deque(self._recent.get(key, ()), maxlen=window)
         recent.extend([True] * dead + [False] * (messages - dead))
@@ -274,7 +282,7 @@ class ConsumerLoop:
         stopping.wait()
 
 
-def _of_source(message: Message) -> _Key:
+def _of_source(message: Message) -> SourceKey:
     return message.source.tenant, message.source.name
 
 

@@ -69,8 +69,9 @@ def _drain_one(consumer_loop: ConsumerLoop, source: StreamSource, progress: Prog
                 progress(done, None)
         elif source.at_end():
             break
-    if consumer_loop.state.startswith("halted"):
-        why = f"{source.name}: too large a share of a source's changes cannot be used; see docs/runbook.md"
+    if halted := consumer_loop.halted_sources:
+        names = ", ".join(one["source"] for one in halted)
+        why = f"{source.name}: too large a share of the changes of {names} cannot be used; see docs/runbook.md"
         raise Conflict(Reason.POISON_RATE, why)
     if not source.at_end() and (problem := source.problem()) is not None:
         raise problem

@@ -46,7 +46,7 @@ class InboxSource:
         self._settings = settings
         self._session: psycopg.Connection[Any] | None = None
         self._acl: dict[Lane, tuple[str, ...] | None] = {}
-        self._held: set[Lane] = set()
+        self._held: frozenset[Lane] = frozenset()
         self._away: dict[Lane, float] = {}
         """Sources that another process works on, and until when they are skipped."""
         self._slow: dict[Lane, float] = {}
@@ -105,11 +105,11 @@ class InboxSource:
         return None
 
     def hold(self, tenant: str, source: str) -> bool:
-        self._held.add((tenant, source))
+        self._held |= {(tenant, source)}
         return True
 
-    def held(self) -> bool:
-        return bool(self._held)
+    def halted_sources(self) -> frozenset[Lane]:
+        return self._held
 
     def postpone(self, tenant: str, source: str) -> bool:
         self._away[tenant, source] = time.monotonic() + _AWAY_SECONDS

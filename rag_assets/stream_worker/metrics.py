@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
+from rag_core.errors import Reason
 from rag_core.status_pages import Page
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -49,6 +50,11 @@ class StreamMetrics:
             "rag_stream_retries", "Micro-batches tried again, by reason code.", ["stream", "reason"]
         )
         self.halted = self._gauge("rag_stream_halted", "1 while a stream waits for an operator.", ["stream"])
+        self.halted_sources = self._gauge(
+            "rag_stream_halted_sources",
+            "Sources that wait for an operator because too many of their changes were unusable; the stream continues.",
+            ["stream"],
+        )
         self.beat = self._gauge("rag_stream_heartbeat_timestamp", "Time of the last heartbeat.")
         self.finished = self._counter(
             "rag_stream_reconciled_documents",
@@ -91,27 +97,37 @@ class StreamMetrics:
 # /health and /live of a worker.
 
 
+_HALTED_SOURCE = f"halted: {Reason.POISON_RATE}"
+"""State of a topic, which is one source, whose changes are mostly unusable. The other streams continue."""
+
+
 def health_pages(status: Callable[[], dict[str, Any]]) -> dict[str, Page]:
     """/health says 503 while a stream is halted, and `degraded` while one waits for something outside.
 
-    /live answers 200 as long as the process works: a restart mends neither.
+    A halted source is no state of the worker: otherwise the changes of one tenant would stop all others. /live answers
+    200 as long as the process works: a restart mends neither.
     """
 
     def read() -> tuple[str, dict[str, object]]:
         streams = status()
-        said = summary(streams)
-        return said, {"status": said, "streams": streams}
+        health = summary(streams)
+        return health, {"status": health, "streams": {name: _counted(stream) for name, stream in streams.items()}}
 
     def health() -> tuple[bool, dict[str, object]]:
-        said, body = read()
-        return said != "halted", body
+        health, body = read()
+        return health != "halted", body
 
     return {"/health": health, "/live": lambda: (True, read()[1])}
+
+
+def _counted(stream: Mapping[str, Any]) -> dict[str, Any]:
+    """A stream's state with the number of its halted sources: names of tenants are not for a page without a token."""
+    return {**stream, "halted_sources": len(stream.get("halted_sources", ()))}
 
 
 def summary(streams: Mapping[str, Mapping[str, Any]]) -> str:
     """`halted` when one waits for an operator, `degraded` when one waits for something outside, else `ok`."""
     states = [str(stream.get("state", "")) for stream in streams.values()]
-    if any(state.startswith(("halted", "failed")) for state in states):
+    if any(state.startswith(("halted", "failed")) and state != _HALTED_SOURCE for state in states):
         return "halted"
     return "degraded" if any(state.startswith("waiting") for state in states) else "ok"

@@ -64,7 +64,7 @@ class Worker:
         """State and totals of each stream, for the heartbeat and /health."""
         # Copies, because the threads of streams that open late add to both.
         running = {
-            name: {"state": loop.state, **self._lags.get(name, {}), **loop.counts}
+            name: {**loop.status(), **self._lags.get(name, {}), **loop.counts}
             for name, loop in dict(self.loops).items()
         }
         return {**{name: {"state": state} for name, state in dict(self._states).items()}, **running}

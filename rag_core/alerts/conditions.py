@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from rag_core.alerts.store import SourceState
 from rag_core.errors import Reason
 from rag_core.operations import Entry
 from rag_core.quality import Latest
+from rag_core.streams import store as streams
 
 _HALTED = "halted: "
 """Prefix of a halted stream's state in a worker's heartbeat."""
@@ -82,8 +83,9 @@ def over_failure_rate(results: Iterable[Latest]) -> Iterator[Alert]:
             )
 
 
-def halted_streams(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
-    """Streams that wait for an operator, from the heartbeats of live workers (`rag_core.streams.store.workers`)."""
+def halted_streams(workers: Sequence[Mapping[str, Any]]) -> Iterator[Alert]:
+    """Streams, and single sources of them, that wait for an operator, from the heartbeats of live workers
+    (`rag_core.streams.store.workers`)."""
     halted = {
         (name, str(stream["state"]).removeprefix(_HALTED))
         for worker in workers
@@ -99,6 +101,22 @@ def halted_streams(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
             f"the stream {name} stands still until an operator acts: {reason}; see `rag stream status`",
             name.removeprefix("kafka:"),
             details={"reason": reason},
+        )
+    yield from _halted_sources(workers)
+
+
+def _halted_sources(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
+    halted = {(one["tenant"], one["source"], one["reason"]) for one in streams.halted_sources(workers)}
+    for tenant, source, reason in sorted(halted):
+        yield Alert(
+            f"{AlertKind.POISON_RATE}:stream/{tenant}/{source}",
+            AlertKind.POISON_RATE,
+            "critical",
+            f"most changes of source {source} cannot be used; they wait until its sender is corrected and the stream"
+            " worker restarted: see `rag stream status`",
+            source,
+            tenant,
+            {"reason": reason},
         )
 
 

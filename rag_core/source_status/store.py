@@ -219,7 +219,7 @@ class _Facts:
             ahead=_ahead(self._runs, runs, (self._tenant, counts.name)),
             inbox=self._inbox.get(counts.name, 0),
             worker_alive=bool(self._workers),
-            halted=_halted(self._workers, stream),
+            halted=_halted(self._workers, stream, (self._tenant, counts.name)),
             mistake=self.mistakes.get(counts.name, ""),
             egress_refused_at=held.egress_refused_at if held is not None else None,
             closed=self._closed,
@@ -266,10 +266,12 @@ def _ahead(everyone: Mapping[tuple[str, str], Sequence[Run]], runs: Sequence[Run
     )
 
 
-def _halted(workers: Sequence[Mapping[str, Any]], stream: str) -> str:
-    """The reason for which a stream waits for an operator; empty when it does not."""
-    states = (str(worker["details"].get(stream, {}).get("state", "")) for worker in workers)
-    return next((state.removeprefix(_HALTED) for state in states if state.startswith(_HALTED)), "")
+def _halted(workers: Sequence[Mapping[str, Any]], stream: str, source: tuple[str, str]) -> str:
+    """The reason for which a source or its stream waits for an operator; empty when neither does."""
+    states = [str(worker["details"].get(stream, {}).get("state", "")) for worker in workers]
+    reasons = [state.removeprefix(_HALTED) for state in states if state.startswith(_HALTED)]
+    reasons += [one["reason"] for one in streams.halted_sources(workers) if (one["tenant"], one["source"]) == source]
+    return next(iter(reasons), "")
 
 
 _RATE_WINDOW = timedelta(seconds=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -136,6 +136,14 @@ def workers(connection: Connection, *, within_seconds: float = 86_400) -> list[d
         " WHERE beat_at > now() - make_interval(secs => :seconds) ORDER BY beat_at DESC"
     )
     return [dict(row._mapping) for row in connection.execute(statement, {"seconds": within_seconds})]
+
+
+def halted_sources(workers: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """The sources that workers have halted: `stream`, `tenant`, `source` and `reason` of each."""
+    for worker in workers:
+        for stream, details in worker["details"].items():
+            for one in details.get("halted_sources", ()):
+                yield {"stream": stream, **one}
 
 
 def deregister(connection: Connection, worker: str) -> None:

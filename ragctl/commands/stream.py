@@ -42,6 +42,7 @@ def status(*, json: Json = False) -> int:
     """
     from rag_assets.stream_worker.waiting import overview
     from rag_core.settings import Settings
+    from rag_core.streams.store import halted_sources
 
     found = overview(Settings.load())
     living, waiting = found["alive"], found["inbox"]
@@ -55,6 +56,8 @@ def status(*, json: Json = False) -> int:
         for name, stream in worker["details"].items()
     ]  # fmt: skip
     table(("worker", "stream", "state", "waiting", "applied", "dead"), rows, empty="no worker has been seen")
+    for one in halted_sources(worker for worker in found["workers"] if not worker["shown"]):
+        say(f"source {one['source']} of tenant {one['tenant']} is halted: {one['reason']}; the others continue")
     for name, count in found["topics"].items():
         say(f"{name}: {count} waiting")
     say(

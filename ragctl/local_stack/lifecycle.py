@@ -84,17 +84,18 @@ def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir, de
 
 
 async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> None:
-    """Wait until the service is healthy.
+    """Wait until the service is healthy; where it has a `start_probe`, until that says so.
 
     Raises `Unavailable` (`START_FAILED`) when it keeps dying, and when neither it nor another that is not healthy yet
     has worked for its `start_seconds`.
     """
     deaths: set[float] = set()
+    probe = service.start_probe or service.probe
     while True:
         info = supervisor.infos().get(service.name)
         if info is None:
             raise Unavailable(Reason.STACK_NOT_RUNNING, "the supervisor is gone; run `rag up`")
-        health = await service.probe() if info.alive else None
+        health = await probe() if info.alive else None
         if health is not None and health.ok:
             deadline.healthy(service.name)
             return

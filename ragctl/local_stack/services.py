@@ -64,6 +64,8 @@ class Service:
     stop_seconds: int = 15
     start_seconds: float = 180
     """How long `rag up` waits without any sign of work; see `ragctl.local_stack.start_deadline`."""
+    start_probe: Probe | None = None
+    """Whether it has started, where that is less than `probe` asks: `rag up` waits for nothing that it cannot bring."""
     url: str | None = None
     heartbeat: str | None = None
 
@@ -198,11 +200,13 @@ def _stream(settings: Settings, servers: tuple[str, ...]) -> Service:
     waits = _database_waits(settings)
     if settings.qdrant_url is None:
         waits += (f"127.0.0.1:{settings.index_port}",)
+    pages = f"http://{reachable(settings.host)}:{settings.stream_metrics_port}"
     return Service(
         name="stream",
         command=_python("rag_assets.stream_worker"),
         # Its own /health says 503 while a stream is halted: the process works, and `rag status` must say so.
-        probe=probes.http(f"http://{reachable(settings.host)}:{settings.stream_metrics_port}/health"),
+        probe=probes.http(f"{pages}/health"),
+        start_probe=probes.http(f"{pages}/live"),
         port_settings=((settings.stream_metrics_port, "RAG_STREAM_METRICS_PORT"),),
         needs=("migrate", "model", *servers),
         waits=waits,

@@ -73,8 +73,8 @@ class KafkaSource:
     def hold(self, tenant: str, source: str) -> bool:
         return False
 
-    def held(self) -> bool:
-        return False
+    def halted_sources(self) -> tuple[()]:
+        return ()
 
     def postpone(self, tenant: str, source: str) -> bool:
         return False

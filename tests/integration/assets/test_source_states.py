@@ -301,11 +301,19 @@ def test_a_push_source_waits_for_the_stream_worker_and_is_never_paused(watched: 
     with watched.store.engine.begin() as connection:
         streams.heartbeat(connection, "worker-1", {"inbox": {"state": "running"}})
     assert watched.stored("tickets").state is SourceState.INDEXING
-    with watched.store.engine.begin() as connection:
-        streams.heartbeat(connection, "worker-1", {"inbox": {"state": f"halted: {Reason.POISON_RATE}"}})
-    halted = watched.stored("tickets")
-    assert (halted.state, halted.reason) == (SourceState.FAILED, Reason.POISON_RATE)
-    assert halted.remedy
+    reason = str(Reason.POISON_RATE)
+    for stranger in ({"tenant": "acme", "source": "other"}, {"tenant": "globex", "source": "tickets"}):
+        details = {"inbox": {"state": "running", "halted_sources": [{**stranger, "reason": reason}]}}
+        with watched.store.engine.begin() as connection:
+            streams.heartbeat(connection, "worker-1", details)
+        assert watched.stored("tickets").state is SourceState.INDEXING, stranger
+    own = {"inbox-large": {"state": "running", "halted_sources": [{**stranger, "tenant": "acme", "reason": reason}]}}
+    for details in (own, {"inbox": {"state": f"halted: {reason}"}}):
+        with watched.store.engine.begin() as connection:
+            streams.heartbeat(connection, "worker-1", details)
+        halted = watched.stored("tickets")
+        assert (halted.state, halted.reason) == (SourceState.FAILED, Reason.POISON_RATE)
+        assert halted.remedy
 
 
 def test_an_older_run_never_replaces_what_is_known_of_a_newer_one(watched: Watched) -> None:

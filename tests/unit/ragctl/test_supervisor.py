@@ -71,6 +71,8 @@ async def test_a_part_starts_logs_and_comes_back_after_kill_9(home: DataDir, sup
     supervisor.start_service("sleeper")
     supervisor.start_service("sleeper")
     await wait_healthy(sleeper, supervisor, home, StartDeadline(600))
+    halted = replace(sleeper, probe=_parts(home)["broken"].probe, start_probe=sleeper.probe)
+    await wait_healthy(halted, supervisor, home, StartDeadline(0))
     first = supervisor.infos()["sleeper"].pid
     psutil.Process(first).kill()
     await _until(lambda: (home.counts / "sleeper").read_text() == "2")

@@ -61,8 +61,8 @@ class ListSource:
     def hold(self, tenant: str, source: str) -> bool:
         return False
 
-    def held(self) -> bool:
-        return False
+    def halted_sources(self) -> tuple[()]:
+        return ()
 
     def postpone(self, tenant: str, source: str) -> bool:
         return False

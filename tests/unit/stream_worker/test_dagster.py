@@ -63,9 +63,21 @@ def test_a_drain_run_is_asked_for_when_something_waits_and_nobody_lives(stream: 
         assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
 
 
+_HALTED = {"tenant": "acme", "source": "tickets", "reason": "POISON_RATE"}
+
+
 @pytest.mark.catalogue("B70", "F48")
-@pytest.mark.parametrize(("reason", "kind"), [("POISON_RATE", "poison_rate"), ("OFFSET_OUT_OF_RANGE", "stream_halted")])
-def test_a_stream_that_stands_still_is_an_alert_until_it_moves(stream: StreamHarness, reason: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("halted", "kind"),
+    [
+        ({"kafka:tickets": {"state": "halted: POISON_RATE"}}, "poison_rate"),
+        ({"kafka:tickets": {"state": "halted: OFFSET_OUT_OF_RANGE"}}, "stream_halted"),
+        ({"inbox": {"state": "running", "halted_sources": [_HALTED]}}, "poison_rate"),
+    ],
+)
+def test_what_stands_still_is_an_alert_until_it_moves(
+    stream: StreamHarness, halted: dict[str, dict[str, Any]], kind: str
+) -> None:
     message: list[tuple[str, str, bool]] = []
     notifier: Any = SimpleNamespace(
         name="test",
@@ -73,11 +85,10 @@ def test_a_stream_that_stands_still_is_an_alert_until_it_moves(stream: StreamHar
         send=lambda alerts: message.extend((str(one.kind), one.source, one.firing) for one in alerts),
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        for state in (f"halted: {reason}", f"halted: {reason}", "running"):
+        moves = {"kafka:tickets": {"state": "running"}, "inbox": {"state": "running"}}
+        for states in (moves | halted, moves | halted, moves):
             with stream.store.engine.begin() as connection:
-                streams.heartbeat(
-                    connection, "worker", {"kafka:tickets": {"state": state}, "inbox": {"state": "running"}}
-                )
+                streams.heartbeat(connection, "worker", states)
             alerts.evaluate(stream.store, instance, [], [notifier])
     assert message == [(kind, "tickets", True), (kind, "tickets", False)]
 

@@ -13,7 +13,9 @@ from sqlalchemy import Connection, text
 from rag_assets.stream_worker.base import Message
 from rag_assets.stream_worker.dead_letters import dead_letter
 from rag_assets.stream_worker.maintenance import finish_pending, redrive
+from rag_assets.stream_worker.metrics import health_pages
 from rag_assets.stream_worker.worker import Worker
+from rag_core import source_status
 from rag_core.database import locks
 from rag_core.errors import DataCorruption, InvalidInput, NotFound, Reason, Unavailable
 from rag_core.pipeline import BatchResult, Event, Pipeline
@@ -23,6 +25,7 @@ from tests.support.stream import PUSHED, Failing, StreamHarness, event
 from tests.support.waiting import eventually
 from tests.unit.stream_worker.test_consumer_loop import BROKEN, ListSource, drain, letters, message
 
+HALTED = ("rag_stream_halted", "rag_stream_halted_sources")
 ERRORS = [
     Unavailable(Reason.INDEX_UNAVAILABLE, "away"),
     DataCorruption(Reason.INDEX_CORRUPT, "corrupt"),
@@ -153,24 +156,40 @@ def test_a_dead_letter_topic_and_an_index_that_are_away_at_once_lose_nothing(
     assert (consumer_loop.counts["applied"], consumer_loop.counts["dead"], consumer_loop.counts["stale"]) == (1, 1, 0)
 
 
-def test_one_source_of_poison_is_held_in_the_inbox_and_the_others_continue(stream: StreamHarness) -> None:
+@pytest.mark.catalogue("A26")
+def test_one_source_of_poison_is_halted_in_the_inbox_and_neither_the_others_nor_the_worker(
+    stream: StreamHarness,
+) -> None:
     for number in range(30):
         stream.push(f"bad{number}", BROKEN, media_type=None)
     stream.push("good", "Fine.", source="other")
     consumer_loop = stream.consumer_loop()
+    worker = Worker(stream.settings, stream.metrics)
+    worker.loops["inbox"] = consumer_loop
     stopping = threading.Event()
     runner = threading.Thread(target=consumer_loop.run, args=(stopping,))
     runner.start()
     try:
-        assert eventually(lambda: consumer_loop.state == "halted: POISON_RATE" and "good" in stream.texts())
+        assert eventually(lambda: consumer_loop.halted_sources and "good" in stream.texts())
         stream.push("later", "Fine too.", source="other", tenant="acme")
         assert eventually(lambda: "later" in stream.texts())
+        ready, page = health_pages(worker.status)["/health"]()
+        worker._send_heartbeat(cast(Pipeline, stream))
     finally:
         stopping.set()
         runner.join(10)
     assert letters(stream) == [], "nothing was given up on"
     assert len(stream.all("SELECT 1 FROM rag.inbox WHERE applied_at IS NULL")) == 30
-    assert stream.metrics.registry.get_sample_value("rag_stream_halted", {"stream": "inbox"}) == 1
+    assert (ready, page["status"], consumer_loop.counts["dead"]) == (True, "ok", 0)
+    assert "acme" not in repr(page), "the page is for machines of the network; whose source it is, is not"
+    with stream.store.engine.connect() as connection:
+        (beat,) = streams.workers(connection)
+        statuses = {one.counts.name: one.status.reason for one in source_status.read(connection, "acme")}
+    halted = [{"tenant": "acme", "source": "push", "reason": "POISON_RATE"}]
+    assert (beat["details"]["inbox"]["state"], beat["details"]["inbox"]["halted_sources"]) == ("running", halted)
+    assert statuses == {"push": "POISON_RATE", "other": ""}
+    values = [stream.metrics.registry.get_sample_value(name, {"stream": "inbox"}) for name in HALTED]
+    assert values == [0, 1]
     consumer_loop.source.close()
     lifted = stream.settings.model_copy(update={"stream_poison_fraction": 1.0})
     drain(stream.consumer_loop(settings=lifted))

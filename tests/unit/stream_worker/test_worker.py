@@ -20,7 +20,8 @@ def test_a_stream_that_opens_during_a_heartbeat_does_not_end_the_worker(store: S
             worker.loops["late"] = worker.loops["early"]
             return Lag(3, 1.5)
 
-        return SimpleNamespace(source=SimpleNamespace(name=name, lag=lag), state="running", counts={"applied": 2})
+        source = SimpleNamespace(name=name, lag=lag)
+        return SimpleNamespace(source=source, status=lambda: {"state": "running"}, counts={"applied": 2})
 
     worker.loops["early"] = consumer_loop("early")
     worker._send_heartbeat(cast(Pipeline, SimpleNamespace(store=store)))
