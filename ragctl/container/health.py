@@ -18,7 +18,6 @@ from ragctl.local_stack import probes
 from ragctl.local_stack.probes import Health, Probe
 
 _SECONDS = 10.0
-_LIST = "/api.DagsterApi/ListRepositories"
 PLACES = {
     "query-server": ("RAG_METRICS_PORT", 9464, "/ready"),
     "stream": ("RAG_STREAM_METRICS_PORT", 9466, "/health"),
@@ -67,7 +66,7 @@ def _probe(target: str) -> Probe:
     address = f"127.0.0.1:{os.environ.get(variable) or default}"
     match target:
         case "dagster-code":
-            return _loaded(address)
+            return probes.definitions(address)
         case "dagster-webserver":
             return probes.code_locations(f"http://{address}")
     return _answers(f"http://{address}{path}")
@@ -86,26 +85,5 @@ def _answers(url: str) -> Probe:
         except (OSError, http.client.HTTPException) as error:
             return Health(False, f"no answer ({type(getattr(error, 'reason', error)).__name__})")
         return Health(True)
-
-    return probe
-
-
-def _loaded(address: str) -> Probe:
-    """Healthy when the code server has loaded its code; it answers on its port when it could not, too.
-
-    Dagster's own client would take two seconds of processor time to import, for a question of one field.
-    """
-
-    async def probe() -> Health:
-        import grpc
-
-        async with grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-            ask = channel.unary_unary(_LIST, request_serializer=bytes, response_deserializer=bytes)
-            try:
-                answer = await ask(b"", timeout=_SECONDS)
-            except grpc.aio.AioRpcError as error:
-                return Health(False, f"the code server does not answer ({error.code().name})")
-        failed = b'"SerializableErrorInfo"' in answer
-        return Health(not failed, "the code location could not be loaded; its log says why" if failed else "")
 
     return probe

@@ -44,7 +44,7 @@ def command_of(settings: Settings, role: str) -> list[str]:
         case "dagster-code":
             where = ["-h", host, "-p", code_port, "-m", "rag_assets.definitions", "--location-name", LOCATION]
             # Runs start as `python -m dagster`: the script of that name is on no PATH here.
-            return [*python, "dagster", "code-server", "start", *where, "--use-python-environment-entry-point"]
+            return [*python, "rag_assets.code_server", *where, "--use-python-environment-entry-point"]
         case "dagster-webserver":
             return [*python, "dagster_webserver", "-h", host, "-p", web_port, "-w", workspace]
         case "dagster-daemon":

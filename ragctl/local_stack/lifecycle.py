@@ -20,7 +20,7 @@ from ragctl.local_stack.display import Display
 from ragctl.local_stack.processes import StackProcess, stop_processes
 from ragctl.local_stack.services import Service
 from ragctl.local_stack.start_deadline import StartDeadline
-from ragctl.local_stack.supervisor import Supervisor
+from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
 # --------------------------------------------------------------------------------------------------------------------
 # Start: each service as soon as its dependencies are ready; a service is ready when its probe succeeds.
@@ -28,6 +28,8 @@ from ragctl.local_stack.supervisor import Supervisor
 
 _POLL_SECONDS = 0.2
 _MAX_DEATHS = 3
+_BROKEN_SECONDS = 30.0
+"""So long a service that was started long ago may be unhealthy, as one is that waits for another."""
 _LOG_LINES = 15
 
 
@@ -86,11 +88,14 @@ def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir, de
 async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> None:
     """Wait until the service is healthy; where it has a `start_probe`, until that says so.
 
+    A service that has long been started and is broken is started again, once.
+
     Raises `Unavailable` (`START_FAILED`) when it keeps dying, and when neither it nor another that is not healthy yet
     has worked for its `start_seconds`.
     """
     deaths: set[float] = set()
     probe = service.start_probe or service.probe
+    repair = _Repair(service, supervisor)
     while True:
         info = supervisor.infos().get(service.name)
         if info is None:
@@ -104,7 +109,31 @@ async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataD
         if len(deaths) >= _MAX_DEATHS or deadline.is_over(service.name, info.pid, idle=service.start_seconds):
             why = health.detail if health is not None else "it keeps ending soon after its start"
             raise Unavailable(Reason.START_FAILED, f"{service.name}: {why}; {last_log_line(data_dir, service.name)}")
+        repair.advance(info)
         await asyncio.sleep(_POLL_SECONDS)
+
+
+class _Repair:
+    """Starts a service again that was running before this command and has stayed unhealthy during it."""
+
+    def __init__(self, service: Service, supervisor: Supervisor) -> None:
+        self._service = service
+        self._supervisor = supervisor
+        self._first: ProcessInfo | None = None
+        self._stopped = False
+
+    def advance(self, info: ProcessInfo) -> None:
+        """Take the next step, if one is due. `info` is of a service that is not healthy."""
+        if self._first is None:
+            self._first = info
+        if self._stopped and not info.alive:
+            self._supervisor.start_service(info.name)
+        if not self._stopped and info.pid == self._first.pid and self._is_broken(info, self._first):
+            self._stopped = True
+            self._supervisor.stop_service(info.name)
+
+    def _is_broken(self, info: ProcessInfo, first: ProcessInfo) -> bool:
+        return first.uptime_seconds > self._service.start_seconds and info.now - first.now >= _BROKEN_SECONDS
 
 
 def last_log_line(data_dir: DataDir, name: str) -> str:

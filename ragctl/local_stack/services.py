@@ -24,8 +24,10 @@ HEARTBEAT_MAX_AGE_SECONDS = 180
 FIRST_QUERY_SERVER = "query-server"
 TLS = "https://"
 """Before the address of a heartbeat that is served with TLS."""
+CODE_SERVER = "dagster://"
+"""Before the address of a heartbeat that is Dagster's code server."""
 
-_CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
+_DEFINITIONS = ("-m", "rag_assets.definitions", "--location-name", LOCATION)
 # A full garbage collection after each run of a page (postScriptGC) stands still for every session: with 20 of them it
 # took three quarters of the process.
 STREAMLIT_FLAGS = tuple(
@@ -48,8 +50,8 @@ class Service:
     `needs` names services and steps that must be ready before it starts; `waits` are addresses it waits for at every
     start, also after a crash. Services stop in the order of `stop_wave`, one wave together. `port_settings` maps
     each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`,
-    with `TLS` before it where it serves that) or is a database (a URL); the watchdog ends it when it does not answer
-    any more.
+    with `TLS` before it where it serves that), is a code server (`CODE_SERVER` before it) or a database (a URL); the
+    watchdog ends it when it does not answer any more.
     """
 
     name: str
@@ -225,12 +227,15 @@ def _dagster(settings: Settings, data_dir: DataDir) -> list[Service]:
     needs = () if data_dir.dagster_storage_marker.exists() else ("migrate",)
     code = Service(
         name="dagster-code",
-        command=_python("dagster", *_CODE_SERVER, "-p", str(settings.code_location_port)),
-        probe=probes.tcp("127.0.0.1", settings.code_location_port),
+        command=_python(
+            "rag_assets.code_server", "-h", "127.0.0.1", "-p", str(settings.code_location_port), *_DEFINITIONS
+        ),
+        probe=probes.definitions(code_server),
         port_settings=((settings.code_location_port, "RAG_CODE_LOCATION_PORT"),),
         needs=needs,
         waits=waits,
         stop_wave=2,
+        heartbeat=f"{CODE_SERVER}{code_server}",
     )
     web = Service(
         name="dagster-webserver",

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import psutil
 
-WORK_SECONDS = 0.5
-"""Processor time that counts as work: more than the threads of a server that hangs take in the time without any."""
+WINDOW_SECONDS = 20.0
+WORK_SECONDS = 1.5
+"""Processor time within a window that counts as work: more than a server takes that polls and otherwise does nothing."""
 _LOOK_SECONDS = 1.0
 
 
@@ -24,7 +25,8 @@ class StartDeadline:
         self._clock = clock
         self._ends = clock() + most
         self._pids: dict[str, int] = {}
-        self._used: dict[str, float] = {}
+        self._windows: dict[str, tuple[float, float]] = {}
+        """When the present window of a service began, and what its process had used by then."""
         self._last_work = clock()
         self._looked = float("-inf")
 
@@ -32,7 +34,8 @@ class StartDeadline:
         """Whether a service, which runs as `pid`, is waited for no longer: after `idle` seconds without any work."""
         now = self._clock()
         if self._pids.get(name) != pid:  # it begins, or begins again
-            self._pids[name], self._used[name], self._last_work = pid, processor_seconds(pid), now
+            self._pids[name], self._last_work = pid, now
+            self._windows[name] = now, processor_seconds(pid)
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
             for one in self._pids:
@@ -45,11 +48,12 @@ class StartDeadline:
 
     def _look(self, name: str, now: float) -> None:
         used = processor_seconds(self._pids[name])
-        if used - self._used[name] >= WORK_SECONDS:
+        began, before = self._windows[name]
+        if used - before >= WORK_SECONDS:
             self._last_work = now
-        elif used >= self._used[name]:
+        elif used >= before and now - began < WINDOW_SECONDS:
             return  # not yet; less than before: a child has ended
-        self._used[name] = used
+        self._windows[name] = now, used
 
 
 def processor_seconds(pid: int) -> float:

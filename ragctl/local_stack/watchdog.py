@@ -1,9 +1,9 @@
 """`python -m ragctl.local_stack.watchdog`: end services that no longer answer, so that the supervisor restarts them.
 
 supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP, a disk that fails). Every
-service with a `heartbeat` is probed with a deadline: `grpc.health.v1.Health/Check`, or a database connection. One
-that has answered before and then does not for `RAG_HANG_SECONDS` is killed by its process id. What it was doing is
-repaired like any crash.
+service with a `heartbeat` is probed with a deadline: `grpc.health.v1.Health/Check`, the definitions of a code server, or
+a database connection. One that has answered before and then does not for `RAG_HANG_SECONDS` is killed with its children
+(supervisord makes each service the leader of a process group). What it was doing is repaired like any crash.
 """
 
 from __future__ import annotations
@@ -18,29 +18,36 @@ from functools import partial
 
 import grpc
 import psycopg
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rag_core.database import recovering
 from rag_core.settings import Settings
 from ragctl.grpc_client import query_channel
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.services import TLS, Service, build_services
+from ragctl.local_stack.probes import LIST_DEFINITIONS
+from ragctl.local_stack.services import CODE_SERVER, TLS, Service, build_services
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
 ROUND_SECONDS = 2.0
 ASK_SECONDS = 2.0
 _OWN_POOL = ("grpc.use_local_subchannel_pool", 1)
 """Each question has a connection of its own."""
+_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 Ask = Callable[[str], bool]
 
 
 def answers(settings: Settings, address: str) -> bool:
     """Whether the database at a URL, or the gRPC server at an address, answers in time; `https://` is one with TLS."""
+    if address.startswith(CODE_SERVER):
+        return _server_answers(_plain_channel(address.removeprefix(CODE_SERVER)), LIST_DEFINITIONS)
     if address.startswith(TLS):
         return _server_answers(query_channel(settings, address.removeprefix(TLS), _OWN_POOL))
     if "://" in address:
         return _database_answers(address)
-    return _server_answers(grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), _OWN_POOL]))
+    return _server_answers(_plain_channel(address))
+
+
+def _plain_channel(address: str) -> grpc.Channel:
+    return grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), _OWN_POOL])
 
 
 def _database_answers(url: str) -> bool:
@@ -52,11 +59,12 @@ def _database_answers(url: str) -> bool:
     return True
 
 
-def _server_answers(opened: grpc.Channel) -> bool:
-    """Whether it says anything about its health; NOT_SERVING is an answer too."""
+def _server_answers(opened: grpc.Channel, method: str = _HEALTH_CHECK) -> bool:
+    """Whether it answers; that it is not serving, or could not load its definitions, is an answer too."""
     with opened as channel:
+        ask = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
         try:
-            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ASK_SECONDS)
+            ask(b"", timeout=ASK_SECONDS)
         except grpc.RpcError:
             return False
     return True
@@ -100,7 +108,7 @@ class Watchdog:
         now = self._supervisor.infos().get(info.name)
         if now is None or now.pid != info.pid or not now.alive:
             return False
-        os.kill(info.pid, signal.SIGKILL)
+        os.killpg(info.pid, signal.SIGKILL)
         print(json.dumps({"event": "hung part killed", "part": info.name, "pid": info.pid}), flush=True)
         return True
 

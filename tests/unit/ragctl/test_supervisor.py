@@ -15,6 +15,7 @@ import pytest
 from rag_core.errors import Unavailable
 from rag_core.history import Stored, Tally
 from rag_core.settings import Settings
+from ragctl.local_stack import lifecycle
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.environment import stack_environment
 from ragctl.local_stack.lifecycle import stop_stack, wait_healthy
@@ -33,7 +34,7 @@ def _parts(home: DataDir) -> dict[str, Service]:
     async def never() -> Health:
         return Health(False, "no answer")
 
-    sleeper = "import signal; print('100 % awake', flush=True); signal.pause()"
+    sleeper = "import subprocess; print('100 % awake', flush=True); subprocess.run(['sleep', '1000'])"
     broken = "raise SystemExit('cannot find my keys')"
     return {
         "sleeper": Service(name="sleeper", command=(sys.executable, "-c", sleeper), probe=awake),
@@ -81,6 +82,23 @@ async def test_a_part_starts_logs_and_comes_back_after_kill_9(home: DataDir, sup
     supervisor.stop_service("sleeper")
     await _until(lambda: not supervisor.infos()["sleeper"].alive)
     assert "100 % awake" in home.log("sleeper").read_text()
+
+
+async def test_a_part_that_was_started_long_ago_and_is_broken_is_started_again(
+    home: DataDir, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rag up` beside it ends; without that it would wait for as long as the part takes processor time."""
+    monkeypatch.setattr(lifecycle, "_BROKEN_SECONDS", 0)
+    supervisor.start_service("sleeper")
+    await _until(lambda: supervisor.infos()["sleeper"].uptime_seconds > 0)
+    first = supervisor.infos()["sleeper"].pid
+
+    async def repaired() -> Health:
+        return Health(supervisor.infos()["sleeper"].pid != first)
+
+    broken = replace(_parts(home)["sleeper"], probe=repaired, start_seconds=0)
+    await wait_healthy(broken, supervisor, home, StartDeadline(600, clock=lambda: 0))
+    assert supervisor.infos()["sleeper"].alive
 
 
 async def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(home: DataDir, supervisor: Supervisor) -> None:
@@ -145,6 +163,7 @@ async def test_a_part_that_answered_once_and_hangs_is_killed_and_comes_back(
     supervisor.start_service("sleeper")
     await _until(lambda: supervisor.infos()["sleeper"].state == "RUNNING")
     first = supervisor.infos()["sleeper"].pid
+    children = psutil.Process(first).children()
     pulse.beats = False
     assert watchdog.poll() == []  # it may still be starting
     pulse.beats = True
@@ -152,6 +171,8 @@ async def test_a_part_that_answered_once_and_hangs_is_killed_and_comes_back(
     pulse.beats = False
     assert watchdog.poll() == ["sleeper"]
     await _until(lambda: supervisor.infos()["sleeper"].pid not in {0, first})
+    assert len(children) == 1
+    assert psutil.wait_procs(children, 60)[1] == [], "a child that hangs too would stay for ever"
 
 
 def test_a_stack_of_the_release_before_is_stopped_though_it_lacks_a_service(home: DataDir) -> None:

@@ -1,0 +1,45 @@
+"""`python -m rag_assets.code_server …`: `dagster code-server start …`, which ends when the definitions are gone.
+
+Dagster's code server is a proxy before a child process that holds the definitions. When the child dies (kill -9, out of
+memory, a crash while it loads), the proxy keeps its port and refuses every call for ever. So the proxy ends too, and
+its supervisor (supervisord, Docker, the kubelet) starts both again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+import psutil
+from dagster._cli import ENV_PREFIX, cli
+
+_SETTLE_SECONDS = 1.0
+"""An orderly end also begins with the end of the child; the proxy is gone by then."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until SIGTERM, or until no child is left."""
+    ended = threading.Event()
+    # An event: asking now and then would cost processor time at rest.
+    signal.signal(signal.SIGCHLD, lambda *_: ended.set())
+    threading.Thread(target=_exit_without_child, args=(ended,), name="watch-child", daemon=True).start()
+    cli(["code-server", "start", *arguments], auto_envvar_prefix=ENV_PREFIX)
+
+
+def _exit_without_child(ended: threading.Event) -> None:
+    """End this process when a child has ended and none is left. A reload starts the next before it ends the last."""
+    while ended.wait():
+        ended.clear()
+        time.sleep(_SETTLE_SECONDS)
+        if not any(child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process().children()):
+            logging.getLogger("dagster.code_server").error("The process with the definitions has died; starting again")
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
