@@ -19,6 +19,7 @@ PLACES = 2
 IDLE_SECONDS = 0.5
 _DELETE_FACTOR = 10
 _CLEAN_UP_SECONDS = 60.0
+_UNEXPECTED = "the operation ended unexpectedly; see the log of the stream worker"
 
 
 @dataclass(slots=True)
@@ -68,7 +69,18 @@ class SourceOperationWorker:
         return bool(self._running)
 
     def _start(self, number: int, action: Action) -> None:
-        self._running.append(_Running(number, start_operation(number), time.monotonic() + self._seconds(action)))
+        try:
+            process = start_operation(number)
+        except (OSError, EOFError) as error:  # the server it is forked from has just died; the next start makes one
+            log.warning("source_operation_not_started", operation=number, error=type(error).__name__)
+            self._fail(number, Reason.INTERNAL, _UNEXPECTED)
+            return
+        self._running.append(_Running(number, process, time.monotonic() + self._seconds(action)))
+
+    def _fail(self, number: int, reason: Reason, message: str) -> None:
+        """Store a failure, unless the operation has stored its result."""
+        with self._store.engine.begin() as connection:
+            operation_store.finish(connection, number, reason=str(reason), message=message)
 
     def _seconds(self, action: Action) -> float:
         seconds = self._settings.source_operation_seconds
@@ -81,10 +93,8 @@ class SourceOperationWorker:
         if one.process.is_alive():
             one.process.kill()
             one.process.join()
-        # A process that ended well has stored its result, and this changes nothing then.
-        reason, message = Reason.INTERNAL, "the operation ended unexpectedly; see the log of the stream worker"
+        reason, message = Reason.INTERNAL, _UNEXPECTED
         if late:
             reason, message = Reason.SOURCE_OPERATION_TIMEOUT, "the source did not answer in time; check it, try again"
-        with self._store.engine.begin() as connection:
-            operation_store.finish(connection, one.number, reason=str(reason), message=message)
+        self._fail(one.number, reason, message)
         return True

@@ -85,7 +85,7 @@ class Worker:
             threads = [self._thread("source operations", partial(operations.run, self._stopping))]
             sender = WebhookSender(pipeline.store, self.settings)
             threads += [
-                self._thread(f"webhooks {work.__name__}", partial(self._restart_on_defect, work))
+                self._thread(f"webhooks {work.__name__}", partial(work, self._stopping))
                 for work in (sender.send, sender.announce)
             ]
             self._wait_for_generation(pipeline)
@@ -129,14 +129,6 @@ class Worker:
         stack.callback(parser.close)
         defers = frozenset({Reason.PARSER_TIMEOUT})
         return self._applier(pipeline, stack, parser=parser, defers=defers, wait=_QUICK_WAIT_SECONDS)
-
-    def _restart_on_defect(self, work: Callable[[threading.Event], None]) -> None:
-        """A defect must be seen and end in a restart by the supervisor, not in events that are never sent."""
-        try:
-            work(self._stopping)
-        except Exception:
-            log.exception("webhooks_failed")
-            self.stop()
 
     def _wait_for_generation(self, pipeline: Pipeline) -> None:
         """The index may come up after us; nothing can be searched before it does, so nothing is consumed either."""
@@ -269,9 +261,17 @@ class Worker:
         return at_rest
 
     def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread = threading.Thread(target=self._restart_on_defect, args=(name, target), name=name, daemon=True)
         thread.start()
         return thread
+
+    def _restart_on_defect(self, name: str, target: Callable[[], None]) -> None:
+        """A defect must be seen and end in a restart by the supervisor, not in work that is never done."""
+        try:
+            target()
+        except Exception:
+            log.exception("thread_failed", thread=name)
+            self.stop()
 
 
 def run_until_signal(settings: Settings) -> tuple[bool, dict[str, Any]]:
