@@ -84,8 +84,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "An item or a message has no key, so it names no document.",
         "Give it one, or produce it with the document's key; without it nothing can be updated.",
     ),
-    R.EVENT_INVALID: ("A message is not the JSON object it must be.", "Correct the producer, then redrive."),
-    R.EVENT_SCHEMA: ("A message does not match the source's JSON Schema.", "Correct the producer, then redrive."),
+    R.EVENT_INVALID: ("A message is not the JSON object it must be.", "Correct the producer."),
+    R.EVENT_SCHEMA: ("A message does not match the source's JSON Schema.", "Correct the producer."),
     R.EVENT_UNDECODABLE: (
         "A message's value does not match its registered schema, or has no schema of the registry.",
         "Correct the producer: it must use the registry's serializers, with the schema's id before the value.",
@@ -100,7 +100,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.REGISTRY_UNAVAILABLE: (
         "The schema registry cannot be reached or sends invalid responses.",
-        "Start it, or correct `registry`; the worker resumes where it stopped.",
+        "Start it, or correct `registry`.",
     ),
     R.TENANT_MISMATCH: (
         "A message names another tenant than the one its topic belongs to.",
@@ -109,14 +109,13 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.MESSAGE_TOO_LARGE: ("A message is larger than the source allows.", "Raise `max_message_bytes`, or split it."),
     R.POISON_RATE: (
         "Too many of the last documents or messages were unusable; a stream stops before them.",
-        "Correct the producer, or exclude in the source file what cannot be read. A stream continues when its worker is"
-        " restarted.",
+        "Correct the producer, or exclude in the source file what cannot be read.",
     ),
     R.EVENT_FAILED: ("A change could not be applied because of a defect.", "The log has the details."),
-    R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it. The worker resumes where it stopped."),
+    R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it."),
     R.BROKER_REFUSED: (
         "The message broker refused; the message has its error and the option to correct.",
-        "Correct the source file, the credentials or the broker. The worker then continues automatically.",
+        "Correct the source file, the credentials or the broker.",
     ),
     R.TOPIC_RECREATED: (
         "The topic was deleted and recreated, so the stored offsets belong to the old one. Nothing was skipped.",
@@ -128,7 +127,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.DEAD_LETTER_UNAVAILABLE: (
         "A dead letter could not be stored, so nothing was skipped.",
-        "Fix the dead-letter topic or the database; the worker retries.",
+        "Fix the dead-letter topic or the database.",
     ),
     R.ERASURE_INCOMPLETE: (
         "The document is still found somewhere after its erasure.",
@@ -227,7 +226,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The database was written by another release of this program or of PostgreSQL.",
         "Run `rag up` or the migration job, or the release the message names.",
     ),
-    R.SOURCE_BUSY: ("Another run holds the same source shard.", "Wait for it; the next run continues."),
+    R.SOURCE_BUSY: ("Another run holds the same source shard.", "Wait for it, then try again."),
     R.EMBEDDER_UNAVAILABLE: ("The embedding endpoint does not answer.", "Check RAG_EMBED_URL and the endpoint."),
     R.EMBEDDER_RESPONSE: ("The embedding endpoint sent an invalid response.", "Check model and dimensions."),
     R.ANSWERER_UNAVAILABLE: (
@@ -259,7 +258,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A model file does not match its checksum.",
         "Reinstall the package or delete `$RAG_HOME/models`.",
     ),
-    R.STORAGE_FULL: ("A disk is full.", "Free space; the next run continues."),
+    R.STORAGE_FULL: ("A disk is full.", "Free space."),
     R.DAGSTER_UNAVAILABLE: ("The Dagster webserver cannot be reached.", "`rag status`."),
     R.SERVER_UNAVAILABLE: ("The query server or the gateway cannot be reached.", "`rag status`, `rag up`."),
     R.CONFIG_INVALID: ("A setting or a source file is wrong.", "The message lists every problem with its location."),
@@ -306,7 +305,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.START_FAILED: ("A service did not become ready.", "Read the log that is named."),
     R.LISTING_INCOMPLETE: (
         "A source could not be listed to its end; nothing was deleted.",
-        "Fix the source; the next run continues.",
+        "Fix the source; the message says where the listing ended.",
     ),
     R.URL_INVALID: ("A URL is malformed, too long, or holds a user name or password.", "Correct it."),
     R.URL_SCHEME: ("A URL or a redirect uses another scheme than http and https.", "Use https."),
@@ -319,21 +318,21 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.CROSS_ORIGIN: ("A link or redirect leads to another origin.", "Configure that origin as its own source."),
     R.HOST_UNREACHABLE: (
         "No connection to an external host, or it was interrupted.",
-        "Check the host; the next run retries.",
+        "Check its name, and that it runs and is reachable from here.",
     ),
-    R.HTTP_STATUS: ("A host answers with an error status.", "Check the URL and the host; the next run retries."),
-    R.ACCESS_REFUSED: ("A host answers 401 or 403.", "Check the credentials of the source; nothing is deleted."),
+    R.HTTP_STATUS: ("A host answers with an error status.", "Check the URL and the host."),
+    R.ACCESS_REFUSED: ("A host answers 401 or 403.", "Check the credentials of the source."),
     R.CONTENT_TYPE: (
         "A response has another type than expected, such as an error page instead of JSON.",
-        "Check the URL; the next run retries.",
+        "Check the URL.",
     ),
     R.RESPONSE_TOO_LARGE: ("A response is larger than allowed, compressed or decompressed.", "Ask for smaller pages."),
-    R.RESPONSE_TIMEOUT: ("A response takes longer than RAG_FETCH_TIMEOUT_SECONDS.", "The next run retries."),
+    R.RESPONSE_TIMEOUT: ("A response takes longer than RAG_FETCH_TIMEOUT_SECONDS.", "Check the host, or raise it."),
     R.RESPONSE_INVALID: ("A response does not match its type, or a mapped field is missing.", "Check the mapping."),
     R.PAGINATION_LOOP: ("Pages of a listing repeat, or have no end.", "Check the paging options."),
     R.CRAWL_BUDGET: (
         "A page was not visited because the crawl's budget was used up.",
-        "Raise `max_pages` or narrow the scope; nothing is deleted.",
+        "Raise `max_pages` or narrow the scope.",
     ),
     R.ROBOTS_EXCLUDED: ("The site's robots.txt or the page itself excludes the page.", "Nothing."),
     R.MASS_DELETE_HELD: (
@@ -353,42 +352,59 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.UNREADABLE: (
         "The file cannot be read (permissions, I/O error).",
-        "Fix it; it is retried, and nothing is deleted.",
+        "Give the platform the right to read it, or repair the disk.",
     ),
-    R.VANISHED: ("The item was listed but was gone when it was read.", "Nothing; the next run deletes it."),
-    R.CHANGED_WHILE_READING: ("The file kept changing while it was read.", "Nothing; the next run reads it."),
-    R.EMPTY_DOCUMENT: ("The document holds no text.", "Nothing; it is skipped and counted."),
-    R.TYPE_UNSUPPORTED: ("No parser reads this type.", "Exclude it, or convert it."),
+    R.VANISHED: ("The item was listed but was gone when it was read.", "Nothing, if it was removed on purpose."),
+    R.CHANGED_WHILE_READING: ("The file kept changing while it was read.", "Try again when its writer has ended."),
+    R.EMPTY_DOCUMENT: ("The document holds no text.", "Nothing, if it is meant to be empty."),
+    R.TYPE_UNSUPPORTED: (
+        "No parser reads this type.",
+        "Exclude it, or offer it in a format of docs/reference/document-types.md.",
+    ),
+    R.OCR_OFF: (
+        "The text is in a picture, and character recognition is off or not installed.",
+        "Install it (docs/how-to/read-scans.md; RAG_OCR must not be `off`), or exclude the file.",
+    ),
+    R.ARCHIVE_UNSUPPORTED: (
+        "Archives are not unpacked.",
+        "Unpack it and offer the documents in it one by one, or exclude it.",
+    ),
     R.TYPE_MISMATCH: (
         "The content is of another type than the name says.",
         "Check the file; rename it if it is right.",
     ),
     R.ENCODING_UNKNOWN: ("The text's encoding could not be determined.", "Convert it to UTF-8."),
     R.ENCRYPTED: ("The document is encrypted.", "Provide it without a password."),
-    R.PARSE_FAILED: ("The parser could not read the document.", "Open it in its application; re-save it."),
+    R.PARSE_FAILED: ("The parser could not read the document.", "Open it in its application and save it again."),
     R.PARSER_TIMEOUT: ("Parsing took longer than RAG_PARSER_TIMEOUT_SECONDS.", "Split the document."),
     R.PARSER_OOM: ("Parsing needed more than RAG_PARSER_MEMORY_MB.", "Split the document."),
-    R.PARSER_CRASHED: ("The parser process died.", "Report the document's kind; it stays in quarantine."),
+    R.PARSER_CRASHED: (
+        "The parser process died.",
+        "Report the kind of the document; docs/reference/document-types.md has what is read.",
+    ),
     R.PARSER_UNAVAILABLE: (
         "No parser process could be started.",
-        "Check memory and process limits; it is retried.",
+        "Check memory and process limits.",
     ),
-    R.PDF_LIMIT: ("A PDF stream inflates beyond the limit.", "Re-save the document."),
+    R.PDF_LIMIT: ("A PDF stream inflates beyond the limit.", "Save it again with smaller pictures, or split it."),
     R.XML_DTD_FORBIDDEN: (
         "An office document declares a DTD, which is a sign of an attack.",
         "Do not open it; find out where it came from.",
     ),
-    R.ARCHIVE_BOMB: ("A container inflates beyond ratio, size, count or depth limits.", "Re-save the document."),
+    R.ARCHIVE_BOMB: (
+        "A container inflates beyond ratio, size, count or depth limits.",
+        "Do not unpack it; find out where it came from.",
+    ),
     R.ARCHIVE_PATH: ("A container holds a path that leads outside.", "Do not unpack it."),
     R.IMAGE_BOMB: ("An image declares too many pixels.", "Scale it down."),
     R.NESTING_TOO_DEEP: ("The structure is nested too deeply.", "Simplify the document."),
     R.TEXT_TOO_LARGE: ("More text than RAG_MAX_TEXT_CHARS.", "Split the document."),
     R.TOO_MANY_CHUNKS: ("More chunks than RAG_MAX_CHUNKS.", "Split the document."),
-    R.ZERO_CHUNKS: ("A document with text yielded no chunk.", "Report it; this is a defect."),
-    R.CHUNK_FAILED: ("The chunker failed on the document.", "Report it; this is a defect."),
+    R.ZERO_CHUNKS: ("A document with text yielded no chunk.", "Report it with the id of the run; this is a defect."),
+    R.CHUNK_FAILED: ("The chunker failed on the document.", "Report it with the id of the run; this is a defect."),
     R.SOURCE_UNAVAILABLE: (
         "The source cannot be reached.",
-        "Check its name or address, and that it runs; it is retried.",
+        "Check its path or address: a folder or file must be there, a server must run.",
     ),
     R.SOURCE_DENIED: (
         "The source refuses the user, the password or what it may read.",
@@ -417,7 +433,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.CURSOR_NULL: (
         "A row's `updated_at` is null, so its edits would not be detected.",
-        "Set it; the next run reads it.",
+        "Set it.",
     ),
     R.CURSOR_AHEAD: (
         "Rows have an `updated_at` more than a day in the future, which the cursor ignores.",
@@ -506,10 +522,48 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "See which part failed in its output, and run the command for that part.",
     ),
     R.CHECK_FAILED: ("A command ran and found a problem.", "See its output."),
-    R.INTERNAL: ("A defect. The log has the details under the request id.", "Report it with the request id."),
+    R.INTERNAL: (
+        "A defect. The log has the details under the id that is shown: of the request, the run or the operation.",
+        "Report it with that id.",
+    ),
 }
 
+IN_RUNS: dict[Reason, str] = {
+    # code: what the platform does next, where it is a run or the stream worker that met the error
+    R.REGISTRY_UNAVAILABLE: "The worker resumes where it stopped.",
+    R.EVENT_INVALID: "Then redrive it.",
+    R.EVENT_SCHEMA: "Then redrive it.",
+    R.DEAD_LETTER_UNAVAILABLE: "The worker retries.",
+    R.POISON_RATE: "A stream continues when its worker is restarted.",
+    R.BROKER_UNAVAILABLE: "The worker resumes where it stopped.",
+    R.BROKER_REFUSED: "The worker then continues automatically.",
+    R.STORAGE_FULL: "The next run continues.",
+    R.SOURCE_BUSY: "The next run continues.",
+    R.LISTING_INCOMPLETE: "The next run continues; nothing is deleted.",
+    R.HOST_UNREACHABLE: "The next run retries.",
+    R.HTTP_STATUS: "The next run retries.",
+    R.ACCESS_REFUSED: "Nothing is deleted.",
+    R.CONTENT_TYPE: "The next run retries.",
+    R.RESPONSE_TIMEOUT: "The next run retries.",
+    R.CRAWL_BUDGET: "Nothing is deleted.",
+    R.UNREADABLE: "It is retried, and nothing is deleted.",
+    R.VANISHED: "The next run deletes it.",
+    R.CHANGED_WHILE_READING: "The next run reads it.",
+    R.EMPTY_DOCUMENT: "It is skipped and counted.",
+    R.PARSER_CRASHED: "It stays in quarantine.",
+    R.PARSER_UNAVAILABLE: "It is retried.",
+    R.SOURCE_UNAVAILABLE: "It is retried.",
+    R.CURSOR_NULL: "The next run reads it.",
+}
+"""Said in addition to the remedy of a code. A command, a check or a preview ends with its error: nothing follows."""
 
-def remedy_of(reason: str) -> str:
-    """What to do about a reason code; empty for one that is not known here."""
-    return REASONS[Reason(reason)][1] if reason in Reason.__members__ else ""
+
+def remedy_of(reason: str, *, in_run: bool = False) -> str:
+    """What to do about a reason code; empty for one that is not known here.
+
+    `in_run`: a run or the stream worker met the error, and the platform goes on by itself.
+    """
+    if reason not in Reason.__members__:
+        return ""
+    code = Reason(reason)
+    return " ".join(filter(None, [REASONS[code][1], IN_RUNS.get(code, "") if in_run else ""]))

@@ -136,7 +136,15 @@ def _typed(error: grpc.RpcError) -> RagError:
         details = "the server does not answer; `rag status` shows the parts, `rag up` starts them"
     if branch is Unavailable and "RST_STREAM" in details:
         details = "the connection to the server broke; ask again"
-    return branch(_reason(error) or fallback, details)
+    reason = _reason(error) or fallback
+    if reason is Reason.INTERNAL and (request := _request_id(error)):
+        details = f"{details} (request {request})"
+    return branch(reason, details)
+
+
+def _request_id(error: grpc.RpcError) -> str:
+    """The id under which the server's log has the details; empty when a part before the server made the error."""
+    return next((str(one.value) for one in error.trailing_metadata() or () if one.key == "x-request-id"), "")
 
 
 def _reason(error: grpc.RpcError) -> Reason | None:

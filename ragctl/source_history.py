@@ -63,7 +63,7 @@ def state_fields(report: SourceReport | None) -> dict[str, Any]:
 
     if report is None:
         return {"state": "unknown", "status": "unknown", "since": "", "documents": 0, "pending": 0, "quarantined": 0,
-                "reason": "", "message": "", "remedy": "", "needs_attention": False}  # fmt: skip
+                "reason": "", "message": "", "remedy": "", "run_id": "", "needs_attention": False}  # fmt: skip
     status, counts = report.status, report.counts
     progress = {"percent": status.percent} if status.state is SourceState.EMBEDDING else {}
     left = {"seconds_left": round(status.seconds_left)} if status.seconds_left is not None else {}
@@ -79,6 +79,7 @@ def state_fields(report: SourceReport | None) -> dict[str, Any]:
         "reason": status.reason,
         "message": status.message,
         "remedy": status.remedy,
+        "run_id": status.run_id,
         "needs_attention": needs_attention(status),
     }
 

@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 from interfaces.settings import InterfacesSettings
 from rag_core.errors import Reason
 from rag_core.exit_codes import NEXT_ACTIONS, exit_code
-from rag_core.reasons import REASONS
+from rag_core.reasons import REASONS, remedy_of
 from rag_core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +73,8 @@ def reasons_page() -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| `{code}` | {cell(REASONS[code][0])} | {cell(REASONS[code][1])} | {exit_code(code):d} |" for code in Reason
+        f"| `{code}` | {cell(REASONS[code][0])} | {cell(remedy_of(code, in_run=True))} | {exit_code(code):d} |"
+        for code in Reason
     ]
     return "\n".join(lines) + "\n"
 

@@ -30,14 +30,16 @@ _DOWN = frozenset(
 class ServiceError(Exception):
     """A service refused a request or did not answer. `code` is a reason code of the platform or a gRPC status name.
 
-    `detail` is the platform's own sentence on a request it refused; it is plain text and may be empty.
+    `detail` is the platform's own sentence on a request it refused; it is plain text and may be empty. `id` stands
+    beside the details in the platform's log.
     """
 
-    def __init__(self, service: str, code: str, detail: str = "") -> None:
+    def __init__(self, service: str, code: str, detail: str = "", id: str = "") -> None:  # noqa: A002
         super().__init__(f"{service}: {code}")
         self.service = service
         self.code = code if _CODE.fullmatch(code) else "UNKNOWN"
         self.detail = detail[:500]
+        self.id = id[:100]
 
     @property
     def down(self) -> bool:
@@ -54,8 +56,12 @@ def from_rpc(service: str, error: grpc.RpcError) -> ServiceError:
     for detail in status.details if status else ():
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):
-            return ServiceError(service, str(info.reason), str(status.message))
-    return ServiceError(service, str(error.code().name))
+            return ServiceError(service, str(info.reason), str(status.message), _request_id(error))
+    return ServiceError(service, str(error.code().name), id=_request_id(error))
+
+
+def _request_id(error: grpc.RpcError) -> str:
+    return next((str(one.value) for one in error.trailing_metadata() or () if one.key == "x-request-id"), "")
 
 
 # --------------------------------------------------------------------------------------------------------------------

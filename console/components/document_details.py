@@ -28,7 +28,8 @@ def why(found: ops.InspectDocumentResponse) -> None:
         st.markdown(f"{':material/check:' if reason.good else ':material/close:'} {t(reason.sentence, **values)}")
         if reason.text:
             st.text(reason.text)
-    explain(found.quarantine.reason, "", found.quarantine.remedy)
+    explain(found.quarantine.reason, "", found.quarantine.remedy, in_run=True,
+            id=found.quarantine.run_id)  # fmt: skip
 
 
 def fields(found: ops.InspectDocumentResponse) -> None:

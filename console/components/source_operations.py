@@ -9,9 +9,10 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.widgets import explain, problem, table
+from console.i18n import with_meaning
 from console.presenters.documents import heading_path
 from console.presenters.formats import number, size
-from console.session import api, t
+from console.session import api, language, t
 from ragproto.admin.v1 import sources_pb2 as pb
 
 _POLL_SECONDS = 0.5
@@ -52,7 +53,7 @@ def _ended(operation: pb.SourceOperation) -> pb.SourceOperation:
         time.sleep(_POLL_SECONDS)
         operation = api().source_operation(operation.id)
     if operation.state == pb.SOURCE_OPERATION_STATE_FAILED:
-        raise ServiceError("query server", operation.reason, operation.message)
+        raise ServiceError("query server", operation.reason, operation.message, str(operation.id))
     return operation
 
 
@@ -61,7 +62,7 @@ def _show(error: ServiceError) -> None:
         problem("query server", error)
         return
     st.error(t("Not done: {code}.", code=error.code), icon=":material/error:")
-    explain(error.code, error.detail)
+    explain(error.code, error.detail, id=error.id)
 
 
 def show_check(check: pb.SourceCheck) -> None:
@@ -95,7 +96,7 @@ def show_preview(preview: pb.SourcePreview) -> None:
             "locator": item.locator,
             "size": size(item.size) if item.size else "–",
             "type": item.media_type or "–",
-            "why": item.message,
+            "why": with_meaning(language(), item.reason, item.message),
         }
         for item in preview.items
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from console.clients.dagster_answers import Automation
-from console.components.widgets import at, confirm, plain_markdown
+from console.components.widgets import DEFECTS, at, confirm, plain_markdown
 from console.presenters.conditions import remedy, sentence
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
-from console.session import api, language, shared, t
+from console.session import Platform, api, language, platform, shared, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -29,6 +29,18 @@ def show_condition(condition: admin_pb2.SourceCondition) -> None:
     for text in (condition.message, remedy(condition, language())):
         if text:
             st.text(plain(text))
+    if condition.reason in DEFECTS and condition.run_id:
+        _run_to_report(condition.run_id)
+
+
+def _run_to_report(run_id: str) -> None:
+    """The id of a run that met a defect, to copy, and the page that has the rest."""
+    st.code(run_id, language=None)
+    if platform() >= Platform.READER:
+        address = f"{shared().settings.dagster_link or shared().settings.dagster_url}/runs/{run_id}"
+        st.link_button(t("Open in Dagster"), address, icon=":material/open_in_new:")
+    else:
+        st.page_link("screens/pipeline.py", label=t("Runs of its source"), icon=":material/account_tree:")
 
 
 def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, has_runs: bool) -> None:

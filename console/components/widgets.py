@@ -15,6 +15,8 @@ from console.presenters.formats import ago, clock, duration, plain
 from console.session import Platform, Role, is_signed_out, language, platform, role, shared, t, zone
 
 T = TypeVar("T")
+DEFECTS = frozenset({"INTERNAL", "EVENT_FAILED", "ZERO_CHUNKS", "CHUNK_FAILED"})
+"""Reason codes of defects, which are reported with the id of the request, the run or the operation that met them."""
 DOWN = "a-part-is-down"
 """Set while a panel of this page waits for a service to return; the frame then refreshes automatically."""
 
@@ -57,7 +59,7 @@ def problem(part: str, error: ServiceError) -> None:
         return
     if not error.down:
         st.warning(t("{part} refused the request: {code}.", part=t(part), code=error.code), icon=":material/warning:")
-        explain(error.code, error.detail)
+        explain(error.code, error.detail, id=error.id)
         return
     st.session_state[DOWN] = True
     since = shared().outages.setdefault(part, time.time())
@@ -65,15 +67,18 @@ def problem(part: str, error: ServiceError) -> None:
     st.warning(text, icon=":material/cloud_off:")
 
 
-def explain(code: str, detail: str, remedy: str = "") -> None:
+def explain(code: str, detail: str, remedy: str = "", *, in_run: bool = False, id: str = "") -> None:  # noqa: A002
     """What a reason code means in the session's language, and the platform's own sentences. Shown as text.
 
-    `remedy` is what the platform says to do; in another language the meaning of the code says it too.
+    `remedy` is what the platform says to do; in another language the meaning of the code says it too. Of a defect its
+    `id` is shown, to report it with.
     """
-    said = explain_reason(language(), code)
+    said = explain_reason(language(), code, in_run=in_run)
     for text in (said, detail, "" if said else remedy):
         if text:
             st.text(plain(text))
+    if code in DEFECTS and id:
+        st.code(id, language=None)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str, **more: Any) -> Any:
@@ -151,7 +156,8 @@ def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool,
     try:
         return True, act(why)
     except ServiceError as error:
-        said = (t("The action failed: {code}.", code=error.code), explain_reason(language(), error.code), error.detail)
+        said = (t("The action failed: {code}.", code=error.code), explain_reason(language(), error.code), error.detail,
+                error.id if error.code in DEFECTS else "")  # fmt: skip
         return False, " ".join(filter(None, said))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.i18n.zh import CHINESE
-from console.i18n.zh_reasons import REASONS
+from console.i18n.zh_reasons import IN_RUNS, REASONS
 
 ENGLISH = "en"
 LANGUAGES = {"en": "English", "zh": "中文"}
@@ -15,9 +15,19 @@ def translate(language: str, text: str, /, **values: object) -> str:
     return sentence.format(**values) if values else sentence
 
 
-def explain_reason(language: str, code: str) -> str:
-    """What a reason code means and what to do; empty in English, which the platform says itself."""
-    return REASONS.get(code, "") if language == "zh" else ""
+def explain_reason(language: str, code: str, *, in_run: bool = False) -> str:
+    """What a reason code means and what to do; empty in English, which the platform says itself.
+
+    `in_run`: a run or the stream worker met it, and the platform goes on by itself.
+    """
+    if language != "zh":
+        return ""
+    return REASONS.get(code, "") + (IN_RUNS.get(code, "") if in_run else "")
+
+
+def with_meaning(language: str, code: str, message: str, *, in_run: bool = False) -> str:
+    """What the platform says of an error in its own words, after the meaning of its code in another language."""
+    return " ".join(filter(None, [explain_reason(language, code, in_run=in_run), message]))
 
 
 def language_of(preferred: str) -> str:

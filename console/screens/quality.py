@@ -9,10 +9,11 @@ import streamlit as st
 from console.clients.errors import ServiceError
 from console.components.quality import history
 from console.components.widgets import age, at, confirm, explain, load_or_report, page_buttons, problem, table, today
+from console.i18n import with_meaning
 from console.presenters import records as views
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
-from console.session import Role, api, dagster, role, t
+from console.session import Role, api, dagster, language, role, t
 
 STAGES = ("list", "fetch", "parse", "chunk", "embed", "index")
 _PAGE_ENTRIES = 50
@@ -60,7 +61,15 @@ def browser(chosen: dict[str, Any]) -> None:
     counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]
     st.caption(t("Entries: {count}", count=sum(item.entries for item in found.counts)))
     rows = views.quarantine_rows(found.entries)
-    shown = [{**row, "at": age(row["at"]), "stage": t(row["stage"])} for row in rows]
+    shown = [
+        {
+            **row,
+            "at": age(row["at"]),
+            "stage": t(row["stage"]),
+            "message": with_meaning(language(), row["reason"], row["message"], in_run=True),
+        }
+        for row in rows
+    ]
     columns = {"locator": st.column_config.TextColumn(t("Input"), width=260), "source": t("Source"),
                "reason": t("Reason"), "message": t("Message"), "stage": t("Stage"), "attempts": t("Attempts"),
                "at": t("Last failure")}  # fmt: skip
@@ -100,7 +109,7 @@ def payload(entry: int) -> None:
     st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
                  last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
     st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
-    explain(found.entry.reason, "", found.entry.remedy)
+    explain(found.entry.reason, "", found.entry.remedy, in_run=True, id=found.entry.run_id)
     if found.payload_withheld:
         st.info(t("A payload is stored. Only the role admin may view it."), icon=":material/lock:")
     elif found.payload:

@@ -19,7 +19,7 @@ PLACES = 2
 IDLE_SECONDS = 0.5
 _DELETE_FACTOR = 10
 _CLEAN_UP_SECONDS = 60.0
-_UNEXPECTED = "the operation ended unexpectedly; see the log of the stream worker"
+_UNEXPECTED = "operation {} ended unexpectedly; the log of the stream worker has the rest"
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class SourceOperationWorker:
             process = start_operation(number)
         except (OSError, EOFError) as error:  # the server it is forked from has just died; the next start makes one
             log.warning("source_operation_not_started", operation=number, error=type(error).__name__)
-            self._fail(number, Reason.INTERNAL, _UNEXPECTED)
+            self._fail(number, Reason.INTERNAL, _UNEXPECTED.format(number))
             return
         self._running.append(_Running(number, process, time.monotonic() + self._seconds(action)))
 
@@ -93,7 +93,7 @@ class SourceOperationWorker:
         if one.process.is_alive():
             one.process.kill()
             one.process.join()
-        reason, message = Reason.INTERNAL, _UNEXPECTED
+        reason, message = Reason.INTERNAL, _UNEXPECTED.format(one.number)
         if late:
             reason, message = Reason.SOURCE_OPERATION_TIMEOUT, "the source did not answer in time; check it, try again"
         self._fail(one.number, reason, message)

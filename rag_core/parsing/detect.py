@@ -81,7 +81,8 @@ def detect(content: bytes, *, name: str, media_type: str | None = None) -> Kind:
     """The kind of a document from its first bytes.
 
     Raises `InvalidInput`: `EMPTY_DOCUMENT` without bytes, `TYPE_MISMATCH` when the name promises a supported kind the
-    content is not, `ENCRYPTED` for password-protected office files, `TYPE_UNSUPPORTED` for anything we do not read.
+    content is not, `ENCRYPTED` for password-protected office files, `ARCHIVE_UNSUPPORTED` for archives but zip,
+    `TYPE_UNSUPPORTED` for anything else that we do not read.
     """
     if not content:
         raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document is empty")
@@ -132,7 +133,9 @@ def _binary_kind(content: bytes, promised: Kind | None) -> Kind | None:
         return None
     if promised is not None:
         raise _mismatch(promised, label)
-    raise InvalidInput(Reason.TYPE_UNSUPPORTED, f"the document is {label}, which is not read; remove or exclude it")
+    if label.endswith("archive"):
+        raise InvalidInput(Reason.ARCHIVE_UNSUPPORTED, f"the document is {label}, which is not unpacked")
+    raise InvalidInput(Reason.TYPE_UNSUPPORTED, f"the document is {label}, which is not read")
 
 
 def _text_kind(sample: str, promised: Kind | None, media_type: str | None) -> Kind:

@@ -129,13 +129,26 @@ def _read(kind: Kind, content: bytes, name: str, media_type: str | None, limits:
 
 
 def _office_kind(content: bytes, name: str, limits: ParseLimits) -> Kind:
-    with open_archive(content, limits) as archive:
-        kind = identify(archive)
     promised = promised_kind(name)
+    try:
+        with open_archive(content, limits) as archive:
+            kind = identify(archive)
+    except InvalidInput as error:
+        if promised is None and error.reason in _OF_ANY_ZIP:
+            raise _zip_archive() from error
+        raise
     if kind is Kind.ARCHIVE and promised is None:
-        raise InvalidInput(Reason.TYPE_UNSUPPORTED, "zip archives are not read; provide the documents in it one by one")
+        raise _zip_archive()
     require_match(promised, kind)
     return kind
+
+
+_OF_ANY_ZIP = (Reason.PARSE_FAILED, Reason.ENCRYPTED)
+"""Damage or a password matter only in what would be read without them."""
+
+
+def _zip_archive() -> InvalidInput:
+    return InvalidInput(Reason.ARCHIVE_UNSUPPORTED, "the document is a zip archive, which is not unpacked")
 
 
 def screen(document: ParsedDocument, name: str) -> ParsedDocument:

@@ -31,7 +31,7 @@ class Quarantined:
     @property
     def remedy(self) -> str:
         """What to do about the reason."""
-        return remedy_of(self.reason)
+        return remedy_of(self.reason, in_run=True)
 
 
 @dataclass(frozen=True, slots=True)

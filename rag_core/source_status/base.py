@@ -119,8 +119,8 @@ class Facts:
 class SourceStatus:
     """The status of a source. `reason` is a code of `rag_core.errors.Reason`, `count` what the sentence counts.
 
-    `percent` and `seconds_left` belong to `embedding`. `failing_since` and `reason` stay while a failed source is
-    tried again.
+    `percent` and `seconds_left` belong to `embedding`, `run_id` to a failure of a run. `failing_since` and `reason`
+    stay while a failed source is tried again.
     """
 
     state: SourceState
@@ -134,3 +134,4 @@ class SourceStatus:
     message: str = ""
     remedy: str = ""
     failing_since: datetime | None = None
+    run_id: str = ""

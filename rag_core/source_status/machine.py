@@ -34,7 +34,7 @@ def decide(facts: Facts, now: datetime) -> SourceStatus:
     if failure is None or status.state is SourceState.FAILED or facts.closed:
         return status
     return replace(status, reason=failure.reason, message=failure.message, remedy=failure.remedy,
-                   failing_since=failure.since)  # fmt: skip
+                   failing_since=failure.since, run_id=failure.run_id)  # fmt: skip
 
 
 def needs_attention(status: SourceStatus) -> bool:
@@ -146,13 +146,20 @@ def _failure(facts: Facts) -> SourceStatus | None:
     first = min(failing, key=lambda run: (run.failing_since, run.shard))
     newest = max(failing, key=lambda run: run.queued_at)
     return _with_remedy(
-        SourceStatus(SourceState.FAILED, first.failing_since, reason=_reason(newest), message=newest.message or "",
-                     failing_since=first.failing_since)
+        SourceStatus(SourceState.FAILED, first.failing_since, reason=_reason(newest), message=_message(newest),
+                     failing_since=first.failing_since, run_id=newest.run_id)
     )  # fmt: skip
 
 
 def _reason(run: Run) -> str:
     return run.reason or Reason.INTERNAL
+
+
+def _message(run: Run) -> str:
+    """What failed; a defect is reported with the id of the run, under which Dagster and the log have the rest."""
+    if _reason(run) != Reason.INTERNAL:
+        return run.message or ""
+    return f"{run.message or 'the run ended without a reason, as one that is killed does'} (run {run.run_id})"
 
 
 def _paused(facts: Facts) -> SourceStatus | None:
@@ -188,4 +195,4 @@ def _waiting(
 
 
 def _with_remedy(status: SourceStatus) -> SourceStatus:
-    return replace(status, remedy=remedy_of(status.reason) or status.remedy)
+    return replace(status, remedy=remedy_of(status.reason, in_run=True) or status.remedy)

@@ -17,7 +17,7 @@ import check_secrets as secret_check
 import pytest
 
 from rag_core.errors import Reason
-from rag_core.reasons import REASONS
+from rag_core.reasons import IN_RUNS, REASONS, remedy_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("rag_core", "rag_assets", "query_server", "ragctl", "console")
@@ -138,6 +138,17 @@ def test_every_row_of_the_catalogue_of_faults_has_a_test() -> None:
 def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:
     assert set(REASONS) == set(Reason)
     assert all(meaning.endswith(".") and action for meaning, action in REASONS.values())
+
+
+_AFTERWARDS = re.compile(
+    r"retried|retries|next run|[Nn]othing is deleted|in quarantine|redrive|worker (re|then)|skipped|is restarted"
+)
+
+
+def test_a_remedy_speaks_of_the_next_run_only_where_a_run_met_the_error() -> None:
+    """A check, a preview and a command end with their error: nothing is retried."""
+    assert [code for code in Reason if _AFTERWARDS.search(remedy_of(code))] == [Reason.KEYS_UNAVAILABLE]
+    assert [code for code in IN_RUNS if not _AFTERWARDS.search(remedy_of(code, in_run=True))] == []
 
 
 def test_no_table_in_the_code_has_a_row_twice() -> None:

@@ -17,6 +17,13 @@ _READ_ONLY = {"25006", 1792, 1290}
 _TIMEOUT = {"57014", "55P03", 3024, 1969, 1205}
 _DOWN = {"57P01", "57P02", "57P03", "53300", "40001", "40P01", 1040, 1203, 1213, 2002, 2003, 2006, 2013, 2055}
 _VALUES = ("22",)
+_SQLITE_FILE = {
+    "unable to open": "the SQLite file does not exist, or the platform may not read it",
+    "locked": "another program holds a lock on the SQLite file",
+    "disk I/O": "the disk failed while the SQLite file was read",
+    "malformed": "the SQLite file is damaged",
+    "not a database": "the file is no SQLite database",
+}
 
 
 @contextmanager
@@ -85,8 +92,9 @@ def _sqlite(text: str) -> RagError | None:
         return _read_only()
     if "interrupted" in text:
         return _timeout()
-    if any(part in text for part in ("unable to open", "locked", "disk I/O", "malformed", "not a database")):
-        return _unavailable()
+    for part, what in _SQLITE_FILE.items():
+        if part in text:
+            return Unavailable(Reason.SOURCE_UNAVAILABLE, what)
     return InvalidInput(Reason.QUERY_INVALID, "the database refused the statement; try the query there")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.scheduler.instigation import InstigatorStatus
 
@@ -194,10 +195,14 @@ def _failure(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str | 
             said = event.step_materialization_data.materialization.metadata
             if "problem" in said and "problem_message" in said:
                 problems[str(said["problem"].value)] = str(said["problem_message"].value)[:_MAX_MESSAGE]
-        elif not (check := event.asset_check_evaluation_data).passed and check.check_name in _CHECKS:
-            reason = _CHECKS[check.check_name]
-            blocked = (reason, REASONS[reason][0])
+        elif not (check := event.asset_check_evaluation_data).passed and check.blocking is not False:
+            reason = _CHECKS.get(check.check_name)
+            blocked = (reason, REASONS[reason][0] if reason else f"the check {_name(check)} failed")
     return blocked[0], problems.get(str(blocked[0])) or blocked[1]
+
+
+def _name(check: AssetCheckEvaluation) -> str:
+    return f"{check.asset_key.path[-1]}:{check.check_name}"
 
 
 def _typed(failure: StepFailureData) -> tuple[str, str] | None:

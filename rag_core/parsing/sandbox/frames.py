@@ -29,7 +29,8 @@ _REASONS: Final = frozenset(
     {
         Reason.EMPTY_DOCUMENT, Reason.TYPE_UNSUPPORTED, Reason.TYPE_MISMATCH, Reason.ENCODING_UNKNOWN, Reason.ENCRYPTED,
         Reason.PARSE_FAILED, Reason.PARSER_OOM, Reason.PDF_LIMIT, Reason.XML_DTD_FORBIDDEN, Reason.ARCHIVE_BOMB,
-        Reason.ARCHIVE_PATH, Reason.IMAGE_BOMB, Reason.NESTING_TOO_DEEP, Reason.TEXT_TOO_LARGE, Reason.TOO_MANY_CHUNKS,
+        Reason.ARCHIVE_PATH, Reason.ARCHIVE_UNSUPPORTED, Reason.OCR_OFF, Reason.IMAGE_BOMB,
+        Reason.NESTING_TOO_DEEP, Reason.TEXT_TOO_LARGE, Reason.TOO_MANY_CHUNKS,
     }
 )  # fmt: skip
 

@@ -110,7 +110,7 @@ class SourceStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., condition: _Optional[_Union[SourceCondition, _Mapping]] = ..., streamed: _Optional[bool] = ..., freshness_minutes: _Optional[int] = ..., searchable: _Optional[int] = ..., unread: _Optional[int] = ..., coverage: _Optional[float] = ...) -> None: ...
 
 class SourceCondition(_message.Message):
-    __slots__ = ("state", "since", "count", "percent", "seconds_left", "waiting_for", "ahead", "reason", "message", "remedy", "failing_since", "needs_attention", "summary", "sentence")
+    __slots__ = ("state", "since", "count", "percent", "seconds_left", "waiting_for", "ahead", "reason", "message", "remedy", "failing_since", "needs_attention", "summary", "sentence", "run_id")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,7 @@ class SourceCondition(_message.Message):
     NEEDS_ATTENTION_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
     state: SourceState
     since: _timestamp_pb2.Timestamp
     count: int
@@ -139,7 +140,8 @@ class SourceCondition(_message.Message):
     needs_attention: bool
     summary: str
     sentence: str
-    def __init__(self, state: _Optional[_Union[SourceState, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ..., percent: _Optional[int] = ..., seconds_left: _Optional[float] = ..., waiting_for: _Optional[str] = ..., ahead: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., needs_attention: _Optional[bool] = ..., summary: _Optional[str] = ..., sentence: _Optional[str] = ...) -> None: ...
+    run_id: str
+    def __init__(self, state: _Optional[_Union[SourceState, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ..., percent: _Optional[int] = ..., seconds_left: _Optional[float] = ..., waiting_for: _Optional[str] = ..., ahead: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., needs_attention: _Optional[bool] = ..., summary: _Optional[str] = ..., sentence: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at", "documents", "pending", "settings", "actor", "reason", "promoted_at", "promoted_from", "keep_until", "frozen", "checks", "evaluated_at", "baseline", "passed", "dimensions", "ready_at", "evaluation_wanted_at", "retired_at", "events")

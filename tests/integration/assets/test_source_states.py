@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
     RemoteInstigatorOrigin,
@@ -230,6 +231,23 @@ def test_a_listing_that_broke_off_says_where(watched: Watched, monkeypatch: pyte
     status = watched.status()
     assert (status.state, status.reason) == (SourceState.FAILED, Reason.LISTING_INCOMPLETE)
     assert "closed cannot be read (Permission denied)" in status.message
+
+
+def test_a_run_that_another_check_blocked_names_the_check_and_the_run(watched: Watched) -> None:
+    run = watched.create(dg.DagsterRunStatus.STARTED)
+    check = AssetCheckEvaluation(
+        asset_key=dg.AssetKey([watched.name, "documents"]),
+        check_name="schema",
+        passed=False,
+        metadata={},
+        blocking=True,
+    )
+    for kind, data in ((dg.DagsterEventType.ASSET_CHECK_EVALUATION, check), (dg.DagsterEventType.RUN_FAILURE, None)):
+        event = dg.DagsterEvent(kind.value, run.job_name, event_specific_data=data)
+        watched.chain.instance.report_dagster_event(event, run.run_id)
+    status = watched.status()
+    assert (status.state, status.reason, status.run_id) == (SourceState.FAILED, Reason.INTERNAL, run.run_id)
+    assert status.message == f"the check documents:schema failed (run {run.run_id})"
 
 
 def test_a_good_run_ends_a_failure(watched: Watched) -> None:

@@ -12,9 +12,9 @@ import pytest
 import console
 from console.components.document_actions import ERASE, REINDEX
 from console.components.source_wizard import SCHEDULES
-from console.i18n import language_of, translate
+from console.i18n import explain_reason, language_of, translate
 from console.i18n.zh import CHINESE
-from console.i18n.zh_reasons import REASONS
+from console.i18n.zh_reasons import IN_RUNS, REASONS
 from console.presenters import (
     answers,
     deployments,
@@ -31,6 +31,7 @@ from console.presenters import (
     traffic,
 )
 from console.presenters.conditions import remedy
+from rag_core import reasons
 from rag_core.errors import Reason
 from rag_core.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
@@ -134,7 +135,18 @@ def test_every_state_of_a_source_is_said_in_chinese() -> None:
 
 
 def test_every_reason_code_is_explained_in_chinese() -> None:
-    assert REASONS.keys() == {reason.value for reason in Reason}
+    missing = {reason.value for reason in Reason} - REASONS.keys()
+    assert not missing, f"say these reason codes in Chinese, in console/i18n/zh_reasons.py: {sorted(missing)}"
+    assert not REASONS.keys() - {reason.value for reason in Reason}
+
+
+def test_in_chinese_too_only_a_run_says_what_happens_next() -> None:
+    missing = sorted({str(code) for code in reasons.IN_RUNS} ^ IN_RUNS.keys())
+    assert not missing, f"what a run does next is not said in one of the languages: {missing}"
+    assert [code for code, said in REASONS.items() if "下次运行" in said or "会自动重试" in said] == [
+        "KEYS_UNAVAILABLE"
+    ]
+    assert explain_reason("zh", "UNREADABLE", in_run=True) == REASONS["UNREADABLE"] + IN_RUNS["UNREADABLE"]
 
 
 def test_what_to_do_about_a_source_is_said_in_the_language_of_the_page() -> None:

@@ -75,10 +75,7 @@ def test_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal, co
     ("content", "name"),
     [
         (EXECUTABLE, "program"),
-        (builders.zip_of([("a", b"b")]), "bundle.zip"),
-        (builders.png(2, 2), "photo.png"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'><script>x</script></svg>", "drawing.svg"),
-        (b"\x1f\x8b\x08" + bytes(20), "data.gz"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "letter.doc"),
         (bytes(range(32)) * 100, "blob"),
         (b"PAR1" + bytes(64) + b"PAR1", "table.parquet"),
@@ -87,6 +84,30 @@ def test_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal, co
 )
 def test_what_is_not_read_is_refused_as_unsupported(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.TYPE_UNSUPPORTED
+
+
+_ENTRY = b"PK\x01\x02\x14\x03\x14\x00"
+"""Of the directory of a zip; the byte after it says whether a password is needed."""
+_ZIP = builders.zip_of([("a", b"b" * 99)])
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (_ZIP, "bundle.zip"),
+        (_ZIP[:40] + bytes(8) + _ZIP[48:], "damaged.zip"),
+        (_ZIP[:60], "cut.zip"),
+        (_ZIP.replace(_ENTRY + b"\x00", _ENTRY + b"\x01"), "locked.zip"),
+        (b"\x1f\x8b\x08" + bytes(20), "data.gz"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(20), "data.7z"),
+    ],
+)
+def test_an_archive_is_to_be_unpacked_whatever_is_wrong_with_it(refusal: Refusal, content: bytes, name: str) -> None:
+    assert refusal(content, name) is Reason.ARCHIVE_UNSUPPORTED
+
+
+def test_a_picture_asks_for_character_recognition(refusal: Refusal) -> None:
+    assert refusal(builders.png(2, 2), "photo.png") is Reason.OCR_OFF
 
 
 @pytest.mark.catalogue("B28")

@@ -156,7 +156,7 @@ def test_somebody_in_a_hurry_leaves_pictures_to_others() -> None:
 
 def test_it_can_be_switched_off_and_says_when_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_parser(settings(ocr="off"))) as off, closing(open_parser(settings())) as on:
-        assert refusal(off, png(picture("Pump seven.")), "a.png") is Reason.TYPE_UNSUPPORTED
+        assert refusal(off, png(picture("Pump seven.")), "a.png") is Reason.OCR_OFF
         assert refusal(off, pdf(picture("Pump seven.")), "a.pdf") is Reason.EMPTY_DOCUMENT
         assert off.fingerprint != on.fingerprint  # so that documents are read again when it is switched on
     monkeypatch.setattr(reader.importlib.util, "find_spec", lambda _: None)

@@ -101,7 +101,7 @@ def test_total_size_counts_all_members_and_nested_archives(refusal: Refusal) -> 
     stored = builders.zip_of([(f"{n}", bytes([n]) * 400_000) for n in range(4)], zipfile.ZIP_STORED)
     nested = builders.zip_of([("a.zip", stored), ("b", b"x")], zipfile.ZIP_STORED)
     assert refusal(nested, "a", archive_bytes=3_000_000) is Reason.ARCHIVE_BOMB
-    assert refusal(nested, "a", archive_bytes=4_000_000) is Reason.TYPE_UNSUPPORTED
+    assert refusal(nested, "a", archive_bytes=4_000_000) is Reason.ARCHIVE_UNSUPPORTED
 
 
 def _link() -> zipfile.ZipInfo:
@@ -188,7 +188,7 @@ def test_a_missing_part_fails_with_a_reason(refusal: Refusal) -> None:
 def test_image_bombs_are_refused_by_their_header(refusal: Refusal) -> None:
     assert refusal(builders.png(65_000, 65_000), "a.png") is Reason.IMAGE_BOMB
     assert refusal(builders.png(9_000, 9_000), "a.png", image_pixels=1_000_000) is Reason.IMAGE_BOMB
-    assert refusal(builders.png(100, 100), "a.png") is Reason.TYPE_UNSUPPORTED
+    assert refusal(builders.png(100, 100), "a.png") is Reason.OCR_OFF
     assert refusal(b"<svg><script>alert(1)</script></svg>", "a.svg") is Reason.TYPE_UNSUPPORTED
 
 

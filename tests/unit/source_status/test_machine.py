@@ -86,6 +86,18 @@ def test_a_failure_stays_known_with_its_remedy_while_the_source_is_tried_again()
     assert needs_attention(status)
 
 
+@pytest.mark.parametrize(("message", "said"), [
+    ("the check documents:schema failed", "the check documents:schema failed (run r)"),
+    (None, "the run ended without a reason, as one that is killed does (run r)"),
+])  # fmt: skip
+def test_a_failure_without_a_reason_of_ours_names_its_run(message: str | None, said: str) -> None:
+    failed = run(RunState.FAILED, failing_since=NOW, message=message)
+    status = decide(replace(GOOD, runs=(failed,)), NOW)
+    assert (status.reason, status.message, status.run_id) == (Reason.INTERNAL, said, "r")
+    again = decide(replace(GOOD, runs=(replace(failed, state=RunState.RUNNING),)), NOW)
+    assert (again.message, again.run_id) == (said, "r")
+
+
 def test_approved_deletions_are_held_no_more_and_their_failed_run_is_no_failure() -> None:
     held = run(RunState.FAILED, failing_since=NOW, reason=str(Reason.MASS_DELETE_HELD))
     facts = replace(GOOD, held_deletions=60, held_at=NOW - HOUR, deletions_approved=True, runs=(held,))

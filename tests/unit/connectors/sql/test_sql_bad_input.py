@@ -355,5 +355,8 @@ def test_a_variable_that_is_not_set_is_named(connect_to: Open) -> None:
 
 def test_a_sqlite_file_is_never_written_or_created(tmp_path: Path, sqlite_database: Database, connect_to: Open) -> None:
     missing = Database("sqlite", {"driver": "sqlite", "path": str(tmp_path / "none.db")}, lambda *_: [])
-    assert connect_to(missing).check()["error"].startswith("SOURCE_UNAVAILABLE")
+    said = "SOURCE_UNAVAILABLE: the SQLite file does not exist, or the platform may not read it"
+    assert connect_to(missing).check()["error"] == said
     assert not (tmp_path / "none.db").exists()
+    (tmp_path / "none.db").write_bytes(b"no database at all" * 99)
+    assert connect_to(missing).check()["error"] == "SOURCE_UNAVAILABLE: the file is no SQLite database"
