@@ -1,4 +1,4 @@
-"""Score and drift of a source over time, its checks by severity, and the rules that fail."""
+"""Score and drift of a source over time, its checks by severity, the rules that fail, and one quarantined input."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import streamlit as st
 
 from console.clients.dagster_answers import Check
 from console.components.charts import over_time
-from console.components.widgets import load_or_report, table
+from console.components.widgets import at, explain, load_or_report, table
 from console.presenters import records as views
+from console.presenters.formats import plain
 from console.session import api, t
 
 
@@ -54,3 +55,23 @@ def _charts(rows: list[dict[str, Any]], languages: list[dict[str, Any]]) -> None
         st.caption(t("Languages"))
         over_time(languages, "share", t("Share"), by="language", legend=t("Language"), bounds=(0, 1), percent=True,
                   bars=True)  # fmt: skip
+
+
+def quarantined_input(entry: int) -> None:
+    """One entry with what is stored of its input, as text."""
+    found = load_or_report("query server", lambda: api().quarantined(entry))
+    if found is None:
+        return
+    st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
+                 last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
+    st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
+    explain(found.entry.reason, "", found.entry.remedy, in_run=True, id=found.entry.run_id)
+    if found.payload_withheld:
+        st.info(t("A payload is stored. Only the role admin may view it."), icon=":material/lock:")
+    elif found.payload:
+        with st.container(height=300):
+            st.text(plain(found.payload))
+        if found.payload_truncated:
+            st.caption(t("Only the beginning is shown."))
+    else:
+        st.caption(t("No content is stored for this input: it failed too early."))

@@ -137,7 +137,8 @@ def confirm(
     allowed = (platform() if beyond else role()) >= need
     wanted = "platform admin" if beyond else need.name.lower()
     note = None if allowed else t("Requires the role {role}.", role=t(wanted))
-    with st.popover(label, icon=icon, disabled=disabled or not allowed, help=note):
+    shut = disabled or not allowed
+    with st.popover(label, icon=icon, disabled=shut, help=note, key=f"{key}-popover"):
         st.write(explain)
         why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
         if st.button(t("Confirm"), key=f"{key}-do", type="primary"):
@@ -145,8 +146,14 @@ def confirm(
             if done[0]:
                 st.rerun()  # what this run has drawn is from before
         result = st.session_state.pop(f"{key}-result", None)
-        if result is not None:
-            (st.success if result[0] else st.error)(plain_markdown(result[1]))
+        if result is not None and not shut:
+            _show_result(*result)
+    if result is not None and shut:  # the action has left nothing to do
+        _show_result(*result)
+
+
+def _show_result(done: bool, said: str) -> None:
+    (st.success if done else st.error)(plain_markdown(said))
 
 
 def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool, str]:

@@ -15,6 +15,7 @@ CONDITIONS: dict[str, str] = {
         "等待嵌入，前面还有 {ahead} 个数据源，约需 {left}"
     ),
     "waiting for the next run: {count} documents are not searchable yet": "等待下次运行：{count} 个文档尚不可检索",
+    "waiting for the next run: {count} approved deletions": "等待下次运行：{count} 项已批准的删除",
     "waiting for a stream worker: {count} changes": "等待流处理进程：{count} 项更改",
     "waiting for Dagster, which has not reported since {since}": "等待 Dagster：自 {since} 起没有报告",
     "waiting for Dagster, which has not reported yet": "等待 Dagster：尚未报告",

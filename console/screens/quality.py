@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.quality import history
-from console.components.widgets import age, at, confirm, explain, load_or_report, page_buttons, problem, table, today
+from console.components.quality import history, quarantined_input
+from console.components.widgets import age, confirm, load_or_report, page_buttons, problem, table, today
 from console.i18n import with_meaning
 from console.presenters import records as views
 from console.presenters.formats import plain
@@ -82,7 +82,7 @@ def browser(chosen: dict[str, Any]) -> None:
     ticked = [rows[index] for index in (event.selection.rows if event is not None else []) if index < len(rows)]
     act([row["id"] for row in ticked])
     if len(ticked) == 1:
-        payload(ticked[0]["id"])
+        quarantined_input(ticked[0]["id"])
     elif rows:
         st.caption(t("Choose rows to act on them. One alone shows why it failed and what to do."))
     if len(counted) > 1:
@@ -99,26 +99,6 @@ def act(ids: list[int]) -> None:
         confirm(t("Discard {count}", count=len(ids)), t("These inputs are skipped until they change."),
                 lambda why: t("{count} discarded.", count=api().discard(ids, why)), key="discard",
                 icon=":material/block:", disabled=not ids)  # fmt: skip
-
-
-def payload(entry: int) -> None:
-    """One entry with what is stored of its input, as text."""
-    found = load_or_report("query server", lambda: api().quarantined(entry))
-    if found is None:
-        return
-    st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
-                 last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
-    st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
-    explain(found.entry.reason, "", found.entry.remedy, in_run=True, id=found.entry.run_id)
-    if found.payload_withheld:
-        st.info(t("A payload is stored. Only the role admin may view it."), icon=":material/lock:")
-    elif found.payload:
-        with st.container(height=300):
-            st.text(plain(found.payload))
-        if found.payload_truncated:
-            st.caption(t("Only the beginning is shown."))
-    else:
-        st.caption(t("No content is stored for this input: it failed too early."))
 
 
 def golden() -> None:

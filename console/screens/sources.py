@@ -54,7 +54,11 @@ def overview(
         wanted = [place for place, row in enumerate(rows) if row["source"] == asked]
         wanted += [place for place, row in enumerate(rows) if row["condition"].needs_attention]
         number_of = wanted[0] if wanted else 0
-    return counted[number_of] if number_of is not None and number_of < len(counted) else None
+    if number_of is None or number_of >= len(counted):
+        return None
+    # It stays the chosen one while its state, and with it what needs attention, changes.
+    st.query_params["source"] = counted[number_of].name
+    return counted[number_of]
 
 
 @st.fragment(run_every=_REFRESH)
@@ -98,8 +102,10 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
     runs_call = ahead(api, lambda client: client.runs(source, 80))
     automations_call = ahead(dagster, lambda client: client.automations_of(views.key_of(source)))
     st.subheader(source)
-    state(source, found.condition)
-    mine = load_or_report("Dagster", automations_call) or []
+    # One block, however much it says: what moved to another place on the page would close the actions below.
+    with st.container():
+        state(source, found.condition)
+        mine = load_or_report("Dagster", automations_call) or []
     actions(source, detail, mine, has_runs=not found.streamed)
     facts = [*views.source_fields(detail), *((item.kind, _automation(item)) for item in mine)]
     if not found.streamed:

@@ -31,6 +31,8 @@ class Waiting(StrEnum):
     NEXT_RUN = "next_run"
     STREAM_WORKER = "stream_worker"
     DAGSTER = "dagster"
+    DELETIONS = "deletions"
+    """Approved deletions, which the next run carries out."""
 
 
 class RunState(StrEnum):

@@ -180,6 +180,9 @@ def _idle(facts: Facts, now: datetime) -> SourceStatus:
             return SourceStatus(SourceState.STALE, due, facts.pending, remedy=remedy)
     if facts.pending:
         return _waiting(Waiting.NEXT_RUN, count=facts.pending)
+    if facts.held_deletions and facts.deletions_approved:
+        waiting = _waiting(Waiting.DELETIONS, count=facts.held_deletions)
+        return replace(waiting, remedy=f"`rag source sync {facts.name}` carries them out now.")
     if completed is None and not facts.documents and not facts.quarantined:
         return SourceStatus(SourceState.NEW)
     if facts.quarantined:

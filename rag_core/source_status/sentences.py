@@ -20,6 +20,7 @@ SENTENCES: dict[str, str] = {
     "waiting.embedding.ahead": "waiting for embedding, sources before it: {ahead}",
     "waiting.embedding.left": "waiting for embedding, sources before it: {ahead}, about {left}",
     "waiting.next_run": "waiting for the next run: {count} documents are not searchable yet",
+    "waiting.deletions": "waiting for the next run: {count} approved deletions",
     "waiting.stream_worker": "waiting for a stream worker: {count} changes",
     "waiting.dagster": "waiting for Dagster, which has not reported since {since}",
     "waiting.dagster.never": "waiting for Dagster, which has not reported yet",

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.browser import CHROMIUM, NEEDS
 from tests.unit.console.conftest import Platform
@@ -58,3 +59,35 @@ def test_the_page_can_be_worked_with_the_keyboard_alone(page: Page, platform: Pl
     link.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Traffic")).to_be_visible()
+
+
+def held(platform: Platform, count: int, state: admin_pb2.SourceState, sentence: str) -> None:
+    """Deletions of a source wait for somebody; above it, and below it, stands another."""
+    waits = admin_pb2.SourceCondition(
+        state=state, count=count, sentence=sentence, needs_attention=state == admin_pb2.SOURCE_STATE_HELD
+    )
+    fine = admin_pb2.SourceCondition(state=admin_pb2.SOURCE_STATE_UP_TO_DATE, sentence="up to date")
+    platform.gateway.peer.status = admin_pb2.GetStatusResponse(
+        sources=[
+            admin_pb2.SourceStatus(name="archive", documents=3, condition=fine),
+            admin_pb2.SourceStatus(name="handbook", documents=70, held_deletions=count, condition=waits),
+        ]
+    )
+    details = [ops.SourceDetail(name="archive", shards=1),
+               ops.SourceDetail(name="handbook", shards=1, held_deletions=count)]  # fmt: skip
+    platform.gateway.peer.operations["ListSources"] = ops.ListSourcesResponse(sources=details)
+
+
+def test_a_reason_that_is_being_typed_stays_while_the_state_changes_beneath_it(page: Page, platform: Platform) -> None:
+    held(platform, 7, admin_pb2.SOURCE_STATE_HELD, "held for approval: {count} deletions")
+    page.get_by_role("link", name="Sources", exact=True).click()
+    page.get_by_role("button", name="Approve 7 deletions").click()
+    reason = page.get_by_test_id("stPopoverBody").get_by_label("Reason (for the audit log)")
+    reason.press_sequentially("the chapter was withdr")
+    held(platform, 7, admin_pb2.SOURCE_STATE_STALE, "stale since {since}")
+    expect(page.get_by_text("Stale since")).to_be_visible()
+    expect(reason).to_have_value("the chapter was withdr")
+    reason.press_sequentially("awn")
+    held(platform, 8, admin_pb2.SOURCE_STATE_HELD, "held for approval: {count} deletions")
+    expect(page.get_by_text("Held for approval: 8 deletions")).to_be_visible()
+    expect(reason).to_have_value("the chapter was withdrawn")

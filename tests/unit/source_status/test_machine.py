@@ -101,7 +101,12 @@ def test_a_failure_without_a_reason_of_ours_names_its_run(message: str | None, s
 def test_approved_deletions_are_held_no_more_and_their_failed_run_is_no_failure() -> None:
     held = run(RunState.FAILED, failing_since=NOW, reason=str(Reason.MASS_DELETE_HELD))
     facts = replace(GOOD, held_deletions=60, held_at=NOW - HOUR, deletions_approved=True, runs=(held,))
-    assert decide(facts, NOW).state is SourceState.UP_TO_DATE
+    status = decide(facts, NOW)
+    assert (status.state, describe(status)) == (
+        SourceState.WAITING, "waiting for the next run: 60 approved deletions",
+    )  # fmt: skip
+    assert "rag source sync handbook" in status.remedy
+    assert not needs_attention(status)
 
 
 @pytest.mark.parametrize("facts", [GOOD, replace(GOOD, pending=3), replace(GOOD, runs=(RUNNING,)),
