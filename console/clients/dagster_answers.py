@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run; times are seconds since the epoch. `source` is the key of the source it works on.
+    """A run; times are seconds since the epoch. `source` is the key of the source it works on; empty for other jobs.
 
     `changes`: where the source can list what changed, it lists only that.
     """
@@ -81,19 +82,33 @@ class Check:
 def to_run(item: dict[str, Any]) -> Run:
     """A run."""
     tags = {tag["key"]: tag["value"] for tag in item.get("tags") or ()}
-    selected = [asset["path"][0] for asset in item.get("assetSelection") or () if asset["path"]]
-    source = tags.get("rag/source") or tags.get("rag/sync") or (selected[0] if selected else "")
     return Run(
         item["runId"],
         item["jobName"],
         item["status"],
         item["startTime"] or item["creationTime"],
         item["endTime"],
-        source or item["jobName"].removesuffix("_sync"),
+        _source_of(item["jobName"], tags, item.get("assetSelection") or ()),
         tags.get("dagster/partition", ""),
         bool(item.get("canTerminate")),
         tags.get("rag/listing") == "changes",
     )
+
+
+_SYNC = "_sync"
+_STAGES = frozenset({"source", "documents", "chunks", "embeddings", "index"})
+"""The assets of a source; others belong to none."""
+
+
+def _source_of(job: str, tags: Mapping[str, str], selected: Iterable[dict[str, Any]]) -> str:
+    if job.endswith(_SYNC):
+        return tags.get("rag/source") or tags.get("rag/sync") or job.removesuffix(_SYNC)
+    return _source_of_assets(selected)
+
+
+def _source_of_assets(selected: Iterable[dict[str, Any]]) -> str:
+    paths = (asset["path"] for asset in selected)
+    return next((str(path[0]) for path in paths if len(path) == 2 and path[1] in _STAGES), "")
 
 
 def is_loaded(location: dict[str, Any]) -> bool:
@@ -153,8 +168,7 @@ def _automation(
 
 def source_of_backfill(item: dict[str, Any]) -> str:
     """The source that a backfill works on, empty when it selects none."""
-    selected = item.get("assetSelection") or []
-    return str(selected[0]["path"][0]) if selected else ""
+    return _source_of_assets(item.get("assetSelection") or ())
 
 
 def to_check(path: list[str], item: dict[str, Any], executions: list[dict[str, Any]]) -> Check:

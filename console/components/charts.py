@@ -121,8 +121,8 @@ _ROW_HEIGHT, _FRAME_HEIGHT = 26, 110
 
 
 def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:
-    """Runs as bars over time, a line per source; pointing at one names its run. The colour is not alone: a failed run
-    has a mark too."""
+    """Runs as bars over time, a line per source or job; pointing at one names its run. The colour is not alone: a
+    failed run has a mark too."""
     shown = [
         {**bar, "begin": _local(bar["start"]), "until": _local(bar["end"]), "ended": t(WORDS[bar["outcome"]]),
          "mark": "✖" if bar["outcome"] == "failed" else ""}
@@ -144,7 +144,7 @@ def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:
         "legend": {"title": None, "orient": "bottom"},
     }
     tooltip = [
-        {"field": "source", "type": "nominal", "title": t("Source")},
+        {"field": "source", "type": "nominal", "title": t("Source or job")},
         {"field": "ended", "type": "nominal", "title": t("State")},
         {"field": "begin", "type": "temporal", "title": t("Started"), "format": _MOMENT},
         {"field": "seconds", "type": "quantitative", "title": t("Seconds"), "format": ",.1f"},
@@ -155,7 +155,8 @@ def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:
         "encoding": {"x": begin, "x2": {"field": "until"}, "y": source, "color": colour, "tooltip": tooltip},
     }
     marks = {
-        "mark": {"type": "text", "align": "left", "dx": 4, "dy": 0, "fontSize": 11},
+        # Of a colour of its own: without one it is black, also on a dark page.
+        "mark": {"type": "text", "align": "left", "dx": 4, "dy": 0, "fontSize": 11, "color": OUTCOME_COLOURS["failed"]},
         "encoding": {
             "x": {"field": "until", "type": "temporal"},
             "y": source,

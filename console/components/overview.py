@@ -111,8 +111,9 @@ def run_history(runs: list[Run] | ServiceError) -> None:
     bars = source_history.timeline(runs, time.time())
     if bars:
         failed = sum(bar["outcome"] == "failed" for bar in bars)
-        said = t("{count} runs of {sources} sources, {failed} failed", count=len(bars), failed=failed,
-                 sources=len({bar["source"] for bar in bars}))  # fmt: skip
+        said = t("{count} runs: {sources} sources, {jobs} other jobs, {failed} failed", count=len(bars), failed=failed,
+                 sources=len({bar["source"] for bar in bars if bar["of_source"]}),
+                 jobs=len({bar["source"] for bar in bars if not bar["of_source"]}))  # fmt: skip
         run_timeline(bars, said)
         st.caption(said)
     settings = shared().settings
@@ -124,6 +125,6 @@ def run_history(runs: list[Run] | ServiceError) -> None:
         for row in run_rows(runs[:_ROWS], time.time())
     ]  # fmt: skip
     run = st.column_config.LinkColumn(t("Run"), display_text=r"/runs/([^-/]+)") if link else t("Run")
-    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Duration"),
-               "run": run}  # fmt: skip
+    columns = {"source": t("Source"), "job": t("Job"), "status": t("State"), "started": t("Started"),
+               "seconds": t("Duration"), "run": run}  # fmt: skip
     table(rows, columns, empty=t("No run yet."))

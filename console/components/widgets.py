@@ -141,19 +141,14 @@ def confirm(
     with st.popover(label, icon=icon, disabled=shut, help=note, key=f"{key}-popover"):
         st.write(explain)
         why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
-        if st.button(t("Confirm"), key=f"{key}-do", type="primary"):
+        # It may still be open after what it did has left nothing to do.
+        if st.button(t("Confirm"), key=f"{key}-do", type="primary", disabled=shut):
             st.session_state[f"{key}-result"] = done = _done(act, why, must_say=must_say)
             if done[0]:
                 st.rerun()  # what this run has drawn is from before
         result = st.session_state.pop(f"{key}-result", None)
-        if result is not None and not shut:
-            _show_result(*result)
-    if result is not None and shut:  # the action has left nothing to do
-        _show_result(*result)
-
-
-def _show_result(done: bool, said: str) -> None:
-    (st.success if done else st.error)(plain_markdown(said))
+        if result is not None:
+            (st.success if result[0] else st.error)(plain_markdown(result[1]))
 
 
 def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool, str]:

@@ -32,7 +32,13 @@ OVERVIEW: dict[str, str] = {
     "See the reason and the remedy": "查看原因和处理办法",
     "See why and retry": "查看原因并重试",
     "See why and sync": "查看原因并同步",
+    "See the figures and decide": "查看数据并决定",
+    "The gate refused the generation {generation}: {checks}": "门禁未通过索引代 {generation}：{checks}",
+    "Job": "作业",
+    "Source or job": "数据源或作业",
     "succeeded": "成功",
-    "{count} runs of {sources} sources, {failed} failed": "{sources} 个数据源的 {count} 次运行，{failed} 次失败",
+    "{count} runs: {sources} sources, {jobs} other jobs, {failed} failed": (
+        "{count} 次运行：{sources} 个数据源，{jobs} 个其他作业，{failed} 次失败"
+    ),
     "{time}: searches moved to {name}": "{time}：检索切换到 {name}",
 }

@@ -105,6 +105,7 @@ def todos(
     runs: Sequence[Run],
     *,
     alerts: Iterable[ops.Alert] = (),
+    generations: Sequence[admin_pb2.Generation] = (),
 ) -> list[Todo]:
     """Tasks for an operator, the most urgent first. A source is one of them when its state says so."""
     found = [
@@ -119,7 +120,12 @@ def todos(
         for item in alerts
         if item.kind not in _COVERED
     ]
-    failed = _failed_last(runs) - {source.name.replace("-", "_") for source in troubled}
+    found += [
+        Todo("The gate refused the generation {generation}: {checks}", "index",
+             (("generation", name), ("checks", ", ".join(checks))), "See the figures and decide")
+        for name, checks in _refused(generations).items()
+    ]  # fmt: skip
+    failed = _failed_last(runs, generations) - {source.name.replace("-", "_") for source in troubled}
     if failed:
         values = (("names", ", ".join(sorted(failed)[:5])),)
         found.append(Todo("The last run failed: {names}", "pipeline", values, "See why and retry"))
@@ -207,8 +213,21 @@ def alert_rows(alerts: Iterable[ops.Alert], t: Translate, language: str) -> list
     ]  # fmt: skip
 
 
-def _failed_last(runs: Sequence[Run]) -> set[str]:
+_GATE_JOB = "generation_finish"
+
+
+def _refused(generations: Iterable[admin_pb2.Generation]) -> dict[str, list[str]]:
+    """Generations that wait because the gate found them wanting, and the checks that failed."""
+    checked = {item.name: [check.name for check in item.checks if not check.passed] for item in generations
+               if item.state == "ready"}  # fmt: skip
+    return {name: checks for name, checks in checked.items() if checks}
+
+
+def _failed_last(runs: Sequence[Run], generations: Iterable[admin_pb2.Generation]) -> set[str]:
+    """Sources and jobs whose newest run failed. A run that ended with the gate's answer did its work."""
+    answered = {item.name for item in generations if item.checks}
     newest: dict[str, Run] = {}
     for run in runs:
-        newest.setdefault(run.source, run)
-    return {source for source, run in newest.items() if run.status == "FAILURE"}
+        if run.job != _GATE_JOB or run.partition not in answered:
+            newest.setdefault(run.source or run.job, run)
+    return {name for name, run in newest.items() if run.status == "FAILURE"}

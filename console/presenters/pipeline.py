@@ -20,7 +20,8 @@ def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
     """One table row per run. `now` is in seconds since the epoch; `seconds` is how long it took so far."""
     return [
         {
-            "source": run.source,
+            "source": run.source or "–",
+            "job": "sync" if run.source else run.job,
             "status": status_of(run),
             "started": run.started,
             "seconds": round((run.ended or now) - run.started, 1) if run.started else None,

@@ -62,6 +62,7 @@ def timeline(runs: Sequence[Run], now: float) -> list[dict[str, Any]]:
         bars.append(
             {
                 "source": run.source or run.job,
+                "of_source": bool(run.source),
                 "start": max(run.started, begin),
                 "end": min(now, max(ended, run.started + _LEAST_SHOWN)),
                 "seconds": ended - run.started,

@@ -33,7 +33,8 @@ _FIGURES_IN_A_ROW = 5
 _NAMES_SHOWN = 5
 _RUNS = 100
 _REFRESH = shared().settings.refresh_seconds
-_PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "quality": "screens/quality.py"}
+_PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "quality": "screens/quality.py",
+          "index": "screens/index.py"}  # fmt: skip
 
 
 @st.fragment(run_every=_REFRESH)
@@ -51,7 +52,8 @@ def platform() -> None:
     runs, alerts, histories = _attempt(runs_call), _attempt(alerts_call), _attempt(histories_call)
     rows = health.health_rows(status, orchestrator, gateway if isinstance(gateway, ServiceError) else None)
     sources = [] if isinstance(status, ServiceError) else list(status.sources)
-    found = health.todos(rows, sources, _known(runs, []), alerts=_known(alerts, []))
+    found = health.todos(rows, sources, _known(runs, []), alerts=_known(alerts, []),
+                         generations=[] if isinstance(status, ServiceError) else list(status.generations))  # fmt: skip
     _overall_state(rows, found, bringing_up_to_date(sources))
     if isinstance(status, ServiceError):
         problem("Figures", status)

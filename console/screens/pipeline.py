@@ -89,8 +89,8 @@ def runs(source: str) -> Run | None:
          "problem": problems.get(row["run"], "")}
         for row in views.run_rows(found, time.time())
     ]  # fmt: skip
-    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Duration"),
-               "problem": t("Problem"), "shard": t("Shard"), "run": t("Run")}  # fmt: skip
+    columns = {"source": t("Source"), "job": t("Job"), "status": t("State"), "started": t("Started"),
+               "seconds": t("Duration"), "problem": t("Problem"), "shard": t("Shard"), "run": t("Run")}  # fmt: skip
     event = table(rows, columns, empty=t("No run yet."), on_select="rerun", selection_mode="single-row", key="runs")
     page_buttons("cursor", found[-1].run_id if len(found) == _PAGE_RUNS else "", t("Older runs"))
     picked = chosen_row(event)

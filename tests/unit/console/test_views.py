@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import Parse
 
-from console.clients.dagster_answers import Asset, Check, DagsterHealth, Run
+from console.clients.dagster_answers import Asset, Check, DagsterHealth, Run, to_run
 from console.clients.errors import ServiceError
 from console.clients.metrics import Sample
 from console.i18n import translate
 from console.i18n.zh_reasons import REASONS
-from console.presenters import answers, formats, health, pipeline, records, sources, traffic
+from console.presenters import answers, formats, health, pipeline, records, source_history, sources, traffic
 from console.presenters.conditions import bringing_up_to_date, marked, sentence
 from rag_core.alerts import AlertKind
 from ragproto.admin.v1 import admin_pb2
@@ -97,19 +97,50 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     ]
     runs = [Run("2", "a_sync", "SUCCESS", 2, 3, "a"), Run("1", "b_sync", "FAILURE", 1, 2, "b"),
             Run("0", "a_sync", "FAILURE", 0, 1, "a"), Run("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
+    # The gate's answer is no failure of the run that asked for it; a run that broke off before it is.
+    runs += [Run("5", "generation_finish", "FAILURE", 1, 2, partition="g2"),
+             Run("4", "generation_finish", "SUCCESS", 0, 1, partition="g1")]  # fmt: skip
+    checks = [admin_pb2.GenerationCheck(name="retrieval"), admin_pb2.GenerationCheck(name="size", passed=True)]
+    generations = [admin_pb2.Generation(name="g1", state="active", checks=checks[1:]),
+                   admin_pb2.Generation(name="g2", state="ready", checks=checks),
+                   admin_pb2.Generation(name="g0", state="retired", checks=checks)]  # fmt: skip
     rows = [health.HealthRow("index", False, "INDEX_EMPTY"), health.HealthRow("database", True)]
-    found = health.todos(rows, counted, runs)
+    found = health.todos(rows, counted, runs, generations=generations)
     said = [(todo.page, say(todo.sentence, **{key: shown(value) for key, value in todo.values})) for todo in found]
     assert said == [
         ("overview", "index is not healthy: INDEX_EMPTY"),
         ("sources", "d-d: failed: X"),
         ("sources", "docs: held for approval: 60 deletions"),
         ("quality", "c: degraded: 3 quarantined"),
+        ("index", "The gate refused the generation g2: retrieval"),
         ("pipeline", "The last run failed: b"),
     ]
+    broken = [Run("6", "generation_finish", "FAILURE", 1, 2, partition="g3"),
+              Run("7", "maintenance", "FAILURE", 1, 2)]  # fmt: skip
+    [last] = health.todos([], [], broken, generations=generations[:1])
+    assert dict(last.values) == {"names": "generation_finish, maintenance"}
     assert health.todos(rows[1:], counted[:1], runs[:1]) == []
     alerts = [ops.Alert(kind="poison_rate", summary="too many"), ops.Alert(kind="source_stale", summary="seen already")]
     assert [todo.values for todo in health.todos([], [], [], alerts=alerts)] == [(("summary", alerts[0]),)]
+
+
+def test_a_run_is_of_a_source_only_when_it_works_on_one() -> None:
+    made = {"runId": "1", "status": "SUCCESS", "startTime": 1.0, "endTime": 2.0, "creationTime": 1.0}
+    jobs = [
+        {"jobName": "docs_sync", "tags": [{"key": "rag/source", "value": "docs"}]},
+        {"jobName": "old_sync"},
+        {"jobName": "__ASSET_JOB", "assetSelection": [{"path": ["wiki", "chunks"]}]},
+        {"jobName": "__ASSET_JOB", "assetSelection": [{"path": ["maintenance", "vacuum"]}]},
+        {"jobName": "generation_finish", "assetSelection": [{"path": ["index_generation"]}]},
+        {"jobName": "stream_drain", "tags": [{"key": "rag/source", "value": "streams"}]},
+    ]
+    runs = [to_run({**made, **job}) for job in jobs]
+    assert [run.source for run in runs] == ["docs", "old", "wiki", "", "", ""]
+    rows = pipeline.run_rows(runs, 9.0)
+    assert [(row["source"], row["job"]) for row in rows[1:4]] == [
+        ("old", "sync"), ("wiki", "sync"), ("–", "__ASSET_JOB"),
+    ]  # fmt: skip
+    assert sum(bar["of_source"] for bar in source_history.timeline(runs, 9.0)) == 3
 
 
 def shown(value: object) -> object:
