@@ -45,6 +45,11 @@ def url_of(doc_id: str, locator: str) -> str:
     return locator if locator.startswith(("https://", "http://")) else f"rag://documents/{doc_id}"
 
 
+def page_word(one: pb.Citation | pb.Passage) -> str:
+    """What the page is called, page, slide or sheet; empty without one."""
+    return pb.PageKind.Name(one.page_kind).removeprefix("PAGE_KIND_").lower() if one.page_kind else ""
+
+
 def _place(one: pb.Citation | pb.Passage) -> Cited:
     return {
         "doc_id": one.doc_id,
@@ -55,6 +60,7 @@ def _place(one: pb.Citation | pb.Passage) -> Cited:
         "title": one.title,
         "url": url_of(one.doc_id, one.locator),
         "page": one.page,
+        "page_kind": page_word(one),
         "heading_path": list(one.heading_path),
         "start": one.start,
         "end": one.end,

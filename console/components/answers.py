@@ -41,8 +41,7 @@ def answer_body(text: str, final: query_pb2.AnswerFinal) -> None:
         st.text(t("Read as: {question}", question=plain(final.read_as)))
     for excerpt in final.excerpts:
         with st.container(border=True):
-            where = views.heading(excerpt)
-            st.text(t("{place}, page {page}", place=where, page=excerpt.page) if excerpt.page else where)
+            st.text(views.with_page(views.heading(excerpt), excerpt, t))
             markdown_body(excerpt.markdown or excerpt.text)
     if not final.excerpts and final.answer_markdown:
         markdown_body(final.answer_markdown)

@@ -78,7 +78,7 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, ha
 
     on, off = [item for item in mine if item.running], [item for item in mine if not item.running]
     pause, resume = (lambda why: switch(on, why, on=False)), (lambda why: switch(off, why, on=True))
-    held = detail.held_deletions - detail.approved_deletions
+    held = max(0, detail.held_deletions - detail.approved_deletions)
     offered = [
         ("troubleshoot", t("Check"), t("Connects to the source and checks for changes. Starts no run."),
          check, sensor is not None),

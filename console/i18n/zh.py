@@ -41,6 +41,8 @@ CHINESE: dict[str, str] = {
     "The reranker failed ({code}). Passages are in the order of retrieval.": "重排服务出错（{code}），按检索顺序排列。",
     "Written by {model}, {tokens} tokens{cost}": "由 {model} 撰写，{tokens} 个词元{cost}",
     "{place}, page {page}": "{place}，第 {page} 页",
+    "{place}, sheet {page}": "{place}，第 {page} 张工作表",
+    "{place}, slide {page}": "{place}，第 {page} 张幻灯片",
     "A payload is stored. Only the role admin may view it.": "已存有内容，只有 admin 角色可以查看。",
     "Add a source": "添加数据源",
     "Age of the last complete listing": "距上次完整列举",

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from console.presenters.formats import plain
+from console.presenters.formats import Translate, plain
 from ragproto.query.v2 import query_pb2
 
 ABSTENTIONS = {
@@ -38,11 +38,20 @@ def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
 
 
 PLACE = "{source}: {locator}, version {version}, characters {start} to {end}"
+PAGES = {query_pb2.PAGE_KIND_SLIDE: "{place}, slide {page}", query_pb2.PAGE_KIND_SHEET: "{place}, sheet {page}"}
+PAGE = "{place}, page {page}"
+"""Of any other kind, and of a server of the release before, which says none."""
 
 
-def citation_text(item: query_pb2.Citation, place: str = PLACE) -> str:
+def with_page(place: str, item: query_pb2.Citation | query_pb2.Excerpt, t: Translate) -> str:
+    """A place and the page, slide or sheet that it is on."""
+    return t(PAGES.get(item.page_kind, PAGE), place=place, page=item.page) if item.page else place
+
+
+def citation_text(item: query_pb2.Citation, t: Translate) -> str:
     """Number, title, place and quote as plain text. Control characters are made visible."""
-    where = place.format(source=item.source, locator=item.locator, version=item.version, start=item.start, end=item.end)
+    locator = with_page(item.locator, item, t)
+    where = t(PLACE, source=item.source, locator=locator, version=item.version, start=item.start, end=item.end)
     return plain(f"[{item.number}] {item.title or item.locator}\n    {where}\n    “{item.quote}”")
 
 

@@ -105,7 +105,7 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
 
 def citation(item: query_pb2.Citation) -> None:
     """A citation; opening it shows the span in its document."""
-    st.text(views.citation_text(item, t(views.PLACE)))
+    st.text(views.citation_text(item, t))
     if st.toggle(t("Show [{number}] in the document", number=item.number), key=f"cite-{item.number}"):
         span(item.doc_id, item.start, item.end)
 

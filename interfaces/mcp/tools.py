@@ -115,7 +115,8 @@ def _result(shown: str, known: dict[str, Any]) -> types.CallToolResult:
 
 
 def _name(one: dict[str, Any]) -> str:
-    return str(one["title"] or one["locator"])
+    name = str(one["title"] or one["locator"])
+    return f"{name}, {one['page_kind'] or 'page'} {one['page']}" if one["page"] else name
 
 
 _TOOLS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from interfaces.citations import page_word
 from interfaces.errors import QUOTA_EXCEEDED, ApiError
 from interfaces.refusals import openai_type
 from ragproto.documents.v1 import documents_pb2 as docs
@@ -58,7 +59,7 @@ def result(passage: pb.Passage) -> Shape:
         "filename": passage.locator,
         "score": min(1.0, max(0.0, passage.score)),
         # What the platform says last: metadata comes with documents.
-        "attributes": {**passage.metadata, **attributes, "page": passage.page},
+        "attributes": {**passage.metadata, **attributes, "page": passage.page, "page_kind": page_word(passage)},
         "content": [{"type": "text", "text": passage.text}],
     }
 

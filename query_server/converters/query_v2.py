@@ -12,7 +12,17 @@ from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import MAX_TOP_K, Query
-from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, StandaloneBy
+from rag_core.answering import (
+    Abstained,
+    Abstention,
+    Answered,
+    Citation,
+    Excerpt,
+    Outcome,
+    PageKind,
+    StandaloneBy,
+    page_kind,
+)
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
 from rag_core.index.remote import wire
@@ -142,6 +152,11 @@ def _score_explanation(one: ScoreExplanation) -> pb.Passage.ScoreExplanation:
     )
 
 
+_PAGES = {
+    PageKind.PAGE: pb.PAGE_KIND_PAGE,
+    PageKind.SLIDE: pb.PAGE_KIND_SLIDE,
+    PageKind.SHEET: pb.PAGE_KIND_SHEET,
+}
 _PLACES = (
     *("chunk_id", "doc_id", "version", "source", "locator", "start", "end", "page", "score", "dense_score"),
     *("lexical_score", "rerank_score", "retrieval_score", "explanation"),
@@ -223,6 +238,7 @@ def _excerpt(excerpt: Excerpt) -> pb.Excerpt:
         locator=excerpt.locator,
         heading_path=excerpt.heading_path,
         page=excerpt.page,
+        page_kind=_PAGES[excerpt.page_kind] if excerpt.page else pb.PAGE_KIND_UNSPECIFIED,
         markdown=excerpt.markdown,
         text=excerpt.text,
         citations=excerpt.citations,
@@ -257,6 +273,7 @@ def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: Sea
         updated_at=wire.timestamp(held.updated_at) if isinstance(held, Payload) else held.updated_at,
         metadata=held.metadata,
         page=payload.page if structured else 0,
+        page_kind=_PAGES[page_kind(held.media_type)] if structured and payload.page else pb.PAGE_KIND_UNSPECIFIED,
         heading_path=held.headings,
         blocks=from_blocks(payload) if structured else (),
         explanation=None if hit.explanation is None else _score_explanation(hit.explanation),
@@ -268,6 +285,7 @@ def _citation(citation: Citation, passages: Sequence[SearchHit]) -> pb.Citation:
     payload = hit.payload
     # Where the quoted span is, which may be further down than where its passage begins.
     first = next(iter(touched(payload, citation.start, citation.end)), None)
+    page = payload.page if first is None else first.page
     return pb.Citation(
         number=citation.number,
         doc_id=str(payload.doc_id),
@@ -279,7 +297,8 @@ def _citation(citation: Citation, passages: Sequence[SearchHit]) -> pb.Citation:
         start=citation.start,
         end=citation.end,
         quote=citation.quote,
-        page=payload.page if first is None else first.page,
+        page=page,
+        page_kind=_PAGES[page_kind(payload.media_type)] if page else pb.PAGE_KIND_UNSPECIFIED,
         heading_path=payload.headings if first is None else first.path,
         blocks=from_blocks(payload, citation.start, citation.end),
     )

@@ -21,6 +21,7 @@ from .conversation import carry_over as carry_over
 from .evidence import Span as Span, highlights as highlights, query_terms as query_terms
 from .fingerprint import answerer_fingerprint as answerer_fingerprint
 from .opening import open_answerer as open_answerer
+from .pages import PageKind as PageKind, page_kind as page_kind
 from .retrieval import (
     MIN_RETRIEVED as MIN_RETRIEVED,
     IndexReader as IndexReader,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from rag_core.answering.pages import PageKind
 from rag_core.embedding import Vectors
 from rag_core.errors import RagError, Reason
 from rag_core.http_client import EgressPolicy
@@ -160,6 +161,7 @@ class Excerpt:
     markdown: str
     text: str
     citations: tuple[int, ...]
+    page_kind: PageKind = PageKind.PAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Final
 from rag_core.answering.asking import Wants
 from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.choosing import Choice, Scored, alike
+from rag_core.answering.pages import PageKind, page_kind
 from rag_core.answering.passages import Path
 from rag_core.answering.pieces import TEXT_CHARS, PieceMaker
 from rag_core.answering.terms import bag
@@ -50,6 +51,7 @@ class Extract:
     path: Path
     page: int
     pieces: tuple[Piece, ...]
+    page_kind: PageKind = PageKind.PAGE
 
 
 def extracts_of(choice: Choice, *, limit: int, share: float) -> list[Extract]:
@@ -149,7 +151,8 @@ def excerpt_of(choice: Choice, one: Scored) -> Extract:
     maker = PieceMaker(choice, one)
     place = one.unit.place
     pieces = tuple(_finished(list(_joined(list(maker.pieces()))), one.unit))
-    return Extract(one.passage.title, one.passage.locator, place.path, place.block.page, pieces)
+    kind = page_kind(one.passage.media_type)
+    return Extract(one.passage.title, one.passage.locator, place.path, place.block.page, pieces, kind)
 
 
 def _finished(pieces: list[Piece], unit: Unit) -> list[Piece]:

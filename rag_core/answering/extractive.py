@@ -38,6 +38,7 @@ from rag_core.answering.choosing import POOL, Choice, choose
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.decision import judge
 from rag_core.answering.excerpts import Extract, extracts_of, suits
+from rag_core.answering.pages import page_kind
 from rag_core.answering.passages import Passage, nearest, passage_of, read
 from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_markdown, to_plain
 from rag_core.answering.retrieval import place_around
@@ -205,7 +206,8 @@ def _quoted(question: Question, citations: Sequence[Citation]) -> list[Extract]:
     for one in citations:
         payload = question.hits[one.rank].payload
         piece = Piece(PieceKind.TEXT, one.rank, one.start, one.end, one.quote)
-        extracts.append(Extract(payload.title, payload.locator, payload.headings, payload.page, (piece,)))
+        kind = page_kind(payload.media_type)
+        extracts.append(Extract(payload.title, payload.locator, payload.headings, payload.page, (piece,), kind))
     return extracts
 
 

@@ -35,6 +35,7 @@ class Passage:
     blocks: tuple[Block, ...]
     score: float = 0.0
     dense: float | None = None
+    media_type: str = ""
 
     def says(self, start: int, end: int) -> bool:
         """Whether a span of `text`, counted from its start, lies in sentences."""
@@ -56,7 +57,7 @@ def passage_of(hit: SearchHit) -> Passage:
     )
     return Passage(
         held.doc_id, held.locator, held.title, held.ordinal, held.start, held.start + len(held.text), held.text,
-        held.headings, blocks, hit.score, hit.dense,
+        held.headings, blocks, hit.score, hit.dense, held.media_type,
     )  # fmt: skip
 
 

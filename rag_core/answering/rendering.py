@@ -44,6 +44,7 @@ def render(extracts: Sequence[Extract]) -> tuple[list[Excerpt], list[Span]]:
                 _body(extract.pieces, first, _markdown),
                 _body(extract.pieces, first, _plain),
                 tuple(range(first + 1, len(cited) + 1)),
+                extract.page_kind,
             )
         )
     return rendered, cited
@@ -84,7 +85,7 @@ def heading(excerpt: Excerpt) -> str:
     parts = trail(excerpt.title, excerpt.heading_path)
     parts = [*parts[:1], *parts[1:][-1:]]
     named = " > ".join(dict.fromkeys(display(part) for part in parts if part))
-    return f"{named} (page {excerpt.page})" if excerpt.page else named
+    return f"{named} ({excerpt.page_kind} {excerpt.page})" if excerpt.page else named
 
 
 def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 from rag_core.answering.base import Question
 from rag_core.answering.display import display
+from rag_core.answering.pages import page_kind
 from rag_core.answering.retrieval import REACH, place_around
 from rag_core.index import Payload, SearchHit
 
@@ -139,4 +140,4 @@ def _text(payloads: Sequence[Payload]) -> str:
 
 def _heading(payload: Payload) -> str:
     path = " > ".join(dict.fromkeys(display(part) for part in (payload.title or payload.locator, *payload.headings)))
-    return f"{path} (page {payload.page})" if payload.page else path
+    return f"{path} ({page_kind(payload.media_type)} {payload.page})" if payload.page else path

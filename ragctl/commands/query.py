@@ -297,12 +297,19 @@ def _where(item: Any, headings: Iterable[str]) -> str:
     if after != title and not after[:1].isalnum():
         own = own[1:]
     path = " > ".join(dict.fromkeys([title, *own]))
-    return f"{path}, page {item.page}" if item.page else path
+    return f"{path}{_page(item)}"
+
+
+def _page(item: Any) -> str:
+    """The page, slide or sheet; a server of the release before says no kind."""
+    from ragproto.query.v2 import query_pb2
+
+    words = {query_pb2.PAGE_KIND_SLIDE: "slide", query_pb2.PAGE_KIND_SHEET: "sheet"}
+    return f", {words.get(item.page_kind, 'page')} {item.page}" if item.page else ""
 
 
 def _place(item: Any) -> str:
-    page = f", page {item.page}" if item.page else ""
-    return f"{item.source}: {item.locator}{page}, version {item.version}, characters {item.start} to {item.end}"
+    return f"{item.source}: {item.locator}{_page(item)}, version {item.version}, characters {item.start} to {item.end}"
 
 
 def _indented(text: str) -> str:

@@ -264,7 +264,7 @@ def test_a_passage_shows_the_parts_of_its_score_that_there_are() -> None:
 
 def test_a_citation_shows_controls_and_overrides_written_out() -> None:
     text = answers.citation_text(
-        query_pb2.Citation(number=1, title="a\u202eb", quote="c\x07d", locator="e", source="s")
+        query_pb2.Citation(number=1, title="a\u202eb", quote="c\x07d", locator="e", source="s"), say
     )
     assert "a\\u202eb" in text
     assert "c\\u0007d" in text
@@ -272,8 +272,17 @@ def test_a_citation_shows_controls_and_overrides_written_out() -> None:
 
 def test_a_citation_names_its_place_in_the_language_of_the_page() -> None:
     item = query_pb2.Citation(number=1, source="s", locator="a{b}.md", version=2, start=3, end=9, quote="q")
-    assert "s: a{b}.md, version 2, characters 3 to 9" in answers.citation_text(item)
-    assert "s：a{b}.md，版本 2，第 3 至 9 个字符" in answers.citation_text(item, translate("zh", answers.PLACE))
+    chinese = partial(translate, "zh")
+    assert "s: a{b}.md, version 2, characters 3 to 9" in answers.citation_text(item, say)
+    assert "s：a{b}.md，版本 2，第 3 至 9 个字符" in answers.citation_text(item, chinese)
+    for kind, english, said in (
+        (1, "page 7", "第 7 页"),
+        (2, "slide 7", "第 7 张幻灯片"),
+        (3, "sheet 7", "第 7 张工作表"),
+    ):
+        item.page, item.page_kind = 7, kind
+        assert f"s: a{{b}}.md, {english}, version 2" in answers.citation_text(item, say)
+        assert f"s：a{{b}}.md，{said}，版本 2" in answers.citation_text(item, chinese)
 
 
 @pytest.mark.parametrize(("final", "said"), [

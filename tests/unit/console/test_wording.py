@@ -90,7 +90,7 @@ def words() -> set[str]:
         *history.WORDS,
         *_SPANS,
         *sources.COUNTS,
-        answers.PLACE,
+        *(answers.PLACE, answers.PAGE, *answers.PAGES.values()),
         *retrieval.SENTENCES.values(),
         *retrieval.MODE_NAMES.values(),
         *retrieval.RERANK.values(),

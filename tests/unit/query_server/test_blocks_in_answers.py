@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from interfaces.citations import from_citation, from_passage
+from interfaces.openai import shapes
 from query_server.converters.query_v2 import from_event, from_page
 from query_server.handlers.query.answer import Retrieved
 from query_server.handlers.query.search import Page
-from rag_core.answering import Answered, Citation, StandaloneQuestion
+from rag_core.answering import Answered, Citation, Excerpt, StandaloneQuestion, page_kind
+from rag_core.answering.rendering import to_plain
 from rag_core.index import SearchHit, SearchResult
 from rag_core.parsing import Block, BlockKind, Part, PartKind
+from rag_core.parsing.detect import Kind
 from ragproto.query.v2 import query_pb2 as pb
 from tests.support.index_points import document
 
@@ -51,10 +57,30 @@ def test_a_citation_names_the_page_and_headings_of_what_it_quotes() -> None:
     assert [block.kind for block in citation.blocks] == [pb.Block.KIND_LIST]
 
 
+@pytest.mark.parametrize(("kind", "page", "word"), [
+    (Kind.PDF, pb.PAGE_KIND_PAGE, "page"), (Kind.PPTX, pb.PAGE_KIND_SLIDE, "slide"),
+    (Kind.XLSX, pb.PAGE_KIND_SHEET, "sheet"),
+])  # fmt: skip
+def test_slides_and_sheets_are_called_so_in_passages_citations_excerpts_and_words(
+    kind: Kind, page: pb.PageKind, word: str
+) -> None:
+    hit = replace(HIT, payload=replace(HIT.payload, media_type=str(kind)))
+    found = Retrieved(SearchResult("g", (hit,)), None, 0.0, StandaloneQuestion("how?"))
+    excerpt = Excerpt("Pumps", "pumps", ("Oil",), 4, "use oil [1]", "use oil [1]", (1,), page_kind(str(kind)))
+    cited = Citation(1, 0, START + 26, START + 31, "- two")
+    final = from_event(Answered((cited,), excerpts=(excerpt,)), found).final
+    (passage,) = from_page(Page(found.result, "", None)).passages
+    shown = (passage, final.answered.citations[0], final.excerpts[0])
+    assert [item.page_kind for item in shown] == [page] * 3
+    assert to_plain([excerpt]) == [f"Pumps > Oil ({word} 4)\n\nuse oil [1]"]
+    assert from_passage(1, passage)["page_kind"] == from_citation(shown[1])["page_kind"] == word
+    assert shapes.result(passage)["attributes"]["page_kind"] == word
+
+
 def test_a_passage_of_an_old_generation_has_none() -> None:
     old = replace(HIT, payload=POINT.payload)
     (passage,) = from_page(Page(SearchResult("g", (old,)), "", None)).passages
-    assert (list(passage.blocks), passage.page) == ([], 0)
+    assert (list(passage.blocks), passage.page, passage.page_kind) == ([], 0, pb.PAGE_KIND_UNSPECIFIED)
 
 
 def test_every_kind_has_its_name_in_the_interface() -> None:

@@ -63,6 +63,21 @@ def test_closest_passages_are_a_result_and_standard_error_says_what_they_are(
     assert shown.err == "read as: which oil?\nnot sure that the sources answer this; the closest passages:\n"
 
 
+@pytest.mark.parametrize(("kind", "said"), [(v2.PAGE_KIND_SLIDE, "slide 4"), (v2.PAGE_KIND_SHEET, "sheet 4")])
+def test_a_slide_and_a_sheet_are_called_so(
+    peer: WirePeer, capsys: pytest.CaptureFixture[str], kind: v2.PageKind, said: str
+) -> None:
+    cited, shown = v2.Citation(), v2.Excerpt()
+    cited.CopyFrom(CITATION)
+    shown.CopyFrom(EXCERPT)
+    cited.page_kind = shown.page_kind = kind
+    answers(peer, "streamed", answered=v2.AnswerFinal.Answered(citations=[cited]), excerpts=[shown])
+    assert run(["query", "oil?"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"Pumps > Oil, {said}\n")
+    assert f"handbook: pumps.pdf, {said}, version" in out
+
+
 def test_json_of_closest_passages_is_all_of_them(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
     closest(peer)
     assert run(["query", "oil?", "--json"]) == 0

@@ -311,6 +311,7 @@ class Citation(TypedDict):
     page: int
     heading_path: list[str]
     blocks: list[Block]
+    page_kind: PageKind
 
 
 class Excerpt(TypedDict):
@@ -323,6 +324,7 @@ class Excerpt(TypedDict):
     markdown: str
     text: str
     citations: list[int]
+    page_kind: PageKind
 
 
 Filter = TypedDict(
@@ -457,6 +459,11 @@ class Message(TypedDict):
     text: NotRequired[str]
 
 
+PageKind = Literal["PAGE_KIND_UNSPECIFIED", "PAGE_KIND_PAGE", "PAGE_KIND_SLIDE", "PAGE_KIND_SHEET"]
+"""What the pages of a document are. `PAGE_KIND_UNSPECIFIED`: Not known, or its format has none. `PAGE_KIND_PAGE`:
+    Pages, as of a PDF. `PAGE_KIND_SLIDE`: Slides of a presentation. `PAGE_KIND_SHEET`: Sheets of a workbook."""
+
+
 class Passage(TypedDict):
     """A retrieved passage: the span [start, end) of one version of a document."""
 
@@ -484,6 +491,7 @@ class Passage(TypedDict):
     heading_path: list[str]
     blocks: list[Block]
     explanation: NotRequired[PassageScoreExplanation]
+    page_kind: PageKind
 
 
 class PassageHighlight(TypedDict):
