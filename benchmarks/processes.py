@@ -21,6 +21,7 @@ from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write
 from ragctl.gateway.options import GatewayOptions
+from ragctl.runtime_folder import create_private
 
 _START_SECONDS = 300
 _STOP_SECONDS = 30
@@ -102,7 +103,9 @@ def _ours(
 def gateway(settings: Settings) -> Iterator[None]:
     """Envoy with the configuration of `rag up`."""
     path = settings.home / "envoy.yaml"
-    write(GatewayOptions.from_settings(settings), path)
+    options = GatewayOptions.from_settings(settings)
+    create_private(options.sockets)
+    write(options, path)
     ready = f"http://127.0.0.1:{settings.envoy_admin_port}/ready"
     command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(path)]
     with process("gateway", command, dict(os.environ), settings.home, ready):

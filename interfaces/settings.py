@@ -48,9 +48,21 @@ class InterfacesSettings(BaseSettings):
     authorization_servers: str = Field(
         "", description="Issuers (URLs) where MCP clients get tokens, separated by commas."
     )
+    origins: str = Field(
+        "", description="Origins whose pages may call MCP from a browser, separated by commas; other pages are refused."
+    )
     browser_docs: bool = Field(False, description="Serve the readable API reference at `/docs`.")
 
     @property
     def issuers(self) -> tuple[str, ...]:
         """The configured authorization servers."""
-        return tuple(text.strip() for text in self.authorization_servers.split(",") if text.strip())
+        return _listed(self.authorization_servers)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The configured origins."""
+        return _listed(self.origins)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())

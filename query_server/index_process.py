@@ -20,6 +20,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.program import run_program
 from query_server.runtime.readiness import Readiness, health_pages
 from query_server.servicers.index import IndexServicer
+from rag_core.browser_guard import BrowserGuard
 from rag_core.errors import ConfigError, Reason
 from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex, background_optimizer
@@ -57,7 +58,9 @@ class IndexServer:
         """Listen; gives the ports. Raises `Conflict` (`PORT_TAKEN`)."""
         settings = self._settings
         address = (settings.host, addresses.metrics, "RAG_INDEX_METRICS_PORT")
-        self._http = StatusPages(*address, self.metrics.registry, health_pages(self._readiness))
+        self._http = StatusPages(
+            *address, self.metrics.registry, health_pages(self._readiness), BrowserGuard.of(settings)
+        )
         chain = build_index_chain(settings, self.metrics)
         self._server = new_server(settings, chain, settings.max_index_message_bytes)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._service, self._server)

@@ -58,6 +58,7 @@ from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.servicers.usage import UsageServicer
 from rag_core.access import NameHash
+from rag_core.browser_guard import BrowserGuard
 from rag_core.embedding import Embedder
 from rag_core.errors import Reason
 from rag_core.index.edge import background_optimizer
@@ -223,7 +224,8 @@ class QueryServer:
 
     async def _listen(self, wanted: BindAddresses) -> BindAddresses:
         pages = health_pages(lambda: self._monitor.state)
-        self._http = StatusPages(wanted.host, wanted.metrics, "RAG_METRICS_PORT", self.metrics.registry, pages)
+        address = (wanted.host, wanted.metrics, "RAG_METRICS_PORT")
+        self._http = StatusPages(*address, self.metrics.registry, pages, BrowserGuard.of(self._settings))
         searcher = self._make_searcher()
         if self._settings.qdrant_url is None:  # damage on a Qdrant server is the same for every replica
             searcher = self._watched = DamageDetector(searcher)

@@ -140,6 +140,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
     R.SCOPE_MISSING: ("The token has no scope for this method.", "Ask for the scope named in the message."),
+    R.HOST_REFUSED: (
+        "A request names a host that the platform does not know; it may come from a page that another name leads here.",
+        "Use an address or localhost, or add the name to RAG_ALLOWED_HOSTS.",
+    ),
+    R.ORIGIN_REFUSED: (
+        "A web page of another site sent a request to a page of the platform.",
+        "Open the page itself. Behind a proxy that changes the host, set RAG_DAGSTER_ORIGINS.",
+    ),
     R.REVOCATIONS_UNKNOWN: (
         "The server has not read revoked tokens and permissions from PostgreSQL since it started.",
         "Retry; another replica answers. `rag status` shows whether PostgreSQL runs.",

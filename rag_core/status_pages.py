@@ -11,7 +11,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from rag_core.errors import Conflict, Reason
+from rag_core.browser_guard import BrowserGuard
+from rag_core.errors import Conflict, PermissionDenied, Reason
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -39,11 +40,21 @@ class StatusPages:
     """Serves /metrics and the pages, which are called from the server's threads. Port 0 takes a free one."""
 
     def __init__(
-        self, address: str, port: int, setting: str, registry: CollectorRegistry, pages: Mapping[str, Page]
+        self,
+        address: str,
+        port: int,
+        setting: str,
+        registry: CollectorRegistry,
+        pages: Mapping[str, Page],
+        guard: BrowserGuard,
     ) -> None:
-        """Bind now. Raises `Conflict` (`PORT_TAKEN`), which names the setting of the port."""
+        """Bind now. Raises `Conflict` (`PORT_TAKEN`), which names the setting of the port.
+
+        A request to a host that `guard` does not know reads the status of a page and nothing else.
+        """
         self._metrics = make_wsgi_app(registry)
         self._pages = pages
+        self._guard = guard
         try:
             self._server = make_server(address, port, self._route, _Server, _QuietHandler)
         except OSError:
@@ -69,13 +80,24 @@ class StatusPages:
         path = environ.get("PATH_INFO", "")
         if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
             return _json(start_response, "405 Method Not Allowed", {"error": "only GET"})
+        if path != "/metrics" and path not in self._pages:
+            return _json(start_response, "404 Not Found", {"error": f"try {', '.join(('/metrics', *self._pages))}"})
+        refusal = self._refusal(environ)
         if path == "/metrics":
+            if refusal:
+                return _json(start_response, "403 Forbidden", refusal)
             pages: Iterable[bytes] = self._metrics(environ, start_response)
             return pages
-        if path not in self._pages:
-            return _json(start_response, "404 Not Found", {"error": f"try {', '.join(('/metrics', *self._pages))}"})
         well, body = self._pages[path]()
-        return _json(start_response, "200 OK" if well else "503 Service Unavailable", body)
+        return _json(start_response, "200 OK" if well else "503 Service Unavailable", refusal or body)
+
+    def _refusal(self, environ: WSGIEnvironment) -> Mapping[str, object]:
+        """Empty when the request was sent to a host of ours: a page of a stranger's may read what it gets."""
+        try:
+            self._guard.check_host(environ.get("HTTP_HOST"))
+        except PermissionDenied as error:
+            return {"error": error.message, "reason": error.reason}
+        return {}
 
 
 def _json(start_response: StartResponse, status: str, body: Mapping[str, object]) -> Iterable[bytes]:

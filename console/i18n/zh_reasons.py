@@ -68,6 +68,10 @@ REASONS: dict[str, str] = {
     "TOKEN_EXPIRED": "令牌已过期。请重新获取。",
     "TENANT_MISSING": "令牌未写明租户。签发方须加上 tenant 声明。",
     "SCOPE_MISSING": "令牌没有此方法所需的权限范围。请申请消息中所写的权限范围。",
+    "HOST_REFUSED": "请求所用的主机名未配置。请使用地址或 localhost，或将该名称加入 RAG_ALLOWED_HOSTS。",
+    "ORIGIN_REFUSED": (
+        "请求来自其他网站的页面。请直接打开本平台的页面；若前面的代理会改写主机名，请设置 RAG_DAGSTER_ORIGINS。"
+    ),
     "REVOCATIONS_UNKNOWN": (
         "服务器启动后尚未读到已撤销的令牌和权限。请重试；可用 `rag status` 查看 PostgreSQL 是否运行。"
     ),

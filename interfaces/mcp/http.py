@@ -38,7 +38,7 @@ class McpEndpoint:
             build_server(caller_of),
             json_response=True,
             stateless=True,
-            # It protects servers that let anybody in; here every call brings a token, and the gateway any host name.
+            # Our own check: the gateway brings any host name, and every call a token.
             security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
             max_request_body_size=platform.settings.max_body_bytes,
         )
@@ -48,12 +48,19 @@ class McpEndpoint:
         """Answer a message. One without credentials, or with a key that no query server knows, is refused as an HTTP
         request, so that the gateway can count it: within the protocol an error is a success of HTTP."""
         request = Request(scope)
-        error = await self._problem(Credentials.of_headers(request.headers))
+        error = self._foreign_page(request) or await self._problem(Credentials.of_headers(request.headers))
         if error is not None:
             more = challenge(request, self._settings) if error.status == 401 else None
             await refusal(error, more)(scope, receive, send)
             return
         await self._manager.handle_request(scope, receive, send)
+
+    def _foreign_page(self, request: Request) -> ApiError | None:
+        """The protocol requires it of servers: a browser names the page that sends a request, other clients do not."""
+        origin = request.headers.get("origin")
+        if origin is None or origin in self._settings.allowed_origins:
+            return None
+        return ApiError(403, "ORIGIN_REFUSED", "pages of this origin may not call MCP: see RAG_GATEWAY_CORS_ORIGINS")
 
     async def _problem(self, credentials: Credentials) -> ApiError | None:
         if not credentials.secret:

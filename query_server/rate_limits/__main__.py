@@ -10,6 +10,7 @@ from query_server.rate_limits.service import RateLimitMetrics, RateLimitService,
 from query_server.runtime.listening import bind, stop_signals
 from query_server.runtime.program import run_program
 from query_server.runtime.readiness import Readiness, health_pages
+from rag_core.browser_guard import BrowserGuard
 from rag_core.errors import ConfigError, Reason
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
@@ -35,7 +36,7 @@ async def serve(settings: Settings) -> None:
 
     stopping = asyncio.Event()
     address = (settings.host, settings.rate_limits_metrics_port, "RAG_RATE_LIMITS_METRICS_PORT")
-    http = StatusPages(*address, metrics.registry, health_pages(readiness))
+    http = StatusPages(*address, metrics.registry, health_pages(readiness), BrowserGuard.of(settings))
     with stop_signals(stopping):
         server = await new_server(service)
         try:

@@ -25,6 +25,7 @@ from rag_assets.stream_worker.metrics import StreamMetrics, health_pages
 from rag_assets.stream_worker.object_events import ObjectEvents, ObjectNotices, bucket_configs, has_queue
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
 from rag_assets.stream_worker.webhooks import WebhookSender
+from rag_core.browser_guard import BrowserGuard
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.history import STREAM, Recorder, measure_memory
 from rag_core.ids import fingerprint
@@ -77,7 +78,9 @@ class Worker:
             quick = self._quick_applier(pipeline, stack)
             self._record_presence(pipeline, stack)
             address = (self.settings.host, self.settings.stream_metrics_port, "RAG_STREAM_METRICS_PORT")
-            http = StatusPages(*address, self.metrics.registry, health_pages(self.status))
+            http = StatusPages(
+                *address, self.metrics.registry, health_pages(self.status), BrowserGuard.of(self.settings)
+            )
             stack.callback(http.close)
             http.start()
             # Before the index is awaited: a source can be added while it is away.

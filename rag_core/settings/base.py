@@ -274,7 +274,9 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
             raise ConfigError(reason, problems) from None
 
     @field_validator(
-        "metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", "jwt_platform_groups", mode="before"
+        *("metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", "jwt_platform_groups"),
+        *("allowed_hosts", "dagster_origins"),
+        mode="before",
     )
     @classmethod
     def _split_names(cls, value: object) -> object:
@@ -307,6 +309,20 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
         for entry in value:
             if not re.fullmatch(r"\A[^=].*=platform\.(read|admin)", entry):
                 raise ValueError(f"{entry!r}: write `group=platform.admin` or `group=platform.read`")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, value: frozenset[str]) -> frozenset[str]:
+        if wrong := sorted(name for name in value if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name)):
+            raise ValueError(f"{wrong[0]!r}: write a host name without scheme and port")
+        return frozenset(name.lower() for name in value)
+
+    @field_validator("dagster_origins")
+    @classmethod
+    def _origins(cls, value: frozenset[str]) -> frozenset[str]:
+        if wrong := sorted(name for name in value if not re.fullmatch(r"https?://[A-Za-z0-9._\[\]:-]+", name)):
+            raise ValueError(f"{wrong[0]!r}: write scheme and host, such as https://dagster.example.org")
         return value
 
     @field_validator("metadata_fields")

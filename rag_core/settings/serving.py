@@ -230,6 +230,17 @@ class ServingSettings(BaseModel):
         None, description="Certificate chain (PEM) that the gateway shows to query servers; needs RAG_QUERY_TLS_CA."
     )
     gateway_query_key: Path | None = Field(None, description="Its private key (PEM).")
+    allowed_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Names, separated by commas, by which Dagster's UI and the pages of metrics and health may be "
+        "called; addresses, localhost and the name of this machine always may. Others are refused, so that no web page "
+        "reads them by a name that was made to lead here.",
+    )
+    dagster_origins: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Origins (`https://dagster.example.org`), separated by commas, of a proxy before Dagster's UI that "
+        "changes the `Host` of requests. Pages of other origins are refused.",
+    )
     gateway_expose_admin: bool = Field(
         False, description="Serve `admin.v1` at the gateway too, to tokens with the scopes its methods need."
     )

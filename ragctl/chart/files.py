@@ -87,6 +87,7 @@ def _options() -> GatewayOptions:
     return GatewayOptions(
         listen=Endpoint("0.0.0.0", settings.gateway_port),  # noqa: S104
         admin_port=settings.envoy_admin_port,
+        sockets=Path("/tmp"),  # noqa: S108  the container's own
         blue=colour("blue", **ports),
         green=colour("green", **ports),
         descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",

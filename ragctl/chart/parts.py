@@ -55,7 +55,7 @@ class Part(PartModel):
 class DagsterRuns(PartModel):
     """The Kubernetes Job of one run."""
 
-    resources: Resources = Field(resources("1", "2Gi", "4Gi"), description="Of one run; a source may ask for others.")
+    resources: Resources = Field(resources("1", "2Gi", "4Gi"), description="Of one run; no tag of a run changes them.")
     ttl_seconds_after_finished: int = Field(3600, ge=60, description="How long a finished Job is kept for inspection.")
     node_selector: dict[str, str] = Field({}, description="Nodes for runs.")
 

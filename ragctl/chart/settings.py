@@ -27,6 +27,8 @@ _REPLACEMENTS: dict[str, dict[str, Any]] = {
     "gateway_limit_overrides": _LIST,
     "jwt_platform_groups": _LIST,
     "gateway_cors_origins": _ORIGINS,
+    "dagster_origins": _ORIGINS,
+    "allowed_hosts": _LIST,
 }
 
 

@@ -35,7 +35,7 @@ def become(settings: Settings, role: str) -> None:
 def command_of(settings: Settings, role: str) -> list[str]:
     """The command line of a role."""
     host, workspace = settings.host, str(_dagster_home() / "workspace.yaml")
-    code_port, web_port = str(settings.code_location_port), str(settings.dagster_port)
+    code_port = str(settings.code_location_port)
     # -P: the working folder must not shadow modules.
     python = [sys.executable, "-P", "-m"]
     match role:
@@ -46,7 +46,7 @@ def command_of(settings: Settings, role: str) -> list[str]:
             # Runs start as `python -m dagster`: the script of that name is on no PATH here.
             return [*python, "rag_assets.code_server", *where, "--use-python-environment-entry-point"]
         case "dagster-webserver":
-            return [*python, "dagster_webserver", "-h", host, "-p", web_port, "-w", workspace]
+            return [*python, "rag_assets.webserver", workspace]
         case "dagster-daemon":
             return [*python, "dagster._daemon", "run", "-w", workspace]
         case "stream":

@@ -10,5 +10,6 @@ limits.py     calls per client and per address
 requests.py   checks of a request that needs no token: it is complete, and its API key is not guessed
 replies.py    the errors that Envoy answers itself
 listener.py   the port, TLS, the connection limits, the HTTP filters in order, header hygiene, the access log
+admin.py      the pages of the admin interface that probes, Prometheus and the local stack may ask for
 bootstrap.py  the whole configuration, and its validation by Envoy itself
 """

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.access import jwt_filter
-from ragctl.gateway.clusters import address, assignment, certificate, clusters, endpoints
+from ragctl.gateway.admin import ADMIN, admin_listener
+from ragctl.gateway.clusters import certificate, clusters, endpoints
 from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, resource, resources, to_yaml, update_file
-from ragctl.gateway.listener import ADMIN, listeners
-from ragctl.gateway.options import Config, Endpoint, GatewayOptions, any_of, extension
+from ragctl.gateway.listener import listeners
+from ragctl.gateway.options import Config, GatewayOptions, any_of, extension
 from ragctl.gateway.routes import route_config
+from ragctl.runtime_folder import create_private
 
 # Without --disable-hot-restart Envoy exits when the process that spawned it ends. Without the strict flag a typo in a
 # dynamic file is accepted silently. One worker thread: one backend on one host gains nothing from more.
@@ -39,7 +41,10 @@ _RUNTIME = {
 def bootstrap(options: GatewayOptions, sources: Sources | None = None) -> Config:
     """The static twin as plain data: everything in one file, unless `sources` puts a piece elsewhere."""
     where = sources or Inline()
-    statics = {"listeners": listeners(options, where), "clusters": [*clusters(options, where), *_admin(options)]}
+    statics = {
+        "listeners": [*listeners(options, where), admin_listener(options)],
+        "clusters": [*clusters(options, where), _admin(options)],
+    }
     return {**_frame(options), "static_resources": statics}
 
 
@@ -47,7 +52,7 @@ def dynamic_files(options: GatewayOptions, folder: Path) -> dict[str, Config]:
     """The same as a bootstrap and one file per kind of resource in `folder`, by file name."""
     watched = Watched(folder)
     lists = {"lds_config": watched.source("lds"), "cds_config": watched.source("cds")}
-    statics = {"static_resources": {"clusters": _admin(options)}} if options.metrics else {}
+    statics = {"listeners": [admin_listener(options)], "clusters": [_admin(options)]}
     files: dict[str, Config] = {
         f"eds-{name}.yaml": resource("config.endpoint.v3.ClusterLoadAssignment", config)
         for name, config in endpoints(options).items()
@@ -61,7 +66,7 @@ def dynamic_files(options: GatewayOptions, folder: Path) -> dict[str, Config]:
     files["rds.yaml"] = resource("config.route.v3.RouteConfiguration", route_config(options))
     files["cds.yaml"] = resources("config.cluster.v3.Cluster", clusters(options, watched))
     files["lds.yaml"] = resources("config.listener.v3.Listener", listeners(options, watched))
-    files["bootstrap.yaml"] = {**_frame(options), "dynamic_resources": lists, **statics}
+    files["bootstrap.yaml"] = {**_frame(options), "dynamic_resources": lists, "static_resources": statics}
     return files
 
 
@@ -80,6 +85,7 @@ def write_dynamic(options: GatewayOptions, folder: Path) -> list[str]:
 
     Members come before the clusters and routes that refer to them, so that a running Envoy never routes to nobody.
     """
+    create_private(options.sockets)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = dynamic_files(options, folder)
     return [name for name, config in files.items() if update_file(folder / name, to_yaml(config))]
@@ -113,17 +119,17 @@ def validate(options: GatewayOptions) -> None:
 def _frame(options: GatewayOptions) -> Config:
     return {
         "node": {"id": "rag-gateway", "cluster": "rag"},
-        "admin": {"address": address(Endpoint("127.0.0.1", options.admin_port))},
+        "admin": {"address": {"pipe": {"path": str(options.admin_socket), "mode": 0o600}}},
         "overload_manager": _overload(options),
         "layered_runtime": {"layers": [{"name": "static", "static_layer": dict(_RUNTIME)}]},
     }
 
 
-def _admin(options: GatewayOptions) -> list[Config]:
-    if options.metrics is None:
-        return []
-    where = assignment(ADMIN, (Endpoint("127.0.0.1", options.admin_port),))
-    return [{"name": ADMIN, "type": "STATIC", "connect_timeout": "1s", "load_assignment": where}]
+def _admin(options: GatewayOptions) -> Config:
+    """The admin interface as a cluster, for the listeners that pass on some of its pages."""
+    member = {"endpoint": {"address": {"pipe": {"path": str(options.admin_socket)}}}}
+    where: Config = {"cluster_name": ADMIN, "endpoints": [{"lb_endpoints": [member]}]}
+    return {"name": ADMIN, "type": "STATIC", "connect_timeout": "1s", "load_assignment": where}
 
 
 def _overload(options: GatewayOptions) -> Config:

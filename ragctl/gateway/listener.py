@@ -1,9 +1,10 @@
-"""The listeners: the public one (port, TLS, limits, header hygiene, access log), the one that the open interfaces call,
-and the one for probes and metrics."""
+"""The listeners: the public one (port, TLS, limits, header hygiene, access log) and the one that the open interfaces
+call. Those for parts of the admin interface are in `ragctl.gateway.admin`."""
 
 from __future__ import annotations
 
 from ragctl.gateway.access import jwt_filter, scope_filter
+from ragctl.gateway.admin import MANAGER, status_listener
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.clusters import address, certificate
 from ragctl.gateway.files import Sources
@@ -73,12 +74,10 @@ FORBIDDEN_HEADER_PREFIXES = ("x-auth-", "x-rag-", "x-envoy-", "x-tenant", "x-jwt
 _NOT_OF_GRPC = r".*[^a-z0-9_.:-].*"
 """Names of headers that HTTP allows and gRPC does not; a query server would end the call as an internal error."""
 
-ADMIN = "envoy-admin"
 _IDLE_SECONDS = 300.0
 _HEADERS_SECONDS = 5.0
 _STREAMS = 100
 """Calls of one connection at a time, as gRPC recommends; clients queue more by themselves."""
-_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
 def listeners(options: GatewayOptions, sources: Sources) -> list[Config]:
@@ -87,14 +86,14 @@ def listeners(options: GatewayOptions, sources: Sources) -> list[Config]:
     if options.internal is not None and options.interfaces.query:
         found.append(_internal_listener(options.internal, options, sources))
     if options.metrics is not None:
-        found.append(_status_listener(options.metrics))
+        found.append(status_listener(options.metrics, options))
     return found
 
 
 def public_listener(options: GatewayOptions, sources: Sources) -> Config:
     """The listener for gRPC and REST on one port."""
     manager = extension(
-        "envoy.filters.network.http_connection_manager", _MANAGER, **_connection_manager(options, sources)
+        "envoy.filters.network.http_connection_manager", MANAGER, **_connection_manager(options, sources)
     )
     chain: Config = {"filters": [manager]}
     if options.tls is not None:
@@ -155,7 +154,7 @@ def _internal_listener(listen: Endpoint, options: GatewayOptions, sources: Sourc
     )
     manager = extension(
         "envoy.filters.network.http_connection_manager",
-        _MANAGER,
+        MANAGER,
         stat_prefix="internal",
         **sources.routes(route_config(options)),
         http_filters=[_grpc_stats(), router],
@@ -225,27 +224,3 @@ def _access_log() -> Config:
         "extensions.access_loggers.stream.v3.StdoutAccessLog",
         log_format={"json_format": fields},
     )
-
-
-def _status_listener(listen: Endpoint) -> Config:
-    """Two pages of the admin interface, by GET only: it could also stop Envoy and show its configuration."""
-    get = [{"name": ":method", "string_match": {"exact": "GET"}}]
-    routes = [
-        {"match": {"path": path, "headers": get}, "route": {"cluster": ADMIN, "timeout": "5s"}}
-        for path in ("/ready", "/stats/prometheus")
-    ]
-    manager = extension(
-        "envoy.filters.network.http_connection_manager",
-        _MANAGER,
-        stat_prefix="status",
-        normalize_path=True,
-        path_with_escaped_slashes_action="REJECT_REQUEST",
-        route_config={"name": "status", "virtual_hosts": [{"name": "status", "domains": ["*"], "routes": routes}]},
-        http_filters=[extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
-    )
-    return {
-        "name": "status",
-        "address": address(listen),
-        "enable_reuse_port": False,
-        "filter_chains": [{"filters": [manager]}],
-    }

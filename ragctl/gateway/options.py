@@ -14,6 +14,7 @@ from query_server.rate_limits import Override, overrides_of
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from rag_tracing import Destination, destination_of
+from ragctl.runtime_folder import runtime_folder
 
 Config = dict[str, object]
 """A piece of Envoy configuration, ready for YAML."""
@@ -101,12 +102,15 @@ class GatewayOptions:
     `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
     `interfaces` are the servers of the open interfaces; without any their paths do not exist. They call the query
     servers at `internal`, which no client may reach.
+    `sockets` is a private folder for the admin interface; of it, `admin_port` serves what the platform uses. Of pages
+    that show something, only those called by an address, localhost or one of `allowed_hosts` answer.
     `shared` counts clients for all gateways; without it each counts for itself.
     `traces` is where spans go.
     """
 
     listen: Endpoint
     admin_port: int
+    sockets: Path
     blue: Backends
     descriptors: Path
     max_seconds: float
@@ -130,6 +134,12 @@ class GatewayOptions:
     internal: Endpoint | None = None
     shared: SharedCounters | None = None
     traces: Destination | None = None
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def admin_socket(self) -> Path:
+        """The whole admin interface, for this user alone."""
+        return self.sockets / f"envoy-{self.admin_port}.sock"
 
     @classmethod
     def from_settings(cls, settings: Settings, *, green_percent: int = 0) -> GatewayOptions:
@@ -140,6 +150,7 @@ class GatewayOptions:
         return cls(
             listen=Endpoint(settings.host, settings.gateway_port),
             admin_port=settings.envoy_admin_port,
+            sockets=runtime_folder(settings.home),
             blue=_named(settings.gateway_blue, settings) if settings.gateway_blue else local_backends(settings),
             green=green,
             green_percent=green_percent,
@@ -161,6 +172,7 @@ class GatewayOptions:
             internal=Endpoint("127.0.0.1", settings.gateway_internal_port),
             shared=_shared(settings),
             traces=trace_destination(settings),
+            allowed_hosts=tuple(sorted(settings.allowed_hosts)),
         )
 
 

@@ -129,7 +129,8 @@ def _probe(path: str) -> Config:
     return {
         "name": path,
         "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
-        "route": {"cluster": PROBES, "timeout": "2s"},
+        # By its own name a caller would read nothing of the page (`rag_core.browser_guard`).
+        "route": {"cluster": PROBES, "timeout": "2s", "host_rewrite_literal": "localhost"},
     }
 
 

@@ -23,6 +23,7 @@ COLOURS = ("blue", "green")
 _COLOUR_OF = {BLUE: "blue", GREEN: "green"}
 QUERY_HOST = {colour: f"@@query-{colour}@@" for colour in COLOURS}
 STATUS_PORT = 9902
+_SOCKETS = Path("/tmp")  # noqa: S108  the container's own
 ROUTES_FOLDER = Path("/etc/envoy/routes")
 
 
@@ -50,7 +51,7 @@ def colour(name: str, *, query: int, probes: int) -> Backends:
 
 def share(options: GatewayOptions) -> Shared:
     """Both files. Hosts and weights are the placeholders `@@query-COLOUR@@` and `@@weight-COLOUR@@`."""
-    reached = replace(options, metrics=Endpoint("0.0.0.0", STATUS_PORT))  # noqa: S104
+    reached = replace(options, metrics=Endpoint("0.0.0.0", STATUS_PORT), sockets=_SOCKETS)  # noqa: S104
     routes = resource("config.route.v3.RouteConfiguration", _weighted(route_config(reached)))
     return Shared(bootstrap(reached, _WatchedRoutes()), routes)
 

@@ -15,10 +15,9 @@ from pathlib import Path
 from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.settings import Settings
 from ragctl.gateway.options import telemetry_environment
+from ragctl.runtime_folder import create_private, runtime_folder
 from ragctl.tokens import write_private
 
-# A unix socket's address holds about a hundred bytes, and RAG_HOME may be longer; so sockets live here.
-_RUNTIME_ROOT = Path("/tmp")  # noqa: S108
 _PRIVATE = 0o700
 
 
@@ -119,8 +118,7 @@ class DataDir:
     @property
     def runtime(self) -> Path:
         """Short folder for sockets; the same for every process of this user and home."""
-        digest = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:12]
-        return _RUNTIME_ROOT / f"rag-{os.geteuid()}-{digest}"
+        return runtime_folder(self.root)
 
     @property
     def traces(self) -> Path:
@@ -153,12 +151,7 @@ class DataDir:
         self._create_runtime()
 
     def _create_runtime(self) -> None:
-        with contextlib.suppress(FileExistsError):
-            self.runtime.mkdir(mode=_PRIVATE)
-        status = self.runtime.lstat()
-        # Anyone may create names in /tmp: a link or a foreign folder here would hand our control socket to its owner.
-        if self.runtime.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-            raise Conflict(Reason.HOME_IN_USE, f"{self.runtime} exists and is not private to this user; remove it")
+        create_private(self.runtime)
         with contextlib.suppress(FileExistsError):
             self.link.symlink_to(self.root)
 

@@ -15,6 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.settings import Settings
+from ragctl.gateway.admin import DRAIN_HEADER
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Display
 from ragctl.local_stack.processes import StackProcess, stop_processes
@@ -249,7 +250,8 @@ def _drain_gateway(settings: Settings) -> None:
     """Let calls in flight finish: the gateway takes no new ones, then we wait until none is left."""
     admin = f"http://127.0.0.1:{settings.envoy_admin_port}"
     try:
-        _fetch(Request(f"{admin}/drain_listeners?graceful&skip_exit", method="POST"))  # noqa: S310
+        url, drain = f"{admin}/drain_listeners?graceful&skip_exit", {DRAIN_HEADER: "1"}
+        _fetch(Request(url, method="POST", headers=drain))  # noqa: S310
         deadline = time.monotonic() + _GATEWAY_DRAIN_SECONDS
         while time.monotonic() < deadline and _active_requests(admin) > 0:
             time.sleep(_STOP_POLL_SECONDS)

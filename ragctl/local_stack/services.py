@@ -218,10 +218,9 @@ def _stream(settings: Settings, servers: tuple[str, ...]) -> Service:
 
 
 def _dagster(settings: Settings, data_dir: DataDir) -> list[Service]:
-    host, port = settings.host, str(settings.dagster_port)
-    url = f"http://{reachable(host)}:{port}"
+    url = f"http://{reachable(settings.host)}:{settings.dagster_port}"
     code_server = f"127.0.0.1:{settings.code_location_port}"
-    workspace = ("-w", str(data_dir.workspace_file))
+    workspace = str(data_dir.workspace_file)
     waits = _database_waits(settings)
     # The first time its tables are made before any of its processes could try; later they need not wait for that look.
     needs = () if data_dir.dagster_storage_marker.exists() else ("migrate",)
@@ -239,7 +238,7 @@ def _dagster(settings: Settings, data_dir: DataDir) -> list[Service]:
     )
     web = Service(
         name="dagster-webserver",
-        command=_python("dagster_webserver", "-h", host, "-p", port, *workspace),
+        command=_python("rag_assets.webserver", workspace),
         probe=probes.code_locations(url),
         port_settings=((settings.dagster_port, "RAG_DAGSTER_PORT"),),
         needs=needs,
@@ -249,7 +248,7 @@ def _dagster(settings: Settings, data_dir: DataDir) -> list[Service]:
     )
     daemon = Service(
         name="dagster-daemon",
-        command=_python("dagster._daemon", "run", *workspace),
+        command=_python("dagster._daemon", "run", "-w", workspace),
         probe=probes.graphql(f"{url}/graphql", _DAEMONS, daemons_health),
         needs=("migrate",),
         waits=(*waits, code_server),
@@ -359,6 +358,7 @@ def interfaces_environment(settings: Settings, gateway: str) -> dict[str, str]:
         "RAG_INTERFACES_CALL_SECONDS": str(settings.max_deadline_seconds),
         "RAG_INTERFACES_GRACE_SECONDS": str(settings.grace_seconds),
         "RAG_INTERFACES_MAX_BODY_BYTES": str(settings.max_message_bytes),
+        "RAG_INTERFACES_ORIGINS": ",".join(sorted(settings.gateway_cors_origins)),
         "RAG_INTERFACES_BROWSER_DOCS": str(settings.environment == "development").lower(),
     }
 
@@ -378,6 +378,7 @@ def _gateway(settings: Settings, data_dir: DataDir) -> Service:
             (settings.gateway_port, "RAG_GATEWAY_PORT"),
             (settings.gateway_internal_port, "RAG_GATEWAY_INTERNAL_PORT"),
             (settings.envoy_admin_port, "RAG_ENVOY_ADMIN_PORT"),
+            *([(port, "RAG_GATEWAY_METRICS_PORT")] if (port := settings.gateway_metrics_port) else []),
         ),
         stop_wave=0,
         stop_seconds=5,

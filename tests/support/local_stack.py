@@ -90,6 +90,20 @@ class LocalStack:
         found = [item["pid"] for item in self.status()["parts"] if item["name"] == service and item["pid"]]
         return found[0] if found else None
 
+    def listening(self) -> dict[int, str]:
+        """Every port that a process of this stack listens on, with the setting that changes it."""
+        with patch.dict(os.environ, self.environment):
+            settings, data_dir = load()
+            named = {port: name for part in build_services(settings, data_dir) for port, name in part.port_settings}
+        found: dict[int, str] = {}
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                opened = [item for item in process.net_connections("inet") if item.status == psutil.CONN_LISTEN]
+                found |= {
+                    item.laddr.port: named.get(item.laddr.port, f"{process.name()}: no setting") for item in opened
+                }
+        return found
+
     def run_workers(self) -> list[psutil.Process]:
         """The processes that execute Dagster runs of this stack now."""
         return [

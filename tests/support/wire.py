@@ -22,6 +22,7 @@ import ragproto
 from benchmarks.ports import free_port
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Limits
+from ragctl.runtime_folder import runtime_folder
 from ragproto.admin.v1 import (
     access_pb2,
     access_pb2_grpc,
@@ -330,6 +331,7 @@ def gateway_options(query_port: int | None = None) -> GatewayOptions:
     return GatewayOptions(
         listen=Endpoint("127.0.0.1", free_port()),
         admin_port=free_port(),
+        sockets=runtime_folder(Path("tests")),
         blue=Backends((Endpoint("127.0.0.1", query_port or free_port()),), (Endpoint("127.0.0.1", free_port()),)),
         descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",
         max_seconds=MAX_SECONDS,

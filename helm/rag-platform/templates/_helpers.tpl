@@ -155,6 +155,7 @@ limits:
 {{- define "rag.settings" -}}
 RAG_ENVIRONMENT: {{ .Values.environment }}
 RAG_HOST: 0.0.0.0
+RAG_ALLOWED_HOSTS: {{ include "rag.allowedHosts" . | quote }}
 RAG_LOG_JSON: "true"
 {{- if include "rag.jwksSource" . }}
 RAG_JWT_PUBLIC_KEYS: /etc/rag/jwks/jwks.json
@@ -185,9 +186,20 @@ OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
 OTEL_TRACES_SAMPLER: parentbased_traceidratio
 OTEL_TRACES_SAMPLER_ARG: {{ $.Values.tracing.share | quote }}
 {{- end }}
-{{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" }}
+{{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" "allowed_hosts" }}
 RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 {{- end }}
+{{- end -}}
+
+{{- /* The Services by whose names programs call pages over HTTP, and what the installation adds. */ -}}
+{{- define "rag.allowedHosts" -}}
+{{- $root := . -}}{{- $names := list -}}
+{{- range list "dagster-webserver" "query" "query-blue" "query-green" "query-active" "query-preview" "stream" "gateway" -}}
+{{- $name := include "rag.name" (list $root .) -}}
+{{- $inside := printf "%s.%s" $name $root.Release.Namespace -}}
+{{- $names = concat $names (list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside)) -}}
+{{- end -}}
+{{ concat $names (.Values.settings.allowed_hosts | default list) | join "," }}
 {{- end -}}
 
 {{- define "rag.qdrantUrl" -}}

@@ -1,15 +1,22 @@
-"""Every question and order of the console's Dagster client, put to the pinned Dagster itself."""
+"""Every question and order of the console's Dagster client, put to the pinned Dagster itself; and what a page of
+another site gets from it."""
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from benchmarks.ports import free_port
 from console.clients.dagster import DagsterClient
@@ -19,7 +26,8 @@ from console.settings import ConsoleSettings
 from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+NAME = "dagster.example.org"
 LOCATION = Path(__file__).with_name("location.py")
 INSTANCE = """
 telemetry: {enabled: false}
@@ -33,6 +41,7 @@ class Place:
 
     dagster: DagsterClient
     wanted: Path
+    address: str
 
     def run(self, run_id: str) -> Run:
         return next(item for item in self.dagster.runs(50) if item.run_id == run_id)
@@ -53,9 +62,12 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("dagster")
     (home / "dagster.yaml").write_text(INSTANCE, "utf-8")
+    file = {"python_file": {"relative_path": str(LOCATION), "location_name": LOCATION.name}}
+    (home / "workspace.yaml").write_text(json.dumps({"load_from": [file]}), "utf-8")
     port, wanted = free_port(), home / "wanted"
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "LOCATION_SWITCH": str(wanted)}
-    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-f", str(LOCATION)]
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "LOCATION_SWITCH": str(wanted), "RAG_HOME": str(home)}
+    environment |= {"RAG_DAGSTER_PORT": str(port), "RAG_ALLOWED_HOSTS": NAME, "RAG_DAGSTER_ORIGINS": f"https://{NAME}"}
+    command = [sys.executable, "-m", "rag_assets.webserver", str(home / "workspace.yaml")]
     with (home / "log").open("wb") as log:
         served = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home,
                                   preexec_fn=die_with_parent)  # fmt: skip
@@ -71,8 +83,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             return False
 
     try:
-        assert eventually(loaded, seconds=120), (home / "log").read_text()
-        yield Place(dagster, wanted)
+        assert eventually(loaded, seconds=300), (home / "log").read_text()
+        yield Place(dagster, wanted, f"127.0.0.1:{port}")
     finally:
         dagster.close()
         served.terminate()
@@ -200,3 +212,104 @@ def test_a_source_that_its_sensor_cannot_read_is_refused_with_what_it_says(place
     with pytest.raises(ServiceError, match="DAGSTER_REFUSED") as refused:
         place.dagster.check(place.automation("docs_changes"))
     assert refused.value.detail == "ValueError: the folder cannot be read"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What a page of another site can make the browser of an operator send.
+
+START = """mutation { startSensor(sensorSelector: {repositoryLocationName: "location.py",
+  repositoryName: "__repository__", sensorName: "docs_changes"}) { __typename } }"""
+VERSION = {"query": "{ version }"}
+EVIL = "http://evil.example"
+JSON, TEXT = {"content-type": "application/json"}, {"content-type": "text/plain"}
+FROM_ELSEWHERE = {"origin": EVIL, "sec-fetch-site": "cross-site"}
+
+
+@pytest.mark.catalogue("A22")
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        pytest.param("GET", "/graphql", {}, 405, id="a link or picture"),
+        pytest.param("GET", "/graphql/", {"accept": "image/*"}, 405, id="another spelling"),
+        pytest.param("HEAD", "/graphql", {}, 405, id="head"),
+        pytest.param("GET", "/graphql", {"sec-fetch-site": "cross-site", "accept": "text/html"}, 403, id="a frame"),
+        pytest.param("POST", "/graphql", TEXT, 415, id="text"),
+        pytest.param("POST", "/graphql", {"content-type": "text/plain; a=application/json"}, 415, id="text as json"),
+        pytest.param("POST", "/graphql", {"content-type": "application/x-www-form-urlencoded"}, 415, id="a form"),
+        pytest.param("POST", "/graphql", {"content-type": "application/graphql"}, 415, id="graphql"),
+        pytest.param("POST", "/graphql", {}, 415, id="no type"),
+        pytest.param("POST", "/graphql", JSON | {"origin": EVIL}, 403, id="another origin"),
+        pytest.param("POST", "/graphql", JSON | {"origin": "null"}, 403, id="a page in a sandbox"),
+        pytest.param("POST", "/graphql", JSON | {"origin": "http://127.0.0.1:1"}, 403, id="another port"),
+        pytest.param(
+            "POST", "/graphql", JSON | {"sec-fetch-site": "same-site"}, 403, id="another port, by the browser"
+        ),
+        pytest.param("POST", "/graphql", JSON | {"host": "evil.example", "origin": EVIL}, 403, id="dns rebinding"),
+        pytest.param("POST", "/graphql", JSON | {"host": "evil.example"}, 403, id="dns rebinding, read"),
+        pytest.param("PUT", "/graphql", JSON, 405, id="another method"),
+        pytest.param("OPTIONS", "/graphql", FROM_ELSEWHERE, 403, id="may I"),
+        pytest.param("GET", "/logs/a/b/c", FROM_ELSEWHERE, 403, id="logs"),
+        pytest.param("GET", "/server_info", {"host": "evil.example"}, 403, id="versions"),
+        pytest.param("GET", "/download_debug/x", {"host": "evil.example"}, 403, id="debug file"),
+        pytest.param("GET", "/notebook", {"sec-fetch-site": "cross-site"}, 403, id="notebook"),
+        pytest.param("POST", "/report_asset_materialization/docs/documents", {}, 415, id="an event without a body"),
+    ],
+)
+def test_a_page_of_another_site_changes_and_reads_nothing_of_dagster(
+    place: Place, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    before = len(place.dagster.runs(50))
+    body = json.dumps({"query": START}) if method == "POST" else None
+    asked = {"host": place.address, **headers}
+    response = httpx.request(method, f"http://{place.address}{path}", params={"query": START}, content=body,
+                             headers=asked, timeout=60, trust_env=False)  # fmt: skip
+    assert response.status_code == status, response.text
+    assert "access-control-allow-origin" not in response.headers
+    assert not place.automation("docs_changes").running
+    assert len(place.dagster.runs(50)) == before
+
+
+@pytest.mark.catalogue("A22")
+@pytest.mark.parametrize("headers", [{"origin": EVIL}, {"host": "evil.example"}, {"sec-fetch-site": "cross-site"}])
+def test_a_page_of_another_site_opens_no_subscription(place: Place, headers: dict[str, str]) -> None:
+    asked = {"host": place.address, **headers}
+    with pytest.raises(InvalidStatus) as refused:
+        subscription(place, asked)
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="a program"),
+        pytest.param({"host": "10.1.2.3:3000"}, id="by another address"),
+        pytest.param({"host": f"{NAME}:3000", "origin": f"http://{NAME}:3000", "sec-fetch-site": "same-origin"},
+                     id="a page by the configured name"),
+        pytest.param({"origin": f"https://{NAME}", "sec-fetch-site": "same-origin"}, id="behind a proxy"),
+    ],
+)  # fmt: skip
+def test_programs_and_dagsters_own_pages_get_answers(place: Place, headers: dict[str, str]) -> None:
+    asked = {"host": place.address, **headers}
+    url = f"http://{place.address}/graphql"
+    response = httpx.post(url, json=VERSION, headers=asked, timeout=60, trust_env=False)
+    assert response.json()["data"]["version"]
+    with subscription(place, asked) as opened:
+        opened.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(opened.recv(timeout=60))["type"] == "connection_ack"
+
+
+def test_a_link_from_another_page_opens_dagster_and_no_frame_does(place: Place) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    for path in ("/", "/runs", "/graphql"):
+        page = httpx.get(f"http://{place.address}{path}", headers=link | {"accept": "text/html"}, timeout=60)
+        assert page.status_code == 200
+        assert "frame-ancestors 'self'" in page.headers["content-security-policy"]
+    framed = link | {"sec-fetch-dest": "iframe"}
+    assert httpx.get(f"http://{place.address}/runs", headers=framed, timeout=60).status_code == 403
+
+
+def subscription(place: Place, headers: dict[str, str]) -> ClientConnection:
+    host, _, port = place.address.partition(":")
+    more = {name: value for name, value in headers.items() if name != "host"}
+    return connect(f"ws://{headers['host']}/graphql", sock=socket.create_connection((host, int(port))), proxy=None,
+                   subprotocols=[Subprotocol("graphql-ws")], additional_headers=more, open_timeout=60)  # fmt: skip

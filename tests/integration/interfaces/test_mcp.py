@@ -219,12 +219,27 @@ def test_without_a_token_a_client_learns_where_to_get_one(open_interfaces: OpenI
     assert metadata["scopes_supported"] == ["query.read", "documents.read"]
 
 
+@pytest.mark.catalogue("A22")
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "own"])
+def test_a_page_that_is_not_configured_may_not_call_it_even_with_a_token(
+    open_interfaces: OpenInterfaces, origin: str
+) -> None:
+    headers = {"authorization": f"Bearer {open_interfaces.token()}", "accept": "application/json, text/event-stream"}
+    headers["origin"] = open_interfaces.url if origin == "own" else origin  # so it is with DNS rebinding
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    answer = httpx.post(f"{open_interfaces.url}/mcp", json=message, headers=headers, trust_env=False, timeout=60)
+    assert (answer.status_code, answer.json()["error"]["data"]["reason"]) == (403, "ORIGIN_REFUSED")
+    assert "access-control-allow-origin" not in answer.headers
+
+
 def test_the_service_itself_refuses_calls_without_credentials_and_names_the_issuer(
     open_interfaces: OpenInterfaces,
 ) -> None:
     public, issuer = "https://rag.example.org", "https://idp.example.org"
-    with running_interfaces(open_interfaces.server, public_url=public, authorization_servers=issuer) as alone:
-        answer = httpx.post(f"{alone.url}/mcp", json={}, trust_env=False, timeout=60)
+    more = {"public_url": public, "authorization_servers": issuer, "origins": "https://app.example.org"}
+    with running_interfaces(open_interfaces.server, **more) as alone:
+        from_page = {"origin": "https://app.example.org"}
+        answer = httpx.post(f"{alone.url}/mcp", json={}, headers=from_page, trust_env=False, timeout=60)
         found = httpx.get(f"{alone.url}/.well-known/oauth-protected-resource", trust_env=False, timeout=60)
         assert "host" in found.headers["vary"]
         metadata = found.json()

@@ -19,6 +19,7 @@ import pytest
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.processes import stack_processes
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
+from tests.support.browser_page import PUBLIC, visit
 from tests.support.local_stack import LocalStack
 from tests.support.waiting import eventually
 
@@ -39,7 +40,8 @@ def stack() -> Iterator[LocalStack]:
     running.close()
 
 
-def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: LocalStack) -> None:
+@pytest.mark.catalogue("A22")
+def test_a_stack_answers_refuses_foreign_pages_survives_every_kill_and_leaves_nothing_behind(stack: LocalStack) -> None:
     _an_ingest_of_more_than_ten_minutes_is_not_waited_for(stack)
     _the_next_up_waits_for_what_is_under_way(stack)
     status = _healthy(stack)
@@ -54,6 +56,7 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
     run_page(stack, "use-openapi.md")
     _the_page_on_the_python_client_can_be_followed(stack)
     _the_page_on_traces_can_be_followed(stack)
+    _no_port_serves_a_page_of_another_site(stack)
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
     _the_next_up_recovers_from_a_killed_supervisor(stack)
@@ -232,6 +235,23 @@ def _the_next_up_recovers_from_a_killed_supervisor(stack: LocalStack) -> None:
     psutil.Process(int((home.runtime / "supervisord.pid").read_text())).kill()
     code, printed = stack.rag("up", seconds=_PATIENCE_SECONDS)
     assert code == 0, printed
+    _healthy(stack)
+
+
+def _no_port_serves_a_page_of_another_site(stack: LocalStack) -> None:
+    """Every port that a process of the stack listens on is in the table of docs/explanation/security.md."""
+    page = (Path(__file__).parents[3] / "docs" / "explanation" / "security.md").read_text("utf-8")
+    settings = stack.listening()
+    assert {"RAG_GATEWAY_PORT", "RAG_DAGSTER_PORT", "RAG_POSTGRES_PORT", "RAG_TRACES_PORT"} <= set(settings.values())
+    for port, setting in settings.items():
+        assert f"`{setting}`" in page, f"port {port}"
+        for answer in visit(port):
+            assert not answer.readable, (setting, answer)
+            # A picture from another site may load: the page does not see what is in it.
+            may = answer.way == "picture" and setting != "RAG_DAGSTER_PORT"
+            may |= answer.way in {"picture", "rebound"} and answer.path in PUBLIC
+            may |= answer.way == "question"  # and none is answered with a permission
+            assert not answer.succeeded or may, (setting, answer)
     _healthy(stack)
 
 

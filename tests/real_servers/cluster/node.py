@@ -290,6 +290,7 @@ class Node:
         file = folder / "static" / "envoy.yaml"
         text = file.read_text().replace("/etc/envoy/static", str(folder / "static"))
         text = text.replace("/etc/envoy/routes", str(folder / "routes"))
+        text = text.replace("/tmp/envoy-9901.sock", "admin.sock")  # noqa: S108  each pod has a /tmp of its own
         text = text.replace(_EVERYWHERE, address).replace("127.0.0.1", address)
         file.chmod(0o644)
         file.write_text(yaml.safe_dump({**yaml.safe_load(text), "typed_dns_resolver_config": self.names.resolver}))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+import dagster as dg
 import kubernetes
 import pytest
 import yaml
+from dagster._config import process_config
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job
@@ -40,14 +43,21 @@ def launcher_config() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def job(launcher_config: dict[str, Any]) -> Manifest:
-    """The Job as the launcher would send it, made by its own code from the rendered configuration."""
+def launcher(launcher_config: dict[str, Any]) -> K8sRunLauncher:
+    """Dagster's own, with the rendered configuration."""
+    known = process_config(K8sRunLauncher.config_type(), launcher_config["config"])  # type: ignore[no-untyped-call]
+    assert known.success, known.errors
     given = {name: value for name, value in launcher_config["config"].items() if name != "load_incluster_config"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
-        launcher = K8sRunLauncher(
+        return K8sRunLauncher(
             **given, load_incluster_config=False, k8s_client_batch_api=MagicMock(), k8s_client_core_api=MagicMock()
         )
+
+
+@pytest.fixture(scope="module")
+def job(launcher: K8sRunLauncher) -> Manifest:
+    """The Job as the launcher would send it, made by its own code from the rendered configuration."""
     context = K8sContainerContext.create_from_config(None)
     context = context.merge(
         K8sContainerContext(
@@ -77,6 +87,28 @@ def _user_config(launcher: K8sRunLauncher) -> Any:
     from dagster_k8s.job import UserDefinedDagsterK8sConfig
 
     return UserDefinedDagsterK8sConfig.from_dict(dict(launcher.run_k8s_config))
+
+
+@pytest.mark.catalogue("A22")
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"container_config": {"image": "evil.example/image"}},
+        {"container_config": {"command": ["sh", "-c", "id"]}},
+        {"container_config": {"env": [{"name": "PYTHONPATH", "value": "/data"}]}},
+        {"container_config": {"resources": {"limits": {"memory": "99Gi"}}}},
+        {"pod_spec_config": {"service_account_name": "deployer"}},
+        {"pod_spec_config": {"host_network": True}},
+        {"pod_template_spec_metadata": {"labels": {"rag-platform/role": "query"}}},
+    ],
+    ids=str,
+)
+def test_no_tag_of_a_run_changes_its_job(launcher: K8sRunLauncher, config: dict[str, Any]) -> None:
+    plain = launcher.get_container_context_for_run(dg.DagsterRun("documents_sync"))
+    assert plain.run_k8s_config.container_config["resources"]
+    run = dg.DagsterRun("documents_sync", tags={"dagster-k8s/config": json.dumps(config)})
+    with pytest.raises(Exception, match="violated the allowed list"):
+        launcher.get_container_context_for_run(run)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

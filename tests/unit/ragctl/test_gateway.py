@@ -46,7 +46,9 @@ def test_equal_options_give_an_equal_file_and_plain_yaml(options: GatewayOptions
 def test_the_admin_interface_is_on_loopback_whatever_the_listener(settings_with_keys: Settings) -> None:
     settings = settings_with_keys.model_copy(update={"host": "0.0.0.0"})  # noqa: S104
     rendered = yaml.safe_load(render(GatewayOptions.from_settings(settings)))
-    assert rendered["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    assert rendered["admin"]["address"]["pipe"]["mode"] == 0o600
+    [served] = [item for item in rendered["static_resources"]["listeners"] if item["name"] == "operations"]
+    assert served["address"]["socket_address"]["address"] == "127.0.0.1"
     listener = rendered["static_resources"]["listeners"][0]["address"]["socket_address"]
     assert listener["address"] == "0.0.0.0"  # noqa: S104
     endpoint = rendered["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.certificates import self_signed
 from tests.support.waiting import eventually
-from tests.support.wire import WirePeer, running_gateway, wire_peer
+from tests.support.wire import Gateway, WirePeer, running_gateway, wire_peer
 
 QUERY = "/api/v1/query"
 
@@ -195,6 +196,48 @@ def test_prometheus_reads_the_statistics_and_nothing_else_of_the_admin_interface
         for path in ("/", "/config_dump", "/quitquitquit", "/stats", "/stats/prometheus/../../config_dump", "/certs"):
             assert httpx.get(f"{base}{path}", trust_env=False, timeout=60).status_code == 404
         assert httpx.post(f"{base}/stats/prometheus", trust_env=False, timeout=60).status_code == 404
+
+
+@pytest.mark.catalogue("A22")
+def test_a_page_in_a_browser_changes_and_reads_nothing_of_the_admin_interface(gateway: Gateway) -> None:
+    port, socket = gateway.options.admin_port, gateway.options.admin_socket
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+    page: dict[str, str] = {
+        "origin": "http://evil.example",
+        "sec-fetch-site": "cross-site",
+        "content-type": "text/plain",
+    }
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
+        for path in ("/quitquitquit", "/logging?level=trace", "/reset_counters", "/drain_listeners?graceful",
+                     "/healthcheck/fail", "/stats", "/clusters", "/runtime_modify?a=1"):  # fmt: skip
+            assert client.post(path, headers=page).status_code == 404, path
+            assert client.get(path, headers={"host": f"evil.example:{port}"}).status_code == 404, path
+            drained = {"x-rag-drain": "1", "host": f"evil.example:{port}"}
+            assert client.post(path, headers=drained).status_code == 404, path
+        for path in ("/", "/config_dump", "/certs", "/logging", "/memory", "/help", "/stats/../config_dump"):
+            assert client.get(path).status_code == 404, path
+        assert client.options("/drain_listeners", headers=page).status_code == 404
+        answer = client.get("/ready", headers=page)
+        assert answer.text == "LIVE\n"
+        assert "access-control-allow-origin" not in answer.headers
+        assert "query-blue" in client.get("/clusters?format=json").text
+        assert client.get("/stats", params={"filter": "http.public.downstream_rq_active"}).text.endswith(": 0\n")
+    assert gateway.http.post(QUERY, json={"query": "x"}).status_code == 200
+
+
+def test_the_status_page_answers_probes_and_the_configured_names(tmp_path: Path) -> None:
+    metrics = Endpoint("127.0.0.1", free_port())
+    with running_gateway(tmp_path, metrics=metrics, allowed_hosts=("gateway", "a.b")) as gateway:
+        known = {"10.1.2.3:9902", "Gateway:9902", "a.b", "localhost", "[::1]:9902"}
+        for name in known | {"axb", "evil.example", "gateway.evil.example", "1.evil.example"}:
+            for port in (metrics.port, gateway.options.admin_port):
+                url = f"http://127.0.0.1:{port}/stats/prometheus"
+                answer = httpx.get(url, headers={"host": name}, trust_env=False, timeout=60)
+                assert answer.status_code == (200 if name in known else 404), name
+        drain = f"http://127.0.0.1:{gateway.options.admin_port}/drain_listeners?graceful&skip_exit"
+        assert httpx.post(drain, headers={"x-rag-drain": "1"}, trust_env=False, timeout=60).text == "OK\n"
+        assert httpx.get(f"{drain.partition('/drain')[0]}/ready", trust_env=False, timeout=60).is_success
 
 
 @pytest.mark.parametrize("name", ["query-blue", "query-green", "query-probes"])
