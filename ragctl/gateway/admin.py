@@ -8,8 +8,6 @@ that no page of another site can set without asking first, which nothing here al
 
 from __future__ import annotations
 
-import re
-
 from ragctl.gateway.clusters import address
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, extension
 
@@ -17,7 +15,10 @@ ADMIN = "envoy-admin"
 MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 DRAIN_HEADER = "x-rag-drain"
 """Present in requests that take the gateway out of service."""
-_ADDRESS = r"[0-9.]+|\[[0-9a-f:.]+\]"
+_ADDRESS: Config = {
+    "name": ":authority",
+    "string_match": {"safe_regex": {"regex": r"([0-9.]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?"}},
+}
 
 
 def admin_listener(options: GatewayOptions) -> Config:
@@ -35,18 +36,28 @@ def status_listener(listen: Endpoint, options: GatewayOptions) -> Config:
 
 
 def _listener(name: str, listen: Endpoint, options: GatewayOptions, pages: dict[str, list[Config]]) -> Config:
-    host = _known_host(options)
-    routes = [
-        {"match": {"path": path, "headers": [host, *headers]}, "route": {"cluster": ADMIN, "timeout": "5s"}}
-        for path, headers in pages.items()
-    ]
     manager = extension(
         "envoy.filters.network.http_connection_manager",
         MANAGER,
         stat_prefix=name,
         normalize_path=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
-        route_config={"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]},
+        route_config={
+            "name": name,
+            "ignore_port_in_host_matching": True,
+            "virtual_hosts": [
+                {
+                    "name": "names",
+                    "domains": sorted({"localhost", *options.allowed_hosts}),
+                    "routes": [_route(path, headers) for path, headers in pages.items()],
+                },
+                {
+                    "name": "addresses",
+                    "domains": ["*"],
+                    "routes": [_route(path, [_ADDRESS, *headers]) for path, headers in pages.items()],
+                },
+            ],
+        },
         http_filters=[extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
     )
     return {
@@ -57,10 +68,9 @@ def _listener(name: str, listen: Endpoint, options: GatewayOptions, pages: dict[
     }
 
 
+def _route(path: str, headers: list[Config]) -> Config:
+    return {"match": {"path": path, "headers": headers}, "route": {"cluster": ADMIN, "timeout": "5s"}}
+
+
 def _method(name: str) -> list[Config]:
     return [{"name": ":method", "string_match": {"exact": name}}]
-
-
-def _known_host(options: GatewayOptions) -> Config:
-    names = "|".join((_ADDRESS, "localhost", *map(re.escape, options.allowed_hosts)))
-    return {"name": ":authority", "string_match": {"safe_regex": {"regex": f"(?i)({names})(:[0-9]+)?"}}}

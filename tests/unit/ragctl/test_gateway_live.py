@@ -228,8 +228,9 @@ def test_a_page_in_a_browser_changes_and_reads_nothing_of_the_admin_interface(ga
 
 def test_the_status_page_answers_probes_and_the_configured_names(tmp_path: Path) -> None:
     metrics = Endpoint("127.0.0.1", free_port())
-    with running_gateway(tmp_path, metrics=metrics, allowed_hosts=("gateway", "a.b")) as gateway:
-        known = {"10.1.2.3:9902", "Gateway:9902", "a.b", "localhost", "[::1]:9902"}
+    services = [f"rag-rag-platform-part-{number}.namespace.svc.cluster.local" for number in range(30)]
+    with running_gateway(tmp_path, metrics=metrics, allowed_hosts=("gateway", "a.b", *services)) as gateway:
+        known = {services[-1], "10.1.2.3:9902", "Gateway:9902", "a.b", "localhost", "[::1]:9902"}
         for name in known | {"axb", "evil.example", "gateway.evil.example", "1.evil.example"}:
             for port in (metrics.port, gateway.options.admin_port):
                 url = f"http://127.0.0.1:{port}/stats/prometheus"
