@@ -9,6 +9,7 @@ from pathlib import Path
 from rag_assets import LOCATION
 from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import replace_file
 from rag_core.settings import Settings
 
 ROLES = (
@@ -81,8 +82,8 @@ def prepare(settings: Settings, role: str) -> None:
     home.mkdir(parents=True, exist_ok=True)
     given = settings.dagster_yaml
     instance = given.read_text("utf-8") if given else render_dagster_yaml(settings)
-    (home / "dagster.yaml").write_text(instance, "utf-8")
-    (home / "workspace.yaml").write_text(render_workspace_yaml(settings), "utf-8")
+    replace_file(home / "dagster.yaml", instance.encode())
+    replace_file(home / "workspace.yaml", render_workspace_yaml(settings).encode())
     # dagster.yaml names this variable; when the secret came as a file it is not there yet.
     os.environ["RAG_DATABASE_URL"] = settings.effective_database_url
 

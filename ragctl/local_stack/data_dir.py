@@ -169,8 +169,8 @@ class DataDir:
                     f"another `rag up` or `rag down` (process {other}) works on this RAG_HOME; wait until it has ended",
                 ) from None
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with contextlib.suppress(OSError):  # a full disk: the stack must still be stopped
+                os.write(file.fileno(), str(os.getpid()).encode())
             yield
 
     def read_state(self) -> StackState | None:

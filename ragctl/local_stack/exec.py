@@ -7,7 +7,7 @@ It becomes COMMAND, so that the supervisor watches the service itself. Before th
   * marks the process (and all it starts) with the service's name, by which a later `rag` finds the remaining processes;
   * counts the start, for `rag status`;
   * waits until the servers it needs accept connections, so that a service is not started into a failure.
-Only the standard library is imported: this runs before every start.
+Little more than the standard library is imported: this runs before every start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from rag_core.files import replace_file
 
 SERVICE_VARIABLE = "RAG_STACK_PART"
 STACK_VARIABLE = "RAG_STACK_ID"
@@ -60,8 +63,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _count(path: Path) -> None:
-    starts = int(path.read_text()) if path.exists() else 0
-    path.write_text(str(starts + 1))
+    """Count a start, for people: neither a full disk nor a damaged file keeps the service from starting."""
+    try:
+        starts = int(path.read_text())
+    except (OSError, ValueError):
+        starts = 0
+    with suppress(OSError):
+        replace_file(path, str(starts + 1).encode())
 
 
 def _wait_for(address: str) -> None:

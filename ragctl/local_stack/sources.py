@@ -16,6 +16,7 @@ import yaml
 
 import ragctl
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import replace_file
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
@@ -58,7 +59,7 @@ def write_package_corpus(folder: Path) -> None:
     installed = list(distributions())
     _write_all(folder / "packages", dict(_descriptions(installed)))
     _write_all(folder / "licences", dict(islice(_licences(installed), _MAX_LICENCES)))
-    stamp.write_text(current)
+    replace_file(stamp, current.encode())
 
 
 def _stamp() -> str:
@@ -177,7 +178,7 @@ def _restore(folder: Path, before: dict[Path, bytes]) -> None:
         if path not in before:
             path.unlink()
     for path, content in before.items():
-        path.write_bytes(content)
+        replace_file(path, content)
 
 
 def _write_defaults(folder: Path, data_dir: DataDir) -> None:
@@ -209,7 +210,7 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> Non
     text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     path = folder / f"{name}.yaml"
     if not path.exists() or _root_of(path) != str(root):
-        path.write_text(text, encoding="utf-8")
+        replace_file(path, text.encode())
 
 
 def _root_of(path: Path) -> str | None:

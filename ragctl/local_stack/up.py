@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
+from rag_core.files import replace_file
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import current_options
@@ -107,8 +108,8 @@ def _write_files(settings: Settings, data_dir: DataDir) -> _Prepared:
     settings, _ = load(data_dir, replicas=settings.replicas, traces=settings.traces)
     services = build_services(settings, data_dir)
     instance = render_dagster_yaml(settings, compute_logs=data_dir.dagster / "compute_logs")
-    (data_dir.dagster / "dagster.yaml").write_text(instance, encoding="utf-8")
-    data_dir.workspace_file.write_text(render_workspace_yaml(settings), encoding="utf-8")
+    replace_file(data_dir.dagster / "dagster.yaml", instance.encode())
+    replace_file(data_dir.workspace_file, render_workspace_yaml(settings).encode())
     write_dynamic(current_options(settings, data_dir.gateway), data_dir.gateway)
     Supervisor(data_dir).write_config(services)
     state = StackState(new_secret(), settings_digest(settings))

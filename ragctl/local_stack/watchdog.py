@@ -1,9 +1,9 @@
 """`python -m ragctl.local_stack.watchdog`: end services that no longer answer, so that the supervisor restarts them.
 
 supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP, a disk that fails). Every
-service with a `heartbeat` is probed with a deadline: `grpc.health.v1.Health/Check`, the definitions of a code server, or
-a database connection. One that has answered before and then does not for `RAG_HANG_SECONDS` is killed with its children
-(supervisord makes each service the leader of a process group). What it was doing is repaired like any crash.
+service with a `heartbeat` is probed with a deadline: `grpc.health.v1.Health/Check`, the definitions of a code server,
+or a database connection. One that has answered before and then does not for `RAG_HANG_SECONDS` is killed with its
+children (supervisord makes each service the leader of a process group). What it was doing is repaired like any crash.
 """
 
 from __future__ import annotations

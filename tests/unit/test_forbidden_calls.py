@@ -1,4 +1,4 @@
-"""Calls that turn data into code, or that leave certificates unchecked, are nowhere in the shipped packages."""
+"""Calls that turn data into code, leave certificates unchecked or truncate files are nowhere in what is shipped."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ FORBIDDEN = {
     "eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "marshal.loads", "yaml.load", "torch.load",
     "ssl._create_unverified_context",
 }  # fmt: skip
+
+PRODUCT = ("rag_core", "rag_assets", "query_server", "console", "interfaces", "ragctl")
+TRUNCATING = (".write_text", ".write_bytes")
+WRITTEN_AGAIN = {"ragctl/chart/writer.py", "ragctl/local_stack/sources.py"}
+"""A generator of committed files; and the default corpus, thousands of files that each `rag up` compares."""
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
@@ -40,6 +45,19 @@ def test_no_forbidden_call(package: str) -> None:
         if (bad := offences(path.read_text("utf-8")))
     }
     assert found == {}
+
+
+@pytest.mark.catalogue("A27")
+def test_no_file_is_written_by_truncation() -> None:
+    """On a full disk it stays behind empty, and what reads it fails until somebody looks: `rag_core.files` replaces."""
+    found = {
+        str(path.relative_to(ROOT))
+        for package in PRODUCT
+        for path in (ROOT / package).rglob("*.py")
+        for name, _ in calls(ast.parse(path.read_text("utf-8")))
+        if name.endswith(TRUNCATING)
+    }
+    assert found == WRITTEN_AGAIN
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rag_core.database.embedded.account import Account
 from rag_core.errors import Conflict, Exhausted, Reason, Unavailable
+from rag_core.files import replace_file
 
 MAJOR = "18"
 _SUPERUSER = "postgres"
@@ -106,17 +107,11 @@ def separate_owner(place: Path, bin_dir: Path, account: Account, secret: Path, *
         " ".join(_GIVE_SCHEMA.format(owner=owner).split()),
     ]
     _run([*single, "rag"], account, "\n".join(statements) + "\n")
-    with rules.open("a") as file:
-        file.write(_OWNER_HBA.format(owner=owner))
-        file.flush()
-        os.fsync(file.fileno())
+    if (addition := _OWNER_HBA.format(owner=owner)) not in (present := rules.read_text()):
+        replace_file(rules, (present + addition).encode(), mode=0o600)
+    os.chown(rules, place.stat().st_uid, place.stat().st_gid)
     secret.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    staged = secret.with_name(f".{secret.name}.new")
-    with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(password)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.rename(secret)
+    replace_file(secret, password.encode(), mode=0o600)
 
 
 def check_version(place: Path) -> None:

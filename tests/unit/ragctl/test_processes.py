@@ -115,6 +115,22 @@ def test_the_wrapper_becomes_the_part_counts_the_start_and_sets_its_environment(
         assert counter.read_text() == str(starts)
 
 
+@pytest.mark.catalogue("A27")
+def test_neither_a_full_disk_nor_the_empty_file_it_left_keeps_a_part_from_starting(tmp_path: Path) -> None:
+    counter = tmp_path / "starts"
+    counter.touch()
+    command = [
+        sys.executable, "-P", "-m", "ragctl.local_stack.exec", "--part=console", f"--count={counter}",
+        "--", sys.executable, "-c", "print('started')",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    for prefix, counted in ((["prlimit", "--fsize=0", "--"], ""), ([], "1")):
+        done = subprocess.run([*prefix, *command], capture_output=True, text=True, env=environment, check=False)
+        assert (done.stdout, done.returncode) == ("started\n", 0), done.stderr
+        assert counter.read_text() == counted
+    assert list(tmp_path.iterdir()) == [counter]
+
+
 def test_the_wrapper_waits_for_the_servers_the_part_needs() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
