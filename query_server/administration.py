@@ -68,7 +68,7 @@ def add_administration(
         (
             sources_pb2,
             sources_pb2_grpc.add_SourceServiceServicer_to_server,
-            SourceServicer(SourcesHandler(store, settings.source_allowances)),
+            SourceServicer(SourcesHandler(store, settings.source_allowances), settings),
         ),
         (
             tenants_pb2,

@@ -149,7 +149,7 @@ def _access_words(acl: list[str], name: str) -> str:
     return t("Of the tenant {tenant}, only {who} find these documents.", tenant=name, who=f" {t('and')} ".join(parts))
 
 
-def schedule(draft: Draft) -> list[str]:
+def schedule(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
     """When the whole source is compared, in words and with the next times. Returns what is wrong."""
     now = draft.get("cron", "")
     left, right = st.columns(2)
@@ -170,6 +170,14 @@ def schedule(draft: Draft) -> list[str]:
         times = [moment_words(moment, language()) for moment in next_times(cron, draft["timezone"])]
         st.info(cron_words(cron, language()), icon=":material/schedule:")
         st.caption(t("Next times ({zone}): {times}", zone=draft["timezone"], times="  ·  ".join(times)))
+    st.caption(
+        t(
+            "What a comparison no longer finds is deleted. When that is more than {share} of the documents, and {count} "
+            "at least, nothing is deleted until somebody approves it.",
+            share=f"{allowed.delete_guard_fraction:.0%}",
+            count=allowed.delete_guard_minimum,
+        )
+    )
     return forms.schedule_problems(cron, draft["timezone"])
 
 

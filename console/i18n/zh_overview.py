@@ -17,6 +17,7 @@ OVERVIEW: dict[str, str] = {
     "a run failed": "运行失败",
     "a blocking check failed": "阻断性检查未通过",
     "the source was not compared in time": "未按时完成比对",
+    "a large share of the documents disappeared": "很大一部分文档消失了",
     "deletions wait for an approval": "有删除等待批准",
     "too many inputs could not be used": "无法使用的输入过多",
     "the stream stands still until an operator acts": "流已暂停，等待运维处理",

@@ -48,6 +48,10 @@ SOURCES: dict[str, str] = {
     "Loading the new source into Dagster …": "正在将新数据源载入 Dagster……",
     "Loading the sources into Dagster …": "正在将数据源载入 Dagster……",
     "Name of the source": "数据源名称",
+    "What a comparison no longer finds is deleted. When that is more than {share} of the documents, and {count} at "
+    "least, nothing is deleted until somebody approves it.": (
+        "比对时不再出现的文档会被删除。若超过文档总数的 {share} 且不少于 {count} 个，则在有人批准之前不删除任何文档。"
+    ),
     "Next times ({zone}): {times}": "接下来的时间（{zone}）：{times}",
     "No stream worker took the request.": "没有流处理进程接收此请求。",
     "Nobody finds these documents until their source reports who may read them.": (

@@ -186,6 +186,7 @@ ALERTS = {
     "check_blocked": "a blocking check failed",
     "source_stale": "the source was not compared in time",
     "deletions_held": "deletions wait for an approval",
+    "documents_disappeared": "a large share of the documents disappeared",
     "poison_rate": "too many inputs could not be used",
     "stream_halted": "the stream stands still until an operator acts",
     "cursor_ahead": "rows are dated in the future and are left out",

@@ -39,7 +39,7 @@ def wizard(allowed: pb.GetSourcePermissionsResponse) -> None:
     elif step == 3:
         _buttons(draft, step, source_wizard.access(draft))
     elif step == 4:
-        _buttons(draft, step, source_wizard.schedule(draft))
+        _buttons(draft, step, source_wizard.schedule(draft, allowed))
     elif step == 5:
         source_wizard.review(draft, lambda text, unchecked: _create(draft, text, unchecked))
         _buttons(draft, step, [])

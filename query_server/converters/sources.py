@@ -9,7 +9,7 @@ from google.protobuf.json_format import ParseDict
 from query_server.handlers.admin.sources import OperationRequest
 from rag_core.errors import InvalidInput, Reason
 from rag_core.reasons import remedy_of
-from rag_core.settings import SourceAllowance
+from rag_core.settings import Settings, SourceAllowance
 from ragproto.admin.v1 import sources_pb2 as pb
 
 if TYPE_CHECKING:
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _ACTION, _STATE = "SOURCE_ACTION_", "SOURCE_OPERATION_STATE_"
 
 
-def from_permissions(unrestricted: bool, allowance: SourceAllowance | None) -> pb.GetSourcePermissionsResponse:
-    """What a caller may add sources for."""
+def from_permissions(
+    unrestricted: bool, allowance: SourceAllowance | None, settings: Settings
+) -> pb.GetSourcePermissionsResponse:
+    """What a caller may add sources for, and which deletions of them are held."""
     lists = allowance or SourceAllowance()
     return pb.GetSourcePermissionsResponse(
         allowed=unrestricted or allowance is not None,
@@ -27,6 +29,8 @@ def from_permissions(unrestricted: bool, allowance: SourceAllowance | None) -> p
         roots=lists.roots,
         hosts=lists.hosts,
         secrets=lists.secrets,
+        delete_guard_fraction=settings.delete_guard_fraction,
+        delete_guard_minimum=settings.delete_guard_minimum,
     )
 
 

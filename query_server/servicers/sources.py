@@ -10,6 +10,7 @@ import grpc.aio
 from query_server.converters import sources as to_message
 from query_server.handlers.admin.sources import SourcesHandler
 from query_server.runtime.calls import current_call
+from rag_core.settings import Settings
 from ragproto.admin.v1 import sources_pb2 as pb
 from ragproto.admin.v1 import sources_pb2_grpc as rpc
 
@@ -19,13 +20,15 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SourceServicer(rpc.SourceServiceServicer):
     """Stores requests of operations on sources, and returns their results."""
 
-    def __init__(self, sources: SourcesHandler) -> None:
+    def __init__(self, sources: SourcesHandler, settings: Settings) -> None:
         self._sources = sources
+        self._settings = settings
 
     async def GetSourcePermissions(
         self, request: pb.GetSourcePermissionsRequest, context: Context
     ) -> pb.GetSourcePermissionsResponse:
-        return to_message.from_permissions(*self._sources.permissions(current_call().principal))
+        unrestricted, allowance = self._sources.permissions(current_call().principal)
+        return to_message.from_permissions(unrestricted, allowance, self._settings)
 
     async def StartSourceOperation(
         self, request: pb.StartSourceOperationRequest, context: Context

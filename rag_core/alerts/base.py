@@ -16,6 +16,7 @@ class AlertKind(StrEnum):
     CHECK_BLOCKED = "check_blocked"
     SOURCE_STALE = "source_stale"
     DELETIONS_HELD = "deletions_held"
+    DOCUMENTS_DISAPPEARED = "documents_disappeared"
     POISON_RATE = "poison_rate"
     STREAM_HALTED = "stream_halted"
     CURSOR_AHEAD = "cursor_ahead"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rag_core.alerts.base import Alert, AlertKind
-from rag_core.alerts.store import SourceState
+from rag_core.alerts.store import Disappearance, SourceState
 from rag_core.errors import Reason
 from rag_core.operations import Entry
 from rag_core.quality import Latest
@@ -32,6 +32,21 @@ def held_deletions(states: Iterable[SourceState]) -> Iterator[Alert]:
                 {"held": state.held_deletions},
                 started_at=state.held_at,
             )
+
+
+def disappeared_documents(found: Iterable[Disappearance]) -> Iterator[Alert]:
+    """Deletions that were a large share of their source and too few to be held."""
+    for one in found:
+        yield Alert(
+            _key(AlertKind.DOCUMENTS_DISAPPEARED, one.tenant, one.source),
+            AlertKind.DOCUMENTS_DISAPPEARED,
+            "warning",
+            f"{one.documents} of {one.of} documents disappeared from source {one.source}",
+            one.source,
+            one.tenant,
+            {"documents": one.documents, "of": one.of},
+            started_at=one.at,
+        )
 
 
 def stale_sources(states: Iterable[SourceState], minutes: Mapping[str, int], now: datetime) -> Iterator[Alert]:

@@ -186,3 +186,31 @@ class SourceState:
 def source_states(connection: Connection) -> list[SourceState]:
     """The state of every source that has ever run."""
     return [SourceState(*row) for row in connection.execute(_SOURCES)]
+
+
+_DISAPPEARED = text("""
+SELECT s.tenant, s.name, r.documents, r."of", r.finished_at FROM rag.sources s
+CROSS JOIN LATERAL (
+    SELECT (n.counts ->> 'disappeared')::int AS documents, (n.counts ->> 'disappeared_of')::int AS "of", n.finished_at
+    FROM rag.run_stages n
+    WHERE n.tenant = s.tenant AND n.source = s.name AND n.stage = 'documents' AND n.finished_at >= :since
+      AND (n.counts ->> 'disappeared')::float > CAST(:share AS float) * (n.counts ->> 'disappeared_of')::float
+    ORDER BY n.finished_at DESC LIMIT 1) AS r
+ORDER BY s.tenant, s.name
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Disappearance:
+    """Documents of a source that one run found missing and deleted, of so many."""
+
+    tenant: str
+    source: str
+    documents: int
+    of: int
+    at: datetime
+
+
+def disappearances(connection: Connection, *, since: datetime, share: float) -> list[Disappearance]:
+    """For each source the newest run since a moment that deleted more than this share of it without an approval."""
+    return [Disappearance(*row) for row in connection.execute(_DISAPPEARED, {"since": since, "share": share})]

@@ -28,11 +28,16 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class DeletionResult:
-    """Counts of deleted documents of the shard, and of held deletions of the shard and of the source."""
+    """Counts of deleted documents of the shard, and of held deletions of the shard and of the source.
+
+    `disappeared` documents `disappeared_of` so many of the source are missing without an approval, and are not held.
+    """
 
     deleted: int = 0
     held: int = 0
     held_in_source: int = 0
+    disappeared: int = 0
+    disappeared_of: int = 0
 
 
 def delete_gone(
@@ -56,11 +61,13 @@ def delete_gone(
     deletion_store.lock(connection, tenant, source)
     deletion_store.release_returned(connection, tenant, source)
     unapproved = deletion_store.count_unapproved(connection) if missing else 0
-    if unapproved and _suspicious(connection, scope, settings, unapproved):
+    alive = documents.live(connection, tenant, source) if unapproved else 0
+    if unapproved and (listing.is_empty(connection) or _many(settings, unapproved, alive)):
         return _hold(connection, scope, missing)
     deletion_store.record_count(connection, tenant, source)
     connection.commit()
-    return DeletionResult(deleted=_soft_delete(connection, scope, committed)) if missing else DeletionResult()
+    deleted = _soft_delete(connection, scope, committed) if missing else 0
+    return DeletionResult(deleted, disappeared=unapproved, disappeared_of=alive)
 
 
 def delete_removed(
@@ -70,12 +77,15 @@ def delete_removed(
 
     Deletions that an earlier run held stay held: a listing of changes does not cover them.
     """
-    missing = deletion_store.find_removed(connection, scope.source.tenant, scope.source.name)
+    tenant, source = scope.source.tenant, scope.source.name
+    missing = deletion_store.find_removed(connection, tenant, source)
+    alive = documents.live(connection, tenant, source) if missing else 0
     connection.commit()
-    if missing and _many(connection, scope, settings, missing):
-        deletion_store.lock(connection, scope.source.tenant, scope.source.name)
+    if _many(settings, missing, alive):
+        deletion_store.lock(connection, tenant, source)
         return _hold(connection, scope, missing)
-    return DeletionResult(deleted=_soft_delete(connection, scope, committed))
+    deleted = _soft_delete(connection, scope, committed)
+    return DeletionResult(deleted, disappeared=missing, disappeared_of=alive)
 
 
 def _hold(connection: Connection, scope: Scope, missing: int) -> DeletionResult:
@@ -127,10 +137,5 @@ def listing_problem(error: str | None, kept: DeletionResult) -> tuple[str | None
     return None, None
 
 
-def _suspicious(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:
-    return listing.is_empty(connection) or _many(connection, scope, settings, missing)
-
-
-def _many(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:
-    alive = documents.live(connection, scope.source.tenant, scope.source.name)
+def _many(settings: Settings, missing: int, alive: int) -> bool:
     return missing >= settings.delete_guard_minimum and missing > settings.delete_guard_fraction * alive

@@ -108,7 +108,9 @@ class ContentSettings(BaseModel):
     delete_guard_fraction: float = Field(
         0.2, gt=0, le=1, description="Deletions are held when a listing would delete more than this share of a source."
     )
-    delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
+    delete_guard_minimum: int = Field(
+        6, ge=1, description="Fewer deletions than this are not held, unless the listing is empty; they are reported."
+    )
     max_concurrent_runs: int = Field(
         6, ge=1, le=1000, description="Dagster runs at once. They take turns at embedding (`RAG_EMBEDDING_RUNS`)."
     )

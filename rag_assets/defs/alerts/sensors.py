@@ -25,6 +25,8 @@ from rag_core.alerts import (
     Notifier,
     dated_ahead,
     deliver,
+    disappearances,
+    disappeared_documents,
     halted_streams,
     held_deletions,
     open_notifiers,
@@ -47,8 +49,8 @@ CHECKS = {
     "index": ("accounting", "listing_complete", "deletion_guard", "document_budget", "quality", "poison_rate"),
 }
 """The blocking checks of every source."""
-_DAMAGE_REMEMBERED = timedelta(days=1)
-"""Duration of the alert about an automatically rebuilt index."""
+_REMEMBERED = timedelta(days=1)
+"""Duration of the alerts about an automatically rebuilt index and about documents that disappeared."""
 
 
 def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.SensorDefinition:
@@ -65,7 +67,8 @@ def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.Sens
             notifiers = open_notifiers(pipeline.settings)
             try:
                 living = MISSED_HEARTBEATS * pipeline.settings.stream_heartbeat_seconds
-                outcome = evaluate(pipeline.store, context.instance, configs, notifiers, living=living)
+                share = pipeline.settings.delete_guard_fraction
+                outcome = evaluate(pipeline.store, context.instance, configs, notifiers, living=living, share=share)
             finally:
                 for notifier in notifiers:
                     notifier.close()
@@ -84,14 +87,20 @@ def evaluate(
     *,
     now: datetime | None = None,
     living: float = 30.0,
+    share: float = 0.2,
 ) -> Delivery:
-    """Evaluate every condition once and notify. A stream worker is alive after a heartbeat within `living` seconds."""
+    """Evaluate every condition once and notify. A stream worker is alive after a heartbeat within `living` seconds.
+
+    Deletions of more than this `share` of a source that were not held are reported for a day.
+    """
     when = now or datetime.now(UTC)
     conditions = [*run_failures(instance, configs), *blocked_checks(instance, configs)]
     with closing(store.engine.connect()) as connection:
         states = source_states(connection)
         minutes = {one.name: one.freshness_minutes for one in configs if one.enabled and one.freshness_minutes}
         conditions += [*held_deletions(states), *stale_sources(states, minutes, when), *dated_ahead(states)]
+        lost = disappearances(connection, since=when - _REMEMBERED, share=share)
+        conditions += disappeared_documents(lost)
         conditions += over_failure_rate(quality.latest(connection))
         conditions += halted_streams(streams.workers(connection, within_seconds=living))
         conditions += rebuilt_indexes(audit.find(connection, _rebuilt_by_itself(when)))
@@ -99,7 +108,7 @@ def evaluate(
 
 
 def _rebuilt_by_itself(now: datetime) -> audit.Query:
-    return audit.Query(actor="index", action="index.rebuild", since=now - _DAMAGE_REMEMBERED)
+    return audit.Query(actor="index", action="index.rebuild", since=now - _REMEMBERED)
 
 
 def run_failures(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:

@@ -96,6 +96,10 @@ def _deletion_guard(connection: Connection, scope: Scope, key: dg.AssetKey, *, h
     count = sources.held_deletions(connection, tenant, name)
     rows = deletion_store.held_sample(connection, tenant, name, SAMPLE) if held else []
     table = failure_table({"locator": locator, "held_since": f"{since:%Y-%m-%d %H:%M} UTC"} for locator, since in rows)
+    place = {"tenant": tenant, "source": name, "shard": scope.shard}
+    counts = runs.counts(connection, run_id=scope.run_id, stage="documents", **place)
+    lost = counts.get("disappeared", 0)
+    note = f"{lost} of {counts['disappeared_of']} documents disappeared from the source" if lost else None
     return dg.AssetCheckResult(
         asset_key=key,
         check_name="deletion_guard",
@@ -103,7 +107,7 @@ def _deletion_guard(connection: Connection, scope: Scope, key: dg.AssetKey, *, h
         metadata={"held": count, **table},
         description=f"{Reason.MASS_DELETE_HELD}: {count} deletions wait for `rag source approve-deletions {name}`"
         if held
-        else None,
+        else note,
     )
 
 

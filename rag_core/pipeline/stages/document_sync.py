@@ -80,7 +80,8 @@ class DocumentSync:
     An item is not read when its version tag, parser and settings equal the stored ones. Results are committed in
     batches, so an interrupted run loses at most one batch. Counts: `read` with its parts `added`, `updated`,
     `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
-    `unchanged`), `vanished`, `duplicates` and `stale`.
+    `unchanged`), `vanished`, `duplicates` and `stale`; and `disappeared` of the `disappeared_of` documents of the whole
+    source, when some are missing from it and are not held.
 
     `problem` is `LISTING_INCOMPLETE` (nothing was deleted), `MASS_DELETE_HELD` (the deletions wait for an operator) or
     `QUOTA_EXCEEDED` (new documents were skipped, because the tenant may store no more).
@@ -339,6 +340,8 @@ class DocumentSync:
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}
         counts["held"] = kept.held
+        if kept.disappeared:
+            counts |= {"disappeared": kept.disappeared, "disappeared_of": kept.disappeared_of}
         counts["absent"] = mine + others - kept.held
         listed = listing.entries(self._connection, self._scope.shard)
         counts["read"] = listed + kept.deleted + mine + others

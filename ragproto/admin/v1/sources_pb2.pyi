@@ -45,18 +45,22 @@ class GetSourcePermissionsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetSourcePermissionsResponse(_message.Message):
-    __slots__ = ("allowed", "unrestricted", "roots", "hosts", "secrets")
+    __slots__ = ("allowed", "unrestricted", "roots", "hosts", "secrets", "delete_guard_fraction", "delete_guard_minimum")
     ALLOWED_FIELD_NUMBER: _ClassVar[int]
     UNRESTRICTED_FIELD_NUMBER: _ClassVar[int]
     ROOTS_FIELD_NUMBER: _ClassVar[int]
     HOSTS_FIELD_NUMBER: _ClassVar[int]
     SECRETS_FIELD_NUMBER: _ClassVar[int]
+    DELETE_GUARD_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    DELETE_GUARD_MINIMUM_FIELD_NUMBER: _ClassVar[int]
     allowed: bool
     unrestricted: bool
     roots: _containers.RepeatedScalarFieldContainer[str]
     hosts: _containers.RepeatedScalarFieldContainer[str]
     secrets: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, allowed: _Optional[bool] = ..., unrestricted: _Optional[bool] = ..., roots: _Optional[_Iterable[str]] = ..., hosts: _Optional[_Iterable[str]] = ..., secrets: _Optional[_Iterable[str]] = ...) -> None: ...
+    delete_guard_fraction: float
+    delete_guard_minimum: int
+    def __init__(self, allowed: _Optional[bool] = ..., unrestricted: _Optional[bool] = ..., roots: _Optional[_Iterable[str]] = ..., hosts: _Optional[_Iterable[str]] = ..., secrets: _Optional[_Iterable[str]] = ..., delete_guard_fraction: _Optional[float] = ..., delete_guard_minimum: _Optional[int] = ...) -> None: ...
 
 class StartSourceOperationRequest(_message.Message):
     __slots__ = ("action", "source", "definition", "digest", "dry_run", "unchecked", "reason")

@@ -119,6 +119,12 @@ def _run(desk: Desk) -> None:
         assert connection.scalar(select(func.count()).select_from(documents)) == 1
 
 
+def test_callers_see_which_deletions_are_held(desk: Desk) -> None:
+    metadata = desk.server.auth(scopes=ADMIN)
+    permissions = desk.stub.GetSourcePermissions(pb.GetSourcePermissionsRequest(), metadata=metadata)
+    assert (permissions.delete_guard_fraction, permissions.delete_guard_minimum) == (0.2, 6)
+
+
 def test_a_tenant_without_allow_lists_adds_nothing(desk: Desk) -> None:
     refused = failing(
         lambda: desk.start(pb.SOURCE_ACTION_CREATE, ADMIN, tenant="other", definition=definition(desk.folder, "other"))

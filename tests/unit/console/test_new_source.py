@@ -134,7 +134,7 @@ def test_a_name_is_suggested(kind: str, values: dict[str, str], name: str) -> No
 def at_step(app: AppTest, platform: Platform, shown: dict[str, Any]) -> AppTest:
     """The wizard at a step that a session has come to."""
     platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
-        allowed=True, unrestricted=True
+        allowed=True, unrestricted=True, delete_guard_fraction=0.25, delete_guard_minimum=6
     )
     app.run()
     app.session_state["new-source"] = shown
@@ -146,6 +146,11 @@ def first_run(app: AppTest, platform: Platform, *, written_at: float = 1_700_000
     made = pb.SourceFile(name="handbook.yaml", written=True)
     written = {"step": 6, "made": made, "written_at": written_at, "unchecked": False}
     return at_step(app, platform, {**draft("folder", name="handbook"), **written, **more}).run()
+
+
+def test_the_schedule_says_which_deletions_are_held(app: AppTest, platform: Platform) -> None:
+    shown = at_step(app, platform, {**draft("folder", name="handbook"), "step": 4}).run()
+    assert any("more than 25% of the documents, and 6 at least" in item.value for item in shown.caption)
 
 
 def launches(platform: Platform) -> int:
