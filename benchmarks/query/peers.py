@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from benchmarks import processes
+from benchmarks.own_text import open_embedder
 from benchmarks.peers.install import ensure_peer
 from benchmarks.ports import free_port
+from benchmarks.query.corpus import chunk_texts, unit_vectors
 from benchmarks.query.load import Outcome
 from benchmarks.query.systems import System, over_http
 from benchmarks.report import Target
 from benchmarks.timing import median
+from rag_core.embedding import Vectors
 from rag_core.settings import Settings
 
 _WEB = ("fastapi==0.165.0", "uvicorn==0.54.0")
+_TRIAL_CHUNKS = 64
 IN_FLIGHT = 8
 """Calls in flight at which the peers are compared."""
 HYBRID, DENSE = "through the gateway", "through the gateway, dense only"
@@ -44,9 +53,31 @@ PEERS = (
 
 
 def install(settings: Settings) -> dict[str, Path]:
-    """The Python of each environment, made when it is absent. Raises `Unavailable` (`START_FAILED`)."""
+    """The Python of each environment, made when it is absent. Raises `Unavailable` (`START_FAILED`).
+
+    Each peer has answered a question over a few chunks then: one that cannot run fails before an index is built for it.
+    """
     packages = {peer.environment: peer.packages for peer in PEERS}
-    return {name: ensure_peer(settings.home, name, wanted) for name, wanted in packages.items()}
+    pythons = {name: ensure_peer(settings, name, wanted) for name, wanted in packages.items()}
+    with TemporaryDirectory(prefix="peers-", dir=settings.home.resolve() / "bench") as name, ExitStack() as stack:
+        folder = Path(name)
+        (folder / "models").symlink_to(settings.model_dir.resolve())
+        with closing(open_embedder(settings)) as embedder:
+            write_corpus(folder, chunk_texts(_TRIAL_CHUNKS), unit_vectors(_TRIAL_CHUNKS, embedder.dimensions))
+        for _, system in start(stack, pythons, settings, folder):
+            asyncio.run(_ask(system))
+    return pythons
+
+
+async def _ask(system: System) -> None:
+    async with system() as call:
+        await call("Which peer answers?")
+
+
+def write_corpus(folder: Path, texts: list[str], vectors: Vectors) -> None:
+    """The files that `start` gives to the peers."""
+    np.save(folder / "vectors.npy", vectors)
+    (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
 
 
 def start(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import random
 import shutil
 import time
@@ -13,7 +12,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from pydantic import SecretStr
 
 from benchmarks import processes
@@ -124,8 +122,7 @@ class _Bench:
                 self._fill(index, texts, vectors, fingerprint, progress)
         else:
             self._copy_of_kept(texts, vectors, fingerprint, progress)
-        np.save(self._home / "vectors.npy", vectors)
-        (self._home / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+        peers.write_corpus(self._home, texts, vectors)
 
     def _copy_of_kept(self, texts: list[str], vectors: Vectors, fingerprint: str, progress: Progress) -> None:
         kept = self._home.parents[1] / f"index-{self._sizes.chunks}-{fingerprint[:12]}"

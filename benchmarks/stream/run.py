@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.own_text import open_embedder
@@ -35,19 +35,17 @@ class Sizes:
 def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress, brokers: str | None = None) -> Report:
     """Measure the inbox, a topic when there are `brokers`, and the peer. Each starts with an empty index and embeds
     with the bundled model."""
-    python = ensure_peer(settings.home, "pathway", [PEER]) if peer else None
+    python = ensure_peer(settings, "pathway", [PEER]) if peer else None
     progress(0, 3)
     with open_workbench(settings) as workbench:
+        if python is not None:
+            _peer(python, workbench, Sizes(1, 1))  # one that cannot run fails before anything is measured
         alone = _model_alone(workbench.installation("onnx"), sizes.documents)
         ours = _measured(workbench, sizes, InboxFeed)
         progress(1, 3)
         topic = _measured(workbench, sizes, partial(TopicFeed, brokers=brokers)) if brokers else None
         progress(2, 3)
-        theirs: dict[str, Any] | None = None
-        if python is not None:
-            arguments = {"home": workbench.home, "documents": sizes.documents, "burst": sizes.burst}
-            theirs = run_peer(python, "benchmarks.peers.pathway_app", arguments, timeout=_PEER_SECONDS)
-    other = Measured(theirs["searchable"], theirs["gone"], theirs["burst_rate"]) if theirs else None
+        other = _peer(python, workbench, sizes) if python is not None else None
     notes = (
         "the worker stores rows, vectors and index durably (PostgreSQL synchronous, index flushed) in every batch",
         "the peer keeps all of it in memory, commits its inputs every 5 ms and persists nothing; usage reports off"
@@ -72,6 +70,12 @@ def _measured(workbench: Workbench, sizes: Sizes, feed: Callable[[Settings], Fee
     changes = {"stream_metrics_port": free_port(), "stream_canary_seconds": 0, "stream_report_seconds": 0}
     settings = workbench.installation("onnx").model_copy(update=changes)
     return measure(settings, feed(settings), sizes.documents, sizes.burst)
+
+
+def _peer(python: Path, workbench: Workbench, sizes: Sizes) -> Measured:
+    arguments = {"home": workbench.home, "documents": sizes.documents, "burst": sizes.burst}
+    done = run_peer(python, "benchmarks.peers.pathway_app", arguments, timeout=_PEER_SECONDS)
+    return Measured(done["searchable"], done["gone"], done["burst_rate"])
 
 
 def _model_alone(settings: Settings, documents: int) -> list[float]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,16 @@ def resolved(name: str) -> dict[str, Any]:
 
 JOBS = {name: resolved(name) for name in PIPELINE if name not in _KEYWORDS and not name.startswith(".")}
 TESTS = {name for name, job in JOBS.items() if job["stage"] == "test" and name != "nightly"}
+
+
+def needs(name: str) -> set[str]:
+    """The jobs that a job waits for, those among them that not every pipeline has."""
+    return {item["job"] if isinstance(item, dict) else item for item in JOBS[name].get("needs", [])}
+
+
+def before(name: str) -> set[str]:
+    """All jobs that have ended well when a job begins."""
+    return needs(name).union(*(before(item) for item in needs(name)))
 
 
 def commands(job: dict[str, Any]) -> str:
@@ -68,7 +81,7 @@ def test_what_needs_neither_gitlab_nor_privileges_is_run_by_ci_local() -> None:
     script = (ROOT / "scripts" / "ci_local.sh").read_text("utf-8")
     (found,) = re.findall(r"\|\| jobs=\(([a-z ]+)\)", script)
     left_out = {name for name in re.findall(r"`([a-z-]+)`", script) if name in JOBS}
-    assert set(found.split()) | left_out == TESTS
+    assert set(found.split()) | left_out == TESTS | {"nightly"}
 
 
 @pytest.mark.catalogue("S43")
@@ -103,10 +116,6 @@ def test_no_long_lived_secret_is_named() -> None:
 
 @pytest.mark.catalogue("S43")
 def test_what_is_deployed_was_scanned_signed_and_verified() -> None:
-    def before(name: str) -> set[str]:
-        direct = set(JOBS[name].get("needs", []))
-        return direct.union(*(before(item) for item in direct))
-
     always = TESTS - {"containers", "real-servers"}  # by what was changed, and every night
     for name in ("review", "staging", "deploy"):
         assert before(name) >= always | {"images", "sbom", "digests", "scan", "sign", "verify"}, name
@@ -114,6 +123,40 @@ def test_what_is_deployed_was_scanned_signed_and_verified() -> None:
     assert "--certificate-identity " in commands(JOBS["verify"])
     assert "--certificate-oidc-issuer" in commands(JOBS["verify"])
     assert "staging" in before("deploy")
+
+
+@pytest.mark.catalogue("S43")
+@pytest.mark.parametrize("name", ["images", "publish-chart", "release", "staging", "deploy"])
+def test_nothing_of_a_tag_is_built_or_released_unless_its_images_run(name: str) -> None:
+    assert "containers" in before(name)
+    assert {"if": "$CI_COMMIT_TAG"} in JOBS["containers"]["rules"]
+
+
+def test_a_job_that_makes_a_release_has_the_program_that_does_it() -> None:
+    """GitLab runs `glab` (or, until 20.0, `release-cli`) in the job's image."""
+    made = [job["image"] for job in JOBS.values() if "release" in job]
+    assert made
+    assert all(image.startswith("registry.gitlab.com/gitlab-org/cli:") for image in made)
+
+
+def test_the_digests_of_the_registry_become_values_which_the_jobs_of_cosign_read(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    digests = {role: f"sha256:{number:064x}" for number, role in enumerate(("dagster", "query", "stream", "console"))}
+    for role, digest in digests.items():
+        (dist / f"{role}.json").write_text(json.dumps({"containerimage.digest": digest}), encoding="utf-8")
+    command = [sys.executable, str(ROOT / "deploy" / "digest-values.py"), str(dist), "registry.example/rag"]
+    values = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (dist / "digests.yaml").write_text(values, encoding="utf-8")
+    assert yaml.safe_load(values) == {"images": {"registry": "registry.example/rag", **digests}}
+    subprocess.run(["bash", "-c", JOBS["sign"]["before_script"][-1]], cwd=tmp_path, check=True)
+    assert dict(line.split() for line in (tmp_path / "images.txt").read_text("utf-8").splitlines()) == digests
+
+
+def test_the_page_says_of_every_job_how_it_was_run() -> None:
+    page = (ROOT / "docs" / "reference" / "supported.md").read_text("utf-8")
+    section = page.partition("## The pipeline of GitLab")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([a-z-]+)`", section)) >= JOBS.keys()
 
 
 def test_production_waits_for_a_person_and_the_nightly_for_its_schedule() -> None:
