@@ -247,9 +247,9 @@ class Api:
         """Request an evaluation by the promotion gate."""
         self._administer("EvaluateGeneration", generation=generation)
 
-    def promote(self, generation: str, override: str = "") -> admin_pb2.GenerationMove:
-        """Promote a generation; `override` is the reason to do it although the gate refuses."""
-        asked = {"generation": generation, "override_reason": override}
+    def promote(self, generation: str, reason: str, *, override: bool = False) -> admin_pb2.GenerationMove:
+        """Promote a generation; `override`: although the gate refuses."""
+        asked = {"generation": generation, "override_reason" if override else "reason": reason}
         return self._administer("PromoteGeneration", **asked).move
 
     def roll_back(self, reason: str) -> admin_pb2.GenerationMove:

@@ -54,7 +54,7 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
         return t("The pipeline runs the gate; its result appears in the list.")
 
     def promote(why: str) -> str:
-        move = api().promote(name, "" if passed else why)
+        move = api().promote(name, why, override=not passed)
         return t("Searches now use {name}.", name=move.active)
 
     def roll_back(why: str) -> str:
@@ -78,7 +78,7 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
                 evaluate, key="evaluate", need=need, icon=":material/rule:", asks=False,
                 disabled=state not in {"ready", "active"})  # fmt: skip
         confirm(t("Promote {name}", name=shown), moved if passed else overrides, promote, key="promote", need=need,
-                icon=":material/upgrade:", disabled=state != "ready", must_say=not passed, asks=not passed)  # fmt: skip
+                icon=":material/upgrade:", disabled=state != "ready", must_say=not passed)  # fmt: skip
         confirm(t("Roll back to {name}", name=plain_markdown(before) or "…"),
                 t("Searches return to the previous generation."), roll_back, key="rollback", need=need,
                 icon=":material/undo:", disabled=not before)  # fmt: skip

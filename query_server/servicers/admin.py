@@ -47,8 +47,9 @@ class AdminServicer(rpc.AdminServiceServicer):
     async def PromoteGeneration(
         self, request: pb.PromoteGenerationRequest, context: Context
     ) -> pb.PromoteGenerationResponse:
-        principal = current_call().principal
-        moved = await self._generations.promote(principal, request.generation, request.override_reason)
+        moved = await self._generations.promote(
+            current_call().principal, request.generation, request.reason, request.override_reason
+        )
         return pb.PromoteGenerationResponse(move=from_promotion(moved))
 
     async def RollbackGeneration(

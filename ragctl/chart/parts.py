@@ -66,8 +66,8 @@ class CodeLocation(PartModel):
     resources: Resources = Field(resources("200m", "512Mi", "1Gi"), description="Of its pod.")
     erasure_claim: str = Field(
         "",
-        description="PersistentVolumeClaim that keeps the erasure ledger, for `rag documents erase` in this pod; empty:"
-        " nothing can be erased there.",
+        description="PersistentVolumeClaim that keeps the erasure ledger, for `rag documents delete --erase` in"
+        " this pod; empty: nothing can be erased there.",
     )
 
 

@@ -1,4 +1,7 @@
-"""`rag documents`: put, get, list, delete and erase single documents, through the gateway as any client would."""
+"""`rag documents`: put, get, list and delete single documents through the gateway, as any client; erase them here.
+
+Erasure (`delete --erase`, `reapply-erasures`) works on the database, the index and the ledger of this installation.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ragctl.output import Json, Limit, emit_json, message_json, say, table
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
 
-app = App(name="documents", help="Single documents: put, get, list, delete, erase.", help_format="plaintext")
+app = App(name="documents", help="Single documents: put, get, list, delete, reapply-erasures.", help_format="plaintext")
 _SHOWN = ("doc_id", "source", "locator", "version", "bytes", "searchable")
 
 

@@ -132,20 +132,24 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
 
 
 @app.command
-def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
+def promote(name: str, /, *, reason: str = "", override: str = "", json: Json = False) -> None:
     """Switch searches to a generation that passed the gate. Every query server uses it from its next search on.
 
-    Example: rag index promote g-2f6c0b7f1d3a9e55
+    Example: rag index promote g-2f6c0b7f1d3a9e55 --reason "better answers about invoices"
 
     Parameters
     ----------
+    reason
+        Kept in the audit.
     override
         Reason to promote although the gate failed or has not run. Recorded in the audit log.
     """
     from rag_core.generations.lifecycle import promote as run
 
     with open_pipeline() as pipeline:
-        promotion = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=actor(), override=override)
+        promotion = run(
+            pipeline.store, pipeline.index, name, pipeline.settings, actor=actor(), reason=reason, override=override
+        )
     _print_promotion(promotion, json=json)
 
 

@@ -58,7 +58,7 @@ def query(
     weights
         Weights of meaning and of words in a hybrid search, such as `0.3 0.7`. Default: computed for each query.
     generation
-        The index generation to search instead of the active one (`rag index list`).
+        The index generation to search instead of the active one (`rag index generations`).
     rerank
         Whether a cross-encoder puts the best passages in order. Default: when the server has one.
     explain

@@ -1,4 +1,4 @@
-"""What pages, comments and docstrings name exists: files, folders, modules and what is in them."""
+"""What pages, comments, docstrings and messages name exists: files, folders, modules and what is in them, commands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands_named import commands_in, problem_of, texts_of
 from tests.support.names import ROOT, dotted_in, files_of_room, is_dotted, is_path, paths_in, prose_of
 
 HISTORY = ("CHANGELOG.md", "rag_core/database/migrations/versions/")
@@ -39,6 +40,33 @@ def test_every_file_that_the_docstring_of_a_package_lists_is_in_it() -> None:
     listed = {path.parent / name for path in texts() if path.name == "__init__.py" for name in files_of_room(path)}
     assert len(listed) > 20
     assert sorted(str(path.relative_to(ROOT)) for path in listed if not path.is_file()) == []
+
+
+def test_every_command_that_a_text_names_exists_with_its_options() -> None:
+    named = {
+        (str(path.relative_to(ROOT)), command)
+        for path in texts()
+        if not path.is_relative_to(ROOT / "tests")
+        for text in texts_of(path)
+        for command in commands_in(text)
+    }
+    assert len(named) > 500
+    assert sorted(f"{name}: {problem}" for name, command in named if (problem := problem_of(command))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("look with `rag index list`", "rag index list: no such command"),
+        ("`kubectl exec deploy/x -- rag documents erase …`", "rag documents erase: no such command"),
+        ("$ rag statsu", "rag statsu: no such command"),
+        ("rag index promote g \\\n  --why x", "rag index promote: no option --why"),
+        ("then rag source sync, and `helm install rag chart`", None),
+        ("rag source sync NAME --no-wait --output json", None),
+    ],
+)
+def test_a_command_that_a_text_names_is_looked_up(text: str, problem: str | None) -> None:
+    assert {problem_of(command) for command in commands_in(text)} == {problem}
 
 
 @pytest.mark.parametrize(

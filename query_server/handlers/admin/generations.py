@@ -76,15 +76,15 @@ class GenerationsHandler:
 
         await self._run(run)
 
-    async def promote(self, principal: Principal, name: str, override: str) -> PromotionResult:
+    async def promote(self, principal: Principal, name: str, reason: str, override: str) -> PromotionResult:
         """Move readers."""
-        _check(generation=name, override_reason=override)
+        _check(generation=name, reason=reason, override_reason=override)
 
         def run(store: Store) -> PromotionResult:
             from rag_core.generations.lifecycle import promote
 
             index, actor = self._dependencies.index, principal.actor
-            return promote(store, index, name, self._settings, actor=actor, override=override)
+            return promote(store, index, name, self._settings, actor=actor, reason=reason, override=override)
 
         return await self._run(run)
 

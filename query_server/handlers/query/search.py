@@ -340,7 +340,7 @@ def _check_generation(principal: Principal, name: str) -> None:
 
 
 def _no_generation() -> NotFound:
-    message = "index: there is no generation of this name, or it was retired (`rag index list`)"
+    message = "index: there is no generation of this name, or it was retired (`rag index generations`)"
     return NotFound(Reason.GENERATION_NOT_FOUND, message)
 
 

@@ -76,11 +76,12 @@ def declare(
 
 
 def promote(
-    store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str, override: str = ""
+    store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str, reason: str = "", override: str = ""
 ) -> PromotionResult:
     """Move readers to a `ready` generation that passed the gate. Promoting the active one repairs the alias.
 
-    `override` is the audited reason for promoting one that failed the gate or was never evaluated. Raises `Conflict`:
+    `reason` is kept in the audit; `override` is the reason for promoting one that failed the gate or was never
+    evaluated. Raises `Conflict`:
     `GENERATION_STATE` unless ready, `GENERATION_REFUSED` with the figures, `REPLICA_UNPREPARED` when a query server
     does not load the query model within `promote_wait_seconds`.
     """
@@ -93,7 +94,7 @@ def promote(
         verdict = refusal(row)
         if verdict and not override:
             raise Conflict(Reason.GENERATION_REFUSED, f"generation {name}: {verdict}", generation=name)
-        details = {"override": override, "refused": verdict} if verdict else {}
+        details = {"reason": reason} | ({"override": override, "refused": verdict} if verdict else {})
         return _move(store, index, row, settings, actor, "index.promote", details, started)
     index.promote(name)
     return PromotionResult(name, row.promoted_from, _pending(store, name), time.monotonic() - started)

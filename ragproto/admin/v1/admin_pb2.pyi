@@ -297,12 +297,14 @@ class EvaluateGenerationResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class PromoteGenerationRequest(_message.Message):
-    __slots__ = ("generation", "override_reason")
+    __slots__ = ("generation", "override_reason", "reason")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     OVERRIDE_REASON_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     generation: str
     override_reason: str
-    def __init__(self, generation: _Optional[str] = ..., override_reason: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, generation: _Optional[str] = ..., override_reason: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PromoteGenerationResponse(_message.Message):
     __slots__ = ("move",)

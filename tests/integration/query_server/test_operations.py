@@ -326,6 +326,7 @@ def test_what_belongs_to_the_record_itself_cannot_be_set(server: RunningServer) 
         ("EvaluateGeneration", {"generation": "a\0b"}),
         ("PromoteGeneration", {"generation": "a\0b"}),
         ("PromoteGeneration", {"generation": "g", "override_reason": "a\0b"}),
+        ("PromoteGeneration", {"generation": "g", "reason": "a\0b"}),
         ("RollbackGeneration", {"reason": "a\0b"}),
         ("RetireGeneration", {"generation": "g", "reason": "a\0b"}),
     ],

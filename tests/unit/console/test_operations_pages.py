@@ -54,12 +54,15 @@ def test_the_foremost_generation_is_evaluated_promoted_rolled_back_and_retired(
 ) -> None:
     with_generations(platform)
     opened(app, "index")
+    app.text_input(key="promote-why").input("better answers")
     for key in ("evaluate", "promote", "rollback", "retire"):
         app.button(key=f"{key}-do").click().run()
         assert not app.exception
     assert [getattr(request, "generation", "") for name in
             ("EvaluateGeneration", "PromoteGeneration", "RollbackGeneration", "RetireGeneration")
             for request in asked(platform, name)] == ["g2", "g2", "", "g2"]  # fmt: skip
+    [promoted] = asked(platform, "PromoteGeneration")
+    assert (promoted.reason, promoted.override_reason) == ("better answers", "")  # type: ignore[attr-defined]
 
 
 def test_a_generation_that_the_gate_refused_is_promoted_only_for_a_reason(app: AppTest, platform: Platform) -> None:

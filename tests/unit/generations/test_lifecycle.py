@@ -62,7 +62,7 @@ def test_a_generation_is_built_behind_judged_promoted_and_rolled_back(
     assert totals == dict.fromkeys((old, new), generations.DocumentTotals(len(TOPICS), 0))
     evaluation = evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[questions])
     assert evaluation.passed, evaluation
-    moved = promote(flow.store, flow.index, new, flow.settings, actor="ann")
+    moved = promote(flow.store, flow.index, new, flow.settings, actor="ann", reason="better answers")
     assert (moved.active, moved.before, flow.index.alias()) == (new, old, new)
     assert (plant.row(old).state, plant.row(new).state) == ("ready", "active")
     back = rollback(flow.store, flow.index, flow.settings, actor="ann", reason="users complain")
@@ -70,8 +70,12 @@ def test_a_generation_is_built_behind_judged_promoted_and_rolled_back(
     assert back.seconds < 5
     assert clean(plant, old)
     assert clean(plant, new)
-    actions = [row.action for row in flow.all("SELECT action FROM rag.audit WHERE actor = 'ann' ORDER BY id")]
-    assert actions == ["index.build", "index.promote", "index.rollback"]
+    audited = flow.all("SELECT action, details ->> 'reason' AS reason FROM rag.audit WHERE actor = 'ann' ORDER BY id")
+    assert [(row.action, row.reason) for row in audited] == [
+        ("index.build", "a better model"),
+        ("index.promote", "better answers"),
+        ("index.rollback", "users complain"),
+    ]
 
 
 def test_changes_deletions_and_permissions_reach_every_generation_while_one_is_building(
