@@ -9,16 +9,19 @@ from ragctl.output import note
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
+    from rag_core.errors import Reason
     from rag_core.pipeline import Stage
     from rag_core.source_status import SourceReport
 
 _STAGES_OF_A_RUN = 4
+_UNKNOWN = ("documents", "pending", "quarantined", "needs_attention")
+"""What is `None` of a source while its rows cannot be read: neither zero nor no."""
 
 
-def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
-    """What the platform says of sources, by name. Empty, with a note, while the database is down.
+def status_of(configs: Iterable[SourceConfig]) -> tuple[dict[str, SourceReport], Reason | None]:
+    """What the platform says of sources, by name; a source that it has not seen yet is new.
 
-    A source that the platform has not seen yet is new.
+    Without the database: nothing, a note, and the reason, so that the command does not succeed.
     """
     from contextlib import closing
 
@@ -29,7 +32,7 @@ def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
 
     known = list(configs)
     if not known:
-        return {}
+        return {}, None
     found = {}
     try:
         with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:
@@ -37,12 +40,12 @@ def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
                 found.update({(tenant, report.counts.name): report for report in read(connection, tenant)})
     except RagError as error:
         note(f"the states of the sources are not known: {error.reason}: {error.message}")
-        return {}
+        return {}, error.reason
     return {
         config.name: found.get((config.tenant, config.name))
         or report_of(config.name, config.options.kind, config.tenant)
         for config in known
-    }
+    }, None
 
 
 def report_of(name: str, kind: str, tenant: str, mistake: str = "") -> SourceReport:
@@ -62,7 +65,7 @@ def state_fields(report: SourceReport | None) -> dict[str, Any]:
     from rag_core.source_status import SourceState, describe, needs_attention
 
     if report is None:
-        return {"state": "unknown", "status": "unknown", "since": "", "documents": 0, "pending": 0, "quarantined": 0,
+        return {"state": "unknown", "status": "unknown", "since": "", **dict.fromkeys(_UNKNOWN),
                 "reason": "", "message": "", "remedy": "", "run_id": "", "needs_attention": False}  # fmt: skip
     status, counts = report.status, report.counts
     progress = {"percent": status.percent} if status.state is SourceState.EMBEDDING else {}

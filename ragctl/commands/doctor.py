@@ -1,4 +1,4 @@
-"""`rag doctor`: whether this machine can run the stack, and what to change when it cannot."""
+"""`rag doctor`: whether this machine can run the stack, whether stack and sources work, and what to change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from ragctl.output import Json, emit_json, say, table
 
 
 def doctor(*, json: Json = False) -> Reason | None:
-    """Check ports, disk, memory, versions, clocks and permissions, and say what to do. Changes nothing.
+    """Check the machine (ports, disk, memory, versions, clocks, permissions), the stack and the sources.
+
+    Says what to do, and changes nothing.
 
     Example: rag doctor
     """

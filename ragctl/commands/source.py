@@ -32,8 +32,10 @@ app.command(source_edits.resume)
 
 
 @app.command(name="list")
-def list_(*, json: Json = False) -> None:
+def list_(*, json: Json = False) -> Reason | None:
     """List the configured sources with the state of each, as the console shows it.
+
+    Fails with DATABASE_UNAVAILABLE, after the list, when the states cannot be read.
 
     Example: rag source list
     """
@@ -41,7 +43,7 @@ def list_(*, json: Json = False) -> None:
     from rag_core.settings import Settings
 
     found = read_sources(Settings.load().effective_sources_dir)
-    states = status_of(found.sources)
+    states, unknown = status_of(found.sources)
     rows = [_described(config) | state_fields(states.get(config.name)) for config in found.sources]
     wrong = [
         {"name": one.source, "tenant": one.tenant, "place": one.place, "problem": f"{one.reason}: {one.message}"}
@@ -49,18 +51,21 @@ def list_(*, json: Json = False) -> None:
     ]
     if json:
         emit_json([*rows, *wrong])
-        return
+        return unknown
     columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "place", "status")
     table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
     if wrong:
         say("\nLeft out, because their files are wrong:")
         for one in wrong:
             say(f"  {one['name']} ({one['place']}): {one['problem']}")
+    return unknown
 
 
 @app.command
-def status(name: str | None = None, /, *, json: Json = False) -> None:
+def status(name: str | None = None, /, *, json: Json = False) -> Reason | None:
     """Show what each source does or waits for, what failed and what to do.
+
+    Fails with DATABASE_UNAVAILABLE when that cannot be read.
 
     Example: rag source status handbook
 
@@ -73,7 +78,7 @@ def status(name: str | None = None, /, *, json: Json = False) -> None:
     from rag_core.settings import Settings
 
     configs = _named(name)
-    states = status_of(configs)
+    states, unknown = status_of(configs)
     rows = [{"name": config.name, **state_fields(states.get(config.name))} for config in configs]
     wrong: dict[tuple[str, str], list[str]] = {}
     for one in read_sources(Settings.load().effective_sources_dir).problems if name is None else ():
@@ -82,25 +87,31 @@ def status(name: str | None = None, /, *, json: Json = False) -> None:
         rows.append({"name": source, **state_fields(report_of(source, "", tenant, "; ".join(said)))})
     if json:
         emit_json(rows)
-        return
+        return unknown
     columns = ("name", "status", "documents", "pending", "message", "remedy")
     shown = [[row[column] for column in columns] for row in rows]
     headings = ("source", "state", "documents", "not searchable yet", "why", "what to do")
     table(headings, shown, empty="no source is configured")
+    return unknown
 
 
 @app.command
-def show(name: str, /, *, json: Json = False) -> None:
+def show(name: str, /, *, json: Json = False) -> Reason | None:
     """Show one source: its configuration, its state, and the last failure with its remedy.
+
+    Fails with DATABASE_UNAVAILABLE, after the configuration, when the state cannot be read.
 
     Example: rag source show handbook
     """
     (config,) = _named(name)
-    found = _described(config) | state_fields(status_of([config]).get(name))
+    states, unknown = status_of([config])
+    found = _described(config) | state_fields(states.get(name))
     if json:
         emit_json(found)
     else:
-        table(("property", "value"), [(key.replace("_", " "), value) for key, value in found.items() if value != ""])
+        rows = [(key.replace("_", " "), value) for key, value in found.items() if value not in ("", None)]
+        table(("property", "value"), rows)
+    return unknown
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""The checks of `rag doctor`: what a stack needs of the machine, each with its remedy."""
+"""The checks of `rag doctor`: what a stack needs of the machine, whether it runs, and its sources, with remedies."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ragctl.local_stack.data_dir import DataDir, existing_part
 from ragctl.local_stack.estimate import MEMORY_IDLE
 from ragctl.local_stack.processes import check_distinct_ports, check_ports
 from ragctl.local_stack.services import build_services
+from ragctl.local_stack.status import read_status
 from ragctl.local_stack.supervisor import Supervisor
 
 State = Literal["ok", "warning", "failed"]
@@ -47,7 +48,8 @@ class Check:
 def examine(settings: Settings, data_dir: DataDir) -> list[Check]:
     """Every check. None of them changes anything, and none raises."""
     found: list[Check] = []
-    for check in (_versions, _sources, _ports, _disk, _memory, _files, _clock, _permissions):
+    checks = (_versions, _sources, _ports, _disk, _memory, _files, _clock, _permissions, _stack, _source_states)
+    for check in checks:
         try:
             found.extend(check(settings, data_dir))
         except RagError as error:
@@ -85,6 +87,41 @@ def _sources(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
 
     found = load_all_sources(settings.effective_sources_dir)
     yield Check("sources", "ok", f"source files: {len(found)}, all valid")
+
+
+def _stack(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    found = read_status(settings, data_dir, build_services(settings, data_dir))
+    if not found.running:
+        yield Check("stack", "warning", "not running", "rag up")
+        return
+    wrong = [f"{one.name} is {one.state}" for one in found.parts if one.state != "healthy"]
+    wrong += [f"{one['name']}: {one['detail']}" for one in found.platform.get("components", []) if not one["healthy"]]
+    wrong += [found.problem] if found.problem else []
+    remedy = "`rag logs NAME` says why; `rag up` starts what is stopped" if wrong else ""
+    yield Check("stack", "failed" if wrong else "ok", "; ".join(wrong) or "every service does its work", remedy)
+
+
+def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    """Check for sources that need attention, by the state that every face of the platform shows."""
+    from contextlib import closing
+
+    from rag_core.database import open_store
+    from rag_core.source_status import SourceState, describe, needs_attention, read_all
+
+    try:
+        with closing(open_store(settings)) as store, store.engine.connect() as connection:
+            found = [report for _, report in read_all(connection)]
+    except RagError as error:
+        yield Check("source states", "warning", f"not known: {error.message}", "rag up")
+        return
+    troubled = [one for one in found if needs_attention(one.status)]
+    for one in troubled:
+        failed = one.status.state is SourceState.FAILED or one.status.failing_since is not None
+        detail = ": ".join(filter(None, (describe(one.status), one.status.message)))
+        remedy = one.status.remedy or f"rag source show {one.counts.name}"
+        yield Check(f"source {one.counts.name}", "failed" if failed else "warning", detail, remedy)
+    if not troubled:
+        yield Check("source states", "ok", f"sources: {len(found)}, none needs attention")
 
 
 def _ports(settings: Settings, data_dir: DataDir) -> Iterator[Check]:

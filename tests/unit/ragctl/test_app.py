@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,6 +106,35 @@ def test_a_failure_is_one_line_with_its_reason_and_the_exit_code_of_that_reason(
     error = capsys.readouterr().err
     assert error.startswith("rag: DATABASE_UNAVAILABLE: ")
     assert error.count("\n") == 1
+
+
+READING = ("list", "show", "status", "history", "generations")
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path[-1] in READING], ids=" ".join)
+def test_what_cannot_be_read_is_no_zero_and_no_success(
+    path: tuple[str, ...],
+    home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing runs: neither the database nor a server. Sources are configured in files, which can be read."""
+    from rag_core.settings import Settings
+
+    ensure_keys(Settings.load())
+    _folder_source(home, "handbook", tmp_path_factory.mktemp("docs"))
+    monkeypatch.setenv("RAG_DATABASE_URL", "postgresql://rag@127.0.0.1:1/rag")
+    for name in ("QUERY_PORT", "GATEWAY_PORT", "DAGSTER_PORT"):
+        monkeypatch.setenv(f"RAG_{name}", "1")
+    example = re.search(r"Example: rag (.*?)(?: --json)?$", COMMANDS[path].help, re.MULTILINE)
+    assert example is not None
+    assert run([*example[1].split(), "--output", "json"]) in {1, 6}
+    found = json.loads(capsys.readouterr().out)
+    assert found["error"]["reason"].endswith(("_UNAVAILABLE", "CHECK_FAILED"))
+    rows = found["data"] if isinstance(found["data"], list) else [found["data"] or {}]
+    if path[0] == "source":
+        assert [row.get("documents") for row in rows] == [None]
 
 
 def test_every_reason_code_has_one_exit_code() -> None:

@@ -9,11 +9,16 @@ import subprocess
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from rag_core.database import open_store
 from rag_core.settings import Settings
+from rag_core.source_status import Run, RunState
+from rag_core.source_status import store as source_rows
 from ragctl.app import run
 from ragctl.commands.logs import appended
 from ragctl.local_stack import estimate as estimating
@@ -127,8 +132,11 @@ def test_a_machine_that_can_run_the_stack_has_no_failed_check(
     found = checks(home)
     assert set(found) == {
         *("versions", "sources", "ports", "disk", "memory", "open files", "clock", "permissions"),
+        *("stack", "source states"),
     }
     assert [check for check in found.values() if check.state == "failed"] == []
+    assert (found["stack"].state, found["source states"].state) == ("warning", "warning")
+    assert "rag up" in found["stack"].remedy
 
 
 def test_a_taken_port_and_readable_secrets_fail_with_a_remedy(
@@ -149,6 +157,24 @@ def test_a_taken_port_and_readable_secrets_fail_with_a_remedy(
     assert "RAG_CONSOLE_PORT" in by_name["ports"]["detail"]
     assert "chmod 600" in by_name["permissions"]["remedy"]
     assert "secret" not in by_name["permissions"]["detail"].replace("the secrets", "")
+
+
+def test_a_source_that_fails_is_a_failed_check_with_its_remedy(
+    home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_DATABASE_URL", database_url)
+    now = datetime.now(UTC)
+    observed = [source_rows.Observation("acme", name, "filesystem", True, True, False, None) for name in ("bad", "new")]
+    failed = Run(0, "r1", RunState.FAILED, now, now, now, None, "SOURCE_UNAVAILABLE", "the bucket refuses the key")
+    with closing(open_store(Settings.load())) as store, store.engine.begin() as connection:
+        source_rows.observe(connection, observed)
+        source_rows.record_runs(connection, "acme", "bad", [failed])
+    assert run(["doctor"]) == 1
+    assert "nothing to do" not in capsys.readouterr().out
+    check = checks(home)["source bad"]
+    assert (check.state, "the bucket refuses the key" in check.detail) == ("failed", True)
+    assert check.remedy
+    assert "source new" not in checks(home)
 
 
 @pytest.mark.catalogue("A18")
