@@ -1,4 +1,4 @@
-"""Documents and chunks by source, and what is pending: for the overview, the checks and the progress display."""
+"""Documents and chunks by source, and what is pending: for the status of sources and the checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from rag_core.generations.store import Generation
 from rag_core.sources import Source
@@ -119,19 +119,3 @@ def pending_of_kinds(
     params = {"generation": generation.name, "building": generation.state == "building", "kinds": list(kinds)}
     for row in connection.execute(_PENDING_OF_KINDS, params):
         yield Source(row.name, row.tenant, row.kind, sources.acl_of(row)), row.documents
-
-
-_PROGRESS = text("""
-WITH live AS (SELECT doc_id FROM rag.documents WHERE source = :source AND deleted_at IS NULL),
-     parts AS (SELECT c.text_hash, count(*) AS chunks FROM rag.chunks c JOIN live USING (doc_id) GROUP BY c.text_hash)
-SELECT (SELECT count(*) FROM live),
-       (SELECT coalesce(sum(chunks), 0) FROM parts),
-       (SELECT count(*) FROM parts),
-       (SELECT count(*) FROM parts p WHERE EXISTS (SELECT 1 FROM rag.embeddings e WHERE e.text_hash = p.text_hash)),
-       (SELECT count(*) FROM rag.quarantine q WHERE q.source = :source AND NOT q.skipped)
-""")
-
-
-def progress(connection: Connection, source: str) -> Row[tuple[int, int, int, int, int]]:
-    """Of a source: documents, chunks, distinct texts, those of them that have a vector, quarantined inputs."""
-    return connection.execute(_PROGRESS, {"source": source}).one()

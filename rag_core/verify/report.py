@@ -112,6 +112,11 @@ class VerifyReport:
         return not self.totals
 
     @property
+    def found(self) -> int:
+        """The `retrieved` points that their own vector found."""
+        return self.retrieved - self.totals.get(FindingKind.NOT_RETRIEVABLE, 0)
+
+    @property
     def pending(self) -> int:
         """Document versions that are pending for the index, as is normal during ingestion."""
         return self.totals.get(FindingKind.UNINDEXED, 0)
@@ -130,6 +135,7 @@ class VerifyReport:
             "expected": self.expected,
             "points": self.points,
             "retrieved": self.retrieved,
+            "found": self.found,
             "documents": {name: getattr(states, name) for name in DocumentStates.__slots__},
             "totals": {str(kind): count for kind, count in sorted(self.totals.items())},
             "findings": [finding.to_json() for finding in self.findings],

@@ -105,7 +105,8 @@ def build(
     elif declare_only:
         say(f"{row.name}: declared; Dagster builds it")
     else:
-        say(f"{row.name}: {report.state}, {report.documents} documents, {report.embedded} texts embedded")
+        say(f"{row.name}: {report.state}, {report.total} documents")
+        say(f"of this command: {report.documents} documents, {report.embedded} texts embedded")
         say(f"{report.seconds:.0f} s, of which {report.paused_seconds:.0f} s paused for searches")
 
 

@@ -139,7 +139,7 @@ def _print(report: VerifyReport) -> None:
     states = report.documents
     say(
         f"generation {report.generation}: {report.expected} chunks expected, {report.points} points, "
-        f"{report.retrieved} found by their own vector, in {report.seconds:.1f} s"
+        f"{report.found} of {report.retrieved} found by their own vector, in {report.seconds:.1f} s"
     )
     say(
         f"documents: {states.total} = {states.indexed} indexed + {states.deleted} deleted + {states.withheld} without "

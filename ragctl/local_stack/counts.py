@@ -1,55 +1,51 @@
-"""Counts of sources in the database, for the display of an ingest."""
+"""The states of sources in the database, for the display of an ingest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Counts of a source in the database; chunks of equal text share one embedding."""
-
-    documents: int = 0
-    chunks: int = 0
-    texts: int = 0
-    embedded: int = 0
-    quarantined: int = 0
-    waits: str = ""
-    """Why its run waits, in words; empty when it does not."""
-
-    def describe(self, status: str, reason: str = "") -> str:
-        """One line for people."""
-        text = f"{self.documents} documents, {self.chunks} chunks"
-        if self.quarantined:
-            text += f", {self.quarantined} quarantined"
-        return text if status == "SUCCESS" else f"{reason or status}: {text}"
+if TYPE_CHECKING:
+    from rag_core.source_status import SourceReport
 
 
 class CountReader:
-    """Reads counts of sources for the progress display; a database that is busy or down just gives no news."""
+    """Reads what every face of the platform shows of sources; a database that is busy or down just gives no news."""
 
     def __init__(self, settings: Settings) -> None:
         from rag_core.database import open_store
 
         self._store = open_store(settings)
-        self._last: dict[str, Counts] = {}
+        self._last: dict[tuple[str, str], SourceReport] = {}
 
-    def read(self, source: str) -> Counts:
-        """The counts now, or the last ones known."""
-        from rag_core.generations import status_store
-        from rag_core.pipeline import waiting_runs
+    def refresh(self, tenants: Iterable[str]) -> None:
+        """Read the sources of these tenants."""
+        from rag_core.source_status import read
 
         try:
             with self._store.engine.connect() as connection:
-                waits = next((str(one) for one in waiting_runs(connection) if one.source == source), "")
-                documents, chunks, texts, embedded, quarantined = status_store.progress(connection, source)
-                self._last[source] = Counts(documents, chunks, texts, embedded, quarantined, waits)
+                for tenant in set(tenants):
+                    self._last.update({(tenant, one.counts.name): one for one in read(connection, tenant)})
         except RagError:
-            return self._last.get(source, Counts())
-        return self._last[source]
+            return
+
+    def progress(self, tenant: str, source: str) -> tuple[int, str]:
+        """The documents of a source, and what happens to it now."""
+        from rag_core.source_status import describe
+
+        found = self._last.get((tenant, source))
+        return (found.counts.documents, f"documents; {describe(found.status)}") if found else (0, "documents")
+
+    def result(self, tenant: str, source: str, status: str, reason: str = "") -> str:
+        """One line about a source whose run ended. Chunks are those of the generation that searches read."""
+        found = self._last.get((tenant, source))
+        text = f"{found.counts.documents} documents, {found.counts.chunks} chunks" if found else "counts unknown"
+        if found and found.counts.quarantined:
+            text += f", {found.counts.quarantined} quarantined"
+        return text if status == "SUCCESS" else f"{reason or status}: {text}"
 
     def close(self) -> None:
         """Close the connection."""

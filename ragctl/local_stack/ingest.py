@@ -56,11 +56,15 @@ _EVENTS = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCurso
 
 @dataclass(frozen=True, slots=True)
 class SourceJob:
-    """How Dagster knows a source: `key` names its asset group and begins its job's name; partitions are its shards."""
+    """How Dagster knows a source: `key` names its asset group and begins its job's name; partitions are its shards.
+
+    `tenant` is whose documents are counted meanwhile.
+    """
 
     source: str
     key: str
     shards: int
+    tenant: str = ""
 
     @property
     def name(self) -> str:
@@ -86,7 +90,7 @@ def source_jobs(settings: Settings) -> dict[str, SourceJob]:
     from rag_assets.config import read_sources
 
     sources = read_sources(settings.effective_sources_dir).sources
-    return {item.name: SourceJob(item.name, item.key, item.shards) for item in sources if item.has_runs}
+    return {item.name: SourceJob(item.name, item.key, item.shards, item.tenant) for item in sources if item.has_runs}
 
 
 def reload_changed(api: DagsterApi, settings: Settings) -> bool:
@@ -282,7 +286,7 @@ class Sync:
         return any(run["status"] in states for run in self._runs[job.source])
 
     def wait(self, jobs: list[SourceJob], display: Display) -> list[Outcome]:
-        """Follow the runs until all have ended, showing how many documents, chunks and vectors there are meanwhile."""
+        """Follow the runs until all have ended, showing how many documents there are and what happens meanwhile."""
         with closing(CountReader(self._settings)) as counts:
             return self._follow(jobs, display, counts)
 
@@ -291,17 +295,16 @@ class Sync:
         outcomes = []
         while waiting:
             looked = time.monotonic()
-            for outcome in self._outcomes(waiting.values()):
+            ended = self._outcomes(waiting.values())
+            counts.refresh(job.tenant for job in waiting.values())
+            for outcome in ended:
                 outcomes.append(outcome)
-                del waiting[outcome.source]
-                found = counts.read(outcome.source)
-                display.ready(
-                    f"ingest {outcome.source}", outcome.seconds, found.describe(outcome.status, outcome.reason)
-                )
-            for source in waiting:
-                found = counts.read(source)
-                what = "; ".join(filter(None, ["texts embedded", found.waits]))
-                display.progress(f"ingest {source}", found.embedded, found.texts, what)
+                job = waiting.pop(outcome.source)
+                line = counts.result(job.tenant, job.source, outcome.status, outcome.reason)
+                display.ready(f"ingest {outcome.source}", outcome.seconds, line)
+            for job in waiting.values():
+                done, what = counts.progress(job.tenant, job.source)
+                display.progress(f"ingest {job.source}", done, None, what)
             pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
             time.sleep(pause if waiting else 0)
         return outcomes

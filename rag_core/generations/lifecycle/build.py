@@ -36,8 +36,9 @@ _OPTIMIZE_POINTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """The result of a build: documents applied, texts embedded, seconds of work and of pauses.
+    """The result of one call of `build`: documents applied, texts embedded, seconds of work and of pauses.
 
+    `total` counts the documents that the generation holds now, those that other processes applied among them.
     `remaining` counts pending documents of other shards, when only some shards were built; `state` is the generation's
     state, `ready` when the build is complete.
     """
@@ -49,6 +50,7 @@ class BuildReport:
     seconds: float
     paused_seconds: float
     remaining: int
+    total: int
 
 
 def build(
@@ -83,8 +85,10 @@ def build(
             state, remaining = work.run_to_end(shards, pace)
         finally:
             connection.invalidate()  # its snapshot must not return to the pool
+    with store.engine.connect() as connection:
+        total = generations.document_totals(connection)[name].documents
     seconds = time.monotonic() - started
-    return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining)
+    return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining, total)
 
 
 class _Build:

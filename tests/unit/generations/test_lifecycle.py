@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from rag_core.generations.lifecycle import (
 )
 from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.verify import verify
+from ragctl.local_stack.counts import CountReader
 from tests.support.generations import GenerationHarness, word_transforms
 from tests.unit.generations.conftest import TOPICS, manual
 
@@ -97,9 +99,22 @@ def test_changes_deletions_and_permissions_reach_every_generation_while_one_is_b
     assert not any("crane" in text for text in texts)
     assert plant.acls(row.name, "valve.txt") == {("group:plumbers",)}
     assert not any("winch" in text for text in texts), "documents the build has not come to are its own work"
-    assert build(flow.store, flow.index, transforms, row.name, flow.settings).state == "ready"
+    rest = build(flow.store, flow.index, transforms, row.name, flow.settings)
+    again = build(flow.store, flow.index, transforms, row.name, flow.settings)
+    assert (rest.state, rest.total, again.documents, again.total) == ("ready", len(TOPICS), 0, len(TOPICS))
+    assert rest.documents < rest.total, "other calls applied some"
     assert clean(plant, row.name)
     assert clean(plant, str(flow.index.alias()))
+
+
+def test_an_ingest_is_counted_in_the_generation_that_searches_read(plant: GenerationHarness) -> None:
+    flow = plant.pipeline
+    points = flow.index.count(str(flow.index.alias()))
+    made(plant, version="2", tokens=12)
+    with closing(CountReader(flow.settings)) as counts:
+        counts.refresh([flow.source.tenant])
+        line = counts.result(flow.source.tenant, flow.source.name, "SUCCESS")
+    assert line == f"{len(TOPICS)} documents, {points} chunks"
 
 
 def test_a_rollback_loses_nothing_that_arrived_in_between(plant: GenerationHarness, questions: GoldenSet) -> None:

@@ -72,6 +72,13 @@ def test_a_pipeline_that_ran_is_clean(flow: PipelineHarness) -> None:
     assert json.loads(json.dumps(report.to_json()))["clean"] is True
 
 
+def test_points_that_their_own_vector_does_not_find_are_not_counted_as_found(flow: PipelineHarness) -> None:
+    report = verify(flow.store, flow.index)
+    lost = replace(report, totals={FindingKind.NOT_RETRIEVABLE: 2})
+    assert (lost.retrieved, lost.found) == (report.retrieved, report.retrieved - 2)
+    assert (report.found, report.to_json()["found"]) == (report.retrieved, report.retrieved)
+
+
 def test_it_stays_clean_through_edits_deletions_and_unknown_acls(flow: PipelineHarness) -> None:
     flow.connector.put("doc1.txt", "Only one paragraph is left here.")
     del flow.connector.items["doc2.txt"]
