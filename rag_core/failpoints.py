@@ -30,7 +30,7 @@ POINTS = frozenset(
         "before_retire_drop",  # its marks are deleted, its files still exist
         "deploy_recorded",  # a deployment's next state is in PostgreSQL, its work is not begun
         "deploy_acted",  # its work is done (servers started, weights moved), the result is not in PostgreSQL
-        "before_mark",  # the mark is written, its transaction not committed
+        "before_mark_commit",  # the mark is written, its transaction not committed
     }
 )
 

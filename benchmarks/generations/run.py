@@ -70,7 +70,7 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
 
 
 def _exact_texts(installation: Installation) -> list[str]:
-    """Number of embeddings made of chunks that are never edited."""
+    """Texts of a sample of the chunks that are never edited."""
     edited = [corpus.locator(number) for number in range(corpus.EDITED)]
     with installation.pipeline.store.engine.connect() as connection:
         rows = connection.scalars(

@@ -178,7 +178,7 @@ def depth(reading: Reading, at: int, most: int = 6) -> int:
 
 
 def form(asked: Asked, unit: Unit) -> float:
-    """Whether a unit is worded as the answer would be: a definition begins with what it defines."""
+    """Score a unit's wording, from 0 to 1: a definition begins with what it defines."""
     if asked.wants is not Wants.DEFINITION:
         return 0.0
     subject = asked.subject.casefold()
@@ -201,7 +201,7 @@ def form(asked: Asked, unit: Unit) -> float:
 
 
 def amount(asked: Asked, unit: Unit) -> float:
-    """Whether a unit has the number that is asked for."""
+    """Score a unit for a question that asks for a number: 1 with one, -1 without; 0 for other questions."""
     if not asked.amount:
         return 0.0
     return (

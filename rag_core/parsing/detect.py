@@ -30,7 +30,7 @@ class Kind(StrEnum):
     ARCHIVE = "application/zip"
     """A zip: its members show which office format it is. Never the kind of a `ParsedDocument`."""
     IMAGE = "image/*"
-    """Detected only to refuse it with the right reason."""
+    """Read by character recognition, refused without it."""
 
 
 OFFICE: Final = frozenset({Kind.DOCX, Kind.PPTX, Kind.XLSX})

@@ -101,7 +101,7 @@ class Smoke:
 
 
 def cited(settings: Settings, servers: Sequence[Server]) -> AnalysisResult:
-    """Whether an answer cites a document, for a question made of a passage that the caller may read."""
+    """Check that an answer cites a document, for a question made of a passage that the caller may read."""
     credentials = Credentials(settings)
     with ExitStack() as opened:
         client = opened.enter_context(closing(Client(servers[0], credentials, settings.deploy_latency_seconds * 10)))

@@ -24,6 +24,28 @@ PRODUCT = ("rag_core", "rag_assets", "query_server", "ragctl", "console")
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
+_RETURNED = {
+    r"(The )?(Number|How many)\b(?!,)": r"\bint\b|float|Counter|^str$|list\[dict",
+    r"(Return )?[Ww]hether\b": r"bool|None|Health",
+}
+"""How a docstring begins, and the annotations of what such a function returns."""
+
+
+def test_a_docstring_says_what_its_function_returns() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {docstring.splitlines()[0]}"
+        for path in tracked()
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in (*PRODUCT, "benchmarks")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.returns is not None
+        and (docstring := ast.get_docstring(node) or "")
+        for opening, returned in _RETURNED.items()
+        if re.match(opening, docstring) and not re.search(returned, ast.unparse(node.returns))
+    ]
+    assert wrong == []
+
+
 def test_what_is_pending_is_defined_in_one_place() -> None:
     """Statements call `rag.pending_*`; only the migration that defines them compares the versions."""
     compares = re.compile(r"(indexed_version|text_version) (IS DISTINCT FROM|<>|!=)", re.IGNORECASE)

@@ -107,7 +107,7 @@ class Reader:
         return self.rows(select(lowest).select_from(relation.source))[0][0]
 
     def _spellings(self) -> list[ColumnElement[Any]]:
-        """How many values are numbers, and times without an offset, and which separators those have."""
+        """Columns that count values: numbers, times without an offset, and those times by their separator."""
         name = self._options.updated_at
         if self.relation.columns[name].family not in (Family.TEXT, Family.UNKNOWN):
             return []

@@ -76,7 +76,7 @@ class Frontier:
         return self._queue.popleft()
 
     def rest(self) -> Iterator[Target]:
-        """Number of URLs that the budget did not reach."""
+        """Empty the queue: the targets that the budget did not reach."""
         while self._queue:
             yield self._queue.popleft()
 

@@ -1,4 +1,4 @@
-"""Images hold no text that we read, but one that claims to be enormous deserves its own reason."""
+"""Refuse images where there is no character recognition (`rag_core.parsing.ocr` reads them), with the right reason."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _apply(
         block.set({"rag.upserted": result.upserted, "rag.removed": result.removed})
     failpoints.reach("after_upsert")
     generations.mark_indexed(connection, generation.name, [(update.doc_id, update.version) for update in updates])
-    failpoints.reach("before_mark")
+    failpoints.reach("before_mark_commit")
     connection.commit()
     return {
         "documents": len(updates), "upserted": result.upserted, "removed": result.removed, "stale": result.stale,

@@ -136,7 +136,7 @@ def test_a_run_killed_while_embedding_does_not_embed_committed_batches_again(wor
 
 
 @pytest.mark.catalogue("F02")
-@pytest.mark.parametrize("failpoint", ["after_commit:1:kill", "after_upsert:1:kill", "before_mark:1:kill"])
+@pytest.mark.parametrize("failpoint", ["after_commit:1:kill", "after_upsert:1:kill", "before_mark_commit:1:kill"])
 def test_a_run_killed_between_database_and_index_is_made_right_by_the_next(world: Harness, failpoint: str) -> None:
     assert world.run() is not None
     _change(world)
@@ -145,7 +145,7 @@ def test_a_run_killed_between_database_and_index_is_made_right_by_the_next(world
 
 
 @pytest.mark.catalogue("F01")
-@pytest.mark.parametrize("failpoint", ["after_commit:2:kill", "after_upsert:2:kill", "before_mark:3:kill"])
+@pytest.mark.parametrize("failpoint", ["after_commit:2:kill", "after_upsert:2:kill", "before_mark_commit:3:kill"])
 def test_a_run_killed_in_a_later_round_keeps_the_rounds_before_and_is_made_right_by_the_next(
     world: Harness, failpoint: str
 ) -> None:
@@ -185,7 +185,14 @@ def test_a_run_killed_at_thirty_random_moments_is_made_right_by_the_next(world: 
     seed = random.SystemRandom().randrange(10**6)
     print("seed", seed)
     dice = random.Random(seed)
-    points = ["after_fetch", "after_commit", "after_embed_batch", "after_upsert", "before_stale_delete", "before_mark"]
+    points = [
+        "after_fetch",
+        "after_commit",
+        "after_embed_batch",
+        "after_upsert",
+        "before_stale_delete",
+        "before_mark_commit",
+    ]
     killed = 0
     for _ in range(30):
         for number in dice.sample(range(DOCUMENTS + 4), 4):

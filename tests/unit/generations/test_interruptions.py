@@ -45,7 +45,7 @@ def built(plant: GenerationHarness) -> str:
 
 def test_a_build_continues_wherever_it_ended(plant: GenerationHarness) -> None:
     old = str(plant.pipeline.index.alias())
-    for point in ("after_embed_batch", "after_upsert", "before_mark", "after_build_slice", "before_ready"):
+    for point in ("after_embed_batch", "after_upsert", "before_mark_commit", "after_build_slice", "before_ready"):
         interrupted(point, lambda: built(plant))
         assert plant.row(NEW).state == "building", point
         assert clean(plant, old), point

@@ -152,7 +152,9 @@ def test_a_document_that_is_empty_now_is_gone(stream: StreamHarness) -> None:
 
 
 @pytest.mark.catalogue("F02", "F18")
-@pytest.mark.parametrize("point", ["before_settle", "after_commit", "after_embed_batch", "after_upsert", "before_mark"])
+@pytest.mark.parametrize(
+    "point", ["before_settle", "after_commit", "after_embed_batch", "after_upsert", "before_mark_commit"]
+)
 def test_a_batch_that_stops_anywhere_is_finished_by_applying_it_again(stream: StreamHarness, point: str) -> None:
     stream.apply(event("a", 1, prose(1)), event("b", 1, prose(2)))
     batch = [event("a", 2, prose(3)), event("b", 2, None), event("c", 1, prose(4))]
