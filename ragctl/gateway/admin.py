@@ -24,7 +24,7 @@ _ADDRESS: Config = {
 def admin_listener(options: GatewayOptions) -> Config:
     """What the local stack, the console and the preStop hook use, on loopback, however loaded the gateway is."""
     read, drain = _method("GET"), [*_method("POST"), {"name": DRAIN_HEADER, "present_match": True}]
-    pages = dict.fromkeys(("/ready", "/stats", "/stats/prometheus", "/clusters"), read)
+    pages = dict.fromkeys(("/ready", "/stats", "/stats/prometheus", "/clusters", "/memory"), read)
     pages |= dict.fromkeys(("/drain_listeners", "/healthcheck/fail"), drain)
     unlimited: Config = {"bypass_overload_manager": True, "ignore_global_conn_limit": True}
     return {**_listener("operations", Endpoint("127.0.0.1", options.admin_port), options, pages), **unlimited}

@@ -13,6 +13,30 @@ from rag_core.settings import Settings
 
 @pytest.mark.catalogue("B72")
 @pytest.mark.parametrize(
+    "given",
+    [
+        {"allowed_hosts": "https://dagster.example.org"},
+        {"allowed_hosts": "dagster:3000"},
+        {"allowed_hosts": "a,*.example.org"},
+        {"dagster_origins": "dagster.example.org"},
+        {"dagster_origins": "https://dagster.example.org/"},
+        {"dagster_origins": "null"},
+    ],
+    ids=str,
+)
+def test_a_host_or_origin_in_another_form_is_refused_and_not_ignored(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"RAG_{name.upper()}", value)
+        with pytest.raises(ConfigError, match=f"RAG_{name.upper()}"):
+            Settings.load()
+    monkeypatch.setenv(f"RAG_{next(iter(given)).upper()}", "")
+    monkeypatch.setenv("RAG_ALLOWED_HOSTS", "Dagster.example.org,,stream,")
+    assert Settings.load().allowed_hosts == {"dagster.example.org", "stream"}
+
+
+@pytest.mark.parametrize(
     ("given", "named"),
     [
         ({"chunk_tokens": 0}, "RAG_CHUNK_TOKENS"),
