@@ -159,6 +159,11 @@ class SourceConfig(Model):
         description="Model endpoints that its text may go to, of those its tenant allows: `answer`, `rerank`, `embed`; "
         "`[]`: none. Left out: as its tenant.",
     )
+    restricted: bool = Field(
+        False,
+        description="Whether the allow-lists of its tenant (RAG_SOURCE_ALLOWANCES) apply in every run. Set in the "
+        "files of sources that an administrator of the tenant adds.",
+    )
     quality: QualityConfig = Field(QualityConfig(), description="Severity and limits of the quality rules.")
     options: Annotated[Options, Field(discriminator="kind")] = Field(description="What to read, by kind.")
 

@@ -1,8 +1,11 @@
-"""Replace small files atomically."""
+"""Replace small files atomically, and open what a path leads to once it was accepted."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -32,3 +35,34 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+Accept = Callable[[Path], None]
+"""Raises for a resolved path that must not be opened."""
+
+
+def open_resolved(path: str | Path, flags: int, accept: Accept) -> int:
+    """Open what a path leads to now, once `accept` has seen where that is; the caller closes it.
+
+    The links are followed first, and the result is opened from `/` on without following any: a folder or file that
+    becomes a link in between is refused (`ELOOP`, `ENOTDIR`). Raises `OSError`, and what `accept` raises.
+    """
+    try:
+        resolved = Path(path).resolve(strict=True)
+    except RuntimeError:  # up to Python 3.12 a loop of links
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+    accept(resolved)
+    fd = os.open("/", _STEP)
+    parts = resolved.parts[1:]
+    for number, name in enumerate(parts or (".",), start=1):
+        last = number >= len(parts)
+        try:
+            following = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC if last else _STEP, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = following
+    if stat.S_ISLNK(os.fstat(fd).st_mode):  # `O_PATH` opens the link itself
+        os.close(fd)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return fd

@@ -291,8 +291,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TENANT_EXISTS: ("There is a tenant of this name.", "Choose another name, or use the one that exists."),
     R.TENANT_STATE: ("The state of the tenant forbids this.", "See the message, and `rag tenant list`."),
     R.SOURCE_NOT_ALLOWED: (
-        "The caller may not add or change this source: the allow-lists of its tenant do not name the folder, host or "
-        "secret, or the source is another tenant's.",
+        "The caller may not add or change this source, or a run may not read it: the allow-lists of its tenant do not "
+        "name the folder, host or secret, or what it leads to now, or the source is another tenant's.",
         "Use what `RAG_SOURCE_ALLOWANCES` names, have it extended, or ask someone with the scope `platform.admin`.",
     ),
     R.SOURCE_CHANGED: (
@@ -319,14 +319,15 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.URL_SCHEME: ("A URL or a redirect uses another scheme than http and https.", "Use https."),
     R.URL_PORT: ("A URL uses a port that is not in RAG_FETCH_PORTS.", "Add the port if it is right."),
     R.SSRF_BLOCKED: (
-        "A name resolves to a private, loopback, link-local or metadata address.",
-        "If the host is yours, add its network to RAG_FETCH_ALLOW_NETWORKS.",
+        "A source or webhook names a private, loopback, link-local or metadata address, or a part of the platform.",
+        "If the host is yours, add its network to RAG_FETCH_ALLOW_NETWORKS; the platform's own parts are never read.",
     ),
     R.REDIRECT_LIMIT: ("Redirects form a loop or a long chain.", "Configure the final URL."),
     R.CROSS_ORIGIN: ("A link or redirect leads to another origin.", "Configure that origin as its own source."),
     R.HOST_UNREACHABLE: (
-        "No connection to an external host, or it was interrupted.",
-        "Check its name, and that it runs and is reachable from here.",
+        "No connection to an external host, or it was interrupted, or its name has no address that may be called.",
+        "Check its name, and that it runs and is reachable from here; of a private one an operator allows the network "
+        "(RAG_FETCH_ALLOW_NETWORKS).",
     ),
     R.HTTP_STATUS: ("A host answers with an error status.", "Check the URL and the host."),
     R.ACCESS_REFUSED: ("A host answers 401 or 403.", "Check the credentials of the source."),

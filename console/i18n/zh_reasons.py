@@ -149,7 +149,8 @@ REASONS: dict[str, str] = {
     "TENANT_EXISTS": "已有同名租户。请换名或使用现有的。",
     "TENANT_STATE": "租户的状态不允许此操作，详见消息和 `rag tenant list`。",
     "SOURCE_NOT_ALLOWED": (
-        "您不能添加或修改此数据源：许可列表中没有该文件夹、主机或密钥，或它属于其他租户。请使用 RAG_SOURCE_ALLOWANCES"
+        "您不能添加、修改或读取此数据源：许可列表中没有该文件夹、主机或密钥（或它现在指向别处），或它属于其他租户。请使用"
+        " RAG_SOURCE_ALLOWANCES"
         " 所列，或请平台管理员处理。"
     ),
     "SOURCE_CHANGED": "读取之后数据源文件已被修改，因此未写入。请重新读取后再改。",
@@ -167,11 +168,15 @@ REASONS: dict[str, str] = {
     "URL_SCHEME": "网址或重定向使用了 http 和 https 以外的协议。请使用 https。",
     "URL_PORT": "网址的端口不在 RAG_FETCH_PORTS 中。如端口无误，请加入。",
     "SSRF_BLOCKED": (
-        "域名指向内网、本机、链路本地或元数据地址。若是您自己的主机，请将其网段加入 RAG_FETCH_ALLOW_NETWORKS。"
+        "地址属于内网、本机、链路本地、元数据服务，或平台自身的组件。若是您自己的主机，请将其网段加入"
+        " RAG_FETCH_ALLOW_NETWORKS；平台自身的组件一律不读取。"
     ),
     "REDIRECT_LIMIT": "重定向成环或过长。请填写最终网址。",
     "CROSS_ORIGIN": "链接或重定向指向其他站点。请将该站点配置为单独的数据源。",
-    "HOST_UNREACHABLE": "无法连接外部主机，或连接中断。请检查主机名、主机是否运行以及从此处能否访问。",
+    "HOST_UNREACHABLE": (
+        "无法连接外部主机，连接中断，或域名没有可访问的地址。请检查主机名、主机是否运行以及从此处能否访问；内网主机需由运维人员在"
+        " RAG_FETCH_ALLOW_NETWORKS 中放行。"
+    ),
     "HTTP_STATUS": "主机返回错误状态。请检查网址和主机。",
     "ACCESS_REFUSED": "主机返回 401 或 403。请检查数据源的凭据。",
     "CONTENT_TYPE": "响应类型与预期不符，例如得到错误页而不是 JSON。请检查网址。",

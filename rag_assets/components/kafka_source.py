@@ -73,7 +73,7 @@ def _sensor(config: SourceConfig, job: dg.JobDefinition) -> dg.SensorDefinition 
         if latest and not latest[0].is_finished:
             return dg.SkipReason("a run of this source is queued or in progress")
         with typed_failures():
-            waiting = topic_lag(pipeline.store, config)
+            waiting = topic_lag(pipeline.store, config, pipeline.settings)
         return dg.RunRequest(tags={"rag/waiting": str(waiting)}) if waiting else dg.SkipReason("nothing waits")
 
     return changes

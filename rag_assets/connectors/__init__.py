@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag_assets.connectors.kafka.options import KafkaOptions
@@ -35,7 +36,8 @@ def connector_context(
 ) -> ConnectorContext:
     """The context of a source's connector in this installation; without a store it remembers nothing.
 
-    Without `remember` it reads the state of earlier runs and stores none itself.
+    Without `remember` it reads the state of earlier runs and stores none itself. Raises `PermissionDenied`
+    (`SOURCE_NOT_ALLOWED`) when the allow-lists that the source is limited to do not name all that it reads.
     """
     from rag_core.sources import StoredMemory
 
@@ -43,7 +45,14 @@ def connector_context(
     if store is not None:
         stored = StoredMemory(store, config.tenant, config.name)
         memory = stored if remember else UntouchedMemory(stored)
-    return ConnectorContext(settings.max_file_bytes, FetchPolicy.from_settings(settings), memory, settings.home)
+    return ConnectorContext(settings.max_file_bytes, fetch_policy(config, settings), memory, settings.home)
+
+
+def fetch_policy(config: SourceConfig, settings: Settings) -> FetchPolicy:
+    """What a source may call in this installation. Raises as `connector_context`."""
+    from rag_assets.connectors.allowances import limit_to_allowance
+
+    return replace(FetchPolicy.from_settings(settings), allowance=limit_to_allowance(config, settings))
 
 
 @contextmanager

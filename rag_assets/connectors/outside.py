@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rag_assets.connectors.filesystem.safe_open import PathRules
 from rag_core.errors import RagError
 from rag_core.http_client import FetchPolicy
 from rag_core.sources import Connector, Problem, SourceItem, SourceMemory, TransientMemory
@@ -23,6 +24,11 @@ class ConnectorContext:
     fetch_policy: FetchPolicy = field(default_factory=FetchPolicy)
     memory: SourceMemory = field(default_factory=TransientMemory)
     home: Path | None = None
+
+    @property
+    def paths(self) -> PathRules:
+        """What may be opened of this machine."""
+        return PathRules(self.home, self.fetch_policy.allowance)
 
 
 SAMPLE = 10

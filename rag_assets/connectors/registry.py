@@ -16,11 +16,13 @@ from rag_core.sources import Connector
 
 CONNECTORS: dict[str, Callable[[Any, ConnectorContext], Connector]] = {
     "filesystem": lambda options, outside: FilesystemConnector(
-        options, max_file_bytes=outside.max_file_bytes, home=outside.home
+        options, max_file_bytes=outside.max_file_bytes, rules=outside.paths
     ),
     "git": GitConnector,
     "http_api": HttpApiConnector,
     "s3": S3Connector,
-    "sql": lambda options, outside: SqlConnector(options, max_cell_bytes=outside.max_file_bytes),
+    "sql": lambda options, outside: SqlConnector(
+        options, max_cell_bytes=outside.max_file_bytes, own=outside.fetch_policy.own, paths=outside.paths
+    ),
     "web": WebConnector,
 }

@@ -31,6 +31,30 @@ def parse_definition(text: str, place: str = "source") -> SourceConfig:
     return config
 
 
+def restrict_definition(text: str) -> str:
+    """The text of a valid source file with `restricted: true`: the allow-lists of its tenant apply in every run.
+
+    Everything else stays as it was written. Raises `ConfigError` (`CONFIG_INVALID`).
+    """
+    config = parse_definition(text)
+    if config.restricted:
+        return text
+    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    attributes = next(value for key, value in root.value if key.value == "attributes")
+    for key, value in attributes.value:
+        if key.value == "restricted":
+            made = f"{text[: value.start_mark.index]}true{text[value.end_mark.index :]}"
+            break
+    else:
+        first = attributes.value[0][0].start_mark
+        separator = ", " if attributes.flow_style else "\n" + " " * first.column
+        made = f"{text[: first.index]}restricted: true{separator}{text[first.index :]}"
+    if parse_definition(made) != config.model_copy(update={"restricted": True}):
+        message = "the allow-lists cannot be written into this file; add `restricted: true` to its attributes"
+        raise ConfigError(Reason.CONFIG_INVALID, message)
+    return made
+
+
 def render_definition(attributes: Mapping[str, Any]) -> str:
     """The text of a source file with these attributes."""
     document = {"type": COMPONENT_TYPE, "attributes": dict(attributes)}

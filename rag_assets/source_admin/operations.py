@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rag_assets.source_admin.allowances import require_allowed
-from rag_assets.source_admin.definition import parse_definition
+from rag_assets.connectors.allowances import require_allowed
+from rag_assets.source_admin.definition import parse_definition, restrict_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.merge_request import propose
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
@@ -59,7 +59,7 @@ def _read(pipeline: Pipeline, operation: Operation) -> Result:
 def _create(pipeline: Pipeline, operation: Operation) -> None:
     config = _allowed(pipeline.settings, operation)
     _require_writable(pipeline, config, operation)
-    file = SourceFolder(pipeline.settings.effective_sources_dir).add(config, operation.request["definition"])
+    file = SourceFolder(pipeline.settings.effective_sources_dir).add(config, _definition(operation))
     file = propose(pipeline.settings, file, new=True, actor=operation.actor)
     store_written(pipeline, operation, config, file)
 
@@ -70,7 +70,7 @@ def _update(pipeline: Pipeline, operation: Operation) -> None:
     _require_writable(pipeline, config, operation)
     request = operation.request
     files = SourceFolder(pipeline.settings.effective_sources_dir)
-    file = files.replace(operation.source, config, request["definition"], request.get("digest", ""))
+    file = files.replace(operation.source, config, _definition(operation), request.get("digest", ""))
     file = propose(pipeline.settings, file, new=False, actor=operation.actor)
     store_written(pipeline, operation, config, file)
 
@@ -114,10 +114,16 @@ _HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
 
 def _allowed(settings: Settings, operation: Operation) -> SourceConfig:
     """The configuration in the request, when the caller may connect to all of what it names."""
-    config = parse_definition(str(operation.request.get("definition", "")))
+    config = parse_definition(_definition(operation))
     if not operation.unrestricted:
         require_allowed(config, operation.tenant, settings.source_allowances.get(operation.tenant))
     return config
+
+
+def _definition(operation: Operation) -> str:
+    """The text in the request; of a caller with allow-lists it says that they apply in every run."""
+    text = str(operation.request.get("definition", ""))
+    return text if operation.unrestricted else restrict_definition(text)
 
 
 def _existing(settings: Settings, operation: Operation) -> tuple[SourceFile, str]:

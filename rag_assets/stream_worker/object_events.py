@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Any
 
 from rag_assets.config import read_sources
-from rag_assets.connectors import connector_context, open_connector
+from rag_assets.connectors import connector_context, fetch_policy, open_connector
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.s3.options import S3Options
 from rag_assets.source_config import SourceConfig
@@ -126,7 +126,10 @@ class ObjectEvents:
 
         options, waiting = self._config.options, FIRST_WAIT_SECONDS
         assert isinstance(options, S3Options)  # noqa: S101
-        with closing(EventQueue(options, FetchPolicy.from_settings(self._pipeline.settings))) as queue:
+        policy = self._policy(stopping)
+        if policy is None:
+            return
+        with closing(EventQueue(options, policy)) as queue:
             while not stopping.is_set():
                 try:
                     notices = queue.receive()
@@ -149,6 +152,18 @@ class ObjectEvents:
                     log.exception("object_events_failed", source=self._config.name)
                     stopping.wait(waiting)
                     waiting = min(waiting * 2, LAST_WAIT_SECONDS)
+
+    def _policy(self, stopping: threading.Event) -> FetchPolicy | None:
+        """What the source may call, once the allow-lists that it is limited to name it; `None` when it is to stop."""
+        while not stopping.is_set():
+            try:
+                return fetch_policy(self._config, self._pipeline.settings)
+            except RagError as error:
+                self._on_state(f"waiting: {error.reason}")
+                log.warning("object_events_postponed", source=self._config.name, reason=error.reason,
+                            problem=error.message)  # fmt: skip
+                stopping.wait(LAST_WAIT_SECONDS)
+        return None
 
 
 class ObjectNotices:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from rag_assets.config import read_sources
+from rag_assets.connectors import fetch_policy
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.base import StreamSource
@@ -45,11 +46,12 @@ def openers(
 
 
 def open_kafka(config: SourceConfig, store: Store, settings: Settings) -> StreamSource:
-    """The topic of one source. Raises `ConfigError` (`SECRET_MISSING`) when a secret it names is not set."""
+    """The topic of one source. Raises `ConfigError` (`SECRET_MISSING`) when a secret it names is not set, and what
+    `fetch_policy` and `require_brokers` raise."""
     # Imported here: most installations have no Kafka source, and the client's library is large.
     from rag_assets.stream_worker.kafka.source import KafkaSource
 
     options = config.options
     assert isinstance(options, KafkaOptions)  # noqa: S101
     configure_source(store, Scope(config.source, "stream"), settings)
-    return KafkaSource(options, config.source, store, settings)
+    return KafkaSource(options, config.source, store, settings, fetch_policy(config, settings))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from rag_assets.connectors import fetch_policy
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.maintenance import count_pending
@@ -45,7 +46,7 @@ def pending_streams(pipeline: Pipeline) -> PendingWork:
     if workers:
         return PendingWork(workers, messages)
     for config in kafka_configs(settings):
-        messages[f"kafka:{config.name}"] = topic_lag(store, config)
+        messages[f"kafka:{config.name}"] = topic_lag(store, config, settings)
     return PendingWork(workers, messages, count_pending(store))
 
 
@@ -63,7 +64,9 @@ def overview(settings: Settings) -> dict[str, Any]:
             )
             waiting, seconds = inbox.pending(connection)
             dead = streams.count_dead_letters(connection)
-        topics = {} if living else {f"kafka:{one.name}": _topic_lag(store, one) for one in kafka_configs(settings)}
+        topics = (
+            {} if living else {f"kafka:{one.name}": _topic_lag(store, one, settings) for one in kafka_configs(settings)}
+        )
     for worker in workers:
         silent = (datetime.now(UTC) - worker["beat_at"]).total_seconds()
         worker["shown"] = "" if worker["worker"] in living else f"gone: no heartbeat for {silent:.0f} s"
@@ -71,14 +74,14 @@ def overview(settings: Settings) -> dict[str, Any]:
     return {"alive": living, "inbox": found, "topics": topics, "dead_letters": dead, "workers": workers}
 
 
-def _topic_lag(store: Store, config: SourceConfig) -> int | str:
+def _topic_lag(store: Store, config: SourceConfig, settings: Settings) -> int | str:
     try:
-        return topic_lag(store, config)
+        return topic_lag(store, config, settings)
     except RagError as error:
         return f"unknown ({error.reason})"
 
 
-def topic_lag(store: Store, config: SourceConfig) -> int:
+def topic_lag(store: Store, config: SourceConfig, settings: Settings) -> int:
     """Messages of a topic that are not applied. Raises `Unavailable` (`BROKER_UNAVAILABLE`)."""
     from rag_assets.connectors.kafka.connector import KafkaConnector
 
@@ -86,7 +89,7 @@ def topic_lag(store: Store, config: SourceConfig) -> int:
     assert isinstance(options, KafkaOptions)  # noqa: S101
     with store.engine.connect() as connection:
         known = stream_places.load_offsets(connection, f"{config.tenant}/{config.name}", options.topic)
-    ends = KafkaConnector(options, config.source).ends()
+    ends = KafkaConnector(options, config.source, fetch_policy(config, settings)).ends()
     begun = {number: known[number].next_offset if number in known else low for number, (low, _) in ends.items()}
     return sum(max(0, high - begun[number]) for number, (_, high) in ends.items())
 
@@ -108,8 +111,9 @@ def reset_position(settings: Settings, name: str, *, to: str, actor: str) -> dic
     if config is None or not isinstance(config.options, KafkaOptions):
         raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no Kafka source {name!r}")
     options, source = config.options, config.source
-    topic_id = TopicObserver(options, name).describe().id
-    ends = KafkaConnector(options, source).ends()
+    policy = fetch_policy(config, settings)
+    topic_id = TopicObserver(options, name, policy.own).describe().id
+    ends = KafkaConnector(options, source, policy).ends()
     positions = {number: low if to == "earliest" else high for number, (low, high) in ends.items()}
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
         stream = f"{source.tenant}/{source.name}"

@@ -12,7 +12,13 @@ from .egress import (
     sending as sending,
 )
 from .fetcher import Fetched as Fetched, Fetcher as Fetcher
-from .network import endpoint_client as endpoint_client, system_resolver as system_resolver
+from .network import (
+    NO_ADDRESS as NO_ADDRESS,
+    endpoint_client as endpoint_client,
+    is_address as is_address,
+    system_resolver as system_resolver,
+)
+from .own_parts import NO_PARTS as NO_PARTS, OwnParts as OwnParts
 from .pacing import (
     RETRIED_STATES as RETRIED_STATES,
     Again as Again,

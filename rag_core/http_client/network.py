@@ -17,10 +17,10 @@ from typing import Any
 import httpcore
 import httpx
 
-from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.errors import ConfigError, InvalidInput, Reason, Unavailable
 from rag_core.http_client import egress
 from rag_core.http_client.egress import Use
-from rag_core.http_client.policy import FetchPolicy
+from rag_core.http_client.policy import OWN_PART, FetchPolicy
 from rag_tracing import outgoing
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -43,15 +43,16 @@ def resolve(policy: FetchPolicy, resolver: Resolver, host: str, port: int, timeo
     """Resolve a host to its addresses: at least one, and all of them allowed.
 
     The system's resolver cannot be interrupted, so it runs in a thread that is abandoned after `timeout`.
-    Raises `InvalidInput` (`SSRF_BLOCKED`), `httpcore.ConnectError` and `httpcore.ConnectTimeout`.
+    Raises `InvalidInput` (`SSRF_BLOCKED`) for an address, `Unavailable` (`HOST_UNREACHABLE`) for a name, and
+    `httpcore.ConnectTimeout`.
     """
     future = _THREADS.submit(resolver, host, port)
     try:
         found = future.result(timeout)
     except TimeoutError:
         raise httpcore.ConnectTimeout("the name was not resolved in time") from None
-    except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError("the name cannot be resolved") from error
+    except (OSError, UnicodeError):
+        found = []
     return _checked(policy, host, port, found)
 
 
@@ -65,24 +66,43 @@ async def resolve_async(
             found = await work
     except TimeoutError:
         raise httpcore.ConnectTimeout("the name was not resolved in time") from None
-    except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError("the name cannot be resolved") from error
+    except (OSError, UnicodeError):
+        found = []
+    if not found:
+        raise httpcore.ConnectError("the name cannot be resolved")
     return _checked(policy, host, port, found)
 
 
 def _checked(policy: FetchPolicy, host: str, port: int, found: list[str]) -> list[str]:
-    if not found:
-        raise httpcore.ConnectError("the name has no address")
-    for text in found:
-        # One forbidden address is enough: a name with both kinds is an attack or a mistake.
-        problem = policy.address_problem(host, port, ip_address(text))
-        if problem is not None:
-            raise InvalidInput(
-                Reason.SSRF_BLOCKED,
-                f"{host} is {problem}, which is not fetched; an operator may allow its network in "
-                "RAG_FETCH_ALLOW_NETWORKS",
-            )
-    return found
+    problems = [policy.address_problem(host, port, ip_address(text)) for text in found]
+    # One forbidden address is enough: a name with both kinds is an attack or a mistake.
+    problem = next(filter(None, problems), None)
+    if found and problem is None:
+        return found
+    if policy.trusted is not None or is_address(host):
+        hint = "" if problem == OWN_PART else "; an operator may allow its network in RAG_FETCH_ALLOW_NETWORKS"
+        raise InvalidInput(Reason.SSRF_BLOCKED, f"{host} is {problem}, which is not fetched{hint}")
+    raise Unavailable(Reason.HOST_UNREACHABLE, f"{host} {NO_ADDRESS}")
+
+
+NO_ADDRESS = (
+    "has no address, or one that is not called; check the name, or let an operator allow its network "
+    "(RAG_FETCH_ALLOW_NETWORKS)"
+)
+"""One text for a name that does not resolve and one that resolves to a private address: who may name hosts would
+otherwise learn which names there are inside."""
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address itself in any spelling, or `localhost`: what it leads to is no secret."""
+    bare = host.strip("[]").lower().rstrip(".")
+    if bare == "localhost":
+        return True
+    try:
+        socket.getaddrinfo(bare, None, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 # --------------------------------------------------------------------------------------------------------------------

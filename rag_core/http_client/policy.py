@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 
-from rag_core.errors import InvalidInput, Reason
+from rag_core.errors import InvalidInput, PermissionDenied, Reason
 from rag_core.http_client.addresses import Address, AddressRules
+from rag_core.http_client.own_parts import NO_PARTS, OwnParts
 from rag_core.settings import split_list
 
 if TYPE_CHECKING:
-    from rag_core.settings import Settings
+    from rag_core.settings import Settings, SourceAllowance
 
 MAX_URL_CHARS: Final = 4096
+OWN_PART: Final = "a part of the platform itself"
 _HOST: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]*|[0-9a-f:][0-9a-f]*+:[0-9a-f:.]*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -51,7 +53,7 @@ class FetchPolicy:
     """The URLs and addresses that may be fetched.
 
     `trusted` is an origin from the settings: its port and all addresses of its name are allowed, except metadata
-    addresses and addresses that are not hosts.
+    addresses and addresses that are not hosts. `own` is what no source reaches, whatever networks are allowed.
     """
 
     addresses: AddressRules = field(default_factory=AddressRules)
@@ -59,6 +61,9 @@ class FetchPolicy:
     schemes: frozenset[str] = frozenset({"http", "https"})
     limits: FetchLimits = field(default_factory=FetchLimits)
     trusted: Origin | None = None
+    own: OwnParts = NO_PARTS
+    allowance: SourceAllowance | None = None
+    """Whose hosts alone may be called, on every hop: of the tenant that added the source."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -70,7 +75,9 @@ class FetchPolicy:
             seconds=settings.fetch_timeout_seconds,
         )
         rules = AddressRules.parse(split_list(settings.fetch_allow_networks))
-        return cls(rules, parse_ports(split_list(settings.fetch_ports)), limits=limits)
+        return cls(
+            rules, parse_ports(split_list(settings.fetch_ports)), limits=limits, own=OwnParts.from_settings(settings)
+        )
 
     @classmethod
     def for_endpoint(cls, url: str, limits: FetchLimits | None = None) -> Self:
@@ -87,7 +94,7 @@ class FetchPolicy:
         """Normalise a URL: host in lower case and IDNA, no trailing dot, no fragment.
 
         Raises `InvalidInput`: `URL_SCHEME`, `URL_INVALID` (no host, a user name or password, too long, not a URL),
-        `URL_PORT`.
+        `URL_PORT`. Raises `PermissionDenied` (`SOURCE_NOT_ALLOWED`) for a host that the tenant's list does not name.
         """
         parsed = _parse(url)
         if parsed.scheme not in self.schemes:
@@ -103,12 +110,17 @@ class FetchPolicy:
             raise InvalidInput(
                 Reason.URL_PORT, f"port {origin.port} is not allowed; RAG_FETCH_PORTS lists those that are"
             )
+        if self.allowance is not None and not self.allowance.names_host(origin.host, origin.port):
+            message = f"{origin} is not a host that your tenant may reach (RAG_SOURCE_ALLOWANCES)"
+            raise PermissionDenied(Reason.SOURCE_NOT_ALLOWED, message)
         changes = {"host": origin.host} if parsed.host.endswith(".") else {}
         return parsed.copy_with(fragment=None, **changes)
 
     def address_problem(self, host: str, port: int, address: Address) -> str | None:
         """The reason why `address`, to which `host` resolved, may not be connected to."""
         problem = self.addresses.problem(address)
+        if problem is None and self.own.include(host, port, address):
+            return OWN_PART
         if problem and self.trusted and (_normal_host(host), port) == (self.trusted.host, self.trusted.port):
             return None if "metadata" not in problem and "no host" not in problem else problem
         return problem

@@ -68,6 +68,12 @@ class ContentSettings(BaseModel):
     fetch_timeout_seconds: float = Field(
         60, gt=0, le=3600, description="Time allowed to one request of a source, redirects and body included."
     )
+    own_hosts: str = Field(
+        "",
+        description="Further hosts of the platform's own parts (`host` or `host:port`, with commas), which no source "
+        "and no webhook reaches. What other settings name and the ports of the local stack are refused anyway; Compose "
+        "and the chart set it to the names of their services.",
+    )
     fetch_max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed for one request of a source.")
 
     # --- pipeline --------------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StringConstraints, model_validator
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import Accept, open_resolved
 from rag_core.settings import environment_secret
 
 _MAX_BYTES = 65_536
@@ -25,6 +27,8 @@ class SecretRef(BaseModel):
         None, description="Absolute path of a file; a line end at its end is left out."
     )
 
+    _accept: Accept | None = PrivateAttr(None)
+
     @model_validator(mode="before")
     @classmethod
     def _no_inline_secret(cls, value: object) -> object:
@@ -38,21 +42,31 @@ class SecretRef(BaseModel):
             raise ValueError("needs either `env` or `file`")
         return self
 
+    def limit(self, accept: Accept) -> None:
+        """Let `accept` see where the file of the secret is, each time that it is read."""
+        self._accept = accept
+
     def read(self) -> SecretStr:
         """Read the secret now, so that the next run uses a rotated one.
 
-        Raises `ConfigError` (`SECRET_MISSING`), which names the variable or file, never the value.
+        Raises `ConfigError` (`SECRET_MISSING`), which names the variable or file, never the value, and what the limit
+        of its file raises.
         """
-        value = environment_secret(self.env) if self.env is not None else _from_file(Path(self.file or ""))
+        file, accept = Path(self.file or ""), self._accept or _anywhere
+        value = environment_secret(self.env) if self.env is not None else _from_file(file, accept)
         if not value:
             place = self.env or f"the file of the secret ({Path(self.file or '').name})"
             raise ConfigError(Reason.SECRET_MISSING, f"{place} is not set, cannot be read or is empty")
         return SecretStr(value)
 
 
-def _from_file(path: Path) -> str | None:
+def _anywhere(_: Path) -> None:
+    return
+
+
+def _from_file(path: Path, accept: Accept) -> str | None:
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_resolved(path, os.O_RDONLY, accept), "rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
         return None if len(content) > _MAX_BYTES else content.decode("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):

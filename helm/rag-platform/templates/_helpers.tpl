@@ -181,12 +181,13 @@ RAG_QDRANT_{{ get $files . }}_FILE: /etc/rag/qdrant/{{ . }}
 RAG_REDIS_URL: redis://{{ include "rag.name" (list . "valkey") }}:6379/0
 {{- end }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
+RAG_OWN_HOSTS: {{ include "rag.ownHosts" . | quote }}
 {{- with .Values.tracing.endpoint }}
 OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
 OTEL_TRACES_SAMPLER: parentbased_traceidratio
 OTEL_TRACES_SAMPLER_ARG: {{ $.Values.tracing.share | quote }}
 {{- end }}
-{{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" "allowed_hosts" }}
+{{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" "allowed_hosts" "own_hosts" }}
 RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 {{- end }}
 {{- end -}}
@@ -200,6 +201,19 @@ RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 {{- $names = concat $names (list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside)) -}}
 {{- end -}}
 {{ concat $names (.Values.settings.allowed_hosts | default list) | join "," }}
+{{- end -}}
+
+{{- /* The Services of the release, which no source and no webhook may reach, and those that the values add. */ -}}
+{{- define "rag.ownHosts" -}}
+{{- $parts := list "gateway" "gateway-internal" "gateway-status" "query" "interfaces" "console" "dagster-webserver" "dagster-code" "stream" "rate-limits" "valkey" "qdrant" "postgresql" "postgres-exporter" -}}
+{{- range include "rag.colours" . | splitList " " }}
+{{- $parts = append $parts (printf "query-%s" .) }}
+{{- end }}
+{{- $names := list -}}
+{{- range $parts }}
+{{- $names = append $names (include "rag.name" (list $ .)) }}
+{{- end }}
+{{- join "," (concat $names (compact (list .Values.settings.own_hosts))) -}}
 {{- end -}}
 
 {{- define "rag.qdrantUrl" -}}

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.connectors.filesystem.safe_open import file_version_tag, read_stable, require_apart, resolve_links
+from rag_assets.connectors.filesystem.safe_open import ANYWHERE, PathRules, file_version_tag, read_stable, resolve_links
 from rag_assets.connectors.filesystem.walk import FilesystemListing
 from rag_core.errors import RagError
 from rag_core.sources import FetchedItem, Problem, SourceItem
@@ -23,22 +23,25 @@ class FilesystemConnector:
 
     shares_listings = True
 
-    def __init__(self, options: FilesystemOptions, *, max_file_bytes: int, home: Path | None = None) -> None:
-        """Raises `ConfigError` (`PATH_OUTSIDE_ROOT`) when the root would lead into RAG_HOME, `home`."""
-        if home is not None:
-            require_apart(options.root, home)
-        self._options = options
+    def __init__(self, options: FilesystemOptions, *, max_file_bytes: int, rules: PathRules = ANYWHERE) -> None:
+        """Raises as `PathRules.accept` for a root that is refused now; each opening looks again."""
+        rules.accept(Path(options.root).resolve())
+        self._options, self._rules = options, rules
         self._limit = min(max_file_bytes, options.max_file_bytes or max_file_bytes)
 
     def list_items(self) -> FilesystemListing:
-        return FilesystemListing(self._options, self._limit)
+        return FilesystemListing(self._options, self._limit, self._rules)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         parts = names.decode(item.locator)
         if self._options.symlinks == "within_root":
             parts = resolve_links(self._options.root, parts)
         content, status = read_stable(
-            self._options.root, parts, limit=self._limit, refuse_links=self._options.hard_links == "refuse"
+            self._options.root,
+            parts,
+            limit=self._limit,
+            refuse_links=self._options.hard_links == "refuse",
+            rules=self._rules,
         )
         # The token of what was read, which may be newer than what was listed.
         return FetchedItem(replace(item, version_tag=file_version_tag(status), size=status.st_size), content)

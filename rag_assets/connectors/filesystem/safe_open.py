@@ -8,9 +8,12 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.errors import ConfigError, InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
+from rag_core.files import open_resolved
+from rag_core.settings import SourceAllowance
 
 # --------------------------------------------------------------------------------------------------------------------
 # Opening what lies below a folder, and only that.
@@ -31,10 +34,35 @@ def closing_fd(fd: int) -> Iterator[int]:
         os.close(fd)
 
 
-def open_root(root: str) -> int:
-    """Open the root, which itself may be a link (the operator chose it). Raises `Unavailable` (`UNREADABLE`)."""
+@dataclass(frozen=True, slots=True)
+class PathRules:
+    """Where a source opens files and folders, on the path that a name leads to at that moment: never in `home`
+    (RAG_HOME), and with an `allowance` only below its folders."""
+
+    home: Path | None = None
+    allowance: SourceAllowance | None = None
+
+    def open(self, path: str, flags: int) -> int:
+        """Open a file or folder. Raises `OSError`, `ConfigError` (`PATH_OUTSIDE_ROOT`) and `PermissionDenied`
+        (`SOURCE_NOT_ALLOWED`)."""
+        return open_resolved(path, flags, self.accept)
+
+    def accept(self, resolved: Path) -> None:
+        """Raise for a resolved path that the source may not open."""
+        if self.home is not None:
+            require_apart(str(resolved), self.home)
+        if self.allowance is not None and not self.allowance.names_path(resolved):
+            message = "the folder or file leads to a place that your tenant may not read (RAG_SOURCE_ALLOWANCES)"
+            raise PermissionDenied(Reason.SOURCE_NOT_ALLOWED, message)
+
+
+ANYWHERE = PathRules()
+
+
+def open_root(root: str, rules: PathRules = ANYWHERE) -> int:
+    """Open the root, which itself may be a link. Raises `Unavailable` (`UNREADABLE`), and as `PathRules.open`."""
     try:
-        return os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+        return rules.open(root, _FOLDER)
     except OSError as error:
         raise Unavailable(Reason.UNREADABLE, f"the root folder cannot be opened ({error.strerror})") from None
 
@@ -53,17 +81,22 @@ def require_apart(root: str, home: Path) -> None:
     wanted, own = Path(root).resolve(), home.resolve()
     inside = wanted.is_relative_to(own) and not wanted.is_relative_to(own / CORPUS)
     if inside or own.is_relative_to(wanted):
-        message = "root: holds RAG_HOME or lies in it; choose a folder apart from the installation's own state"
+        message = "path: holds RAG_HOME or lies in it; choose a place apart from the installation's own state"
         raise ConfigError(Reason.PATH_OUTSIDE_ROOT, message)
 
 
-def safe_open(root: str, parts: Sequence[str]) -> int:
+def safe_open(root: str, parts: Sequence[str], rules: PathRules = ANYWHERE) -> int:
     """Open `root/parts` through real folders only; the caller closes it.
 
     Raises `InvalidInput` (`SYMLINK_ESCAPE`, `NOT_A_REGULAR_FILE`), `NotFound` (`VANISHED`) or `Unavailable`
     (`UNREADABLE`).
     """
-    fd = open_root(root)
+    return open_below(open_root(root, rules), parts)
+
+
+def open_below(root: int, parts: Sequence[str]) -> int:
+    """As `safe_open`, below an open folder, which is closed."""
+    fd = root
     for index, name in enumerate(parts):
         flags = _FILE if index == len(parts) - 1 else _FOLDER
         with closing_fd(fd):
@@ -113,14 +146,16 @@ def _is_link(name: str, parent: int) -> bool:
 ATTEMPTS = 3
 
 
-def read_stable(root: str, parts: Sequence[str], *, limit: int, refuse_links: bool) -> tuple[bytes, os.stat_result]:
+def read_stable(
+    root: str, parts: Sequence[str], *, limit: int, refuse_links: bool, rules: PathRules = ANYWHERE
+) -> tuple[bytes, os.stat_result]:
     """Bytes of a regular file that did not change while they were read, and its status.
 
     Raises `InvalidInput` (`NOT_A_REGULAR_FILE`, `FILE_TOO_LARGE`, `SYMLINK_ESCAPE`), `NotFound` (`VANISHED`),
     `Unavailable` (`UNREADABLE`, `CHANGED_WHILE_READING` after three attempts).
     """
     for _ in range(ATTEMPTS):
-        with closing_fd(safe_open(root, parts)) as fd:
+        with closing_fd(safe_open(root, parts, rules)) as fd:
             before = os.fstat(fd)
             check_status(before, limit=limit, refuse_links=refuse_links)
             content = _read(fd, before.st_size)

@@ -13,6 +13,8 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.names import GlobSet, State
 from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.filesystem.safe_open import (
+    ANYWHERE,
+    PathRules,
     check_status,
     closing_fd,
     file_version_tag,
@@ -53,15 +55,15 @@ class _Place:
 class FilesystemListing(ListingState):
     """The `Listing` of a folder. May be iterated once."""
 
-    def __init__(self, options: FilesystemOptions, limit: int) -> None:
+    def __init__(self, options: FilesystemOptions, limit: int, rules: PathRules = ANYWHERE) -> None:
         super().__init__()
-        self._options = options
+        self._options, self._rules = options, rules
         self._limit = limit
         self._include = GlobSet(options.include, hidden=options.hidden)
         self._exclude = GlobSet(options.exclude, hidden=True)
         self._count = self._sum = 0
         # A root that is not there at all must raise here, before the caller believes in an empty listing.
-        with closing_fd(open_root(options.root)) as root:
+        with closing_fd(open_root(options.root, rules)) as root:
             self._root = _identity(os.fstat(root))
 
     @property
@@ -69,7 +71,7 @@ class FilesystemListing(ListingState):
         return f"{'' if self.complete else 'incomplete:'}{self._count}:{self._sum:032x}"
 
     def __iter__(self) -> Iterator[Entry]:
-        with closing_fd(open_root(self._options.root)) as root:
+        with closing_fd(open_root(self._options.root, self._rules)) as root:
             for entry in self._folder(root, _Place("", self._include.start, self._exclude.start, ())):
                 # A sum, because it needs no order and no memory.
                 state = entry.version_tag if isinstance(entry, SourceItem) else entry.reason
@@ -82,7 +84,7 @@ class FilesystemListing(ListingState):
     def _check_root(self) -> None:
         """A volume that is mounted or unmounted during the walk makes what we saw half a truth."""
         try:
-            with closing_fd(open_root(self._options.root)) as root:
+            with closing_fd(open_root(self._options.root, self._rules)) as root:
                 same = _identity(os.fstat(root)) == self._root
         except Unavailable as error:
             self._errors[error.message] = None
@@ -147,7 +149,7 @@ class FilesystemListing(ListingState):
             return
         try:
             parts = resolve_links(self._options.root, place.path.split("/"))
-            opened = safe_open(self._options.root, parts)
+            opened = safe_open(self._options.root, parts, self._rules)
         except RagError as error:
             yield _problem(place.path, error.reason, error.message)
             return

@@ -109,7 +109,7 @@ class GitConnector:
         """Opened at the first use."""
         if self._options.is_remote:
             return RemoteRepository(self._options, self._context.fetch_policy, limit=self._limit)
-        return LocalRepository(self._options, self._context.home)
+        return LocalRepository(self._options, self._context.paths)
 
     @locked_property
     def commit(self) -> ObjectID:

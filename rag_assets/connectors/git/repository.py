@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
-from dulwich.errors import NotGitRepository
 from dulwich.object_store import PackCapableObjectStore as ObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, Tag
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from rag_assets.connectors.filesystem.safe_open import require_apart
+from rag_assets.connectors.filesystem.safe_open import PathRules
 from rag_assets.connectors.git.client import GitClient
+from rag_assets.connectors.git.local import ControlFolder, LocalObjects
 from rag_assets.connectors.git.options import GitOptions
-from rag_core.errors import ConfigError, NotFound, Reason, Unavailable
+from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.http_client import FetchPolicy
 
 _TAGS: Final = 8
@@ -80,20 +79,13 @@ class RemoteRepository:
 class LocalRepository:
     """Read where it is. Only its objects and refs are: no configuration, hook or filter of it is run."""
 
-    def __init__(self, options: GitOptions, home: Path | None) -> None:
-        root = Path(options.repository)
-        if home is not None:
-            require_apart(options.repository, home)
-        try:
-            self._repo = Repo(str(root))
-        except (NotGitRepository, OSError, ValueError):
-            raise Unavailable(Reason.SOURCE_UNAVAILABLE, "the folder is no Git repository, or cannot be read") from None
+    def __init__(self, options: GitOptions, rules: PathRules) -> None:
         self._options = options
-        _require_inside(self._repo, root.resolve())
-        self.store: ObjectStore = self._repo.object_store
+        self._folder = ControlFolder.open(options.repository, rules)
+        self.store: ObjectStore = LocalObjects(self._folder)
 
     def tip(self) -> ObjectID:
-        return _peeled(self.store, _named(self._repo.get_refs(), self._options.ref))
+        return _peeled(self.store, _named(self._folder.refs(), self._options.ref))
 
     def load_trees(self, commits: Sequence[ObjectID]) -> None:
         for commit in commits:
@@ -104,7 +96,8 @@ class LocalRepository:
         return
 
     def close(self) -> None:
-        self._repo.close()
+        self.store.close()
+        self._folder.close()
 
 
 def commit_of(store: ObjectStore, sha: ObjectID) -> Commit:
@@ -142,15 +135,6 @@ def _peeled(store: ObjectStore, sha: ObjectID) -> ObjectID:
             return sha
         sha = found.object[1]
     raise Unavailable(Reason.SOURCE_UNAVAILABLE, "the tag names a tag that names a tag, without an end")
-
-
-def _require_inside(repo: Repo, root: Path) -> None:
-    """Refuse a repository whose objects are elsewhere: the folder is what was allowed, and no other."""
-    places = [Path(repo.controldir()), Path(repo.commondir()), Path(repo.commondir()) / "objects"]
-    borrowed = Path(repo.commondir()) / "objects" / "info" / "alternates"
-    if borrowed.exists() or not all(place.resolve().is_relative_to(root) for place in places):
-        message = "repository: its objects are in another folder (a worktree, or alternates); name that folder"
-        raise ConfigError(Reason.PATH_OUTSIDE_ROOT, message)
 
 
 def walk_files(store: ObjectStore, tree: ObjectID, most: int) -> Iterator[tuple[bytes, int, ObjectID]]:

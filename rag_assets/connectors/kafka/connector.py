@@ -8,13 +8,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from rag_assets.connectors.kafka.brokers import require_advertised, require_brokers
 from rag_assets.connectors.kafka.client import explained, is_about_access, reader_config
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import TopicListing, log_ends, record_of
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.http_client import FetchPolicy
+from rag_core.http_client import NO_PARTS, FetchPolicy
 from rag_core.ids import fingerprint
 from rag_core.sources import FetchedItem, Source, SourceItem
 
@@ -32,6 +33,7 @@ class KafkaConnector:
 
     def __init__(self, options: KafkaOptions, source: Source, fetch: FetchPolicy | None = None) -> None:
         self._options, self._source, self._fetch = options, source, fetch
+        self._own = fetch.own if fetch is not None else NO_PARTS
         self._decoder: Decoder | None = None
         self._spool: Spool | None = None
         self._consumer: Consumer | None = None
@@ -89,7 +91,9 @@ class KafkaConnector:
     def _ends(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
         name = self._options.topic
         try:
-            topic = consumer.list_topics(name, timeout=BROKER_SECONDS).topics[name]
+            cluster = consumer.list_topics(name, timeout=BROKER_SECONDS)
+            require_advertised(cluster, self._own)
+            topic = cluster.topics[name]
             if topic.error is not None:
                 raise explained(f"topic {name}", topic.error)
             if not topic.partitions:
@@ -107,6 +111,7 @@ class KafkaConnector:
         return {number: (low, true.get(number, high)) for number, (low, high) in said.items()}
 
     def _reader(self) -> Consumer:
+        require_brokers(self._options, self._own)
         return Consumer(reader_config(self._options, self._source), error_cb=self._on_error, logger=_SILENT)
 
     def _on_error(self, error: KafkaError) -> None:

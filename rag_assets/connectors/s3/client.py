@@ -109,7 +109,10 @@ class AwsClient:
             signed["signature_version"] = UNSIGNED
         config = Config(
             # At an endpoint `auto` means the path.
-            s3={"addressing_style": "path" if self._path_style else "virtual" if self._endpoint else "auto"},
+            s3={
+                "addressing_style": "path" if self._path_style else "virtual" if self._endpoint else "auto",
+                "us_east_1_regional_endpoint": "regional",  # as in every other region, and as allow-lists name it
+            },
             retries={"total_max_attempts": 1, "mode": "standard"},
             # Services that only speak the older protocol know no checksums of the newer one.
             request_checksum_calculation="when_required",

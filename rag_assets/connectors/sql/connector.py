@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
+from rag_assets.connectors.filesystem.safe_open import ANYWHERE, PathRules
 from rag_assets.connectors.sql import values
 from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, state_version_tag
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.reader import Reader, Row
 from rag_assets.connectors.sql.values import Family
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.http_client import NO_PARTS, OwnParts
 from rag_core.sources import FetchedItem, Problem, SourceItem
 
 SAMPLE = 10
@@ -25,10 +27,12 @@ class SqlConnector:
 
     shares_listings = True
 
-    def __init__(self, options: SqlOptions, *, max_cell_bytes: int) -> None:
+    def __init__(
+        self, options: SqlOptions, *, max_cell_bytes: int, own: OwnParts = NO_PARTS, paths: PathRules = ANYWHERE
+    ) -> None:
         self._options = options
         self._limit = min(max_cell_bytes, options.max_cell_bytes or max_cell_bytes)
-        self._reader = Reader(options)
+        self._reader = Reader(options, own, paths)
 
     def list_items(self) -> SqlListing:
         return SqlListing(self._options, self._reader)

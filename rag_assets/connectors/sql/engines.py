@@ -12,37 +12,12 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
 
-from rag_assets.connectors.sql.options import ServerDatabase, SqliteDatabase, SqlOptions
-from rag_core.errors import ConfigError, InvalidInput, Reason, Unavailable
-from rag_core.http_client import Address, AddressRules, carried, system_resolver
-
-# --------------------------------------------------------------------------------------------------------------------
-# Allowed addresses of a database: never addresses that only this machine's cloud or network stack answers.
-
-
-_RULES = AddressRules.parse(
-    (
-        "127.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15",
-        "::1/128", "fc00::/7", "fec0::/10",
-    )
-)  # fmt: skip
-"""Allowed in addition to public addresses: loopback and private networks, where databases live."""
-
-
-def checked_addresses(host: str, port: int) -> list[str]:
-    """Every address of a host, all of them checked.
-
-    Raises `InvalidInput` (`SSRF_BLOCKED`) for link-local, instance metadata, multicast, unspecified and reserved
-    addresses, also where an IPv6 address carries them, and `Unavailable` when the name does not resolve.
-    """
-    try:
-        addresses = system_resolver(host, port)
-    except (OSError, UnicodeError):
-        raise Unavailable(Reason.SOURCE_UNAVAILABLE, "the name of the database host does not resolve") from None
-    for text in addresses:
-        if _is_forbidden(ipaddress.ip_address(text)):
-            raise InvalidInput(Reason.SSRF_BLOCKED, "the database host leads to an address that is never a database")
-    return addresses
+from rag_assets.connectors.filesystem.safe_open import PathRules
+from rag_assets.connectors.servers import checked_addresses
+from rag_assets.connectors.sql.options import SQL_PORTS, ServerDatabase, SqliteDatabase, SqlOptions
+from rag_assets.connectors.sql.sqlite import connect_accepted
+from rag_core.errors import ConfigError, Reason
+from rag_core.http_client import OwnParts
 
 
 def open_socket(addresses: Sequence[str], port: int, seconds: float) -> socket.socket:
@@ -66,26 +41,23 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_forbidden(address: Address) -> bool:
-    # Nobody has a reason to spell loopback as an address of another network.
-    return _RULES.problem(address) is not None or any(inner.is_loopback for inner in carried(address))
-
-
-_PORTS = {"postgresql": 5432, "mysql": 3306}
 _PROGRESS_STEPS = 20_000
 _MYSQL_NOT_REACHED = 2003
 _Setup = Callable[[Any], None]
 
 
-def open_engine(options: SqlOptions) -> Engine:
+def open_engine(options: SqlOptions, own: OwnParts, paths: PathRules) -> Engine:
     """An engine for one source, with at most two connections, not yet connected.
+
+    `own` is refused, and `paths` says which files may be opened.
 
     Raises `ConfigError` (`SECRET_MISSING`, `CONFIG_INVALID`), `InvalidInput` (`SSRF_BLOCKED`), `Unavailable`.
     """
     database = options.database
     if isinstance(database, SqliteDatabase):
-        return _sqlite(database, options)
-    return _postgres(database, options) if database.driver == "postgresql" else _mysql(database, options)
+        return _sqlite(database, options, paths)
+    addresses = checked_addresses(database.host, _port(database), own)
+    return (_postgres if database.driver == "postgresql" else _mysql)(database, options, addresses)
 
 
 def _engine(url: URL, arguments: dict[str, Any], setup: _Setup, **more: Any) -> Engine:
@@ -108,9 +80,12 @@ def _engine(url: URL, arguments: dict[str, Any], setup: _Setup, **more: Any) -> 
     return engine
 
 
-def _postgres(database: ServerDatabase, options: SqlOptions) -> Engine:
-    port = database.port or _PORTS["postgresql"]
-    addresses = checked_addresses(database.host, port)
+def _port(database: ServerDatabase) -> int:
+    return database.port or SQL_PORTS[database.driver]
+
+
+def _postgres(database: ServerDatabase, options: SqlOptions, addresses: list[str]) -> Engine:
+    port = _port(database)
     arguments: dict[str, Any] = {
         "connect_timeout": options.connect_timeout_seconds,
         "application_name": "rag",
@@ -146,10 +121,8 @@ def _postgres_tls(database: ServerDatabase) -> dict[str, str]:
     return {"sslmode": "verify-full", "sslrootcert": database.ca_file or "system"}
 
 
-def _mysql(database: ServerDatabase, options: SqlOptions) -> Engine:
-    port = database.port or _PORTS["mysql"]
-    addresses = checked_addresses(database.host, port)
-    mode = _tls(database)
+def _mysql(database: ServerDatabase, options: SqlOptions, addresses: list[str]) -> Engine:
+    port, mode = _port(database), _tls(database)
     arguments: dict[str, Any] = {
         "connect_timeout": options.connect_timeout_seconds,
         "read_timeout": options.statement_timeout_seconds + 5,
@@ -192,7 +165,7 @@ def _mysql(database: ServerDatabase, options: SqlOptions) -> Engine:
     return engine
 
 
-def _sqlite(database: SqliteDatabase, options: SqlOptions) -> Engine:
+def _sqlite(database: SqliteDatabase, options: SqlOptions, paths: PathRules) -> Engine:
     url = URL.create("sqlite", database=f"file:{quote(database.path)}", query={"mode": "ro", "uri": "true"})
     seconds = options.statement_timeout_seconds
 
@@ -202,6 +175,10 @@ def _sqlite(database: SqliteDatabase, options: SqlOptions) -> Engine:
         connection.execute("PRAGMA trusted_schema = OFF")
 
     engine = _engine(url, {"timeout": options.connect_timeout_seconds, "check_same_thread": False}, setup)
+
+    @event.listens_for(engine, "do_connect")
+    def _accepted(dialect: Any, _record: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return connect_accepted(database.path, paths, lambda: dialect.loaded_dbapi.connect(*given, **named))
 
     @event.listens_for(engine, "before_cursor_execute")
     def _limit(connection: Any, *_others: Any) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
+from rag_assets.connectors.servers import DATABASE_AWAY
 from rag_core.database import refused_login
 from rag_core.errors import DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
 
@@ -119,7 +120,7 @@ def _timeout() -> RagError:
 
 
 def _unavailable() -> RagError:
-    return Unavailable(Reason.SOURCE_UNAVAILABLE, "the database cannot be reached; check that it runs, host and port")
+    return Unavailable(Reason.SOURCE_UNAVAILABLE, DATABASE_AWAY)
 
 
 def _value() -> RagError:

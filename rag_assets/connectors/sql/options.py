@@ -15,6 +15,9 @@ Name = Annotated[str, Field(min_length=1, max_length=256)]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?$|^[0-9A-Fa-f:.]{2,45}$")]
 
 
+SQL_PORTS = {"postgresql": 5432, "mysql": 3306}
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 

@@ -9,8 +9,11 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from rag_assets.connectors import fetch_policy
+from rag_assets.connectors.kafka.brokers import require_brokers
 from rag_assets.connectors.kafka.client import producer_config
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.streams import kafka_configs
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.settings import Settings
@@ -30,14 +33,14 @@ class KafkaEvents:
         self._guard = threading.Lock()
         self._producers: dict[tuple[str, str], tuple[Producer, dict[str, Any]]] = {}
         """With what each was made of: brokers, secrets."""
-        self._options: dict[tuple[str, str], KafkaOptions] = {}
+        self._sources: dict[tuple[str, str], SourceConfig] = {}
         self._read_at = float("-inf")
 
     def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Returns once the broker has the message.
 
         Raises `NotFound` (`SOURCE_NOT_FOUND`) for a source that the tenant does not have or that names no topic,
-        `Unavailable` (`BROKER_UNAVAILABLE`), `InvalidInput` (`BROKER_REFUSED`), `ConfigError`.
+        `Unavailable` (`BROKER_UNAVAILABLE`), `InvalidInput` (`BROKER_REFUSED`), `ConfigError`, and as `fetch_policy`.
         """
         name = webhook.url.removeprefix(KAFKA)
         with self._guard:
@@ -73,18 +76,16 @@ class KafkaEvents:
     def _open(self, tenant: str, name: str) -> tuple[Producer, str]:
         """The producer of a source as its file is now, and its topic."""
         if time.monotonic() - self._read_at > self._read_seconds:
-            self._options = {
-                (one.tenant, one.name): one.options
-                for one in kafka_configs(self._settings)
-                if isinstance(one.options, KafkaOptions)
-            }
+            self._sources = {(one.tenant, one.name): one for one in kafka_configs(self._settings)}
             self._read_at = time.monotonic()
-        options = self._options.get((tenant, name))
-        if options is None or options.completion_topic is None:
+        source = self._sources.get((tenant, name))
+        options = source.options if source is not None else None
+        if source is None or not isinstance(options, KafkaOptions) or options.completion_topic is None:
             self._producers.pop((tenant, name), None)
             raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no Kafka source {name!r} with a completion_topic")
-        config = producer_config(options)
+        policy, config = fetch_policy(source, self._settings), producer_config(options)
         if (opened := self._producers.get((tenant, name))) is None or opened[1] != config:
             # A send by the producer before keeps it until the broker has answered.
+            require_brokers(options, policy.own)
             opened = self._producers[tenant, name] = (Producer(config), config)
         return opened[0], options.completion_topic

@@ -24,6 +24,7 @@ from rag_assets.stream_worker.kafka.messages import Received
 from rag_assets.stream_worker.kafka.partitions import Partition, Problems, partition_at
 from rag_assets.stream_worker.kafka.topic import Topic, TopicObserver
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
+from rag_core.http_client import NO_PARTS, OwnParts
 from rag_core.logging import get_logger
 from rag_core.sources import Source
 from rag_core.streams import PartitionOffset
@@ -48,10 +49,19 @@ OffsetsOf = Callable[[Topic, Mapping[int, tuple[int, int]]], dict[int, Partition
 class KafkaReader:
     """Reads one topic. The methods above the line are for other threads. Starts its thread at once.
 
-    `at_once` bounds the messages that are read between two checks of the buffer.
+    `at_once` bounds the messages that are read between two checks of the buffer; a broker of `own` is refused.
     """
 
-    def __init__(self, options: KafkaOptions, source: Source, name: str, places_of: OffsetsOf, *, at_once: int) -> None:
+    def __init__(
+        self,
+        options: KafkaOptions,
+        source: Source,
+        name: str,
+        places_of: OffsetsOf,
+        *,
+        at_once: int,
+        own: OwnParts = NO_PARTS,
+    ) -> None:
         self.buffer: deque[Received] = deque()
         self.bytes = 0
         self.ready = threading.Condition()
@@ -73,7 +83,7 @@ class KafkaReader:
         self._looked = 0.0
         self._closing = False
         self._consumer = Consumer(consumer_config(options, source), error_cb=self._on_error)
-        self._observer = TopicObserver(options, name)
+        self._observer = TopicObserver(options, name, own)
         self._thread = threading.Thread(target=self._run, name=f"poll-{source.name}", daemon=True)
         self._thread.start()
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from rag_assets.connectors.kafka.brokers import require_brokers
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream_worker.base import Lag, Message
@@ -30,17 +31,27 @@ from rag_core.streams import offset_store as stream_places
 class KafkaSource:
     """Implements `StreamSource`. Starts its polling thread at once; joins the group on its own."""
 
-    def __init__(self, options: KafkaOptions, source: Source, store: Store, settings: Settings) -> None:
+    def __init__(
+        self,
+        options: KafkaOptions,
+        source: Source,
+        store: Store,
+        settings: Settings,
+        policy: FetchPolicy | None = None,
+    ) -> None:
+        """`policy`: what may be called; left out, what every source may. Raises as `require_brokers`."""
+        policy = policy or FetchPolicy.from_settings(settings)
+        require_brokers(options, policy.own)
         self.name = f"kafka:{source.name}"
         self.stream = f"{source.tenant}/{source.name}"
         self._options, self._store, self._settings = options, store, settings
         self._source = source
-        self._decoder = Decoder(options, source, FetchPolicy.from_settings(settings))
+        self._decoder = Decoder(options, source, policy)
         self._taken: list[Received] = []
         """Taken from the buffer and not returned yet: the registry that knows what they mean could not be asked."""
         self._outbound = Outbound(options, source)
         at_once = settings.stream_batch_events
-        self._reader = KafkaReader(options, source, self.name, self._places_of, at_once=at_once)
+        self._reader = KafkaReader(options, source, self.name, self._places_of, at_once=at_once, own=policy.own)
         self._buffer = self._reader.buffer
 
     def poll(self, wait: float) -> list[Message]:

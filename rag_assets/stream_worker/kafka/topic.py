@@ -12,9 +12,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
+from rag_assets.connectors.kafka.brokers import require_advertised
 from rag_assets.connectors.kafka.client import admin_config, explained, is_about_access
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.http_client import OwnParts
 
 ASK_SECONDS: Final = 3.0
 _EARLIEST, _LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -37,8 +39,8 @@ class TopicObserver:
     """Asks about one topic. `look` never blocks: its question is asked by a thread. The others wait for `ASK_SECONDS`
     a question."""
 
-    def __init__(self, options: KafkaOptions, name: str) -> None:
-        self._topic, self._name = options.topic, name
+    def __init__(self, options: KafkaOptions, name: str, own: OwnParts) -> None:
+        self._topic, self._name, self._own = options.topic, name, own
         self._admin = AdminClient(admin_config(options), error_cb=self._on_error)
         self._refusal: KafkaError | None = None
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="observe-topic")
@@ -61,7 +63,9 @@ class TopicObserver:
         """Raises `Unavailable` (`BROKER_UNAVAILABLE`, `BROKER_REFUSED`)."""
         try:
             # First, because it also updates the client's list of brokers.
-            found = self._admin.list_topics(self._topic, timeout=ASK_SECONDS).topics[self._topic]
+            cluster = self._admin.list_topics(self._topic, timeout=ASK_SECONDS)
+            require_advertised(cluster, self._own)
+            found = cluster.topics[self._topic]
             if found.error is not None:
                 raise explained(self._name, found.error)
             topic_id = self._id()

@@ -12,10 +12,12 @@ from sqlalchemy import func, select
 
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.source_admin import parse_definition, render_definition
+from rag_assets.source_admin.definition import restrict_definition
 from rag_assets.source_admin.operations import carry_out
 from rag_core.database import Store
 from rag_core.database.tables.content import documents, sources
 from rag_core.database.tables.operations import audit, source_operations
+from rag_core.errors import PermissionDenied, Reason
 from rag_core.pipeline import Pipeline, run_pipeline
 from rag_core.settings import Settings
 from rag_core.sources import Scope, operation_store
@@ -91,7 +93,8 @@ def test_a_source_is_checked_previewed_created_changed_and_deleted(desk: Desk) -
         assert connection.scalars(select(sources.c.name)).all() == ["docs"]
     _run(desk)
     changed = text.replace("everyone", "group:staff")
-    assert desk.do(pb.SOURCE_ACTION_UPDATE, ADMIN, definition=changed, digest=made.digest).file.text == changed
+    updated = desk.do(pb.SOURCE_ACTION_UPDATE, ADMIN, definition=changed, digest=made.digest).file
+    assert updated.text == restrict_definition(changed), "the tenant's lists apply in every run"
     stale = desk.do(pb.SOURCE_ACTION_UPDATE, ADMIN, definition=text, digest=made.digest)
     assert (stale.state, stale.reason) == (pb.SOURCE_OPERATION_STATE_FAILED, "SOURCE_CHANGED")
     counted = desk.do(pb.SOURCE_ACTION_DELETE, ADMIN, dry_run=True).removal
@@ -150,6 +153,28 @@ def test_an_administrator_stays_within_the_allow_lists_and_a_platform_administra
     assert made.state == pb.SOURCE_OPERATION_STATE_SUCCEEDED
     for action in (pb.SOURCE_ACTION_READ, pb.SOURCE_ACTION_DELETE):
         assert desk.do(action, ADMIN).reason == "SOURCE_NOT_FOUND", "another tenant's source"
+
+
+@pytest.mark.catalogue("A24")
+def test_a_folder_that_leads_elsewhere_after_its_source_was_made_is_refused_in_its_runs(
+    desk: Desk, tmp_path: Path
+) -> None:
+    inner, other = desk.folder / "docs", tmp_path / "other"
+    for folder in (inner, other):
+        folder.mkdir()
+        (folder / "a.md").write_text(f"# Of {folder.name}\n\nText.\n")
+    made = desk.do(pb.SOURCE_ACTION_CREATE, ADMIN, definition=definition(inner)).file
+    inner.rename(tmp_path / "before")
+    inner.symlink_to(other)
+    config, settings = parse_definition(made.text), desk.pipeline.settings
+    with pytest.raises(PermissionDenied) as refused:
+        connector_context(config, settings)
+    assert refused.value.reason is Reason.SOURCE_NOT_ALLOWED
+    for action in (pb.SOURCE_ACTION_CHECK, pb.SOURCE_ACTION_PREVIEW):
+        assert desk.do(action, ADMIN, definition=made.text).reason == "SOURCE_NOT_ALLOWED"
+    free = desk.do(pb.SOURCE_ACTION_UPDATE, PLATFORM, definition=definition(inner), digest=made.digest).file
+    assert free.text == definition(inner), "what a platform administrator writes is not limited"
+    connector_context(parse_definition(free.text), settings)
 
 
 def test_a_folder_that_does_not_exist_is_refused_even_unchecked(desk: Desk, tmp_path: Path) -> None:

@@ -164,7 +164,8 @@ def test_lag_reaches_nothing_behind_the_marks_of_transactions(topic: KafkaHarnes
 
         assert eventually(drained, seconds=SECONDS)
         assert eventually(
-            lambda: source.poll(0.1) == [] and topic_lag(topic.stream.store, config) == 0, seconds=SECONDS
+            lambda: source.poll(0.1) == [] and topic_lag(topic.stream.store, config, topic.stream.settings) == 0,
+            seconds=SECONDS,
         )
     with topic.stream.store.engine.connect() as connection:
         place = load_offsets(connection, source.stream, topic.topic)[0]

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from rag_assets.connectors import allowances
+from rag_assets.connectors.allowances import reach_of, require_allowed
 from rag_assets.connectors.kinds import OPTIONS
-from rag_assets.source_admin import allowances, parse_definition, render_definition
-from rag_assets.source_admin.allowances import reach_of, require_allowed
+from rag_assets.source_admin import parse_definition, render_definition
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import PermissionDenied, Reason
 from rag_core.settings import Settings, SourceAllowance
@@ -47,7 +48,8 @@ def test_a_source_of_another_tenant_is_refused_whatever_the_lists_say() -> None:
 
 @pytest.mark.parametrize(("pattern", "fits"), [
     ("api.acme.example", True), ("*.acme.example", True), ("acme.example", False), ("*.example.org", False),
-    ("*.api.acme.example", False),
+    ("*.api.acme.example", False), ("api.acme.example:443", True), ("*.acme.example:443", True),
+    ("api.acme.example:8443", False),
 ])  # fmt: skip
 def test_a_host_is_named_or_below_a_pattern(pattern: str, fits: bool) -> None:
     assert allowed(API, hosts=[pattern]) is fits

@@ -49,6 +49,14 @@ def test_every_container_keeps_the_restricted_profile(manifests: list[Manifest])
     assert seen >= 9
 
 
+@pytest.mark.catalogue("A25")
+def test_every_service_of_the_release_is_one_that_no_source_reaches(manifests: list[Manifest]) -> None:
+    named = find(manifests, "ConfigMap", "-settings")["data"]["RAG_OWN_HOSTS"].split(",")
+    services = {one["metadata"]["name"] for one in manifests if one["kind"] == "Service"}
+    assert services
+    assert services <= set(named)
+
+
 @pytest.mark.catalogue("S38")
 def test_every_pod_is_numeric_non_root_without_token_or_host(manifests: list[Manifest]) -> None:
     for name, spec in pod_specs(manifests):

@@ -141,6 +141,13 @@ def test_compose_gives_the_gateway_the_keys_and_the_mode_of_the_servers() -> Non
     assert "identity" in config["depends_on"]
 
 
+@pytest.mark.catalogue("A25")
+def test_no_source_reaches_a_service_of_compose_but_kafka() -> None:
+    named = SERVICES["dagster-code"]["environment"]["RAG_OWN_HOSTS"].split(",")
+    once = {"migrate", "bootstrap", "gateway-config"}  # they end, and listen on nothing
+    assert SERVICES.keys() - once - {"kafka"} <= set(named)
+
+
 def test_only_the_console_shares_a_volume_with_its_token(tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("identity", "public-keys", "home")}
     for folder in folders.values():

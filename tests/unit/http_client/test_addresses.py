@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from rag_core.errors import InvalidInput, Reason
+from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.http_client import AddressRules, Fetcher, FetchPolicy
 from tests.unit.http_client.conftest import ANY_PORT, Open
 
@@ -124,9 +124,9 @@ def test_a_name_with_one_private_address_among_public_ones_is_blocked(open_fetch
     fetcher = open_fetcher(
         policy=FetchPolicy(ports=ANY_PORT), resolver=lambda host, port: ["93.184.216.34", "10.0.0.7"]
     )
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(Unavailable) as caught:
         fetcher.get("http://rebind.example/")
-    assert caught.value.reason is Reason.SSRF_BLOCKED
+    assert caught.value.reason is Reason.HOST_UNREACHABLE
     assert "10.0.0.7" not in caught.value.message
 
 

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,9 @@ from werkzeug import Request, Response
 
 from rag_assets.config import SourceConfig
 from rag_assets.connectors import open_connector
+from rag_assets.connectors.allowances import reach_of, require_allowed
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.s3.connector import S3Connector
-from rag_assets.source_admin.allowances import require_allowed
 from rag_core.errors import ConfigError, InvalidInput, PermissionDenied, Reason, Unavailable
 from rag_core.http_client import FetchPolicy
 from rag_core.settings import SourceAllowance
@@ -344,3 +345,23 @@ def test_the_host_of_an_endpoint_without_paths_is_that_of_the_bucket() -> None:
     require_allowed(config(endpoint), "acme", allowed)
     with pytest.raises(PermissionDenied, match=r"intranet\.example\.org"):
         require_allowed(config({**endpoint, "path_style": False}), "acme", allowed)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"region": "eu-central-1"}, {"bucket": "acme.docs"}, {"bucket": "acme_docs"}, {"region": "cn-north-1"},
+     {"path_style": True}, {"endpoint": "https://s3.acme.example", "path_style": False},
+     {"endpoint": "https://s3.acme.example:9000"}],
+)  # fmt: skip
+def test_the_host_that_allow_lists_compare_is_the_one_that_is_called(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    def no_names(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "no names here")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_names)
+    given = {"kind": "s3", "bucket": "acme-docs", "credentials": {"type": "anonymous"}, "attempts": 1, **more}
+    hosts = tuple(f"{host}:{port}" for host, port in reach_of(config(given)).endpoints)
+    policy = FetchPolicy(ports=(range(1, 65_536),), allowance=SourceAllowance(hosts=hosts))
+    with opened(given, policy) as connector:
+        assert connector.check()["error"].startswith("HOST_UNREACHABLE: "), "it was looked up, so it was allowed"

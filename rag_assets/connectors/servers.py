@@ -1,0 +1,58 @@
+"""Addresses of servers that are not asked over HTTP: databases and brokers, which live in private networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
+from rag_core.http_client import NO_PARTS, Address, AddressRules, OwnParts, carried, is_address, system_resolver
+
+_RULES = AddressRules.parse(
+    (
+        "127.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15",
+        "::1/128", "fc00::/7", "fec0::/10",
+    )
+)  # fmt: skip
+"""Allowed in addition to public addresses: loopback and private networks."""
+DATABASE_AWAY = "the database cannot be reached; check that it runs, host and port"
+BROKER_AWAY = "no broker has an address that may be called; check their names"
+
+
+def checked_addresses(host: str, port: int, own: OwnParts = NO_PARTS) -> list[str]:
+    """Every address of a database host, all of them checked.
+
+    Refused are link-local, instance metadata, multicast, unspecified and reserved addresses, also where an IPv6 address
+    carries them, and the platform's own parts. Raises `InvalidInput` (`SSRF_BLOCKED`) for an address, and for a name
+    `Unavailable` (`SOURCE_UNAVAILABLE`), as when it does not resolve: which names there are inside is not said.
+    """
+    addresses = addresses_of(host, port)
+    if addresses and not is_refused(host, port, addresses, own):
+        return addresses
+    raise refusal(host, "the database host", Unavailable(Reason.SOURCE_UNAVAILABLE, DATABASE_AWAY))
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """The addresses of a host; none when its name does not resolve."""
+    try:
+        return system_resolver(host, port)
+    except (OSError, UnicodeError):
+        return []
+
+
+def is_refused(host: str, port: int, addresses: Iterable[str], own: OwnParts) -> bool:
+    """Whether one of the addresses of a host is never a server that a source reads."""
+    return any(_is_refused(ip_address(text)) or own.include(host, port, ip_address(text)) for text in addresses)
+
+
+def refusal(host: str, what: str, away: RagError) -> RagError:
+    """The error of a server that may not be called; for a name it is `away`, as of one that does not answer."""
+    if is_address(host):
+        message = f"{what} leads to an address that no source reads, such as a part of the platform itself"
+        return InvalidInput(Reason.SSRF_BLOCKED, message)
+    return away
+
+
+def _is_refused(address: Address) -> bool:
+    # Nobody has a reason to spell loopback as an address of another network.
+    return _RULES.problem(address) is not None or any(inner.is_loopback for inner in carried(address))
