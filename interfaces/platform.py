@@ -40,11 +40,6 @@ class Credentials:
         return cls(tuple((name, value) for name, value in found if value and value.isascii() and value.isprintable()))
 
     @property
-    def has_token(self) -> bool:
-        """Whether a token is among them, which decides then."""
-        return "authorization" in dict(self.metadata)
-
-    @property
     def secret(self) -> str:
         """The token or the key, empty without one. Never logged."""
         sent = dict(self.metadata)
@@ -122,6 +117,10 @@ class Caller:
     async def answerers(self) -> list[pb.ListAnswerersResponse.Answerer]:
         """Who can write answers; the default first."""
         return list((await self._call(self._queries.ListAnswerers, pb.ListAnswerersRequest())).answerers)
+
+    async def usage(self) -> pb.GetUsageResponse:
+        """Whose the calls are, and what was used today."""
+        return await self._call(self._queries.GetUsage, pb.GetUsageRequest())
 
     async def document(self, doc_id: str, *, text: bool = False) -> docs.GetResponse:
         """A document, with its text when asked."""

@@ -27,6 +27,7 @@ from interfaces.openai.routes import routes as openai_routes
 from interfaces.openapi.routes import routes as openapi_routes
 from interfaces.platform import Platform
 from interfaces.settings import InterfacesSettings
+from interfaces.tenants import Tenants
 from interfaces.tracing import Traced
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def build_app(settings: InterfacesSettings) -> Starlette:
     """The application. Its lifespan opens and closes the connections to the query servers."""
     platform = Platform(settings)
     endpoint = McpEndpoint(platform)
+    tenants = Tenants(platform)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -66,11 +68,12 @@ def build_app(settings: InterfacesSettings) -> Starlette:
                 max_body_bytes=settings.max_body_bytes,
                 max_in_flight=settings.max_in_flight,
                 refuse=refusal,
+                share_of=tenants.share_of,
             ),
         ],
         exception_handlers={ApiError: _refused, HTTPException: _no_route, Exception: _failed},
     )
-    app.state.settings = settings
+    app.state.settings, app.state.tenants = settings, tenants
     # A redirect would name the scheme behind the gateway, and send what was meant for TLS without it.
     app.router.redirect_slashes = False
     return app

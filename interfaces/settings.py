@@ -30,13 +30,16 @@ class InterfacesSettings(BaseSettings):
     call_seconds: float = Field(30, gt=0, le=300, description="Time allowed to one call of a query server.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time that calls in flight get when it stops.")
     max_body_bytes: int = Field(4_194_304, ge=1024, description="Largest request body, as at the gateway.")
-    max_in_flight: int = Field(256, ge=1, description="Requests at a time; more are refused as OVERLOADED.")
+    max_in_flight: int = Field(
+        256, ge=1, description="Requests at a time, half of them of one tenant at most; more are refused as OVERLOADED."
+    )
     file_seconds: float = Field(
         900, ge=1, le=86_400, description="How long an uploaded file waits in memory to be attached to a source."
     )
     files_max_bytes: int = Field(
-        67_108_864, ge=1024, description="Memory for files that wait, of which one caller may take a quarter."
+        67_108_864, ge=1024, description="Memory for files that wait, of which one tenant may take a quarter."
     )
+    files_max: int = Field(4000, ge=1, description="How many files may wait, of which one tenant may have a quarter.")
     file_acl: str = Field(
         "everyone",
         description="Who may see an attached file whose `attributes` have no `acl`: entries separated by commas. Empty:"

@@ -256,7 +256,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.UPLOADS_FULL: (
         "Too many files that were uploaded to `/v1/files` wait to be attached.",
-        "Attach or delete some, or wait; see RAG_INTERFACES_FILES_MAX_BYTES.",
+        "Attach or delete some, or wait; see RAG_INTERFACES_FILES_MAX_BYTES and RAG_INTERFACES_FILES_MAX.",
     ),
     R.UPLOAD_NOT_FOUND: (
         "There is no such uploaded file of this caller; files wait in memory for RAG_INTERFACES_FILE_SECONDS.",

@@ -21,7 +21,7 @@ FileEndpoint = Callable[[Request, Caller, Uploads], Awaitable[Response]]
 def routes(platform: Platform) -> list[Route]:
     """Every route of OpenAI's API that the platform has."""
     settings = platform.settings
-    uploads = Uploads(seconds=settings.file_seconds, most_bytes=settings.files_max_bytes)
+    uploads = Uploads(seconds=settings.file_seconds, most_bytes=settings.files_max_bytes, most_files=settings.files_max)
 
     def plain(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
@@ -31,7 +31,9 @@ def routes(platform: Platform) -> list[Route]:
 
     def with_files(endpoint: FileEndpoint) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            return await endpoint(request, platform.of(Credentials.of_headers(request.headers)), uploads)
+            caller = platform.of(Credentials.of_headers(request.headers))
+            await caller.answerers()  # who may not ask may neither fill memory nor read what is in it
+            return await endpoint(request, caller, uploads)
 
         return handle
 

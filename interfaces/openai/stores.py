@@ -69,14 +69,14 @@ async def search(request: Request, caller: Caller) -> JSONResponse:
 
 async def upload(request: Request, caller: Caller, uploads: Uploads) -> JSONResponse:
     """`POST /v1/files`: keep a file until it is attached."""
-    await caller.answerers()  # who may not ask may not fill memory either
+    tenant = await request.app.state.tenants.of(caller.credentials)
     async with request.form(max_files=1, max_fields=20) as form:
         sent, purpose = form.get("file"), form.get("purpose")
         if not isinstance(sent, UploadFile) or not sent.filename:
             raise invalid("file", "send a file with a name")
         if purpose not in PURPOSES:
             raise invalid("purpose", f"must be {' or '.join(sorted(PURPOSES))}")
-        kept = uploads.add(caller.credentials, sent.filename, await sent.read(), str(purpose))
+        kept = uploads.add(caller.credentials, tenant, sent.filename, await sent.read(), str(purpose))
     return JSONResponse(_waiting(kept))
 
 

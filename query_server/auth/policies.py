@@ -52,6 +52,8 @@ class Policy:
 
     scope: str
     concurrency: ConcurrencyClass | None = None
+    in_parts: bool = False
+    """Whether its parts take slots, each its own, instead of the call."""
     stores: bool = False
     """Whether a call leaves something behind although readers may make it."""
     only_reads: bool = False
@@ -73,8 +75,7 @@ class Policy:
 POLICIES: dict[str, Policy] = {
     "/ragproto.query.v1.QueryService/Query": Policy(READ, ConcurrencyClass.ANSWER),
     "/ragproto.query.v2.QueryService/Search": Policy(READ, ConcurrencyClass.SEARCH),
-    # Each search of a batch passes the limiter on its own.
-    "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
+    "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ, ConcurrencyClass.SEARCH, in_parts=True),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, ConcurrencyClass.ANSWER),
     "/ragproto.query.v2.QueryService/ListSources": Policy(READ),
     "/ragproto.query.v2.QueryService/ListAnswerers": Policy(READ),
@@ -159,6 +160,9 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.TenantService/ExportTenant": Policy(PLATFORM_ADMIN, recorded=True),
     "/ragproto.admin.v1.TenantService/EraseTenant": Policy(PLATFORM_ADMIN, recorded=True),
 }
+
+COUNTED = frozenset(method for method, policy in POLICIES.items() if policy.concurrency is not None)
+"""Methods whose calls count as usage: all whose work is heavy."""
 
 PUBLIC_SERVICES = frozenset(
     {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}

@@ -29,6 +29,7 @@ MAX_DAYS = 90
 class OwnUsage:
     """Usage of a caller's tenant and of its key, by day, newest first."""
 
+    tenant: str
     days: tuple[tuple[date, Usage], ...]
     key_days: tuple[tuple[date, Usage], ...]
     key_id: str
@@ -74,6 +75,7 @@ class UsageHandler:
         tenant_today, key_today = self._meter.used(principal)
         mine = (row for row in found if key_id and row.owner == key)
         return OwnUsage(
+            principal.tenant,
             _by_day(found, now.date(), tenant_today),
             _by_day(mine, now.date(), key_today),
             key_id,

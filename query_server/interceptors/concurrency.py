@@ -110,7 +110,7 @@ def limit_concurrency(limiters: Mapping[ConcurrencyClass, ConcurrencyLimiter]) -
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
         policy = POLICIES.get(call.method)
-        if policy is None or policy.concurrency is None:
+        if policy is None or policy.concurrency is None or policy.in_parts:
             yield
             return
         async with limiters[policy.concurrency].enter(call.principal.tenant):

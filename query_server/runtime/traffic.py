@@ -21,8 +21,6 @@ _KINDS = {
     "/ragproto.documents.v1.DocumentService/List": "documents",
 }
 """Kinds of calls by method. What operators and the console ask is no traffic."""
-COUNTED = frozenset(_KINDS)
-"""Methods whose calls count as usage."""
 FAILED = "failed"
 
 

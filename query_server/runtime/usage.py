@@ -18,11 +18,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Protocol
 
+from query_server.auth.policies import COUNTED
 from query_server.runtime.calls import Call
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import READ_SECONDS, database_thread
-from query_server.runtime.traffic import COUNTED
 from rag_core.access import NameHash, Principal
 from rag_core.answering import Tokens
 from rag_core.errors import QuotaExceeded, RagError, Reason
@@ -112,6 +112,9 @@ class UsageMeter:
             raise
         try:
             yield
+        except asyncio.CancelledError:  # the caller left, or its time is over: the work was done
+            self.meter.add_calls(tenant, key_id, call.weight - 1)
+            raise
         except QuotaExceeded as error:
             self.meter.refuse(tenant, key_id)
             self._refused(error)
@@ -123,8 +126,7 @@ class UsageMeter:
         except Exception:
             self.meter.add_calls(tenant, key_id, -1)
             raise
-        if call.weight > 1:
-            self.meter.add_calls(tenant, key_id, call.weight - 1)
+        self.meter.add_calls(tenant, key_id, call.weight - 1)
 
     def tokens_used_up(self, principal: Principal) -> QuotaExceeded | None:
         """The error of a budget of model tokens that is used up, if one is."""

@@ -131,9 +131,11 @@ NOT EXISTS (SELECT FROM unnest(evaluation_questions.doc_ids) AS i(doc_id) WHERE 
 """
 
 
-def get(connection: Connection, tenant: str, question: int) -> StoredQuestion:
-    """One question. Raises `NotFound` (`QUESTION_NOT_FOUND`)."""
+def get(connection: Connection, tenant: str, question: int, *, acl: Sequence[str] | None = None) -> StoredQuestion:
+    """One question. With `acl`, only as `listed`. Raises `NotFound` (`QUESTION_NOT_FOUND`)."""
     statement = select(evaluation_questions).where(_T.tenant == tenant, _T.id == question).with_for_update()
+    if acl is not None:
+        statement = statement.where(text(_ALL_VISIBLE).bindparams(acl=list(acl)))
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise NotFound(Reason.QUESTION_NOT_FOUND, "question: there is none with this number")

@@ -71,7 +71,7 @@ def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]
                 policy = POLICIES.get(path)
                 if policy is not None and (admin or not path.startswith(ADMIN_PACKAGE)):
                     rule = method.options.Extensions[annotations_pb2.http]
-                    searches = policy.concurrency is ConcurrencyClass.SEARCH
+                    searches = policy.concurrency is ConcurrencyClass.SEARCH and not policy.in_parts
                     bindings = tuple(_bindings(rule, method.input_type.lstrip(".")))
                     found.append(Method(path, name, policy.scope, policy.repeatable, searches, bindings))
     return tuple(found)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from sqlalchemy import Connection, create_engine, make_url
 
 from interfaces.server import uvicorn_config
 from interfaces.settings import InterfacesSettings
+from rag_core.access import NewKey, create_key
 from ragctl.gateway.options import Backends, Endpoint, Jwt, Limits
 from tests.support.query_server import RunningServer
 from tests.support.waiting import eventually
@@ -31,6 +33,21 @@ class OpenInterfaces:
     def token(self, **claims: Any) -> str:
         """A token of somebody who may ask, read and push."""
         return self.server.keys.token(**({"scopes": SCOPES} | claims))
+
+    def new_key(self, tenant: str = "acme") -> str:
+        """An API key that may ask."""
+        with self.database() as connection:
+            return create_key(connection, NewKey("test", tenant, scopes=("query.read",)), actor="test").text
+
+    @contextmanager
+    def database(self) -> Iterator[Connection]:
+        """A transaction in the server's database."""
+        engine = create_engine(make_url(self.server.database_url).set(drivername="postgresql+psycopg"))
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()
 
 
 @contextmanager

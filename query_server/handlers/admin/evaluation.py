@@ -74,9 +74,8 @@ class EvaluationHandler:
         from rag_core.evaluation import run_store
 
         results = run_store.results(connection, run.id)
-        if ADMIN in principal.scopes:
-            return results
-        return run_store.only_visible(connection, principal.tenant, principal.acl_entries, results)
+        acl = _acl(principal)
+        return results if acl is None else run_store.only_visible(connection, principal.tenant, acl, results)
 
     async def accept(self, principal: Principal, number: int, why: str) -> Run:
         """Have later runs compared with this one. Raises `NotFound` (`EVALUATION_NOT_FOUND`)."""
@@ -98,8 +97,7 @@ class EvaluationHandler:
         tenant, chosen = principal.tenant, state or "proposed"
         if chosen not in STATES:
             raise InvalidInput(Reason.FIELD_INVALID, f"state: must be one of {', '.join(STATES)}")
-        acl = None if ADMIN in principal.scopes else principal.acl_entries
-        wanted = Verdict(chosen)
+        acl, wanted = _acl(principal), Verdict(chosen)
         return await self._transact(
             lambda db: question_store.listed(db, tenant, state=wanted, limit=page.rows, acl=acl, after=page.after)
         )
@@ -131,7 +129,7 @@ class EvaluationHandler:
             from rag_core.evaluation import Verdict, question_store
 
             verdict = Verdict.ACCEPTED if accept else Verdict.REJECTED
-            asked = question_store.get(connection, principal.tenant, number).completed(changed)
+            asked = question_store.get(connection, principal.tenant, number, acl=_acl(principal)).completed(changed)
             question_store.decide(connection, principal.tenant, asked, verdict, actor=principal.actor)
             self._record(connection, principal, f"evaluation.question_{verdict.value}", str(number), {})
             return replace(asked, state=verdict, decided_by=principal.actor)
@@ -173,6 +171,11 @@ class EvaluationHandler:
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)
+
+
+def _acl(principal: Principal) -> Sequence[str] | None:
+    """What the documents of a question must be visible with; `None`: an admin decides about all."""
+    return None if ADMIN in principal.scopes else principal.acl_entries
 
 
 def _check_parts(parts: Mapping[str, Sequence[str]]) -> None:

@@ -433,7 +433,7 @@ class GetUsageRequest(_message.Message):
     def __init__(self, days: _Optional[int] = ...) -> None: ...
 
 class GetUsageResponse(_message.Message):
-    __slots__ = ("days", "key_days", "key_id", "documents", "budget", "key_budget", "renews_at")
+    __slots__ = ("days", "key_days", "key_id", "documents", "budget", "key_budget", "renews_at", "tenant")
     class DailyUsage(_message.Message):
         __slots__ = ("day", "calls", "refused_calls", "prompt_tokens", "completion_tokens")
         DAY_FIELD_NUMBER: _ClassVar[int]
@@ -463,6 +463,7 @@ class GetUsageResponse(_message.Message):
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     KEY_BUDGET_FIELD_NUMBER: _ClassVar[int]
     RENEWS_AT_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     days: _containers.RepeatedCompositeFieldContainer[GetUsageResponse.DailyUsage]
     key_days: _containers.RepeatedCompositeFieldContainer[GetUsageResponse.DailyUsage]
     key_id: str
@@ -470,7 +471,8 @@ class GetUsageResponse(_message.Message):
     budget: GetUsageResponse.Budget
     key_budget: GetUsageResponse.Budget
     renews_at: _timestamp_pb2.Timestamp
-    def __init__(self, days: _Optional[_Iterable[_Union[GetUsageResponse.DailyUsage, _Mapping]]] = ..., key_days: _Optional[_Iterable[_Union[GetUsageResponse.DailyUsage, _Mapping]]] = ..., key_id: _Optional[str] = ..., documents: _Optional[int] = ..., budget: _Optional[_Union[GetUsageResponse.Budget, _Mapping]] = ..., key_budget: _Optional[_Union[GetUsageResponse.Budget, _Mapping]] = ..., renews_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    tenant: str
+    def __init__(self, days: _Optional[_Iterable[_Union[GetUsageResponse.DailyUsage, _Mapping]]] = ..., key_days: _Optional[_Iterable[_Union[GetUsageResponse.DailyUsage, _Mapping]]] = ..., key_id: _Optional[str] = ..., documents: _Optional[int] = ..., budget: _Optional[_Union[GetUsageResponse.Budget, _Mapping]] = ..., key_budget: _Optional[_Union[GetUsageResponse.Budget, _Mapping]] = ..., renews_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class Message(_message.Message):
     __slots__ = ("role", "text")

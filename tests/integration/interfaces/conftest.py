@@ -29,7 +29,7 @@ def open_interfaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIn
     folder = tmp_path_factory.mktemp("interfaces")
     with (
         running(folder / "server", docs=DOCS, metadata_fields=frozenset({"team", "year:number"})) as server,
-        running_interfaces(server, files_max_bytes=40_000, max_body_bytes=16_384) as alone,
+        running_interfaces(server, files_max_bytes=40_000, files_max=40, max_body_bytes=16_384) as alone,
         behind_gateway(alone, folder) as found,
     ):
         yield found

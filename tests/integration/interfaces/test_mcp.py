@@ -20,7 +20,6 @@ from sqlalchemy import create_engine, make_url, text
 
 from ragctl.gateway.options import Limits
 from tests.integration.interfaces.conftest import QUESTION
-from tests.integration.interfaces.test_openai import new_key
 from tests.support.interfaces import OpenInterfaces, behind_gateway, running_interfaces
 from tests.support.query_server import Doc, RunningServer, running
 
@@ -113,7 +112,7 @@ async def test_a_caller_sees_only_what_its_token_opens(open_interfaces: OpenInte
 
 
 async def test_an_api_key_opens_it_too(open_interfaces: OpenInterfaces) -> None:
-    async with by_http(open_interfaces, new_key(open_interfaces)) as client:
+    async with by_http(open_interfaces, open_interfaces.new_key()) as client:
         assert not (await client.call_tool("search", {"query": "vacation"})).is_error
 
 

@@ -9,9 +9,7 @@ import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion
-from sqlalchemy import create_engine, make_url
 
-from rag_core.access.store import NewKey, create_key
 from tests.integration.interfaces.conftest import QUESTION
 from tests.support.interfaces import OpenInterfaces
 from tests.support.query_server import Doc
@@ -40,16 +38,6 @@ def refused(call: Callable[[], object]) -> tuple[int, str]:
     assert isinstance(caught.value.body, dict)
     assert set(caught.value.body) >= {"message", "type", "code"}
     return caught.value.status_code, str(caught.value.code)
-
-
-def new_key(found: OpenInterfaces) -> str:
-    """An API key that may ask."""
-    url = make_url(found.server.database_url).set(drivername="postgresql+psycopg")
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        key = create_key(connection, NewKey("test", "acme", scopes=("query.read",)), actor="test")
-    engine.dispose()
-    return key.text
 
 
 def test_the_models_are_the_answerers_of_the_server_and_retrieval_alone(client: openai.OpenAI) -> None:
@@ -200,6 +188,26 @@ def test_files_that_wait_take_a_bounded_memory_of_each_tenant(
     assert send("dora") == 9_000
 
 
+@pytest.mark.catalogue("A28")
+@pytest.mark.parametrize(("content", "most"), [(b"x" * 9_000, 1), (b"", 10)], ids=["bytes", "files"])
+def test_the_keys_of_a_tenant_share_its_part_of_memory_and_of_the_files(
+    client: openai.OpenAI, open_interfaces: OpenInterfaces, content: bytes, most: int
+) -> None:
+    kept: list[tuple[openai.OpenAI, str]] = []
+
+    def send(caller: openai.OpenAI) -> None:
+        kept.append((caller, caller.files.create(file=("x.txt", content), purpose="assistants").id))
+
+    callers = [client.with_options(api_key=open_interfaces.new_key("filler")) for _ in range(5)]
+    for number in range(most):
+        send(callers[number % 5])
+    for caller in callers:
+        assert refused(lambda caller=caller: send(caller)) == (429, "UPLOADS_FULL")  # type: ignore[misc]
+    send(client.with_options(api_key=open_interfaces.new_key("neighbour")))
+    for caller, file_id in kept:
+        caller.files.delete(file_id)
+
+
 def test_a_caller_without_the_scope_pushes_nothing(client: openai.OpenAI, open_interfaces: OpenInterfaces) -> None:
     reader = client.with_options(api_key=open_interfaces.token(scopes=["query.read"]))
     sent = reader.files.create(file=("x.md", b"x"), purpose="assistants")
@@ -310,7 +318,7 @@ def test_a_body_above_the_limit_of_the_service_itself_is_refused(client: openai.
 def test_an_api_key_is_taken_from_where_the_client_puts_it(
     client: openai.OpenAI, open_interfaces: OpenInterfaces
 ) -> None:
-    made = new_key(open_interfaces)
+    made = open_interfaces.new_key()
     keyed = client.with_options(api_key=made)
     assert [model.id for model in keyed.models.list()] == ["extractive", "retrieval-only"]
     unknown = client.with_options(api_key=f"{made[:-4]}0000")

@@ -7,7 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -72,20 +73,44 @@ def test_a_wrong_setting_ends_it_with_its_name() -> None:
     assert "RAG_INTERFACES_PORT" in done.stdout
 
 
+@contextmanager
+def holding_a_place(found: OpenInterfaces, credentials: dict[str, str]) -> Iterator[None]:
+    """A request that is taken and whose body does not come."""
+    with closing(HTTPConnection(found.url.removeprefix("http://"), timeout=60)) as slow:
+        slow.putrequest("POST", "/v1/chat/completions")
+        for name, value in {**credentials, "expect": "100-continue", "content-length": "2"}.items():
+            slow.putheader(name, value)
+        slow.endheaders()
+        assert slow.sock.recv(64).startswith(b"HTTP/1.1 100 "), "what takes the request asks for its body"
+        yield
+        slow.send(b"[]")
+        assert slow.getresponse().status == 400
+
+
 def test_more_requests_than_it_takes_are_refused_at_once(open_interfaces: OpenInterfaces) -> None:
     with running_interfaces(open_interfaces.server, max_in_flight=1) as alone:
         token = {"authorization": f"Bearer {alone.token()}"}
-        with closing(HTTPConnection(alone.url.removeprefix("http://"), timeout=30)) as slow:
-            slow.putrequest("POST", "/v1/chat/completions")
-            for name, value in {**token, "expect": "100-continue", "content-length": "2"}.items():
-                slow.putheader(name, value)
-            slow.endheaders()
-            assert slow.sock.recv(64).startswith(b"HTTP/1.1 100 "), "what takes the request asks for its body"
+        with holding_a_place(alone, token):
             refused = httpx.get(f"{alone.url}/v1/models", headers=token, trust_env=False, timeout=60)
-            slow.send(b"[]")
-            assert slow.getresponse().status == 400
     found = (refused.status_code, refused.json()["error"]["code"], refused.headers["retry-after"])
     assert found == (429, "OVERLOADED", "1")
+
+
+@pytest.mark.catalogue("A28")
+def test_the_keys_of_a_tenant_and_those_nobody_knows_have_half_of_the_places_at_most(
+    open_interfaces: OpenInterfaces,
+) -> None:
+    fillers = [[{"x-api-key": open_interfaces.new_key()} for _ in range(3)], [{}, {"x-api-key": "rag_x_y"}, {}]]
+    neighbour = {"x-api-key": open_interfaces.new_key("neighbour")}
+    with running_interfaces(open_interfaces.server, max_in_flight=4) as alone:
+        for one, other, third in fillers:
+            with holding_a_place(alone, one), holding_a_place(alone, other):
+                third_answer, honest = (
+                    httpx.get(f"{alone.url}/v1/models", headers=headers, trust_env=False, timeout=60)
+                    for headers in (third, neighbour)
+                )
+            assert (third_answer.status_code, third_answer.json()["error"]["code"]) == (429, "OVERLOADED")
+            assert honest.status_code == 200
 
 
 def test_the_requests_of_a_caller_go_to_one_server_where_its_files_wait(

@@ -197,6 +197,18 @@ def test_an_operator_completes_and_decides_about_questions(server: RunningServer
     assert record.action == "evaluation.question_accepted"
 
 
+def test_a_question_that_the_list_hides_is_not_shown_by_deciding_about_it(server: RunningServer) -> None:
+    insider = Caller(server, scopes=OPERATOR, groups=["hr"])
+    insider.SendFeedback(**SAID | {"helpful": False, "right_doc_id": HR})
+    [one] = insider.ListProposedQuestions().questions
+    operator = Caller(server, scopes=OPERATOR)
+    assert not operator.ListProposedQuestions().questions
+    for accept in (True, False):
+        found = operator.refused("DecideQuestion", id=one.id, accept=accept, expected=["nine"])
+        assert found == (grpc.StatusCode.NOT_FOUND, "QUESTION_NOT_FOUND")
+    assert insider.DecideQuestion(id=one.id).question.state == "rejected"
+
+
 def test_questions_are_proposed_from_headings_on_request(server: RunningServer, store: Store) -> None:
     with store.engine.begin() as db:
         db.exec_driver_sql("UPDATE rag.documents SET blocks = '[[\"heading\", 0, 23, 2]]' WHERE locator = 'vault.md'")

@@ -34,6 +34,7 @@ from rag_core.answering import (
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import SearchRequest, SearchResult, VectorIndex
 from rag_core.index.remote import wire
+from rag_core.usage import Owner
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -90,6 +91,16 @@ def timed_failure(server: RunningServer, timeout: float | None) -> tuple[Failure
     started = time.monotonic()
     failure = failing(lambda: search(server, timeout))
     return failure, time.monotonic() - started
+
+
+def test_a_batch_that_its_caller_cancels_counts_as_all_its_searches(hung: tuple[RunningServer, HangingIndex]) -> None:
+    server, index = hung
+    stub, batch = v2_grpc.QueryServiceStub(server.channel), v2.BatchSearchRequest(searches=[SEARCH] * 16)
+    call = stub.BatchSearch.future(batch, metadata=server.auth(), timeout=60)
+    assert index.entered.acquire(timeout=30)
+    assert call.cancel()
+    assert eventually(lambda: server.server.usage.meter.used(Owner("acme")).calls > 1)
+    assert server.server.usage.meter.used(Owner("acme")).calls == 16
 
 
 @pytest.mark.catalogue("B14")

@@ -12,8 +12,11 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy import text
 
+from query_server.auth.policies import SCOPES
 from rag_core.access import NewKey, create_key
 from rag_core.database import Store, open_store
 from rag_core.operations import Query, find
@@ -24,6 +27,7 @@ from ragproto.admin.v1 import tenants_pb2 as pb
 from ragproto.admin.v1 import tenants_pb2_grpc as rpc
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
+from tests.support.methods import public_methods
 from tests.support.query_server import Doc, RunningServer, failing, failure, running
 from tests.support.tenant_rows import TenantRows
 from tests.support.waiting import eventually
@@ -114,6 +118,27 @@ def test_tokens_keys_sessions_and_pushes_of_a_suspended_tenant_are_refused_and_w
     with desk.store.engine.connect() as connection:
         actions = [(one.action, one.actor) for one in find(connection, Query(tenant="acme", action_start="tenant."))]
     assert actions[:2] == [("tenant.resume", "platform/op"), ("tenant.suspend", "platform/op")]
+
+
+def test_every_method_refuses_a_suspended_tenant(desk: Desk) -> None:
+    server = desk.server
+    with desk.store.engine.begin() as connection:
+        tenants.suspend(connection, "acme", actor="op")
+    assert eventually(lambda: reason(lambda: search(server, server.auth())) == "TENANT_SUSPENDED")
+
+    def call(method: MethodDescriptor) -> None:
+        request = GetMessageClass(method.input_type)()
+        make = server.channel.unary_stream if method.server_streaming else server.channel.unary_unary
+        answer = make(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )(request, metadata=server.auth(scopes=list(SCOPES)), timeout=60)
+        _ = list(answer) if method.server_streaming else answer
+
+    refusals = {method.full_name: reason(lambda method=method: call(method)) for method in public_methods()}  # type: ignore[misc]
+    assert len(refusals) > 50
+    assert {name: found for name, found in refusals.items() if found != "TENANT_SUSPENDED"} == {}
 
 
 def test_a_push_is_refused_by_its_own_transaction_when_the_server_has_not_heard_yet(desk: Desk) -> None:

@@ -16,6 +16,8 @@ from rag_core.access import NewKey, create_key
 from rag_core.database import Store, open_store
 from rag_core.operations import audit_store
 from rag_core.settings import Settings
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
 from ragproto.admin.v1 import usage_pb2 as admin
 from ragproto.admin.v1 import usage_pb2_grpc as admin_rpc
 from ragproto.documents.v1 import documents_pb2 as docs
@@ -24,7 +26,7 @@ from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc as rpc
 from tests.integration.query_server.test_conversations import DOCS, writing
 from tests.support.chat_server import scripted_server
-from tests.support.query_server import RunningServer, failing, failure, running
+from tests.support.query_server import GENERATION, RunningServer, failing, failure, running
 from tests.support.waiting import eventually
 
 PLATFORM = {"subject": "op", "scopes": ["platform.admin"], "tenant": "ops"}
@@ -108,6 +110,11 @@ def test_each_search_of_a_batch_counts_and_refused_or_failed_calls_do_not(server
     assert failing(lambda: stub.Search(bad, metadata=server.auth(), timeout=20)).reason == "QUERY_EMPTY"
     stub.ListSources(pb.ListSourcesRequest(), metadata=server.auth(), timeout=20)
     assert own(server).days[0].calls == 4  # the batch's three, and the one that its caller got wrong
+    within = ops.SearchGenerationRequest(generation=GENERATION, search=pb.SearchRequest(query="leave"))
+    ops_rpc.OperationsServiceStub(server.channel).SearchGeneration(
+        within, metadata=server.auth(scopes=["ops.read"]), timeout=20
+    )
+    assert own(server).days[0].calls == 5
 
 
 def test_a_key_has_its_own_budget_and_its_own_usage(server: RunningServer, store: Store) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from rag_core.errors import QuotaExceeded, Reason
 from rag_core.pipeline import account, run_pipeline
 from rag_core.sources import Scope
+from rag_core.streams import Change
+from rag_core.streams import inbox_store as inbox
 from rag_core.usage import Budget, DocumentRoom, Owner
 from rag_core.usage import store as budgets
 from tests.support.generations import GenerationHarness
 from tests.support.pipeline import PipelineHarness, prose
+from tests.support.waiting import eventually
+
+_WAITING = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 def allow(flow: PipelineHarness, documents: int | None) -> None:
@@ -63,7 +69,7 @@ def test_a_first_run_stores_what_the_budget_allows_and_no_more(flow: PipelineHar
 def test_a_push_does_not_wait_for_a_count_that_was_made_lately(flow: PipelineHarness) -> None:
     # Each reading of the clock is a second later: a count takes one, and is kept for twenty.
     clock = itertools.count()
-    room = DocumentRoom(lambda: float(next(clock)))
+    room = DocumentRoom(lambda: float(next(clock)), near=0)
 
     def push() -> str:
         with flow.store.engine.begin() as connection:
@@ -87,6 +93,27 @@ def test_a_push_does_not_wait_for_a_count_that_was_made_lately(flow: PipelineHar
     for _ in range(20):
         next(clock)
     assert [push() for _ in range(2)] == ["", "5"]  # counts 4
+
+
+def test_two_pushes_at_once_to_two_servers_do_not_take_the_last_place_twice(flow: PipelineHarness) -> None:
+    allow(flow, 1)
+
+    def push(connection: Connection, locator: str) -> None:
+        change = Change(flow.source.tenant, "push", locator, "ann", content=b"x", media_type="text/plain")
+        DocumentRoom().require(connection, flow.source.tenant, change.doc_id)
+        inbox.accept(connection, change, max_pending=100)
+
+    def push_alone() -> None:
+        with flow.store.engine.begin() as connection:
+            push(connection, "b")
+
+    with ThreadPoolExecutor(1) as pool:
+        with flow.store.engine.begin() as first:
+            push(first, "a")
+            second = pool.submit(push_alone)
+            assert eventually(lambda: second.done() or flow.one(_WAITING).n)
+        with pytest.raises(QuotaExceeded):
+            second.result(60)
 
 
 def test_a_stored_document_needs_no_room(flow: PipelineHarness) -> None:

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from query_server.auth.policies import ADMIN, OBSERVE, OPERATE, POLICIES, Policy, allows, is_public
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+
+from query_server.auth.policies import ADMIN, COUNTED, OBSERVE, OPERATE, POLICIES, Policy, allows, is_public
 from ragctl.tokens import known_scopes
+from ragproto.query.v2.query_pb2 import Passage, SearchRequest
 from tests.support.methods import public_methods
 
 
+def path_of(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
 def paths() -> set[str]:
-    return {f"/{method.containing_service.full_name}/{method.name}" for method in public_methods()}
+    return set(map(path_of, public_methods()))
 
 
 def test_the_table_names_exactly_the_rpcs_of_the_descriptors() -> None:
     assert set(POLICIES) == paths()
+
+
+def _carries_documents(message: Descriptor, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a message has passages, or what one asks to get some."""
+    if message.full_name in {SearchRequest.DESCRIPTOR.full_name, Passage.DESCRIPTOR.full_name}:
+        return True
+    parts = [field.message_type for field in message.fields if field.message_type is not None]
+    return any(_carries_documents(part, seen | {message.full_name}) for part in parts if part.full_name not in seen)
+
+
+def test_every_method_that_searches_answers_or_serves_documents_counts_as_usage_and_the_others_are_named() -> None:
+    searching = {
+        path_of(method)
+        for method in public_methods()
+        if _carries_documents(method.input_type) or _carries_documents(method.output_type)
+    }
+    assert searching <= COUNTED
+    # A new method of these services is decided upon here; what operators administer is free.
+    assert {path for path in paths() - COUNTED if "/ragproto.admin." not in path} == {
+        f"/ragproto.query.v2.QueryService/{name}"
+        for name in ("ListSources", "ListAnswerers", "GetUsage", "SendFeedback")
+    }
+    assert {path.rpartition("/")[2] for path in COUNTED if "/ragproto.admin." in path} == {
+        "SearchGeneration",
+        "SearchAs",
+    }
 
 
 def test_a_reader_of_answers_operates_nothing() -> None:

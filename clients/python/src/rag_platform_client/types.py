@@ -397,6 +397,7 @@ class GetUsageResponse(TypedDict):
     budget: NotRequired[GetUsageResponseBudget]
     key_budget: NotRequired[GetUsageResponseBudget]
     renews_at: NotRequired[str]
+    tenant: str
 
 
 class GetUsageResponseBudget(TypedDict):
