@@ -12,6 +12,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.QUERY_TOO_LONG: ("The query is longer than RAG_MAX_QUERY_CHARS.", "Shorten it."),
     R.TOP_K_RANGE: ("`top_k` is outside 1..100.", "Ask for 1 to 100 results."),
     R.VECTOR_DIM: ("A vector has the wrong number of dimensions.", "Use the embedder of the generation."),
+    R.SCHEMA_VIOLATION: (
+        "A stored row of the document violates the schema of its stage; the document is not in the index.",
+        "The message names the column. `rag quarantine redrive` tries it again; if it comes back, report it with that.",
+    ),
     R.VECTOR_NOT_FINITE: ("A vector contains NaN or infinity.", "Check the embedder."),
     R.VECTOR_ZERO: ("A vector has norm zero, which no search can find.", "Check the embedder."),
     R.FILTER_FIELD_UNKNOWN: (
@@ -365,14 +369,18 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.VANISHED: ("The item was listed but was gone when it was read.", "Nothing, if it was removed on purpose."),
     R.CHANGED_WHILE_READING: ("The file kept changing while it was read.", "Try again when its writer has ended."),
-    R.EMPTY_DOCUMENT: ("The document holds no text.", "Nothing, if it is meant to be empty."),
+    R.EMPTY_DOCUMENT: ("The document has no bytes.", "Nothing; it is skipped, counted and listed."),
     R.TYPE_UNSUPPORTED: (
         "No parser reads this type.",
         "Exclude it, or offer it in a format of docs/reference/document-types.md.",
     ),
-    R.OCR_OFF: (
-        "The text is in a picture, and character recognition is off or not installed.",
-        "Install it (docs/how-to/read-scans.md; RAG_OCR must not be `off`), or exclude the file.",
+    R.NO_TEXT: (
+        "The document has content but no text that can be read.",
+        "Exclude it. Pictures of text are read in PDFs and image files only (docs/how-to/read-scans.md).",
+    ),
+    R.NEEDS_OCR: (
+        "The document has pages or a picture but no text: it looks like a scan, and character recognition is off.",
+        "Install it (docs/how-to/read-scans.md; RAG_OCR must not be `off`); the next run reads it. Or exclude the file.",
     ),
     R.ARCHIVE_UNSUPPORTED: (
         "Archives are not unpacked.",

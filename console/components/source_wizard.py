@@ -172,8 +172,8 @@ def schedule(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str
         st.caption(t("Next times ({zone}): {times}", zone=draft["timezone"], times="  ·  ".join(times)))
     st.caption(
         t(
-            "What a comparison no longer finds is deleted. When that is more than {share} of the documents, and {count} "
-            "at least, nothing is deleted until somebody approves it.",
+            "What a comparison no longer finds is deleted. When that is more than {share} of the documents, and "
+            "{count} at least, nothing is deleted until somebody approves it.",
             share=f"{allowed.delete_guard_fraction:.0%}",
             count=allowed.delete_guard_minimum,
         )

@@ -10,6 +10,7 @@ REASONS: dict[str, str] = {
     "QUERY_TOO_LONG": "查询超过 RAG_MAX_QUERY_CHARS。请缩短。",
     "TOP_K_RANGE": "top_k 不在 1 至 100 之间。请改为 1 至 100。",
     "VECTOR_DIM": "向量维数不正确。请使用该索引代的向量模型。",
+    "SCHEMA_VIOLATION": "文档的某行数据不符合该阶段的模式，未进入索引。请重试；若再次出现，请附上消息中的列名上报。",
     "VECTOR_NOT_FINITE": "向量含 NaN 或无穷大。请检查向量模型。",
     "VECTOR_ZERO": "向量的模为零，无法被检索到。请检查向量模型。",
     "FILTER_FIELD_UNKNOWN": "过滤条件中的字段不存在。请使用参考文档中的字段或已声明的元数据名。",
@@ -195,12 +196,10 @@ REASONS: dict[str, str] = {
     "UNREADABLE": "文件无法读取（权限或 I/O 错误）。请授予平台读取权限，或修复磁盘。",
     "VANISHED": "条目列出后、读取前已消失。若是有意删除，则无需处理。",
     "CHANGED_WHILE_READING": "文件在读取时不断变化。请待写入结束后再试。",
-    "EMPTY_DOCUMENT": "文档没有文字。若本应为空，则无需处理。",
+    "EMPTY_DOCUMENT": "文档没有内容，已跳过、计数并列出，无需处理。",
     "TYPE_UNSUPPORTED": "没有解析器能读取此类型。请排除它，或改用 docs/reference/document-types.md 所列的格式。",
-    "OCR_OFF": (
-        "文字在图像中，而文字识别（OCR）已关闭或未安装。请安装（docs/how-to/read-scans.md；RAG_OCR 不得为 `off`），或排"
-        "除该文件。"
-    ),
+    "NO_TEXT": "文档有内容，但没有可读取的文字。请排除它；图片中的文字只在 PDF 和图片文件中识别。",
+    "NEEDS_OCR": "文档有页面或图片但没有文字，像是扫描件。请安装文字识别（docs/how-to/read-scans.md；RAG_OCR 不得为 `off`），或排除它。",
     "ARCHIVE_UNSUPPORTED": "压缩包不会被解开。请解开后逐个提供其中的文档，或排除它。",
     "TYPE_MISMATCH": "内容与文件名所示类型不同。请检查文件；内容无误则改名。",
     "ENCODING_UNKNOWN": "无法判断文本编码。请转换为 UTF-8。",

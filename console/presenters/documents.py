@@ -20,6 +20,7 @@ STATES = {
     ops.DOCUMENT_STATE_DELETED: "deleted at the source",
     ops.DOCUMENT_STATE_WITHOUT_ACL: "no ACL: nobody may read it",
     ops.DOCUMENT_STATE_QUARANTINED: "in quarantine",
+    ops.DOCUMENT_STATE_SKIPPED: "skipped",
 }
 MARKS = {
     ops.DOCUMENT_STATE_SEARCHABLE: "✔",
@@ -27,11 +28,13 @@ MARKS = {
     ops.DOCUMENT_STATE_DELETED: "■",
     ops.DOCUMENT_STATE_WITHOUT_ACL: "✖",
     ops.DOCUMENT_STATE_QUARANTINED: "✖",
+    ops.DOCUMENT_STATE_SKIPPED: "⏭",
 }
 FILTERS = {
     "searchable": ops.DOCUMENT_STATE_SEARCHABLE,
     "pending": ops.DOCUMENT_STATE_PENDING,
     "quarantined": ops.DOCUMENT_STATE_QUARANTINED,
+    "skipped": ops.DOCUMENT_STATE_SKIPPED,
     "without_acl": ops.DOCUMENT_STATE_WITHOUT_ACL,
     "deleted": ops.DOCUMENT_STATE_DELETED,
 }

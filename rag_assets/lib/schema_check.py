@@ -46,12 +46,17 @@ def schema_specs(config: SourceConfig) -> list[dg.AssetCheckSpec]:
 
 @dataclass(slots=True)
 class Validation:
-    """What was found in some rows: their number, violations, a sample of those, and whether rows were left out."""
+    """What was found in some rows: their number, violations, a sample of those, and whether rows were left out.
+
+    `documents` says of each document with violations which the first is; `quarantined` counts their violations.
+    """
 
     rows: int = 0
     failures: int = 0
     sampled: bool = False
     sample: list[dict[str, str]] = field(default_factory=list)
+    documents: dict[str, str] = field(default_factory=dict)
+    quarantined: int = 0
 
     def add(self, other: Validation) -> None:
         """Add what was found in other rows."""
@@ -59,10 +64,11 @@ class Validation:
         self.failures += other.failures
         self.sampled = self.sampled or other.sampled
         self.sample += other.sample[: SAMPLE - len(self.sample)]
+        self.quarantined += other.quarantined
 
 
 class SchemaChecks:
-    """The checks of one run: `approve` a round, then report the `results` of all rounds."""
+    """The checks of one run: `check` each round, then report the `results` of all rounds."""
 
     def __init__(self, pipeline: Pipeline, config: SourceConfig, scope: Scope, stages: Collection[str]) -> None:
         self._pipeline, self._config, self._scope = pipeline, config, scope
@@ -71,12 +77,16 @@ class SchemaChecks:
             # Beside the listing: the library takes a second to load, which the first documents would wait for.
             threading.Thread(target=_load, args=["DocumentRows"], name="pandera").start()
 
-    def approve(self, doc_ids: Sequence[uuid.UUID] | None) -> bool:
-        """Check the rows of these documents, of all pending ones for `None`; returns whether they are all right."""
-        for stage, found in self._found.items():
+    def check(self, doc_ids: Sequence[uuid.UUID] | None) -> dict[str, str]:
+        """Check the rows of these documents, of all pending ones for `None`; returns the first violation of each
+        document that has any, by locator: the run quarantines these."""
+        refused: dict[str, str] = {}
+        for stage, total in self._found.items():
             model, frames = _CHECKS[stage]
-            found.add(validate_frames(model, frames(self._pipeline, self._scope, doc_ids)))
-        return not any(found.failures for found in self._found.values())
+            found = validate_frames(model, frames(self._pipeline, self._scope, doc_ids))
+            total.add(found)
+            refused = {locator: f"{stage}: {violation}" for locator, violation in found.documents.items()} | refused
+        return refused
 
     def results(self) -> Iterator[dg.AssetCheckResult]:
         """One result for each stage."""
@@ -94,8 +104,11 @@ def check_result(key: dg.AssetKey, found: Validation) -> dg.AssetCheckResult:
     if found.sample:
         metadata["sample"] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in found.sample])
     description = f"{found.failures} violations in {found.rows} rows" if found.failures else None
+    passed = found.failures == found.quarantined
+    if description and passed:
+        description += "; their documents are in quarantine (SCHEMA_VIOLATION)"
     return dg.AssetCheckResult(
-        asset_key=key, check_name=NAME, passed=found.failures == 0, metadata=metadata, description=description
+        asset_key=key, check_name=NAME, passed=passed, metadata=metadata, description=description
     )
 
 
@@ -104,7 +117,10 @@ def validate_frames(model: str, frames: Iterable[pl.DataFrame]) -> Validation:
     found = Validation()
     for frame in frames:
         failures = _failures(_load(model), frame)
-        found.add(Validation(frame.height, len(failures), sample=failures[:SAMPLE]))
+        known = [failure for failure in failures if failure["locator"]]
+        for failure in known:
+            found.documents.setdefault(failure["locator"], f"{failure['column']} violates {failure['rule']}")
+        found.add(Validation(frame.height, len(failures), sample=failures[:SAMPLE], quarantined=len(known)))
     found.sampled = found.rows >= sample_store.MAX_ROWS
     return found
 

@@ -25,6 +25,7 @@ class DocumentState(StrEnum):
     DELETED = "deleted"
     WITHOUT_ACL = "without_acl"
     QUARANTINED = "quarantined"
+    SKIPPED = "skipped"
 
 
 class DocumentOrder(StrEnum):
@@ -103,7 +104,10 @@ _IN_STATE = {
     DocumentState.WITHOUT_ACL: f"{_USABLE} AND d.acl IS NULL",
     DocumentState.PENDING: f"{_USABLE} AND d.acl IS NOT NULL AND {_PENDING}",
     DocumentState.SEARCHABLE: f"{_USABLE} AND d.acl IS NOT NULL AND NOT {_PENDING}",
+    DocumentState.SKIPPED: "false",  # of a stored document the text is kept
 }
+_SKIPPED = {DocumentState.QUARANTINED: "NOT q.skipped", DocumentState.SKIPPED: "q.skipped"}
+"""States of inputs that were never stored."""
 _KEYS = {
     DocumentOrder.NEWEST: ("d.updated_at", "DESC", "timestamptz"),
     DocumentOrder.OLDEST: ("d.updated_at", "ASC", "timestamptz"),
@@ -125,11 +129,11 @@ GROUP BY media_type ORDER BY 2 DESC, 1
 _ACTIVE = text("SELECT name FROM rag.generations WHERE state = 'active'")
 _MATCH = "(d.locator ILIKE :like OR d.title ILIKE :like OR d.doc_id = CAST(:doc_id AS uuid))"
 _NEVER_STORED = """
-FROM rag.quarantine q WHERE q.tenant = :tenant AND NOT q.skipped
+FROM rag.quarantine q WHERE q.tenant = :tenant
 AND NOT EXISTS (SELECT FROM rag.documents d WHERE d.tenant = q.tenant AND d.source = q.source
                 AND d.locator = q.locator)
 """
-_UNSTORED = f"SELECT q.id, q.source, q.locator, q.last_at {_NEVER_STORED}"
+_UNSTORED = f"SELECT q.id, q.source, q.locator, q.last_at, q.skipped {_NEVER_STORED}"
 _COUNT_UNSTORED = f"SELECT count(*) {_NEVER_STORED}"
 
 
@@ -215,7 +219,7 @@ def _unstored(
     documents = [
         DocumentSummary(
             document_id(tenant, row.source, row.locator), row.source, row.locator, "", 0, row.last_at,
-            DocumentState.QUARANTINED,
+            DocumentState.SKIPPED if row.skipped else DocumentState.QUARANTINED,
         )
         for row in rows[:room]
     ]  # fmt: skip
@@ -226,7 +230,7 @@ def _unstored(
 
 
 def _may_be_unstored(wanted: DocumentQuery) -> bool:
-    return wanted.state in (None, DocumentState.QUARANTINED) and not wanted.media_type
+    return wanted.state in (None, *_SKIPPED) and not wanted.media_type
 
 
 def _conditions(wanted: DocumentQuery) -> tuple[str, dict[str, Any]]:
@@ -246,6 +250,8 @@ def _unstored_conditions(wanted: DocumentQuery) -> tuple[str, dict[str, Any]]:
     parts = ["AND q.source = :source"] if wanted.source else []
     if wanted.text:
         parts.append("AND q.locator ILIKE :like")
+    if wanted.state is not None:
+        parts.append(f"AND {_SKIPPED[wanted.state]}")
     times, values = _times(wanted, "q.last_at")
     return " ".join([*parts, *times]), _texts(wanted) | values
 

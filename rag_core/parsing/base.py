@@ -80,7 +80,7 @@ class Parser(Protocol):
     def parse(self, raw: FetchedItem) -> ParsedDocument:
         """Parse one document in bounded time and memory.
 
-        Raises `InvalidInput` with the reason the document cannot be used (`EMPTY_DOCUMENT`, `TYPE_MISMATCH`,
+        Raises `InvalidInput` with the reason the document cannot be used (`NO_TEXT`, `TYPE_MISMATCH`,
         `ENCRYPTED`, `PARSER_TIMEOUT`, ...). Other documents are never affected.
         """
         ...

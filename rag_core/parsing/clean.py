@@ -73,9 +73,9 @@ _INJECTION: Final = re.compile(
 
 
 def require_readable(text: str) -> None:
-    """Raise `InvalidInput`: `EMPTY_DOCUMENT` without text, `ENCODING_UNKNOWN` when over 5 % could not be decoded."""
+    """Raise `InvalidInput`: `NO_TEXT` without text, `ENCODING_UNKNOWN` when over 5 % could not be decoded."""
     if not text:
-        raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document contains no text")
+        raise InvalidInput(Reason.NO_TEXT, "the document contains no text")
     bad = text.count(REPLACEMENT)
     if bad and bad > MAX_REPLACEMENT_SHARE * len(text):
         raise InvalidInput(

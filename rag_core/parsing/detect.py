@@ -30,7 +30,7 @@ class Kind(StrEnum):
     ARCHIVE = "application/zip"
     """A zip: its members show which office format it is. Never the kind of a `ParsedDocument`."""
     IMAGE = "image/*"
-    """Read by character recognition, refused without it."""
+    """Any picture, for character recognition. A `ParsedDocument` has its own type (`image_type`)."""
 
 
 OFFICE: Final = frozenset({Kind.DOCX, Kind.PPTX, Kind.XLSX})
@@ -58,9 +58,13 @@ _MEDIA_TYPES: Final = {
 }
 # Prefixes that no text file has. What is not here and still looks binary is named by puremagic.
 _SIGNATURES: Final = (
-    (b"PK\x03\x04", Kind.ARCHIVE), (b"PK\x05\x06", Kind.ARCHIVE),
-    (b"\x89PNG\r\n\x1a\n", Kind.IMAGE), (b"\xff\xd8\xff", Kind.IMAGE), (b"GIF87a", Kind.IMAGE), (b"GIF89a", Kind.IMAGE),
-    (b"II*\x00", Kind.IMAGE), (b"MM\x00*", Kind.IMAGE),
+    (b"PK\x03\x04", Kind.ARCHIVE),
+    (b"PK\x05\x06", Kind.ARCHIVE),
+)
+_IMAGES: Final = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"), (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
+    (re.compile(rb"GIF8[79]a"), "image/gif"), (re.compile(rb"II\*\x00|MM\x00\*"), "image/tiff"),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "image/webp"), (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), "image/bmp"),
 )  # fmt: skip
 _FOREIGN: Final = (
     (b"\x7fELF", "an executable"), (b"\x1f\x8b", "a gzip archive"), (b"BZh", "a bzip2 archive"),
@@ -108,6 +112,11 @@ def require_match(promised: Kind | None, actual: Kind) -> None:
         raise _mismatch(promised, _label(actual))
 
 
+def image_type(content: bytes) -> str:
+    """The media type of a picture from its first bytes; empty for anything else."""
+    return next((media_type for start, media_type in _IMAGES if start.match(content)), "")
+
+
 def extension(name: str) -> str:
     """Lower-case extension of the last segment of a path or URL, without query and fragment."""
     segment = re.split(r"[/\\]", name.split("#")[0].split("?")[0])[-1]
@@ -122,7 +131,7 @@ def _binary_kind(content: bytes, promised: Kind | None) -> Kind | None:
     for prefix, kind in _SIGNATURES:
         if content.startswith(prefix):
             return kind
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+    if image_type(content):
         return Kind.IMAGE
     if content.startswith(_OLE):
         raise _compound_file(content, promised)

@@ -16,7 +16,7 @@ from rag_core.parsing.clean import INJECTION_FLAG, looks_like_injection, one_lin
 from rag_core.parsing.decode import decode
 from rag_core.parsing.detect import OFFICE, Kind, detect, promised_kind, require_match
 
-PARSER_VERSION: Final = 6
+PARSER_VERSION: Final = 7
 """Raise it with every change that makes the same bytes give another document; a golden test notices when it is due."""
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from rag_core.ids import document_id
 from rag_core.logging import get_logger
 from rag_core.parsing import Parser
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import ReadResult, parser_fingerprint, read_bytes
+from rag_core.pipeline.reading import WITHOUT_TEXT, ReadResult, parser_fingerprint, read_bytes
 from rag_core.pipeline.run import run_pipeline
 from rag_core.pipeline.stage_runner import Dependencies, record_ingested
 from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
@@ -216,7 +216,7 @@ class EventApplier:
             raise SlowEvent
         chosen.batch.add(read)
         chosen.outcomes[event.token] = "applied"
-        if failure is not None and failure.reason is not Reason.EMPTY_DOCUMENT:
+        if failure is not None and failure.reason not in WITHOUT_TEXT:
             chosen.outcomes[event.token] = "dead"
             chosen.refused.append(RejectedEvent(event, read.stage, failure, attempts))
             chosen.reads[event.token] = read

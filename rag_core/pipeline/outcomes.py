@@ -15,7 +15,7 @@ from rag_core.documents import store as documents
 from rag_core.documents import tombstone_store as tombstones
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
-from rag_core.pipeline.reading import ReadResult
+from rag_core.pipeline.reading import WITHOUT_TEXT, ReadResult
 from rag_core.quality import BEFORE_STORE, Entry
 from rag_core.quality import quarantine_store as quarantine
 from rag_core.sources import Scope
@@ -116,7 +116,7 @@ class Batch:
 
     def _record_failure(self, read: ReadResult, failure: RagError) -> None:
         skipped = failure.reason is Reason.EMPTY_DOCUMENT
-        if skipped and read.due.live:
+        if failure.reason in WITHOUT_TEXT and read.due.live:
             self.now_empty.append(read)
         elif read.due.live and read.raw_acl is not None:
             self.acl_changed.append(

@@ -19,6 +19,8 @@ from rag_core.sources import Connector, FetchedItem, FetchTask, Source, SourceIt
 
 log = get_logger(__name__)
 _RULES = QualityPolicy()
+WITHOUT_TEXT = frozenset({Reason.EMPTY_DOCUMENT, Reason.NO_TEXT, Reason.NEEDS_OCR})
+"""Reasons for which a stored text is outdated: the source has none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument
     if not all(is_storable(text) for text in (*texts, *pairs)):
         raise InvalidInput(Reason.PARSE_FAILED, "the extracted text has characters that cannot be stored")
     if not document.text.strip():
-        raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document has no text")
+        raise InvalidInput(Reason.NO_TEXT, "the document has no text")
     failure, warnings = assess_text(
         document.text, document.title, quality, confidence=document.metadata.get("ocr_confidence")
     )

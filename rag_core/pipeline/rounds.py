@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +22,7 @@ from rag_core.pipeline import progress_store
 from rag_core.pipeline.base import Progress, StageResult, Work
 from rag_core.pipeline.metadata_updates import MetadataPublisher
 from rag_core.pipeline.pending_store import Backlog
+from rag_core.pipeline.rejections import quarantine_stored
 from rag_core.pipeline.stage_runner import STAGES, Dependencies, record, record_ingested, run_stages
 from rag_core.pipeline.stages.document_sync import DocumentSync, ReadLimit
 from rag_core.pipeline.turns import SharedTurn
@@ -35,13 +36,14 @@ _MOST_DOCUMENTS = 2000
 _GROWTH = 2.0
 _PREVIEW = 10
 
-ApproveRound = Callable[[Sequence[uuid.UUID] | None], bool]
-"""Called with the documents of a round before they go to the index, `None` for all that are pending."""
+CheckRound = Callable[[Sequence[uuid.UUID] | None], Mapping[str, str]]
+"""Called with the documents of a round before they go to the index, `None` for all that are pending; returns the
+locators of those that must not go there, each with the reason in words."""
 
 
-def approve_all(_: Sequence[uuid.UUID] | None) -> bool:
-    """The `ApproveRound` that refuses nothing."""
-    return True
+def accept_all(_: Sequence[uuid.UUID] | None) -> Mapping[str, str]:
+    """The `CheckRound` that refuses nothing."""
+    return {}
 
 
 class Pace:
@@ -110,23 +112,21 @@ class Rounds:
         scope: Scope,
         stages: Collection[str],
         progress: Progress | None,
-        approve: ApproveRound,
+        check: CheckRound,
     ) -> None:
         self._parts, self._connection, self._scope, self._stages = parts, connection, scope, stages
-        self._progress, self._approve = progress, approve
+        self._progress, self._check = progress, check
         self._turn = SharedTurn(connection, scope, slots=parts.settings.embedding_runs)
         self._pace = Pace(parts.settings)
         self._totals = Totals()
-        self._refused = False
         self._done = 0
 
     def run(self, connector: Connector | None, *, changes: bool = False) -> dict[str, StageResult]:
-        """Work until nothing is left, or a round is refused; returns the results of the finished stages."""
+        """Work until nothing is left; returns the results of the stages."""
         with closing(self._turn):
             if connector is not None and "documents" in self._stages:
                 self._read_source(connector, changes=changes)
-            if not self._refused:
-                self._work_off()
+            self._work_off()
         for stage in self._later:
             if stage in self._totals.stages:
                 record(self._work(None), self._totals.stages[stage])
@@ -156,10 +156,8 @@ class Rounds:
         )
         with closing(sync):
             sync.open(lambda: self._read_round(sync, self._pace.first))
-            while not self._refused and self._read_round(sync, self._pace.limit):
+            while self._read_round(sync, self._pace.limit):
                 pass
-            if self._refused:
-                return
             result = sync.finish()
         outcomes = {f"crawl_{name}": count for name, count in sorted(result.outcomes.items())}
         published = {"published": publisher.counts["documents"]}
@@ -167,8 +165,6 @@ class Rounds:
 
     def _read_round(self, sync: DocumentSync, limit: ReadLimit) -> bool:
         """Read one round and bring it to the index; returns whether there was anything to read."""
-        if self._refused:
-            return False
         started = time.monotonic()
         written = sync.read(limit if self._in_rounds else None)
         queue = sync.queue
@@ -196,7 +192,7 @@ class Rounds:
             self._stages_of([])  # the counts of a run without pending work
 
     def _work_off_backlog(self, backlog: Backlog) -> None:
-        while not self._refused:
+        while True:
             started = time.monotonic()
             limit = self._pace.limit
             doc_ids, chars = backlog.take(documents=limit.documents, chars=limit.chars)
@@ -217,13 +213,16 @@ class Rounds:
         self._pace.measured(chars, time.monotonic() - started)
 
     def _stages_of(self, doc_ids: Sequence[uuid.UUID] | None) -> None:
-        """Run the later stages; the index only when the round is approved. A run ends when its tenant is suspended."""
+        """Run the later stages; documents that the check refuses go to quarantine instead of to the index.
+
+        A run ends when its tenant is suspended.
+        """
         tenants.check_active(self._connection, self._scope.source.tenant)
         work = self._work(doc_ids)
         self._totals.add(run_stages(self._parts, work, [stage for stage in self._later if stage != "index"]))
         if doc_ids is None or doc_ids:
-            self._refused = not self._approve(doc_ids)
-        if "index" in self._later and not self._refused:
+            quarantine_stored(work, self._check(doc_ids))
+        if "index" in self._later:
             self._totals.add(run_stages(self._parts, work, ["index"]))
 
     def _work(self, doc_ids: Sequence[uuid.UUID] | None) -> Work:

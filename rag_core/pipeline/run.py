@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from rag_core.database import Store, locks
 from rag_core.pipeline.base import Progress, StageResult, Work
-from rag_core.pipeline.rounds import ApproveRound, Rounds, approve_all
+from rag_core.pipeline.rounds import CheckRound, Rounds, accept_all
 from rag_core.pipeline.stage_runner import STAGES, Dependencies, run_stages
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Scope
@@ -28,14 +28,14 @@ def run_pipeline(
     changes: bool = False,
     connection: Connection | None = None,
     progress: Progress | None = None,
-    approve: ApproveRound = approve_all,
+    check: CheckRound = accept_all,
 ) -> dict[str, StageResult]:
     """Bring a shard, and every generation that receives writes, up to date with its source; returns results by stage.
 
     A whole shard is worked through in rounds (`rag_core.pipeline.rounds`): the first documents are searchable while the
     rest is still to be read. Without a `connector` it starts from the stored documents; `changes` as for
-    `DocumentSync`. `approve` is asked before the documents of a round go to the index; when it refuses, the run ends,
-    and the results have no stage that it did not finish. The results of a whole shard are stored with the run.
+    `DocumentSync`. `check` sees the documents of a round before they go to the index; those that it refuses are
+    quarantined (`SCHEMA_VIOLATION`). The results of a whole shard are stored with the run.
 
     `doc_ids` limits it to a few stored documents. Without pending work it costs a query or two.
 
@@ -51,7 +51,7 @@ def run_pipeline(
         if doc_ids is not None:
             work = Work(held, scope, parts.settings, doc_ids, progress, include_unindexed=True)
             return run_stages(parts, work, stages)
-        return Rounds(parts, held, scope, stages, progress, approve).run(connector, changes=changes)
+        return Rounds(parts, held, scope, stages, progress, check).run(connector, changes=changes)
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:

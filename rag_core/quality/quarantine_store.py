@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.database import storable
-from rag_core.database.tables.content import chunkings, documents, quarantine
+from rag_core.database.tables.content import chunkings, documents, generation_documents, generations, quarantine
 from rag_core.errors import NotFound, Reason
 from rag_core.ids import document_id
 from rag_core.operations import audit_store as audit
@@ -116,10 +116,15 @@ def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, not
     connection.execute(
         update(quarantine).where(quarantine.c.id == row_id).values(token=None, attempts=0, skipped=False)
     )
-    # A stored document that could not be chunked is pending again once its chunking row is deleted.
+    # A stored document that was withdrawn is pending again, for its chunker and for the generations with its chunks.
     stored = select(documents.c.doc_id).where(
         documents.c.tenant == tenant, documents.c.source == row.source, documents.c.locator == row.locator
     )
+    withdrawn = select(generations.c.name, chunkings.c.doc_id).where(
+        chunkings.c.doc_id.in_(stored), chunkings.c.rejected, generations.c.chunker == chunkings.c.chunker
+    )
+    marks = tuple_(generation_documents.c.generation, generation_documents.c.doc_id)
+    connection.execute(delete(generation_documents).where(marks.in_(withdrawn)))
     connection.execute(
         update(chunkings).where(chunkings.c.doc_id.in_(stored), chunkings.c.rejected).values(text_version=0)
     )

@@ -76,7 +76,7 @@ def _run(
 ) -> dict[str, StageResult]:
     progress = progress_to(context)
     if "documents" not in stages:
-        return run_pipeline(pipeline, scope, stages=stages, progress=progress, approve=checks.approve)
+        return run_pipeline(pipeline, scope, stages=stages, progress=progress, check=checks.check)
     changes = context.run.tags.get(LISTING_TAG) == CHANGES
     with open_connector(config, connector_context(config, pipeline.settings, pipeline.store)) as connector:
         results = run_pipeline(
@@ -86,7 +86,7 @@ def _run(
             connector=connector,
             changes=changes,
             progress=progress,
-            approve=checks.approve,
+            check=checks.check,
         )
     if "documents" in results:
         tag_run(context, results["documents"].version_tag)

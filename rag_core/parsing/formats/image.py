@@ -13,7 +13,7 @@ from rag_core.parsing.base import ParseLimits
 
 
 def refuse(content: bytes, limits: ParseLimits) -> NoReturn:
-    """Raise `InvalidInput`: `IMAGE_BOMB` by the header's pixel count, else `OCR_OFF`. Nothing is decoded."""
+    """Raise `InvalidInput`: `IMAGE_BOMB` by the header's pixel count, else `NEEDS_OCR`. Nothing is decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -26,6 +26,5 @@ def refuse(content: bytes, limits: ParseLimits) -> NoReturn:
     if pixels > limits.image_pixels:
         raise InvalidInput(Reason.IMAGE_BOMB, f"the image has more than {limits.image_pixels} pixels; it is not opened")
     raise InvalidInput(
-        Reason.OCR_OFF,
-        "images are read by character recognition only, which is off or not installed (RAG_OCR)",
+        Reason.NEEDS_OCR, "an image is read by character recognition only: install OCR (docs/how-to/read-scans.md)"
     )

@@ -111,7 +111,7 @@ _METADATA: Final = {"Author": "author", "Subject": "subject", "Keywords": "keywo
 
 
 def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
-    """Read all pages. Raises `InvalidInput`: `ENCRYPTED`, `PDF_LIMIT`, `PARSE_FAILED`, `EMPTY_DOCUMENT` (a scan)."""
+    """Read all pages. Raises `InvalidInput`: `ENCRYPTED`, `PDF_LIMIT`, `PARSE_FAILED`, `NEEDS_OCR` (a scan)."""
     with closing(_open(content)) as document:
         pages = len(document)
         if pages > limits.pdf_pages:
@@ -144,8 +144,8 @@ def _read(document: pypdfium2.PdfDocument, limits: ParseLimits) -> ParsedDocumen
         pages.append(page)
     if not length:
         raise InvalidInput(
-            Reason.EMPTY_DOCUMENT,
-            "the PDF has no text, it may be a scan; character recognition is off, not installed (RAG_OCR) or saw none",
+            Reason.NEEDS_OCR,
+            "the PDF has pages but no text, it looks like a scan: install OCR (docs/how-to/read-scans.md)",
         )
     builder = TextBuilder(limits)
     front = _front_title(pages[0].lines)

@@ -14,20 +14,19 @@ from rag_core.ids import fingerprint
 from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import Block
 from rag_core.parsing.builder import MAX_METADATA_CHARS
-from rag_core.parsing.detect import Kind
+from rag_core.parsing.detect import Kind, image_type
 from rag_core.parsing.sandbox.pool import SandboxPool
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
 
-OCR_VERSION: Final = 1
-"""Raise it with every change that makes the same picture give another text."""
+OCR_VERSION: Final = 2
+"""Raise it with every change that makes the same picture give another document."""
 FLAG: Final = "ocr"
 INCOMPLETE_FLAG: Final = "ocr_incomplete"
 COUNT: Final = -1
 """In place of a page: how many there are."""
 _SEPARATOR: Final = "\n\n"
-_NO_TEXT: Final = frozenset({Reason.EMPTY_DOCUMENT})
 _PAGE_FAILURES: Final = frozenset(
     {Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED, Reason.PARSE_FAILED, Reason.IMAGE_BOMB}
 )
@@ -67,9 +66,9 @@ class OcrReader:
         page can be read.
         """
         if isinstance(found, InvalidInput):
-            if kind is Kind.PDF and found.reason not in _NO_TEXT:
+            if kind is Kind.PDF and found.reason is not Reason.NEEDS_OCR:
                 raise found
-            return self._recognized(content, kind, name, limits, found)
+            return self._recognized(content, kind, name, limits)
         if kind is not Kind.PDF:
             return found
         missing = [_number(page) for page in found.metadata.get("pages_without_text", "").split()]
@@ -79,17 +78,15 @@ class OcrReader:
         """End the sandbox processes. Idempotent."""
         self._sandbox.close()
 
-    def _recognized(
-        self, content: bytes, kind: Kind, name: str, limits: ParseLimits, refused: InvalidInput
-    ) -> ParsedDocument:
+    def _recognized(self, content: bytes, kind: Kind, name: str, limits: ParseLimits) -> ParsedDocument:
         self._require_time()
         counted = self._ask(content, kind, name, limits, COUNT)
         pages = _number(counted.metadata.get("pages", ""))
-        empty = ParsedDocument("", str(kind), metadata={"pages": str(pages)})
+        media_type = image_type(content) if kind is Kind.IMAGE else str(kind)
+        empty = ParsedDocument("", media_type, metadata={"pages": str(pages)})
         document = self._merged(content, kind, name, limits, empty, range(1, pages + 1))
         if not document.text:
-            message = "no text was recognized in it" if kind is Kind.IMAGE else refused.message
-            raise InvalidInput(Reason.EMPTY_DOCUMENT, message)
+            raise InvalidInput(Reason.NO_TEXT, "no text was recognized in it")
         return document
 
     def _merged(

@@ -27,9 +27,10 @@ _MAX_FLAGS: Final = 32
 # Only what a parser may say about a document; a worker cannot claim a failure of the database.
 _REASONS: Final = frozenset(
     {
-        Reason.EMPTY_DOCUMENT, Reason.TYPE_UNSUPPORTED, Reason.TYPE_MISMATCH, Reason.ENCODING_UNKNOWN, Reason.ENCRYPTED,
+        Reason.EMPTY_DOCUMENT, Reason.NO_TEXT, Reason.NEEDS_OCR,
+        Reason.TYPE_UNSUPPORTED, Reason.TYPE_MISMATCH, Reason.ENCODING_UNKNOWN, Reason.ENCRYPTED,
         Reason.PARSE_FAILED, Reason.PARSER_OOM, Reason.PDF_LIMIT, Reason.XML_DTD_FORBIDDEN, Reason.ARCHIVE_BOMB,
-        Reason.ARCHIVE_PATH, Reason.ARCHIVE_UNSUPPORTED, Reason.OCR_OFF, Reason.IMAGE_BOMB,
+        Reason.ARCHIVE_PATH, Reason.ARCHIVE_UNSUPPORTED, Reason.IMAGE_BOMB,
         Reason.NESTING_TOO_DEEP, Reason.TEXT_TOO_LARGE, Reason.TOO_MANY_CHUNKS,
     }
 )  # fmt: skip

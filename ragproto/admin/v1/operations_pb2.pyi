@@ -27,6 +27,7 @@ class DocumentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DOCUMENT_STATE_DELETED: _ClassVar[DocumentState]
     DOCUMENT_STATE_WITHOUT_ACL: _ClassVar[DocumentState]
     DOCUMENT_STATE_QUARANTINED: _ClassVar[DocumentState]
+    DOCUMENT_STATE_SKIPPED: _ClassVar[DocumentState]
 
 class DocumentEventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -49,6 +50,7 @@ DOCUMENT_STATE_PENDING: DocumentState
 DOCUMENT_STATE_DELETED: DocumentState
 DOCUMENT_STATE_WITHOUT_ACL: DocumentState
 DOCUMENT_STATE_QUARANTINED: DocumentState
+DOCUMENT_STATE_SKIPPED: DocumentState
 DOCUMENT_EVENT_KIND_UNSPECIFIED: DocumentEventKind
 DOCUMENT_EVENT_KIND_STORED: DocumentEventKind
 DOCUMENT_EVENT_KIND_CHANGED: DocumentEventKind

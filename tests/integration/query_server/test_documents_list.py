@@ -112,14 +112,20 @@ def check_pages(rows: list[pb.DocumentRow], order: int) -> None:
     assert [row.locator for row in rows[STORED:]] == [f"lost-{n}.pdf" for n in reversed(range(UNSTORED))]
 
 
-def test_a_list_is_narrowed_by_state_type_source_and_time_and_counted_on_all_pages(server: RunningServer) -> None:
+def test_a_list_is_narrowed_by_state_type_source_and_time_and_counted_on_all_pages(
+    server: RunningServer, store: Store
+) -> None:
     viewer = Ops(server, scopes=VIEWER)
+    with store.engine.begin() as db:
+        db.execute(quarantine.insert(), [entry("acme", "empty.md", stage="parse", skipped=True)])
     states = {state: names(viewer, state=state) for state in pb.DocumentState.values() if state}
     assert states[pb.DOCUMENT_STATE_DELETED] == {"05.md"}
     assert states[pb.DOCUMENT_STATE_WITHOUT_ACL] == {"06.md"}
     assert states[pb.DOCUMENT_STATE_PENDING] == {"00.md", "01.md"}
     assert states[pb.DOCUMENT_STATE_QUARANTINED] == {"07.md", *(f"lost-{n}.pdf" for n in range(UNSTORED))}
-    assert sum(map(len, states.values())) == STORED + UNSTORED
+    assert states[pb.DOCUMENT_STATE_SKIPPED] == {"empty.md"}
+    assert "empty.md" in names(viewer), "what is missing is looked for in the list of everything"
+    assert sum(map(len, states.values())) == STORED + UNSTORED + 1
     for state in states:
         assert {row.state for row in all_pages(viewer, 4, state=state)} == {state}
     assert names(viewer, media_type="text/html", state=pb.DOCUMENT_STATE_PENDING) == {"00.md"}
@@ -128,7 +134,7 @@ def test_a_list_is_narrowed_by_state_type_source_and_time_and_counted_on_all_pag
     assert names(viewer, **span) == {"03.md", "04.md", "05.md"}
     assert names(viewer, text="page 1", changed_from=NEWEST) == {"01.md"}
     counts = viewer.FindDocuments(limit=1, count=True).counts
-    assert (counts.documents, counts.more) == (STORED + UNSTORED, False)
+    assert (counts.documents, counts.more) == (STORED + UNSTORED + 1, False)
     assert {item.media_type: item.documents for item in counts.media_types} == {"text/plain": 17, "text/html": 6}
     narrowed = viewer.FindDocuments(limit=1, count=True, media_type="text/html").counts
     assert narrowed.documents == 6

@@ -107,13 +107,13 @@ def test_an_archive_is_to_be_unpacked_whatever_is_wrong_with_it(refusal: Refusal
 
 
 def test_a_picture_asks_for_character_recognition(refusal: Refusal) -> None:
-    assert refusal(builders.png(2, 2), "photo.png") is Reason.OCR_OFF
+    assert refusal(builders.png(2, 2), "photo.png") is Reason.NEEDS_OCR
 
 
 @pytest.mark.catalogue("B28")
 @pytest.mark.parametrize("content", [b"", b" \n\t \r\n", b"\xef\xbb\xbf", "\u200b\u2060".encode()])
-def test_a_file_without_text_is_empty(refusal: Refusal, content: bytes) -> None:
-    assert refusal(content, "a.txt") is Reason.EMPTY_DOCUMENT
+def test_only_a_file_without_bytes_is_empty(refusal: Refusal, content: bytes) -> None:
+    assert refusal(content, "a.txt") is (Reason.NO_TEXT if content else Reason.EMPTY_DOCUMENT)
 
 
 @pytest.mark.catalogue("B28")
@@ -123,12 +123,19 @@ def test_a_file_without_text_is_empty(refusal: Refusal, content: bytes) -> None:
         (b"<html><body><script>x</script></body></html>", "a.html"),
         (b"[]", "a.json"),
         (b"\n\n", "a.csv"),
-        (builders.pdf_of(builders.inflating(1)), "scan.pdf"),
         (b"![picture](x.png)", "a.md"),
     ],
 )
-def test_a_format_without_extractable_text_is_empty(refusal: Refusal, content: bytes, name: str) -> None:
-    assert refusal(content, name) is Reason.EMPTY_DOCUMENT
+def test_a_format_without_extractable_text_says_so(refusal: Refusal, content: bytes, name: str) -> None:
+    assert refusal(content, name) is Reason.NO_TEXT
+
+
+@pytest.mark.catalogue("A30")
+@pytest.mark.parametrize(
+    ("content", "name"), [(builders.pdf_of(builders.inflating(1)), "scan.pdf"), (builders.png(2, 2), "photo.png")]
+)
+def test_what_looks_like_a_scan_asks_for_character_recognition(refusal: Refusal, content: bytes, name: str) -> None:
+    assert refusal(content, name) is Reason.NEEDS_OCR
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,16 @@ def test_an_image_is_read_and_what_it_says_is_screened_as_any_text(parser: Parse
     assert "injection_suspect" in found.flags
 
 
+@pytest.mark.parametrize(("encoding", "name", "media_type"), [
+    ("PNG", "a.png", "image/png"), ("JPEG", "a.jpg", "image/jpeg"), ("GIF", "a.gif", "image/gif"),
+    ("TIFF", "a.tiff", "image/tiff"), ("WEBP", "a.webp", "image/webp"), ("BMP", "a.bmp", "image/bmp"),
+])  # fmt: skip
+def test_a_picture_has_the_media_type_of_its_format(parser: Parser, encoding: str, name: str, media_type: str) -> None:
+    out = io.BytesIO()
+    picture("Pump seven").save(out, encoding)
+    assert parse(parser, out.getvalue(), name).media_type == media_type
+
+
 def test_a_page_on_its_side_is_turned(parser: Parser) -> None:
     image = Image.new("L", (500, 300), 255)
     for number, line in enumerate(("Pump seven needs oil.", "The valve opens.", "Close the gate.")):
@@ -103,9 +113,9 @@ def test_a_page_on_its_side_is_turned(parser: Parser) -> None:
     assert " ".join(found.text.split()) == "Pump seven needs oil. The valve opens. Close the gate."
 
 
-def test_pictures_without_text_are_empty_and_those_that_are_none_are_refused(parser: Parser) -> None:
-    assert refusal(parser, png(Image.new("L", SIZE, 255)), "white.png") is Reason.EMPTY_DOCUMENT
-    assert refusal(parser, pdf(None, None), "blank.pdf") is Reason.EMPTY_DOCUMENT
+def test_pictures_without_text_say_so_and_those_that_are_none_are_refused(parser: Parser) -> None:
+    assert refusal(parser, png(Image.new("L", SIZE, 255)), "white.png") is Reason.NO_TEXT
+    assert refusal(parser, pdf(None, None), "blank.pdf") is Reason.NO_TEXT
     assert refusal(parser, b"\x89PNG\r\n\x1a\nnothing of a picture", "broken.png") is Reason.TYPE_UNSUPPORTED
     head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -156,8 +166,8 @@ def test_somebody_in_a_hurry_leaves_pictures_to_others() -> None:
 
 def test_it_can_be_switched_off_and_says_when_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_parser(settings(ocr="off"))) as off, closing(open_parser(settings())) as on:
-        assert refusal(off, png(picture("Pump seven.")), "a.png") is Reason.OCR_OFF
-        assert refusal(off, pdf(picture("Pump seven.")), "a.pdf") is Reason.EMPTY_DOCUMENT
+        assert refusal(off, png(picture("Pump seven.")), "a.png") is Reason.NEEDS_OCR
+        assert refusal(off, pdf(picture("Pump seven.")), "a.pdf") is Reason.NEEDS_OCR
         assert off.fingerprint != on.fingerprint  # so that documents are read again when it is switched on
     monkeypatch.setattr(reader.importlib.util, "find_spec", lambda _: None)
     assert open_parser(settings(ocr="auto")).fingerprint == open_parser(settings(ocr="off")).fingerprint

@@ -188,7 +188,7 @@ def test_a_missing_part_fails_with_a_reason(refusal: Refusal) -> None:
 def test_image_bombs_are_refused_by_their_header(refusal: Refusal) -> None:
     assert refusal(builders.png(65_000, 65_000), "a.png") is Reason.IMAGE_BOMB
     assert refusal(builders.png(9_000, 9_000), "a.png", image_pixels=1_000_000) is Reason.IMAGE_BOMB
-    assert refusal(builders.png(100, 100), "a.png") is Reason.OCR_OFF
+    assert refusal(builders.png(100, 100), "a.png") is Reason.NEEDS_OCR
     assert refusal(b"<svg><script>alert(1)</script></svg>", "a.svg") is Reason.TYPE_UNSUPPORTED
 
 

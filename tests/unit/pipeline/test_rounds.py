@@ -15,6 +15,7 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
 from rag_core.pipeline import StageResult, account, progress_store, run_pipeline
 from rag_core.pipeline.progress_store import Coverage
+from rag_core.quality import quarantine_store as quarantine
 from rag_core.sources import Scope, SourceItem
 from tests.support.generations import GenerationHarness
 from tests.support.memory_source import MemoryConnector, MemoryListing
@@ -171,19 +172,28 @@ def test_a_deleted_document_leaves_the_index_before_new_ones_are_read(rounds: Ro
     assert "00.txt" not in rounds.flow.indexed_text()
 
 
-def test_a_refused_round_does_not_reach_the_index_and_ends_the_run(rounds: Rounds) -> None:
-    asked: list[int] = []
+def test_a_document_that_the_check_of_its_round_refuses_is_quarantined_and_the_others_are_indexed(
+    rounds: Rounds,
+) -> None:
+    bad = "07.txt"
+    bad_id = rounds.flow.doc_id(bad)
 
-    def approve(doc_ids: Sequence[uuid.UUID] | None) -> bool:
-        asked.append(len(doc_ids or ()))
-        return len(asked) < 2
+    def check(doc_ids: Sequence[uuid.UUID] | None) -> dict[str, str]:
+        return {bad: "documents: media_type violates its pattern"} if bad_id in (doc_ids or ()) else {}
 
-    results = rounds.run(approve=approve)
-    assert len(asked) == 2
-    assert sum(map(len, rounds.index.written)) == asked[0]
-    assert set(results) == {"chunks", "embeddings", "index"}, "the source was not read to its end"
-    assert rounds.run("run-1")["documents"].counts["added"] == MANY - sum(asked)
-    assert account(rounds.flow.store, rounds.scope).balanced
+    rounds.run(check=check)
+    counts = account(rounds.flow.store, rounds.scope)
+    assert (counts.balanced, counts.indexed, counts.quarantined) == (True, MANY - 1, 1)
+    row = rounds.flow.quarantined()[bad]
+    assert (row.stage, row.reason, row.message) == ("index", Reason.SCHEMA_VIOLATION, check([bad_id])[bad])
+    assert bad not in rounds.flow.indexed_text()
+    rounds.run("run-1")
+    assert account(rounds.flow.store, rounds.scope).quarantined == 1
+    with rounds.flow.store.engine.begin() as connection:
+        quarantine.redrive(connection, row.id, tenant="acme", actor="ann")
+    rounds.run("run-2")
+    assert rounds.flow.quarantined() == {}
+    assert len(rounds.flow.indexed_text()) == MANY
 
 
 @pytest.mark.parametrize("point", ["after_commit:2:raise", "after_embed_batch:2:raise", "after_upsert:2:raise"])
