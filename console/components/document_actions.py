@@ -32,14 +32,6 @@ def actions(found: ops.InspectDocumentResponse, source: admin_pb2.SourceStatus |
         said = t("It will be written again to: {names}.", names=", ".join(done.generations) or t("none"))
         return f"{said} {_start(document.source, shards, why, streamed=streamed)}"
 
-    def retry(why: str) -> str:
-        api().redrive([found.quarantine.id], why)
-        return f"{t('It will be tried again.')} {_start(document.source, shards, why, streamed=streamed)}"
-
-    def discard(why: str) -> str:
-        api().discard([found.quarantine.id], why)
-        return t("It stays out until it changes.")
-
     def delete(why: str) -> str:
         place = api().delete_document(document.doc_id)
         return t("The deletion was accepted as change {number}; it is no longer found within a second.", number=place)
@@ -49,10 +41,7 @@ def actions(found: ops.InspectDocumentResponse, source: admin_pb2.SourceStatus |
         confirm(t("Index again"), t(REINDEX), reindex, key="document-reindex", icon=":material/refresh:",
                 disabled=not stored)  # fmt: skip
         if found.quarantine.id:
-            confirm(t("Try again"), t("The next run tries this input again, with its attempts reset."), retry,
-                    key="document-redrive", icon=":material/replay:")  # fmt: skip
-            confirm(t("Discard"), t("This input stays out until it changes."), discard, key="document-discard",
-                    icon=":material/block:", disabled=found.quarantine.skipped)  # fmt: skip
+            quarantine_actions(found.quarantine, shards, streamed=streamed)
         if found.pushed:
             explain = t("Deletes the document from the store and the index. It can be pushed again.")
             confirm(t("Delete"), explain, delete, key="document-delete", icon=":material/delete:", need=Role.ADMIN,
@@ -62,6 +51,23 @@ def actions(found: ops.InspectDocumentResponse, source: admin_pb2.SourceStatus |
             st.code(f"rag documents delete {document.doc_id} --erase", language="bash", wrap_lines=True)
     if not found.pushed and stored:
         st.caption(t("To delete it, delete it at its source: the next run then removes it here."))
+
+
+def quarantine_actions(entry: ops.QuarantineEntry, shards: int, *, streamed: bool) -> None:
+    """Try a quarantined input again, or discard it."""
+
+    def retry(why: str) -> str:
+        api().redrive([entry.id], why)
+        return f"{t('It will be tried again.')} {_start(entry.source, shards, why, streamed=streamed)}"
+
+    def discard(why: str) -> str:
+        api().discard([entry.id], why)
+        return t("It stays out until it changes.")
+
+    confirm(t("Try again"), t("The next run tries this input again, with its attempts reset."), retry,
+            key="document-redrive", icon=":material/replay:")  # fmt: skip
+    confirm(t("Discard"), t("This input stays out until it changes."), discard, key="document-discard",
+            icon=":material/block:", disabled=entry.skipped)  # fmt: skip
 
 
 def _start(source: str, shards: int, why: str, *, streamed: bool) -> str:
@@ -76,9 +82,9 @@ def _start(source: str, shards: int, why: str, *, streamed: bool) -> str:
         return t("No run was started ({code}): the next one does it.", code=error.code)
 
 
-def neighbours(found: ops.InspectDocumentResponse) -> None:
-    """Where to look next."""
-    source = {"source": found.document.source}
+def neighbours(name: str) -> None:
+    """Where to look next, by the name of the source."""
+    source = {"source": name}
     with st.container(horizontal=True):
         st.page_link("screens/sources.py", label=t("Its source"), icon=":material/folder_open:", query_params=source)
         st.page_link("screens/pipeline.py", label=t("Runs of its source"), icon=":material/account_tree:")

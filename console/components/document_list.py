@@ -22,6 +22,8 @@ MAX_FOUND = 50
 MAX_EXPORTED = 10_000
 _EXPORT_PAGE = 200
 _PLACE, _TYPES = "documents-place", "documents-types"
+ENTRY = "entry"
+"""In the address: the number of the quarantine entry of an input that was never stored."""
 CLOSED = "documents-closed"
 """How often a document was closed in this session: then no row is chosen."""
 
@@ -70,10 +72,10 @@ def filters(sources: Iterable[str]) -> tuple[str, Place]:
         ).strip()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         source = _select("source", t("Source"), ["", *sorted(sources)], lambda name: name or t("all"))
-        states = ["", *views.FILTERS]
+        states = ["", *views.FILTERS, views.ANY_STATE]
         state = ""
         if by == "name":
-            state = _select("state", t("State"), states, lambda name: _state(name) if name else t("all"))
+            state = _select("state", t("State"), states, _state)
         known = ["", *dict.fromkeys([*_types(), *([asked] if asked else [])])]
         media_type = _select("type", t("Type"), known, lambda name: name or t("all"))
         period = _select("changed", t("Changed"), list(views.PERIODS), lambda name: t(views.PERIODS[name][1]))
@@ -112,7 +114,9 @@ def _days() -> list[date]:
 
 
 def _state(name: str) -> str:
-    return t(views.STATES[views.FILTERS[name]])
+    if name == views.ANY_STATE:
+        return t("all, deleted ones too")
+    return t(views.STATES[views.FILTERS[name]]) if name else t("all but deleted")
 
 
 def _keep_in_address(chosen: dict[str, str]) -> None:
@@ -163,10 +167,13 @@ def page(place: Place) -> str | None:
         picked, place.opened = 0, True
     if picked is None or picked >= len(rows):
         return None
-    if not rows[picked]["version"]:
-        st.info(t("This document was never stored. See the quarantine for the reason."))
-        return None
-    return str(rows[picked]["doc_id"])
+    if rows[picked]["version"]:
+        st.query_params.pop(ENTRY, None)
+        return str(rows[picked]["doc_id"])
+    for name in ("doc", "span"):
+        st.query_params.pop(name, None)
+    st.query_params[ENTRY] = str(rows[picked]["quarantine_id"])
+    return None
 
 
 def _table_key(name: str, place: Place) -> str:

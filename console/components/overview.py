@@ -12,6 +12,7 @@ from console.components.charts import run_timeline
 from console.components.widgets import age, at, listed_ago, plain_markdown, problem, table
 from console.presenters import health, source_history
 from console.presenters.conditions import marked
+from console.presenters.documents import ANY_STATE
 from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
 from console.session import Platform, language, platform, shared, t
@@ -98,7 +99,7 @@ def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Gene
     columns = {"source": t("Source"), **{name: t(name) for name in source_history.CHANGES}, "runs": t("Runs")}
     table(rows, columns, empty=t("No document was added, changed, deleted or quarantined."))
     st.page_link("screens/documents.py", label=t("Documents that changed"), icon=":material/description:",
-                 query_params={"changed": "day"})  # fmt: skip
+                 query_params={"changed": "day", "state": ANY_STATE})  # fmt: skip
 
 
 def run_history(runs: list[Run] | ServiceError) -> None:

@@ -12,6 +12,7 @@ from console.components.widgets import at, explain, load_or_report, table
 from console.presenters import records as views
 from console.presenters.formats import plain
 from console.session import api, t
+from ragproto.admin.v1 import operations_pb2 as ops
 
 
 def history(source: str, checks: list[Check] | None) -> None:
@@ -57,11 +58,11 @@ def _charts(rows: list[dict[str, Any]], languages: list[dict[str, Any]]) -> None
                   bars=True)  # fmt: skip
 
 
-def quarantined_input(entry: int) -> None:
-    """One entry with what is stored of its input, as text."""
-    found = load_or_report("query server", lambda: api().quarantined(entry))
+def quarantined_input(number: int) -> ops.QuarantineEntry | None:
+    """One entry with what is stored of its input, as text; returns the entry."""
+    found = load_or_report("query server", lambda: api().quarantined(number))
     if found is None:
-        return
+        return None
     st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
                  last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
     st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
@@ -75,3 +76,4 @@ def quarantined_input(entry: int) -> None:
             st.caption(t("Only the beginning is shown."))
     else:
         st.caption(t("No content is stored for this input: it failed too early."))
+    return found.entry

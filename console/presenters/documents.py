@@ -39,6 +39,8 @@ FILTERS = {
     "deleted": ops.DOCUMENT_STATE_DELETED,
 }
 """States by their word in the address of the page."""
+ANY_STATE = "any"
+"""Asks for deleted documents too, which are left out without it."""
 ORDERS = {
     "newest": (ops.DOCUMENT_ORDER_UNSPECIFIED, "Newest change first"),
     "oldest": (ops.DOCUMENT_ORDER_OLDEST, "Oldest change first"),
@@ -76,6 +78,7 @@ class Wanted:
             "text": self.text,
             "source": self.source,
             "state": FILTERS.get(self.state, ops.DOCUMENT_STATE_UNSPECIFIED),
+            "exclude_deleted": not self.state,
             "media_type": self.media_type,
             "order": ORDERS[self.order][0],
         }
@@ -140,6 +143,7 @@ def document_rows(documents: Iterable[ops.DocumentRow]) -> list[dict[str, Any]]:
             "version": item.version,
             "at": item.updated_at.seconds,
             "doc_id": item.doc_id,
+            "quarantine_id": item.quarantine_id,
         }
         for item in documents
     ]

@@ -40,6 +40,7 @@ def to_wanted(request: pb.FindDocumentsRequest) -> DocumentQuery:
         changed_from=to_moment(request, "changed_from"),
         changed_before=to_moment(request, "changed_before"),
         order=order,
+        exclude_deleted=request.exclude_deleted,
     )
 
 

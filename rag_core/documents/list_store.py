@@ -39,7 +39,7 @@ class DocumentOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DocumentSummary:
-    """A document in a list; version 0 means an input that was never stored."""
+    """A document in a list; version 0 means an input that was never stored, with the number of its quarantine entry."""
 
     doc_id: uuid.UUID
     source: str
@@ -50,6 +50,7 @@ class DocumentSummary:
     state: DocumentState
     media_type: str = ""
     bytes: int = 0
+    quarantine_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class DocumentQuery:
     changed_from: datetime | None = None
     changed_before: datetime | None = None
     order: DocumentOrder = DocumentOrder.NEWEST
+    exclude_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ def _unstored(
     documents = [
         DocumentSummary(
             document_id(tenant, row.source, row.locator), row.source, row.locator, "", 0, row.last_at,
-            DocumentState.SKIPPED if row.skipped else DocumentState.QUARANTINED,
+            DocumentState.SKIPPED if row.skipped else DocumentState.QUARANTINED, quarantine_id=row.id,
         )
         for row in rows[:room]
     ]  # fmt: skip
@@ -242,6 +244,8 @@ def _conditions(wanted: DocumentQuery) -> tuple[str, dict[str, Any]]:
         parts.append(f"AND {_MATCH}")
     if wanted.state is not None:
         parts.append(f"AND {_IN_STATE[wanted.state]}")
+    elif wanted.exclude_deleted:
+        parts.append("AND d.deleted_at IS NULL")
     times, values = _times(wanted, "d.updated_at")
     return " ".join([*parts, *times]), _texts(wanted) | values
 

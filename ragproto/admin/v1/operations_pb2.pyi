@@ -307,7 +307,7 @@ class DiscardQuarantineResponse(_message.Message):
     def __init__(self, locators: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FindDocumentsRequest(_message.Message):
-    __slots__ = ("text", "source", "limit", "state", "media_type", "changed_from", "changed_before", "order", "page_token", "count", "page_size")
+    __slots__ = ("text", "source", "limit", "state", "media_type", "changed_from", "changed_before", "order", "page_token", "count", "page_size", "exclude_deleted")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -319,6 +319,7 @@ class FindDocumentsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
     text: str
     source: str
     limit: int
@@ -330,7 +331,8 @@ class FindDocumentsRequest(_message.Message):
     page_token: str
     count: bool
     page_size: int
-    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., order: _Optional[_Union[DocumentOrder, str]] = ..., page_token: _Optional[str] = ..., count: _Optional[bool] = ..., page_size: _Optional[int] = ...) -> None: ...
+    exclude_deleted: bool
+    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., order: _Optional[_Union[DocumentOrder, str]] = ..., page_token: _Optional[str] = ..., count: _Optional[bool] = ..., page_size: _Optional[int] = ..., exclude_deleted: _Optional[bool] = ...) -> None: ...
 
 class FindDocumentsResponse(_message.Message):
     __slots__ = ("documents", "next_page_token", "counts")
@@ -361,7 +363,7 @@ class MediaTypeCount(_message.Message):
     def __init__(self, media_type: _Optional[str] = ..., documents: _Optional[int] = ...) -> None: ...
 
 class DocumentRow(_message.Message):
-    __slots__ = ("doc_id", "source", "locator", "title", "version", "updated_at", "state", "media_type", "bytes")
+    __slots__ = ("doc_id", "source", "locator", "title", "version", "updated_at", "state", "media_type", "bytes", "quarantine_id")
     DOC_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LOCATOR_FIELD_NUMBER: _ClassVar[int]
@@ -371,6 +373,7 @@ class DocumentRow(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINE_ID_FIELD_NUMBER: _ClassVar[int]
     doc_id: str
     source: str
     locator: str
@@ -380,7 +383,8 @@ class DocumentRow(_message.Message):
     state: DocumentState
     media_type: str
     bytes: int
-    def __init__(self, doc_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., version: _Optional[int] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+    quarantine_id: int
+    def __init__(self, doc_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., version: _Optional[int] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., bytes: _Optional[int] = ..., quarantine_id: _Optional[int] = ...) -> None: ...
 
 class InspectDocumentRequest(_message.Message):
     __slots__ = ("doc_id",)

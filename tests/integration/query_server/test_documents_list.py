@@ -129,6 +129,14 @@ def test_a_list_is_narrowed_by_state_type_source_and_time_and_counted_on_all_pag
     for state in states:
         assert {row.state for row in all_pages(viewer, 4, state=state)} == {state}
     assert names(viewer, media_type="text/html", state=pb.DOCUMENT_STATE_PENDING) == {"00.md"}
+    kept = all_pages(viewer, 4, exclude_deleted=True)
+    assert len(kept) == viewer.FindDocuments(limit=1, count=True, exclude_deleted=True).counts.documents
+    assert {row.locator for row in kept} == names(viewer) - {"05.md"}
+    entries = {row.quarantine_id for row in all_pages(viewer, 4) if not row.version}
+    assert {viewer.GetQuarantineEntry(id=number).entry.locator for number in entries} == {
+        f"lost-{n}.pdf" for n in range(UNSTORED)
+    }
+    assert not any(row.quarantine_id for row in kept if row.version)
     assert names(viewer, source="elsewhere") == set()
     span: dict[str, Any] = {"changed_from": NEWEST - timedelta(days=1), "changed_before": NEWEST}
     assert names(viewer, **span) == {"03.md", "04.md", "05.md"}

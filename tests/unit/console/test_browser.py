@@ -61,6 +61,15 @@ def test_the_page_can_be_worked_with_the_keyboard_alone(page: Page, platform: Pl
     expect(page.get_by_role("heading", name="Traffic")).to_be_visible()
 
 
+def test_no_page_asks_for_what_is_not_there(page: Page, console_url: str) -> None:
+    refused: list[str] = []
+    page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
+    for address, heading in (("sources", "Sources"), ("documents?state=deleted", "Documents")):
+        page.goto(f"{console_url}/{address}")
+        expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+    assert refused == []
+
+
 def held(platform: Platform, count: int, state: admin_pb2.SourceState, sentence: str) -> None:
     """Deletions of a source wait for somebody; above it, and below it, stands another."""
     waits = admin_pb2.SourceCondition(

@@ -110,6 +110,39 @@ def test_what_is_chosen_narrows_the_list_begins_it_anew_and_stays_in_the_address
     }  # fmt: skip
 
 
+def test_deleted_documents_are_listed_for_who_asks_for_them(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    platform.gateway.peer.operations["FindDocuments"] = page_of
+    opened(app, "documents")
+    assert asked(platform, "FindDocuments")[-1].exclude_deleted
+    app.selectbox(key="documents-state").set_value("any").run()
+    assert not asked(platform, "FindDocuments")[-1].exclude_deleted
+
+
+def test_an_input_that_was_never_stored_says_why_and_is_tried_again_where_it_is_found(
+    app: AppTest, platform: Platform
+) -> None:
+    with_source(platform)
+    lost = ops.DocumentRow(doc_id="d9", source="handbook", locator="bundle.zip", state=5, quarantine_id=9)
+    entry = ops.QuarantineEntry(id=9, source="handbook", locator="bundle.zip", reason="ARCHIVE_UNSUPPORTED",
+                                message="the document is a zip archive", remedy="Unpack it.")  # fmt: skip
+    platform.gateway.peer.operations |= {
+        "FindDocuments": ops.FindDocumentsResponse(documents=[lost]),
+        "GetQuarantineEntry": ops.GetQuarantineEntryResponse(entry=entry),
+    }
+    opened(app, "documents")
+    app.text_input(key="documents-q").input("bundle").run()
+    shown = [item.value for item in app.text]
+    assert "bundle.zip\nARCHIVE_UNSUPPORTED: the document is a zip archive" in shown
+    assert "Unpack it." in shown
+    app.button(key="document-redrive-do").click().run()
+    [request] = asked(platform, "RedriveQuarantine")
+    assert list(request.ids) == [9]  # type: ignore[attr-defined]
+    app.button(key="document-close").click().run()
+    assert "entry" not in app.query_params
+    assert not app.subheader
+
+
 def test_an_address_opens_the_list_it_names(app: AppTest, platform: Platform) -> None:
     with_source(platform)
     for name, value in (("q", "plan"), ("state", "quarantined"), ("source", "handbook"), ("order", "nonsense")):
