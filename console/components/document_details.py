@@ -26,9 +26,7 @@ def why(found: ops.InspectDocumentResponse) -> None:
     for reason in views.reasons(found):
         values = {name: plain_markdown(str(value)) for name, value in reason.values if f"{{{name}}}" in reason.sentence}
         st.markdown(f"{':material/check:' if reason.good else ':material/close:'} {t(reason.sentence, **values)}")
-        if reason.text:
-            st.text(reason.text)
-    explain(found.quarantine.reason, "", found.quarantine.remedy, in_run=True,
+    explain(found.quarantine.reason, found.quarantine.message, found.quarantine.remedy, in_run=True,
             id=found.quarantine.run_id)  # fmt: skip
 
 

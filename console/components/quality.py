@@ -65,8 +65,8 @@ def quarantined_input(number: int) -> ops.QuarantineEntry | None:
         return None
     st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
                  last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
-    st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
-    explain(found.entry.reason, "", found.entry.remedy, in_run=True, id=found.entry.run_id)
+    st.text(plain(f"{found.entry.locator}\n{found.entry.reason}"))
+    explain(found.entry.reason, found.entry.message, found.entry.remedy, in_run=True, id=found.entry.run_id)
     if found.payload_withheld:
         st.info(t("A payload is stored. Only the role admin may view it."), icon=":material/lock:")
     elif found.payload:

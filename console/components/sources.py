@@ -6,6 +6,7 @@ import streamlit as st
 
 from console.clients.dagster_answers import Automation
 from console.components.widgets import DEFECTS, at, confirm, plain_markdown
+from console.i18n import ENGLISH
 from console.presenters.conditions import remedy, sentence
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
@@ -26,7 +27,10 @@ def show_condition(condition: admin_pb2.SourceCondition) -> None:
     if condition.HasField("failing_since") and condition.state != admin_pb2.SOURCE_STATE_FAILED:
         since = at(condition.failing_since.seconds)
         st.warning(t("It has failed since {since} and is tried again: {reason}", since=since, reason=condition.reason))
-    for text in (condition.message, remedy(condition, language())):
+    message, what_to_do = condition.message, remedy(condition, language())
+    if message and language() != ENGLISH:
+        message, what_to_do = what_to_do, t("Details in English: {text}", text=message)
+    for text in (message, what_to_do):
         if text:
             st.text(plain(text))
     if condition.reason in DEFECTS and condition.run_id:

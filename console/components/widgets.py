@@ -74,7 +74,8 @@ def explain(code: str, detail: str, remedy: str = "", *, in_run: bool = False, i
     `id` is shown, to report it with.
     """
     said = explain_reason(language(), code, in_run=in_run)
-    for text in (said, detail, "" if said else remedy):
+    in_english = t("Details in English: {text}", text=detail) if said and detail else detail
+    for text in (said, in_english, "" if said else remedy):
         if text:
             st.text(plain(text))
     if code in DEFECTS and id:

@@ -27,7 +27,8 @@ def explain_reason(language: str, code: str, *, in_run: bool = False) -> str:
 
 def with_meaning(language: str, code: str, message: str, *, in_run: bool = False) -> str:
     """What the platform says of an error in its own words, after the meaning of its code in another language."""
-    return " ".join(filter(None, [explain_reason(language, code, in_run=in_run), message]))
+    meaning = explain_reason(language, code, in_run=in_run)
+    return f"{meaning}（{message}）" if meaning and message else meaning or message
 
 
 def language_of(preferred: str) -> str:

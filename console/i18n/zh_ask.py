@@ -104,4 +104,6 @@ ASK: dict[str, str] = {
     "▲ higher than on the other side, ▼ lower, = at the same place, – only here": (
         "▲ 比另一侧靠前，▼ 靠后，= 名次相同，– 仅此侧有"
     ),
+    "{place}, sheet {page}": "{place}，第 {page} 张工作表",
+    "{place}, slide {page}": "{place}，第 {page} 张幻灯片",
 }

@@ -125,4 +125,7 @@ DOCUMENTS: dict[str, str] = {
     "with vector": "有向量",
     "{count} chunks have no vector yet.": "{count} 个文本块尚无向量。",
     "{first} to {last} of {all}": "第 {first} 至 {last} 个，共 {all} 个",
+    "Details in English: {text}": "英文原文：{text}",
+    "all but deleted": "除已删除外全部",
+    "all, deleted ones too": "全部，含已删除",
 }

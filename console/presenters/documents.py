@@ -177,12 +177,11 @@ def counted(counts: ops.DocumentCounts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that decides whether a document can be found: a sentence with its values; `text` is untrusted."""
+    """One thing that decides whether a document can be found: a sentence with its values."""
 
     good: bool
     sentence: str
     values: tuple[tuple[str, object], ...] = ()
-    text: str = ""
 
 
 def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
@@ -197,7 +196,7 @@ def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
         else:
             sentence = "Its newest content could not be used ({reason}, {attempts} attempts)."
         values = (("reason", found.quarantine.reason), ("attempts", found.quarantine.attempts))
-        made.append(Reason(False, sentence, values, plain(found.quarantine.message)))
+        made.append(Reason(False, sentence, values))
     if not found.acl:
         made.append(Reason(False, "Its source gave it no readers and has no default for them: nobody may read it."))
     if found.revocation_pending:

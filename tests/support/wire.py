@@ -54,6 +54,8 @@ from tests.support.waiting import eventually
 
 MAX_REQUEST_BYTES = 20_000
 MAX_SECONDS = 20
+REQUEST_ID = "request-of-the-test"
+"""Of every call that the peer refuses."""
 
 
 class WirePeer:
@@ -161,7 +163,7 @@ class WirePeer:
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
         if self.failure is not None:
-            await context.abort(self.failure, "refused by the test")
+            await context.abort(self.failure, "refused by the test", (("x-request-id", REQUEST_ID),))
 
     def _run(self, coroutine: Any) -> None:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self._loop)

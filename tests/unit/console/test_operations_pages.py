@@ -13,9 +13,11 @@ from pytest_httpserver import HTTPServer
 from streamlit.testing.v1 import AppTest
 from werkzeug import Request, Response
 
+from console.components.charts import OUTCOME_COLOURS
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import operations_pb2 as ops
+from tests.support.wire import REQUEST_ID
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import button, opened, with_source
 
@@ -100,6 +102,23 @@ def test_a_refusal_of_the_platform_is_shown_where_it_was_asked(app: AppTest, pla
     assert "FAILED_PRECONDITION" in " ".join(item.value for item in [*app.error, *app.warning])
 
 
+def test_a_defect_is_shown_with_the_id_to_report(app: AppTest, platform: Platform) -> None:
+    failed = admin_pb2.SourceCondition(
+        state=admin_pb2.SOURCE_STATE_FAILED, sentence="failed: {reason}", reason="INTERNAL", run_id="run-7",
+        message="the check documents:schema failed (run run-7)", needs_attention=True,
+    )  # fmt: skip
+    with_source(platform)
+    platform.gateway.peer.status.sources[0].condition.CopyFrom(failed)
+    opened(app, "sources")
+    assert "run-7" in [item.value for item in app.code]
+    assert [item.proto.url for item in app.get("link_button")] == [
+        f"{platform.dagster.url_for('').rstrip('/')}/runs/run-7"
+    ]
+    platform.gateway.peer.failure = grpc.StatusCode.INTERNAL
+    opened(app, "quality")
+    assert REQUEST_ID in [item.value for item in app.code]
+
+
 def with_deployment(platform: Platform, **changes: object) -> None:
     peer = platform.gateway.peer
     made = deploy.Deployment(id=7, release="v2", colour="green", from_colour="blue", **changes)
@@ -149,6 +168,20 @@ def test_pipelines_and_environments_of_gitlab_are_shown_when_it_is_configured(
     httpserver.expect_request(re.compile(f"{project}/.*")).respond_with_json({"message": "401"}, status=401)
     app.run()
     assert "GitLab refused the request: GITLAB_REFUSED." in [item.value for item in app.warning]
+
+
+def test_runs_of_jobs_are_no_sources_and_the_mark_of_a_failed_one_is_seen_on_a_dark_page(
+    app: AppTest, platform: Platform
+) -> None:
+    [run] = platform.data["runsOrError"]["results"]
+    failed = {**run, "status": "FAILURE", "startTime": time.time() - 60, "endTime": time.time()}
+    job = {**failed, "jobName": "maintenance", "status": "SUCCESS", "assetSelection": []}
+    platform.data["runsOrError"]["results"] = [failed, job]
+    opened(app, "overview")
+    assert "2 runs: 1 sources, 1 other jobs, 1 failed" in [item.value for item in app.caption]
+    layers = json.loads(app.get("vega_lite_chart")[0].proto.spec)["layer"]
+    [mark] = [layer["mark"] for layer in layers if layer["mark"]["type"] == "text"]
+    assert mark["color"] == OUTCOME_COLOURS["failed"]
 
 
 def test_alerts_and_a_missed_objective_stand_on_the_overview(app: AppTest, platform: Platform) -> None:
