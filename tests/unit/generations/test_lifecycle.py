@@ -114,6 +114,8 @@ def test_an_ingest_is_counted_in_the_generation_that_searches_read(plant: Genera
     with closing(CountReader(flow.settings)) as counts:
         counts.refresh([flow.source.tenant])
         line = counts.result(flow.source.tenant, flow.source.name, "SUCCESS")
+        done, what = counts.progress(flow.source.tenant, flow.source.name)
+    assert (done, what) == (len(TOPICS), "documents; up to date"), "nothing is embedded: nothing is said of it"
     assert line == f"{len(TOPICS)} documents, {points} chunks"
 
 
