@@ -380,7 +380,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.NEEDS_OCR: (
         "The document has pages or a picture but no text: it looks like a scan, and character recognition is off.",
-        "Install it (docs/how-to/read-scans.md; RAG_OCR must not be `off`); the next run reads it. Or exclude the file.",
+        "Install it (docs/how-to/read-scans.md; RAG_OCR must not be `off`), or exclude the file.",
     ),
     R.ARCHIVE_UNSUPPORTED: (
         "Archives are not unpacked.",

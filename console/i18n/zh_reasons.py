@@ -199,7 +199,10 @@ REASONS: dict[str, str] = {
     "EMPTY_DOCUMENT": "文档没有内容，已跳过、计数并列出，无需处理。",
     "TYPE_UNSUPPORTED": "没有解析器能读取此类型。请排除它，或改用 docs/reference/document-types.md 所列的格式。",
     "NO_TEXT": "文档有内容，但没有可读取的文字。请排除它；图片中的文字只在 PDF 和图片文件中识别。",
-    "NEEDS_OCR": "文档有页面或图片但没有文字，像是扫描件。请安装文字识别（docs/how-to/read-scans.md；RAG_OCR 不得为 `off`），或排除它。",
+    "NEEDS_OCR": (
+        "文档有页面或图片但没有文字，像是扫描件。请安装文字识别（docs/how-to/read-scans.md；RAG_OCR 不得为 `off`），"
+        "或排除它。"
+    ),
     "ARCHIVE_UNSUPPORTED": "压缩包不会被解开。请解开后逐个提供其中的文档，或排除它。",
     "TYPE_MISMATCH": "内容与文件名所示类型不同。请检查文件；内容无误则改名。",
     "ENCODING_UNKNOWN": "无法判断文本编码。请转换为 UTF-8。",

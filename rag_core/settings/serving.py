@@ -152,8 +152,8 @@ class ServingSettings(BaseModel):
         30,
         ge=0,
         le=3600,
-        description="`rag up`: an index process, query server or code server that answers no health check, or a database "
-        "that takes no connections, for so long is killed and started again; 0: never.",
+        description="`rag up`: an index process, query server or code server that answers no health check, or a "
+        "database that takes no connections, for so long is killed and started again; 0: never.",
     )
     replica_ports: str | None = Field(
         None,
