@@ -100,6 +100,19 @@ def _ours(
 
 
 @contextmanager
+def interfaces(settings: Settings) -> Iterator[None]:
+    """The open interfaces of these settings, for a gateway before them."""
+    ours = {
+        "RAG_INTERFACES_PORT": str(settings.interfaces_port),
+        "RAG_INTERFACES_QUERY_ADDRESS": f"127.0.0.1:{settings.gateway_internal_port}",
+        "PYTHONPATH": str(ROOT),
+    }
+    ready = f"http://127.0.0.1:{settings.interfaces_port}/health"
+    with process("interfaces", [sys.executable, "-m", "interfaces"], dict(os.environ) | ours, settings.home, ready):
+        yield
+
+
+@contextmanager
 def gateway(settings: Settings) -> Iterator[None]:
     """Envoy with the configuration of `rag up`."""
     path = settings.home / "envoy.yaml"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+
+from interfaces.static import Page, page_of, read_page
 
 _PACKED = Path(__file__).with_name("pages")
 FOLDER = _PACKED if _PACKED.is_dir() else Path(__file__).resolve().parents[1] / "docs"
@@ -32,15 +34,20 @@ def index() -> str:
     return _RELATIVE.sub("](/docs/", _OF_THE_FILE.sub(said, text))
 
 
-def _index(_: Request) -> Response:
-    return Response(index(), media_type=_TYPE, headers=_HEADERS)
+def _index(request: Request) -> Response:
+    return _index_page().response(request, _TYPE, _HEADERS)
 
 
 def _page(request: Request) -> Response:
     path = _pages().get(request.path_params["name"])
     if path is None:
         raise HTTPException(404)
-    return FileResponse(path, media_type=_TYPE, headers=_HEADERS)
+    return read_page(path).response(request, _TYPE, _HEADERS)
+
+
+@cache
+def _index_page() -> Page:
+    return page_of(index().encode())
 
 
 @cache

@@ -11,11 +11,13 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from benchmarks.abuse import frames
+from benchmarks.abuse.readers import HTTP1, MANNERS, NOT_AT_ALL, SLOWLY, Wanted, read_slowly
 
+ANSWER = "/ragproto.query.v2.QueryService/Answer"
 LIST = "/ragproto.documents.v1.DocumentService/List"
 IDLE_CONNECTIONS = 1000
 OPEN_STREAMS = 120
@@ -27,11 +29,19 @@ _PER_CONNECTION = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to, from which address of this machine, and a token of the attacker's own tenant."""
+    """Where to, from which addresses of this machine, and a token of the attacker's own tenant for each."""
 
     address: str
-    source: str
-    token: str
+    sources: Sequence[str]
+    tokens: Sequence[str]
+
+    @property
+    def source(self) -> str:
+        return self.sources[0]
+
+    @property
+    def token(self) -> str:
+        return self.tokens[0]
 
     @property
     def own(self) -> tuple[str, str]:
@@ -44,10 +54,11 @@ _KEY = ("x-api-key", frames.NO_KEY)
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`rate` units a second at most."""
+    """`rate` units a second at most, from so many `addresses`."""
 
     rate: float
     steps: Steps
+    addresses: int = 1
 
 
 def _calls(
@@ -165,8 +176,38 @@ def _discard(opened: socket.socket) -> None:
             raise ConnectionResetError
 
 
+def _unread(wanted: Wanted, manner: str) -> Steps:
+    """Answers that are not read, or hardly; asked for with tokens unless anybody may have them."""
+
+    def steps(target: Target) -> Iterator[int]:
+        owned = [
+            replace(wanted, headers=(*wanted.headers, ("authorization", f"Bearer {token}"))) for token in target.tokens
+        ]
+        return read_slowly(target.address, target.sources, owned if wanted.body else [wanted], manner)
+
+    return steps
+
+
+PAGE, DESCRIPTION = Wanted("/docs/reference/commands.md"), Wanted("/openapi.json")
+STREAMED = Wanted(ANSWER, _QUERY, frames.GRPC)
+LARGE = Wanted(frames.SEARCH, _QUERY, frames.GRPC)
+LARGE_JSON = Wanted("/api/v2/search", b'{"query": "bell"}', (("content-type", "application/json"),))
+ADDRESSES = (1, 2, 8, 32)
+_SLOW = (NOT_AT_ALL, SLOWLY)
+UNREAD = {
+    **{("public page", manner): PAGE for manner in MANNERS},
+    **{("API description", manner): DESCRIPTION for manner in _SLOW},
+    **{("streamed answers, own tokens", manner): STREAMED for manner in _SLOW},
+    **{("large answers, own tokens", manner): LARGE_JSON if manner == HTTP1 else LARGE for manner in MANNERS},
+}
+"""What is asked for and how it is read."""
 BENIGN = "benign"
 ATTACKS = {
+    **{
+        f"{what}, {manner}, {number} addresses": Attack(500, _unread(wanted, manner), number)
+        for (what, manner), wanted in UNREAD.items()
+        for number in ADDRESSES
+    },
     "malformed messages, made-up keys": Attack(500, _with_key(_MALFORMED)),
     "malformed messages, own token": Attack(500, _with(_MALFORMED)),
     "deadlines of 1 ns, own token": Attack(500, _with([_QUERY], ("grpc-timeout", "1n"))),

@@ -19,11 +19,18 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
+GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
+
+
 def block(extra: Headers, path: str = SEARCH) -> bytes:
-    """The header block of a gRPC call: literals that enter no table, so that any stream may carry it."""
-    plain = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "gateway")]
-    wanted = [*plain, ("content-type", "application/grpc"), ("te", "trailers"), *extra]
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in wanted)
+    """The header block of a gRPC call."""
+    return request("POST", path, (*GRPC, *extra))
+
+
+def request(verb: str, path: str, extra: Headers = ()) -> bytes:
+    """The header block of a request: literals that enter no table, so that any stream may carry it."""
+    plain = [(":method", verb), (":scheme", "http"), (":path", path), (":authority", "gateway")]
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in [*plain, *extra])
 
 
 def headers(stream: int, header_block: bytes, *, end: bool = False) -> bytes:
@@ -43,24 +50,43 @@ def call(stream: int, header_block: bytes, body: bytes, *, end: bool = True) -> 
 
 def connect(address: str, *, settings: bytes = b"", source: str = "") -> socket.socket:
     """A connection that has said hello. `source` is the address it comes from."""
-    host, _, port = address.rpartition(":")
-    opened = socket.create_connection((host, int(port)), timeout=10, source_address=(source, 0) if source else None)
+    opened = plain(address, source=source)
     opened.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, settings))
     return opened
 
 
+def plain(address: str, *, source: str = "") -> socket.socket:
+    """A connection that has said nothing."""
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=10, source_address=(source, 0) if source else None)
+
+
+class Ended:
+    """Which streams have ended, by the frames that came."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def after(self, received: bytes) -> set[int]:
+        """Streams that ended in these bytes, the next of the connection."""
+        ended = set()
+        self._rest += received
+        while len(self._rest) >= 9 and len(self._rest) >= 9 + (length := int.from_bytes(self._rest[:3], "big")):
+            kind, flags, stream = self._rest[3], self._rest[4], int.from_bytes(self._rest[5:9], "big")
+            if kind == RESET or (kind in (DATA, HEADERS) and flags & END_STREAM):
+                ended.add(stream)
+            self._rest = self._rest[9 + length :]
+        return ended
+
+
 def await_ends(connection: socket.socket, count: int) -> None:
     """Read until so many streams have ended. Raises `TimeoutError` when the connection says nothing for its timeout."""
-    received, ended = b"", 0
-    while ended < count:
+    parser, ended = Ended(), set[int]()
+    while len(ended) < count:
         more = connection.recv(65_536)
         if not more:
             raise ConnectionResetError("the connection was closed before")
-        received += more
-        while len(received) >= 9 and len(received) >= 9 + (length := int.from_bytes(received[:3], "big")):
-            kind, flags = received[3], received[4]
-            ended += kind == RESET or (kind in (DATA, HEADERS) and bool(flags & END_STREAM))
-            received = received[9 + length :]
+        ended |= parser.after(more)
 
 
 def _text(value: str) -> bytes:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from benchmarks.abuse.attacks import ATTACKS, Target
@@ -23,12 +24,12 @@ _PAUSE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which attack, against whom, for how long, with what share of a core."""
+    """Which attack, against whom, from which address (and those after it), for how long, with what share of a core."""
 
     attack: str
     address: str
     source: str
-    token: str
+    tokens: tuple[str, ...]
     seconds: float
     share: float
 
@@ -40,6 +41,11 @@ class Done:
     units: int = 0
     connections: int = 0
     processor_seconds: float = 0
+
+
+def addresses_from(first: str, count: int) -> list[str]:
+    """The first address and those after it."""
+    return [str(ip_address(first) + number) for number in range(count)]
 
 
 @contextmanager
@@ -66,7 +72,7 @@ def attack(plan: Plan) -> Done:
     """Attack until the time is over; what the gateway closes is opened again."""
     done, chosen = Done(), ATTACKS[plan.attack]
     began, used = time.monotonic(), time.process_time()
-    target = Target(plan.address, plan.source, plan.token)
+    target = Target(plan.address, addresses_from(plan.source, chosen.addresses), plan.tokens)
     while (now := time.monotonic() - began) < plan.seconds:
         done.connections += 1
         try:

@@ -55,28 +55,31 @@ def fill_index(index: VectorIndex, texts: list[str], vectors: Vectors, embedder:
 
 def _updates(texts: list[str], vectors: Vectors) -> Iterator[DocumentUpdate]:
     for start in range(0, len(texts), _CHUNKS_PER_DOCUMENT):
-        rows = range(start, min(start + _CHUNKS_PER_DOCUMENT, len(texts)))
-        locator = f"document-{start}"
-        doc_id = document_id(TENANT, "bench", locator)
-        points = []
-        for ordinal, row in enumerate(rows):
-            payload = Payload(
-                tenant=TENANT,
-                source="bench",
-                doc_id=doc_id,
-                version=1,
-                locator=locator,
-                title=locator,
-                acl=(EVERYONE,),
-                ordinal=ordinal,
-                start=0,
-                end=len(texts[row]),
-                text=texts[row],
-                headings=(),
-                language="en",
-                media_type="text/plain",
-                updated_at=_TIME,
-            )
-            identity = chunk_id(doc_id, text_hash(texts[row]), 0)
-            points.append(IndexPoint(identity, vectors[row], payload, texts[row]))
-        yield DocumentUpdate(doc_id, 1, tuple(points))
+        rows = slice(start, start + _CHUNKS_PER_DOCUMENT)
+        yield update_of(TENANT, f"document-{start}", texts[rows], vectors[rows])
+
+
+def update_of(tenant: str, locator: str, texts: list[str], vectors: Vectors) -> DocumentUpdate:
+    """A document whose chunks are these texts."""
+    doc_id = document_id(tenant, "bench", locator)
+    points = []
+    for ordinal, text in enumerate(texts):
+        payload = Payload(
+            tenant=tenant,
+            source="bench",
+            doc_id=doc_id,
+            version=1,
+            locator=locator,
+            title=locator,
+            acl=(EVERYONE,),
+            ordinal=ordinal,
+            start=0,
+            end=len(text),
+            text=text,
+            headings=(),
+            language="en",
+            media_type="text/plain",
+            updated_at=_TIME,
+        )
+        points.append(IndexPoint(chunk_id(doc_id, text_hash(text), 0), vectors[ordinal], payload, text))
+    return DocumentUpdate(doc_id, 1, tuple(points))

@@ -78,7 +78,7 @@ def installation(settings: Settings, workbench: Workbench, qdrant_url: str | Non
     (installed.home / "secrets").mkdir(mode=0o700)
     names = (
         *("query_port", "index_port", "index_metrics_port", "metrics_port"),
-        *("gateway_port", "gateway_internal_port", "envoy_admin_port"),
+        *("gateway_port", "gateway_internal_port", "envoy_admin_port", "interfaces_port"),
     )
     ports = {name: free_port() for name in names}
     apart = {"index_endpoint": f"127.0.0.1:{ports['index_port']}", "index_secret": SecretStr(new_secret())}

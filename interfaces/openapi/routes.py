@@ -11,10 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from interfaces.settings import InterfacesSettings
+from interfaces.static import read_page
 
 DESCRIPTION = Path(__file__).with_name("openapi.json")
 _PACKAGE = "swagger_ui"
@@ -58,8 +59,8 @@ def routes(settings: InterfacesSettings) -> list[Route]:
     ]
 
 
-def _description(_: Request) -> Response:
-    return FileResponse(DESCRIPTION, media_type="application/json", headers={"cache-control": "max-age=300"})
+def _description(request: Request) -> Response:
+    return read_page(DESCRIPTION).response(request, "application/json", {"cache-control": "max-age=300"})
 
 
 def _page(_: Request) -> Response:
@@ -71,7 +72,7 @@ def _start(_: Request) -> Response:
 
 
 def _file(path: Path, kind: str) -> Callable[[Request], Response]:
-    def send(_: Request) -> Response:
-        return FileResponse(path, media_type=kind, headers={**_HEADERS, "cache-control": "max-age=3600"})
+    def send(request: Request) -> Response:
+        return read_page(path).response(request, kind, {**_HEADERS, "cache-control": "max-age=3600"})
 
     return send

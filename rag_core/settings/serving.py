@@ -181,6 +181,12 @@ class ServingSettings(BaseModel):
     gateway_client_burst: int = Field(100, ge=1, description="Calls a client that was idle may make at once.")
     gateway_ip_per_minute: int = Field(1200, ge=0, description="Calls an address may make a minute; 0: no limit.")
     gateway_ip_burst: int = Field(300, ge=1, description="Calls an idle address may make at once.")
+    gateway_pages_per_minute: int = Field(
+        60,
+        ge=0,
+        description="Pages that need no token (documentation, API description) an address may read a minute; "
+        "0: no limit.",
+    )
     gateway_refused_keys_per_minute: int = Field(
         30,
         ge=0,
@@ -190,7 +196,8 @@ class ServingSettings(BaseModel):
     gateway_heap_bytes: int = Field(
         402_653_184,
         ge=67_108_864,
-        description="Memory of the gateway; near it calls with large bodies are ended, then new ones refused.",
+        description="Memory of the gateway. From 30 % of it on the largest requests and answers that it holds are "
+        "ended, at 95 % new ones are refused.",
     )
     gateway_request_seconds: float = Field(
         10, gt=0, le=600, description="Time a request may take to arrive complete; no query server hears of it before."

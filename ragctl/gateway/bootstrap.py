@@ -28,8 +28,9 @@ ENVOY_FLAGS = (
 )
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
-_TRACKED_POWER = 20
-"""Streams that hold 2^20 bytes or more are distinguished by what they hold."""
+_TRACKED_POWER = 14
+"""Streams that hold 2^14 bytes or more are distinguished by what they hold, in eight classes to 2^21."""
+_TIMERS = ("CONNECTION_IDLE", "CONNECTION_MAX", "STREAM_FLUSH")
 _RUNTIME = {
     # A connection gets one request a turn, so that one with thousands of them delays the others by one.
     "http.max_requests_per_io_cycle": 1,
@@ -133,19 +134,20 @@ def _admin(options: GatewayOptions) -> Config:
 
 
 def _overload(options: GatewayOptions) -> Config:
-    """Limits of buffered bodies: callers decide their size, so near the limit the largest streams are reset."""
+    """Limits of what is buffered: callers decide how much they send and how slowly they read, so the largest streams
+    are reset long before anybody is refused."""
     heap = extension(
         _HEAP, "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=options.heap_bytes
     )
     return {
-        "refresh_interval": "0.1s",
+        "refresh_interval": "0.05s",
         "resource_monitors": [_connection_monitor(options.max_client_connections), heap],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": _TRACKED_POWER},
         "actions": [
-            _at_heap("reset_high_memory_stream", scaled={"scaling_threshold": 0.7, "saturation_threshold": 0.9}),
+            _at_heap("reset_high_memory_stream", scaled={"scaling_threshold": 0.3, "saturation_threshold": 0.6}),
             _at_heap("shrink_heap", threshold={"value": 0.8}),
             _at_heap("stop_accepting_requests", threshold={"value": 0.95}),
-            _shorter_idle_times(),
+            _shorter_times(),
         ],
     }
 
@@ -154,15 +156,24 @@ def _at_heap(action: str, **trigger: Config) -> Config:
     return {"name": f"envoy.overload_actions.{action}", "triggers": [{"name": _HEAP, **trigger}]}
 
 
-def _shorter_idle_times() -> Config:
-    """Idle connections are closed the sooner the more there are. Envoy cannot count them by address: one address may
-    open all that there are, but not keep others out by keeping them."""
-    scaled = {"scaling_threshold": 0.3, "saturation_threshold": 0.8}
-    timers = [{"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "1s"}]
+def _shorter_times() -> Config:
+    """Idle connections, all connections, and answers that are complete and not taken, end the sooner the more
+    connections or memory are in use.
+
+    Envoy counts neither by address: one address may take all that there is, but not keep it. What a peer that does not
+    read was sent already belongs to its connection and not to a stream that could be reset.
+    """
+    triggers = {_CONNECTIONS: (0.3, 0.8), _HEAP: (0.1, 0.4)}
     return {
         "name": "envoy.overload_actions.reduce_timeouts",
-        "triggers": [{"name": _CONNECTIONS, "scaled": scaled}],
-        "typed_config": any_of("config.overload.v3.ScaleTimersOverloadActionConfig", timer_scale_factors=timers),
+        "triggers": [
+            {"name": name, "scaled": {"scaling_threshold": low, "saturation_threshold": high}}
+            for name, (low, high) in triggers.items()
+        ],
+        "typed_config": any_of(
+            "config.overload.v3.ScaleTimersOverloadActionConfig",
+            timer_scale_factors=[{"timer": f"HTTP_DOWNSTREAM_{name}", "min_timeout": "1s"} for name in _TIMERS],
+        ),
     }
 
 

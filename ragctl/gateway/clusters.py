@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.files import Sources
-from ragctl.gateway.interfaces import INTERFACES, interface_cluster
+from ragctl.gateway.interfaces import INTERFACES, PAGES, interface_cluster, page_cluster
 from ragctl.gateway.limits import RATE_LIMITS
 from ragctl.gateway.options import Backends, BackendTls, Config, Endpoint, GatewayOptions, Tls, any_of
 
@@ -18,6 +18,9 @@ TRACES = "traces"
 SEARCHES = "HIGH"
 """The priority of routes whose calls are searches. To Envoy a priority is a set of counters; these calls have their
 own, so that a flood of searches is stopped here and takes no capacity from other calls."""
+# An answer is taken whole, and answers that wait for slow readers stop no other on the same connection to a server.
+_ANSWER_BYTES = 16_777_216
+_ALL_ANSWERS_BYTES = 2_147_483_647
 _READINESS = "ragproto.query.v2.QueryService"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -30,7 +33,9 @@ def clusters(options: GatewayOptions, sources: Sources) -> list[Config]:
         _probes(options, sources),
     ]
     if options.interfaces.query:
-        found.append(interface_cluster(_discovered(INTERFACES, options.interfaces, options.interfaces.query, sources)))
+        interfaces = options.interfaces
+        found.append(interface_cluster(_discovered(INTERFACES, interfaces, interfaces.query, sources)))
+        found.append(page_cluster(_discovered(PAGES, interfaces, interfaces.query, sources)))
     if options.shared is not None:
         found.append(_counters(options.shared.service, sources))
     if options.jwt is not None and options.jwt.jwks_url:
@@ -45,7 +50,7 @@ def endpoints(options: GatewayOptions) -> dict[str, Config]:
     named = {BLUE: (options.blue, options.blue.query), GREEN: (options.green, options.green.query)}
     named[PROBES] = (options.blue, _probed(options))
     if options.interfaces.query:
-        named[INTERFACES] = (options.interfaces, options.interfaces.query)
+        named |= dict.fromkeys((INTERFACES, PAGES), (options.interfaces, options.interfaces.query))
     if options.shared is not None:
         named[RATE_LIMITS] = (options.shared.service, options.shared.service.query)
     return {name: assignment(name, where) for name, (colour, where) in named.items() if colour.discovery == "file"}
@@ -179,7 +184,13 @@ def _http2() -> Config:
     keepalive = {"interval": "15s", "timeout": "5s"}
     return any_of(
         "extensions.upstreams.http.v3.HttpProtocolOptions",
-        explicit_http_config={"http2_protocol_options": {"connection_keepalive": keepalive}},
+        explicit_http_config={
+            "http2_protocol_options": {
+                "connection_keepalive": keepalive,
+                "initial_stream_window_size": _ANSWER_BYTES,
+                "initial_connection_window_size": _ALL_ANSWERS_BYTES,
+            }
+        },
     )
 
 

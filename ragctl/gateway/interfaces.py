@@ -6,6 +6,7 @@ the same verification and limits as others, are not transcoded, and get the refu
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from interfaces.refusals import openai_type, rpc_code
@@ -16,6 +17,10 @@ CALLER = "x-auth-caller"
 """The subject of the verified token once more: the headers for limits are removed before a server is chosen."""
 INTERFACES = "interfaces"
 """The name of the cluster."""
+PAGES = "pages"
+"""The same servers for pages that anybody may read, in a cluster with counters of its own."""
+_PAGES_IN_FLIGHT = 64
+_PAGE_SECONDS = 10.0
 OPENAI = "/v1/"
 MCP = "/mcp"
 _METADATA = "/.well-known/oauth-protected-resource"
@@ -35,7 +40,11 @@ def interface_routes(options: GatewayOptions) -> list[Config]:
     """The routes; none where no such service runs."""
     if not options.interfaces.query:
         return []
-    return [_route(name, match, options) for name, match in _matches().items()]
+    interfaces: dict[str, Config] = {"openai": {"prefix": OPENAI}, "mcp": {"path": MCP}}
+    return [
+        *(_route(name, match, _called(options)) for name, match in interfaces.items()),
+        *(_route(name, match, _page()) for name, match in PUBLIC_PATHS.items()),
+    ]
 
 
 def open_paths(options: GatewayOptions) -> list[Config]:
@@ -43,6 +52,13 @@ def open_paths(options: GatewayOptions) -> list[Config]:
     if not options.interfaces.query:
         return []
     return list(PUBLIC_PATHS.values())
+
+
+def public_pattern() -> str:
+    """An expression for the paths of requests that need no token."""
+    exact = "|".join(re.escape(str(match["path"])) for match in PUBLIC_PATHS.values() if "path" in match)
+    below = "|".join(re.escape(str(match["prefix"])) for match in PUBLIC_PATHS.values() if "prefix" in match)
+    return rf"({exact})(\?.*)?|({below}).*"
 
 
 def bearer_keys(options: GatewayOptions) -> list[Config]:
@@ -62,6 +78,12 @@ def interface_cluster(discovered: Config) -> Config:
         "health_checks": [{**alive, "healthy_threshold": 1, "http_health_check": {"path": "/health"}}],
         "ignore_health_on_host_removal": True,
     }
+
+
+def page_cluster(discovered: Config) -> Config:
+    """The cluster of the pages: a flood of their readers takes no place of the other interfaces."""
+    most = ("max_connections", "max_pending_requests", "max_requests")
+    return {**discovered, "circuit_breakers": {"thresholds": [dict.fromkeys(most, _PAGES_IN_FLIGHT)]}}
 
 
 def refusals(
@@ -90,23 +112,35 @@ def _path(**match: object) -> list[Config]:
     return [{"header_filter": {"header": {"name": ":path", "string_match": match}}}]
 
 
-def _matches() -> dict[str, Config]:
-    return {
-        "openai": {"prefix": OPENAI},
-        "mcp": {"path": MCP},
-        **PUBLIC_PATHS,
-    }
-
-
-def _route(name: str, match: Config, options: GatewayOptions) -> Config:
+def _called(options: GatewayOptions) -> Config:
+    """Where a request to the interfaces goes, and its limits."""
     limit = seconds(options.max_seconds)
-    route: Config = {
+    return {
         "cluster": INTERFACES,
         "timeout": "0s",
         "max_stream_duration": {"max_stream_duration": limit},
         "idle_timeout": limit,
         # By who the caller is: a renewed token goes to the same server.
         "hash_policy": [{"header": {"header_name": header}} for header in (CALLER, "x-api-key")],
-        "retry_policy": {"retry_on": "connect-failure,refused-stream", "num_retries": 2},
     }
-    return {"name": name, "match": match, "route": route, "decorator": {"operation": name, "propagate": False}}
+
+
+def _page() -> Config:
+    """Where a request for a page goes, and its limits."""
+    limit = seconds(_PAGE_SECONDS)
+    return {
+        "cluster": PAGES,
+        "timeout": "0s",
+        "max_stream_duration": {"max_stream_duration": limit},
+        "idle_timeout": limit,
+    }
+
+
+def _route(name: str, match: Config, route: Config) -> Config:
+    retries = {"retry_on": "connect-failure,refused-stream", "num_retries": 2}
+    return {
+        "name": name,
+        "match": match,
+        "route": {**route, "retry_policy": retries},
+        "decorator": {"operation": name, "propagate": False},
+    }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from query_server.rate_limits import UNLIMITED, Override
 from query_server.rate_limits.rules import DOMAIN, HOUR, MINUTE
+from ragctl.gateway.interfaces import public_pattern
 from ragctl.gateway.options import Config, GatewayOptions, Limits, SharedCounters, extension, seconds
 
 RATE_LIMITS = "rate-limits"
@@ -44,6 +45,19 @@ def address_limit(options: GatewayOptions) -> list[Config]:
     free = [_descriptor(_free(), remote_address=item) for item in limits.free_addresses]
     descriptors = [*free, _descriptor(window.bucket(), remote_address=None)]
     return [_filter(window, limits, descriptors, [[{"remote_address": {}}]])]
+
+
+def page_limit(options: GatewayOptions) -> list[Config]:
+    """The filter for pages that anybody may read, by address; none where there are none, or when the limit is off."""
+    limits = options.limits
+    if not limits.pages_per_minute or not options.interfaces.query:
+        return []
+    window = _Window("pages", limits.pages_per_minute, MINUTE, limits.pages_per_minute)
+    is_page = {"name": ":path", "string_match": {"safe_regex": {"regex": public_pattern()}}}
+    page = {"header_value_match": {"descriptor_key": "page", "descriptor_value": "yes", "headers": [is_page]}}
+    free = [_descriptor(_free(), page="yes", remote_address=item) for item in limits.free_addresses]
+    descriptors = [*free, _descriptor(window.bucket(), page="yes", remote_address=None)]
+    return [_filter(window, limits, descriptors, [[page, {"remote_address": {}}]])]
 
 
 def client_limits(options: GatewayOptions) -> list[Config]:

@@ -9,7 +9,7 @@ from ragctl.gateway.api import api_methods
 from ragctl.gateway.clusters import address, certificate
 from ragctl.gateway.files import Sources
 from ragctl.gateway.interfaces import bearer_keys
-from ragctl.gateway.limits import address_limit, client_limits, shared_limits
+from ragctl.gateway.limits import address_limit, client_limits, page_limit, shared_limits
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, Tls, any_of, extension, seconds
 from ragctl.gateway.replies import local_replies
 from ragctl.gateway.requests import complete_requests, key_guard
@@ -28,6 +28,7 @@ def http_filters(options: GatewayOptions, sources: Sources) -> list[Config]:
         extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
         extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
         *address_limit(options),
+        *page_limit(options),
         *bearer_keys(options),
         *key_guard(options),
         *verified,
@@ -78,6 +79,21 @@ _IDLE_SECONDS = 300.0
 _HEADERS_SECONDS = 5.0
 _STREAMS = 100
 """Calls of one connection at a time, as gRPC recommends; clients queue more by themselves."""
+_CONNECTION_SECONDS = 3600.0
+UNREAD_SECONDS = 10.0
+"""How long a peer may take nothing of what waits for it, or need for the rest of an answer that is complete."""
+# An answer is taken whole from the server, however slowly its caller reads: a caller that does not read would else hold
+# a place among the searches. So the buffer of a stream is larger than any answer. A connection whose peer does not read
+# is closed before what waits on it (frames of 16 KiB) fills that buffer and stops the answers of its other calls.
+_UNREAD_BYTES = 16_777_216
+_UNREAD_FRAMES = 1000
+_CLOSE_UNREAD: Config = {
+    "description": "TCP_USER_TIMEOUT: close a connection whose peer takes nothing",
+    "level": 6,
+    "name": 18,
+    "int_value": round(1000 * UNREAD_SECONDS),
+    "state": "STATE_LISTENING",
+}
 
 
 def listeners(options: GatewayOptions, sources: Sources) -> list[Config]:
@@ -103,7 +119,8 @@ def public_listener(options: GatewayOptions, sources: Sources) -> Config:
         "address": address(options.listen),
         # Another process must get an error for this port, never a share of the traffic.
         "enable_reuse_port": False,
-        "per_connection_buffer_limit_bytes": 1_048_576,
+        "per_connection_buffer_limit_bytes": _UNREAD_BYTES,
+        "socket_options": [_CLOSE_UNREAD],
         "filter_chains": [chain],
     }
 
@@ -127,16 +144,19 @@ def _connection_manager(options: GatewayOptions, sources: Sources) -> Config:
         "request_timeout": seconds(options.request_seconds),
         "request_headers_timeout": seconds(min(options.request_seconds, _HEADERS_SECONDS)),
         "stream_idle_timeout": seconds(_IDLE_SECONDS),
+        "stream_flush_timeout": seconds(UNREAD_SECONDS),
         "delayed_close_timeout": "1s",
-        "drain_timeout": "5s",
+        "drain_timeout": "0.5s",
         "max_request_headers_kb": 32,
         "common_http_protocol_options": {
             "idle_timeout": seconds(_IDLE_SECONDS),
+            "max_connection_duration": seconds(_CONNECTION_SECONDS),
             "headers_with_underscores_action": "DROP_HEADER",
             "max_headers_count": 100,
         },
         "http2_protocol_options": {
             "max_concurrent_streams": _STREAMS,
+            "max_outbound_frames": _UNREAD_FRAMES,
             "initial_stream_window_size": 1_048_576,
             "initial_connection_window_size": 4_194_304,
         },

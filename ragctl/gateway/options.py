@@ -39,6 +39,7 @@ class Limits:
     burst: int = 100
     ip_per_minute: int = 1200
     ip_burst: int = 300
+    pages_per_minute: int = 60
     clients: int = 10_000
     refused_keys_per_minute: int = 30
     overrides: tuple[Override, ...] = ()
@@ -285,6 +286,7 @@ def _limits(settings: Settings) -> Limits:
         burst=settings.gateway_client_burst,
         ip_per_minute=settings.gateway_ip_per_minute,
         ip_burst=settings.gateway_ip_burst,
+        pages_per_minute=settings.gateway_pages_per_minute,
         clients=settings.gateway_limited_clients,
         refused_keys_per_minute=settings.gateway_refused_keys_per_minute,
         overrides=overrides_of(settings),

@@ -15,14 +15,15 @@ import grpc.aio
 import httpx
 import pytest
 
-from benchmarks.abuse.attacks import ATTACKS, BENIGN
+from benchmarks.abuse.attacks import ADDRESSES, ATTACKS, BENIGN
 from benchmarks.abuse.hostile import Plan, attacking, outcome
 from benchmarks.query.load import Outcome, open_loop
 from query_server.rate_limits import UNLIMITED, Override
 from rag_core.settings import Settings
-from ragctl.gateway.options import GatewayOptions, Jwt, Limits
+from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.interfaces import running_interfaces
 from tests.support.postgres import outage
 from tests.support.query_server import Doc, RunningServer, running
 from tests.support.waiting import eventually
@@ -64,7 +65,12 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder: Path = tmp_path_factory.mktemp("abused")
     with ExitStack() as stack:
-        server = stack.enter_context(running(folder / "server", docs=[Doc("The bell rings at nine.")]))
+        large = [
+            Doc("bell " * (size // 5), locator=f"large-{size}", tenant="hostile")
+            for size in (16_384, 65_536, 262_144, 1_048_576)
+        ]
+        server = stack.enter_context(running(folder / "server", docs=[Doc("The bell rings at nine."), *large]))
+        interfaces = stack.enter_context(running_interfaces(server))
         honest = Override("*", "honest", UNLIMITED, UNLIMITED)
         settings = Settings(home=folder)
         options = replace(
@@ -73,6 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             max_request_bytes=settings.max_message_bytes,
             jwt=Jwt("rag-platform", "rag-query", 60, jwks=json.dumps(server.keys.jwks)),
             limits=Limits(overrides=(honest,), free_addresses=("127.0.0.1",)),
+            interfaces=Backends((Endpoint("127.0.0.1", int(interfaces.url.rpartition(":")[2])),)),
             searches=settings.max_concurrent_searches + settings.max_queued_searches,
         )
         stack.enter_context(running_envoy(options, folder))
@@ -92,14 +99,16 @@ async def search(served: Served) -> Outcome:
         return await open_loop(call, asked, rate=RATE, seconds=SECONDS)
 
 
-@pytest.mark.catalogue("A01", "A02", "A03", "A04")
+@pytest.mark.catalogue("A01", "A02", "A03", "A04", "A21")
 @pytest.mark.parametrize("attack", [name for name in ATTACKS if name != BENIGN])
 def test_an_honest_client_is_served_during(attack: str, served: Served) -> None:
-    token = served.server.keys.token(
-        subject="stranger", tenant="hostile", scopes=["query.read", "documents.read"], lifetime=3600
+    scopes = ["query.read", "documents.read"]
+    tokens = tuple(
+        served.server.keys.token(subject=f"stranger-{number}", tenant="hostile", scopes=scopes, lifetime=3600)
+        for number in range(max(ADDRESSES))
     )
     unhealthy = served.gateway("health_check.failure")
-    plan = Plan(attack, served.address, STRANGER, token, SECONDS, SHARE)
+    plan = Plan(attack, served.address, STRANGER, tokens, SECONDS, SHARE)
     away = outage(served.server.database_url) if "database is away" in attack else nullcontext()
     with away, attacking(plan) as process:
         found = asyncio.run(search(served))

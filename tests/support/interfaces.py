@@ -75,7 +75,7 @@ def behind_gateway(found: OpenInterfaces, folder: Path, **changes: Any) -> Itera
         "blue": Backends((Endpoint("127.0.0.1", ports.query),), (Endpoint("127.0.0.1", ports.metrics),)),
         "jwt": Jwt("rag-platform", "rag-query", 60, jwks=found.server.keys.path.read_text("utf-8")),
         "interfaces": Backends((Endpoint("127.0.0.1", int(found.url.rpartition(":")[2])),)),
-        "limits": Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=0),
+        "limits": Limits(per_minute=0, per_hour=0, ip_per_minute=0, pages_per_minute=0, refused_keys_per_minute=0),
     }
     options = replace(gateway_options(ports.query), **(wanted | changes))
     with running_envoy(options, folder) as address:

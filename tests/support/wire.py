@@ -188,8 +188,9 @@ class _V2(v2_grpc.QueryServiceServicer):
         self._peer.asked.append(("Search", request))
         await self._peer.held()
         plain = v2.SearchResponse(passages=self._peer.passages, generation="g")
-        found: v2.SearchResponse = self._peer.operations.get("Search", plain)
-        return found
+        found = self._peer.operations.get("Search", plain)
+        response: v2.SearchResponse = found(request) if callable(found) else found
+        return response
 
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)
@@ -338,7 +339,7 @@ def gateway_options(query_port: int | None = None) -> GatewayOptions:
         descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",
         max_seconds=MAX_SECONDS,
         max_request_bytes=MAX_REQUEST_BYTES,
-        limits=Limits(per_minute=0, per_hour=0, ip_per_minute=0),
+        limits=Limits(per_minute=0, per_hour=0, ip_per_minute=0, pages_per_minute=0),
     )
 
 
