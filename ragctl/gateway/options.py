@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 
 import ragproto
 from query_server.rate_limits import Override, overrides_of
+from rag_core.browser_guard import BrowserGuard
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from rag_tracing import Destination, destination_of
@@ -173,7 +174,7 @@ class GatewayOptions:
             internal=Endpoint("127.0.0.1", settings.gateway_internal_port),
             shared=_shared(settings),
             traces=trace_destination(settings),
-            allowed_hosts=tuple(sorted(settings.allowed_hosts)),
+            allowed_hosts=tuple(sorted(BrowserGuard.of(settings).hosts)),
         )
 
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
+from urllib.parse import urlsplit
 
 import dagster as dg
 import kubernetes
@@ -174,8 +175,9 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
 def test_the_console_is_reported_how_people_come_in_and_reads_the_servers_that_have_the_traffic(
     sign_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = values("production", {"console": {"signIn": sign_in}})
-    spec = find(render(given), "Deployment", "-console")["spec"]["template"]["spec"]
+    given = values("production", {"console": {"signIn": sign_in}, "settings": {"allowed_hosts": ["dagster.lan"]}})
+    manifests = render(given)
+    spec = find(manifests, "Deployment", "-console")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     for item in container["env"]:
         monkeypatch.setenv(item["name"], item["value"])
@@ -193,6 +195,10 @@ def test_the_console_is_reported_how_people_come_in_and_reads_the_servers_that_h
         assert secret == "rag-console-oidc"
     assert message.query_address == "rag-rag-platform-query:50051"
     assert message.metrics_urls == "http://rag-rag-platform-query:9464/metrics"
+    allowed = find(manifests, "ConfigMap", "-settings")["data"]["RAG_ALLOWED_HOSTS"].split(",")
+    assert {urlsplit(message.dagster_url).hostname, urlsplit(message.metrics_urls).hostname, "dagster.lan"} <= {
+        *allowed
+    }
 
 
 def test_query_servers_may_have_a_secret_of_their_own() -> None:

@@ -135,7 +135,7 @@ def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_char
     # Validation reads no watched file, so the routes are put where they would be served.
     routes = loaded(made.routes)["resources"][0]
     served = {name: value for name, value in routes.items() if name != "@type"}
-    public, internal, _ = made.config["static_resources"]["listeners"]
+    public, internal, *_ = made.config["static_resources"]["listeners"]
     for listener in (public, internal):  # both serve the same ones
         manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
         assert manager.pop("rds")["route_config_name"] == "public"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -175,6 +176,10 @@ def test_compose_tells_the_console_how_people_come_in(monkeypatch: pytest.Monkey
     assert (
         "127.0.0.1" not in f"{message.query_address} {message.gateway_url} {message.dagster_url} {message.metrics_urls}"
     )
+    for service, url in (("dagster-webserver", message.dagster_url), ("query-blue", message.metrics_urls)):
+        allowed = SERVICES[service]["environment"]["RAG_ALLOWED_HOSTS"].split(",")
+        assert urlsplit(url).hostname in allowed
+    assert "gateway" in SERVICES["gateway-config"]["environment"]["RAG_ALLOWED_HOSTS"].split(",")  # Prometheus
 
 
 def test_both_colours_sign_page_tokens_with_one_secret() -> None:
