@@ -48,6 +48,23 @@ def status_of(configs: Iterable[SourceConfig]) -> tuple[dict[str, SourceReport],
     }, None
 
 
+def orphans() -> list[tuple[str, SourceReport]]:
+    """The sources with documents that no source file configures, each with its tenant. Empty while the database is
+    down, as `status_of` has noted."""
+    from contextlib import closing
+
+    from rag_core.database import open_store
+    from rag_core.errors import RagError
+    from rag_core.settings import Settings
+    from rag_core.source_status import orphaned
+
+    try:
+        with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:
+            return orphaned(connection)
+    except RagError:
+        return []
+
+
 def report_of(name: str, kind: str, tenant: str, mistake: str = "") -> SourceReport:
     """The state of a source that the platform has not seen yet, or whose file has a mistake."""
     from datetime import UTC, datetime

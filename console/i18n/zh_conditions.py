@@ -28,6 +28,7 @@ CONDITIONS: dict[str, str] = {
     "paused: its tenant is suspended": "已暂停：所属租户已停用",
     "paused: its tenant is being erased": "已暂停：所属租户正在清除",
     "no source file configures it any more": "已没有配置它的数据源文件",
+    "no source file configures it any more: {count} documents stay searchable": "源文件已缺失：{count} 个文档仍可检索",
     "held for approval: {count} deletions": "待批准：{count} 项删除",
     "held: the tenant's budget of stored documents is used up": "已暂缓：租户的文档存储预算已用完",
     "{name}: {condition}": "{name}：{condition}",

@@ -31,6 +31,7 @@ OVERVIEW: dict[str, str] = {
     "Review and approve the deletions": "核对并批准删除",
     "Runs of the last 24 hours": "最近 24 小时的运行",
     "See the reason and the remedy": "查看原因和处理办法",
+    "Restore its source file or delete its documents": "恢复它的数据源文件，或删除它的文档",
     "See why and retry": "查看原因并重试",
     "See why and sync": "查看原因并同步",
     "See the figures and decide": "查看数据并决定",

@@ -137,10 +137,11 @@ ACTIONS = {
     "held": "Review and approve the deletions",
     "over_budget": "Delete documents or raise the budget",
     "stale": "See why and sync",
+    "orphaned": "Restore its source file or delete its documents",
     "degraded": "Retry or discard what is in quarantine",
 }
 """What a person does about a source, by what is wrong with it."""
-_URGENCY = ("failed", "held", "over_budget", "stale", "degraded")
+_URGENCY = ("failed", "held", "over_budget", "stale", "orphaned", "degraded")
 
 
 def _kind(source: admin_pb2.SourceStatus) -> str:
@@ -149,6 +150,8 @@ def _kind(source: admin_pb2.SourceStatus) -> str:
         return "over_budget" if source.condition.reason == "QUOTA_EXCEEDED" else "held"
     if state == admin_pb2.SOURCE_STATE_STALE:
         return "stale"
+    if state == admin_pb2.SOURCE_STATE_PAUSED and not source.condition.HasField("failing_since"):
+        return "orphaned"
     return "degraded" if state == admin_pb2.SOURCE_STATE_DEGRADED else "failed"
 
 

@@ -11,4 +11,4 @@ from .base import (
 )
 from .machine import decide as decide, needs_attention as needs_attention
 from .sentences import SENTENCES as SENTENCES, describe as describe, duration as duration, sentence_of as sentence_of
-from .store import SourceReport as SourceReport, read as read, read_all as read_all
+from .store import SourceReport as SourceReport, orphaned as orphaned, read as read, read_all as read_all

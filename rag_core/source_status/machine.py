@@ -40,7 +40,8 @@ def decide(facts: Facts, now: datetime) -> SourceStatus:
 def needs_attention(status: SourceStatus) -> bool:
     """Whether an operator should look at it: also while a source that failed is tried again."""
     dead = status.waiting_for in (Waiting.DAGSTER, Waiting.STREAM_WORKER)
-    return status.state in _ATTENTION or status.failing_since is not None or dead
+    orphaned = status.reason == Reason.SOURCE_NOT_FOUND and status.count > 0
+    return status.state in _ATTENTION or status.failing_since is not None or dead or orphaned
 
 
 def _misconfigured(facts: Facts) -> SourceStatus | None:
@@ -164,8 +165,8 @@ def _message(run: Run) -> str:
 
 def _paused(facts: Facts) -> SourceStatus | None:
     if not facts.configured:
-        return SourceStatus(SourceState.PAUSED, reason=Reason.SOURCE_NOT_FOUND,
-                            remedy="Restore its source file, or erase its documents.")  # fmt: skip
+        remedy = f"Restore its source file, or `rag source delete {facts.name} --tenant TENANT` with its documents."
+        return SourceStatus(SourceState.PAUSED, None, facts.documents, reason=Reason.SOURCE_NOT_FOUND, remedy=remedy)
     if facts.paused_at is None or not facts.has_runs:
         return None
     return SourceStatus(SourceState.PAUSED, facts.paused_at, facts.pending)

@@ -33,6 +33,7 @@ SENTENCES: dict[str, str] = {
     "paused.suspended": "paused: its tenant is suspended",
     "paused.erased": "paused: its tenant is being erased",
     "paused.unconfigured": "no source file configures it any more",
+    "paused.orphaned": "no source file configures it any more: {count} documents stay searchable",
     "held": "held for approval: {count} deletions",
     "held.budget": "held: the tenant's budget of stored documents is used up",
 }
@@ -69,7 +70,7 @@ def _key(status: SourceStatus) -> str:
     if state is SourceState.PAUSED and status.reason == Reason.TENANT_ERASED:
         return "paused.erased"
     if state is SourceState.PAUSED and status.since is None:
-        return "paused.unconfigured"
+        return "paused.orphaned" if status.count else "paused.unconfigured"
     return str(state)
 
 

@@ -137,6 +137,12 @@ class SourceReport:
     coverage: Coverage
     has_runs: bool = True
     freshness_minutes: int | None = None
+    configured: bool = True
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether it has documents that nothing keeps up to date: no source file configures it any more."""
+        return not self.configured and self.counts.documents > 0
 
 
 def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
@@ -155,7 +161,9 @@ def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
     for name in sorted(counts):
         facts = shared.of(counts[name], known.get(name))
         status, coverage = decide(facts, now), shared.coverage_of(name)
-        reports.append(SourceReport(counts[name], status, coverage, facts.has_runs, facts.freshness_minutes))
+        reports.append(
+            SourceReport(counts[name], status, coverage, facts.has_runs, facts.freshness_minutes, facts.configured)
+        )
     return tuple(reports)
 
 
@@ -165,6 +173,11 @@ def read_all(connection: Connection) -> Iterator[tuple[str, SourceReport]]:
     for tenant in connection.scalars(statement).all():
         for report in read(connection, tenant):
             yield tenant, report
+
+
+def orphaned(connection: Connection) -> list[tuple[str, SourceReport]]:
+    """The sources whose documents nothing keeps up to date, each with its tenant."""
+    return [(tenant, report) for tenant, report in read_all(connection) if report.orphaned]
 
 
 class _Facts:

@@ -11,7 +11,7 @@ from rag_core.errors import Reason
 from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet
 from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
-from ragctl.source_history import report_of, state_fields, status_of
+from ragctl.source_history import orphans, report_of, state_fields, status_of
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
@@ -85,6 +85,8 @@ def status(name: str | None = None, /, *, json: Json = False) -> Reason | None:
         wrong.setdefault((one.source, one.tenant), []).append(str(one))
     for (source, tenant), said in wrong.items():
         rows.append({"name": source, **state_fields(report_of(source, "", tenant, "; ".join(said)))})
+    if name is None:
+        rows += [{"name": report.counts.name, **state_fields(report)} for _, report in orphans()]
     if json:
         emit_json(rows)
         return unknown

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rag_core.index import VectorIndex
     from rag_core.operations import ChainReport
     from rag_core.settings import Settings
+    from rag_core.source_status import SourceReport as SourceState
     from rag_core.verify import Finding, SourceReport, VerifyReport
 
 _SHOWN = 20
@@ -35,6 +36,8 @@ def verify(
     """Compare the database with the index and search for each chunk by its vector. Exits with 1 on any difference.
 
     Also recomputes the hash chains of the audit log.
+
+    Names the sources that have documents although no source file configures them any more.
 
     Documents that are still pending, as during an ingest, are no difference.
 
@@ -61,6 +64,7 @@ def verify(
     from rag_core.index import open_index
     from rag_core.operations import verify_chains
     from rag_core.settings import Settings
+    from rag_core.source_status import orphaned
 
     settings = Settings.load()
     chosen = _chosen(settings, source, every=sources)
@@ -71,12 +75,18 @@ def verify(
             report = _checked(store, index, generation, sample, repair=repair)
         compared = _compared(store, settings, chosen, sample)
         chains = verify_chains(store)
+        with store.engine.connect() as connection:
+            orphans = orphaned(connection)
     if json:
         found = {"sources": [one.to_json() for one in compared]} if chosen else {}
-        emit_json(report.to_json() | {"audit": chains.to_json()} | found)
+        left = [
+            {"source": one.counts.name, "tenant": tenant, "documents": one.counts.documents} for tenant, one in orphans
+        ]
+        emit_json(report.to_json() | {"audit": chains.to_json(), "orphaned_sources": left} | found)
     else:
         _print(report)
         _print_sources(compared)
+        _print_orphans(orphans)
         _print_chains(chains)
     return int(not (report.sound and not chains.broken and all(one.clean for one in compared)))
 
@@ -165,6 +175,15 @@ def _print_sources(reports: list[SourceReport]) -> None:
             say("clean")
         else:
             _print_findings(report.findings)
+
+
+def _print_orphans(orphans: list[tuple[str, SourceState]]) -> None:
+    for tenant, one in orphans:
+        say(
+            f"\nsource {one.counts.name} of tenant {tenant}: no source file configures it any more, and its"
+            f" {one.counts.documents} documents stay searchable. Restore its file, or delete it with its documents:"
+            f" `rag source delete {one.counts.name} --tenant {tenant}`"
+        )
 
 
 def _print_chains(chains: ChainReport) -> None:

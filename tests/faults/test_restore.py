@@ -13,6 +13,7 @@ import pytest
 
 from rag_core.database.embedded.account import Account, programs
 from tests.support.local_stack import RAG, LocalStack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 SUPERVISOR = str(Path(RAG).with_name("supervisorctl"))
@@ -45,21 +46,43 @@ def all_but_postgres(stack: LocalStack, action: str) -> None:
     subprocess.run([*control, action, *parts], check=True, capture_output=True)
 
 
+def keep(stack: LocalStack, archive: Path, action: str) -> None:
+    subprocess.run(["tar", "-C", str(stack.home), action, str(archive), "secrets", "sources"], check=True)
+
+
+def named_as_orphaned(stack: LocalStack) -> dict[str, bool]:
+    """Whether each face names the source whose file is gone."""
+    shown = [item for item in stack.status()["platform"]["sources"] if item["name"] == "orchard"]
+    listed = [row for row in ok(stack, "source", "status") if row["name"] == "orchard"]
+    return {
+        "status": shown[0]["condition"].get("needs_attention", False),  # what Overview lists
+        "source status": bool(listed) and listed[0]["needs_attention"],
+        "verify": [one["source"] for one in ok(stack, "verify")["orphaned_sources"]] == ["orchard"],
+    }
+
+
 def test_a_lost_disk_is_restored_and_what_was_erased_since_stays_erased(stack: LocalStack, tmp_path: Path) -> None:
+    orchard = stack.folder / "orchard"
+    orchard.mkdir()
     (stack.docs / "oil.md").write_text("# Oil\n\nThe pump of hall nine needs zinnia oil.\n")
+    (orchard / "trees.md").write_text("# Trees\n\nThe orchard has forty medlar trees.\n")
     ok(stack, "up", "--docs", str(stack.docs))
+    ok(stack, "source", "add", "folder", str(orchard), "--name", "orchard", "--acl", "everyone")
+    ok(stack, "source", "sync", "orchard")
     (tmp_path / "person.md").write_text("# Person\n\nThe locker of Ada Marigold is number seven.\n")
     person = ok(stack, "documents", "put", str(tmp_path / "person.md"), "--acl", "everyone")["doc_id"]
     postgres(stack, "pg_dump", "-Fc", "-f", str(tmp_path / "backup"))
+    keep(stack, tmp_path / "files.tar", "-cpf")
 
-    (stack.docs / "later.md").write_text("# Later\n\nThe orchard grows begonia pears.\n")
+    (orchard / "later.md").write_text("# Later\n\nThe orchard grows begonia pears.\n")
     ok(stack, "documents", "delete", person, "--erase")
     shutil.copy(stack.home / "erasures.jsonl", tmp_path / "erasures.jsonl")
     ok(stack, "down")
-    for lost in ("postgres", "index", "erasures.jsonl"):
-        path = stack.home / lost
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for lost in stack.home.iterdir():
+        if lost.name != "models":  # made again from packages, which takes half a minute
+            shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
 
+    keep(stack, tmp_path / "files.tar", "-xpf")
     ok(stack, "up", "--no-ingest")
     all_but_postgres(stack, "stop")
     dump = ["--clean", "--if-exists", str(tmp_path / "backup")]
@@ -72,8 +95,13 @@ def test_a_lost_disk_is_restored_and_what_was_erased_since_stays_erased(stack: L
     for source in ok(stack, "source", "list"):
         ok(stack, "source", "sync", source["name"])
 
-    ok(stack, "verify")
+    assert ok(stack, "verify")["orphaned_sources"] == []
     assert stack.rag("documents", "get", person)[0] == 5
     assert "zinnia" in str(ok(stack, "query", "What oil does the pump of hall nine need?"))
     assert "begonia" in str(ok(stack, "query", "Which pears does the orchard grow?"))
+    assert "medlar" in str(ok(stack, "query", "How many medlar trees does the orchard have?"))
     assert "seven" not in str(stack.rag("query", "Which number is the locker of Ada Marigold?")[1])
+
+    (file,) = (stack.home / "sources").rglob("orchard.yaml")
+    file.unlink()
+    assert eventually(lambda: set(named_as_orphaned(stack).values()) == {True}, seconds=300), named_as_orphaned(stack)

@@ -29,7 +29,7 @@ from rag_assets.lib.naming import job_name
 from rag_core.errors import Reason
 from rag_core.pipeline import approve_deletions, run_pipeline
 from rag_core.settings import Settings
-from rag_core.source_status import SourceState, SourceStatus, Waiting, describe, needs_attention, read
+from rag_core.source_status import SourceState, SourceStatus, Waiting, describe, needs_attention, orphaned, read
 from rag_core.sources import Scope
 from rag_core.streams import Change
 from rag_core.streams import inbox_store as inbox
@@ -302,9 +302,16 @@ def test_a_source_that_no_file_configures_any_more_says_so(watched: Watched) -> 
     watched.create(dg.DagsterRunStatus.STARTED)
     watched.status()
     record(watched.store, watched.chain.instance, [])
-    assert describe(watched.stored()) == "no source file configures it any more"
+    said = "no source file configures it any more: 1 documents stay searchable"
+    assert describe(watched.stored()) == said
+    assert needs_attention(watched.stored())
+    with watched.store.engine.connect() as connection:
+        assert [(tenant, one.counts.name) for tenant, one in orphaned(connection)] == [("acme", watched.name)]
     watched.execute("UPDATE rag.source_states SET observed_at = now() - interval '5 minutes'")
+    assert describe(watched.stored()) == said
+    watched.execute("UPDATE rag.documents SET deleted_at = now()")
     assert describe(watched.stored()) == "no source file configures it any more"
+    assert not needs_attention(watched.stored())
 
 
 def test_a_push_source_waits_for_the_stream_worker_and_is_never_paused(watched: Watched) -> None:

@@ -17,6 +17,7 @@ from console.i18n.zh_reasons import REASONS
 from console.presenters import answers, formats, health, pipeline, records, source_history, sources, traffic
 from console.presenters.conditions import bringing_up_to_date, marked, sentence
 from rag_core.alerts import AlertKind
+from rag_core.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
@@ -94,7 +95,9 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
         admin_pb2.SourceStatus(
             name="d-d", condition=condition("FAILED", "failed: {reason}", attention=True, reason="X")
         ),
-    ]
+        admin_pb2.SourceStatus(name="lost", condition=condition("PAUSED", SENTENCES["paused.orphaned"], attention=True,
+                                                                reason="SOURCE_NOT_FOUND", count=7)),
+    ]  # fmt: skip
     runs = [Run("2", "a_sync", "SUCCESS", 2, 3, "a"), Run("1", "b_sync", "FAILURE", 1, 2, "b"),
             Run("0", "a_sync", "FAILURE", 0, 1, "a"), Run("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
     # The gate's answer is no failure of the run that asked for it; a run that broke off before it is.
@@ -111,10 +114,12 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
         ("overview", "index is not healthy: INDEX_EMPTY"),
         ("sources", "d-d: failed: X"),
         ("sources", "docs: held for approval: 60 deletions"),
+        ("sources", "lost: no source file configures it any more: 7 documents stay searchable"),
         ("quality", "c: degraded: 3 quarantined"),
         ("index", "The gate refused the generation g2: retrieval"),
         ("pipeline", "The last run failed: b"),
     ]
+    assert [todo.action for todo in found if ("name", "lost") in todo.values] == [health.ACTIONS["orphaned"]]
     broken = [Run("6", "generation_finish", "FAILURE", 1, 2, partition="g3"),
               Run("7", "maintenance", "FAILURE", 1, 2)]  # fmt: skip
     [last] = health.todos([], [], broken, generations=generations[:1])
