@@ -111,9 +111,7 @@ def test_a_defect_is_shown_with_the_id_to_report(app: AppTest, platform: Platfor
     platform.gateway.peer.status.sources[0].condition.CopyFrom(failed)
     opened(app, "sources")
     assert "run-7" in [item.value for item in app.code]
-    assert [item.proto.url for item in app.get("link_button")] == [
-        f"{platform.dagster.url_for('').rstrip('/')}/runs/run-7"
-    ]
+    assert app.get("link_button")[0].proto.url.endswith("/runs/run-7")
     platform.gateway.peer.failure = grpc.StatusCode.INTERNAL
     opened(app, "quality")
     assert REQUEST_ID in [item.value for item in app.code]
