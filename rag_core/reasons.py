@@ -578,7 +578,7 @@ IN_RUNS: dict[Reason, str] = {
 def remedy_of(reason: str, *, in_run: bool = False) -> str:
     """What to do about a reason code; empty for one that is not known here.
 
-    `in_run`: a run or the stream worker met the error, and the platform goes on by itself.
+    `in_run`: a run or the stream worker met the error, and the platform continues by itself.
     """
     if reason not in Reason.__members__:
         return ""

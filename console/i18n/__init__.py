@@ -18,7 +18,7 @@ def translate(language: str, text: str, /, **values: object) -> str:
 def explain_reason(language: str, code: str, *, in_run: bool = False) -> str:
     """What a reason code means and what to do; empty in English, which the platform says itself.
 
-    `in_run`: a run or the stream worker met it, and the platform goes on by itself.
+    `in_run`: a run or the stream worker met it, and the platform continues by itself.
     """
     if language != "zh":
         return ""
