@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -28,6 +30,8 @@ _TRANSPORT: dict[grpc.StatusCode, tuple[str, str]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: ("REQUEST_TOO_LARGE", "the message is larger than the server accepts"),
 }
 """Failures of the connection itself, which carry no reason code."""
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that is being answered, as the gateway gave it."""
 QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
 _INTERNAL = "internal error; report the request id"
 
@@ -44,6 +48,7 @@ class ApiError(Exception):
         self.message = message
         self.field = field
         self.retry_after = retry_after
+        self.request_id = REQUEST_ID.get()
 
     @property
     def headers(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from interfaces.errors import ApiError
+from interfaces.errors import REQUEST_ID, ApiError
 from interfaces.platform import Credentials
 
 Refuse = Callable[[str, ApiError], Response]
@@ -40,6 +40,7 @@ class Bounds:
         if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
+        REQUEST_ID.set(dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1"))
         problem = self._problem(scope)
         if problem is not None:
             await self._refuse(scope["path"], problem)(scope, receive, send)

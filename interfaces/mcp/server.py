@@ -91,6 +91,8 @@ def build_server(caller_of: CallerOf) -> Server[Any]:
 def failure(error: ApiError) -> MCPError:
     """A JSON-RPC error with the platform's reason code."""
     data: dict[str, Any] = {"reason": error.reason}
+    if error.request_id:
+        data["request_id"] = error.request_id
     if error.retry_after is not None:
         data["retry_after"] = error.retry_after
     return MCPError(rpc_code(error.status), error.message, data)

@@ -16,7 +16,9 @@ Shape = dict[str, Any]
 def error(failure: ApiError) -> Shape:
     """The body of a refusal. `code` is the platform's stable reason code."""
     kind = "insufficient_quota" if failure.reason == QUOTA_EXCEEDED else openai_type(failure.status)
-    return {"error": {"message": failure.message, "type": kind, "param": failure.field, "code": failure.reason}}
+    request = {"request_id": failure.request_id} if failure.request_id else {}
+    said = {"message": failure.message, "type": kind, "param": failure.field, "code": failure.reason}
+    return {"error": {**said, **request}}
 
 
 def usage(prompt: int, completion: int) -> Shape:

@@ -19,6 +19,7 @@ from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.calls import Call
 from query_server.runtime.dependencies import LOOKUPS, LazyStore
 from rag_core.access import (
+    KEY_MARK,
     SESSION_MARK,
     ApiKey,
     Principal,
@@ -72,20 +73,19 @@ class Authenticator:
         of a closed tenant `TENANT_SUSPENDED` or `TENANT_ERASED`), or `Unavailable` when the issuer's keys or the
         database of API keys cannot be reached: nobody gets in unverified.
         """
-        header = call.header("authorization")
-        if header:
-            verified = await self._by_token(_bearer(header))
+        token, key = _credentials(call)
+        if token:
+            verified = await self._by_token(token)
             self._tenants.require_active(verified.principal.tenant, verified.issued)
             if call.method == WHO_AM_I:
                 self._sessions.used(verified)
             return verified.principal
-        key = call.header(API_KEY_HEADER)
         if key:
             principal = await self._by_key(parse_api_key(key))
             self._tenants.require_active(principal.tenant)
             return principal
         raise Unauthenticated(
-            Reason.TOKEN_MISSING, "send `authorization: Bearer <token>`, or an API key as `x-api-key`"
+            Reason.TOKEN_MISSING, "send `authorization: Bearer` with a token or an API key, or a key as `x-api-key`"
         )
 
     @property
@@ -164,16 +164,25 @@ class _KeyRows:
 
 def bearer_of(call: Call) -> str:
     """The token of a call. Raises `Unauthenticated` (`TOKEN_MISSING`) when it has none, but perhaps an API key."""
-    header = call.header("authorization")
-    if not header:
+    token, _ = _credentials(call)
+    if not token:
         raise Unauthenticated(Reason.TOKEN_MISSING, "only a token can be signed out; `rag key revoke` ends an API key")
-    return _bearer(header)
+    return token
 
 
 def session_id_of(call: Call) -> str:
     """The id of the call's session; empty for an API key."""
+    token, _ = _credentials(call)
+    return session_of(token).removeprefix(SESSION_MARK) if token else ""
+
+
+def _credentials(call: Call) -> tuple[str, str]:
+    """The token and the API key of a call, empty for none. A key may come as either header."""
     header = call.header("authorization")
-    return session_of(_bearer(header)).removeprefix(SESSION_MARK) if header else ""
+    if not header:
+        return "", call.header(API_KEY_HEADER) or ""
+    sent = _bearer(header)
+    return ("", sent) if sent.startswith(KEY_MARK) else (sent, "")
 
 
 def _bearer(header: str) -> str:

@@ -17,6 +17,8 @@ CALLER = "x-auth-caller"
 """The subject of the verified token once more: the headers for limits are removed before a server is chosen."""
 INTERFACES = "interfaces"
 """The name of the cluster."""
+REQUEST_ID = "%REQ(X-REQUEST-ID)%"
+"""Envoy's expression for the id of a request, in errors."""
 PAGES = "pages"
 """The same servers for pages that anybody may read, in a cluster with counters of its own."""
 _PAGES_IN_FLIGHT = 64
@@ -61,10 +63,8 @@ def public_pattern() -> str:
     return rf"({exact})(\?.*)?|({below}).*"
 
 
-def bearer_keys(options: GatewayOptions) -> list[Config]:
-    """The filter that takes an API key from where OpenAI's and MCP's clients put it: `authorization: Bearer rag_…`."""
-    if not options.interfaces.query:
-        return []
+def bearer_keys() -> list[Config]:
+    """The filter that takes an API key from `authorization: Bearer rag_…`, where many clients put any secret."""
     text = Path(__file__).with_name("bearer_keys.lua").read_text("utf-8")
     return [extension("rag.bearer_keys", _LUA, default_source_code={"inline_string": text})]
 
@@ -91,8 +91,16 @@ def refusals(
 ) -> list[tuple[list[Config], Config, dict[str, str]]]:
     """How these interfaces word a refusal: conditions, the JSON body, and headers."""
     kind = openai_type(http_status)
-    openai: Config = {"error": {"message": "%LOCAL_REPLY_BODY%", "type": kind, "code": code.value, **metadata}}
-    data = {"reason": code.value, **metadata}
+    openai: Config = {
+        "error": {
+            "message": "%LOCAL_REPLY_BODY%",
+            "type": kind,
+            "code": code.value,
+            "request_id": REQUEST_ID,
+            **metadata,
+        }
+    }
+    data = {"reason": code.value, "request_id": REQUEST_ID, **metadata}
     failure = {"code": rpc_code(http_status, request=True), "message": "%LOCAL_REPLY_BODY%", "data": data}
     return [
         (_path(prefix=OPENAI), openai, {}),

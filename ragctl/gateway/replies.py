@@ -13,7 +13,7 @@ from query_server.runtime.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHB
 from rag_core.errors import Reason
 from ragctl.gateway.access import FAILURE
 from ragctl.gateway.files import JWT_FILTER
-from ragctl.gateway.interfaces import refusals
+from ragctl.gateway.interfaces import REQUEST_ID, refusals
 from ragctl.gateway.options import Config
 from ragctl.gateway.requests import CHECK
 
@@ -210,10 +210,11 @@ def _error_body(error: LocalError) -> Config:
     info: Config = {"@type": _TYPE + "ErrorInfo", "reason": error.reason.value, "domain": DOMAIN}
     if error.metadata_of_info:
         info["metadata"] = error.metadata_of_info
-    details = [info, _bad_request(error.reason)] if error.names_field else [info]
+    request: Config = {"@type": _TYPE + "RequestInfo", "request_id": REQUEST_ID}
+    details = [info, _bad_request(error.reason), request] if error.names_field else [info, request]
     return {"code": error.grpc_status, "message": "%LOCAL_REPLY_BODY%", "details": details}
 
 
 def _bad_request(reason: Reason) -> Config:
     said = {name: f"%DYNAMIC_METADATA({CHECK}:{name})%" for name in ("field", "description")}
-    return {"@type": _TYPE + "BadRequest", "fieldViolations": [{**said, "reason": reason.value}]}
+    return {"@type": _TYPE + "BadRequest", "field_violations": [{**said, "reason": reason.value}]}

@@ -92,7 +92,8 @@ REFUSED = (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_INVALID")
 
 
 def test_an_api_key_opens_its_tenant_and_groups_and_nothing_else(server: RunningServer, store: Store) -> None:
-    assert search(server, keyed(make(store))) == ["doc.txt"]
+    key = make(store)
+    assert search(server, keyed(key)) == search(server, (("authorization", f"Bearer {key.text}"),)) == ["doc.txt"]
     assert search(server, keyed(make(store, groups=["hr"]))) == ["doc.txt", "hr.md"]
     assert search(server, keyed(make(store, tenant="b"))) == ["b.md"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -213,9 +214,19 @@ def test_grpc_callers_get_grpc_statuses(gateway: Gateway) -> None:
         assert trailers["retry-after"] == "60"
 
 
-def test_an_api_key_passes_to_the_server_which_verifies_it(gateway: Gateway) -> None:
-    assert outcome(ask(gateway, {"x-api-key": "rag_one"})) == (200, "")
-    assert gateway.peer.metadata["x-api-key"] == "rag_one"
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("x-api-key", ""), ("authorization", "Bearer "), ("authorization", "bearer ")]
+)
+@pytest.mark.parametrize("path", [QUERY, "/api/v2/search", "gRPC"])
+def test_an_api_key_passes_to_the_server_which_verifies_it(gateway: Gateway, path: str, name: str, scheme: str) -> None:
+    key = "rag_" + re.sub(r"\W", "-", f"{path}{name}{scheme}")  # each has limits of its own
+    header = (name, f"{scheme}{key}")
+    if path == "gRPC":
+        with grpc.insecure_channel(gateway.address) as channel:
+            v1_grpc.QueryServiceStub(channel).Query(v1.QueryRequest(query="x"), metadata=[header], timeout=20)
+    else:
+        assert outcome(ask(gateway, dict([header]), path)) == (200, "")
+    assert gateway.peer.metadata["x-api-key"] == key
     assert "authorization" not in gateway.peer.metadata
 
 
@@ -405,6 +416,9 @@ def test_what_the_gateway_says_itself_names_nothing_inside(gateway: Gateway) -> 
         assert response.status_code != 500
         assert not any(word in text for word in ("envoy", "traceback", "/home", "python", "127.0.0.1", "upstream"))
         assert response.headers["server"] == "rag-gateway"
+        if response.status_code >= 400:
+            [*_, last] = response.json()["details"]
+            assert last["request_id"] == response.headers["x-request-id"] != ""
 
 
 @pytest.mark.catalogue("S11")

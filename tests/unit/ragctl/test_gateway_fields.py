@@ -73,6 +73,7 @@ def test_a_field_that_the_api_does_not_have_is_refused_by_its_path(
         assert named == {}
     else:
         [(field, description)] = named.items()
+        assert [bad["field_violations"][0]["field"] for bad in response.json()["details"][1:2]] == [field]
         assert response.json()["message"] == f"{field}: {description}"
         assert field.startswith(said.rstrip(":"))
     assert gateway.peer.metadata == {}

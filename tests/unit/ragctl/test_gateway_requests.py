@@ -97,14 +97,17 @@ def test_bodies_that_are_held_until_they_are_complete_cannot_fill_the_memory(tmp
             call.cancel()
 
 
-def test_calls_with_a_key_take_no_place_of_the_searches_until_a_server_let_them_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [KEY, {"authorization": "Bearer rag_mine"}], ids=lambda key: next(iter(key)))
+def test_calls_with_a_key_take_no_place_of_the_searches_until_a_server_let_them_in(
+    tmp_path: Path, key: dict[str, str]
+) -> None:
     with (
         running_gateway(tmp_path, searches=1) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
         stub = v2_grpc.QueryServiceStub(channel)
         with gateway.peer.holding_searches():
-            held = [stub.Search.future(v2.SearchRequest(), metadata=tuple(KEY.items()), timeout=20) for _ in range(3)]
+            held = [stub.Search.future(v2.SearchRequest(), metadata=tuple(key.items()), timeout=20) for _ in range(3)]
             for _ in held:
                 assert gateway.peer.arrived.acquire(timeout=10)
             searches = stub.Search.future(v2.SearchRequest(), timeout=20)
