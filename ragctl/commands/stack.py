@@ -28,9 +28,12 @@ def up(
     wait: Annotated[bool | None, Parameter(negative="--no-wait")] = None,
     replicas: int | None = None,
     traces: Annotated[bool | None, Parameter(negative="--no-traces")] = None,
+    ports_from: int | None = None,
     json: Json = False,
 ) -> Reason | None:
-    """Start the local stack, ingest its sources and print the next steps. Safe to repeat: starts only what is missing.
+    """Start the local stack, ingest its sources and print the next steps.
+
+    Safe to repeat: starts only what is missing, and again only what reads a setting that has changed.
 
     Example: rag up --docs ~/handbook
 
@@ -47,12 +50,18 @@ def up(
         Number of query servers behind the gateway, kept for later starts; a running stack is scaled without a restart.
     traces
         Keep the last traces for the console, also after later starts; a running stack is restarted for it.
+    ports_from
+        First of the ports that the stack listens on, all of them counted from it, kept for later starts: for a second
+        stack on this machine.
     """
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.display import open_display
+    from ragctl.local_stack.ports import ports_counted_from
     from ragctl.local_stack.sources import ensure_sources, is_new_folder
     from ragctl.local_stack.up import start_stack
 
+    given = {"replicas": replicas, "traces": traces}
+    given = {name: value for name, value in given.items() if value is not None} | ports_counted_from(ports_from)
     settings, data_dir = load()
     data_dir.create()
     with data_dir.lock():
@@ -62,7 +71,7 @@ def up(
             ensure_sources(settings, data_dir, docs)
             waits = wait if wait is not None else not (expected and expected.long)
             with open_display(silent=json) as display:
-                stack = start_stack(display, replicas=replicas, traces=traces)
+                stack = start_stack(display, **given)
             if not json:
                 _announce(stack)  # the ingest may take long, and what is ingested first can be asked about meanwhile
             with open_display(silent=json) as display:

@@ -9,12 +9,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.settings import Settings
-from ragctl.gateway.options import telemetry_environment
 from ragctl.runtime_folder import create_private, runtime_folder
 from ragctl.tokens import write_private
 
@@ -28,10 +27,16 @@ def existing_part(path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """State of a running stack: `stack_id` marks its processes, the digest identifies its settings."""
+    """State of a running stack: `stack_id` marks its processes, hashes identify what they were started with."""
 
     stack_id: str
-    settings_digest: str
+    environment: str = ""
+    """Of what supervisord's environment alone holds."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Of each setting."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Of the files of a service, by its name."""
+    ports: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,9 @@ class DataDir:
     def read_state(self) -> StackState | None:
         """The state written by the last `rag up`, None when there is none or it is damaged."""
         try:
-            return StackState(**json.loads(self.state_file.read_text("utf-8")))
+            known = json.loads(self.state_file.read_text("utf-8"))
+            # Another release may have written other fields; the processes are ours all the same.
+            return StackState(**{one.name: known[one.name] for one in fields(StackState) if one.name in known})
         except (OSError, ValueError, TypeError):
             return None
 
@@ -185,31 +192,11 @@ class DataDir:
         write_private(self.state_file, json.dumps(asdict(state)) + "\n")
 
 
-def settings_digest(settings: Settings) -> str:
-    """Hash of every setting, secrets included: when it differs, running services are out of date.
-
-    The number of replicas is left out: none of the others has to restart for one more.
-    """
-    values = settings.model_dump(mode="python", exclude={"replicas"})
-    plain = {
-        name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        for name, value in values.items()
-    }
-    plain["telemetry"] = telemetry_environment(settings)
-    text = json.dumps(
-        plain, sort_keys=True, default=lambda value: sorted(value) if isinstance(value, frozenset) else str(value)
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def load(
-    home_override: DataDir | None = None, *, replicas: int | None = None, traces: bool | None = None
-) -> tuple[Settings, DataDir]:
+def load(home_override: DataDir | None = None, **given: object) -> tuple[Settings, DataDir]:
     """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run.
 
-    `replicas` and `traces` win over what the environment and `stack.env` say.
+    `given` are settings of an option of the command; they win over what the environment and `stack.env` say.
     """
-    given = {"replicas": replicas, "traces": traces}
-    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    settings = Settings.load(**given)
     data_dir = home_override or DataDir.of(settings)
     return settings.model_copy(update={"home": data_dir.root}), data_dir

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -27,7 +28,7 @@ _SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET", "RAG_WEBHOOK_SECRET")
 def write_stack_env(settings: Settings, data_dir: DataDir) -> None:
     """Write the file (mode 0600). A secret is made once and then kept, also in a file of an earlier release."""
     kept = _kept(data_dir)
-    values = kept | _explicit(settings)
+    values = {name: value for name, value in kept.items() if name not in _unset(settings)} | _explicit(settings)
     if settings.qdrant_url is None:
         values["RAG_INDEX_ENDPOINT"] = f"127.0.0.1:{settings.index_port}"
         needed: tuple[str, ...] = ("RAG_INDEX_SECRET", *_SECRETS)
@@ -73,15 +74,27 @@ def _explicit(settings: Settings) -> dict[str, str]:
     return values
 
 
+def _unset(settings: Settings) -> set[str]:
+    """Variables of settings that were explicitly given as none."""
+    return {f"RAG_{name.upper()}" for name in settings.model_fields_set if getattr(settings, name) is None}
+
+
 def _telemetry() -> dict[str, str]:
     """Where traces go, without the headers, which may hold a credential."""
     found = {name: value for name, value in os.environ.items() if name.startswith("OTEL_") and value}
     return {name: value for name, value in found.items() if not name.endswith("_HEADERS")}
 
 
+def _plain_settings(settings: Settings) -> set[str]:
+    """Names of the settings that `stack.env` holds when they are given."""
+    return {name for name in settings.model_fields_set if not isinstance(getattr(settings, name), SecretStr)}
+
+
 def _plain(value: object) -> str:
     if isinstance(value, Path):
         return str(value.absolute())
+    if isinstance(value, dict):
+        return json.dumps({name: item.model_dump(mode="json") for name, item in value.items()})
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -96,8 +109,10 @@ def stack_environment(settings: Settings, data_dir: DataDir, stack_id: str) -> d
     No PYTHONPATH: Dagster drops the first entry of `sys.path` before it imports a code location, and with `python -P`
     that would be ours. The services find the code where this interpreter has it installed.
     """
-    # Where it is set, every start compiles every module again, which takes seconds.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # Settings come from `stack.env`, so that a service that is started again reads what they are by then; secrets are
+    # not there. PYTHONDONTWRITEBYTECODE would have every start compile every module again, which takes seconds.
+    dropped = {"PYTHONDONTWRITEBYTECODE"} | {f"RAG_{name.upper()}" for name in _plain_settings(settings)}
+    inherited = {name: value for name, value in os.environ.items() if name.upper() not in dropped}
     return {
         **inherited,
         **telemetry_environment(settings),

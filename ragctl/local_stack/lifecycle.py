@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -19,7 +19,7 @@ from ragctl.gateway.admin import DRAIN_HEADER
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Display
 from ragctl.local_stack.processes import StackProcess, stop_processes
-from ragctl.local_stack.services import Service
+from ragctl.local_stack.services import GATEWAY, Service
 from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
@@ -210,13 +210,7 @@ def stop_stack(
     state = data_dir.read_state()
     found = supervisor.running()
     if found:
-        _drain_gateway(settings)
-        for wave in sorted({part.stop_wave for part in services}):
-            members = [part for part in services if part.stop_wave == wave]
-            _stop_wave(supervisor, members, progress)
-            if state is not None:
-                # Child processes of these services, above all run workers; they need the other services to end well.
-                stop_processes(state.stack_id, services, only=_started_by(members))
+        stop_services(settings, supervisor, state.stack_id if state is not None else None, services, progress)
         supervisor.shutdown()
     if state is not None:
         found = stop_processes(state.stack_id, services) > 0 or found
@@ -224,6 +218,24 @@ def stop_stack(
     shutil.rmtree(data_dir.counts, ignore_errors=True)
     shutil.rmtree(data_dir.runtime, ignore_errors=True)
     return found
+
+
+def stop_services(
+    settings: Settings,
+    supervisor: Supervisor,
+    stack_id: str | None,
+    services: Sequence[Service],
+    progress: Progress = lambda _: None,
+) -> None:
+    """Stop services of a running stack in their waves, each with the processes that it has started."""
+    if any(part.name == GATEWAY for part in services):
+        _drain_gateway(settings)
+    for wave in sorted({part.stop_wave for part in services}):
+        members = [part for part in services if part.stop_wave == wave]
+        _stop_wave(supervisor, members, progress)
+        if stack_id is not None:
+            # Child processes of these services, above all run workers; they need the other services to end well.
+            stop_processes(stack_id, services, only=_started_by(members))
 
 
 def _stop_wave(supervisor: Supervisor, members: list[Service], progress: Progress) -> None:

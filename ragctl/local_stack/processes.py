@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import psutil
@@ -67,13 +67,16 @@ def stop_processes(
     return len(chosen)
 
 
-def check_ports(services: Iterable[Service]) -> None:
-    """Raise `Conflict` (`PORT_TAKEN`) that names every port taken by another process, and the process if visible."""
+def check_ports(services: Iterable[Service], *, ours: Collection[int] = ()) -> None:
+    """Raise `Conflict` (`PORT_TAKEN`) that names every port taken by another process, and the process if visible.
+
+    Ports that are `ours` may be taken.
+    """
     taken = [
         f"port {port} is taken{_owner(port)}: stop it or set {setting}"
         for part in services
         for port, setting in part.port_settings
-        if not _bindable(port)
+        if port not in ours and not _bindable(port)
     ]
     if taken:
         raise Conflict(Reason.PORT_TAKEN, "; ".join(taken))

@@ -22,6 +22,7 @@ TOKEN_MAX_AGE_SECONDS = 2 * 3600
 WATCHDOG_MAX_AGE_SECONDS = 60
 HEARTBEAT_MAX_AGE_SECONDS = 180
 FIRST_QUERY_SERVER = "query-server"
+GATEWAY = "gateway"
 TLS = "https://"
 """Before the address of a heartbeat that is served with TLS."""
 CODE_SERVER = "dagster://"
@@ -371,7 +372,7 @@ def _metrics_pages(settings: Settings) -> list[str]:
 
 def _gateway(settings: Settings, data_dir: DataDir) -> Service:
     return Service(
-        name="gateway",
+        name=GATEWAY,
         command=(str(envoy_path()), *ENVOY_FLAGS, "-c", str(data_dir.gateway / "bootstrap.yaml")),
         probe=probes.http(f"http://127.0.0.1:{settings.envoy_admin_port}/ready", expect="LIVE"),
         port_settings=(

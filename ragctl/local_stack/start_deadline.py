@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import psutil
 
-WINDOW_SECONDS = 20.0
-WORK_SECONDS = 1.5
+WINDOW_SECONDS = 60.0
+WORK_SECONDS = 0.5
 """Processor time within a window that counts as work: more than a server takes that only polls."""
 _LOOK_SECONDS = 1.0
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rag_core.files import replace_file
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
+from ragctl.gateway.files import update_file
 from ragctl.gateway.live import current_options
 from ragctl.local_stack.accounts import prepare_accounts
-from ragctl.local_stack.data_dir import DataDir, StackState, load, settings_digest
+from ragctl.local_stack.data_dir import DataDir, StackState, load
 from ragctl.local_stack.display import Display
 from ragctl.local_stack.environment import stack_environment, write_stack_env
-from ragctl.local_stack.lifecycle import run_all, service_work, step_work, stop_stack
+from ragctl.local_stack.lifecycle import run_all, service_work, step_work, stop_services, stop_stack
 from ragctl.local_stack.processes import check_distinct_ports, check_ports, stop_processes
+from ragctl.local_stack.restarts import describe_stack, environment_hash, services_to_restart
 from ragctl.local_stack.services import FIRST_QUERY_SERVER, Service, build_services
 from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.steps import model_is_prepared
@@ -36,21 +38,21 @@ class Stack:
     """Password of the console account that this command made; it is shown once and stored nowhere."""
 
 
-def start_stack(display: Display, *, replicas: int | None = None, traces: bool | None = None) -> Stack:
+def start_stack(display: Display, **given: object) -> Stack:
     """Start what does not run yet and wait until all services are healthy. Call it with the home's lock held.
 
-    `replicas` changes the number of query servers, `traces` whether traces are kept; None keeps what it is.
+    `given` are settings that win over the environment, and are kept.
 
     Raises `Conflict` (`PORT_TAKEN`, `HOME_IN_USE`), `ConfigError`, or `Unavailable` (`START_FAILED`;
     `INDEX_UNAVAILABLE` for a Qdrant server that cannot be used, before anything is started).
     """
     began = time.monotonic()
-    settings, data_dir = load(replicas=replicas, traces=traces)
+    settings, data_dir = load(**given)
     if settings.qdrant_url is not None:
         from rag_core.index.qdrant import check_qdrant  # most stacks have none
 
         check_qdrant(settings.qdrant_url, settings)
-    prepared = _prepare(settings, data_dir)
+    prepared = _prepare(settings, data_dir, given)
     settings, services = prepared.settings, prepared.services
     supervisor = Supervisor(data_dir)
     environment = stack_environment(settings, data_dir, prepared.state.stack_id)
@@ -77,53 +79,54 @@ class _Prepared:
     state: StackState
 
 
-def _prepare(settings: Settings, data_dir: DataDir) -> _Prepared:
-    """Write every file the services read, or find that they are written and the stack runs with them."""
+def _prepare(settings: Settings, data_dir: DataDir, given: Mapping[str, object]) -> _Prepared:
+    """Write every file the services read, and stop the running services that have read something else."""
     supervisor = Supervisor(data_dir)
     state = data_dir.read_state()
     services = build_services(settings, data_dir)
     check_distinct_ports(services)
     if supervisor.running() and state is not None:
-        if state.settings_digest == settings_digest(settings):
-            alive = {name for name, info in supervisor.infos().items() if info.alive}
-            check_ports(part for part in services if part.name not in alive)
-            if supervisor.infos().keys() != {part.name for part in services}:
-                _scale(settings, data_dir, services)
-            return _Prepared(settings, services, state)
-        # Services read their settings once, so new ones need new processes. A sure restart beats a clever one.
+        if state.environment == environment_hash(state.stack_id, settings):
+            return _change(settings, data_dir, given, state)
         stop_stack(settings, data_dir, services)
     elif state is not None:
         stop_processes(state.stack_id, services)  # the supervisor died; a service may still be about to end after it
     shutil.rmtree(data_dir.counts, ignore_errors=True)
     data_dir.create()  # again: stopping removes the runtime folder
     check_ports(services)
-    return _write_files(settings, data_dir)
+    prepared = _write_files(settings, data_dir, given, new_secret())
+    data_dir.write_state(prepared.state)
+    return prepared
 
 
-def _write_files(settings: Settings, data_dir: DataDir) -> _Prepared:
+def _change(settings: Settings, data_dir: DataDir, given: Mapping[str, object], before: StackState) -> _Prepared:
+    """Bring a running stack to these settings: what reads one that has changed is stopped, to be started again.
+
+    The gateway stops sending before a query server stops, and sends to a new one only when its health check has passed.
+    """
+    supervisor = Supervisor(data_dir)
+    alive = {name for name, info in supervisor.infos().items() if info.alive}
+    services = build_services(settings, data_dir)
+    check_ports(part for part in services if part.name not in alive)
+    check_ports(services, ours=before.ports)
+    prepared = _write_files(settings, data_dir, given, before.stack_id)
+    stale = [part for part in services_to_restart(before, prepared.state, prepared.services) if part.name in alive]
+    stop_services(settings, supervisor, before.stack_id, stale)
+    supervisor.reload()
+    data_dir.write_state(prepared.state)
+    return prepared
+
+
+def _write_files(settings: Settings, data_dir: DataDir, given: Mapping[str, object], stack_id: str) -> _Prepared:
     from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
 
     ensure_keys(settings)
     write_stack_env(settings, data_dir)
-    settings, _ = load(data_dir, replicas=settings.replicas, traces=settings.traces)
+    settings, _ = load(data_dir, **given)
     services = build_services(settings, data_dir)
     instance = render_dagster_yaml(settings, compute_logs=data_dir.dagster / "compute_logs")
-    replace_file(data_dir.dagster / "dagster.yaml", instance.encode())
-    replace_file(data_dir.workspace_file, render_workspace_yaml(settings).encode())
+    update_file(data_dir.dagster / "dagster.yaml", instance)
+    update_file(data_dir.workspace_file, render_workspace_yaml(settings))
     write_dynamic(current_options(settings, data_dir.gateway), data_dir.gateway)
     Supervisor(data_dir).write_config(services)
-    state = StackState(new_secret(), settings_digest(settings))
-    data_dir.write_state(state)
-    return _Prepared(settings, services, state)
-
-
-def _scale(settings: Settings, data_dir: DataDir, services: list[Service]) -> None:
-    """More or fewer query servers beside the running ones; nobody else restarts.
-
-    The gateway stops sending before a server stops, and sends to a new one only when its health check has passed.
-    """
-    write_stack_env(settings, data_dir)
-    write_dynamic(current_options(settings, data_dir.gateway), data_dir.gateway)
-    supervisor = Supervisor(data_dir)
-    supervisor.write_config(services)
-    supervisor.reload()
+    return _Prepared(settings, services, describe_stack(stack_id, settings, data_dir, services))

@@ -10,8 +10,9 @@ import pytest
 
 from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import DataDir, StackState, settings_digest
+from ragctl.local_stack.data_dir import DataDir, StackState
 from ragctl.local_stack.environment import stack_environment, write_stack_env
+from ragctl.local_stack.restarts import describe_stack
 
 AWKWARD = "a b%c ;d #e 'f\" $G 文"
 
@@ -45,13 +46,17 @@ def test_the_settings_file_reads_back_as_it_was_written(home: DataDir, monkeypat
     monkeypatch.setenv("RAG_CHUNK_TOKENS", "99")
     monkeypatch.setenv("RAG_SOURCES_DIR", str(home.root / "my sources"))
     monkeypatch.setenv("RAG_METADATA_FIELDS", "team,area")
+    monkeypatch.setenv("RAG_SOURCE_ALLOWANCES", '{"acme": {"roots": ["/srv/acme"]}}')
     write_stack_env(_load(home), home)
-    for name in ("RAG_CHUNK_TOKENS", "RAG_SOURCES_DIR", "RAG_METADATA_FIELDS"):
+    for name in ("RAG_CHUNK_TOKENS", "RAG_SOURCES_DIR", "RAG_METADATA_FIELDS", "RAG_SOURCE_ALLOWANCES"):
         monkeypatch.delenv(name)
     loaded = _load(home)
     assert loaded.chunk_tokens == 99
     assert loaded.sources_dir == home.root / "my sources"
     assert loaded.metadata_fields == {"team", "area"}
+    assert loaded.source_allowances["acme"].roots == ("/srv/acme",)
+    write_stack_env(Settings.load(home=home.root, sources_dir=None), home)
+    assert "RAG_SOURCES_DIR" not in home.env_file.read_text(), "explicitly none"
     assert loaded.index_endpoint == f"127.0.0.1:{loaded.index_port}"
 
 
@@ -114,15 +119,24 @@ def test_damaged_state_is_no_state(home: DataDir) -> None:
     assert home.read_state() is None
 
 
-def test_the_digest_follows_every_setting_secrets_included(tmp_path: Path) -> None:
-    digests = {
-        settings_digest(Settings(home=tmp_path)),
-        settings_digest(Settings(home=tmp_path, chunk_tokens=99)),
-        settings_digest(Settings(home=tmp_path, database_url="postgresql://a:1@h/d")),
-        settings_digest(Settings(home=tmp_path, database_url="postgresql://a:2@h/d")),
-    }
-    assert len(digests) == 4
-    assert settings_digest(Settings(home=tmp_path)) in digests
+def test_values_of_settings_are_compared_secrets_included_and_kept_in_no_readable_form(tmp_path: Path) -> None:
+    urls = [f"postgresql://a:{password}@h/d" for password in ("hunter2", "hunter3")]
+    states = [describe_stack("id", Settings(home=tmp_path, database_url=url), DataDir(tmp_path), []) for url in urls]
+    assert states[0].settings["database_url"] != states[1].settings["database_url"]
+    assert "hunter" not in str(states)
+    again = describe_stack("id", Settings(home=tmp_path, database_url=urls[0]), DataDir(tmp_path), [])
+    assert again == states[0]
+
+
+def test_services_take_settings_from_the_file_and_secrets_from_the_environment(
+    home: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that supervisord has inherited would win over the file for as long as it runs."""
+    monkeypatch.setenv("RAG_CHUNK_TOKENS", "99")
+    monkeypatch.setenv("RAG_EMBED_API_KEY", "sk-kept")
+    environment = stack_environment(_load(home), home, "mark")
+    assert "RAG_CHUNK_TOKENS" not in environment
+    assert environment["RAG_EMBED_API_KEY"] == "sk-kept"
 
 
 def test_parts_know_their_home_and_carry_the_mark_of_the_stack(home: DataDir) -> None:
