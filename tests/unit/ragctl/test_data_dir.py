@@ -46,7 +46,7 @@ def test_the_settings_file_reads_back_as_it_was_written(home: DataDir, monkeypat
     monkeypatch.setenv("RAG_CHUNK_TOKENS", "99")
     monkeypatch.setenv("RAG_SOURCES_DIR", str(home.root / "my sources"))
     monkeypatch.setenv("RAG_METADATA_FIELDS", "team,area")
-    monkeypatch.setenv("RAG_SOURCE_ALLOWANCES", '{"acme": {"roots": ["/srv/acme"]}}')
+    monkeypatch.setenv("RAG_SOURCE_ALLOWANCES", '{"acme": {"roots": ["/srv/our \'acme\'"]}}')
     write_stack_env(_load(home), home)
     for name in ("RAG_CHUNK_TOKENS", "RAG_SOURCES_DIR", "RAG_METADATA_FIELDS", "RAG_SOURCE_ALLOWANCES"):
         monkeypatch.delenv(name)
@@ -54,7 +54,7 @@ def test_the_settings_file_reads_back_as_it_was_written(home: DataDir, monkeypat
     assert loaded.chunk_tokens == 99
     assert loaded.sources_dir == home.root / "my sources"
     assert loaded.metadata_fields == {"team", "area"}
-    assert loaded.source_allowances["acme"].roots == ("/srv/acme",)
+    assert loaded.source_allowances["acme"].roots == ("/srv/our 'acme'",)
     write_stack_env(Settings.load(home=home.root, sources_dir=None), home)
     assert "RAG_SOURCES_DIR" not in home.env_file.read_text(), "explicitly none"
     assert loaded.index_endpoint == f"127.0.0.1:{loaded.index_port}"
