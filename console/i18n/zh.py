@@ -314,6 +314,7 @@ CHINESE: dict[str, str] = {
     "searchable": "可检索",
     "sensor": "传感器",
     "skipped": "已跳过",
+    "copies": "副本",
     "started": "运行中",
     "starting": "启动中",
     "success": "成功",

@@ -47,6 +47,7 @@ DOCUMENTS: dict[str, str] = {
     "Index again": "重新索引",
     "It has no metadata.": "没有元数据。",
     "It stays out until it changes.": "在内容变更之前不再收录。",
+    "The same text is in {names} too: each copy is found by itself.": "{names} 中有相同的文字：每一份都可被检索到。",
     "It was deleted; nothing but its name is kept.": "此文档已删除，只保留名称。",
     "It will be tried again.": "将再次尝试。",
     "It will be written again to: {names}.": "将重新写入：{names}。",

@@ -207,6 +207,9 @@ def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
     made += [_indexed(found, item) for item in active]
     if found.change_pending:
         made.append(Reason(True, "A newer change was pushed and is being applied."))
+    if found.copies:
+        names = ", ".join(map(plain, found.copies))
+        made.append(Reason(True, "The same text is in {names} too: each copy is found by itself.", (("names", names),)))
     missing = sum(not chunk.embedded for chunk in found.chunks)
     if missing:
         made.append(Reason(False, "{count} chunks have no vector yet.", (("count", missing),)))

@@ -17,7 +17,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 # Sources: counts and freshness.
 
 
-COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped")
+COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped", "copies")
 
 
 def source_rows(

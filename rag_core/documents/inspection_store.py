@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, text
 
 from rag_core.documents.list_store import SUMMARY, DocumentSummary, active_generation, summary
 
+MAX_COPIES = 10
 MAX_EVENTS = 50
 """Pushes that are shown at most."""
 
@@ -96,6 +97,8 @@ class DocumentDetails:
     change_pending: bool
     revocation_pending: bool
     citations: Citations
+    copies: tuple[str, ...] = ()
+    """Other documents of the tenant with the same text, as SOURCE/LOCATOR; `MAX_COPIES` at most."""
 
 
 _ONE = text(f"{SUMMARY} AND d.doc_id = :doc_id")
@@ -126,6 +129,13 @@ SELECT count(*), max(at) FROM rag.ratings WHERE tenant = :tenant AND citations @
 """)
 
 
+_COPIES = text("""
+SELECT o.source || '/' || o.locator FROM rag.documents d
+JOIN rag.documents o ON o.tenant = d.tenant AND o.text_hash = d.text_hash AND o.doc_id <> d.doc_id
+WHERE d.doc_id = :doc_id AND d.deleted_at IS NULL AND o.deleted_at IS NULL ORDER BY 1 LIMIT :most
+""")
+
+
 def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentDetails | None:
     """One document of the tenant; `None` when it does not exist."""
     found, one = summary_of(connection, tenant, doc_id), {"doc_id": doc_id}
@@ -142,6 +152,7 @@ def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentD
         held=tuple(IndexedVersion(*generation) for generation in connection.execute(_INDEXED_VERSIONS, one)),
         pushes=tuple(_push(row) for row in pushes),
         citations=Citations(*connection.execute(_CITED, {"tenant": tenant, "cited": cited}).one()),
+        copies=tuple(connection.scalars(_COPIES, one | {"most": MAX_COPIES})),
     )
 
 

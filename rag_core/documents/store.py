@@ -189,6 +189,20 @@ def live(connection: Connection, tenant: str, source: str, shard: int | None = N
     return connection.scalar(statement) or 0
 
 
+_COPIES = text("""
+SELECT count(*) FROM rag.documents d
+WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.run_id = :run_id AND d.deleted_at IS NULL
+  AND EXISTS (SELECT FROM rag.documents o WHERE o.tenant = d.tenant AND o.source = d.source
+              AND o.text_hash = d.text_hash AND o.doc_id <> d.doc_id AND o.deleted_at IS NULL)
+""")
+
+
+def count_copies(connection: Connection, tenant: str, source: str, shard: int, run_id: str) -> int:
+    """Count documents that a run has written and whose text another document of the source has too."""
+    params = {"tenant": tenant, "source": source, "shard": shard, "run_id": run_id}
+    return connection.scalar(_COPIES, params) or 0
+
+
 def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str) -> tuple[Any, ...]:
     parsed = row.document
     version = row.base_version + 1

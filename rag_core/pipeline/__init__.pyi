@@ -21,6 +21,7 @@ from .pending_store import Extent as Extent
 from .progress_store import Coverage as Coverage
 from .purge import purge_listings as purge_listings, purge_unused as purge_unused
 from .reading import (
+    WITHOUT_TEXT as WITHOUT_TEXT,
     Reader as Reader,
     ReadResult as ReadResult,
     parser_fingerprint as parser_fingerprint,

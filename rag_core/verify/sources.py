@@ -21,7 +21,7 @@ from rag_core.documents import store as documents
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id, text_hash
 from rag_core.parsing import Parser
-from rag_core.pipeline import Progress, Reader, ReadResult, parser_fingerprint
+from rag_core.pipeline import WITHOUT_TEXT, Progress, Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
 from rag_core.sources import Connector, FetchTask, Source, deletion_store, load_listing
 from rag_core.sources import listing_store as listing
@@ -186,10 +186,11 @@ class _SourceCheck:
     def _check_failure(self, read: ReadResult, row: Any, known: bool) -> None:
         failure, locator = read.failure, read.due.locator
         assert failure is not None  # noqa: S101
-        if failure.reason is Reason.EMPTY_DOCUMENT:
-            self.counts["skipped"] += 1
-            if row is not None:
-                self._find(FindingKind.DIFFERS_FROM_SOURCE, f"{locator}: is empty at the source", row.doc_id)
+        self.counts["skipped"] += failure.reason is Reason.EMPTY_DOCUMENT
+        if failure.reason in WITHOUT_TEXT and row is not None:
+            self._find(FindingKind.DIFFERS_FROM_SOURCE, f"{locator}: has no text at the source", row.doc_id)
+        elif failure.reason is Reason.EMPTY_DOCUMENT:
+            return
         elif isinstance(failure, Unavailable):
             self._find(FindingKind.UNPROVEN, f"{locator}: {failure.reason}")
         elif known:

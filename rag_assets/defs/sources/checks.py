@@ -96,8 +96,9 @@ def _deletion_guard(connection: Connection, scope: Scope, key: dg.AssetKey, *, h
     count = sources.held_deletions(connection, tenant, name)
     rows = deletion_store.held_sample(connection, tenant, name, SAMPLE) if held else []
     table = failure_table({"locator": locator, "held_since": f"{since:%Y-%m-%d %H:%M} UTC"} for locator, since in rows)
-    place = {"tenant": tenant, "source": name, "shard": scope.shard}
-    counts = runs.counts(connection, run_id=scope.run_id, stage="documents", **place)
+    counts = runs.counts(
+        connection, run_id=scope.run_id, tenant=tenant, source=name, shard=scope.shard, stage="documents"
+    )
     lost = counts.get("disappeared", 0)
     note = f"{lost} of {counts['disappeared_of']} documents disappeared from the source" if lost else None
     return dg.AssetCheckResult(

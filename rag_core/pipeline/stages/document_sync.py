@@ -80,7 +80,8 @@ class DocumentSync:
     An item is not read when its version tag, parser and settings equal the stored ones. Results are committed in
     batches, so an interrupted run loses at most one batch. Counts: `read` with its parts `added`, `updated`,
     `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
-    `unchanged`), `vanished`, `duplicates` and `stale`; and `disappeared` of the `disappeared_of` documents of the whole
+    `unchanged`), `vanished`, `duplicates` (repeated locators) and `stale`; `copies`, the documents this run has written
+    whose text another document of the source has too; and `disappeared` of the `disappeared_of` documents of the whole
     source, when some are missing from it and are not held.
 
     `problem` is `LISTING_INCOMPLETE` (nothing was deleted), `MASS_DELETE_HELD` (the deletions wait for an operator) or
@@ -340,6 +341,9 @@ class DocumentSync:
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}
         counts["held"] = kept.held
+        written = self._counts["added"] + self._counts["updated"]
+        if copies := written and documents.count_copies(self._connection, *self._key, self._scope.run_id):
+            counts["copies"] = copies
         if kept.disappeared:
             counts |= {"disappeared": kept.disappeared, "disappeared_of": kept.disappeared_of}
         counts["absent"] = mine + others - kept.held

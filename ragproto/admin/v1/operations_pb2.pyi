@@ -393,7 +393,7 @@ class InspectDocumentRequest(_message.Message):
     def __init__(self, doc_id: _Optional[str] = ...) -> None: ...
 
 class InspectDocumentResponse(_message.Message):
-    __slots__ = ("document", "media_type", "language", "bytes", "acl", "acl_inherited", "metadata", "flags", "run_id", "deleted_at", "text", "text_truncated", "text_withheld", "chunks", "generations", "quarantine", "first_stored_at", "history", "pushed", "change_pending", "revocation_pending", "cited")
+    __slots__ = ("document", "media_type", "language", "bytes", "acl", "acl_inherited", "metadata", "flags", "run_id", "deleted_at", "text", "text_truncated", "text_withheld", "chunks", "generations", "quarantine", "first_stored_at", "history", "pushed", "change_pending", "revocation_pending", "cited", "copies")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +423,7 @@ class InspectDocumentResponse(_message.Message):
     CHANGE_PENDING_FIELD_NUMBER: _ClassVar[int]
     REVOCATION_PENDING_FIELD_NUMBER: _ClassVar[int]
     CITED_FIELD_NUMBER: _ClassVar[int]
+    COPIES_FIELD_NUMBER: _ClassVar[int]
     document: DocumentRow
     media_type: str
     language: str
@@ -445,7 +446,8 @@ class InspectDocumentResponse(_message.Message):
     change_pending: bool
     revocation_pending: bool
     cited: int
-    def __init__(self, document: _Optional[_Union[DocumentRow, _Mapping]] = ..., media_type: _Optional[str] = ..., language: _Optional[str] = ..., bytes: _Optional[int] = ..., acl: _Optional[_Iterable[str]] = ..., acl_inherited: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Iterable[str]] = ..., run_id: _Optional[str] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., text_truncated: _Optional[bool] = ..., text_withheld: _Optional[bool] = ..., chunks: _Optional[_Iterable[_Union[ChunkSpan, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[GenerationVersion, _Mapping]]] = ..., quarantine: _Optional[_Union[QuarantineEntry, _Mapping]] = ..., first_stored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DocumentEvent, _Mapping]]] = ..., pushed: _Optional[bool] = ..., change_pending: _Optional[bool] = ..., revocation_pending: _Optional[bool] = ..., cited: _Optional[int] = ...) -> None: ...
+    copies: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, document: _Optional[_Union[DocumentRow, _Mapping]] = ..., media_type: _Optional[str] = ..., language: _Optional[str] = ..., bytes: _Optional[int] = ..., acl: _Optional[_Iterable[str]] = ..., acl_inherited: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Iterable[str]] = ..., run_id: _Optional[str] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., text_truncated: _Optional[bool] = ..., text_withheld: _Optional[bool] = ..., chunks: _Optional[_Iterable[_Union[ChunkSpan, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[GenerationVersion, _Mapping]]] = ..., quarantine: _Optional[_Union[QuarantineEntry, _Mapping]] = ..., first_stored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., history: _Optional[_Iterable[_Union[DocumentEvent, _Mapping]]] = ..., pushed: _Optional[bool] = ..., change_pending: _Optional[bool] = ..., revocation_pending: _Optional[bool] = ..., cited: _Optional[int] = ..., copies: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DocumentEvent(_message.Message):
     __slots__ = ("at", "kind", "version", "run_id", "detail", "actor", "times")

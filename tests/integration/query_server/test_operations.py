@@ -259,7 +259,7 @@ def test_documents_are_found_by_name_title_or_id_with_their_state(server: Runnin
     states = {item.locator: pb.DocumentState.Name(item.state)[15:] for item in viewer.FindDocuments().documents}
     assert states == {
         "vault.md": "SEARCHABLE", "due.md": "PENDING", "mute.md": "WITHOUT_ACL", "hr.md": "SEARCHABLE",
-        "bad.md": "QUARANTINED", "locked.pdf": "QUARANTINED",
+        "bad.md": "QUARANTINED", "locked.pdf": "QUARANTINED", "empty.txt": "SKIPPED",
     }  # fmt: skip
     assert [item.locator for item in viewer.FindDocuments(text="100% d").documents] == ["due.md"]
     vault = str(document_id("acme", "handbook", "vault.md"))
@@ -273,6 +273,7 @@ def test_a_document_is_inspected_down_to_its_spans_and_its_text_follows_the_acl(
     assert [found.text[item.start : item.end] for item in found.chunks] == TEXT.split("\n\n")
     assert [item.embedded for item in found.chunks] == [True, False]
     assert {(item.generation, item.indexed_version) for item in found.generations} == {("g1", 3), ("g0", 0)}
+    assert "handbook/mute.md" in found.copies
     hidden = str(document_id("acme", "handbook", "hr.md"))
     withheld = viewer.InspectDocument(doc_id=hidden)
     assert (withheld.text, withheld.text_withheld) == ("", True)

@@ -220,6 +220,7 @@ def test_a_document_shows_its_chunks_in_its_text_its_readers_and_its_history(app
         ({"chunks": [ops.ChunkSpan(end=3)]}, "1 chunks have no vector yet."),
         ({"quarantine": ops.QuarantineEntry(id=1, reason="ENCRYPTED", attempts=3)}, "(ENCRYPTED, 3 attempts)"),
         ({"quarantine": ops.QuarantineEntry(id=1, reason="ENCRYPTED", skipped=True)}, "was discarded (ENCRYPTED)"),
+        ({"copies": ["wiki/b.md"]}, "The same text is in wiki/b.md too"),
     ],
 )  # fmt: skip
 def test_why_a_document_can_be_found_or_not_is_said_in_words(fields: dict[str, object], sentence: str) -> None:

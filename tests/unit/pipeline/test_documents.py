@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from rag_core.documents import inspection_store
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.pipeline import approve_deletions
 from rag_core.sources import Problem, Scope
@@ -116,6 +117,19 @@ def test_a_deleted_document_becomes_a_tombstone_without_content_and_comes_back_a
     assert flow.run().indexed == 1
     assert flow.row("1.txt").version == 3
     assert flow.points("1.txt")
+
+
+@pytest.mark.catalogue("A30")
+def test_copies_are_all_indexed_and_the_run_and_each_document_say_so(flow: PipelineHarness) -> None:
+    for name, number in (("a.txt", 1), ("b.txt", 1), ("c.txt", 2)):
+        flow.connector.put(name, prose(number))
+    assert flow.run().indexed == 3
+    assert flow.counts("documents")["copies"] == 2
+    with flow.store.engine.connect() as connection:
+        copies = [inspection_store.inspect(connection, "acme", flow.doc_id(name)) for name in ("a.txt", "c.txt")]
+    assert [found.copies for found in copies if found] == [("handbook/b.txt",), ()]
+    flow.run()
+    assert "copies" not in flow.counts("documents"), "a run speaks of what it has written"
 
 
 @pytest.mark.catalogue("F22")
@@ -250,17 +264,20 @@ def test_a_document_whose_new_content_cannot_be_parsed_keeps_its_old_version_and
     assert {point.payload.acl for point in flow.points("a.txt")} == {("group:board",)}
 
 
-def test_an_emptied_document_is_skipped_and_what_it_said_is_withdrawn(flow: PipelineHarness) -> None:
+@pytest.mark.parametrize(("content", "outcome"), [(b"", "skipped"), (b"   \n", "quarantined")])
+def test_what_a_document_without_text_any_more_said_is_withdrawn(
+    flow: PipelineHarness, content: bytes, outcome: str
+) -> None:
     flow.connector.put("a.txt", prose(1))
     flow.connector.put("b.txt", prose(2))
     flow.run()
-    flow.connector.put("a.txt", b"   \n")
+    flow.connector.put("a.txt", content)
     counts = flow.run()
-    assert (counts.skipped, counts.unchanged, counts.deleted, counts.balanced) == (1, 1, 0, True)
+    assert (getattr(counts, outcome), counts.unchanged, counts.deleted, counts.balanced) == (1, 1, 0, True)
     assert flow.points("a.txt") == []
     flow.connector.fetched.clear()
-    assert flow.run().skipped == 1
-    assert flow.connector.fetched == []
+    assert getattr(flow.run(), outcome) == 1
+    assert flow.connector.fetched == ([] if outcome == "skipped" else ["a.txt"])
     flow.connector.put("a.txt", prose(3))
     assert flow.run().indexed == 1
 

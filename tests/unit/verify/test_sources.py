@@ -32,7 +32,8 @@ def sql(flow: PipelineHarness, statement: str) -> None:
 
 def test_what_a_run_has_taken_up_agrees_and_nothing_is_written(flow: PipelineHarness) -> None:
     flow.connector.put("broken.pdf", b"%PDF-1.7\nnothing", media_type=None)
-    flow.connector.put("empty.txt", " ")
+    flow.connector.put("empty.txt", "")
+    flow.connector.put("blank.txt", " ")
     flow.connector.put("mine.txt", prose(50), acl=("user:ann",), title="Mine", metadata={"team": "ops"})
     flow.connector.problems.append(Problem("pipe", "NOT_A_REGULAR_FILE", "a pipe"))
     flow.run()
@@ -40,7 +41,7 @@ def test_what_a_run_has_taken_up_agrees_and_nothing_is_written(flow: PipelineHar
     report = load_or_report(flow)
     assert report.clean, report.findings
     counts = (report.listed, report.read, report.stored, report.quarantined, report.skipped)
-    assert counts == (12, 11, 9, 2, 1)
+    assert counts == (13, 12, 9, 3, 1)
     assert flow.all("SELECT xmin::text FROM rag.documents UNION ALL SELECT xmin::text FROM rag.quarantine") == before
 
 
@@ -56,7 +57,7 @@ def test_what_no_run_has_taken_up_yet_is_named(flow: PipelineHarness) -> None:
         "new.txt: is not stored",
         "pipe: NOT_A_REGULAR_FILE, and not in quarantine",
         "doc0.txt: text",
-        "doc1.txt: is empty at the source",
+        "doc1.txt: has no text at the source",
         "doc2.txt: is stored, and not at the source",
     }
     flow.run()
