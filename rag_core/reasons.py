@@ -364,8 +364,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Raise the limit or exclude it.",
     ),
     R.UNREADABLE: (
-        "The file cannot be read (permissions, I/O error).",
-        "Give the platform the right to read it, or repair the disk.",
+        "The file or folder cannot be read (missing, permissions, I/O error).",
+        "Check that it is there, that the platform may read it, and its disk.",
     ),
     R.VANISHED: ("The item was listed but was gone when it was read.", "Nothing, if it was removed on purpose."),
     R.CHANGED_WHILE_READING: ("The file kept changing while it was read.", "Try again when its writer has ended."),

@@ -193,7 +193,7 @@ REASONS: dict[str, str] = {
     "SYMLINK_ESCAPE": "链接指向数据源根目录之外。请替换链接，或将其目标另设为数据源。",
     "NOT_A_REGULAR_FILE": "条目是设备、管道、套接字或目录。请排除它。",
     "FILE_TOO_LARGE": "文件超过 RAG_MAX_FILE_BYTES 或数据源的上限。请调大上限或排除它。",
-    "UNREADABLE": "文件无法读取（权限或 I/O 错误）。请授予平台读取权限，或修复磁盘。",
+    "UNREADABLE": "文件或文件夹无法读取（不存在、权限或 I/O 错误）。请检查其是否存在、平台有无读取权限，以及磁盘。",
     "VANISHED": "条目列出后、读取前已消失。若是有意删除，则无需处理。",
     "CHANGED_WHILE_READING": "文件在读取时不断变化。请待写入结束后再试。",
     "EMPTY_DOCUMENT": "文档没有内容，已跳过、计数并列出，无需处理。",
