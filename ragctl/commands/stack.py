@@ -60,8 +60,8 @@ def up(
     from ragctl.local_stack.sources import ensure_sources, is_new_folder
     from ragctl.local_stack.up import start_stack
 
-    given = {"replicas": replicas, "traces": traces}
-    given = {name: value for name, value in given.items() if value is not None} | ports_counted_from(ports_from)
+    options = {"replicas": replicas, "traces": traces}
+    given = {name: value for name, value in options.items() if value is not None} | ports_counted_from(ports_from)
     settings, data_dir = load()
     data_dir.create()
     with data_dir.lock():

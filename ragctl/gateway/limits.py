@@ -54,7 +54,7 @@ def page_limit(options: GatewayOptions) -> list[Config]:
         return []
     window = _Window("pages", limits.pages_per_minute, MINUTE, limits.pages_per_minute)
     is_page = {"name": ":path", "string_match": {"safe_regex": {"regex": public_pattern()}}}
-    page = {"header_value_match": {"descriptor_key": "page", "descriptor_value": "yes", "headers": [is_page]}}
+    page: Config = {"header_value_match": {"descriptor_key": "page", "descriptor_value": "yes", "headers": [is_page]}}
     free = [_descriptor(_free(), page="yes", remote_address=item) for item in limits.free_addresses]
     descriptors = [*free, _descriptor(window.bucket(), page="yes", remote_address=None)]
     return [_filter(window, limits, descriptors, [[page, {"remote_address": {}}]])]

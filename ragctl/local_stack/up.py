@@ -47,7 +47,7 @@ def start_stack(display: Display, **given: object) -> Stack:
     `INDEX_UNAVAILABLE` for a Qdrant server that cannot be used, before anything is started).
     """
     began = time.monotonic()
-    settings, data_dir = load(**given)
+    settings, data_dir = load(None, **given)
     if settings.qdrant_url is not None:
         from rag_core.index.qdrant import check_qdrant  # most stacks have none
 
