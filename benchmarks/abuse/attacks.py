@@ -201,10 +201,12 @@ UNREAD = {
     **{("large answers, own tokens", manner): LARGE_JSON if manner == HTTP1 else LARGE for manner in MANNERS},
 }
 """What is asked for and how it is read."""
+_CALLS = 50
+"""Calls a second with tokens: what 32 clients may send for long. More is a load of its own, however it is read."""
 BENIGN = "benign"
 ATTACKS = {
     **{
-        f"{what}, {manner}, {number} addresses": Attack(500, _unread(wanted, manner), number)
+        f"{what}, {manner}, {number} addresses": Attack(_CALLS if wanted.body else 500, _unread(wanted, manner), number)
         for (what, manner), wanted in UNREAD.items()
         for number in ADDRESSES
     },
