@@ -61,7 +61,7 @@ def up(
     from ragctl.local_stack.up import start_stack
 
     options = {"replicas": replicas, "traces": traces}
-    given = {name: value for name, value in options.items() if value is not None} | ports_counted_from(ports_from)
+    given = ports_counted_from(ports_from) | {name: value for name, value in options.items() if value is not None}
     settings, data_dir = load()
     data_dir.create()
     with data_dir.lock():

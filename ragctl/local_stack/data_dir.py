@@ -191,7 +191,7 @@ class DataDir:
         write_private(self.state_file, json.dumps(asdict(state)) + "\n")
 
 
-def load(home_override: DataDir | None = None, **given: object) -> tuple[Settings, DataDir]:
+def load(home_override: DataDir | None = None, /, **given: object) -> tuple[Settings, DataDir]:
     """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run.
 
     `given` are settings of an option of the command; they win over what the environment and `stack.env` say.

@@ -12,10 +12,13 @@ _RANGE = 300
 _QUERY_SERVERS = 20
 """Where the ports of the query servers begin: each further server has those of the last plus 10, green plus 100."""
 _OF_QUERY_SERVERS = ("query_port", "metrics_port")
-PORT_SETTINGS = tuple(
-    name
-    for name, field in Settings.model_fields.items()
-    if name.endswith("_port") and field.default is not None and name not in _OF_QUERY_SERVERS
+_OTHERS = sorted(
+    (
+        name
+        for name, field in Settings.model_fields.items()
+        if name.endswith("_port") and field.default is not None and name not in _OF_QUERY_SERVERS
+    ),
+    key=lambda name: name != "gateway_port",  # the port that people use comes first
 )
 
 
@@ -29,7 +32,7 @@ def ports_counted_from(first: int | None) -> dict[str, object]:
         return {}
     if not _FIRST <= first <= 65_536 - _RANGE:
         raise ConfigError(Reason.USAGE, f"--ports-from must be {_FIRST} to {65_536 - _RANGE}: {_RANGE} ports follow")
-    numbers = {name: first + at for at, name in enumerate(PORT_SETTINGS)}
+    numbers = {name: first + at for at, name in enumerate(_OTHERS)}
     numbers |= {name: first + _QUERY_SERVERS + at for at, name in enumerate(_OF_QUERY_SERVERS)}
     ports: dict[str, object] = {**numbers, "replica_ports": None, "green_ports": None}
     if taken := sorted({f"RAG_{name.upper()}" for name in ports} & os.environ.keys()):
