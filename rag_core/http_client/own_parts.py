@@ -1,4 +1,4 @@
-"""The platform's own parts, which no source and no webhook calls: they trust whoever reaches them from here.
+"""The platform's own parts, which no source and no webhook calls: they trust what reaches them from here.
 
 They are compared by host and port after resolution, because one port has many names: `localhost`, `127.1`, an address
 of this machine, the name of a Service.
