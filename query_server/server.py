@@ -36,7 +36,7 @@ from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
 from query_server.handlers.query.search import BatchHandler, SearchHandler
-from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher
+from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher, TimedSearcher
 from query_server.handlers.usage import UsageHandler
 from query_server.interceptors.chain import Chain
 from query_server.interceptors.stack import build_chain, build_index_chain, build_limiters
@@ -226,7 +226,7 @@ class QueryServer:
         pages = health_pages(lambda: self._monitor.state)
         address = (wanted.host, wanted.metrics, "RAG_METRICS_PORT")
         self._http = StatusPages(*address, self.metrics.registry, pages, BrowserGuard.of(self._settings))
-        searcher = self._make_searcher()
+        searcher: Searcher = TimedSearcher(self._make_searcher(), self._settings.default_deadline_seconds)
         if self._settings.qdrant_url is None:  # damage on a Qdrant server is the same for every replica
             searcher = self._watched = DamageDetector(searcher)
         self._searcher = RevocationFilter(searcher, self._pending_revocations)

@@ -17,7 +17,11 @@ class ServingSettings(BaseModel):
     # --- query server ----------------------------------------------------------------------------------------
     default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")
     max_query_chars: int = Field(8192, ge=1, description="Longest query.")
-    default_deadline_seconds: float = Field(10, gt=0, description="Deadline given to a call that brings none.")
+    default_deadline_seconds: float = Field(
+        10,
+        gt=0,
+        description="Deadline given to a call that brings none; no search waits longer for the index.",
+    )
     max_deadline_seconds: float = Field(30, gt=0, description="Cap on any call's deadline.")
     max_message_bytes: int = Field(4_194_304, ge=1024, description="Largest gRPC message accepted from clients.")
     max_concurrent_searches: int = Field(

@@ -27,7 +27,7 @@ def stack() -> Iterator[LocalStack]:
 
 
 def ok(stack: LocalStack, *arguments: str) -> Any:
-    code, printed = stack.rag(*arguments)
+    code, printed = stack.rag(*arguments, seconds=900)
     assert code == 0, printed
     return printed
 

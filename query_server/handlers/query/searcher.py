@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -15,7 +17,7 @@ from query_server.runtime.breaker import Breaker
 from query_server.runtime.calls import current_call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY
-from rag_core.errors import DataCorruption, Reason, Unavailable
+from rag_core.errors import DataCorruption, DeadlineExceeded, Reason, Unavailable
 from rag_core.index import IndexPoint, Place, SearchRequest, SearchResult, VectorIndex
 from rag_core.index.remote import MAX_RESPONSE_BYTES, from_status, wire
 from rag_tracing import CLIENT, Span, content, exemplar, outgoing, span
@@ -135,6 +137,41 @@ def _searching(request: SearchRequest) -> Span:
 
 def _found(block: Span, result: SearchResult) -> None:
     block.set({"db.collection.name": result.generation, "db.response.returned_rows": len(result.hits)})
+
+
+class TimedSearcher:
+    """A searcher that waits for the index no longer than `seconds`, whatever time the caller has.
+
+    The gateway gives a call without a deadline its own limit, so a call does not show whether its caller named one.
+    """
+
+    def __init__(self, searcher: Searcher, seconds: float) -> None:
+        self._searcher = searcher
+        self._seconds = seconds
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """See `Searcher.search`. Raises `DeadlineExceeded` (`DEADLINE`) too."""
+        async with self._within():
+            return await self._searcher.search(request)
+
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+        """See `Searcher.around`. Raises `DeadlineExceeded` (`DEADLINE`) too."""
+        async with self._within():
+            return await self._searcher.around(request, places)
+
+    @asynccontextmanager
+    async def _within(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._seconds) as timer:
+                yield
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            message = f"the index did not answer within {self._seconds:g} seconds; retry later"
+            raise DeadlineExceeded(Reason.DEADLINE, message) from None
+
+    async def close(self) -> None:
+        await self._searcher.close()
 
 
 # --------------------------------------------------------------------------------------------------------------------

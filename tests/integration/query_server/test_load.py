@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -36,11 +36,13 @@ from rag_core.index import SearchRequest, SearchResult, VectorIndex
 from rag_core.index.remote import wire
 from rag_core.usage import Owner
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import INDEX_SECRET, Doc, Failure, RunningServer, failing, running
+from tests.support.query_server import GENERATION, INDEX_SECRET, Doc, Failure, RunningServer, failing, running
 from tests.support.waiting import eventually
 
 DOCS = [Doc("The bell rings at nine.")]
@@ -87,6 +89,17 @@ def search(server: RunningServer, timeout: float | None = None) -> v2.SearchResp
     return v2_grpc.QueryServiceStub(server.channel).Search(SEARCH, metadata=server.auth(), timeout=timeout)
 
 
+def answer_v2(server: RunningServer, timeout: float) -> None:
+    request = v2.AnswerRequest(query=SEARCH.query, mode=SEARCH.mode)
+    list(v2_grpc.QueryServiceStub(server.channel).Answer(request, metadata=server.auth(), timeout=timeout))
+
+
+def search_generation(server: RunningServer, timeout: float) -> None:
+    request = ops.SearchGenerationRequest(generation=GENERATION, search=SEARCH)
+    stub = ops_rpc.OperationsServiceStub(server.channel)
+    stub.SearchGeneration(request, metadata=server.auth(scopes=["ops.read"]), timeout=timeout)
+
+
 def timed_failure(server: RunningServer, timeout: float | None) -> tuple[Failure, float]:
     started = time.monotonic()
     failure = failing(lambda: search(server, timeout))
@@ -109,6 +122,16 @@ def test_a_call_without_a_deadline_gets_the_default(hung: tuple[RunningServer, H
     failure, seconds = timed_failure(hung[0], None)
     assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
     assert 0.3 <= seconds < 3
+
+
+@pytest.mark.parametrize("hung", [{"default_deadline_seconds": 0.3}], indirect=True)
+@pytest.mark.parametrize("ask", [search, answer_v2, search_generation], ids=lambda ask: ask.__name__)
+def test_nothing_that_searches_waits_for_a_frozen_index_as_long_as_the_gateway_allows(
+    hung: tuple[RunningServer, HangingIndex], ask: Callable[[RunningServer, float], object]
+) -> None:
+    failure = failing(lambda: ask(hung[0], 25))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
+    assert failure.message == "the index did not answer within 0.3 seconds; retry later"
 
 
 @pytest.mark.catalogue("B14")

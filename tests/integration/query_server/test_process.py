@@ -168,7 +168,7 @@ def test_a_stopped_engine_ends_every_call_by_its_deadline_and_the_process_stays_
 @pytest.mark.catalogue("F32")
 def test_searches_wait_for_an_engine_that_is_restarted(home: Path) -> None:
     keys = Keys(home)
-    with engine_apart(home) as (env, index):
+    with engine_apart(home, RAG_DEFAULT_DEADLINE_SECONDS="30") as (env, index):
         assert search(env, keys).passages
         index.kill()
         index.wait(10)
