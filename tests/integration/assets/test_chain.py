@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
+from PIL import Image
 from sqlalchemy import text
 
 from rag_assets.connectors import build_connector
@@ -21,6 +22,7 @@ from rag_core.pipeline import approve_deletions
 from rag_core.usage import Budget, Owner
 from rag_core.usage import store as budgets
 from tests.integration.assets.conftest import Chain
+from tests.unit.parsing.builders import zip_of
 
 
 def fill(chain: Chain, count: int) -> None:
@@ -207,6 +209,24 @@ def test_inputs_that_cannot_be_used_are_accounted_for_and_do_not_fail_the_run(ch
     counts = chain.checks(result)["index/accounting"].metadata
     assert (counts["read"].value, counts["indexed"].value) == (5, 2)
     assert (counts["skipped"].value, counts["quarantined"].value) == (1, 2)
+
+
+@pytest.mark.catalogue("A30")
+def test_an_image_a_scan_a_zip_and_copies_delay_no_other_document(chain: Chain) -> None:
+    fill(chain, 2)
+    chain.write("copy.md", (chain.root / "doc00.md").read_text())
+    image = Image.new("L", (500, 120), 255)
+    image.save(chain.root / "note.png")
+    image.save(chain.root / "scan.pdf")
+    (chain.root / "bundle.zip").write_bytes(zip_of([("a", b"b")]))
+    result = chain.run()
+    assert chain.checks(result)["documents/schema"].passed
+    assert found(chain, "Text of document") == {"copy.md", "doc00.md", "doc01.md"}
+    assert chain.metadata(result, "documents")["copies"] == 2
+    with chain.pipeline.store.engine.connect() as connection:
+        refused = dict(connection.execute(text("SELECT locator, reason FROM rag.quarantine")).tuples().all())
+    scans = dict.fromkeys(("note.png", "scan.pdf"), "NEEDS_OCR")
+    assert refused == {**scans, "bundle.zip": "TYPE_UNSUPPORTED"}
 
 
 def test_a_bad_vector_costs_its_document_and_no_other(chain: Chain) -> None:
