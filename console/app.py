@@ -9,6 +9,7 @@ from streamlit import config
 from streamlit.starlette import App
 
 from console.connections import OpenSockets
+from console.index_page import index_routes
 from console.logs import keep_content_out
 from console.presenters.new_source import MAX_MEGABYTES
 from console.protection import Protection
@@ -25,6 +26,6 @@ if _SETTINGS.allowed_origins:
 config.set_option("server.maxUploadSize", MAX_MEGABYTES)
 app = App(
     Path(__file__).parent / "main.py",
-    routes=sign_in_routes(_SETTINGS, _SOCKETS),
+    routes=[*sign_in_routes(_SETTINGS, _SOCKETS), *index_routes()],
     middleware=[Middleware(Protection, settings=_SETTINGS, sockets=_SOCKETS)],
 )

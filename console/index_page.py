@@ -10,15 +10,20 @@ from functools import cache
 from pathlib import Path
 
 import streamlit
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from starlette.routing import Route
 
-ADDRESSES = frozenset({"/", *(f"/{path.stem}" for path in (Path(__file__).parent / "screens").glob("*.py"))})
-"""Where the page is asked for."""
 _SCRIPT = "<script>window.__streamlit = { BACKEND_BASE_URL: `${window.location.origin}/` }</script>"
 
 
-def index_page() -> HTMLResponse:
-    """The page as an answer: one for each request, whose headers are added to."""
+def index_routes() -> list[Route]:
+    """The addresses of the pages."""
+    names = ("", *(path.stem for path in (Path(__file__).parent / "screens").glob("*.py")))
+    return [Route(f"/{name}", _index_page, methods=["GET"]) for name in names]
+
+
+async def _index_page(_: Request) -> HTMLResponse:
     return HTMLResponse(_html(), headers={"cache-control": "no-cache"})
 
 

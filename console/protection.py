@@ -14,7 +14,6 @@ from streamlit import runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from console.connections import OpenSockets, is_own
-from console.index_page import ADDRESSES, index_page
 from console.presenters.new_source import MAX_FILES
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE, SIGN_IN, own_page, sign_in_address
@@ -78,8 +77,6 @@ class Protection:
         elif self._local and not path.startswith(_OPEN) and COOKIE not in _cookies(scope):
             asked = f"{path}?{query}" if (query := scope["query_string"].decode("latin-1")) else path
             await RedirectResponse(sign_in_address(asked), 303)(scope, receive, with_headers)
-        elif scope["method"] == "GET" and path in ADDRESSES:
-            await index_page()(scope, receive, with_headers)
         else:
             await self._app(scope, receive, with_headers)
 

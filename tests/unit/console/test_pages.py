@@ -99,7 +99,7 @@ def test_the_overview_shows_the_trend_of_each_source_what_changed_and_runs_over_
     assert changes.to_dict("records") == [
         {"source": "handbook", "runs": 3, "added": 2, "updated": 0, "deleted": 0, "quarantined": 0}
     ]
-    assert "1 runs of 1 sources, 0 failed" in [item.value for item in app.caption]
+    assert "1 runs: 1 sources, 0 other jobs, 0 failed" in [item.value for item in app.caption]
     [runs] = [frame.value for frame in app.dataframe if "run" in frame.value]
     assert runs["run"][0].endswith(f"/runs/{RUN}")
 
