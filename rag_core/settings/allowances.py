@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ Root = Annotated[str, StringConstraints(pattern=r"^/[^\x00]+$", max_length=4096)
 HostPattern = Annotated[
     str, StringConstraints(pattern=r"^((\*\.)?[a-z0-9]([a-z0-9.:-]{0,252})|\[[0-9a-f:.]{2,45}\](:[0-9]{1,5})?)$")
 ]
-_WITH_PORT = re.compile(r"(?P<host>[^:]+|\[[^]]+\]):(?P<port>[0-9]{1,5})")
 SecretPattern = Annotated[
     str, StringConstraints(pattern=r"^(env:RAG_SECRET_[A-Z0-9_]+\*?|file:/[^\x00*]+\*?|instance:aws)$", max_length=4096)
 ]
@@ -51,10 +49,11 @@ class SourceAllowance(BaseModel):
 
 
 def _host_fits(host: str, port: int | None, pattern: str) -> bool:
-    if (match := _WITH_PORT.fullmatch(pattern)) is not None:
-        if port != int(match["port"]):
+    name, _, digits = pattern.rpartition(":")
+    if name and digits.isdigit() and (":" not in name or name.endswith("]")):
+        if port != int(digits):
             return False
-        pattern = match["host"]
+        pattern = name
     pattern = pattern.strip("[]")
     if pattern.startswith("*."):
         return host.endswith(pattern[1:]) and len(host) > len(pattern) - 1

@@ -25,8 +25,8 @@ from rag_assets.connectors.filesystem.safe_open import PathRules, closing_fd, op
 from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason, Unavailable
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
-_OBJECT_FORMAT: Final = re.compile(rb"(?im)^\s*objectformat\s*=\s*([a-z0-9]+)")
-_REFTABLE: Final = re.compile(rb"(?im)^\s*refstorage\s*=\s*reftable")
+_OBJECT_FORMAT: Final = re.compile(rb"(?i)objectformat[ \t]{0,8}=[ \t]{0,8}([a-z0-9]{1,16})")
+_REFTABLE: Final = re.compile(rb"(?i)refstorage[ \t]{0,8}=[ \t]{0,8}reftable")
 _MAX_SMALL: Final = 1_000_000
 """Bytes of a ref, of HEAD or of the configuration that are read."""
 _MAX_DEPTH: Final = 16
