@@ -84,17 +84,3 @@ def shift(percent: int, /, *, json: Json = False) -> None:
     settings, data_dir = load()
     shift_share(settings, data_dir.gateway, percent)
     emit_json({"green_percent": percent}) if json else say(f"{percent} % to green, {100 - percent} % to blue")
-
-
-@app.command
-def kong(*, json: Json = False) -> None:
-    """Print a declarative configuration for Kong with the same routes, limits and keys.
-
-    Example: rag gateway kong > kong.yaml
-    """
-    from rag_core.settings import Settings
-    from ragctl.gateway.kong import kong_config, render_kong
-    from ragctl.gateway.options import GatewayOptions
-
-    options = GatewayOptions.from_settings(Settings.load())
-    emit_json(kong_config(options)) if json else say(render_kong(options).rstrip("\n"))
