@@ -22,7 +22,7 @@ from rag_core.errors import (
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
 _ERASED = "RAG01"
-"""Raised by the trigger of migration 0031."""
+"""Raised by the trigger of tables/erased_tenants.sql."""
 _DOWN = (
     errors.AdminShutdown,
     errors.CrashShutdown,

@@ -38,9 +38,12 @@ def upgrade(target: Settings | str, *, services: str | None = None) -> None:
     With settings it connects with the owner's URL, and the services' role is the role of `database_url`. With a URL,
     `services` names the services' role when it differs from the role in the URL.
 
-    Raises `Conflict` (`DATABASE_VERSION`) when a newer program has written the database, `Unavailable` when it is down.
+    Raises `Conflict` (`DATABASE_VERSION`) when a newer program has written the database, or one before the first
+    release that migrations know, and `Unavailable` when it is down.
     """
     from alembic import command
+
+    from rag_core.database import schema  # here: every table is declared when it is loaded
 
     url = target if isinstance(target, str) else target.effective_owner_url
     users = services if isinstance(target, str) else roles.role_of(target.effective_database_url)
@@ -51,11 +54,15 @@ def upgrade(target: Settings | str, *, services: str | None = None) -> None:
             found = revision(connection)
             if found is not None and found > HEAD:
                 raise _newer(found)
-            if found != HEAD:
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-                # A role named like the schema would have it as its default, and Alembic would not qualify names.
-                connection.execute(text("SET LOCAL search_path = public"))
-                command.upgrade(alembic_config(connection), "head")
+            if found is not None and found < schema.OLDEST:
+                raise _unreleased(found)
+            # A role named like the schema would have it as its default, and Alembic would not qualify names.
+            connection.execute(text("SET LOCAL search_path = public"))
+            if found is None:
+                schema.create(connection)
+                command.stamp(alembic_config(connection), HEAD)
+            elif found != HEAD:
+                command.upgrade(alembic_config(connection), HEAD)
             if users is not None and users != roles.role_of(url):
                 roles.grant(connection, users)
     finally:
@@ -102,6 +109,14 @@ def alembic_config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     return config
+
+
+def _unreleased(found: str) -> Conflict:
+    return Conflict(
+        Reason.DATABASE_VERSION,
+        f"the database schema is at {found}, of a version before 0.2 that cannot be upgraded: keep the folder of "
+        "sources, move RAG_HOME (or the database) away and run `rag up`, which reads every source again",
+    )
 
 
 def _newer(found: str) -> Conflict:

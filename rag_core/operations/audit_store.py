@@ -17,7 +17,7 @@ from rag_core.database import Store, roles
 from rag_core.database.tables.operations import audit, audit_documents
 
 # --------------------------------------------------------------------------------------------------------------------
-# Entries: append-only, in one hash chain per tenant (migration 0012).
+# Entries: append-only, in one hash chain per tenant (tables/audit.sql).
 
 
 OK = "ok"

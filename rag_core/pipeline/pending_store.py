@@ -1,7 +1,7 @@
 """Pending work of a stage: selected once, then read in batches of bounded size.
 
 Database functions define what is pending (`rag.pending_chunks`, `rag.pending_embeddings`, `rag.pending_index`, see
-migration 0016). A crash at any point leaves the rows pending for the next run.
+`rag_core/database/tables/pending.sql`). A crash at any point leaves the rows pending for the next run.
 """
 
 from __future__ import annotations

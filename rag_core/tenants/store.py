@@ -184,7 +184,7 @@ def _state(connection: Connection, name: str) -> TenantState:
 def check_active(connection: Connection, name: str) -> None:
     """Raise `PermissionDenied` (`TENANT_SUSPENDED`, `TENANT_ERASED`) unless the tenant is active.
 
-    Rows of an erased tenant are refused without it, by the database (migration 0031).
+    Rows of an erased tenant are refused without it, by the database (`rag_core/database/tables/erased_tenants.sql`).
     """
     require_active(name, _state(connection, name))
 

@@ -1,7 +1,7 @@
-"""The tables of PostgreSQL, the system of record. Alembic migrations create them; a test compares the two.
+"""The tables of PostgreSQL, the system of record, and their functions and triggers (`*.sql`).
 
 Row state drives the pipeline: a query finds what is pending for a stage, so a crash at any point only leaves work for
-the next run. Pending has one definition per stage, a database function (migration 0016).
+the next run. Pending has one definition per stage, a database function (pending.sql).
 
     documents.version        incremented by every change that the index must apply (content, ACL, metadata, deletion)
     rag.pending_chunks       chunkings.text_version is not documents.text_version -> chunk again

@@ -153,7 +153,7 @@ former_texts = Table(
     Column("text_hash", LargeBinary, primary_key=True, comment="of a chunk that it has no more"),
     Index("ix_former_texts_text_hash", "text_hash"),
 )
-"""Filled by a trigger when chunks are deleted (migration 0012a); deleted with the vectors of these texts."""
+"""Filled by a trigger when chunks are deleted (former_texts.sql); deleted with the vectors of these texts."""
 
 embeddings = Table(
     "embeddings",
@@ -206,7 +206,12 @@ generation_documents = Table(
 held_deletions = Table(
     "held_deletions",
     metadata,
-    Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
+    Column(
+        "doc_id",
+        Uuid,
+        ForeignKey(documents.c.doc_id, ondelete="CASCADE", name="fk_held_deletions_doc_id_documents"),
+        primary_key=True,
+    ),
     Column("tenant", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("held_at", DateTime(timezone=True), nullable=False, comment="an approval covers what was held before it"),
@@ -216,7 +221,12 @@ held_deletions = Table(
 visibility_changes = Table(
     "visibility_changes",
     metadata,
-    Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
+    Column(
+        "doc_id",
+        Uuid,
+        ForeignKey(documents.c.doc_id, ondelete="CASCADE", name="fk_visibility_changes_doc_id_documents"),
+        primary_key=True,
+    ),
     Column("position", BigInteger, Identity(always=False), nullable=False),
     Column("tenant", Text, nullable=False),
     Column("source", Text, nullable=False),

@@ -42,7 +42,7 @@ audit = Table(
     Index("ix_audit_chain", text("coalesce(tenant, '')"), "chain_seq", unique=True),
     Index("ix_audit_doc_id", "doc_id", postgresql_where=text("doc_id IS NOT NULL")),
 )
-"""Append-only: triggers of migration 0012 link each row to the previous one and refuse every change."""
+"""Append-only: triggers (audit.sql) link each row to the previous one and refuse every change."""
 
 audit_heads = Table(
     "audit_heads",

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -14,9 +17,44 @@ from rag_core.database.tables.base import SCHEMA, metadata
 from rag_core.errors import Conflict, Reason, Unavailable
 from rag_core.settings import Settings
 
+BASELINE = (Path(__file__).parents[2] / "data" / "schema_0031.sql").read_text("utf-8")
+"""A database of the oldest revision that migrations know, as `pg_dump --schema-only` wrote it."""
+_FUNCTIONS = r"""
+SELECT p.proname AS name, regexp_replace(p.prosrc, '\s+', ' ', 'g') AS body, p.provolatile::text,
+       p.prosecdef, p.proconfig,
+       pg_get_function_result(p.oid) AS result, pg_get_function_arguments(p.oid) AS arguments
+FROM pg_proc p WHERE p.pronamespace = 'rag'::regnamespace ORDER BY name
+"""
+_TRIGGERS = """
+SELECT tgrelid::regclass::text AS "table", pg_get_triggerdef(oid) AS trigger
+FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'rag.%' ORDER BY 1, 2
+"""
 
-def test_the_migrations_make_exactly_the_declared_tables(store: Store) -> None:
-    with store.engine.connect() as connection:
+
+@pytest.fixture
+def upgraded(empty_database_url: str) -> str:
+    """URL of a database that was made at the oldest revision and then upgraded."""
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(BASELINE.encode())
+    upgrade(empty_database_url)
+    return empty_database_url
+
+
+def functions_and_triggers(url: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return [row for query in (_FUNCTIONS, _TRIGGERS) for row in connection.execute(query).fetchall()]
+
+
+def test_migrations_make_the_functions_and_triggers_of_a_new_database(upgraded: str, database_url: str) -> None:
+    made = functions_and_triggers(upgraded)
+    assert len(made) > 40
+    assert made == functions_and_triggers(database_url)
+
+
+@pytest.mark.parametrize("way", ["upgraded", "database_url"])
+def test_both_ways_to_a_schema_make_exactly_the_declared_tables(request: pytest.FixtureRequest, way: str) -> None:
+    engine = create_engine(driver_url(request.getfixturevalue(way)))
+    with engine.connect() as connection:
         connection.execute(text("SET search_path = public"))
         context = MigrationContext.configure(
             connection,
@@ -28,6 +66,7 @@ def test_the_migrations_make_exactly_the_declared_tables(store: Store) -> None:
             },
         )
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
 
 
 def test_head_is_the_newest_revision_in_the_folder(store: Store) -> None:
@@ -79,6 +118,15 @@ def test_a_query_server_refuses_a_newer_schema_that_took_something_away(store: S
         connection.execute(text("INSERT INTO rag.schema_readers VALUES ('9998')"))
     with pytest.raises(Conflict) as refused:
         open_store(settings, or_newer=True)
+    assert refused.value.reason is Reason.DATABASE_VERSION
+
+
+def test_a_database_from_before_the_first_release_is_refused_with_what_to_do(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("UPDATE rag.schema_version SET version_num = '0030'")
+    with pytest.raises(Conflict, match="keep the folder of sources") as refused:
+        upgrade(empty_database_url)
     assert refused.value.reason is Reason.DATABASE_VERSION
 
 

@@ -1,7 +1,7 @@
 """A query server of the previous release works on the schema of this one: a rollout and a rollback need it.
 
 `tests/data/statements_<revision>.json` holds every statement that the previous release's query server sent in its own
-tests; CONTRIBUTING.md says how it is recorded when a release is made.
+tests, and `schema_<revision>.sql` its schema; CONTRIBUTING.md says how they are recorded when a release is made.
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from alembic import command
-from sqlalchemy import create_engine, text
 
 from rag_core.database import upgrade
-from rag_core.database.engine import alembic_config, driver_url
 from rag_core.database.tables.base import SCHEMA
 
 [RECORDED] = (Path(__file__).parents[2] / "data").glob("statements_*.json")
-PREVIOUS = RECORDED.stem.removeprefix("statements_")
+SCHEMA_SQL = RECORDED.with_name(RECORDED.stem.replace("statements", "schema") + ".sql").read_text("utf-8")
 STATEMENTS: list[str] = [
     statement
     for statement in json.loads(RECORDED.read_text())
@@ -83,12 +80,8 @@ def columns(url: str) -> dict[tuple[str, str], tuple[str, bool]]:
 
 
 def test_migrations_since_the_previous_release_only_add(empty_database_url: str) -> None:
-    engine = create_engine(driver_url(empty_database_url))
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
-        connection.execute(text("SET LOCAL search_path = public"))
-        command.upgrade(alembic_config(connection), PREVIOUS)
-    engine.dispose()
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(SCHEMA_SQL.encode())
     before = columns(empty_database_url)
     upgrade(empty_database_url)
     after = columns(empty_database_url)

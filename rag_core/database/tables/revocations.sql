@@ -1,0 +1,32 @@
+-- Changes of permissions, deletions and revoked tokens: recorded for query servers, and announced when they are committed.
+-- Triggers, so that no statement, of this program or an operator, can change who sees a document without a trace.
+
+-- It acts on rows whose ACL or deletion changed; for other rows it costs one comparison.
+CREATE OR REPLACE FUNCTION rag.note_visibility() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO rag.visibility_changes AS v (doc_id, tenant, source, shard, version, acl, restricts)
+    VALUES (NEW.doc_id, NEW.tenant, NEW.source, NEW.shard, NEW.version,
+            CASE WHEN NEW.deleted_at IS NULL THEN NEW.acl END,
+            NEW.deleted_at IS NOT NULL OR NOT coalesce(OLD.acl, '{}') <@ coalesce(NEW.acl, '{}'))
+    ON CONFLICT (doc_id) DO UPDATE
+    SET version = excluded.version, acl = excluded.acl, shard = excluded.shard, position = excluded.position,
+        restricts = v.restricts OR excluded.restricts;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER note_visibility AFTER UPDATE ON rag.documents FOR EACH ROW
+WHEN (OLD.acl IS DISTINCT FROM NEW.acl OR (OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL))
+EXECUTE FUNCTION rag.note_visibility();
+
+CREATE OR REPLACE FUNCTION rag.announce_revocation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NOTIFY rag_revocations;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT ON rag.inbox FOR EACH ROW WHEN (NEW.operation = 'delete')
+EXECUTE FUNCTION rag.announce_revocation();
+CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.visibility_changes FOR EACH ROW WHEN (NEW.restricts)
+EXECUTE FUNCTION rag.announce_revocation();
+CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.token_revocations FOR EACH STATEMENT
+EXECUTE FUNCTION rag.announce_revocation();
+CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.tenants FOR EACH STATEMENT
+EXECUTE FUNCTION rag.announce_revocation();
