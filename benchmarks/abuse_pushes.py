@@ -13,14 +13,14 @@ from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.stream_texts import document
 from benchmarks.timing import percentile
 from rag_assets.stream_worker.worker import Worker
-from rag_core.access import EVERYONE
+from rag_core.content.streams import Change
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store, open_store
 from rag_core.errors import Exhausted, Reason, Unavailable
+from rag_core.governance.access import EVERYONE
 from rag_core.ids import document_id
-from rag_core.index import SearchMode, SearchRequest, VectorIndex
+from rag_core.retrieval.index import SearchMode, SearchRequest, VectorIndex
 from rag_core.settings import Settings
-from rag_core.streams import Change
-from rag_core.streams import inbox_store as inbox
 
 HONEST, HOSTILE = "honest", "hostile"
 TARGET_SECONDS = 1.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rag_core import embedding
-from rag_core.embedding import Embedder, Vectors
+from rag_core.content import embedding
+from rag_core.content.embedding import Embedder, Vectors
 from rag_core.http_client import OWN_TEXT, sending
 from rag_core.settings import Settings
 
@@ -37,5 +37,5 @@ class OwnText:
 
 
 def open_embedder(settings: Settings) -> OwnText:
-    """`rag_core.embedding.open_embedder` for text that no tenant wrote. Raises the same."""
+    """`rag_core.content.embedding.open_embedder` for text that no tenant wrote. Raises the same."""
     return OwnText(embedding.open_embedder(settings))

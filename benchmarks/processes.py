@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from benchmarks.peers.install import ROOT, peer_environment
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import open_index
-from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.qdrant.index import QdrantIndex
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write
 from ragctl.gateway.options import GatewayOptions

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import distributions
 
-from rag_core.embedding.tokenizer import E5TokenCounter
+from rag_core.content.embedding.tokenizer import E5TokenCounter
 from rag_core.errors import InvalidInput, Reason
 
 _SENTENCE = re.compile(r"(?<=[.!?。！？；])\s*|\n{2,}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Progress
-from rag_core.embedding import Embedder, Vectors
+from rag_core.content.embedding import Embedder, Vectors
 from rag_core.ids import text_hash
 
 _PAGE = 256

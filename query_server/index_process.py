@@ -22,9 +22,10 @@ from query_server.runtime.readiness import Readiness, health_pages
 from query_server.servicers.index import IndexServicer
 from rag_core.browser_guard import BrowserGuard
 from rag_core.errors import ConfigError, Reason
-from rag_core.index import VectorIndex, open_index
-from rag_core.index.edge import EdgeIndex, background_optimizer
 from rag_core.logging import get_logger
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.edge import EdgeIndex, background_optimizer
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 from rag_core.status_pages import StatusPages
 from rag_tracing import start_tracing

@@ -57,12 +57,12 @@ from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.servicers.usage import UsageServicer
-from rag_core.access import NameHash
 from rag_core.browser_guard import BrowserGuard
-from rag_core.embedding import Embedder
+from rag_core.content.embedding import Embedder
 from rag_core.errors import Reason
-from rag_core.index.edge import background_optimizer
+from rag_core.governance.access import NameHash
 from rag_core.logging import get_logger
+from rag_core.retrieval.engines.edge import background_optimizer
 from rag_core.settings import Settings
 from rag_core.status_pages import StatusPages
 from rag_tracing import start_tracing

@@ -18,9 +18,9 @@ from pydantic_core import ErrorDetails
 
 from rag_assets.source_config import SourceConfig
 from rag_assets.strict_yaml import load_yaml
+from rag_core.content.sources import SourceProblem
 from rag_core.errors import ConfigError, NotFound, Reason
 from rag_core.ids import fingerprint
-from rag_core.sources import SourceProblem
 
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
@@ -28,7 +28,8 @@ PROJECT_DEFS = Path(__file__).parent / "defs"
 
 @dataclass(slots=True)
 class SourceFiles:
-    """The usable sources by file name, and the problems of the other files (`rag_core.sources.SourceProblem`)."""
+    """The usable sources by file name, and the problems of the other files
+    (`rag_core.content.sources.SourceProblem`)."""
 
     sources: list[SourceConfig] = field(default_factory=list)
     problems: list[SourceProblem] = field(default_factory=list)

@@ -29,10 +29,10 @@ from rag_assets.lib.naming import asset_key
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.report import stream_key
-from rag_core.chunking import CHUNKER_VERSION
-from rag_core.generations import CHUNKING
+from rag_core.content.chunking import CHUNKER_VERSION
+from rag_core.content.parsing import PARSER_VERSION, ParseLimits
 from rag_core.ids import fingerprint
-from rag_core.parsing import PARSER_VERSION, ParseLimits
+from rag_core.ingestion.generations import CHUNKING
 from rag_core.settings import Settings
 
 

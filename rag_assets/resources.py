@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
 from rag_tracing import INTERNAL, NOTHING, Span, entry, start_tracing
 

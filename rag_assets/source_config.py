@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.fields import AclEntry, MetadataName, Model
 from rag_assets.connectors.kinds import Options
+from rag_core.content.quality import RULES, QualityPolicy, Severity
+from rag_core.content.sources import Source
 from rag_core.ids import fingerprint
-from rag_core.quality import RULES, QualityPolicy, Severity
-from rag_core.sources import Source
 
 # --------------------------------------------------------------------------------------------------------------------
 # Checks a cron expression without importing Dagster, so that `rag source check` stays light.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from rag_core.content.sources import Connector
 from rag_core.errors import RagError
 from rag_core.ids import fingerprint
-from rag_core.sources import Connector
 
 TOKEN_TAG = ".dagster/rag_version_tag"  # noqa: S105
 """Dagster's prefix for tags that it does not show: on every row of the list of runs a hash says nothing to people."""

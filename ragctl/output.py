@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from rag_core.pipeline import Progress
+    from rag_core.ingestion.pipeline import Progress
 
 Json = Annotated[
     bool,

@@ -10,8 +10,8 @@ from ragctl.output import note
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
     from rag_core.errors import Reason
-    from rag_core.pipeline import Stage
-    from rag_core.source_status import SourceReport
+    from rag_core.ingestion.pipeline import Stage
+    from rag_core.ingestion.source_status import SourceReport
 
 _STAGES_OF_A_RUN = 4
 _UNKNOWN = ("documents", "pending", "quarantined", "needs_attention")
@@ -27,8 +27,8 @@ def status_of(configs: Iterable[SourceConfig]) -> tuple[dict[str, SourceReport],
 
     from rag_core.database import open_store
     from rag_core.errors import RagError
+    from rag_core.ingestion.source_status import read
     from rag_core.settings import Settings
-    from rag_core.source_status import read
 
     known = list(configs)
     if not known:
@@ -55,8 +55,8 @@ def orphans() -> list[tuple[str, SourceReport]]:
 
     from rag_core.database import open_store
     from rag_core.errors import RagError
+    from rag_core.ingestion.source_status import orphaned
     from rag_core.settings import Settings
-    from rag_core.source_status import orphaned
 
     try:
         with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:
@@ -69,9 +69,9 @@ def report_of(name: str, kind: str, tenant: str, mistake: str = "") -> SourceRep
     """The state of a source that the platform has not seen yet, or whose file has a mistake."""
     from datetime import UTC, datetime
 
-    from rag_core.generations import SourceCounts
-    from rag_core.pipeline import Coverage
-    from rag_core.source_status import Facts, SourceReport, decide
+    from rag_core.ingestion.generations import SourceCounts
+    from rag_core.ingestion.pipeline import Coverage
+    from rag_core.ingestion.source_status import Facts, SourceReport, decide
 
     status = decide(Facts(name, kind, mistake=mistake), datetime.now(UTC))
     return SourceReport(SourceCounts(name, kind), status, Coverage(tenant, name))
@@ -79,7 +79,7 @@ def report_of(name: str, kind: str, tenant: str, mistake: str = "") -> SourceRep
 
 def state_fields(report: SourceReport | None) -> dict[str, Any]:
     """The state as fields of a row; `unknown` while the database is down."""
-    from rag_core.source_status import SourceState, describe, needs_attention
+    from rag_core.ingestion.source_status import SourceState, describe, needs_attention
 
     if report is None:
         return {"state": "unknown", "status": "unknown", "since": "", **dict.fromkeys(_UNKNOWN),
@@ -109,8 +109,8 @@ def read_history(config: SourceConfig, limit: int) -> list[dict[str, Any]]:
     from contextlib import closing
 
     from rag_core.database import open_store
-    from rag_core.operations import audit_store as audit
-    from rag_core.pipeline import run_store as runs
+    from rag_core.governance.audit import audit_store as audit
+    from rag_core.ingestion.pipeline import run_store as runs
     from rag_core.settings import Settings
 
     with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:

@@ -22,7 +22,7 @@ SETTLE_SECONDS = 3.0
 
 def ensure_keys(settings: Settings) -> None:
     """Create the signing key and the JWKS file unless they exist or the keys come from elsewhere. Idempotent."""
-    from rag_core.access import generate_key
+    from rag_core.governance.access import generate_key
 
     if settings.jwt_public_keys is not None or settings.jwt_jwks_url is not None:
         return
@@ -41,7 +41,7 @@ def rotate_keys(settings: Settings, *, settle: float = SETTLE_SECONDS) -> list[s
 
     Raises `ConfigError` (`SECRET_MISSING`) where the keys are not ours.
     """
-    from rag_core.access import generate_key
+    from rag_core.governance.access import generate_key
 
     known = _own_keys(settings)
     private_pem, jwks = generate_key()
@@ -96,7 +96,7 @@ def mint_token(
 
     Raises `ConfigError`: `SECRET_MISSING` without a signing key, `CONFIG_RANGE` for a lifetime the server would refuse.
     """
-    from rag_core.access import mint
+    from rag_core.governance.access import mint
 
     if not 1 <= lifetime <= settings.jwt_max_lifetime_seconds:
         raise ConfigError(Reason.CONFIG_RANGE, f"lifetime must be 1 to {settings.jwt_max_lifetime_seconds} seconds")

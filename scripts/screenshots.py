@@ -12,10 +12,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from rag_core import webhooks
-from rag_core.access import NewAccount, Role, new_password, put_account, remove_account
 from rag_core.database import open_store
 from rag_core.errors import RagError
+from rag_core.governance import webhooks
+from rag_core.governance.access import NewAccount, Role, new_password, put_account, remove_account
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
 from ragctl.tokens import DEFAULT_TENANT

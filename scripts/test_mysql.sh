@@ -3,7 +3,7 @@
 # free port, as an unprivileged user. RAG_TEST_MYSQL_URL names another server instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tests=(.venv/bin/pytest -n 0 tests/unit/connectors/sql -k mysql)
+tests=(.venv/bin/pytest -n 0 tests/unit/rag_assets/connectors/sql -k mysql)
 [ -z "${RAG_TEST_MYSQL_URL:-}" ] || exec "${tests[@]}"
 command -v mariadbd >/dev/null || { echo "mariadb-server is not installed (apt-get install mariadb-server)"; exit 2; }
 folder="$(mktemp -d)"

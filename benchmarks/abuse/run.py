@@ -18,7 +18,7 @@ from benchmarks.query.run import installation
 from benchmarks.query.systems import over_grpc
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.timing import median
-from rag_core.index.edge import EdgeIndex
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import mint_token
 

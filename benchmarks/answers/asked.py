@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.answers.corpus import Corpus
 from rag_core.answering import Question
-from rag_core.documents import Condition, In, Not
-from rag_core.evaluation import Dataset
-from rag_core.evaluation.questions import EvaluationQuestion, load_questions
+from rag_core.answering.evaluation import Dataset
+from rag_core.answering.evaluation.questions import EvaluationQuestion, load_questions
+from rag_core.content.documents import Condition, In, Not
 
 
 @dataclass(frozen=True, slots=True)

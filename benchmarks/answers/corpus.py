@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag_core.access import EVERYONE
 from rag_core.answering import IndexReader, Question
-from rag_core.documents import Condition
-from rag_core.embedding import Vectors
+from rag_core.content.documents import Condition
+from rag_core.content.embedding import Vectors
+from rag_core.governance.access import EVERYONE
 from rag_core.http_client import UNRESTRICTED, EgressPolicy
-from rag_core.index import SearchRequest, VectorIndex
+from rag_core.retrieval.index import SearchRequest, VectorIndex
 
 SHOWN = 10
 

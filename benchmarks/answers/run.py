@@ -27,19 +27,19 @@ from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.retrieval.indexing import TENANT, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
 from rag_core.answering import Answered, Citation, Outcome, Question, open_answerer
+from rag_core.answering.evaluation import Dataset, load_datasets
+from rag_core.answering.evaluation.grading import Grade, Shown, grade
+from rag_core.answering.evaluation.questions import EvaluationQuestion, load_questions
 from rag_core.answering.extractive import decide
-from rag_core.chunking import open_chunker
+from rag_core.content.chunking import open_chunker
+from rag_core.content.documents import In, Not
+from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.database import open_store
-from rag_core.documents import In, Not
-from rag_core.embedding import Embedder, open_embedder
-from rag_core.evaluation import Dataset, load_datasets
-from rag_core.evaluation.grading import Grade, Shown, grade
-from rag_core.evaluation.questions import EvaluationQuestion, load_questions
+from rag_core.governance.tenants import store as tenant_store
 from rag_core.http_client import UNRESTRICTED, EgressPolicy
-from rag_core.index import open_index
-from rag_core.index.edge import EdgeIndex
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
-from rag_core.tenants import store as tenant_store
 
 TIMED = 100
 """Questions of each set that are timed, with nothing embedded before."""

@@ -15,9 +15,9 @@ import numpy as np
 
 from benchmarks.report import Cell, Progress, Table
 from benchmarks.timing import median
-from rag_core.embedding import Vectors
-from rag_core.embedding.bundle import Bundle, open_bundle
-from rag_core.embedding.networks import (
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.bundle import Bundle, open_bundle
+from rag_core.content.embedding.networks import (
     Network,
     NetworkName,
     Tokens,
@@ -27,7 +27,7 @@ from rag_core.embedding.networks import (
     packed_inputs,
     plan_runs,
 )
-from rag_core.embedding.packed_graph import build_packed_graph
+from rag_core.content.embedding.packed_graph import build_packed_graph
 
 BATCHES = (1, 4, 8)
 _BASE: NetworkName = "dynamic-int8"

@@ -15,9 +15,9 @@ from benchmarks.machine import resident_mb
 from benchmarks.report import Progress, Report, Table
 from benchmarks.texts import chinese_passages, english_passages
 from benchmarks.timing import median, percentile, seconds
-from rag_core.embedding import Embedder, prepare_model
-from rag_core.embedding.onnx import QUERY_PREFIX, OnnxEmbedder, usable_cores
-from rag_core.embedding.tokenizer import E5TokenCounter, load_tokenizer
+from rag_core.content.embedding import Embedder, prepare_model
+from rag_core.content.embedding.onnx import QUERY_PREFIX, OnnxEmbedder, usable_cores
+from rag_core.content.embedding.tokenizer import E5TokenCounter, load_tokenizer
 from rag_core.settings import Settings
 
 _QUERIES = 300

@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.embed.variants import Runner, Variant
 from benchmarks.report import Cell, Progress, Table
 from benchmarks.timing import median, percentile
-from rag_core.embedding import Vectors
-from rag_core.embedding.networks import Tokens
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.networks import Tokens
 
 _BATCHES = (1, 4, 8)
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rag_core.embedding import Vectors
-from rag_core.embedding.bundle import open_bundle
-from rag_core.embedding.networks import Tokens, TokenTable, load_static_graph, open_session, packed_inputs
-from rag_core.embedding.onnx import PASSAGE_PREFIX
-from rag_core.embedding.tokenizer import load_tokenizer
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.bundle import open_bundle
+from rag_core.content.embedding.networks import Tokens, TokenTable, load_static_graph, open_session, packed_inputs
+from rag_core.content.embedding.onnx import PASSAGE_PREFIX
+from rag_core.content.embedding.tokenizer import load_tokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import grpc
 
 from benchmarks.generations import corpus
 from benchmarks.timing import percentile
-from rag_core.pipeline import Pipeline
-from rag_core.streams import inbox_store as inbox
+from rag_core.content.streams import inbox_store as inbox
+from rag_core.ingestion.pipeline import Pipeline
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc as rpc
 

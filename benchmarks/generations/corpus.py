@@ -7,10 +7,10 @@ import random
 from pathlib import Path
 
 from benchmarks.stream_texts import document
-from rag_core.access import EVERYONE
-from rag_core.pipeline import Pipeline
-from rag_core.streams import Change
-from rag_core.streams import inbox_store as inbox
+from rag_core.content.streams import Change
+from rag_core.content.streams import inbox_store as inbox
+from rag_core.governance.access import EVERYONE
+from rag_core.ingestion.pipeline import Pipeline
 
 TENANT, SOURCE = "bench", "push"
 PARAGRAPHS = 10

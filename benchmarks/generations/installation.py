@@ -19,10 +19,10 @@ from benchmarks import processes
 from benchmarks.generations import corpus
 from benchmarks.ingest.workbench import open_workbench
 from benchmarks.ports import free_port
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.errors import Reason, Unavailable
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
-from rag_core.streams import inbox_store as inbox
 from ragctl.tokens import ensure_keys, new_secret
 
 _PORTS = ("query_port", "index_port", "index_metrics_port", "metrics_port", "stream_metrics_port")

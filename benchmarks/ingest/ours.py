@@ -20,18 +20,18 @@ from benchmarks.own_text import OwnText
 from benchmarks.timing import seconds
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_core.access import EVERYONE
+from rag_core.content.embedding import Embedder, Vectors
+from rag_core.content.parsing import Block, BlockKind, ParsedDocument, Parser
+from rag_core.content.sources import FetchedItem, Scope, Source, SourceItem
 from rag_core.database import Store
 from rag_core.database.tables.content import chunks
-from rag_core.embedding import Embedder, Vectors
 from rag_core.errors import DataCorruption, Reason
-from rag_core.generations import TransformRegistry, Transforms
-from rag_core.history import Recorder
-from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
-from rag_core.parsing import Block, BlockKind, ParsedDocument, Parser
-from rag_core.pipeline import Pipeline, account, run_pipeline
+from rag_core.governance.access import EVERYONE
+from rag_core.governance.history import Recorder
+from rag_core.ingestion.generations import TransformRegistry, Transforms
+from rag_core.ingestion.pipeline import Pipeline, account, run_pipeline
+from rag_core.retrieval.index import ApplyResult, DocumentUpdate, VectorIndex
 from rag_core.settings import Settings
-from rag_core.sources import FetchedItem, Scope, Source, SourceItem
 
 P = ParamSpec("P")
 T = TypeVar("T")

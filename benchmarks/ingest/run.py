@@ -13,7 +13,7 @@ from benchmarks.peers.install import ensure_peer, run_peer
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.timing import median
 from rag_core.errors import DataCorruption, InvalidInput, Reason
-from rag_core.pipeline.stage_runner import STAGES
+from rag_core.ingestion.pipeline.stage_runner import STAGES
 from rag_core.settings import Settings
 
 PEER = "cocoindex==1.0.26"

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from benchmarks.ports import free_port
 from benchmarks.processes import index_process
+from rag_core.content.embedding import prepare_model
 from rag_core.database import upgrade
 from rag_core.database.embedded.server import EmbeddedPostgres
-from rag_core.embedding import prepare_model
 from rag_core.settings import Settings
 from ragctl.tokens import new_secret
 

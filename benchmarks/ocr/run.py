@@ -10,10 +10,10 @@ from statistics import median
 
 from benchmarks.ocr.pages import DEGRADED, degraded, render, texts
 from benchmarks.report import Cell, Progress, Report, Table
+from rag_core.content.parsing import Parser, open_parser
+from rag_core.content.sources import FetchedItem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.parsing import Parser, open_parser
 from rag_core.settings import Settings
-from rag_core.sources import FetchedItem, SourceItem
 
 _FONTS = (
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",

@@ -22,7 +22,7 @@ from cocoindex.connectors import localfs, sqlite
 from cocoindex.ops.text import RecursiveSplitter
 from cocoindex.resources.file import FileLike, PatternFilePathMatcher
 
-from rag_core.embedding import Embedder, open_embedder
+from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.settings import Settings
 
 _DATABASE = coco.ContextKey[sqlite.ManagedConnection]("bench_database")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rag_core.embedding import prepare_model
+from rag_core.content.embedding import prepare_model
 from rag_core.errors import Reason, Unavailable
 from rag_core.settings import Settings
 

@@ -24,7 +24,7 @@ def _record(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _run_embedder(home: Path) -> None:
     """Do what the peers do with our code."""
-    from rag_core.embedding import open_embedder
+    from rag_core.content.embedding import open_embedder
     from rag_core.settings import Settings
 
     for kind in ("fake", "onnx"):

@@ -17,7 +17,7 @@ import numpy as np
 import pathway as pw
 
 from benchmarks.stream_texts import document
-from rag_core.embedding import open_embedder
+from rag_core.content.embedding import open_embedder
 from rag_core.settings import Settings
 
 COMMIT_MS = 5

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from rag_core.embedding import Embedder, open_embedder
+from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.settings import Settings
 
 TENANT, ENTRY = "default", "everyone"

@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmarks.report import Progress
 from benchmarks.texts import package_sentences
-from rag_core.access import EVERYONE
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
+from rag_core.governance.access import EVERYONE
 from rag_core.ids import chunk_id, document_id, text_hash
-from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
+from rag_core.retrieval.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
 
 TENANT = "default"
 GENERATION = "bench"

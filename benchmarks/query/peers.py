@@ -21,7 +21,7 @@ from benchmarks.query.load import Outcome
 from benchmarks.query.systems import System, over_http
 from benchmarks.report import Target
 from benchmarks.timing import median
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
 from rag_core.settings import Settings
 
 _WEB = ("fastapi==0.165.0", "uvicorn==0.54.0")

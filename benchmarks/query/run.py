@@ -26,9 +26,10 @@ from benchmarks.query.systems import System, embed_only, engine_only, in_process
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.texts import chinese_sentences, package_sentences
 from benchmarks.timing import median
-from rag_core.embedding import Vectors
-from rag_core.index import VectorIndex, open_index
-from rag_core.index.edge import EdgeIndex
+from rag_core.content.embedding import Vectors
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.edge import EdgeIndex
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token, new_secret
 from ragproto.query.v2 import query_pb2

@@ -12,9 +12,9 @@ import httpx
 
 from benchmarks.query.corpus import TENANT
 from benchmarks.query.load import Call
-from rag_core.access import EVERYONE
-from rag_core.embedding import Embedder
-from rag_core.index import SearchRequest, VectorIndex
+from rag_core.content.embedding import Embedder
+from rag_core.governance.access import EVERYONE
+from rag_core.retrieval.index import SearchRequest, VectorIndex
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 
 TOP_K = 10

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rag_core.evaluation import Dataset
-from rag_core.search import encode_documents, encode_query
+from rag_core.answering.evaluation import Dataset
+from rag_core.retrieval.search import encode_documents, encode_query
 
 Altered = Iterator[tuple[str, Dataset]]
 _SEED = 5

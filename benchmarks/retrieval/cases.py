@@ -15,8 +15,8 @@ from pathlib import Path
 from opencc import OpenCC
 
 from benchmarks.retrieval import alterations
-from rag_core.evaluation import Dataset
-from rag_core.evaluation.dataset import Document
+from rag_core.answering.evaluation import Dataset
+from rag_core.answering.evaluation.dataset import Document
 
 MOST_QUERIES = 300
 MOST_DOCUMENTS = 160

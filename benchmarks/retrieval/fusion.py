@@ -21,7 +21,7 @@ from benchmarks.retrieval.cases import Case, cases
 from benchmarks.retrieval.legs import Matrix, legs
 from benchmarks.retrieval.rules import DENSE, LEXICAL, RULES, USED
 from benchmarks.vectors import VectorCache
-from rag_core.evaluation import CUT, Dataset, Interval, load_datasets, ndcg, paired
+from rag_core.answering.evaluation import CUT, Dataset, Interval, load_datasets, ndcg, paired
 from rag_core.settings import Settings
 from ragctl.output import progress_bar
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from benchmarks.report import Progress
 from benchmarks.vectors import VectorCache
-from rag_core.access import EVERYONE
-from rag_core.chunking import Chunk, Chunker
-from rag_core.evaluation import Dataset
-from rag_core.evaluation.dataset import Document
+from rag_core.answering.evaluation import Dataset
+from rag_core.answering.evaluation.dataset import Document
+from rag_core.content.chunking import Chunk, Chunker
+from rag_core.content.parsing import Block, BlockKind, ParsedDocument
+from rag_core.governance.access import EVERYONE
 from rag_core.ids import chunk_id, document_id, text_hash
-from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
-from rag_core.parsing import Block, BlockKind, ParsedDocument
+from rag_core.retrieval.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
 
 TENANT = "bench"
 GENERATION = "bench"

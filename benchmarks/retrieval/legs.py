@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.vectors import VectorCache
-from rag_core.evaluation import Dataset
-from rag_core.search import KNOWN_HITS, Sparse, encode_documents, encode_query
-from rag_core.search.fusion import CANDIDATES
+from rag_core.answering.evaluation import Dataset
+from rag_core.retrieval.search import KNOWN_HITS, Sparse, encode_documents, encode_query
+from rag_core.retrieval.search.fusion import CANDIDATES
 
 Matrix = npt.NDArray[np.float32]
 """Scores, shape [queries, documents]; -inf is no candidate."""

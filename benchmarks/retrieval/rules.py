@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.retrieval.legs import NONE, Legs, Matrix
-from rag_core.search.fusion import FULL_MATCH, STANDING
+from rag_core.retrieval.search.fusion import FULL_MATCH, STANDING
 
 Rule = Callable[[Legs], Matrix]
 """From the candidates of both legs to fused scores."""
@@ -16,7 +16,8 @@ Scale = Callable[[Matrix], Matrix]
 
 
 def judged(*, standing: float = STANDING, power: float = 2, full: float = FULL_MATCH) -> Rule:
-    """Each leg by its distribution, weighed by what it found (`rag_core.search.fusion`, which has no matrices)."""
+    """Each leg by its distribution, weighed by what it found (`rag_core.retrieval.search.fusion`, which has no
+    matrices)."""
 
     def rule(legs: Legs) -> Matrix:
         words = legs.known**power * (1 + full * np.maximum(0, 2 * legs.matched - 1))

@@ -14,12 +14,12 @@ from benchmarks.own_text import open_embedder
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.retrieval.indexing import TENANT, Chunked, best_chunks, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
-from rag_core.access import EVERYONE
-from rag_core.chunking import Chunker, open_chunker
-from rag_core.evaluation import CUT, Dataset, load_datasets, ndcg, paired, recall, reciprocal_rank
-from rag_core.generations import CHUNKING
-from rag_core.index import SearchMode, SearchRequest, VectorIndex
-from rag_core.index.edge import EdgeIndex
+from rag_core.answering.evaluation import CUT, Dataset, load_datasets, ndcg, paired, recall, reciprocal_rank
+from rag_core.content.chunking import Chunker, open_chunker
+from rag_core.governance.access import EVERYONE
+from rag_core.ingestion.generations import CHUNKING
+from rag_core.retrieval.engines.edge import EdgeIndex
+from rag_core.retrieval.index import SearchMode, SearchRequest, VectorIndex
 from rag_core.settings import Settings
 
 MODES = {SearchMode.DENSE: "dense", SearchMode.LEXICAL: "BM25", SearchMode.HYBRID: "hybrid"}

@@ -6,13 +6,13 @@ import json
 import os
 from typing import Protocol
 
-from rag_core.access import EVERYONE
+from rag_core.content.streams import Change
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store, open_store
 from rag_core.errors import Reason, Unavailable
+from rag_core.governance.access import EVERYONE
 from rag_core.ids import document_id
 from rag_core.settings import Settings
-from rag_core.streams import Change
-from rag_core.streams import inbox_store as inbox
 
 TENANT = "bench"
 _BROKER_SECONDS = 30.0

@@ -16,11 +16,11 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import RevocationListener
 from rag_assets.stream_worker.worker import Worker
-from rag_core.access import EVERYONE
+from rag_core.content.documents import In
 from rag_core.database import Store
-from rag_core.documents import In
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import NO_PENDING_REVOCATIONS, PendingRevocations, SearchMode, SearchRequest, VectorIndex
+from rag_core.governance.access import EVERYONE
+from rag_core.retrieval.index import NO_PENDING_REVOCATIONS, PendingRevocations, SearchMode, SearchRequest, VectorIndex
 from rag_core.settings import Settings
 
 POLL_SECONDS = 0.002

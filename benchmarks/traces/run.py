@@ -22,7 +22,7 @@ from benchmarks.query.run import installation
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.texts import package_sentences
 from benchmarks.timing import median
-from rag_core.index.edge import EdgeIndex
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import mint_token
 from ragproto.query.v2 import query_pb2, query_pb2_grpc

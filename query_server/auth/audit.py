@@ -119,7 +119,7 @@ class AuditTrail:
 
     def _write(self, batch: list[_AuditEntry]) -> None:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.operations import Entry, append
+        from rag_core.governance.audit import Entry, append
 
         entries = [
             Entry(

@@ -18,7 +18,8 @@ from query_server.auth.tenants import Tenants
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.calls import Call
 from query_server.runtime.dependencies import LOOKUPS, LazyStore
-from rag_core.access import (
+from rag_core.errors import Reason, Unauthenticated
+from rag_core.governance.access import (
     KEY_MARK,
     SESSION_MARK,
     ApiKey,
@@ -30,11 +31,10 @@ from rag_core.access import (
     parse_api_key,
     session_of,
 )
-from rag_core.errors import Reason, Unauthenticated
 from rag_core.logging import get_logger
 
 if TYPE_CHECKING:
-    from rag_core.access import StoredKey
+    from rag_core.governance.access import StoredKey
 
 API_KEY_HEADER = "x-api-key"
 WHO_AM_I = "/ragproto.admin.v1.OperationsService/WhoAmI"
@@ -152,7 +152,7 @@ class _KeyRows:
 
     def _load(self, key_id: str) -> StoredKey | None:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and tokens do without it.
-        from rag_core.access import find_key, record_use
+        from rag_core.governance.access import find_key, record_use
 
         with self._store.get().engine.begin() as connection:
             row = find_key(connection, key_id)

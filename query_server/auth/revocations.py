@@ -13,12 +13,19 @@ from query_server.handlers.query.searcher import Searcher
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
-from rag_core.access import VerifiedToken
 from rag_core.errors import Reason, Unauthenticated, Unavailable
-from rag_core.index import NO_PENDING_REVOCATIONS, IndexPoint, PendingRevocations, Place, SearchRequest, SearchResult
+from rag_core.governance.access import VerifiedToken
+from rag_core.retrieval.index import (
+    NO_PENDING_REVOCATIONS,
+    IndexPoint,
+    PendingRevocations,
+    Place,
+    SearchRequest,
+    SearchResult,
+)
 
 if TYPE_CHECKING:
-    from rag_core.access import PendingRevocation
+    from rag_core.governance.access import PendingRevocation
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -74,7 +81,7 @@ class Revocations:
 
     def _load(self) -> tuple[float, Mapping[tuple[str, str], float]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.access import revocations
+        from rag_core.governance.access import revocations
 
         began = self.age.now()
         with self._store.get().engine.connect() as connection:
@@ -139,7 +146,7 @@ class PendingRevocationCache:
 
     def _read(self) -> tuple[float, Mapping[str, Sequence[PendingRevocation]]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.access import pending_revocations
+        from rag_core.governance.access import pending_revocations
 
         began, by_tenant = self.age.now(), defaultdict(list)
         with self._store.get().engine.connect() as connection:
@@ -154,7 +161,7 @@ class PendingRevocationCache:
         self._combine()
 
     def _read_deletions(self) -> frozenset[tuple[str, uuid.UUID]]:
-        from rag_core.streams import inbox_store
+        from rag_core.content.streams import inbox_store
 
         with self._store.get().engine.connect() as connection:
             return frozenset(inbox_store.pending_deletions(connection, most=MAX_NAMED))

@@ -11,8 +11,8 @@ import time
 from collections import OrderedDict
 
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import VerifiedToken
 from rag_core.errors import RagError
+from rag_core.governance.access import VerifiedToken
 from rag_core.logging import get_logger
 
 WRITE_SECONDS = 1.0
@@ -61,7 +61,7 @@ class SessionRecorder:
 
     def _write(self, batch: list[VerifiedToken]) -> None:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.access import record_sessions
+        from rag_core.governance.access import record_sessions
 
         with self._store.get().engine.begin() as connection:
             record_sessions(connection, batch)

@@ -11,7 +11,7 @@ from rag_core.http_client import EgressPolicy
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
-    from rag_core.tenants import Directory
+    from rag_core.governance.tenants import Directory
 
 READ_SECONDS = 0.5
 
@@ -40,7 +40,7 @@ class Tenants:
 
     def _load(self) -> tuple[float, Directory]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.tenants import store as tenants
+        from rag_core.governance.tenants import store as tenants
 
         began = self.age.now()
         with self._store.get().engine.connect() as connection:

@@ -10,7 +10,7 @@ from query_server.converters.fields import message_of
 from ragproto.admin.v1 import access_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.access import Account, Session, TokenRevocation
+    from rag_core.governance.access import Account, Session, TokenRevocation
 
 
 def from_key(row: Mapping[str, Any]) -> pb.AccessKey:

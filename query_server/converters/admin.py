@@ -11,8 +11,8 @@ from query_server.handlers.admin.overview import ComponentStatus, GenerationStat
 from ragproto.admin.v1 import admin_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.generations.lifecycle import Forecast, PromotionResult
-    from rag_core.source_status import SourceReport, SourceStatus
+    from rag_core.ingestion.promotion import Forecast, PromotionResult
+    from rag_core.ingestion.source_status import SourceReport, SourceStatus
 
 
 def from_status(status: Status) -> pb.GetStatusResponse:
@@ -45,7 +45,7 @@ def _source(report: SourceReport) -> pb.SourceStatus:
 
 
 def _condition(status: SourceStatus) -> pb.SourceCondition:
-    from rag_core.source_status import describe, needs_attention, sentence_of
+    from rag_core.ingestion.source_status import describe, needs_attention, sentence_of
 
     return message_of(
         pb.SourceCondition,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rag_core.index import Payload
-from rag_core.parsing import Block, BlockKind, PartKind, parts_of
+from rag_core.content.parsing import Block, BlockKind, PartKind, parts_of
+from rag_core.retrieval.index import Payload
 from ragproto.query.v2 import query_pb2 as pb
 
 _KINDS: Final = {kind: f"KIND_{kind.name}" for kind in BlockKind}

@@ -9,9 +9,9 @@ from query_server.converters.fields import message_of
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.alerts import Alert
-    from rag_core.pipeline import SourceHistory
-    from rag_core.quality import Findings, Result
+    from rag_core.content.quality import Findings, Result
+    from rag_core.ingestion.alerts import Alert
+    from rag_core.ingestion.pipeline import SourceHistory
 
 
 def from_alert(alert: Alert) -> pb.Alert:

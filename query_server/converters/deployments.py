@@ -8,7 +8,7 @@ from query_server.converters.fields import message_of
 from ragproto.admin.v1 import deployments_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.operations import Colour, Deployment, Step
+    from rag_core.governance.audit import Colour, Deployment, Step
 
 
 def from_colour(colour: Colour) -> pb.Colour:

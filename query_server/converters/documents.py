@@ -14,8 +14,8 @@ from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.documents import VisibleDocument
-    from rag_core.streams import Receipt
+    from rag_core.content.documents import VisibleDocument
+    from rag_core.content.streams import Receipt
 
 
 def to_put(request: pb.PutRequest) -> Put:

@@ -10,7 +10,7 @@ from ragproto.admin.v1 import evaluation_pb2 as pb
 
 if TYPE_CHECKING:
     from query_server.handlers.admin.evaluation import ComparedRun
-    from rag_core.evaluation import Change, Result, Run, StoredQuestion
+    from rag_core.answering.evaluation import Change, Result, Run, StoredQuestion
 
 
 def from_run(run: Run) -> pb.EvaluationRun:

@@ -11,12 +11,12 @@ from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
 
 if TYPE_CHECKING:
-    from rag_core.evaluation import Judgement, Rating
+    from rag_core.answering.evaluation import Judgement, Rating
 
 
 def to_judgement(message: ops.RateAnswerRequest | v2.SendFeedbackRequest) -> Judgement:
     """Raises `InvalidInput` (`FIELD_INVALID`) for an id that is none, and for feedback that does not say which."""
-    from rag_core.evaluation import Judgement
+    from rag_core.answering.evaluation import Judgement
 
     return Judgement(
         question=message.question,

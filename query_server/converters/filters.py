@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from query_server.converters.times import time_problem
-from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
+from rag_core.content.documents import All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.errors import InvalidInput, Reason
 from ragproto.query.v2 import query_pb2 as v2
 
@@ -23,7 +23,7 @@ def filter_from_map(fields: Mapping[str, str]) -> Condition | None:
 def filter_from_message(message: v2.Filter) -> Condition:
     """v2. Raises `InvalidInput` (`FILTER_TYPE`) for a message without a condition or with an impossible time.
 
-    The depth is bounded by protobuf's own limit of 100; `rag_core.documents.validate` then applies ours.
+    The depth is bounded by protobuf's own limit of 100; `rag_core.content.documents.validate` then applies ours.
     """
     match message.WhichOneof("condition"):
         case "all":

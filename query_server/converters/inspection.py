@@ -13,7 +13,7 @@ from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.documents import DocumentQuery, DocumentSummary, Event, Span
+    from rag_core.content.documents import DocumentQuery, DocumentSummary, Event, Span
 
 _STATE, _ORDER = "DOCUMENT_STATE_", "DOCUMENT_ORDER_"
 
@@ -28,7 +28,7 @@ def to_doc_id(value: str) -> uuid.UUID:
 
 def to_wanted(request: pb.FindDocumentsRequest) -> DocumentQuery:
     """The filter and order of a list. Raises `InvalidInput` (`FIELD_INVALID`)."""
-    from rag_core.documents import DocumentOrder, DocumentQuery, DocumentState
+    from rag_core.content.documents import DocumentOrder, DocumentQuery, DocumentState
 
     state = DocumentState[_known(pb.DocumentState, request.state, _STATE)] if request.state else None
     order = DocumentOrder[_known(pb.DocumentOrder, request.order, _ORDER)] if request.order else DocumentOrder.NEWEST

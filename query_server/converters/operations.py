@@ -11,9 +11,9 @@ from ragproto.admin.v1 import operations_pb2 as pb
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-    from rag_core.operations import Entry
-    from rag_core.pipeline import Stage
-    from rag_core.quality import Quarantined
+    from rag_core.content.quality import Quarantined
+    from rag_core.governance.audit import Entry
+    from rag_core.ingestion.pipeline import Stage
 
 
 def from_source(row: Row[tuple[object, ...]], last: Stage | None) -> pb.SourceDetail:

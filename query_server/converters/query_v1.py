@@ -8,7 +8,7 @@ from query_server.converters.filters import filter_from_map
 from query_server.handlers.query.answer import Answer
 from query_server.handlers.query.validation import Query
 from rag_core.answering import Abstained, Abstention, Answered, Outcome
-from rag_core.index import SearchHit
+from rag_core.retrieval.index import SearchHit
 from ragproto.query.v1 import query_pb2 as pb
 
 _MARKER = re.compile(r"\[(\d+)\]")

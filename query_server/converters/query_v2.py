@@ -24,8 +24,8 @@ from rag_core.answering import (
     page_kind,
 )
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
-from rag_core.index.remote import wire
+from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
 from ragproto.admin.v1 import index_pb2 as index_pb
 from ragproto.query.v2 import query_pb2 as pb
 

@@ -13,7 +13,7 @@ from rag_core.settings import Settings, SourceAllowance
 from ragproto.admin.v1 import sources_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.sources import Operation
+    from rag_core.content.sources import Operation
 
 _ACTION, _STATE = "SOURCE_ACTION_", "SOURCE_OPERATION_STATE_"
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from query_server.converters.fields import message_of
 from query_server.handlers.usage import OwnUsage, Report
-from rag_core.usage import Budget, Owner, Usage
+from rag_core.governance.usage import Budget, Owner, Usage
 from ragproto.admin.v1 import usage_pb2 as pb
 from ragproto.query.v2 import query_pb2 as v2
 
 if TYPE_CHECKING:
-    from rag_core.usage import Day
+    from rag_core.governance.usage import Day
 
 
 def to_budget(request: pb.SetBudgetRequest) -> Budget:

@@ -9,7 +9,7 @@ from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import webhooks_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.webhooks import Delivery, DeliveryState, Webhook
+    from rag_core.governance.webhooks import Delivery, DeliveryState, Webhook
 
 _STATES = {
     "pending": pb.WEBHOOK_DELIVERY_STATE_PENDING,
@@ -32,7 +32,7 @@ def from_delivery(row: Delivery) -> pb.WebhookDelivery:
 
 def to_state(value: int) -> DeliveryState | None:
     """The state to filter by. Raises `InvalidInput` (`FIELD_INVALID`) for an unknown one."""
-    from rag_core.webhooks import DeliveryState
+    from rag_core.governance.webhooks import DeliveryState
 
     if value == pb.WEBHOOK_DELIVERY_STATE_UNSPECIFIED:
         return None

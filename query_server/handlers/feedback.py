@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from query_server.handlers.admin.rules import check_judgement
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.evaluation import Judgement, Saved
+    from rag_core.answering.evaluation import Judgement, Saved
 
 
 class FeedbackHandler:
@@ -31,7 +31,7 @@ class FeedbackHandler:
         check_judgement(judgement)
 
         def write(connection: Connection) -> Saved:
-            from rag_core.evaluation import feedback_store, propose_from_rating
+            from rag_core.answering.evaluation import feedback_store, propose_from_rating
 
             tenant = principal.tenant
             feedback_store.require_visible(connection, tenant, principal.acl_entries, judgement.doc_ids)

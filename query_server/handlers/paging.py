@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import SearchRequest
+from rag_core.governance.access import Principal
+from rag_core.retrieval.index import SearchRequest
 
 # --------------------------------------------------------------------------------------------------------------------
 # State that clients keep for the server: signed, bound to the caller and the request, and short-lived.

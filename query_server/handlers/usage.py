@@ -13,14 +13,14 @@ from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.usage import UsageMeter
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
-from rag_core.usage import Budget, Owner, Usage, key_of, renewal, require_budget
+from rag_core.governance.access import Principal
+from rag_core.governance.usage import Budget, Owner, Usage, key_of, renewal, require_budget
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.usage import Day
+    from rag_core.governance.usage import Day
 
 MAX_DAYS = 90
 
@@ -63,7 +63,7 @@ class UsageHandler:
         since = _since(days, now)
 
         def read(connection: Connection) -> tuple[list[Day], dict[Owner, Budget], int]:
-            from rag_core.usage import store as rows
+            from rag_core.governance.usage import store as rows
 
             # As many rows as keys and days: those of one tenant.
             found = rows.days(connection, since=since, tenant=principal.tenant, limit=1_000_000)
@@ -98,7 +98,7 @@ class UsageHandler:
         since = _since(days, now)
 
         def read(connection: Connection) -> Report:
-            from rag_core.usage import store as rows
+            from rag_core.governance.usage import store as rows
 
             after = None
             if page.after is not None:
@@ -125,8 +125,8 @@ class UsageHandler:
         require_budget(owner, budget)
 
         def write(connection: Connection) -> Budget:
-            from rag_core.access import get_key
-            from rag_core.usage import store as rows
+            from rag_core.governance.access import get_key
+            from rag_core.governance.usage import store as rows
 
             if owner.key_id and get_key(connection, owner.key_id).tenant != owner.tenant:
                 raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {owner.key_id!r} of this tenant")

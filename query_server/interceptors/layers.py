@@ -21,10 +21,10 @@ from query_server.runtime.calls import Call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY, bounded, code_of, internal_error, trailers
 from query_server.runtime.traffic import Traffic
-from rag_core.access import NameHash
 from rag_core.errors import DeadlineExceeded, Exhausted, PermissionDenied, RagError, Reason, Unauthenticated
-from rag_core.index.remote import SECRET_KEY
+from rag_core.governance.access import NameHash
 from rag_core.logging import get_logger
+from rag_core.retrieval.engines.remote import SECRET_KEY
 from rag_tracing import entry, exemplar
 
 # --------------------------------------------------------------------------------------------------------------------

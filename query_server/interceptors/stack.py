@@ -19,7 +19,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import PUSHBACK_MS
 from query_server.runtime.traffic import Traffic
 from query_server.runtime.usage import UsageMeter
-from rag_core.access import NameHash
+from rag_core.governance.access import NameHash
 from rag_core.settings import Settings
 
 Limiters = dict[ConcurrencyClass, ConcurrencyLimiter]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import grpc.aio
 
-from rag_core.access import Principal
-from rag_core.index import SearchResult
+from rag_core.governance.access import Principal
+from rag_core.retrieval.index import SearchResult
 from rag_tracing import NOTHING, Span
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from query_server.runtime.blocking import BlockingPool
-from rag_core.access import FileKeys, KeySource, TokenRules, TokenVerifier, UrlKeys
 from rag_core.answering import Answerer, open_answerer
-from rag_core.embedding import Embedder, open_embedder
+from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.errors import RagError, Reason
-from rag_core.index import VectorIndex, open_index
-from rag_core.search import Reranker, open_reranker
+from rag_core.governance.access import FileKeys, KeySource, TokenRules, TokenVerifier, UrlKeys
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.index import VectorIndex
+from rag_core.retrieval.search import Reranker, open_reranker
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
 
 if TYPE_CHECKING:
-    from rag_core.alerts import SourceState
-    from rag_core.generations import DocumentTotals
-    from rag_core.pipeline import Stage
-    from rag_core.quality import Latest
+    from rag_core.content.quality import Latest
+    from rag_core.ingestion.alerts import SourceState
+    from rag_core.ingestion.generations import DocumentTotals
+    from rag_core.ingestion.pipeline import Stage
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -48,11 +48,11 @@ class SourceGauges:
 
     def _read(self) -> Readings:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from rag_core.alerts import source_states
-        from rag_core.alerts import store as alerts
-        from rag_core.pipeline import run_store as runs
-        from rag_core.quality import store as quality
-        from rag_core.source_status import read_all
+        from rag_core.content.quality import store as quality
+        from rag_core.ingestion.alerts import source_states
+        from rag_core.ingestion.alerts import store as alerts
+        from rag_core.ingestion.pipeline import run_store as runs
+        from rag_core.ingestion.source_status import read_all
 
         with self._store.get().engine.connect() as connection:
             return Readings(
@@ -121,7 +121,7 @@ class GenerationGauges:
 
     def _read(self) -> dict[tuple[str, str], DocumentTotals]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from rag_core.generations import store as generations
+        from rag_core.ingestion.generations import store as generations
 
         with self._store.get().engine.connect() as connection:
             totals = generations.document_totals(connection)
@@ -171,7 +171,7 @@ class Freshness:
 
     def _read(self) -> Finding:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from rag_core.generations import status_store
+        from rag_core.ingestion.generations import status_store
 
         with self._store.get().engine.connect() as connection:
             return Finding(*status_store.oldest_pending(connection))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import NotFound, RagError
-from rag_core.index import VectorIndex
-from rag_core.index.edge import EdgeIndex
 from rag_core.logging import get_logger
+from rag_core.retrieval.engines.edge import EdgeIndex
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Mender:
         if self._index.alias() is not None or self._nobody_reads:
             return found
         # Imported where something is damaged: SQLAlchemy takes as long to load as the rest of the process.
-        from rag_core.generations import store as generations
+        from rag_core.ingestion.generations import store as generations
 
         with suppress(RagError), closing(self._open_store()) as store, store.engine.connect() as connection:
             active = generations.active(connection)
@@ -97,7 +97,7 @@ class Mender:
         return self._clock() >= at
 
     def _rebuild(self, name: str) -> bool:
-        from rag_core.verify import rebuild
+        from rag_core.ingestion.verify import rebuild
 
         _log.error("index_damaged", generation=name, message="it is filled again from PostgreSQL")
         try:

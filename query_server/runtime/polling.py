@@ -114,7 +114,7 @@ class RevocationListener:
             await asyncio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _listen(self, session: AsyncConnection[Any]) -> None:
-        from rag_core.access import listen
+        from rag_core.governance.access import listen
 
         await listen(session)
         self._wake()  # what was announced before nobody heard

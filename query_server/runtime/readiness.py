@@ -18,8 +18,8 @@ from query_server.handlers.query.models import QueryModels
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import DataCorruption, NotFound, RagError, Reason
-from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
+from rag_core.retrieval.index import VectorIndex
 from rag_core.status_pages import Page
 
 PROBE_SECONDS = 2.0

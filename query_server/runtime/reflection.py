@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from query_server.auth.policies import OBSERVE, PLATFORM_READ, allows
 from query_server.runtime.calls import Call
-from rag_core.access import Principal
 from rag_core.errors import RagError
+from rag_core.governance.access import Principal
 
 Authenticate = Callable[[Call], Awaitable[Principal]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import NameHash
-from rag_core.history import QUERY_SERVER, Recorder, Stored, measure_memory
-from rag_core.index import SearchHit
+from rag_core.governance.access import NameHash
+from rag_core.governance.history import QUERY_SERVER, Recorder, Stored, measure_memory
+from rag_core.retrieval.index import SearchHit
 from rag_core.settings import Settings
 
 _KINDS = {

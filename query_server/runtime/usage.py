@@ -23,12 +23,12 @@ from query_server.runtime.calls import Call
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import READ_SECONDS, database_thread
-from rag_core.access import NameHash, Principal
 from rag_core.answering import Tokens
 from rag_core.errors import QuotaExceeded, RagError, Reason
+from rag_core.governance.access import NameHash, Principal
+from rag_core.governance.usage import Budget, Meter, Owner, Usage, key_of
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_core.usage import Budget, Meter, Owner, Usage, key_of
 
 SHARED_SECONDS = 0.1
 """How often totals are exchanged through Redis."""
@@ -176,7 +176,9 @@ class UsageMeter:
         day, changed = self.meter.day, self.meter.unwritten()
 
         def work() -> tuple[dict[Owner, Budget], dict[Owner, Usage]]:
-            from rag_core.usage import store as rows  # SQLAlchemy takes as long to load as the rest of the server
+            from rag_core.governance.usage import (
+                store as rows,  # SQLAlchemy takes as long to load as the rest of the server
+            )
 
             with self._store.get().engine.begin() as connection:
                 for at, totals in changed:

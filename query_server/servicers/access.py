@@ -13,7 +13,7 @@ from query_server.handlers.admin.access import AccessHandler, target_tenant
 from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
-from rag_core.access import SESSION_MARK
+from rag_core.governance.access import SESSION_MARK
 from ragproto.admin.v1 import access_pb2 as pb
 from ragproto.admin.v1 import access_pb2_grpc as rpc
 
@@ -36,7 +36,7 @@ class AccessServicer(rpc.AccessServiceServicer):
         return pb.ListApiKeysResponse(keys=map(to_message.from_key, shown), more=bool(token), next_page_token=token)
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
-        from rag_core.access import NewKey
+        from rag_core.governance.access import NewKey
 
         caller = current_call().principal
         days = request.days if request.HasField("days") else DEFAULT_DAYS
@@ -72,7 +72,7 @@ class AccessServicer(rpc.AccessServiceServicer):
         return pb.ListAccountsResponse(accounts=map(to_message.from_account, shown), next_page_token=token)
 
     async def CreateAccount(self, request: pb.CreateAccountRequest, context: Context) -> pb.CreateAccountResponse:
-        from rag_core.access import NewAccount, require_role
+        from rag_core.governance.access import NewAccount, require_role
 
         caller = current_call().principal
         check_text_field("name", request.name, limit=64, required=True)

@@ -17,8 +17,8 @@ from ragproto.admin.v1 import history_pb2 as pb
 from ragproto.admin.v1 import history_pb2_grpc as rpc
 
 if TYPE_CHECKING:
-    from rag_core.history import Series
-    from rag_core.history import UnansweredQuestion as Question
+    from rag_core.governance.history import Series
+    from rag_core.governance.history import UnansweredQuestion as Question
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -1,8 +1,8 @@
 # ruff: noqa: N802  the methods are named by the .proto file
 """admin.v1.IndexService: the embedded index for the other processes of this host.
 
-A thin skin over `VectorIndex`: `rag_core.index.remote.wire` converts and checks, the index does the rest. Searches have
-threads of their own, so that a bulk write never takes one from them, or run in the event loop.
+A thin skin over `VectorIndex`: `rag_core.retrieval.engines.remote.wire` converts and checks, the index does the rest.
+Searches have threads of their own, so that a bulk write never takes one from them, or run in the event loop.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 import grpc.aio
 
 from query_server.runtime.metrics import Metrics
-from rag_core.index import ApplyResult, VectorIndex
-from rag_core.index.remote import wire
+from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.index import ApplyResult, VectorIndex
 from rag_tracing import carried, exemplar
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc as rpc

@@ -24,7 +24,7 @@ from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import ListPages
 from query_server.handlers.query.search import SearchHandler
 from query_server.runtime.calls import current_call
-from rag_core.access import NameHash, session_of
+from rag_core.governance.access import NameHash, session_of
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 from ragproto.query.v2.query_pb2 import SearchRequest
@@ -92,7 +92,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.ReleaseDeletionsResponse(released=released)
 
     async def ListQuarantine(self, request: pb.ListQuarantineRequest, context: Context) -> pb.ListQuarantineResponse:
-        from rag_core.quality import Wanted
+        from rag_core.content.quality import Wanted
 
         caller = current_call().principal
         page = self._pages.of(caller, request, default=50, most=500)

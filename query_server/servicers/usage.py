@@ -11,7 +11,7 @@ from query_server.converters import usage as to_message
 from query_server.handlers.paging import ListPages
 from query_server.handlers.usage import UsageHandler
 from query_server.runtime.calls import current_call
-from rag_core.usage import Owner
+from rag_core.governance.usage import Owner
 from ragproto.admin.v1 import usage_pb2 as pb
 from ragproto.admin.v1 import usage_pb2_grpc as rpc
 

@@ -15,7 +15,7 @@ from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.drain import drain
 from rag_assets.stream_worker.report import stream_key
 from rag_assets.stream_worker.waiting import topic_lag
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 
 
 def kafka_definitions(config: SourceConfig, file: Path | None = None) -> dg.Definitions:

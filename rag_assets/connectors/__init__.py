@@ -1,4 +1,4 @@
-"""Connectors: one folder per kind of source, each implements `rag_core.sources.Connector`."""
+"""Connectors: one folder per kind of source, each implements `rag_core.content.sources.Connector`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.outside import ConnectorContext
+from rag_core.content.sources import Closeable, SourceMemory, TransientMemory, UntouchedMemory
 from rag_core.http_client import FetchPolicy
-from rag_core.sources import Closeable, SourceMemory, TransientMemory, UntouchedMemory
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
+    from rag_core.content.sources import Connector
     from rag_core.database import Store
     from rag_core.settings import Settings
-    from rag_core.sources import Connector
 
 
 def build_connector(config: SourceConfig, context: ConnectorContext | None = None) -> Connector:
@@ -39,7 +39,7 @@ def connector_context(
     Without `remember` it reads the state of earlier runs and stores none itself. Raises `PermissionDenied`
     (`SOURCE_NOT_ALLOWED`) when the allow-lists that the source is limited to do not name all that it reads.
     """
-    from rag_core.sources import StoredMemory
+    from rag_core.content.sources import StoredMemory
 
     memory: SourceMemory = TransientMemory()
     if store is not None:

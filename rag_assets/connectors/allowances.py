@@ -24,9 +24,9 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.s3.options import INSTANCE_SECRET, InstanceCredentials, S3Options
 from rag_assets.connectors.sql.options import SQL_PORTS, SqliteDatabase, SqlOptions
 from rag_assets.connectors.web.options import WebOptions
+from rag_core.content.sources import SecretRef
 from rag_core.errors import PermissionDenied, Reason
 from rag_core.settings import Settings, SourceAllowance
-from rag_core.sources import SecretRef
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig

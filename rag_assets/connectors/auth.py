@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rag_assets.connectors.fields import HeaderName, Model, Plain, Url
+from rag_core.content.sources import SecretRef
 from rag_core.errors import ConfigError, Reason, Unavailable
 from rag_core.http_client import Fetcher
-from rag_core.sources import SecretRef
 
 _EARLY_SECONDS = 30
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rag_assets.connectors.fields import NOBODY, is_acl_entry
+from rag_core.content.sources import SourceMemory
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
-from rag_core.sources import SourceMemory
 
 log = get_logger(__name__)
 MAX_READERS: Final = 5_000

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rag_assets.connectors.filesystem.safe_open import PathRules
+from rag_core.content.sources import Connector, Problem, SourceItem, SourceMemory, TransientMemory
 from rag_core.errors import RagError
 from rag_core.http_client import FetchPolicy
-from rag_core.sources import Connector, Problem, SourceItem, SourceMemory, TransientMemory
 
 DEFAULT_MAX_FILE_BYTES = 50_000_000
 

@@ -12,7 +12,7 @@ from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.s3.connector import S3Connector
 from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.web.connector import WebConnector
-from rag_core.sources import Connector
+from rag_core.content.sources import Connector
 
 CONNECTORS: dict[str, Callable[[Any, ConnectorContext], Connector]] = {
     "filesystem": lambda options, outside: FilesystemConnector(

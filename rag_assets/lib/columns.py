@@ -8,7 +8,7 @@ import dagster as dg
 from sqlalchemy.dialects import postgresql
 
 from rag_core.database.tables import chunks, documents, embeddings
-from rag_core.index import Payload
+from rag_core.retrieval.index import Payload
 
 _TABLES = {"documents": documents, "chunks": chunks, "embeddings": embeddings}
 """Stage: its table; the index has points instead."""

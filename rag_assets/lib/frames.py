@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from rag_core.generations import store as generations
-from rag_core.pipeline import Pipeline, sample_store
-from rag_core.sources import Scope
+from rag_core.content.sources import Scope
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import Pipeline, sample_store
 
 Within = Sequence[uuid.UUID] | None
 """Only these documents; `None`: all."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import dagster as dg
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.generations import Generation
-from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import is_successor
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.generations import Generation
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.promotion import is_successor
 
 GROUP = "generations"
 GENERATIONS = dg.DynamicPartitionsDefinition(name="index_generations")

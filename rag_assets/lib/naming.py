@@ -7,8 +7,8 @@ from datetime import datetime
 import dagster as dg
 
 from rag_assets.source_config import SourceConfig
+from rag_core.content.sources import Scope
 from rag_core.errors import InvalidInput, Reason
-from rag_core.sources import Scope
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 PARTITION_TAG = "dagster/partition"

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_core.pipeline import Progress, StageResult
+from rag_core.ingestion.pipeline import Progress, StageResult
 
 PROGRESS_SECONDS = 10.0
 """Dagster keeps every log line, so progress is logged rarely."""

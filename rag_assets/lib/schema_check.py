@@ -14,8 +14,8 @@ import polars as pl
 from rag_assets.lib.frames import Frames, chunk_frames, document_frames, embedding_frames
 from rag_assets.lib.naming import asset_key, partitions
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline import Pipeline, sample_store
-from rag_core.sources import Scope
+from rag_core.content.sources import Scope
+from rag_core.ingestion.pipeline import Pipeline, sample_store
 
 if TYPE_CHECKING:
     import pandera.polars as pa

@@ -15,11 +15,11 @@ from rag_assets.source_admin.merge_request import propose
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
 from rag_assets.source_admin.removal import find_removable, remove
 from rag_assets.source_config import SourceConfig
+from rag_core.content.sources import Action, Operation, operation_store
 from rag_core.errors import NotFound, RagError, Reason
-from rag_core.pipeline import Pipeline, Removal
+from rag_core.governance.tenants import store as tenants
+from rag_core.ingestion.pipeline import Pipeline, Removal
 from rag_core.settings import Settings
-from rag_core.sources import Action, Operation, operation_store
-from rag_core.tenants import store as tenants
 
 PREVIEW_SHARE = 0.6
 """The part of the time of a preview that is for listing and reading; the rest is for starting and parsing."""

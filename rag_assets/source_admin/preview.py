@@ -11,12 +11,12 @@ from typing import Any
 
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.source_config import SourceConfig
-from rag_core.chunking import open_chunker
+from rag_core.content.chunking import open_chunker
+from rag_core.content.parsing import ParsedDocument, open_parser
+from rag_core.content.sources import Connector, FetchTask, Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.parsing import ParsedDocument, open_parser
-from rag_core.pipeline import parser_fingerprint, read_bytes
+from rag_core.ingestion.pipeline import parser_fingerprint, read_bytes
 from rag_core.settings import Settings
-from rag_core.sources import Connector, FetchTask, Problem, SourceItem
 
 PREVIEW_ITEMS = 20
 CHUNKS = 3

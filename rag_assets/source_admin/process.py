@@ -12,11 +12,11 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 from rag_assets.connectors import registry  # noqa: F401  imported once, for every operation
 from rag_assets.source_admin.operations import carry_out
+from rag_core.content.sources import operation_store
 from rag_core.errors import RagError
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.logging import configure_logging, get_logger
-from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
-from rag_core.sources import operation_store
 
 
 def start_operation(number: int) -> ForkServerProcess:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from rag_assets.source_admin.files import SourceFile, SourceFolder
+from rag_core.content.sources import Source, SourceContents, removal_store
+from rag_core.content.sources import store as sources
 from rag_core.errors import InvalidInput, NotFound, Reason
-from rag_core.pipeline import Pipeline, Removal, remove_source
-from rag_core.sources import Source, SourceContents, removal_store
-from rag_core.sources import store as sources
+from rag_core.ingestion.pipeline import Pipeline, Removal, remove_source
 
 
 @dataclass(frozen=True, slots=True)

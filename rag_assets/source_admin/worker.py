@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 
 from rag_assets.source_admin.process import start_operation
+from rag_core.content.sources import Action, operation_store
 from rag_core.database import Store
 from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_core.sources import Action, operation_store
 
 log = get_logger(__name__)
 PLACES = 2

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from rag_core.content.sources import Source
+from rag_core.content.streams import DeadLetter
 from rag_core.errors import RagError
-from rag_core.pipeline import Event
-from rag_core.sources import Source
-from rag_core.streams import DeadLetter
+from rag_core.ingestion.pipeline import Event
 
 SourceKey = tuple[str, str]
 """Tenant and name of a source."""

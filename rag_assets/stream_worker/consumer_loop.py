@@ -19,13 +19,13 @@ from sqlalchemy import Connection
 from rag_assets.stream_worker import dead_letters as letters
 from rag_assets.stream_worker.base import Message, SourceKey, StreamSource
 from rag_assets.stream_worker.metrics import StreamMetrics
+from rag_core.content.streams import DeadLetter
+from rag_core.content.streams import store as streams
 from rag_core.database import Store
 from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, PermissionDenied, RagError, Reason, Unavailable
+from rag_core.ingestion.pipeline import BatchResult, Event, EventApplier, SlowEvent
 from rag_core.logging import get_logger
-from rag_core.pipeline import BatchResult, Event, EventApplier, SlowEvent
 from rag_core.settings import Settings
-from rag_core.streams import DeadLetter
-from rag_core.streams import store as streams
 from rag_tracing import Span, consume, exemplar
 
 log = get_logger(__name__)

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rag_assets.stream_worker.base import Message, Position
+from rag_core.content.quality import Entry
+from rag_core.content.quality import quarantine_store as quarantine
+from rag_core.content.sources import Source
+from rag_core.content.streams import DeadLetter
 from rag_core.errors import RagError
-from rag_core.pipeline import Event, RejectedEvent
-from rag_core.quality import Entry
-from rag_core.quality import quarantine_store as quarantine
-from rag_core.sources import Source
-from rag_core.streams import DeadLetter
+from rag_core.ingestion.pipeline import Event, RejectedEvent
 
 DECODE = "decode"
 """Stage of a message that is no event."""

@@ -14,7 +14,7 @@ from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_assets.stream_worker.streams import kafka_configs, openers
 from rag_core.errors import Conflict, Reason, Unavailable
-from rag_core.pipeline import EventApplier, Pipeline, Progress
+from rag_core.ingestion.pipeline import EventApplier, Pipeline, Progress
 from rag_core.settings import Settings
 
 JOIN_SECONDS = 60.0

@@ -17,15 +17,15 @@ import psycopg
 from sqlalchemy import Connection
 
 from rag_assets.stream_worker.base import Lag, Message, Position
+from rag_core.content.sources import Source
+from rag_core.content.sources import store as sources
+from rag_core.content.streams import DeadLetter, Lane, PendingChange, Share
+from rag_core.content.streams import inbox_lanes_store as inbox_lanes
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import RagError, Reason, Unavailable
-from rag_core.pipeline import Event
+from rag_core.ingestion.pipeline import Event
 from rag_core.settings import Settings
-from rag_core.sources import Source
-from rag_core.sources import store as sources
-from rag_core.streams import DeadLetter, Lane, PendingChange, Share
-from rag_core.streams import inbox_lanes_store as inbox_lanes
-from rag_core.streams import inbox_store as inbox
 
 _BATCH_SECONDS: Final = 0.5
 _AWAY_SECONDS: Final = 0.5

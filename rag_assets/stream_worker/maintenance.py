@@ -13,20 +13,20 @@ from rag_assets.stream_worker import dead_letters as letters
 from rag_assets.stream_worker.base import Message
 from rag_assets.stream_worker.streams import kafka_configs
 from rag_assets.tenants import continue_erasures
+from rag_core.content.quality import quarantine_store as quarantine
+from rag_core.content.sources import Source
+from rag_core.content.sources import store as sources_store
+from rag_core.content.streams import inbox_store as inbox
+from rag_core.content.streams import notice_store
+from rag_core.content.streams import store as streams
 from rag_core.database import Store
 from rag_core.errors import RagError, Unavailable
-from rag_core.generations import status_store
-from rag_core.generations import store as generations
+from rag_core.governance.tenants import store as tenants
+from rag_core.ingestion.generations import status_store
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import BatchResult, EventApplier, Pipeline
 from rag_core.logging import get_logger
-from rag_core.pipeline import BatchResult, EventApplier, Pipeline
-from rag_core.quality import quarantine_store as quarantine
 from rag_core.settings import Settings
-from rag_core.sources import Source
-from rag_core.sources import store as sources_store
-from rag_core.streams import inbox_store as inbox
-from rag_core.streams import notice_store
-from rag_core.streams import store as streams
-from rag_core.tenants import store as tenants
 
 log = get_logger(__name__)
 STREAM_KINDS = ("push", "kafka")

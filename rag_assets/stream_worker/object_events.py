@@ -19,15 +19,15 @@ from rag_assets.connectors import connector_context, fetch_policy, open_connecto
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.s3.options import S3Options
 from rag_assets.source_config import SourceConfig
+from rag_core.content.sources import Connector, FetchedItem, Listing, Problem, Removed, Scope, SourceItem
+from rag_core.content.sources import store as sources
+from rag_core.content.streams import notice_store as notices
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.http_client import FetchPolicy
 from rag_core.ids import document_id, shard_of
+from rag_core.ingestion.pipeline import Pipeline, run_pipeline
 from rag_core.logging import get_logger
-from rag_core.pipeline import Pipeline, run_pipeline
 from rag_core.settings import Settings
-from rag_core.sources import Connector, FetchedItem, Listing, Problem, Removed, Scope, SourceItem
-from rag_core.sources import store as sources
-from rag_core.streams import notice_store as notices
 
 log = get_logger(__name__)
 FIRST_WAIT_SECONDS = 1.0

@@ -11,10 +11,10 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.inbox import InboxSource
+from rag_core.content.sources import Scope
 from rag_core.database import Store
-from rag_core.pipeline import configure_source
+from rag_core.ingestion.pipeline import configure_source
 from rag_core.settings import Settings
-from rag_core.sources import Scope
 
 INBOX = "inbox"
 INBOX_LARGE = "inbox-large"

@@ -12,14 +12,14 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.maintenance import count_pending
 from rag_assets.stream_worker.streams import INBOX, kafka_configs
+from rag_core.content.streams import inbox_store as inbox
+from rag_core.content.streams import offset_store as stream_places
+from rag_core.content.streams import store as streams
 from rag_core.database import Store, open_store
 from rag_core.errors import NotFound, RagError, Reason
-from rag_core.operations import audit_store as audit
-from rag_core.pipeline import Pipeline
+from rag_core.governance.audit import audit_store as audit
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
-from rag_core.streams import inbox_store as inbox
-from rag_core.streams import offset_store as stream_places
-from rag_core.streams import store as streams
 
 MISSED_HEARTBEATS = 3
 

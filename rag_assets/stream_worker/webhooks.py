@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
-from rag_core import source_status
 from rag_core.database import Store, locks
 from rag_core.errors import RagError
+from rag_core.governance.webhooks import Dispatcher, Event, EventType, Webhook, delivery_store, outbox_store
+from rag_core.governance.webhooks import store as webhooks
+from rag_core.ingestion import source_status
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_core.webhooks import Dispatcher, Event, EventType, Webhook, delivery_store, outbox_store
-from rag_core.webhooks import store as webhooks
 
 log = get_logger(__name__)
 _STATES_SECONDS = 5.0

@@ -26,15 +26,15 @@ from rag_assets.stream_worker.object_events import ObjectEvents, ObjectNotices, 
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
 from rag_assets.stream_worker.webhooks import WebhookSender
 from rag_core.browser_guard import BrowserGuard
+from rag_core.content.parsing import open_parser
+from rag_core.content.streams import store as streams
 from rag_core.errors import ConfigError, RagError, Reason
-from rag_core.history import STREAM, Recorder, measure_memory
+from rag_core.governance.history import STREAM, Recorder, measure_memory
 from rag_core.ids import fingerprint
+from rag_core.ingestion.pipeline import EventApplier, Pipeline
 from rag_core.logging import get_logger
-from rag_core.parsing import open_parser
-from rag_core.pipeline import EventApplier, Pipeline
 from rag_core.settings import Settings
 from rag_core.status_pages import StatusPages
-from rag_core.streams import store as streams
 from rag_tracing import start_tracing
 
 log = get_logger(__name__)

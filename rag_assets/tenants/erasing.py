@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rag_assets.tenants.files import outside
-from rag_core.erasure import erase_tenant, sweep_erased
 from rag_core.errors import RagError
+from rag_core.governance.tenants import store as tenants
+from rag_core.ingestion.erasure import erase_tenant, sweep_erased
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.logging import get_logger
-from rag_core.pipeline import Pipeline
-from rag_core.tenants import store as tenants
 
 log = get_logger(__name__)
 

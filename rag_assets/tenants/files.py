@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rag_assets.config import read_sources
 from rag_assets.tenants.runs import forget_runs
+from rag_core.answering.evaluation import question_files
 from rag_core.database import Store
-from rag_core.evaluation import question_files
+from rag_core.governance.tenants import place_store
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_core.tenants import place_store
 
 log = get_logger(__name__)
 
@@ -37,7 +37,7 @@ def source_paths(settings: Settings, tenant: str) -> list[Path]:
 
 
 def outside(store: Store, settings: Settings) -> Callable[[str], Mapping[str, int]]:
-    """What removes a tenant's files and runs (`rag_core.erasure.tenant.Outside`).
+    """What removes a tenant's files and runs (`rag_core.ingestion.erasure.tenant.Outside`).
 
     Files in a folder that is read-only are counted, and are removed where they are kept; nothing runs for them.
     """

@@ -26,9 +26,9 @@ from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.source_config import SourceConfig
 from rag_assets.testing.fake_server import LOOPBACK
+from rag_core.content.sources import Connector, SourceItem, SourceMemory, TransientMemory
 from rag_core.errors import NotFound, RagError
 from rag_core.http_client import FetchPolicy
-from rag_core.sources import Connector, SourceItem, SourceMemory, TransientMemory
 
 
 class Place(Protocol):

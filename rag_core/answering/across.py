@@ -14,8 +14,8 @@ from typing import Final
 
 from rag_core.answering.base import Citation, Outcome, Question
 from rag_core.answering.quoting import MIN_COMPARED, Sentence, candidates, citations, nearness
-from rag_core.embedding import Vectors
-from rag_core.search import STOPWORDS
+from rag_core.content.embedding import Vectors
+from rag_core.retrieval.search import STOPWORDS
 
 KNOWN = 0.1
 """Part of the question's words up to which the passages count as being in another language."""

@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from rag_core.answering.pages import PageKind
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
 from rag_core.errors import RagError, Reason
 from rag_core.http_client import EgressPolicy
-from rag_core.index import Place, SearchHit
+from rag_core.retrieval.index import Place, SearchHit
 
 EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
 SearchAgain = Callable[[str, Sequence[str]], Awaitable[tuple[tuple[SearchHit, ...], Vectors | None]]]

@@ -13,7 +13,7 @@ from typing import Final
 from rag_core.answering.passages import Passage, Place, Reading
 from rag_core.answering.terms import Bag, bag
 from rag_core.answering.units import BOX, Unit
-from rag_core.parsing import BlockKind, PartKind
+from rag_core.content.parsing import BlockKind, PartKind
 
 CODE_LINES: Final = 16
 LIST_ITEMS: Final = 12

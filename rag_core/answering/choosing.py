@@ -18,7 +18,7 @@ from rag_core.answering.passages import Passage, Reading
 from rag_core.answering.signs import HeadingSigns, PassageSigns, amount, depth, form, is_short, preference
 from rag_core.answering.terms import Bag, Term, bag, bags, coverage
 from rag_core.answering.units import BOX, Unit, UnitKind, is_chinese, units
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
 
 Embed = Callable[[Sequence[str]], Awaitable[Vectors]]
 

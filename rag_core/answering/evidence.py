@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rag_core.search import STOPWORDS, encode_documents, encode_query
+from rag_core.retrieval.search import STOPWORDS, encode_documents, encode_query
 
 Terms = frozenset[int]
 

@@ -44,8 +44,8 @@ from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_m
 from rag_core.answering.retrieval import place_around
 from rag_core.answering.terms import bags, content_words, corrected, question_terms, vocabulary
 from rag_core.answering.units import is_chinese
-from rag_core.embedding import Vectors
-from rag_core.index import SearchHit
+from rag_core.content.embedding import Vectors
+from rag_core.retrieval.index import SearchHit
 
 AROUND: Final = 6
 """Hits whose neighbours are read."""

@@ -38,7 +38,7 @@ from rag_core.answering.sections import Sections, read_sections
 from rag_core.answering.support import SupportChecker
 from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, Reason
 from rag_core.http_client import Provenance, Use, covered, endpoint_client, provenance
-from rag_core.index import SearchHit
+from rag_core.retrieval.index import SearchHit
 from rag_core.settings import Settings
 from rag_tracing import CLIENT, span
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rag_core.index import SearchHit
-from rag_core.parsing import PROSE, Block, BlockKind, parts_of
+from rag_core.content.parsing import PROSE, Block, BlockKind, parts_of
+from rag_core.retrieval.index import SearchHit
 
 Path = tuple[str, ...]
 _NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})

@@ -12,7 +12,7 @@ from rag_core.answering.choosing import Choice, Scored
 from rag_core.answering.sentences import split_sentences
 from rag_core.answering.signs import OF_SUBJECT, asks, depth, names
 from rag_core.answering.units import UnitKind, introduction, is_chinese, leads
-from rag_core.parsing import BlockKind
+from rag_core.content.parsing import BlockKind
 
 TEXT_CHARS: Final = 420
 LEAD_CHARS: Final = 560

@@ -11,7 +11,7 @@ from rag_core.answering.display import display
 from rag_core.answering.evidence import asks
 from rag_core.answering.passages import passage_of
 from rag_core.answering.sentences import split_sentences
-from rag_core.index import SearchHit
+from rag_core.retrieval.index import SearchHit
 
 MAX_SENTENCES = 3
 MIN_COMPARED = 3

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Final
 
 from rag_core.answering.base import NOTHING_LEAVES, Question
-from rag_core.documents import All, Condition, In
-from rag_core.embedding import Vectors
+from rag_core.content.documents import All, Condition, In
+from rag_core.content.embedding import Vectors
 from rag_core.http_client import EgressPolicy, Provenance, sending
-from rag_core.index import IndexPoint, Place, SearchHit, SearchRequest, VectorIndex
-from rag_core.search import Reranker, reranked
+from rag_core.retrieval.index import IndexPoint, Place, SearchHit, SearchRequest, VectorIndex
+from rag_core.retrieval.search import Reranker, reranked
 
 MIN_RETRIEVED: Final = 24
 """Passages retrieved for any answer, so that a request for few of them is scored like the others."""

@@ -15,7 +15,7 @@ from rag_core.answering.base import Question
 from rag_core.answering.display import display
 from rag_core.answering.pages import page_kind
 from rag_core.answering.retrieval import REACH, place_around
-from rag_core.index import Payload, SearchHit
+from rag_core.retrieval.index import Payload, SearchHit
 
 _CORE_SHARE: Final = 0.6
 """Share of the tokens that the hits themselves take before what stands around them is added."""

@@ -13,7 +13,7 @@ from rag_core.answering.evidence import question_units
 from rag_core.answering.passages import Passage, Reading
 from rag_core.answering.terms import Term, bag, coverage, precision
 from rag_core.answering.units import Unit, UnitKind, is_chinese
-from rag_core.parsing import BlockKind
+from rag_core.content.parsing import BlockKind
 
 _GUIDE: Final = re.compile(
     r"how-?to|tutorial|guide|quick-?start|getting-?started|install|usage|example|faq", re.IGNORECASE

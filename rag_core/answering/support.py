@@ -9,7 +9,7 @@ from rag_core.answering.base import Citation, cite
 from rag_core.answering.display import display, escaped
 from rag_core.answering.evidence import coverage, question_units, text_terms
 from rag_core.answering.sentences import split_sentences
-from rag_core.index import SearchHit
+from rag_core.retrieval.index import SearchHit
 
 MIN_SUPPORT = 0.5
 """Share of a sentence's words that the passage it rests on must contain."""

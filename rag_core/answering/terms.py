@@ -19,7 +19,7 @@ from typing import Final
 from zlib import crc32
 
 from rag_core.answering.evidence import question_units
-from rag_core.search import STOPWORDS, encode_query, stems
+from rag_core.retrieval.search import STOPWORDS, encode_query, stems
 
 Bag = frozenset[int]
 

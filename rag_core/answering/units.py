@@ -11,7 +11,7 @@ from typing import Final
 from rag_core.answering.evidence import asks
 from rag_core.answering.passages import Path, Place, Reading
 from rag_core.answering.sentences import split_sentences
-from rag_core.parsing import Block, BlockKind, Part, PartKind
+from rag_core.content.parsing import Block, BlockKind, Part, PartKind
 
 MAX_UNIT_CHARS: Final = 1500
 BOX: Final = re.compile("[\u2500-\u257f]")

@@ -504,7 +504,7 @@ def split_list(value: str) -> list[str]:
 
 
 def environment_secret(name: str) -> str | None:
-    """The value of a variable that a source file names for a secret (`rag_core.sources.secrets`)."""
+    """The value of a variable that a source file names for a secret (`rag_core.content.sources.secrets`)."""
     return os.environ.get(name)
 
 

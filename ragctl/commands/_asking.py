@@ -10,7 +10,7 @@ from ragctl.commands.query import resumed
 from ragctl.grpc_client import query_stub
 
 if TYPE_CHECKING:
-    from rag_core.evaluation import EvaluationQuestion, Result, Shown
+    from rag_core.answering.evaluation import EvaluationQuestion, Result, Shown
     from rag_core.settings import Settings
     from ragproto.query.v2 import query_pb2
 
@@ -21,7 +21,7 @@ def ask(
     settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, tenant: str
 ) -> Iterator[tuple[str, Result]]:
     """For each question the generation that was searched, and the graded answer."""
-    from rag_core.evaluation import Result, Shown, grade, places_of, retrieval
+    from rag_core.answering.evaluation import Result, Shown, grade, places_of, retrieval
     from ragproto.query.v2 import query_pb2
 
     with query_stub(settings, tenant, _TOKEN_SECONDS) as (stub, call):
@@ -54,7 +54,7 @@ def _answer(stub: Any, call: dict[str, Any], request: query_pb2.AnswerRequest) -
 
 def _shown(final: query_pb2.AnswerFinal) -> tuple[Shown, Sequence[query_pb2.Citation]]:
     """What the answer claims to be, and what it cites."""
-    from rag_core.evaluation import Shown
+    from rag_core.answering.evaluation import Shown
     from ragproto.query.v2 import query_pb2
 
     if final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES:

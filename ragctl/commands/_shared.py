@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from rag_core.errors import Reason
-    from rag_core.pipeline import Pipeline
+    from rag_core.ingestion.pipeline import Pipeline
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def transaction() -> Iterator[Connection]:
 @contextmanager
 def open_pipeline() -> Iterator[Pipeline]:
     """Database, index and models of the settings, each opened at its first use."""
-    from rag_core.pipeline import Pipeline
+    from rag_core.ingestion.pipeline import Pipeline
     from rag_core.settings import Settings
 
     with Pipeline(Settings.load()) as pipeline:

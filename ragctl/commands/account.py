@@ -26,7 +26,7 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rag_core.access import list_accounts
+    from rag_core.governance.access import list_accounts
 
     with transaction() as connection:
         accounts = list_accounts(connection, tenant=tenant)
@@ -84,7 +84,7 @@ def add(
     """
     from dataclasses import asdict
 
-    from rag_core.access import NewAccount, Role, find_account, new_password, put_account
+    from rag_core.governance.access import NewAccount, Role, find_account, new_password, put_account
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else new_password()
     with transaction() as connection:
@@ -112,7 +112,7 @@ def remove(name: str, /, *, json: Json = False) -> None:
 
     Example: rag account remove lin
     """
-    from rag_core.access import remove_account
+    from rag_core.governance.access import remove_account
 
     with transaction() as connection:
         remove_account(connection, name, actor=actor(), lifetime=_longest_token())
@@ -125,7 +125,7 @@ def unlock(name: str, /, *, json: Json = False) -> None:
 
     Example: rag account unlock admin
     """
-    from rag_core.access import unlock_account
+    from rag_core.governance.access import unlock_account
 
     with transaction() as connection:
         unlock_account(connection, name, actor=actor())

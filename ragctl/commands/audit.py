@@ -15,7 +15,7 @@ from ragctl.commands._shared import transaction
 from ragctl.output import Json, Limit, emit_json, say, table
 
 if TYPE_CHECKING:
-    from rag_core.operations import Entry
+    from rag_core.governance.audit import Entry
 
 app = App(name="audit", help="The audit log: list and prune its entries.", help_format="plaintext")
 
@@ -55,7 +55,7 @@ def list_(
     """
     from datetime import UTC
 
-    from rag_core.operations import Query, find
+    from rag_core.governance.audit import Query, find
 
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
     with transaction() as connection:
@@ -99,7 +99,7 @@ def prune(*, days: int, json: Json = False) -> None:
 
     from rag_core.database import open_store, roles
     from rag_core.errors import ConfigError, InvalidInput, Reason
-    from rag_core.operations import prune as run
+    from rag_core.governance.audit import prune as run
     from rag_core.settings import Settings
 
     if days < 1:

@@ -10,7 +10,7 @@ from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
-    from rag_core.usage import Budget, Owner, Usage
+    from rag_core.governance.usage import Budget, Owner, Usage
 
 app = App(name="budget", help="Budgets of tenants and API keys: show, set, remove.", help_format="plaintext")
 MAX_DAYS = 400
@@ -32,7 +32,7 @@ def usage(*, tenant: str | None = None, days: int = 1, json: Json = False) -> No
     from datetime import UTC, datetime, timedelta
 
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.usage import store
+    from rag_core.governance.usage import store
 
     if not 1 <= days <= MAX_DAYS:
         raise InvalidInput(Reason.USAGE, f"--days: 1 to {MAX_DAYS}")
@@ -62,8 +62,8 @@ def show(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from datetime import UTC, datetime
 
-    from rag_core.usage import Usage as Used
-    from rag_core.usage import renewal, store
+    from rag_core.governance.usage import Usage as Used
+    from rag_core.governance.usage import renewal, store
 
     now = datetime.now(UTC)
     with transaction() as connection:
@@ -119,7 +119,7 @@ def set_(
         Why, for the audit log.
     """
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.usage import Budget, Owner, require_budget, store
+    from rag_core.governance.usage import Budget, Owner, require_budget, store
 
     given = {"calls_per_day": calls, "model_tokens_per_day": tokens, "documents": documents}
     wanted = {name: value for name, value in given.items() if value is not None}
@@ -148,7 +148,7 @@ def remove(tenant: str, /, *, key: str = "", reason: str = "", json: Json = Fals
     reason
         Why, for the audit log.
     """
-    from rag_core.usage import Budget, Owner, require_budget, store
+    from rag_core.governance.usage import Budget, Owner, require_budget, store
 
     owner = Owner(tenant, key)
     require_budget(owner, Budget())
@@ -158,8 +158,8 @@ def remove(tenant: str, /, *, key: str = "", reason: str = "", json: Json = Fals
 
 
 def _require_key(connection: Any, owner: Owner) -> None:
-    from rag_core.access import get_key
     from rag_core.errors import NotFound, Reason
+    from rag_core.governance.access import get_key
 
     if owner.key_id and get_key(connection, owner.key_id).tenant != owner.tenant:
         message = f"no key {owner.key_id!r} of tenant {owner.tenant}; see `rag key list`"

@@ -14,7 +14,7 @@ from ragctl.commands._shared import actor
 from ragctl.output import Json, Limit, emit_json, note, say, table
 
 if TYPE_CHECKING:
-    from rag_core.operations import Colour, Deployment, Step
+    from rag_core.governance.audit import Colour, Deployment, Step
     from rag_core.settings import Settings
     from ragctl.rollout.policy import AnalysisResult
     from ragctl.rollout.service import Deployments
@@ -237,7 +237,7 @@ def status(*, target: TargetOption = "local", limit: Limit = 5, json: Json = Fal
     limit
         Maximum number of deployments.
     """
-    from rag_core.operations import deployment_store as deployments
+    from rag_core.governance.audit import deployment_store as deployments
 
     with _deployments(target, quiet=True) as known:
         known.maintain()

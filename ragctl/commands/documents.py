@@ -176,7 +176,7 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
         Ledger file. Default: `$RAG_HOME/erasures.jsonl`.
     """
     from rag_assets.tenants import outside
-    from rag_core.erasure import reapply
+    from rag_core.ingestion.erasure import reapply
     from ragctl.output import progress_bar
 
     with open_pipeline() as pipeline, progress_bar("erasing") as progress:
@@ -196,8 +196,8 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
 def _erase(doc_id: str, tenant: str, json: bool) -> None:
     import uuid
 
-    from rag_core.erasure import erase
     from rag_core.errors import InvalidInput, Reason
+    from rag_core.ingestion.erasure import erase
 
     try:
         wanted = uuid.UUID(doc_id)

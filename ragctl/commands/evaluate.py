@@ -13,8 +13,8 @@ from cyclopts import App, Parameter
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
+    from rag_core.answering.evaluation import EvaluationQuestion, Result, Run
     from rag_core.database import Store
-    from rag_core.evaluation import EvaluationQuestion, Result, Run
     from rag_core.settings import Settings
 
 app = App(
@@ -59,8 +59,8 @@ def evaluate(
     not_worse
         Also exit with 1 when the last run was better, by more than RAG_GATE_ANSWER_TOLERANCE and than chance explains.
     """
+    from rag_core.answering.evaluation import grading
     from rag_core.database import open_store
-    from rag_core.evaluation import grading
     from rag_core.settings import Settings
 
     for text in (*(at_least or ()), *(at_most or ())):
@@ -87,9 +87,9 @@ def evaluate(
 def _asked(
     store: Store, settings: Settings, questions: Path | None, tags: Sequence[str], tenant: str
 ) -> Sequence[EvaluationQuestion]:
+    from rag_core.answering.evaluation import load_questions
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.evaluation import load_questions
-    from rag_core.generations.lifecycle import load_own_questions
+    from rag_core.ingestion.promotion import load_own_questions
 
     if questions is not None:
         return load_questions(questions, tags, limit=settings.evaluation_max_questions)
@@ -104,7 +104,7 @@ def _asked(
 
 
 def _unknown_sources(store: Store, tenant: str, asked: Sequence[EvaluationQuestion]) -> list[str]:
-    from rag_core.evaluation import question_store
+    from rag_core.answering.evaluation import question_store
 
     with store.engine.connect() as connection:
         unknown = question_store.unknown_sources(connection, tenant, asked)
@@ -136,7 +136,7 @@ def _series(questions: Path | None, tags: Sequence[str], top_k: int, settings: S
     """What is compared with each other: the same questions, and recall among as many passages."""
     from hashlib import sha256
 
-    from rag_core.evaluation import run_store
+    from rag_core.answering.evaluation import run_store
 
     if questions is None and not tags and top_k == settings.default_top_k:
         return run_store.OWN
@@ -150,7 +150,7 @@ def _keep(
 ) -> dict[str, Any]:  # fmt: skip
     """Store the run; returns what is reported of it."""
     from rag_core.answering import answerer_fingerprint
-    from rag_core.evaluation import Run, changes, compare, grading, run_store
+    from rag_core.answering.evaluation import Run, changes, compare, grading, run_store
     from ragctl.commands._shared import actor
 
     graded = grading.as_dict(results)
@@ -191,7 +191,7 @@ def described(run: Run) -> dict[str, Any]:
 
 
 def _print(report: Mapping[str, Any]) -> None:
-    from rag_core.evaluation import UNSATISFIED
+    from rag_core.answering.evaluation import UNSATISFIED
 
     print_figures(report)
     poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] in UNSATISFIED]
@@ -213,7 +213,7 @@ def _print(report: Mapping[str, Any]) -> None:
 
 def print_figures(report: Mapping[str, Any]) -> None:
     """The figures of all questions and of each tag."""
-    from rag_core.evaluation import Grade
+    from rag_core.answering.evaluation import Grade
 
     counted = [grade.value for grade in Grade if report["figures"]["grades"][grade.value]]
     columns = ("", "questions", "satisfied", "wrong", f"recall@{report['top_k']}", "nDCG@10", *counted)

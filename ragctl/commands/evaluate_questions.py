@@ -11,7 +11,7 @@ from ragctl.commands.evaluate import Several, app, described, print_changes, pri
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
-    from rag_core.evaluation import StoredQuestion, Verdict
+    from rag_core.answering.evaluation import StoredQuestion, Verdict
 _WIDTH = 100
 
 
@@ -28,7 +28,7 @@ def runs(*, tenant: str = "default", limit: int = 20, json: Json = False) -> Non
     limit
         So many at most.
     """
-    from rag_core.evaluation import run_store
+    from rag_core.answering.evaluation import run_store
 
     with transaction() as connection:
         found = run_store.newest(connection, tenant, limit)
@@ -57,7 +57,7 @@ def show(run: int, /, *, tenant: str = "default", json: Json = False) -> None:
     tenant
         Whose run.
     """
-    from rag_core.evaluation import changes, grading, run_store
+    from rag_core.answering.evaluation import changes, grading, run_store
 
     with transaction() as connection:
         found = run_store.get(connection, tenant, run)
@@ -90,8 +90,8 @@ def accept(run: int, /, *, reason: str, tenant: str = "default", json: Json = Fa
     tenant
         Whose run.
     """
-    from rag_core.evaluation import run_store
-    from rag_core.operations import audit_store as audit
+    from rag_core.answering.evaluation import run_store
+    from rag_core.governance.audit import audit_store as audit
 
     with transaction() as connection:
         found = run_store.accept(connection, tenant, run)
@@ -128,7 +128,7 @@ def questions(
     limit
         So many at most.
     """
-    from rag_core.evaluation import Verdict, question_store
+    from rag_core.answering.evaluation import Verdict, question_store
 
     with transaction() as connection:
         found = question_store.listed(connection, tenant, state=Verdict(state), limit=limit)
@@ -161,7 +161,7 @@ def propose(*, count: int = 20, source: str = "", tenant: str = "default", json:
     tenant
         Whose documents.
     """
-    from rag_core.evaluation import propose_from_headings
+    from rag_core.answering.evaluation import propose_from_headings
 
     with transaction() as connection:
         added = propose_from_headings(connection, tenant, limit=count, source=source)
@@ -202,7 +202,7 @@ def take(
     tenant
         Whose question.
     """
-    from rag_core.evaluation import Verdict
+    from rag_core.answering.evaluation import Verdict
 
     changed = {"expected": expected or (), "patterns": pattern or (), "sources": source or (), "tags": tag or ()}
     _decide(question, Verdict.ACCEPTED, tenant, changed, json=json)
@@ -221,14 +221,14 @@ def reject(question: int, /, *, tenant: str = "default", json: Json = False) -> 
     tenant
         Whose question.
     """
-    from rag_core.evaluation import Verdict
+    from rag_core.answering.evaluation import Verdict
 
     _decide(question, Verdict.REJECTED, tenant, {}, json=json)
 
 
 def _decide(question: int, verdict: Verdict, tenant: str, changed: Mapping[str, Sequence[str]], *, json: bool) -> None:
-    from rag_core.evaluation import question_store
-    from rag_core.operations import audit_store as audit
+    from rag_core.answering.evaluation import question_store
+    from rag_core.governance.audit import audit_store as audit
 
     with transaction() as connection:
         found = question_store.get(connection, tenant, question).completed(changed)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rag_core.database import Store
-    from rag_core.index import CapacityPlan, VectorIndex
+    from rag_core.retrieval.index import CapacityPlan, VectorIndex
     from rag_core.settings import Settings
 
 app = App(name="index", help="Index generations: build, evaluate, promote, roll back, retire.", help_format="plaintext")
@@ -44,9 +44,9 @@ def rebuild(generation: str | None = None, /, *, json: Json = False) -> None:
     """
     from rag_core.database import open_store
     from rag_core.database.embedded.server import running_database
-    from rag_core.generations import store as rows_of
+    from rag_core.ingestion.generations import store as rows_of
+    from rag_core.ingestion.verify import rebuild as run
     from rag_core.settings import Settings
-    from rag_core.verify import rebuild as run
     from ragctl.commands._shared import actor
 
     settings = Settings.load()
@@ -103,7 +103,7 @@ def plan(
     """
     from dataclasses import asdict
 
-    from rag_core.index import plan_capacity
+    from rag_core.retrieval.index import plan_capacity
 
     needed = plan_capacity(
         chunks,
@@ -148,7 +148,7 @@ def list_(*, limit: Limit = 50, json: Json = False) -> None:
         So many at most.
     """
     from rag_core.database import open_store
-    from rag_core.generations.lifecycle import candidates
+    from rag_core.ingestion.promotion import candidates
     from rag_core.settings import Settings
 
     with closing(open_store(Settings.load())) as store:
@@ -188,7 +188,7 @@ def accept(
     """
     from rag_core.database import open_store
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.generations.lifecycle import accept as take
+    from rag_core.ingestion.promotion import accept as take
     from rag_core.settings import Settings
 
     if not _SET.fullmatch(to):
@@ -204,8 +204,8 @@ def accept(
 
 def _open_for_repair(settings: Settings) -> VectorIndex:
     """Open the index, damaged or not: the folder itself, because its server may refuse to start on a damaged one."""
-    from rag_core.index import open_index
-    from rag_core.index.edge import EdgeIndex
+    from rag_core.retrieval.engines import open_index
+    from rag_core.retrieval.engines.edge import EdgeIndex
 
     return open_index(settings) if settings.qdrant_url else EdgeIndex(settings.index_dir, repair=True)
 

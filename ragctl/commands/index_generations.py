@@ -13,9 +13,9 @@ from ragctl.commands.index import app
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from rag_core.generations import DocumentTotals, Generation
-    from rag_core.generations.lifecycle import Evaluation, Forecast, PromotionResult
-    from rag_core.pipeline import Pipeline
+    from rag_core.ingestion.generations import DocumentTotals, Generation
+    from rag_core.ingestion.pipeline import Pipeline
+    from rag_core.ingestion.promotion import Evaluation, Forecast, PromotionResult
 _NICE = 10
 """Processor priority of a build: below every process that serves requests."""
 Flag = Annotated[bool, Parameter(negative="")]
@@ -32,7 +32,7 @@ def generations(name: str | None = None, /, *, json: Json = False) -> None:
     name
         Generation to show in full.
     """
-    from rag_core.generations import store as rows_of
+    from rag_core.ingestion.generations import store as rows_of
 
     with open_pipeline() as pipeline, pipeline.store.engine.connect() as connection:
         rows = [rows_of.get(connection, name)] if name else rows_of.all_of(connection)
@@ -78,9 +78,9 @@ def build(
     declare_only
         Only declare the generation; Dagster builds it (sensor `generation_builds`).
     """
-    from rag_core.generations import changed
-    from rag_core.generations.lifecycle import build as run
-    from rag_core.generations.lifecycle import declare, forecast
+    from rag_core.ingestion.generations import changed
+    from rag_core.ingestion.promotion import build as run
+    from rag_core.ingestion.promotion import declare, forecast
 
     with open_pipeline() as pipeline:
         settings = pipeline.settings
@@ -116,7 +116,7 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
 
     Example: rag index evaluate g-2f6c0b7f1d3a9e55
     """
-    from rag_core.generations.lifecycle import evaluate as run
+    from rag_core.ingestion.promotion import evaluate as run
 
     with open_pipeline() as pipeline, progress_bar("judging") as progress:
         evaluation = run(
@@ -145,7 +145,7 @@ def promote(name: str, /, *, reason: str = "", override: str = "", json: Json = 
     override
         Reason to promote although the gate failed or has not run. Recorded in the audit log.
     """
-    from rag_core.generations.lifecycle import promote as run
+    from rag_core.ingestion.promotion import promote as run
 
     with open_pipeline() as pipeline:
         promotion = run(
@@ -165,7 +165,7 @@ def rollback(*, reason: str = "", json: Json = False) -> None:
     reason
         Kept in the audit.
     """
-    from rag_core.generations.lifecycle import rollback as run
+    from rag_core.ingestion.promotion import rollback as run
 
     with open_pipeline() as pipeline:
         promotion = run(pipeline.store, pipeline.index, pipeline.settings, actor=actor(), reason=reason)
@@ -185,7 +185,7 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
     now
         Retire it even within its grace period; there is no rollback to it afterwards.
     """
-    from rag_core.generations.lifecycle import retire as run
+    from rag_core.ingestion.promotion import retire as run
 
     with open_pipeline() as pipeline:
         run(pipeline.store, pipeline.index, name, actor=actor(), reason=reason, now=now)
@@ -249,7 +249,7 @@ def _print_row(row: Generation, totals: DocumentTotals) -> None:
 
 
 def _print_forecast(expected: Forecast) -> None:
-    from rag_core.source_status import duration
+    from rag_core.ingestion.source_status import duration
 
     about = "" if expected.exact else "about "
     say(f"{expected.documents} documents make {about}{expected.chunks} chunks of {about}{expected.texts} texts")

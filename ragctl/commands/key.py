@@ -40,7 +40,7 @@ def create(
     days
         Days until it expires, 730 at most.
     """
-    from rag_core.access import NewKey, create_key
+    from rag_core.governance.access import NewKey, create_key
     from ragctl.tokens import require_known_scopes
 
     require_known_scopes(scope)
@@ -65,7 +65,7 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only keys of this tenant.
     """
-    from rag_core.access import list_keys
+    from rag_core.governance.access import list_keys
 
     with transaction() as connection:
         keys = list_keys(connection, tenant=tenant)
@@ -82,7 +82,7 @@ def revoke(key_id: str, /, *, json: Json = False) -> None:
 
     Example: rag key revoke 4Jw0mXr2kQpZ
     """
-    from rag_core.access import revoke_key
+    from rag_core.governance.access import revoke_key
 
     with transaction() as connection:
         revoke_key(connection, key_id, actor=actor())

@@ -50,7 +50,7 @@ def list_(
     limit
         Maximum number of entries.
     """
-    from rag_core.quality import Wanted, page
+    from rag_core.content.quality import Wanted, page
 
     wanted = Wanted(tenant, source or "", reason or "", skipped=skipped)
     with transaction() as connection:
@@ -67,7 +67,7 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
 
     Example: rag quarantine show 17
     """
-    from rag_core.quality import quarantine_read_store as quarantine_view
+    from rag_core.content.quality import quarantine_read_store as quarantine_view
 
     with transaction() as connection:
         row = quarantine_view.entry(connection, tenant, entry)
@@ -93,7 +93,7 @@ def redrive(
 
     Example: rag quarantine redrive --source crm --reason PARSER_TIMEOUT --note "parser has more time now"
     """
-    from rag_core.quality import redrive as act
+    from rag_core.content.quality import redrive as act
 
     done = _act(act, entries, source, reason, tenant, note)
     emit_json({"redriven": done}) if json else _say(done, "the next run tries it again")
@@ -112,7 +112,7 @@ def discard(
 
     Example: rag quarantine discard 17 --note "an image, nothing to read"
     """
-    from rag_core.quality import discard as act
+    from rag_core.content.quality import discard as act
 
     done = _act(act, entries, source, reason, tenant, note)
     emit_json({"discarded": done}) if json else _say(done, "left out until it changes")
@@ -122,8 +122,8 @@ def _act(
     act: Callable[..., str], entries: Sequence[int], source: str | None, reason: str | None, tenant: str, note: str
 ) -> list[str]:
     """All or nothing, in one transaction."""
+    from rag_core.content.quality import Wanted, page
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.quality import Wanted, page
 
     if bool(entries) == bool(source or reason):
         raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")

@@ -50,8 +50,8 @@ def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> 
 
     Example: rag secret hash acme
     """
-    from rag_core.access import NameHash
     from rag_core.errors import ConfigError, Reason
+    from rag_core.governance.access import NameHash
     from rag_core.settings import Settings
 
     keys = Settings.load().rotating("hash_secret")

@@ -23,7 +23,7 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rag_core.access import list_sessions
+    from rag_core.governance.access import list_sessions
 
     with transaction() as connection:
         rows = list_sessions(connection, tenant=tenant)
@@ -57,7 +57,7 @@ def end(session: str, /, *, json: Json = False) -> None:
     session
         Its id in `rag session list`, or the beginning of it.
     """
-    from rag_core.access import end_open_session, find_session
+    from rag_core.governance.access import end_open_session, find_session
     from rag_core.settings import Settings
 
     lifetime = Settings.load().longest_token_seconds

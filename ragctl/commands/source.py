@@ -249,9 +249,9 @@ def report(name: str, /, *, url: str | None = None, outcome: str | None = None, 
         "not a document".
     """
     from rag_assets.connectors.web.state import crawl_report
+    from rag_core.content.sources import StoredMemory
     from rag_core.database import open_store
     from rag_core.settings import Settings
-    from rag_core.sources import StoredMemory
 
     (config,) = _named(name)
     with closing(open_store(Settings.load())) as store:
@@ -272,7 +272,7 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
     Example: rag source approve-deletions handbook
     """
     from rag_core.database import open_store
-    from rag_core.pipeline import approve_deletions as approve
+    from rag_core.ingestion.pipeline import approve_deletions as approve
     from rag_core.settings import Settings
 
     (config,) = _named(name)

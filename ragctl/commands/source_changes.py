@@ -17,8 +17,8 @@ from ragctl.tokens import DEFAULT_TENANT
 if TYPE_CHECKING:
     from rag_assets.source_admin import SourceFile
     from rag_assets.source_config import SourceConfig
+    from rag_core.content.sources import Source
     from rag_core.settings import Settings
-    from rag_core.sources import Source
 
 Kind = Literal["folder", "site", "page", "sql", "api", "s3", "git", "topic"]
 KINDS: dict[Kind, tuple[str, str, bool]] = {
@@ -155,7 +155,7 @@ def delete(
         Delete without asking.
     """
     from rag_assets.source_admin import find_removable, remove
-    from rag_core.pipeline import Pipeline
+    from rag_core.ingestion.pipeline import Pipeline
     from rag_core.settings import Settings
 
     settings = Settings.load()
@@ -307,10 +307,10 @@ def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
 def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     """Write the file; the row of the source and the audit entry are one transaction."""
     from rag_assets.source_admin import SourceFolder, propose
+    from rag_core.content.sources import operation_store
     from rag_core.database import open_store
-    from rag_core.operations import audit_store
-    from rag_core.sources import operation_store
-    from rag_core.tenants import store as tenants
+    from rag_core.governance.audit import audit_store
+    from rag_core.governance.tenants import store as tenants
 
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
         tenants.require_not_erased(connection, config.tenant)

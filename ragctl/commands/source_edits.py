@@ -104,7 +104,7 @@ def resume(name: str, /, *, json: Json = False) -> None:
 
 def _switch(name: str, *, on: bool, json: bool) -> None:
     from rag_assets.config import find_sources
-    from rag_core.operations import audit_store
+    from rag_core.governance.audit import audit_store
     from rag_core.settings import Settings
     from ragctl.automation import automations, switch
     from ragctl.dagster import DagsterApi
@@ -171,7 +171,7 @@ def _require_readable(config: SourceConfig, settings: Settings, *, unchecked: bo
 def _replace(folder: Any, name: str, config: SourceConfig, text: str, known: SourceFile) -> SourceFile:
     """Write the file; the audit entry is committed with it."""
     from rag_assets.source_admin import propose
-    from rag_core.operations import audit_store
+    from rag_core.governance.audit import audit_store
     from rag_core.settings import Settings
 
     with transaction() as connection:

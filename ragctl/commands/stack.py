@@ -110,7 +110,7 @@ def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[Outcome]:
 
 
 def _announce(stack: Stack) -> None:
-    from rag_core.access import FIRST_ACCOUNT
+    from rag_core.governance.access import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import urls
 
     say(f"\nReady after {stack.seconds:.1f} s.\n")
@@ -121,7 +121,7 @@ def _announce(stack: Stack) -> None:
 
 
 def _report(stack: Stack, outcomes: list[Outcome], expected: Estimate | None, *, json: bool) -> None:
-    from rag_core.access import FIRST_ACCOUNT
+    from rag_core.governance.access import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import examples, sample_question, urls
 
     if json:
@@ -186,7 +186,7 @@ def status(*, json: Json = False) -> int:
 
 
 def _print_status(found: StackStatus) -> None:
-    from rag_core.source_status import duration
+    from rag_core.ingestion.source_status import duration
 
     columns = ("part", "state", "pid", "up", "restarts", "url", "detail")
     table(

@@ -41,8 +41,8 @@ def status(*, json: Json = False) -> int:
     Example: rag stream status
     """
     from rag_assets.stream_worker.waiting import overview
+    from rag_core.content.streams.store import halted_sources
     from rag_core.settings import Settings
-    from rag_core.streams.store import halted_sources
 
     found = overview(Settings.load())
     living, waiting = found["alive"], found["inbox"]

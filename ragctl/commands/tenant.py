@@ -13,8 +13,8 @@ from ragctl.commands._shared import actor, confirmed, transaction
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
+    from rag_core.governance.tenants import Tenant
     from rag_core.http_client import EgressPolicy
-    from rag_core.tenants import Tenant
 
 app = App(
     name="tenant",
@@ -31,8 +31,8 @@ def list_(*, json: Json = False) -> None:
 
     Example: rag tenant list
     """
+    from rag_core.governance.tenants import store
     from rag_core.settings import Settings
-    from rag_core.tenants import store
 
     with transaction() as connection:
         directory = store.directory(connection, Settings.load())
@@ -66,7 +66,7 @@ def create(
     reason
         Why, for the audit log.
     """
-    from rag_core.tenants import store
+    from rag_core.governance.tenants import store
 
     with transaction() as connection:
         made = store.create(connection, name, actor=actor(), egress=_given(egress), why=reason)
@@ -84,7 +84,7 @@ def suspend(name: str, /, *, reason: str = "", json: Json = False) -> None:
     reason
         Why, for the audit log and for who looks at the tenant.
     """
-    from rag_core.tenants import store
+    from rag_core.governance.tenants import store
 
     with transaction() as connection:
         changed = store.suspend(connection, name, actor=actor(), why=reason)
@@ -102,7 +102,7 @@ def resume(name: str, /, *, reason: str = "", json: Json = False) -> None:
     reason
         Why, for the audit log.
     """
-    from rag_core.tenants import store
+    from rag_core.governance.tenants import store
 
     with transaction() as connection:
         changed = store.resume(connection, name, actor=actor(), why=reason)
@@ -134,8 +134,8 @@ def egress(
     reason
         Why, for the audit log.
     """
+    from rag_core.governance.tenants import store
     from rag_core.settings import Settings
-    from rag_core.tenants import store
 
     settings = Settings.load()
     with transaction() as connection:
@@ -177,8 +177,8 @@ def export(name: str, /, *, to: Path | None = None, reason: str = "", json: Json
     """
     from rag_assets.tenants import tenant_files
     from rag_core.database import open_store
+    from rag_core.governance.tenants import export as exporting
     from rag_core.settings import Settings
-    from rag_core.tenants import export as exporting
 
     settings = Settings.load()
     target = to or Path(f"{name}-export.zip")
@@ -214,10 +214,10 @@ def erase(
         Why, for the audit log.
     """
     from rag_assets.tenants import outside
-    from rag_core.erasure import erase_tenant
-    from rag_core.pipeline import Pipeline
+    from rag_core.governance.tenants import store
+    from rag_core.ingestion.erasure import erase_tenant
+    from rag_core.ingestion.pipeline import Pipeline
     from rag_core.settings import Settings
-    from rag_core.tenants import store
     from ragctl.output import progress_bar
 
     settings = Settings.load()

@@ -67,7 +67,7 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
     tenant
         Tenant of the subject.
     """
-    from rag_core.access import require_identity_names, revoke_tokens
+    from rag_core.governance.access import require_identity_names, revoke_tokens
     from rag_core.settings import Settings
     from ragctl.commands._shared import actor, transaction
 
@@ -94,7 +94,7 @@ def revocations(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rag_core.access import list_token_revocations
+    from rag_core.governance.access import list_token_revocations
     from ragctl.commands._shared import transaction
 
     with transaction() as connection:

@@ -14,11 +14,11 @@ from ragctl.output import Json, emit_json, progress_bar, say, table
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
     from rag_core.database import Store
-    from rag_core.index import VectorIndex
-    from rag_core.operations import ChainReport
+    from rag_core.governance.audit import ChainReport
+    from rag_core.ingestion.source_status import SourceReport as SourceState
+    from rag_core.ingestion.verify import Finding, SourceReport, VerifyReport
+    from rag_core.retrieval.index import VectorIndex
     from rag_core.settings import Settings
-    from rag_core.source_status import SourceReport as SourceState
-    from rag_core.verify import Finding, SourceReport, VerifyReport
 
 _SHOWN = 20
 
@@ -61,10 +61,10 @@ def verify(
         Index documents with differences again, remove points without a row, then check once more.
     """
     from rag_core.database import open_store
-    from rag_core.index import open_index
-    from rag_core.operations import verify_chains
+    from rag_core.governance.audit import verify_chains
+    from rag_core.ingestion.source_status import orphaned
+    from rag_core.retrieval.engines import open_index
     from rag_core.settings import Settings
-    from rag_core.source_status import orphaned
 
     settings = Settings.load()
     chosen = _chosen(settings, source, every=sources)
@@ -104,8 +104,8 @@ def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sam
     if not configs:
         return []
     from rag_assets.connectors import connector_context, open_connector
-    from rag_core.parsing import open_parser
-    from rag_core.verify import verify_source
+    from rag_core.content.parsing import open_parser
+    from rag_core.ingestion.verify import verify_source
 
     reports = []
     with quiet(), closing(open_parser(settings)) as parser:
@@ -121,8 +121,8 @@ def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sam
 def _checked(
     store: Store, index: VectorIndex, generation: str | None, sample: int | None, *, repair: bool = False
 ) -> VerifyReport:
-    from rag_core.verify import repair as mend
-    from rag_core.verify import verify as run
+    from rag_core.ingestion.verify import repair as mend
+    from rag_core.ingestion.verify import verify as run
     from ragctl.commands._shared import actor
 
     with progress_bar("checking points") as progress:
@@ -135,7 +135,7 @@ def _checked(
 
 
 def _self_test(store: Store, index: VectorIndex, *, json: bool) -> int:
-    from rag_core.verify import self_test as run
+    from rag_core.ingestion.verify import self_test as run
 
     report = run(store, index)
     if json:

@@ -17,8 +17,8 @@ from ragctl.output import Json, emit_json, note, say, table
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from rag_core.governance.webhooks import Delivery, Webhook
     from rag_core.settings import Settings
-    from rag_core.webhooks import Delivery, Webhook
 
 app = App(name="webhook", help="Send events to other systems: add, list, test, deliveries, …", help_format="plaintext")
 _POLL_SECONDS = 0.25
@@ -50,7 +50,7 @@ def add(
     description
         Its purpose.
     """
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
     from rag_core.http_client import FetchPolicy
 
     settings = _settings()
@@ -80,7 +80,7 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only those of this tenant.
     """
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     with transaction() as connection:
         found = webhooks.store.list_webhooks(connection, tenant=tenant)
@@ -106,7 +106,7 @@ def send_test(webhook_id: str, /, *, wait: float = 20, json: Json = False) -> Re
     wait
         Seconds to wait; the stream worker sends it.
     """
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     number = _change(webhook_id, lambda db, webhook: webhooks.outbox_store.record_test(db, webhook, actor=actor()))
     delivery = _after_first_try(number, wait)
@@ -149,7 +149,7 @@ def deliveries(
     before
         Only those with a smaller number: the next page.
     """
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     if not 1 <= limit <= 1000:
         raise InvalidInput(Reason.FIELD_INVALID, "--limit: must be 1 to 1000")
@@ -197,7 +197,7 @@ def redeliver(delivery: int | None = None, /, *, failed: str = "", reason: str =
     reason
         Why, for the audit log.
     """
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     if (delivery is None) == (not failed):
         raise InvalidInput(Reason.USAGE, "give the number of a delivery, or --failed WEBHOOK")
@@ -226,7 +226,7 @@ def rotate(webhook_id: str, /, *, overlap_hours: int | None = None, reason: str 
     reason
         Why, for the audit log.
     """
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     settings = _settings()
     keys = webhooks.require_keys(settings.rotating("webhook_secret"))
@@ -276,7 +276,7 @@ def remove(webhook_id: str, /, *, reason: str = "", json: Json = False) -> None:
     reason
         Why, for the audit log.
     """
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     _change(webhook_id, lambda db, one: webhooks.store.remove(db, one, actor=actor(), why=reason))
     emit_json({"removed": webhook_id}) if json else say(f"{webhook_id}: removed")
@@ -289,22 +289,22 @@ def _settings() -> Settings:
 
 
 def _change(webhook_id: str, act: Callable[[Connection, Webhook], T]) -> T:
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     with transaction() as connection:
         return act(connection, webhooks.store.get(connection, webhooks.require_id(webhook_id), tenant=None))
 
 
 def _switch(webhook_id: str, *, on: bool, json: bool) -> None:
-    from rag_core import webhooks
+    from rag_core.governance import webhooks
 
     _change(webhook_id, lambda db, one: webhooks.store.enable(db, one, enabled=on, actor=actor()))
     emit_json({"webhook": webhook_id, "enabled": on}) if json else say(f"{webhook_id}: {'on' if on else 'off'}")
 
 
 def _after_first_try(number: int, seconds: float) -> Delivery:
-    from rag_core import webhooks
     from rag_core.database import open_store
+    from rag_core.governance import webhooks
 
     end = time.monotonic() + seconds
     with closing(open_store(_settings())) as store:

@@ -10,7 +10,7 @@ import signal
 import threading
 from pathlib import Path
 
-from rag_core.access import PLATFORM_SCOPE
+from rag_core.governance.access import PLATFORM_SCOPE
 from rag_core.settings import Settings
 from ragctl.local_stack.token_keeper import RENEW_SECONDS
 from ragctl.tokens import SCOPES, ensure_keys, mint_token, write_private

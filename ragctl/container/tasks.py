@@ -28,7 +28,7 @@ def bootstrap(settings: Settings) -> None:
 
     Raises what opening database, index and model raises.
     """
-    from rag_core.pipeline import Pipeline
+    from rag_core.ingestion.pipeline import Pipeline
 
     with Pipeline(settings) as pipeline:
         generation = pipeline.ensure_generation()

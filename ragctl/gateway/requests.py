@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rag_core.documents import RESERVED_FIELDS
+from rag_core.content.documents import RESERVED_FIELDS
 from ragctl.gateway.api import api_methods, message_fields
 from ragctl.gateway.options import Config, GatewayOptions, any_of, extension
 

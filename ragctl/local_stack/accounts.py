@@ -12,7 +12,7 @@ from rag_core.errors import ConfigError, Reason
 from ragctl.tokens import DEFAULT_TENANT
 
 if TYPE_CHECKING:
-    from rag_core.access import NewAccount
+    from rag_core.governance.access import NewAccount
     from rag_core.settings import Settings
 
 ACTOR = f"{DEFAULT_TENANT}/rag-up"
@@ -24,8 +24,8 @@ def prepare_accounts(settings: Settings, former: Path) -> str | None:
     The file is removed once its accounts are stored: an account that is removed later must not come back from it.
     Raises `ConfigError` when the file is damaged.
     """
-    from rag_core.access import create_first_account, import_accounts
     from rag_core.database import open_store
+    from rag_core.governance.access import create_first_account, import_accounts
 
     rows = _read(former)
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
@@ -47,7 +47,7 @@ def _read(path: Path) -> list[tuple[NewAccount, bytes, bytes]]:
 
 
 def _account(item: dict[str, object]) -> tuple[NewAccount, bytes, bytes]:
-    from rag_core.access import FIRST_ACCOUNT, NewAccount, Role
+    from rag_core.governance.access import FIRST_ACCOUNT, NewAccount, Role
 
     groups = tuple(str(group) for group in item.get("groups", ()))  # type: ignore[attr-defined]
     name, role = str(item["name"]), Role(str(item["role"]))

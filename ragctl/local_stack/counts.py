@@ -9,7 +9,7 @@ from rag_core.errors import RagError
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
-    from rag_core.source_status import SourceReport
+    from rag_core.ingestion.source_status import SourceReport
 
 
 class CountReader:
@@ -23,7 +23,7 @@ class CountReader:
 
     def refresh(self, tenants: Iterable[str]) -> None:
         """Read the sources of these tenants."""
-        from rag_core.source_status import read
+        from rag_core.ingestion.source_status import read
 
         try:
             with self._store.engine.connect() as connection:
@@ -34,7 +34,7 @@ class CountReader:
 
     def progress(self, tenant: str, source: str) -> tuple[int, str]:
         """The documents of a source, and what happens to it now."""
-        from rag_core.source_status import describe
+        from rag_core.ingestion.source_status import describe
 
         found = self._last.get((tenant, source))
         return (found.counts.documents, f"documents; {describe(found.status)}") if found else (0, "documents")

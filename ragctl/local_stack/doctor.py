@@ -17,7 +17,7 @@ import psutil
 from rich.filesize import decimal
 
 from rag_core.errors import RagError
-from rag_core.index.edge import SPACE_RESERVE
+from rag_core.retrieval.engines.edge import SPACE_RESERVE
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir, existing_part
 from ragctl.local_stack.estimate import MEMORY_IDLE
@@ -106,7 +106,7 @@ def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
     from contextlib import closing
 
     from rag_core.database import open_store
-    from rag_core.source_status import SourceState, describe, needs_attention, read_all
+    from rag_core.ingestion.source_status import SourceState, describe, needs_attention, read_all
 
     try:
         with closing(open_store(settings)) as store, store.engine.connect() as connection:
@@ -186,7 +186,7 @@ def _database_offset(settings: Settings) -> float | None:
     from contextlib import closing
 
     from rag_core.database import open_store
-    from rag_core.source_status import store as status
+    from rag_core.ingestion.source_status import store as status
 
     try:
         with closing(open_store(settings)) as store, store.engine.connect() as connection:

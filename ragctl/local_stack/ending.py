@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
+from rag_core.content.sources import Source
 from rag_core.database import open_store
 from rag_core.errors import Reason, Unavailable
-from rag_core.operations import audit_store
+from rag_core.governance.audit import audit_store
 from rag_core.settings import Settings
-from rag_core.sources import Source
 from ragctl.dagster import DagsterApi
 from ragctl.local_stack.ingest import SourceJob, runs_of
 

@@ -16,12 +16,12 @@ import psutil
 from rich.filesize import decimal
 
 from rag_core.errors import RagError
+from rag_core.ingestion.source_status import duration
 from rag_core.settings import Settings
-from rag_core.source_status import duration
 from ragctl.local_stack.data_dir import existing_part
 
 if TYPE_CHECKING:
-    from rag_core.parsing import Parser
+    from rag_core.content.parsing import Parser
 
 SAMPLE_FILES, SAMPLE_SECONDS, SAMPLE_BYTES = 24, 4.0, 2 << 20
 WALK_SECONDS = 20.0
@@ -93,7 +93,7 @@ class _Kind:
 
 def estimate(folder: Path, settings: Settings) -> Estimate:
     """Estimate the ingest of a folder in a few seconds. Reads few files, writes nothing."""
-    from rag_core.parsing import open_parser
+    from rag_core.content.parsing import open_parser
 
     kinds, bounded = _walk(folder, settings.max_file_bytes)
     with closing(open_parser(settings)) as parser:
@@ -156,7 +156,7 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
 
 def _sample(kinds: dict[str, _Kind], parser: Parser) -> None:
     """Read some files of each extension, those that fill the folder first."""
-    from rag_core.sources import FetchedItem, SourceItem
+    from rag_core.content.sources import FetchedItem, SourceItem
 
     deadline = time.monotonic() + SAMPLE_SECONDS
     ordered = sorted(kinds.values(), key=lambda kind: kind.bytes, reverse=True)
@@ -185,6 +185,6 @@ def _tokens(text: str) -> float:
 
 def _share(suffix: str, kind: _Kind) -> float:
     """Share of the files that can be used. Of those that were not sampled, all whose name promises a known type."""
-    from rag_core.parsing import promised_kind
+    from rag_core.content.parsing import promised_kind
 
     return kind.usable / kind.tried if kind.tried else float(promised_kind(f"a{suffix}") is not None)

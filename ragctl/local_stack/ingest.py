@@ -266,7 +266,7 @@ class Sync:
         """What the source looks like now, and whether runs that the sensor starts may list only what changed."""
         from rag_assets.config import find_sources
         from rag_assets.connectors import connector_context, open_connector
-        from rag_core.sources import Incremental
+        from rag_core.content.sources import Incremental
 
         (config,) = find_sources(self._settings.effective_sources_dir, [job.source])
         with open_connector(config, connector_context(config, self._settings)) as connector:

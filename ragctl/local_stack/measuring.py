@@ -1,4 +1,4 @@
-"""Memory and disk of the local stack for the history: of what does not record itself (`rag_core.history`).
+"""Memory and disk of the local stack for the history: of what does not record itself (`rag_core.governance.history`).
 
 In Compose and in a cluster each container has limits and metrics of its own; here nothing else looks.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rag_core.history import Recorder, Stored, Tally, resident_bytes
+from rag_core.governance.history import Recorder, Stored, Tally, resident_bytes
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.services import FIRST_QUERY_SERVER

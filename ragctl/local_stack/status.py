@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rag_core.errors import RagError, Reason
-from rag_core.index.edge import SPACE_RESERVE
+from rag_core.retrieval.engines.edge import SPACE_RESERVE
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.probes import Health

@@ -36,7 +36,7 @@ def migrate(settings: Settings) -> None:
 
 def model(settings: Settings) -> None:
     """Build and cache what the embedder needs."""
-    from rag_core.embedding import prepare_model
+    from rag_core.content.embedding import prepare_model
 
     if settings.embedder == "onnx":
         prepare_model(settings, _report)

@@ -21,8 +21,8 @@ from rag_core.lazy import locked_property
 from ragctl.tokens import mint_token
 
 if TYPE_CHECKING:
-    from rag_core.access import Account
     from rag_core.database import Store
+    from rag_core.governance.access import Account
     from rag_core.settings import Settings
 
 SESSION_SECONDS = 12 * 3600
@@ -93,21 +93,21 @@ class StoredAccounts:
 
     def find(self, name: str) -> tuple[Account, tuple[bytes, bytes]] | None:
         """The account of this name with its salt and hash, or `None`."""
-        from rag_core.access import find_account
+        from rag_core.governance.access import find_account
 
         with self._store.engine.connect() as connection:
             return find_account(connection, name)
 
     def signed_in(self, name: str, password_hash: bytes) -> bool:
         """Record a sign-in; whether the account is still there, with this password."""
-        from rag_core.access import record_sign_in
+        from rag_core.governance.access import record_sign_in
 
         with self._store.engine.begin() as connection:
             return record_sign_in(connection, name, password_hash)
 
     def failed(self, name: str) -> None:
         """Record a wrong password."""
-        from rag_core.access import record_failure
+        from rag_core.governance.access import record_failure
 
         with self._store.engine.begin() as connection:
             record_failure(connection, name)
@@ -144,7 +144,7 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
             return {"reason": str(error.reason)}
 
     def _sign_in(self, name: str, password: str, address: str) -> dict[str, object]:
-        from rag_core.access import password_matches
+        from rag_core.governance.access import password_matches
 
         found = self.accounts.find(name)
         unlocked = found[0].unlocked_at if found else None

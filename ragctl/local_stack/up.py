@@ -49,7 +49,7 @@ def start_stack(display: Display, **given: object) -> Stack:
     began = time.monotonic()
     settings, data_dir = load(None, **given)
     if settings.qdrant_url is not None:
-        from rag_core.index.qdrant import check_qdrant  # most stacks have none
+        from rag_core.retrieval.engines.qdrant import check_qdrant  # most stacks have none
 
         check_qdrant(settings.qdrant_url, settings)
     prepared = _prepare(settings, data_dir, given)

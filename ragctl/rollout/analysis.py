@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rag_core.database import Store
 from rag_core.errors import Conflict, Reason
-from rag_core.generations import store as generations
+from rag_core.ingestion.generations import store as generations
 from rag_core.settings import Settings
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Server
@@ -62,7 +62,7 @@ class DefaultReleaseAnalyser:
 
 
 class DefaultGenerations:
-    """`rag_core.generations`, with the index opened when it is needed."""
+    """`rag_core.ingestion.generations`, with the index opened when it is needed."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings, self._store = settings, store
@@ -73,15 +73,15 @@ class DefaultGenerations:
         return row.name if row is not None else ""
 
     def promote(self, name: str, actor: str) -> None:
-        from rag_core.generations.lifecycle import promotion as lifecycle
-        from rag_core.index import open_index
+        from rag_core.ingestion.promotion import promotion as lifecycle
+        from rag_core.retrieval.engines import open_index
 
         with closing(open_index(self._settings)) as index:
             lifecycle.promote(self._store, index, name, self._settings, actor=actor)
 
     def restore(self, name: str, before: str, actor: str) -> None:
-        from rag_core.generations.lifecycle import promotion as lifecycle
-        from rag_core.index import open_index
+        from rag_core.ingestion.promotion import promotion as lifecycle
+        from rag_core.retrieval.engines import open_index
 
         if self.active() not in {name, before}:
             return
@@ -93,7 +93,7 @@ class DefaultGenerations:
 
     def require(self, name: str) -> None:
         """Raises `NotFound`, or `Conflict` (`GENERATION_REFUSED`, `GENERATION_STATE`), unless it could be promoted."""
-        from rag_core.generations.lifecycle import promotion as lifecycle
+        from rag_core.ingestion.promotion import promotion as lifecycle
 
         with self._store.engine.connect() as connection:
             row = generations.get(connection, name)

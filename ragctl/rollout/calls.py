@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from rag_core.access import EVERYONE
+from rag_core.governance.access import EVERYONE
 from rag_core.settings import Settings
 from ragctl.grpc_client import query_channel
 from ragctl.rollout.targets.base import Server

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rag_core.errors import Reason
-from rag_core.operations import ROLLBACK, SWITCH, Deployment, State
+from rag_core.governance.audit import ROLLBACK, SWITCH, Deployment, State
 
 Changes = dict[str, Any]
 BEFORE_TRAFFIC = frozenset({State.PREPARE, State.HEALTHY, State.SMOKE, State.READY})

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from rag_core.errors import ConfigError, Conflict, Reason
-from rag_core.operations import SWITCH, Deployment, State, Step
-from rag_core.operations import audit_store as audit
-from rag_core.operations import deployment_store as deployments
+from rag_core.governance.audit import SWITCH, Deployment, State, Step
+from rag_core.governance.audit import audit_store as audit
+from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.service import Deployments, Request

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, Reason
-from rag_core.operations import ROLLBACK, SWITCH, Colour, Deployment, State, Step
-from rag_core.operations import audit_store as audit
-from rag_core.operations import deployment_store as deployments
+from rag_core.governance.audit import ROLLBACK, SWITCH, Colour, Deployment, State, Step
+from rag_core.governance.audit import audit_store as audit
+from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import Release
 from ragctl.rollout import policy

@@ -10,10 +10,10 @@ from itertools import cycle, islice
 import grpc
 import numpy as np
 
+from rag_core.answering.evaluation import CUT, ndcg
 from rag_core.database import Store
 from rag_core.errors import Reason
-from rag_core.evaluation import CUT, ndcg
-from rag_core.generations.lifecycle import load_golden
+from rag_core.ingestion.promotion import load_golden
 from rag_core.settings import Settings
 from ragctl.rollout import metrics as watch
 from ragctl.rollout.calls import Client, Credentials, SmokeQuery, TimedCall, reads_all

@@ -269,7 +269,7 @@ CREATE TABLE rag.console_sessions (
     first_used_at timestamp with time zone DEFAULT now() NOT NULL,
     last_used_at timestamp with time zone NOT NULL
 );
-COMMENT ON COLUMN rag.console_sessions.session IS 'hash of the token without its signature; see rag_core.access.session_of';
+COMMENT ON COLUMN rag.console_sessions.session IS 'hash of the token without its signature; see rag_core.governance.access.session_of';
 COMMENT ON COLUMN rag.console_sessions.last_used_at IS 'to the minute';
 CREATE TABLE rag.dead_letters (
     id bigint NOT NULL,
@@ -353,7 +353,7 @@ COMMENT ON COLUMN rag.deployments.target IS 'local or kubernetes';
 COMMENT ON COLUMN rag.deployments.spec IS 'what the target starts: interpreter and settings, or an image';
 COMMENT ON COLUMN rag.deployments.colour IS 'blue or green';
 COMMENT ON COLUMN rag.deployments.from_colour IS 'the colour that served before';
-COMMENT ON COLUMN rag.deployments.state IS 'see rag_core.operations.State';
+COMMENT ON COLUMN rag.deployments.state IS 'see rag_core.governance.audit.State';
 COMMENT ON COLUMN rag.deployments."position" IS 'the step that is under way, from 0';
 COMMENT ON COLUMN rag.deployments.steps IS 'weights it goes through, in per cent';
 COMMENT ON COLUMN rag.deployments.weight IS 'per cent of the requests it should get';
@@ -410,7 +410,7 @@ COMMENT ON COLUMN rag.documents.acl IS 'null: never known, not searchable';
 COMMENT ON COLUMN rag.documents.acl_inherited IS 'acl is the default of the source';
 COMMENT ON COLUMN rag.documents.run_id IS 'run or stream batch that wrote this version';
 COMMENT ON COLUMN rag.documents.deleted_at IS 'tombstone';
-COMMENT ON COLUMN rag.documents.structure IS 'the blocks with all that is known of them, see rag_core.parsing.to_rows';
+COMMENT ON COLUMN rag.documents.structure IS 'the blocks with all that is known of them, see rag_core.content.parsing.to_rows';
 COMMENT ON COLUMN rag.documents.created_at IS 'when it was stored first; null: before this was recorded';
 CREATE UNLOGGED TABLE rag.embedding_turns (
     id bigint NOT NULL,
@@ -703,7 +703,7 @@ CREATE TABLE rag.quality_runs (
     finished_at timestamp with time zone DEFAULT now() NOT NULL
 );
 COMMENT ON COLUMN rag.quality_runs.score IS '0..100';
-COMMENT ON COLUMN rag.quality_runs.profile IS 'what the shard looked like; see rag_core.quality.sources.Profile';
+COMMENT ON COLUMN rag.quality_runs.profile IS 'what the shard looked like; see rag_core.content.quality.sources.Profile';
 COMMENT ON COLUMN rag.quality_runs.findings IS 'values by source rule that fired, as warnings and errors';
 COMMENT ON COLUMN rag.quality_runs.failed IS 'inputs this run sent to quarantine';
 COMMENT ON COLUMN rag.quality_runs.tried IS 'inputs this run read';
@@ -827,7 +827,7 @@ CREATE TABLE rag.source_operations (
 );
 COMMENT ON COLUMN rag.source_operations.tenant IS 'the caller''s';
 COMMENT ON COLUMN rag.source_operations.unrestricted IS 'allow-lists do not apply: platform scope';
-COMMENT ON COLUMN rag.source_operations.action IS 'see rag_core.sources.operation_store.Action';
+COMMENT ON COLUMN rag.source_operations.action IS 'see rag_core.content.sources.operation_store.Action';
 COMMENT ON COLUMN rag.source_operations.state IS 'queued, running, succeeded or failed';
 COMMENT ON COLUMN rag.source_operations.reason IS 'reason code of a failure';
 CREATE SEQUENCE rag.source_operations_id_seq

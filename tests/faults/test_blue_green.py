@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.ports import free_port
 from rag_core.database import open_store
-from rag_core.operations import State
+from rag_core.governance.audit import State
 from rag_core.settings import Settings
 from ragctl.gateway.colours import Release
 from ragctl.local_stack.data_dir import DataDir

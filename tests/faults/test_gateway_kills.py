@@ -19,7 +19,7 @@ import grpc
 import pytest
 
 from benchmarks.ports import free_port
-from rag_core.embedding.fake import FakeEmbedder
+from rag_core.content.embedding.fake import FakeEmbedder
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2

@@ -14,12 +14,12 @@ import pytest
 
 from rag_core.database import open_store
 from rag_core.errors import NotFound
-from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import build, declare, evaluate, promote, retire, rollback
-from rag_core.index.edge import EdgeIndex
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.promotion import build, declare, evaluate, promote, retire, rollback
+from rag_core.ingestion.verify import verify
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
-from rag_core.verify import verify
 from tests.support.crashing_run import SMALL_BATCHES, folder_connector
 from tests.support.generations import GenerationHarness, golden, word_transforms
 from tests.support.pipeline import PipelineHarness, prose

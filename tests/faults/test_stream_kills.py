@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks.ports import free_port
+from rag_core.content.streams import Change
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
-from rag_core.index import open_index
+from rag_core.retrieval.engines import open_index
 from rag_core.settings import Settings
-from rag_core.streams import Change
-from rag_core.streams import inbox_store as inbox
 from tests.support.models import model_home  # noqa: F401
 from tests.support.postgres import die_with_parent
 

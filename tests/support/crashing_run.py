@@ -8,9 +8,9 @@ from dataclasses import asdict
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from rag_core.pipeline import Pipeline, account, run_pipeline
+from rag_core.content.sources import Scope
+from rag_core.ingestion.pipeline import Pipeline, account, run_pipeline
 from rag_core.settings import Settings
-from rag_core.sources import Scope
 from tests.support.generations import GenerationHarness
 from tests.support.memory_source import Item, MemoryConnector
 from tests.support.pipeline import PipelineHarness

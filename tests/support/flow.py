@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from rag_core import failpoints
+from rag_core.content.parsing import Parser, open_parser
 from rag_core.database import Store
-from rag_core.index.edge import EdgeIndex
-from rag_core.parsing import Parser, open_parser
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import fast_folder

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rag_core.chunking import Chunker
-from rag_core.chunking.chunker import ChunkSettings
+from rag_core.answering.evaluation import Dataset
+from rag_core.content.chunking import Chunker
+from rag_core.content.chunking.chunker import ChunkSettings
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.content.parsing import Parser
+from rag_core.content.sources import Scope
 from rag_core.database import Store
-from rag_core.embedding.fake import FakeEmbedder
-from rag_core.evaluation import Dataset
-from rag_core.generations import TransformRegistry, Transforms
-from rag_core.generations import store as generations
-from rag_core.generations.lifecycle.golden import GoldenSet
-from rag_core.history import Recorder
-from rag_core.index import VectorIndex
-from rag_core.parsing import Parser
-from rag_core.pipeline import account, run_pipeline
-from rag_core.pipeline.active_generation import ensure_generation
+from rag_core.governance.history import Recorder
+from rag_core.ingestion.generations import TransformRegistry, Transforms
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import account, run_pipeline
+from rag_core.ingestion.pipeline.active_generation import ensure_generation
+from rag_core.ingestion.promotion.golden import GoldenSet
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
-from rag_core.sources import Scope
 from tests.support.pipeline import PipelineHarness, WordCounter
 
 

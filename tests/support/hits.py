@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from rag_core.index import Payload, SearchHit
+from rag_core.retrieval.index import Payload, SearchHit
 
 
 def hit(text: str, *, start: int = 0, score: float = 1.0, dense: float | None = None, title: str = "") -> SearchHit:

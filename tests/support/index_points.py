@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from rag_core.access import EVERYONE
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
+from rag_core.governance.access import EVERYONE
 from rag_core.ids import chunk_ids, document_id, text_hash
-from rag_core.index import (
+from rag_core.retrieval.index import (
     DocumentUpdate,
     GenerationSpec,
     IndexPoint,

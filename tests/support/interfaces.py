@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine, make_url
 
 from interfaces.server import uvicorn_config
 from interfaces.settings import InterfacesSettings
-from rag_core.access import NewKey, create_key
+from rag_core.governance.access import NewKey, create_key
 from ragctl.gateway.options import Backends, Endpoint, Jwt, Limits
 from tests.support.query_server import RunningServer
 from tests.support.waiting import eventually

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
-from rag_core.sources import FetchedItem, Problem, SourceItem
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.embedding import prepare_model
+from rag_core.content.embedding import prepare_model
 from rag_core.settings import Settings
 
 

@@ -10,23 +10,23 @@ from typing import Any
 
 from sqlalchemy import text
 
-from rag_core.chunking import Chunker
-from rag_core.chunking.chunker import ChunkSettings
+from rag_core.content.chunking import Chunker
+from rag_core.content.chunking.chunker import ChunkSettings
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.content.parsing import Parser
+from rag_core.content.quality import Assessment
+from rag_core.content.sources import Connector, Scope, Source
 from rag_core.database import Store
-from rag_core.embedding import Vectors
-from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
-from rag_core.generations import TransformRegistry, Transforms, generation_config_of
-from rag_core.history import Recorder
+from rag_core.governance.history import Recorder
 from rag_core.ids import document_id
-from rag_core.index import IndexPoint, VectorIndex
-from rag_core.parsing import Parser
-from rag_core.pipeline import StageResult, account, assess_quality, run_pipeline
-from rag_core.pipeline.active_generation import ensure_generation
-from rag_core.pipeline.base import DocumentCounts
-from rag_core.quality import Assessment
+from rag_core.ingestion.generations import TransformRegistry, Transforms, generation_config_of
+from rag_core.ingestion.pipeline import StageResult, account, assess_quality, run_pipeline
+from rag_core.ingestion.pipeline.active_generation import ensure_generation
+from rag_core.ingestion.pipeline.base import DocumentCounts
+from rag_core.retrieval.index import IndexPoint, VectorIndex
 from rag_core.settings import Settings
-from rag_core.sources import Connector, Scope, Source
 from tests.support.memory_source import MemoryConnector
 
 SOURCE = Source("handbook", "acme", "memory", acl=("everyone",))

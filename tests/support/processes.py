@@ -9,9 +9,9 @@ context.set_forkserver_preload(
     [
         "tests.support.crashing_run",
         "tests.support.writer",
-        "rag_core.index.edge.index",
-        "rag_core.embedding.fake",
-        "rag_core.parsing.parser",
+        "rag_core.retrieval.engines.edge.index",
+        "rag_core.content.embedding.fake",
+        "rag_core.content.parsing.parser",
         "psycopg.types.json",
         "sqlalchemy.dialects.postgresql.psycopg",
     ]

@@ -23,16 +23,16 @@ from structlog.testing import LogCapture
 from query_server.runtime.dependencies import Dependencies, LazyStore
 from query_server.runtime.listening import BindAddresses
 from query_server.server import QueryServer
-from rag_core.access import EVERYONE, TokenRules, TokenVerifier, generate_key, mint
 from rag_core.answering.extractive import ExtractiveAnswerer
+from rag_core.content.embedding import Embedder
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.database import Store
 from rag_core.database import open_store as _open_store
-from rag_core.embedding import Embedder
-from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
+from rag_core.governance.access import EVERYONE, TokenRules, TokenVerifier, generate_key, mint
 from rag_core.ids import chunk_ids, document_id, text_hash
-from rag_core.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
-from rag_core.index.edge import EdgeIndex
+from rag_core.retrieval.engines.edge import EdgeIndex
+from rag_core.retrieval.index import DocumentUpdate, GenerationSpec, IndexPoint, Payload, VectorIndex
 from rag_core.settings import Settings
 from tests.support.postgres import temporary_database
 from tests.support.waiting import eventually

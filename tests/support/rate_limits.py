@@ -17,7 +17,7 @@ import pytest
 
 from query_server.rate_limits.counting import SharedLimits, Storage, close
 from query_server.rate_limits.service import RateLimitMetrics, RateLimitService, new_server
-from rag_core.access import generate_key, mint
+from rag_core.governance.access import generate_key, mint
 from rag_core.settings import Settings
 from ragctl.gateway.options import Backends, Endpoint, Jwt, Limits, SharedCounters
 from ragproto.query.v1 import query_pb2 as v1

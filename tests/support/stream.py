@@ -13,20 +13,20 @@ from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.consumer_loop import ConsumerLoop
 from rag_assets.stream_worker.inbox import InboxSource
 from rag_assets.stream_worker.metrics import StreamMetrics
-from rag_core.chunking import Chunker
+from rag_core.content.chunking import Chunker
+from rag_core.content.parsing import Parser
+from rag_core.content.sources import Source
+from rag_core.content.streams import Change, Receipt
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import Unavailable
-from rag_core.generations import TransformRegistry, Transforms, generation_config_of
-from rag_core.history import Recorder
-from rag_core.index import VectorIndex
-from rag_core.parsing import Parser
-from rag_core.pipeline import BatchResult, Event, EventApplier
-from rag_core.pipeline.active_generation import ensure_generation
-from rag_core.pipeline.events import EventsResult
+from rag_core.governance.history import Recorder
+from rag_core.ingestion.generations import TransformRegistry, Transforms, generation_config_of
+from rag_core.ingestion.pipeline import BatchResult, Event, EventApplier
+from rag_core.ingestion.pipeline.active_generation import ensure_generation
+from rag_core.ingestion.pipeline.events import EventsResult
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
-from rag_core.sources import Source
-from rag_core.streams import Change, Receipt
-from rag_core.streams import inbox_store as inbox
 from tests.support.pipeline import CountingEmbedder, PipelineHarness, open_chunker
 
 PUSHED = Source("push", "acme", "push", acl=None)

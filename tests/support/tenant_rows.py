@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rag_core.database.tables import metadata
-from rag_core.tenants.place_store import PLACES
+from rag_core.governance.tenants.place_store import PLACES
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _FIXED: dict[str, Any] = {

@@ -10,12 +10,12 @@ import pytest
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.usage import SharedCounter, UsageMeter
-from rag_core.access import NameHash
 from rag_core.database import Store, open_store
 from rag_core.errors import QuotaExceeded
+from rag_core.governance.access import NameHash
+from rag_core.governance.usage import Budget, Owner
+from rag_core.governance.usage import store as rows
 from rag_core.settings import Settings
-from rag_core.usage import Budget, Owner
-from rag_core.usage import store as rows
 
 MakeCounter = Callable[[], SharedCounter]
 ACME = Owner("acme")

@@ -6,11 +6,11 @@ import os
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from rag_core.content.documents import NewDocument
+from rag_core.content.documents import store as documents
+from rag_core.content.parsing import ParsedDocument
 from rag_core.database import open_store
-from rag_core.documents import NewDocument
-from rag_core.documents import store as documents
 from rag_core.ids import document_id
-from rag_core.parsing import ParsedDocument
 from rag_core.settings import Settings
 from tests.support.processes import context
 

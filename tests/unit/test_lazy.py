@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rag_core.embedding.fake import FakeEmbedder
-from rag_core.generations import Transforms
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.ingestion.generations import Transforms
 from rag_core.lazy import locked_property
 from tests.support.generations import word_transforms
 

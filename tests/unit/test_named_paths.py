@@ -70,7 +70,12 @@ def test_a_command_that_a_text_names_is_looked_up(text: str, problem: str | None
 
 
 @pytest.mark.parametrize(
-    "name", ["rag_core.pipeline.base.StageResult.pending", "rag_core.index.VectorIndex", "rag_core.settings.Settings"]
+    "name",
+    [
+        "rag_core.ingestion.pipeline.base.StageResult.pending",
+        "rag_core.retrieval.index.VectorIndex",
+        "rag_core.settings.Settings",
+    ],
 )
 def test_a_name_is_found_where_it_is_defined_or_imported(name: str) -> None:
     assert is_dotted(name)

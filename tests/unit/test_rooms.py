@@ -25,7 +25,7 @@ OTHER_DATABASES = ("rag_assets/connectors/", "rag_core/database/", "benchmarks/"
 SUB_APIS = (
     "rag_core.database.tables",  # for stores
     "rag_core.database.embedded.server",  # a program of its own, which its package must not import
-    "rag_core.parsing.formats",  # one module per format
+    "rag_core.content.parsing.formats",  # one module per format
 )
 
 
@@ -82,7 +82,7 @@ def test_sql_elsewhere_is_found(code: str) -> None:
 
 
 def room_of(module: str) -> str | None:
-    """`rag_core.index` for `rag_core.index.edge.files`; `None` for what belongs to no room."""
+    """`rag_core.retrieval.index` for `rag_core.retrieval.engines.edge.files`; `None` for what belongs to no room."""
     room = ".".join(module.split(".")[:2])
     known = sources().get(room)
     return room if module.startswith("rag_core.") and known and known[0].name == "__init__.py" else None
@@ -186,13 +186,15 @@ def test_what_a_room_offers_is_there(module: str) -> None:
 
 def test_a_parser_process_starts_without_the_database_and_settings() -> None:
     """One starts for every crash, and its processor time is limited from the start."""
-    assert {"sqlalchemy", "psycopg", "pydantic", "numpy"} & loaded_by("rag_core.parsing.sandbox.worker") == set()
+    assert {"sqlalchemy", "psycopg", "pydantic", "numpy"} & loaded_by(
+        "rag_core.content.parsing.sandbox.worker"
+    ) == set()
 
 
 @pytest.mark.parametrize("program", ["query_server.__main__", "query_server.index_process", "ragctl.commands.stack"])
 def test_a_program_that_people_wait_for_loads_what_it_needs_first(program: str) -> None:
     """SQLAlchemy and httpx are a third of the time that such a start takes; a thread loads them when they are used."""
-    assert {"sqlalchemy", "psycopg", "httpx", "rag_core.pipeline.run"} & loaded_by(program) == set()
+    assert {"sqlalchemy", "psycopg", "httpx", "rag_core.ingestion.pipeline.run"} & loaded_by(program) == set()
 
 
 def loaded_by(module: str) -> set[str]:

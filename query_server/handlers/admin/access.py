@@ -11,13 +11,13 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.access import Account, ApiKey, NewAccount, NewKey, Session, TokenRevocation
+    from rag_core.governance.access import Account, ApiKey, NewAccount, NewKey, Session, TokenRevocation
 
 T = TypeVar("T")
 
@@ -38,14 +38,14 @@ class AccessHandler:
 
     async def keys(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[dict[str, Any]]:
         """API keys, newest first."""
-        from rag_core.access import list_keys
+        from rag_core.governance.access import list_keys
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(lambda db: list_keys(db, tenant=whose, limit=page.rows, after=page.after))
 
     async def create_key(self, principal: Principal, wanted: NewKey, why: str) -> ApiKey:
         """Create a key. Raises `InvalidInput`, `PermissionDenied` (`SCOPE_MISSING`) for more than the caller holds."""
-        from rag_core.access import create_key
+        from rag_core.governance.access import create_key
 
         check_text_field("name", wanted.name, limit=256, required=True)
         check_text_field("reason", why)
@@ -58,7 +58,7 @@ class AccessHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> None:
-            from rag_core.access import get_key, revoke_key
+            from rag_core.governance.access import get_key, revoke_key
 
             key = get_key(connection, key_id)
             _require_reach(
@@ -72,7 +72,7 @@ class AccessHandler:
         self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool
     ) -> list[TokenRevocation]:
         """Subjects whose older tokens are refused, newest first."""
-        from rag_core.access import list_token_revocations
+        from rag_core.governance.access import list_token_revocations
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(
@@ -81,14 +81,14 @@ class AccessHandler:
 
     async def revoke_tokens(self, principal: Principal, tenant: str, subject: str, why: str) -> datetime:
         """Refuse the tokens of a subject. Raises `PermissionDenied` for one that acts on the platform."""
-        from rag_core.access import require_identity_names
+        from rag_core.governance.access import require_identity_names
 
         whose = target_tenant(principal, tenant)
         require_identity_names(whose, subject=(subject,))
         check_text_field("reason", why)
 
         def write(connection: Connection) -> datetime:
-            from rag_core.access import find_account, list_sessions, revoke_tokens
+            from rag_core.governance.access import find_account, list_sessions, revoke_tokens
 
             held = {
                 scope
@@ -113,14 +113,14 @@ class AccessHandler:
 
     async def accounts(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[Account]:
         """Accounts of the console by name."""
-        from rag_core.access import list_accounts
+        from rag_core.governance.access import list_accounts
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(lambda db: list_accounts(db, tenant=whose, limit=page.rows, after=page.after))
 
     async def create_account(self, principal: Principal, wanted: NewAccount, why: str) -> str:
         """Create an account; returns its password. Raises `Conflict` (`ACCOUNT_EXISTS`), `PermissionDenied`."""
-        from rag_core.access import create_account, new_password
+        from rag_core.governance.access import create_account, new_password
 
         check_text_field("reason", why)
         _require_grantable(principal, self._scopes_of(wanted), wanted.groups)
@@ -130,7 +130,7 @@ class AccessHandler:
 
     async def remove_account(self, principal: Principal, name: str, why: str) -> None:
         """Remove an account and end its sessions. Raises `NotFound` (`ACCOUNT_NOT_FOUND`), `PermissionDenied`."""
-        from rag_core.access import remove_account
+        from rag_core.governance.access import remove_account
 
         actor, lifetime = principal.actor, self._token_seconds
         await self._on_account(
@@ -139,7 +139,7 @@ class AccessHandler:
 
     async def unlock_account(self, principal: Principal, name: str, why: str) -> None:
         """Let a person try again at once. Raises `NotFound` (`ACCOUNT_NOT_FOUND`), `PermissionDenied`."""
-        from rag_core.access import unlock_account
+        from rag_core.governance.access import unlock_account
 
         actor = principal.actor
         await self._on_account(principal, name, why, lambda db: unlock_account(db, name, actor=actor, why=why))
@@ -149,7 +149,7 @@ class AccessHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> None:
-            from rag_core.access import get_account
+            from rag_core.governance.access import get_account
 
             account = get_account(connection, name)
             missing = NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
@@ -160,7 +160,7 @@ class AccessHandler:
 
     async def sessions(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[Session]:
         """Open sessions, the one used last first."""
-        from rag_core.access import list_sessions
+        from rag_core.governance.access import list_sessions
 
         whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(lambda db: list_sessions(db, tenant=whose, limit=page.rows, after=page.after))
@@ -171,7 +171,7 @@ class AccessHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> None:
-            from rag_core.access import end_open_session, get_session
+            from rag_core.governance.access import end_open_session, get_session
 
             found = get_session(connection, session_id)
             missing = NotFound(Reason.SESSION_NOT_FOUND, "session: none with this id is open")

@@ -12,9 +12,9 @@ from query_server.handlers.query.search import Page, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import SearchHit
+from rag_core.governance.access import Principal
+from rag_core.retrieval.index import SearchHit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -58,7 +58,7 @@ class AskingAsHandler:
 
     async def _record(self, principal: Principal, person: Person, why: str) -> None:
         def write(connection: Connection) -> int:
-            from rag_core.operations import audit_store as audit
+            from rag_core.governance.audit import audit_store as audit
 
             return audit.record(
                 connection,

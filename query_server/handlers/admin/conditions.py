@@ -9,14 +9,14 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.alerts import Alert
-    from rag_core.pipeline import SourceHistory
-    from rag_core.quality import Findings, Result
+    from rag_core.content.quality import Findings, Result
+    from rag_core.ingestion.alerts import Alert
+    from rag_core.ingestion.pipeline import SourceHistory
 
 
 class ConditionsHandler:
@@ -29,7 +29,7 @@ class ConditionsHandler:
         """Open alerts and, on request, ended ones."""
 
         def read(connection: Connection) -> list[Alert]:
-            from rag_core.alerts import store as alerts
+            from rag_core.ingestion.alerts import store as alerts
 
             return alerts.newest(connection, principal.tenant, ended=ended, limit=page.rows, after=page.after)
 
@@ -40,7 +40,7 @@ class ConditionsHandler:
         check_text_field("source", source, required=True)
 
         def read(connection: Connection) -> tuple[list[Result], list[Findings]]:
-            from rag_core.quality import store as history
+            from rag_core.content.quality import store as history
 
             tenant = principal.tenant
             found = history.results(connection, tenant, source, page.rows, after=page.after)
@@ -58,7 +58,7 @@ class ConditionsHandler:
         """What the newest runs of each source found, and what runs did since a moment, at first 24 hours ago."""
 
         def read(connection: Connection) -> list[SourceHistory]:
-            from rag_core.pipeline import run_history_store
+            from rag_core.ingestion.pipeline import run_history_store
 
             moment = since or datetime.now(UTC) - timedelta(hours=24)
             return run_history_store.of_sources(

@@ -8,10 +8,10 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
-    from rag_core.operations import Colour, Deployment, Step
+    from rag_core.governance.audit import Colour, Deployment, Step
 
 
 class DeploymentsHandler:
@@ -22,26 +22,26 @@ class DeploymentsHandler:
 
     async def colours(self) -> list[Colour]:
         """Both colours of each target as the deployer saw them last."""
-        from rag_core.operations import deployment_store as deployments
+        from rag_core.governance.audit import deployment_store as deployments
 
         return await transact(self._store, deployments.load_colours)
 
     async def page(self, page: ListPage) -> list[Deployment]:
         """Deployments, newest first."""
-        from rag_core.operations import deployment_store as deployments
+        from rag_core.governance.audit import deployment_store as deployments
 
         return await transact(self._store, lambda db: deployments.page(db, page.rows, before=page.place))
 
     async def one(self, number: int) -> tuple[Deployment, list[Step]]:
         """A deployment with its history; 0 is the newest. Raises `NotFound` (`DEPLOYMENT_NOT_FOUND`)."""
-        from rag_core.operations import deployment_store as deployments
+        from rag_core.governance.audit import deployment_store as deployments
 
         row = await transact(self._store, lambda db: deployments.get(db, number))
         return row, await transact(self._store, lambda db: deployments.history(db, row.id))
 
     async def ask(self, principal: Principal, number: int, what: str, why: str) -> Deployment:
         """Ask for a `switch` or a `rollback`. Raises `NotFound`, `InvalidInput`, `Conflict` (`DEPLOYMENT_STATE`)."""
-        from rag_core.operations import deployment_store as deployments
+        from rag_core.governance.audit import deployment_store as deployments
 
         check_text_field("reason", why, required=True)
         actor, tenant = principal.actor, principal.tenant

@@ -11,14 +11,14 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.documents import DocumentCounts, DocumentDetails, DocumentQuery, DocumentSummary, Event
-    from rag_core.quality import Quarantined
+    from rag_core.content.documents import DocumentCounts, DocumentDetails, DocumentQuery, DocumentSummary, Event
+    from rag_core.content.quality import Quarantined
 
 MAX_SHOWN_TEXT_CHARS = 500_000
 MAX_ACTIONS = 50
@@ -58,8 +58,8 @@ class InspectionHandler:
             raise InvalidInput(Reason.FIELD_INVALID, "changed_before: must be later than changed_from")
 
         def read(connection: Connection) -> Found:
-            from rag_core.documents import ListPosition
-            from rag_core.documents import list_store as documents
+            from rag_core.content.documents import ListPosition
+            from rag_core.content.documents import list_store as documents
 
             after = None
             if page.after is not None:
@@ -77,8 +77,8 @@ class InspectionHandler:
         """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
 
         def read(connection: Connection) -> Inspection:
-            from rag_core.documents import inspection_store as inspection
-            from rag_core.quality import quarantine_read_store as quarantine
+            from rag_core.content.documents import inspection_store as inspection
+            from rag_core.content.quality import quarantine_read_store as quarantine
 
             found = inspection.inspect(connection, principal.tenant, doc_id)
             if found is None:
@@ -94,7 +94,7 @@ class InspectionHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> tuple[str, list[str]]:
-            from rag_core.pipeline import request_reindex
+            from rag_core.ingestion.pipeline import request_reindex
 
             return request_reindex(connection, principal.tenant, doc_id, actor=principal.actor, note=why)
 
@@ -107,8 +107,8 @@ def _history(
     """What happened to a document, newest first. Who did it is on record for those who may read the audit log."""
     from dataclasses import replace
 
-    from rag_core.documents import Event, EventKind, inspection_store
-    from rag_core.operations import audit_store as audit
+    from rag_core.content.documents import Event, EventKind, inspection_store
+    from rag_core.governance.audit import audit_store as audit
 
     events = inspection_store.history(details)
     if entry is not None:

@@ -12,13 +12,13 @@ from query_server.handlers.admin.rules import MAX_CITATIONS, MAX_QUESTION_CHARS,
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.evaluation import Change, Result, Run, StoredQuestion
+    from rag_core.answering.evaluation import Change, Result, Run, StoredQuestion
 
 MAX_LISTED = 200
 MAX_PARTS = 20
@@ -44,7 +44,7 @@ class EvaluationHandler:
 
     async def runs(self, principal: Principal, page: ListPage) -> list[Run]:
         """Runs, newest first."""
-        from rag_core.evaluation import run_store
+        from rag_core.answering.evaluation import run_store
 
         return await self._transact(lambda db: run_store.newest(db, principal.tenant, page.rows, after=page.after))
 
@@ -52,8 +52,8 @@ class EvaluationHandler:
         """One run. Raises `NotFound` (`EVALUATION_NOT_FOUND`)."""
 
         def read(connection: Connection) -> ComparedRun:
+            from rag_core.answering.evaluation import UNSATISFIED, changes, run_store
             from rag_core.errors import NotFound
-            from rag_core.evaluation import UNSATISFIED, changes, run_store
 
             found = run_store.get(connection, principal.tenant, number)
             now = self._visible(connection, principal, found)
@@ -71,7 +71,7 @@ class EvaluationHandler:
 
     @staticmethod
     def _visible(connection: Connection, principal: Principal, run: Run) -> list[Result]:
-        from rag_core.evaluation import run_store
+        from rag_core.answering.evaluation import run_store
 
         results = run_store.results(connection, run.id)
         acl = _acl(principal)
@@ -82,7 +82,7 @@ class EvaluationHandler:
         check_text_field("reason", why, required=True)
 
         def write(connection: Connection) -> Run:
-            from rag_core.evaluation import run_store
+            from rag_core.answering.evaluation import run_store
 
             run = run_store.accept(connection, principal.tenant, number)
             self._record(connection, principal, "evaluation.accept", str(number), {"reason": why})
@@ -92,7 +92,7 @@ class EvaluationHandler:
 
     async def questions(self, principal: Principal, state: str, page: ListPage) -> list[StoredQuestion]:
         """Questions in a state, newest first, that speak of no document which the caller may not see."""
-        from rag_core.evaluation import Verdict, question_store
+        from rag_core.answering.evaluation import Verdict, question_store
 
         tenant, chosen = principal.tenant, state or "proposed"
         if chosen not in STATES:
@@ -107,7 +107,7 @@ class EvaluationHandler:
         check_text_field("source", source)
 
         def write(connection: Connection) -> int:
-            from rag_core.evaluation import propose_from_headings
+            from rag_core.answering.evaluation import propose_from_headings
 
             added = propose_from_headings(connection, principal.tenant, limit=count, source=source)
             self._record(connection, principal, "evaluation.propose", source, {"proposed": added})
@@ -126,7 +126,7 @@ class EvaluationHandler:
         _check_parts(changed)
 
         def write(connection: Connection) -> StoredQuestion:
-            from rag_core.evaluation import Verdict, question_store
+            from rag_core.answering.evaluation import Verdict, question_store
 
             verdict = Verdict.ACCEPTED if accept else Verdict.REJECTED
             asked = question_store.get(connection, principal.tenant, number, acl=_acl(principal)).completed(changed)
@@ -150,7 +150,7 @@ class EvaluationHandler:
             raise InvalidInput(Reason.FIELD_INVALID, f"doc_ids: at most {MAX_CITATIONS}")
 
         def write(connection: Connection) -> StoredQuestion:
-            from rag_core.evaluation import StoredQuestion, feedback_store, question_store
+            from rag_core.answering.evaluation import StoredQuestion, feedback_store, question_store
 
             feedback_store.require_visible(connection, principal.tenant, principal.acl_entries, doc_ids)
             asked = StoredQuestion(question.strip(), doc_ids=tuple(dict.fromkeys(doc_ids))).completed(parts)
@@ -164,7 +164,7 @@ class EvaluationHandler:
     def _record(
         connection: Connection, principal: Principal, action: str, target: str, details: Mapping[str, object]
     ) -> None:
-        from rag_core.operations import audit_store as audit
+        from rag_core.governance.audit import audit_store as audit
 
         named = {**details, "tenant": principal.tenant}
         audit.record(connection, actor=principal.actor, action=action, target=target, details=named)

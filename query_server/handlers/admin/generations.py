@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from query_server.handlers.admin.rules import check_text_field
 from query_server.runtime.dependencies import Dependencies
-from rag_core.access import Principal
+from rag_core.governance.access import Principal
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
     from rag_core.database import Store
-    from rag_core.generations import TransformRegistry
-    from rag_core.generations.lifecycle import Forecast, PromotionResult
+    from rag_core.ingestion.generations import TransformRegistry
+    from rag_core.ingestion.promotion import Forecast, PromotionResult
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ T = TypeVar("T")
 class GenerationsHandler:
     """Build, evaluate, promote, roll back, retire, in the name of the caller.
 
-    Every method raises what `rag_core.generations` raises, `InvalidInput` for what is no text that can be stored, and
-    `Unavailable` (`DATABASE_UNAVAILABLE`).
+    Every method raises what `rag_core.ingestion.generations` raises, `InvalidInput` for what is no text that can be
+    stored, and `Unavailable` (`DATABASE_UNAVAILABLE`).
     """
 
     def __init__(self, settings: Settings, dependencies: Dependencies) -> None:
@@ -49,8 +49,8 @@ class GenerationsHandler:
         _check(name=name, reason=reason)
 
         def run(store: Store) -> tuple[str, Forecast]:
-            from rag_core.generations import changed
-            from rag_core.generations.lifecycle import declare, forecast
+            from rag_core.ingestion.generations import changed
+            from rag_core.ingestion.promotion import declare, forecast
 
             with closing(self._registry()) as registry:
                 transforms = registry.for_settings(changed(self._settings, changes))
@@ -70,7 +70,7 @@ class GenerationsHandler:
         _check(generation=name)
 
         def run(store: Store) -> None:
-            from rag_core.generations.lifecycle import request_evaluation
+            from rag_core.ingestion.promotion import request_evaluation
 
             request_evaluation(store, name, actor=principal.actor)
 
@@ -81,7 +81,7 @@ class GenerationsHandler:
         _check(generation=name, reason=reason, override_reason=override)
 
         def run(store: Store) -> PromotionResult:
-            from rag_core.generations.lifecycle import promote
+            from rag_core.ingestion.promotion import promote
 
             index, actor = self._dependencies.index, principal.actor
             return promote(store, index, name, self._settings, actor=actor, reason=reason, override=override)
@@ -93,7 +93,7 @@ class GenerationsHandler:
         _check(reason=reason)
 
         def run(store: Store) -> PromotionResult:
-            from rag_core.generations.lifecycle import rollback
+            from rag_core.ingestion.promotion import rollback
 
             return rollback(store, self._dependencies.index, self._settings, actor=principal.actor, reason=reason)
 
@@ -104,7 +104,7 @@ class GenerationsHandler:
         _check(generation=name, reason=reason)
 
         def run(store: Store) -> None:
-            from rag_core.generations.lifecycle import retire
+            from rag_core.ingestion.promotion import retire
 
             retire(store, self._dependencies.index, name, actor=principal.actor, reason=reason, now=now)
 
@@ -130,8 +130,8 @@ class GenerationsHandler:
         return bool(self._running)
 
     def _registry(self) -> TransformRegistry:
-        from rag_core.chunking import open_chunker
-        from rag_core.generations import TransformRegistry, Transforms, generation_config_of
+        from rag_core.content.chunking import open_chunker
+        from rag_core.ingestion.generations import TransformRegistry, Transforms, generation_config_of
 
         own = Transforms(
             lambda: self._dependencies.embedder,

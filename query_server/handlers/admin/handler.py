@@ -13,14 +13,14 @@ from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.transactions import transact
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import Dependencies
-from rag_core.access import Principal
 from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.source_status import SourceReport
-    from rag_core.sources import SourceProblem
+    from rag_core.content.sources import SourceProblem
+    from rag_core.ingestion.source_status import SourceReport
 
 PROBE_SECONDS = 2.0
 T = TypeVar("T")
@@ -65,8 +65,8 @@ class AdminHandler:
         def read(connection: Connection) -> _Overview:
             # Imported here: SQLAlchemy takes as long to load as the rest of the server.
             from query_server.handlers.admin.overview import generation_rows
-            from rag_core.source_status import read as read_sources
-            from rag_core.sources import problem_store
+            from rag_core.content.sources import problem_store
+            from rag_core.ingestion.source_status import read as read_sources
 
             return _Overview(
                 read_sources(connection, tenant),

@@ -10,14 +10,14 @@ from query_server.handlers.admin.rules import tenant_of
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
-from rag_core.history import History, Span, read_history
+from rag_core.governance.access import Principal
+from rag_core.governance.history import History, Span, read_history
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.history import UnansweredQuestion
+    from rag_core.governance.history import UnansweredQuestion
 
 
 class HistoryHandler:
@@ -46,7 +46,7 @@ class HistoryHandler:
         since = datetime.now(UTC) - timedelta(seconds=_span_of(span or "week").seconds)
 
         def read(connection: Connection) -> list[UnansweredQuestion]:
-            from rag_core.history import store as history
+            from rag_core.governance.history import store as history
 
             return history.unanswered(connection, principal.tenant, since=since, limit=page.rows, after=page.after)
 

@@ -18,16 +18,16 @@ from query_server.handlers.admin.rules import (
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import PermissionDenied, Reason
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from rag_core.evaluation import Rating
-    from rag_core.operations import Entry
-    from rag_core.pipeline import Stage
-    from rag_core.quality import Quarantined, Wanted
+    from rag_core.answering.evaluation import Rating
+    from rag_core.content.quality import Quarantined, Wanted
+    from rag_core.governance.audit import Entry
+    from rag_core.ingestion.pipeline import Stage
 
 MAX_PAYLOAD_CHARS = 20_000
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class OperationsHandler:
 
     async def sign_out(self, principal: Principal, session: str) -> None:
         """Refuse the caller's token from now on."""
-        from rag_core.access import end_session
+        from rag_core.governance.access import end_session
 
         who = {"tenant": principal.tenant, "subject": principal.subject, "actor": principal.actor}
         await self._transact(lambda db: end_session(db, **who, session=session, lifetime=self._token_seconds))
@@ -69,8 +69,8 @@ class OperationsHandler:
         whose = tenant_of(principal, tenant)
 
         def read(connection: Connection) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
-            from rag_core.pipeline import run_store as runs
-            from rag_core.sources import store as sources
+            from rag_core.content.sources import store as sources
+            from rag_core.ingestion.pipeline import run_store as runs
 
             found = sources.listed(connection, whose, limit=page.rows, after=page.after)
             last = runs.last_of_each(connection, whose, [str(row.name) for row in found])
@@ -80,7 +80,7 @@ class OperationsHandler:
 
     async def runs(self, principal: Principal, source: str, page: ListPage, tenant: str = "") -> list[Stage]:
         """Finished stages of runs, newest first."""
-        from rag_core.pipeline import run_store as runs
+        from rag_core.ingestion.pipeline import run_store as runs
 
         check_text_field("source", source)
         whose = tenant_of(principal, tenant)
@@ -88,7 +88,7 @@ class OperationsHandler:
 
     async def release(self, principal: Principal, source: str, why: str, expected: int | None) -> int:
         """Release held deletions; returns how many. Raises `NotFound`, `Conflict` (`MASS_DELETE_HELD`)."""
-        from rag_core.sources import store as sources
+        from rag_core.content.sources import store as sources
 
         check_text_field("source", source)
         check_text_field("reason", why)
@@ -99,7 +99,7 @@ class OperationsHandler:
         """A page of entries, and the counts of all."""
 
         def read(connection: Connection) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
-            from rag_core.quality import quarantine_read_store as view
+            from rag_core.content.quality import quarantine_read_store as view
 
             entries = view.page(connection, wanted, before=page.place, limit=page.rows)
             return entries, view.counts(connection, wanted)
@@ -110,7 +110,7 @@ class OperationsHandler:
         """One entry. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
 
         def read(connection: Connection) -> Payload:
-            from rag_core.quality import quarantine_read_store as view
+            from rag_core.content.quality import quarantine_read_store as view
 
             entry = view.entry(connection, principal.tenant, entry_id)
             text = view.payload(connection, principal.tenant, entry, MAX_PAYLOAD_CHARS + 1)
@@ -121,13 +121,13 @@ class OperationsHandler:
 
     async def redrive(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
         """Retry inputs. Raises `NotFound`, and changes nothing then."""
-        from rag_core.quality import redrive
+        from rag_core.content.quality import redrive
 
         return await self._each(principal, ids, why, redrive)
 
     async def discard(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
         """Discard inputs. Raises `NotFound`, and changes nothing then."""
-        from rag_core.quality import discard
+        from rag_core.content.quality import discard
 
         return await self._each(principal, ids, why, discard)
 
@@ -148,7 +148,7 @@ class OperationsHandler:
         until: datetime | None = None,
     ) -> list[Entry]:
         """Actions, newest first. An empty filter lets everything pass."""
-        from rag_core.operations import audit_store as audit
+        from rag_core.governance.audit import audit_store as audit
 
         for name, value in filters.items():
             check_text_field(name, value)
@@ -183,7 +183,7 @@ class OperationsHandler:
         details = {**facts, "tenant": principal.tenant} | {name: value for name, value in named.items() if value}
 
         def write(connection: Connection) -> int:
-            from rag_core.operations import audit_store as audit
+            from rag_core.governance.audit import audit_store as audit
 
             if not allows(principal.scopes, PLATFORM_ADMIN):
                 _require_own(connection, principal.tenant, source, target)
@@ -193,7 +193,7 @@ class OperationsHandler:
 
     async def ratings(self, principal: Principal, page: ListPage) -> list[Rating]:
         """Stored ratings, newest first."""
-        from rag_core.evaluation import feedback_store as ratings
+        from rag_core.answering.evaluation import feedback_store as ratings
 
         return await self._transact(lambda db: ratings.newest(db, principal.tenant, page.rows, after=page.after))
 
@@ -207,8 +207,8 @@ def _full_name(principal: Principal, actor: str) -> str | None:
 
 
 def _require_own(connection: Connection, tenant: str, source: str, target: str) -> None:
-    from rag_core.pipeline import run_store as runs
-    from rag_core.sources import store as sources
+    from rag_core.content.sources import store as sources
+    from rag_core.ingestion.pipeline import run_store as runs
 
     if not sources.is_own(connection, tenant, source) or runs.tenants_of(connection, target) - {tenant}:
         raise PermissionDenied(

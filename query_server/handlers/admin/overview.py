@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rag_core.index import GenerationSpec
+from rag_core.retrieval.index import GenerationSpec
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.generations import DocumentTotals, Generation
-    from rag_core.operations import audit_store
-    from rag_core.source_status import SourceReport
-    from rag_core.sources import SourceProblem
+    from rag_core.content.sources import SourceProblem
+    from rag_core.governance.audit import audit_store
+    from rag_core.ingestion.generations import DocumentTotals, Generation
+    from rag_core.ingestion.source_status import SourceReport
 
 # --------------------------------------------------------------------------------------------------------------------
 # The report of `AdminService.GetStatus` as plain values.
@@ -84,7 +84,7 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
     gate found in everybody's documents.
     """
     # Imported here and below: SQLAlchemy takes as long to load as the rest of the server.
-    from rag_core.generations import store as generations
+    from rag_core.ingestion.generations import store as generations
 
     totals = generations.document_totals(connection, tenant)
     events = _events(connection) if tenant is None else defaultdict(list)
@@ -96,7 +96,7 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
 
 def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
     """History of each generation, newest first."""
-    from rag_core.operations import audit_store as audit
+    from rag_core.governance.audit import audit_store as audit
 
     found: defaultdict[str, list[GenerationEvent]] = defaultdict(list)
     for entry in audit.find(connection, audit.Query(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):

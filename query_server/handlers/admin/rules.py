@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from query_server.auth.policies import PLATFORM_READ, allows
 from query_server.handlers.query.validation import check_storable
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
-    from rag_core.evaluation import Judgement
+    from rag_core.answering.evaluation import Judgement
 
 MAX_IDS = 500
 MAX_FIELD_CHARS = 1024

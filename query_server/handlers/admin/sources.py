@@ -10,12 +10,12 @@ from query_server.auth.policies import PLATFORM_ADMIN, allows
 from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.governance.access import Principal
 from rag_core.settings import SourceAllowance
 
 if TYPE_CHECKING:
-    from rag_core.sources import Operation
+    from rag_core.content.sources import Operation
 
 MAX_DEFINITION_CHARS = 65_536
 MAX_NAME_CHARS = 63
@@ -24,7 +24,8 @@ _DEFINED = ("check", "preview", "create", "update")
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
-    """An operation as a caller asked for it, not yet checked. `action` is a name of `rag_core.sources.Action`."""
+    """An operation as a caller asked for it, not yet checked. `action` is a name of
+    `rag_core.content.sources.Action`."""
 
     action: str
     source: str
@@ -69,7 +70,7 @@ class SourcesHandler:
         }
 
         def store(connection: Any) -> Operation:
-            from rag_core.sources import Action, operation_store
+            from rag_core.content.sources import Action, operation_store
 
             return operation_store.add(
                 connection,
@@ -89,7 +90,7 @@ class SourcesHandler:
         self._require(principal)
 
         def read(connection: Any) -> Operation:
-            from rag_core.sources import operation_store
+            from rag_core.content.sources import operation_store
 
             return operation_store.get(connection, number, tenant=principal.tenant)
 

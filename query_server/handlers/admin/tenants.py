@@ -13,15 +13,15 @@ from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason
+from rag_core.governance.access import Principal
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from rag_core.governance.tenants import Tenant
     from rag_core.http_client import EgressPolicy
-    from rag_core.tenants import Tenant
 
 MAX_REASON = 1000
 _END = b""
@@ -49,7 +49,7 @@ class TenantsHandler:
         """Tenants by name with their policies."""
 
         def read(connection: Connection) -> list[TenantView]:
-            from rag_core.tenants import store as tenants
+            from rag_core.governance.tenants import store as tenants
 
             found = tenants.listed(connection, after=page.place or "", limit=page.rows)
             return self._with_policies(connection, found)
@@ -101,7 +101,7 @@ class TenantsHandler:
 
     async def export(self, principal: Principal, name: str, why: str) -> AsyncGenerator[bytes, None]:
         """The archive of a tenant, in pieces. It is in the audit log before anything is read."""
-        from rag_core.tenants import export
+        from rag_core.governance.tenants import export
 
         _check(name, why)
         # A thread of its own: an export takes as long as it takes, and holds up no other call.
@@ -130,7 +130,7 @@ class TenantsHandler:
 
 def _store() -> Any:
     """Imported at its first use: SQLAlchemy takes as long to load as the rest of the server."""
-    from rag_core.tenants import store
+    from rag_core.governance.tenants import store
 
     return store
 

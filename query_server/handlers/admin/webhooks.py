@@ -13,14 +13,14 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance.access import Principal
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.webhooks import Delivery, DeliveryState, Webhook
+    from rag_core.governance.webhooks import Delivery, DeliveryState, Webhook
 
 T = TypeVar("T")
 MAX_URL_CHARS = 2048
@@ -51,7 +51,7 @@ class WebhooksHandler:
         whose = listed_tenant(principal, tenant, everyone=everyone)
 
         def read(db: Connection) -> list[Webhook]:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             return webhooks.store.list_webhooks(db, tenant=whose, after=page.place or "", limit=page.rows)
 
@@ -67,7 +67,7 @@ class WebhooksHandler:
         check_text_field("reason", why)
 
         def write(db: Connection) -> tuple[Webhook, str]:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
             from rag_core.http_client import FetchPolicy
 
             check_text_field("description", wanted.description, limit=webhooks.MAX_DESCRIPTION_CHARS)
@@ -90,7 +90,7 @@ class WebhooksHandler:
             raise InvalidInput(Reason.FIELD_INVALID, f"overlap_hours: must be 0 to {MAX_OVERLAP_HOURS}")
 
         def write(db: Connection, webhook: Webhook) -> tuple[Webhook, str]:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             keys = webhooks.require_keys(self._settings.rotating("webhook_secret"))
             overlap = timedelta(hours=hours)
@@ -103,7 +103,7 @@ class WebhooksHandler:
         """Switch a webhook on or off. Raises `NotFound`."""
 
         def write(db: Connection, webhook: Webhook) -> None:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             webhooks.store.enable(db, webhook, enabled=enabled, actor=principal.actor, why=why)
 
@@ -113,7 +113,7 @@ class WebhooksHandler:
         """Queue the test event; returns the delivery's number. Raises `NotFound`. Audited as any change."""
 
         def write(db: Connection, webhook: Webhook) -> int:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             return webhooks.outbox_store.record_test(db, webhook, actor=principal.actor)
 
@@ -123,7 +123,7 @@ class WebhooksHandler:
         """Delete a webhook with its log. Raises `NotFound`."""
 
         def write(db: Connection, webhook: Webhook) -> None:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             webhooks.store.remove(db, webhook, actor=principal.actor, why=why)
 
@@ -143,7 +143,7 @@ class WebhooksHandler:
         whose = listed_tenant(principal, tenant, everyone=everyone)
 
         def read(db: Connection) -> list[Delivery]:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             if webhook_id:
                 webhooks.require_id(webhook_id, "webhook_id")
@@ -160,14 +160,14 @@ class WebhooksHandler:
         check_text_field("reason", why)
 
         def one(db: Connection) -> int:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             found = webhooks.delivery_store.get_delivery(db, delivery_id, tenant=_reach(principal))
             webhooks.delivery_store.redeliver(db, found, actor=principal.actor, why=why)
             return 1
 
         def failed(db: Connection, webhook: Webhook) -> int:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             return webhooks.delivery_store.redeliver_failed(db, webhook, actor=principal.actor, why=why)
 
@@ -186,7 +186,7 @@ class WebhooksHandler:
         check_text_field("reason", why)
 
         def write(db: Connection) -> T:
-            from rag_core import webhooks
+            from rag_core.governance import webhooks
 
             return act(db, webhooks.store.get(db, webhooks.require_id(webhook_id, field), tenant=_reach(principal)))
 

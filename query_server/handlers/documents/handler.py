@@ -12,17 +12,17 @@ from query_server.handlers.documents import rules
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import Dependencies
-from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance.access import Principal
+from rag_core.governance.usage import DocumentRoom
 from rag_core.settings import Settings
-from rag_core.usage import DocumentRoom
 from rag_tracing import traceparent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.documents import VisibleDocument, VisibleSource
-    from rag_core.streams import Change, Receipt
+    from rag_core.content.documents import VisibleDocument, VisibleSource
+    from rag_core.content.streams import Change, Receipt
 
 MAX_TEXT_CHARS = 1_000_000
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class DocumentsHandler:
 
     async def delete(self, principal: Principal, request: Delete, request_id: str = "") -> Receipt:
         """Accept a deletion. Raises `NotFound` (`DOCUMENT_NOT_FOUND`) when there is no such pushed document."""
-        from rag_core.streams import Change
+        from rag_core.content.streams import Change
 
         source, locator = _names(request.doc_id, request.source, request.locator)
         change = Change(
@@ -95,7 +95,7 @@ class DocumentsHandler:
 
     async def get(self, principal: Principal, doc_id: str, *, include_text: bool) -> tuple[VisibleDocument, str, bool]:
         """A document, its text (empty unless asked for) and whether that was cut. Raises `NotFound`."""
-        from rag_core.documents import read_store as lookup
+        from rag_core.content.documents import read_store as lookup
 
         wanted = rules.check_doc_id(doc_id)
         who = (principal.tenant, principal.acl_entries)
@@ -118,8 +118,8 @@ class DocumentsHandler:
         named = rules.check_objects(event)
 
         def write(connection: Connection) -> int:
-            from rag_core.streams import notice_store
-            from rag_core.tenants import store as tenants
+            from rag_core.content.streams import notice_store
+            from rag_core.governance.tenants import store as tenants
 
             tenants.check_active(connection, principal.tenant)
             most = self._settings.inbox_max_pending_of_tenant
@@ -129,7 +129,7 @@ class DocumentsHandler:
 
     async def page(self, principal: Principal, page: ListPage, *, source: str) -> list[VisibleDocument]:
         """What the caller may see, by id."""
-        from rag_core.documents import read_store as lookup
+        from rag_core.content.documents import read_store as lookup
 
         if source:
             rules.check_source(source)
@@ -148,7 +148,7 @@ class DocumentsHandler:
 
     async def sources(self, principal: Principal, page: ListPage) -> list[VisibleSource]:
         """The sources that hold what the caller may see, by name."""
-        from rag_core.documents import read_store as lookup
+        from rag_core.content.documents import read_store as lookup
 
         def read(connection: Connection) -> list[VisibleSource]:
             return lookup.sources(
@@ -158,7 +158,7 @@ class DocumentsHandler:
         return await self._run(read)
 
     def _checked(self, principal: Principal, request: Put) -> Change:
-        from rag_core.streams import Change
+        from rag_core.content.streams import Change
 
         source, locator = _names(request.doc_id, request.source, request.locator)
         return Change(
@@ -181,7 +181,7 @@ class DocumentsHandler:
         wanted = rules.check_doc_id(doc_id) if doc_id else None
 
         def write(connection: Connection) -> Receipt:
-            from rag_core.tenants import store as tenants
+            from rag_core.governance.tenants import store as tenants
 
             # Again, in the transaction of the push: after a suspension has committed, none is accepted.
             tenants.check_active(connection, principal.tenant)
@@ -195,7 +195,7 @@ class DocumentsHandler:
         self, connection: Connection, principal: Principal, change: Change, wanted: uuid.UUID | None
     ) -> tuple[Receipt, tuple[str, str] | None]:
         """The receipt, and source and locator of the document (`None` for a deletion that was accepted before)."""
-        from rag_core.streams import inbox_store as inbox
+        from rag_core.content.streams import inbox_store as inbox
 
         if change.content is None:
             # Before the document is searched for: the first deletion may have been applied by now.
@@ -231,7 +231,7 @@ def _record(
     request_id: str,
 ) -> None:
     """Record an accepted change, in the transaction that accepts it."""
-    from rag_core.operations import audit_store as audit
+    from rag_core.governance.audit import audit_store as audit
 
     details = {"source_version": receipt.source_version, "request_id": request_id}
     audit.record(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from query_server.handlers.query.validation import check_storable
-from rag_core.documents import RESERVED_FIELDS
+from rag_core.content.documents import RESERVED_FIELDS
 from rag_core.errors import InvalidInput, Reason
 
 DEFAULT_SOURCE: Final = "push"
@@ -127,7 +127,7 @@ def check_key(value: str) -> str | None:
 
 def check_objects(event: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Bucket and key of what an event notification names. Raises `InvalidInput` (`VALUE_INVALID`, `FIELD_INVALID`)."""
-    from rag_core.streams import read_event
+    from rag_core.content.streams import read_event
 
     named = read_event(event)
     if len(named) > MAX_OBJECTS:

@@ -30,7 +30,6 @@ from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.traffic import FAILED, Traffic
 from query_server.runtime.usage import UsageMeter
-from rag_core.access import Principal
 from rag_core.answering import (
     MIN_RETRIEVED,
     Abstained,
@@ -45,10 +44,11 @@ from rag_core.answering import (
     check_citations,
     check_evidence,
 )
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
+from rag_core.governance.access import Principal
 from rag_core.http_client import Provenance, sending
-from rag_core.index import Place, SearchHit, SearchResult
+from rag_core.retrieval.index import Place, SearchHit, SearchResult
 from rag_tracing import span
 
 FINAL_MARGIN_SECONDS = 0.1

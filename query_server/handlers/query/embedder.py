@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from query_server.runtime.metrics import Metrics
-from rag_core.embedding import Embedder, Vectors, texts_per_run
+from rag_core.content.embedding import Embedder, Vectors, texts_per_run
 from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import OWN_TEXT, EgressPolicy, Provenance, Use, forbidden, sending
 from rag_core.ids import text_hash

@@ -12,9 +12,9 @@ from query_server.runtime.breaker import Breaker
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.http_client import EgressPolicy, Provenance, Use, sending
-from rag_core.index import SearchHit
 from rag_core.logging import get_logger
-from rag_core.search import Reranker, diversified, reranked
+from rag_core.retrieval.index import SearchHit
+from rag_core.retrieval.search import Reranker, diversified, reranked
 from rag_tracing import CLIENT, carried, span
 
 _THREADS = 2

@@ -24,13 +24,13 @@ from query_server.handlers.query.validation import (
 from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.gauges import Freshness
 from query_server.runtime.traffic import Traffic
-from rag_core.access import Principal
 from rag_core.answering import Span, highlights, in_documents, in_reading_order, query_terms
-from rag_core.documents import All, Condition, In
-from rag_core.embedding import Vectors
+from rag_core.content.documents import All, Condition, In
+from rag_core.content.embedding import Vectors
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
+from rag_core.governance.access import Principal
 from rag_core.http_client import EgressPolicy
-from rag_core.index import Place, SearchHit, SearchMode, SearchRequest, SearchResult, checks
+from rag_core.retrieval.index import Place, SearchHit, SearchMode, SearchRequest, SearchResult, checks
 from rag_core.settings import Settings
 
 

@@ -18,8 +18,8 @@ from query_server.runtime.calls import current_call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY
 from rag_core.errors import DataCorruption, DeadlineExceeded, Reason, Unavailable
-from rag_core.index import IndexPoint, Place, SearchRequest, SearchResult, VectorIndex
-from rag_core.index.remote import MAX_RESPONSE_BYTES, from_status, wire
+from rag_core.retrieval.engines.remote import MAX_RESPONSE_BYTES, from_status, wire
+from rag_core.retrieval.index import IndexPoint, Place, SearchRequest, SearchResult, VectorIndex
 from rag_tracing import CLIENT, Span, content, exemplar, outgoing, span
 from ragproto.admin.v1 import index_pb2_grpc
 

@@ -6,9 +6,20 @@ import unicodedata
 import uuid
 from dataclasses import dataclass
 
-from rag_core.documents import All, AnyOf, Condition, Exists, FieldTypes, In, Not, NumberRange, TimeRange, validate
+from rag_core.content.documents import (
+    All,
+    AnyOf,
+    Condition,
+    Exists,
+    FieldTypes,
+    In,
+    Not,
+    NumberRange,
+    TimeRange,
+    validate,
+)
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import LegWeights, SearchMode
+from rag_core.retrieval.index import LegWeights, SearchMode
 
 MAX_TOP_K = 100
 MAX_FILTER_VALUE_CHARS = 1024
@@ -110,7 +121,7 @@ def check_diversity(wanted: float) -> float:
 
 
 def check_filter(condition: Condition | None, *, metadata_fields: FieldTypes) -> None:
-    """Raise `InvalidInput` for a filter the index must not see; see `rag_core.documents.validate` and
+    """Raise `InvalidInput` for a filter the index must not see; see `rag_core.content.documents.validate` and
     `_check_value`."""
     if condition is None:
         return

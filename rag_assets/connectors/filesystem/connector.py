@@ -11,8 +11,8 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.filesystem.safe_open import ANYWHERE, PathRules, file_version_tag, read_stable, resolve_links
 from rag_assets.connectors.filesystem.walk import FilesystemListing
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import RagError
-from rag_core.sources import FetchedItem, Problem, SourceItem
 
 CHECK_ENTRIES = 10_000
 """`check` reads no more than this many entries."""

@@ -24,8 +24,8 @@ from rag_assets.connectors.filesystem.safe_open import (
     safe_open,
 )
 from rag_assets.connectors.outside import ListingState
+from rag_core.content.sources import Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.sources import Problem, SourceItem
 
 MAX_DEPTH = 64
 """Folders below the root; each level holds one open handle."""

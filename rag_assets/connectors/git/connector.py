@@ -23,10 +23,10 @@ from rag_assets.connectors.git.repository import (
     walk_files,
 )
 from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample
+from rag_core.content.sources import FetchedItem, Problem, Removed, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
 from rag_core.lazy import locked_property
-from rag_core.sources import FetchedItem, Problem, Removed, SourceItem
 
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 

@@ -14,9 +14,9 @@ from rag_assets.connectors.http_api.options import HttpApiOptions, NoPaging
 from rag_assets.connectors.http_api.paging import Pages
 from rag_assets.connectors.outside import ConnectorContext, check_by_sample
 from rag_assets.connectors.spool import Spool
+from rag_core.content.sources import FetchedItem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.lazy import locked_property
-from rag_core.sources import FetchedItem, SourceItem
 
 MAX_POLLED = 1000
 _POLLED: dict[str, tuple[dict[str, str], str]] = {}

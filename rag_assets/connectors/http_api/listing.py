@@ -11,8 +11,8 @@ from rag_assets.connectors.http_api.mapping import Entry, Mapping, digest
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.http_api.paging import Pages
 from rag_assets.connectors.spool import Spool
+from rag_core.content.sources import Problem, Removed, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.sources import Problem, Removed, SourceItem
 
 
 class ApiListing:
@@ -131,7 +131,7 @@ class ApiListing:
 
 
 class ApiChanges(ApiListing):
-    """The changes since a cursor. Implements `rag_core.sources.Changes`."""
+    """The changes since a cursor. Implements `rag_core.content.sources.Changes`."""
 
     def __init__(
         self,

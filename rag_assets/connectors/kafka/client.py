@@ -7,8 +7,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaError
 
 from rag_assets.connectors.kafka.options import KafkaOptions, KafkaSecurity
+from rag_core.content.sources import Source
 from rag_core.errors import RagError, Reason, Unavailable
-from rag_core.sources import Source
 
 _HEADROOM: Final = 65_536
 """Bytes of key, headers and framing beside the value of a message."""

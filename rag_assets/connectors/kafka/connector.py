@@ -14,10 +14,10 @@ from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import TopicListing, log_ends, record_of
 from rag_assets.connectors.spool import Spool
+from rag_core.content.sources import FetchedItem, Source, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.http_client import NO_PARTS, FetchPolicy
 from rag_core.ids import fingerprint
-from rag_core.sources import FetchedItem, Source, SourceItem
 
 BROKER_SECONDS = 5.0
 _SILENT = logging.getLogger("rag_assets.connectors.kafka.librdkafka")

@@ -17,11 +17,11 @@ from rag_assets.connectors.fields import is_acl_entry
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.registry import Registry
 from rag_assets.connectors.kafka.schemas import SchemaDecoder, checked_by, json_object, validator_of
+from rag_core.content.sources import Source
 from rag_core.database import is_storable
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client import FetchPolicy
-from rag_core.pipeline import Event
-from rag_core.sources import Source
+from rag_core.ingestion.pipeline import Event
 
 MAX_KEY_BYTES: Final = 1024
 MAX_METADATA: Final = 32
@@ -44,7 +44,7 @@ class Record:
     timestamp_ms: int | None = None
     headers: Mapping[str, bytes] = field(default_factory=dict)
     version: int | None = None
-    """What orders it by its offset, when that is more than the offset (`rag_core.streams.offset_store`)."""
+    """What orders it by its offset, when that is more than the offset (`rag_core.content.streams.offset_store`)."""
 
     @property
     def token(self) -> str:

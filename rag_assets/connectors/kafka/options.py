@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from rag_assets.connectors.auth import Auth
 from rag_assets.connectors.fields import Model, Url
-from rag_core.sources import SecretRef
+from rag_core.content.sources import SecretRef
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+){0,7}$", max_length=256)]

@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.spool import Spool
+from rag_core.content.sources import Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.sources import Problem, SourceItem
 
 _READ_AT_ONCE = 500
 SECONDS = 30.0

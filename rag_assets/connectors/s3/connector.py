@@ -13,9 +13,9 @@ from rag_assets.connectors.outside import ConnectorContext, check_by_sample
 from rag_assets.connectors.s3.client import AwsClient
 from rag_assets.connectors.s3.listing import S3Listing, request_of, tag_of
 from rag_assets.connectors.s3.options import S3Options
+from rag_core.content.sources import FetchedItem, Problem, Removed, SourceItem
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client import Pacing
-from rag_core.sources import FetchedItem, Problem, Removed, SourceItem
 
 _UNKNOWN_TYPES: Final = frozenset({"binary/octet-stream", "application/octet-stream", ""})
 """What services call an object of which nobody said the type; its name and content say more."""

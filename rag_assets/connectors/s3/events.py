@@ -9,10 +9,10 @@ from typing import Any, Final
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.s3.client import AwsClient
 from rag_assets.connectors.s3.options import S3Options
+from rag_core.content.streams import read_message
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client import FetchPolicy, Pacing
 from rag_core.logging import get_logger
-from rag_core.streams import read_message
 
 log = get_logger(__name__)
 _AT_ONCE: Final = 10

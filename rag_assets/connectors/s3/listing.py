@@ -9,8 +9,8 @@ from typing import Any, Final
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.outside import ListingState
 from rag_assets.connectors.s3.options import S3Options
+from rag_core.content.sources import Problem, SourceItem
 from rag_core.errors import NotFound, RagError, Reason, Unavailable
-from rag_core.sources import Problem, SourceItem
 
 Call = Callable[..., dict[str, Any]]
 _ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})

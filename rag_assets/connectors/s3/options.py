@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from rag_assets.connectors.fields import Model, Url
 from rag_assets.connectors.filesystem.options import Glob
-from rag_core.sources import SecretRef
+from rag_core.content.sources import SecretRef
 
 INSTANCE_SECRET = "instance:aws"  # noqa: S105 - a name, as allow-lists write it
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

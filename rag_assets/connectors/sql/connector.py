@@ -15,9 +15,9 @@ from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, st
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.reader import Reader, Row
 from rag_assets.connectors.sql.values import Family
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.http_client import NO_PARTS, OwnParts
-from rag_core.sources import FetchedItem, Problem, SourceItem
 
 SAMPLE = 10
 

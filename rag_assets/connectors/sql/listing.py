@@ -12,9 +12,9 @@ from rag_assets.connectors.sql import values as locators
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.positions import Position, is_young, lower, moment, moved_back, spelled
 from rag_assets.connectors.sql.reader import Reader, Row, State
+from rag_core.content.sources import Problem, Removed, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.ids import fingerprint
-from rag_core.sources import Problem, Removed, SourceItem
 
 KEYLESS = "(rows without a key)"
 AHEAD = "(rows dated ahead)"
@@ -98,7 +98,7 @@ class _Base(ABC):
 
 
 class SqlListing(_Base):
-    """Every row that is not deleted. Implements `rag_core.sources.base.Listing`."""
+    """Every row that is not deleted. Implements `rag_core.content.sources.base.Listing`."""
 
     def _entries(self) -> Iterator[SourceItem | Problem]:
         self._state = self._reader.state()
@@ -113,7 +113,7 @@ class SqlListing(_Base):
 
 
 class SqlChanges(_Base):
-    """Rows that changed since a position, deleted ones as `Removed`. Implements `rag_core.sources.Changes`."""
+    """Rows that changed since a position, deleted ones as `Removed`. Implements `rag_core.content.sources.Changes`."""
 
     def __init__(self, options: SqlOptions, reader: Reader, since: Position) -> None:
         super().__init__(options, reader)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.fields import MetadataName, Model
-from rag_core.sources import SecretRef
+from rag_core.content.sources import SecretRef
 
 # No shape is demanded of names here: a name counts when the catalogue of the database has it, whatever its characters.
 Name = Annotated[str, Field(min_length=1, max_length=256)]

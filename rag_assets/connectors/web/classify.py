@@ -11,9 +11,9 @@ from rag_assets.connectors.web.pages import READ_TYPES, PageContent
 from rag_assets.connectors.web.state import Outcome, PageState
 from rag_assets.connectors.web.urls import problem_of
 from rag_assets.connectors.web.visits import Visit
+from rag_core.content.sources import Problem
 from rag_core.errors import Reason
 from rag_core.http_client import Fetched
-from rag_core.sources import Problem
 
 CONFIRMED: Final = 2
 """Crawls in a row that must not find a page before it counts as gone: sites have bad moments."""

@@ -15,9 +15,9 @@ from rag_assets.connectors.web.pages import read_page
 from rag_assets.connectors.web.sitemaps import Sitemaps
 from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
+from rag_core.content.sources import FetchedItem, Problem, SourceItem, SourceMemory, TransientMemory
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.lazy import locked_property
-from rag_core.sources import FetchedItem, Problem, SourceItem, SourceMemory, TransientMemory
 
 SAMPLE = 10
 CHECK_PAGES = 30

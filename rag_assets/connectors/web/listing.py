@@ -24,10 +24,10 @@ from rag_assets.connectors.web.sitemaps import Sitemaps
 from rag_assets.connectors.web.state import Outcome, PageState
 from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
+from rag_core.content.sources import Problem, SourceItem, SourceMemory
 from rag_core.errors import RagError, Reason
 from rag_core.http_client import Fetched
 from rag_core.logging import get_logger
-from rag_core.sources import Problem, SourceItem, SourceMemory
 
 log = get_logger(__name__)
 _FLUSH = 200

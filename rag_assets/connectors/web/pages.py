@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+from rag_core.content.parsing import ParseLimits, decode
+from rag_core.content.parsing.formats import html
+from rag_core.content.parsing.formats.html_dom import parse_html
 from rag_core.errors import RagError
 from rag_core.http_client import Fetched
-from rag_core.parsing import ParseLimits, decode
-from rag_core.parsing.formats import html
-from rag_core.parsing.formats.html_dom import parse_html
 
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 READ_TYPES: Final = HTML_TYPES | {

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
 
-from rag_core.sources import SourceMemory
+from rag_core.content.sources import SourceMemory
 
 
 class Outcome(StrEnum):

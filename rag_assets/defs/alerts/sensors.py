@@ -18,7 +18,11 @@ from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.waiting import MISSED_HEARTBEATS
-from rag_core.alerts import (
+from rag_core.content.quality import store as quality
+from rag_core.content.streams import store as streams
+from rag_core.database import Store
+from rag_core.governance.audit import audit_store as audit
+from rag_core.ingestion.alerts import (
     Alert,
     AlertKind,
     Delivery,
@@ -35,12 +39,8 @@ from rag_core.alerts import (
     source_states,
     stale_sources,
 )
-from rag_core.database import Store
-from rag_core.operations import audit_store as audit
-from rag_core.pipeline import Pipeline
-from rag_core.quality import store as quality
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
-from rag_core.streams import store as streams
 
 CHECKS = {
     "documents": ("schema",),

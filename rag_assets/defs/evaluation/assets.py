@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from rag_assets.lib.failures import RETRY, typed_failures
-from rag_core.evaluation import Run
-from rag_core.generations.lifecycle import NO_QUESTIONS, Installation, evaluate_active
-from rag_core.pipeline import Pipeline
+from rag_core.answering.evaluation import Run
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.promotion import NO_QUESTIONS, Installation, evaluate_active
 
 GROUP = "evaluation"
 NOT_WORSE = "answers_not_worse"

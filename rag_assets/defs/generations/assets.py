@@ -15,9 +15,10 @@ import dagster as dg
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.generation_runs import GENERATIONS, GROUP, SHARDS, parse_shard_key
 from rag_assets.lib.reports import progress_to
-from rag_core.generations import Transforms
-from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import (
+from rag_core.ingestion.generations import Transforms
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.promotion import (
     CHECKS,
     BuildReport,
     build,
@@ -26,7 +27,6 @@ from rag_core.generations.lifecycle import (
     promote_successor,
     retire_expired,
 )
-from rag_core.pipeline import Pipeline
 
 _DESCRIPTIONS = {
     "parity": "Every current chunk is in the index exactly once, with the payload and vector of its row.",

@@ -6,9 +6,9 @@ import dagster as dg
 
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.generation_runs import BUILD_JOB, FINISH_JOB, GENERATION_TAG
-from rag_core.generations import changed
-from rag_core.generations.lifecycle import declare, forecast, retire, rollback
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.generations import changed
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.promotion import declare, forecast, retire, rollback
 
 generation_build = dg.define_asset_job(
     BUILD_JOB,

@@ -5,7 +5,7 @@ import dagster as dg
 from rag_assets.defs.generations.jobs import generation_build, generation_finish
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.generation_runs import report_promotion, requests
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 
 
 @dg.sensor(

@@ -1,7 +1,7 @@
 """The sensor `history`: measures once a minute what only rows know, and sums the history into coarser steps.
 
-The other services count what they do themselves (`rag_core.history.Recorder`). Of sensors one runs at a time, so that
-nothing is measured twice, embedded, in Compose and in a cluster alike.
+The other services count what they do themselves (`rag_core.governance.history.Recorder`). Of sensors one runs at a
+time, so that nothing is measured twice, embedded, in Compose and in a cluster alike.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from sqlalchemy import Connection
 
 from rag_assets.lib.failures import typed_failures
 from rag_assets.stream_worker.waiting import MISSED_HEARTBEATS
+from rag_core.content.streams import CANARY_TENANT
+from rag_core.content.streams import store as streams
 from rag_core.database import Store
-from rag_core.history import ROWS, Stored, Tally, resident_bytes
-from rag_core.history import store as history
-from rag_core.pipeline import Pipeline
+from rag_core.governance.history import ROWS, Stored, Tally, resident_bytes
+from rag_core.governance.history import store as history
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.source_status import read_all
 from rag_core.settings import Settings
-from rag_core.source_status import read_all
-from rag_core.streams import CANARY_TENANT
-from rag_core.streams import store as streams
 
 INTERVAL_SECONDS = 60
 MAX_SHARE = 0.05

@@ -10,11 +10,11 @@ import dagster as dg
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from rag_assets.lib.failures import RETRY, typed_failures
-from rag_core.alerts import store as alerts
-from rag_core.evaluation import feedback_store, question_store, run_store
-from rag_core.pipeline import Pipeline, purge_listings, purge_unused
-from rag_core.quality import store as quality
-from rag_core.usage import store as usage_store
+from rag_core.answering.evaluation import feedback_store, question_store, run_store
+from rag_core.content.quality import store as quality
+from rag_core.governance.usage import store as usage_store
+from rag_core.ingestion.alerts import store as alerts
+from rag_core.ingestion.pipeline import Pipeline, purge_listings, purge_unused
 
 GROUP = "maintenance"
 MAX_COMPUTE_LOG_BYTES = 512 * 1024 * 1024

@@ -20,10 +20,10 @@ from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.lib.schema_check import SchemaChecks, schema_specs
 from rag_assets.source_config import SourceConfig
 from rag_assets.version_tags import CHANGES, LISTING_TAG
+from rag_core.content.sources import Scope
 from rag_core.errors import PermissionDenied, Reason
-from rag_core.generations import store as generations
-from rag_core.pipeline import Pipeline, StageResult, run_pipeline, sample_store
-from rag_core.sources import Scope
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import Pipeline, StageResult, run_pipeline, sample_store
 
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 

@@ -14,15 +14,15 @@ from rag_assets.lib.naming import asset_key, partitions, scope_of
 from rag_assets.lib.reports import failure_table
 from rag_assets.lib.schema_check import SAMPLE
 from rag_assets.source_config import SourceConfig
+from rag_core.content.quality import RULES, Assessment, QualityPolicy
+from rag_core.content.quality import store as quality
+from rag_core.content.sources import Scope, deletion_store
+from rag_core.content.sources import store as sources
 from rag_core.errors import Reason
-from rag_core.generations import status_store
-from rag_core.generations import store as generations
-from rag_core.pipeline import Pipeline, account, assess_quality, sample_store
-from rag_core.pipeline import run_store as runs
-from rag_core.quality import RULES, Assessment, QualityPolicy
-from rag_core.quality import store as quality
-from rag_core.sources import Scope, deletion_store
-from rag_core.sources import store as sources
+from rag_core.ingestion.generations import status_store
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import Pipeline, account, assess_quality, sample_store
+from rag_core.ingestion.pipeline import run_store as runs
 
 _DESCRIPTIONS = {
     "accounting": "read = indexed + unchanged + deleted + quarantined + skipped, and nothing is pending.",

@@ -9,10 +9,10 @@ from dagster._grpc.client import DagsterGrpcClient
 
 from rag_assets.config import files_fingerprint, read_sources
 from rag_assets.lib.failures import typed_failures
+from rag_core.content.sources import problem_store
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.logging import get_logger
-from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
-from rag_core.sources import problem_store
 
 log = get_logger(__name__)
 

@@ -10,7 +10,7 @@ from rag_assets.defs.sources.sensors import closed_tenant
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import partition_keys
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

@@ -17,12 +17,12 @@ from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
+from rag_core.content.sources import Connector
+from rag_core.content.sources import store as sources
 from rag_core.errors import PermissionDenied
+from rag_core.governance.tenants import store as tenants
 from rag_core.ids import fingerprint
-from rag_core.pipeline import Pipeline
-from rag_core.sources import Connector
-from rag_core.sources import store as sources
-from rag_core.tenants import store as tenants
+from rag_core.ingestion.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

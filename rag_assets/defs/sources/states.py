@@ -18,13 +18,13 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
+from rag_core.content.sources import store as sources
 from rag_core.database import Store
 from rag_core.errors import Reason
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.source_status import Run, RunState
+from rag_core.ingestion.source_status import store as status
 from rag_core.reasons import REASONS
-from rag_core.source_status import Run, RunState
-from rag_core.source_status import store as status
-from rag_core.sources import store as sources
 
 SENSOR_SECONDS = 5
 FULL_SECONDS = 600.0

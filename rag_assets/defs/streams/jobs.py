@@ -5,7 +5,7 @@ import dagster as dg
 from rag_assets.lib.failures import typed_failures
 from rag_assets.stream_worker.drain import drain
 from rag_assets.stream_worker.report import stream_key
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 
 JOB = "stream_drain"
 

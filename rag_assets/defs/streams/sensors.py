@@ -5,7 +5,7 @@ import dagster as dg
 from rag_assets.defs.streams.jobs import JOB
 from rag_assets.lib.failures import typed_failures
 from rag_assets.stream_worker.waiting import pending_streams
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 
 SENSOR_SECONDS = 30
 

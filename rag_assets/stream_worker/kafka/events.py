@@ -16,8 +16,8 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.streams import kafka_configs
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
+from rag_core.governance.webhooks import KAFKA, Answer, Delivery, Webhook
 from rag_core.settings import Settings
-from rag_core.webhooks import KAFKA, Answer, Delivery, Webhook
 
 _FLUSH_SECONDS: Final = 12.0
 """A little more than `message.timeout.ms` of the producer, after which the broker's silence is an error."""
@@ -25,7 +25,8 @@ _READ_SECONDS: Final = 5.0
 
 
 class KafkaEvents:
-    """Implements `rag_core.webhooks.base.Sender`. Thread-safe; a producer per source, opened when first needed."""
+    """Implements `rag_core.governance.webhooks.base.Sender`. Thread-safe; a producer per source, opened when first
+    needed."""
 
     def __init__(self, settings: Settings, *, read_seconds: float = _READ_SECONDS) -> None:
         """`read_seconds`: how late a changed source file may be heeded."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.stream_worker.base import Message, Position
 from rag_assets.stream_worker.inbox import attributes_of
+from rag_core.content.sources import Source
 from rag_core.errors import InvalidInput, Reason
-from rag_core.sources import Source
 
 
 @dataclass(frozen=True, slots=True)

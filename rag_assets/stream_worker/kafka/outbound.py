@@ -13,11 +13,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from rag_assets.connectors.kafka.client import producer_config
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream_worker.base import Message
+from rag_core.content.sources import Source
+from rag_core.content.streams import DeadLetter
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.logging import get_logger
-from rag_core.sources import Source
-from rag_core.streams import DeadLetter
 
 log = get_logger(__name__)
 _FLUSH_SECONDS: Final = 15.0

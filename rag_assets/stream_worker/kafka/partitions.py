@@ -8,9 +8,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
+from rag_core.content.streams import PartitionOffset
 from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
-from rag_core.streams import PartitionOffset
 
 
 @dataclass(slots=True)

@@ -23,11 +23,11 @@ from rag_assets.stream_worker.base import Lag
 from rag_assets.stream_worker.kafka.messages import Received
 from rag_assets.stream_worker.kafka.partitions import Partition, Problems, partition_at
 from rag_assets.stream_worker.kafka.topic import Topic, TopicObserver
+from rag_core.content.sources import Source
+from rag_core.content.streams import PartitionOffset
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.http_client import NO_PARTS, OwnParts
 from rag_core.logging import get_logger
-from rag_core.sources import Source
-from rag_core.streams import PartitionOffset
 
 log = get_logger(__name__)
 _POLL_SECONDS: Final = 0.2

@@ -19,13 +19,13 @@ from rag_assets.stream_worker.kafka.messages import Received, message_of
 from rag_assets.stream_worker.kafka.outbound import Outbound
 from rag_assets.stream_worker.kafka.reader import KafkaReader
 from rag_assets.stream_worker.kafka.topic import Topic
+from rag_core.content.sources import Source
+from rag_core.content.streams import DeadLetter, PartitionOffset
+from rag_core.content.streams import offset_store as stream_places
 from rag_core.database import Store
 from rag_core.errors import RagError
 from rag_core.http_client import FetchPolicy
 from rag_core.settings import Settings
-from rag_core.sources import Source
-from rag_core.streams import DeadLetter, PartitionOffset
-from rag_core.streams import offset_store as stream_places
 
 
 class KafkaSource:

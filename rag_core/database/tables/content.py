@@ -77,7 +77,9 @@ documents = Table(
     Column("language", Text, nullable=False, server_default=""),
     Column("text", Text, nullable=False),
     Column("blocks", JSONB, nullable=False, server_default="[]", comment="[[kind, start, end, level], ...]"),
-    Column("structure", JSONB, comment="the blocks with all that is known of them, see rag_core.parsing.to_rows"),
+    Column(
+        "structure", JSONB, comment="the blocks with all that is known of them, see rag_core.content.parsing.to_rows"
+    ),
     Column("metadata", JSONB, nullable=False, server_default="{}"),
     Column("flags", ARRAY(Text), nullable=False, server_default="{}"),
     Column("acl", ARRAY(Text), comment="null: never known, not searchable"),
@@ -350,7 +352,8 @@ listings = Table(
     Index("ix_listings_source", "tenant", "source", "id"),
     prefixes=["UNLOGGED"],
 )
-"""Listings shared by the runs of several shards (`rag_core.sources.shared_listing_store`); below, their entries.
+"""Listings shared by the runs of several shards (`rag_core.content.sources.shared_listing_store`); below, their
+entries.
 
 Without a foreign key: its queue of rows to check would grow with the source. Rows are added and deleted in one
 transaction.
@@ -389,7 +392,7 @@ embedding_turns = Table(
     Column("used", Double, nullable=False, comment="seconds of its tenant, divided by the tenant's weight"),
     prefixes=["UNLOGGED"],
 )
-"""Runs that take turns at embedding (`rag_core.pipeline.turns`)."""
+"""Runs that take turns at embedding (`rag_core.ingestion.pipeline.turns`)."""
 
 reading_progress = Table(
     "reading_progress",
@@ -403,7 +406,7 @@ reading_progress = Table(
     Column("bytes", BigInteger, nullable=False, comment="of both, about"),
     now_column("updated_at"),
 )
-"""What the last run of a shard has listed and not read yet (`rag_core.pipeline.progress_store`)."""
+"""What the last run of a shard has listed and not read yet (`rag_core.ingestion.pipeline.progress_store`)."""
 
 source_problems = Table(
     "source_problems",
@@ -415,4 +418,4 @@ source_problems = Table(
     Column("reason", Text, nullable=False),
     now_column("since"),
 )
-"""Mistakes in source files (`rag_core.sources.problem_store`)."""
+"""Mistakes in source files (`rag_core.content.sources.problem_store`)."""

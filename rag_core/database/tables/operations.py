@@ -124,7 +124,7 @@ console_sessions = Table(
         "session",
         Text,
         primary_key=True,
-        comment="hash of the token without its signature; see rag_core.access.session_of",
+        comment="hash of the token without its signature; see rag_core.governance.access.session_of",
     ),
     Column("tenant", Text, nullable=False),
     Column("subject", Text, nullable=False),
@@ -145,7 +145,10 @@ quality_runs = Table(
     Column("shard", SmallInteger, primary_key=True),
     Column("score", Float, nullable=False, comment="0..100"),
     Column(
-        "profile", JSONB, nullable=False, comment="what the shard looked like; see rag_core.quality.sources.Profile"
+        "profile",
+        JSONB,
+        nullable=False,
+        comment="what the shard looked like; see rag_core.content.quality.sources.Profile",
     ),
     Column("findings", JSONB, nullable=False, comment="values by source rule that fired, as warnings and errors"),
     Column("failed", Integer, nullable=False, comment="inputs this run sent to quarantine"),
@@ -194,7 +197,7 @@ deployments = Table(
     Column("spec", JSONB, nullable=False, comment="what the target starts: interpreter and settings, or an image"),
     Column("colour", Text, nullable=False, comment="blue or green"),
     Column("from_colour", Text, nullable=False, comment="the colour that served before"),
-    Column("state", Text, nullable=False, comment="see rag_core.operations.State"),
+    Column("state", Text, nullable=False, comment="see rag_core.governance.audit.State"),
     Column("position", SmallInteger, nullable=False, server_default="0", comment="the step that is under way, from 0"),
     Column("steps", ARRAY(SmallInteger), nullable=False, comment="weights it goes through, in per cent"),
     Column(
@@ -254,7 +257,7 @@ source_operations = Table(
     Column("tenant", Text, nullable=False, comment="the caller's"),
     Column("actor", Text, nullable=False),
     Column("unrestricted", Boolean, nullable=False, comment="allow-lists do not apply: platform scope"),
-    Column("action", Text, nullable=False, comment="see rag_core.sources.operation_store.Action"),
+    Column("action", Text, nullable=False, comment="see rag_core.content.sources.operation_store.Action"),
     Column("source", Text, nullable=False),
     Column("request", JSONB, nullable=False, server_default="{}"),
     Column("state", Text, nullable=False, server_default="queued", comment="queued, running, succeeded or failed"),

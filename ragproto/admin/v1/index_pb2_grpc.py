@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IndexServiceStub:
-    """The vector index of the process that owns the Edge folder. Mirrors `rag_core.index.VectorIndex`.
+    """The vector index of the process that owns the Edge folder. Mirrors `rag_core.retrieval.index.VectorIndex`.
     """
 
     def __init__(self, channel):
@@ -103,7 +103,7 @@ class IndexServiceStub:
 
 
 class IndexServiceServicer:
-    """The vector index of the process that owns the Edge folder. Mirrors `rag_core.index.VectorIndex`.
+    """The vector index of the process that owns the Edge folder. Mirrors `rag_core.retrieval.index.VectorIndex`.
     """
 
     def CreateGeneration(self, request, context):
@@ -275,7 +275,7 @@ def add_IndexServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndexService:
-    """The vector index of the process that owns the Edge folder. Mirrors `rag_core.index.VectorIndex`.
+    """The vector index of the process that owns the Edge folder. Mirrors `rag_core.retrieval.index.VectorIndex`.
     """
 
     @staticmethod

@@ -15,9 +15,9 @@ from pytest_httpserver import HTTPServer
 from structlog.testing import capture_logs
 from werkzeug import Request, Response
 
-from rag_core.alerts import Alert, AlertKind, Notifier, deliver, open_notifiers
 from rag_core.database import Store
 from rag_core.errors import ConfigError, Reason, Unavailable
+from rag_core.ingestion.alerts import Alert, AlertKind, Notifier, deliver, open_notifiers
 from rag_core.settings import Settings
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -12,7 +12,7 @@ from rag_assets.testing import Place
 from tests.support.git_server import Repository
 from tests.support.s3 import Bucket
 from tests.support.sites import Site
-from tests.unit.connectors.listings import settle
+from tests.unit.rag_assets.connectors.listings import settle
 
 
 class Folder:

@@ -17,10 +17,10 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from benchmarks.ports import free_port
-from rag_core.embedding import Embedder, open_embedder
-from rag_core.embedding.fake import FakeEmbedder
-from rag_core.embedding.networks import NetworkName
-from rag_core.embedding.onnx import OnnxEmbedder
+from rag_core.content.embedding import Embedder, open_embedder
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.content.embedding.networks import NetworkName
+from rag_core.content.embedding.onnx import OnnxEmbedder
 from rag_core.settings import Settings
 
 TEXTS = [

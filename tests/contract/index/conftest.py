@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.index import VectorIndex
-from rag_core.index.edge import EdgeIndex
-from rag_core.index.qdrant.collections import Installation
-from rag_core.index.qdrant.index import QdrantIndex
-from rag_core.index.qdrant.layout import QdrantLayout
-from rag_core.index.remote import RemoteIndex
+from rag_core.retrieval.engines.edge import EdgeIndex
+from rag_core.retrieval.engines.qdrant.collections import Installation
+from rag_core.retrieval.engines.qdrant.index import QdrantIndex
+from rag_core.retrieval.engines.qdrant.layout import QdrantLayout
+from rag_core.retrieval.engines.remote import RemoteIndex
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import QdrantSettings
 from tests.support.postgres import fast_folder
 from tests.support.qdrant_shards import Cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
-from rag_core.index import PendingRevocations, Place, SearchRequest, VectorIndex
+from rag_core.retrieval.index import PendingRevocations, Place, SearchRequest, VectorIndex
 from tests.support.index_points import doc, document, filled, request
 
 WORDS = [f"part {number}" for number in range(8)]

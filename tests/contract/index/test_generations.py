@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rag_core.errors import Conflict, InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.index import GenerationSpec, VectorIndex
+from rag_core.retrieval.index import GenerationSpec, VectorIndex
 from tests.support.index_points import SPEC, ask, document, filled, request, texts, vector_of
 
 OTHER = replace(SPEC, name="g2")

@@ -12,8 +12,9 @@ import stamina
 
 from benchmarks.ports import free_port
 from rag_core.errors import Reason, Unauthenticated, Unavailable
-from rag_core.index import ApplyResult, open_index
-from rag_core.index.remote import RemoteIndex
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.remote import RemoteIndex
+from rag_core.retrieval.index import ApplyResult
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled
 from tests.support.postgres import fast_folder

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rag_core import failpoints
-from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
+from rag_core.content.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
 from rag_core.errors import InvalidInput, PermissionDenied, RagError, Reason
-from rag_core.index import DocumentUpdate, PendingRevocations, SearchMode, VectorIndex
+from rag_core.retrieval.index import DocumentUpdate, PendingRevocations, SearchMode, VectorIndex
 from tests.support.index_points import MODES, NEW_YEAR, ask, doc, document, filled, request, vector_of
 
 CANARY = "canary of the other tenant"

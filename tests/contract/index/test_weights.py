@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import LegWeights, PendingRevocations, SearchMode, VectorIndex
+from rag_core.retrieval.index import LegWeights, PendingRevocations, SearchMode, VectorIndex
 from tests.support.index_points import MODES, ask, doc, document, filled, request
 
 DENSE, LEXICAL, BOTH = LegWeights(1, 0), LegWeights(0, 1), LegWeights(1, 1)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
+from rag_core.retrieval.index import ApplyResult, DocumentUpdate, VectorIndex
 from tests.support.index_points import SPEC, ask, doc, document, filled, removal, request
 
 

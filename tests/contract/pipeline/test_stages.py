@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from rag_core.embedding import Vectors
+from rag_core.content.embedding import Vectors
+from rag_core.content.sources import Scope
 from rag_core.errors import Reason, Unavailable
-from rag_core.generations import Transforms
-from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import declare
-from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
-from rag_core.pipeline import StageResult, run_pipeline
-from rag_core.sources import Scope
+from rag_core.ingestion.generations import Transforms
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import StageResult, run_pipeline
+from rag_core.ingestion.promotion import declare
+from rag_core.retrieval.index import ApplyResult, DocumentUpdate, VectorIndex
 from tests.support.generations import GenerationHarness, word_transforms
 from tests.support.pipeline import CountingEmbedder, PipelineHarness, open_chunker, prose
 

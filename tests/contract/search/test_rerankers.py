@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from rag_core.errors import ConfigError, DataCorruption, Reason
-from rag_core.search import Reranker, open_reranker
+from rag_core.retrieval.search import Reranker, open_reranker
 from rag_core.settings import Settings
 from tests.support.rerank_server import KEY, MODEL, RerankServer
 

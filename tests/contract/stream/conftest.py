@@ -8,10 +8,10 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.inbox import InboxSource
 from rag_assets.stream_worker.kafka.source import KafkaSource
-from rag_core.sources import Source
+from rag_core.content.sources import Source
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.stream import PUSHED, StreamHarness
-from tests.unit.stream_worker.conftest import stream  # noqa: F401
+from tests.unit.rag_assets.stream_worker.conftest import stream  # noqa: F401
 
 TOPIC_SOURCE = Source("tickets", "acme", "kafka", acl=("everyone",))
 

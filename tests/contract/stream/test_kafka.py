@@ -19,8 +19,8 @@ from benchmarks.ports import free_port
 from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.stream_worker.kafka.events import KafkaEvents
 from rag_assets.stream_worker.kafka.source import KafkaSource
-from rag_core import webhooks
 from rag_core.errors import Conflict, Reason
+from rag_core.governance import webhooks
 from tests.contract.stream.conftest import KafkaHarness
 from tests.support.kafka_broker import Broker, start_broker
 

@@ -12,11 +12,11 @@ from sqlalchemy import text
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.usage import UsageMeter
-from rag_core.access import NameHash
 from rag_core.database import Store, open_store
+from rag_core.governance.access import NameHash
+from rag_core.governance.usage import Budget, Meter, Owner, Usage
+from rag_core.governance.usage import store as rows
 from rag_core.settings import Settings
-from rag_core.usage import Budget, Meter, Owner, Usage
-from rag_core.usage import store as rows
 from tests.support.usage_contract import ACME, MakeCounter, SharedUsageContract, calls, two_meters
 from tests.support.waiting import eventually
 

@@ -12,7 +12,7 @@ from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import load_sources
 from rag_assets.lib.naming import job_name
 from rag_assets.resources import PIPELINE
-from rag_core.pipeline import Pipeline
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
 from tests.support.models import model_dir, model_home
 

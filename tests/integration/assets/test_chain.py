@@ -17,12 +17,12 @@ from rag_assets.lib.generation_runs import ACTIVE
 from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_assets.version_tags import TOKEN_TAG, current_version_tag
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import SearchMode, SearchRequest
-from rag_core.pipeline import approve_deletions
-from rag_core.usage import Budget, Owner
-from rag_core.usage import store as budgets
+from rag_core.governance.usage import Budget, Owner
+from rag_core.governance.usage import store as budgets
+from rag_core.ingestion.pipeline import approve_deletions
+from rag_core.retrieval.index import SearchMode, SearchRequest
 from tests.integration.assets.conftest import Chain
-from tests.unit.parsing.builders import zip_of
+from tests.unit.rag_core.content.parsing.builders import zip_of
 
 
 def fill(chain: Chain, count: int) -> None:
@@ -302,7 +302,7 @@ def test_shards_are_independent_runs_that_together_hold_everything(chain: Chain)
 def test_runs_of_shards_that_were_queued_together_take_one_listing(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag_core.sources.shared_listing_store.CLOCKS", timedelta(0))
+    monkeypatch.setattr("rag_core.content.sources.shared_listing_store.CLOCKS", timedelta(0))
     chain.attributes["shards"] = 2
     fill(chain, 8)
     job = chain.definitions().resolve_job_def(job_name(chain.config))

@@ -10,7 +10,7 @@ import pytest
 from rag_assets.defs.evaluation import assets, jobs
 from rag_assets.defs.maintenance.assets import old_results
 from rag_assets.resources import PIPELINE
-from rag_core.evaluation import run_store
+from rag_core.answering.evaluation import run_store
 from tests.integration.assets.conftest import Chain
 
 TOPICS = ("pump", "valve", "boiler", "ladder", "crane", "forklift", "sensor", "turbine")

@@ -11,9 +11,9 @@ import rag_assets.defs.generations.assets as assets
 import rag_assets.defs.generations.jobs as jobs
 from rag_assets.lib.generation_runs import ACTIVE, BUILD_JOB, FINISH_JOB, RETRY_SECONDS, report_promotion, requests
 from rag_assets.resources import PIPELINE
-from rag_core.generations import changed
-from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import build, declare, promote
+from rag_core.ingestion.generations import changed
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.promotion import build, declare, promote
 from tests.integration.assets.conftest import Chain
 from tests.support.generations import write_set
 

@@ -26,14 +26,22 @@ from sqlalchemy import text
 from rag_assets.connectors import build_connector, connector_context
 from rag_assets.defs.sources.states import record
 from rag_assets.lib.naming import job_name
+from rag_core.content.sources import Scope
+from rag_core.content.streams import Change
+from rag_core.content.streams import inbox_store as inbox
+from rag_core.content.streams import store as streams
 from rag_core.errors import Reason
-from rag_core.pipeline import approve_deletions, run_pipeline
+from rag_core.ingestion.pipeline import approve_deletions, run_pipeline
+from rag_core.ingestion.source_status import (
+    SourceState,
+    SourceStatus,
+    Waiting,
+    describe,
+    needs_attention,
+    orphaned,
+    read,
+)
 from rag_core.settings import Settings
-from rag_core.source_status import SourceState, SourceStatus, Waiting, describe, needs_attention, orphaned, read
-from rag_core.sources import Scope
-from rag_core.streams import Change
-from rag_core.streams import inbox_store as inbox
-from rag_core.streams import store as streams
 from tests.integration.assets.conftest import Chain
 from tests.integration.assets.test_chain import fill, make_unreadable
 

@@ -18,7 +18,7 @@ from rag_assets.defs.alerts.sensors import evaluate
 from rag_assets.defs.sources.sensors import evaluate as look
 from rag_assets.resources import PIPELINE
 from rag_assets.version_tags import CHANGES, LISTING_TAG
-from rag_core.alerts import Alert
+from rag_core.ingestion.alerts import Alert
 from tests.integration.assets.conftest import Chain
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "add-a-sql-source.md"

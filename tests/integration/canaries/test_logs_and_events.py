@@ -25,19 +25,19 @@ import rag_core.logging
 from query_server.auth.policies import POLICIES
 from rag_assets.definitions import build_definitions
 from rag_assets.resources import PIPELINE
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.content.parsing import ParsedDocument, open_parser
 from rag_core.database import Store
 from rag_core.database import open_store as open_real_store
-from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import RagError
-from rag_core.index import VectorIndex
-from rag_core.parsing import ParsedDocument, open_parser
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 from ragctl.app import run as run_command
 from tests.support.methods import public_methods
 from tests.support.pipeline import PipelineHarness
 from tests.support.query_server import GENERATION, INDEX_SECRET, Doc, RunningServer, running
 from tests.support.stream import Failing, StreamHarness
-from tests.unit.assets.conftest import attributes, docs, sources_dir, write_source
+from tests.unit.rag_assets.definitions.conftest import attributes, docs, sources_dir, write_source
 
 __all__ = ["attributes", "docs", "sources_dir", "write_source"]
 TEXT = "CANARY-text-91c4"

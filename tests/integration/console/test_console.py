@@ -17,8 +17,8 @@ from pytest_httpserver import HTTPServer
 
 from rag_core.database import Store, open_store
 from rag_core.database.embedded.server import EmbeddedPostgres
-from rag_core.operations import Colour, State, Step
-from rag_core.operations import deployment_store as deployments
+from rag_core.governance.audit import Colour, State, Step
+from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from tests.integration.query_server.conftest import DOCS
 from tests.integration.query_server.test_operations import ADMIN, OPERATOR, VIEWER, fill

@@ -13,9 +13,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from rag_core.generations.lifecycle import build, declare, evaluate, promote, rollback
-from rag_core.index import VectorIndex
-from rag_core.verify import verify
+from rag_core.ingestion.promotion import build, declare, evaluate, promote, rollback
+from rag_core.ingestion.verify import verify
+from rag_core.retrieval.index import VectorIndex
 from ragproto.admin.v1 import admin_pb2 as admin
 from ragproto.admin.v1 import admin_pb2_grpc as admin_rpc
 from ragproto.query.v2 import query_pb2 as v2

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from rag_core.errors import Conflict
-from rag_core.generations.lifecycle import build, declare, evaluate
-from rag_core.index import open_index
-from rag_core.index.edge import EdgeIndex
+from rag_core.ingestion.promotion import build, declare, evaluate
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.rollout.analysis import DefaultGenerations
 from tests.support.generations import GenerationHarness, golden, word_transforms

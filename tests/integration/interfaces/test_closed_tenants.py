@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from interfaces.server import build_app
 from interfaces.settings import InterfacesSettings
-from rag_core.tenants import store as tenants
+from rag_core.governance.tenants import store as tenants
 from tests.support.interfaces import OpenInterfaces
 from tests.support.waiting import eventually
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 
 from interfaces.documentation import FOLDER
-from rag_core.access import NewKey, create_key
 from rag_core.database import open_store
+from rag_core.governance.access import NewKey, create_key
 from rag_core.settings import Settings
 from tests.support.interfaces import OpenInterfaces
 from tests.support.names import ROOT

@@ -9,14 +9,14 @@ import pytest
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline import account, run_pipeline
-from rag_core.sources import Scope
+from rag_core.content.sources import Scope
+from rag_core.ingestion.pipeline import account, run_pipeline
 from tests.support.generations import GenerationHarness
 from tests.support.pipeline import PipelineHarness
 from tests.support.s3 import Bucket
 from tests.support.sites import POLICY
 
-EARLY = "rag_core.sources.listings.EARLY_SECONDS"
+EARLY = "rag_core.content.sources.listings.EARLY_SECONDS"
 
 
 @pytest.mark.parametrize("names", ["similar", "odd"])

@@ -19,13 +19,13 @@ from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.streams import open_kafka
+from rag_core.content.parsing import Parser
+from rag_core.content.sources import StoredMemory, UntouchedMemory
 from rag_core.database import Store
 from rag_core.errors import Reason
-from rag_core.index.edge import EdgeIndex
-from rag_core.parsing import Parser
+from rag_core.ingestion.verify import SourceReport, verify, verify_source
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
-from rag_core.sources import StoredMemory, UntouchedMemory
-from rag_core.verify import SourceReport, verify, verify_source
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.pipeline import PipelineHarness
 from tests.support.places import TENANT, Place, Places

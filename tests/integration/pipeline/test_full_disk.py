@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ports import free_port
+from rag_core.content.parsing import open_parser
 from rag_core.database import open_store, upgrade
 from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.errors import Exhausted, Reason
-from rag_core.index.edge import EdgeIndex
-from rag_core.parsing import open_parser
+from rag_core.ingestion.verify import verify
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
-from rag_core.verify import verify
 from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import die_with_parent, reachable_folder
 

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from rag_assets.defs.history.sensors import record
 from rag_core.database import Store
 from rag_core.database.tables.content import documents, sources
-from rag_core.history import Span, read_history
+from rag_core.governance.history import Span, read_history
 from rag_core.settings import Settings
 
 NOON = 1_789_999_200

@@ -16,9 +16,9 @@ from sqlalchemy import create_engine, text
 
 from rag_core.database import open_store
 from rag_core.database.engine import driver_url
-from rag_core.index.edge import EdgeIndex
+from rag_core.ingestion.verify import verify
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
-from rag_core.verify import verify
 from tests.support import crashing_run
 from tests.support.pipeline import prose
 from tests.support.postgres import fast_folder

@@ -11,12 +11,12 @@ import pytest
 
 from rag_assets.config import SourceConfig
 from rag_assets.stream_worker.object_events import ObjectEvents, ObjectNotices, apply_named, bucket_configs
+from rag_core.content.streams import notice_store, read_message
 from rag_core.errors import Conflict, Exhausted, InvalidInput, NotFound, Reason, Unavailable
-from rag_core.streams import notice_store, read_message
 from tests.support.s3 import REGION, Bucket, client
 from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
-from tests.unit.stream_worker.conftest import stream  # noqa: F401
+from tests.unit.rag_assets.stream_worker.conftest import stream  # noqa: F401
 
 
 class Announced:

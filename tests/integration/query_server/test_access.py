@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 
-from rag_core.access import NewAccount, Role, create_account, find_account, password_matches
 from rag_core.database import Store, open_store
-from rag_core.operations import Entry, Query, find
+from rag_core.governance.access import NewAccount, Role, create_account, find_account, password_matches
+from rag_core.governance.audit import Entry, Query, find
 from rag_core.settings import Settings
 from ragproto.admin.v1 import access_pb2 as pb
 from ragproto.admin.v1 import access_pb2_grpc as rpc

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from rag_core import source_status
 from rag_core.database import Store, open_store
 from rag_core.database.tables.content import chunkings, documents, generation_documents, generations, sources
+from rag_core.ingestion import source_status
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2 as pb
 from ragproto.admin.v1 import admin_pb2_grpc

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from sqlalchemy import text
 
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.database import Store
-from rag_core.embedding.fake import FakeEmbedder
-from rag_core.operations import verify_chains
+from rag_core.governance.audit import verify_chains
 from rag_core.settings import Settings
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc

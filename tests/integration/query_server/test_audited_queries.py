@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from rag_core.database import open_store
-from rag_core.operations import audit_store as audit
+from rag_core.governance.audit import audit_store as audit
 from rag_core.settings import Settings
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc

@@ -20,7 +20,9 @@ from werkzeug import Request, Response
 from query_server.auth import authenticator as identities
 from query_server.auth import revocations
 from query_server.auth.policies import POLICIES
-from rag_core.access import (
+from rag_core.database import Store, open_store
+from rag_core.database.tables.operations import api_keys
+from rag_core.governance.access import (
     ApiKey,
     NewKey,
     TokenRules,
@@ -33,9 +35,7 @@ from rag_core.access import (
     revoke_key,
     revoke_tokens,
 )
-from rag_core.database import Store, open_store
-from rag_core.database.tables.operations import api_keys
-from rag_core.operations import Query, find
+from rag_core.governance.audit import Query, find
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2

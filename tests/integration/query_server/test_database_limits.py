@@ -13,8 +13,8 @@ import grpc
 import psycopg
 import pytest
 
-from rag_core.access import revoke_tokens
 from rag_core.database import open_store
+from rag_core.governance.access import revoke_tokens
 from rag_core.settings import Settings
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2

@@ -11,9 +11,9 @@ import grpc
 import pytest
 
 from rag_core.database import Store, open_store
-from rag_core.operations import Colour, State, Step
-from rag_core.operations import audit_store as audit
-from rag_core.operations import deployment_store as deployments
+from rag_core.governance.audit import Colour, State, Step
+from rag_core.governance.audit import audit_store as audit
+from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragproto.admin.v1 import deployments_pb2 as pb
 from ragproto.admin.v1 import deployments_pb2_grpc as rpc

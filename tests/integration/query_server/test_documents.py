@@ -11,8 +11,8 @@ import grpc
 import pytest
 from sqlalchemy import text
 
-from rag_core.access import EVERYONE
 from rag_core.database import Store, open_store
+from rag_core.governance.access import EVERYONE
 from rag_core.settings import Settings
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc

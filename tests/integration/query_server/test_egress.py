@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from rag_core.answering import open_answerer
 from rag_core.database import Store, open_store
-from rag_core.search import open_reranker
+from rag_core.governance.tenants import store as tenants
+from rag_core.retrieval.search import open_reranker
 from rag_core.settings import Settings
-from rag_core.tenants import store as tenants
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
 from tests.support.egress import Recorder

@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
+from rag_core.answering.evaluation import Grade, Result, Run, run_store
 from rag_core.database import Store, open_store
-from rag_core.evaluation import Grade, Result, Run, run_store
 from rag_core.ids import document_id
 from rag_core.settings import Settings
 from ragproto.admin.v1 import evaluation_pb2, evaluation_pb2_grpc, operations_pb2, operations_pb2_grpc

@@ -23,7 +23,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from query_server.auth.policies import POLICIES
 from rag_core.errors import Reason
-from rag_core.index.remote import wire
+from rag_core.retrieval.engines.remote import wire
 from ragproto.admin.v1 import index_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc

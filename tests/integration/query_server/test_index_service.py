@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from rag_core.errors import InvalidInput, NotFound, Reason, Unauthenticated
-from rag_core.index import DocumentUpdate, GenerationSpec, SearchRequest
-from rag_core.index.remote import RemoteIndex
+from rag_core.retrieval.engines.remote import RemoteIndex
+from rag_core.retrieval.index import DocumentUpdate, GenerationSpec, SearchRequest
 from tests.support.query_server import INDEX_SECRET, Doc, RunningServer, failing, running, update_of
 
 DOCS = [Doc("The bell rings at nine.\n\nThe door opens at ten."), Doc("Lisbon office.", locator="b", tenant="other")]

@@ -17,11 +17,11 @@ from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy import ARRAY, Connection, Table
 
 from query_server.auth.policies import POLICIES
-from rag_core.access import SESSION_MARK
+from rag_core.content.quality.sources import Profile
 from rag_core.database import Store, open_store
 from rag_core.database.tables import metadata
+from rag_core.governance.access import SESSION_MARK
 from rag_core.ids import document_id
-from rag_core.quality.sources import Profile
 from rag_core.settings import Settings
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.methods import public_methods

@@ -32,9 +32,9 @@ from rag_core.answering import (
     Question,
 )
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import SearchRequest, SearchResult, VectorIndex
-from rag_core.index.remote import wire
-from rag_core.usage import Owner
+from rag_core.governance.usage import Owner
+from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.index import SearchRequest, SearchResult, VectorIndex
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc

@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.ports import free_port
+from rag_core.content.parsing import open_parser
 from rag_core.database import locks, open_store
-from rag_core.index.edge import EdgeIndex
-from rag_core.parsing import open_parser
+from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from tests.integration.query_server.test_process import environment, process, ready, search
 from tests.support.pipeline import PipelineHarness

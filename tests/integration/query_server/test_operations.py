@@ -11,6 +11,9 @@ from typing import Any
 import grpc
 import pytest
 
+from rag_core.content.quality import Assessment
+from rag_core.content.quality import store as quality
+from rag_core.content.quality.sources import Profile
 from rag_core.database import Store, open_store
 from rag_core.database.tables.content import (
     chunkings,
@@ -25,9 +28,6 @@ from rag_core.database.tables.content import (
 )
 from rag_core.database.tables.operations import alerts, audit, quality_runs
 from rag_core.ids import document_id
-from rag_core.quality import Assessment
-from rag_core.quality import store as quality
-from rag_core.quality.sources import Profile
 from rag_core.reasons import remedy_of
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from rag_core.access import revoke_tokens
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.database import open_store
-from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import DataCorruption, Reason
-from rag_core.index import GenerationSpec
+from rag_core.governance.access import revoke_tokens
+from rag_core.retrieval.index import GenerationSpec
 from rag_core.settings import Settings
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc

@@ -14,10 +14,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from query_server.auth.policies import SCOPES
-from rag_core.access import TokenRules, TokenVerifier
 from rag_core.database import Store, open_store
 from rag_core.database.tables.content import run_stages, sources
 from rag_core.database.tables.operations import audit
+from rag_core.governance.access import TokenRules, TokenVerifier
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, deployments_pb2, deployments_pb2_grpc
 from tests.integration.query_server.test_operations import Ops, fill

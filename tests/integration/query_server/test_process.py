@@ -23,8 +23,8 @@ import psycopg
 import pytest
 
 from benchmarks.ports import free_port
-from rag_core.embedding.fake import FakeEmbedder
-from rag_core.index.remote import RemoteIndex
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.retrieval.engines.remote import RemoteIndex
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import as_owner, process_database

@@ -11,7 +11,7 @@ import pytest
 
 from rag_core.database import open_store
 from rag_core.database.tables.content import generations
-from rag_core.index import GenerationSpec
+from rag_core.retrieval.index import GenerationSpec
 from rag_core.settings import Settings
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc

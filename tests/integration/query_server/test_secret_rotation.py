@@ -19,10 +19,10 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from query_server.handlers.paging import PageTokens, Position
-from rag_core.access import NameHash
 from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.errors import ConfigError, InvalidInput, Unauthenticated
-from rag_core.index.remote import RemoteIndex
+from rag_core.governance.access import NameHash
+from rag_core.retrieval.engines.remote import RemoteIndex
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.local_stack.data_dir import DataDir

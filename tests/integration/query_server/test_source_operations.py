@@ -14,13 +14,13 @@ from rag_assets.connectors import connector_context, open_connector
 from rag_assets.source_admin import parse_definition, render_definition
 from rag_assets.source_admin.definition import restrict_definition
 from rag_assets.source_admin.operations import carry_out
+from rag_core.content.sources import Scope, operation_store
 from rag_core.database import Store
 from rag_core.database.tables.content import documents, sources
 from rag_core.database.tables.operations import audit, source_operations
 from rag_core.errors import PermissionDenied, Reason
-from rag_core.pipeline import Pipeline, run_pipeline
+from rag_core.ingestion.pipeline import Pipeline, run_pipeline
 from rag_core.settings import Settings
-from rag_core.sources import Scope, operation_store
 from ragproto.admin.v1 import sources_pb2 as pb
 from ragproto.admin.v1 import sources_pb2_grpc as rpc
 from tests.support.query_server import RunningServer, failing, running

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from query_server.auth.policies import POLICIES, allows
-from rag_core.index import SearchRequest, SearchResult, VectorIndex
+from rag_core.retrieval.index import SearchRequest, SearchResult, VectorIndex
 from ragproto.documents.v1 import documents_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc

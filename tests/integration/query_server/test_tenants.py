@@ -17,11 +17,11 @@ from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy import text
 
 from query_server.auth.policies import SCOPES
-from rag_core.access import NewKey, create_key
 from rag_core.database import Store, open_store
-from rag_core.operations import Query, find
+from rag_core.governance.access import NewKey, create_key
+from rag_core.governance.audit import Query, find
+from rag_core.governance.tenants import store as tenants
 from rag_core.settings import Settings
-from rag_core.tenants import store as tenants
 from ragproto.admin.v1 import operations_pb2, operations_pb2_grpc
 from ragproto.admin.v1 import tenants_pb2 as pb
 from ragproto.admin.v1 import tenants_pb2_grpc as rpc

@@ -11,9 +11,9 @@ import grpc
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
-from rag_core.index import SearchRequest
-from rag_core.index.remote import RemoteIndex
 from rag_core.logging import get_logger, use_safe_defaults
+from rag_core.retrieval.engines.remote import RemoteIndex
+from rag_core.retrieval.index import SearchRequest
 from rag_tracing import entry
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc

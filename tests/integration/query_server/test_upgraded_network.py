@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag_core.content.embedding.onnx import OnnxEmbedder
 from rag_core.database import open_store
-from rag_core.embedding.onnx import OnnxEmbedder
-from rag_core.generations import store as generations
-from rag_core.index import GenerationSpec, VectorIndex
+from rag_core.ingestion.generations import store as generations
+from rag_core.retrieval.index import GenerationSpec, VectorIndex
 from rag_core.settings import Settings
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc

@@ -12,9 +12,9 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from rag_core.access import NewKey, create_key
 from rag_core.database import Store, open_store
-from rag_core.operations import audit_store
+from rag_core.governance.access import NewKey, create_key
+from rag_core.governance.audit import audit_store
 from rag_core.settings import Settings
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 
 from rag_core.database import Store, open_store
-from rag_core.operations import Query, find
+from rag_core.governance.audit import Query, find
 from rag_core.settings import Settings
 from ragproto.admin.v1 import webhooks_pb2 as pb
 from ragproto.admin.v1 import webhooks_pb2_grpc as rpc

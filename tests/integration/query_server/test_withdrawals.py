@@ -9,11 +9,11 @@ import pytest
 from google.protobuf.message import Message
 from sqlalchemy import text
 
+from rag_core.content.sources import Scope
+from rag_core.content.streams import Change
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import open_store
-from rag_core.index import VectorIndex
-from rag_core.sources import Scope
-from rag_core.streams import Change
-from rag_core.streams import inbox_store as inbox
+from rag_core.retrieval.index import VectorIndex
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc

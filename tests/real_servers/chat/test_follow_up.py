@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rag_core.access import TokenRules, TokenVerifier
 from rag_core.answering import open_answerer
+from rag_core.governance.access import TokenRules, TokenVerifier
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.tokens import ensure_keys, mint_token

@@ -23,7 +23,7 @@ import yaml
 
 from rag_core.database import open_store
 from rag_core.database.embedded.server import EmbeddedPostgres
-from rag_core.operations import deployment_store as deployments
+from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token
 from ragproto.query.v2 import query_pb2 as v2

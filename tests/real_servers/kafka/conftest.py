@@ -10,7 +10,7 @@ import pytest
 from tests.contract.stream.conftest import harness, topic  # noqa: F401
 from tests.support.kafka.apache import start_cluster
 from tests.support.kafka_broker import Broker
-from tests.unit.stream_worker.conftest import stream  # noqa: F401
+from tests.unit.rag_assets.stream_worker.conftest import stream  # noqa: F401
 
 
 @pytest.fixture(scope="session")

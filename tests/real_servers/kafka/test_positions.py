@@ -11,8 +11,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.waiting import reset_position, topic_lag
+from rag_core.content.streams.offset_store import load_offsets
 from rag_core.errors import Conflict, Reason
-from rag_core.streams.offset_store import load_offsets
 from tests.contract.stream.conftest import KafkaHarness
 from tests.contract.stream.test_kafka import consume
 from tests.support.kafka_broker import Broker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.index import VectorIndex
+from rag_core.retrieval.index import VectorIndex
 from tests.contract.index.conftest import _server
 from tests.contract.index.test_generations import *  # noqa: F403
 from tests.contract.index.test_searches import *  # noqa: F403

@@ -14,12 +14,12 @@ import pytest
 from pydantic import SecretStr
 from qdrant_client import models
 
+from rag_core.content.parsing import Parser
 from rag_core.database import Store
-from rag_core.index.qdrant import open_qdrant
-from rag_core.index.qdrant.index import QdrantIndex
-from rag_core.parsing import Parser
+from rag_core.ingestion.verify import verify
+from rag_core.retrieval.engines.qdrant import open_qdrant
+from rag_core.retrieval.engines.qdrant.index import QdrantIndex
 from rag_core.settings import Settings
-from rag_core.verify import verify
 from tests.support.pipeline import PipelineHarness
 from tests.support.qdrant_snapshots import commands, run
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag_core.errors import Reason, Unavailable
-from rag_core.search import Reranker, open_reranker
+from rag_core.retrieval.search import Reranker, open_reranker
 from rag_core.settings import Settings
 from tests.support.llama_reranker import CONTEXT, LlamaReranker, llama_reranker
 

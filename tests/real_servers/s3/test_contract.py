@@ -15,8 +15,8 @@ from rag_assets.config import SourceConfig
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.testing import ConnectorSuite, Place
+from rag_core.content.sources import Connector, Problem, SourceItem
 from rag_core.errors import InvalidInput, Reason
-from rag_core.sources import Connector, Problem, SourceItem
 from tests.real_servers.s3.conftest import MakeBucket
 from tests.support.s3 import ID_VARIABLE, SECRET_VARIABLE
 from tests.support.sites import POLICY

@@ -18,7 +18,7 @@ from tests.support.seaweedfs import seaweedfs
 from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 from tests.support.wire import gateway_options, running_envoy
-from tests.unit.stream_worker.conftest import stream  # noqa: F401
+from tests.unit.rag_assets.stream_worker.conftest import stream  # noqa: F401
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(900)]
 NAME = "handbook"

@@ -13,10 +13,10 @@ from benchmarks.ingest.corpus import write_corpus, write_long_document
 from benchmarks.query.corpus import chunk_texts
 from benchmarks.texts import chinese_passages, english_passages
 from benchmarks.vectors import VectorCache
-from rag_core.embedding import Vectors
-from rag_core.embedding.fake import FakeEmbedder
-from rag_core.embedding.onnx import OnnxEmbedder
-from rag_core.embedding.tokenizer import E5TokenCounter
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.content.embedding.onnx import OnnxEmbedder
+from rag_core.content.embedding.tokenizer import E5TokenCounter
 
 
 def test_passages_are_distinct_and_near_the_wanted_size(model_dir: Path) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rag_core.evaluation import ndcg, recall, reciprocal_rank
+from rag_core.answering.evaluation import ndcg, recall, reciprocal_rank
 
 GAINS = {"a": 3, "b": 1}
 

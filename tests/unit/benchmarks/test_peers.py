@@ -13,7 +13,7 @@ PEER = """
 import sys
 sys.path[:0] = sys.argv[1:3]
 from pathlib import Path
-from rag_core.embedding import open_embedder
+from rag_core.content.embedding import open_embedder
 from rag_core.settings import Settings
 print(open_embedder(Settings(home=Path(sys.argv[3]), embedder="onnx")).embed_queries(["a question"]).shape)
 """

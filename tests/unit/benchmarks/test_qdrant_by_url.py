@@ -15,9 +15,10 @@ from pydantic import SecretStr
 from benchmarks.processes import qdrant_environment, qdrant_left_clean
 from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
 from benchmarks.query.systems import engine_only
-from rag_core.embedding.fake import FakeEmbedder
-from rag_core.index import SearchRequest, open_index
-from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.content.embedding.fake import FakeEmbedder
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.qdrant.index import QdrantIndex
+from rag_core.retrieval.index import SearchRequest
 from rag_core.settings import Settings
 from tests.support.postgres import temporary_database
 from tests.support.qdrant_shards import Cluster

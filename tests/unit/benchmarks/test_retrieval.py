@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import retrieval
 from benchmarks.retrieval.indexing import best_chunks
+from rag_core.answering.evaluation import load_datasets
 from rag_core.errors import InvalidInput
-from rag_core.evaluation import load_datasets
 from rag_core.settings import Settings
 
 TEXTS = {

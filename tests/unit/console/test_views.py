@@ -16,8 +16,8 @@ from console.i18n import translate
 from console.i18n.zh_reasons import REASONS
 from console.presenters import answers, formats, health, pipeline, records, source_history, sources, traffic
 from console.presenters.conditions import bringing_up_to_date, marked, sentence
-from rag_core.alerts import AlertKind
-from rag_core.source_status import SENTENCES
+from rag_core.ingestion.alerts import AlertKind
+from rag_core.ingestion.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2

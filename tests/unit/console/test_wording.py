@@ -33,7 +33,7 @@ from console.presenters import (
 from console.presenters.conditions import remedy
 from rag_core import reasons
 from rag_core.errors import Reason
-from rag_core.source_status import SENTENCES
+from rag_core.ingestion.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

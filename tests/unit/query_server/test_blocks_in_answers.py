@@ -13,9 +13,9 @@ from query_server.handlers.query.answer import Retrieved
 from query_server.handlers.query.search import Page
 from rag_core.answering import Answered, Citation, Excerpt, StandaloneQuestion, page_kind
 from rag_core.answering.rendering import to_plain
-from rag_core.index import SearchHit, SearchResult
-from rag_core.parsing import Block, BlockKind, Part, PartKind
-from rag_core.parsing.detect import Kind
+from rag_core.content.parsing import Block, BlockKind, Part, PartKind
+from rag_core.content.parsing.detect import Kind
+from rag_core.retrieval.index import SearchHit, SearchResult
 from ragproto.query.v2 import query_pb2 as pb
 from tests.support.index_points import document
 

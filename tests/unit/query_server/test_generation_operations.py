@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from query_server.handlers.admin.generations import GenerationsHandler
-from rag_core.access import Principal
 from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.governance.access import Principal
 from tests.support.query_server import settings_of
 
 ANN = Principal("ann", "acme", (), frozenset({"admin"}))

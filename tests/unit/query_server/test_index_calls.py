@@ -15,7 +15,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import code_of, trailers
 from query_server.servicers.index import IndexServicer
 from rag_core.errors import DataCorruption, DeadlineExceeded, InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.index import SearchMode, SearchRequest, SearchResult
+from rag_core.retrieval.index import SearchMode, SearchRequest, SearchResult
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc
 

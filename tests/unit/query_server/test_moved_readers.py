@@ -21,12 +21,12 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.gauges import Freshness
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.traffic import Traffic
-from rag_core.access import Principal
-from rag_core.embedding import Embedder
-from rag_core.embedding.fake import FakeEmbedder
+from rag_core.content.embedding import Embedder
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.governance.access import Principal
 from rag_core.http_client import UNRESTRICTED
-from rag_core.index import GenerationSpec, IndexPoint, Place, SearchHit, SearchRequest, SearchResult
+from rag_core.retrieval.index import GenerationSpec, IndexPoint, Place, SearchHit, SearchRequest, SearchResult
 from tests.support.query_server import Doc, no_store, settings_of, update_of
 
 ANN = Principal("ann", "acme", (), frozenset({"query.read"}))

@@ -11,8 +11,8 @@ import pytest
 
 from query_server.converters.query_v2 import from_page
 from query_server.handlers.query.search import Page
-from rag_core.index import SearchResult
-from rag_core.index.remote import wire
+from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.index import SearchResult
 from ragproto.admin.v1 import index_pb2
 from ragproto.query.v2 import query_pb2 as pb
 from tests.unit.query_server.test_blocks_in_answers import HIT, POINT

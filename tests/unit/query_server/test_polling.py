@@ -15,12 +15,12 @@ from query_server.auth.revocations import PendingRevocationCache
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller, RevocationListener
-from rag_core.access import end_session
+from rag_core.content.streams import Change
+from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import NO_PENDING_REVOCATIONS, PendingRevocations
-from rag_core.streams import Change
-from rag_core.streams import inbox_store as inbox
+from rag_core.governance.access import end_session
+from rag_core.retrieval.index import NO_PENDING_REVOCATIONS, PendingRevocations
 
 
 async def test_the_last_finding_holds_while_the_database_is_away_and_the_log_says_so_once_per_outage() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
 from query_server.runtime.metrics import Metrics
-from rag_core.embedding import Vectors
-from rag_core.embedding.fake import FakeEmbedder
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
 from rag_core.settings import Settings
 

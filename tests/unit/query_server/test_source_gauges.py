@@ -7,13 +7,13 @@ from sqlalchemy import insert, text
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauges
 from query_server.runtime.metrics import Metrics
-from rag_core.alerts import Alert, AlertKind, deliver
+from rag_core.content.quality import QualityPolicy, assess
+from rag_core.content.quality import store as quality
+from rag_core.content.quality.sources import Profile
 from rag_core.database import Store
 from rag_core.database.tables.content import sources
 from rag_core.errors import Reason, Unavailable
-from rag_core.quality import QualityPolicy, assess
-from rag_core.quality import store as quality
-from rag_core.quality.sources import Profile
+from rag_core.ingestion.alerts import Alert, AlertKind, deliver
 from tests.support.pipeline import PipelineHarness, prose
 
 

@@ -15,8 +15,8 @@ from query_server.converters.filters import filter_from_message
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.query.resuming import ResumeTokens
 from query_server.handlers.query.validation import check_filter, clean_text
-from rag_core.access import TokenRules, TokenVerifier
 from rag_core.errors import InvalidInput, RagError, Reason, Unauthenticated
+from rag_core.governance.access import TokenRules, TokenVerifier
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.methods import public_methods
 from tests.support.query_server import Keys

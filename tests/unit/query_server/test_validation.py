@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from query_server.handlers.query.validation import check_filter, check_top_k, clean_text
-from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
+from rag_core.content.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import FieldType
 

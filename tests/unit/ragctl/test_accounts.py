@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from rag_core.access import (
+from rag_core.database import Store
+from rag_core.errors import ConfigError, Conflict, Exhausted, InvalidInput, NotFound
+from rag_core.exit_codes import Exit
+from rag_core.governance.access import (
     ROLE_SCOPES,
     Account,
     NewAccount,
@@ -25,9 +28,6 @@ from rag_core.access import (
     put_account,
     remove_account,
 )
-from rag_core.database import Store
-from rag_core.errors import ConfigError, Conflict, Exhausted, InvalidInput, NotFound
-from rag_core.exit_codes import Exit
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.local_stack.accounts import prepare_accounts

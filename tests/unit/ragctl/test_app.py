@@ -234,7 +234,7 @@ def test_a_token_says_what_was_asked(home: Path, capsys: pytest.CaptureFixture[s
 def test_a_token_is_accepted_by_the_verifier_of_the_query_server(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rag_core.access import TokenRules, TokenVerifier
+    from rag_core.governance.access import TokenRules, TokenVerifier
     from rag_core.settings import Settings
 
     settings = Settings.load()
@@ -394,7 +394,7 @@ def test_a_key_that_could_open_too_much_is_not_made(
 
 
 def test_local_keys_are_rotated_and_retired(home: Path) -> None:
-    from rag_core.access import TokenRules, TokenVerifier
+    from rag_core.governance.access import TokenRules, TokenVerifier
     from rag_core.settings import Settings
     from ragctl.tokens import mint_token, retire_keys, rotate_keys
 

@@ -18,8 +18,8 @@ import pytest
 
 from query_server.auth.policies import POLICIES
 from query_server.rate_limits import Override
-from rag_core.access import generate_key, mint
 from rag_core.errors import Reason
+from rag_core.governance.access import generate_key, mint
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.bootstrap import bootstrap, write_dynamic
 from ragctl.gateway.options import GatewayOptions, Jwt, Limits

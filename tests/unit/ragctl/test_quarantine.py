@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from rag_core.content.quality import Entry
+from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.database import Store
 from rag_core.exit_codes import Exit
-from rag_core.operations import audit_store as audit
-from rag_core.quality import Entry
-from rag_core.quality import quarantine_store as quarantine
+from rag_core.governance.audit import audit_store as audit
 from rag_core.settings import Settings
 from ragctl.app import run
 

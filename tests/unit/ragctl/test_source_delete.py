@@ -12,10 +12,10 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from rag_assets.config import files_fingerprint
+from rag_core.content.sources import Source, operation_store
+from rag_core.content.sources import store as sources
 from rag_core.database import Store
-from rag_core.operations import Query, find
-from rag_core.sources import Source, operation_store
-from rag_core.sources import store as sources
+from rag_core.governance.audit import Query, find
 from ragctl.app import run
 
 RUNS = {

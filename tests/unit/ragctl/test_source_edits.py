@@ -15,7 +15,7 @@ from werkzeug import Request, Response
 from rag_assets.config import files_fingerprint
 from rag_core.database import Store
 from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason
-from rag_core.operations import audit_store
+from rag_core.governance.audit import audit_store
 from ragctl.commands.source_edits import edit, pause, resume
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from rag_core.errors import Unavailable
-from rag_core.history import Stored, Tally
+from rag_core.governance.history import Stored, Tally
 from rag_core.settings import Settings
 from ragctl.local_stack import lifecycle
 from ragctl.local_stack.data_dir import DataDir

@@ -21,7 +21,7 @@ from ragctl.local_stack.display import Silent
 from ragctl.local_stack.ingest import Sync
 from tests.contract.connectors.places import Table
 from tests.support.sites import Site
-from tests.unit.connectors.listings import settle
+from tests.unit.rag_assets.connectors.listings import settle
 
 
 class Webserver:

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from rag_assets.config import load_sources
 from rag_core.database import Store
+from rag_core.governance.tenants import store as tenants
 from rag_core.settings import Settings
-from rag_core.tenants import store as tenants
 from ragctl.app import run
 from tests.support.tenant_rows import TenantRows
 

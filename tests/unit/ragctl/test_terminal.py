@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from rag_core.database import open_store
+from rag_core.ingestion.source_status import Run, RunState
+from rag_core.ingestion.source_status import store as source_rows
 from rag_core.settings import Settings
-from rag_core.source_status import Run, RunState
-from rag_core.source_status import store as source_rows
 from ragctl.app import run
 from ragctl.commands.logs import appended
 from ragctl.local_stack import estimate as estimating

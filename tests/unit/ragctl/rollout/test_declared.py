@@ -11,8 +11,8 @@ import pytest
 
 from rag_core.database import open_store
 from rag_core.errors import ConfigError, Conflict, Reason
-from rag_core.operations import Deployment, State
-from rag_core.operations import deployment_store as deployments
+from rag_core.governance.audit import Deployment, State
+from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.analysis import Poll

@@ -11,9 +11,9 @@ import pytest
 from rag_core import failpoints
 from rag_core.database import locks, open_store
 from rag_core.errors import Conflict, Reason
-from rag_core.operations import ROLLBACK, SWITCH, Deployment, State
-from rag_core.operations import audit_store as audit
-from rag_core.operations import deployment_store as deployments
+from rag_core.governance.audit import ROLLBACK, SWITCH, Deployment, State
+from rag_core.governance.audit import audit_store as audit
+from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.policy import AnalysisResult

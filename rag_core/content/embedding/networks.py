@@ -1,0 +1,172 @@
+"""The bundled model's networks on ONNX Runtime: from token ids to vectors.
+
+`static-int8` is the default. `dynamic-int8` made the vectors of generations from before there was another, which it
+still serves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from rag_core.content.embedding.bundle import SHA256, Artifact, Bundle, Floats, dequantize
+from rag_core.content.embedding.calibration import SHA256 as CALIBRATION
+from rag_core.content.embedding.calibration import load_calibration
+from rag_core.ids import fingerprint
+
+Tokens = list[int]
+NetworkName = Literal["static-int8", "dynamic-int8"]
+
+# Raise one when its network's vectors could change, also by a change of `graph` or `packed_graph`.
+DYNAMIC_VERSION = 1
+STATIC_VERSION = 1
+DYNAMIC_FILE = Artifact("e5-small-int8", ".onnx", fingerprint(SHA256, DYNAMIC_VERSION))
+STATIC_FILE = Artifact("e5-small-static-int8", ".onnx", fingerprint(SHA256, CALIBRATION, STATIC_VERSION))
+
+SLOTS = 8
+"""Texts in one run of the static network at most."""
+RUN_TOKENS = 256
+"""A run of the static network reads all weights once, whatever it computes: several short texts share that cost. A
+longer text is alone in its run: more rows than these gain nothing, and leave the processor's cache."""
+_BALANCED_TOKENS = 64
+"""Texts are not spread over idle threads in runs of fewer tokens than this."""
+
+
+class Network(Protocol):
+    """Thread-safe."""
+
+    name: NetworkName
+    identity: tuple[str | int, ...]
+    """What fingerprints are made of."""
+    texts_per_run: int
+
+    def run(self, texts: Sequence[Tokens]) -> Floats:
+        """The vectors of `texts_per_run` texts at most, shape [texts, hidden]."""
+        ...
+
+
+def open_network(name: NetworkName, model_dir: Path, bundle: Bundle) -> Network:
+    """Raises `DataCorruption` (`MODEL_CORRUPT`) when its file was changed."""
+    return StaticNetwork(model_dir, bundle) if name == "static-int8" else DynamicNetwork(model_dir, bundle)
+
+
+def load_static_graph(model_dir: Path, bundle: Bundle) -> bytes:
+    """Load the static network as a serialised ONNX model from the cache; the first call builds it (about 1 s)."""
+
+    def build() -> bytes:
+        from rag_core.content.embedding.packed_graph import build_packed_graph  # `onnx` is needed once per installation
+
+        return build_packed_graph(bundle, load_calibration())
+
+    return STATIC_FILE.load(model_dir, build)
+
+
+def load_dynamic_graph(model_dir: Path, bundle: Bundle) -> bytes:
+    """As `load_static_graph`."""
+
+    def build() -> bytes:
+        from rag_core.content.embedding.graph import build_graph
+
+        return build_graph(bundle)
+
+    return DYNAMIC_FILE.load(model_dir, build)
+
+
+class StaticNetwork:
+    """Recorded scales of all activations: a text's vector does not depend on its neighbours, so short texts share runs.
+
+    Equal text gives equal vectors up to the order of the last sum (below 1e-6), on processors of one kind.
+    """
+
+    name: NetworkName = "static-int8"
+    identity: tuple[str | int, ...] = ("static-int8", STATIC_VERSION, CALIBRATION)
+    texts_per_run = SLOTS
+
+    def __init__(self, model_dir: Path, bundle: Bundle) -> None:
+        self._table = TokenTable(bundle)
+        self._session = open_session(load_static_graph(model_dir, bundle))
+
+    def run(self, texts: Sequence[Tokens]) -> Floats:
+        vectors: Floats = self._session.run(["vectors"], packed_inputs(self._table, texts))[0]
+        return vectors
+
+
+class DynamicNetwork:
+    """Takes the scale of an activation from the whole input, so only one text a run gives reproducible vectors."""
+
+    name: NetworkName = "dynamic-int8"
+    identity: tuple[str | int, ...] = ("dynamic-int8", DYNAMIC_VERSION)
+    texts_per_run = 1
+
+    def __init__(self, model_dir: Path, bundle: Bundle) -> None:
+        self._table = TokenTable(bundle)
+        self._session = open_session(load_dynamic_graph(model_dir, bundle))
+
+    def run(self, texts: Sequence[Tokens]) -> Floats:
+        (ids,) = texts
+        inputs = {"embeddings": self._table.read(ids)[None], "lengths": np.array([len(ids)], np.int32)}
+        vectors: Floats = self._session.run(["vectors"], inputs)[0]
+        return vectors
+
+
+class TokenTable:
+    """The embeddings of tokens, read from 4-bit blocks."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._blocks = bundle.blocks("emb.word").reshape(bundle.shape.table_rows, -1)
+
+    def read(self, ids: Sequence[int]) -> Floats:
+        """float32 [tokens, hidden]."""
+        return dequantize(self._blocks[ids]).reshape(len(ids), -1)
+
+
+def packed_inputs(table: TokenTable, texts: Sequence[Tokens]) -> dict[str, npt.NDArray[np.generic]]:
+    """One to `SLOTS` texts as the inputs of a model of `packed_graph`."""
+    lengths = [len(ids) for ids in texts]
+    unused = SLOTS - len(texts) if len(texts) > 1 else 0
+    rows = table.read([token for ids in texts for token in ids])
+    members = np.zeros((1, len(texts), len(rows) + unused), np.float32)
+    start = 0
+    for text, length in enumerate(lengths):
+        members[0, text, start : start + length] = 1
+        start += length
+    return {
+        "embeddings": np.concatenate([rows, np.zeros((unused, rows.shape[1]), np.float32)])[None],
+        "positions": np.concatenate([*map(np.arange, lengths), np.zeros(unused, np.int64)]),
+        "several": np.array(len(texts) > 1),
+        "sizes": np.array([*lengths, *[1] * (SLOTS - len(texts))], np.int64),
+        "members": members,
+    }
+
+
+def plan_runs(lengths: Sequence[int], texts_per_run: int, *, threads: int) -> list[list[int]]:
+    """Share texts among runs by their number of tokens, the longest first, so that no thread ends with a long one.
+
+    `threads` are those that would idle if a few texts became a single run.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    share = math.ceil(sum(lengths) / threads)
+    tokens = min(RUN_TOKENS, max(share, _BALANCED_TOKENS))
+    runs: list[list[int]] = []
+    used = 0
+    for row in order:
+        if not runs or len(runs[-1]) == texts_per_run or used + lengths[row] > tokens:
+            runs.append([])
+            used = 0
+        runs[-1].append(row)
+        used += lengths[row]
+    return runs
+
+
+def open_session(graph: bytes, threads: int = 1) -> ort.InferenceSession:
+    """Open a model. One thread: parallel runs use the cores better than a split run does."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

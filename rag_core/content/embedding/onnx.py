@@ -1,0 +1,82 @@
+"""The default embedder: the bundled multilingual-e5-small on ONNX Runtime, int8, in this process.
+
+As many runs of the network are parallel as there are threads, each on one core. How many texts a run takes is the
+network's (`networks`): several short ones of the static network, one of the dynamic network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from rag_core.content.embedding.base import Vectors, clean, unit_rows
+from rag_core.content.embedding.bundle import MODEL_NAME, SHA256, open_bundle
+from rag_core.content.embedding.networks import DYNAMIC_VERSION, NetworkName, Tokens, open_network, plan_runs
+from rag_core.content.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
+from rag_core.ids import fingerprint
+
+QUERY_PREFIX = "query: "
+PASSAGE_PREFIX = "passage: "
+MAX_CHARS_PER_TOKEN = 32
+"""Text is cut to `max_tokens` times this before it is tokenised, which bounds the cost of a huge input."""
+
+
+class OnnxEmbedder:
+    """Implements `Embedder`. Uses `threads` threads; 0 means one per core this process may use."""
+
+    remote = False
+
+    def __init__(self, model_dir: Path, *, threads: int = 0, network: NetworkName = "static-int8") -> None:
+        self._bundle = open_bundle()
+        self._tokenizer = load_tokenizer(model_dir)
+        self._network = open_network(network, model_dir, self._bundle)
+        self._threads = threads or usable_cores()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
+        self.dimensions = self._bundle.shape.hidden
+        self.max_tokens = self._bundle.shape.max_tokens
+        self.texts_per_run = self._network.texts_per_run
+        self.fingerprint = fingerprint(*self._identity(network), QUERY_PREFIX, PASSAGE_PREFIX, "mean", "l2")
+
+    def _identity(self, network: NetworkName) -> tuple[str | int, ...]:
+        if network == "dynamic-int8":  # as it was written when there was no other: stored vectors carry it
+            return (MODEL_NAME, SHA256, TOKENIZER_VERSION, DYNAMIC_VERSION, self.dimensions, "int8")
+        return (MODEL_NAME, SHA256, TOKENIZER_VERSION, self.dimensions, *self._network.identity)
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """As `Embedder`. A few texts are spread over the threads: somebody may wait for them."""
+        return self._embed([PASSAGE_PREFIX + text for text in texts], threads=self._threads)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """As `Embedder`. Queries come together when the cores are busy, so they are made with the least work."""
+        return self._embed([QUERY_PREFIX + text for text in texts], threads=1)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _embed(self, texts: list[str], *, threads: int) -> Vectors:
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        if len(texts) == 1:  # a query: avoid another thread
+            vectors[:] = self._network.run([self._token_ids(texts[0])])
+            return unit_rows(vectors, rows=1, dimensions=self.dimensions)
+        # Queries: their thread has nothing else to do, and handing each to another costs more than it takes.
+        ids = [*map(self._token_ids, texts)] if threads == 1 else [*self._pool.map(self._token_ids, texts)]
+        runs = plan_runs([len(tokens) for tokens in ids], self.texts_per_run, threads=threads)
+        shares = [[ids[row] for row in run] for run in runs]
+        results = map(self._network.run, shares) if len(runs) == 1 else self._pool.map(self._network.run, shares)
+        for run, made in zip(runs, results, strict=True):
+            vectors[run] = made
+        return unit_rows(vectors, rows=len(texts), dimensions=self.dimensions)
+
+    def _token_ids(self, text: str) -> Tokens:
+        """Token ids including special tokens, cut to `max_tokens`."""
+        ids: Tokens = self._tokenizer.encode(clean(text[: self.max_tokens * MAX_CHARS_PER_TOKEN])).ids
+        return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], self._bundle.special.end]
+
+
+def usable_cores() -> int:
+    """Count the cores this process may use (a container or taskset may limit them)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,186 @@
+"""Lines of PDF pages with the little geometry that structure is read from."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import pypdfium2
+from pypdfium2 import raw as pdfium
+
+from rag_core.content.parsing.formats.pdf_rules import Rules, page_rules
+
+_FIXED_PITCH: Final = 1
+_FIXED_FONT: Final = re.compile(rb"mono|courier|typewriter|consol|CMTT|LMTT|SFTT|-tt|menlo|fixed", re.IGNORECASE)
+_BOLD_FONT: Final = re.compile(rb"bold|black|heavy|demi|CMBX|SFBX|LMB|ecbx", re.IGNORECASE)
+_SOFT_BREAK: Final = "\ufffe"
+# Contents pages repeat the headings; their rows of dots drown every chunk they are in.
+_DOT_LEADER: Final = re.compile(
+    r"(?:(?<![.·…] )(?:[.·…] ){3,}+[.·…]?+|(?<![.·…])[.·…]{5,}+)[ ]*+(?:\d++|[ivxlc]++)?+$|(?:[.·][ ]?){12}"
+)
+_DIGITS: Final = re.compile(r"\d+")
+_PAGE_NUMBER: Final = re.compile(
+    r"\A(?:(?:[^\w#]*+#)++|\W*+(?:(?:page\s++|第\s*+)(?:#|[ivxlc]{1,7}+)|[ivxlc]{1,7}+))"
+    r"(?:\s*+(?:/|of|共)\s*+#)?+(?:\s*+[页頁])?+\W*+",
+    re.IGNORECASE,
+)
+_SPACES: Final = re.compile(r" ++")
+_WIDE_GAP: Final = 1.2  # in font sizes; between words of justified text it stays below
+_NUMBERS: Final = re.compile(r"[^\w]*+")
+_MIN_REPEATS: Final = 3
+_MAX_EDGE_LINES: Final = 2
+_EDGE_GAP: Final = 1.7  # in font sizes; lines of a paragraph are 1.0 to 1.5 apart
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A part of a line that a wide gap or a vertical rule sets apart, from `left` to `right` in points.
+
+    `fixed` is known where a line has several runs.
+    """
+
+    text: str
+    left: float
+    right: float
+    fixed: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """One line. `x`, `y` is the origin of its first character in points (y grows upwards), `size` its font size.
+
+    `end_y` differs from `y` where PDFium has joined two lines over a hyphen. `runs` are in the order of the text.
+    """
+
+    text: str
+    page: int
+    x: float
+    y: float
+    end_y: float
+    size: float
+    fixed: bool
+    bold: bool = False
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass(slots=True)
+class Page:
+    """The lines of a page as the file orders them, and its rules."""
+
+    lines: list[Line]
+    rules: Rules
+
+
+def read_page(document: pypdfium2.PdfDocument, number: int) -> Page:
+    """One page, counted from 0; a damaged one is empty."""
+    try:
+        page = document[number]
+        text_page = page.get_textpage()
+    except pypdfium2.PdfiumError:
+        return Page([], Rules())
+    try:
+        rules = page_rules(page)
+        lines, position = [], 0
+        for text in text_page.get_text_range().split("\n"):
+            stripped = text.strip()
+            if stripped and not _DOT_LEADER.search(stripped):
+                # PDFium counts UTF-16 units; characters beyond the BMP only shift the geometry a little.
+                offset = position + text.index(stripped[0])
+                line = _line(text_page, offset, stripped, number)
+                line.runs = _runs(text_page, offset, line, rules)
+                lines.append(line)
+            position += len(text) + 1
+        return Page(lines, rules)
+    finally:
+        text_page.close()
+        page.close()
+
+
+def _line(text_page: pypdfium2.PdfTextPage, offset: int, text: str, page: int) -> Line:
+    index = pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, offset)
+    x, y = _origin(text_page, index)
+    end_y = y
+    if _SOFT_BREAK in text:
+        last = pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, offset + len(text) - 1)
+        end_y = _origin(text_page, last)[1]
+    size = abs(pdfium.FPDFText_GetFontSize(text_page, index))
+    # Many writers scale a font of size 1 by a matrix; its vertical scale makes the size that is seen.
+    matrix = pdfium.FS_MATRIX()
+    if pdfium.FPDFText_GetMatrix(text_page, index, matrix):
+        size *= max(abs(matrix.d), abs(matrix.b)) or 1.0
+    fixed, bold = _font(text_page, index)
+    return Line(text, page, x, y, end_y, round(size * 2) / 2, fixed, bold)
+
+
+def _font(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[bool, bool]:
+    """Whether the font of a character is of fixed width, and whether it is bold."""
+    name, flags = ctypes.create_string_buffer(64), ctypes.c_int()
+    pdfium.FPDFText_GetFontInfo(text_page, index, name, 64, flags)
+    fixed = bool(flags.value & _FIXED_PITCH) or _FIXED_FONT.search(name.value) is not None
+    return fixed, _BOLD_FONT.search(name.value) is not None
+
+
+def _runs(text_page: pypdfium2.PdfTextPage, offset: int, line: Line, rules: Rules) -> tuple[Run, ...]:
+    """The runs of a line. Only the characters beside spaces are looked at: between others there is no wide gap."""
+    first = pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, offset)
+    left, right = _sides(text_page, first)
+    runs, start = [], 0
+    for space in _SPACES.finditer(line.text):
+        before, after = (_sides(text_page, first + at) for at in (space.start() - 1, space.end()))
+        gap = after[0] - before[1]
+        if gap > _WIDE_GAP * (line.size or 10) or (gap > 0 and rules.between(before[1], after[0], line.y)):
+            runs.append(Run(line.text[start : space.start()], left, before[1], _font(text_page, first + start)[0]))
+            start, left = space.end(), after[0]
+        right = after[1]
+    right = max(right, _sides(text_page, first + len(line.text) - 1)[1])
+    fixed = _font(text_page, first + start)[0] if runs else line.fixed
+    return (*runs, Run(line.text[start:], left, right, fixed))
+
+
+def _sides(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[float, float]:
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    pdfium.FPDFText_GetCharBox(text_page, index, left, right, bottom, top)
+    return left.value, right.value
+
+
+def _origin(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[float, float]:
+    x, y = ctypes.c_double(), ctypes.c_double()
+    pdfium.FPDFText_GetCharOrigin(text_page, index, x, y)
+    return x.value, y.value
+
+
+def without_running_lines(pages: list[Page]) -> None:
+    """Drop page numbers, and headers and footers after their first appearance."""
+    counts = Counter(_normal(line.text) for page in pages for line in _edges(page.lines))
+    seen: set[str] = set()
+    for page in pages:
+        dropped: set[int] = set()
+        for line in _edges(page.lines):
+            normal = _normal(line.text)
+            if len(line.runs) > 1 and _NUMBERS.fullmatch(normal):
+                continue  # the first or last row of a table
+            repeated = counts[normal] >= _MIN_REPEATS and len(pages) > _MIN_REPEATS
+            if _PAGE_NUMBER.fullmatch(normal) or (repeated and normal in seen):
+                dropped.add(id(line))
+            elif repeated:
+                seen.add(normal)
+        page.lines = [line for line in page.lines if id(line) not in dropped]
+
+
+def _edges(lines: list[Line]) -> list[Line]:
+    """Up to two lines at the top and at the bottom of a page that stand apart from the rest."""
+    return [*_apart(lines), *_apart(lines[::-1])] if len(lines) > 1 else []
+
+
+def _apart(lines: list[Line]) -> list[Line]:
+    for count in range(1, min(_MAX_EDGE_LINES, len(lines) - 1) + 1):
+        if abs(lines[count - 1].y - lines[count].y) > _EDGE_GAP * lines[count].size:
+            return lines[:count]
+    return []
+
+
+def _normal(text: str) -> str:
+    return _DIGITS.sub("#", " ".join(text.split()).lower())

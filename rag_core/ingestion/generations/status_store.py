@@ -1,0 +1,121 @@
+"""Documents and chunks by source, and what is pending: for the status of sources and the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, text
+
+from rag_core.content.sources import Source
+from rag_core.content.sources import store as sources
+from rag_core.ingestion.generations.store import Generation
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounts:
+    """One source: live documents, their chunks in the active generation's chunking, and what is still owed."""
+
+    name: str
+    kind: str
+    documents: int = 0
+    chunks: int = 0
+    pending: int = 0
+    quarantined: int = 0
+    held_deletions: int = 0
+    last_complete_at: datetime | None = None
+
+
+_SOURCES = text("""
+WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
+counted AS (
+    SELECT d.source,
+           count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
+           coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks
+    FROM rag.documents d
+    LEFT JOIN active a ON true
+    LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker
+    WHERE d.tenant = :tenant
+    GROUP BY d.source
+),
+-- Counted apart: joined to each document it took seconds once some thousand documents were pending. All are pending
+-- while no generation is active: then the name is NULL.
+waiting AS (
+    SELECT p.source, count(*) AS pending
+    FROM (SELECT max(name) AS name FROM active) a
+    CROSS JOIN LATERAL rag.pending_index(a.name) p
+    WHERE p.tenant = :tenant
+    GROUP BY p.source
+),
+refused AS (
+    SELECT source, count(*) AS quarantined FROM rag.quarantine WHERE tenant = :tenant AND NOT skipped GROUP BY source
+)
+SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(w.pending, 0),
+       coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at
+FROM rag.sources s
+LEFT JOIN counted c ON c.source = s.name
+LEFT JOIN waiting w ON w.source = s.name
+LEFT JOIN refused r ON r.source = s.name
+WHERE s.tenant = :tenant
+ORDER BY s.name
+""")
+
+
+def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:
+    """The sources of one tenant, by name."""
+    return tuple(SourceCounts(*row) for row in connection.execute(_SOURCES, {"tenant": tenant}))
+
+
+# A document is behind from its commit until the active generation holds its version. One that can never be indexed
+# (no known ACL, or text that could not be chunked) is not waited for.
+_OLDEST = text("""
+SELECT d.tenant, min(d.updated_at) AS since
+FROM rag.generations a
+CROSS JOIN LATERAL rag.pending_index(a.name) p
+JOIN rag.documents d ON d.doc_id = p.doc_id
+WHERE a.state = 'active' AND p.required AND (p.indexed_version IS NOT NULL OR d.acl IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.rejected)
+GROUP BY d.tenant
+""")
+
+
+def oldest_pending(connection: Connection) -> tuple[datetime, dict[str, datetime]]:
+    """The database's clock, and when the oldest pending change of each tenant that has one was made."""
+    now = connection.execute(select(func.now())).scalar_one()
+    return now, {row.tenant: row.since for row in connection.execute(_OLDEST)}
+
+
+_EXPECTED = text("""
+SELECT coalesce(sum(CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.chunk_count ELSE 0 END), 0) AS points,
+       count(p.doc_id) AS pending
+FROM rag.documents d
+LEFT JOIN rag.pending_index(:generation) p ON p.doc_id = d.doc_id
+LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
+WHERE d.tenant = :tenant AND d.source = :source
+""")
+
+
+def expected_of_source(connection: Connection, generation: Generation, tenant: str, source: str) -> tuple[int, int]:
+    """Points that a generation should hold of a source when nothing is pending, and how many documents are pending."""
+    params = {"generation": generation.name, "chunker": generation.chunker, "tenant": tenant, "source": source}
+    row = connection.execute(_EXPECTED, params).one()
+    return int(row.points), row.pending
+
+
+_PENDING_OF_KINDS = text("""
+SELECT s.tenant, s.name, s.kind, s.acl, count(*) AS documents
+FROM rag.pending_index(:generation) p
+JOIN rag.sources s ON s.tenant = p.tenant AND s.name = p.source AND s.kind = ANY(:kinds)
+WHERE p.indexed_version IS NOT NULL OR NOT :building
+GROUP BY s.tenant, s.name
+""")
+
+
+def pending_of_kinds(
+    connection: Connection, generation: Generation, kinds: Sequence[str]
+) -> Iterator[tuple[Source, int]]:
+    """Sources of these kinds with documents pending for a generation (not those a build has to bring), and how many."""
+    params = {"generation": generation.name, "building": generation.state == "building", "kinds": list(kinds)}
+    for row in connection.execute(_PENDING_OF_KINDS, params):
+        yield Source(row.name, row.tenant, row.kind, sources.acl_of(row)), row.documents

@@ -1,0 +1,1 @@
+"""Finding it: the interface of the vector index, its engines, and hybrid search."""

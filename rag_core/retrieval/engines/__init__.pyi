@@ -1,0 +1,1 @@
+from .opening import open_index as open_index

@@ -1,0 +1,100 @@
+"""Write to one Edge shard, and optimize a copy of it in a child process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import qdrant_edge as edge
+
+from rag_core.errors import RagError, Reason
+from rag_core.retrieval.engines.edge.files import copy_sparse, require_space
+from rag_core.retrieval.engines.edge.filters import engine_errors
+from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL
+from rag_core.retrieval.index import OPERATION_POINTS, DocumentUpdate, operations, slices, to_json
+from rag_core.retrieval.search import encode_documents
+
+
+def upsert(shard: edge.EdgeShard, updates: Sequence[DocumentUpdate]) -> int:
+    """Write the points of updates; a document of up to `OPERATION_POINTS` points becomes visible in one step."""
+    written = 0
+    for batch in operations(updates):
+        vectors = encode_documents([point.lexical_text or point.payload.text for point, _ in batch])
+        points = [
+            edge.Point(
+                point.chunk_id,
+                {DENSE: point.vector.tolist(), LEXICAL: edge.SparseVector(terms.indices, terms.values)},
+                to_json(point, total),
+            )
+            for (point, total), terms in zip(batch, vectors, strict=True)
+        ]
+        with engine_errors():
+            shard.update(edge.UpdateOperation.upsert_points(points))
+        written += len(points)
+    return written
+
+
+def delete(shard: edge.EdgeShard, ids: Sequence[uuid.UUID]) -> None:
+    """Remove points by id."""
+    for some in slices(ids):
+        with engine_errors():
+            shard.update(edge.UpdateOperation.delete_points([*some]))
+
+
+def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UUID]) -> None:
+    """Copy the state of points from `source` to `target`, including their absence."""
+    for wanted in slices(ids, OPERATION_POINTS):
+        with engine_errors():
+            records = source.retrieve([*wanted], with_payload=True, with_vector=True)
+            present = [edge.Point(record.id, record.vector or {}, record.payload) for record in records]
+            gone: list[edge.PointId] = [*(set(wanted) - {record.id for record in records})]
+            if present:
+                target.update(edge.UpdateOperation.upsert_points(present))
+            if gone:
+                target.update(edge.UpdateOperation.delete_points(gone))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Optimize a copy of a shard in a separate process.
+
+
+_NICE = 10
+_PR_SET_PDEATHSIG = 1
+
+
+def copy_shard(source: Path, target: Path) -> None:
+    """Copy a flushed shard. Raises `Exhausted` (`STORAGE_FULL`) unless copy and rebuilt segments fit on disk."""
+    size = sum(path.stat().st_blocks * 512 for path in source.rglob("*") if path.is_file())
+    require_space(source, 3 * size)
+    shutil.copytree(source, target, copy_function=copy_sparse)
+
+
+def optimize_copy(path: Path) -> None:
+    """Optimize the shard at `path` in a child process. Blocking.
+
+    Raises `RagError` (`INTERNAL`) when the child fails.
+    """
+    child = subprocess.run([sys.executable, "-m", __name__, str(path)], capture_output=True, check=False)
+    if child.returncode != 0:
+        raise RagError(Reason.INTERNAL, f"optimizing failed with exit code {child.returncode}; nothing was changed")
+
+
+def main(path: str) -> None:
+    """The child's entry point. It ends with its parent, because its result would be unused."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.nice(_NICE)
+    shard = edge.EdgeShard.load(path)
+    shard.optimize()
+    shard.flush()
+    shard.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

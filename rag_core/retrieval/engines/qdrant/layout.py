@@ -1,0 +1,103 @@
+"""The layout of a generation on a Qdrant server: shards, replicas, storage, search graph, quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_client import models
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.retrieval.engines.qdrant.shards import Shards
+from rag_core.retrieval.index import IDF_SAMPLES, KEYWORDS, NUMBERS
+from rag_core.settings import FieldType, QdrantSettings
+
+DENSE = "dense"
+LEXICAL = "lexical"
+
+
+@dataclass(frozen=True, slots=True)
+class QdrantLayout:
+    """The layout settings `RAG_QDRANT_…` as Qdrant's parameters."""
+
+    settings: QdrantSettings
+
+    def __post_init__(self) -> None:
+        if self.settings.qdrant_write_consistency > self.settings.qdrant_replicas:
+            raise ConfigError(
+                Reason.CONFIG_RANGE,
+                "RAG_QDRANT_WRITE_CONSISTENCY must be at most RAG_QDRANT_REPLICAS: each write would fail",
+            )
+
+    @property
+    def shards(self) -> Shards:
+        """The shards of a new collection."""
+        named = [name for name in self.settings.qdrant_large_tenants.split(",") if name]
+        return Shards(tuple(dict.fromkeys(named)) if named else None)
+
+    def collection(self, dimensions: int) -> dict[str, Any]:
+        """Arguments of `create_collection`, except name and metadata. Without a search graph: see `graph_later`."""
+        chosen = self.settings
+        int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
+        return {
+            "vectors_config": {
+                DENSE: models.VectorParams(
+                    size=dimensions, distance=models.Distance.COSINE, on_disk=chosen.qdrant_vectors_on_disk or None
+                )
+            },
+            "sparse_vectors_config": {
+                LEXICAL: models.SparseVectorParams(
+                    modifier=models.Modifier.IDF,
+                    index=models.SparseIndexParams(on_disk=chosen.qdrant_indexes_on_disk or None),
+                )
+            },
+            "shard_number": chosen.qdrant_shards,
+            "sharding_method": None if self.shards.large is None else models.ShardingMethod.CUSTOM,
+            "replication_factor": chosen.qdrant_replicas,
+            "write_consistency_factor": chosen.qdrant_write_consistency,
+            "hnsw_config": models.HnswConfigDiff(m=chosen.qdrant_hnsw_m, ef_construct=chosen.qdrant_hnsw_ef_construct),
+            "quantization_config": models.ScalarQuantization(scalar=int8) if chosen.qdrant_quantize else None,
+            "optimizers_config": models.OptimizersConfigDiff(indexing_threshold=0),
+        }
+
+    def payload_indexes(self, metadata: Mapping[str, FieldType]) -> dict[str, Any]:
+        """The index of each payload field that filters use, including the declared `metadata` fields."""
+        on_disk = self.settings.qdrant_indexes_on_disk or None
+
+        def keyword(**options: bool) -> models.KeywordIndexParams:
+            return models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, on_disk=on_disk, **options)
+
+        moment = models.DatetimeIndexParams(type=models.DatetimeIndexType.DATETIME, on_disk=on_disk)
+        kinds: dict[str, Any] = {
+            "tenant": keyword(is_tenant=True),
+            "doc_id": models.UuidIndexParams(type=models.UuidIndexType.UUID, on_disk=on_disk),
+            **{field: keyword() for field in ("acl", *KEYWORDS)},
+            "version": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, on_disk=on_disk),
+            "ordinal": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, on_disk=on_disk),
+            "updated_at": moment,
+            # No dense search filters by a sample, so the search graph needs no links within one.
+            IDF_SAMPLES: keyword(enable_hnsw=False),
+        }
+        for name, kind in sorted(metadata.items()):
+            kinds[f"metadata.{name}"] = moment if kind is FieldType.TIME else keyword()
+            if kind is FieldType.NUMBER:
+                kinds[f"{NUMBERS}.{name}"] = models.FloatIndexParams(type=models.FloatIndexType.FLOAT, on_disk=on_disk)
+        return kinds
+
+    def graph_later(self) -> models.OptimizersConfigDiff:
+        """The optimizer settings for a filled generation: building the graph at the end costs much less."""
+        return models.OptimizersConfigDiff(indexing_threshold=self.settings.qdrant_graph_from_kb)
+
+    def dense_search(self) -> models.SearchParams | None:
+        """Parameters of a dense search; `None` means the server's defaults."""
+        chosen = self.settings
+        if chosen.qdrant_hnsw_ef is None and not chosen.qdrant_quantize:
+            return None
+        rescored = models.QuantizationSearchParams(rescore=True, oversampling=chosen.qdrant_oversampling)
+        return models.SearchParams(
+            hnsw_ef=chosen.qdrant_hnsw_ef, quantization=rescored if chosen.qdrant_quantize else None
+        )
+
+
+ONE_NODE = QdrantLayout(QdrantSettings())

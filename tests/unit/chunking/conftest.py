@@ -1,5 +1,0 @@
-"""Parsed documents, for chunkers."""
-
-from tests.unit.parsing.conftest import read
-
-__all__ = ["read"]

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from rag_assets.components.document_source import DocumentSource
+from rag_assets.connectors import build_connector
+from rag_assets.defs.sources.sensors import evaluate
+from rag_assets.lib.naming import PARTITION_TAG, job_name
+from rag_assets.source_config import SourceConfig
+from rag_assets.version_tags import SYNC_TAG, TOKEN_TAG, current_version_tag
+from rag_core.content.sources import operation_store
+from rag_core.governance.tenants import store as tenants
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.settings import Settings
+from tests.unit.rag_assets.connectors.listings import settle
+
+Status = dg.DagsterRunStatus
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+class Sensor:
+    """The sensor's decision for one source, with its past runs made up."""
+
+    def __init__(self, config: SourceConfig, instance: dg.DagsterInstance) -> None:
+        self.config, self.instance = config, instance
+        self.connector = build_connector(config)
+
+    @property
+    def token(self) -> str:
+        return current_version_tag(self.connector)
+
+    def past(self, status: Status, token: str | None = None, **tags: str) -> None:
+        run_tags = {**({TOKEN_TAG: token} if token else {}), **{f"dagster/{key}": value for key, value in tags.items()}}
+        create_run_for_test(self.instance, job_name=job_name(self.config), status=status, tags=run_tags)
+
+    def decide(self, now: float = 1e12) -> list[dg.RunRequest]:
+        found = evaluate(self.config, self.connector, self.instance, now=now)
+        return found if isinstance(found, list) else []
+
+
+@pytest.fixture
+def sensor(config: SourceConfig, instance: dg.DagsterInstance, docs: Path) -> Sensor:
+    (docs / "a.md").write_text("text")
+    settle(docs / "a.md")
+    return Sensor(config, instance)
+
+
+def test_a_source_that_was_never_read_is_read(sensor: Sensor) -> None:
+    (request,) = sensor.decide()
+    assert request.tags[TOKEN_TAG] == sensor.token
+    assert request.run_key is None, "a run key would be deduplicated for ever"
+
+
+def test_nothing_happens_while_the_source_looks_as_in_the_last_good_run(sensor: Sensor) -> None:
+    sensor.past(Status.SUCCESS, sensor.token)
+    assert sensor.decide() == []
+
+
+@pytest.mark.catalogue("F21")
+def test_a_deleted_file_starts_a_run(sensor: Sensor, docs: Path) -> None:
+    sensor.past(Status.SUCCESS, sensor.token)
+    (docs / "a.md").unlink()
+    assert len(sensor.decide()) == 1
+
+
+def test_a_source_that_returns_to_an_earlier_state_is_read_again(sensor: Sensor, docs: Path) -> None:
+    before = sensor.token
+    sensor.past(Status.SUCCESS, before)
+    sensor.past(Status.SUCCESS, "another state")
+    assert [request.tags[TOKEN_TAG] for request in sensor.decide()] == [before]
+
+
+@pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING])
+def test_runs_are_not_stacked_while_one_is_queued_or_in_progress(sensor: Sensor, status: Status) -> None:
+    sensor.past(status, "another state")
+    assert sensor.decide() == []
+
+
+@pytest.mark.catalogue("F12")
+def test_a_daemon_that_dies_between_its_look_and_the_launch_loses_and_doubles_no_run(sensor: Sensor) -> None:
+    """The sensor has no cursor that could be ahead of the runs, and what was launched is seen at the next look."""
+    sensor.past(Status.SUCCESS, "another state")
+    (lost,) = sensor.decide()
+    (again,) = sensor.decide()
+    assert again.tags == lost.tags
+    sensor.past(Status.NOT_STARTED, again.tags[TOKEN_TAG])
+    assert sensor.decide() == []
+    sensor.past(Status.SUCCESS, again.tags[TOKEN_TAG])
+    assert sensor.decide() == []
+
+
+def test_a_run_that_did_not_note_what_it_saw_does_not_count(sensor: Sensor) -> None:
+    sensor.past(Status.SUCCESS)
+    assert len(sensor.decide()) == 1
+
+
+def test_a_failed_state_is_tried_again_after_growing_delays(sensor: Sensor, instance: dg.DagsterInstance) -> None:
+    delays = []
+    for _ in range(8):
+        sensor.past(Status.FAILURE, sensor.token)
+        ended = instance.get_run_records(limit=1)[0].end_time or 0.0
+        delays.append(next(s for s in (60, 120, 240, 480, 960, 1920, 3600) if sensor.decide(ended + s)))
+        assert sensor.decide(ended + delays[-1] - 1) == []
+    assert delays == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_a_change_after_a_failure_is_tried_at_once(sensor: Sensor) -> None:
+    sensor.past(Status.FAILURE, "another state")
+    assert len(sensor.decide(now=0)) == 1
+
+
+def test_a_run_that_someone_cancelled_is_not_insisted_on(sensor: Sensor, instance: dg.DagsterInstance) -> None:
+    sensor.past(Status.CANCELED, sensor.token)
+    ended = instance.get_run_records(limit=1)[0].end_time or 0.0
+    assert sensor.decide(ended + 600) == []
+    assert len(sensor.decide(ended + 3600)) == 1
+
+
+def test_a_source_that_cannot_be_reached_starts_one_run_that_fails_visibly(sensor: Sensor, docs: Path) -> None:
+    sensor.past(Status.SUCCESS, sensor.token)
+    (docs / "a.md").unlink()
+    docs.rmdir()
+    (request,) = sensor.decide()
+    sensor.past(Status.FAILURE, request.tags[TOKEN_TAG])
+    assert sensor.decide(now=0) == []
+
+
+def test_each_shard_is_judged_by_its_own_runs(config: SourceConfig, instance: dg.DagsterInstance, docs: Path) -> None:
+    sharded = Sensor(config.model_copy(update={"shards": 3}), instance)
+    sharded.past(Status.SUCCESS, sharded.token, partition="0")
+    sharded.past(Status.STARTED, "another state", partition="1")
+    assert [request.partition_key for request in sharded.decide()] == ["2"]
+
+
+def test_the_runs_of_a_sync_of_all_shards_count(config: SourceConfig, instance: dg.DagsterInstance, docs: Path) -> None:
+    sharded = Sensor(config.model_copy(update={"shards": 3}), instance)
+    sharded.past(Status.SUCCESS, "another state", partition="0")
+    for shard, (status, source) in enumerate([
+        (Status.SUCCESS, sharded.config.key), (Status.STARTED, sharded.config.key), (Status.STARTED, "another_source")
+    ]):  # fmt: skip
+        tags = {TOKEN_TAG: sharded.token, SYNC_TAG: source, PARTITION_TAG: str(shard)}
+        create_run_for_test(instance, job_name="__ASSET_JOB", status=status, tags=tags)
+    assert [request.partition_key for request in sharded.decide()] == ["2"]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, database_url: str) -> Iterator[Pipeline]:
+    with Pipeline(Settings(home=tmp_path / "home", database_url=database_url)) as opened:
+        yield opened
+
+
+def ticked(config: SourceConfig, instance: dg.DagsterInstance, pipeline: Pipeline) -> list[str]:
+    """Version tags of the runs that the sensor in the definitions asks for."""
+    repository = _with_pipeline(config)
+    sensor = repository.get_sensor_def("handbook_changes")
+    with dg.build_sensor_context(instance, resources={"pipeline": pipeline}, repository_def=repository) as context:
+        data = sensor.evaluate_tick(context)
+    return [request.tags[TOKEN_TAG] for request in data.run_requests or []]
+
+
+def test_the_sensor_in_the_definitions_decides_the_same(sensor: Sensor, pipeline: Pipeline) -> None:
+    defined = _with_pipeline(sensor.config).get_sensor_def("handbook_changes")
+    assert defined.minimum_interval_seconds == 30
+    assert defined.default_status is dg.DefaultSensorStatus.RUNNING
+    assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]
+
+
+def test_a_source_that_was_removed_is_read_again_when_its_file_returns(sensor: Sensor, pipeline: Pipeline) -> None:
+    sensor.past(Status.SUCCESS, sensor.token)
+    assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]
+    with pipeline.store.engine.begin() as connection:
+        operation_store.register(connection, sensor.config.source)
+    assert ticked(sensor.config, sensor.instance, pipeline) == []
+    elsewhere = sensor.config.model_copy(update={"tenant": "other"})
+    assert ticked(elsewhere, sensor.instance, pipeline) == [sensor.token], "another tenant has none of its documents"
+
+
+def test_a_disabled_source_keeps_its_sensor_and_schedule_stopped(config: SourceConfig) -> None:
+    defs = _with_pipeline(config.model_copy(update={"enabled": False}))
+    assert defs.get_sensor_def("handbook_changes").default_status is dg.DefaultSensorStatus.STOPPED
+    assert defs.get_schedule_def("handbook_reconcile").default_status is dg.DefaultScheduleStatus.STOPPED
+
+
+def _with_pipeline(config: SourceConfig) -> dg.RepositoryDefinition:
+    resources = dg.Definitions(resources={"pipeline": dg.ResourceDefinition.none_resource()})
+    return dg.Definitions.merge(DocumentSource(config).build_defs(), resources).get_repository_def()
+
+
+def test_the_schedule_asks_for_every_shard(config: SourceConfig, pipeline: Pipeline) -> None:
+    repository = _with_pipeline(config.model_copy(update={"shards": 2}))
+    schedule = repository.get_schedule_def("handbook_reconcile")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * *", "UTC")
+    with dg.build_schedule_context(
+        repository_def=repository,
+        resources={"pipeline": pipeline},
+        scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC),
+    ) as context:
+        data = schedule.evaluate_tick(context)
+    assert [request.partition_key for request in data.run_requests or []] == ["0", "1"]
+
+
+def test_a_suspended_tenant_gets_no_runs_and_after_it_the_same_ones(sensor: Sensor, pipeline: Pipeline) -> None:
+    with pipeline.store.engine.begin() as connection:
+        operation_store.register(connection, sensor.config.source)
+        tenants.suspend(connection, sensor.config.tenant, actor="op")
+    assert ticked(sensor.config, sensor.instance, pipeline) == []
+    repository = _with_pipeline(sensor.config)
+    with dg.build_schedule_context(
+        repository_def=repository,
+        resources={"pipeline": pipeline},
+        scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC),
+    ) as context:
+        data = repository.get_schedule_def("handbook_reconcile").evaluate_tick(context)
+    assert "suspended" in (data.skip_message or "")
+    with pipeline.store.engine.begin() as connection:
+        tenants.resume(connection, sensor.config.tenant, actor="op")
+    assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]

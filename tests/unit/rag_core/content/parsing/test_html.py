@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from rag_core.content.parsing import BlockKind, ParsedDocument
+from rag_core.errors import Reason
+
+Read = Callable[..., ParsedDocument]
+Refusal = Callable[..., Reason]
+
+
+def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
+    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
+
+
+PAGE = """<!DOCTYPE html><html><head><title>Guide — Project</title>
+<meta name="description" content="How to"></head><body>
+<nav><ul><li>Home</li></ul></nav><header>Site name</header>
+<main><h1>Guide<a class="headerlink" href="#guide">¶</a></h1>
+<p>First <b>bold</b>,&nbsp;then<br>next line. <img src="x.png" alt="picture"></p>
+<ul><li>one<ul><li>inner</li></ul></li><li><p>two</p></li></ul>
+<pre>def f():
+    return 1</pre>
+<table><tr><th>name</th><th>price</th></tr><tr><td>a<br>b</td><td>3</td></tr></table>
+<h2>More</h2><dl><dt>term</dt><dd>meaning</dd></dl>
+</main><footer>Copyright</footer></body></html>"""
+
+
+def test_main_text_comes_with_headings_lists_code_and_tables(read: Read) -> None:
+    document = read(PAGE, "a.html")
+    assert document.title == "Guide — Project"
+    assert document.metadata == {"description": "How to"}
+    assert blocks(document) == [
+        (BlockKind.HEADING, "Guide"),
+        (BlockKind.PARAGRAPH, "First bold, then\nnext line."),
+        (BlockKind.LIST, "- one\n  - inner\n- two"),
+        (BlockKind.CODE, "def f():\n    return 1"),
+        (BlockKind.TABLE, "name | price\na b | 3"),
+        (BlockKind.HEADING, "More"),
+        (BlockKind.DEFINITIONS, "- term\n  meaning"),
+    ]
+
+
+def test_a_page_without_a_main_element_loses_its_navigation_only(read: Read) -> None:
+    page = (
+        "<body><div role=navigation>menu</div><div><p>Text here.</p></div><aside>ads</aside><footer>end</footer></body>"
+    )
+    assert read(page, "a.html").text == "Text here."
+
+
+def test_the_links_to_other_pages_of_a_documentation_set_are_not_text(read: Read) -> None:
+    page = (
+        '<body><div class="navheader"><table><tr><td><a href=a>Prev</a></td><th>Chapter 11</th></tr></table></div>'
+        '<div class="sect1"><p>Text here.</p></div><ul class="docnav left"><li><a href=b>Next</a></li></ul></body>'
+    )
+    assert read(page, "a.html").text == "Text here."
+
+
+def test_a_page_of_nothing_but_navigation_is_read_rather_than_lost(read: Read) -> None:
+    assert read("<body><nav><a href=x>only links</a></nav></body>", "a.html").text == "only links"
+
+
+def test_a_teaser_in_main_does_not_replace_the_page(read: Read) -> None:
+    page = f"<body><main>short</main><div><p>{'the long text ' * 50}</p></div></body>"
+    assert "the long text" in read(page, "a.html").text
+
+
+def test_of_several_articles_all_are_read(read: Read) -> None:
+    page = "<body><article><p>first one</p></article><article><p>second one</p></article></body>"
+    assert read(page, "a.html").text == "first one\n\nsecond one"
+
+
+def test_layout_tables_of_one_cell_are_text(read: Read) -> None:
+    assert blocks(read("<table><tr><td>boxed</td></tr></table>", "a.html")) == [(BlockKind.PARAGRAPH, "boxed")]
+
+
+@pytest.mark.catalogue("B35")
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<p hidden>secret</p>",
+        "<p style='display: none'>secret</p>",
+        "<p style='color:red;VISIBILITY:hidden'>secret</p>",
+        "<span style='font-size:0'>secret</span>",
+        "<span style='opacity: 0;'>secret</span>",
+        "<div style='position:absolute;left:-9999px'>secret</div>",
+        "<div hidden><p>deep <b>secret</b></p></div>",
+    ],
+)
+def test_hidden_text_is_removed_and_flagged(read: Read, hidden: str) -> None:
+    document = read(f"<body><p>seen</p>{hidden}<p style='font-size:0.9em;opacity:0.5'>too</p></body>", "a.html")
+    assert document.text == "seen\n\ntoo"
+    assert document.flags == {"hidden_text"}
+
+
+@pytest.mark.catalogue("B35")
+def test_scripts_styles_and_comments_are_removed_without_a_flag(read: Read) -> None:
+    page = (
+        "<body><script>alert('x')</script><style>p{}</style><!-- note --><noscript>turn on</noscript>"
+        "<template><p>later</p></template><p onclick='evil()'>seen</p><svg><text>drawn</text></svg></body>"
+    )
+    document = read(page, "a.html")
+    assert document.text == "seen"
+    assert document.flags == set()
+
+
+@pytest.mark.catalogue("B35")
+def test_a_large_data_uri_costs_nothing(read: Read) -> None:
+    page = "<body><p>seen</p><img src='data:image/png;base64," + "A" * 20_000_000 + "'></body>"
+    assert read(page, "a.html").text == "seen"
+
+
+@pytest.mark.catalogue("B35")
+@pytest.mark.parametrize("tag", ["div", "b", "blockquote"])
+def test_deep_nesting_is_refused_at_once(refusal: Refusal, tag: str) -> None:
+    started = time.process_time()
+    assert refusal(f"<html><body>{f'<{tag}>' * 100_000}x", "a.html") is Reason.NESTING_TOO_DEEP
+    assert time.process_time() - started < 5  # building this tree takes a minute
+
+
+@pytest.mark.catalogue("B35")
+def test_the_depth_limit_is_exact_for_the_tree_that_browsers_build(read: Read, refusal: Refusal) -> None:
+    assert read("<body>" + "<div>" * 40 + "x", "a.html", max_nesting=41).text == "x"
+    assert refusal("<body>" + "<div>" * 60 + "x", "a.html", max_nesting=41) is Reason.NESTING_TOO_DEEP
+    # Paragraphs and list items end by themselves: sloppy pages are not deep.
+    assert read("<body>" + "<p>x<li>y" * 1000, "a.html", max_nesting=41).text.count("x") == 1000
+
+
+def test_the_label_of_an_admonition_begins_its_text(read: Read) -> None:
+    page = (
+        '<main><h1>Guide</h1><div class="admonition note"><p class="admonition-title">Note</p><p>It is slow.</p></div>'
+        '<div class="admonition warning"><p class="admonition-title">Warning</p><pre>rm -r</pre></div>'
+        "<p>Go on.</p></main>"
+    )
+    assert blocks(read(page, "a.html"))[1:] == [
+        (BlockKind.PARAGRAPH, "Note: It is slow."),
+        (BlockKind.PARAGRAPH, "Warning"),
+        (BlockKind.CODE, "rm -r"),
+        (BlockKind.PARAGRAPH, "Go on."),
+    ]
+
+
+def test_links_to_other_pages_and_the_footer_of_a_page_without_a_main_element_are_no_text(read: Read) -> None:
+    page = (
+        "<body><div><h1>Delete</h1><p>It deletes.</p></div>"
+        '<div class="footer-relations"><a href="b.html">borg diff</a></div><div class="footer">Copyright</div></body>'
+    )
+    assert read(page, "a.html").text == "Delete\n\nIt deletes."

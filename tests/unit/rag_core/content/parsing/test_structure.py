@@ -1,0 +1,225 @@
+"""Front matter, images, spans and headers of tables, and definitions, and what is broken in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rag_core.content.parsing import Block, BlockKind, ParsedDocument, PartKind, parts_of
+
+Read = Callable[..., ParsedDocument]
+
+
+def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
+    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
+
+
+def parts(document: ParsedDocument, block: Block) -> list[tuple[PartKind, str]]:
+    own = document.text[block.start : block.end]
+    return [(part.kind, document.text[part.start : part.end]) for part in parts_of(block, own)]
+
+
+# Front matter -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "---\ntitle: T\ntags: [a, b]\ndate: 2024-01-02\nweight: 3\ndescription: About it\n---\nBody.",
+        '+++\ntitle = "T"\ntags = ["a", "b"]\ndate = 2024-01-02\nweight = 3\ndescription = "About it"\n+++\nBody.',
+    ],
+    ids=["YAML", "TOML"],
+)
+def test_front_matter_is_metadata_and_a_block_apart_from_the_body(read: Read, source: str) -> None:
+    document = read(source, "a.md")
+    assert document.title == "T"
+    assert document.metadata == {
+        "title": "T", "tags": "a, b", "date": "2024-01-02", "weight": "3", "description": "About it",
+    }  # fmt: skip
+    assert blocks(document) == [
+        (BlockKind.FRONT_MATTER, "tags: a, b\ndescription: About it"),
+        (BlockKind.PARAGRAPH, "Body."),
+    ]
+
+
+def test_damaged_front_matter_gives_what_can_be_read_and_never_body_text(read: Read) -> None:
+    document = read("---\ntitle: A: B\ntags: [a, b\n  - x\nauthor: Me\n---\nBody.", "a.md")
+    assert document.title == "A: B"
+    assert document.metadata["author"] == "Me"
+    assert document.flags == {"front_matter_damaged"}
+    assert [kind for kind, _ in blocks(document)] == [BlockKind.FRONT_MATTER, BlockKind.PARAGRAPH]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["---\n\nSome text.\n\n---\n\nMore.", "---\nonly words, no fields\n---\nMore.", "+++\nnot: toml\n+++ x\nMore."],
+)
+def test_rules_around_text_are_no_front_matter(read: Read, source: str) -> None:
+    document = read(source, "a.md")
+    assert document.metadata == {}
+    assert "More." in document.text
+    assert BlockKind.FRONT_MATTER not in {block.kind for block in document.blocks}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "---\n" + "[" * 15_000 + "\n---\nBody.",
+        "---\na: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]\n---\nBody.",
+        "---\n---\nBody.",
+    ],
+    ids=["nested", "aliases", "empty"],
+)
+def test_hostile_and_empty_front_matter_leaves_the_body(read: Read, source: str) -> None:
+    assert read(source, "a.md").text.endswith("Body.")
+
+
+# Images -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("Text.\n\n![How data flows to the index](flow.png)", "a.md"),
+        ("<p>Text. <img src=flow.png alt='How data flows to the index'></p>", "a.html"),
+    ],
+)
+def test_an_image_is_what_it_is_said_to_show(read: Read, source: str, name: str) -> None:
+    assert blocks(read(source, name)) == [
+        (BlockKind.PARAGRAPH, "Text."),
+        (BlockKind.IMAGE, "How data flows to the index"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "![logo](a.png)",
+        "![Build status](https://img.shields.io/x)",
+        "![my picture.png](x)",
+        "![](x.png)",
+        "![图](x.png)",
+    ],
+)
+def test_badges_names_and_single_words_are_no_descriptions(read: Read, image: str) -> None:
+    assert read(f"Text.\n\n{image}", "a.md").text == "Text."
+
+
+def test_a_chinese_description_needs_no_spaces(read: Read) -> None:
+    assert (BlockKind.IMAGE, "数据流向索引") in blocks(read("正文。\n\n![数据流向索引](x.png)", "a.md"))
+
+
+def test_an_image_does_not_cut_the_sentence_it_stands_in(read: Read) -> None:
+    page = "<p>Press <img src=x.png alt='the green button'> to start.</p>"
+    assert blocks(read(page, "a.html"))[0] == (BlockKind.PARAGRAPH, "Press to start.")
+
+
+# Tables -------------------------------------------------------------------------------------------------------------
+
+
+def test_cells_over_several_rows_or_columns_stand_in_each_row_under_their_header(read: Read) -> None:
+    page = (
+        "<table><tr><th>Kind</th><th>Name</th><th>Size</th></tr>"
+        "<tr><td rowspan=2>fruit</td><td>apple</td><td>1</td></tr><tr><td>pear</td><td>2</td></tr>"
+        "<tr><td colspan=2>together</td><td>3</td></tr></table>"
+    )
+    (block,) = (document := read(page, "a.html")).blocks
+    assert document.text.split("\n") == [
+        "Kind | Name | Size",
+        "fruit | apple | 1",
+        "fruit | pear | 2",
+        "together |  | 3",
+    ]
+    assert parts(document, block)[0] == (PartKind.HEADER, "Kind | Name | Size")
+
+
+def test_a_table_in_a_cell_is_text_of_that_cell(read: Read) -> None:
+    inner = "<table><tr><td>x</td><td>y</td></tr></table>"
+    page = f"<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>{inner}</td></tr></table>"
+    assert read(page, "a.html").text == "a | b\n1 | x | y"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("<table><tr><th>Name</th><td>rag</td></tr><tr><th>Size</th><td>3</td></tr></table>", "a.html"),
+        ("| | |\n|---|---|\n| Name | rag |\n| Size | 3 |", "a.md"),
+        ("Name,rag\nName,3\n", "a.csv"),
+    ],
+)
+def test_rows_without_a_header_are_all_rows(read: Read, source: str, name: str) -> None:
+    document = read(source, name)
+    assert {kind for kind, _ in parts(document, document.blocks[0])} == {PartKind.ROW}
+
+
+def test_empty_cells_keep_their_place(read: Read) -> None:
+    assert (
+        read("| a | b | c |\n|---|---|---|\n| | x | |\n| | | |\n| 1 | | 2 |", "a.md").text
+        == "a | b | c\n | x\n1 |  | 2"
+    )
+
+
+def test_spans_beyond_reason_are_bounded(read: Read) -> None:
+    cell = "<td rowspan=9999 colspan=9999>xxxxxxxxxx</td>"
+    page = f"<table><tr><th>a</th></tr>{('<tr>' + cell * 300 + '</tr>') * 20}{'<tr></tr>' * 2000}</table>"
+    assert len(read(page, "a.html").text) < 3_000_000
+
+
+# Definitions --------------------------------------------------------------------------------------------------------
+
+
+def test_options_of_a_manual_page_are_terms_with_all_their_paragraphs(read: Read) -> None:
+    page = (
+        "OPTIONS\n       -a, --all\n              do not ignore entries\n\n       -b, --escape\n"
+        "              print escapes\n\n              for all others\n\nEXIT STATUS\n       0      if OK\n"
+    )
+    document = read(page, "ls.txt")
+    assert [kind for kind, _ in blocks(document)] == [
+        BlockKind.HEADING, BlockKind.DEFINITIONS, BlockKind.DEFINITIONS, BlockKind.HEADING, BlockKind.PARAGRAPH,
+    ]  # fmt: skip
+    assert parts(document, document.blocks[2]) == [
+        (PartKind.TERM, "-b, --escape"),
+        (PartKind.DESCRIPTION, "       print escapes"),
+        (PartKind.DESCRIPTION, "       for all others"),
+    ]
+
+
+def test_terms_without_empty_lines_between_are_kept_apart(read: Read) -> None:
+    document = read("Words:\n\nchunk\n    A span.\nblock\n    A piece,\n    typed.\n\nEnd.\n", "a.rst")
+    assert parts(document, document.blocks[1]) == [
+        (PartKind.TERM, "chunk"), (PartKind.DESCRIPTION, "    A span."),
+        (PartKind.TERM, "block"), (PartKind.DESCRIPTION, "    A piece,\n    typed."),
+    ]  # fmt: skip
+
+
+def test_option_lists_are_items_with_their_continuation(read: Read) -> None:
+    document = read(
+        "Usage: x\n\n  -h, --help     show help\n  -v             say more,\n                 much more\n", "a.txt"
+    )
+    assert [text.split()[0] for _, text in parts(document, document.blocks[1])] == ["-h,", "-v"]
+
+
+@pytest.mark.parametrize(
+    "source", ["if (x) {\n    run();\n} else {\n    stop();\n", "    for (;;) {\n        run();\n    }\n"]
+)
+def test_code_is_not_taken_for_definitions(read: Read, source: str) -> None:
+    assert BlockKind.DEFINITIONS not in {block.kind for block in read(source, "a.txt").blocks}
+
+
+# Scripts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# عنوان\n\n- أول\n  - ثان\n\n| اسم | سعر |\n|---|---|\n| تفاح | ٣ |\n",
+        "# 标题\n\n- 一\n  - 二\n\n| 名 | 价 |\n|---|---|\n| 苹果 | 3 |\n",
+    ],
+    ids=["Arabic", "Chinese"],
+)
+def test_structure_is_the_same_in_every_script(read: Read, source: str) -> None:
+    document = read(source, "a.md")
+    assert [kind for kind, _ in blocks(document)] == [BlockKind.HEADING, BlockKind.LIST, BlockKind.TABLE]
+    assert [part.level for part in document.blocks[1].parts] == [0, 1]
+    assert [kind for kind, _ in parts(document, document.blocks[2])] == [PartKind.HEADER, PartKind.ROW]

@@ -1,0 +1,189 @@
+"""The owners' questions at the promotion gate, and over the active generation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from sqlalchemy import text
+
+from rag_core.answering.evaluation import Grade, run_store
+from rag_core.errors import Conflict, Reason
+from rag_core.ingestion.promotion import (
+    Evaluation,
+    Installation,
+    build,
+    declare,
+    evaluate,
+    evaluate_active,
+    promote,
+    rollback,
+)
+from rag_core.ingestion.promotion.checks import Check
+from tests.support.generations import GenerationHarness, golden, key_of, word_transforms
+from tests.unit.rag_core.ingestion.generations.conftest import TOPICS
+
+TENANT = "acme"
+QUESTIONS = [
+    {"question": f"who inspects the {topic}?", "expected": f"{topic} crew", "source": f"handbook/{topic}.txt"}
+    for topic in TOPICS
+]
+
+
+@pytest.fixture
+def own(plant: GenerationHarness) -> Path:
+    """The tenant's file of questions."""
+    path = plant.settings.effective_questions_dir / TENANT / "manuals.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(map(json.dumps, QUESTIONS)))
+    return path
+
+
+def here(plant: GenerationHarness, **changed: Any) -> Installation:
+    settings = plant.settings.model_copy(update=changed)
+    return Installation(plant.store, plant.index, plant.transform_registry, settings)
+
+
+def candidate(plant: GenerationHarness, name: str, *, without: int = 0, **changed: Any) -> Evaluation:
+    """A generation without the documents of so many topics, built and evaluated."""
+    transforms = word_transforms(version="2")
+    declare(plant.store, plant.index, transforms, name=name, actor="ann")
+    build(plant.store, plant.index, transforms, name, plant.settings)
+    gone = [f"{topic}.txt" for topic in TOPICS[:without]]
+    points = [point.chunk_id for page in plant.index.scroll(name) for point in page if point.payload.locator in gone]
+    if points:
+        plant.index.delete_points(name, points)
+    plant.transform_registry._others[key_of(transforms.generation_config)] = transforms
+    asked = golden({f"who inspects the {topic}": f"{topic}.txt" for topic in TOPICS})
+    settings = plant.settings.model_copy(update=changed)
+    return evaluate(plant.store, plant.index, plant.transform_registry, name, settings, golden=[asked])
+
+
+def answers(evaluation: Evaluation) -> Check:
+    return next(check for check in evaluation.checks if check.name == "answers")
+
+
+def accepted(plant: GenerationHarness) -> run_store.Run | None:
+    with plant.store.engine.connect() as connection:
+        return run_store.accepted(connection, TENANT)
+
+
+def test_without_questions_nothing_is_refused_and_it_says_so(plant: GenerationHarness) -> None:
+    check = answers(candidate(plant, "green"))
+    assert check.passed
+    assert "no questions of your own" in check.detail
+    assert evaluate_active(here(plant), actor="ann") == []
+
+
+def test_an_equal_generation_passes_with_the_figures_of_each_tenant(plant: GenerationHarness, own: Path) -> None:
+    check = answers(candidate(plant, "green"))
+    assert check.passed, check
+    assert check.detail.startswith("acme: no worse than the active generation ")
+    figures = {"questions": len(TOPICS), "satisfied": 1, "wrong": 0, "recall": 1, "tenants": 1, "worse_tenants": 0}
+    assert figures.items() <= check.figures.items()
+
+
+def test_a_generation_that_answers_worse_is_refused_unless_overridden_with_a_reason(
+    plant: GenerationHarness, own: Path
+) -> None:
+    check = answers(candidate(plant, "green", without=7))
+    assert not check.passed
+    assert "worse than the active generation" in check.detail
+    assert "satisfied 1.000 -> 0.500 (7 lost, 0 gained of 14; p 0.008)" in check.detail
+    with pytest.raises(Conflict) as caught:
+        promote(plant.store, plant.index, "green", plant.settings, actor="ann")
+    assert caught.value.reason is Reason.GENERATION_REFUSED
+    assert "7 lost" in caught.value.message
+    assert accepted(plant) is None
+    promote(plant.store, plant.index, "green", plant.settings, actor="ann", override="we know")
+    with plant.store.engine.connect() as connection:
+        statement = text("SELECT details FROM rag.audit WHERE action = 'index.promote' ORDER BY id DESC LIMIT 1")
+        details = connection.scalar(statement)
+    assert details["override"] == "we know"
+    assert "7 lost" in details["refused"]
+
+
+def test_where_the_active_generation_cannot_be_asked_any_more_the_accepted_run_is_what_counts(
+    plant: GenerationHarness, own: Path
+) -> None:
+    [first] = evaluate_active(here(plant), actor="ann")
+    with plant.store.engine.begin() as connection:
+        connection.exec_driver_sql("""UPDATE rag.generations SET settings = settings || '{"embed_model": "gone"}'""")
+    check = answers(candidate(plant, "green", without=7))
+    assert not check.passed
+    assert f"worse than the accepted run {first.id}: satisfied 1.000 -> 0.500" in check.detail
+
+
+def test_a_few_losses_are_noise(plant: GenerationHarness, own: Path) -> None:
+    check = answers(candidate(plant, "green", without=4))
+    assert check.passed
+    assert "4 lost, 0 gained" in check.detail
+
+
+def test_what_readers_are_moved_to_is_what_later_runs_are_compared_with(plant: GenerationHarness, own: Path) -> None:
+    [first] = evaluate_active(here(plant), actor="ann")
+    assert first.accepted
+    before = plant.index.alias()
+    candidate(plant, "green")
+    assert accepted(plant) == first, "a candidate is not what readers have"
+    promote(plant.store, plant.index, "green", plant.settings, actor="ann")
+    run = accepted(plant)
+    assert run is not None
+    assert (run.generation, run.origin) == ("green", "gate")
+    rollback(plant.store, plant.index, plant.settings, actor="ann")
+    run = accepted(plant)
+    assert run is not None
+    assert (run.generation, run.id) == (before, first.id)
+
+
+def test_a_worse_answerer_is_found_over_the_same_generation_and_at_the_gate(
+    plant: GenerationHarness, own: Path, httpserver: HTTPServer
+) -> None:
+    """An endpoint that cites nothing: every answer of it is an abstention."""
+    [first] = evaluate_active(here(plant), actor="ann")
+    words = json.dumps({"choices": [{"delta": {"content": "I would rather not say."}}]})
+    body = f"data: {words}\n\ndata: [DONE]\n\n"
+    httpserver.expect_request("/v1/chat/completions").respond_with_data(body, content_type="text/event-stream")
+    worse = {"answerer": "openai", "answer_url": httpserver.url_for("/v1"), "answer_model": "m"}
+    [second] = evaluate_active(here(plant, **worse), actor="ann")
+    assert second.worse
+    assert not second.accepted
+    assert second.compared_with == first.id
+    assert second.detail.startswith(f"worse than the accepted run {first.id}: satisfied 1.000 -> 0.000")
+    with plant.store.engine.connect() as connection:
+        results = run_store.results(connection, second.id)
+    assert {one.grade for one in results} == {Grade.ABSTAINED}
+    check = answers(candidate(plant, "green", **worse))
+    assert not check.passed
+    assert "the accepted run" in check.detail
+    assert "of another answerer" in check.detail
+
+
+def test_a_file_that_is_malformed_fails_the_check_with_its_line(plant: GenerationHarness, own: Path) -> None:
+    own.write_text('{"question": "q"}')
+    check = answers(candidate(plant, "green"))
+    assert not check.passed
+    assert "manuals.jsonl: line 1: expected: give this" in check.detail
+
+
+def test_of_many_questions_the_same_ones_are_asked_every_time(plant: GenerationHarness, own: Path) -> None:
+    small = here(plant, gate_max_questions=5)
+    runs = [evaluate_active(small, actor="ann")[0] for _ in range(2)]
+    with plant.store.engine.connect() as connection:
+        asked = [[one.question for one in run_store.results(connection, run.id)] for run in runs]
+    assert asked[0] == asked[1]
+    assert len(asked[0]) == 5
+
+
+def test_what_an_answer_quotes_is_kept_with_its_documents(plant: GenerationHarness, own: Path) -> None:
+    [run] = evaluate_active(here(plant), actor="ann")
+    with plant.store.engine.connect() as connection:
+        results = run_store.results(connection, run.id)
+        hidden = run_store.only_visible(connection, TENANT, ["user:nobody"], results)
+    [pump] = [one for one in results if "pump" in one.question]
+    assert "pump crew" in pump.answer
+    assert plant.pipeline.doc_id("pump.txt") in pump.doc_ids
+    assert {one.answer for one in hidden} == {""}

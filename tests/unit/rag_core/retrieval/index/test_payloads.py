@@ -1,0 +1,66 @@
+"""Payloads keep the structure of their text, and those from before it was kept still read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rag_core.content.parsing import Block, BlockKind, Part, PartKind
+from rag_core.errors import DataCorruption
+from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.index import IndexPoint, Payload, from_json, to_json
+from tests.support.index_points import document
+
+(_, PLAIN) = document("a", ["first", "- one\n- two"]).points
+BLOCKS = (
+    Block(
+        BlockKind.LIST,
+        1000,
+        1011,
+        page=4,
+        parts=(Part(PartKind.ITEM, 1000, 1005), Part(PartKind.ITEM, 1006, 1011, 1)),
+        path=("Top", "Section"),
+    ),
+)
+POINT = replace(PLAIN, payload=replace(PLAIN.payload, blocks=BLOCKS, page=4))
+
+
+def stored(point: IndexPoint) -> dict[str, Any]:
+    return to_json(point, 2)
+
+
+def test_blocks_and_page_come_back_from_the_index_and_over_the_wire() -> None:
+    assert from_json(stored(POINT)) == POINT.payload
+    assert wire.point_from_wire(wire.point_to_wire(POINT)).payload == POINT.payload
+
+
+def test_a_payload_of_an_old_generation_has_no_blocks() -> None:
+    old = stored(PLAIN)
+    assert "structure" not in old
+    assert from_json(old) == PLAIN.payload
+    assert (PLAIN.payload.blocks, PLAIN.payload.page) == ((), 0)
+
+
+def test_the_first_format_is_still_read() -> None:
+    first = stored(POINT)
+    first["structure"]["format"] = 1
+    assert from_json(first) == POINT.payload
+
+
+def test_a_form_that_a_later_release_writes_is_left_unread() -> None:
+    later = stored(POINT) | {"structure": {"format": 3, "blocks": "something else"}}
+    assert from_json(later) == PLAIN.payload
+
+
+@pytest.mark.parametrize("structure", [None, {}, {"format": 1}, {"format": 1, "blocks": [[99, 0, 1]]}])
+def test_damaged_structure_is_corruption(structure: object) -> None:
+    with pytest.raises(DataCorruption):
+        from_json(stored(POINT) | {"structure": structure})
+
+
+def test_the_compact_form_is_small() -> None:
+    payload: Payload = POINT.payload
+    assert stored(POINT)["structure"] == {"format": 2, "blocks": [[2, 0, 11, 0, 4, "", [0, 0, 5, 0, 0, 6, 11, 1]]]}
+    assert payload.blocks[0].path == payload.headings

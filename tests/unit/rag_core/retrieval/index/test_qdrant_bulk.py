@@ -1,0 +1,125 @@
+"""What a Qdrant server is asked for beyond points and searches. There is none here, so its part is played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from rag_core.errors import ConfigError
+from rag_core.retrieval.engines.qdrant.index import QdrantIndex
+from rag_core.retrieval.engines.qdrant.layout import QdrantLayout
+from rag_core.retrieval.index import GenerationSpec, SearchMode
+from rag_core.settings import QdrantSettings
+from tests.support import index_points
+from tests.support.qdrant_server import StandIn
+
+GREEN, YELLOW = models.CollectionStatus.GREEN, models.CollectionStatus.YELLOW
+
+
+class Server(StandIn):
+    """With an optimizer: a threshold, and a status that changes. It keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threshold: int | None = None
+        self.created: dict[str, Any] = {}
+        self.dense_params: list[models.SearchParams | None] = []
+        self.status: Iterator[models.CollectionStatus] = repeat(GREEN)
+
+    def create_collection(self, *args: Any, optimizers_config: Any = None, **rest: Any) -> bool:
+        self.threshold = optimizers_config.indexing_threshold
+        self.created = rest
+        return super().create_collection(*args, **rest)
+
+    def query_points(self, *args: Any, **rest: Any) -> models.QueryResponse:
+        if rest["using"] == "dense":
+            self.dense_params.append(rest.pop("search_params"))  # the memory mode has no search graph to set up
+        return super().query_points(*args, **rest)
+
+    def query_batch_points(self, collection: str, requests: Any, **rest: Any) -> list[models.QueryResponse]:
+        self.dense_params += [item.params for item in requests if item.using == "dense"]
+        plain = [item.model_copy(update={"params": None}) if item.using == "dense" else item for item in requests]
+        return super().query_batch_points(collection, plain, **rest)
+
+    def update_collection(self, *args: Any, optimizers_config: Any = None, **rest: Any) -> bool:
+        self.threshold = optimizers_config.indexing_threshold
+        return True
+
+    def get_collection(self, *args: Any, **rest: Any) -> models.CollectionInfo:
+        return super().get_collection(*args, **rest).model_copy(update={"status": next(self.status)})
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def test_graphs_are_deferred_while_a_generation_is_filled_and_built_before_it_is_ready(server: Server) -> None:
+    pauses: list[float] = []
+    index = QdrantIndex(server, local=True, pause=pauses.append)
+    index.create(GenerationSpec("g1", 4, "e", "c"))
+    assert server.threshold == 0
+    index.count("g1")  # the specification is read now, so that every look below is at the status
+    looks = [GREEN, YELLOW, YELLOW, GREEN, GREEN, GREEN]
+    server.status = iter(looks)
+    index.optimize("g1")
+    assert server.threshold == QdrantSettings().qdrant_graph_from_kb
+    assert len(pauses) == len(looks), "it does not take the green before the start for the end"
+
+
+def test_a_generation_that_readers_are_moved_to_is_indexed_from_then_on(server: Server) -> None:
+    index = QdrantIndex(server, local=True)
+    index.create(GenerationSpec("g1", 4, "e", "c"))
+    index.promote("g1")
+    assert server.threshold == QdrantSettings().qdrant_graph_from_kb
+
+
+def test_the_layout_of_the_settings_reaches_the_server(server: Server) -> None:
+    chosen = QdrantSettings(
+        qdrant_shards=12,
+        qdrant_replicas=3,
+        qdrant_write_consistency=2,
+        qdrant_vectors_on_disk=True,
+        qdrant_indexes_on_disk=True,
+        qdrant_quantize=True,
+        qdrant_hnsw_m=24,
+        qdrant_hnsw_ef_construct=200,
+    )
+    QdrantIndex(server, layout=QdrantLayout(chosen)).create(GenerationSpec("g1", 4, "e", "c"))
+    assert (server.created["shard_number"], server.created["replication_factor"]) == (12, 3)
+    assert server.created["write_consistency_factor"] == 2
+    assert server.created["vectors_config"]["dense"].on_disk is True
+    assert server.created["sparse_vectors_config"]["lexical"].index.on_disk is True
+    assert server.created["quantization_config"].scalar.type is models.ScalarType.INT8
+    assert (server.created["hnsw_config"].m, server.created["hnsw_config"].ef_construct) == (24, 200)
+    assert {field for field, kind in server.indexes["rag_g1"].items() if kind.on_disk is not True} == set()
+    assert server.indexes["rag_g1"]["tenant"].is_tenant is True
+
+
+def test_the_defaults_leave_to_the_server_what_they_do_not_decide(server: Server) -> None:
+    QdrantIndex(server).create(GenerationSpec("g1", 4, "e", "c"))
+    assert server.created["vectors_config"]["dense"].on_disk is None
+    assert server.created["quantization_config"] is None
+    assert server.indexes["rag_g1"]["tenant"].on_disk is None
+
+
+@pytest.mark.parametrize("mode", [SearchMode.DENSE, SearchMode.HYBRID])
+def test_a_dense_search_over_small_vectors_is_scored_again_by_the_full_ones(server: Server, mode: SearchMode) -> None:
+    layout = QdrantLayout(QdrantSettings(qdrant_quantize=True, qdrant_oversampling=3, qdrant_hnsw_ef=64))
+    index = QdrantIndex(server, layout=layout, local=True)
+    index_points.filled(index, index_points.document("a", ["a pump"]))
+    assert index.search(index_points.request("a pump", mode=mode)).hits
+    params = server.dense_params[0]
+    assert params is not None
+    assert params.hnsw_ef == 64
+    assert params.quantization is not None
+    assert (params.quantization.rescore, params.quantization.oversampling) == (True, 3)
+
+
+def test_more_copies_to_confirm_than_there_are_is_refused() -> None:
+    with pytest.raises(ConfigError, match="RAG_QDRANT_WRITE_CONSISTENCY"):
+        QdrantLayout(QdrantSettings(qdrant_replicas=1, qdrant_write_consistency=2))
