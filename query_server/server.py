@@ -16,9 +16,10 @@ from query_server.administration import add_administration
 from query_server.auth.audit import AuditTrail
 from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
-from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
+from query_server.auth.revocations import PendingRevocationCache, Revocations
 from query_server.auth.sessions import SessionRecorder
 from query_server.auth.tenants import Tenants
+from query_server.auth.usage import UsageMeter, shared_counters
 from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.documents import InspectionHandler
@@ -35,6 +36,7 @@ from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
+from query_server.handlers.query.revocation_filter import RevocationFilter
 from query_server.handlers.query.search import BatchHandler, SearchHandler
 from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher, TimedSearcher
 from query_server.handlers.usage import UsageHandler
@@ -47,15 +49,14 @@ from query_server.runtime.listening import LOOPBACK, BindAddresses, bind, new_se
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import BackgroundTasks, Poller, RevocationListener
 from query_server.runtime.readiness import ReadinessMonitor, health_pages
-from query_server.runtime.reflection import GuardedReflection
 from query_server.runtime.traffic import Traffic
-from query_server.runtime.usage import UsageMeter, shared_counters
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.documents import DocumentServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
+from query_server.servicers.reflection import GuardedReflection
 from query_server.servicers.usage import UsageServicer
 from rag_core.browser_guard import BrowserGuard
 from rag_core.content.embedding import Embedder
@@ -147,7 +148,7 @@ class QueryServer:
         self._generations = GenerationsHandler(settings, dependencies)
         self._monitor = ReadinessMonitor(
             dependencies.index,
-            self._models,
+            self._models.problem,
             self._pool,
             self.metrics,
             self._publish_readiness,

@@ -6,10 +6,8 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from query_server.handlers.query.searcher import Searcher
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
@@ -17,11 +15,7 @@ from rag_core.errors import Reason, Unauthenticated, Unavailable
 from rag_core.governance.access import VerifiedToken
 from rag_core.retrieval.index import (
     NO_PENDING_REVOCATIONS,
-    IndexPoint,
     PendingRevocations,
-    Place,
-    SearchRequest,
-    SearchResult,
 )
 
 if TYPE_CHECKING:
@@ -177,26 +171,3 @@ class PendingRevocationCache:
             deleted[tenant].add(doc_id)
         self._deleted = deleted
         self._gauge.set(sum(map(len, (*self._by_tenant.values(), *deleted.values()))))
-
-
-class RevocationFilter:
-    """A searcher that adds pending revocations to every search, so that no leg and no probe can omit them."""
-
-    def __init__(self, searcher: Searcher, pending_revocations: PendingRevocationCache) -> None:
-        self._searcher = searcher
-        self._pending_revocations = pending_revocations
-
-    async def search(self, request: SearchRequest) -> SearchResult:
-        """See `Searcher.search`."""
-        return await self._searcher.search(self._filtered(request))
-
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
-        """See `Searcher.around`."""
-        return await self._searcher.around(self._filtered(request), places)
-
-    def _filtered(self, request: SearchRequest) -> SearchRequest:
-        revoked = self._pending_revocations.of_caller(request.tenant, request.acl)
-        return replace(request, pending_revocations=revoked) if revoked else request
-
-    async def close(self) -> None:
-        await self._searcher.close()

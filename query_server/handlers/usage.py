@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from query_server.auth.policies import PLATFORM_READ, allows
+from query_server.auth.usage import UsageMeter
 from query_server.handlers.admin.rules import check_text_field, tenant_of
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from query_server.runtime.usage import UsageMeter
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
 from rag_core.governance.access import Principal
 from rag_core.governance.usage import Budget, Owner, Usage, key_of, renewal, require_budget

@@ -5,6 +5,7 @@ from __future__ import annotations
 from query_server.auth.audit import AuditTrail
 from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
+from query_server.auth.usage import UsageMeter
 from query_server.interceptors.chain import Chain
 from query_server.interceptors.concurrency import ConcurrencyLimiter, limit_concurrency
 from query_server.interceptors.layers import (
@@ -18,7 +19,6 @@ from query_server.interceptors.layers import (
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import PUSHBACK_MS
 from query_server.runtime.traffic import Traffic
-from query_server.runtime.usage import UsageMeter
 from rag_core.governance.access import NameHash
 from rag_core.settings import Settings
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from query_server.interceptors.chain import Chain
 from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.settings import Settings
 
@@ -35,7 +34,11 @@ class BindAddresses:
         return cls(settings.host, settings.query_port, settings.metrics_port, settings.index_port)
 
 
-def new_server(settings: Settings, chain: Chain, max_message_bytes: int) -> grpc.aio.Server:
+def new_server(
+    settings: Settings,
+    chain: grpc.aio.ServerInterceptor,  # type: ignore[type-arg]  # generic only in its published types
+    max_message_bytes: int,
+) -> grpc.aio.Server:
     """A server behind the layers of `chain`, not yet bound."""
     return grpc.aio.server(interceptors=[chain], options=_options(settings, max_message_bytes))
 

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from query_server.handlers.query.models import QueryModels
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import DataCorruption, NotFound, RagError, Reason
@@ -54,13 +53,14 @@ def health_pages(readiness: Callable[[], Readiness]) -> dict[str, Page]:
 class ReadinessMonitor:
     """Checks every second whether queries can be answered and reports it to `on_change`.
 
-    `requirements` are further conditions of this process: the reason code to report while one of them is false.
+    `model_problem` returns why this process cannot embed queries for a generation, or `None`. `requirements` are
+    further conditions of this process: the reason code to report while one of them is false.
     """
 
     def __init__(
         self,
         index: VectorIndex,
-        models: QueryModels,
+        model_problem: Callable[[str], Awaitable[Reason | None]],
         pool: BlockingPool,
         metrics: Metrics,
         on_change: Callable[[bool], Awaitable[None]],
@@ -68,7 +68,7 @@ class ReadinessMonitor:
         requirements: Mapping[Reason, Callable[[], bool]],
     ) -> None:
         self._index = index
-        self._models = models
+        self._model_problem = model_problem
         self._pool = pool
         self._metrics = metrics
         self._on_change = on_change
@@ -116,7 +116,7 @@ class ReadinessMonitor:
     async def _problem(self, generation: str) -> Reason | None:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                return await self._models.problem(generation)
+                return await self._model_problem(generation)
         except TimeoutError:
             return Reason.EMBEDDER_UNAVAILABLE
 
@@ -140,6 +140,6 @@ def _readable(index: VectorIndex) -> str | None:
     """The generation that readers are on. Raises `DataCorruption` (`INDEX_CORRUPT`) when nothing is served from it."""
     generation = index.alias()
     if generation is not None:
-        with suppress(NotFound):  # `QueryModels` names a generation that is gone
+        with suppress(NotFound):  # the alias named a generation that is gone
             index.fetch(generation, [_ANY_POINT])
     return generation

@@ -11,11 +11,12 @@ import uuid
 from collections.abc import Callable
 
 from rag_assets.stream_worker.metrics import StreamMetrics
-from rag_core.content.streams import CANARY_TENANT, Change
+from rag_core.content.streams import Change
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import RagError
 from rag_core.governance.access import EVERYONE
+from rag_core.governance.tenants import CANARY_TENANT
 from rag_core.logging import get_logger
 from rag_core.retrieval.index import SearchMode, SearchRequest, VectorIndex
 from rag_core.settings import Settings

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from query_server.auth.usage import SharedCounter, UsageMeter
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
-from query_server.runtime.usage import SharedCounter, UsageMeter
 from rag_core.database import Store, open_store
 from rag_core.errors import QuotaExceeded
 from rag_core.governance.access import NameHash

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from query_server.auth.usage import UsageMeter
 from query_server.handlers.query import conversation
 from query_server.handlers.query.answerers import Answerers
 from query_server.handlers.query.conversation import Conversations
@@ -29,7 +30,6 @@ from query_server.handlers.query.search import Plan, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.traffic import FAILED, Traffic
-from query_server.runtime.usage import UsageMeter
 from rag_core.answering import (
     MIN_RETRIEVED,
     Abstained,

@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 
 from rag_assets.lib.failures import typed_failures
 from rag_assets.stream_worker.waiting import MISSED_HEARTBEATS
-from rag_core.content.streams import CANARY_TENANT
 from rag_core.content.streams import store as streams
 from rag_core.database import Store
 from rag_core.governance.history import ROWS, Stored, Tally, resident_bytes
 from rag_core.governance.history import store as history
+from rag_core.governance.tenants import CANARY_TENANT
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.ingestion.source_status import read_all
 from rag_core.settings import Settings

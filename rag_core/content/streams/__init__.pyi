@@ -5,7 +5,6 @@ from . import (
     offset_store as offset_store,
     store as store,
 )
-from .base import CANARY_TENANT as CANARY_TENANT
 from .inbox_lanes_store import Lane as Lane, PendingChange as PendingChange, Share as Share
 from .inbox_store import Change as Change, Receipt as Receipt
 from .notice_store import Notice as Notice

@@ -1,2 +1,2 @@
 from . import export as export, place_store as place_store, store as store
-from .base import Directory as Directory, Tenant as Tenant, TenantState as TenantState
+from .base import CANARY_TENANT as CANARY_TENANT, Directory as Directory, Tenant as Tenant, TenantState as TenantState

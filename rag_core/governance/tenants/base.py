@@ -15,6 +15,8 @@ from rag_core.settings import Settings, split_list
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 MAX_SOURCES: Final = 1000
+CANARY_TENANT: Final = "rag.canary"
+"""The tenant of the documents with which the platform measures itself. No person's data, and no traffic."""
 
 
 class TenantState(StrEnum):

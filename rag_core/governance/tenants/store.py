@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from rag_core.content.streams import CANARY_TENANT
 from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.tenants.base import (
+    CANARY_TENANT,
     MAX_SOURCES,
     Directory,
     Tenant,

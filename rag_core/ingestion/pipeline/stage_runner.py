@@ -10,9 +10,9 @@ from typing import Protocol
 
 from rag_core.content.parsing import Parser
 from rag_core.content.sources import Source
-from rag_core.content.streams import CANARY_TENANT
 from rag_core.database import Store
 from rag_core.governance.history import Recorder, Stored
+from rag_core.governance.tenants import CANARY_TENANT
 from rag_core.ingestion.generations import TransformRegistry
 from rag_core.ingestion.pipeline import run_store as runs
 from rag_core.ingestion.pipeline.base import StageResult, Work

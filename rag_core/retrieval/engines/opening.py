@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag_core.retrieval.index.base import VectorIndex
+from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 
 

@@ -9,9 +9,9 @@ import pytest
 from limits.aio.storage import MemoryStorage
 from sqlalchemy import text
 
+from query_server.auth.usage import UsageMeter
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
-from query_server.runtime.usage import UsageMeter
 from rag_core.database import Store, open_store
 from rag_core.governance.access import NameHash
 from rag_core.governance.usage import Budget, Meter, Owner, Usage

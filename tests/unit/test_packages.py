@@ -1,4 +1,4 @@
-"""The rooms of DESIGN: where SQL stands, what a room lets others import, and no circle of files."""
+"""The packages of DESIGN: where SQL stands, what a package lets others import, and no circle of files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("rag_tracing", "rag_core", "rag_assets", "query_server", "ragctl", "console", "interfaces", "benchmarks")
+LAYERS = ("governance", "content", "retrieval", "answering", "ingestion")
 STATEMENT = re.compile(
     r"\b(?:SELECT|INSERT\s+INTO|DELETE\s+FROM|UPDATE\s+[\w.]+\s+SET|(?:CREATE|DROP)\s+(?:TEMP\s+)?TABLE|TRUNCATE|WITH\s+\w+\s+AS)\b"
 )
@@ -81,11 +82,15 @@ def test_sql_elsewhere_is_found(code: str) -> None:
     assert [*statements(tree), *builders(tree)]
 
 
-def room_of(module: str) -> str | None:
-    """`rag_core.retrieval.index` for `rag_core.retrieval.engines.edge.files`; `None` for what belongs to no room."""
-    room = ".".join(module.split(".")[:2])
-    known = sources().get(room)
-    return room if module.startswith("rag_core.") and known and known[0].name == "__init__.py" else None
+def package_of(module: str) -> str | None:
+    """`rag_core.retrieval.engines` for `rag_core.retrieval.engines.edge.files`; `None` outside of rag_core's packages.
+
+    In a layer the packages are one level deeper. `rag_core.answering` is a layer and a package at once.
+    """
+    names = module.split(".")
+    depths = () if names[0] != "rag_core" else (3, 2) if names[1:2] and names[1] in LAYERS else (2,)
+    packages = (".".join(names[:depth]) for depth in depths)
+    return next((name for name in packages if name in sources() and sources()[name][0].name == "__init__.py"), None)
 
 
 def defined(body: list[ast.stmt]) -> Iterator[str]:
@@ -102,7 +107,7 @@ def defined(body: list[ast.stmt]) -> Iterator[str]:
 
 @cache
 def offered(module: str) -> dict[str, str]:
-    """What a room offers, and the module of each name: its `__init__.pyi`, which loads one when it is first used."""
+    """What a package offers, and the module of each name: its `__init__.pyi`, which loads one when it is first used."""
     stub = sources()[module][0].with_suffix(".pyi")
     if not stub.exists():
         return {}
@@ -112,7 +117,7 @@ def offered(module: str) -> dict[str, str]:
 
 @cache
 def exported(module: str) -> set[str]:
-    """What others may import from a module: what it defines, and, from the `__init__` of a room, what that offers."""
+    """Names that others may import from a module: what it defines and, of a package, what its `__init__` offers."""
     path, tree = sources()[module]
     names = set(defined(tree.body)) | {name.removeprefix(f"{module}.") for name in sources()} | set(offered(module))
     if path.name == "__init__.py":
@@ -122,7 +127,7 @@ def exported(module: str) -> set[str]:
     return names
 
 
-def test_a_name_is_imported_from_where_it_is_defined_or_from_the_api_of_a_room() -> None:
+def test_a_name_is_imported_from_where_it_is_defined_or_from_the_api_of_a_package() -> None:
     passed_on = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.module} {sorted(foreign)}"
         for path, tree in sources().values()
@@ -134,15 +139,15 @@ def test_a_name_is_imported_from_where_it_is_defined_or_from_the_api_of_a_room()
     assert passed_on == []
 
 
-def test_a_room_is_imported_from_its_api_and_not_from_inside() -> None:
+def test_a_package_is_imported_from_its_api_and_not_from_inside() -> None:
     """But for the benchmarks, which measure insides."""
     inside = []
     for module, (path, tree) in sources().items():
         for node in ast.walk(tree):
             if not isinstance(node, ast.ImportFrom) or node.module is None or module.startswith("benchmarks."):
                 continue
-            room = room_of(node.module)
-            if room is None or room == room_of(module) or node.module.startswith(SUB_APIS):
+            package = package_of(node.module)
+            if package is None or package == package_of(module) or node.module.startswith(SUB_APIS):
                 continue
             if sources()[node.module][0].name != "__init__.py":
                 inside.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.module}")
@@ -157,8 +162,8 @@ def imported(tree: ast.Module) -> Iterator[str]:
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
-                    room = offered(node.module) if node.module in sources() else {}
-                    yield room.get(alias.name) or (inner if inner in sources() else node.module)
+                    names = offered(node.module) if node.module in sources() else {}
+                    yield names.get(alias.name) or (inner if inner in sources() else node.module)
             elif isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.If | ast.Try) and "TYPE_CHECKING" not in ast.unparse(node)[:20]:
@@ -177,11 +182,11 @@ def test_no_circle_of_imports_between_files() -> None:
 
 
 @pytest.mark.parametrize("module", [name for name in sources() if offered(name)])
-def test_what_a_room_offers_is_there(module: str) -> None:
-    room = importlib.import_module(module)
+def test_what_a_package_offers_is_there(module: str) -> None:
+    package = importlib.import_module(module)
     for name, place in offered(module).items():
         found = importlib.import_module(place)
-        assert getattr(room, name) in (found, getattr(found, name, found))
+        assert getattr(package, name) in (found, getattr(found, name, found))
 
 
 def test_a_parser_process_starts_without_the_database_and_settings() -> None:
