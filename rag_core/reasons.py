@@ -14,7 +14,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.VECTOR_DIM: ("A vector has the wrong number of dimensions.", "Use the embedder of the generation."),
     R.SCHEMA_VIOLATION: (
         "A stored row of the document violates the schema of its stage; the document is not in the index.",
-        "The message names the column. `rag quarantine redrive` tries it again; if it comes back, report it with that.",
+        "Report it with the column that the message names.",
     ),
     R.VECTOR_NOT_FINITE: ("A vector contains NaN or infinity.", "Check the embedder."),
     R.VECTOR_ZERO: ("A vector has norm zero, which no search can find.", "Check the embedder."),
@@ -369,7 +369,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.VANISHED: ("The item was listed but was gone when it was read.", "Nothing, if it was removed on purpose."),
     R.CHANGED_WHILE_READING: ("The file kept changing while it was read.", "Try again when its writer has ended."),
-    R.EMPTY_DOCUMENT: ("The document has no bytes.", "Nothing; it is skipped, counted and listed."),
+    R.EMPTY_DOCUMENT: ("The document has no bytes.", "Nothing, if it is meant to be empty."),
     R.TYPE_UNSUPPORTED: (
         "No parser reads this type.",
         "Exclude it, or offer it in a format of docs/reference/document-types.md.",
@@ -566,7 +566,8 @@ IN_RUNS: dict[Reason, str] = {
     R.UNREADABLE: "It is retried, and nothing is deleted.",
     R.VANISHED: "The next run deletes it.",
     R.CHANGED_WHILE_READING: "The next run reads it.",
-    R.EMPTY_DOCUMENT: "It is skipped and counted.",
+    R.EMPTY_DOCUMENT: "It is skipped, counted and listed.",
+    R.SCHEMA_VIOLATION: "`rag quarantine redrive` has the next run try it again.",
     R.PARSER_CRASHED: "It stays in quarantine.",
     R.PARSER_UNAVAILABLE: "It is retried.",
     R.SOURCE_UNAVAILABLE: "It is retried.",
