@@ -10,8 +10,14 @@ from query_server.server import serve
 from rag_core.logging import get_logger
 
 
+_SWITCH_SECONDS = 0.0005
+"""After each wait for the network the event loop waits so long for the interpreter lock while an answer is composed. At
+Python's own 5 ms it could take 200 steps a second, fewer than a few searches need."""
+
+
 def main() -> int:
     """Run the server and return the exit code."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
     code, at_rest = run_program(serve, "query_server", loop_factory=_loop_factory())
     if code == 0 and not at_rest:
         get_logger("query_server").warning("a call of the index or the database never returned; leaving without it")

@@ -6,13 +6,13 @@ could win. The weights were fitted over questions of all kinds (docs/retrieval-a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 from typing import Final
 
 from rag_core.answering.asking import Asked, Wants
+from rag_core.answering.composing import in_thread
 from rag_core.answering.fitted import RANKING
 from rag_core.answering.passages import Passage, Reading
 from rag_core.answering.signs import HeadingSigns, PassageSigns, amount, depth, form, is_short, preference
@@ -74,7 +74,7 @@ async def choose(
     `entries` are passages of a corpus's own introduction, preferred for a question that names no subject. A larger
     `pool_size` compares more units, all of them, for the fit.
     """
-    scored = await asyncio.to_thread(prescore, question, asked, terms, reading, hits, entries)
+    scored = await in_thread(prescore, question, asked, terms, reading, hits, entries)
     pool = diverse(scored, pool_size)
     if embed is not None and vector is not None and pool:
         average = average_dense(reading.passages[:hits])

@@ -10,7 +10,6 @@ and method are in docs/retrieval-answers.md.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from rag_core.answering.base import (
 )
 from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.choosing import POOL, Choice, choose
+from rag_core.answering.composing import in_thread
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.decision import judge
 from rag_core.answering.excerpts import Extract, extracts_of, suits
@@ -118,7 +118,7 @@ async def weigh(question: Question, *, pool_size: int = POOL) -> Weighed:
     await _read_around(question, found)
     passages = [passage_of(hit) for hit in found.all]
     asked = understand(question.text)
-    terms = await asyncio.to_thread(question_terms, found.text, bags(map(_seen, passages[: len(found.hits)])))
+    terms = await in_thread(question_terms, found.text, bags(map(_seen, passages[: len(found.hits)])))
     if vague and not has_content(found.text):
         terms = []
     choice = await choose(
@@ -142,10 +142,10 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
         foreign = across.other_language(question.text, texts)
         if foreign and (quoted := await across.compose(question, threshold)):
             return _answered(question, list(question.hits), _quoted(question, quoted.citations), quoted.outcome, "")
-    extracts = await asyncio.to_thread(shown, choice, outcome)
+    extracts = await in_thread(shown, choice, outcome)
     if outcome is Outcome.ANSWERED and not suits(choice, extracts[0]):
         outcome = Outcome.CLOSEST_PASSAGES
-        extracts = await asyncio.to_thread(shown, choice, outcome)
+        extracts = await in_thread(shown, choice, outcome)
     if not extracts:
         return Abstained(Abstention.NOT_SUPPORTED)
     read_as = found.text if found.text != question.text else ""
@@ -155,8 +155,8 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
 async def _retrieved(question: Question) -> tuple[Found, Vectors | None]:
     """The passages; searched for again when a word of the question had to be corrected."""
     hits = [*question.hits, *question.contrast]
-    known = await asyncio.to_thread(lambda: vocabulary(_seen(passage_of(hit)) for hit in hits))
-    text = await asyncio.to_thread(corrected, question.text, known)
+    known = await in_thread(lambda: vocabulary(_seen(passage_of(hit)) for hit in hits))
+    text = await in_thread(corrected, question.text, known)
     if text == question.text or question.search is None:
         return Found(text, hits), question.vector
     again, vector = await question.search(text, ())

@@ -68,6 +68,7 @@ class QueryEmbedder:
         self._workers = workers
         self._running: set[asyncio.Task[None]] = set()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="embed-query")
+        self._one_answer = asyncio.Lock()
         self._closed = False
         self._named = {
             "gen_ai.request.model": embedder.fingerprint,
@@ -102,11 +103,15 @@ class QueryEmbedder:
         await self._passages(["ready"], OWN_TEXT)
 
     async def _passages(self, texts: Sequence[str], whose: Provenance) -> Vectors:
-        """Vectors of a few passages, shape [n, dimensions], made behind the queries that wait."""
+        """Vectors of a few passages, shape [n, dimensions].
+
+        Of one answer at a time: a query that arrives waits for one such batch at most, not for those of all answers.
+        """
         self._require_open()
         work = partial(_sent, whose, self._embedder.embed_passages, texts)
         with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named, "rag.texts": len(texts)}):
-            return await asyncio.get_running_loop().run_in_executor(self._executor, carried(work))
+            async with self._one_answer:
+                return await asyncio.get_running_loop().run_in_executor(self._executor, carried(work))
 
     def may_embed_units(self, tenant: str) -> bool:
         """Whether passages of a tenant may be embedded, whatever source they are of."""

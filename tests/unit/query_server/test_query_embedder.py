@@ -28,12 +28,19 @@ class GatedEmbedder(FakeEmbedder):
         self.error: Exception | None = None
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        self._wait(texts)
+        return super().embed_queries(texts)
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self._wait(texts)
+        return super().embed_passages(texts)
+
+    def _wait(self, texts: Sequence[str]) -> None:
         self.batches.append(list(texts))
         self.entered.release()
         assert self.gate.acquire(timeout=10)
         if self.error is not None:
             raise self.error
-        return super().embed_queries(texts)
 
     async def wait_entered(self) -> None:
         assert await asyncio.to_thread(self.entered.acquire, timeout=10)
@@ -80,6 +87,19 @@ async def test_queries_that_arrive_while_the_model_is_busy_share_a_batch(
         model.gate.release()
     await asyncio.gather(*first, *rest)
     assert model.batches == [["a"], ["b", "c", "d"], ["e"]]
+
+
+async def test_a_query_waits_for_the_passages_of_one_answer_at_most(
+    model: GatedEmbedder, embedder: QueryEmbedder
+) -> None:
+    answers = [asyncio.create_task(embedder.embed_units("busy", [text])) for text in ("p", "q", "r")]
+    await model.wait_entered()
+    query = start(embedder, "a")
+    await asyncio.sleep(0)
+    for _ in range(4):
+        model.gate.release()
+    await asyncio.gather(*answers, *query)
+    assert model.batches[:2] == [["p"], ["a"]]
 
 
 async def test_vectors_come_back_to_their_texts(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
