@@ -60,7 +60,7 @@ def restarted(home: Path, before: Settings, after: Settings) -> set[str]:
         ({"chunk_tokens": 99}, {*REST, *ALWAYS}),
         ({"embed_api_key": "sk-another"}, {*REST, *ALWAYS}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) or "nothing",
 )
 def test_only_services_that_read_a_changed_setting_start_again(
     changed: dict[str, object], expected: set[str], tmp_path: Path

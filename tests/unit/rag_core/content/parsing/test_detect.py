@@ -101,6 +101,7 @@ _ZIP = builders.zip_of([("a", b"b" * 99)])
         (b"\x1f\x8b\x08" + bytes(20), "data.gz"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(20), "data.7z"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # a zip holds the time of its making
 )
 def test_an_archive_is_to_be_unpacked_whatever_is_wrong_with_it(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.ARCHIVE_UNSUPPORTED
