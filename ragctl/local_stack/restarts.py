@@ -71,6 +71,10 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "stream_*_seconds": ("stream",),
 }
 """The services that read a setting, beside those that read all; the first pattern counts."""
+_CALLS_OUT = {*_DAGSTER, "stream", "query-server"}
+_OF_OWN_PARTS = ("*_port", "replicas", "replica_ports", "green_ports", "gateway_blue", "gateway_green", "gateway_via",
+                 "gateway_interfaces")  # fmt: skip
+"""Where the platform's own parts listen: sources and webhooks may not reach them (`rag_core.http_client.own_parts`)."""
 _FILES = {
     "gateway": ("bootstrap.yaml",),
     **dict.fromkeys(_DAGSTER, ("dagster.yaml", "workspace.yaml")),
@@ -84,6 +88,8 @@ def reads(service: str, setting: str) -> bool:
     name = re.sub(r"(-green)?(-\d+)?$", "", service)
     if name in _EVERYTHING | _NOTHING:
         return name in _EVERYTHING
+    if name in _CALLS_OUT and any(fnmatch.fnmatchcase(setting, pattern) for pattern in _OF_OWN_PARTS):
+        return True
     found = next((readers for pattern, readers in _READERS.items() if fnmatch.fnmatchcase(setting, pattern)), None)
     return found is None or name in found
 

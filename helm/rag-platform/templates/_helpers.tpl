@@ -205,10 +205,7 @@ RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 
 {{- /* The Services of the release, which no source and no webhook may reach, and those that the values add. */ -}}
 {{- define "rag.ownHosts" -}}
-{{- $parts := list "gateway" "gateway-internal" "gateway-status" "query" "interfaces" "console" "dagster-webserver" "dagster-code" "stream" "rate-limits" "valkey" "qdrant" "postgresql" "postgres-exporter" -}}
-{{- range include "rag.colours" . | splitList " " }}
-{{- $parts = append $parts (printf "query-%s" .) }}
-{{- end }}
+{{- $parts := list "gateway" "gateway-internal" "gateway-status" "query" "query-blue" "query-green" "query-active" "query-preview" "interfaces" "console" "dagster-webserver" "dagster-code" "stream" "rate-limits" "valkey" "qdrant" "postgresql" "postgres-exporter" -}}
 {{- $names := list -}}
 {{- range $parts }}
 {{- $names = append $names (include "rag.name" (list $ .)) }}

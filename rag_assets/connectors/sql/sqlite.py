@@ -31,8 +31,9 @@ def connect_accepted(path: str, paths: PathRules, connect: Callable[[], sqlite3.
     # `O_PATH`: to close another descriptor of the file would end the locks that SQLite holds on it.
     try:
         accepted = paths.open(path, os.O_PATH)
-    except OSError as error:
-        raise Unavailable(Reason.SOURCE_UNAVAILABLE, f"the file cannot be opened ({error.strerror})") from None
+    except OSError:
+        message = "the SQLite file does not exist, or the platform may not read it"
+        raise Unavailable(Reason.SOURCE_UNAVAILABLE, message) from None
     with closing_fd(accepted) as fd, _connecting:
         real = (_DESCRIPTORS / str(fd)).readlink()
         _require_no_links(real)

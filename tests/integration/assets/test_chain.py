@@ -226,7 +226,7 @@ def test_an_image_a_scan_a_zip_and_copies_delay_no_other_document(chain: Chain) 
     with chain.pipeline.store.engine.connect() as connection:
         refused = dict(connection.execute(text("SELECT locator, reason FROM rag.quarantine")).tuples().all())
     scans = dict.fromkeys(("note.png", "scan.pdf"), "NEEDS_OCR")
-    assert refused == {**scans, "bundle.zip": "TYPE_UNSUPPORTED"}
+    assert refused == {**scans, "bundle.zip": "ARCHIVE_UNSUPPORTED"}
 
 
 def test_a_bad_vector_costs_its_document_and_no_other(chain: Chain) -> None:

@@ -146,15 +146,16 @@ async def test_what_it_cannot_correct_is_an_error_of_the_protocol_with_a_reason(
     async with by_http(open_interfaces, open_interfaces.token(scopes=["query.read"])) as client:
         with pytest.raises(MCPError) as caught:
             await client.call_tool("get_document", {"doc_id": str(LEAVE.doc_id)})
-        assert (caught.value.code, caught.value.data) == (-32003, {"reason": "SCOPE_MISSING"})
+        assert (caught.value.code, caught.value.data["reason"]) == (-32003, "SCOPE_MISSING")
+        assert caught.value.data["request_id"]
         for call in (client.list_resources(), client.read_resource(f"rag://documents/{LEAVE.doc_id}")):
             with pytest.raises(MCPError) as caught:
                 await call
-            assert caught.value.data == {"reason": "SCOPE_MISSING"}
+            assert caught.value.data["reason"] == "SCOPE_MISSING"
     async with by_http(open_interfaces, open_interfaces.token()) as client:
         with pytest.raises(MCPError) as caught:
             await client.read_resource("rag://documents/nothing")
-        assert (caught.value.code, caught.value.data) == (-32002, {"reason": "DOCUMENT_NOT_FOUND"})
+        assert (caught.value.code, caught.value.data["reason"]) == (-32002, "DOCUMENT_NOT_FOUND")
 
 
 @pytest.fixture

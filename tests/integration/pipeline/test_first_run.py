@@ -36,14 +36,14 @@ def test_every_small_object_of_a_bucket_that_is_slow_to_begin_is_in_its_first_ru
     flow.settings = flow.settings.model_copy(update={"first_round_chars": 1})
     monkeypatch.setattr(EARLY, 0.0)
 
-    def approve(_: object) -> bool:
+    def check(_: object) -> dict[str, str]:
         monkeypatch.setattr(EARLY, 3600.0)
-        return True
+        return {}
 
     harness, scope = GenerationHarness(flow), Scope(config.source, "run-0")
     harness.ensure()
     with open_connector(config, ConnectorContext(fetch_policy=POLICY)) as connector:
-        run_pipeline(harness, scope, connector=connector, approve=approve)
+        run_pipeline(harness, scope, connector=connector, check=check)
     counts = account(flow.store, scope)
     served = [key for key in keys if "\n" not in key]  # moto lists the others and answers 404: vanished
     assert counts.balanced

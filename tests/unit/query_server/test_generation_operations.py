@@ -57,7 +57,7 @@ async def handler(store: GatedStore, tmp_path: Path) -> AsyncIterator[Generation
 
 
 def promote(handler: GenerationsHandler) -> asyncio.Task[Any]:
-    return asyncio.create_task(handler.promote(ANN, "g1", ""))
+    return asyncio.create_task(handler.promote(ANN, "g1", "", ""))
 
 
 async def leave(task: asyncio.Task[Any]) -> None:

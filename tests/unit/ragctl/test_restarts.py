@@ -18,6 +18,8 @@ from ragctl.local_stack.services import Service, build_services
 ROOT = Path(__file__).parents[3]
 ALWAYS = {"watchdog", "deployer"}
 DAGSTER = {"dagster-code", "dagster-webserver", "dagster-daemon"}
+CALL_OUT = {"query-server", "stream", *DAGSTER}
+"""They refuse sources and webhooks that name a port of the platform, and so know all ports."""
 REST = {"postgres", "index", "query-server", "stream", "tokens", *DAGSTER}
 PROGRAMS = {
     "query_server/rate_limits/": {"rate-limits"},
@@ -27,6 +29,7 @@ PROGRAMS = {
     "rag_assets/instance.py": set(),
     "rag_assets/": {"stream", *DAGSTER},
     "rag_core/settings/": set(),
+    "rag_core/http_client/own_parts.py": {"query-server", "stream", *DAGSTER},
     "rag_core/": {*REST, "traces", "rate-limits"},
     "ragctl/local_stack/token_": {"tokens"},
     "ragctl/tokens.py": {"tokens"},
@@ -52,11 +55,11 @@ def restarted(home: Path, before: Settings, after: Settings) -> set[str]:
     [
         ({}, set()),
         ({"hang_seconds": 99}, ALWAYS),
-        ({"console_port": 9999}, {"console", *ALWAYS}),
+        ({"console_port": 9999}, {"console", *CALL_OUT, *ALWAYS}),
         ({"stream_batch_events": 7}, {"stream", *ALWAYS}),
-        ({"interfaces_port": 9999}, {"interfaces", *ALWAYS}),
+        ({"interfaces_port": 9999}, {"interfaces", *CALL_OUT, *ALWAYS}),
         ({"search_threads": 7}, {"query-server", "index", *ALWAYS}),
-        ({"replicas": 2}, {"query-server-2", "console", *ALWAYS}),
+        ({"replicas": 2}, {"query-server-2", "console", *CALL_OUT, *ALWAYS}),
         ({"chunk_tokens": 99}, {*REST, *ALWAYS}),
         ({"embed_api_key": "sk-another"}, {*REST, *ALWAYS}),
     ],

@@ -57,6 +57,7 @@ def test_the_gateway_of_compose_finds_both_colours_by_their_service_names(settin
         "query-green": {"query-green"},
         "query-probes": {"query-blue", "query-green"},
         "interfaces": {"interfaces"},
+        "pages": {"interfaces"},
     }
     assert {"query-blue", "query-green"} <= SERVICES.keys()
     shares = {
@@ -113,6 +114,7 @@ def test_where_something_else_divides_both_colours_are_reached_there_and_probed_
         ("query-probes", "query-blue", settings.metrics_port),
         ("query-probes", "query-green", settings.metrics_port),
         ("interfaces", "interfaces", settings.interfaces_port),
+        ("pages", "interfaces", settings.interfaces_port),
     }
     with pytest.raises(ConfigError, match="RAG_GATEWAY_VIA"):
         gateway(settings.model_copy(update={"gateway_via": "inner"}), tmp_path)
