@@ -142,8 +142,8 @@ def confirm(
     with st.popover(label, icon=icon, disabled=shut, help=note, key=f"{key}-popover"):
         st.write(explain)
         why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
-        # It may still be open after what it did has left nothing to do.
-        if st.button(t("Confirm"), key=f"{key}-do", type="primary", disabled=shut):
+        # It may still be open after what it did has left nothing to do. The API refuses a role that was taken away.
+        if st.button(t("Confirm"), key=f"{key}-do", type="primary", disabled=disabled):
             st.session_state[f"{key}-result"] = done = _done(act, why, must_say=must_say)
             if done[0]:
                 st.rerun()  # what this run has drawn is from before
