@@ -9,7 +9,6 @@ from query_server.runtime.program import LoopFactory, run_program
 from query_server.server import serve
 from rag_core.logging import get_logger
 
-
 _SWITCH_SECONDS = 0.0005
 """After each wait for the network the event loop waits so long for the interpreter lock while an answer is composed. At
 Python's own 5 ms it could take 200 steps a second, fewer than a few searches need."""
