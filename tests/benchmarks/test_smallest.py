@@ -22,7 +22,7 @@ from tests.support.browser import CHROMIUM, NEEDS
 pytestmark = [pytest.mark.benchmarks, pytest.mark.timeout(1800)]
 
 SMALLEST: dict[str, str] = {
-    "embed": "--texts 2 --tokens 20 --rounds 1",
+    "embed": "--texts 2 --tokens 64 --rounds 1",
     "retrieval": "--data {data}",
     "ocr": "--pages 1 --languages en",
     "generations": "--chunks 200 --rate 2 --edits 1 --rounds 1 --idle-seconds 2",
