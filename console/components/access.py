@@ -10,7 +10,7 @@ import streamlit as st
 
 from console.components.access_forms import new_account, new_key, revoke_subject
 from console.components.widgets import at, chosen_row, confirm, load_or_report, plain_markdown, table, today
-from console.presenters import access as views
+from console.presenters import access as presenters
 from console.presenters.records import as_csv
 from console.session import Platform, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import access_pb2 as pb
@@ -32,11 +32,11 @@ def keys(*, all_tenants: bool) -> None:
         t("State"), ["valid", "revoked", "expired"], selection_mode="multi", default=["valid"], key="access-key-states",
         format_func=t,
     )  # fmt: skip
-    items = [item for item in found.keys if not wanted or views.KEY_STATES.get(item.state) in wanted]
+    items = [item for item in found.keys if not wanted or presenters.KEY_STATES.get(item.state) in wanted]
     columns = {"key_id": t("Key"), "name": t("Purpose"), "tenant": t("Tenant"), "scopes": t("Scopes"),
                "groups": t("Groups"), "state": t("State"), "created_by": t("Created by"),
                "created_at": t("Created"), "last_used_at": t("Last used"), "expires_at": t("Expires")}  # fmt: skip
-    rows = [{**row, "state": t(row["state"])} for row in views.key_rows(items)]
+    rows = [{**row, "state": t(row["state"])} for row in presenters.key_rows(items)]
     chosen = _list("keys", items, rows, columns, t("No API key matches."), more=bool(found.next_page_token))
     if chosen is None:
         return
@@ -62,7 +62,7 @@ def accounts(*, all_tenants: bool) -> None:
                "platform": st.column_config.CheckboxColumn(t("Platform")), "groups": t("Groups"),
                "created_by": t("Created by"), "created_at": t("Created"), "last_used_at": t("Last sign-in"),
                "failures": t("Failed since")}  # fmt: skip
-    rows = [{**row, "role": t(row["role"])} for row in views.account_rows(found)]
+    rows = [{**row, "role": t(row["role"])} for row in presenters.account_rows(found)]
     empty = t("No account matches. Where an identity provider knows the people there are none.")
     chosen = _list("accounts", found, rows, columns, empty)
     if chosen is None:
@@ -70,7 +70,7 @@ def accounts(*, all_tenants: bool) -> None:
     if chosen.failures:
         said = t("{count} failed sign-ins since the last one that succeeded, the last at {time}.",
                  count=chosen.failures, time=at(chosen.last_failure_at.seconds))  # fmt: skip
-        (st.warning if chosen.failures >= views.MANY_FAILURES else st.info)(said)
+        (st.warning if chosen.failures >= presenters.MANY_FAILURES else st.info)(said)
 
     def unlock(why: str) -> str:
         api().access.unlock_account(chosen.name, why)
@@ -100,7 +100,7 @@ def sessions(*, all_tenants: bool) -> None:
     columns = {"subject": t("Person"), "tenant": t("Tenant"), "scopes": t("Scopes"),
                "own": st.column_config.CheckboxColumn(t("This one")), "issued_at": t("Signed in"),
                "last_used_at": t("Last used"), "expires_at": t("Expires"), "id": t("Session")}  # fmt: skip
-    rows = views.session_rows(found.sessions)
+    rows = presenters.session_rows(found.sessions)
     chosen = _list(
         "sessions", found.sessions, rows, columns, t("No open session matches."), more=bool(found.next_page_token)
     )
@@ -129,7 +129,7 @@ def tokens(*, all_tenants: bool) -> None:
         return
     columns = {"subject": t("Subject"), "tenant": t("Tenant"), "issued_before": t("Refused if issued before"),
                "revoked_by": t("Revoked by"), "expires_at": t("Matters until")}  # fmt: skip
-    rows = views.revocation_rows(found.revocations)
+    rows = presenters.revocation_rows(found.revocations)
     empty = t("No tokens are revoked.")
     chosen = _list("tokens", found.revocations, rows, columns, empty, more=bool(found.next_page_token))
     if chosen is not None:
@@ -164,7 +164,7 @@ def _list(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(t("Filter"), key=f"access-{name}-filter", max_chars=256, icon=":material/search:",
                              width=320, help=t("Words that stand anywhere in a row."))  # fmt: skip
-        numbers = views.matching(rows, text)
+        numbers = presenters.matching(rows, text)
         shown = [rows[number] for number in numbers]
         st.download_button(
             t("Export CSV"), as_csv([_exported(row) for row in shown]), f"{name}-{today()}.csv", "text/csv",

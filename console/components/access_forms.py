@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.widgets import attempt
-from console.presenters import access as views
+from console.presenters import access as presenters
 from console.session import Platform, api, platform, t, tenant
 
 MADE = "access-made-now"
@@ -32,7 +32,7 @@ def new_key() -> None:
         why = right.text_input(t("Reason (for the audit log)"), max_chars=500, key="access-key-why")
         if st.form_submit_button(t("Create key"), type="primary"):
             made = attempt(
-                lambda: api().access.create_key(name.strip(), whose, scopes, views.names(groups), int(days), why)
+                lambda: api().access.create_key(name.strip(), whose, scopes, presenters.names(groups), int(days), why)
             )
             if made is not None:
                 st.session_state[MADE] = ("key", made.key_id, made.key)
@@ -45,7 +45,7 @@ def new_account() -> None:
         left, right = st.columns(2, gap="medium")
         name = left.text_input(t("Name"), max_chars=63, key="access-account-name",
                                help=t("Lower-case letters, digits, dot, dash and underscore."))  # fmt: skip
-        role = left.selectbox(t("Role"), views.ROLES, format_func=t)
+        role = left.selectbox(t("Role"), presenters.ROLES, format_func=t)
         whose = _tenant(left, "access-account-tenant")
         groups = right.text_input(t("Groups, separated by commas"), max_chars=2000, key="access-account-groups",
                                   help=t("Documents of these groups can be read by the person."))  # fmt: skip
@@ -56,7 +56,7 @@ def new_account() -> None:
         if st.form_submit_button(t("Create account"), type="primary"):
             password = attempt(
                 lambda: api().access.create_account(
-                    name.strip(), whose, role, views.names(groups), why, platform=beyond
+                    name.strip(), whose, role, presenters.names(groups), why, platform=beyond
                 )
             )
             if password is not None:
@@ -106,4 +106,4 @@ def _tenant(place: st.delta_generator.DeltaGenerator, key: str) -> str:
 
 
 def _scopes() -> list[str]:
-    return [*views.TENANT_SCOPES, *(views.PLATFORM_SCOPES if platform() >= Platform.ADMIN else ())]
+    return [*presenters.TENANT_SCOPES, *(presenters.PLATFORM_SCOPES if platform() >= Platform.ADMIN else ())]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.widgets import load_or_report, plain_markdown, problem
-from console.presenters import answers as views
+from console.presenters import answers as presenters
 from console.presenters.formats import plain
 from console.presenters.markdown import CodeBlock, TableBlock, TextBlock, blocks
 from console.presenters.records import around
@@ -35,13 +35,13 @@ def span(doc_id: str, start: int, end: int) -> None:
 
 def answer_body(text: str, final: query_pb2.AnswerFinal) -> None:
     """The answer or the closest passages, each excerpt below its headings; plain text without Markdown."""
-    if views.is_closest(final):
+    if presenters.is_closest(final):
         st.info(t("It is not certain that the sources answer this question. These passages come closest."))
     if final.read_as:
         st.text(t("Read as: {question}", question=plain(final.read_as)))
     for excerpt in final.excerpts:
         with st.container(border=True):
-            st.text(views.with_page(views.heading(excerpt), excerpt, t))
+            st.text(presenters.with_page(presenters.heading(excerpt), excerpt, t))
             markdown_body(excerpt.markdown or excerpt.text)
     if not final.excerpts and final.answer_markdown:
         markdown_body(final.answer_markdown)
@@ -82,7 +82,7 @@ def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> No
         return
     spans = [
         ops.CitedSpan(doc_id=item.doc_id, version=item.version, start=item.start, end=item.end)
-        for item in views.citations(final)
+        for item in presenters.citations(final)
     ]
     try:
         api().rate(

@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.components.passages import passages
 from console.components.widgets import attempt
-from console.presenters import evaluation as views
+from console.presenters import evaluation as presenters
 from console.session import Platform, api, platform, t, tenant
 from ragproto.query.v2 import query_pb2
 
@@ -37,7 +37,7 @@ def person() -> Person | None:
         subject = left.text_input(t("User (optional)"), max_chars=200, key="as-subject")
         groups = right.text_area(t("Groups, one in each line"), height=68, key="as-groups")
         reason = right.text_input(t("Reason (for the audit log)"), max_chars=500, key="as-reason")
-    return Person(whose.strip(), subject.strip(), tuple(views.lines(groups)), reason)
+    return Person(whose.strip(), subject.strip(), tuple(presenters.lines(groups)), reason)
 
 
 def search(who: Person, request: query_pb2.SearchRequest) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.widgets import load_or_report
-from console.presenters import retrieval as views
+from console.presenters import retrieval as presenters
 from console.presenters.retrieval import RetrievalSettings
 from console.session import api, t
 from ragproto.query.v2 import query_pb2
@@ -26,9 +26,9 @@ def narrowing() -> query_pb2.Filter | None:
         t("Metadata"), max_chars=500, placeholder=t("field=value"), help=t("A field that the sources declare."),
         key="ask-metadata",
     )  # fmt: skip
-    if views.is_incomplete(metadata):
+    if presenters.is_incomplete(metadata):
         st.warning(t("Write the condition on metadata as field=value; it was left out."))
-    return views.narrowing(sources, language, since, metadata)
+    return presenters.narrowing(sources, language, since, metadata)
 
 
 def generations() -> dict[str, str]:
@@ -44,11 +44,11 @@ def generations() -> dict[str, str]:
 
 def retrieval(key: str, names: dict[str, str], other: str = "", mode: str = "hybrid") -> RetrievalSettings:
     """Widgets for how it is searched. `names` are the generations; `other` and `mode` are chosen at first."""
-    modes = {name: t(text) for name, text in views.MODE_NAMES.items()}
+    modes = {name: t(text) for name, text in presenters.MODE_NAMES.items()}
     mode = st.selectbox(
         t("Search mode"), list(modes), index=list(modes).index(mode), format_func=modes.__getitem__, key=f"{key}-mode"
     )
-    shares = {name: t("automatic") if name == views.AUTOMATIC else f"{name} %" for name in views.SHARES}
+    shares = {name: t("automatic") if name == presenters.AUTOMATIC else f"{name} %" for name in presenters.SHARES}
     words = st.select_slider(
         t("Weight of the words in a hybrid search"), list(shares), format_func=shares.__getitem__, key=f"{key}-words",
         help=t("Automatic: computed for each question from what the legs find. 0 %: only meaning counts, 100 %: only"
@@ -60,7 +60,7 @@ def retrieval(key: str, names: dict[str, str], other: str = "", mode: str = "hyb
         index=list(shown).index(other) if other in shown else 0,
     )  # fmt: skip
     left, right = st.columns(2)
-    reranks = {name: t(text) for name, text in views.RERANK.items()}
+    reranks = {name: t(text) for name, text in presenters.RERANK.items()}
     rerank = left.selectbox(t("Rerank"), list(reranks), format_func=reranks.__getitem__, key=f"{key}-rerank")
     top_k = right.number_input(t("Passages"), 1, 50, 10, key=f"{key}-top-k")
     return RetrievalSettings(mode, words, generation, rerank, int(top_k))

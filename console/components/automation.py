@@ -7,7 +7,7 @@ import streamlit as st
 from console.clients.dagster import source_of
 from console.clients.dagster_answers import Automation
 from console.components.widgets import age, at, chosen_row, confirm, load_or_report, plain_markdown, table
-from console.presenters import pipeline as views
+from console.presenters import pipeline as presenters
 from console.session import api, dagster, shared, t
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -22,7 +22,7 @@ def automations() -> None:
     rows = [
         {**row, "kind": t(row["kind"]), "last": age(row["last"]), "tick": t(row["tick"]) if row["tick"] else "",
          "next": at(row["next"]) if row["next"] else "–"}
-        for row in views.automation_rows(found)
+        for row in presenters.automation_rows(found)
     ]  # fmt: skip
     columns = {"name": t("Name"), "kind": t("Kind"), "on": t("On"), "last": t("Last tick"), "tick": t("Result"),
                "next": t("Next"), "note": t("Note")}  # fmt: skip
@@ -54,7 +54,7 @@ def backfills() -> None:
     found = load_or_report("Dagster", lambda: dagster().backfills())
     if found is None:
         return
-    rows = [{**row, "at": age(row["at"]), "status": t(row["status"])} for row in views.backfill_rows(found)]
+    rows = [{**row, "at": age(row["at"]), "status": t(row["status"])} for row in presenters.backfill_rows(found)]
     columns = {
         "source": t("Source"),
         "status": t("State"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.widgets import age, at, confirm, load_or_report, plain_markdown, table
-from console.presenters import deployments as views
+from console.presenters import deployments as presenters
 from console.presenters.formats import duration
 from console.session import Platform, api, shared, t
 from ragproto.admin.v1 import deployments_pb2 as deploy
@@ -47,7 +47,7 @@ def history(number: int) -> None:
     if found is None:
         return
     item = found.deployment
-    state = t(views.STATES.get(item.state, "unknown"))
+    state = t(presenters.STATES.get(item.state, "unknown"))
     values = {"release": plain_markdown(item.release), "state": state, "weight": item.weight}
     st.progress(min(100, item.weight), t("{release}: {state}, {weight} % of the requests", **values))
     if item.wanted:
@@ -58,7 +58,7 @@ def history(number: int) -> None:
     rows = [
         {**row, "at": at(row["at"]), "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}",
          "weight": f"{row['weight']} %", "seconds": duration(row["seconds"], t)}
-        for row in views.step_rows(found.history)
+        for row in presenters.step_rows(found.history)
     ]  # fmt: skip
     columns = {
         "at": t("When"),
@@ -88,13 +88,13 @@ def ci() -> None:
     with left:
         pipelines = load_or_report("GitLab", gitlab.pipelines)
         if pipelines is not None:
-            rows = [{**row, "at": age(row["at"])} for row in views.pipeline_rows(pipelines)]
+            rows = [{**row, "at": age(row["at"])} for row in presenters.pipeline_rows(pipelines)]
             columns = {"number": t("GitLab pipeline"), "status": t("State"), "ref": t("Branch or tag"),
                        "commit": t("Commit"), "at": t("Changed")}  # fmt: skip
             table(rows, columns, empty=t("None."))
     with right:
         environments = load_or_report("GitLab", gitlab.environments)
         if environments is not None:
-            rows = [{**row, "at": age(row["at"])} for row in views.environment_rows(environments)]
+            rows = [{**row, "at": age(row["at"])} for row in presenters.environment_rows(environments)]
             columns = {"name": t("Environment"), "state": t("State"), "deployed": t("Deployed"), "at": t("Changed")}
             table(rows, columns, empty=t("None."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.widgets import at, explain, plain_markdown, table
-from console.presenters import documents as views
+from console.presenters import documents as presenters
 from console.presenters.formats import plain
 from console.presenters.records import around
 from console.session import Platform, platform, shared, t
@@ -17,13 +17,13 @@ PIECES = 10
 
 def why(found: ops.InspectDocumentResponse) -> None:
     """Whether it can be found, and everything that decides it."""
-    state = t(views.STATES.get(found.document.state, "unknown"))
+    state = t(presenters.STATES.get(found.document.state, "unknown"))
     sentence = t("State of this document: {state}.", state=state)
     if found.document.state == ops.DOCUMENT_STATE_SEARCHABLE:
         st.success(sentence, icon=":material/check_circle:")
     else:
         st.warning(sentence, icon=":material/warning:")
-    for reason in views.reasons(found):
+    for reason in presenters.reasons(found):
         values = {name: plain_markdown(str(value)) for name, value in reason.values if f"{{{name}}}" in reason.sentence}
         st.markdown(f"{':material/check:' if reason.good else ':material/close:'} {t(reason.sentence, **values)}")
     explain(found.quarantine.reason, found.quarantine.message, found.quarantine.remedy, in_run=True,
@@ -33,7 +33,7 @@ def why(found: ops.InspectDocumentResponse) -> None:
 def fields(found: ops.InspectDocumentResponse) -> None:
     """What is known of it, in columns that wrap on a narrow screen."""
     with st.container(horizontal=True, gap="medium"):
-        for label, value in [*views.facts(found), ("First stored", _moment(found, "first_stored_at"))]:
+        for label, value in [*presenters.facts(found), ("First stored", _moment(found, "first_stored_at"))]:
             with st.container(width="content", gap=None):
                 st.caption(t(label))
                 st.text(plain(value))
@@ -66,7 +66,7 @@ def text_and_chunks(found: ops.InspectDocumentResponse) -> None:
         return
     if not found.chunks:
         st.caption(t("This document has no chunks."))
-    parts = views.pieces(found)
+    parts = presenters.pieces(found)
     pages = -(-len(parts) // PIECES)
     number = st.pagination(pages, key=f"pieces-{found.document.doc_id}") if pages > 1 else 1
     for part in parts[(number - 1) * PIECES : number * PIECES]:
@@ -86,7 +86,7 @@ def chunk_caption(chunk: ops.ChunkSpan, text: str) -> None:
     said = t("Chunk {number}: characters {start} to {end}, {tokens} tokens, {vector}", number=chunk.ordinal + 1,
              start=chunk.start, end=chunk.end, tokens=chunk.tokens, vector=vector)  # fmt: skip
     st.caption(said)
-    if path := views.heading_path(chunk.headings, text):
+    if path := presenters.heading_path(chunk.headings, text):
         st.text(path)
 
 
@@ -117,7 +117,7 @@ def who_may_read(found: ops.InspectDocumentResponse) -> None:
     """Its ACL in words, and where it comes from."""
     if not found.acl:
         st.warning(t("Nobody may read it."), icon=":material/lock:")
-    for sentence, name in views.readers(found):
+    for sentence, name in presenters.readers(found):
         st.text(t(sentence, name=name) if name else t(sentence))
     if found.acl_inherited:
         st.caption(t("This is the default of its source: the document itself names nobody."))
@@ -131,7 +131,7 @@ def history(found: ops.InspectDocumentResponse) -> None:
     link = shared().settings.dagster_link or shared().settings.dagster_url
     rows = [
         {**row, "at": at(row["at"]), "run": f"{link}/runs/{row['run']}" if runs and row["run"] else row["run"]}
-        for row in views.history_rows(found, t)
+        for row in presenters.history_rows(found, t)
     ]
     run = st.column_config.LinkColumn(t("Run"), display_text=r"/runs/([^-/]+)") if runs else t("Run")
     columns = {"at": t("Time"), "event": t("What happened"), "actor": t("By"), "run": run}

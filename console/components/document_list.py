@@ -11,7 +11,7 @@ import streamlit as st
 from console.clients.errors import ServiceError
 from console.clients.grpc_api import Api
 from console.components.widgets import chosen_row, load_or_report, table, today
-from console.presenters import documents as views
+from console.presenters import documents as presenters
 from console.presenters.records import as_csv
 from console.session import api, t, zone
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -33,7 +33,7 @@ class Place:
     """The filters of the list that is shown, and the tokens of its pages up to the present one."""
 
     filters: tuple[object, ...]
-    wanted: views.Wanted
+    wanted: presenters.Wanted
     tokens: list[str] = field(default_factory=lambda: [""])
     counts: ops.DocumentCounts | None = None
     opened: bool = False
@@ -72,25 +72,25 @@ def filters(sources: Iterable[str]) -> tuple[str, Place]:
         ).strip()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         source = _select("source", t("Source"), ["", *sorted(sources)], lambda name: name or t("all"))
-        states = ["", *views.FILTERS, views.ANY_STATE]
+        states = ["", *presenters.FILTERS, presenters.ANY_STATE]
         state = ""
         if by == "name":
             state = _select("state", t("State"), states, _state)
         known = ["", *dict.fromkeys([*_types(), *([asked] if asked else [])])]
         media_type = _select("type", t("Type"), known, lambda name: name or t("all"))
-        period = _select("changed", t("Changed"), list(views.PERIODS), lambda name: t(views.PERIODS[name][1]))
+        period = _select("changed", t("Changed"), list(presenters.PERIODS), lambda name: t(presenters.PERIODS[name][1]))
         days = _days() if period == "dates" else []
         order = "newest"
         if by == "name":
-            order = _select("order", t("Order"), list(views.ORDERS), lambda name: t(views.ORDERS[name][1]))
+            order = _select("order", t("Order"), list(presenters.ORDERS), lambda name: t(presenters.ORDERS[name][1]))
     chosen = {"by": by, "q": text, "source": source, "state": state, "type": media_type, "changed": period,
               "order": order}  # fmt: skip
     _keep_in_address(chosen)
     key = (*chosen.values(), *days)
     if before is None or before.filters != key:
         # From the moment at which it was chosen: a page token belongs to its filters.
-        since, until = views.span_of(period, days, datetime.now(UTC), zone())
-        before = Place(key, views.Wanted(text, source, state, media_type, order, since, until))
+        since, until = presenters.span_of(period, days, datetime.now(UTC), zone())
+        before = Place(key, presenters.Wanted(text, source, state, media_type, order, since, until))
         st.session_state[_PLACE] = before
     return by, before
 
@@ -114,9 +114,9 @@ def _days() -> list[date]:
 
 
 def _state(name: str) -> str:
-    if name == views.ANY_STATE:
+    if name == presenters.ANY_STATE:
         return t("all, deleted ones too")
-    return t(views.STATES[views.FILTERS[name]]) if name else t("all but deleted")
+    return t(presenters.STATES[presenters.FILTERS[name]]) if name else t("all but deleted")
 
 
 def _keep_in_address(chosen: dict[str, str]) -> None:
@@ -143,7 +143,7 @@ def page(place: Place) -> str | None:
     rows = [
         {**row, "state": f"{row['mark']} {t(row['state'])}", "at": datetime.fromtimestamp(row["at"], UTC),
          "size": row["bytes"] if row["version"] else None, "type": row["media_type"] or "–"}
-        for row in views.document_rows(found.documents)
+        for row in presenters.document_rows(found.documents)
     ]  # fmt: skip
     # Numbers and moments, not their words: the table sorts by what it holds.
     # Long paths and titles would push the rest out of sight, so those have a width.
@@ -191,7 +191,7 @@ def _pager(place: Place, shown: int, following: str) -> None:
                   on_click=place.tokens.append, args=(following,))  # fmt: skip
         if shown and place.counts is not None:
             said = t("{first} to {last} of {all}", first=f"{first + 1:,}", last=f"{first + shown:,}",
-                     all=views.counted(place.counts))  # fmt: skip
+                     all=presenters.counted(place.counts))  # fmt: skip
             st.caption(said, width="content")
         caller, wanted = api(), place.wanted
         st.download_button(
@@ -206,7 +206,7 @@ def _pager(place: Place, shown: int, following: str) -> None:
         )
 
 
-def exported(caller: Api, wanted: views.Wanted) -> str:
+def exported(caller: Api, wanted: presenters.Wanted) -> str:
     """Every page as CSV. It runs beside the page, so it takes nothing from the session; a failure ends the file."""
     rows: list[dict[str, object]] = []
     token = ""
@@ -229,7 +229,7 @@ def _exported_row(row: ops.DocumentRow) -> dict[str, object]:
         "source": row.source,
         "locator": row.locator,
         "title": row.title,
-        "state": views.STATES.get(row.state, "unknown"),
+        "state": presenters.STATES.get(row.state, "unknown"),
         "media_type": row.media_type,
         "bytes": row.bytes,
         "version": row.version,
@@ -245,7 +245,7 @@ def found_by_content(place: Place) -> str | None:
     found = load_or_report("gateway", lambda: api().search(place.wanted.as_search(MAX_FOUND)))
     if found is None:
         return None
-    rows = views.passage_rows(found.passages)
+    rows = presenters.passage_rows(found.passages)
     columns = {"locator": st.column_config.TextColumn(t("Document"), width=230), "source": t("Source"),
                "score": t("Score"), "text": t("Passage"), "title": t("Title")}  # fmt: skip
     event = table(

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from console.components.widgets import at, attempt, confirm, load_or_report, table
-from console.presenters import evaluation as views
+from console.presenters import evaluation as presenters
 from console.presenters.formats import plain
 from console.session import Role, api, role, t
 from ragproto.admin.v1 import evaluation_pb2 as pb
@@ -49,11 +49,11 @@ def _accepted(number: int, why: str) -> str:
 
 
 def _figures(run: pb.EvaluationRun, before: pb.EvaluationRun | None) -> None:
-    rows = [{**row, "tag": row["tag"] or t("all questions")} for row in views.tag_rows(run, before)]
+    rows = [{**row, "tag": row["tag"] or t("all questions")} for row in presenters.tag_rows(run, before)]
     columns = {"tag": t("Tag"), "questions": t("Questions"), "satisfied": share(t("Satisfied")),
                "moved": share(t("Since before")), "wrong": share(t("Wrong")),
                "recall": share(t("Recall of sources")),
-               **{f"n_{name}": _count(t(label)) for name, label in views.COLUMNS.items()}}  # fmt: skip
+               **{f"n_{name}": _count(t(label)) for name, label in presenters.COLUMNS.items()}}  # fmt: skip
     table(rows, columns, empty="")
 
 
@@ -66,7 +66,7 @@ def _changes(found: pb.GetEvaluationRunResponse) -> None:
     st.caption(t("{worse} worse, {better} better than in run {number}", worse=worse, better=len(found.changes) - worse,
                  number=found.before.id))  # fmt: skip
     for number, item in enumerate(found.changes):
-        arrow, question = views.change_heading(item)
+        arrow, question = presenters.change_heading(item)
         with st.container(border=True, key=f"change-{number}"):
             st.text(f"{arrow} {question}")
             left, right = st.columns(2, gap="medium")
@@ -81,7 +81,7 @@ def _answer(place: Any, label: str, text: str) -> None:
 
 
 def _grade(name: str) -> str:
-    return t(views.GRADES.get(name, name))
+    return t(presenters.GRADES.get(name, name))
 
 
 def _unsatisfied(found: pb.GetEvaluationRunResponse) -> None:
@@ -120,7 +120,7 @@ def decide(item: pb.ProposedQuestion) -> None:
             dropped = st.form_submit_button(t("Reject"), disabled=barred)
     if not (taken or dropped):
         return
-    parts = {name: views.lines(text) for name, text in boxes.items()} if taken else {}
+    parts = {name: presenters.lines(text) for name, text in boxes.items()} if taken else {}
     done = attempt(lambda: api().decide_question(item.id, accept=taken, **parts))
     if done is not None:
         st.session_state["evaluation-said"] = t("The question is {state}.", state=t(done.state))

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from console.components.widgets import age, at, attempt, chosen_row, confirm, load_or_report, plain_markdown, table
-from console.presenters import generations as views
+from console.presenters import generations as presenters
 from console.presenters.formats import number, size
 from console.session import Platform, api, t
 from ragproto.admin.v1 import admin_pb2
@@ -28,7 +28,7 @@ def generations() -> None:
          "parity": f"{row['parity']:.1%}" if row["parity"] is not None else "–",
          "ndcg": f"{row['ndcg']:.3f}" if row["ndcg"] is not None else "–",
          "gate": t(row["gate"]), "at": age(row["at"])}
-        for row in views.rows(found)
+        for row in presenters.rows(found)
     ]  # fmt: skip
     columns = {"name": t("Name"), "state": t("State"), "model": t("Model"), "documents": t("Documents"),
                "pending": t("To be indexed"), "points": t("Vectors"), "bytes": t("Size"),
@@ -36,7 +36,7 @@ def generations() -> None:
     event = table(rows, columns, empty=t("There is no generation yet."), on_select="rerun",
                   selection_mode="single-row", key="generations")  # fmt: skip
     picked = chosen_row(event)
-    chosen = found[picked] if picked is not None and picked < len(found) else views.foremost(found)
+    chosen = found[picked] if picked is not None and picked < len(found) else presenters.foremost(found)
     _actions(chosen, found)
     if chosen is not None:
         _details(chosen)
@@ -46,7 +46,7 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
     name = chosen.name if chosen is not None else ""
     shown = plain_markdown(name) or "…"
     state = chosen.state if chosen is not None else ""
-    passed = chosen is not None and views.gate(chosen) == "passed"
+    passed = chosen is not None and presenters.gate(chosen) == "passed"
     before = next((item.promoted_from for item in found if item.state == "active" and item.promoted_from), "")
 
     def evaluate(why: str) -> str:
@@ -60,7 +60,7 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
     def roll_back(why: str) -> str:
         return t("Searches now use {name}.", name=api().roll_back(why).active)
 
-    kept = chosen is not None and views.kept(chosen, time.time())
+    kept = chosen is not None and presenters.kept(chosen, time.time())
 
     def retire(why: str) -> str:
         api().retire(name, why, now=kept)
@@ -90,11 +90,11 @@ def _details(chosen: admin_pb2.Generation) -> None:
     if evaluated := chosen.evaluated_at.seconds:
         st.caption(t("Gate results {time}", time=at(evaluated)))
     rows = [{**row, "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}"}
-            for row in views.check_rows(chosen)]  # fmt: skip
+            for row in presenters.check_rows(chosen)]  # fmt: skip
     columns = {"check": t("Check"), "passed": t("Result"), "detail": t("Found")}
     table(rows, columns, empty=t("Not evaluated yet."))
     st.caption(t("History"))
-    events = [{**row, "at": at(row["at"])} for row in views.event_rows(chosen)]
+    events = [{**row, "at": at(row["at"])} for row in presenters.event_rows(chosen)]
     columns = {
         "at": t("When"),
         "actor": t("Actor"),
@@ -121,7 +121,7 @@ def build_generation() -> None:
         context = st.checkbox(t("Embed title and headings with each chunk"), value=True, key="build-context")
         asked = st.form_submit_button(t("Forecast the cost"), type="primary")
     chunking = {"chunk_tokens": str(tokens), "chunk_overlap": str(overlap), "chunk_context": str(context).lower()}
-    settings = chunking | views.pairs(further)
+    settings = chunking | presenters.pairs(further)
     if asked:
         st.session_state.pop("forecast", None)
         found = attempt(lambda: api().build(settings=settings, dry_run=True))
@@ -130,7 +130,7 @@ def build_generation() -> None:
     kept = st.session_state.get("forecast")
     if kept is None or kept[0] != settings:
         return
-    facts = [{"fact": t(label), "value": text} for label, text in views.forecast_fields(kept[1], t)]
+    facts = [{"fact": t(label), "value": text} for label, text in presenters.forecast_fields(kept[1], t)]
     table(facts, {"fact": t("Forecast"), "value": t("Value")}, empty="")
 
     def build(why: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from console.components.widgets import attempt
-from console.presenters import evaluation as views
+from console.presenters import evaluation as presenters
 from console.presenters.formats import plain
 from console.session import Role, api, role, t
 from ragproto.query.v2 import query_pb2
@@ -37,7 +37,7 @@ def save_question(question: str, found: Sequence[query_pb2.Citation] | Sequence[
             note = t("Requires the role {role}.", role=t("operator")) if barred else None
             if not st.form_submit_button(t("Save question"), disabled=barred, help=note):
                 return
-        parts: dict[str, Any] = {name: views.lines(text) for name, text in boxes.items()}
+        parts: dict[str, Any] = {name: presenters.lines(text) for name, text in boxes.items()}
         documents = list(dict.fromkeys(item.doc_id for item in found if item.doc_id))[:MAX_DOCUMENTS]
         if attempt(lambda: api().save_question(question, doc_ids=documents, **parts)) is not None:
             st.success(t("Saved and accepted. It stands on the page Evaluation."))

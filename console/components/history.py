@@ -9,7 +9,7 @@ import streamlit as st
 from console.clients.prometheus import Lines
 from console.components.charts import over_time
 from console.components.widgets import at, load_or_report, table
-from console.presenters import history as views
+from console.presenters import history as presenters
 from console.presenters.formats import number
 from console.session import Platform, api, platform, shared, t
 
@@ -18,7 +18,7 @@ MIB = 1 / 1024**2
 
 def history_of(span: str, *, everyone: bool) -> None:
     """Everything that is known of a span, of the caller's tenant or of all tenants."""
-    found = load_or_report("query server", lambda: views.from_message(api().history(span, all_tenants=everyone)))
+    found = load_or_report("query server", lambda: presenters.from_message(api().history(span, all_tenants=everyone)))
     if found is None:
         return
     if not found.recording:
@@ -28,7 +28,7 @@ def history_of(span: str, *, everyone: bool) -> None:
         own = found
         more = load_or_report("Prometheus", lambda: shared().metrics.long_history(own))
         if more is not None:
-            found = views.with_prometheus(found, more)
+            found = presenters.with_prometheus(found, more)
             source = t("Calls, answers, streams and memory from Prometheus, the rest recorded by the platform.")
     st.caption(source)
     _figures(found)
@@ -40,17 +40,17 @@ def history_of(span: str, *, everyone: bool) -> None:
 
 
 def _figures(found: Lines) -> None:
-    calls, answers = views.totals(found, "calls"), views.totals(found, "answers")
+    calls, answers = presenters.totals(found, "calls"), presenters.totals(found, "answers")
     asked = sum(answers.values())
     answered = f"{answers.get('answered', 0) / asked:.0%}" if asked else "–"
-    failed = sum(views.totals(found, "failures").values())
+    failed = sum(presenters.totals(found, "failures").values())
     with st.container(horizontal=True):
         for label, value in (
             (t("Searches"), number(calls.get("search", 0))),
             (t("Answers"), number(asked)),
             (t("Answered"), answered),
             (t("Failed calls"), number(failed)),
-            (t("Documents ingested"), number(sum(views.totals(found, "ingested").values()))),
+            (t("Documents ingested"), number(sum(presenters.totals(found, "ingested").values()))),
         ):
             st.metric(label, value, border=True)
 
@@ -79,7 +79,7 @@ def _sources_and_questions(found: Lines, span: str, *, everyone: bool) -> None:
     with left:
         st.subheader(t("Most used sources"))
         columns = {"source": t("Source"), "found": t("Searches that found it"), "cited": t("Answers that cite it")}
-        table(views.source_rows(found), columns, empty=t("No source was found or cited."))
+        table(presenters.source_rows(found), columns, empty=t("No source was found or cited."))
     with right:
         st.subheader(t("Questions without an answer"))
         if everyone:
@@ -96,7 +96,7 @@ def _questions(span: str) -> None:
         return
     rows = [
         {**row, "outcome": t(row["outcome"]), "last": at(row["last"]), "question": row["question"] or row["hash"]}
-        for row in views.question_rows(found.questions)
+        for row in presenters.question_rows(found.questions)
     ]
     columns = {"question": t("Question"), "outcome": t("Outcome"), "asked": t("Asked"), "last": t("Last asked")}
     table(rows, columns, empty=t("No question was left without an answer."))
@@ -151,13 +151,13 @@ def _chart(
     found: Lines, name: str, title: str, unit: str, legend: str, *, none: str, scale: float = 1.0, bars: bool = False
 ) -> None:
     st.subheader(title)
-    rows = views.rows(found, name, scale=scale)
+    rows = presenters.rows(found, name, scale=scale)
     if not rows:
         st.caption(none)
         return
-    ours = name in views.NAMED_BY_US
+    ours = name in presenters.NAMED_BY_US
     shown = [
-        {**row, "label": t(views.word(row["label"])) if ours or row["label"] == views.OTHER else row["label"]}
+        {**row, "label": t(presenters.word(row["label"])) if ours or row["label"] == presenters.OTHER else row["label"]}
         for row in rows
     ]
     part = "" if bars else "part"

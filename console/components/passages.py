@@ -8,12 +8,12 @@ import streamlit as st
 
 from console.components.answers import span
 from console.components.widgets import chosen_row, load_or_report, table
-from console.presenters import retrieval as views
+from console.presenters import retrieval as presenters
 from console.session import api, t
 from ragproto.query.v2 import query_pb2
 
 
-def say(sentences: list[views.Sentence]) -> None:
+def say(sentences: list[presenters.Sentence]) -> None:
     """Sentences, each on a line of its own, as text."""
     for text, values in sentences:
         st.text(t(text, **values))
@@ -29,8 +29,8 @@ def rerank_skipped(code: str) -> None:
 
 def passages(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse, key: str = "passages") -> None:
     """Passages with their scores. One that is chosen says why it is there and is shown in its document."""
-    say(views.search_sentences(request, found))
-    rows = views.explained_rows(found.passages)
+    say(presenters.search_sentences(request, found))
+    rows = presenters.explained_rows(found.passages)
     reranked = any(row["reranked"] is not None for row in rows)
     columns = {
         "rank": "#", "title": t("Title"), "source": t("Source"), "score": t("Score"),
@@ -46,7 +46,7 @@ def passages(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse, 
     if picked is not None and picked < len(rows):
         chosen = found.passages[picked]
         st.markdown(f"**{t('Why it is number {rank}', rank=picked + 1)}**")
-        say(views.passage_sentences(chosen, picked + 1))
+        say(presenters.passage_sentences(chosen, picked + 1))
         span(chosen.doc_id, chosen.start, chosen.end)
     elif rows:
         st.caption(t("Choose a passage to see why it is there, and to read it in its document."))
@@ -57,7 +57,7 @@ def compare(first: query_pb2.SearchRequest, second: query_pb2.SearchRequest) -> 
     found = [load_or_report("gateway", partial(api().search, request)) for request in (first, second)]
     one, other = ([*item.passages] if item is not None else [] for item in found)
     if all(found):
-        counted = views.compare(one, other)
+        counted = presenters.compare(one, other)
         figures = {t("In both"): counted.both, t("Of these at another place"): counted.moved,
                    t("Only on the left"): counted.only_first, t("Only on the right"): counted.only_second}  # fmt: skip
         for place, (label, figure) in zip(st.columns(4), figures.items(), strict=True):
@@ -70,10 +70,10 @@ def compare(first: query_pb2.SearchRequest, second: query_pb2.SearchRequest) -> 
             st.markdown(f"**{labels[number]}**")
             if response is None:
                 continue
-            say(views.search_sentences(requests[number], response))
+            say(presenters.search_sentences(requests[number], response))
             columns = {"rank": "#", "moved": t("Other side"), "title": t("Title"), "score": t("Score"),
                        "dense": t("cosine"), "lexical": "BM25", "text": t("Passage")}  # fmt: skip
-            table(views.compared_rows(ours, theirs), columns, key=f"side-rows-{number}",
+            table(presenters.compared_rows(ours, theirs), columns, key=f"side-rows-{number}",
                   empty=t("No document that you may read matches this question."))  # fmt: skip
             st.caption(t("Generation {name}", name=response.generation))
     if all(found):

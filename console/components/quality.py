@@ -9,7 +9,7 @@ import streamlit as st
 from console.clients.dagster_answers import Check
 from console.components.charts import over_time
 from console.components.widgets import at, explain, load_or_report, table
-from console.presenters import records as views
+from console.presenters import records as presenters
 from console.presenters.formats import plain
 from console.session import api, t
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -20,25 +20,25 @@ def history(source: str, checks: list[Check] | None) -> None:
     found = load_or_report("query server", lambda: api().quality(source))
     if found is None:
         return
-    rows = views.history(found.results)
+    rows = presenters.history(found.results)
     if not rows:
         st.caption(t("No run has been assessed yet."))
         return
-    _charts(rows, views.languages(found.results))
+    _charts(rows, presenters.languages(found.results))
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        counted = [{**row, "severity": t(row["severity"])} for row in views.severities(checks or [])]
+        counted = [{**row, "severity": t(row["severity"])} for row in presenters.severities(checks or [])]
         st.caption(t("Checks by severity"))
         table(counted, {"severity": t("Severity"), "passed": t("passed"), "failed": t("failed"), "never": t("never")},
               empty=t("No check has run yet."))  # fmt: skip
-        fired = [{**row, "severity": t(row["severity"])} for row in views.fired(list(found.results))]
+        fired = [{**row, "severity": t(row["severity"])} for row in presenters.fired(list(found.results))]
         if fired:
             st.caption(t("Rules that fired in the newest run"))
             table(fired, {"rule": t("Rule"), "severity": t("Severity"), "value": t("Value")}, empty="")
     with right:
         st.caption(t("Documents that matched rules, with samples"))
-        table(views.finding_rows(found.findings), {"rule": t("Rule"), "found": t("Found"), "samples": t("Samples")},
-              empty=t("No rule matched."), row_height=60)  # fmt: skip
+        columns = {"rule": t("Rule"), "found": t("Found"), "samples": t("Samples")}
+        table(presenters.finding_rows(found.findings), columns, empty=t("No rule matched."), row_height=60)
 
 
 def _charts(rows: list[dict[str, Any]], languages: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from console.components.widgets import chosen_row, confirm, load_or_report, plain_markdown, table, today
-from console.presenters import tenants as views
+from console.presenters import tenants as presenters
 from console.session import Platform, api, platform, t, zone
 from ragproto.admin.v1 import tenants_pb2 as pb
 
@@ -35,7 +35,7 @@ def tenants() -> None:
     rows = [
         {**row, "state": t(row["state"]), "uses": ", ".join(map(t, row["uses"])) or t("nowhere"),
          "changed_at": None if row["changed_at"] is None else datetime.fromtimestamp(row["changed_at"], UTC)}
-        for row in views.tenant_rows(items)
+        for row in presenters.tenant_rows(items)
     ]  # fmt: skip
     columns: dict[str, Any] = {
         "name": t("Tenant"), "state": t("State"), "sources": t("Sources"), "documents": t("Documents"),
@@ -126,7 +126,7 @@ def _egress(chosen: pb.Tenant) -> None:
     st.caption(t("What is not allowed is refused before it leaves. Models on our own hosts need no permission."))
     rows = [
         {**row, "uses": ", ".join(map(t, row["uses"])) or t("nowhere"), "set_by": t(row["set_by"])}
-        for row in views.source_rows(policy)
+        for row in presenters.source_rows(policy)
     ]
     if rows:
         table(rows, {"source": t("Source"), "uses": t("Text may go to"), "set_by": t("Set by")}, empty="")
@@ -144,7 +144,7 @@ def _egress(chosen: pb.Tenant) -> None:
         source = st.selectbox(
             t("Source"), ["", *known], key=f"{key}-source", format_func=lambda item: item or t("none")
         )
-        before = less = views.narrower(policy, source)
+        before = less = presenters.narrower(policy, source)
         if source:
             shown = policy.uses if before is None else before
             less, said = _choose_uses(f"{key}-of-{source}", t("as its tenant"), before is None, shown)
@@ -152,10 +152,10 @@ def _egress(chosen: pb.Tenant) -> None:
     explain += [t("Text that is refused is not sent. Answers say so.")]
 
     def change(why: str) -> str:
-        api().tenants.set_egress(name, uses, views.narrowed(policy, source, less), why)
+        api().tenants.set_egress(name, uses, presenters.narrowed(policy, source, less), why)
         return _done(t("The egress policy of {name} is changed; it holds within a second.", name=name))
 
-    changed = views.is_changed(policy, uses) or less != before
+    changed = presenters.is_changed(policy, uses) or less != before
     confirm(t("Change the policy"), " ".join(explain), change, key="tenant-egress", icon=":material/policy:",
             need=ADMIN, disabled=not changed)  # fmt: skip
 
@@ -164,11 +164,11 @@ def _choose_uses(key: str, as_above: str, inherits: bool, uses: Sequence[int]) -
     """The endpoints that are ticked, `None` when what stands above decides; and the same in words."""
     words = {True: as_above, False: t("only to what is ticked")}
     chosen = st.radio(t("Its text may go to"), words, 0 if inherits else 1, key=key, format_func=words.__getitem__)
-    ticked = [use for use, word in views.USES.items()
+    ticked = [use for use, word in presenters.USES.items()
               if st.checkbox(t(word), use in uses, key=f"{key}-{use}", disabled=bool(chosen))]  # fmt: skip
     if chosen:
         return None, as_above
-    return ticked, ", ".join(t(views.USES[use]) for use in ticked) or t("nowhere")
+    return ticked, ", ".join(t(presenters.USES[use]) for use in ticked) or t("nowhere")
 
 
 def _done(said: str) -> str:

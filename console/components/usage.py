@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from console.components.widgets import attempt, table
-from console.presenters import usage as views
+from console.presenters import usage as presenters
 from console.session import Platform, api, platform, t, tenant
 from ragproto.admin.v1 import usage_pb2 as pb
 
@@ -17,7 +17,7 @@ _DONE = "usage-budget-set"
 def budgets(found: pb.ListUsageResponse) -> None:
     """Budgets and what of them is used."""
     st.subheader(t("Budgets"))
-    for name, used_up in views.trouble(found):
+    for name, used_up in presenters.trouble(found):
         if used_up:
             st.error(t("The budget of {name} is used up.", name=name))
         else:
@@ -32,7 +32,7 @@ def budgets(found: pb.ListUsageResponse) -> None:
         "documents": st.column_config.NumberColumn(t("Stored documents"), format="localized"),
         "documents_used": _share(t("In use")),
     }
-    table(views.budget_rows(found), columns, empty=t("No budget limits this tenant."))
+    table(presenters.budget_rows(found), columns, empty=t("No budget limits this tenant."))
     if platform() >= Platform.ADMIN:
         _set()
     else:
@@ -60,7 +60,7 @@ def _set() -> None:
         )  # fmt: skip
         if st.form_submit_button(t("Set budget"), type="primary"):
             limits = {"calls_per_day": calls, "model_tokens_per_day": tokens, "documents": documents}
-            request = views.request_of(whose.strip(), key_id.strip(), limits, why)
+            request = presenters.request_of(whose.strip(), key_id.strip(), limits, why)
             if attempt(lambda: api().set_budget(request)) is not None:
                 st.session_state[_DONE] = True
                 st.rerun()
@@ -81,7 +81,7 @@ def days(found: pb.ListUsageResponse) -> None:
         "read": st.column_config.NumberColumn(t("Tokens read by a model"), format=number),
         "written": st.column_config.NumberColumn(t("Tokens written by a model"), format=number),
     }
-    table(views.usage_rows(found.rows), columns, empty=t("No calls in this period."))
+    table(presenters.usage_rows(found.rows), columns, empty=t("No calls in this period."))
     if found.next_page_token:
         st.caption(t("Only the first {count} rows are shown.", count=len(found.rows)))
     stored = [{"tenant": one.tenant, "documents": one.documents} for one in found.documents]

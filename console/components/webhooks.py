@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from console.components.access import needed
 from console.components.widgets import attempt, chosen_row, confirm, load_or_report, plain_markdown, table
-from console.presenters import webhooks as views
+from console.presenters import webhooks as presenters
 from console.session import Platform, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import webhooks_pb2 as pb
 
@@ -34,7 +34,7 @@ def subscriptions(*, all_tenants: bool) -> None:
                "created_at": _time(t("Created"))}  # fmt: skip
     if all_tenants:
         columns["tenant"] = t("Tenant")
-    rows = [{**row, "state": t(row["state"])} for row in views.webhook_rows(found)]
+    rows = [{**row, "state": t(row["state"])} for row in presenters.webhook_rows(found)]
     number = _choose("subscriptions", rows, columns, t("Nothing is sent yet. Create a webhook."))
     if number is not None:
         _act_on(found[number])
@@ -52,7 +52,7 @@ def deliveries(*, all_tenants: bool) -> None:
             format_func=lambda one: addresses.get(one, one) or t("All"),
         )  # fmt: skip
         state = st.segmented_control(
-            t("State"), list(views.STATES), key="webhooks-state", format_func=lambda one: t(views.STATES[one])
+            t("State"), list(presenters.STATES), key="webhooks-state", format_func=lambda one: t(presenters.STATES[one])
         )
         st.button(t("Refresh"), key="webhooks-refresh", icon=":material/refresh:")
     found = load_or_report(
@@ -68,7 +68,7 @@ def deliveries(*, all_tenants: bool) -> None:
                "attempts": t("Tries"), "answer": t("Last answer"),
                "milliseconds": st.column_config.NumberColumn(t("Duration"), format="%d ms"),
                "next_attempt_at": _time(t("Next try")), "id": t("Delivery")}  # fmt: skip
-    rows = [{**row, "state": t(row["state"])} for row in views.delivery_rows(found.deliveries)]
+    rows = [{**row, "state": t(row["state"])} for row in presenters.delivery_rows(found.deliveries)]
     number = _choose("deliveries", rows, columns, t("Nothing was sent."))
     _pages(found.next_page_token)
     if number is not None:
@@ -86,7 +86,7 @@ def _new() -> None:
                                      "operator allows its network."))  # fmt: skip
         events = left.multiselect(
             t("Events"),
-            views.EVENTS,
+            presenters.EVENTS,
             placeholder=t("All"),
             help=t("When none is chosen, all are sent, also those of later releases."),
         )

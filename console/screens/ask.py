@@ -12,7 +12,7 @@ from console.components.answers import answer_body, rating_buttons, span
 from console.components.golden import save_question
 from console.components.passages import compare, passages
 from console.components.widgets import problem
-from console.presenters import answers as views
+from console.presenters import answers as presenters
 from console.presenters.formats import plain
 from console.session import api, shared, t
 from ragproto.query.v2 import query_pb2
@@ -80,7 +80,7 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
         kept = st.session_state["answer"] = (key, "".join(parts), final)
         conversation.remember(request.query, kept[1] if final.HasField("answered") else "")
     _, text, final = kept
-    sentence, code = views.outcome(final)
+    sentence, code = presenters.outcome(final)
     conversation.history()
     conversation.notes(final)
     if sentence:
@@ -89,7 +89,7 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
             st.caption(t("Only what the fields above let through was searched. Clear them to search everything."))
     else:
         answer_body(text, final)
-        for item in views.citations(final):
+        for item in presenters.citations(final):
             citation(item)
     st.caption(t("Generation {name}", name=final.generation))
     if author := conversation.author(final):
@@ -99,13 +99,13 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
         asked.CopyFrom(search)
         asked.query = final.standalone_question or search.query
         passages(asked, api().search(asked))
-    save_question(request.query, views.citations(final))
+    save_question(request.query, presenters.citations(final))
     rating_buttons(request.query, "" if sentence else text, final)
 
 
 def citation(item: query_pb2.Citation) -> None:
     """A citation; opening it shows the span in its document."""
-    st.text(views.citation_text(item, t))
+    st.text(presenters.citation_text(item, t))
     if st.toggle(t("Show [{number}] in the document", number=item.number), key=f"cite-{item.number}"):
         span(item.doc_id, item.start, item.end)
 
@@ -114,9 +114,9 @@ def copies(kind: str, request: query_pb2.SearchRequest | query_pb2.AnswerRequest
     """The same request for other clients."""
     gateway = shared().settings.gateway_url
     with st.expander(t("Copy as curl, grpcurl or Python"), icon=":material/content_copy:"):
-        st.code(views.as_curl(gateway, f"/api/v2/{kind.lower()}", request), language="bash", wrap_lines=True)
-        st.code(views.as_grpcurl(gateway, kind, request), language="bash", wrap_lines=True)
-        st.code(views.as_python(gateway, kind, request), language="python", wrap_lines=True)
+        st.code(presenters.as_curl(gateway, f"/api/v2/{kind.lower()}", request), language="bash", wrap_lines=True)
+        st.code(presenters.as_grpcurl(gateway, kind, request), language="bash", wrap_lines=True)
+        st.code(presenters.as_python(gateway, kind, request), language="python", wrap_lines=True)
 
 
 st.title(t("Ask"))

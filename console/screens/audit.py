@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from console.components.widgets import at, attempt, load_or_report, page_buttons, table, today
-from console.presenters import records as views
+from console.presenters import records as presenters
 from console.session import Platform, api, platform, t, zone
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -55,7 +55,7 @@ def _chosen() -> dict[str, Any]:
 
 
 def _rows(records: list[ops.AuditRecord]) -> list[dict[str, Any]]:
-    return [{**row, "at": at(row["at"])} for row in views.audit_rows(records)]
+    return [{**row, "at": at(row["at"])} for row in presenters.audit_rows(records)]
 
 
 def _export(chosen: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def _export(chosen: dict[str, Any]) -> None:
     if page:
         st.warning(t("Only the newest {count} entries are in the file; choose a shorter time.", count=len(records)))
     label = t("Download {count} entries", count=len(records))
-    st.download_button(label, views.as_csv(_rows(records)), f"audit-{today()}.csv", "text/csv")
+    st.download_button(label, presenters.as_csv(_rows(records)), f"audit-{today()}.csv", "text/csv")
 
 
 st.title(t("Audit"))

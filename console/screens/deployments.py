@@ -9,7 +9,7 @@ import streamlit as st
 
 from console.components.deployments import actions, ci, history
 from console.components.widgets import age, at, chosen_row, load_or_report, table
-from console.presenters import deployments as views
+from console.presenters import deployments as presenters
 from console.presenters.formats import duration
 from console.session import api, shared, t
 
@@ -20,7 +20,7 @@ def colours() -> None:
     found = load_or_report("query server", lambda: api().colours())
     if found is None:
         return
-    rows = views.colour_rows(found, time.time())
+    rows = presenters.colour_rows(found, time.time())
     if rows and not any(row["watched"] for row in rows):
         st.warning(t("No deployer is running. Requests wait until one starts (rag up)."),
                    icon=":material/visibility_off:")  # fmt: skip
@@ -52,7 +52,7 @@ def deployments() -> None:
     rows = [
         {**row, "state": t(row["state"]), "weight": f"{row['weight']} %", "at": at(row["at"]),
          "seconds": duration(row["seconds"], t) if row["seconds"] is not None else t("in progress")}
-        for row in views.deployment_rows(found)
+        for row in presenters.deployment_rows(found)
     ]  # fmt: skip
     columns = {"id": "#", "release": t("Release"), "colour": t("Colour"), "state": t("State"),
                "weight": t("Share of requests"), "reason": t("Reason"), "actor": t("Actor"), "why": t("Why"),

@@ -7,7 +7,7 @@ import streamlit as st
 from console.components.charts import over_time
 from console.components.evaluation import decide, run_details, share
 from console.components.widgets import age, chosen_row, confirm, load_or_report, table
-from console.presenters import evaluation as views
+from console.presenters import evaluation as presenters
 from console.session import Role, api, role, t
 
 STATES = ("proposed", "accepted", "rejected")
@@ -27,11 +27,11 @@ def runs() -> None:
         st.code("rag evaluate --questions questions.yaml", language="bash")
         return
     st.caption(t("Share of satisfied questions over time"))
-    over_time(views.series(found), "satisfied", t("Satisfied"), by="name", legend=t("Questions"), bounds=(0, 1),
+    over_time(presenters.series(found), "satisfied", t("Satisfied"), by="name", legend=t("Questions"), bounds=(0, 1),
               percent=True)  # fmt: skip
     rows = [
         {**row, "at": age(row["at"]), "origin": t(row["origin"]), "state": t(row["state"]) if row["state"] else ""}
-        for row in views.run_rows(found)
+        for row in presenters.run_rows(found)
     ]
     columns = {"id": t("Evaluation"), "at": t("When"), "name": t("Questions asked"), "origin": t("Asked by"),
                "questions": t("Count"), "satisfied": share(t("Satisfied")), "wrong": share(t("Wrong")),
@@ -63,7 +63,7 @@ def questions() -> None:
     found = load_or_report("query server", lambda: api().proposed_questions(state or "proposed"))
     if found is None:
         return
-    rows = [{**row, "at": age(row["at"]), "origin": t(row["origin"])} for row in views.question_rows(found)]
+    rows = [{**row, "at": age(row["at"]), "origin": t(row["origin"])} for row in presenters.question_rows(found)]
     columns = {"question": t("Question"), "origin": t("Proposed by"), "expected": t("Expected"), "source": t("Source"),
                "tags": t("Tags"), "note": t("Comment"), "at": t("When")}  # fmt: skip
     if state != "proposed":

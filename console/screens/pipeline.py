@@ -9,7 +9,7 @@ import streamlit as st
 from console.clients.dagster_answers import Run
 from console.components.automation import automations, backfills
 from console.components.widgets import age, at, chosen_row, confirm, load_or_report, page_buttons, table
-from console.presenters import pipeline as views
+from console.presenters import pipeline as presenters
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
 from console.session import Platform, ahead, api, dagster, platform, shared, t
@@ -25,7 +25,7 @@ def chain(source: str) -> None:
     assets = load_or_report("Dagster", lambda: dagster().assets(key_of(source)))
     if assets is None:
         return
-    rows = views.stage_rows(assets)
+    rows = presenters.stage_rows(assets)
     if not rows:
         st.caption(t("Dagster has no assets for this source."))
         return
@@ -39,14 +39,14 @@ def chain(source: str) -> None:
     ]
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.graphviz_chart(views.graph(rows), width="stretch")
+        st.graphviz_chart(presenters.graph(rows), width="stretch")
     with right:
         table(shown, {"stage": t("Stage"), "status": t("Last run"), "at": t("Materialized")}, empty="")
 
 
 def _marked(status: str) -> str:
     """A status shown by a mark and a word."""
-    return f"{views.MARKS.get(status, '•')} {t(status)}"
+    return f"{presenters.MARKS.get(status, '•')} {t(status)}"
 
 
 def materialize(source: str, shards: int) -> None:
@@ -54,12 +54,12 @@ def materialize(source: str, shards: int) -> None:
     key = key_of(source)
 
     def launch(why: str) -> str:
-        chosen = [stage] if (stage := st.session_state.get("stage")) in views.STAGES else []
+        chosen = [stage] if (stage := st.session_state.get("stage")) in presenters.STAGES else []
         api().record("dagster.launch", f"{key}_sync", why, source, stages=",".join(chosen) or "all")
         return t("Started: {id}", id=dagster().launch(key, shards=shards, stages=chosen)[:8])
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        stages = {name: t(name) for name in ("all", *views.STAGES)}
+        stages = {name: t(name) for name in ("all", *presenters.STAGES)}
         st.selectbox(t("Stage"), list(stages), key="stage", format_func=stages.__getitem__, width=220)
         confirm(t("Materialize"), t("Starts a run of the chosen stage."), launch, key=f"run-{key}",
                 icon=":material/play_arrow:")  # fmt: skip
@@ -82,12 +82,12 @@ def runs(source: str) -> Run | None:
     found = load_or_report("Dagster", lambda: dagster().runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
     if found is None:
         return None
-    problems = views.problems(load_or_report("query server", stages_call) or []) if found else {}
+    problems = presenters.problems(load_or_report("query server", stages_call) or []) if found else {}
     rows = [
         {**row, "status": _marked(row["status"]), "started": at(row["started"]), "run": row["run"][:8],
          "seconds": duration(row["seconds"], t) if row["seconds"] is not None else "–",
          "problem": problems.get(row["run"], "")}
-        for row in views.run_rows(found, time.time())
+        for row in presenters.run_rows(found, time.time())
     ]  # fmt: skip
     columns = {"source": t("Source"), "job": t("Job"), "status": t("State"), "started": t("Started"),
                "seconds": t("Duration"), "problem": t("Problem"), "shard": t("Shard"), "run": t("Run")}  # fmt: skip
@@ -99,9 +99,9 @@ def runs(source: str) -> Run | None:
 
 def one_run(run: Run) -> None:
     """Why it failed, and what can be done."""
-    st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(views.status_of(run))}")
+    st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(presenters.status_of(run))}")
     if run.status == "FAILURE":
-        reason = views.failure_reason(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [])
+        reason = presenters.failure_reason(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [])
         st.caption(t("Why it failed"))
         st.text(reason or t("Dagster recorded no reason."))
 

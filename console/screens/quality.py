@@ -10,7 +10,7 @@ from console.clients.errors import ServiceError
 from console.components.quality import history, quarantined_input
 from console.components.widgets import age, confirm, load_or_report, page_buttons, problem, table, today
 from console.i18n import with_meaning
-from console.presenters import records as views
+from console.presenters import records as presenters
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
 from console.session import Role, api, dagster, language, role, t
@@ -29,7 +29,7 @@ def checks(source: str) -> None:
     rows = [
         {**row, "result": f"{marks[row['result']]} {t(row['result'])}", "severity": t(row["severity"]),
          "stage": t(row["stage"]), "at": age(row["at"])}
-        for row in views.check_rows(found)
+        for row in presenters.check_rows(found)
     ]  # fmt: skip
     columns = {"check": t("Check"), "stage": t("Stage"), "result": t("Result"), "severity": t("Severity"),
                "at": t("Evaluated"), "figures": t("Figures"), "note": t("Note")}  # fmt: skip
@@ -60,7 +60,7 @@ def browser(chosen: dict[str, Any]) -> None:
         return
     counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]
     st.caption(t("Entries: {count}", count=sum(item.entries for item in found.counts)))
-    rows = views.quarantine_rows(found.entries)
+    rows = presenters.quarantine_rows(found.entries)
     shown = [
         {
             **row,
@@ -78,7 +78,7 @@ def browser(chosen: dict[str, Any]) -> None:
     with st.container(horizontal=True):
         page_buttons("q-page", found.next_page_token, t("Older entries"))
         if rows:
-            st.download_button("CSV", views.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
+            st.download_button("CSV", presenters.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
     ticked = [rows[index] for index in (event.selection.rows if event is not None else []) if index < len(rows)]
     act([row["id"] for row in ticked])
     if len(ticked) == 1:
@@ -116,7 +116,9 @@ def golden() -> None:
     table(rows, {"good": t("Rating"), "question": t("Question"), "comment": t("Comment"), "actor": t("Actor"),
                  "at": t("When")}, empty=t("No answer has been rated yet."))  # fmt: skip
     if ratings:
-        st.download_button("JSON lines", views.golden_lines(ratings), f"golden-{today()}.jsonl", "application/jsonl")
+        st.download_button(
+            "JSON lines", presenters.golden_lines(ratings), f"golden-{today()}.jsonl", "application/jsonl"
+        )
 
 
 st.title(t("Quality"))

@@ -11,7 +11,7 @@ from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
 from console.components.sources import actions, show_condition
 from console.components.widgets import age, at, chosen_row, listed_ago, load_or_report, table, timestamp
-from console.presenters import sources as views
+from console.presenters import sources as presenters
 from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
 from console.session import Platform, Role, ahead, api, dagster, platform, role, shared, t, tenant
@@ -25,7 +25,7 @@ def overview(
     counted: list[admin_pb2.SourceStatus], details: dict[str, ops.SourceDetail]
 ) -> admin_pb2.SourceStatus | None:
     """The list; returns the source that is chosen in it, or asked for by the address of the page."""
-    rows = views.source_rows(counted, details, time.time())
+    rows = presenters.source_rows(counted, details, time.time())
     shown = [
         {**row, "condition": marked(row["condition"], t, at),
          "age": listed_ago(row["age"], streamed=row["streamed"]),
@@ -80,11 +80,11 @@ def state(source: str, listed: admin_pb2.SourceCondition) -> None:
 def real_time() -> None:
     """Pending changes of the streams, and the latency from push to search."""
     samples = load_or_report("metrics", shared().metrics.history)
-    rows = views.lag_rows(samples or [], tenant())
+    rows = presenters.lag_rows(samples or [], tenant())
     if not rows:
         return
     st.subheader(t("Real time"))
-    found = views.canary(samples or [])
+    found = presenters.canary(samples or [])
     st.caption(t("Push to searchable, p95: {time}", time=duration(found, t) if found is not None else "–"))
     shown = [
         {**row, "seconds": duration(row["seconds"], t), "waiting": number(row["waiting"]),
@@ -100,14 +100,14 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
     """Everything about one source."""
     source = found.name
     runs_call = ahead(api, lambda client: client.runs(source, 80))
-    automations_call = ahead(dagster, lambda client: client.automations_of(views.key_of(source)))
+    automations_call = ahead(dagster, lambda client: client.automations_of(presenters.key_of(source)))
     st.subheader(source)
     # One block, however much it says: what moved to another place on the page would close the actions below.
     with st.container():
         state(source, found.condition)
         mine = load_or_report("Dagster", automations_call) or []
     actions(source, detail, mine, has_runs=not found.streamed)
-    facts = [*views.source_fields(detail), *((item.kind, _automation(item)) for item in mine)]
+    facts = [*presenters.source_fields(detail), *((item.kind, _automation(item)) for item in mine)]
     if not found.streamed:
         facts.append(("Last complete listing", at(timestamp(detail.last_complete_at))))
     known = [{"fact": t(label), "value": text} for label, text in facts]
@@ -116,8 +116,10 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
         with place:
             table(part, {"fact": t("Property"), "value": t("Value")}, empty="")
     stages = load_or_report("query server", runs_call) or []
-    rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"], t)} for row in views.count_rows(stages)]
-    columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
+    rows = [
+        {**row, "at": age(row["at"]), "seconds": duration(row["seconds"], t)} for row in presenters.count_rows(stages)
+    ]
+    columns = {"at": t("Ended"), **{name: t(name) for name in presenters.COUNTS}, "seconds": t("Duration"),
                "problem": t("Problem"), "run": t("Run")}  # fmt: skip
     table(rows[:12], columns, empty=t("No run yet."))
 

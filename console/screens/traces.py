@@ -7,7 +7,7 @@ import streamlit as st
 from console.clients.traces import Trace
 from console.components.waterfall import waterfall_chart
 from console.components.widgets import at, chosen_row, load_or_report, table
-from console.presenters import traces as views
+from console.presenters import traces as presenters
 from console.session import shared, t
 
 _LIMIT = 50
@@ -34,7 +34,7 @@ def listed() -> str | None:
         return None
     rows = [
         {**row, "at": at(row["at"]), "ms": f"{row['ms']:,.1f}", "failed": row["failed"] or ""}
-        for row in views.trace_rows(found)
+        for row in presenters.trace_rows(found)
     ]
     columns = {"at": t("Time"), "name": t("First span"), "ms": t("Took (ms)"), "spans": t("Spans"),
                "failed": t("Failed"), "services": t("Services")}  # fmt: skip
@@ -47,7 +47,7 @@ def listed() -> str | None:
 
 def shown(trace: Trace) -> None:
     """One trace and, below it, the attributes of a span."""
-    rows, total = views.waterfall(trace), views.total_ms(trace)
+    rows, total = presenters.waterfall(trace), presenters.total_ms(trace)
     st.subheader(t("Trace {trace}", trace=trace.trace_id), anchor=False)
     st.caption(
         t("{spans} spans in {total} ms, begun {time}.", spans=len(rows), total=f"{total:,.1f}",
@@ -64,7 +64,7 @@ def shown(trace: Trace) -> None:
         key=f"tr-span-{trace.trace_id}",
     )
     columns = {"attribute": t("Attribute"), "value": t("Value")}
-    table(views.details(trace, span), columns, empty=t("This span has none."))
+    table(presenters.details(trace, span), columns, empty=t("This span has none."))
 
 
 st.title(t("Traces"))

@@ -8,7 +8,7 @@ from console.clients.metrics import Sample
 from console.components.charts import over_time
 from console.components.history import history_of
 from console.components.widgets import at, load_or_report, table
-from console.presenters import traffic as views
+from console.presenters import traffic as presenters
 from console.session import Platform, identity, platform, shared, t
 
 _SPANS = {"live": "Now", "hour": "1 hour", "day": "24 hours", "week": "7 days"}
@@ -45,7 +45,7 @@ def _charts(samples: list[Sample]) -> None:
     ):
         with place:
             st.subheader(title)
-            rows = views.rates(samples, views.REQUESTS, label, without="/ragproto.admin.")
+            rows = presenters.rates(samples, presenters.REQUESTS, label, without="/ragproto.admin.")
             over_time(rows, "rate", t("Calls per second"), by=label, legend=legend)
 
 
@@ -57,7 +57,7 @@ def _methods(samples: list[Sample]) -> None:
             "errors": f"{row['errors']:.1%}",
             **{name: f"{row[name]:,.1f}" if row[name] is not None else "–" for name in ("p50", "p95", "p99")},
         }
-        for row in views.table(samples)
+        for row in presenters.table(samples)
     ]
     columns = {"method": t("Method"), "rate": t("Calls per second"), "p50": "p50 (ms)", "p95": "p95 (ms)",
                "p99": "p99 (ms)", "errors": t("Errors")}  # fmt: skip
@@ -66,16 +66,16 @@ def _methods(samples: list[Sample]) -> None:
 
 def _refusals(samples: list[Sample]) -> None:
     left, right = st.columns([1, 3])
-    left.metric(t("Shed by a full queue"), f"{views.shed(samples):,}")
+    left.metric(t("Shed by a full queue"), f"{presenters.shed(samples):,}")
     with right:
         columns = {"reason": t("Reason"), "calls": t("Calls")}
-        table(views.reasons(samples), columns, empty=t("No call failed."))
+        table(presenters.reasons(samples), columns, empty=t("No call failed."))
 
 
 def _tenants(samples: list[Sample]) -> None:
     st.subheader(t("Tenants"))
     who, others = identity(), platform() >= Platform.READER
-    found = views.tenant_rows(samples, who.tenant, who.hashes, others=others)
+    found = presenters.tenant_rows(samples, who.tenant, who.hashes, others=others)
     rows = [{**row, "rate": f"{row['rate']:.2f}"} for row in found]
     columns = {"tenant": t("Tenant"), "calls": t("Calls"), "rate": t("Calls per second"), "failed": t("Failed"),
                "shed": t("Shed")}  # fmt: skip
@@ -94,14 +94,14 @@ def _gateway() -> None:
     with left:
         st.caption(t("Query servers"))
         rows = [{**row, "health": f"{'✔' if row['health'] == 'healthy' else '✖'} {t(row['health'])}"}
-                for row in views.replica_rows(found[1])]  # fmt: skip
+                for row in presenters.replica_rows(found[1])]  # fmt: skip
         columns = {"colour": t("Colour"), "address": t("Address"), "health": t("Health"), "weight": t("Weight")}
         table(rows, columns, empty=t("None."))
     with right:
         st.caption(t("Calls by limit, since the gateway started"))
         limits = [{**row, "limit": t(row["limit"]), "refused": f"{row['refused']:,}",
                    "passed": "–" if row["passed"] is None else f"{row['passed']:,}"}
-                  for row in views.limit_rows(found[0])]  # fmt: skip
+                  for row in presenters.limit_rows(found[0])]  # fmt: skip
         table(limits, {"limit": t("Limit"), "passed": t("Allowed"), "refused": t("Refused")}, empty=t("None."))
 
 

@@ -115,7 +115,7 @@ class EventApplier:
 
     def __init__(
         self,
-        parts: Dependencies,
+        dependencies: Dependencies,
         *,
         parser: Parser | None = None,
         defers: frozenset[Reason] = frozenset(),
@@ -123,9 +123,9 @@ class EventApplier:
     ) -> None:
         """`parser` replaces the pipeline's; a failure in `defers` ends a batch with `SlowEvent`; `wait` is the time in
         seconds to wait for the lock of a source."""
-        self._parts = parts
-        self._settings = parts.settings
-        self._parser = parser or parts.parser
+        self._dependencies = dependencies
+        self._settings = dependencies.settings
+        self._parser = parser or dependencies.parser
         self._defers = defers
         self._wait = self._settings.source_wait_seconds if wait is None else wait
         self._pool = ThreadPoolExecutor(self._settings.parser_workers, thread_name_prefix="parse-event")
@@ -141,7 +141,7 @@ class EventApplier:
         """
         scope = Scope(source, run_id)
         ids = _doc_ids(source, events)
-        with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
+        with locks.shard_connection(self._dependencies.store, *scope.key, wait=self._wait) as connection:
             tenants.check_active(connection, source.tenant)
             with span("stage documents", {"rag.events": len(events)}):
                 settled = self._store_batch(connection, scope, events, ids, settle)
@@ -151,12 +151,12 @@ class EventApplier:
     def reindex(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
         """Run the later stages again for stored events. Raises as `apply`."""
         scope = Scope(source, run_id)
-        with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
+        with locks.shard_connection(self._dependencies.store, *scope.key, wait=self._wait) as connection:
             return self._run_later_stages(connection, scope, _doc_ids(source, events))
 
     def finish(self, source: Source, run_id: str) -> dict[str, int]:
         """Run the stages over the stored documents of a source, to finish the work of a worker that died."""
-        results = run_pipeline(self._parts, Scope(source, run_id))
+        results = run_pipeline(self._dependencies, Scope(source, run_id))
         return {
             stage: result.counts.get("embedded" if stage == "embeddings" else "documents", 0)
             for stage, result in results.items()
@@ -190,7 +190,9 @@ class EventApplier:
             _roll_back(connection, error)
             raise
         outcomes = Counter(settled.outcomes.values())
-        record_ingested(self._parts, scope.source, {"added": outcomes["applied"], "quarantined": outcomes["dead"]})
+        record_ingested(
+            self._dependencies, scope.source, {"added": outcomes["applied"], "quarantined": outcomes["dead"]}
+        )
         return settled
 
     def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]) -> _Pass:
@@ -226,8 +228,8 @@ class EventApplier:
         held = documents.load_stored(connection, ids)
         again = _Pass(Batch(scope, refused.batch.parser_fingerprint), {})
         for one in refused.refused:
-            due = _fetch_task(one.event, held.get(_doc_id(scope.source, one.event)))
-            again.batch.add(replace(refused.reads[one.event.token], due=due))
+            task = _fetch_task(one.event, held.get(_doc_id(scope.source, one.event)))
+            again.batch.add(replace(refused.reads[one.event.token], task=task))
         return again
 
     def _read(
@@ -236,12 +238,12 @@ class EventApplier:
         source = batch.scope.source
 
         def read(event: Event) -> tuple[Event, ReadResult, int]:
-            due, raw = _fetch_task(event, held.get(_doc_id(source, event))), _raw(event)
+            task, raw = _fetch_task(event, held.get(_doc_id(source, event))), _raw(event)
             once = partial(
                 read_bytes,
                 self._parser,
                 batch.parser_fingerprint,
-                due,
+                task,
                 raw,
                 event.source_version,
                 quality=source.quality,
@@ -264,7 +266,7 @@ class EventApplier:
 
     def _run_later_stages(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
         """Run the later stages for these documents."""
-        results = run_pipeline(self._parts, scope, ids, connection=connection)
+        results = run_pipeline(self._dependencies, scope, ids, connection=connection)
         chunked, embedded = results["chunks"].counts, results["embeddings"].counts
         counts = Counter(results["index"].counts)
         counts["chunked"] = chunked.get("documents", 0) + chunked["followed"]

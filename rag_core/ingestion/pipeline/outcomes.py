@@ -53,7 +53,7 @@ class Batch:
         if read.document is not None:
             self._store(read)
         elif read.same:
-            update = self._metadata(read, token=read.due.token, content_hash=read.content_hash)
+            update = self._metadata(read, token=read.task.token, content_hash=read.content_hash)
             self.unchanged.append(replace(update, source_version=read.source_version))
         elif read.failure is not None:
             self._record_failure(read, read.failure)
@@ -93,44 +93,44 @@ class Batch:
         self.counts["unchanged"] += sum(one.same + one.stale for one in (added, updated, touched))
 
     def _store(self, read: ReadResult) -> None:
-        due, document = read.due, read.document
+        task, document = read.task, read.document
         assert document is not None  # noqa: S101
         merged = {**self.scope.source.metadata, **document.metadata}
         acl, inherited = self._acl(read)
         row = NewDocument(
-            doc_id=due.doc_id or document_id(self.scope.source.tenant, self.scope.source.name, due.locator),
-            locator=due.locator,
-            token=due.token,
+            doc_id=task.doc_id or document_id(self.scope.source.tenant, self.scope.source.name, task.locator),
+            locator=task.locator,
+            token=task.token,
             parser_fingerprint=self.parser_fingerprint,
             content_hash=read.content_hash,
             bytes=read.size,
             document=replace(document, metadata=merged),
             acl=acl,
             acl_inherited=inherited,
-            modified_at=due.modified_at,
-            base_version=due.version,
+            modified_at=task.modified_at,
+            base_version=task.version,
             source_version=read.source_version,
         )
-        (self.updated if due.live else self.added).append(row)
+        (self.updated if task.live else self.added).append(row)
         self.chars += len(document.text)
 
     def _record_failure(self, read: ReadResult, failure: RagError) -> None:
         skipped = failure.reason is Reason.EMPTY_DOCUMENT
-        if failure.reason in WITHOUT_TEXT and read.due.live:
+        if failure.reason in WITHOUT_TEXT and read.task.live:
             self.now_empty.append(read)
-        elif read.due.live and read.raw_acl is not None:
+        elif read.task.live and read.raw_acl is not None:
             self.acl_changed.append(
-                self._metadata(read, token=read.due.known_token, content_hash=read.due.content_hash)
+                self._metadata(read, token=read.task.known_token, content_hash=read.task.content_hash)
             )
         self.counts["skipped" if skipped else "quarantined"] += 1
         self.failed.append(
             Entry(
-                locator=read.due.locator,
+                locator=read.task.locator,
                 stage=read.stage,
                 reason=failure.reason,
                 message=failure.message,
                 # A transient failure is retried in every run; only a permanent one is recorded as final.
-                token=None if isinstance(failure, Unavailable) else read.due.token,
+                token=None if isinstance(failure, Unavailable) else read.task.token,
                 parser_fingerprint=self.parser_fingerprint,
                 skipped=skipped,
             )
@@ -139,27 +139,27 @@ class Batch:
     def _record_vanished(self, read: ReadResult) -> None:
         # The item disappeared after the listing; the next listing shows whether it is deleted.
         self.counts["vanished"] += 1
-        if read.due.live:
-            self.counts["updated" if read.due.mine else "unchanged"] += 1
+        if read.task.live:
+            self.counts["updated" if read.task.mine else "unchanged"] += 1
         else:
             self.counts["skipped"] += 1
 
     def _metadata(self, read: ReadResult, *, token: str, content_hash: bytes) -> MetadataUpdate:
-        due = read.due
-        assert due.doc_id is not None  # noqa: S101
+        task = read.task
+        assert task.doc_id is not None  # noqa: S101
         acl, inherited = self._acl(read)
         event = read.source_version is not None
         return MetadataUpdate(
-            due.doc_id, due.locator, due.version, token, due.parsed_as, content_hash, acl, inherited, event
+            task.doc_id, task.locator, task.version, token, task.parsed_as, content_hash, acl, inherited, event
         )
 
     def _acl(self, read: ReadResult) -> tuple[Sequence[str] | None, bool]:
         """The ACL to store (reported, else stored, else the source's default), and whether it is the default."""
         if read.raw_acl is not None:
             return read.raw_acl, False
-        if read.due.acl is not None and not read.due.acl_inherited:
-            return read.due.acl, False
-        default = self.scope.source.acl if self.scope.source.acl is not None else read.due.acl
+        if read.task.acl is not None and not read.task.acl_inherited:
+            return read.task.acl, False
+        default = self.scope.source.acl if self.scope.source.acl is not None else read.task.acl
         return default, default is not None
 
     def _reset(self) -> Counter[str]:
@@ -170,13 +170,13 @@ class Batch:
 
 
 def _known_id(read: ReadResult) -> uuid.UUID:
-    assert read.due.doc_id is not None  # noqa: S101
-    return read.due.doc_id
+    assert read.task.doc_id is not None  # noqa: S101
+    return read.task.doc_id
 
 
 def _versions(emptied: Sequence[ReadResult]) -> list[Deletion]:
     return [
-        Deletion(_known_id(read), read.due.locator, read.source_version)
+        Deletion(_known_id(read), read.task.locator, read.source_version)
         for read in emptied
         if read.source_version is not None
     ]

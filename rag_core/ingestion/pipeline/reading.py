@@ -30,7 +30,7 @@ class ReadResult:
     `raw_acl` and `size` are set once the bytes were fetched, even when they could not be parsed.
     """
 
-    due: FetchTask
+    task: FetchTask
     document: ParsedDocument | None = None
     same: bool = False
     vanished: bool = False
@@ -49,9 +49,9 @@ class ReadResult:
         elif self.vanished:
             outcome = Reason.VANISHED
         else:
-            outcome = "unchanged" if self.same else "updated" if self.due.live else "added"
+            outcome = "unchanged" if self.same else "updated" if self.task.live else "added"
         title = self.document.title if self.document is not None else ""
-        return {"locator": self.due.locator, "outcome": outcome, "bytes": self.size, "title": title}
+        return {"locator": self.task.locator, "outcome": outcome, "bytes": self.size, "title": title}
 
 
 class Reader:
@@ -97,16 +97,16 @@ class Reader:
     def _is_full(self, items: int, size: int) -> bool:
         return items > 8 * self._workers or size > self._max_bytes
 
-    def _submit(self, pool: ThreadPoolExecutor, due: FetchTask) -> tuple[Future[ReadResult], int]:
-        item = SourceItem(due.locator, due.token, due.size, due.modified_at)
+    def _submit(self, pool: ThreadPoolExecutor, task: FetchTask) -> tuple[Future[ReadResult], int]:
+        item = SourceItem(task.locator, task.token, task.size, task.modified_at)
         try:
             raw = self._connector.fetch(item)
         except NotFound:
-            return _done(ReadResult(due, vanished=True)), 0
+            return _done(ReadResult(task, vanished=True)), 0
         except RagError as error:
-            return _done(ReadResult(due, failure=error, stage="fetch")), 0
+            return _done(ReadResult(task, failure=error, stage="fetch")), 0
         failpoints.reach("after_fetch")
-        reading = pool.submit(read_bytes, self._parser, self._parser_fingerprint, due, raw, quality=self._quality)
+        reading = pool.submit(read_bytes, self._parser, self._parser_fingerprint, task, raw, quality=self._quality)
         return reading, len(raw.content)
 
 
@@ -121,7 +121,7 @@ def parser_fingerprint(parser: Parser, source: Source) -> str:
 def read_bytes(
     parser: Parser,
     parser_fingerprint: str,
-    due: FetchTask,
+    task: FetchTask,
     raw: FetchedItem,
     source_version: int | None = None,
     *,
@@ -135,18 +135,18 @@ def read_bytes(
         "raw_acl": raw.acl,
         "source_version": source_version,
     }
-    if due.live and due.content_hash == content_hash and due.parsed_as == parser_fingerprint:
-        return ReadResult(due, same=True, **known)  # type: ignore[arg-type]
+    if task.live and task.content_hash == content_hash and task.parsed_as == parser_fingerprint:
+        return ReadResult(task, same=True, **known)  # type: ignore[arg-type]
     try:
         document = _checked(parser.parse(raw), quality)
     except RagError as error:
-        return ReadResult(due, failure=error, **known)  # type: ignore[arg-type]
+        return ReadResult(task, failure=error, **known)  # type: ignore[arg-type]
     except Exception:
         # A defect in a parser must fail one document, not the run.
-        log.exception("parser_defect", document=str(due.doc_id))
+        log.exception("parser_defect", document=str(task.doc_id))
         failure = InvalidInput(Reason.PARSE_FAILED, "the parser failed on this document; the log has the details")
-        return ReadResult(due, failure=failure, **known)  # type: ignore[arg-type]
-    return ReadResult(due, document=document, **known)  # type: ignore[arg-type]
+        return ReadResult(task, failure=failure, **known)  # type: ignore[arg-type]
+    return ReadResult(task, document=document, **known)  # type: ignore[arg-type]
 
 
 def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument:

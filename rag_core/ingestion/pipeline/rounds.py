@@ -107,17 +107,17 @@ class Rounds:
 
     def __init__(
         self,
-        parts: Dependencies,
+        dependencies: Dependencies,
         connection: Connection,
         scope: Scope,
         stages: Collection[str],
         progress: Progress | None,
         check: CheckRound,
     ) -> None:
-        self._parts, self._connection, self._scope, self._stages = parts, connection, scope, stages
+        self._dependencies, self._connection, self._scope, self._stages = dependencies, connection, scope, stages
         self._progress, self._check = progress, check
-        self._turn = SharedTurn(connection, scope, slots=parts.settings.embedding_runs)
-        self._pace = Pace(parts.settings)
+        self._turn = SharedTurn(connection, scope, slots=dependencies.settings.embedding_runs)
+        self._pace = Pace(dependencies.settings)
         self._totals = Totals()
         self._done = 0
 
@@ -142,17 +142,17 @@ class Rounds:
         return {"embeddings", "index"} <= set(self._stages)
 
     def _read_source(self, connector: Connector, *, changes: bool) -> None:
-        parts = self._parts
-        publisher = MetadataPublisher(lambda: parts.index, parts.settings)
+        dependencies = self._dependencies
+        publisher = MetadataPublisher(lambda: dependencies.index, dependencies.settings)
         sync = DocumentSync(
             self._connection,
             connector,
-            parts.parser,
+            dependencies.parser,
             self._scope,
-            parts.settings,
+            dependencies.settings,
             changes=changes,
             publish=publisher.publish,
-            on_commit=partial(record_ingested, parts, self._scope.source),
+            on_commit=partial(record_ingested, dependencies, self._scope.source),
         )
         with closing(sync):
             sync.open(lambda: self._read_round(sync, self._pace.first))
@@ -219,12 +219,12 @@ class Rounds:
         """
         tenants.check_active(self._connection, self._scope.source.tenant)
         work = self._work(doc_ids)
-        self._totals.add(run_stages(self._parts, work, [stage for stage in self._later if stage != "index"]))
+        self._totals.add(run_stages(self._dependencies, work, [stage for stage in self._later if stage != "index"]))
         if doc_ids is None or doc_ids:
             quarantine_stored(work, self._check(doc_ids))
         if "index" in self._later:
-            self._totals.add(run_stages(self._parts, work, ["index"]))
+            self._totals.add(run_stages(self._dependencies, work, ["index"]))
 
     def _work(self, doc_ids: Sequence[uuid.UUID] | None) -> Work:
         progress = self._progress if doc_ids is None else None  # of a round only the end is reported
-        return Work(self._connection, self._scope, self._parts.settings, doc_ids, progress, turn=self._turn)
+        return Work(self._connection, self._scope, self._dependencies.settings, doc_ids, progress, turn=self._turn)

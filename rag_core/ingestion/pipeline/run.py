@@ -19,7 +19,7 @@ from rag_core.settings import Settings
 
 
 def run_pipeline(
-    parts: Dependencies,
+    dependencies: Dependencies,
     scope: Scope,
     doc_ids: Sequence[uuid.UUID] | None = None,
     *,
@@ -45,13 +45,13 @@ def run_pipeline(
     still pending.
     """
     if connector is not None and connection is None:
-        configure_source(parts.store, scope, parts.settings)
-    with _holding(parts, scope, connection) as held:
+        configure_source(dependencies.store, scope, dependencies.settings)
+    with _holding(dependencies, scope, connection) as held:
         tenants.check_active(held, scope.source.tenant)
         if doc_ids is not None:
-            work = Work(held, scope, parts.settings, doc_ids, progress, include_unindexed=True)
-            return run_stages(parts, work, stages)
-        return Rounds(parts, held, scope, stages, progress, check).run(connector, changes=changes)
+            work = Work(held, scope, dependencies.settings, doc_ids, progress, include_unindexed=True)
+            return run_stages(dependencies, work, stages)
+        return Rounds(dependencies, held, scope, stages, progress, check).run(connector, changes=changes)
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
@@ -70,9 +70,9 @@ def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
 
 
 @contextmanager
-def _holding(parts: Dependencies, scope: Scope, connection: Connection | None) -> Iterator[Connection]:
+def _holding(dependencies: Dependencies, scope: Scope, connection: Connection | None) -> Iterator[Connection]:
     if connection is not None:
         yield connection
         return
-    with locks.shard_connection(parts.store, *scope.key, wait=parts.settings.source_wait_seconds) as held:
+    with locks.shard_connection(dependencies.store, *scope.key, wait=dependencies.settings.source_wait_seconds) as held:
         yield held

@@ -32,7 +32,7 @@ class Removal:
 
 
 def remove_source(
-    parts: Dependencies,
+    dependencies: Dependencies,
     source: Source,
     run_id: str,
     *,
@@ -46,15 +46,15 @@ def remove_source(
     keeps the source's row; call it again then. `finished` is called in the last transaction.
     Raises `Conflict` (`SOURCE_BUSY`) while a run of the source is in progress.
     """
-    wait = parts.settings.source_wait_seconds
-    with locks.source_connection(parts.store, source.tenant, source.name, wait=wait) as connection:
+    wait = dependencies.settings.source_wait_seconds
+    with locks.source_connection(dependencies.store, source.tenant, source.name, wait=wait) as connection:
         found = removal_store.count(connection, source.tenant, source.name)
         connection.commit()
         while page := removal_store.live_documents(connection, source.tenant, source.name, _PAGE):
             tombstones.soft_delete(connection, run_id, page)
             connection.commit()
         for shard in removal_store.shards(connection, source.tenant, source.name):
-            publisher = MetadataPublisher(lambda: parts.index, parts.settings)
+            publisher = MetadataPublisher(lambda: dependencies.index, dependencies.settings)
             publisher.publish(connection, Scope(source, run_id, shard))
         left = removal_store.count(connection, source.tenant, source.name)
         removal = Removal(found, left)

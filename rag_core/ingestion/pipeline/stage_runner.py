@@ -46,11 +46,11 @@ class Dependencies(Protocol):
     def index(self) -> VectorIndex: ...
 
 
-def record_ingested(parts: Dependencies, source: Source, counts: Mapping[str, int]) -> None:
+def record_ingested(dependencies: Dependencies, source: Source, counts: Mapping[str, int]) -> None:
     """Count for the history what a commit stored of a source, and what it refused."""
     if source.tenant == CANARY_TENANT:
         return
-    tally = parts.recorder.tally
+    tally = dependencies.recorder.tally
     for series, count in (
         (Stored.INGESTED, counts.get("added", 0) + counts.get("updated", 0)),
         (Stored.REFUSED, counts.get("quarantined", 0)),
@@ -59,9 +59,9 @@ def record_ingested(parts: Dependencies, source: Source, counts: Mapping[str, in
             tally.count(series, count, tenant=source.tenant, label=source.name)
 
 
-def run_stages(parts: Dependencies, work: Work, stages: Collection[str]) -> dict[str, StageResult]:
+def run_stages(dependencies: Dependencies, work: Work, stages: Collection[str]) -> dict[str, StageResult]:
     """Run the later ones of the stages over the extent of `work`; returns results by stage."""
-    return {stage: timed(stage, partial(_stage, parts, stage, work)) for stage in STAGES[1:] if stage in stages}
+    return {stage: timed(stage, partial(_stage, dependencies, stage, work)) for stage in STAGES[1:] if stage in stages}
 
 
 def run_stage(work: Work, stage: str, make: Callable[[], StageResult]) -> StageResult:
@@ -96,9 +96,9 @@ def record(work: Work, result: StageResult) -> None:
     work.connection.commit()
 
 
-def _stage(parts: Dependencies, stage: str, work: Work) -> StageResult:
+def _stage(dependencies: Dependencies, stage: str, work: Work) -> StageResult:
     if stage == "chunks":
-        return chunk_for_targets(work, parts.transform_registry)
+        return chunk_for_targets(work, dependencies.transform_registry)
     if stage == "embeddings":
-        return embed_for_targets(work, parts.transform_registry)
-    return index_for_targets(work, parts.index)
+        return embed_for_targets(work, dependencies.transform_registry)
+    return index_for_targets(work, dependencies.index)

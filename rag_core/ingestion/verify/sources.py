@@ -140,11 +140,11 @@ class _SourceCheck:
     def _chosen(self, share: float) -> Iterator[FetchTask]:
         """Items to read, as if they were new."""
         chance = random.Random()  # noqa: S311 - a fixed seed would check the same items for ever
-        for due in listing.take_tasks(self._connection, _PAGE):
-            if share < 1 and due.live and due.known_token == due.token and chance.random() >= share:
+        for task in listing.take_tasks(self._connection, _PAGE):
+            if share < 1 and task.live and task.known_token == task.token and chance.random() >= share:
                 self.counts["stored"] += 1
                 continue
-            yield replace(due, live=False, content_hash=b"")
+            yield replace(task, live=False, content_hash=b"")
 
     def _check_refused(self) -> None:
         """Entries that the connector itself could not offer."""
@@ -156,9 +156,9 @@ class _SourceCheck:
         self._connection.commit()
 
     def _check_items(self, reads: Sequence[ReadResult]) -> None:
-        ids = [document_id(self._source.tenant, self._source.name, read.due.locator) for read in reads]
+        ids = [document_id(self._source.tenant, self._source.name, read.task.locator) for read in reads]
         live = rows.live_rows(self._connection, ids)
-        locators = [read.due.locator for read in reads]
+        locators = [read.task.locator for read in reads]
         known = rows.quarantined(self._connection, **self._of, locators=locators)
         erased = {
             doc_id for doc_id, held in documents.load_stored(self._connection, ids).items() if _is_erased(held, live)
@@ -171,10 +171,10 @@ class _SourceCheck:
             elif read.document is not None:
                 self._check_document(read, live.get(doc_id), doc_id)
             elif read.failure is not None:
-                self._check_failure(read, live.get(doc_id), read.due.locator in known)
+                self._check_failure(read, live.get(doc_id), read.task.locator in known)
 
     def _check_document(self, read: ReadResult, row: Any, doc_id: uuid.UUID) -> None:
-        locator = read.due.locator
+        locator = read.task.locator
         if row is None:
             self._find(FindingKind.NOT_HELD, f"{locator}: is not stored", doc_id)
             return
@@ -184,7 +184,7 @@ class _SourceCheck:
             self._find(FindingKind.DIFFERS_FROM_SOURCE, f"{locator}: {', '.join(wrong)}", doc_id)
 
     def _check_failure(self, read: ReadResult, row: Any, known: bool) -> None:
-        failure, locator = read.failure, read.due.locator
+        failure, locator = read.failure, read.task.locator
         assert failure is not None  # noqa: S101
         self.counts["skipped"] += failure.reason is Reason.EMPTY_DOCUMENT
         if failure.reason in WITHOUT_TEXT and row is not None:

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from streamlit.testing.v1 import AppTest
 
-from console.presenters import access as views
+from console.presenters import access as presenters
 from console.presenters.records import as_csv
 from query_server.auth.policies import PLATFORM_ADMIN, PLATFORM_READ, TENANT_SCOPES
 from ragproto.admin.v1 import access_pb2 as pb
@@ -129,13 +129,13 @@ def test_the_audit_page_opens_with_what_a_link_names_and_keeps_it_in_its_address
 
 
 def test_the_console_offers_every_scope_that_the_server_knows() -> None:
-    assert set(views.TENANT_SCOPES) == set(TENANT_SCOPES)
-    assert set(views.PLATFORM_SCOPES) == {PLATFORM_READ, PLATFORM_ADMIN}
+    assert set(presenters.TENANT_SCOPES) == set(TENANT_SCOPES)
+    assert set(presenters.PLATFORM_SCOPES) == {PLATFORM_READ, PLATFORM_ADMIN}
 
 
 def test_a_filter_wants_every_word_somewhere_in_the_row() -> None:
-    rows = views.key_rows(KEYS)
-    assert views.matching(rows, "ADMIN kim") == [1]
-    assert views.matching(rows, "query kim") == []
-    assert views.matching(rows, "  ") == [0, 1]
+    rows = presenters.key_rows(KEYS)
+    assert presenters.matching(rows, "ADMIN kim") == [1]
+    assert presenters.matching(rows, "query kim") == []
+    assert presenters.matching(rows, "  ") == [0, 1]
     assert "secret" not in as_csv(rows)

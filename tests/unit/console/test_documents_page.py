@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from console.clients.errors import ServiceError
 from console.components.document_list import exported
-from console.presenters import documents as views
+from console.presenters import documents as presenters
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.documents.v1 import documents_pb2
 from ragproto.query.v2 import query_pb2 as v2
@@ -181,7 +181,7 @@ class Caller:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_export_has_every_page_and_says_where_it_broke_off(fails: bool) -> None:
-    text = exported(Caller(fails=fails), views.Wanted())  # type: ignore[arg-type]
+    text = exported(Caller(fails=fails), presenters.Wanted())  # type: ignore[arg-type]
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == (5 if fails else 6)
     assert [row["locator"] for row in rows[:4]] == ["0-0.md", "0-1.md", "1-0.md", "1-1.md"]
@@ -224,7 +224,7 @@ def test_a_document_shows_its_chunks_in_its_text_its_readers_and_its_history(app
     ],
 )  # fmt: skip
 def test_why_a_document_can_be_found_or_not_is_said_in_words(fields: dict[str, object], sentence: str) -> None:
-    found = views.reasons(inspected(**fields))
+    found = presenters.reasons(inspected(**fields))
     words = [reason.sentence.format(**dict(reason.values)) for reason in found]
     assert any(sentence in word for word in words), words
     assert [reason.good for reason in found] == sorted(reason.good for reason in found)  # what stands in the way first
@@ -319,26 +319,26 @@ def test_the_page_speaks_chinese(app: AppTest, platform: Platform) -> None:
 
 
 def test_days_are_whole_days_of_the_persons_time_zone() -> None:
-    since, until = views.span_of("dates", [date(2026, 3, 1), date(2026, 3, 2)], datetime.now(UTC), UTC)
+    since, until = presenters.span_of("dates", [date(2026, 3, 1), date(2026, 3, 2)], datetime.now(UTC), UTC)
     assert (since, until) == (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))
-    assert views.span_of("dates", [date(2026, 3, 1)], datetime.now(UTC), UTC) == (
+    assert presenters.span_of("dates", [date(2026, 3, 1)], datetime.now(UTC), UTC) == (
         datetime(2026, 3, 1, tzinfo=UTC),
         None,
     )
-    assert views.span_of("any", [], datetime.now(UTC), UTC) == (None, None)
+    assert presenters.span_of("any", [], datetime.now(UTC), UTC) == (None, None)
 
 
 def test_a_searched_span_of_time_and_type_narrow_the_search_too() -> None:
     since = datetime(2026, 3, 1, tzinfo=UTC)
-    request = views.Wanted("x", media_type="text/html", since=since).as_search(5)
+    request = presenters.Wanted("x", media_type="text/html", since=since).as_search(5)
     fields = {part.WhichOneof("condition") for part in request.filter.all.conditions}
     assert fields == {"eq", "time"}
-    assert not views.Wanted("x").as_search(5).HasField("filter")
+    assert not presenters.Wanted("x").as_search(5).HasField("filter")
 
 
 def test_pieces_cover_the_text_once_in_order_and_chunks_that_overlap_whole() -> None:
     chunks = [ops.ChunkSpan(start=2, end=5), ops.ChunkSpan(start=4, end=8)]
-    found = views.pieces(ops.InspectDocumentResponse(text="0123456789", chunks=chunks))
+    found = presenters.pieces(ops.InspectDocumentResponse(text="0123456789", chunks=chunks))
     assert [(piece.text, piece.chunk is not None) for piece in found] == [
         ("01", False), ("234", True), ("4567", True), ("89", False),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from console.presenters import evaluation as views
+from console.presenters import evaluation as presenters
 from ragproto.admin.v1 import evaluation_pb2 as pb
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import HOSTILE, interpreted, opened
@@ -88,9 +88,9 @@ def test_questions_and_answers_of_others_are_text(app: AppTest, platform: Platfo
 
 
 def test_rows_of_figures_have_the_difference_to_the_run_before() -> None:
-    rows = views.tag_rows(run(2, 0.5), run(1, 0.75))
+    rows = presenters.tag_rows(run(2, 0.5), run(1, 0.75))
     assert [(row["tag"], row["moved"], row["n_right"]) for row in rows] == [("", -0.25, 3), ("en", -0.25, 3)]
-    assert views.tag_rows(run(2, 0.5), None)[0]["moved"] is None
-    assert [row["at"] for row in views.series([run(2, 0.5), run(1, 0.75)])] == [1_700_000_001, 1_700_000_002]
-    assert views.series([pb.EvaluationRun(origin="gate")]) == []
-    assert views.lines(" a \n\n b") == ["a", "b"]
+    assert presenters.tag_rows(run(2, 0.5), None)[0]["moved"] is None
+    assert [row["at"] for row in presenters.series([run(2, 0.5), run(1, 0.75)])] == [1_700_000_001, 1_700_000_002]
+    assert presenters.series([pb.EvaluationRun(origin="gate")]) == []
+    assert presenters.lines(" a \n\n b") == ["a", "b"]

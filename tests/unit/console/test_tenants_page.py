@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from console.presenters import tenants as views
+from console.presenters import tenants as presenters
 from ragproto.admin.v1 import tenants_pb2 as pb
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import HOSTILE, interpreted, opened
@@ -52,11 +52,11 @@ def test_a_tenant_is_created_with_its_reason(app: AppTest, peer: Any) -> None:
 
 
 def test_one_source_of_a_policy_is_changed_and_files_keep_saying_theirs() -> None:
-    assert views.narrowed(POLICY, "", None) == {"hr": [pb.EGRESS_USE_EMBED]}
-    assert views.narrowed(POLICY, "pay", [1]) == {"hr": [pb.EGRESS_USE_EMBED], "pay": [1]}
-    assert views.narrowed(POLICY, "hr", None) == {}
-    assert (views.narrower(POLICY, "hr"), views.narrower(POLICY, "legal")) == ([pb.EGRESS_USE_EMBED], None)
-    rows = views.source_rows(POLICY)
+    assert presenters.narrowed(POLICY, "", None) == {"hr": [pb.EGRESS_USE_EMBED]}
+    assert presenters.narrowed(POLICY, "pay", [1]) == {"hr": [pb.EGRESS_USE_EMBED], "pay": [1]}
+    assert presenters.narrowed(POLICY, "hr", None) == {}
+    assert (presenters.narrower(POLICY, "hr"), presenters.narrower(POLICY, "legal")) == ([pb.EGRESS_USE_EMBED], None)
+    rows = presenters.source_rows(POLICY)
     assert [(row["source"], row["uses"], row["set_by"]) for row in rows] == [
         ("hr", ["embedding model"], "policy of the tenant"),
         ("legal", [], "source file"),

@@ -21,11 +21,11 @@ from rag_core.content.sources import (
     Scope,
     close_shared,
     deletion_store,
+    listings,
     load_listing,
     load_whole_listing,
 )
 from rag_core.content.sources import listing_store as listing
-from rag_core.content.sources import listings as cursors
 from rag_core.content.sources import shared_listing_store as shared_listings
 from rag_core.content.sources import store as sources
 from rag_core.ingestion.pipeline import run_store as runs
@@ -197,7 +197,7 @@ class DocumentSync:
         if error is None:
             sources.finish(self._connection, tenant, source)
         if problem is None:
-            cursors.save(self._connection, self._scope, self._parser_fingerprint, listed.cursor)
+            listings.save(self._connection, self._scope, self._parser_fingerprint, listed.cursor)
         self._connection.commit()
         if self._scope.source.shards > 1:
             shared_listings.drop_unneeded(self._connection, tenant, source)
@@ -221,7 +221,7 @@ class DocumentSync:
         self._connection.commit()
         if changes is not None:
             self._listed = load_listing(self._connection, self._scope.source, changes)
-            self._partial = self._listed.error is not None or cursors.fits(self._connection, changes, self._scope)
+            self._partial = self._listed.error is not None or listings.fits(self._connection, changes, self._scope)
             if not self._partial:
                 listing.clear(self._connection)
         if self._partial:
@@ -235,7 +235,7 @@ class DocumentSync:
         if not self._wants_changes:
             return None
         attempts = self._settings.parser_attempts
-        return cursors.open_changes(
+        return listings.open_changes(
             self._connection,
             self._connector,
             self._scope,
@@ -283,7 +283,7 @@ class DocumentSync:
         first = committed = self._done
         for read in self._reads():
             self._done += 1
-            self._queue -= listing.Queue.of(read.due)
+            self._queue -= listing.Queue.of(read.task)
             batch.add(read)
             full = limit is not None and (
                 self._done - first >= limit.documents or chars + batch.chars >= limit.chars or time.monotonic() >= until
