@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -301,8 +302,15 @@ def abuse(
     """
     from benchmarks import abuse_pushes
     from benchmarks.abuse import run as bench
+    from benchmarks.abuse.attacks import ATTACKS
     from benchmarks.report import joined, show
 
+    if unknown := [name for name in attacks if name not in ATTACKS]:
+        near = get_close_matches(unknown[0], ATTACKS, cutoff=0) or list(ATTACKS)[:3]
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"attacks: there is no {unknown[0]!r}, but {len(ATTACKS)} like these: {'; '.join(near)}",
+        )
     with progress_bar("abuse") as progress:
         sizes = bench.Sizes(chunks=chunks, seconds=seconds, rounds=rounds, share=share, attacks=attacks)
         report = bench.run(Settings.load(), sizes, progress=progress)

@@ -70,26 +70,30 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic on
     def _single(self, method: str, behaviour: Behaviour) -> Behaviour:
         async def run(request: Any, context: Context) -> Any:
             async with AsyncExitStack() as stack:
-                await self._enter(stack, method, context)
-                return await behaviour(_checked(request), context)
+                call = await self._enter(stack, method, context)
+                response = await behaviour(_checked(request), context)
+                call.answer_bytes = response.ByteSize()
+                return response
 
         return run
 
     def _streaming(self, method: str, behaviour: Behaviour) -> Behaviour:
         async def run(request: Any, context: Context) -> AsyncIterator[Any]:
             async with AsyncExitStack() as stack:
-                await self._enter(stack, method, context)
+                call = await self._enter(stack, method, context)
                 responses = await stack.enter_async_context(aclosing(behaviour(_checked(request), context)))
                 async for response in responses:
+                    call.answer_bytes += response.ByteSize()
                     yield response
 
         return run
 
-    async def _enter(self, stack: AsyncExitStack, method: str, context: Context) -> None:
+    async def _enter(self, stack: AsyncExitStack, method: str, context: Context) -> Call:
         call = Call(method, context)
         enter_call(call)
         for layer in self._layers:
             await stack.enter_async_context(layer(call))
+        return call
 
 
 def _checked(request: Any) -> Any:

@@ -16,6 +16,7 @@ from query_server.interceptors.layers import (
     require_index_secret,
     trace_calls,
 )
+from query_server.interceptors.volume import VolumeLimiter, limit_volume
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import PUSHBACK_MS
 from query_server.runtime.traffic import Traffic
@@ -62,6 +63,7 @@ def build_chain(
             audit.layer,
             require_identity(authenticator),
             usage.layer,
+            limit_volume(VolumeLimiter(settings.max_tenant_answer_bytes)),
             limit_concurrency(limiters),
         ]
     )

@@ -29,6 +29,8 @@ class Call:
     identity: Principal | None = None
     weight: int = 1
     """What it counts as: the searches of a batch."""
+    answer_bytes: int = 0
+    """Of the messages sent so far."""
     span: Span = NOTHING
     _headers: dict[str, str | bytes] | None = None
 

@@ -41,6 +41,12 @@ class ServingSettings(BaseModel):
         description="Share of the slots for searches, answers and document calls, and of their queues, that one "
         "tenant may use; the rest is for others. 1: all of them.",
     )
+    max_tenant_answer_bytes: int = Field(
+        8_388_608,
+        ge=65_536,
+        description="Bytes a second that the answers of one tenant may take on one query server, twice as many at "
+        "once; beyond it calls are refused with RATE_LIMITED. A large answer costs the gateway as much as many searches.",
+    )
     index_optimize_points: int = Field(
         10_000,
         ge=0,

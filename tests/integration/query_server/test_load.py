@@ -116,6 +116,17 @@ def test_a_batch_that_its_caller_cancels_counts_as_all_its_searches(hung: tuple[
     assert server.server.usage.meter.used(Owner("acme")).calls == 16
 
 
+def test_a_tenant_whose_answers_are_large_is_refused_until_they_are_paid_off_and_nobody_else(tmp_path: Path) -> None:
+    docs = [Doc("bell " * 60_000), Doc("The bell rings at nine.", tenant="globex")]
+    with running(tmp_path, docs=docs, max_tenant_answer_bytes=65_536) as server:
+        assert len(search(server).passages[0].text) == 300_000
+        failure = failing(lambda: search(server))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED")
+        assert "0.0655 MB a second" in failure.message
+        other = server.auth(tenant="globex")
+        assert v2_grpc.QueryServiceStub(server.channel).Search(SEARCH, metadata=other).passages
+
+
 @pytest.mark.catalogue("B14")
 @pytest.mark.parametrize("hung", [{"default_deadline_seconds": 0.3}], indirect=True)
 def test_a_call_without_a_deadline_gets_the_default(hung: tuple[RunningServer, HangingIndex]) -> None:
