@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from google.protobuf import timestamp_pb2
-
 from query_server.converters.fields import message_of
-from query_server.converters.times import time_problem
+from query_server.converters.times import to_moment
 from query_server.handlers.documents.handler import Delete, Put
-from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 
 if TYPE_CHECKING:
@@ -33,7 +29,7 @@ def to_put(request: pb.PutRequest) -> Put:
         metadata=tuple(request.metadata.items()),
         source_version=request.source_version if request.HasField("source_version") else None,
         idempotency_key=request.idempotency_key,
-        event_time=_time(request.event_time) if request.HasField("event_time") else None,
+        event_time=to_moment(request, "event_time"),
     )
 
 
@@ -45,7 +41,7 @@ def to_delete(request: pb.DeleteRequest) -> Delete:
         locator=request.locator,
         source_version=request.source_version if request.HasField("source_version") else None,
         idempotency_key=request.idempotency_key,
-        event_time=_time(request.event_time) if request.HasField("event_time") else None,
+        event_time=to_moment(request, "event_time"),
     )
 
 
@@ -62,10 +58,3 @@ def from_delete(receipt: Receipt) -> pb.DeleteResponse:
 def from_stored(stored: VisibleDocument) -> pb.Document:
     """A document as a message."""
     return message_of(pb.Document, stored, doc_id=str(stored.doc_id))
-
-
-def _time(message: timestamp_pb2.Timestamp) -> datetime:
-    try:
-        return message.ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidInput(Reason.FIELD_INVALID, f"event_time: {time_problem(message)}") from None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from query_server.converters.filters import filter_from_map
 from query_server.handlers.query.answer import Answer
 from query_server.handlers.query.validation import Query
 from rag_core.answering import Abstained, Abstention, Answered, Outcome
+from rag_core.content.documents import All, Condition, In
 from rag_core.retrieval.index import SearchHit
 from ragproto.query.v1 import query_pb2 as pb
 
@@ -17,7 +18,12 @@ _MARKER = re.compile(r"\[(\d+)\]")
 def to_query(request: pb.QueryRequest) -> Query:
     """A v1 question as the handlers take it."""
     top_k = request.top_k if request.HasField("top_k") else None
-    return Query(request.query, top_k, filter=filter_from_map(request.filter))
+    return Query(request.query, top_k, filter=_filter(request.filter))
+
+
+def _filter(fields: Mapping[str, str]) -> Condition | None:
+    """Require that every field has the given value; no fields, no filter."""
+    return All(tuple(In(name, (value,)) for name, value in fields.items())) if fields else None
 
 
 def from_answer(answer: Answer) -> pb.QueryResponse:

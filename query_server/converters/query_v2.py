@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from query_server.converters.blocks import from_blocks, touched
-from query_server.converters.filters import filter_from_message
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
@@ -24,7 +23,7 @@ from rag_core.answering import (
     page_kind,
 )
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.engines.remote import filter_from_wire, wire
 from rag_core.retrieval.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
 from ragproto.admin.v1 import index_pb2 as index_pb
 from ragproto.query.v2 import query_pb2 as pb
@@ -55,7 +54,7 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
     query = Query(
         text=request.query,
         top_k=_size(request),
-        filter=filter_from_message(request.filter) if request.HasField("filter") else None,
+        filter=filter_from_wire(request.filter) if request.HasField("filter") else None,
         max_per_document=request.max_per_document if request.HasField("max_per_document") else None,
         rerank=request.rerank if request.HasField("rerank") else None,
         mode=_mode(request.mode),

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from ragproto.query.v2 import query_pb2 as _query_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -149,7 +150,7 @@ class ApplyResponse(_message.Message):
     def __init__(self, upserted: _Optional[int] = ..., removed: _Optional[int] = ..., stale: _Optional[int] = ...) -> None: ...
 
 class SearchIndexRequest(_message.Message):
-    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter", "per_document", "with_vectors", "withheld_documents", "withheld_sources", "weights", "explain")
+    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter", "per_document", "with_vectors", "withheld_documents", "withheld_sources", "weights", "explain", "where")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ACL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +165,7 @@ class SearchIndexRequest(_message.Message):
     WITHHELD_SOURCES_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     acl: _containers.RepeatedScalarFieldContainer[str]
     limit: int
@@ -178,7 +180,8 @@ class SearchIndexRequest(_message.Message):
     withheld_sources: _containers.RepeatedScalarFieldContainer[str]
     weights: LegWeights
     explain: bool
-    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ..., per_document: _Optional[int] = ..., with_vectors: _Optional[bool] = ..., withheld_documents: _Optional[_Iterable[bytes]] = ..., withheld_sources: _Optional[_Iterable[str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
+    where: _query_pb2.Filter
+    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ..., per_document: _Optional[int] = ..., with_vectors: _Optional[bool] = ..., withheld_documents: _Optional[_Iterable[bytes]] = ..., withheld_sources: _Optional[_Iterable[str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., explain: _Optional[bool] = ..., where: _Optional[_Union[_query_pb2.Filter, _Mapping]] = ...) -> None: ...
 
 class LegWeights(_message.Message):
     __slots__ = ("dense", "lexical")

@@ -11,12 +11,12 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query_server.converters.filters import filter_from_message
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.query.resuming import ResumeTokens
 from query_server.handlers.query.validation import check_filter, clean_text
 from rag_core.errors import InvalidInput, RagError, Reason, Unauthenticated
 from rag_core.governance.access import TokenRules, TokenVerifier
+from rag_core.retrieval.engines.remote import filter_from_wire
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.methods import public_methods
 from tests.support.query_server import Keys
@@ -51,7 +51,7 @@ def test_no_answer_has_room_for_a_vector(method: MethodDescriptor) -> None:
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_a_filter_or_a_typed_error(data: bytes) -> None:
     with suppress(DecodeError, InvalidInput):
-        condition = filter_from_message(v2.Filter.FromString(data))
+        condition = filter_from_wire(v2.Filter.FromString(data))
         check_filter(condition, metadata_fields={"team": "text"})
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from query_server.converters.filters import filter_from_message
 from rag_core.errors import InvalidInput
+from rag_core.retrieval.engines.remote import filter_from_wire
 from ragproto.query.v2 import query_pb2 as pb
 
 
@@ -21,4 +21,4 @@ from ragproto.query.v2 import query_pb2 as pb
 def test_nanos_are_not_blamed_on_the_year(time: Timestamp, said: str) -> None:
     wanted = pb.Filter(time=pb.Filter.TimeRange(field="updated_at", gte=time))
     with pytest.raises(InvalidInput, match=said):
-        filter_from_message(wanted)
+        filter_from_wire(wanted)

@@ -19,7 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rag_core.content.embedding import Vectors
 from rag_core.content.parsing import Block
 from rag_core.errors import Exhausted, InvalidInput, Reason
-from rag_core.retrieval.engines.remote.wire_filters import condition_from_wire, condition_to_wire
+from rag_core.retrieval.engines.remote.wire_filters import filter_from_wire, filter_to_wire
 from rag_core.retrieval.index import (
     DocumentUpdate,
     GenerationSpec,
@@ -108,13 +108,13 @@ def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
         text=request.text,
         vector=b"" if request.vector is None else vector_to_wire(request.vector),
         generation=request.generation or "",
-        filter=None if request.filter is None else condition_to_wire(request.filter),
         per_document=request.per_document or 0,
         with_vectors=request.with_vectors,
         withheld_documents=[doc_id.bytes for doc_id in request.pending_revocations.doc_ids],
         withheld_sources=request.pending_revocations.sources,
         weights=_weights_to_wire(request.weights),
         explain=request.explain,
+        where=None if request.filter is None else filter_to_wire(request.filter),
     )
 
 
@@ -122,6 +122,8 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
     """Convert a message to a search request. The index checks tenant and limits."""
     if message.mode not in list(SearchMode):
         raise InvalidInput(Reason.MESSAGE_INVALID, "mode: must be hybrid, dense or lexical")
+    if message.HasField("filter"):  # a filter that is ignored returns more than was asked for
+        raise InvalidInput(Reason.MESSAGE_INVALID, "filter: is replaced; send the condition as where")
     return SearchRequest(
         tenant=message.tenant,
         acl=tuple(message.acl),
@@ -129,7 +131,7 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
         mode=SearchMode(message.mode),
         text=message.text,
         vector=vector_from_wire(message.vector) if message.vector else None,
-        filter=condition_from_wire(message.filter) if message.HasField("filter") else None,
+        filter=filter_from_wire(message.where) if message.HasField("where") else None,
         generation=message.generation or None,
         per_document=message.per_document or None,
         with_vectors=message.with_vectors,

@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from rag_core.content.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
+from rag_core.content.documents import All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.errors import Exhausted, InvalidInput, Reason
 from rag_core.retrieval.engines.remote import wire
 from rag_core.retrieval.index import GenerationSpec, SearchHit, SearchMode, SearchResult
@@ -21,6 +21,7 @@ CONDITION: Condition = All(
         AnyOf((Exists("language"), Not(In("title", ("x",))))),
         TimeRange("updated_at", gte=NEW_YEAR, lt=NEW_YEAR + timedelta(microseconds=1)),
         TimeRange("updated_at"),
+        NumberRange("metadata.year", gte=0.0, lt=2.5),
     )
 )
 
@@ -108,11 +109,11 @@ def _assemble(*frames: pb.ApplyRequest) -> None:
     assembler.finish()
 
 
-def _nested(depth: int) -> pb.Condition:
-    message = pb.Condition(exists="language")
+def _nested(depth: int) -> pb.SearchIndexRequest:
+    condition: Condition = Exists("language")
     for _ in range(depth):
-        message = pb.Condition(negated=message)
-    return message
+        condition = Not(condition)
+    return wire.search_to_wire(request("text", filter=condition))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,9 @@ def _nested(depth: int) -> pb.Condition:
         (lambda: wire.id_from_wire(b"short"), Reason.MESSAGE_INVALID),
         (lambda: wire.vector_from_wire(b"12345"), Reason.MESSAGE_INVALID),
         (lambda: wire.search_from_wire(pb.SearchIndexRequest(mode="magic")), Reason.MESSAGE_INVALID),
-        (lambda: wire.condition_from_wire(pb.Condition()), Reason.FILTER_TYPE),
-        (lambda: wire.condition_from_wire(_nested(9)), Reason.FILTER_TOO_COMPLEX),
+        (lambda: wire.search_from_wire(pb.SearchIndexRequest(mode="dense", where={})), Reason.FILTER_TYPE),
+        (lambda: wire.search_from_wire(_nested(9)), Reason.FILTER_TOO_COMPLEX),
+        (lambda: wire.search_from_wire(pb.SearchIndexRequest(mode="dense", filter={})), Reason.MESSAGE_INVALID),
     ],
 )
 def test_messages_without_meaning_are_refused(use: object, reason: Reason) -> None:
