@@ -5,29 +5,29 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
-_HTTP: dict[grpc.StatusCode, int] = {
-    grpc.StatusCode.CANCELLED: 499,
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.OUT_OF_RANGE: 400,
-    grpc.StatusCode.FAILED_PRECONDITION: 400,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.UNIMPLEMENTED: 501,
-    grpc.StatusCode.UNAVAILABLE: 503,
-    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+from rag_clients.failures import read_failure
+
+_HTTP: dict[str, int] = {
+    "CANCELLED": 499,
+    "INVALID_ARGUMENT": 400,
+    "OUT_OF_RANGE": 400,
+    "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
 }
-_TRANSPORT: dict[grpc.StatusCode, tuple[str, str]] = {
-    grpc.StatusCode.UNAVAILABLE: ("SERVER_UNAVAILABLE", "the query server cannot be reached; try again"),
-    grpc.StatusCode.DEADLINE_EXCEEDED: ("DEADLINE", "the time allowed for the call ran out"),
-    grpc.StatusCode.CANCELLED: ("CANCELLED", "the call was cancelled"),
-    grpc.StatusCode.UNAUTHENTICATED: ("TOKEN_INVALID", "the credentials do not verify; get new ones"),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: ("REQUEST_TOO_LARGE", "the message is larger than the server accepts"),
+_TRANSPORT: dict[str, tuple[str, str]] = {
+    "UNAVAILABLE": ("SERVER_UNAVAILABLE", "the query server cannot be reached; try again"),
+    "DEADLINE_EXCEEDED": ("DEADLINE", "the time allowed for the call ran out"),
+    "CANCELLED": ("CANCELLED", "the call was cancelled"),
+    "UNAUTHENTICATED": ("TOKEN_INVALID", "the credentials do not verify; get new ones"),
+    "RESOURCE_EXHAUSTED": ("REQUEST_TOO_LARGE", "the message is larger than the server accepts"),
 }
 """Failures of the connection itself, which carry no reason code."""
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
@@ -69,21 +69,8 @@ def internal() -> ApiError:
 
 def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
     """The error of a call, with the reason code that the server gave."""
-    code = error.code()
-    reason, message = _TRANSPORT.get(code, ("INTERNAL", _INTERNAL))
-    wait = field = None
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except ValueError:
-        status = None
-    for detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            reason, message = info.reason, status.message
-        delay = error_details_pb2.RetryInfo()
-        if detail.Unpack(delay):
-            wait = max(1, delay.retry_delay.seconds + (delay.retry_delay.nanos > 0))
-        bad = error_details_pb2.BadRequest()
-        if detail.Unpack(bad) and bad.field_violations:
-            field = bad.field_violations[0].field
-    return ApiError(_HTTP.get(code, 500), reason, message, field=field, retry_after=wait)
+    failure = read_failure(error)
+    said = (failure.reason, failure.message) if failure.reason else None
+    reason, message = said or _TRANSPORT.get(failure.status, ("INTERNAL", _INTERNAL))
+    status = _HTTP.get(failure.status, 500)
+    return ApiError(status, reason, message, field=failure.field or None, retry_after=failure.retry_after)

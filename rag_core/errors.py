@@ -269,9 +269,10 @@ class RagError(Exception):
 
     `message` is shown to the caller: what is wrong and what to do. It never contains server paths, SQL, stack traces,
     secrets or another tenant's identifiers. `retryable`: whether the same call may succeed later without a change by
-    the caller. `metadata` is sent in `google.rpc.ErrorInfo`.
+    the caller. `status` is the name of its gRPC status; `metadata` is sent in `google.rpc.ErrorInfo`.
     """
 
+    status: ClassVar[str] = "INTERNAL"
     retryable: ClassVar[bool] = False
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
@@ -293,6 +294,8 @@ def _rebuild(cls: type[RagError], reason: Reason, message: str, metadata: dict[s
 class InvalidInput(RagError):
     """The request, file or value is invalid; repeating it unchanged fails again."""
 
+    status = "INVALID_ARGUMENT"
+
 
 class ConfigError(InvalidInput):
     """A setting or a source file is wrong. Raised at start, before any network call."""
@@ -301,22 +304,31 @@ class ConfigError(InvalidInput):
 class Unauthenticated(RagError):
     """No credentials, or credentials that do not verify."""
 
+    status = "UNAUTHENTICATED"
+
 
 class PermissionDenied(RagError):
     """The identity is verified but does not have the permission."""
+
+    status = "PERMISSION_DENIED"
 
 
 class NotFound(RagError):
     """Missing, or not visible to the caller. The text is the same in both cases."""
 
+    status = "NOT_FOUND"
+
 
 class Conflict(RagError):
     """The current state forbids the call: a held deletion, a generation in the wrong state, a folder in use."""
+
+    status = "FAILED_PRECONDITION"
 
 
 class Exhausted(RagError):
     """A limit was reached; retryable only when the server names a wait."""
 
+    status = "RESOURCE_EXHAUSTED"
     retryable = True
 
 
@@ -329,14 +341,27 @@ class QuotaExceeded(Exhausted):
 class Unavailable(RagError):
     """A service cannot be reached now."""
 
+    status = "UNAVAILABLE"
     retryable = True
 
 
 class DeadlineExceeded(RagError):
     """The caller's deadline, or an internal one, has passed."""
 
+    status = "DEADLINE_EXCEEDED"
     retryable = True
 
 
 class DataCorruption(RagError):
     """Stored data fails its check. It is not served, and an operator must act."""
+
+    status = "DATA_LOSS"
+
+
+_KINDS: dict[str, type[RagError]] = {kind.status: kind for kind in RagError.__subclasses__()}
+_KINDS |= {"OUT_OF_RANGE": InvalidInput, "ABORTED": Conflict, "ALREADY_EXISTS": Conflict}
+
+
+def kind_of(status: str) -> type[RagError]:
+    """Return the class of the errors with a gRPC status; `RagError` itself for a status that none has."""
+    return _KINDS.get(status, RagError)

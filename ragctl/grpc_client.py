@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rag_core.errors import (
     ConfigError,
     Conflict,
+    DataCorruption,
     DeadlineExceeded,
     Exhausted,
     InvalidInput,
@@ -20,6 +21,7 @@ from rag_core.errors import (
     Reason,
     Unauthenticated,
     Unavailable,
+    kind_of,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,20 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 _OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES))
 """A proxy of the environment is never used."""
+
+
+_WITHOUT_REASON: dict[type[RagError], Reason] = {
+    InvalidInput: Reason.FIELD_INVALID,
+    Unauthenticated: Reason.TOKEN_INVALID,
+    PermissionDenied: Reason.SCOPE_MISSING,
+    NotFound: Reason.DOCUMENT_NOT_FOUND,
+    Conflict: Reason.GENERATION_STATE,
+    Exhausted: Reason.OVERLOADED,
+    DeadlineExceeded: Reason.DEADLINE,
+    DataCorruption: Reason.INTERNAL,
+    Unavailable: Reason.SERVER_UNAVAILABLE,
+}
+"""The reason of a failure that names none, or one that this release does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,48 +134,20 @@ def typed_errors() -> Iterator[None]:
 
 
 def _typed(error: grpc.RpcError) -> RagError:
-    import grpc
+    from rag_clients.failures import read_failure
 
-    codes = grpc.StatusCode
-    branches: dict[grpc.StatusCode, tuple[type[RagError], Reason]] = {
-        codes.INVALID_ARGUMENT: (InvalidInput, Reason.FIELD_INVALID),
-        codes.UNAUTHENTICATED: (Unauthenticated, Reason.TOKEN_INVALID),
-        codes.PERMISSION_DENIED: (PermissionDenied, Reason.SCOPE_MISSING),
-        codes.NOT_FOUND: (NotFound, Reason.DOCUMENT_NOT_FOUND),
-        codes.FAILED_PRECONDITION: (Conflict, Reason.GENERATION_STATE),
-        codes.RESOURCE_EXHAUSTED: (Exhausted, Reason.OVERLOADED),
-        codes.DEADLINE_EXCEEDED: (DeadlineExceeded, Reason.DEADLINE),
-    }
-    branch, fallback = branches.get(error.code(), (Unavailable, Reason.SERVER_UNAVAILABLE))
-    details = error.details() or error.code().name
-    if branch is Unavailable and details.startswith("failed to connect"):
+    failure = read_failure(error)
+    known = kind_of(failure.status)
+    kind = Unavailable if known is RagError else known
+    reason = Reason(failure.reason) if failure.reason in Reason.__members__ else _WITHOUT_REASON[kind]
+    details = failure.message or failure.status
+    if kind is Unavailable and details.startswith("failed to connect"):
         details = "the server does not answer; `rag status` shows the parts, `rag up` starts them"
-    if branch is Unavailable and "RST_STREAM" in details:
+    if kind is Unavailable and "RST_STREAM" in details:
         details = "the connection to the server broke; ask again"
-    reason = _reason(error) or fallback
-    if reason is Reason.INTERNAL and (request := _request_id(error)):
-        details = f"{details} (request {request})"
-    return branch(reason, details)
-
-
-def _request_id(error: grpc.RpcError) -> str:
-    """The id under which the server's log has the details; empty when a part before the server made the error."""
-    return next((str(one.value) for one in error.trailing_metadata() or () if one.key == "x-request-id"), "")
-
-
-def _reason(error: grpc.RpcError) -> Reason | None:
-    from google.rpc import error_details_pb2
-    from grpc_status import rpc_status
-
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except ValueError:  # message of status and details differ: a proxy in between made the error
-        return None
-    for detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info) and info.reason in Reason.__members__:
-            return Reason(info.reason)
-    return None
+    if reason is Reason.INTERNAL and failure.request_id:
+        details = f"{details} (request {failure.request_id})"
+    return kind(reason, details)
 
 
 @contextmanager

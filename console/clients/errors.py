@@ -7,8 +7,8 @@ import threading
 import time
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+
+from rag_clients.failures import read_failure
 
 # --------------------------------------------------------------------------------------------------------------------
 # Errors of every client of the console: a code to show, never a stack trace or a raw message.
@@ -49,19 +49,9 @@ class ServiceError(Exception):
 
 def from_rpc(service: str, error: grpc.RpcError) -> ServiceError:
     """The platform's reason when the server gave one, else the name of the gRPC status."""
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except ValueError:
-        status = None
-    for detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            return ServiceError(service, str(info.reason), str(status.message), _request_id(error))
-    return ServiceError(service, str(error.code().name), id=_request_id(error))
-
-
-def _request_id(error: grpc.RpcError) -> str:
-    return next((str(one.value) for one in error.trailing_metadata() or () if one.key == "x-request-id"), "")
+    failure = read_failure(error)
+    detail = failure.message if failure.reason else ""
+    return ServiceError(service, failure.reason or failure.status, detail, failure.request_id)
 
 
 # --------------------------------------------------------------------------------------------------------------------

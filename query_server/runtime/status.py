@@ -10,7 +10,6 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from rag_core import errors
 from rag_core.errors import QuotaExceeded, RagError, Reason
 
 DOMAIN = "rag-platform"
@@ -20,18 +19,6 @@ PUSHBACK_MS = 250
 """How long a caller is asked to wait after OVERLOADED."""
 REQUEST_ID_KEY = "x-request-id"
 INTERNAL_MESSAGE = "internal error; report the request id"
-
-_CODES: dict[type[RagError], grpc.StatusCode] = {
-    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
-    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
-    errors.NotFound: grpc.StatusCode.NOT_FOUND,
-    errors.Conflict: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
-    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.DataCorruption: grpc.StatusCode.DATA_LOSS,
-}
 
 MAX_TEXT_BYTES = 1024
 """Of one text in the trailers, as it travels. Clients refuse trailers of 8 kB in all: a name of theirs that an error
@@ -43,8 +30,8 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 def code_of(error: RagError) -> grpc.StatusCode:
-    """The status of the nearest ancestor in the table; INTERNAL for an error of no branch."""
-    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), grpc.StatusCode.INTERNAL)
+    """The status of an error's class; INTERNAL for an error of no branch."""
+    return grpc.StatusCode[error.status]
 
 
 def internal_error() -> RagError:

@@ -15,7 +15,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("rag_tracing", "rag_core", "rag_assets", "query_server", "ragctl", "console", "interfaces", "benchmarks")
+PRODUCT = (
+    "rag_tracing",
+    "rag_clients",
+    "rag_core",
+    "rag_assets",
+    "query_server",
+    "ragctl",
+    "console",
+    "interfaces",
+    "benchmarks",
+)
 LAYERS = ("governance", "content", "retrieval", "answering", "ingestion")
 STATEMENT = re.compile(
     r"\b(?:SELECT|INSERT\s+INTO|DELETE\s+FROM|UPDATE\s+[\w.]+\s+SET|(?:CREATE|DROP)\s+(?:TEMP\s+)?TABLE|TRUNCATE|WITH\s+\w+\s+AS)\b"

@@ -11,14 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
-import grpc.aio
 import stamina
-from google.protobuf import any_pb2
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
-from rag_core import errors
-from rag_core.errors import RagError, Reason, Unavailable
+from rag_clients.failures import read_failure
+from rag_core.errors import DeadlineExceeded, Exhausted, RagError, Reason, Unavailable, kind_of
 from rag_core.retrieval.engines.remote import wire
 from rag_core.retrieval.index import (
     ApplyResult,
@@ -40,23 +36,7 @@ OPTIMIZE_SECONDS = 6 * 3600.0
 _IDS_PER_CALL = 500
 Result = TypeVar("Result")
 
-_KINDS: dict[grpc.StatusCode, type[RagError]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
-    grpc.StatusCode.OUT_OF_RANGE: errors.InvalidInput,
-    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
-    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
-    grpc.StatusCode.NOT_FOUND: errors.NotFound,
-    grpc.StatusCode.FAILED_PRECONDITION: errors.Conflict,
-    grpc.StatusCode.ABORTED: errors.Conflict,
-    grpc.StatusCode.ALREADY_EXISTS: errors.Conflict,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Exhausted,
-    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
-    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
-    grpc.StatusCode.DATA_LOSS: errors.DataCorruption,
-}
-_HAS_STATUS = (grpc.Call, grpc.aio.AioRpcError)
-"""The errors of blocking and of asyncio stubs; they have no common base class."""
-_DEFAULT_REASONS = {errors.DeadlineExceeded: Reason.DEADLINE, errors.Exhausted: Reason.OVERLOADED}
+_DEFAULT_REASONS = {DeadlineExceeded: Reason.DEADLINE, Exhausted: Reason.OVERLOADED}
 
 
 class RemoteIndex:
@@ -173,36 +153,20 @@ class RemoteIndex:
 
 def from_status(error: grpc.RpcError) -> RagError:
     """Restore the server's error: its class from the status code, its reason from `google.rpc.ErrorInfo`."""
-    code = error.code() if isinstance(error, _HAS_STATUS) else grpc.StatusCode.UNKNOWN
-    kind = _KINDS.get(code, RagError)
-    info = _error_info(error)
-    if info is not None and info.reason in set(Reason):
-        return kind(Reason(info.reason), _text(error), **dict(info.metadata))
-    if kind is errors.Unavailable:
+    failure = read_failure(error)
+    kind = kind_of(failure.status)
+    if failure.reason in Reason.__members__:
+        return kind(Reason(failure.reason), failure.message, **failure.metadata)
+    if kind is Unavailable:
         return Unavailable(
             Reason.INDEX_UNAVAILABLE, "the index service cannot be reached; is the query server running?"
         )
-    reason = _DEFAULT_REASONS.get(kind, Reason.INTERNAL)
-    return kind(reason, f"the index service failed with {code.name}")
+    return kind(_DEFAULT_REASONS.get(kind, Reason.INTERNAL), f"the index service failed with {failure.status}")
 
 
 def _server_is_away(error: Exception) -> bool:
     # An empty index is `Unavailable` too, but waiting does not fill it.
     return isinstance(error, Unavailable) and error.reason is not Reason.INDEX_EMPTY
-
-
-def _text(error: grpc.RpcError) -> str:
-    return (error.details() or "") if isinstance(error, _HAS_STATUS) else ""
-
-
-def _error_info(error: grpc.RpcError) -> error_details_pb2.ErrorInfo | None:
-    status = rpc_status.from_call(error) if isinstance(error, _HAS_STATUS) else None  # type: ignore[arg-type]
-    details: Sequence[any_pb2.Any] = status.details if status is not None else ()
-    for detail in details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            return info
-    return None
 
 
 def _chunks(ids: Sequence[uuid.UUID]) -> Iterator[list[bytes]]:
