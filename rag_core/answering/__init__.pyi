@@ -4,7 +4,6 @@ from .base import (
     Answered as Answered,
     Answerer as Answerer,
     AnswerEvent as AnswerEvent,
-    Citation as Citation,
     Delta as Delta,
     Excerpt as Excerpt,
     Message as Message,
@@ -14,9 +13,8 @@ from .base import (
     StandaloneBy as StandaloneBy,
     StandaloneQuestion as StandaloneQuestion,
     Tokens as Tokens,
-    check_citations as check_citations,
-    check_evidence as check_evidence,
 )
+from .citations import Citation as Citation, check_citations as check_citations, check_evidence as check_evidence
 from .conversation import carry_over as carry_over
 from .evidence import Span as Span, highlights as highlights, query_terms as query_terms
 from .fingerprint import answerer_fingerprint as answerer_fingerprint

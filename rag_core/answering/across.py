@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rag_core.answering.base import Citation, Outcome, Question
+from rag_core.answering.base import Outcome, Question
+from rag_core.answering.citations import Citation
 from rag_core.answering.quoting import MIN_COMPARED, Sentence, candidates, citations, nearness
 from rag_core.content.embedding import Vectors
 from rag_core.retrieval.search import STOPWORDS

@@ -23,17 +23,16 @@ from rag_core.answering.base import (
     Abstention,
     Answered,
     AnswerEvent,
-    Citation,
     Delta,
     Message,
     Outcome,
     Question,
     SearchAgain,
     StandaloneQuestion,
-    cite,
 )
 from rag_core.answering.block_pieces import Piece, PieceKind
 from rag_core.answering.choosing import POOL, Choice, choose
+from rag_core.answering.citations import Citation, cite
 from rag_core.answering.composing import in_thread
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.decision import judge

@@ -1,11 +1,11 @@
-"""What decides how an answer reads: the code of this room and the settings that choose among it."""
+"""What decides how an answer reads: the code of this package and the settings that choose among it."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-from rag_core.answering.prompts import read_style
+from rag_core.answering.model import read_style
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 
@@ -29,4 +29,4 @@ def answerer_fingerprint(settings: Settings) -> str:
 
 @cache
 def _code() -> str:
-    return fingerprint(*(path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))))
+    return fingerprint(*(path.read_text("utf-8") for path in sorted(Path(__file__).parent.rglob("*.py"))))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_core.answering.base import Citation, Question, cite
+from rag_core.answering.base import Question
+from rag_core.answering.citations import Citation, cite
 from rag_core.answering.display import display
 from rag_core.answering.evidence import asks
 from rag_core.answering.passages import passage_of

@@ -14,7 +14,7 @@ from rag_core.answering import (
     Question,
     StandaloneQuestion,
 )
-from rag_core.answering.base import cite
+from rag_core.answering.citations import cite
 
 
 class EchoAnswerer:

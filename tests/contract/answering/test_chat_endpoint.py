@@ -22,7 +22,7 @@ from rag_core.answering import (
     check_citations,
     open_answerer,
 )
-from rag_core.answering.chat_endpoint import Finished, Text
+from rag_core.answering.model.chat_endpoint import Finished, Text
 from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import OWN_TEXT
 from rag_core.settings import Settings

@@ -22,7 +22,7 @@ from rag_core.answering import (
     check_citations,
     check_evidence,
 )
-from rag_core.answering.base import cite
+from rag_core.answering.citations import cite
 from rag_core.answering.display import display
 from rag_core.answering.extractive import ENTRY_NAMES, ExtractiveAnswerer, decide
 from rag_core.content.chunking.chunker import Chunker, ChunkSettings

@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from rag_core.answering import Abstained, Answered, AnswerEvent, Delta, Question, open_answerer
-from rag_core.answering.chat_endpoint import MAX_LINE_BYTES
+from rag_core.answering.model.chat_endpoint import MAX_LINE_BYTES
 from rag_core.errors import ConfigError, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from tests.support.hits import hit

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rag_core.answering.base import Question
-from rag_core.answering.sections import Sections, estimate, read_sections
+from rag_core.answering.model.sections import Sections, estimate, read_sections
 from rag_core.retrieval.index import Place, SearchHit
 from tests.support.hits import hit
 

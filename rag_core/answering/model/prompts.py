@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from rag_core.answering.base import Message
-from rag_core.answering.sections import Section
+from rag_core.answering.model.sections import Section
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import MAX_PROMPT_CHARS, Settings
 

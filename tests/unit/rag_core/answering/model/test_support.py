@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from rag_core.answering.support import SupportChecker
+from rag_core.answering.model.support import SupportChecker
 from tests.support.hits import hit
 
 HITS = (

@@ -21,7 +21,6 @@ from rag_core.answering.base import (
     Answered,
     AnsweredBy,
     AnswerEvent,
-    Citation,
     Delta,
     Message,
     Question,
@@ -30,12 +29,13 @@ from rag_core.answering.base import (
     StandaloneQuestion,
     Tokens,
 )
-from rag_core.answering.chat_endpoint import CONNECT_SECONDS, ChatEndpoint, ChatEvent, Finished, Text, unavailable
+from rag_core.answering.citations import Citation
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.evidence import coverage, question_units, text_terms
-from rag_core.answering.prompts import MAX_REWRITE_TOKENS, answer_prompt, read_style, rewrite_prompt
-from rag_core.answering.sections import Sections, read_sections
-from rag_core.answering.support import SupportChecker
+from rag_core.answering.model.chat_endpoint import CONNECT_SECONDS, ChatEndpoint, ChatEvent, Finished, Text, unavailable
+from rag_core.answering.model.prompts import MAX_REWRITE_TOKENS, answer_prompt, read_style, rewrite_prompt
+from rag_core.answering.model.sections import Sections, read_sections
+from rag_core.answering.model.support import SupportChecker
 from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, Reason
 from rag_core.http_client import Provenance, Use, covered, endpoint_client, provenance
 from rag_core.retrieval.index import SearchHit

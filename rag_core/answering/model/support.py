@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from rag_core.answering.base import Citation, cite
+from rag_core.answering.citations import Citation, cite
 from rag_core.answering.display import display, escaped
 from rag_core.answering.evidence import coverage, question_units, text_terms
 from rag_core.answering.sentences import split_sentences

@@ -26,8 +26,8 @@ from rag_core.answering import (
     open_answerer,
 )
 from rag_core.answering.base import Tokens
-from rag_core.answering.prompts import answer_prompt
-from rag_core.answering.sections import Section
+from rag_core.answering.model.prompts import answer_prompt
+from rag_core.answering.model.sections import Section
 from rag_core.errors import DeadlineExceeded, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from tests.support.hits import hit

@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 
 from rag_core.answering.base import Tokens
-from rag_core.answering.prompts import Chat
+from rag_core.answering.model.prompts import Chat
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 from rag_core.http_client import EXTENSION, Provenance, retry_after
 
