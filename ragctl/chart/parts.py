@@ -229,9 +229,9 @@ class Console(PartModel):
 
     enabled: bool = Field(True, description="Run it.")
     sign_in: Literal["none", "oidc"] = Field(
-        "none",
+        "oidc",
         description="`oidc`: each person by your identity provider. `none`: who reaches it acts with the one token of"
-        " tokenSecret; for a proxy that has its own login.",
+        " tokenSecret; not in production.",
     )
     token_secret: str = Field(
         "rag-console", min_length=1, description="For `none`: Secret whose key `token` is an access token."

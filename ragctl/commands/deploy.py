@@ -287,9 +287,8 @@ def _report(row: Deployment, *wanted: str, json: bool) -> None:
         reason = Reason(row.reason) if row.reason else Reason.DEPLOYMENT_STATE
         # The previous reason code is sent as well for one release, because scripts may match it.
         old = {"previous_reason": "GREEN_UNHEALTHY"} if reason is Reason.CANDIDATE_UNHEALTHY else {}
-        raise Conflict(
-            reason, f"deployment {row.id} ({row.release}) {row.state}: {row.detail}; {row.from_colour} serves", **old
-        )
+        why = f" ({row.detail or reason})"
+        raise Conflict(reason, f"deployment {row.id} ({row.release}) {row.state}{why}; {row.from_colour} serves", **old)
     if not json:
         state = row.state.replace("_", " ")
         say(f"deployment {row.id}: {row.release} on {row.colour} is {state}, weight {row.weight} %")

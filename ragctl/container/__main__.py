@@ -9,7 +9,7 @@ from rag_core.errors import ConfigError, RagError, Reason
 
 _USAGE = (
     "roles: migrate, bootstrap, identity TOKENS KEYS, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, "
-    "health ROLE_OR_URL, try-run WEBSERVER JOB SECONDS, end-runs NAMESPACE RELEASE, or one of "
+    "health ROLE_OR_URL [SECONDS], try-run WEBSERVER JOB SECONDS, end-runs NAMESPACE RELEASE, or one of "
 )
 
 
@@ -17,10 +17,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run the role. Returns an exit code unless this process was replaced by another program."""
     try:
         match arguments:
-            case ["health", target]:
+            case ["health", target, *seconds] if len(seconds) <= 1:
                 from ragctl.container import health
 
-                health.check(target)
+                health.check(target, float(*seconds))
             case _:
                 _run(arguments)
     except RagError as error:

@@ -10,6 +10,7 @@ import asyncio
 import http.client
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -18,6 +19,7 @@ from ragctl.local_stack import probes
 from ragctl.local_stack.probes import Health, Probe
 
 _SECONDS = 10.0
+_AGAIN_SECONDS = 0.5
 PLACES = {
     "query-server": ("RAG_METRICS_PORT", 9464, "/ready"),
     "stream": ("RAG_STREAM_METRICS_PORT", 9466, "/health"),
@@ -30,16 +32,19 @@ PLACES = {
 """Where each role is asked: the variable of its port with the default of the setting, and the page."""
 
 
-def check(target: str) -> None:
+def check(target: str, seconds: float = 0) -> None:
     """Check the role in this container, or a URL; returns when it is healthy.
 
-    Raises `Unavailable` (`SERVER_UNAVAILABLE`) with the reason.
+    Checks again for `seconds` while it is not: packets of a new pod may be dropped until policies know it. Raises
+    `Unavailable` (`SERVER_UNAVAILABLE`) with the last reason.
     """
     if target == "dagster-daemon":
         _become_liveness_check()
-    health = asyncio.run(_health(_probe(target)))
-    if not health.ok:
-        raise Unavailable(Reason.SERVER_UNAVAILABLE, health.detail)
+    probe, deadline = _probe(target), time.monotonic() + seconds
+    while not (health := asyncio.run(_health(probe))).ok:
+        if time.monotonic() >= deadline:
+            raise Unavailable(Reason.SERVER_UNAVAILABLE, health.detail)
+        time.sleep(_AGAIN_SECONDS)
 
 
 def _become_liveness_check() -> None:

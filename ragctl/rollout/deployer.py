@@ -147,6 +147,7 @@ class Deployer:
         while True:
             final = time.monotonic() >= deadline
             counted = self.target.traffic(row.colour)
+            before = {**counted, **before}  # a gateway that is late or new has counted other releases before
             result = observed(final)
             if result is None or result.passed:
                 result = analyse_traffic(self.settings, before, counted, result)

@@ -27,8 +27,8 @@ class MemoryTarget:
     weights: list[int] = field(default_factory=list)
     chart: Release | None = None
     """What the place is configured with."""
-    counted: list[Traffic] = field(default_factory=list)
-    """What its gateway will have counted, look by look; the last one stays."""
+    counted: list[Traffic | None] = field(default_factory=list)
+    """What its gateway will have counted, reading by reading; the last one stays. None: it does not answer."""
 
     def release(self, colour: str) -> Release | None:
         return self.running.get(colour)
@@ -58,9 +58,8 @@ class MemoryTarget:
         self.weights.append(green_percent)
 
     def traffic(self, colour: str) -> Mapping[str, Traffic]:
-        if len(self.counted) > 1:
-            return {"gateway": self.counted.pop(0)}
-        return {"gateway": self.counted[0] if self.counted else Traffic()}
+        counted = self.counted.pop(0) if len(self.counted) > 1 else (*self.counted, Traffic())[0]
+        return {} if counted is None else {"gateway": counted}
 
     def runs(self, colour: str, release: Release) -> bool:
         return self.running.get(colour) == release

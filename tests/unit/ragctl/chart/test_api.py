@@ -175,7 +175,10 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
 def test_the_console_is_reported_how_people_come_in_and_reads_the_servers_that_have_the_traffic(
     sign_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = values("production", {"console": {"signIn": sign_in}, "settings": {"allowed_hosts": ["dagster.lan"]}})
+    given = values(
+        "production",
+        {"environment": "development", "console": {"signIn": sign_in}, "settings": {"allowed_hosts": ["dagster.lan"]}},
+    )
     manifests = render(given)
     spec = find(manifests, "Deployment", "-console")["spec"]["template"]["spec"]
     (container,) = spec["containers"]

@@ -55,6 +55,7 @@ _BASE: dict[str, Any] = {
         **{name: {"cidrs": ["10.8.0.0/24"]} for name in ("sources", "models", "kafka", "identity")},
     },
 }
+_OPEN_CONSOLE: dict[str, Any] = {"environment": "development", "console": {"signIn": "none", "ingress": {"host": ""}}}
 _INSTEAD: dict[str, dict[str, Any]] = {
     # What a value needs around it to have an effect.
     "auth.existingConfigMap": {"auth": {"jwks": "", "existingConfigMap": "keys"}},
@@ -62,10 +63,10 @@ _INSTEAD: dict[str, dict[str, Any]] = {
     "stream.replicas": {"stream": {"keda": {"enabled": False}, "replicas": 7}},
     "stream.enabled": {"stream": {"enabled": False}},
     "gateway.replicas": {"gateway": {"autoscaling": {"enabled": False}, "replicas": 7}},
-    "console.tokenSecret": {"console": {"signIn": "none", "ingress": {"host": ""}, "tokenSecret": "other"}},
+    "console.tokenSecret": {**_OPEN_CONSOLE, "console": {**_OPEN_CONSOLE["console"], "tokenSecret": "other"}},
     "interfaces.publicUrl": {"interfaces": {"publicUrl": "https://rag.example.com"}},
     "interfaces.authorizationServers": {"interfaces": {"authorizationServers": ["https://idp.example.com"]}},
-    "console.signIn": {"console": {"signIn": "none", "ingress": {"host": ""}}},
+    "console.signIn": _OPEN_CONSOLE,
     "ingress.gateway.name": {"ingress": {"kind": "gateway", "gateway": {"name": "public"}}},
     "ingress.gateway.namespace": {"ingress": {"kind": "gateway", "gateway": {"name": "public", "namespace": "other"}}},
     "ingress.gateway.section": {"ingress": {"kind": "gateway", "gateway": {"name": "public", "section": "other"}}},
@@ -245,7 +246,11 @@ def test_the_names_of_objects_begin_as_the_installation_says() -> None:
     [
         ({"networkPolicy": {"apiServer": {"cidrs": []}}}, "networkPolicy.apiServer.cidrs is required"),
         ({"networkPolicy": {"postgresql": {"cidrs": []}}}, "networkPolicy.postgresql.cidrs is required"),
-        ({"console": {"signIn": "none", "ingress": {"host": "c.example.com"}}}, "console.signIn: oidc"),
+        (
+            {"environment": "development", "console": {"signIn": "none", "ingress": {"host": "c.example.com"}}},
+            "console.signIn: oidc",
+        ),
+        ({"console": {"signIn": "none"}}, "console.signIn: none lets whoever"),
         ({"gateway": {"autoscaling": {"minReplicas": 20}}}, "minReplicas is above maxReplicas"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -166,6 +166,13 @@ def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
     assert bench.target.weights == [10, 0]
 
 
+def test_a_gateway_that_is_late_is_held_to_what_it_counts_from_its_first_reading(bench: DeployHarness) -> None:
+    bench.analyser.calls = 0
+    bench.target.counted = [None, Traffic(7, 0)]
+    want(bench, "r2")
+    assert serve_wanted(bench.deployments()).state is State.DONE
+
+
 def test_calls_of_the_release_before_that_end_while_nobody_calls_are_not_held_against_the_new_one(
     bench: DeployHarness,
 ) -> None:
