@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from console.clients.dagster import DagsterClient
+from console.clients.dagster import dagster_client
 from console.clients.errors import SIGNED_OUT, ServiceError
 from console.clients.gitlab import GitLabClient
 from console.clients.grpc_api import Api, Channels, read_token
@@ -26,6 +26,7 @@ from console.i18n import language_of, translate
 from console.presenters.sources import key_of
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE
+from rag_clients.dagster import DagsterClient
 
 # --------------------------------------------------------------------------------------------------------------------
 # Which parts answer: asked once for all sessions, so that every page hears of a part that went or came back.
@@ -133,7 +134,7 @@ def shared() -> Shared:
     return Shared(
         settings,
         Channels(settings),
-        DagsterClient(settings),
+        dagster_client(settings),
         GatewayClient(settings),
         MetricsClient(settings),
         GitLabClient(settings),

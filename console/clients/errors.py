@@ -1,13 +1,14 @@
-"""Errors of the console's clients: a code to show, never a stack trace; and a circuit breaker."""
+"""Errors of the console's clients: a code to show, never a stack trace; and circuit breakers."""
 
 from __future__ import annotations
 
 import re
-import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import grpc
 
+from rag_clients.breaker import CircuitBreaker
 from rag_clients.failures import read_failure
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -31,15 +32,24 @@ class ServiceError(Exception):
     """A service refused a request or did not answer. `code` is a reason code of the platform or a gRPC status name.
 
     `detail` is the platform's own sentence on a request it refused; it is plain text and may be empty. `id` stands
-    beside the details in the platform's log.
+    beside the details in the platform's log. `timed_out`: nothing came within the time allowed.
     """
 
-    def __init__(self, service: str, code: str, detail: str = "", id: str = "") -> None:  # noqa: A002
+    def __init__(
+        self,
+        service: str,
+        code: str,
+        detail: str = "",
+        id: str = "",  # noqa: A002
+        *,
+        timed_out: bool = False,
+    ) -> None:
         super().__init__(f"{service}: {code}")
         self.service = service
         self.code = code if _CODE.fullmatch(code) else "UNKNOWN"
         self.detail = detail[:500]
         self.id = id[:100]
+        self.timed_out = timed_out
 
     @property
     def down(self) -> bool:
@@ -51,31 +61,33 @@ def from_rpc(service: str, error: grpc.RpcError) -> ServiceError:
     """The platform's reason when the server gave one, else the name of the gRPC status."""
     failure = read_failure(error)
     detail = failure.message if failure.reason else ""
-    return ServiceError(service, failure.reason or failure.status, detail, failure.request_id)
+    code = failure.reason or failure.status
+    return ServiceError(service, code, detail, failure.request_id, timed_out=code == "DEADLINE_EXCEEDED")
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Circuit breaker: skip calls to a service that timed out recently.
+# Skip calls to a service that timed out recently.
 
 
 OPEN_SECONDS = 3.0
 
 
-class CircuitBreaker:
-    """Remembers which service timed out. Thread-safe."""
+class Breakers:
+    """A circuit breaker for each service: one call that timed out opens it. Thread-safe."""
 
     def __init__(self) -> None:
-        self._silent: dict[str, tuple[float, str]] = {}
-        self._lock = threading.Lock()
+        self._known: dict[str, CircuitBreaker] = {}
 
-    def require(self, service: str) -> None:
-        """Raise `ServiceError` for a service that timed out less than `OPEN_SECONDS` ago."""
-        with self._lock:
-            until, code = self._silent.get(service, (0.0, ""))
-        if time.monotonic() < until:
+    @contextmanager
+    def call(self, service: str, code: str) -> Iterator[None]:
+        """Around one call. Raises `ServiceError` with `code` while calls to the service are skipped."""
+        breaker = self._known.setdefault(service, CircuitBreaker(1, OPEN_SECONDS))
+        if not breaker.let_through():
             raise ServiceError(service, code)
-
-    def record_timeout(self, service: str, code: str) -> None:
-        """Record a timeout."""
-        with self._lock:
-            self._silent[service] = (time.monotonic() + OPEN_SECONDS, code)
+        try:
+            yield
+        except ServiceError as error:
+            (breaker.failed if error.timed_out else breaker.answered)()
+            raise
+        else:
+            breaker.answered()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from console.clients.access_api import AccessApi
-from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
+from console.clients.errors import Breakers, ServiceError, from_rpc
 from console.clients.paging import whole
 from console.clients.tenants_api import TenantsApi
 from console.clients.webhooks_api import WebhooksApi
@@ -50,7 +50,7 @@ class Channels:
         encrypted = _gateway_credentials(settings) if address.scheme == "https" else None
         gateway = _channel(address.netloc, encrypted, settings.gateway_tls_name)
         self._opened = (server, gateway)
-        self.breaker = CircuitBreaker()
+        self.breakers = Breakers()
         self.access = access_pb2_grpc.AccessServiceStub(server)
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
@@ -371,14 +371,11 @@ class Api:
         return self._call(SERVER, getattr(self._channels.admin, name), request, self._settings.answer_seconds)
 
     def _call(self, service: str, method: Any, request: Any, seconds: float | None = None) -> Any:
-        self._channels.breaker.require(service)
-        try:
-            return method(request, timeout=seconds or self._settings.call_seconds, metadata=self._metadata)
-        except grpc.RpcError as error:
-            failure = from_rpc(service, error)
-            if failure.code == "DEADLINE_EXCEEDED":
-                self._channels.breaker.record_timeout(service, failure.code)
-            raise failure from None
+        with self._channels.breakers.call(service, "DEADLINE_EXCEEDED"):
+            try:
+                return method(request, timeout=seconds or self._settings.call_seconds, metadata=self._metadata)
+            except grpc.RpcError as error:
+                raise from_rpc(service, error) from None
 
 
 def read_token(settings: ConsoleSettings) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.clients.dagster import source_of
-from console.clients.dagster_answers import Automation
 from console.components.widgets import age, at, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.presenters import pipeline as presenters
 from console.session import api, dagster, shared, t
+from rag_clients.dagster import source_of
+from rag_clients.dagster_answers import Automation
 
 # --------------------------------------------------------------------------------------------------------------------
 # Sensors and schedules, and their switch.

@@ -6,7 +6,6 @@ import time
 
 import streamlit as st
 
-from console.clients.dagster_answers import Run
 from console.clients.errors import ServiceError
 from console.components.charts import run_timeline
 from console.components.widgets import age, at, listed_ago, plain_markdown, problem, table
@@ -16,6 +15,7 @@ from console.presenters.documents import ANY_STATE
 from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
 from console.session import Platform, language, platform, shared, t
+from rag_clients.dagster_answers import Run
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from console.clients.dagster_answers import Check
 from console.components.charts import over_time
 from console.components.widgets import at, explain, load_or_report, table
 from console.presenters import records as presenters
 from console.presenters.formats import plain
 from console.session import api, t
+from rag_clients.dagster_answers import Check
 from ragproto.admin.v1 import operations_pb2 as ops
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from console.clients.dagster import ACTIVE, job_of
 from console.clients.errors import ServiceError
 from console.components.sources import show_condition
 from console.components.widgets import load_or_report, problem
 from console.presenters.sources import key_of
 from console.session import api, shared, t
+from rag_clients.dagster import ACTIVE, job_of
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _SECONDS = 2.0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.clients.dagster_answers import Automation
 from console.components.widgets import DEFECTS, at, confirm, plain_markdown
 from console.i18n import ENGLISH
 from console.presenters.conditions import remedy, sentence
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
 from console.session import Platform, api, language, platform, shared, t
+from rag_clients.dagster_answers import Automation
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from console.clients.dagster_answers import DagsterHealth, Run
 from console.clients.errors import ServiceError
 from console.i18n import ENGLISH, explain_reason
 from console.presenters.formats import Translate
+from rag_clients.dagster_answers import DagsterHealth, Run
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

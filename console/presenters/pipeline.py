@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from console.clients.dagster_answers import Asset, Automation, Run, source_of_backfill
+from rag_clients.dagster_answers import Asset, Automation, Run, source_of_backfill
 from ragproto.admin.v1 import operations_pb2 as ops
 
 STAGES = ("documents", "chunks", "embeddings", "index")
-_TYPED = re.compile(r"(?:^|: )[A-Z][A-Z_]{3,60}: ")
-_MAX_REASON = 400
 _STATUSES = {"started": "running", "not_started": "queued"}
 
 
@@ -41,21 +38,6 @@ def status_of(run: Run) -> str:
 def problems(stages: Iterable[ops.RunStage]) -> dict[str, str]:
     """The reason code of each run that did not do all it should, by run."""
     return {item.run_id: item.problem for item in stages if item.problem}
-
-
-def failure_reason(events: Sequence[dict[str, Any]]) -> str:
-    """Why a run failed: the innermost cause with a reason code, else the blocking check that failed, else the
-    innermost cause; empty when none was recorded."""
-    blocked: list[str] = []
-    for event in events:
-        if check := event.get("evaluation"):
-            if not check["success"] and check["severity"] == "ERROR":
-                blocked.append(str(check["description"] or f"the check {check['checkName']} failed"))
-        elif error := event.get("error"):
-            said = [str(cause.get("message", "")).strip() for cause in (error, *(error.get("causes") or []))]
-            typed = [text for text in said if _TYPED.search(text)]
-            return (typed or blocked[:1] or said)[-1][:_MAX_REASON]
-    return ""
 
 
 def stage_rows(assets: Iterable[Asset]) -> list[dict[str, Any]]:

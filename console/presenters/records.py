@@ -12,8 +12,8 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from console.clients.dagster_answers import Check
 from console.presenters.formats import plain
+from rag_clients.dagster_answers import Check
 from ragproto.admin.v1 import operations_pb2 as ops
 
 # --------------------------------------------------------------------------------------------------------------------

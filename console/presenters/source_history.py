@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from console.clients.dagster import ACTIVE
-from console.clients.dagster_answers import Run
+from rag_clients.dagster import ACTIVE
+from rag_clients.dagster_answers import Run
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import streamlit as st
 
-from console.clients.dagster import DagsterClient
 from console.clients.errors import ServiceError
 from console.clients.grpc_api import Api
 from console.clients.http import GatewayClient
@@ -24,6 +23,7 @@ from console.presenters.formats import duration, number
 from console.presenters.sources import canary
 from console.presenters.traffic import overall
 from console.session import ahead, api, dagster, language, shared, t
+from rag_clients.dagster import DagsterClient
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

@@ -6,13 +6,13 @@ import time
 
 import streamlit as st
 
-from console.clients.dagster_answers import Run
 from console.components.automation import automations, backfills
 from console.components.widgets import age, at, chosen_row, confirm, load_or_report, page_buttons, table
 from console.presenters import pipeline as presenters
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
 from console.session import Platform, ahead, api, dagster, platform, shared, t
+from rag_clients.dagster_answers import Run, failure_reason
 
 _SETTINGS = shared().settings
 _LINK = _SETTINGS.dagster_link or _SETTINGS.dagster_url
@@ -101,7 +101,7 @@ def one_run(run: Run) -> None:
     """Why it failed, and what can be done."""
     st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(presenters.status_of(run))}")
     if run.status == "FAILURE":
-        reason = presenters.failure_reason(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [])
+        reason = failure_reason(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [])
         st.caption(t("Why it failed"))
         st.text(reason or t("Dagster recorded no reason."))
 

@@ -6,7 +6,6 @@ import time
 
 import streamlit as st
 
-from console.clients.dagster_answers import Automation
 from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
 from console.components.sources import actions, show_condition
@@ -15,6 +14,7 @@ from console.presenters import sources as presenters
 from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
 from console.session import Platform, Role, ahead, api, dagster, platform, role, shared, t, tenant
+from rag_clients.dagster_answers import Automation
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

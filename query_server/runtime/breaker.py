@@ -1,4 +1,4 @@
-"""Circuit breaker: after several calls in a row without an answer, fail at once and probe with one call at a time."""
+"""The circuit breaker around calls of handlers: which ends of a call are answers, and the gauge of open breakers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Gauge
 
+from rag_clients.breaker import CircuitBreaker
 from rag_core.errors import DeadlineExceeded, PermissionDenied, Reason, Unavailable
 
 COOLDOWN_SECONDS = 1.0
@@ -35,19 +36,16 @@ class Breaker:
         cooldown: float = COOLDOWN_SECONDS,
         waited: float = WAITED_SECONDS,
     ) -> None:
-        self._threshold = threshold
+        self._breaker = CircuitBreaker(threshold, cooldown, clock=clock)
         self._gauge = gauge
         self._clock = clock
-        self._reason, self._what = reason, what
-        self._cooldown, self._waited = cooldown, waited
-        self._silent = 0
-        self._trial_at = 0.0
+        self._reason, self._what, self._waited = reason, what, waited
         self._answered_at = float("-inf")
 
     @property
     def open(self) -> bool:
         """Whether calls are refused now, apart from the trials."""
-        return self._silent >= self._threshold
+        return self._breaker.open
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -57,10 +55,8 @@ class Breaker:
         silence; so does `Unavailable`, the error of a server that is gone.
         """
         started = self._clock()
-        if self.open:
-            if started < self._trial_at:
-                raise Unavailable(self._reason, f"{self._what} does not respond; retry later")
-            self._trial_at = started + self._cooldown
+        if not self._breaker.let_through():
+            raise Unavailable(self._reason, f"{self._what} does not respond; retry later")
         try:
             yield
         except DeadlineExceeded:
@@ -84,15 +80,11 @@ class Breaker:
             self._failed()
 
     def _answered(self) -> None:
-        if self.open:
+        if self._breaker.answered():
             self._gauge.dec()
-        self._silent = 0
         self._answered_at = self._clock()
 
     def _failed(self) -> None:
-        self._silent += 1
         # Counted once it opens: a single silent call with no traffic after it must not look like a stuck index.
-        if self._silent == self._threshold:
+        if self._breaker.failed():
             self._gauge.inc()
-        if self.open:
-            self._trial_at = self._clock() + self._cooldown

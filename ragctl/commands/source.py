@@ -216,14 +216,13 @@ def reload(*, json: Json = False) -> Reason | None:
 
     Example: rag source reload
     """
-    from rag_assets import LOCATION
     from rag_assets.config import read_sources
     from rag_core.settings import Settings
-    from ragctl.dagster import DagsterApi
+    from ragctl.dagster import dagster_client
 
     settings = Settings.load()
-    with closing(DagsterApi(settings)) as api:
-        api.reload(LOCATION)
+    with closing(dagster_client(settings)) as api:
+        api.reload()
     found = read_sources(settings.effective_sources_dir)
     if json:
         emit_json({"sources": [config.name for config in found.sources], "problems": list(map(str, found.problems))})

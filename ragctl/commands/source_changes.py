@@ -213,14 +213,14 @@ def _end_runs(settings: Settings, source: Source) -> list[str]:
     another tenant's, and so are they.
     """
     from rag_assets.source_admin import SourceFolder
-    from ragctl.dagster import DagsterApi
+    from ragctl.dagster import dagster_client
     from ragctl.local_stack.ending import end_runs
     from ragctl.local_stack.ingest import reload_changed
 
     with suppress(NotFound):
         SourceFolder(settings.effective_sources_dir).find(source.name)
         return []
-    with closing(DagsterApi(settings)) as api:
+    with closing(dagster_client(settings)) as api:
         try:
             reload_changed(api, settings)
             return end_runs(api, settings, source, actor=actor())

@@ -106,26 +106,25 @@ def _switch(name: str, *, on: bool, json: bool) -> None:
     from rag_assets.config import find_sources
     from rag_core.governance.audit import audit_store
     from rag_core.settings import Settings
-    from ragctl.automation import automations, switch
-    from ragctl.dagster import DagsterApi
+    from ragctl.dagster import dagster_client
     from ragctl.local_stack.ingest import reload_changed
 
     settings = Settings.load()
     (config,) = find_sources(settings.effective_sources_dir, [name])
-    with closing(DagsterApi(settings)) as api:
+    with closing(dagster_client(settings)) as api:
         reload_changed(api, settings)
-        known = automations(api, config.key)
+        known = {automation.kind: automation for automation in api.automations_of(config.key)}
         if not known:
             message = f"source {name!r} has neither a change sensor nor a schedule: there is nothing to pause or resume"
             raise InvalidInput(Reason.SOURCE_NOT_ALLOWED, message)
-        wanted = {kind: state_id for kind, (state_id, running) in known.items() if running is not on}
+        wanted = {kind: automation for kind, automation in known.items() if automation.running is not on}
         if wanted:
             with transaction() as connection:
                 action = "dagster.resume" if on else "dagster.pause"
                 audit_store.record(connection, actor=actor(), action=action, target=name,
                                    details={"tenant": config.tenant})  # fmt: skip
-        for kind, state_id in wanted.items():
-            switch(api, config.key, kind, state_id, on=on)
+        for automation in wanted.values():
+            api.switch(automation, on=on)
     if json:
         emit_json({"source": name, "paused": not on, "switched": sorted(wanted)})
         return

@@ -42,11 +42,11 @@ def try_run(settings: Settings, webserver: str, job: str, seconds: str) -> None:
     """
     from contextlib import closing
 
-    from ragctl.dagster import DagsterApi
-    from ragctl.local_stack.ingest import await_run, launch_run
+    from ragctl.dagster import dagster_client
+    from ragctl.local_stack.ingest import await_run
 
-    with closing(DagsterApi(settings.model_copy(update={"host": webserver}))) as api:
-        run = launch_run(api, job)
+    with closing(dagster_client(settings.model_copy(update={"host": webserver}))) as api:
+        run = api.launch_job(job)
         await_run(api, run, float(seconds))
     log.info("ran", job=job, run=run)
 

@@ -6,12 +6,13 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 
+from rag_clients.dagster import DagsterClient
+from rag_clients.dagster_answers import Run
 from rag_core.settings import Settings
-from ragctl.dagster import DagsterApi
+from ragctl.dagster import dagster_client
 from ragctl.local_stack.ingest import launch, source_jobs
 from tests.support.local_stack import LocalStack
 
@@ -19,13 +20,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 RUNS = 50
 SECONDS = 1500.0
-_QUERY = """
-query Waiting($filter: RunsFilter!) {
-  runsOrError(filter: $filter, limit: 200) {
-    ... on Runs { results { runId status creationTime startTime endTime } }
-  }
-}
-"""
 
 
 @pytest.fixture
@@ -41,24 +35,24 @@ def test_fifty_queued_runs_wait_in_their_order_and_none_is_given_up_for_waiting(
     stack.up()
     settings = Settings.load(home=stack.home, dagster_port=int(stack.environment["RAG_DAGSTER_PORT"]))
     job = source_jobs(settings)["docs"]
-    with closing(DagsterApi(settings)) as api:
+    with closing(dagster_client(settings)) as api:
         for _ in range(RUNS):
             launch(api, job)
         runs = _finished(api, job.name)
     assert len(runs) >= RUNS
-    assert {run["status"] for run in runs} == {"SUCCESS"}
+    assert {run.status for run in runs} == {"SUCCESS"}
     for before, after in itertools.pairwise(runs):
-        assert after["startTime"] >= before["endTime"], "one at a time, in the order in which they came"
-    longest = max(run["startTime"] - run["creationTime"] for run in runs)
+        assert (after.started or 0) >= (before.ended or 0), "one at a time, in the order in which they came"
+    longest = max((run.started or 0) - run.created for run in runs)
     print(f"{len(runs)} runs, the last waited for {longest:.0f} s")
 
 
-def _finished(api: DagsterApi, job: str) -> list[dict[str, Any]]:
+def _finished(api: DagsterClient, job: str) -> list[Run]:
     """All runs of the job, oldest first, once none is left to do."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        found = api.query(_QUERY, filter={"pipelineName": job})["runsOrError"]["results"]
-        if all(run["endTime"] for run in found):
-            return sorted(found, key=lambda run: run["creationTime"])
+        found = api.search_runs({"pipelineName": job})
+        if all(run.ended for run in found):
+            return sorted(found, key=lambda run: run.created)
         time.sleep(2)  # polling from outside; there is no event to wait for
     raise AssertionError("the queue did not empty")

@@ -19,10 +19,11 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from benchmarks.ports import free_port
-from console.clients.dagster import DagsterClient
-from console.clients.dagster_answers import Automation, Run
+from console.clients.dagster import dagster_client
 from console.clients.errors import ServiceError
 from console.settings import ConsoleSettings
+from rag_clients.dagster import DagsterClient
+from rag_clients.dagster_answers import Automation, Run
 from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
@@ -73,7 +74,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                                   preexec_fn=die_with_parent)  # fmt: skip
     settings = ConsoleSettings(dagster_url=f"http://127.0.0.1:{port}", dagster_location=LOCATION.name,
                                call_seconds=60)  # fmt: skip  # the first launch imports all of Dagster
-    dagster = DagsterClient(settings)
+    dagster = dagster_client(settings)
 
     def loaded() -> bool:
         assert served.poll() is None, (home / "log").read_text()
@@ -190,6 +191,14 @@ def test_what_cannot_be_stopped_or_run_again_is_refused(place: Place) -> None:
             order("00000000-0000-0000-0000-000000000000")
     with pytest.raises(ServiceError, match="DAGSTER_REFUSED"):
         place.dagster.launch("nowhere")
+    ended = place.dagster.launch("docs")
+    assert place.ends(ended) == "SUCCESS"
+    place.dagster.terminate(ended, ended_ok=True)
+
+
+def test_the_code_is_loaded_again_and_the_watcher_of_a_code_without_one_has_loaded_nothing(place: Place) -> None:
+    place.dagster.reload()
+    assert place.dagster.loaded_files() == ""
 
 
 @pytest.mark.parametrize("name", ["docs_changes", "docs_daily"])

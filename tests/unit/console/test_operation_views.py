@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from console.clients.dagster_answers import Check
 from console.clients.metrics import Replica, Sample
 from console.presenters import generations, health, traffic
 from console.presenters import records as quality
 from console.presenters import sources as streams
+from rag_clients.dagster_answers import Check
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

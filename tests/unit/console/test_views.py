@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import Parse
 
-from console.clients.dagster_answers import Asset, Check, DagsterHealth, Run, to_run
 from console.clients.errors import ServiceError
 from console.clients.metrics import Sample
 from console.i18n import translate
 from console.i18n.zh_reasons import REASONS
 from console.presenters import answers, formats, health, pipeline, records, source_history, sources, traffic
 from console.presenters.conditions import bringing_up_to_date, marked, sentence
+from rag_clients.dagster_answers import Asset, Check, DagsterHealth, Run, failure_reason, to_run
 from rag_core.ingestion.alerts import AlertKind
 from rag_core.ingestion.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
@@ -194,10 +194,10 @@ def test_the_accounting_of_runs_is_shown_for_their_first_stage() -> None:
 
 def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:
     error = {"message": "wrapped", "causes": [{"message": "outer"}, {"message": "LISTING_INCOMPLETE: gone\n"}]}
-    assert pipeline.failure_reason([{"message": "x"}, {"error": error}]) == "LISTING_INCOMPLETE: gone"
+    assert failure_reason([{"message": "x"}, {"error": error}]) == "LISTING_INCOMPLETE: gone"
     causes = [{"message": "rag_core.errors.Unavailable: LISTING_INCOMPLETE: gone"}, {"message": "OSError: errno 5"}]
-    assert pipeline.failure_reason([{"error": {"message": "failed", "causes": causes}}]) == causes[0]["message"]
-    assert pipeline.failure_reason([{"message": "x"}]) == ""
+    assert failure_reason([{"error": {"message": "failed", "causes": causes}}]) == "LISTING_INCOMPLETE: gone"
+    assert failure_reason([{"message": "x"}]) == ""
 
 
 def test_why_a_run_failed_is_the_blocking_check_that_stopped_it() -> None:
@@ -210,9 +210,9 @@ def test_why_a_run_failed_is_the_blocking_check_that_stopped_it() -> None:
         check("index_parity", severity="WARN", said="5 of 6"),
     ]
     said = "QUOTA_EXCEEDED: the documents asset says how many were left out"
-    assert pipeline.failure_reason([*passed, check("document_budget", said=said), stopped]) == said
-    assert pipeline.failure_reason([check("document_budget"), stopped]) == "the check document_budget failed"
-    assert "DagsterAssetCheckFailedError" in pipeline.failure_reason([*passed, stopped])
+    assert failure_reason([*passed, check("document_budget", said=said), stopped]) == said
+    assert failure_reason([check("document_budget"), stopped]) == "the check document_budget failed"
+    assert "DagsterAssetCheckFailedError" in failure_reason([*passed, stopped])
 
 
 def test_the_chain_is_drawn_with_a_mark_beside_the_colour() -> None:

@@ -12,11 +12,13 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from rag_clients.dagster import DagsterClient
+from rag_clients.dagster_answers import failure_reason
 from rag_core.errors import RagError
 from rag_core.settings import Settings
 from ragctl.container.tasks import try_run
-from ragctl.dagster import DagsterApi
-from ragctl.local_stack.ingest import SourceJob, failure_reason, launch
+from ragctl.dagster import dagster_client
+from ragctl.local_stack.ingest import SourceJob, launch
 
 FULL = (
     "sqlalchemy.exc.OperationalError: (psycopg2.errors.DiskFull) could not extend file: No space left on device\n"
@@ -26,14 +28,19 @@ GONE = "(psycopg2.OperationalError) server closed the connection unexpectedly"
 
 
 @pytest.fixture
-def api(httpserver: HTTPServer) -> Iterator[DagsterApi]:
-    with closing(DagsterApi(Settings(host="127.0.0.1", dagster_port=httpserver.port))) as opened:
+def api(httpserver: HTTPServer) -> Iterator[DagsterClient]:
+    with closing(dagster_client(Settings(host="127.0.0.1", dagster_port=httpserver.port))) as opened:
         yield opened
 
 
 def answers(server: HTTPServer, *bodies: dict[str, Any]) -> None:
     for body in bodies:
         server.expect_ordered_request("/graphql").respond_with_json(body)
+
+
+def page(cursor: str, events: list[dict[str, Any]], *, more: bool = False) -> dict[str, Any]:
+    found = {"__typename": "EventConnection", "cursor": cursor, "hasMore": more, "events": events}
+    return {"data": {"logsForRun": found}}
 
 
 @pytest.mark.parametrize(
@@ -48,17 +55,17 @@ def answers(server: HTTPServer, *bodies: dict[str, Any]) -> None:
     ],
 )
 def test_an_error_of_dagsters_database_is_not_called_one_of_versions(
-    api: DagsterApi, httpserver: HTTPServer, error: dict[str, Any], said: str
+    api: DagsterClient, httpserver: HTTPServer, error: dict[str, Any], said: str
 ) -> None:
     answers(httpserver, {"data": None, "errors": [error]})
     with pytest.raises(RagError) as caught:
-        api.query("{ version }")
+        api.runs()
     assert str(caught.value).startswith(said)
     assert ("version may not fit" in caught.value.message) is ("path" not in error)
     assert "psycopg2" not in caught.value.message
 
 
-def test_a_webserver_that_is_busy_is_not_called_one_that_is_down(api: DagsterApi, httpserver: HTTPServer) -> None:
+def test_a_webserver_that_is_busy_is_not_called_one_that_is_down(httpserver: HTTPServer) -> None:
     done = threading.Event()
 
     def late(_request: Request) -> Response:
@@ -66,14 +73,15 @@ def test_a_webserver_that_is_busy_is_not_called_one_that_is_down(api: DagsterApi
         return Response("{}")
 
     httpserver.expect_request("/graphql").respond_with_handler(late)
-    with pytest.raises(RagError) as caught:
-        api.query("{ version }", seconds=0.2)
+    settings = Settings(host="127.0.0.1", dagster_port=httpserver.port)
+    with closing(dagster_client(settings, 0.2)) as api, pytest.raises(RagError) as caught:
+        api.runs()
     done.set()
     assert "busy; run it again in a moment" in caught.value.message
 
 
 def test_a_run_that_cannot_start_for_a_full_disk_says_so_without_statements(
-    api: DagsterApi, httpserver: HTTPServer
+    api: DagsterClient, httpserver: HTTPServer
 ) -> None:
     answers(httpserver, {"data": {"launchRun": {"__typename": "PythonError", "message": FULL}}})
     with pytest.raises(RagError) as caught:
@@ -81,7 +89,9 @@ def test_a_run_that_cannot_start_for_a_full_disk_says_so_without_statements(
     assert str(caught.value) == "STORAGE_FULL: the database has no space left; free space and run again"
 
 
-def test_the_reason_of_a_failed_run_is_the_typed_error_behind_dagsters(api: DagsterApi, httpserver: HTTPServer) -> None:
+def test_the_reason_of_a_failed_run_is_the_typed_error_behind_dagsters(
+    api: DagsterClient, httpserver: HTTPServer
+) -> None:
     causes = [
         "dagster._core.definitions.events.Failure: SOURCE_DENIED: the database refuses this user",
         "builtins.OSError: [Errno 5]",
@@ -92,14 +102,23 @@ def test_the_reason_of_a_failed_run_is_the_typed_error_behind_dagsters(api: Dags
     }
     answers(
         httpserver,
-        {"data": {"logsForRun": {"cursor": "a", "hasMore": True, "events": [{}, {}]}}},
-        {"data": {"logsForRun": {"cursor": "b", "hasMore": False, "events": [{}, {"error": failed}]}}},
+        page("a", [{}, {}], more=True),
+        {
+            "data": {
+                "logsForRun": {
+                    "__typename": "EventConnection",
+                    "cursor": "b",
+                    "hasMore": False,
+                    "events": [{}, {"error": failed}],
+                }
+            }
+        },
     )
-    assert failure_reason(api, "run") == "SOURCE_DENIED: the database refuses this user"
+    assert failure_reason(api.log("run")) == "SOURCE_DENIED: the database refuses this user"
 
 
 def test_the_reason_of_a_run_that_a_check_stopped_is_what_the_check_says(
-    api: DagsterApi, httpserver: HTTPServer
+    api: DagsterClient, httpserver: HTTPServer
 ) -> None:
     def check(name: str, *, success: bool = False, severity: str = "ERROR", said: str | None = None) -> dict[str, Any]:
         return {"evaluation": {"checkName": name, "success": success, "severity": severity, "description": said}}
@@ -110,8 +129,11 @@ def test_the_reason_of_a_run_that_a_check_stopped_is_what_the_check_says(
         check("document_budget", said="QUOTA_EXCEEDED: the documents asset says how many were left out"),
         {"error": {"message": "dagster._core.errors.DagsterAssetCheckFailedError: 1 check failed\n", "causes": []}},
     ]
-    answers(httpserver, {"data": {"logsForRun": {"cursor": "a", "hasMore": False, "events": events}}})
-    assert failure_reason(api, "run") == "QUOTA_EXCEEDED: the documents asset says how many were left out"
+    answers(
+        httpserver,
+        page("a", events),
+    )
+    assert failure_reason(api.log("run")) == "QUOTA_EXCEEDED: the documents asset says how many were left out"
 
 
 def _states(*states: str) -> list[dict[str, Any]]:
@@ -137,7 +159,7 @@ def test_a_run_that_is_tried_and_does_not_end_well_is_an_error(
 ) -> None:
     started = {"data": {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "r1"}}}}
     events = [{"error": {"message": "no space", "causes": []}}]
-    log = {"data": {"logsForRun": {"events": events, "cursor": "1", "hasMore": False}}}
+    log = page("1", events)
     answers(httpserver, started, *_states(state), log)
     with pytest.raises(RagError, match=f"DAGSTER_UNAVAILABLE: {said}"):
         try_run(Settings(dagster_port=httpserver.port), "127.0.0.1", "maintenance", seconds)

@@ -48,15 +48,19 @@ class Webserver:
             self.done.append("reload")
             self.file_was_there = self._file.exists()
             self._loaded = loaded_files(self._file.parent)
-            return _data({"sensorDryRun": {"__typename": "DryRunInstigationTick"}})
+            result = {"cursor": files_fingerprint(self._file.parent)}
+            return _data({"sensorDryRun": {"__typename": "DryRunInstigationTick", "evaluationResult": result}})
         if "mutation" in document:
+            name = "cancelPartitionBackfill" if "cancelPartitionBackfill" in document else "terminateRun"
             if self.refuses:
-                return _data({"done": {"__typename": "UnauthorizedError", "message": "read-only"}})
-            kind = "CancelBackfillSuccess" if "cancelPartitionBackfill" in document else "TerminateRunSuccess"
+                return _data({name: {"__typename": "UnauthorizedError", "message": "read-only"}})
             self.done.append(variables["id"])
-            return _data({"done": {"__typename": kind}})
+            return _data({name: {"__typename": "Success"}})
         if "partitionBackfillsOrError" in document:
-            found = [{"id": f"of-{key}", "assetSelection": [{"path": [key, "index"]}]} for key in SOURCES]
+            found = [
+                {"id": f"of-{key}", "status": "REQUESTED", "assetSelection": [{"path": [key, "index"]}]}
+                for key in SOURCES
+            ]
             if self.lists_nothing:
                 failure = {"__typename": "PythonError", "message": "the daemon is away\n  at line 1"}
                 return _data({"partitionBackfillsOrError": failure})
@@ -70,7 +74,7 @@ class Webserver:
                 "tags": [{"key": "rag/sync", "value": tag}],
             }
             for name, (job, status, tag) in RUNS.items()
-            if job == chosen.get("pipelineName") or (tag and chosen.get("tags"))
+            if (job == chosen.get("pipelineName") or (tag and chosen.get("tags"))) and status in chosen["statuses"]
         ]
         return _data({"runsOrError": {"__typename": "Runs", "results": rows}})
 
@@ -125,7 +129,7 @@ def test_a_source_is_deleted_also_while_dagster_ends_nothing(
     webserver.refuses = True
     assert run(["source", "delete", "hand-book", "--yes"]) == 0
     printed = capsys.readouterr()
-    assert "its runs were not ended: of-hand_book was not ended: read-only" in printed.err
+    assert "its runs were not ended: Dagster refused: read-only" in printed.err
     assert "hand-book is deleted" in printed.out
 
 
@@ -144,7 +148,7 @@ def test_runs_that_dagster_cannot_list_are_not_called_none(
 ) -> None:
     webserver.lists_nothing = True
     assert run(["source", "delete", "hand-book", "--yes"]) == 0
-    assert "its runs were not ended: Dagster did not answer a query: the daemon is away" in capsys.readouterr().err
+    assert "its runs were not ended: Dagster refused: the daemon is away" in capsys.readouterr().err
 
 
 def test_a_source_with_a_wrong_file_is_deleted_as_well(

@@ -34,16 +34,21 @@ class Webserver:
             kind = "schedule" if "chedule" in document else "sensor"
             if not self.refuses:
                 self.states[kind] = "RUNNING" if "selector" in variables else "STOPPED"
-            name = "UnauthorizedError" if self.refuses else "Done"
-            return _data({"done": {"__typename": name, "message": "read-only"}})
-        tags = [{"key": "rag/source_files", "value": files_fingerprint(self._folder)}]
-        found: dict[str, Any] = {"__typename": "Sensor", "tags": tags}
-        if "sensor" not in variables:
-            return _data({"sensorOrError": found})
-        answer: dict[str, Any] = {f"{kind}OrError": {"__typename": "NotFoundError"} for kind in ("sensor", "schedule")}
-        for kind, state in self.states.items():
-            answer[f"{kind}OrError"] = {f"{kind}State": {"id": f"{kind}-1", "status": state}}
-        return _data(answer)
+            verb = "start" if "selector" in variables else "stop"
+            name = f"{verb}{'RunningSchedule' if (kind, verb) == ('schedule', 'stop') else kind.title()}"
+            return _data(
+                {name: {"__typename": "UnauthorizedError" if self.refuses else "Done", "message": "read-only"}}
+            )
+        if "sensorOrError" in document:
+            tags = [{"key": "rag/source_files", "value": files_fingerprint(self._folder)}]
+            return _data({"sensorOrError": {"__typename": "Sensor", "tags": tags}})
+        job: dict[str, Any] = {"__typename": "Pipeline", "sensors": [], "schedules": []}
+        for kind, status in self.states.items():
+            state = {"id": f"{kind}-1", "status": status, "ticks": []}
+            job[f"{kind}s"].append(
+                {"name": f"hand_book_{kind}", "pipelineName": "hand_book_sync", f"{kind}State": state}
+            )
+        return _data({"job": job})
 
 
 def _data(value: object) -> Response:
@@ -104,7 +109,7 @@ def test_a_source_is_paused_and_resumed_once_and_that_is_on_record(
 
 def test_what_dagster_refuses_is_an_error(webserver: Webserver) -> None:
     webserver.refuses = True
-    with pytest.raises(RagError, match="the sensor of the source was not switched: read-only") as refused:
+    with pytest.raises(RagError, match="Dagster refused: read-only") as refused:
         pause("hand-book")
     assert refused.value.reason == Reason.DAGSTER_UNAVAILABLE
 

@@ -46,18 +46,23 @@ class Webserver:
         document, variables = asked["query"], asked["variables"]
         if "sensorOrError" in document:
             tags = [{"key": "rag/source_files", "value": self.loaded}]
-            sensor = {"__typename": "Sensor", "tags": tags, "sensorState": {"status": self.sensor}}
-            data: dict[str, Any] = {"sensorOrError": sensor}
+            data: dict[str, Any] = {"sensorOrError": {"__typename": "Sensor", "tags": tags}}
+        elif "pipelineOrError" in document:
+            state = {"id": "sensor-1", "status": self.sensor, "ticks": []}
+            sensor = {"name": "handbook_changes", "targets": [], "sensorState": state}
+            data = {"job": {"__typename": "Pipeline", "sensors": [sensor], "schedules": []}}
         elif "sensorDryRun" in document:  # the watcher of the source files loads them
             self.reloads += 1
             self.loaded = files_fingerprint(self._folder)
-            data = {"sensorDryRun": {"__typename": "DryRunInstigationTick"}}
+            data = {
+                "sensorDryRun": {"__typename": "DryRunInstigationTick", "evaluationResult": {"cursor": self.loaded}}
+            }
         elif "launchRun" in document:
             given = variables["params"]["executionMetadata"]["tags"]
             self.launched.append({tag["key"]: tag["value"] for tag in given})
             data = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "new"}}}
         elif "logsForRun" in document:
-            data = {"logsForRun": {"events": [], "hasMore": False}}
+            data = {"logsForRun": {"__typename": "EventConnection", "events": [], "cursor": "", "hasMore": False}}
         else:
             wanted = variables["filter"].get("tags", [])
             mine = [run for run in self.runs if all(tag in run["tags"] for tag in wanted)]

@@ -11,10 +11,10 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree
 from syrupy.assertion import SnapshotAssertion
 
-from console.clients.dagster import TENANT_TAG
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.definitions import build_definitions
 from rag_assets.source_config import SourceConfig
+from rag_clients.dagster import TENANT_TAG
 from rag_core.settings import Settings
 from tests.unit.rag_assets.definitions.conftest import WriteSource
 

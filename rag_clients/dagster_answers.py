@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -11,7 +12,7 @@ from typing import Any
 class Run:
     """A run; times are seconds since the epoch. `source` is the key of the source it works on; empty for other jobs.
 
-    `changes`: where the source can list what changed, it lists only that.
+    `changes`: where the source can list what changed, it lists only that. `created` is when it was asked for.
     """
 
     run_id: str
@@ -23,6 +24,8 @@ class Run:
     partition: str = ""
     can_terminate: bool = False
     changes: bool = False
+    created: float = 0.0
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,14 @@ def to_run(item: dict[str, Any]) -> Run:
         item["runId"],
         item["jobName"],
         item["status"],
-        item["startTime"] or item["creationTime"],
-        item["endTime"],
+        item.get("startTime") or item.get("creationTime"),
+        item.get("endTime"),
         _source_of(item["jobName"], tags, item.get("assetSelection") or ()),
         tags.get("dagster/partition", ""),
         bool(item.get("canTerminate")),
         tags.get("rag/listing") == "changes",
+        float(item.get("creationTime") or 0),
+        tags,
     )
 
 
@@ -193,3 +198,29 @@ def to_check(path: list[str], item: dict[str, Any], executions: list[dict[str, A
 def _figure(entry: dict[str, Any]) -> str:
     value = next((entry[key] for key in ("intValue", "floatValue", "text") if entry.get(key) is not None), "")
     return str(value)
+
+
+_TYPED = re.compile(r"(?:^|: )([A-Z][A-Z_]{3,60}: .*)")
+_MAX_REASON = 400
+
+
+def failure_reason(events: Iterable[Mapping[str, Any]]) -> str:
+    """Why a run failed, in one line: the innermost cause with a reason code, else the blocking check that failed, else
+    the innermost cause; empty when none was recorded."""
+    blocked: list[str] = []
+    for event in events:
+        if check := event.get("evaluation"):
+            blocked += _blocking(check)
+        elif error := event.get("error"):
+            causes = (error, *(error.get("causes") or ()))
+            said = [str(cause.get("message", "")).strip().partition("\n")[0] for cause in causes]
+            typed = [found[1] for text in said if (found := _TYPED.search(text))]
+            return (typed or blocked[:1] or said)[-1][:_MAX_REASON]
+    return ""
+
+
+def _blocking(check: Mapping[str, Any]) -> list[str]:
+    """What a failed check says, which begins with its reason code; nothing of one that passed or only warns."""
+    if check["success"] or check["severity"] != "ERROR":
+        return []
+    return [str(check["description"] or f"the check {check['checkName']} failed")]

@@ -1,4 +1,4 @@
-"""The GraphQL documents of the console, each tried against the pinned Dagster."""
+"""The GraphQL documents of the client, each tried against the pinned Dagster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RUN_LOG = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCurso
   ... on EventConnection { cursor hasMore events { __typename ... on MessageEvent { timestamp level message stepKey }
     ... on AssetCheckEvaluationEvent { evaluation { success severity checkName description } }
     ... on ExecutionStepFailureEvent { error { message causes { message } } }
-    ... on RunFailureEvent { error { message } } } } ... on Error { message } } }"""
+    ... on RunFailureEvent { error { message causes { message } } } } } ... on Error { message } } }"""
 GRAPH = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path }
   dependencyKeys { path } } }"""
 LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } inProgressRunIds
@@ -60,6 +60,9 @@ CHECK_SENSOR = """mutation($selector: SensorSelector!) {
   ... on SensorNotFoundError { message } ... on PythonError { message } } }"""
 SENSOR_TAGS = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
   ... on Sensor { tags { key value } } ... on Error { message } } }"""
+RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
+  ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } }
+  ... on UnauthorizedError { message } ... on PythonError { message } } }"""
 BACKFILLS = """query($limit: Int!) { partitionBackfillsOrError(limit: $limit) { __typename ... on PartitionBackfills {
   results { id status timestamp numPartitions assetSelection { path }
     partitionStatusCounts { runStatus count } } } ... on Error { message } } }"""
