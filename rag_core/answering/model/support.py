@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from rag_core.answering.citations import Citation, cite
 from rag_core.answering.display import display, escaped
-from rag_core.answering.evidence import coverage, question_units, text_terms
-from rag_core.answering.sentences import split_sentences
+from rag_core.answering.model.claims import REPORTED, Kind, Token, tokens
+from rag_core.answering.model.entailment import Evidence
+from rag_core.answering.sentences import Span, split_sentences
 from rag_core.retrieval.index import SearchHit
 
-MIN_SUPPORT = 0.5
-"""Share of a sentence's words that the passage it rests on must contain."""
+MAX_SENTENCES = 3
+"""Adjacent sentences of a passage that one sentence of an answer may sum up."""
+
+MAX_COMPARED = 24
+"""Spans that one sentence is aligned with; fewer than three in texts that were written to be read."""
 
 MAX_PENDING_CHARS = 2000
 """Text without a sentence end that is held back at most; it bounds the work on each piece."""
@@ -21,11 +26,7 @@ _MARKERS = re.compile(r"(?<!\s)\s*+\[(\d{1,3}(?:\s*+[,，、]\s*+\d{1,3})*+)\]")
 _AFTER_STOP = re.compile(
     r"(?<![.!?。！？；])([.!?。！？；]++[\"'”’」』）)]*+)((?:\s*\[\d{1,3}(?:\s*[,，、]\s*\d{1,3})*\])+)"
 )
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_DENIES = re.compile(
-    r"\b(?:not|no|never|none|nobody|nothing|nowhere|cannot|without|neither|nor|unable)\b|n['’]t\b|[不没沒無无未非勿别別]",
-    re.IGNORECASE,
-)
+_YES_OR_NO = re.compile(r"(?:yes|是的|可以|(?P<no>no|不是|不可以|不))\s*[,，.。:：]\s*", re.IGNORECASE)
 
 
 class SupportChecker:
@@ -39,7 +40,7 @@ class SupportChecker:
         """`sections` are the positions of the hits that a marker's number stands for; unset: each hit is one."""
         self._hits = hits
         self._sections = [[rank] for rank in range(len(hits))] if sections is None else sections
-        self._terms = text_terms([hit.payload.text for hit in hits])
+        self._passages: dict[int, _Passage] = {}
         self._buffer = ""
         self._citations: dict[tuple[int, int, int], Citation] = {}
         self._markdown: list[str] = []
@@ -76,34 +77,39 @@ class SupportChecker:
             named = [int(number) - 1 for group in _MARKERS.findall(sentence) for number in re.findall(r"\d+", group)]
             plain = display(_MARKERS.sub("", sentence))
             hinted = [rank for at in named if 0 <= at < len(self._sections) for rank in self._sections[at]]
-            citation = self._find(plain, hinted)
+            # A document that was not given is no source, even if another one says the same.
+            citation = None if named and not hinted else self._find(plain, hinted)
             if citation is not None:
                 # A model's stars are meant as bold; underscores belong to names such as `__init__`.
                 self._markdown.append(_with_marker(escaped(plain).replace("_", r"\_"), citation.number))
                 yield _with_marker(plain, citation.number)
 
     def _find(self, sentence: str, hinted: Sequence[int]) -> Citation | None:
-        units = question_units(sentence)
-        ranks = dict.fromkeys(hinted or [rank for section in self._sections for rank in section])
-        ranked = sorted(ranks, key=lambda rank: -coverage(units, self._terms[rank]))
-        for rank in ranked:
-            if coverage(units, self._terms[rank]) < MIN_SUPPORT:
-                return None
-            if _numbers_in(sentence) <= _numbers_in(self._hits[rank].payload.text):
-                start, end = self._quote(rank, sentence)
-                # Words alone do not tell "is paid" from "is not paid".
-                if not _DENIES.search(sentence) or _DENIES.search(self._hits[rank].payload.text[start:end]):
-                    return self._cite(rank, start, end)
+        """A citation of the fewest sentences that say it: of the sections that the model names, then of the others."""
+        answer = _YES_OR_NO.match(sentence)
+        said = sentence[answer.end() :] if answer else sentence
+        reported = REPORTED.match(said)
+        claim = tokens(said[reported.end() :] if reported else said)
+        if answer and bool(answer["no"]) != any(token.kind is Kind.NEGATION for token in claim):
+            return None
+        others = [rank for section in self._sections for rank in section]
+        ranks = list(dict.fromkeys([*hinted, *others]))
+        compared = 0
+        for some in (ranks[: len(set(hinted))], ranks[len(set(hinted)) :]):
+            for length, rank in product(range(1, MAX_SENTENCES + 1), some):
+                passage = self._passage(rank)
+                for span in passage.spans_with(claim, length):
+                    compared += 1
+                    if passage.supports(claim, span):
+                        return self._cite(rank, *passage.characters(span))
+                    if compared == MAX_COMPARED:
+                        return None
         return None
 
-    def _quote(self, rank: int, sentence: str) -> tuple[int, int]:
-        """The sentence of the passage that shares most with the answer's."""
-        text = self._hits[rank].payload.text
-        spans = split_sentences(text)
-        units = question_units(sentence)
-        terms = text_terms([text[start:end] for start, end in spans])
-        best = max(range(len(spans)), key=lambda position: coverage(units, terms[position]))
-        return spans[best]
+    def _passage(self, rank: int) -> _Passage:
+        if rank not in self._passages:
+            self._passages[rank] = _Passage(self._hits[rank])
+        return self._passages[rank]
 
     def _cite(self, rank: int, start: int, end: int) -> Citation:
         key = (rank, start, end)
@@ -119,5 +125,29 @@ def _with_marker(sentence: str, number: int) -> str:
     return f"{sentence}[{number}]" if sentence[-1:] in "。！？；」』”）" else f"{sentence} [{number}]"
 
 
-def _numbers_in(text: str) -> set[str]:
-    return {number.replace(",", "").rstrip(".") for number in _NUMBER.findall(text)}
+class _Passage:
+    """The sentences of a passage as evidence; made when the first claim is compared with it."""
+
+    def __init__(self, hit: SearchHit) -> None:
+        payload = hit.payload
+        self._spans = split_sentences(payload.text)
+        self._tokens = [tokens(display(payload.text[start:end])) for start, end in self._spans]
+        headings = " ".join((payload.title, *payload.headings))
+        self._context = frozenset(token.key for token in tokens(headings))
+        self._keys = [frozenset(token.key for token in sentence) for sentence in self._tokens]
+        self._evidence: dict[Span, Evidence] = {}
+
+    def spans_with(self, claim: Sequence[Token], length: int) -> Iterator[Span]:
+        """Every span of so many adjacent sentences that has all words of a claim."""
+        required = frozenset(token.key for token in claim) - self._context - {"may"}
+        for first in range(len(self._spans) - length + 1):
+            if required <= frozenset().union(*self._keys[first : first + length]):
+                yield first, first + length
+
+    def supports(self, claim: Sequence[Token], span: Span) -> bool:
+        if span not in self._evidence:
+            self._evidence[span] = Evidence.of(self._tokens[slice(*span)], self._context)
+        return self._evidence[span].supports(claim)
+
+    def characters(self, span: Span) -> Span:
+        return self._spans[span[0]][0], self._spans[span[1] - 1][1]
