@@ -26,7 +26,7 @@ class BlockKind(StrEnum):
     IMAGE = "image"
     """What an image is said to show: its alternative text."""
     FRONT_MATTER = "front_matter"
-    """What the head of a file says about it: found by searches, and no answer."""
+    """What the head of a file says about it, in documents of older releases; today it is metadata alone."""
 
 
 PROSE: Final = frozenset({BlockKind.PARAGRAPH, BlockKind.QUOTE})

@@ -6,7 +6,7 @@ import datetime
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
@@ -18,20 +18,25 @@ _YAML: Final = re.compile(
 _TOML: Final = re.compile(r"\A\ufeff?\+\+\+[ \t]*\n(.{0,20000}?)\n?^\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _FIELD: Final = re.compile(r"\A([A-Za-z][\w.-]{0,60})[ \t]*[:=][ \t]*(.*)\Z")
 _MAX_ITEMS: Final = 50
+_DESCRIPTIONS: Final = ("description", "summary", "excerpt", "lead")
 _Scalar = str | int | float | bool | datetime.date | datetime.time
 
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """What front matter says: all simple values as metadata; of them the words, without the title, as text."""
+    """The simple values of front matter, which are metadata and no text."""
 
-    metadata: Mapping[str, str]
-    text: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
+
+    @property
+    def description(self) -> str:
+        """What the author says that the page is about: all there is to read on a page without a body."""
+        return next((self.metadata[name] for name in _DESCRIPTIONS if name in self.metadata), "")
 
 
 def front_matter(source: str) -> tuple[FrontMatter | None, str]:
-    """The front matter of a document, and the rest. `None` when it only begins with a rule."""
+    """The front matter of a document, and the rest. `None` when there is none: it may begin with a rule."""
     for pattern, load in ((_YAML, yaml.safe_load), (_TOML, tomllib.loads)):
         match = pattern.match(source)
         if match is None:
@@ -44,7 +49,7 @@ def front_matter(source: str) -> tuple[FrontMatter | None, str]:
             return (_front_matter(values, frozenset({DAMAGED_FLAG})), rest) if values else (None, source)
         if isinstance(values, dict):
             return _front_matter(values, frozenset()), rest
-        return (None, rest) if values is None else (None, source)
+        return (FrontMatter(), rest) if values is None else (None, source)
     return None, source
 
 
@@ -59,17 +64,12 @@ def _readable_fields(source: str) -> dict[str, str]:
 
 def _front_matter(values: Mapping[Any, Any], flags: frozenset[str]) -> FrontMatter:
     metadata: dict[str, str] = {}
-    lines: list[str] = []
     for name, value in values.items():
         items = value[:_MAX_ITEMS] if isinstance(value, list) else [value]
         text = ", ".join(_text(item) for item in items if isinstance(item, _Scalar))
-        if not text:
-            continue
-        metadata[str(name)] = text
-        # Numbers, dates and switches are for the program that makes the site.
-        if str(name).lower() != "title" and any(isinstance(item, str) for item in items):
-            lines.append(f"{name}: {' '.join(text.split())}")
-    return FrontMatter(metadata, "\n".join(lines), flags)
+        if text:
+            metadata[str(name)] = text
+    return FrontMatter(metadata, flags)
 
 
 def _text(value: _Scalar) -> str:

@@ -8,14 +8,17 @@ from typing import Any, Final
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from mdit_py_plugins.admon import admon_plugin
+from mdit_py_plugins.deflist import deflist_plugin
 
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.blocks import BlockKind, PartKind
 from rag_core.content.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.content.parsing.clean import join_lines
-from rag_core.content.parsing.formats.front_matter import front_matter
+from rag_core.content.parsing.formats.front_matter import FrontMatter, front_matter
 from rag_core.content.parsing.formats.html import add_html
 from rag_core.content.parsing.formats.plain import clean_line_ends
+from rag_core.content.parsing.formats.site_templates import without_templates
 from rag_core.errors import InvalidInput, Reason
 
 _REFERENCE: Final = re.compile(r"^ {0,3}\[[^\]\n]{1,500}\]:[^\n]*$", re.MULTILINE)
@@ -26,26 +29,36 @@ _FENCE_LINE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _PIECE_CHARS: Final = 64_000
 # Inline parsing is quadratic on hostile input; a longer run of text keeps its marks instead.
 _MAX_INLINE_CHARS: Final = 20_000
+# What a title of an admonition is not written into.
+_NO_PROSE: Final = frozenset(
+    "heading_open fence code_block html_block bullet_list_open ordered_list_open dl_open table_open".split()  # noqa: SIM905
+)
+_LISTS: Final = frozenset({"ul", "ol", "dl"})
+_TITLE_FOLLOWS: Final = "\x00"
 # A list in a list is two levels. The parser recurses, and Python allows a thousand frames.
 _MAX_NESTING: Final = 100
 
 
 def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
-    """Read a document; front matter gives title and metadata, and is a block of its own."""
+    """Read a document; front matter gives title and metadata, and templates are read as what they render to."""
     builder = TextBuilder(limits)
     matter, body = front_matter(clean_line_ends(text))
-    if matter is not None:
-        builder.add(BlockKind.FRONT_MATTER, matter.text)
-        builder.flags |= matter.flags
-    add_markdown(builder, body)
-    metadata = matter.metadata if matter is not None else {}
-    return builder.finish(media_type, title=metadata.get("title", ""), metadata=metadata)
+    matter = matter or FrontMatter()
+    builder.flags |= matter.flags
+    rendered = without_templates(body, matter.metadata)
+    add_markdown(builder, rendered.text, mdx=rendered.mdx)
+    if builder.empty:
+        builder.paragraph(matter.description)
+    return builder.finish(media_type, title=matter.metadata.get("title", ""), metadata=matter.metadata)
 
 
-def add_markdown(builder: TextBuilder, text: str) -> None:
+def add_markdown(builder: TextBuilder, text: str, *, mdx: bool = False) -> None:
     """Append Markdown to a document."""
     body = clean_line_ends(text)
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable("table")
+    parser.use(deflist_plugin).use(admon_plugin)
+    if mdx:
+        parser.disable("code")
     # Inline text is parsed by us, per block and within a limit.
     parser.core.ruler.disable(["inline", "text_join"])
     env: MutableMapping[str, Any] = {}
@@ -96,7 +109,9 @@ class _Writer:
         self._heading = 0
         self._lists = 0
         self._quotes = 0
+        self._part = PartKind.ITEM
         self._bullet = ""
+        self._label = ""
         self._items: list[Piece] = []
         self._rows: list[str] = []
         self._header = True
@@ -104,6 +119,8 @@ class _Writer:
 
     def write(self, tokens: list[Token]) -> None:
         for token in tokens:
+            if token.type in _NO_PROSE:
+                self._end_label()
             match token.type:
                 case "heading_open":
                     self._heading = int(token.tag[1])
@@ -115,13 +132,13 @@ class _Writer:
                     self._html(token.content)
                 case "blockquote_open" | "blockquote_close":
                     self._quotes += token.nesting
-                case "bullet_list_open" | "ordered_list_open":
-                    self._lists += 1
-                case "bullet_list_close" | "ordered_list_close":
-                    self._lists -= 1
+                case "list_item_open" | "dt_open" | "dd_open":
+                    self._begin_item(token)
+                case _ if token.tag in _LISTS:
+                    self._lists += token.nesting
                     self._end_list()
-                case "list_item_open":
-                    self._bullet = f"{token.info}{token.markup} " if token.info else "- "
+                case "admonition_title_open":
+                    self._label = _TITLE_FOLLOWS
                 case "tr_open" | "tr_close" | "table_close":
                     self._table(token)
 
@@ -137,8 +154,18 @@ class _Writer:
         else:
             self._end_table()
 
+    def _begin_item(self, token: Token) -> None:
+        self._part = {"dt_open": PartKind.TERM, "dd_open": PartKind.DESCRIPTION}.get(token.type, PartKind.ITEM)
+        mark = f"{token.info}{token.markup} " if token.info else "- "
+        self._bullet = "  " if token.type == "dd_open" else mark
+
     def _inline(self, content: str) -> None:
         text, images = self._plain(content)
+        if self._label == _TITLE_FOLLOWS:
+            self._label = text.rstrip(":： ")
+            return
+        if self._label and text:
+            text, self._label = f"{self._label}: {text}", ""
         if self._cells is not None:
             self._cells.append(text)
         elif self._lists:
@@ -156,13 +183,19 @@ class _Writer:
         if not text:
             return
         level = self._lists - 1
-        self._items.append(Piece(PartKind.ITEM, f"{'  ' * level}{self._bullet or '  '}{text}", level))
+        self._items.append(Piece(self._part, f"{'  ' * level}{self._bullet or '  '}{text}", level))
         self._bullet = ""
+
+    def _end_label(self) -> None:
+        """Write the title of an admonition that no text follows."""
+        label, self._label = self._label, ""
+        self._builder.paragraph(label)
 
     def _end_list(self) -> None:
         if not self._lists:
             items, self._items = self._items, []
-            self._builder.add_parts(BlockKind.LIST, items)
+            defined = any(item.kind is PartKind.TERM for item in items)
+            self._builder.add_parts(BlockKind.DEFINITIONS if defined else BlockKind.LIST, items)
 
     def _end_table(self) -> None:
         rows, self._rows = self._rows, []

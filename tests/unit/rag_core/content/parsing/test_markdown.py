@@ -58,7 +58,6 @@ def test_blocks_keep_structure_and_lose_markup(read: Read) -> None:
     assert document.title == "Front title"
     assert document.metadata == {"title": "Front title", "tags": "a, b", "draft": "False"}
     assert blocks(document) == [
-        (BlockKind.FRONT_MATTER, "tags: a, b"),
         (BlockKind.HEADING, "The main heading"),
         (BlockKind.PARAGRAPH, "Some bold text with code, a link and a soft break. See ref."),
         (BlockKind.PARAGRAPH, "这是第一行第二行。"),

@@ -31,16 +31,19 @@ def parts(document: ParsedDocument, block: Block) -> list[tuple[PartKind, str]]:
     ],
     ids=["YAML", "TOML"],
 )
-def test_front_matter_is_metadata_and_a_block_apart_from_the_body(read: Read, source: str) -> None:
+def test_front_matter_is_metadata_and_never_text(read: Read, source: str) -> None:
     document = read(source, "a.md")
     assert document.title == "T"
     assert document.metadata == {
         "title": "T", "tags": "a, b", "date": "2024-01-02", "weight": "3", "description": "About it",
     }  # fmt: skip
-    assert blocks(document) == [
-        (BlockKind.FRONT_MATTER, "tags: a, b\ndescription: About it"),
-        (BlockKind.PARAGRAPH, "Body."),
-    ]
+    assert document.text == "Body."
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.mdx", "a.html"])
+def test_a_page_without_a_body_is_its_description(read: Read, name: str) -> None:
+    document = read("---\r\ntitle: Benefits\r\ndescription: All about leave.\r\n---\r\n", name)
+    assert (document.title, document.text) == ("Benefits", "All about leave.")
 
 
 def test_damaged_front_matter_gives_what_can_be_read_and_never_body_text(read: Read) -> None:
@@ -48,7 +51,7 @@ def test_damaged_front_matter_gives_what_can_be_read_and_never_body_text(read: R
     assert document.title == "A: B"
     assert document.metadata["author"] == "Me"
     assert document.flags == {"front_matter_damaged"}
-    assert [kind for kind, _ in blocks(document)] == [BlockKind.FRONT_MATTER, BlockKind.PARAGRAPH]
+    assert document.text == "Body."
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,6 @@ def test_rules_around_text_are_no_front_matter(read: Read, source: str) -> None:
     document = read(source, "a.md")
     assert document.metadata == {}
     assert "More." in document.text
-    assert BlockKind.FRONT_MATTER not in {block.kind for block in document.blocks}
 
 
 @pytest.mark.parametrize(

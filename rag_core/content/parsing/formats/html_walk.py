@@ -1,0 +1,231 @@
+"""Turn an HTML tree into blocks: headings, paragraphs, lists, tables and code."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from selectolax.lexbor import LexborNode
+
+from rag_core.content.parsing.blocks import BlockKind, PartKind
+from rag_core.content.parsing.builder import Piece, TextBuilder
+from rag_core.content.parsing.formats.html_dom import (
+    SKIPPED,
+    is_boilerplate,
+    is_hidden,
+    is_label,
+    is_permalink,
+)
+from rag_core.content.parsing.formats.html_table import HtmlTable
+
+_BREAK: Final = "\x0b"  # a <br> inside running text; no cleaned text contains it
+_HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
+_LISTS: Final = frozenset({"ul", "ol", "dl", "menu"})
+_ITEMS: Final = frozenset({"li", "dt", "dd"})
+_PHRASING = (
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark output q rp rt ruby s samp small "
+    "span strike strong sub sup time tt u var wbr math mi mo mn mrow msub msup"
+)
+_INLINE: Final = frozenset(_PHRASING.split())
+_LANGUAGE: Final = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush:?)-?([a-z0-9+#]{1,20})(?:\s|$)")
+_NO_LANGUAGE: Final = frozenset({"default", "text", "none"})
+
+
+class HtmlWalk:
+    """Visitor for `html_dom.walk`: text gathers until a block begins or ends."""
+
+    def __init__(self, builder: TextBuilder, *, in_main: bool, keep_boilerplate: bool = False) -> None:
+        self._builder = builder
+        self._in_main = in_main
+        self._keep_boilerplate = keep_boilerplate
+        self._text: list[str] = []
+        self._lists = 0
+        self._items: list[Piece] = []
+        self._counts: list[int | None] = []
+        self._definitions = 0
+        self._defined = ""
+        self._quotes = 0
+        self._item_open = False
+        self._tables = 0
+        self._table = HtmlTable()
+        self._images: list[tuple[str, str]] = []
+        self._label = ""
+
+    def enter(self, node: LexborNode) -> bool:
+        """Take a node's own text or begin its block; true when its children are to be read."""
+        if node.is_text_node:
+            self._text.append(node.text_content or "")
+            return False
+        tag = node.tag or ""
+        if tag == "img" and not self._unwanted(tag, node):
+            self._images.append((node.attributes.get("alt") or "", node.attributes.get("src") or ""))
+        if not node.is_element_node or tag in SKIPPED or self._unwanted(tag, node):
+            return False
+        if tag == "br":
+            self._text.append(_BREAK)
+        elif tag == "pre":
+            self._code(node)
+            return False
+        elif tag not in _INLINE:
+            self._open(tag)
+        return True
+
+    def leave(self, node: LexborNode) -> None:
+        """End the block of a node."""
+        tag = node.tag or ""
+        if tag in _INLINE or tag == "br":
+            return
+        if tag == "p" and not self._tables and is_label(node.attributes):
+            self._label = self._take()
+        elif tag in _HEADINGS and not self._tables:
+            self._flush_list()
+            self._flush_label()
+            self._builder.heading(self._take().replace("\n", " "), _HEADINGS[tag])
+        elif self._tables and tag in {"td", "th"}:
+            self._cell(tag, node)
+        elif self._tables and tag == "tr":
+            row = self._table.close_row(self._take())
+            self._text.append(f"{row} " if row else "")
+        else:
+            self._flush()
+        self._close(tag)
+
+    def finish(self) -> None:
+        """Write what is still open."""
+        self._flush()
+        self._flush_list()
+        self._flush_label()
+        self._flush_table()
+
+    def _unwanted(self, tag: str, node: LexborNode) -> bool:
+        attributes = node.attributes
+        if not attributes:
+            return not self._keep_boilerplate and is_boilerplate(tag, attributes, in_main=self._in_main)
+        if is_hidden(attributes) or is_permalink(tag, node, attributes):
+            return True
+        return not self._keep_boilerplate and is_boilerplate(tag, attributes, in_main=self._in_main)
+
+    def _open(self, tag: str) -> None:
+        if self._tables and tag in {"td", "th", "tr", "tbody", "thead", "tfoot"}:
+            if tag == "tr":
+                self._table.open_row()
+            return
+        self._flush()
+        if tag in _LISTS:
+            self._lists += 1
+            self._counts.append(0 if tag == "ol" else None)
+            self._definitions += tag == "dl"
+        elif tag in _ITEMS:
+            self._open_item(tag)
+        elif tag == "blockquote":
+            self._quotes += 1
+        elif tag == "table":
+            self._flush_list()
+            self._flush_label()
+            self._tables += 1
+        elif tag in _HEADINGS:
+            self._flush_list()
+
+    def _open_item(self, tag: str) -> None:
+        self._item_open = True
+        if tag != "li":
+            self._defined = tag
+        elif self._counts and (count := self._counts[-1]) is not None:
+            self._counts[-1] = count + 1
+
+    def _close(self, tag: str) -> None:
+        if tag in _LISTS and self._lists:
+            self._lists -= 1
+            self._counts.pop()
+            self._definitions -= tag == "dl"
+            if not self._lists:
+                self._flush_list()
+        elif tag == "blockquote":
+            self._quotes -= 1
+        elif tag == "table" and self._tables:
+            self._tables -= 1
+            if not self._tables:
+                self._flush_table()
+
+    def _take(self) -> str:
+        text, self._text = "".join(self._text), []
+        return "\n".join(filter(None, (" ".join(line.split()) for line in text.split(_BREAK))))
+
+    def _flush(self) -> None:
+        """Write running text where it belongs: to the table cell, the list or a paragraph; images behind it."""
+        if self._tables and self._table.in_row:
+            # Blocks within a cell are separated by a space.
+            self._text.append(" ")
+            return
+        text = self._labelled(self._take())
+        if text and self._lists:
+            self._items.append(self._part(text, self._lists - 1))
+            self._item_open = False
+        elif text:
+            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text)
+        if self._images and not self._lists:
+            images, self._images = self._images, []
+            for description, source in images:
+                self._builder.image(description, source)
+
+    def _labelled(self, text: str) -> str:
+        """Text behind the label of its admonition, as in "Note: it is slow"; a label alone stays for what follows."""
+        if not text or not self._label:
+            return text
+        label, self._label = self._label.rstrip(":： "), ""
+        return f"{label}: {text}"
+
+    def _flush_label(self) -> None:
+        """Write a label that no text followed."""
+        if self._label:
+            label, self._label = self._label, ""
+            self._builder.add(BlockKind.PARAGRAPH, label)
+
+    def _part(self, text: str, level: int) -> Piece:
+        indent = "  " * level
+        if self._definitions and self._defined == "dt":
+            return Piece(PartKind.TERM, f"{indent}- {text}", level)
+        if self._definitions and self._defined == "dd":
+            return Piece(PartKind.DESCRIPTION, f"{indent}  {text}", level)
+        count = self._counts[-1] if self._counts else None
+        mark = f"{count}. " if count else "- "
+        return Piece(PartKind.ITEM, f"{indent}{mark if self._item_open else '  '}{text}", level)
+
+    def _flush_list(self) -> None:
+        items, self._items = self._items, []
+        defined = any(item.kind is PartKind.TERM for item in items)
+        self._builder.add_parts(BlockKind.DEFINITIONS if defined else BlockKind.LIST, items)
+
+    def _cell(self, tag: str, node: LexborNode) -> None:
+        if self._table.in_row:
+            self._table.add_cell(tag, self._take(), node.attributes)
+
+    def _flush_table(self) -> None:
+        (rows, header), self._table = self._table.finish(), HtmlTable()
+        if len(rows) == 1 and " | " not in rows[0]:
+            self._builder.paragraph(rows[0])  # one cell: layout, not data
+        elif rows:
+            self._builder.table(rows, header=header)
+
+    def _code(self, node: LexborNode) -> None:
+        if self._tables and self._table.in_row:
+            self._text.append(" ".join(node.text().split()) + " ")
+            return
+        self._flush()
+        if self._lists:  # code of an item stays in its list
+            indent = "  " * self._lists
+            code = "\n".join(indent + line for line in node.text().strip("\n").split("\n"))
+            self._items.append(Piece(PartKind.CODE, code, self._lists))
+            return
+        self._flush_list()
+        self._flush_label()
+        self._builder.add(BlockKind.CODE, node.text(), language=_language(node))
+
+
+def _language(node: LexborNode) -> str:
+    """The language that classes of the element, its child or its parents declare."""
+    for one in (node, node.first_child, node.parent, node.parent.parent if node.parent else None):
+        classes = (one.attributes.get("class") or "") if one is not None and one.is_element_node else ""
+        if (match := _LANGUAGE.search(classes)) and match[1] not in _NO_LANGUAGE:
+            return match[1]
+    return ""
