@@ -202,7 +202,7 @@ def _assemble(
             outline.units.append(unit)
             section.tokens += tokens
         section.last = len(outline.units)
-        section.has_body = section.has_body or block.kind not in (BlockKind.HEADING, BlockKind.FRONT_MATTER)
+        section.has_body = section.has_body or block.kind is not BlockKind.HEADING
     found = list(repeats.values())
     for repeat, tokens in zip(found, budget.count(text[one.start : one.end] for one in found), strict=True):
         repeat.tokens = tokens

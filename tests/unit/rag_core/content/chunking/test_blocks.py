@@ -109,12 +109,6 @@ def test_rows_of_a_table_without_a_header_repeat_none(read: Read) -> None:
     assert {chunk.blocks[0].header for chunk in chunks} == {""}
 
 
-def test_front_matter_shares_the_first_chunk_and_leaves_its_headings(read: Read) -> None:
-    first = chunks_of(read(f"---\ntags: [a, b]\n---\n# Guide\n\n{words(25)}\n\n{words(30)}", "a.md"))[0]
-    assert [block.kind for block in first.blocks][:2] == [BlockKind.FRONT_MATTER, BlockKind.HEADING]
-    assert first.headings == ("Guide",)
-
-
 @pytest.mark.parametrize(
     ("page", "name"),
     [
