@@ -20,7 +20,7 @@ from starlette.routing import Route
 from console.clients.errors import SIGNED_OUT, ServiceError
 from console.clients.grpc_api import Api, Channels
 from console.connections import OpenSockets, is_own
-from console.i18n import ENGLISH, language_of, translate
+from console.i18n import ENGLISH, N_, language_of, translate
 from console.settings import ConsoleSettings
 
 COOKIE = "rag_console"
@@ -143,13 +143,15 @@ def _language(request: Request) -> str:
     return language_of(request.headers.get("accept-language", ENGLISH))
 
 
-_PROBLEMS = {
-    "FORBIDDEN": "Sign in from the console's own page.",
-    "SIGN_IN_FAILED": "Name or password is wrong.",
-    "SIGN_OUT_UNAVAILABLE": "Signed out in this browser only: the query server does not respond.",
-    "SIGN_IN_LOCKED": "Too many failed attempts. Wait half a minute.",
-    "SIGN_IN_UNAVAILABLE": "Sign-in is unavailable: the token service does not respond.",
-}
+_PROBLEMS = N_(
+    {
+        "FORBIDDEN": "Sign in from the console's own page.",
+        "SIGN_IN_FAILED": "Name or password is wrong.",
+        "SIGN_OUT_UNAVAILABLE": "Signed out in this browser only: the query server does not respond.",
+        "SIGN_IN_LOCKED": "Too many failed attempts. Wait half a minute.",
+        "SIGN_IN_UNAVAILABLE": "Sign-in is unavailable: the token service does not respond.",
+    }
+)
 
 
 def sign_in_address(page: str) -> str:

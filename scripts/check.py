@@ -24,6 +24,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("reference docs", ["python", "scripts/generate_docs.py", "--check"]),
     ("openapi", ["python", "scripts/generate_openapi.py", "--check"]),
     ("python client", ["python", "scripts/generate_client.py", "--check"]),
+    ("catalogues", ["python", "scripts/generate_catalogues.py", "--check"]),
     ("monitoring", ["python", "scripts/generate_monitoring.py", "--check"]),
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.widgets import attempt
+from console.i18n import N_
 from console.presenters import access as presenters
 from console.session import Platform, api, platform, t, tenant
 
@@ -91,7 +92,7 @@ def _show_once(kind: str) -> None:
     if made is None or made[0] != kind:
         return
     with st.container(border=True):
-        said = "The key {name} was created." if kind == "key" else "The account {name} was created. Its password:"
+        said = N_("The key {name} was created." if kind == "key" else "The account {name} was created. Its password:")
         st.success(t(said, name=made[1]), icon=":material/check_circle:")
         st.code(made[2], language=None)
         st.caption(t("Copy it now: it is shown only this once and stored nowhere."))

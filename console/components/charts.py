@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from console.i18n import N_
 from console.session import t, zone
 
 PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999"]
@@ -114,7 +115,7 @@ def _times(rows: Sequence[dict[str, Any]]) -> str:
 
 
 OUTCOME_COLOURS = {"succeeded": PALETTE[2], "failed": PALETTE[5], "running": PALETTE[0], "canceled": PALETTE[6]}
-WORDS = {"succeeded": "succeeded", "failed": "failure", "running": "running", "canceled": "canceled"}
+WORDS = N_({"succeeded": "succeeded", "failed": "failure", "running": "running", "canceled": "canceled"})
 """Of a run: what a check does is another word in other languages."""
 _ROW_HEIGHT, _FRAME_HEIGHT = 26, 110
 """Of a line of the timeline, and of its axis and legend."""

@@ -6,17 +6,18 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.widgets import confirm
+from console.i18n import N_
 from console.presenters.sources import key_of
 from console.session import Role, api, dagster, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
-ERASE = (
+ERASE = N_(
     "Removes every trace, also from the audit log, and proves it by a receipt. It is done on the machine of the"
     " platform, with its operator's rights. A source that still has the document brings it back: delete it there"
     " first."
 )
-REINDEX = (
+REINDEX = N_(
     "Cuts the stored text again, embeds what has no vector, and writes it to every generation that receives writes."
     " It can be found meanwhile. To read it from its source again, sync the source."
 )

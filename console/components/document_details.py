@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.widgets import at, explain, plain_markdown, table
+from console.i18n import N_
 from console.presenters import documents as presenters
 from console.presenters.formats import plain
 from console.presenters.records import around
@@ -33,7 +34,7 @@ def why(found: ops.InspectDocumentResponse) -> None:
 def fields(found: ops.InspectDocumentResponse) -> None:
     """What is known of it, in columns that wrap on a narrow screen."""
     with st.container(horizontal=True, gap="medium"):
-        for label, value in [*presenters.facts(found), ("First stored", _moment(found, "first_stored_at"))]:
+        for label, value in [*presenters.facts(found), (N_("First stored"), _moment(found, "first_stored_at"))]:
             with st.container(width="content", gap=None):
                 st.caption(t(label))
                 st.text(plain(value))

@@ -10,6 +10,7 @@ from console.clients.errors import ServiceError
 from console.components import source_wizard
 from console.components.source_progress import follow
 from console.components.widgets import problem
+from console.i18n import N_
 from console.presenters import new_source as forms
 from console.session import api, t
 
@@ -22,7 +23,7 @@ def upload(draft: dict[str, Any]) -> None:
     files = st.file_uploader(t("Files"), accept_multiple_files=True, max_upload_size=forms.MAX_MEGABYTES) or []
     wrong = source_wizard.access(draft)
     if len(files) > forms.MAX_FILES:
-        wrong = [*wrong, "Choose fewer files."]
+        wrong = [*wrong, N_("Choose fewer files.")]
     wrong = [*wrong, *forms.connection_problems(forms.BY_NAME[forms.UPLOAD], name, draft["tenant"], {})]
     for sentence in wrong:
         st.caption(f":material/info: {t(sentence)}")

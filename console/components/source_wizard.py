@@ -10,6 +10,7 @@ import streamlit as st
 
 from console.components.source_operations import operate, show_check, show_preview
 from console.components.widgets import plain_markdown
+from console.i18n import N_
 from console.presenters import new_source as forms
 from console.presenters.schedules import cron_problem, cron_words, moment_words, next_times, timezone_known
 from console.session import Platform, language, platform, t, tenant
@@ -17,13 +18,15 @@ from ragproto.admin.v1 import sources_pb2 as pb
 
 Draft = MutableMapping[str, Any]
 _NAME = "new-source-name"
-SCHEDULES = {
-    "0 3 * * *": "Every night at 03:00",
-    "0 * * * *": "Every hour",
-    "0 3 * * 0": "Every Sunday at 03:00",
-    "": "Never, only for changes that are noticed",
-    "custom": "Another schedule (cron)",
-}
+SCHEDULES = N_(
+    {
+        "0 3 * * *": "Every night at 03:00",
+        "0 * * * *": "Every hour",
+        "0 3 * * 0": "Every Sunday at 03:00",
+        "": "Never, only for changes that are noticed",
+        "custom": "Another schedule (cron)",
+    }
+)
 
 
 def choose_kind(draft: Draft) -> bool:
@@ -132,7 +135,7 @@ def access(draft: Draft) -> list[str]:
     else:
         draft["acl"] = ["everyone"] if chosen == "everyone" else []
     if chosen == "some" and not draft["acl"]:
-        return ["Name at least one group or person."]
+        return [N_("Name at least one group or person.")]
     st.info(plain_markdown(_access_words(draft["acl"], draft["tenant"])), icon=":material/visibility:")
     return forms.acl_problems(draft["acl"])
 

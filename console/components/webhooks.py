@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from console.components.access import needed
 from console.components.widgets import attempt, chosen_row, confirm, load_or_report, plain_markdown, table
+from console.i18n import N_
 from console.presenters import webhooks as presenters
 from console.session import Platform, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import webhooks_pb2 as pb
@@ -126,7 +127,7 @@ def _act_on(chosen: pb.Webhook) -> None:
 
     def switch(why: str) -> str:
         api().webhooks.set_enabled(chosen.id, why, enabled=not chosen.enabled)
-        said = "The webhook is off. What happens now is not sent later." if chosen.enabled else "The webhook is on."
+        said = N_("The webhook is off. What happens now is not sent later." if chosen.enabled else "The webhook is on.")
         return _done("subscriptions", t(said))
 
     def rotate(why: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
-from console.i18n import explain_reason
+from console.i18n import N_, explain_reason
 from console.presenters.formats import ago, clock, duration, plain
 from console.session import Platform, Role, is_signed_out, language, platform, role, shared, t, zone
 
@@ -136,7 +136,7 @@ def confirm(
     """
     beyond = isinstance(need, Platform)
     allowed = (platform() if beyond else role()) >= need
-    wanted = "platform admin" if beyond else need.name.lower()
+    wanted = N_("platform admin") if beyond else need.name.lower()
     note = None if allowed else t("Requires the role {role}.", role=t(wanted))
     shut = disabled or not allowed
     with st.popover(label, icon=icon, disabled=shut, help=note, key=f"{key}-popover"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from console.i18n import N_
 from console.presenters.formats import plain
 from ragproto.admin.v1 import access_pb2 as pb
 
@@ -15,12 +16,14 @@ TENANT_SCOPES = (
     "admin",
 )
 PLATFORM_SCOPES = ("platform.read", "platform.admin")
-ROLES = ("viewer", "operator", "admin")
-KEY_STATES = {
-    pb.ACCESS_KEY_STATE_VALID: "valid",
-    pb.ACCESS_KEY_STATE_REVOKED: "revoked",
-    pb.ACCESS_KEY_STATE_EXPIRED: "expired",
-}
+ROLES = N_(("viewer", "operator", "admin"))
+KEY_STATES = N_(
+    {
+        pb.ACCESS_KEY_STATE_VALID: "valid",
+        pb.ACCESS_KEY_STATE_REVOKED: "revoked",
+        pb.ACCESS_KEY_STATE_EXPIRED: "expired",
+    }
+)
 MANY_FAILURES = 5
 """After so many failed sign-ins in a row an address has to wait."""
 

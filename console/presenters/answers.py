@@ -9,13 +9,16 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from console.i18n import N_
 from console.presenters.formats import Translate, plain
 from ragproto.query.v2 import query_pb2
 
-ABSTENTIONS = {
-    "NO_RESULTS": "No document that you may read matches this question.",
-    "NOT_SUPPORTED": "The sources do not answer this question.",
-}
+ABSTENTIONS = N_(
+    {
+        "NO_RESULTS": "No document that you may read matches this question.",
+        "NOT_SUPPORTED": "The sources do not answer this question.",
+    }
+)
 
 
 def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
@@ -37,9 +40,9 @@ def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
     ]
 
 
-PLACE = "{source}: {locator}, version {version}, characters {start} to {end}"
-PAGES = {query_pb2.PAGE_KIND_SLIDE: "{place}, slide {page}", query_pb2.PAGE_KIND_SHEET: "{place}, sheet {page}"}
-PAGE = "{place}, page {page}"
+PLACE = N_("{source}: {locator}, version {version}, characters {start} to {end}")
+PAGES = N_({query_pb2.PAGE_KIND_SLIDE: "{place}, slide {page}", query_pb2.PAGE_KIND_SHEET: "{place}, sheet {page}"})
+PAGE = N_("{place}, page {page}")
 """Of any other kind, and of a server of the release before, which says none."""
 
 
@@ -83,9 +86,9 @@ def outcome(final: query_pb2.AnswerFinal) -> tuple[str, str]:
     if kind == "abstained":
         return ABSTENTIONS.get(final.abstained.reason, "There is no answer to this question."), ""
     if kind == "failed":
-        return "The answer was interrupted: {code}.", final.failed.reason
+        return N_("The answer was interrupted: {code}."), final.failed.reason
     if kind is None:
-        return "The answer was interrupted: {code}.", "STREAM_ENDED"
+        return N_("The answer was interrupted: {code}."), "STREAM_ENDED"
     return "", ""
 
 

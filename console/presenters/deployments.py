@@ -9,24 +9,27 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from console.clients.gitlab import CiPipeline, Environment
+from console.i18n import N_
 from console.presenters.formats import plain
 from ragproto.admin.v1 import deployments_pb2 as deploy
 
 WATCHED_SECONDS = 60
 """Age of the last poll above which no deployer is running."""
-STATES = {
-    deploy.DEPLOYMENT_STATE_PREPARE: "being prepared",
-    deploy.DEPLOYMENT_STATE_HEALTHY: "waiting for its servers",
-    deploy.DEPLOYMENT_STATE_SMOKE: "being tested",
-    deploy.DEPLOYMENT_STATE_READY: "ready to switch",
-    deploy.DEPLOYMENT_STATE_SHIFT: "shifting traffic",
-    deploy.DEPLOYMENT_STATE_WATCH: "being analysed",
-    deploy.DEPLOYMENT_STATE_DONE: "serves all traffic",
-    deploy.DEPLOYMENT_STATE_ROLLING_BACK: "rolling back",
-    deploy.DEPLOYMENT_STATE_ROLLED_BACK: "rolled back",
-    deploy.DEPLOYMENT_STATE_REFUSED: "refused by a gate",
-    deploy.DEPLOYMENT_STATE_REPLACED: "replaced before it served",
-}
+STATES = N_(
+    {
+        deploy.DEPLOYMENT_STATE_PREPARE: "being prepared",
+        deploy.DEPLOYMENT_STATE_HEALTHY: "waiting for its servers",
+        deploy.DEPLOYMENT_STATE_SMOKE: "being tested",
+        deploy.DEPLOYMENT_STATE_READY: "ready to switch",
+        deploy.DEPLOYMENT_STATE_SHIFT: "shifting traffic",
+        deploy.DEPLOYMENT_STATE_WATCH: "being analysed",
+        deploy.DEPLOYMENT_STATE_DONE: "serves all traffic",
+        deploy.DEPLOYMENT_STATE_ROLLING_BACK: "rolling back",
+        deploy.DEPLOYMENT_STATE_ROLLED_BACK: "rolled back",
+        deploy.DEPLOYMENT_STATE_REFUSED: "refused by a gate",
+        deploy.DEPLOYMENT_STATE_REPLACED: "replaced before it served",
+    }
+)
 
 
 def colour_rows(colours: Iterable[deploy.Colour], now: float) -> list[dict[str, Any]]:

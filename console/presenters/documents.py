@@ -9,19 +9,22 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from console.i18n import N_
 from console.presenters.answers import source_filter
 from console.presenters.formats import plain, size
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
 
-STATES = {
-    ops.DOCUMENT_STATE_SEARCHABLE: "searchable",
-    ops.DOCUMENT_STATE_PENDING: "waiting for the index",
-    ops.DOCUMENT_STATE_DELETED: "deleted at the source",
-    ops.DOCUMENT_STATE_WITHOUT_ACL: "no ACL: nobody may read it",
-    ops.DOCUMENT_STATE_QUARANTINED: "in quarantine",
-    ops.DOCUMENT_STATE_SKIPPED: "skipped",
-}
+STATES = N_(
+    {
+        ops.DOCUMENT_STATE_SEARCHABLE: "searchable",
+        ops.DOCUMENT_STATE_PENDING: "waiting for the index",
+        ops.DOCUMENT_STATE_DELETED: "deleted at the source",
+        ops.DOCUMENT_STATE_WITHOUT_ACL: "no ACL: nobody may read it",
+        ops.DOCUMENT_STATE_QUARANTINED: "in quarantine",
+        ops.DOCUMENT_STATE_SKIPPED: "skipped",
+    }
+)
 MARKS = {
     ops.DOCUMENT_STATE_SEARCHABLE: "✔",
     ops.DOCUMENT_STATE_PENDING: "…",
@@ -41,20 +44,24 @@ FILTERS = {
 """States by their word in the address of the page."""
 ANY_STATE = "any"
 """Asks for deleted documents too, which are left out without it."""
-ORDERS = {
-    "newest": (ops.DOCUMENT_ORDER_UNSPECIFIED, "Newest change first"),
-    "oldest": (ops.DOCUMENT_ORDER_OLDEST, "Oldest change first"),
-    "name": (ops.DOCUMENT_ORDER_LOCATOR, "By name"),
-    "size": (ops.DOCUMENT_ORDER_LARGEST, "Largest first"),
-}
-PERIODS = {
-    "any": (None, "Any time"),
-    "hour": (timedelta(hours=1), "Last hour"),
-    "day": (timedelta(days=1), "Last 24 hours"),
-    "week": (timedelta(days=7), "Last 7 days"),
-    "month": (timedelta(days=30), "Last 30 days"),
-    "dates": (None, "Between two days"),
-}
+ORDERS = N_(
+    {
+        "newest": (ops.DOCUMENT_ORDER_UNSPECIFIED, "Newest change first"),
+        "oldest": (ops.DOCUMENT_ORDER_OLDEST, "Oldest change first"),
+        "name": (ops.DOCUMENT_ORDER_LOCATOR, "By name"),
+        "size": (ops.DOCUMENT_ORDER_LARGEST, "Largest first"),
+    }
+)
+PERIODS = N_(
+    {
+        "any": (None, "Any time"),
+        "hour": (timedelta(hours=1), "Last hour"),
+        "day": (timedelta(days=1), "Last 24 hours"),
+        "week": (timedelta(days=7), "Last 7 days"),
+        "month": (timedelta(days=30), "Last 30 days"),
+        "dates": (None, "Between two days"),
+    }
+)
 
 # --------------------------------------------------------------------------------------------------------------------
 # What is asked for.
@@ -192,9 +199,9 @@ def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
     made = []
     if found.quarantine.id:
         if found.quarantine.skipped:
-            sentence = "Its newest content was discarded ({reason}): it stays out until it changes."
+            sentence = N_("Its newest content was discarded ({reason}): it stays out until it changes.")
         else:
-            sentence = "Its newest content could not be used ({reason}, {attempts} attempts)."
+            sentence = N_("Its newest content could not be used ({reason}, {attempts} attempts).")
         values = (("reason", found.quarantine.reason), ("attempts", found.quarantine.attempts))
         made.append(Reason(False, sentence, values))
     if not found.acl:
@@ -230,11 +237,11 @@ def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) ->
 
 def readers(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
     """Who may read a document, as sentences with the name that belongs into each."""
-    words = {"user": "The user {name}", "group": "Everyone in the group {name}"}
+    words = N_({"user": "The user {name}", "group": "Everyone in the group {name}"})
     made = []
     for entry in found.acl:
         kind, _, name = entry.partition(":")
-        made.append((words[kind], plain(name)) if kind in words and name else ("Everyone in the tenant", ""))
+        made.append((words[kind], plain(name)) if kind in words and name else (N_("Everyone in the tenant"), ""))
     return made
 
 
@@ -261,16 +268,18 @@ def pieces(found: ops.InspectDocumentResponse) -> list[Piece]:
     return made
 
 
-EVENTS = {
-    ops.DOCUMENT_EVENT_KIND_STORED: "Stored for the first time",
-    ops.DOCUMENT_EVENT_KIND_CHANGED: "Changed: version {version}",
-    ops.DOCUMENT_EVENT_KIND_INDEXED: "Version {version} was written to the generation {detail}",
-    ops.DOCUMENT_EVENT_KIND_DELETED: "Deleted",
-    ops.DOCUMENT_EVENT_KIND_QUARANTINED: "Could not be used: {detail} ({times} attempts)",
-    ops.DOCUMENT_EVENT_KIND_PUSHED: "A change was pushed: {detail}",
-    ops.DOCUMENT_EVENT_KIND_CITED: "Cited by a rated answer, the last of {times}",
-    ops.DOCUMENT_EVENT_KIND_ACTION: "Action: {detail}",
-}
+EVENTS = N_(
+    {
+        ops.DOCUMENT_EVENT_KIND_STORED: "Stored for the first time",
+        ops.DOCUMENT_EVENT_KIND_CHANGED: "Changed: version {version}",
+        ops.DOCUMENT_EVENT_KIND_INDEXED: "Version {version} was written to the generation {detail}",
+        ops.DOCUMENT_EVENT_KIND_DELETED: "Deleted",
+        ops.DOCUMENT_EVENT_KIND_QUARANTINED: "Could not be used: {detail} ({times} attempts)",
+        ops.DOCUMENT_EVENT_KIND_PUSHED: "A change was pushed: {detail}",
+        ops.DOCUMENT_EVENT_KIND_CITED: "Cited by a rated answer, the last of {times}",
+        ops.DOCUMENT_EVENT_KIND_ACTION: "Action: {detail}",
+    }
+)
 
 
 def history_rows(found: ops.InspectDocumentResponse, t: Callable[..., str]) -> list[dict[str, Any]]:
@@ -295,5 +304,5 @@ def facts(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
         ("Size", size(found.bytes)),
         ("Version", str(found.document.version)),
         ("Chunks", str(len(found.chunks))),
-        ("Cited", str(found.cited)),
+        (N_("Cited"), str(found.cited)),
     ]

@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from console.i18n import N_
 from console.presenters.formats import plain
 from ragproto.admin.v1 import evaluation_pb2 as pb
 
-ORIGINS = {"command": "command", "gate": "promotion gate", "schedule": "daily"}
-STATES = ("proposed", "accepted", "rejected", "worse")
-GRADES = {
-    "right": "right",
-    "closest": "closest passages",
-    "partly": "partly",
-    "missed": "closest passages without it",
-    "abstained": "no answer",
-    "wrong": "wrong",
-    "failed": "broke off",
-    "not graded": "not graded",
-}
+ORIGINS = N_({"command": "command", "gate": "promotion gate", "schedule": "daily"})
+STATES = N_(("proposed", "accepted", "rejected", "worse"))
+GRADES = N_(
+    {
+        "right": "right",
+        "closest": "closest passages",
+        "partly": "partly",
+        "missed": "closest passages without it",
+        "abstained": "no answer",
+        "wrong": "wrong",
+        "failed": "broke off",
+        "not graded": "not graded",
+    }
+)
 """Grades in words; those that satisfy are the first two."""
-COLUMNS = {
-    "right": "right",
-    "closest": "closest",
-    "partly": "partly",
-    "missed": "missed",
-    "abstained": "no answer",
-    "wrong": "wrong",
-}
+COLUMNS = N_(
+    {
+        "right": "right",
+        "closest": "closest",
+        "partly": "partly",
+        "missed": "missed",
+        "abstained": "no answer",
+        "wrong": "wrong",
+    }
+)
 """Grades that have a column, under a short heading."""
-QUESTION_ORIGINS = {"feedback": "feedback", "heading": "heading (generated)"}
+QUESTION_ORIGINS = N_({"feedback": "feedback", "heading": "heading (generated)"})
 
 
 def run_rows(runs: Iterable[pb.EvaluationRun]) -> list[dict[str, Any]]:
@@ -44,7 +49,7 @@ def run_rows(runs: Iterable[pb.EvaluationRun]) -> list[dict[str, Any]]:
             "generation": item.generation,
             "questions": item.figures.questions,
             **shares(item.figures),
-            "state": "worse" if item.worse else "accepted" if item.accepted else "",
+            "state": N_("worse") if item.worse else N_("accepted") if item.accepted else "",
         }
         for item in runs
     ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from console.i18n import N_
 from console.presenters.formats import Translate, duration, number, plain
 from ragproto.admin.v1 import admin_pb2
 
 BYTES_PER_VALUE = 4
-GATES = ("passed", "refused", "requested", "not evaluated")
+GATES = N_(("passed", "refused", "requested", "not evaluated"))
 
 
 def rows(generations: Iterable[admin_pb2.Generation]) -> list[dict[str, Any]]:
@@ -61,10 +62,10 @@ def ndcg(item: admin_pb2.Generation) -> float | None:
 def gate(item: admin_pb2.Generation) -> str:
     """State of the promotion gate: passed, refused, requested or not evaluated."""
     if item.evaluation_wanted_at.seconds:
-        return "requested"
+        return N_("requested")
     if not item.evaluated_at.seconds:
-        return "not evaluated"
-    return "passed" if item.passed else "refused"
+        return N_("not evaluated")
+    return N_("passed" if item.passed else "refused")
 
 
 def kept(item: admin_pb2.Generation, now: float) -> bool:
@@ -102,12 +103,12 @@ def forecast_fields(found: admin_pb2.BuildForecast, t: Translate) -> list[tuple[
     facts = [
         ("Documents", number(found.documents)),
         ("Chunks", about + number(found.chunks)),
-        ("Texts with a vector already", about + number(found.cached)),
-        ("Texts to embed", about + number(found.to_embed)),
+        (N_("Texts with a vector already"), about + number(found.cached)),
+        (N_("Texts to embed"), about + number(found.to_embed)),
         ("Tokens", about + number(found.tokens)),
-        ("Estimated time", "≈ " + duration(found.seconds, t)),
+        (N_("Estimated time"), "≈ " + duration(found.seconds, t)),
     ]
-    return [*facts, ("Cost", f"{found.cost:,.2f}")] if found.cost else facts
+    return [*facts, (N_("Cost"), f"{found.cost:,.2f}")] if found.cost else facts
 
 
 def pairs(text: str) -> dict[str, str]:

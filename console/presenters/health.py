@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.clients.errors import ServiceError
-from console.i18n import ENGLISH, explain_reason
+from console.i18n import ENGLISH, N_, explain_reason
 from console.presenters.formats import Translate
 from rag_clients.dagster_answers import DagsterHealth, Run
 from ragproto.admin.v1 import admin_pb2
@@ -54,7 +54,7 @@ class Todo:
     sentence: str
     page: str
     values: tuple[tuple[str, object], ...] = ()
-    action: str = "Look"
+    action: str = N_("Look")
 
 
 def health_rows(
@@ -132,14 +132,16 @@ def todos(
     return found
 
 
-ACTIONS = {
-    "failed": "See the reason and the remedy",
-    "held": "Review and approve the deletions",
-    "over_budget": "Delete documents or raise the budget",
-    "stale": "See why and sync",
-    "orphaned": "Restore its source file or delete its documents",
-    "degraded": "Retry or discard what is in quarantine",
-}
+ACTIONS = N_(
+    {
+        "failed": "See the reason and the remedy",
+        "held": "Review and approve the deletions",
+        "over_budget": "Delete documents or raise the budget",
+        "stale": "See why and sync",
+        "orphaned": "Restore its source file or delete its documents",
+        "degraded": "Retry or discard what is in quarantine",
+    }
+)
 """What a person does about a source, by what is wrong with it."""
 _URGENCY = ("failed", "held", "over_budget", "stale", "orphaned", "degraded")
 
@@ -184,17 +186,19 @@ def freshness_rows(sources: Iterable[admin_pb2.SourceStatus], now: float) -> lis
     return sorted(rows, key=lambda row: (row["met"] is not False, row["source"]))
 
 
-ALERTS = {
-    "run_failed": "a run failed",
-    "check_blocked": "a blocking check failed",
-    "source_stale": "the source was not compared in time",
-    "deletions_held": "deletions wait for an approval",
-    "documents_disappeared": "a large share of the documents disappeared",
-    "poison_rate": "too many inputs could not be used",
-    "stream_halted": "the stream stands still until an operator acts",
-    "cursor_ahead": "rows are dated in the future and are left out",
-    "index_damaged": "an index generation was damaged and is filled again; check its disk",
-}
+ALERTS = N_(
+    {
+        "run_failed": "a run failed",
+        "check_blocked": "a blocking check failed",
+        "source_stale": "the source was not compared in time",
+        "deletions_held": "deletions wait for an approval",
+        "documents_disappeared": "a large share of the documents disappeared",
+        "poison_rate": "too many inputs could not be used",
+        "stream_halted": "the stream stands still until an operator acts",
+        "cursor_ahead": "rows are dated in the future and are left out",
+        "index_damaged": "an index generation was damaged and is filled again; check its disk",
+    }
+)
 """Each kind of alert in the words of other languages; in English the platform's own summary says more."""
 
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from console.clients.prometheus import Line, Lines
+from console.i18n import N_
 from console.presenters.formats import plain
 from ragproto.admin.v1 import history_pb2 as pb
 
 SHOWN = 6
 """Lines of one chart; the others are summed up, so that each has a colour of its own."""
 OTHER = "other"
-WORDS = ("search", "answer", "documents", "answered", "closest passages", "no results", "not supported", "failed",
-         "database", "index", "logs", "other")  # fmt: skip
+WORDS = N_(("search", "answer", "documents", "answered", "closest passages", "no results", "not supported", "failed",
+         "database", "index", "logs", "other"))  # fmt: skip
 """Labels of series that are words of ours, and no names; see `word`."""
 NAMED_BY_US = frozenset({"calls", "answers", "disk"})
 """Series whose labels are such words; those of the others are names of sources, services and codes."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from console.i18n import N_
 from console.presenters.schedules import cron_problem, timezone_known
 
 COMPONENT = "rag_assets.components.DocumentSource"
@@ -134,21 +135,23 @@ def connection_problems(kind: Kind, name: str, tenant: str, values: Mapping[str,
     """What is missing or wrong, as sentences of the interface."""
     found = []
     if not _NAME.fullmatch(name):
-        found.append("Name: begin with a lower-case letter; then letters, digits, dash and underscore.")
+        found.append(N_("Name: begin with a lower-case letter; then letters, digits, dash and underscore."))
     if not _TENANT.fullmatch(tenant):
-        found.append("Tenant: letters, digits, dash, dot and underscore.")
+        found.append(N_("Tenant: letters, digits, dash, dot and underscore."))
     fields = shown_fields(kind, values)
     if any(item.required and not str(values.get(item.path) or "").strip() for item in fields):
-        found.append("Fill in every field with an asterisk.")
+        found.append(N_("Fill in every field with an asterisk."))
     root = str(values.get("root") or values.get("database.path") or "/")
     if not root.startswith("/"):
-        found.append("Folder: give an absolute path.")
+        found.append(N_("Folder: give an absolute path."))
     ports = [str(values.get(item.path) or "").strip() for item in fields if item.type == "port"]
     if not all(not text or (text.isdecimal() and 0 < int(text) < 65_536) for text in ports):
-        found.append("Port: a number from 1 to 65535.")
+        found.append(N_("Port: a number from 1 to 65535."))
     secrets = [str(values.get(item.path) or "") for item in fields if item.type == "secret"]
     if not all(not text or _VARIABLE.fullmatch(text) or text.startswith("/") for text in secrets):
-        found.append("Secret: name a variable RAG_SECRET_… or the absolute path of a file, never the secret itself.")
+        found.append(
+            N_("Secret: name a variable RAG_SECRET_… or the absolute path of a file, never the secret itself.")
+        )
     return found
 
 
@@ -156,13 +159,13 @@ def acl_problems(entries: Iterable[str]) -> list[str]:
     """What is wrong with the entries of an ACL."""
     if all(_ACL.fullmatch(entry) for entry in entries):
         return []
-    return ["ACL: each entry is everyone, user:NAME or group:NAME."]
+    return [N_("ACL: each entry is everyone, user:NAME or group:NAME.")]
 
 
 def schedule_problems(cron: str, timezone: str) -> list[str]:
     """What is wrong with a schedule; an empty one is none."""
     found = [problem for problem in [cron_problem(cron) if cron else None] if problem]
-    return found if timezone_known(timezone) else [*found, "Time zone: use a name such as Europe/Berlin or UTC."]
+    return found if timezone_known(timezone) else [*found, N_("Time zone: use a name such as Europe/Berlin or UTC.")]
 
 
 def options_of(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:

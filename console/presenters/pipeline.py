@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from console.i18n import N_
 from rag_clients.dagster_answers import Asset, Automation, Run, source_of_backfill
 from ragproto.admin.v1 import operations_pb2 as ops
 
-STAGES = ("documents", "chunks", "embeddings", "index")
-_STATUSES = {"started": "running", "not_started": "queued"}
+STAGES = N_(("documents", "chunks", "embeddings", "index"))
+_STATUSES = N_({"started": "running", "not_started": "queued"})
 
 
 def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from console.i18n import N_
 from console.presenters.formats import plain
 from rag_clients.dagster_answers import Check
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -91,7 +92,7 @@ def severities(checks: Iterable[Check]) -> list[dict[str, Any]]:
         counts.setdefault(severity_of(item), Counter())[outcome] += 1
     return [
         {"severity": name, **{outcome: counts[name][outcome] for outcome in ("passed", "failed", "never")}}
-        for name in ("blocking", "error", "warn")
+        for name in N_(("blocking", "error", "warn"))
         if name in counts
     ]
 

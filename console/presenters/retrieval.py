@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from console.i18n import N_
 from console.presenters.answers import passage_rows, source_filter
 from console.presenters.formats import plain
 from ragproto.query.v2 import query_pb2
@@ -22,12 +23,14 @@ MODES = {
     "dense": query_pb2.SEARCH_MODE_DENSE,
     "lexical": query_pb2.SEARCH_MODE_LEXICAL,
 }
-MODE_NAMES = {
-    "hybrid": "hybrid: by meaning and by words",
-    "dense": "dense: by meaning only",
-    "lexical": "lexical: by words only",
-}
-RERANK = {"default": "as the server does", "on": "on", "off": "off"}
+MODE_NAMES = N_(
+    {
+        "hybrid": "hybrid: by meaning and by words",
+        "dense": "dense: by meaning only",
+        "lexical": "lexical: by words only",
+    }
+)
+RERANK = N_({"default": "as the server does", "on": "on", "off": "off"})
 AUTOMATIC = "automatic"
 SHARES = (AUTOMATIC, *(str(share) for share in range(0, 101, 10)))
 """Choices for the share of the lexical leg, in percent."""
@@ -83,27 +86,29 @@ def is_incomplete(metadata: str) -> bool:
 # --------------------------------------------------------------------------------------------------------------------
 # Scores in words.
 
-SENTENCES = {
-    "hybrid_computed": "Hybrid search. By what the legs found for this question, meaning has {dense} of the weight and"
-    " words {lexical}.",
-    "hybrid_given": "Hybrid search. As you set it, meaning has {dense} of the weight and words {lexical}.",
-    "dense": "By meaning only: the score is the cosine of question and passage.",
-    "no_words": "The text has no words to look for, so it was searched by meaning only.",
-    "lexical": "By words only: the score is BM25.",
-    "reranked": "A reranker put the best of them in order.",
-    "sum": "Place {rank} of retrieval, score {score} = {dense} by meaning + {lexical} by words.",
-    "clipped": "Place {rank} of retrieval, score {score}: {dense} by meaning + {lexical} by words, kept within 0"
-    " and 1.",
-    "place": "Place {rank} of retrieval, score {score}.",
-    "near": "By meaning: number {rank} among the candidates (cosine {cosine}).",
-    "far": "By meaning: not among the candidates (cosine {cosine}).",
-    "words": "By words: number {rank} among the candidates (BM25 {score}).",
-    "words_found": "By words: number {rank} among the candidates (BM25 {score}), for {words}.",
-    "no_match": "By words: not among the candidates.",
-    "moved_up": "The reranker moved it up from place {before} to {rank} (its score: {score}).",
-    "moved_down": "The reranker moved it down from place {before} to {rank} (its score: {score}).",
-    "stayed": "The reranker left it at place {rank} (its score: {score}).",
-}
+SENTENCES = N_(
+    {
+        "hybrid_computed": "Hybrid search. By what the legs found for this question, meaning has {dense} of the weight"
+        " and words {lexical}.",
+        "hybrid_given": "Hybrid search. As you set it, meaning has {dense} of the weight and words {lexical}.",
+        "dense": "By meaning only: the score is the cosine of question and passage.",
+        "no_words": "The text has no words to look for, so it was searched by meaning only.",
+        "lexical": "By words only: the score is BM25.",
+        "reranked": "A reranker put the best of them in order.",
+        "sum": "Place {rank} of retrieval, score {score} = {dense} by meaning + {lexical} by words.",
+        "clipped": "Place {rank} of retrieval, score {score}: {dense} by meaning + {lexical} by words, kept within 0"
+        " and 1.",
+        "place": "Place {rank} of retrieval, score {score}.",
+        "near": "By meaning: number {rank} among the candidates (cosine {cosine}).",
+        "far": "By meaning: not among the candidates (cosine {cosine}).",
+        "words": "By words: number {rank} among the candidates (BM25 {score}).",
+        "words_found": "By words: number {rank} among the candidates (BM25 {score}), for {words}.",
+        "no_match": "By words: not among the candidates.",
+        "moved_up": "The reranker moved it up from place {before} to {rank} (its score: {score}).",
+        "moved_down": "The reranker moved it down from place {before} to {rank} (its score: {score}).",
+        "stayed": "The reranker left it at place {rank} (its score: {score}).",
+    }
+)
 
 
 def search_sentences(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse) -> list[Sentence]:

@@ -9,6 +9,8 @@ from cron_descriptor import FormatError, Options, get_description
 from croniter import croniter
 from croniter.croniter import CroniterError
 
+from console.i18n import N_
+
 MACROS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -29,11 +31,13 @@ def cron_problem(expression: str) -> str | None:
     """A sentence on what is wrong, `None` for an expression that Dagster accepts and that happens at all."""
     fields = _expanded(expression)
     if fields is None:
-        return "A schedule has five fields (minute, hour, day, month, day of the week), or is a name such as @daily."
+        return N_(
+            "A schedule has five fields (minute, hour, day, month, day of the week), or is a name such as @daily."
+        )
     try:
         croniter(fields, datetime.now(ZoneInfo("UTC"))).get_next(datetime)
     except (CroniterError, ValueError, KeyError):
-        return "This schedule never happens: a field is out of range."
+        return N_("This schedule never happens: a field is out of range.")
     return None
 
 

@@ -6,17 +6,18 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from console.i18n import N_
 from rag_clients.dagster import ACTIVE
 from rag_clients.dagster_answers import Run
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
-CHANGES = ("added", "updated", "deleted", "quarantined")
+CHANGES = N_(("added", "updated", "deleted", "quarantined"))
 """Outcomes that are a change, in the order of the columns."""
 HOURS_SHOWN = 24
 _LEAST_SHOWN = 120.0
 """Seconds that a bar of the timeline is wide at least, so that a run of a moment can be seen and pointed at."""
-OUTCOMES = {"SUCCESS": "succeeded", "FAILURE": "failed", "CANCELED": "canceled"}
+OUTCOMES = N_({"SUCCESS": "succeeded", "FAILURE": "failed", "CANCELED": "canceled"})
 
 
 def trends(histories: Iterable[ops.SourceHistory]) -> dict[str, dict[str, list[float]]]:

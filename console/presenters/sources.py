@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from console.clients.metrics import Sample
+from console.i18n import N_
 from console.presenters.traffic import cumulative, quantile, series
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -17,7 +18,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 # Sources: counts and freshness.
 
 
-COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped", "copies")
+COUNTS = N_(("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped", "copies"))
 
 
 def source_rows(
@@ -72,10 +73,10 @@ def source_fields(detail: ops.SourceDetail) -> list[tuple[str, str]]:
     cursor = MessageToDict(detail.cursor)
     return [
         ("Kind", detail.kind),
-        ("Shards", str(detail.shards)),
-        ("ACL", ", ".join(detail.acl) or "–"),
-        ("Cursor", json.dumps(cursor, ensure_ascii=False) if cursor else "–"),
-        ("Approved deletions", str(detail.approved_deletions)),
+        (N_("Shards"), str(detail.shards)),
+        (N_("ACL"), ", ".join(detail.acl) or "–"),
+        (N_("Cursor"), json.dumps(cursor, ensure_ascii=False) if cursor else "–"),
+        (N_("Approved deletions"), str(detail.approved_deletions)),
     ]
 
 

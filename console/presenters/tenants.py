@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from console.i18n import N_
 from console.presenters.formats import plain
 from ragproto.admin.v1 import tenants_pb2 as pb
 
-STATES = {
-    pb.TENANT_STATE_ACTIVE: "active",
-    pb.TENANT_STATE_SUSPENDED: "suspended",
-    pb.TENANT_STATE_ERASING: "being erased",
-    pb.TENANT_STATE_ERASED: "erased",
-}
-USES = {
-    pb.EGRESS_USE_ANSWER: "answer model",
-    pb.EGRESS_USE_RERANK: "reranker",
-    pb.EGRESS_USE_EMBED: "embedding model",
-}
+STATES = N_(
+    {
+        pb.TENANT_STATE_ACTIVE: "active",
+        pb.TENANT_STATE_SUSPENDED: "suspended",
+        pb.TENANT_STATE_ERASING: "being erased",
+        pb.TENANT_STATE_ERASED: "erased",
+    }
+)
+USES = N_(
+    {
+        pb.EGRESS_USE_ANSWER: "answer model",
+        pb.EGRESS_USE_RERANK: "reranker",
+        pb.EGRESS_USE_EMBED: "embedding model",
+    }
+)
 """Sentences of the interface by endpoint."""
 
 
@@ -45,7 +50,7 @@ def source_rows(policy: pb.EgressPolicy) -> list[dict[str, Any]]:
         {
             "source": plain(item.source),
             "uses": [USES[use] for use in item.uses if use in USES],
-            "set_by": "source file" if item.by_file else "policy of the tenant",
+            "set_by": N_("source file") if item.by_file else N_("policy of the tenant"),
         }
         for item in policy.sources
     ]

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from console.clients.metrics import Replica, Sample
+from console.i18n import N_
 
 # --------------------------------------------------------------------------------------------------------------------
 # What counters and histograms did between two samples.
@@ -147,8 +148,8 @@ def replica_rows(replicas: Iterable[Replica]) -> list[dict[str, Any]]:
 
 
 OVERFLOW = "envoy_cluster_upstream_rq_active_overflow"
-IN_FLIGHT = "searches in flight"
-LIMITS = {"address": "per address and minute", "minute": "per client and minute", "hour": "per client and hour"}
+IN_FLIGHT = N_("searches in flight")
+LIMITS = N_({"address": "per address and minute", "minute": "per client and minute", "hour": "per client and hour"})
 
 
 def limit_rows(values: Values) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from console.i18n import N_
 from console.presenters.formats import plain
 from ragproto.admin.v1 import webhooks_pb2 as pb
 
@@ -15,11 +16,13 @@ EVENTS = (
     *("document.indexed", "document.rejected", "document.deleted", "source.state", "generation.promoted"),
     *("alert.firing", "alert.resolved"),
 )
-STATES = {
-    pb.WEBHOOK_DELIVERY_STATE_PENDING: "not sent yet",
-    pb.WEBHOOK_DELIVERY_STATE_DELIVERED: "delivered",
-    pb.WEBHOOK_DELIVERY_STATE_FAILED: "not delivered",
-}
+STATES = N_(
+    {
+        pb.WEBHOOK_DELIVERY_STATE_PENDING: "not sent yet",
+        pb.WEBHOOK_DELIVERY_STATE_DELIVERED: "delivered",
+        pb.WEBHOOK_DELIVERY_STATE_FAILED: "not delivered",
+    }
+)
 
 
 def webhook_rows(webhooks: Iterable[pb.Webhook]) -> list[dict[str, Any]]:
@@ -44,7 +47,7 @@ def webhook_state(item: pb.Webhook) -> str:
     """`on`, `failing`, or `off`."""
     if not item.enabled:
         return "off"
-    return "failing" if item.failures else "on"
+    return N_("failing" if item.failures else "on")
 
 
 def delivery_rows(deliveries: Iterable[pb.WebhookDelivery]) -> list[dict[str, Any]]:

@@ -11,11 +11,12 @@ from console.components import source_upload, source_wizard
 from console.components.source_operations import operate, show_unwritten
 from console.components.source_progress import first_run
 from console.components.widgets import load_or_report
+from console.i18n import N_
 from console.presenters import new_source as forms
 from console.session import api, t
 from ragproto.admin.v1 import sources_pb2 as pb
 
-_STEPS = ("Kind", "Connection", "Preview", "Access", "Schedule", "Review", "First run")
+_STEPS = N_(("Kind", "Connection", "Preview", "Access", "Schedule", "Review", "First run"))
 
 
 def wizard(allowed: pb.GetSourcePermissionsResponse) -> None:

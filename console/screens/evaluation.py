@@ -7,10 +7,11 @@ import streamlit as st
 from console.components.charts import over_time
 from console.components.evaluation import decide, run_details, share
 from console.components.widgets import age, chosen_row, confirm, load_or_report, table
+from console.i18n import N_
 from console.presenters import evaluation as presenters
 from console.session import Role, api, role, t
 
-STATES = ("proposed", "accepted", "rejected")
+STATES = N_(("proposed", "accepted", "rejected"))
 PROPOSED_AT_ONCE = 20
 # A longer list scrolls, so that the run below it stays in sight. (A string here would be drawn on the page.)
 _ROWS, _HEIGHT = 6, 250

@@ -9,13 +9,13 @@ import streamlit as st
 from console.clients.errors import ServiceError
 from console.components.quality import history, quarantined_input
 from console.components.widgets import age, confirm, load_or_report, page_buttons, problem, table, today
-from console.i18n import with_meaning
+from console.i18n import N_, with_meaning
 from console.presenters import records as presenters
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
 from console.session import Role, api, dagster, language, role, t
 
-STAGES = ("list", "fetch", "parse", "chunk", "embed", "index")
+STAGES = N_(("list", "fetch", "parse", "chunk", "embed", "index"))
 _PAGE_ENTRIES = 50
 
 

@@ -10,6 +10,7 @@ from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
 from console.components.sources import actions, show_condition
 from console.components.widgets import age, at, chosen_row, listed_ago, load_or_report, table, timestamp
+from console.i18n import N_
 from console.presenters import sources as presenters
 from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
@@ -109,7 +110,7 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
     actions(source, detail, mine, has_runs=not found.streamed)
     facts = [*presenters.source_fields(detail), *((item.kind, _automation(item)) for item in mine)]
     if not found.streamed:
-        facts.append(("Last complete listing", at(timestamp(detail.last_complete_at))))
+        facts.append((N_("Last complete listing"), at(timestamp(detail.last_complete_at))))
     known = [{"fact": t(label), "value": text} for label, text in facts]
     halves = st.columns(2, gap="medium")
     for place, part in zip(halves, (known[: len(known) // 2], known[len(known) // 2 :]), strict=True):

@@ -8,10 +8,11 @@ from console.clients.metrics import Sample
 from console.components.charts import over_time
 from console.components.history import history_of
 from console.components.widgets import at, load_or_report, table
+from console.i18n import N_
 from console.presenters import traffic as presenters
 from console.session import Platform, identity, platform, shared, t
 
-_SPANS = {"live": "Now", "hour": "1 hour", "day": "24 hours", "week": "7 days"}
+_SPANS = N_({"live": "Now", "hour": "1 hour", "day": "24 hours", "week": "7 days"})
 # A further point appears once a minute. (A comment: Streamlit shows a string that stands alone on a page.)
 _HISTORY_SECONDS = 60
 

@@ -6,9 +6,10 @@ import streamlit as st
 
 from console.components.usage import budgets, days
 from console.components.widgets import at, load_or_report
+from console.i18n import N_
 from console.session import Platform, api, platform, t, tenant
 
-_DAYS = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"}
+_DAYS = N_({1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"})
 
 st.title(t("Usage"))
 everyone = False

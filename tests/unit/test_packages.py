@@ -31,8 +31,8 @@ STATEMENT = re.compile(
     r"\b(?:SELECT|INSERT\s+INTO|DELETE\s+FROM|UPDATE\s+[\w.]+\s+SET|(?:CREATE|DROP)\s+(?:TEMP\s+)?TABLE|TRUNCATE|WITH\s+\w+\s+AS)\b"
 )
 BUILDERS = {"select", "insert", "update", "delete", "text", "func"}
-OTHER_DATABASES = ("rag_assets/connectors/", "rag_core/database/", "benchmarks/", "console/i18n/")
-"""Connectors read databases of the customer and keep a spool in SQLite; benchmarks seed tables; texts name words."""
+OTHER_DATABASES = ("rag_assets/connectors/", "rag_core/database/", "benchmarks/")
+"""Connectors read databases of the customer and keep a spool in SQLite; benchmarks seed tables."""
 SUB_APIS = (
     "rag_core.database.tables",  # for stores
     "rag_core.database.embedded.server",  # a program of its own, which its package must not import

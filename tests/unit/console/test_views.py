@@ -11,8 +11,7 @@ from google.protobuf.json_format import Parse
 
 from console.clients.errors import ServiceError
 from console.clients.metrics import Sample
-from console.i18n import translate
-from console.i18n.zh_reasons import REASONS
+from console.i18n import explain_reason, translate
 from console.presenters import answers, formats, health, pipeline, records, source_history, sources, traffic
 from console.presenters.conditions import bringing_up_to_date, marked, sentence
 from rag_clients.dagster_answers import Asset, Check, DagsterHealth, Run, failure_reason, to_run
@@ -160,7 +159,7 @@ def test_what_is_wrong_is_said_in_chinese() -> None:
         components=[admin_pb2.Component(name="index", detail="INDEX_EMPTY: no generation has been promoted yet")]
     )
     index, _, _, daemons, _ = health.health_rows(status, DagsterHealth(("SENSOR",), ()), None)
-    assert index.why(chinese, "zh") == f"INDEX_EMPTY: {REASONS['INDEX_EMPTY']}"
+    assert index.why(chinese, "zh") == f"INDEX_EMPTY: {explain_reason('zh', 'INDEX_EMPTY')}"
     assert daemons.why(chinese, "zh") == "没有心跳：SENSOR"
     alert = ops.Alert(kind="poison_rate", source="docs", summary="9 of 9 inputs of source docs went to quarantine")
     assert health.alert_words(alert, chinese, "zh") == "docs：无法使用的输入过多"

@@ -3,120 +3,88 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+from generate_catalogues import CATALOGUES, extract, files_of, update
+from hatchling.builders.wheel import WheelBuilder
 
 import console
-from console.components.document_actions import ERASE, REINDEX
-from console.components.source_wizard import SCHEDULES
-from console.i18n import explain_reason, language_of, translate
-from console.i18n.zh import CHINESE
-from console.i18n.zh_reasons import IN_RUNS, REASONS
-from console.presenters import (
-    answers,
-    deployments,
-    documents,
-    evaluation,
-    generations,
-    health,
-    history,
-    new_source,
-    pipeline,
-    retrieval,
-    source_history,
-    sources,
-    traffic,
-)
+from console.i18n import N_, explain_reason, language_of, translate
 from console.presenters.conditions import remedy
 from rag_core import reasons
 from rag_core.errors import Reason
 from rag_core.ingestion.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
-from ragproto.admin.v1 import operations_pb2 as ops
 
 ROOT = Path(console.__file__).parent
+PO = CATALOGUES / "zh/LC_MESSAGES/console.po"
 FIELDS = re.compile(r"\{(\w+)\}")
 
 
-def sentences() -> Iterator[str]:
-    """Every literal that is handed to a translating function."""
-    for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            match node:
-                case ast.Call(func=ast.Name(id="t" | "word" | "Todo"), args=[ast.Constant(value=str(text)), *_]):
-                    yield text
-                case ast.Call(func=ast.Name(id="Reason"), args=[_, ast.Constant(value=str(text)), *_]):
-                    yield text
+@pytest.fixture(scope="module")
+def catalogue() -> Catalog:
+    with PO.open("rb") as file:
+        return read_po(file)
 
 
-def words() -> set[str]:
-    """What pages translate through a variable."""
-    forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1), str.format)
-    labels = {label for label, _ in [*forecast, *sources.source_fields(ops.SourceDetail())]}
-    labels |= {label for label, _ in documents.facts(ops.InspectDocumentResponse())}
-    rows = {
-        *documents.STATES.values(),
-        *documents.EVENTS.values(),
-        *answers.ABSTENTIONS.values(),
-        *pipeline.MARKS,
-        *pipeline.STAGES,
-    }
-    kinds = {text for kind in new_source.KINDS for text in (kind.title, kind.about, *(f.label for f in kind.fields))}
-    return {
-        *labels,
-        *(label for _, label in (*documents.ORDERS.values(), *documents.PERIODS.values())),
-        *(sentence for sentence, _ in documents.readers(ops.InspectDocumentResponse(acl=["user:x", "group:x", "all"]))),
-        *("First stored", ERASE, REINDEX, "Look", "See why and retry"),
-        *health.ACTIONS.values(),
-        *health.ALERTS.values(),
-        *("no heartbeat: {names}", "does not load: {names}", "service unavailable, {names}"),
-        *source_history.CHANGES,
-        *source_history.OUTCOMES.values(),
-        *kinds,
-        *SCHEDULES.values(),
-        *_WIZARD,
-        *rows,
-        *generations.GATES,
-        *evaluation.ORIGINS.values(),
-        *evaluation.QUESTION_ORIGINS.values(),
-        *evaluation.GRADES.values(),
-        *evaluation.COLUMNS.values(),
-        *evaluation.STATES,
-        *deployments.STATES.values(),
-        *traffic.LIMITS.values(),
-        *history.WORDS,
-        *_SPANS,
-        *sources.COUNTS,
-        *(answers.PLACE, answers.PAGE, *answers.PAGES.values()),
-        *retrieval.SENTENCES.values(),
-        *retrieval.MODE_NAMES.values(),
-        *retrieval.RERANK.values(),
-        *_PLAIN,
-    }
+def texts(catalogue: Catalog, context: str | None = None) -> dict[str, str]:
+    return {str(one.id): str(one.string or "") for one in catalogue if one.id and one.context == context}
 
 
-_WIZARD = {
-    *("Kind", "Connection", "Preview", "Access", "Schedule", "Review", "First run"),
-    *("Name at least one group or person.", "Choose fewer files."),
-    *new_source.connection_problems(new_source.KINDS[0], "", "", {"root": "x", "include": ""}),
-    *new_source.connection_problems(new_source.BY_NAME["sql"], "", "", {"database.password": "hunter2"}),
-    *new_source.acl_problems(["role:x"]),
-    *new_source.schedule_problems("99 99", "Mars/Base"),
-    *new_source.schedule_problems("99 99 * * *", "UTC"),
-}
-_SPANS = ("Now", "1 hour", "24 hours", "7 days")
-_PLAIN = {
-    *("sensor", "schedule", "passed", "failed", "blocking", "warn"),
-    *("active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
-    *("local", "kubernetes", "switch", "rollback", "error", "viewer", "operator", "admin"),
-}
+def extracted(source: str) -> list[str]:
+    return [text for _, _, text, _ in extract(io.BytesIO(source.encode()), (), (), {})]
 
 
-def test_every_sentence_has_a_chinese_translation() -> None:
-    assert sorted({*sentences(), *words()} - CHINESE.keys()) == []
+def test_the_catalogue_has_each_text_of_the_code_and_no_other_and_its_compiled_form_is_of_today() -> None:
+    differs = [path.name for path, content in files_of(PO).items() if path.read_bytes() != content]
+    assert differs == [], "run `make generate`, then translate what is new in console.po"
+
+
+def test_every_text_has_a_translation_that_somebody_read(catalogue: Catalog) -> None:
+    assert [one.id for one in catalogue if one.id and (not one.string or one.fuzzy)] == []
+
+
+def test_the_wheel_has_the_compiled_catalogue() -> None:
+    files = {file.distribution_path for file in WheelBuilder(str(ROOT.parent)).recurse_included_files()}
+    assert "console/i18n/zh/LC_MESSAGES/console.mo" in files
+
+
+@pytest.mark.parametrize(("source", "expected"), [
+    ("t('a', n=1)", ["a"]), ("st.text(f\"**{t('a')}**\")", ["a"]), ("t('a' if x else 'b')", ["a", "b"]),
+    ("S = N_({'key': 'a', 2: (None, 'b')})", ["a", "b"]), ("t({'key': 'a'}['key'])", ["a"]), ("t(row['a'])", []),
+    ("t('a' 'b')", ["ab"]), ("Todo('a', 'page', (), 'b')", ["a", "b"]), ("other('a')", []), ("t('')", []),
+])  # fmt: skip
+def test_what_is_extracted(source: str, expected: list[str]) -> None:
+    assert extracted(source) == expected
+
+
+def test_an_update_adds_new_texts_and_removes_old_ones_and_keeps_translations() -> None:
+    old, code = Catalog(locale="zh"), Catalog()
+    old.add("kept", "保留")
+    old.add("removed", "删除")
+    code.add("kept")
+    code.add("new")
+    update(old, code)
+    assert texts(old) == {"kept": "保留", "new": ""}
+
+
+@pytest.mark.parametrize(("english", "fuzzy"), [("Shorten it.", False), ("Shorten it to 100 characters.", True)])
+def test_a_reason_whose_english_changed_must_be_read_again(english: str, fuzzy: bool) -> None:
+    old, code = Catalog(locale="zh"), Catalog()
+    old.add("QUERY_TOO_LONG", "请缩短。", context="reason", auto_comments=["Shorten", "it."])  # as Babel wraps it
+    code.add("QUERY_TOO_LONG", context="reason", auto_comments=[english])
+    update(old, code)
+    assert old.get("QUERY_TOO_LONG", "reason").fuzzy is fuzzy
+
+
+def test_a_mark_changes_nothing() -> None:
+    assert N_("text") == "text"
+    assert N_({"a": "b"}) == {"a": "b"}
 
 
 def test_no_list_shows_words_of_streamlit_while_nothing_is_chosen() -> None:
@@ -130,42 +98,49 @@ def test_no_list_shows_words_of_streamlit_while_nothing_is_chosen() -> None:
     assert [node.lineno for node in calls if "placeholder" not in {one.arg for one in node.keywords}] == []
 
 
-def test_every_state_of_a_source_is_said_in_chinese() -> None:
-    assert sorted({*SENTENCES.values()} - CHINESE.keys()) == []
+def test_every_state_of_a_source_is_said_in_chinese(catalogue: Catalog) -> None:
+    assert sorted({*SENTENCES.values()} - texts(catalogue).keys()) == []
 
 
-def test_every_reason_code_is_explained_in_chinese() -> None:
-    missing = {reason.value for reason in Reason} - REASONS.keys()
-    assert not missing, f"say these reason codes in Chinese, in console/i18n/zh_reasons.py: {sorted(missing)}"
-    assert not REASONS.keys() - {reason.value for reason in Reason}
+def test_every_reason_code_is_explained_in_chinese(catalogue: Catalog) -> None:
+    assert texts(catalogue, "reason").keys() == {reason.value for reason in Reason}
 
 
-def test_in_chinese_too_only_a_run_says_what_happens_next() -> None:
-    missing = sorted({str(code) for code in reasons.IN_RUNS} ^ IN_RUNS.keys())
-    assert not missing, f"what a run does next is not said in one of the languages: {missing}"
-    assert [code for code, said in REASONS.items() if "下次运行" in said or "会自动重试" in said] == [
-        "KEYS_UNAVAILABLE"
-    ]
-    assert explain_reason("zh", "UNREADABLE", in_run=True) == REASONS["UNREADABLE"] + IN_RUNS["UNREADABLE"]
+def test_in_chinese_too_only_a_run_says_what_happens_next(catalogue: Catalog) -> None:
+    codes, in_runs = texts(catalogue, "reason"), texts(catalogue, "reason in a run")
+    assert in_runs.keys() == {str(code) for code in reasons.IN_RUNS}
+    assert [code for code, said in codes.items() if "下次运行" in said or "会自动重试" in said] == ["KEYS_UNAVAILABLE"]
+    assert explain_reason("zh", "UNREADABLE") == codes["UNREADABLE"]
+    assert explain_reason("zh", "UNREADABLE", in_run=True) == codes["UNREADABLE"] + in_runs["UNREADABLE"]
+
+
+@pytest.mark.parametrize(("language", "code"), [("en", "UNREADABLE"), ("zh", "NO_SUCH_CODE"), ("zh", "")])
+def test_a_reason_has_no_meaning_in_english_or_when_its_code_is_unknown(language: str, code: str) -> None:
+    assert explain_reason(language, code, in_run=True) == ""
 
 
 def test_what_to_do_about_a_source_is_said_in_the_language_of_the_page() -> None:
     failed = admin_pb2.SourceCondition(reason="SOURCE_DENIED", remedy="Check the secret and the grants.")
     assert remedy(failed, "en") == failed.remedy
-    assert remedy(failed, "zh") == REASONS["SOURCE_DENIED"]
+    assert remedy(failed, "zh") == explain_reason("zh", "SOURCE_DENIED")
     stale = admin_pb2.SourceCondition(remedy="See `rag source history a`, then `rag source sync a`.")
     assert remedy(stale, "zh") == "`rag source history a` `rag source sync a`"
 
 
-def test_a_translation_has_the_same_fields_as_its_sentence() -> None:
-    wrong = [
-        text for text, chinese in CHINESE.items() if sorted(FIELDS.findall(text)) != sorted(FIELDS.findall(chinese))
-    ]
+def test_a_translation_has_the_same_fields_as_its_sentence(catalogue: Catalog) -> None:
+    wrong = [text for text, chinese in texts(catalogue).items()
+             if sorted(FIELDS.findall(text)) != sorted(FIELDS.findall(chinese))]  # fmt: skip
     assert wrong == []
 
 
-def test_a_sentence_without_translation_stays_english() -> None:
-    assert translate("zh", "no such sentence {n}", n=1) == "no such sentence 1"
+@pytest.mark.parametrize(("language", "text", "shown"), [
+    ("zh", "no such sentence {n}", "no such sentence 1"), ("zh", "", ""), ("en", "Ask", "Ask"), ("fr", "Ask", "Ask"),
+    ("zh", "Ask", "提问"), ("zh", "{place}, page {page}", "a，第 2 页"),
+])  # fmt: skip
+def test_a_sentence_is_said_in_the_language_and_in_english_without_a_translation(
+    language: str, text: str, shown: str
+) -> None:
+    assert translate(language, text, n=1, place="a", page=2) == shown
 
 
 @pytest.mark.parametrize(("preferred", "language"), [
