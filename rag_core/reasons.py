@@ -577,7 +577,7 @@ IN_RUNS: dict[Reason, str] = {
 
 
 def remedy_of(reason: str, *, in_run: bool = False) -> str:
-    """What to do about a reason code; empty for one that is not known here.
+    """Return what to do about a reason code; empty for one that is not known here.
 
     `in_run`: a run or the stream worker met the error, and the platform continues by itself.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SOCKET_SECONDS = 10
 Page = Callable[[], tuple[bool, Mapping[str, object]]]
-"""Whether all is well (200) or not (503), and what the page says."""
+"""A page of status: true when all is well (200), false when not (503), and the content of the page."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):

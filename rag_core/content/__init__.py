@@ -1,1 +1,1 @@
-"""What there is to know: sources, streams, parsing, documents, chunking, embedding and quality."""
+"""The content layer: sources, streams, parsing, documents, chunking, embedding and quality."""

@@ -38,7 +38,7 @@ def storable(value: str) -> str:
 
 
 def is_storable(value: str) -> bool:
-    """Whether PostgreSQL can store the text as it is."""
+    """Return whether PostgreSQL can store the text as it is."""
     if "\x00" in value:
         return False
     try:

@@ -85,7 +85,8 @@ def translate(error: BaseException) -> RagError | None:
 
 
 def refused_login(cause: BaseException | None) -> bool:
-    """Whether a PostgreSQL server answered and refused the login. libpq reports it as text only, without SQLSTATE."""
+    """Return whether a PostgreSQL server answered and refused the login. libpq reports it as text only, without
+    SQLSTATE."""
     if isinstance(cause, (errors.InvalidAuthorizationSpecification, errors.InvalidCatalogName)):
         return True
     text = str(cause) if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None else ""
@@ -102,7 +103,7 @@ def refused_login(cause: BaseException | None) -> bool:
 
 
 def recovering(cause: BaseException | None) -> bool:
-    """Whether a PostgreSQL server answered that it is starting or recovering from a crash."""
+    """Return whether a PostgreSQL server answered that it is starting or recovering from a crash."""
     return isinstance(cause, psycopg.OperationalError) and any(
         sign in str(cause) for sign in ("in recovery mode", "database system is starting up", "not yet accepting")
     )

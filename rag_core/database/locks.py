@@ -99,7 +99,7 @@ def use_listing(connection: Connection, listing: int) -> bool:
 
 @contextmanager
 def unused_listing(connection: Connection, listing: int) -> Iterator[bool]:
-    """Whether no other connection uses a shared listing; none can start to use it inside the context."""
+    """Yield whether no other connection uses a shared listing; none can start to use it inside the context."""
     key = _key("listing", listing)
     mine = _try(connection, "pg_try_advisory_lock", key)
     yield mine

@@ -36,7 +36,7 @@ def grant(connection: Connection, services: str) -> None:
 
 
 def may_change_audit(connection: Connection) -> bool:
-    """Whether the connected role could change or delete audit entries, or grant itself the right to."""
+    """Return whether the connected role could change or delete audit entries, or grant itself the right to."""
     return bool(
         connection.scalar(
             text(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag_core.settings import Settings
 
 EXTENSION: Final = "rag_egress"
-"""Of an httpx request: the `Provenance` of the text in it."""
+"""Extension of an httpx request: the `Provenance` of the text in it."""
 
 
 class Use(StrEnum):
@@ -39,18 +39,18 @@ _ENDPOINTS: Final = {Use.ANSWER: "answer model", Use.RERANK: "reranker", Use.EMB
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """Where the text of one tenant may go. `sources` names the sources with less than their tenant."""
+    """Destinations that the text of one tenant may go to. `sources` names the sources with less than their tenant."""
 
     allowed: frozenset[Use]
     sources: Mapping[str, frozenset[Use]] = field(default_factory=dict)
 
     def allows(self, use: Use, source: str | None = None) -> bool:
-        """Whether text of a source, or of the tenant's users without one, may go there."""
+        """Return whether text of a source, or of the tenant's users without one, may go there."""
         narrower = self.sources.get(source, EVERY_USE) if source is not None else EVERY_USE
         return use in self.allowed and use in narrower
 
     def allows_every_source(self, use: Use) -> bool:
-        """Whether text may go there whatever source it is of."""
+        """Return whether text may go there whatever source it comes from."""
         return use in self.allowed and all(use in narrower for narrower in self.sources.values())
 
 
@@ -60,7 +60,7 @@ UNRESTRICTED: Final = EgressPolicy(EVERY_USE)
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Whose text is sent: the policy of its tenant, and the sources it is of (none: of users)."""
+    """Origin of a text: the policy of its tenant, and the sources it comes from (none: from users)."""
 
     policy: EgressPolicy
     sources: frozenset[str] = frozenset()
@@ -70,7 +70,7 @@ class Provenance:
         return replace(self, sources=frozenset(sources))
 
     def allows(self, use: Use) -> bool:
-        """Whether all of the text may go there."""
+        """Return whether all of the text may go there."""
         return use in self.policy.allowed and all(self.policy.allows(use, source) for source in self.sources)
 
     def require(self, use: Use) -> None:
@@ -83,7 +83,7 @@ class Provenance:
 
 
 OWN_TEXT: Final = Provenance(UNRESTRICTED)
-"""Of the platform itself: probes and samples that no tenant wrote."""
+"""Provenance of the platform's own text: probes and samples that no tenant wrote."""
 _UNKNOWN: Final = Provenance(NOTHING)
 _current: ContextVar[Provenance] = ContextVar("egress", default=_UNKNOWN)
 
@@ -107,7 +107,7 @@ def sending(provenance: Provenance) -> Iterator[None]:
 
 
 def provenance() -> Provenance:
-    """Whose text is sent now; that of nobody, which may go nowhere, unless it was said."""
+    """Return the provenance of the text that is sent now; one that may go nowhere, unless it was set."""
     return _current.get()
 
 

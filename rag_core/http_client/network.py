@@ -94,7 +94,7 @@ otherwise learn which names there are inside."""
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address itself in any spelling, or `localhost`: what it leads to is no secret."""
+    """Return whether a host is an address itself in any spelling, or `localhost`: what it leads to is no secret."""
     bare = host.strip("[]").lower().rstrip(".")
     if bare == "localhost":
         return True

@@ -32,7 +32,7 @@ _FRESH_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class OwnParts:
-    """Where the platform's own parts listen: `ports` of this machine, and `endpoints` elsewhere."""
+    """Addresses of the platform's own services: `ports` of this machine, and `endpoints` elsewhere."""
 
     ports: frozenset[int] = frozenset()
     endpoints: frozenset[Endpoint] = frozenset()
@@ -43,7 +43,7 @@ class OwnParts:
         return cls(frozenset(_local_ports(settings)), frozenset(_endpoints(settings)))
 
     def include(self, host: str, port: int, address: Address) -> bool:
-        """Whether a port at an address, to which `host` resolved, is one of them."""
+        """Return whether a port at an address, to which `host` resolved, is one of them."""
         if not self.ports and not self.endpoints:
             return False
         if any(_is_of(endpoint, host.strip("[]").lower().rstrip("."), port) for endpoint in self.endpoints):
@@ -85,7 +85,7 @@ def _is_of(endpoint: Endpoint, host: str, port: int) -> bool:
 
 
 def _is_this_machine(address: Address) -> bool:
-    """Whether a packet to the address stays here: only then can a socket be bound to it."""
+    """Return whether a packet to the address stays here: only then can a socket be bound to it."""
     if address.is_loopback or address.is_unspecified:
         return True
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6

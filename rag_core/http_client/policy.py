@@ -63,7 +63,7 @@ class FetchPolicy:
     trusted: Origin | None = None
     own: OwnParts = NO_PARTS
     allowance: SourceAllowance | None = None
-    """Whose hosts alone may be called, on every hop: of the tenant that added the source."""
+    """The only hosts that may be called, on every hop: those of the tenant that added the source."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

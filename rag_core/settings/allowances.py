@@ -1,4 +1,4 @@
-"""What an administrator of one tenant may connect sources to."""
+"""The sources that an administrator of one tenant may connect."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class SourceAllowance(BaseModel):
     )
 
     def names_path(self, resolved: Path) -> bool:
-        """Whether a resolved path is one of the folders or below one. Links of a folder are followed as well."""
+        """Return whether a resolved path is one of the folders or below one. Links of a folder are followed as well."""
         return any(resolved.is_relative_to(Path(root).resolve()) for root in self.roots)
 
     def names_host(self, host: str, port: int | None) -> bool:
-        """Whether a port of a host may be reached; `None`: a port that is not known, of which any must do."""
+        """Return whether a port of a host may be reached; `None`: a port that is not known, of which any must do."""
         return any(_host_fits(host, port, pattern) for pattern in self.hosts)
 
     def names_secret(self, secret: str) -> bool:
-        """Whether a secret is named, by its name alone."""
+        """Return whether a secret is named, by its name alone."""
         return any(_matches(secret, pattern) for pattern in self.secrets)
 
     def names_secret_file(self, resolved: Path) -> bool:
-        """Whether the resolved path of a secret's file is named. Links of the patterns' folders are followed."""
+        """Return whether the resolved path of a secret's file is named. Links of the patterns' folders are followed."""
         return any(_matches(f"file:{resolved}", _resolved(pattern)) for pattern in self.secrets)
 
 

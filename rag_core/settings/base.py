@@ -407,12 +407,12 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
 
     @property
     def show_reflection(self) -> bool:
-        """Whether gRPC reflection is enabled."""
+        """True when gRPC reflection is enabled."""
         return self.environment == "development" if self.reflection is None else self.reflection
 
     @property
     def longest_token_seconds(self) -> int:
-        """How long a token issued now can be accepted: the maximum lifetime plus the leeway."""
+        """The longest time that a token issued now can be accepted: the maximum lifetime plus the leeway."""
         return self.jwt_max_lifetime_seconds + self.jwt_leeway_seconds
 
     @property

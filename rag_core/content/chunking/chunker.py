@@ -241,7 +241,7 @@ def open_chunker(settings: Settings) -> Chunker:
 
 
 def _is_additive(counter: TokenCounter) -> bool:
-    """Whether the counter's counts add up over white space, so that sums need no second counting."""
+    """Return whether token counts add up over white space, so that sums need no second counting."""
     parts = ["The quick brown fox.", "jumps, over 3 lazy dogs!", "中文句子。", "a > b"]
     return all(
         counter.count(separator.join(parts)) == sum(counter.count_many(parts)) for separator in (" ", "\n", "\n\n")

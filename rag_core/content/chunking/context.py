@@ -61,7 +61,7 @@ class ContextBuilder:
         return context
 
     def repeating(self, text: str, tokens: int) -> Context:
-        """What a cut table or description repeats, cut to its share of a chunk."""
+        """Return the context that a cut table or description repeats, shortened to its share of a chunk."""
         if tokens > self.header_cap:
             text = self._cut(text, self.header_cap)
             tokens = self._length(text)

@@ -115,7 +115,7 @@ def _content_hash(text: str, unit: Unit) -> int:
 
 
 def _below(border: int, leading_border: int) -> bool:
-    """Whether what begins with `border` stands under the leading unit before it: text, a row, or a deeper heading."""
+    """Return whether a unit with `border` belongs to the leading unit before it: text, a row, or a deeper heading."""
     return border < leading_border or border < Border.HEADING
 
 

@@ -14,7 +14,7 @@ from rag_core.content.parsing import PROSE, Block, Part, PartKind
 
 
 class Border(IntEnum):
-    """How good a place to cut is. Headings count from here by level: `HEADING + 6 - level`."""
+    """Quality of a cut between two spans. Headings count from here by level: `HEADING + 6 - level`."""
 
     HARD = 0
     WORD = 1
@@ -135,7 +135,7 @@ def _sentences(text: str, span: Span) -> Iterator[Span]:
 
 
 def _ends_sentence(text: str, match: re.Match[str], span: Span) -> bool:
-    """Whether a Latin mark has white space behind it and, if it is a full stop, ends no abbreviation."""
+    """Return whether white space follows a Latin mark and, if it is a full stop, it ends no abbreviation."""
     end = match.end()
     if end == span.end or not text[end].isspace():
         return False
@@ -184,4 +184,4 @@ class Chunk:
     text_hash: bytes
     tokens: int
     blocks: tuple[Block, ...] = ()
-    """What of the document's structure lies in the span, each block with the headings above it."""
+    """The blocks of the document's structure in the span, each with the headings above it."""

@@ -21,7 +21,7 @@ _BATCH: Final = 4096
 
 @dataclass(slots=True)
 class Section:
-    """What stands under one heading, up to the next one. `path` ends with its own heading; the first may have none."""
+    """The units under one heading, up to the next one. `path` ends with its own heading; the first may have none."""
 
     path: tuple[str, ...]
     level: int
@@ -45,7 +45,7 @@ class Unit:
     leads: bool = False
     """Belongs to what follows: a heading, the header row of a table that is cut, a term before its description."""
     repeat: Repeat | None = None
-    """What a chunk that begins with this unit repeats as context."""
+    """The context that a chunk repeats when it begins with this unit."""
 
 
 @dataclass(slots=True)

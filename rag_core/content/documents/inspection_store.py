@@ -43,7 +43,7 @@ class IndexedVersion:
 
 
 class EventKind(StrEnum):
-    """What happened to a document."""
+    """Kinds of events in the history of a document."""
 
     STORED = "stored"
     CHANGED = "changed"
@@ -164,7 +164,7 @@ def summary_of(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Docume
 
 
 def history(details: DocumentDetails) -> list[Event]:
-    """What the rows of a document say of its past, newest first."""
+    """Return the history of a document as its rows record it, newest first."""
     version, run_id = details.found.version, details.run_id
     events = [*details.pushes]
     if details.created_at is not None:

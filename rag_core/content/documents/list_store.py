@@ -69,7 +69,7 @@ class DocumentQuery:
 
 @dataclass(frozen=True, slots=True)
 class ListPosition:
-    """Where a page begins: after this document, or, without a `key`, after this quarantined input."""
+    """Position before a page: after this document, or, without a `key`, after this quarantined input."""
 
     key: datetime | str | int | None
     doc_id: uuid.UUID | None = None
@@ -86,7 +86,8 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class DocumentCounts:
-    """What matches. `more`: counting ended early, there are at least so many. Types are counted whatever was wanted."""
+    """Counts of the matching documents. `more`: counting ended early, so these are minimums. Types are counted without
+    the filter on types."""
 
     documents: int
     more: bool

@@ -54,7 +54,7 @@ _ERROR_PAGE_CHARS: Final = 1500
 
 
 def is_empty(text: str) -> bool:
-    """Whether the text has no letter and no digit of any script."""
+    """Return whether the text has no letter and no digit of any script."""
     return not any(character.isalnum() for character in text)
 
 
@@ -76,7 +76,7 @@ def mojibake_share(text: str) -> float:
 
 
 def is_error_page(text: str, title: str) -> bool:
-    """Whether a short text or its title begins like the error page of a server."""
+    """Return whether a short text or its title begins like the error page of a server."""
     if len(text) > _ERROR_PAGE_CHARS:
         return False
     begin = text.lstrip("# \t\r\n")

@@ -30,7 +30,7 @@ class Quarantined:
 
     @property
     def remedy(self) -> str:
-        """What to do about the reason."""
+        """The remedy for the reason."""
         return remedy_of(self.reason, in_run=True)
 
 

@@ -94,7 +94,7 @@ def clear(connection: Connection, tenant: str, source: str, locators: Sequence[s
 
 
 def retry_due(connection: Connection, tenant: str, source: str, shard: int, attempts: int) -> bool:
-    """Whether to retry an unchanged input that failed before it was stored."""
+    """Return whether to retry an unchanged input that failed before it was stored."""
     columns = quarantine.c
     statement = select(columns.id).where(
         columns.tenant == tenant,

@@ -146,5 +146,5 @@ class QualityPolicy:
         return fingerprint(RULES_VERSION, *((rule.name, self.severity(rule), self.limit(rule)) for rule in rules))
 
     def exceeded(self, failed: int, tried: int) -> bool:
-        """Whether `failed` of `tried` inputs fail the run."""
+        """Return whether `failed` of `tried` inputs fail the run."""
         return failed >= self.max_failed_minimum and failed > self.max_failed_share * tried

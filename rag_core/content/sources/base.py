@@ -97,7 +97,7 @@ class Listing(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether the source was read to its end without an error. Only then are missing documents deleted."""
+        """True when the source was read to its end without an error. Only then are missing documents deleted."""
         ...
 
     @property
@@ -118,7 +118,7 @@ class Changes(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether everything since the cursor was read without an error."""
+        """True when everything since the cursor was read without an error."""
         ...
 
     @property
@@ -162,7 +162,7 @@ class Connector(Protocol):
 
     @property
     def shares_listings(self) -> bool:
-        """Whether `fetch` can read items that another connector with the same options listed.
+        """True when `fetch` can read items that another connector with the same options listed.
 
         The runs of several shards then share one listing. False when it needs data from its own listing.
         """
@@ -193,7 +193,7 @@ class Connector(Protocol):
 
 
 class SourceMemory(Protocol):
-    """What a connector stores per item between runs, as JSON by locator.
+    """Storage of a connector for its items between runs: JSON by locator.
 
     Not needed for correctness: a connector that finds nothing here does more work.
     """

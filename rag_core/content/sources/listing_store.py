@@ -211,14 +211,14 @@ class Queue:
 
 
 ASSUMED_BYTES = 4096
-"""Of an item whose size the source does not report."""
+"""Size of an item whose size the source does not report."""
 _QUEUE = text(
     "SELECT count(*), count(*) FILTER (WHERE NOT live), coalesce(sum(coalesce(size, :assumed)), 0)::bigint FROM due"
 )
 
 
 def queue(connection: Connection) -> Queue:
-    """What is queued now."""
+    """Return the state of the queue of listed items."""
     return Queue(*connection.execute(_QUEUE, {"assumed": ASSUMED_BYTES}).one())
 
 
@@ -307,5 +307,5 @@ def entries(connection: Connection, shard: int) -> int:
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether the listing has no entry for the whole source."""
+    """Return whether the listing has no entry for the whole source."""
     return not connection.scalar(text("SELECT EXISTS (SELECT FROM listed)"))

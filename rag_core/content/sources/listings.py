@@ -35,7 +35,7 @@ from rag_core.ids import document_id, shard_of
 
 _PAGE = 5000
 EARLY_SECONDS = 1.0
-"""How long a source is listed before the first of its items are read."""
+"""Time that a source is listed before the first of its items are read."""
 OnPage = Callable[[], None]
 
 
@@ -175,7 +175,7 @@ def open_changes(
 
 
 def fits(connection: Connection, changes: Changes, scope: Scope) -> bool:
-    """Whether the source has as many items as are known. If not, rows were deleted without a change record."""
+    """Return whether the source has as many items as are known. If not, rows were deleted without a change record."""
     rows = changes.rows
     return rows is None or deletion_store.count_known_items(connection, scope.source.tenant, scope.source.name) == rows
 

@@ -26,7 +26,7 @@ MAX_OPEN_OF_TENANT = 8
 
 
 class Action(StrEnum):
-    """What is done to a source; the names of `ragproto.admin.v1.SourceAction`."""
+    """Actions on a source; the names of `ragproto.admin.v1.SourceAction`."""
 
     CHECK = "check"
     PREVIEW = "preview"

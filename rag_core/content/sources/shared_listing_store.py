@@ -21,11 +21,11 @@ from rag_core.content.sources.base import Source
 from rag_core.database import locks
 
 WINDOW = timedelta(minutes=30)
-"""How long after its end a listing may be used."""
+"""Time after its end in which a listing may be used."""
 PATIENCE = timedelta(hours=2)
-"""How long a run waits for another one that lists. By then a lost connection of the other has been detected."""
+"""Longest wait of a run for another one that lists. By then a lost connection of the other has been detected."""
 CLOCKS = timedelta(seconds=1)
-"""How far the clock that dates requests may lag behind the database's clock."""
+"""Allowed lag of the clock that dates requests behind the database's clock."""
 
 
 @dataclass(frozen=True, slots=True)

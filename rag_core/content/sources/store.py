@@ -40,12 +40,12 @@ SELECT EXISTS (
 
 
 def is_own(connection: Connection, tenant: str, name: str) -> bool:
-    """Whether a source, by name or Dagster key, belongs to the tenant."""
+    """Return whether a source, by name or Dagster key, belongs to the tenant."""
     return bool(connection.scalar(_OWN, {"tenant": tenant, "name": name}))
 
 
 def is_current(connection: Connection, source: Source) -> bool:
-    """Whether the source's rows were written with this configuration."""
+    """Return whether the source's rows were written with this configuration."""
     row = find(connection, source.tenant, source.name)
     acl = list(source.acl) if source.acl is not None else None
     return row is not None and (row.kind, row.shards, row.acl, row.egress) == (

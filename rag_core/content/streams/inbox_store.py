@@ -75,7 +75,7 @@ class Receipt:
     sequence: int
     received_at: datetime
     repeated: bool = False
-    """Whether the same request was accepted before and nothing was added."""
+    """True when the same request was accepted before and nothing was added."""
 
 
 def accept(

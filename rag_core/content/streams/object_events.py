@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from rag_core.errors import InvalidInput, Reason
 
 _BUCKETS = "/buckets/"
-"""Where SeaweedFS keeps the buckets among its files."""
+"""The folder in which SeaweedFS keeps the buckets."""
 
 
 def read_message(body: str) -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ def programs(account: Account) -> Path:
 
 
 def reachable(path: Path, account: Account) -> bool:
-    """Whether the account may enter `path` and every parent of it, according to the mode bits."""
+    """Return whether the mode bits let the account enter `path` and every parent of it."""
     if account.uid is None:
         return True
     return all(_may_enter(folder.stat(), account) for folder in (path, *path.parents))

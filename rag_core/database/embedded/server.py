@@ -190,7 +190,7 @@ class EmbeddedPostgres:
         return self._process.pid if self._process else None
 
     def ready(self) -> bool:
-        """Whether the server accepts connections."""
+        """Return whether the server accepts connections."""
         try:
             psycopg.connect(self.url(), connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -307,7 +307,7 @@ source_states = Table(
     Column("freshness_minutes", Integer, comment="age of its last complete listing at which it is stale"),
     now_column("observed_at"),
 )
-"""What Dagster knows of a source, written by its sensor `source_states`; below, the newest run of each shard."""
+"""State of a source in Dagster, written by its sensor `source_states`; below, the newest run of each shard."""
 
 source_runs = Table(
     "source_runs",
@@ -406,7 +406,7 @@ reading_progress = Table(
     Column("bytes", BigInteger, nullable=False, comment="of both, about"),
     now_column("updated_at"),
 )
-"""What the last run of a shard has listed and not read yet (`rag_core.ingestion.pipeline.progress_store`)."""
+"""Items that the last run of a shard has listed and not read yet (`rag_core.ingestion.pipeline.progress_store`)."""
 
 source_problems = Table(
     "source_problems",

@@ -117,7 +117,7 @@ def import_accounts(connection: Connection, rows: Sequence[tuple[NewAccount, byt
 
 
 def _insert(connection: Connection, values: dict[str, Any]) -> bool:
-    """Whether there was no account of this name."""
+    """Insert an account. Returns false when its name is taken."""
     added = upsert(console_accounts).values(values).on_conflict_do_nothing().returning(console_accounts.c.name)
     return connection.execute(added).one_or_none() is not None
 

@@ -52,7 +52,7 @@ class NewAccount:
     tenant: str
     groups: tuple[str, ...] = ()
     platform: bool = False
-    """Whether the person also acts on what tenants share."""
+    """True when the person also acts on what tenants share."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -17,7 +17,7 @@ from rag_core.errors import Reason, Unauthenticated
 PREFIX = "rag"
 _SECRET_BYTES = 32
 KEY_MARK = f"{PREFIX}_"
-"""What every key begins with, and no token."""
+"""Prefix of every key, and of no token."""
 _KEY = re.compile(rf"{PREFIX}_([A-Za-z0-9]{{12}})_([A-Za-z0-9_-]{{43}})")
 
 

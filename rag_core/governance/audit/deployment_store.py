@@ -78,7 +78,7 @@ class Deployment:
 
     @property
     def can_roll_back(self) -> bool:
-        """Whether it is in progress, or serves while the previous colour is still running."""
+        """True while it is in progress, or serves while the previous colour is still running."""
         if self.wanted == ROLLBACK or self.state is State.ROLLING_BACK:
             return False
         kept = self.keep_until is not None and self.keep_until > datetime.now(UTC)

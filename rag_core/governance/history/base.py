@@ -11,7 +11,7 @@ MINUTE, TEN_MINUTES, HOUR = 60, 600, 3600
 STEPS = (MINUTE, TEN_MINUTES, HOUR)
 """Seconds that a row covers, from fine to coarse."""
 KEEP_SECONDS = {MINUTE: 3 * 3600, TEN_MINUTES: 2 * 86_400}
-"""How long the rows of the finer steps stay; those of an hour stay for `RAG_HISTORY_DAYS`."""
+"""Retention of the rows of the finer steps; those of an hour stay for `RAG_HISTORY_DAYS`."""
 
 LATENCY_BOUNDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 30)
 """Upper bounds of the classes of a duration in seconds; a longer one counts in the class `inf`."""
@@ -75,7 +75,7 @@ QUERY_SERVER, STREAM, ROWS = "query-server", "stream", "rows"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a figure is about."""
+    """Identity of a figure: its series, tenant and label."""
 
     series: str
     tenant: str = ""
@@ -135,7 +135,7 @@ class Series:
     label: str
     points: Mapping[int, float]
     total: float = 0.0
-    """What was counted in the whole span; 0 for levels and quantiles."""
+    """Sum over the whole span; 0 for levels and quantiles."""
 
 
 @dataclass(frozen=True, slots=True)

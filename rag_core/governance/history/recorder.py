@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag_core.database import Store
 
 LATE_SECONDS = 1.0
-"""How long after the end of a minute it is written, so that a call that ends just then is in it."""
+"""Delay after the end of a minute until it is written, so that a call that ends just then is in it."""
 CLOSE_SECONDS = 3.0
 """Time allowed to the last write of a process that ends."""
 _ASLEEP_SECONDS = 3 * MINUTE

@@ -52,8 +52,8 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What every process must know of tenants: which are not active, the policies, and since when a name is another's:
-    of those created again after an erasure, in seconds of Unix time."""
+    """The tenants as every process must know them: which are not active, the policies, and since when a name belongs to
+    another tenant (created again after an erasure), in seconds of Unix time."""
 
     closed: Mapping[str, TenantState]
     policies: Mapping[str, EgressPolicy]
@@ -68,7 +68,7 @@ class Directory:
             raise Unauthenticated(Reason.TOKEN_REVOKED, "token: of an erased tenant; get a new one")
 
     def policy(self, tenant: str) -> EgressPolicy:
-        """Where the text of a tenant may go."""
+        """Return where the text of a tenant may go."""
         return self.policies.get(tenant, self.default)
 
 

@@ -113,7 +113,7 @@ def _counted(
 
 
 class _Sink:
-    """Where a ZIP archive is written to; it cannot be sought in, and gives its bytes away."""
+    """Write-only file of a ZIP archive: it cannot seek, and gives its bytes away."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

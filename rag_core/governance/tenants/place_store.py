@@ -21,7 +21,7 @@ _OF_TEXT: Final = """EXISTS (SELECT FROM rag.chunks c JOIN rag.documents d USING
     WHERE c.text_hash = t.text_hash AND d.tenant = :tenant)
 AND NOT EXISTS (SELECT FROM rag.chunks c JOIN rag.documents d USING (doc_id)
     WHERE c.text_hash = t.text_hash AND d.tenant <> :tenant)"""
-"""Of this tenant alone: a vector of a text that another has too stays."""
+"""Condition for vectors of this tenant alone: a vector of a text that another has too stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,13 +303,13 @@ def recently_erased(connection: Connection) -> list[str]:
 
 
 def erased_since(connection: Connection, name: str, at: datetime) -> bool:
-    """Whether this database knows of an erasure at that time or later."""
+    """Return whether this database recorded an erasure of the tenant at that time or later."""
     found = connection.scalar(text("SELECT erased_at FROM rag.tenants WHERE name = :name"), {"name": name})
     return found is not None and found >= at
 
 
 def is_open(connection: Connection, name: str) -> bool:
-    """Whether there is a tenant of this name that was not erased."""
+    """Return whether there is a tenant of this name that was not erased."""
     return bool(connection.scalar(_EXISTS, {"tenant": name})) and _state(connection, name) is not TenantState.ERASED
 
 
@@ -350,7 +350,7 @@ def narrowed_by_files(connection: Connection) -> dict[str, frozenset[str]]:
 
 
 def egress_policy(connection: Connection, tenant: str, settings: Settings) -> EgressPolicy:
-    """Where the text of one tenant may go now."""
+    """Return where the text of one tenant may go now."""
     return directory(connection, settings).policy(tenant)
 
 

@@ -13,14 +13,14 @@ from typing import Final
 
 
 class TextKind(StrEnum):
-    """Whose text a column holds."""
+    """Authors of the text in a column."""
 
     USER = "user"
-    """What users typed or were shown: questions, comments, answers."""
+    """Text that users typed or were shown: questions, comments, answers."""
     DOCUMENT = "document"
     """Content of documents, their names and who may see them. It goes with the document."""
     OPERATOR = "operator"
-    """What operators wrote: reasons, purposes, notes."""
+    """Text that operators wrote: reasons, purposes, notes."""
     NAME = "name"
     """Names of tenants, sources, people and groups."""
     SECRET = "secret"  # noqa: S105  not one
@@ -31,7 +31,7 @@ class TextKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserText:
-    """How a text of users is kept: by default, by which setting, and which setting ends it.
+    """Retention rule of a text of users: the default, the setting for it, and the setting that ends it.
 
     Settings are fields of `Settings`; `ends` may be words where no setting does.
     """

@@ -15,7 +15,7 @@ _MAX_KEY_ID = 64
 
 @dataclass(frozen=True, slots=True, order=True)
 class Owner:
-    """Whose usage or budget it is: an API key's, or with an empty `key_id` the whole tenant's."""
+    """Holder of usage or of a budget: an API key, or with an empty `key_id` the whole tenant."""
 
     tenant: str
     key_id: str = ""
@@ -23,8 +23,8 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used in a day (UTC): calls that were answered, or failed by the caller's doing; calls refused by a
-    budget; tokens that a model read and wrote."""
+    """Usage in a day (UTC): calls that were answered, or failed by the caller's doing; calls refused by a budget;
+    tokens that a model read and wrote."""
 
     calls: int = 0
     refused: int = 0
@@ -47,7 +47,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be used: calls and model tokens in a day (UTC), and of a tenant stored documents. `None`: no end."""
+    """Limits: calls and model tokens in a day (UTC), and of a tenant stored documents. `None`: no limit."""
 
     calls_per_day: int | None = None
     model_tokens_per_day: int | None = None
@@ -55,7 +55,7 @@ class Budget:
 
     @property
     def empty(self) -> bool:
-        """Whether it limits nothing."""
+        """True when it limits nothing."""
         return self == Budget()
 
 
@@ -78,7 +78,7 @@ def key_of(principal: Principal) -> str:
 
 
 def renewal(now: datetime) -> datetime:
-    """When the budgets of a day begin again: the next midnight in UTC."""
+    """Return when the budgets of a day are renewed: the next midnight in UTC."""
     return (now.astimezone(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 

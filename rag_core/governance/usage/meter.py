@@ -22,10 +22,10 @@ class _Day:
     """The sum of `own` by tenant."""
     written: dict[Owner, Usage] = field(default_factory=dict)
     others: dict[Owner, Usage] = field(default_factory=dict)
-    """Of other processes, by the database."""
+    """Usage counted by other processes, as the database has it."""
     sent: dict[Owner, Usage] = field(default_factory=dict)
     shared: dict[Owner, Usage] = field(default_factory=dict)
-    """Of all processes, by the faster counter; with `sent` of this one in it."""
+    """Usage counted by all processes, as the faster counter has it; with `sent` of this one in it."""
 
 
 class Meter:
@@ -65,7 +65,7 @@ class Meter:
         return self._used_up(tenant, key_id, "model_tokens")
 
     def used(self, owner: Owner) -> Usage:
-        """What is known of today's usage, of every process together."""
+        """Return today's known usage of every process together."""
         today = self._day()
         own = _own(today, owner)
         by_rows = own + today.others.get(owner, Usage())
@@ -121,7 +121,7 @@ class Meter:
     # --- exchange with the faster counter ----------------------------------------------------------------------------
 
     def unsent(self) -> dict[Owner, Usage]:
-        """What was used since the last `sent` by those who have a budget."""
+        """Return the usage since the last `sent` of those who have a budget."""
         today = self._day()
         found: dict[Owner, Usage] = {}
         for owner in self.budgets:
@@ -137,7 +137,7 @@ class Meter:
             self._today.sent[owner], self._today.shared[owner] = own, shared
 
     def sent_before(self, owner: Owner) -> Usage:
-        """What the faster counter has of this process."""
+        """Return what the faster counter has of this process."""
         return self._day().sent.get(owner, Usage())
 
     @property

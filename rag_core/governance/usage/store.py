@@ -61,7 +61,7 @@ def budgets(connection: Connection) -> dict[Owner, Budget]:
 
 
 def others(connection: Connection, day: date, writer: str) -> dict[Owner, Usage]:
-    """What other processes counted of a day, for everybody who has a budget."""
+    """Return what other processes counted of a day, for everybody who has a budget."""
     rows = connection.execute(_OTHERS, {"day": day, "writer": writer})
     return {Owner(row[0], row[1]): _usage(row[2:]) for row in rows}
 
@@ -166,7 +166,7 @@ def _said(budget: Budget) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What an owner used on a day."""
+    """Usage of an owner on a day."""
 
     at: date
     owner: Owner
@@ -226,10 +226,10 @@ def document_limit(connection: Connection, tenant: str) -> int | None:
 
 
 def count_documents(connection: Connection, tenant: str) -> int:
-    """How many documents are stored or wait in the inbox. Reads an index entry of each."""
+    """Count the documents that are stored or wait in the inbox. Reads an index entry of each."""
     return int(connection.scalar(_STORED, {"tenant": tenant}) or 0)
 
 
 def is_stored(connection: Connection, doc_id: uuid.UUID) -> bool:
-    """Whether a document is stored or waits in the inbox."""
+    """Return whether a document is stored or waits in the inbox."""
     return bool(connection.scalar(_KNOWN, {"doc_id": doc_id}))

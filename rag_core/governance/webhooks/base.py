@@ -1,4 +1,4 @@
-"""What a webhook subscribes to, a delivery of its log, and the rules for both."""
+"""Events that a webhook subscribes to, deliveries of its log, and the rules for both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rag_core.http_client import FetchPolicy
 
 
 class EventType(StrEnum):
-    """What happens and can be subscribed to."""
+    """Events that can be subscribed to."""
 
     DOCUMENT_INDEXED = "document.indexed"
     DOCUMENT_REJECTED = "document.rejected"
@@ -116,7 +116,7 @@ class NewWebhook:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver answered. `status`: of HTTP; `wait_seconds`: how long it asks to be left alone."""
+    """Answer of a receiver. `status`: of HTTP; `wait_seconds`: how long it asks to be left alone."""
 
     status: int | None = None
     wait_seconds: float | None = None

@@ -99,7 +99,7 @@ def _queue_again(connection: Connection, condition: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one attempt. `wait_seconds` is until the next one; `None`: there is none."""
+    """Result of one attempt. `wait_seconds` is until the next one; `None`: there is none."""
 
     delivered: bool
     status: int | None

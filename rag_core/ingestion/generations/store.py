@@ -174,7 +174,7 @@ def clear_indexed(connection: Connection, name: str, doc_ids: Collection[uuid.UU
 
 
 def count_indexed(connection: Connection, name: str) -> int:
-    """How many documents a generation holds, in whatever version."""
+    """Count the documents of a generation, in whatever version."""
     statement = select(func.count()).where(generation_documents.c.generation == name)
     return connection.scalar(statement) or 0
 

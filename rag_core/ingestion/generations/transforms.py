@@ -74,7 +74,7 @@ class TransformRegistry:
         return transforms
 
     def can_reproduce(self, generation: Generation) -> bool:
-        """Whether this process can compute the generation's chunks and vectors."""
+        """Return whether this process can compute the generation's chunks and vectors."""
         try:
             self.for_generation(generation)
         except RagError:

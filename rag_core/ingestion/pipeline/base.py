@@ -49,7 +49,7 @@ class Work:
         return Extent(self.scope.key, self.doc_ids)
 
     def only_indexed(self, generation: Generation) -> bool:
-        """Whether to leave out documents that the generation has never indexed."""
+        """Return whether to leave out documents that the generation has never indexed."""
         return generation.state == "building" and not self.include_unindexed
 
     def report(self, done: int, total: int) -> bool:

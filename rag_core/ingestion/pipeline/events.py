@@ -315,7 +315,7 @@ def _newest(
 def _hid_another(
     source: Source, refused: Sequence[RejectedEvent], events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> bool:
-    """Whether a refused event superseded an event of the same batch that is newer than the stored document."""
+    """Return whether a refused event superseded an event of the same batch that is newer than the stored document."""
     for one in refused:
         doc_id = _doc_id(source, one.event)
         newest = held[doc_id].newest if doc_id in held else -1

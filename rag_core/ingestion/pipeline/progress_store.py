@@ -37,7 +37,7 @@ def _of(scope: Scope) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a source is searchable, in documents.
+    """Searchable share of a source, in documents.
 
     `documents` are stored; `searchable` of them are in the active generation in some version, `current` of those in
     their current one. `unread` items were listed and not read yet, `outdated` ones have an older document; `bytes` is
@@ -64,7 +64,7 @@ class Coverage:
 
     @property
     def complete(self) -> bool:
-        """Whether everything known of the source is searchable in its current version."""
+        """True when every known document of the source is searchable in its current version."""
         return self.unread + self.outdated == 0 and self.current >= self.documents - self.hidden
 
 

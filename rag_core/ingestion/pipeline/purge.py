@@ -15,7 +15,7 @@ from rag_core.ingestion.pipeline import purge_store as unused
 _DOCUMENTS = 500
 _TEXTS = 5000
 _ALONE_SECONDS = 1.0
-"""How long the purge keeps its exclusive lock, plus one page; then waiting runs proceed."""
+"""Time that the purge keeps its exclusive lock, plus one page; then waiting runs proceed."""
 Place = TypeVar("Place")
 
 

@@ -34,7 +34,7 @@ class Pipeline:
 
     @locked_property
     def recorder(self) -> Recorder:
-        """What is counted for the history, written every minute and at the end."""
+        """The recorder of figures for the history, written every minute and at the end."""
         recorder = Recorder(lambda: self.store)
         if self.settings.history_days:
             recorder.start()

@@ -21,7 +21,8 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What was there, what is left (0 documents), and whether every index generation has applied it."""
+    """Result of a removal: the counts before, the documents left (0), and whether every index generation has applied
+    it."""
 
     found: SourceContents
     left: SourceContents

@@ -25,8 +25,8 @@ TURN_SECONDS = 3.0
 AGED_SECONDS = 10.0
 """A source that has waited this many seconds, for each source of its tenant that works or waits, is next."""
 _POLL_SECONDS = 0.2
-"""How long a free turn may stay unnoticed. A wait has no limit of its own, since ageing ends it; a run that is ended
-while it waits ends at once, because the signal interrupts its sleep."""
+"""Longest time that a free turn stays unnoticed. A wait has no limit of its own, since ageing ends it; a run that is
+ended while it waits ends at once, because the signal interrupts its sleep."""
 
 
 class Turn(Protocol):
@@ -121,7 +121,7 @@ class SharedTurn:
         return chosen
 
     def _join(self, mine: TurnRow, rows: Sequence[TurnRow]) -> None:
-        """What others used while this tenant had nothing to do is not owed to it."""
+        """Join the queue. What others used while this tenant had nothing to do is not owed to it."""
         others = [row for row in rows if row.id != mine.id]
         same = [row.used for row in others if row.tenant == mine.tenant]
         contending = [row.used for row in others if row.tenant != mine.tenant and row.state != "idle"]
@@ -149,7 +149,7 @@ class SharedTurn:
 
 
 def may_work(rows: Sequence[TurnRow], number: int, slots: int) -> bool:
-    """Whether a waiting run is among those whose turn it is."""
+    """Return whether a waiting run is among those whose turn it is."""
     free = slots - sum(row.state == "working" for row in rows)
     return number in [row.id for row in in_order(rows)[: max(0, free)]]
 
@@ -204,7 +204,7 @@ def _rounded(seconds: float) -> str:
 
 
 def _seconds_before(row: TurnRow, other: TurnRow) -> float | None:
-    """How long `other`, which is ahead, keeps `row` waiting: its turn, or all its work when that is less."""
+    """Return how long `other`, which is ahead, keeps `row` waiting: its turn, or all its work when that is less."""
     finishes_first = other.tenant == row.tenant and other.remaining / other.weight <= row.remaining / row.weight
     if not finishes_first:
         return TURN_SECONDS

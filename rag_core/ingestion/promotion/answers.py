@@ -35,7 +35,7 @@ MAX_TENANTS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What asks and keeps: rows, index, transforms and settings."""
+    """The rows, index, transforms and settings with which questions are asked."""
 
     store: Store
     index: VectorIndex

@@ -101,7 +101,7 @@ def promote(
 
 
 def is_successor(active: Generation | None, row: Generation) -> bool:
-    """Whether `row` is to replace an active generation that cannot be computed any more and so gets no new text.
+    """Return whether `row` is to replace an active generation that cannot be computed any more and so gets no new text.
 
     It is when the gate passed it; a gate without enough golden questions to compare retrieval counts as passed, because
     an index that nothing new reaches is worse. What was active before is not: an operator left it.

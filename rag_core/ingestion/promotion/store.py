@@ -1,4 +1,4 @@
-"""What forecast, build and promotion gate read from the rows: of golden questions, of chunks and of vectors."""
+"""Rows that forecast, build and promotion gate read: golden questions, chunks and vectors."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ WHERE k.chunker = :chunker AND k.rejected AND d.deleted_at IS NULL
 
 
 def rejected(connection: Connection, chunker: str) -> int:
-    """How many live documents the chunker rejected."""
+    """Count the live documents that the chunker rejected."""
     return connection.scalar(_REJECTED, {"chunker": chunker}) or 0
 
 
@@ -156,7 +156,7 @@ _CACHED = text("SELECT count(*) FROM rag.embeddings WHERE embedder = :embedder A
 
 
 def count_cached(connection: Connection, embedder: str, hashes: Collection[bytes]) -> int:
-    """How many of these texts have a vector."""
+    """Count the texts that have a vector."""
     return connection.scalar(_CACHED, {"embedder": embedder, "hashes": list(hashes)}) or 0
 
 

@@ -1,4 +1,4 @@
-"""What is known of a source, and the status that follows from it."""
+"""The facts about a source, and the status that follows from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SourceState(StrEnum):
 
 
 class Waiting(StrEnum):
-    """What a source in the state `waiting` waits for."""
+    """Causes for which a source is in the state `waiting`."""
 
     RUN_SLOT = "run_slot"
     EMBEDDING = "embedding"
@@ -79,7 +79,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rows say of a source.
+    """Facts about a source, from its rows.
 
     `observed_at` is when Dagster's knowledge of it was last written, `None` when it never was. `read` counts the
     documents that the runs under way have stored, `unread` the listed items they have not read yet, `listed` says

@@ -38,7 +38,7 @@ def decide(facts: Facts, now: datetime) -> SourceStatus:
 
 
 def needs_attention(status: SourceStatus) -> bool:
-    """Whether an operator should look at it: also while a source that failed is tried again."""
+    """Return whether an operator should look at it: also while a source that failed is tried again."""
     dead = status.waiting_for in (Waiting.DAGSTER, Waiting.STREAM_WORKER)
     orphaned = status.reason == Reason.SOURCE_NOT_FOUND and status.count > 0
     return status.state in _ATTENTION or status.failing_since is not None or dead or orphaned
@@ -157,7 +157,7 @@ def _reason(run: Run) -> str:
 
 
 def _message(run: Run) -> str:
-    """What failed; a defect is reported with the id of the run, under which Dagster and the log have the rest."""
+    """Return what failed; of a defect the id of its run, under which Dagster and the log have the rest."""
     if _reason(run) != Reason.INTERNAL:
         return run.message or ""
     return f"{run.message or 'the run ended without a reason, as one that is killed does'} (run {run.run_id})"

@@ -141,7 +141,7 @@ class SourceReport:
 
     @property
     def orphaned(self) -> bool:
-        """Whether it has documents that nothing keeps up to date: no source file configures it any more."""
+        """True when it has documents that nothing keeps up to date: no source file configures it any more."""
         return not self.configured and self.counts.documents > 0
 
 
@@ -267,7 +267,7 @@ def _runs(connection: Connection) -> dict[tuple[str, str], list[Run]]:
 
 
 def _ahead(everyone: Mapping[tuple[str, str], Sequence[Run]], runs: Sequence[Run], own: tuple[str, str]) -> int:
-    """How many other sources run now or were queued before. Whose they are is not said."""
+    """Count the other sources that run now or were queued before. Whose they are is not said."""
     queued = [run.queued_at for run in runs if run.state is RunState.QUEUED]
     if not queued:
         return 0

@@ -26,7 +26,7 @@ WHERE q.tenant = :tenant AND q.source = :source AND q.locator = ANY(:locators)
 
 
 def quarantined(connection: Connection, tenant: str, source: str, locators: Sequence[str]) -> set[str]:
-    """Which of these locators are in quarantine."""
+    """Return which of these locators are in quarantine."""
     return set(connection.scalars(_KNOWN, {"tenant": tenant, "source": source, "locators": list(locators)}))
 
 
@@ -43,5 +43,5 @@ def refused(connection: Connection, tenant: str, source: str) -> Sequence[Row[An
 
 
 def absent(connection: Connection) -> Sequence[Row[Any]]:
-    """What `deletion_store.find_deleted` queued, by locator: `locator`, `doc_id`."""
+    """Return the rows that `deletion_store.find_deleted` queued, by locator: `locator`, `doc_id`."""
     return connection.execute(text("SELECT locator, doc_id FROM gone ORDER BY locator")).all()

@@ -227,7 +227,7 @@ def _differences(read: ReadResult, row: Any, source: Source) -> Iterator[str]:
 
 
 def _same_acl(reported: tuple[str, ...] | None, row: Any, source: Source) -> bool:
-    """Whether the ACL matches: an item without one keeps its stored ACL, or has the source's default."""
+    """Return whether the ACL matches: an item without one keeps its stored ACL, or has the source's default."""
     if reported is not None:
         return row.acl is not None and set(row.acl) == set(reported)
     if not row.acl_inherited and row.acl is not None:

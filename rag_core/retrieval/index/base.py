@@ -116,7 +116,7 @@ class LegWeights:
 
 @dataclass(frozen=True, slots=True)
 class ScoreExplanation:
-    """How retrieval came to the score and the rank of a hit. Ranks begin at 1.
+    """Explanation of the score and the rank of a hit. Ranks begin at 1.
 
     A rank in a leg is `None` when the leg did not return the chunk. `dense` and `lexical` are what the legs add to the
     fused score, and `weights` add up to 1; a search by one leg has none.
@@ -149,11 +149,11 @@ class SearchRequest:
     per_document: int | None = None
     """Maximum hits per document."""
     with_vectors: bool = False
-    """Whether hits carry their vectors."""
+    """True when hits carry their vectors."""
     weights: LegWeights | None = None
-    """Of a hybrid search; `None` lets the hits of the query decide."""
+    """Weights of a hybrid search; `None` lets the hits of the query decide."""
     explain: bool = False
-    """Whether hits carry how they came to their score and rank."""
+    """True when hits carry the explanation of their score and rank."""
     pending_revocations: PendingRevocations = NO_PENDING_REVOCATIONS
     """Excluded from every leg and from the term statistics, like documents the caller may not see."""
     deadline: float | None = field(default=None, compare=False)

@@ -65,7 +65,7 @@ def check_vector(vector: Vectors, dimensions: int) -> None:
 
 
 def check_places(request: SearchRequest, places: Sequence[Place]) -> int:
-    """How many points there are at the places at most, 0 when the caller may see none.
+    """Return the largest number of points at the places, 0 when the caller may see none.
 
     Raises `PermissionDenied` (`TENANT_MISSING`), or `InvalidInput` (`TOP_K_RANGE`) when they are too many.
     """

@@ -70,8 +70,8 @@ class Visibility:
 
     @property
     def may_be_remembered(self) -> bool:
-        """Whether to use it as a key. During a mass deletion thousands of documents are hidden, others every moment:
-        it would be of no use to a later request, and takes a megabyte."""
+        """True when it may be used as a key. During a mass deletion thousands of documents are hidden, others every
+        moment: it would be of no use to a later request, and takes a megabyte."""
         return len(self.hidden_documents) <= MAX_REMEMBERED
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a hybrid search asks of an engine."""
+"""The interface that a hybrid search needs of an engine."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Engine(Protocol[Filter]):
         ...
 
     def any_newer(self, versions: Mapping[str, int]) -> bool:
-        """Whether one of these documents has points of a higher version than the given one."""
+        """Return whether one of these documents has points of a higher version than the given one."""
         ...
 
     def one(self, within: Filter) -> Mapping[str, Any] | None:

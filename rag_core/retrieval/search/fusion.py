@@ -33,8 +33,8 @@ KNOWN_HITS = 20
 FULL_MATCH = 2.0
 """Added to the lexical leg's weight when its best hit has all terms of the query; 0 for half of them."""
 STANDING = 0.3
-"""How far, as a share of the way from the average cosine to 1, the best hit must stand out for the dense leg to have
-its full weight."""
+"""Distance, as a share of the way from the average cosine to 1, by which the best hit must stand out for the dense leg
+to have its full weight."""
 SPARE = 16
 """Points fetched beyond the limit, to replace dropped old versions."""
 Key = TypeVar("Key", bound=Hashable)
@@ -77,7 +77,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """What both legs found, each best first, and the weight of the lexical leg (`lexical_weight`)."""
+    """Hits of both legs, each best first, and the weight of the lexical leg (`lexical_weight`)."""
 
     dense: Mapping[Number, float]
     lexical: Mapping[Number, float]
@@ -129,7 +129,7 @@ def explain(
     weight: float,
     wanted: LegWeights | None = None,
 ) -> dict[Key, ScoreExplanation]:
-    """How `fuse` comes to the score of each point of both legs. The legs are in their order, best first."""
+    """Return how `fuse` comes to the score of each point of both legs. The legs are in their order, best first."""
     weights = _weights(dense, weight, wanted)
     whole = weights.dense + weights.lexical
     shares = LegWeights(weights.dense / whole, weights.lexical / whole)

@@ -19,7 +19,7 @@ class Reranker(Protocol):
 
     @property
     def remote(self) -> bool:
-        """Whether texts go to an endpoint that the egress policy covers."""
+        """True when texts go to an endpoint that the egress policy covers."""
         ...
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:

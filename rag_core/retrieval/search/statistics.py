@@ -27,7 +27,7 @@ Filter = TypeVar("Filter")
 CALLERS = 256
 """Callers of whom statistics are kept: those of 4,096 chunks have about 15,000 terms, 120 kB."""
 SHARE_OF_TIME = 0.1
-"""Of a core, for counting: callers who each ask once in a while must not slow the others down."""
+"""Share of a core for counting: callers who each ask once in a while must not slow the others down."""
 ALL = "1"
 """The name of the sample that every point is part of."""
 
@@ -183,7 +183,7 @@ _TELLING = 64
 
 
 class Counting(Protocol[Filter]):
-    """What choosing a sample asks of an engine."""
+    """The interface that choosing a sample needs of an engine."""
 
     @property
     def filter_builder(self) -> FilterBuilder[Filter]: ...

@@ -65,7 +65,7 @@ class ReadLimit:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one `DocumentSync.read` has read: items, the documents stored for them, and the characters of their text."""
+    """Result of one `DocumentSync.read`: items, the documents stored for them, and the characters of their text."""
 
     items: int
     doc_ids: Sequence[uuid.UUID] = ()

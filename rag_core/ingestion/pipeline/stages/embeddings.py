@@ -83,7 +83,8 @@ def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequ
 
 
 def _whose(work: Work, embedder: Embedder) -> Provenance:
-    """Whose text is embedded. The policy is read where the text would leave: it counts from the next batch on."""
+    """Return the provenance of the embedded text. The policy is read where the text would leave: it counts from the
+    next batch on."""
     if not embedder.remote:
         return OWN_TEXT
     tenant, source = work.scope.key[:2]
