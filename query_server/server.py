@@ -377,12 +377,12 @@ class QueryServer:
 
     @property
     def has_revocations(self) -> bool:
-        """Whether revoked tokens, permissions and closed tenants were read since the start."""
+        """True once revoked tokens, permissions and closed tenants were read since the start."""
         return self._revocations.age.known and self._pending_revocations.known and self._tenants.age.known
 
     @property
     def stuck(self) -> bool:
-        """Whether a call of index or database never came back; its thread would keep the process from ending."""
+        """True when a call of index or database never came back; its thread would keep the process from ending."""
         pools = (*self._own_pools, self._dependencies.store.threads)
         return self._generations.stuck or any(pool.stuck for pool in pools)
 

@@ -43,7 +43,7 @@ class _AuditEntry:
 
 
 def _belongs(method: str, outcome: str) -> bool:
-    """Whether a call is recorded here; what its handler has recorded is not recorded twice."""
+    """Return whether a call is recorded here; what its handler has recorded is not recorded twice."""
     policy = POLICIES.get(method)
     if policy is None or outcome == Reason.SCOPE_MISSING:
         return outcome == Reason.SCOPE_MISSING

@@ -53,22 +53,22 @@ class Policy:
     scope: str
     concurrency: ConcurrencyClass | None = None
     in_parts: bool = False
-    """Whether its parts take slots, each its own, instead of the call."""
+    """True when the parts of a call take slots, each its own, instead of the call."""
     stores: bool = False
-    """Whether a call leaves something behind although readers may make it."""
+    """True when a call leaves something behind although readers may make it."""
     only_reads: bool = False
-    """Whether a call changes nothing although its scope acts."""
+    """True when a call changes nothing although its scope acts."""
     recorded: bool = False
-    """Whether the handler records a successful call in the audit log, in the transaction of the change."""
+    """True when the handler records a successful call in the audit log, in the transaction of the change."""
 
     @property
     def audited(self) -> bool:
-        """Whether each call is audited: those that change something are, reading is not."""
+        """True when each call is audited: those that change something are, reading is not."""
         return self.scope.endswith(".write") and not self.only_reads
 
     @property
     def repeatable(self) -> bool:
-        """Whether it only reads, so that the gateway may send a call twice."""
+        """True when it only reads, so that the gateway may send a call twice."""
         return self.only_reads or (self.scope.endswith(".read") and not self.stores)
 
 
@@ -171,7 +171,7 @@ PUBLIC_SERVICES = frozenset(
 
 
 def allows(scopes: frozenset[str], wanted: str) -> bool:
-    """Whether a token with these scopes has the wanted one, by name or included in a wider one."""
+    """Return whether a token with these scopes has the required one, by name or included in a wider one."""
     return wanted in scopes or any(wanted in _INCLUDES.get(scope, ()) for scope in scopes)
 
 
@@ -189,5 +189,5 @@ def granting(wanted: str) -> tuple[str, ...]:
 
 
 def is_public(method: str) -> bool:
-    """Whether the full method name belongs to a public service."""
+    """Return whether the full method name belongs to a public service."""
     return method.removeprefix("/").partition("/")[0] in PUBLIC_SERVICES

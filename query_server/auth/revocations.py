@@ -40,7 +40,7 @@ class Age:
 
     @property
     def known(self) -> bool:
-        """Whether it was ever read."""
+        """True once it was read."""
         return self.read_at is not None
 
     def require_recent(self) -> None:
@@ -123,7 +123,7 @@ class PendingRevocationCache:
 
     @property
     def known(self) -> bool:
-        """Whether both were ever read."""
+        """True once both were read."""
         return self.age.known and self._pushed is not None
 
     def of_caller(self, tenant: str, acl: Sequence[str]) -> PendingRevocations:

@@ -1,4 +1,4 @@
-"""Which sessions of the console are open: tokens that ask who they are, recorded in the background.
+"""Open sessions of the console: tokens that ask who they are, recorded in the background.
 
 A session is recorded within a second of its use, and again once a minute. A use is lost with the process, or when the
 database is away for long; that never fails a call.

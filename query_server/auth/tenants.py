@@ -35,7 +35,7 @@ class Tenants:
             self._directory.require_active(tenant, issued)
 
     def policy(self, tenant: str) -> EgressPolicy:
-        """Where the text of a tenant may go: nowhere before policies were read."""
+        """Return where the text of a tenant may go: nowhere before policies were read."""
         return EgressPolicy(frozenset()) if self._directory is None else self._directory.policy(tenant)
 
     def _load(self) -> tuple[float, Directory]:

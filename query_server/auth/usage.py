@@ -31,7 +31,7 @@ from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
 SHARED_SECONDS = 0.1
-"""How often totals are exchanged through Redis."""
+"""Interval at which totals are exchanged through Redis."""
 _AT_ONCE = 16
 """Owners whose totals are under way to Redis at the same time."""
 _KEPT_SECONDS = 2 * 86_400

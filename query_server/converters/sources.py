@@ -21,7 +21,7 @@ _ACTION, _STATE = "SOURCE_ACTION_", "SOURCE_OPERATION_STATE_"
 def from_permissions(
     unrestricted: bool, allowance: SourceAllowance | None, settings: Settings
 ) -> pb.GetSourcePermissionsResponse:
-    """What a caller may add sources for, and which deletions of them are held."""
+    """Convert the sources that a caller may add; the response says which deletions of them are held."""
     lists = allowance or SourceAllowance()
     return pb.GetSourcePermissionsResponse(
         allowed=unrestricted or allowance is not None,

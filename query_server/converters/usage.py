@@ -63,7 +63,7 @@ def from_report(report: Report, shown: Iterable[Day], token: str) -> pb.ListUsag
 
 
 def from_own(usage: OwnUsage) -> v2.GetUsageResponse:
-    """What a caller's tenant and its key used."""
+    """Convert the usage of a caller's tenant and of its key."""
     return message_of(
         v2.GetUsageResponse,
         usage,

@@ -83,7 +83,7 @@ _OFFSET = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page begins, and the generation that the pages before it came from."""
+    """Position at which a page begins, and the generation that the pages before it came from."""
 
     offset: int
     generation: str
@@ -155,7 +155,7 @@ class ListPage:
 
     @property
     def rows(self) -> int:
-        """How many rows to read: one more than are shown says whether there is another page."""
+        """Number of rows to read: one more than are shown says whether there is another page."""
         return self.size + 1
 
     @property

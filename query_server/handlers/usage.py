@@ -58,7 +58,7 @@ class UsageHandler:
         self._meter = meter
 
     async def own(self, principal: Principal, days: int | None) -> OwnUsage:
-        """What the caller's tenant and its key used. Today's figures are as new as this server knows them."""
+        """Return the usage of the caller's tenant and of its key; today's as this server knows it."""
         now, key_id = datetime.now(UTC), key_of(principal)
         since = _since(days, now)
 

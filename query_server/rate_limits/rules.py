@@ -30,7 +30,7 @@ class Override:
     per_hour: int
 
     def means(self, tenant: str, subject: str) -> bool:
-        """Whether it is about this client."""
+        """Return whether the rule is about this client."""
         return self.subject == subject and self.tenant in ("*", tenant)
 
 

@@ -65,7 +65,7 @@ class RateLimitService:
 
     @property
     def answers(self) -> bool:
-        """Whether the counters answered lately."""
+        """True when the counters answered lately."""
         return not self._breaker.open
 
     async def decide(self, request: wire.RateLimitRequest) -> wire.RateLimitResponse:

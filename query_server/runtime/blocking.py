@@ -43,7 +43,7 @@ class BlockingPool:
 
     @property
     def open(self) -> bool:
-        """Whether the breaker is open."""
+        """True while the breaker is open."""
         return self.stuck >= self._threads
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

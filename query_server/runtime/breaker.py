@@ -44,7 +44,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether calls are refused now, apart from the trials."""
+        """True while calls are refused, apart from the trials."""
         return self._breaker.open
 
     @contextmanager

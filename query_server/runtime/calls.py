@@ -25,12 +25,12 @@ class Call:
     reason: str = ""
     log_fields: dict[str, object] = field(default_factory=dict)
     queries: tuple[str, ...] = ()
-    """What was asked; only a keyed hash of it leaves the process, and only with RAG_AUDIT_QUERIES."""
+    """The queries of the call; only a keyed hash of each leaves the process, and only with RAG_AUDIT_QUERIES."""
     identity: Principal | None = None
     weight: int = 1
-    """What it counts as: the searches of a batch."""
+    """The number of calls it counts as: the searches of a batch."""
     answer_bytes: int = 0
-    """Of the messages sent so far."""
+    """Bytes of the messages sent so far."""
     span: Span = NOTHING
     _headers: dict[str, str | bytes] | None = None
 

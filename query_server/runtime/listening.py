@@ -21,7 +21,7 @@ KEEPALIVE_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class BindAddresses:
-    """Where to listen; port 0 takes a free one (`QueryServer.ports` has the ones taken)."""
+    """Addresses to listen on; port 0 takes a free one (`QueryServer.ports` has the ones taken)."""
 
     host: str
     query: int

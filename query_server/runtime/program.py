@@ -1,4 +1,4 @@
-"""What every program of this package does around its server: settings, logging, event loop, exit code."""
+"""The frame of every program of this package: settings, logging, event loop, exit code."""
 
 from __future__ import annotations
 

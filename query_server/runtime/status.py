@@ -16,13 +16,13 @@ DOMAIN = "rag-platform"
 DETAILS_KEY = "grpc-status-details-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 PUSHBACK_MS = 250
-"""How long a caller is asked to wait after OVERLOADED."""
+"""Time that a caller is asked to wait after OVERLOADED."""
 REQUEST_ID_KEY = "x-request-id"
 INTERNAL_MESSAGE = "internal error; report the request id"
 
 MAX_TEXT_BYTES = 1024
-"""Of one text in the trailers, as it travels. Clients refuse trailers of 8 kB in all: a name of theirs that an error
-quotes must not turn the error into another one."""
+"""Limit of one text in the trailers, as it travels. Clients refuse trailers of 8 kB in all: a name of theirs that an
+error quotes must not turn the error into another one."""
 _VIOLATION_BYTES: Final = 512
 _MORE = "…"
 

@@ -181,7 +181,7 @@ class AccessHandler:
         await self._transact(write)
 
     def _scopes_of(self, account: Account | NewAccount) -> set[str]:
-        """What the tokens of an account open: the scopes of its role, and of its groups on the platform."""
+        """Return the scopes of an account's tokens: those of its role, and of its groups on the platform."""
         return {*account.scopes, *(scope for group, scope in self._platform_groups if group in account.groups)}
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:

@@ -24,7 +24,8 @@ MAX_GROUPS = 200
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is asked for. Without a subject: nobody in particular, so only what groups and everyone may see."""
+    """The person that a search is made for. Without a subject: nobody in particular, so only what groups and everyone
+    may see."""
 
     tenant: str
     subject: str = ""
@@ -42,7 +43,7 @@ class AskingAsHandler:
         self._search = search
 
     async def search(self, principal: Principal, person: Person, why: str, query: Query) -> tuple[Page, frozenset[str]]:
-        """What the person finds, and the ids of the chunks whose text the caller may not read.
+        """Return what the person finds, and the ids of the chunks whose text the caller may not read.
 
         It is in the audit log of the person's tenant before anything is searched. Raises what a search raises,
         `InvalidInput` (`FIELD_INVALID`), and `Unavailable` (`DATABASE_UNAVAILABLE`).

@@ -55,7 +55,7 @@ class ConditionsHandler:
     async def source_history(
         self, principal: Principal, since: datetime | None, limit: int, page: ListPage
     ) -> list[SourceHistory]:
-        """What the newest runs of each source found, and what runs did since a moment, at first 24 hours ago."""
+        """Return what the newest runs of each source found, and what runs did since a moment, at first 24 hours ago."""
 
         def read(connection: Connection) -> list[SourceHistory]:
             from rag_core.ingestion.pipeline import run_history_store

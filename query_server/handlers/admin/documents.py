@@ -104,7 +104,7 @@ class InspectionHandler:
 def _history(
     connection: Connection, principal: Principal, details: DocumentDetails, entry: Quarantined | None
 ) -> list[Event]:
-    """What happened to a document, newest first. Who did it is on record for those who may read the audit log."""
+    """Return the history of a document, newest first. Who did it is on record for those who may read the audit log."""
     from dataclasses import replace
 
     from rag_core.content.documents import Event, EventKind, inspection_store

@@ -174,7 +174,7 @@ class EvaluationHandler:
 
 
 def _acl(principal: Principal) -> Sequence[str] | None:
-    """What the documents of a question must be visible with; `None`: an admin decides about all."""
+    """Return the ACL with which the documents of a question must be visible; `None`: an admin decides about all."""
     return None if ADMIN in principal.scopes else principal.acl_entries
 
 

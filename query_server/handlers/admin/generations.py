@@ -126,7 +126,7 @@ class GenerationsHandler:
 
     @property
     def stuck(self) -> bool:
-        """Whether an operation still runs."""
+        """True while an operation still runs."""
         return bool(self._running)
 
     def _registry(self) -> TransformRegistry:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Overview:
-    """What the database says."""
+    """State of the platform as the database has it."""
 
     sources: tuple[SourceReport, ...] = ()
     rows: dict[str, GenerationRow] = field(default_factory=dict)

@@ -44,7 +44,7 @@ class SourcesHandler:
         self._allowances = allowances
 
     def permissions(self, principal: Principal) -> tuple[bool, SourceAllowance | None]:
-        """Whether the caller may add sources without limits, and else its allow-lists; `None`: it may add none."""
+        """Return whether the caller may add any source, else its allow-lists; `None`: it may add none."""
         if allows(principal.scopes, PLATFORM_ADMIN):
             return True, None
         return False, self._allowances.get(principal.tenant)

@@ -128,7 +128,7 @@ class DocumentsHandler:
         return await self._run(write)
 
     async def page(self, principal: Principal, page: ListPage, *, source: str) -> list[VisibleDocument]:
-        """What the caller may see, by id."""
+        """Return a page of the documents that the caller may see, by id."""
         from rag_core.content.documents import read_store as lookup
 
         if source:

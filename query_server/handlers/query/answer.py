@@ -67,7 +67,7 @@ Event = ResumableDelta | Answered | Abstained | Failed
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What an answer rests on, and the question it answers. `started` is a reading of `time.monotonic`."""
+    """Passages that an answer rests on, and the question it answers. `started` is a reading of `time.monotonic`."""
 
     result: SearchResult
     as_of: datetime | None
@@ -111,7 +111,7 @@ class AnswerHandler:
         self._usage = usage
 
     def _answerer(self, principal: Principal, query: Query) -> Answerer:
-        """Who answers: quotes, where the budget of model tokens is used up. Raises as `Answerers.of`."""
+        """Return the answerer: quotes, where the budget of model tokens is used up. Raises as `Answerers.of`."""
         problem = self._usage.tokens_used_up(principal)
         found = self._answerers.of(query.answerer, out_of_budget=problem, fallback=query.fallback)
         if isinstance(found, InsteadAnswerer):
@@ -135,7 +135,7 @@ class AnswerHandler:
     async def stream(
         self, principal: Principal, query: Query, deadline: float
     ) -> tuple[Retrieved, AsyncGenerator[Event, None]]:
-        """What was retrieved, and the events. `deadline` is a reading of `time.monotonic`.
+        """Return what was retrieved, and the events. `deadline` is a reading of `time.monotonic`.
 
         A failure before the first event is raised, so that it becomes the status of the call; after it, it is the final
         event `Failed`, because a REST client has already seen 200.
@@ -250,7 +250,7 @@ def _described(event: Answered | Abstained) -> dict[str, object]:
 
 
 class _More:
-    """What an answerer reads beyond the first hits: the same plan, so the same caller, filter and generation."""
+    """Reads hits for an answerer beyond the first: by the same plan, so for the same caller, filter and generation."""
 
     def __init__(self, search: SearchHandler, plan: Plan, read: set[uuid.UUID]) -> None:
         self._search = search

@@ -1,4 +1,4 @@
-"""Who can write answers: the configured answerer, and the quotes of the sources beside a model."""
+"""The answerers of the server: the configured one, and the quotes of the sources beside a model."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Answerers:
         return found.without_quotes() if isinstance(found, FallbackAnswerer) and not fallback else found
 
     def by_model(self, answerer: Answerer) -> bool:
-        """Whether a model is asked first."""
+        """Return whether a model is asked first."""
         return answerer is not self._by_name.get(QUOTES) and not isinstance(answerer, InsteadAnswerer)
 
     def _unknown(self) -> NotFound:

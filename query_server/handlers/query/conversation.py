@@ -80,7 +80,7 @@ def added(one: Tokens | None, other: Tokens | None) -> Tokens | None:
 
 
 def context_of(earlier: Sequence[Message]) -> bytes:
-    """What resume tokens of an answer hold of its conversation."""
+    """Return what resume tokens of an answer hold of its conversation."""
     return repr([(message.role.value, message.text) for message in earlier]).encode() if earlier else b""
 
 

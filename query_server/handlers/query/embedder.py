@@ -114,7 +114,7 @@ class QueryEmbedder:
                 return await asyncio.get_running_loop().run_in_executor(self._executor, carried(work))
 
     def may_embed_units(self, tenant: str) -> bool:
-        """Whether passages of a tenant may be embedded, whatever source they are of."""
+        """Return whether passages of a tenant may be embedded, whatever source they come from."""
         return not self._embedder.remote or self._policy(tenant).allows_every_source(Use.EMBED)
 
     async def embed_units(self, tenant: str, texts: Sequence[str]) -> Vectors:

@@ -10,11 +10,11 @@ from query_server.handlers.query.conversation import added
 from rag_core.answering import AnswerEvent, Delta, Question, Tokens
 
 _CHARS_PER_TOKEN = 3
-"""Of English about 4, of Chinese 1 to 2: an estimate must not be too small."""
+"""Characters of a token, at least: of English about 4, of Chinese 1 to 2; an estimate must not be too small."""
 
 
 class ModelTokens:
-    """What one answer has cost so far."""
+    """Model tokens that one answer has cost so far."""
 
     def __init__(self, before: Tokens | None, question: Question, *, by_model: bool) -> None:
         """`before` are the tokens that the question cost on its way to standing alone."""

@@ -106,11 +106,11 @@ class QueryModels:
         return None
 
     def knows(self, generation: str) -> bool:
-        """Whether the index had this generation at the last refresh."""
+        """Return whether the index had this generation at the last refresh."""
         return generation in self._built_with
 
     async def receives_writes(self, generation: str) -> bool:
-        """Whether changes, of permissions too, reached this generation when the database was last read.
+        """Return whether changes, of permissions too, reached this generation when the database was last read.
 
         While there was none, it is not known that it did not.
         """

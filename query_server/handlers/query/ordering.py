@@ -45,7 +45,7 @@ class Ordering:
         )
 
     def reranks(self, wanted: bool | None) -> bool:
-        """Whether a request is reranked. Raises `InvalidInput` when it asks for it and there is no reranker."""
+        """Return whether a request is reranked. Raises `InvalidInput` when it asks for it and there is no reranker."""
         if wanted and self._reranker is None:
             message = "rerank: this server has no reranker (RAG_RERANKER_DIR or RAG_RERANKER_URL)"
             raise InvalidInput(Reason.FIELD_INVALID, message)
@@ -67,7 +67,7 @@ class Ordering:
         return (*best, *rest)
 
     def allowed(self, hits: Sequence[SearchHit], egress: EgressPolicy) -> bool:
-        """Whether any of the hits may be sent to the reranker."""
+        """Return whether any of the hits may be sent to the reranker."""
         remote = self._reranker is not None and self._reranker.remote
         return not remote or any(egress.allows(Use.RERANK, hit.payload.source) for hit in hits)
 

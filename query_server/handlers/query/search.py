@@ -44,9 +44,9 @@ class Plan:
     diversity: float
     context: bytes
     unranked_context: bytes
-    """Of further pages when the reranker failed for the first: they keep the order of retrieval."""
+    """Context of further pages when the reranker failed for the first: they keep the order of retrieval."""
     named: bool = False
-    """Whether the caller chose the generation, not a token."""
+    """True when the caller named the generation, not a token."""
 
     @property
     def reorders(self) -> bool:
@@ -54,12 +54,12 @@ class Plan:
 
     @property
     def pinned(self) -> bool:
-        """Whether it names a generation instead of using the active one."""
+        """True when it names a generation instead of using the active one."""
         return self.request.generation is not None
 
     @property
     def by_token(self) -> bool:
-        """Whether it is a token that names it: the generation was there when the token was made."""
+        """True when a token names it: the generation was there when the token was made."""
         return self.pinned and not self.named
 
     def asking(self, text: str, locators: Sequence[str] = ()) -> Plan:
@@ -215,11 +215,11 @@ class SearchHandler:
         return SearchResult(found.generation, hits[:limit]), vector
 
     def egress(self, tenant: str) -> EgressPolicy:
-        """Where the text of a tenant may go."""
+        """Return where the text of a tenant may go."""
         return self._policy(tenant)
 
     def rerank_skipped(self, plan: Plan, hits: Sequence[SearchHit]) -> Reason | None:
-        """Why hits in their final order, from the first, are not reranked although they were to be."""
+        """Return why hits in their final order, from the first, are not reranked although they were to be."""
         if not plan.rerank or not hits or any(hit.reranked is not None for hit in hits[: self._ordering.window]):
             return None
         if not self._ordering.allowed(hits[: self._ordering.window], self.egress(plan.request.tenant)):
@@ -231,7 +231,8 @@ class SearchHandler:
         return in_reading_order(await self._searcher.around(plan.request, places))
 
     async def may_embed_units(self, generation: str, tenant: str) -> bool:
-        """Whether texts of passages may be embedded as those of a generation. Raises `Unavailable` as a search does."""
+        """Return whether texts of passages may be embedded as those of a generation. Raises `Unavailable` as a search
+        does."""
         return (await self._models.embedder_of(generation)).may_embed_units(tenant)
 
     async def embed_units(self, generation: str, tenant: str, texts: Sequence[str]) -> Vectors:

@@ -192,7 +192,7 @@ class DamageDetector:
 
     @property
     def sound(self) -> bool:
-        """Whether no damage was met lately."""
+        """True when no damage was met lately."""
         return self._clock() - self._damaged_at >= REMEMBERED_SECONDS
 
     async def search(self, request: SearchRequest) -> SearchResult:

@@ -56,7 +56,7 @@ class Query:
     answerer: str = ""
     """Empty: the default one."""
     fallback: bool = True
-    """Whether quotes may come instead of a model's words."""
+    """True when quotes may come instead of a model's words."""
 
 
 def clean_text(text: str, *, limit: int) -> str:
