@@ -23,7 +23,7 @@ def from_passage(number: int, passage: pb.Passage) -> Cited:
 
 
 def annotate(text: str, citations: Iterable[Cited]) -> list[dict[str, Any]]:
-    """Where the text refers to a citation: one annotation for each marker [n], with its place in the text."""
+    """Return an annotation for each marker [n] that refers to a citation, with its place in the text."""
     by_number: Mapping[int, Cited] = {cited["number"]: cited for cited in citations}
     return [
         {
@@ -41,12 +41,12 @@ def annotate(text: str, citations: Iterable[Cited]) -> list[dict[str, Any]]:
 
 
 def url_of(doc_id: str, locator: str) -> str:
-    """Where a document is: its own address, or the one that the MCP server reads."""
+    """Return the URL of a document: its own address, or the one that the MCP server reads."""
     return locator if locator.startswith(("https://", "http://")) else f"rag://documents/{doc_id}"
 
 
 def page_word(one: pb.Citation | pb.Passage) -> str:
-    """What the page is called, page, slide or sheet; empty without one."""
+    """Return what the page is called, page, slide or sheet; empty without one."""
     return pb.PageKind.Name(one.page_kind).removeprefix("PAGE_KIND_").lower() if one.page_kind else ""
 
 

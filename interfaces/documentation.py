@@ -15,7 +15,7 @@ from interfaces.static import Page, page_of, read_page
 
 _PACKED = Path(__file__).with_name("pages")
 FOLDER = _PACKED if _PACKED.is_dir() else Path(__file__).resolve().parents[1] / "docs"
-"""Where the pages are: in the package, or beside it in a working copy."""
+"""The folder of the pages: in the package, or beside it in a working copy."""
 _TYPE = "text/markdown"
 _HEADERS = {"cache-control": "max-age=300", "x-content-type-options": "nosniff"}
 _RELATIVE = re.compile(r"\]\((?=[\w/-]+\.md\))")

@@ -15,7 +15,7 @@ from interfaces.platform import Credentials
 Refuse = Callable[[str, ApiError], Response]
 """The response to a refused request of this path."""
 ShareOf = Callable[[Credentials], Awaitable[str]]
-"""Who shares the places of a tenant with this caller."""
+"""Returns the group of callers that shares the places of a tenant with this one."""
 _PROBES = ("/health", "/ready")
 _SHARE = 2
 """One tenant may have this part of the requests at a time."""

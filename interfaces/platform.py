@@ -29,7 +29,7 @@ _PAGE, _MAX_PAGES = 1000, 10
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a caller sent about itself, passed on unchanged."""
+    """Credentials as the caller sent them, passed on unchanged."""
 
     metadata: tuple[tuple[str, str], ...]
 
@@ -69,7 +69,7 @@ class Platform:
         return Caller(self._next(), credentials, self.settings.call_seconds)
 
     async def ready(self) -> bool:
-        """Whether a query server says that it can answer."""
+        """Return whether a query server says that it can answer."""
         stub = health_pb2_grpc.HealthStub(self._next())
         try:
             found = await stub.Check(health_pb2.HealthCheckRequest(service=READINESS), timeout=_READY_SECONDS)
@@ -115,11 +115,11 @@ class Caller:
         return found
 
     async def answerers(self) -> list[pb.ListAnswerersResponse.Answerer]:
-        """Who can write answers; the default first."""
+        """Return the answerers; the default first."""
         return list((await self._call(self._queries.ListAnswerers, pb.ListAnswerersRequest())).answerers)
 
     async def usage(self) -> pb.GetUsageResponse:
-        """Whose the calls are, and what was used today."""
+        """Return the caller's tenant and key, and what they used today."""
         return await self._call(self._queries.GetUsage, pb.GetUsageRequest())
 
     async def document(self, doc_id: str, *, text: bool = False) -> docs.GetResponse:

@@ -15,7 +15,7 @@ _RPC_CODES: Final[Mapping[int, int]] = {401: -32001, 403: -32003, 413: -32600}
 _OF_CALLS: Final[Mapping[int, int]] = {400: -32602, 404: -32002}
 """Within the protocol: invalid parameters, and a resource that does not exist."""
 _OF_REQUESTS: Final[Mapping[int, int]] = {400: -32600, 404: -32601, 405: -32600}
-"""Of the HTTP request around it: an invalid request, and a method that does not exist."""
+"""JSON-RPC codes for refusals of the HTTP request around it: an invalid request, and a method that does not exist."""
 _OTHER: Final = -32000
 
 

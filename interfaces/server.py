@@ -92,7 +92,7 @@ def serve(settings: InterfacesSettings) -> None:
 
 
 def uvicorn_config(settings: InterfacesSettings) -> uvicorn.Config:
-    """How the application is served."""
+    """Return how uvicorn serves the application."""
     return uvicorn.Config(
         build_app(settings),
         host=settings.host,

@@ -1,4 +1,4 @@
-"""Whose a request is: the tenant of its credentials, by which callers share what they could fill."""
+"""The tenant of a request: that of its credentials, by which callers share what they could fill."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Tenants:
         return tenant
 
     async def share_of(self, credentials: Credentials) -> str:
-        """Who shares places with this caller: its tenant, all that nobody knows together, or a key that may not ask."""
+        """Return the group that shares places with this caller: its tenant, all that nobody knows together, or a key
+        that may not ask."""
         if not credentials.secret:
             return ""
         try:

@@ -89,7 +89,7 @@ def refusal(error: ApiError, headers: dict[str, str] | None = None) -> Response:
 
 
 def challenge(request: Request, settings: InterfacesSettings) -> dict[str, str]:
-    """Where a client learns how to get a token."""
+    """Return the header that says where a client gets a token."""
     return {"www-authenticate": f'Bearer resource_metadata="{_base(request, settings)}{METADATA}{PATH}"'}
 
 

@@ -35,7 +35,7 @@ class ChatMessage(Body):
 
     @property
     def text(self) -> str:
-        """What was said."""
+        """The text of the message."""
         if isinstance(self.content, list):
             return "\n".join(part.text for part in self.content)
         return self.content or ""
@@ -48,7 +48,7 @@ class StreamOptions(Body):
 
 
 class RagOptions(BaseModel):
-    """What OpenAI's request has no field for, as `rag` of the body."""
+    """Options that OpenAI's request has no field for, as `rag` of the body."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ class RagOptions(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is passed on as it was given."""
+        """The options that are passed on as they were given."""
         return {} if self.top_k is None else {"top_k": self.top_k}
 
 
@@ -107,7 +107,7 @@ class ChatRequest(Body):
 
 
 class RankingOptions(Body):
-    """How results are ranked."""
+    """Options for ranking the results."""
 
     ranker: str | None = None
     score_threshold: FiniteFloat | None = None
@@ -124,7 +124,7 @@ class StoreSearch(Body):
 
     @property
     def text(self) -> str:
-        """What is looked for."""
+        """The text to search for."""
         return self.query if isinstance(self.query, str) else "\n".join(self.query)
 
 
