@@ -36,7 +36,7 @@ class SourceFiles:
     seen: dict[str, str] = field(default_factory=dict)
 
     def is_in_project(self, config: SourceConfig) -> bool:
-        """Whether the project's own folder defines a source, so that Dagster loads it by itself."""
+        """Return whether the project's own folder defines a source, so that Dagster loads it by itself."""
         return self.seen[config.key].startswith("defs/")
 
     def require_usable(self) -> list[SourceConfig]:

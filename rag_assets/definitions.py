@@ -76,7 +76,7 @@ def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:
 
 
 def _with_lineage(defs: dg.Definitions, sources: Sequence[SourceConfig]) -> dg.Definitions:
-    """What searches see comes from every source, so that the lineage of a source ends at the active generation."""
+    """Add what searches see, made from every source: the lineage of a source ends at the active generation."""
     ends = [_end_of(config) for config in sources]
 
     def add(spec: dg.AssetSpec) -> dg.AssetSpec:

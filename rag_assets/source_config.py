@@ -188,7 +188,7 @@ class SourceConfig(Model):
 
     @property
     def has_runs(self) -> bool:
-        """Whether runs bring it up to date; a topic with `consume: stream` is the stream worker's alone."""
+        """True when runs bring it up to date; a topic with `consume: stream` is the stream worker's alone."""
         return self.options.kind != "kafka" or self.options.consume == "batch"
 
     @property

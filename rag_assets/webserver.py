@@ -82,7 +82,8 @@ class Front:
 
 
 def _is_link(scope: Scope, headers: Headers) -> bool:
-    """Whether a person follows a link to a page: it changes nothing, and the page that has the link reads nothing."""
+    """Return whether a person follows a link to a page: it changes nothing, and the page that has the link reads
+    nothing."""
     target = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
     return scope["type"] == "http" and scope["method"] == "GET" and target == ("navigate", "document")
 

@@ -49,7 +49,7 @@ def connector_context(
 
 
 def fetch_policy(config: SourceConfig, settings: Settings) -> FetchPolicy:
-    """What a source may call in this installation. Raises as `connector_context`."""
+    """Return what a source may call in this installation. Raises as `connector_context`."""
     from rag_assets.connectors.allowances import limit_to_allowance
 
     return replace(FetchPolicy.from_settings(settings), allowance=limit_to_allowance(config, settings))

@@ -1,4 +1,4 @@
-"""What a source reads, and whether the allow-lists of a tenant name all of it: when it is added, and in every run.
+"""The reach of a source, checked against the allow-lists of a tenant when it is added and in every run.
 
 Here names are compared. Where a name leads is compared where it is opened: paths by `PathRules`, hosts by
 `FetchPolicy`, files of secrets by `SecretRef`. A kind of source that is not described here reads what nobody knows, and
@@ -51,7 +51,7 @@ class Reach:
 
 
 def reach_of(config: SourceConfig) -> Reach:
-    """What the source opens. Raises `PermissionDenied` (`SOURCE_NOT_ALLOWED`) for a kind that is not described."""
+    """Return what the source opens. Raises `PermissionDenied` (`SOURCE_NOT_ALLOWED`) for an unknown kind."""
     options = config.options
     describe = _KINDS.get(type(options))
     if describe is None:

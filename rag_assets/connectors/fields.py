@@ -32,7 +32,7 @@ class Model(BaseModel):
 
 
 def is_acl_entry(text: str) -> bool:
-    """Whether this is a valid ACL entry."""
+    """Return whether this is a valid ACL entry."""
     return _ACL_ENTRY.fullmatch(text) is not None
 
 

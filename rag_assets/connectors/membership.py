@@ -26,7 +26,7 @@ MAX_READERS: Final = 5_000
 """Entries in the ACL of one document. A larger group belongs in the identity provider (`same_groups`)."""
 MAX_GROUPS: Final = 50_000
 _MEMORY: Final = "membership of groups"
-"""Where the memory of a source keeps the list; no locator of a document is that of a sentence."""
+"""Key of the list in the memory of a source; no locator of a document is that of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class ConnectorContext:
 
     @property
     def paths(self) -> PathRules:
-        """What may be opened of this machine."""
+        """The rules for what may be opened of this machine."""
         return PathRules(self.home, self.fetch_policy.allowance)
 
 
@@ -35,8 +35,8 @@ SAMPLE = 10
 
 
 def check_by_sample(connector: Connector) -> dict[str, Any]:
-    """What `Connector.check` returns, from the first entries of a listing and the first item: to list and to read may
-    be two permissions."""
+    """Check a connector by the first entries of a listing and the first item, for `Connector.check`: to list and to
+    read may be two permissions."""
     listing = connector.list_items()
     try:
         entries = list(islice(listing, SAMPLE))
@@ -60,7 +60,7 @@ def check_by_sample(connector: Connector) -> dict[str, Any]:
 
 
 class ListingState:
-    """Whether a listing came to its end, and what kept it from being complete."""
+    """State of a listing: whether it came to its end, and what kept it from being complete."""
 
     unfinished = "the listing was not read to its end"
 
@@ -74,7 +74,7 @@ class ListingState:
 
     @property
     def broken(self) -> bool:
-        """Whether something went wrong, as opposed to not read yet."""
+        """True when something went wrong, as opposed to not read yet."""
         return bool(self._errors)
 
     @property

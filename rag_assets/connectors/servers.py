@@ -41,7 +41,7 @@ def addresses_of(host: str, port: int) -> list[str]:
 
 
 def is_refused(host: str, port: int, addresses: Iterable[str], own: OwnParts) -> bool:
-    """Whether one of the addresses of a host is never a server that a source reads."""
+    """Return whether one of the addresses of a host is never a server that a source reads."""
     return any(_is_refused(ip_address(text)) or own.include(host, port, ip_address(text)) for text in addresses)
 
 

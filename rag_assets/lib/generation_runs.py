@@ -24,7 +24,7 @@ KEY_TAG = "rag/generation_key"
 BUILD_JOB = "generation_build"
 FINISH_JOB = "generation_finish"
 RETRY_SECONDS = 300
-"""How long a failed run is left alone before it is tried again."""
+"""Time that a failed run is left alone before it is tried again."""
 MAX_REQUESTS = 50
 
 Shard = tuple[str, str, int]

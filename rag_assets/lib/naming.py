@@ -14,7 +14,7 @@ STAGES = ("documents", "chunks", "embeddings", "index")
 PARTITION_TAG = "dagster/partition"
 SOURCE_TAG = "rag/source"
 TENANT_TAG = "rag/tenant"
-"""Of a source's assets and of every run of its job; the console lists a tenant's runs by it."""
+"""Tag of a source's assets and of every run of its job; the console lists a tenant's runs by it."""
 
 
 def asset_key(config: SourceConfig, stage: str) -> dg.AssetKey:
@@ -45,7 +45,7 @@ def scope_of(config: SourceConfig, context: dg.AssetExecutionContext | dg.AssetC
 
 
 def requested_at(config: SourceConfig, context: dg.AssetExecutionContext) -> datetime | None:
-    """When the run of a shard was created, `None` for a source that is not sharded."""
+    """Return when the run of a shard was created, `None` for a source that is not sharded."""
     if config.shards == 1:
         return None
     record = context.instance.get_run_record_by_id(context.run.run_id)

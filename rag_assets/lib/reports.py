@@ -26,7 +26,7 @@ def materialized(report: StageResult, key: dg.AssetKey, **more: Any) -> dg.Mater
 
 
 def failure_table(rows: Iterable[Mapping[str, str | int | float]]) -> dict[str, dg.MetadataValue[Any]]:
-    """What a check found wrong, as the table `failures` of its metadata; empty when nothing is."""
+    """Return what a check found wrong, as the table `failures` of its metadata; empty when nothing is."""
     records = [dg.TableRecord(_plain(row)) for row in rows]
     return {"failures": dg.MetadataValue.table(records)} if records else {}
 

@@ -46,7 +46,7 @@ def schema_specs(config: SourceConfig) -> list[dg.AssetCheckSpec]:
 
 @dataclass(slots=True)
 class Validation:
-    """What was found in some rows: their number, violations, a sample of those, and whether rows were left out.
+    """Result of checking some rows: their number, violations, a sample of those, and whether rows were left out.
 
     `documents` says of each document with violations which the first is; `quarantined` counts their violations.
     """

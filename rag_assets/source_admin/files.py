@@ -23,7 +23,7 @@ class SourceFile:
     text: str
     written: bool = True
     merge_request: str = ""
-    """Where a merge request with it is, when one was opened."""
+    """URL of a merge request with it, when one was opened."""
 
     @property
     def digest(self) -> str:
@@ -38,7 +38,7 @@ class SourceFolder:
 
     @property
     def writable(self) -> bool:
-        """Whether files can be written; a folder that does not exist yet counts when it can be made."""
+        """True when files can be written; a folder that does not exist yet counts when it can be made."""
         folder = self._folder
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

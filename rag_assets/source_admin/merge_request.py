@@ -71,7 +71,7 @@ async def _ask(client: httpx.AsyncClient, method: str, url: str, *, unless: str 
 
 
 def _address(url: str, request: Any) -> str:
-    """Where the merge request is. An address elsewhere is none of ours to show."""
+    """Return the URL of the merge request. An address elsewhere is none of ours to show."""
     found = str(request.get("web_url", "")) if isinstance(request, dict) else ""
     if urlsplit(found)[:2] != urlsplit(url)[:2]:
         raise _failed("it names no merge request of its own")

@@ -29,7 +29,7 @@ class RemovableSource:
 
 
 def find_removable(pipeline: Pipeline, name: str, tenant: str, file: SourceFile | None) -> RemovableSource:
-    """What removing the source would remove. Raises `NotFound` (`SOURCE_NOT_FOUND`) without a file and rows.
+    """Return what removing the source would remove. Raises `NotFound` (`SOURCE_NOT_FOUND`) without a file and rows.
 
     A source without a file is one of pushed documents, or one whose removal was interrupted.
     """

@@ -56,7 +56,7 @@ class ConsumerLoop:
         self._state = "starting"
         self._failures: Counter[str] = Counter()
         self._recent: dict[SourceKey, deque[bool]] = {}
-        """Whether each of the last messages of a source could not be used."""
+        """For each of the last messages of a source, true when it could not be used."""
         self._batches = 0
         self._stored: dict[str, str] = {}
         """Outcomes of the batch in hand whose rows are committed, by token: they stand, whatever fails later."""

@@ -53,10 +53,10 @@ class InboxSource:
         """Sources that had a slow document, and until when all they bring is left to the reader of large ones."""
         self._pace = Pace(settings.stream_large_bytes, settings.stream_batch_bytes)
         self._last = ""
-        """Of the tenants served by the last batch, the last one."""
+        """The last of the tenants served by the last batch."""
         self._turn = 0
         self.consuming = False
-        """Whether this worker holds the lock of its part of the inbox."""
+        """True while this worker holds the lock of its part of the inbox."""
 
     def poll(self, wait: float) -> list[Message]:
         self._pace.finish()
@@ -192,7 +192,7 @@ class InboxSource:
 
 
 class Pace:
-    """How many bytes a batch may hold so that the next one can begin soon, by what the last ones took."""
+    """Size of a batch in bytes so that the next one can begin soon, by the time that the last ones took."""
 
     def __init__(self, least: int, most: int) -> None:
         self._least, self._most = min(least, most), most

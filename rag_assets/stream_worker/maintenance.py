@@ -51,7 +51,7 @@ def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
 
 
 def count_pending(store: Store) -> int:
-    """How many documents of event sources are stored and not indexed."""
+    """Count the documents of event sources that are stored and not indexed."""
     return sum(documents for _, documents in pending(store).values())
 
 

@@ -47,7 +47,7 @@ def bucket_configs(settings: Settings) -> list[SourceConfig]:
 
 
 def has_queue(config: SourceConfig) -> bool:
-    """Whether a queue announces the changes of a source."""
+    """Return whether a queue announces the changes of a source."""
     return isinstance(config.options, S3Options) and config.options.events is not None
 
 
@@ -154,7 +154,7 @@ class ObjectEvents:
                     waiting = min(waiting * 2, LAST_WAIT_SECONDS)
 
     def _policy(self, stopping: threading.Event) -> FetchPolicy | None:
-        """What the source may call, once the allow-lists that it is limited to name it; `None` when it is to stop."""
+        """Return what the source may call, once the allow-lists that limit it name it; `None` when it is to stop."""
         while not stopping.is_set():
             try:
                 return fetch_policy(self._config, self._pipeline.settings)

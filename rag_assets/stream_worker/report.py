@@ -20,7 +20,7 @@ log = get_logger(__name__)
 PREFIX = "stream"
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _READ = 100
-"""Of so many finished runs the newest of each job is shown: a job that has not ended lately loses its series."""
+"""Number of finished runs of which the newest of each job is shown: a job that ended long ago loses its series."""
 
 
 def stream_key(name: str) -> dg.AssetKey:

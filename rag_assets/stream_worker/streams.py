@@ -33,7 +33,7 @@ def kafka_configs(settings: Settings, *, consume: str | None = None) -> list[Sou
 def openers(
     store: Store, settings: Settings, configs: Iterable[SourceConfig], *, split: bool = False
 ) -> dict[str, Open]:
-    """How each stream is opened, by name. Opening registers the source and may raise what connecting raises.
+    """Return how each stream is opened, by name. Opening registers the source and may raise what connecting raises.
 
     With `split` large pushes are a stream of their own, for a thread of its own.
     """

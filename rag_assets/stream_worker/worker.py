@@ -55,7 +55,7 @@ class Worker:
         self._states: dict[str, str] = {}
         self._lags: dict[str, dict[str, float]] = {}
         self.pipeline: Pipeline | None = None
-        """What `run` has opened; `None` before."""
+        """The pipeline that `run` has opened; `None` before."""
 
     def stop(self) -> None:
         """Ask the worker to finish what it has in hand and end. Callable from a signal handler."""

@@ -37,7 +37,7 @@ def source_paths(settings: Settings, tenant: str) -> list[Path]:
 
 
 def outside(store: Store, settings: Settings) -> Callable[[str], Mapping[str, int]]:
-    """What removes a tenant's files and runs (`rag_core.ingestion.erasure.tenant.Outside`).
+    """Return what removes a tenant's files and runs (`rag_core.ingestion.erasure.tenant.Outside`).
 
     Files in a folder that is read-only are counted, and are removed where they are kept; nothing runs for them.
     """

@@ -1,4 +1,4 @@
-"""What Dagster remembers of the runs of sources: names of documents are in its events."""
+"""Removal of Dagster's records of the runs of sources: names of documents are in their events."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class ConnectorSuite:
     """Subclass it in a test module, with a fixture `place`. Each test makes the connector from `place.options`."""
 
     policy: FetchPolicy = LOOPBACK
-    """Where the connector may connect to."""
+    """Destinations that the connector may connect to."""
 
     def fill(self, place: Place) -> None:
         """Put the two documents there that the tests are about."""
@@ -94,7 +94,7 @@ class ConnectorSuite:
         return {item.locator: item.version_tag for item in items}
 
     def state(self, place: Place, memory: SourceMemory | None = None) -> tuple[dict[str, str], str]:
-        """What a run and the change sensor would see now."""
+        """Return what a run and the change sensor would see now."""
         with self.connect(place, memory) as connector:
             return self.listed(connector), connector.version_tag()
 
@@ -107,7 +107,7 @@ class ConnectorSuite:
         assert texts == {"a.txt": "The first text.", "b.txt": "The second text."}
 
     def test_a_listing_is_not_complete_before_its_end(self, place: Place) -> None:
-        """What a listing does not name is deleted, if it says that it is complete."""
+        """A listing that says it is complete deletes what it does not name."""
         self.fill(place)
         with self.connect(place) as connector:
             listing = connector.list_items()
@@ -125,7 +125,7 @@ class ConnectorSuite:
         assert self.state(place) == self.state(place)
 
     def test_a_change_changes_the_tag_of_its_document_and_of_the_source(self, place: Place) -> None:
-        """What changed is noticed, and what did not is not read again."""
+        """A change is noticed, and what did not change is not read again."""
         self.fill(place)
         before, tag = self.state(place)
         place.put("b.txt", "Another text of it.")

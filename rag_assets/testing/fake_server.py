@@ -15,7 +15,7 @@ from rag_core.http_client import AddressRules, FetchLimits, FetchPolicy
 LOOPBACK = FetchPolicy(
     AddressRules.parse(["127.0.0.0/8", "::1/128"]), (range(1, 65_536),), limits=FetchLimits(seconds=10)
 )
-"""What a source may reach in tests: this machine on any port."""
+"""Destinations that a source may reach in tests: this machine on any port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class FakeServer:
         self.close()
 
     def answer(self, asked: Asked) -> Answer:
-        """What a request is answered with."""
+        """Return the answer to a request."""
         with self._lock:
             self.requests.append(asked)
             for number, (path, answer) in enumerate(self._failures):

@@ -57,7 +57,7 @@ def _unescaped(locator: str) -> bytes:
 
 
 def is_too_long(locator: str) -> bool:
-    """Whether a locator cannot be stored."""
+    """Return whether a locator is too long to be stored."""
     return len(locator) * 4 > MAX_LOCATOR_BYTES and len(locator.encode("utf-8")) > MAX_LOCATOR_BYTES
 
 
@@ -90,7 +90,7 @@ class _Step:
 
 @dataclass(slots=True, eq=False)
 class State:
-    """Where each pattern may stand after the folders read so far. Each exists once per `GlobSet`."""
+    """Positions in each pattern after the folders read so far. Each exists once per `GlobSet`."""
 
     positions: frozenset[_Position]
     steps: tuple[_Step, ...]
@@ -133,12 +133,12 @@ class GlobSet:
         return found
 
     def matches(self, path: str) -> bool:
-        """Whether a whole path is matched."""
+        """Return whether a whole path is matched."""
         states = list(self._along(path))
         return states[-1] is not None and states[-1].complete
 
     def matches_above(self, path: str) -> bool:
-        """Whether a path or a folder above it is matched, as an excluded folder excludes what is in it."""
+        """Return whether a path or a folder above it is matched, as an excluded folder excludes what is in it."""
         return any(state is not None and state.complete for state in self._along(path))
 
     def _along(self, path: str) -> Iterator[State | None]:
@@ -176,7 +176,7 @@ def _matcher(segment: str) -> _Match | None:
 
 
 class PathFilter:
-    """Whether a path, its parts separated by `/`, is included and not excluded, for sources that are no folders."""
+    """Filter of paths by include and exclude patterns, for sources that are no folders. `/` separates their parts."""
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str], *, hidden: bool) -> None:
         """`hidden`: names that begin with a dot are included by wildcards too."""

@@ -36,7 +36,7 @@ def closing_fd(fd: int) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class PathRules:
-    """Where a source opens files and folders, on the path that a name leads to at that moment: never in `home`
+    """Rules for the paths that a source opens, applied to what a name leads to at that moment: never in `home`
     (RAG_HOME), and with an `allowance` only below its folders."""
 
     home: Path | None = None

@@ -129,7 +129,7 @@ class GitConnector:
         return self._options.max_files
 
     def entry(self, path: bytes, mode: int, sha: ObjectID) -> SourceItem | Problem | None:
-        """What the source has of a file; `None` when it is not one of the source's."""
+        """Return the item of a file, or the problem with it; `None` when it is not one of the source's."""
         if stat.S_ISDIR(mode) or not self._chosen(os.fsdecode(path)):
             return None
         locator = names.encode(os.fsdecode(path))

@@ -69,7 +69,7 @@ class GitOptions(Model):
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is at a URL and not on this machine."""
+        """True when it is at a URL and not on this machine."""
         return not self.repository.startswith("/")
 
     @property

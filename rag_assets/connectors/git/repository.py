@@ -25,7 +25,7 @@ _BATCH: Final = 500
 
 
 class Repository(Protocol):
-    """What the connector needs of a repository. `store` has the objects that were read so far."""
+    """The interface that the connector needs of a repository. `store` has the objects that were read so far."""
 
     store: ObjectStore
 

@@ -42,7 +42,7 @@ class ApiListing:
 
     @property
     def broken(self) -> bool:
-        """Whether something went wrong, as opposed to not read yet."""
+        """True when something went wrong, as opposed to not read yet."""
         return self._error is not None
 
     @property

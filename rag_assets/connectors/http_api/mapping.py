@@ -55,7 +55,7 @@ class Mapping:
         return found[0]
 
     def total(self, data: Any) -> int | None:
-        """How many items there are in all. Raises `Unavailable` when the answer should say so and does not."""
+        """Return the number of all items. Raises `Unavailable` when the answer should say so and does not."""
         if self._total is None:
             return None
         found = self._total.findall(data)

@@ -80,7 +80,8 @@ class Pages:
     def _next(
         self, page: Page, url: str, params: dict[str, str], items: list[Any], seen: int, total: int | None
     ) -> tuple[str, dict[str, str]] | None:
-        """Where the next page is; `None` at the end. A short page is no end: APIs cut pages as they like."""
+        """Return URL and parameters of the next page; `None` at the end. A short page is no end: APIs cut pages as they
+        like."""
         paging = self._options.paging
         if isinstance(paging, NoPaging):
             return None

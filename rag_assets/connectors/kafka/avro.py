@@ -17,7 +17,7 @@ from rag_assets.connectors.kafka.registry import Schema, unusable
 from rag_assets.connectors.kafka.schemas import Decode, undecodable
 
 _BYTES: Final = {"null": 0, "float": 4, "double": 8}
-"""What a value takes at least; 1 where nothing is said."""
+"""Smallest size of a value in bytes; 1 for types that are not named."""
 
 
 def avro_decoder(schema: Schema) -> Decode:

@@ -1,4 +1,4 @@
-"""Whether the brokers of a topic may be called: those that its file names, and those that the cluster names in turn."""
+"""Checks of the brokers that a topic's file names, and of those that the cluster names in turn."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _ADVICE: Final = {
     KafkaError.TOPIC_EXCEPTION: "correct topic",
     KafkaError._MAX_POLL_EXCEEDED: "raise max_poll_interval_ms",
 }
-"""What to set, by the broker's own error."""
+"""Remedies by the broker's own error."""
 _UNREACHED: Final = (KafkaError._SSL, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 """Errors of a broker that has not answered yet; all others are refusals, which do not pass with time."""
 
@@ -47,17 +47,18 @@ def explained(name: str, error: KafkaError) -> RagError:
 
 
 def is_about_access(error: KafkaError) -> bool:
-    """Whether it says why a connection was not made; what a call then reports is only that there is none."""
+    """Return whether it says why a connection was not made; what a call then reports is only that there is none."""
     return error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 def refused(error: KafkaError) -> bool:
-    """Whether the broker answered and refused."""
+    """Return whether the broker answered and refused."""
     return error.code() in _ADVICE and error.code() not in _UNREACHED
 
 
 def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
-    """Of the consumer. Positions are ours (PostgreSQL), so the broker's are never used to start from.
+    """Return the consumer's configuration. Positions are ours (PostgreSQL), so the broker's are never used to start
+    from.
 
     Raises `ConfigError` (`SECRET_MISSING`).
     """
@@ -80,17 +81,19 @@ def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
 
 
 def reader_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
-    """Of a consumer that reads a topic beside the stream, in no group's name. Raises as `consumer_config`."""
+    """Return the configuration of a consumer beside the stream, in no group's name. Raises as `consumer_config`."""
     return {**consumer_config(options, source), "client.id": "rag-reader"}
 
 
 def admin_config(options: KafkaOptions) -> dict[str, Any]:
-    """Of the client that asks about a topic; it logs nothing itself. Raises as `consumer_config`."""
+    """Return the configuration of the client that asks about a topic; it logs nothing itself. Raises as
+    `consumer_config`."""
     return {**_common(options), "log_level": 0}
 
 
 def producer_config(options: KafkaOptions) -> dict[str, Any]:
-    """Of the producer of dead letters and completions: acknowledged by all replicas, in order, without repeats.
+    """Return the configuration of the producer of dead letters and completions: acknowledged by all replicas, in order,
+    without repeats.
 
     Raises as `consumer_config`.
     """

@@ -44,7 +44,8 @@ class Record:
     timestamp_ms: int | None = None
     headers: Mapping[str, bytes] = field(default_factory=dict)
     version: int | None = None
-    """What orders it by its offset, when that is more than the offset (`rag_core.content.streams.offset_store`)."""
+    """Version that orders it by its offset, when that is more than the offset
+    (`rag_core.content.streams.offset_store`)."""
 
     @property
     def token(self) -> str:
@@ -160,7 +161,7 @@ class Decoder:
         return version
 
     def _time(self, record: Record, body: Mapping[str, Any]) -> datetime:
-        """When it changed, as far as the message says so; never in the future, whatever its clock says."""
+        """Return when it changed, as far as the message says so; never in the future, whatever its clock says."""
         now = datetime.now(UTC)
         said = self._at(body, self._fields.event_time)
         if said is None:

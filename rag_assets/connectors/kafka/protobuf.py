@@ -32,7 +32,7 @@ _FILES: Final = {
 }
 """Files that schemas import and registries do not hold."""
 _MAX_DEPTH: Final = 32
-"""Of message types within each other."""
+"""Limit of message types within each other."""
 
 
 def protobuf_decoder(schema: Schema) -> Decode:
@@ -79,7 +79,7 @@ def _add(pool: descriptor_pool.DescriptorPool, file: descriptor_pb2.FileDescript
 
 
 def _indexes(value: bytes) -> tuple[list[int], bytes]:
-    """Which message of the file it is, level by level, and what follows."""
+    """Return which message of the file it is, level by level, and the bytes that follow."""
     count, at = _varint(value, 0)
     if not 0 <= count <= _MAX_DEPTH:
         raise undecodable("its place in the Protobuf schema is none")

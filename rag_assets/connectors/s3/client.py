@@ -32,7 +32,7 @@ from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, NotFoun
 from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing, check_state, retry_after
 
 _INSTANCE = ("assume-role-with-web-identity", "container-role", "iam-role")
-"""Where the role of a machine, container or service account comes from; what belongs to a person is not read."""
+"""Origins of a role of a machine, container or service account; credentials of a person are not read."""
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
 _MISSING = frozenset({"NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length"})

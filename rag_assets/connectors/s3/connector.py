@@ -18,7 +18,7 @@ from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client import Pacing
 
 _UNKNOWN_TYPES: Final = frozenset({"binary/octet-stream", "application/octet-stream", ""})
-"""What services call an object of which nobody said the type; its name and content say more."""
+"""Types that services give an object of which nobody said the type; its name and content say more."""
 
 
 class S3Connector:
@@ -61,7 +61,7 @@ class S3Connector:
         return FetchedItem(read, content, None if media_type in _UNKNOWN_TYPES else media_type)
 
     def look_up(self, locators: Sequence[str]) -> list[SourceItem | Problem | Removed]:
-        """What these items are now, for notifications that say only that something happened to them.
+        """Return what these items are now, for notifications that say only that something happened to them.
 
         Raises what keeps the bucket from being read.
         """

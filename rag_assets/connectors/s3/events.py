@@ -23,7 +23,7 @@ _SPARE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What a queue handed out: the objects that something happened to, and what forgets the messages."""
+    """Messages of a queue: the objects that something happened to, and the call that deletes the messages."""
 
     locators: tuple[str, ...]
     receipts: tuple[str, ...]

@@ -66,7 +66,7 @@ class S3Listing(ListingState):
                 yield entry
 
     def entry(self, found: Mapping[str, Any]) -> SourceItem | Problem | None:
-        """What the source has of an object; `None` when it is not one of the source's."""
+        """Return the item of an object, or the problem with it; `None` when it is not one of the source's."""
         key = str(found["Key"])
         if _is_folder(found) or not self._chosen(key):
             return None
@@ -86,7 +86,7 @@ class S3Listing(ListingState):
         return SourceItem(locator, tag_of(found), size, found.get("LastModified"))
 
     def find(self, key: str) -> SourceItem | Problem | None:
-        """What the source has of a key now. Raises as `call`.
+        """Return what the source has of a key now. Raises as `call`.
 
         By listing: the head of an object says 404 of a missing bucket as well, and its documents would be deleted.
         """
@@ -127,7 +127,7 @@ class S3Listing(ListingState):
 
 
 class KeyFilter:
-    """Whether a key is one of the source's: below its prefix, included and not excluded."""
+    """Filter of the source's keys: below its prefix, included and not excluded."""
 
     def __init__(self, options: S3Options) -> None:
         self._prefix = options.prefix
@@ -141,7 +141,7 @@ class KeyFilter:
 
 
 def _is_folder(found: Mapping[str, Any]) -> bool:
-    """Whether an object is what consoles make to show a folder."""
+    """Return whether an object is what consoles make to show a folder."""
     return str(found["Key"]).endswith("/") and not found.get("Size")
 
 
@@ -153,6 +153,6 @@ def tag_of(found: Mapping[str, Any]) -> str:
 
 
 def request_of(options: S3Options) -> dict[str, Any]:
-    """What every request of a source says."""
+    """Return the parameters of every request of a source."""
     said: dict[str, Any] = {"RequestPayer": "requester"} if options.requester_pays else {}
     return said | ({"ExpectedBucketOwner": options.expected_owner} if options.expected_owner else {})

@@ -32,7 +32,7 @@ def open_socket(addresses: Sequence[str], port: int, seconds: float) -> socket.s
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its spelling alone."""
+    """Return whether a host is this machine, by its spelling alone."""
     if host.rstrip(".").lower() == "localhost":
         return True
     try:

@@ -15,7 +15,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def is_number(value: Position) -> bool:
-    """Whether the column is a counter instead of a time."""
+    """Return whether the column is a counter instead of a time."""
     return not isinstance(value, str) or re.fullmatch(r"-?\d{1,30}", value) is not None
 
 
@@ -76,7 +76,7 @@ def spelled(when: datetime, like: str) -> str:
 
 
 def is_young(value: object, now: str) -> bool:
-    """Whether a row with this position may have been changed again with the same position."""
+    """Return whether a row with this position may have been changed again with the same position."""
     found, clock = moment(value), moment(now)
     if found is None or clock is None or "." in str(value):
         return False

@@ -29,7 +29,7 @@ class Classification:
     listed: bool = False
     problem: Problem | None = None
     reached: bool = False
-    """Whether the site answered with the page, which is what a seed must do."""
+    """True when the site answered with the page, which is what a seed must do."""
 
 
 def classify_response(

@@ -65,7 +65,7 @@ class Frontier:
             self._append(Target(url, depth, "an earlier crawl"))
 
     def visits(self, url: str) -> bool:
-        """Whether a page was asked for in this crawl or is still to be: no limit kept it out of the queue."""
+        """Return whether a page was requested in this crawl or is still to be: no limit kept it out of the queue."""
         return url in self._queued
 
     def next_page(self) -> Target | None:

@@ -16,7 +16,7 @@ from rag_core.http_client import Fetcher
 MAX_FILES: Final = 500
 MAX_DEPTH: Final = 2
 MAX_BYTES: Final = 52_428_800
-"""What the sitemap protocol allows a file to have, unpacked."""
+"""Limit of the sitemap protocol for a file, unpacked."""
 
 
 class Sitemaps:

@@ -44,7 +44,7 @@ class Scope:
         self._hosts = set(options.hosts) | set(self._seed_hosts(options.seeds))
 
     def refusal(self, seed: str) -> str | None:
-        """Why a seed cannot be crawled; `None` when it can."""
+        """Return why a seed cannot be crawled; `None` when it can."""
         try:
             url = self.normal(seed)
         except RagError as error:
@@ -75,7 +75,7 @@ class Scope:
         return normal
 
     def problem(self, url: str) -> str | None:
-        """Why a URL in normal form is out of scope; `None` when it is in scope."""
+        """Return why a URL in normal form is out of scope; `None` when it is in scope."""
         parsed = httpx.URL(url)
         if _host(parsed) not in self._hosts:
             return "another host"

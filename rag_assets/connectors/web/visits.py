@@ -34,7 +34,7 @@ class Robots:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def allows(self, url: str) -> bool:
-        """Whether the host's rules allow a request. Raises `Unavailable` when they cannot be known just now."""
+        """Return whether the host's rules allow a request. Raises `Unavailable` when they cannot be known just now."""
         return bool(self._rules(url).can_fetch(url, self.agent))
 
     def delay(self, url: str) -> float:

@@ -76,7 +76,7 @@ def record(store: Store, settings: Settings, cursor: str | None, now: float) -> 
 
 
 def measure(connection: Connection, settings: Settings, minutes: range) -> Tally:
-    """What the rows say now, as samples of each of these minutes."""
+    """Return what the rows say now, as samples of each of these minutes."""
     tally, size = Tally(), history.database_bytes(connection)
     queued, memory = history.queued_runs(connection), resident_bytes("self")
     reports = [(tenant, report.counts) for tenant, report in read_all(connection) if tenant != CANARY_TENANT]
@@ -103,7 +103,7 @@ def measure(connection: Connection, settings: Settings, minutes: range) -> Tally
 
 
 def _lags(connection: Connection, living: float) -> dict[str, tuple[float, float]]:
-    """What waits in each stream and for how long, of the worker that is furthest behind."""
+    """Return what waits in each stream and for how long, by the worker that is furthest behind."""
     found: dict[str, tuple[float, float]] = {}
     for worker in streams.workers(connection, within_seconds=living):
         for stream, state in worker["details"].items():

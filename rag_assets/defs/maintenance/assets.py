@@ -18,7 +18,7 @@ from rag_core.ingestion.pipeline import Pipeline, purge_listings, purge_unused
 
 GROUP = "maintenance"
 MAX_COMPUTE_LOG_BYTES = 512 * 1024 * 1024
-"""Of all runs together; one that keeps writing is found at the next day's maintenance."""
+"""Limit of all runs together; one that keeps writing is found at the next day's maintenance."""
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PAGE = 100
 

@@ -103,7 +103,7 @@ def _require_egress(results: Mapping[str, StageResult]) -> None:
 def _metadata(
     pipeline: Pipeline, scope: Scope, results: Mapping[str, StageResult], generation: str
 ) -> dict[str, dict[str, Any]]:
-    """What the assets report beside the counts of their stages."""
+    """Return what the assets report beside the counts of their stages."""
     more: dict[str, dict[str, Any]] = {stage: dict(result.outcomes) for stage, result in results.items()}
     for stage, count in asdict(sample_store.row_counts(pipeline.store, scope, pipeline.chunker.fingerprint)).items():
         if stage in more:
@@ -121,7 +121,7 @@ def _metadata(
 
 
 def _active(pipeline: Pipeline, instance: dg.DagsterInstance, scope: Scope) -> dg.AssetMaterialization | None:
-    """What searches see has changed with the run: the end of the lineage."""
+    """Return the materialization of what searches see, which changed with the run: the end of the lineage."""
     with pipeline.store.engine.connect() as connection:
         active = generations.active(connection)
     if active is None:

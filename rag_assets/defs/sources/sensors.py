@@ -67,7 +67,7 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
 
 
 def closed_tenant(config: SourceConfig, pipeline: Pipeline) -> dg.SkipReason | None:
-    """Why no run is started for a tenant that is suspended or erased; `None` for an active one."""
+    """Return why no run is started for a tenant that is suspended or erased; `None` for an active one."""
     with pipeline.store.engine.connect() as connection:
         try:
             tenants.check_active(connection, config.tenant)

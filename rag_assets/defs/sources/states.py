@@ -74,7 +74,7 @@ def state_sensor(configs: Sequence[SourceConfig]) -> dg.SensorDefinition:
 
 
 def _cursor(text: str | None) -> tuple[float, float]:
-    """When it ran last, and when it compared all runs last."""
+    """Return when it ran last, and when it compared all runs last."""
     try:
         last, full = map(float, (text or "").split())
     except ValueError:

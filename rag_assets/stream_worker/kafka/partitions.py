@@ -25,12 +25,12 @@ class Partition:
     high: int = -1
     """The end as the broker said it last; it counts the marks of transactions, which are no messages."""
     end: int = -1
-    """Where the client last reached the end, past those marks; -1: not yet."""
+    """Offset where the client last reached the end, past those marks; -1: not yet."""
     high_at_end: int = -1
 
     @property
     def at_end(self) -> bool:
-        """Whether all there was has been received."""
+        """True when all there was has been received."""
         passed = self.end >= 0 and self.high <= self.high_at_end
         return passed or 0 <= self.high <= self.received
 
@@ -122,7 +122,7 @@ class Problems:
 
     @property
     def seconds(self) -> float:
-        """How long the oldest that counts has lasted; 0 when none does."""
+        """Duration of the oldest that counts; 0 when none does."""
         ages = [time.monotonic() - since for error, since in self._found.copy().values() if _counts(error, since)]
         return max(ages, default=0.0)
 

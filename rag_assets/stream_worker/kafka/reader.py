@@ -43,7 +43,7 @@ _OF_THE_GROUP: Final = (
 _OF_THE_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION)
 
 OffsetsOf = Callable[[Topic, Mapping[int, tuple[int, int]]], dict[int, PartitionOffset]]
-"""Where each partition is read next, by the topic as it is and the ends that are known."""
+"""Returns where each partition is read next, by the topic as it is and the ends that are known."""
 
 
 class KafkaReader:
@@ -69,7 +69,7 @@ class KafkaReader:
         self.partitions: dict[int, Partition] = {}
         self.problems = Problems(name)
         self.halted: RagError | None = None
-        """Why only an operator can set it going again."""
+        """The error after which only an operator can set it going again."""
         self.topic_id = ""
         self.committed: dict[int, int] = {}
         """Offsets not yet committed to the broker; only the polling thread talks to it."""
@@ -95,7 +95,7 @@ class KafkaReader:
             return Lag(sum(one.lag for one in self.partitions.values()), max(oldest, self.problems.seconds))
 
     def at_end(self) -> bool:
-        """Whether everything that was in the partitions of this consumer has been applied."""
+        """Return whether everything that was in the partitions of this consumer has been applied."""
         with self.ready:
             placed = self._joined and self._wanted == self.partitions.keys()
             return placed and not any(one.outstanding or not one.at_end for one in self.partitions.values())
@@ -286,7 +286,7 @@ class KafkaReader:
             log.debug("broker_error", stream=self._name, problem=error.name())
 
     def _out_of_range(self) -> Conflict:
-        """Why a position is not there: the first to notice that a topic was recreated may be a fetch."""
+        """Return why a position is not there: the first to notice that a topic was recreated may be a fetch."""
         try:
             remade = self._observer.describe().id not in ("", self.topic_id)
         except RagError:

@@ -154,7 +154,7 @@ class KafkaSource:
         stream_places.advance(connection, self.stream, self._options.topic, reader.topic_id, positions)
 
     def _places_of(self, topic: Topic, ends: Mapping[int, tuple[int, int]]) -> dict[int, PartitionOffset]:
-        """Where each partition is read next; one that is new is begun as the options say, if its ends are known."""
+        """Return where each partition is read next; a new one begins as the options say, if its ends are known."""
         with self._store.engine.begin() as connection:
             known = stream_places.load_offsets(connection, self.stream, self._options.topic)
             # A partition that is new in a topic already consumed holds messages that nobody has seen.
