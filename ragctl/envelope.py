@@ -33,7 +33,7 @@ class Envelope:
 
 
 ENVELOPE = Envelope()
-"""Of the command that runs; a process runs one at a time."""
+"""The envelope of the command that runs; a process runs one at a time."""
 
 
 def take_output_option(tokens: Sequence[str]) -> tuple[list[str], str]:

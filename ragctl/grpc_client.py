@@ -52,7 +52,7 @@ _WITHOUT_REASON: dict[type[RagError], Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class GatewayAddress:
-    """How the gateway of this machine is reached. With a `certificate` it serves TLS, and that is the one to trust."""
+    """Address of the gateway of this machine. With a `certificate` it serves TLS, and that is the one to trust."""
 
     target: str
     certificate: Path | None = None
@@ -66,7 +66,7 @@ class GatewayAddress:
 
 
 def gateway_address(settings: Settings) -> GatewayAddress:
-    """Where commands call. Raises `ConfigError` (`CONFIG_INVALID`) for a certificate that cannot be used."""
+    """Return where commands call. Raises `ConfigError` (`CONFIG_INVALID`) for a certificate that cannot be used."""
     from ragctl.gateway.options import reachable
 
     target, certificate = f"{reachable(settings.host)}:{settings.gateway_port}", settings.gateway_tls_certificate

@@ -32,7 +32,7 @@ Json = Annotated[
 ]
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1))]
-"""How many entries a list prints at most."""
+"""Number of entries that a list prints at most."""
 
 
 def emit_json(value: object) -> None:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _STAGES_OF_A_RUN = 4
 _UNKNOWN = ("documents", "pending", "quarantined", "needs_attention")
-"""What is `None` of a source while its rows cannot be read: neither zero nor no."""
+"""Fields of a source that are `None` while its rows cannot be read: neither zero nor no."""
 
 
 def status_of(configs: Iterable[SourceConfig]) -> tuple[dict[str, SourceReport], Reason | None]:
-    """What the platform says of sources, by name; a source that it has not seen yet is new.
+    """Return what the platform says of sources, by name; a source that it has not seen yet is new.
 
     Without the database: nothing, a note, and the reason, so that the command does not succeed.
     """

@@ -120,7 +120,7 @@ def mint_token(
 
 
 def signing_key_path(settings: Settings) -> Path:
-    """Where the local private key lives."""
+    """Return the path of the local private key."""
     return settings.secrets_dir / "jwt-private.pem"
 
 

@@ -112,7 +112,7 @@ class KedaTopic(PartModel):
 
 
 class GatewayApi(PartModel):
-    """Who divides the requests between the colours, for the engine `gateway-api`."""
+    """The Gateway that divides the requests between the colours, for the engine `gateway-api`."""
 
     parent_ref: dict[str, Any] = Field(
         {}, description="The parent of the GRPCRoute: a Gateway with a plain HTTP/2 listener, or a Service of a mesh."
@@ -124,7 +124,7 @@ class GatewayApi(PartModel):
 
 
 class Rollout(PartModel):
-    """How a new release of the query servers takes over."""
+    """The rollout of a new release of the query servers."""
 
     engine: Literal["builtin", "argo-rollouts", "gateway-api"] = Field(
         "builtin",

@@ -52,7 +52,7 @@ class Images(PartModel):
 
 
 class Secrets(PartModel):
-    """Where secrets come from. The chart never makes or holds one."""
+    """Origin of the secrets. The chart never makes or holds one."""
 
     existing_secret: str = Field(
         "rag-platform", min_length=1, description="Secret with RAG_DATABASE_URL and, where used, the other keys."
@@ -71,7 +71,7 @@ class Secrets(PartModel):
 
 
 class Auth(PartModel):
-    """Whose tokens are accepted. Only public keys; issuer and audience are settings (jwt_issuer, jwt_audience).
+    """Issuers whose tokens are accepted. Only public keys; issuer and audience are settings (jwt_issuer, jwt_audience).
 
     Exactly one of these or of the setting jwt_jwks_url, the address that keys are fetched from, is given.
     """
@@ -143,7 +143,7 @@ class ParentGateway(PartModel):
 
 
 class Ingress(PartModel):
-    """How clients reach the gateway from outside."""
+    """The way of clients from outside to the gateway."""
 
     kind: Literal["none", "ingress", "gateway"] = Field("none", description="Ingress, Gateway API, or neither.")
     host: str = Field("", description="Public DNS name.")

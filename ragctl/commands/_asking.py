@@ -53,7 +53,7 @@ def _answer(stub: Any, call: dict[str, Any], request: query_pb2.AnswerRequest) -
 
 
 def _shown(final: query_pb2.AnswerFinal) -> tuple[Shown, Sequence[query_pb2.Citation]]:
-    """What the answer claims to be, and what it cites."""
+    """Return what the answer claims to be, and what it cites."""
     from rag_core.answering.evaluation import Shown
     from ragproto.query.v2 import query_pb2
 

@@ -68,7 +68,8 @@ def chat(
 
 
 class Conversation:
-    """What was asked and answered so far, within the server's limits: of a longer one the oldest messages go."""
+    """Questions and answers so far, within the server's limits: of a longer conversation the oldest messages are
+    dropped."""
 
     def __init__(self, settings: Settings, tenant: str, top_k: int | None, sources: Sequence[str]) -> None:
         self._settings, self._tenant, self._top_k, self._sources = settings, tenant, top_k, sources

@@ -133,7 +133,7 @@ def _ask(settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, te
 
 
 def _series(questions: Path | None, tags: Sequence[str], top_k: int, settings: Settings) -> str:
-    """What is compared with each other: the same questions, and recall among as many passages."""
+    """Return the name of a series of comparable results: the same questions, and recall among as many passages."""
     from hashlib import sha256
 
     from rag_core.answering.evaluation import run_store

@@ -64,7 +64,7 @@ def mcp(
 
 
 def through_gateway(settings: Settings) -> InterfacesSettings:
-    """How the gateway of this machine is called; where it serves TLS, its own certificate is the trusted one."""
+    """Return how the gateway of this machine is called; where it serves TLS, its own certificate is the trusted one."""
     from interfaces.settings import InterfacesSettings
     from ragctl.grpc_client import gateway_address
 
@@ -78,7 +78,7 @@ def through_gateway(settings: Settings) -> InterfacesSettings:
 
 
 def _entry(settings: Settings, tenant: str, groups: tuple[str, ...]) -> dict[str, object]:
-    """What an assistant needs to start this command itself."""
+    """Return what an assistant needs to start this command itself."""
     chosen = [] if tenant == "default" else ["--tenant", tenant]
     arguments = ["mcp", *chosen, *(word for group in groups for word in ("--group", group))]
     command = Path(sys.executable).with_name("rag")

@@ -139,7 +139,7 @@ def _how(explained: query_pb2.SearchExplanation) -> str:
 
 
 def _why(passage: query_pb2.Passage) -> str:
-    """How a passage came to its place, in a line."""
+    """Return how a passage came to its rank, in a line."""
     why = passage.explanation
     parts = [f"place {why.retrieval_rank} of retrieval"]
     if why.dense_part or why.lexical_part:

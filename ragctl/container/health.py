@@ -29,7 +29,7 @@ PLACES = {
     "dagster-code": ("RAG_CODE_LOCATION_PORT", 4266, ""),
     "dagster-webserver": ("RAG_DAGSTER_PORT", 3000, ""),
 }
-"""Where each role is asked: the variable of its port with the default of the setting, and the page."""
+"""The probe of each role: the variable of its port with the default of the setting, and the page."""
 
 
 def check(target: str, seconds: float = 0) -> None:

@@ -30,11 +30,11 @@ class StackState:
 
     stack_id: str
     environment: str = ""
-    """Of what supervisord's environment alone holds."""
+    """Hash of what supervisord's environment alone holds."""
     settings: dict[str, str] = field(default_factory=dict)
-    """Of each setting."""
+    """Hash of each setting."""
     files: dict[str, str] = field(default_factory=dict)
-    """Of the files of a service, by its name."""
+    """Hash of the files of a service, by its name."""
     ports: list[int] = field(default_factory=list)
 
 

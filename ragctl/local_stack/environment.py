@@ -80,7 +80,7 @@ def _unset(settings: Settings) -> set[str]:
 
 
 def _telemetry() -> dict[str, str]:
-    """Where traces go, without the headers, which may hold a credential."""
+    """Return where traces go, without the headers, which may hold a credential."""
     found = {name: value for name, value in os.environ.items() if name.startswith("OTEL_") and value}
     return {name: value for name, value in found.items() if not name.endswith("_HEADERS")}
 

@@ -1,4 +1,4 @@
-"""What the first ingest of a folder will cost: a walk over its names, and a few of its files read as a run does."""
+"""Estimate of the first ingest of a folder: a walk over its names, and a few of its files read as a run does."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ BACKGROUND_SECONDS = 600.0
 _TOKENS_LATIN, _TOKENS_CJK = 0.23, 0.75
 """Model tokens for a character of each script."""
 _FILLED = 0.52
-"""How full chunks are: blocks are not cut to fill them, and headings are repeated."""
+"""Average share of a chunk that is filled: blocks are not cut to fill them, and headings are repeated."""
 _TEXTS_A_SECOND_AND_CORE = 12.0
 _BYTES_A_CHUNK = 9_000
 """Text, chunk, vector and index of one chunk on the disk, with what PostgreSQL and the index need while they write."""
 MEMORY_IDLE, _MEMORY_A_CHUNK = 2 << 30, 2_500
-"""Of the services together, with the embedding model loaded, and of each chunk."""
+"""Memory of the services together, with the embedding model loaded, and of each chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Estimate:
 
     @property
     def long(self) -> bool:
-        """Whether nobody should have to wait for it."""
+        """True when nobody should have to wait for it."""
         return self.bounded or self.seconds is None or self.seconds > BACKGROUND_SECONDS
 
     @property

@@ -31,7 +31,7 @@ _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
 @dataclass(frozen=True, slots=True)
 class SourceJob:
-    """How Dagster knows a source: `key` names its asset group and begins its job's name; partitions are its shards.
+    """Dagster's names for a source: `key` names its asset group and begins its job's name; partitions are its shards.
 
     `tenant` is whose documents are counted meanwhile.
     """
@@ -48,7 +48,7 @@ class SourceJob:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the run (or the runs of all shards) of a source ended: SUCCESS, FAILURE or CANCELED, and why it failed."""
+    """End of the run (or of the runs of all shards) of a source: SUCCESS, FAILURE or CANCELED, and why it failed."""
 
     source: str
     status: str
@@ -151,7 +151,7 @@ class Sync:
         return self.jobs[source]
 
     def is_left_to_sensor(self, job: SourceJob) -> bool:
-        """Whether the change sensor starts the first run: it evaluates a source without runs at once."""
+        """Return whether the change sensor starts the first run: it evaluates a source without runs at once."""
         sensors = [known.running for known in self._api.automations_of(job.key) if known.name == f"{job.key}_changes"]
         return not self._runs[job.source] and any(sensors)
 
@@ -169,7 +169,7 @@ class Sync:
                 launch(self._api, job, version_tag)
 
     def _look_at(self, job: SourceJob) -> tuple[str, bool]:
-        """What the source looks like now, and whether runs that the sensor starts may list only what changed."""
+        """Return what the source looks like now, and whether runs that the sensor starts may list only what changed."""
         from rag_assets.config import find_sources
         from rag_assets.connectors import connector_context, open_connector
         from rag_core.content.sources import Incremental
@@ -179,7 +179,8 @@ class Sync:
             return current_version_tag(connector), isinstance(connector, Incremental)
 
     def _is_under_way(self, job: SourceJob, version_tag: str, *, partial: bool) -> bool:
-        """Whether runs of all shards are in progress that were started for this state, and list the whole source."""
+        """Return whether runs of all shards are in progress that were started for this state, and list the whole
+        source."""
         running = [run for run in runs_of(self._api, job) if not _ended(run)]
         if partial and any(_ended(run) for run in self._runs[job.source]):
             # A sync also finds what a listing of changes cannot see. The first run lists everything.
@@ -258,6 +259,6 @@ def _belongs(run: Run, job: SourceJob) -> bool:
 
 
 def _ended(run: Run) -> bool:
-    """Whether the run has ended for good: a failed run that Dagster is about to repeat has not."""
+    """Return whether the run has ended for good: a failed run that Dagster is about to repeat has not."""
     about_to_retry = run.tags.get(_WILL_RETRY_TAG, "") == "true" and not run.tags.get(_RETRIED_BY_TAG, "")
     return run.status in _FINISHED and not about_to_retry

@@ -74,7 +74,8 @@ class StackMeasurement:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files below a folder take on the disk. What is gone or closed to us meanwhile counts nothing."""
+    """Sum up what the files below a folder take on the disk; a file that is gone or closed to us meanwhile counts
+    nothing."""
     total = 0
     for place, _, files in os.walk(folder):
         for name in files:

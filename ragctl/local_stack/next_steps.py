@@ -143,7 +143,7 @@ def _candidates(channel: grpc.Channel, metadata: list[tuple[str, str]]) -> Itera
 
 
 def _subject(title: str) -> str:
-    """What a title is about: `frozenlist` of `frozenlist 1.8.0: A list-like structure`."""
+    """Return the subject of a title: `frozenlist` of `frozenlist 1.8.0: A list-like structure`."""
     words = title.partition(":")[0].split()
     return " ".join(words[:-1] if len(words) > 1 and words[-1].lstrip("v")[:1].isdigit() else words)
 

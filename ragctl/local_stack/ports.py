@@ -10,7 +10,7 @@ from rag_core.settings import Settings
 _FIRST = 1024
 _RANGE = 300
 _QUERY_SERVERS = 20
-"""Where the ports of the query servers begin: each further server has those of the last plus 10, green plus 100."""
+"""Offset of the first query server's ports: each further server has those of the last plus 10, green plus 100."""
 _OF_QUERY_SERVERS = ("query_port", "metrics_port")
 _OTHERS = sorted(
     (

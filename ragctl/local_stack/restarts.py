@@ -1,4 +1,4 @@
-"""Which services of a running stack have to start again, because a setting that they read has changed.
+"""Services of a running stack that have to start again, because a setting that they read has changed.
 
 A service is made of its command and environment, which supervisord compares; of files that `rag up` writes; and of the
 settings that its code reads when it starts. A setting that is not named here is read by all.
@@ -74,7 +74,7 @@ _READERS: Mapping[str, tuple[str, ...]] = {
 _CALLS_OUT = {*_DAGSTER, "stream", "query-server"}
 _OF_OWN_PARTS = ("*_port", "replicas", "replica_ports", "green_ports", "gateway_blue", "gateway_green", "gateway_via",
                  "gateway_interfaces")  # fmt: skip
-"""Where the platform's own parts listen: sources and webhooks may not reach them (`rag_core.http_client.own_parts`)."""
+"""Addresses of the platform's own parts: sources and webhooks may not reach them (`rag_core.http_client.own_parts`)."""
 _FILES = {
     "gateway": ("bootstrap.yaml",),
     **dict.fromkeys(_DAGSTER, ("dagster.yaml", "workspace.yaml")),
@@ -84,7 +84,7 @@ _OF_SERVICES = ("RAG_CONSOLE_", "RAG_INTERFACES_")
 
 
 def reads(service: str, setting: str) -> bool:
-    """Whether a service reads a setting, as far as is known."""
+    """Return whether a service reads a setting, as far as is known."""
     name = re.sub(r"(-green)?(-\d+)?$", "", service)
     if name in _EVERYTHING | _NOTHING:
         return name in _EVERYTHING
@@ -95,7 +95,7 @@ def reads(service: str, setting: str) -> bool:
 
 
 def describe_stack(stack_id: str, settings: Settings, data_dir: DataDir, services: Iterable[Service]) -> StackState:
-    """What the services of a stack were started with. Values are hashed with the id: some are secrets."""
+    """Return what the services of a stack were started with. Values are hashed with the id: some are secrets."""
     files = {name: [_read(data_dir, file) for file in wanted] for name, wanted in _FILES.items()}
     return StackState(
         stack_id,

@@ -66,9 +66,9 @@ class Service:
     stop_signal: str = "TERM"
     stop_seconds: int = 15
     start_seconds: float = 180
-    """How long `rag up` waits without any sign of work; see `ragctl.local_stack.start_deadline`."""
+    """Time that `rag up` waits without any sign of work; see `ragctl.local_stack.start_deadline`."""
     start_probe: Probe | None = None
-    """Whether it has started, where that is less than `probe` asks: `rag up` waits for nothing that it cannot bring."""
+    """Probe of a start, where that is less than `probe` asks: `rag up` waits for nothing that it cannot bring."""
     url: str | None = None
     heartbeat: str | None = None
 
@@ -146,7 +146,7 @@ def _traces(settings: Settings) -> Service:
 
 
 def traces_url(settings: Settings) -> str:
-    """Where the kept traces are read; empty where none are kept."""
+    """Return the URL at which the kept traces are read; empty where none are kept."""
     return f"http://127.0.0.1:{settings.traces_port}" if settings.traces else ""
 
 
@@ -296,7 +296,7 @@ def _console(settings: Settings, data_dir: DataDir) -> Service:
 
 
 def _console_channels(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """How the console calls query servers and the gateway: with TLS where they serve that."""
+    """Return how the console calls query servers and the gateway: with TLS where they serve that."""
     gateway = gateway_address(settings)
     return (
         ("RAG_CONSOLE_QUERY_ADDRESS", any_query_server(settings)),
@@ -351,7 +351,7 @@ def _rate_limits(settings: Settings) -> Service:
 
 
 def interfaces_environment(settings: Settings, gateway: str) -> dict[str, str]:
-    """What the open interfaces take over from the settings of the platform."""
+    """Return what the open interfaces take over from the settings of the platform."""
     return {
         "RAG_INTERFACES_HOST": settings.host,
         "RAG_INTERFACES_PORT": str(settings.interfaces_port),

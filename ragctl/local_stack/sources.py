@@ -165,7 +165,7 @@ def ensure_sources(settings: Settings, data_dir: DataDir, docs: Path | None) -> 
 
 
 def is_new_folder(settings: Settings, docs: Path) -> bool:
-    """Whether `docs` is not the folder of the source `docs` yet. Raises `ConfigError` when it cannot be read."""
+    """Return whether `docs` is not the folder of the source `docs` yet. Raises `ConfigError` when it cannot be read."""
     return _root_of(settings.effective_sources_dir / f"{_FOLDER_SOURCE}.yaml") != str(_readable(docs))
 
 

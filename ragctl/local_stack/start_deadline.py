@@ -1,4 +1,4 @@
-"""How long `rag up` waits for services that are not healthy yet.
+"""Deadline of `rag up` for services that are not healthy yet.
 
 A busy machine makes a start slow, and a service waits for the ones it needs: each is waited for while any of those that
 are not healthy yet works, which is seen by the processor time it takes. One that hangs takes none.
@@ -26,12 +26,12 @@ class StartDeadline:
         self._ends = clock() + most
         self._pids: dict[str, int] = {}
         self._windows: dict[str, tuple[float, float]] = {}
-        """When the present window of a service began, and what its process had used by then."""
+        """The beginning of a service's present window, and what its process had used by then."""
         self._last_work = clock()
         self._looked = float("-inf")
 
     def is_over(self, name: str, pid: int, *, idle: float) -> bool:
-        """Whether a service, which runs as `pid`, is waited for no longer: after `idle` seconds without any work."""
+        """Return whether to stop waiting for a service, which runs as `pid`: after `idle` seconds without any work."""
         now = self._clock()
         if self._pids.get(name) != pid:  # it begins, or begins again
             self._pids[name], self._last_work = pid, now

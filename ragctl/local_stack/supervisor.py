@@ -84,7 +84,7 @@ class Supervisor:
         self._pid_file = data_dir.runtime / "supervisord.pid"
 
     def running(self) -> bool:
-        """Whether a supervisord answers."""
+        """Return whether a supervisord answers."""
         try:
             with self._rpc() as supervisor:
                 return bool(supervisor.getState())

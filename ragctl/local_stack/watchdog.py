@@ -36,7 +36,8 @@ Ask = Callable[[str], bool]
 
 
 def answers(settings: Settings, address: str) -> bool:
-    """Whether the database at a URL, or the gRPC server at an address, answers in time; `https://` is one with TLS."""
+    """Return whether the database at a URL, or the gRPC server at an address, answers in time; `https://` is one with
+    TLS."""
     if address.startswith(CODE_SERVER):
         return _server_answers(_plain_channel(address.removeprefix(CODE_SERVER)), LIST_DEFINITIONS)
     if address.startswith(TLS):
@@ -51,7 +52,7 @@ def _plain_channel(address: str) -> grpc.Channel:
 
 
 def _database_answers(url: str) -> bool:
-    """Whether it accepts or refuses a connection. After a crash it may recover for ever, when a disk fails."""
+    """Return whether it accepts or refuses a connection. After a crash it may recover for ever, when a disk fails."""
     try:
         psycopg.connect(url, connect_timeout=int(ASK_SECONDS)).close()
     except psycopg.OperationalError as error:
@@ -60,7 +61,7 @@ def _database_answers(url: str) -> bool:
 
 
 def _server_answers(opened: grpc.Channel, method: str = _HEALTH_CHECK) -> bool:
-    """Whether it answers; that it is not serving, or could not load its definitions, is an answer too."""
+    """Return whether it answers; that it is not serving, or could not load its definitions, is an answer too."""
     with opened as channel:
         ask = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
         try:

@@ -39,7 +39,7 @@ class SmokeQuery:
 
 @dataclass(frozen=True, slots=True)
 class TimedCall:
-    """How one call ended: seconds, and the gRPC status when it failed."""
+    """Result of one call: seconds, and the gRPC status when it failed."""
 
     seconds: float
     failure: str = ""

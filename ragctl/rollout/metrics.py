@@ -39,7 +39,7 @@ def fetch_counts(page: str) -> dict[str, int]:
 
 
 def ready(server: str) -> str:
-    """Why a query server is not ready to answer; empty when it is."""
+    """Return why a query server is not ready to answer; empty when it is."""
     try:
         with _open(f"{server}/ready", timeout=_SECONDS):
             return ""

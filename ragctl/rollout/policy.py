@@ -41,7 +41,7 @@ class AnalysisResult:
 
 
 def waits(row: Deployment) -> bool:
-    """Whether nothing is to be done now: it has ended, or it is ready and no request is pending."""
+    """Return whether nothing is to be done now: it has ended, or it is ready and no request is pending."""
     return not row.wanted and (row.state.final or row.state is State.READY)
 
 

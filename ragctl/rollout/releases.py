@@ -131,7 +131,7 @@ def _record(known: Deployments, connection: Connection, release: Release, colour
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _IMAGE = re.compile(r"\A[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 _OWNED = {"RAG_HOME", "RAG_QUERY_PORT", "RAG_METRICS_PORT", "RAG_HOST"}
-"""What the stack itself sets for each server."""
+"""Variables that the stack itself sets for each server."""
 
 
 def make_release(

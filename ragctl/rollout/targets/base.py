@@ -91,7 +91,7 @@ class Target(Protocol):
         """Counters of each gateway for a colour, by gateway name."""
 
     def runs(self, colour: str, release: Release) -> bool:
-        """Whether a colour runs exactly this release."""
+        """Return whether a colour runs exactly this release."""
 
     def wanted(self) -> Release | None:
         """The release that the target's own configuration wants; None: releases come by command only."""

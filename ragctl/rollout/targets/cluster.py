@@ -142,7 +142,7 @@ def connected() -> Any:
 
 
 def is_ready(pod: Any) -> bool:
-    """Whether a Service would send to it."""
+    """Return whether a Service would send to the pod."""
     conditions = {item.type: item.status for item in pod.status.conditions or ()}
     return bool(pod.status.pod_ip) and conditions.get("Ready") == "True" and pod.metadata.deletion_timestamp is None
 

@@ -39,7 +39,8 @@ RELEASE, KEY = (f"rag-platform/{name}" for name in ("release", "release-key"))
 _COLOUR = "@@colour@@"
 _CONTAINER = "query"
 _REFUSED = {"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"}
-"""Why a container waits although nothing that it waits for is under way; the kubelet tries again and again."""
+"""Causes for which a container waits although nothing that it waits for is under way; the kubelet tries again and
+again."""
 
 
 class KubernetesTarget:
@@ -70,7 +71,7 @@ class KubernetesTarget:
         return Release(known.get(RELEASE, FIRST_RELEASE), image=containers.get(_CONTAINER))
 
     def runs(self, colour: str, release: Release) -> bool:
-        """Whether a colour runs exactly this release, settings included."""
+        """Return whether a colour runs exactly this release, settings included."""
         deployment = self._deployment(colour)
         return (
             deployment is not None
@@ -142,7 +143,7 @@ class KubernetesTarget:
         return Health(wanted, wanted)
 
     def _refused(self, deployment: Any) -> str:
-        """Why a pod of the newest template does not start; empty when each starts or runs."""
+        """Return why a pod of the newest template does not start; empty when each starts or runs."""
         pods = self._cluster.pods(deployment)
         newest = max((pod.metadata.creation_timestamp for pod in pods if pod.metadata.creation_timestamp), default=None)
         hashes = {_hash(pod) for pod in pods if pod.metadata.creation_timestamp == newest}
@@ -191,5 +192,5 @@ def _image_of(deployment: dict[str, Any]) -> str:
 
 
 def _hash(pod: Any) -> str:
-    """Which template of its Deployment a pod was made from."""
+    """Return which template of its Deployment a pod was made from."""
     return str((pod.metadata.labels or {}).get("pod-template-hash", ""))

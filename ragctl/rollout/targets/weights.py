@@ -44,7 +44,7 @@ class Weights(Protocol):
         """Apply what the chart wants with its weights filled in; returns when it is in effect."""
 
     def is_set(self, text: str) -> bool:
-        """Whether exactly this is applied."""
+        """Return whether exactly this is applied."""
 
     def reached(self, colour: str) -> int | None:
         """Number of a colour's servers that can be reached; None when unknown."""
@@ -187,7 +187,7 @@ def _not_taken_up(route: dict[str, Any] | None) -> str:
 
 
 def _within(wanted: Any, live: Any) -> bool:
-    """Whether everything wanted is live; the API server adds defaults."""
+    """Return whether everything wanted is live; the API server adds defaults."""
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
             name in live and _within(item, live[name]) for name, item in wanted.items()
