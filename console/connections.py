@@ -17,7 +17,8 @@ from console.settings import ConsoleSettings
 
 
 def is_own(settings: ConsoleSettings, origin: str | None, host: str | None) -> bool:
-    """Whether a page of this origin may open the console: a configured one, else the origin of the requested host.
+    """Return whether a page of this origin may open the console: a configured one, else the origin of the requested
+    host.
 
     Without sign-in, a host must then be an address or localhost: any name can be made to point to this machine.
     """

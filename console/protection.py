@@ -36,9 +36,9 @@ HEADERS = {
 }
 _POLICY_VIOLATION = 1008
 _MAX_HELD_FILES = 5 * MAX_FILES
-"""Of all visitors together: Streamlit keeps each in memory until its session ends."""
+"""Limit for all visitors together: Streamlit keeps each file in memory until its session ends."""
 OIDC_START, OIDC_END = "/auth/login", "/oauth2callback"
-"""Where Streamlit's own sign-in leaves for the provider, and where the provider sends the browser back."""
+"""Paths where Streamlit's own sign-in leaves for the provider, and to which the provider sends the browser back."""
 _NEXT_COOKIE, _NEXT_SECONDS = "rag_console_next", 600
 _OPEN = ("/_stcore", "/static", "/media", "/component", SIGN_IN, "/sign-out", "/auth", OIDC_END)
 

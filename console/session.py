@@ -96,7 +96,7 @@ class Identity:
     role: Role
     platform: Platform = Platform.NONE
     hashes: frozenset[str] = frozenset()
-    """What stands for the tenant in metrics."""
+    """The values that stand for the tenant in metrics."""
 
 
 @dataclass(slots=True)
@@ -179,7 +179,7 @@ def ahead(client: Callable[[], C], call: Callable[[C], T]) -> Callable[[], T]:
 
 
 def identify() -> Identity:
-    """Who this session acts for, verified by the API at most every ten seconds.
+    """Return the identity of this session, verified by the API at most every ten seconds.
 
     While the API is down a caller it has verified before stays known. Raises `ServiceError`: a code of `SIGNED_OUT`
     when the token is not good, another when it cannot be verified now.
@@ -209,7 +209,7 @@ def identify() -> Identity:
 
 
 def is_signed_out() -> bool:
-    """Whether the API does not take the session's token any more; asks it now."""
+    """Return whether the API does not take the session's token any more; asks it now."""
     try:
         digest = hashlib.sha256(token().encode()).digest()
         with shared().lock:

@@ -115,7 +115,7 @@ class _SignIn:
 
 
 def _end_session(settings: ConsoleSettings, token: str) -> bool:
-    """Whether the token opens nothing any more."""
+    """End a session. Returns whether its token opens nothing any more."""
     with closing(Channels(settings)) as channels:
         try:
             Api(channels, token).sign_out()

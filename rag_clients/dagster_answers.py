@@ -117,7 +117,7 @@ def _source_of_assets(selected: Iterable[dict[str, Any]]) -> str:
 
 
 def is_loaded(location: dict[str, Any]) -> bool:
-    """Whether a code location can be used."""
+    """Return whether a code location can be used."""
     loaded = location["locationOrLoadError"] or {}
     return location["loadStatus"] == "LOADED" and loaded.get("__typename") == "RepositoryLocation"
 

@@ -53,7 +53,7 @@ class ServiceError(Exception):
 
     @property
     def down(self) -> bool:
-        """Whether the service could not be reached, as opposed to a refusal."""
+        """True when the service could not be reached, as opposed to a refusal."""
         return self.code in _DOWN
 
 

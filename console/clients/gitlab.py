@@ -47,7 +47,7 @@ class GitLabClient:
 
     @property
     def configured(self) -> bool:
-        """Whether a project is configured."""
+        """True when a project is configured."""
         return bool(self._settings.gitlab_url and self._settings.gitlab_project)
 
     def close(self) -> None:

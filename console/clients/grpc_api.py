@@ -304,7 +304,7 @@ class Api:
         return self._call(SERVER, self._channels.history.ListUnansweredQuestions, request)
 
     def source_permissions(self) -> sources_pb2.GetSourcePermissionsResponse:
-        """What the caller may add sources for."""
+        """Return what the caller may add sources for."""
         return self._call(
             SERVER, self._channels.sources.GetSourcePermissions, sources_pb2.GetSourcePermissionsRequest()
         )
@@ -332,7 +332,7 @@ class Api:
     def search_as(
         self, tenant: str, subject: str, groups: Sequence[str], reason: str, request: query_pb2.SearchRequest
     ) -> ops.SearchAsResponse:
-        """What somebody else finds; it is audited."""
+        """Return what somebody else finds; it is audited."""
         who = {"tenant": tenant, "subject": subject, "groups": groups, "reason": reason}
         return self._operate("SearchAs", **who, search=request)
 

@@ -25,7 +25,7 @@ def http_client(seconds: float, authority: Path | None = None) -> httpx.Client:
 
 
 class GatewayClient:
-    """Whether requests that come in through the gateway can be answered. Thread-safe."""
+    """Client that asks whether requests through the gateway can be answered. Thread-safe."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._url = f"{settings.gateway_url.rstrip('/')}/ready"

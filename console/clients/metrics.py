@@ -78,7 +78,7 @@ class MetricsClient:
 
     @property
     def has_own_history(self) -> bool:
-        """Whether history is our own ring buffer, which begins at the console's first poll."""
+        """True when history is our own ring buffer, which begins at the console's first poll."""
         return self._prometheus is None
 
     def history(self) -> list[Sample]:
@@ -94,7 +94,7 @@ class MetricsClient:
             return list(self._ring)
 
     def long_history(self, own: Lines) -> Lines | None:
-        """What Prometheus has of the time of the platform's own lines, `None` without a Prometheus.
+        """Return what Prometheus has of the time of the platform's own lines, `None` without a Prometheus.
 
         Raises `ServiceError` (`METRICS_UNAVAILABLE`).
         """

@@ -38,7 +38,7 @@ class Lines:
 
 
 def read_lines(http: httpx.Client, url: str, own: Lines) -> Lines:
-    """What Prometheus has of all tenants and services for the time and the step of the platform's own lines.
+    """Return what Prometheus has of all tenants and services for the time and the step of the platform's own lines.
 
     Raises `ServiceError` (`METRICS_UNAVAILABLE`).
     """

@@ -16,9 +16,9 @@ from console.session import Platform, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import access_pb2 as pb
 
 CHANGES = "access-changes"
-"""How often something was changed in this session: then no row is chosen."""
+"""Number of changes in this session: after one, no row is chosen."""
 _DONE = "access-done"
-"""What was done just now: its row may have left the list, and with it what was said there."""
+"""Message of the last action: its row may have left the list, and with it what was said there."""
 Row = TypeVar("Row")
 
 
@@ -211,7 +211,7 @@ def _exported(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _audit_link(target: str, whose: str) -> None:
-    """Where the audit log says what was done with it."""
+    """Link to what the audit log says of the target."""
     if role() < Role.OPERATOR:
         return
     wanted = {"target": target} | ({"tenant": whose} if whose != tenant() else {})

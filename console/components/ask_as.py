@@ -15,7 +15,7 @@ from ragproto.query.v2 import query_pb2
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is asked for, and why."""
+    """The person that the search is made for, and the reason."""
 
     tenant: str
     subject: str
@@ -41,7 +41,7 @@ def person() -> Person | None:
 
 
 def search(who: Person, request: query_pb2.SearchRequest) -> None:
-    """What the person finds. It is kept: choosing a passage must not be another entry in the audit log."""
+    """Search as the person. The result is stored: choosing a passage must not be another entry in the audit log."""
     if not who.reason.strip():
         st.warning(t("Give a reason first."))
         return

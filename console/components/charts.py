@@ -95,7 +95,7 @@ def _local(moment: float) -> str:
 
 
 def _slots(rows: Sequence[dict[str, Any]], window: tuple[float, float] | None) -> int:
-    """How many bars the axis has room for, those without a value counted."""
+    """Return how many bars the axis has room for, those without a value counted."""
     moments = sorted({row["at"] for row in rows})
     if window is None or len(moments) < 2:
         return len(moments)
@@ -103,7 +103,7 @@ def _slots(rows: Sequence[dict[str, Any]], window: tuple[float, float] | None) -
 
 
 def _clock(moments: Sequence[float], window: tuple[float, float] | None) -> str:
-    """How fine the times on the axis must be."""
+    """Return the format of the times on the axis."""
     if window is not None:
         return "%H:%M" if window[1] - window[0] <= _DAY else "%m-%d %H:%M"
     span = max(moments) - min(moments)
@@ -116,9 +116,9 @@ def _times(rows: Sequence[dict[str, Any]]) -> str:
 
 OUTCOME_COLOURS = {"succeeded": PALETTE[2], "failed": PALETTE[5], "running": PALETTE[0], "canceled": PALETTE[6]}
 WORDS = N_({"succeeded": "succeeded", "failed": "failure", "running": "running", "canceled": "canceled"})
-"""Of a run: what a check does is another word in other languages."""
+"""Outcomes of a run: those of a check are other words in other languages."""
 _ROW_HEIGHT, _FRAME_HEIGHT = 26, 110
-"""Of a line of the timeline, and of its axis and legend."""
+"""Heights of a line of the timeline, and of its axis and legend."""
 
 
 def run_timeline(bars: Sequence[dict[str, Any]], alt_text: str) -> None:

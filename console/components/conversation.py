@@ -35,7 +35,7 @@ def start_turn(*, follow_up: bool) -> None:
 
 
 def messages() -> list[query_pb2.Message]:
-    """What the question brings with it."""
+    """Return the messages of the conversation that the question brings with it."""
     found = []
     for question, answer in st.session_state.get(_EARLIER, []):
         found.append(query_pb2.Message(role="user", text=question))
@@ -62,7 +62,7 @@ def history() -> None:
 
 
 def notes(final: query_pb2.AnswerFinal) -> None:
-    """How the question was understood, and who answered it when that was not who should have."""
+    """Show how the question was understood, and who answered it when that was not who should have."""
     if final.standalone_question:
         st.text(t("Understood as: {question}", question=plain(final.standalone_question)))
     if final.answered_by.fallback_reason:

@@ -1,4 +1,4 @@
-"""What can be done with a document: each action says what will happen and reports what did."""
+"""Actions on a document: each says what will happen and reports what did."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _start(source: str, shards: int, why: str, *, streamed: bool) -> str:
 
 
 def neighbours(name: str) -> None:
-    """Where to look next, by the name of the source."""
+    """Link to the pages about the document's source."""
     source = {"source": name}
     with st.container(horizontal=True):
         st.page_link("screens/sources.py", label=t("Its source"), icon=":material/folder_open:", query_params=source)

@@ -17,7 +17,7 @@ PIECES = 10
 
 
 def why(found: ops.InspectDocumentResponse) -> None:
-    """Whether it can be found, and everything that decides it."""
+    """Show whether it can be found, and everything that decides it."""
     state = t(presenters.STATES.get(found.document.state, "unknown"))
     sentence = t("State of this document: {state}.", state=state)
     if found.document.state == ops.DOCUMENT_STATE_SEARCHABLE:
@@ -32,7 +32,7 @@ def why(found: ops.InspectDocumentResponse) -> None:
 
 
 def fields(found: ops.InspectDocumentResponse) -> None:
-    """What is known of it, in columns that wrap on a narrow screen."""
+    """Show what is known of it, in columns that wrap on a narrow screen."""
     with st.container(horizontal=True, gap="medium"):
         for label, value in [*presenters.facts(found), (N_("First stored"), _moment(found, "first_stored_at"))]:
             with st.container(width="content", gap=None):
@@ -82,7 +82,7 @@ def text_and_chunks(found: ops.InspectDocumentResponse) -> None:
 
 
 def chunk_caption(chunk: ops.ChunkSpan, text: str) -> None:
-    """Which chunk it is, and the headings above its text."""
+    """Show which chunk it is, and the headings above its text."""
     vector = t("with vector") if chunk.embedded else t("no vector yet")
     said = t("Chunk {number}: characters {start} to {end}, {tokens} tokens, {vector}", number=chunk.ordinal + 1,
              start=chunk.start, end=chunk.end, tokens=chunk.tokens, vector=vector)  # fmt: skip
@@ -92,7 +92,7 @@ def chunk_caption(chunk: ops.ChunkSpan, text: str) -> None:
 
 
 def chunk_table(found: ops.InspectDocumentResponse) -> None:
-    """Where chunks are, without their text."""
+    """Show where chunks are, without their text."""
     rows = [
         {"number": chunk.ordinal + 1, "start": chunk.start, "end": chunk.end, "tokens": chunk.tokens,
          "embedded": "✔" if chunk.embedded else "✖", "headings": plain(" › ".join(chunk.headings))}
@@ -127,7 +127,7 @@ def who_may_read(found: ops.InspectDocumentResponse) -> None:
 
 
 def history(found: ops.InspectDocumentResponse) -> None:
-    """What happened, newest first, with the run that did it."""
+    """Show what happened, newest first, with the run that did it."""
     runs = platform() >= Platform.READER and not found.pushed
     link = shared().settings.dagster_link or shared().settings.dagster_url
     rows = [
@@ -141,7 +141,7 @@ def history(found: ops.InspectDocumentResponse) -> None:
 
 
 def versions(found: ops.InspectDocumentResponse) -> None:
-    """Which version each generation has."""
+    """Show which version each generation has."""
     st.caption(t("Stored version: {version}", version=found.document.version))
     rows = [
         {"generation": item.generation, "state": t(item.state), "version": item.indexed_version or t("none")}
@@ -152,7 +152,7 @@ def versions(found: ops.InspectDocumentResponse) -> None:
 
 
 def metadata(found: ops.InspectDocumentResponse) -> None:
-    """What its source declared, and what the parser noticed."""
+    """Show what its source declared, and what the parser noticed."""
     rows = [{"name": plain(name), "value": plain(value)} for name, value in sorted(found.metadata.items())]
     table(rows, {"name": t("Name"), "value": t("Value")}, empty=t("It has no metadata."))
     if found.flags:

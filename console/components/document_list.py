@@ -25,7 +25,7 @@ _PLACE, _TYPES = "documents-place", "documents-types"
 ENTRY = "entry"
 """In the address: the number of the quarantine entry of an input that was never stored."""
 CLOSED = "documents-closed"
-"""How often a document was closed in this session: then no row is chosen."""
+"""Number of documents closed in this session: after one, no row is chosen."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Place:
     tokens: list[str] = field(default_factory=lambda: [""])
     counts: ops.DocumentCounts | None = None
     opened: bool = False
-    """Whether the only match was opened by itself; closed then, it stays closed."""
+    """True once the only match was opened by itself; closed then, it stays closed."""
 
     def back(self) -> None:
         """Return to the page before."""
@@ -55,7 +55,7 @@ def _select(name: str, label: str, options: Sequence[str], word: Callable[[str],
 
 
 def filters(sources: Iterable[str]) -> tuple[str, Place]:
-    """What is looked for: by `name` or by `content`, and where the list stands."""
+    """Show the filters. Returns what is searched for, by `name` or by `content`, and the position of the list."""
     before = st.session_state.get(_PLACE)
     asked = st.query_params.get("type", "")
     if "documents-q" not in st.session_state:

@@ -44,6 +44,6 @@ def save_question(question: str, found: Sequence[query_pb2.Citation] | Sequence[
 
 
 def _places(found: Sequence[Any]) -> list[str]:
-    """Where the first document is; the person who saves knows whether others have the answer as well."""
+    """Return where the first document is; the person who saves knows whether others have the answer as well."""
     first = next(iter(found), None)
     return [plain(f"{first.source}/{first.locator}")] if first is not None and first.source else []

@@ -90,7 +90,7 @@ def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHisto
 
 
 def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Generation]) -> None:
-    """What runs changed in the last 24 hours, and generations that were promoted."""
+    """Show what runs changed in the last 24 hours, and generations that were promoted."""
     st.subheader(t("Changed in the last 24 hours"))
     for name, moment in source_history.promotions(generations, time.time() - source_history.HOURS_SHOWN * 3600):
         said = t("{time}: searches moved to {name}", time=age(moment), name=plain_markdown(name))

@@ -20,7 +20,7 @@ def say(sentences: list[presenters.Sentence]) -> None:
 
 
 def rerank_skipped(code: str) -> None:
-    """Why the passages are in the order of retrieval."""
+    """Show why the passages are in the order of retrieval."""
     if code == "EGRESS_FORBIDDEN":
         st.info(t("The egress policy keeps these passages from the reranker. They are in the order of retrieval."))
     else:

@@ -24,7 +24,7 @@ _OPEN = (pb.SOURCE_OPERATION_STATE_QUEUED, pb.SOURCE_OPERATION_STATE_RUNNING)
 
 
 def show_unwritten(file: pb.SourceFile) -> None:
-    """What to do with a file where the folder of source files is read-only: merge what was opened, or commit it."""
+    """Show what to do with a file where the folder of source files is read-only: merge the request, or commit it."""
     if file.merge_request:
         st.success(t("The folder of source files is read-only here, so a merge request was opened. The source appears"
                      " with the deployment after it is merged."), icon=":material/merge:")  # fmt: skip
@@ -66,7 +66,7 @@ def _show(error: ServiceError) -> None:
 
 
 def show_check(check: pb.SourceCheck) -> None:
-    """Whether a source can be read, with the source's own error."""
+    """Show whether a source can be read, with the source's own error."""
     if check.ok:
         more = "+" if check.more else ""
         st.success(t("Connected. Items found: {count}.", count=f"{number(check.items)}{more}"), icon=":material/check:")

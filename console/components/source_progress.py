@@ -52,7 +52,7 @@ def _start(draft: dict[str, Any], name: str) -> None:
 
 
 def _starts_by_itself(draft: dict[str, Any], source: str) -> bool:
-    """Whether a run has begun since the file was written, or the change sensor starts one: it evaluates a source
+    """Return whether a run has begun since the file was written, or the change sensor starts one: it evaluates a source
     without runs at once, and fails without a run for some that cannot be read."""
     newest = shared().dagster.runs(1, job=job_of(source))
     if newest:
@@ -63,7 +63,7 @@ def _starts_by_itself(draft: dict[str, Any], source: str) -> bool:
 
 @st.fragment(run_every=_SECONDS)
 def follow(name: str) -> None:
-    """How far a source is, and the way to ask once its first document is searchable."""
+    """Show how far a source is, and the way to ask once its first document is searchable."""
     _follow(name)
 
 

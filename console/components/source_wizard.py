@@ -46,7 +46,7 @@ def choose_kind(draft: Draft) -> bool:
 
 
 def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
-    """What to read, and the test of the connection. Returns what is wrong with the answers."""
+    """Ask what to read, and test the connection. Returns what is wrong with the answers."""
     kind, values = forms.BY_NAME[draft["kind"]], draft["values"]
     if not allowed.unrestricted:
         _show_limits(allowed)
@@ -121,7 +121,7 @@ def preview(draft: Draft) -> None:
 
 
 def access(draft: Draft) -> list[str]:
-    """Who may read the documents, and that in words. Returns what is wrong."""
+    """Ask who may read the documents, and say it in words. Returns what is wrong."""
     choices = {"everyone": t("Everyone of the tenant"), "some": t("Only certain groups and people"),
                "nobody": t("Nobody, until the source itself reports permissions")}  # fmt: skip
     acl = list(draft.get("acl") or [])
@@ -153,7 +153,7 @@ def _access_words(acl: list[str], name: str) -> str:
 
 
 def schedule(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
-    """When the whole source is compared, in words and with the next times. Returns what is wrong."""
+    """Ask when the whole source is compared, in words and with the next times. Returns what is wrong."""
     now = draft.get("cron", "")
     left, right = st.columns(2)
     with left:

@@ -16,7 +16,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 
 
 def show_condition(condition: admin_pb2.SourceCondition) -> None:
-    """What the source does now, or what it needs."""
+    """Show what the source does now, or what it needs."""
     words = sentence(condition, t, at)
     said = words[:1].upper() + words[1:]
     if condition.state == admin_pb2.SOURCE_STATE_EMBEDDING:

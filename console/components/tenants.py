@@ -15,7 +15,7 @@ from console.session import Platform, api, platform, t, zone
 from ragproto.admin.v1 import tenants_pb2 as pb
 
 _CHANGES = "tenants-changes"
-"""How often something was changed in this session: then no row is chosen."""
+"""Number of changes in this session: after one, no row is chosen."""
 _DONE = "tenants-done"
 _MEMORY = 16_000_000
 ADMIN = Platform.ADMIN

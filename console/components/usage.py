@@ -69,7 +69,7 @@ def _set() -> None:
 
 
 def days(found: pb.ListUsageResponse) -> None:
-    """What was used by day, tenant and key."""
+    """Show the usage by day, tenant and key."""
     st.subheader(t("Usage"))
     number = "localized"
     columns = {

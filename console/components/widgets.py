@@ -68,7 +68,7 @@ def problem(part: str, error: ServiceError) -> None:
 
 
 def explain(code: str, detail: str, remedy: str = "", *, in_run: bool = False, id: str = "") -> None:  # noqa: A002
-    """What a reason code means in the session's language, and the platform's own sentences. Shown as text.
+    """Show what a reason code means in the session's language, and the platform's own sentences, as text.
 
     `remedy` is what the platform says to do; in another language the meaning of the code says it too. Of a defect its
     `id` is shown, to report it with.
@@ -104,7 +104,7 @@ def at(seconds: float | None) -> str:
 
 
 def age(seconds: float | None) -> str:
-    """How long ago, in words."""
+    """Return the age in words."""
     return ago(seconds, time.time(), t) if seconds else t("never")
 
 
@@ -153,7 +153,7 @@ def confirm(
 
 
 def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool, str]:
-    """Whether it succeeded, and the message to show."""
+    """Run an action. Returns whether it succeeded, and the message to show."""
     if must_say and not why.strip():
         return False, t("Give a reason first.")
     try:

@@ -14,6 +14,6 @@ AUTOMATION_KINDS = N_(("sensor", "schedule"))
 DAGSTER_STATUSES = N_(
     ("not_started", "queued", "managed", "starting", "started", "success", "failure", "canceling", "canceled")
 )
-"""Of runs and ticks, in lower case."""
+"""Statuses of runs and ticks, in lower case."""
 BACKFILL_STATUSES = N_(("requested", "completed", "completed_success", "completed_failed", "failing", "failed"))
 UNKNOWN = N_("unknown")

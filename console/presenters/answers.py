@@ -43,7 +43,7 @@ def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
 PLACE = N_("{source}: {locator}, version {version}, characters {start} to {end}")
 PAGES = N_({query_pb2.PAGE_KIND_SLIDE: "{place}, slide {page}", query_pb2.PAGE_KIND_SHEET: "{place}, sheet {page}"})
 PAGE = N_("{place}, page {page}")
-"""Of any other kind, and of a server of the release before, which says none."""
+"""Page of any other kind, and of a server of the release before, which says none."""
 
 
 def with_page(place: str, item: query_pb2.Citation | query_pb2.Excerpt, t: Translate) -> str:
@@ -59,12 +59,12 @@ def citation_text(item: query_pb2.Citation, t: Translate) -> str:
 
 
 def is_closest(final: query_pb2.AnswerFinal) -> bool:
-    """Whether the closest passages came instead of an answer."""
+    """Return whether the closest passages came instead of an answer."""
     return final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
 
 
 def citations(final: query_pb2.AnswerFinal) -> Sequence[query_pb2.Citation]:
-    """What the markers refer to."""
+    """Return the citations that the markers refer to."""
     return final.abstained.citations if is_closest(final) else final.answered.citations
 
 

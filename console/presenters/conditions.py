@@ -44,7 +44,7 @@ def marked(condition: pb.SourceCondition, t: Translate, at: Callable[[float], st
 
 
 def remedy(condition: pb.SourceCondition, language: str) -> str:
-    """What to do about the state: the platform's words, or in another language what the reason code says and the
+    """Return what to do about the state: the platform's words, or in another language what the reason code says and the
     commands that the platform names."""
     said = explain_reason(language, condition.reason, in_run=True)
     commands = _COMMAND.findall(condition.remedy) if language != ENGLISH else []

@@ -69,7 +69,7 @@ PERIODS = N_(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a person looks for; empty values let everything pass."""
+    """A person's search; empty values let everything pass."""
 
     text: str = ""
     source: str = ""
@@ -174,7 +174,7 @@ def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
 
 
 def counted(counts: ops.DocumentCounts) -> str:
-    """How many documents match, exactly or at least."""
+    """Return how many documents match, exactly or at least."""
     return f"{counts.documents:,}{'+' if counts.more else ''}"
 
 
@@ -192,7 +192,7 @@ class Reason:
 
 
 def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
-    """Why a document can be found or not, what stands in the way first."""
+    """Return why a document can be found or not, what stands in the way first."""
     state = found.document.state
     if state == ops.DOCUMENT_STATE_DELETED:
         return [Reason(False, "It was deleted; nothing but its name is kept.")]
@@ -236,7 +236,7 @@ def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) ->
 
 
 def readers(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
-    """Who may read a document, as sentences with the name that belongs into each."""
+    """Return who may read a document, as sentences with the name that belongs into each."""
     words = N_({"user": "The user {name}", "group": "Everyone in the group {name}"})
     made = []
     for entry in found.acl:
@@ -283,7 +283,7 @@ EVENTS = N_(
 
 
 def history_rows(found: ops.InspectDocumentResponse, t: Callable[..., str]) -> list[dict[str, Any]]:
-    """What happened, newest first."""
+    """Return the history as rows, newest first."""
     rows = []
     for event in found.history:
         sentence = EVENTS.get(event.kind)
@@ -296,7 +296,7 @@ def history_rows(found: ops.InspectDocumentResponse, t: Callable[..., str]) -> l
 
 
 def facts(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
-    """What is known of a document, by label."""
+    """Return what is known of a document, by label."""
     return [
         ("Source", found.document.source),
         ("Type", found.media_type or "–"),

@@ -56,7 +56,7 @@ def run_rows(runs: Iterable[pb.EvaluationRun]) -> list[dict[str, Any]]:
 
 
 def shares(figures: pb.EvaluationFigures) -> dict[str, float | None]:
-    """What a person compares of some figures."""
+    """Return the shares that a person compares."""
     return {
         "satisfied": figures.satisfied,
         "wrong": figures.wrong,

@@ -46,7 +46,7 @@ def duration(seconds: float, t: Translate) -> str:
 
 
 def ago(seconds: float, now: float, t: Translate) -> str:
-    """How long before `now`."""
+    """Return the time before `now` in words."""
     past = max(0.0, now - seconds)
     if past < 5:
         return t("just now")

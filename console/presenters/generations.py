@@ -69,7 +69,7 @@ def gate(item: admin_pb2.Generation) -> str:
 
 
 def kept(item: admin_pb2.Generation, now: float) -> bool:
-    """Whether it is retired and its grace period still runs; `now` in Unix seconds."""
+    """Return whether it is retired and its grace period still runs; `now` in Unix seconds."""
     return item.state == "ready" and item.keep_until.seconds > now
 
 

@@ -142,7 +142,7 @@ ACTIONS = N_(
         "degraded": "Retry or discard what is in quarantine",
     }
 )
-"""What a person does about a source, by what is wrong with it."""
+"""Remedies of a source, by what is wrong with it."""
 _URGENCY = ("failed", "held", "over_budget", "stale", "orphaned", "degraded")
 
 
@@ -203,7 +203,7 @@ ALERTS = N_(
 
 
 def alert_words(alert: ops.Alert, t: Translate, language: str) -> str:
-    """What an alert says, in the reader's language."""
+    """Return what an alert says, in the reader's language."""
     said = ALERTS.get(alert.kind)
     if language == ENGLISH or said is None:
         return alert.summary

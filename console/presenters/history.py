@@ -31,7 +31,7 @@ def word(label: str) -> str:
 
 
 def from_message(found: pb.GetHistoryResponse) -> Lines:
-    """What the platform recorded."""
+    """Convert what the platform recorded."""
     lines = tuple(
         Line(one.name, one.label, {point.at: point.value for point in one.points}, one.total) for one in found.series
     )
@@ -70,12 +70,12 @@ def _sum(name: str, lines: Sequence[Line]) -> Line:
 
 
 def totals(found: Lines, name: str) -> dict[str, float]:
-    """What was counted of each label of a series in the whole span."""
+    """Return the sum of each label of a series over the whole span."""
     return {line.label: line.total for line in found.lines if line.name == name}
 
 
 def source_rows(found: Lines) -> list[dict[str, Any]]:
-    """How often each source was found by a search and cited in an answer, the most cited first."""
+    """Return how often each source was found by a search and cited in an answer, the most cited first."""
     hits, cited = totals(found, "found"), totals(found, "cited")
     made = [
         {"source": plain(name), "found": int(hits.get(name, 0)), "cited": int(cited.get(name, 0))}

@@ -17,7 +17,7 @@ COMPONENT = "rag_assets.components.DocumentSource"
 UPLOAD = "upload"
 MAX_FILES = 20
 MAX_MEGABYTES = 2
-"""Of an uploaded file; RAG_MAX_DOCUMENT_BYTES is 2.9 MB by default."""
+"""Limit of an uploaded file; RAG_MAX_DOCUMENT_BYTES is 2.9 MB by default."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ACL = re.compile(r"everyone|(user|group):[^\x00-\x20\x7f]{1,256}")
@@ -132,7 +132,7 @@ def _default(kind: Kind, path: str) -> Any:
 
 
 def connection_problems(kind: Kind, name: str, tenant: str, values: Mapping[str, Any]) -> list[str]:
-    """What is missing or wrong, as sentences of the interface."""
+    """Return what is missing or wrong, as sentences of the interface."""
     found = []
     if not _NAME.fullmatch(name):
         found.append(N_("Name: begin with a lower-case letter; then letters, digits, dash and underscore."))
@@ -156,14 +156,14 @@ def connection_problems(kind: Kind, name: str, tenant: str, values: Mapping[str,
 
 
 def acl_problems(entries: Iterable[str]) -> list[str]:
-    """What is wrong with the entries of an ACL."""
+    """Return what is wrong with the entries of an ACL."""
     if all(_ACL.fullmatch(entry) for entry in entries):
         return []
     return [N_("ACL: each entry is everyone, user:NAME or group:NAME.")]
 
 
 def schedule_problems(cron: str, timezone: str) -> list[str]:
-    """What is wrong with a schedule; an empty one is none."""
+    """Return what is wrong with a schedule; an empty one is none."""
     found = [problem for problem in [cron_problem(cron) if cron else None] if problem]
     return found if timezone_known(timezone) else [*found, N_("Time zone: use a name such as Europe/Berlin or UTC.")]
 

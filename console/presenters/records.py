@@ -85,7 +85,7 @@ def finding_rows(findings: Iterable[ops.RuleFinding]) -> list[dict[str, Any]]:
 
 
 def severities(checks: Iterable[Check]) -> list[dict[str, Any]]:
-    """How many checks passed, failed and never ran, by severity."""
+    """Count the checks that passed, failed and never ran, by severity."""
     counts: dict[str, Counter[str]] = {}
     for item in checks:
         outcome = {True: "passed", False: "failed", None: "never"}[item.passed]

@@ -38,7 +38,7 @@ SHARES = (AUTOMATIC, *(str(share) for share in range(0, 101, 10)))
 
 @dataclass(frozen=True, slots=True)
 class RetrievalSettings:
-    """How a search is done. `words` is the share of the lexical leg in percent, or `AUTOMATIC`."""
+    """Settings of a search. `words` is the share of the lexical leg in percent, or `AUTOMATIC`."""
 
     mode: str = "hybrid"
     words: str = AUTOMATIC
@@ -78,7 +78,7 @@ def narrowing(
 
 
 def is_incomplete(metadata: str) -> bool:
-    """Whether a condition on metadata was begun and is not `field=value`."""
+    """Return whether a condition on metadata was begun and is not `field=value`."""
     name, _, value = metadata.partition("=")
     return bool(metadata.strip()) and not (name.strip() and value.strip())
 
@@ -112,7 +112,7 @@ SENTENCES = N_(
 
 
 def search_sentences(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse) -> list[Sentence]:
-    """How the search was done."""
+    """Return how the search was done, as sentences."""
     if not found.HasField("explanation") or not found.passages:
         return []
     explained, said = found.explanation, list[Sentence]()
@@ -129,7 +129,7 @@ def search_sentences(request: query_pb2.SearchRequest, found: query_pb2.SearchRe
 
 
 def passage_sentences(passage: query_pb2.Passage, rank: int) -> list[Sentence]:
-    """Why a passage is at its place; empty without an explanation."""
+    """Return why a passage has its rank, as sentences; empty without an explanation."""
     if not passage.HasField("explanation"):
         return []
     why = passage.explanation

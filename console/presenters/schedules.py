@@ -75,7 +75,7 @@ def moment_words(moment: datetime, language: str) -> str:
 
 
 def timezone_known(name: str) -> bool:
-    """Whether a time zone exists."""
+    """Return whether a time zone exists."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError):

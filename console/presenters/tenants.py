@@ -65,11 +65,11 @@ def narrowed(policy: pb.EgressPolicy, source: str, uses: Sequence[int] | None) -
 
 
 def narrower(policy: pb.EgressPolicy, source: str) -> Sequence[int] | None:
-    """What the policy lets a source's text go to, `None` for one of which it says nothing."""
+    """Return what the policy lets a source's text go to, `None` for one of which it says nothing."""
     own = {item.source: [use for use in USES if use in item.uses] for item in policy.sources if not item.by_file}
     return own.get(source)
 
 
 def is_changed(policy: pb.EgressPolicy, uses: Sequence[int] | None) -> bool:
-    """Whether a tenant's own endpoints differ from its policy; `None` is the policy of the installation."""
+    """Return whether a tenant's own endpoints differ from its policy; `None` is the policy of the installation."""
     return (None if policy.inherited else set(policy.uses)) != (None if uses is None else set(uses))

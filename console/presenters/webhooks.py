@@ -70,7 +70,7 @@ def delivery_rows(deliveries: Iterable[pb.WebhookDelivery]) -> list[dict[str, An
 
 
 def about(item: pb.WebhookDelivery) -> str:
-    """What the event is about: a document, a generation, an alert, or a source."""
+    """Return the subject of the event: a document, a generation, an alert, or a source."""
     data = MessageToDict(item.data)
     names = ("locator", "generation", "key", "source", "doc_id")
     return next((str(data[name]) for name in names if data.get(name)), "")

@@ -22,7 +22,7 @@ MAX_QUESTION_CHARS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was submitted: Answer, Search, Compare or As, the requests of the settings, and as whom."""
+    """A submission: Answer, Search, Compare or As, the requests of the settings, and as whom."""
 
     kind: str
     search: query_pb2.SearchRequest

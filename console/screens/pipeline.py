@@ -98,7 +98,7 @@ def runs(source: str) -> Run | None:
 
 
 def one_run(run: Run) -> None:
-    """Why it failed, and what can be done."""
+    """Show why it failed, and what can be done."""
     st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(presenters.status_of(run))}")
     if run.status == "FAILURE":
         reason = failure_reason(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [])

@@ -64,7 +64,7 @@ def overview(
 
 @st.fragment(run_every=_REFRESH)
 def state(source: str, listed: admin_pb2.SourceCondition) -> None:
-    """What the source does now, or what it needs; refreshes automatically.
+    """Show what the source does now, or what it needs; refreshes automatically.
 
     `listed` is what the list above says of it: when that is over, the list is drawn again.
     """
