@@ -9,7 +9,7 @@ import pytest
 
 from rag_core.content.chunking import Chunk, Chunker
 from rag_core.content.chunking.chunker import ChunkSettings
-from rag_core.content.parsing import BlockKind, ParsedDocument
+from rag_core.content.parsing import ParsedDocument
 from tests.unit.rag_core.content.chunking.test_chunker import require_sound
 from tests.unit.rag_core.content.parsing.conftest import WordCounter
 
