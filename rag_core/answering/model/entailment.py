@@ -74,7 +74,7 @@ class Evidence:
         """Return whether these sentences say all of the claim."""
         required = self._required(claim)
         path = self._aligned(required) if required else None
-        if not path:
+        if not required or not path:
             return False
         matched = set(path)
         if any(path.count(at) > 1 for at in matched if self.tokens[at].kind not in (Kind.WORD, Kind.CHARACTER)):
