@@ -55,6 +55,8 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "search_threads": _SERVING,
     "query_cache_entries": _SERVING,
     "answer_cache_entries": _SERVING,
+    "answerer": ("query-server",),
+    "answer_*": ("query-server",),
     "max_connection_age_seconds": _SERVING,
     "drain_seconds": _SERVING,
     "freshness_seconds": _SERVING,

@@ -30,6 +30,11 @@ PROGRAMS = {
     "rag_assets/": {"stream", *DAGSTER},
     "rag_core/settings/": set(),
     "rag_core/http_client/own_parts.py": {"query-server", "stream", *DAGSTER},
+    "rag_core/answering/": {"query-server"},
+    "rag_core/database/tables/": set(),  # names of columns
+    "rag_core/ingestion/promotion/answers.py": {
+        "query-server"
+    },  # elsewhere a run, which reads `stack.env` when it begins
     "rag_core/": {*REST, "traces", "rate-limits"},
     "ragctl/local_stack/token_": {"tokens"},
     "ragctl/tokens.py": {"tokens"},
@@ -61,6 +66,7 @@ def restarted(home: Path, before: Settings, after: Settings) -> set[str]:
         ({"search_threads": 7}, {"query-server", "index", *ALWAYS}),
         ({"replicas": 2}, {"query-server-2", "console", *CALL_OUT, *ALWAYS}),
         ({"chunk_tokens": 99}, {*REST, *ALWAYS}),
+        ({"answerer": "openai", "answer_url": "http://127.0.0.1:1/v1", "answer_model": "m"}, {"query-server", *ALWAYS}),
         ({"embed_api_key": "sk-another"}, {*REST, *ALWAYS}),
     ],
     ids=lambda value: " ".join(sorted(value)) or "nothing",
