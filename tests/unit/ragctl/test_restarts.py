@@ -23,6 +23,7 @@ CALL_OUT = {"query-server", "stream", *DAGSTER}
 REST = {"postgres", "index", "query-server", "stream", "tokens", *DAGSTER}
 PROGRAMS = {
     "query_server/rate_limits/": {"rate-limits"},
+    "query_server/handlers/query/": {"query-server"},
     "query_server/": {"query-server", "index"},
     "rag_assets/stream_worker/": {"stream"},
     "rag_assets/source_admin/": {"stream"},
