@@ -110,7 +110,7 @@ class Clipper:
                 break
             parts.append(replace(part, start=max(part.start, start), end=min(part.end, end)))
         lost = repeated(block, self._text, start)
-        header = self._text[slice(*lost)][:_MAX_HEADER_CHARS] if lost else ""
+        header = self._text[slice(*lost)][:_MAX_HEADER_CHARS] if lost else block.header
         return replace(block, start=max(block.start, start), end=min(block.end, end), parts=tuple(parts), header=header)
 
 

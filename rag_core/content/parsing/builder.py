@@ -68,8 +68,11 @@ class TextBuilder:
         """Append a heading of `level` (cut to 1..6)."""
         self.add(BlockKind.HEADING, text, min(max(level, 1), 6))
 
-    def add_parts(self, kind: BlockKind, pieces: Sequence[Piece]) -> None:
-        """Append a block of lines, each a part: items, or terms with their descriptions. Raises as `add` does."""
+    def add_parts(self, kind: BlockKind, pieces: Sequence[Piece], header: str = "") -> None:
+        """Append a block of lines, each a part: items, or terms with their descriptions. Raises as `add` does.
+
+        `header` is the term of a description that another block stands before.
+        """
         cleaned = [Piece(piece.kind, self._clean(piece.text).strip("\n").rstrip(), piece.level) for piece in pieces]
         cleaned = [piece for piece in cleaned if piece.text.strip()]
         if not cleaned:
@@ -81,7 +84,7 @@ class TextBuilder:
             position += len(piece.text) + 1
         self._named += len(parts)
         if self._named <= self.limits.max_blocks:  # beyond, lines are parts enough
-            self._blocks[-1] = replace(self._blocks[-1], parts=tuple(parts))
+            self._blocks[-1] = replace(self._blocks[-1], parts=tuple(parts), header=one_line(header, MAX_HEADING_CHARS))
 
     def paragraph(self, text: str) -> None:
         self.add(BlockKind.PARAGRAPH, text)

@@ -41,6 +41,7 @@ class HtmlWalk:
         self._text: list[str] = []
         self._lists = 0
         self._items: list[Piece] = []
+        self._term = self._continued = ""
         self._counts: list[int | None] = []
         self._definitions = 0
         self._defined = ""
@@ -184,6 +185,7 @@ class HtmlWalk:
     def _part(self, text: str, level: int) -> Piece:
         indent = "  " * level
         if self._definitions and self._defined == "dt":
+            self._term = text
             return Piece(PartKind.TERM, f"{indent}- {text}", level)
         if self._definitions and self._defined == "dd":
             return Piece(PartKind.DESCRIPTION, f"{indent}  {text}", level)
@@ -193,8 +195,11 @@ class HtmlWalk:
 
     def _flush_list(self) -> None:
         items, self._items = self._items, []
-        defined = any(item.kind is PartKind.TERM for item in items)
-        self._builder.add_parts(BlockKind.DEFINITIONS if defined else BlockKind.LIST, items)
+        # What is described further behind code has its term as header.
+        described = bool(items) and items[0].kind is PartKind.DESCRIPTION
+        defined = described or any(item.kind is PartKind.TERM for item in items)
+        kind = BlockKind.DEFINITIONS if defined else BlockKind.LIST
+        self._builder.add_parts(kind, items, header=self._continued if described else "")
 
     def _cell(self, tag: str, node: LexborNode) -> None:
         if self._table.in_row:
@@ -212,13 +217,14 @@ class HtmlWalk:
             self._text.append(" ".join(node.text().split()) + " ")
             return
         self._flush()
-        if self._lists:  # code of an item stays in its list
+        if self._lists and not self._definitions:  # code of an item stays in its list
             indent = "  " * self._lists
             code = "\n".join(indent + line for line in node.text().strip("\n").split("\n"))
             self._items.append(Piece(PartKind.CODE, code, self._lists))
             return
         self._flush_list()
         self._flush_label()
+        self._continued = self._term
         self._builder.add(BlockKind.CODE, node.text(), language=_language(node))
 
 

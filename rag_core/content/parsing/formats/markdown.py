@@ -109,6 +109,8 @@ class _Writer:
         self._heading = 0
         self._lists = 0
         self._quotes = 0
+        self._definitions = 0
+        self._term = self._continued = ""
         self._part = PartKind.ITEM
         self._bullet = ""
         self._label = ""
@@ -136,6 +138,7 @@ class _Writer:
                     self._begin_item(token)
                 case _ if token.tag in _LISTS:
                     self._lists += token.nesting
+                    self._definitions += token.nesting if token.tag == "dl" else 0
                     self._end_list()
                 case "admonition_title_open":
                     self._label = _TITLE_FOLLOWS
@@ -182,6 +185,8 @@ class _Writer:
         """An item begins with its mark; a further paragraph of it is a part of its own, indented."""
         if not text:
             return
+        if self._part is PartKind.TERM:
+            self._term = text
         level = self._lists - 1
         self._items.append(Piece(self._part, f"{'  ' * level}{self._bullet or '  '}{text}", level))
         self._bullet = ""
@@ -193,9 +198,15 @@ class _Writer:
 
     def _end_list(self) -> None:
         if not self._lists:
-            items, self._items = self._items, []
-            defined = any(item.kind is PartKind.TERM for item in items)
-            self._builder.add_parts(BlockKind.DEFINITIONS if defined else BlockKind.LIST, items)
+            self._write_items()
+
+    def _write_items(self) -> None:
+        """Write the list so far; what is described further behind code has its term as header."""
+        items, self._items = self._items, []
+        described = bool(items) and items[0].kind is PartKind.DESCRIPTION
+        defined = described or any(item.kind is PartKind.TERM for item in items)
+        kind = BlockKind.DEFINITIONS if defined else BlockKind.LIST
+        self._builder.add_parts(kind, items, header=self._continued if described else "")
 
     def _end_table(self) -> None:
         rows, self._rows = self._rows, []
@@ -205,7 +216,10 @@ class _Writer:
             self._builder.table(rows, header=self._header)
 
     def _code(self, token: Token) -> None:
-        if self._lists:
+        if self._definitions:
+            self._write_items()
+            self._continued = self._term
+        if self._lists and not self._definitions:
             indent = "  " * self._lists
             lines = (indent + line for line in token.content.rstrip("\n").split("\n"))
             self._items.append(Piece(PartKind.CODE, "\n".join(lines), self._lists))

@@ -7,13 +7,15 @@ options as manual pages list them, and terms with an indented description.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.blocks import BlockKind, PartKind
 from rag_core.content.parsing.builder import Piece, TextBuilder
 from rag_core.content.parsing.clean import clean
+from rag_core.content.parsing.formats import man_page
 
 _GAP: Final = re.compile(r"\n[ \t]*+\n(?:[ \t]*+\n)*+")
 _RULE: Final = re.compile(r"([=\-~^\"'#*+`:._])\1{2,}")
@@ -35,7 +37,9 @@ _MAX_PARAGRAPHS: Final = 500
 
 
 def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
-    """Split text at empty lines. White space within a paragraph stays as it is."""
+    """Split text at empty lines. White space within a paragraph stays as it is; a manual page has its own reader."""
+    if man_page.is_man_page(text):
+        return man_page.read(clean_line_ends(text), limits, media_type)
     builder = TextBuilder(limits)
     add_plain(builder, text)
     return builder.finish(media_type)
@@ -77,7 +81,7 @@ class PlainWriter:
     def write(self, text: str) -> None:
         """Add the paragraphs of a text whose line ends are LF."""
         for paragraph in filter(str.strip, _paragraphs(text)):
-            self._add(paragraph)
+            self._add(paragraph.strip("\n"))
 
     def is_literal(self, text: str) -> bool:
         """Whether a text, added next, would be literal: it is indented behind `::` or a code directive."""
@@ -88,6 +92,10 @@ class PlainWriter:
             self._definition.append(Piece(PartKind.DESCRIPTION, _dedented(paragraph, self._indent)))
             return
         self.finish()
+        self._begin(paragraph)
+
+    def _begin(self, paragraph: str) -> None:
+        """Add a paragraph that is no description of what stands before it."""
         if self._literal and _INDENTED.match(paragraph):
             self._builder.add(BlockKind.CODE, paragraph, language="" if self._literal == "text" else self._literal)
             return
@@ -97,7 +105,7 @@ class PlainWriter:
                 self._builder.add(BlockKind.CODE, rest, language=match[1])
             self._literal = match[1] or "text"
             return
-        paragraph = self._below_heading(paragraph.strip("\n"))
+        paragraph = self._below_heading(paragraph)
         if section := _SECTION.match(paragraph):  # as manual pages have them
             self._builder.heading(section[1], 1)
             paragraph = paragraph[section.end() :]
@@ -107,7 +115,14 @@ class PlainWriter:
     def finish(self) -> None:
         """Write the definition that is still open."""
         pieces, self._definition = self._definition, []
-        self._builder.add_parts(BlockKind.DEFINITIONS, pieces)
+        self._add_parts(BlockKind.DEFINITIONS, pieces)
+
+    def _shown(self, text: str) -> str:
+        """The text that a reader sees: all of it, where there are no marks."""
+        return text
+
+    def _add_parts(self, kind: BlockKind, pieces: Iterable[Piece]) -> None:
+        self._builder.add_parts(kind, [replace(piece, text=self._shown(piece.text)) for piece in pieces])
 
     def _describes(self, paragraph: str) -> bool:
         """Whether a paragraph continues the description of the term before it: all of it is further right."""
@@ -122,20 +137,20 @@ class PlainWriter:
         title, style, used = heading
         if style not in self._styles:
             self._styles.append(style)
-        self._builder.heading(title, self._styles.index(style) + 1)
+        self._builder.heading(self._shown(title), self._styles.index(style) + 1)
         return "\n".join(paragraph.split("\n")[used:])
 
     def _body(self, paragraph: str) -> None:
         if _SESSION.match(paragraph):
             self._builder.add(BlockKind.CODE, paragraph)
         elif _ITEM.match(paragraph):
-            self._builder.add_parts(BlockKind.LIST, list(_items(paragraph, _ITEM)))
+            self._add_parts(BlockKind.LIST, _items(paragraph, _ITEM))
         elif definition := _definition(paragraph):
             self._definition, self._indent = definition, _indent(paragraph)
         elif _is_options(paragraph):
-            self._builder.add_parts(BlockKind.LIST, list(_items(paragraph, _OPTION)))
+            self._add_parts(BlockKind.LIST, _items(paragraph, _OPTION))
         else:
-            self._builder.paragraph(paragraph)
+            self._builder.paragraph(self._shown(paragraph))
 
 
 def _definition(paragraph: str) -> list[Piece]:

@@ -20,7 +20,8 @@ from docutils.utils import new_document
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.builder import TextBuilder
 from rag_core.content.parsing.formats.html_table import HtmlTable
-from rag_core.content.parsing.formats.plain import PlainWriter, clean_line_ends
+from rag_core.content.parsing.formats.plain import clean_line_ends
+from rag_core.content.parsing.formats.rst_text import RstWriter
 
 _GRID_BORDER: Final = re.compile(r"\A[ \t]*+\+(?:[-=]++\+)++[ \t]*+\Z")
 _GRID_LINE: Final = re.compile(r"\A[ \t]*+[+|]")
@@ -43,7 +44,7 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
 
 def add_rst(builder: TextBuilder, text: str) -> None:
     """Append reStructuredText to a document."""
-    writer = PlainWriter(builder)
+    writer = RstWriter(builder)
     lines = clean_line_ends(text).split("\n")
     written = 0
     for start, end in _tables(lines):

@@ -136,5 +136,34 @@ def test_descriptions_of_packages_have_their_tables(read: Read) -> None:
     assert blocks(document)[-1] == (BlockKind.TABLE, "Setting | Default\nport | 8080\nhost | 127.0.0.1 ::1")
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (":mod:`tar`, :py:class:`~http.Server`, :ref:`limits <lim>`.", "tar, http.Server, limits."),
+        ("See :pep:`8`, ``*.c``, `x`, `a page <http://x>`_, `one`__ [1]_.", "See PEP 8, *.c, x, a page, one [1]."),
+        ("An *apt*, **bold** word, 2 * 3 * 4, \\*args, end\\ s.", "An apt, bold word, 2 * 3 * 4, *args, ends."),
+        ("* item ``one``\n* item :kbd:`two`", "* item one\n* item two"),
+        ("The ``title``\n=============", "The title"),
+        (".. note::\n\n   Mind ``this``.", "Note: Mind this."),
+        (".. warning:: It burns.\n   Really.", "Warning: It burns.\n   Really."),
+        (".. versionchanged:: 3.2\n   Added ``x``.", "Changed in version 3.2: Added x."),
+        (".. function:: open(name, mode='r')\n   :noindex:\n\n   Opens.", "open(name, mode='r')\n\nOpens."),
+        ("A.\n\n.. _b:\n\n.. toctree::\n   :depth: 2\n\n   intro\n\n.. not\n   read\n\n----\n\nB.", "A.\n\nB."),
+        (".. |x| replace:: y\n\n.. [1] The note.", "[1] The note."),
+        ("Unclosed ``code and `text and *mark", "Unclosed ``code and `text and *mark"),
+    ],
+)  # fmt: skip
+def test_roles_marks_and_directives_are_read_as_what_they_render_to(read: Read, source: str, text: str) -> None:
+    assert read(source, "a.rst").text == text
+
+
+def test_code_keeps_its_marks(read: Read) -> None:
+    source = "Example::\n\n   ``x`` = :a:`b`\n\n.. code-block:: c\n\n   int *a, *b;\n"
+    assert [text for kind, text in blocks(read(source, "a.rst")) if kind is BlockKind.CODE] == [
+        "   ``x`` = :a:`b`", "   int *a, *b;",
+    ]  # fmt: skip
+
+
 def test_plain_text_is_not_read_as_markup(read: Read) -> None:
     assert BlockKind.TABLE not in {kind for kind, _ in blocks(read(LIST, "notes.txt"))}
+    assert read("Use ``x``.", "notes.txt").text == "Use ``x``."

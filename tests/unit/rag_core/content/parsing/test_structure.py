@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rag_core.content.parsing import Block, BlockKind, ParsedDocument, PartKind, parts_of
+from rag_core.content.parsing import Block, BlockKind, Clipper, ParsedDocument, PartKind, parts_of
 
 Read = Callable[..., ParsedDocument]
 
@@ -192,6 +192,33 @@ def test_terms_without_empty_lines_between_are_kept_apart(read: Read) -> None:
     assert parts(document, document.blocks[1]) == [
         (PartKind.TERM, "chunk"), (PartKind.DESCRIPTION, "    A span."),
         (PartKind.TERM, "block"), (PartKind.DESCRIPTION, "    A piece,\n    typed."),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("<dl><dt>copy<dd><p>Copies:<pre class=lang-sh>cp a\n  b</pre><p>Slow.</p></dd><dt>move</dt></dl>", "a.html"),
+        ("copy\n: Copies:\n\n  ```sh\n  cp a\n    b\n  ```\n\n  Slow.\n\nmove\n: Moves.\n", "a.md"),
+    ],
+)  # fmt: skip
+def test_code_in_a_description_is_code_and_the_rest_keeps_its_term(read: Read, source: str, name: str) -> None:
+    document = read(source, name)
+    assert [kind for kind, _ in blocks(document)] == [BlockKind.DEFINITIONS, BlockKind.CODE, BlockKind.DEFINITIONS]
+    assert parts(document, document.blocks[0]) == [
+        (PartKind.TERM, "- copy"), (PartKind.DESCRIPTION, "  Copies:"),
+    ]  # fmt: skip
+    assert (blocks(document)[1][1], document.blocks[1].language) == ("cp a\n  b", "sh")
+    assert parts(document, document.blocks[2])[:2] == [(PartKind.DESCRIPTION, "  Slow."), (PartKind.TERM, "- move")]
+    (kept,) = Clipper(document.text, document.blocks[2:]).clip(0, len(document.text))
+    assert kept.header == "copy"
+
+
+def test_a_term_with_an_indented_colon_below_is_defined_in_markdown(read: Read) -> None:
+    document = read("Words:\n\nApple\n: A *fruit*.\n: A firm.\n\nNot: this.\n", "a.md")
+    assert [kind for kind, _ in blocks(document)] == [BlockKind.PARAGRAPH, BlockKind.DEFINITIONS, BlockKind.PARAGRAPH]
+    assert parts(document, document.blocks[1]) == [
+        (PartKind.TERM, "- Apple"), (PartKind.DESCRIPTION, "  A fruit."), (PartKind.DESCRIPTION, "  A firm."),
     ]  # fmt: skip
 
 
