@@ -26,6 +26,6 @@ if _SETTINGS.allowed_origins:
 config.set_option("server.maxUploadSize", MAX_MEGABYTES)
 app = App(
     Path(__file__).parent / "main.py",
-    routes=[*sign_in_routes(_SETTINGS, _SOCKETS), *index_routes()],
+    routes=[*sign_in_routes(_SETTINGS, _SOCKETS), *index_routes(_SETTINGS)],
     middleware=[Middleware(Protection, settings=_SETTINGS, sockets=_SOCKETS)],
 )

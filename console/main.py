@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,12 @@ from streamlit.navigation.page import StreamlitPage
 
 from console.clients.errors import SIGNED_OUT, ServiceError
 from console.components.page_language import set_page_language
-from console.components.widgets import DOWN, problem
+from console.components.page_switch import PAGES
+from console.components.widgets import DOWN, plain_markdown, problem
 from console.i18n import LANGUAGES
-from console.session import Platform, Role, api, identify, language, shared, t
+from console.identity import MARK, PRODUCT, version, wordmark
+from console.navigation import Entry, sections
+from console.session import Role, api, identify, language, shared, t
 from console.sign_in import sign_in_address
 
 # Not `pages`: Streamlit runs the files of that folder automatically, without this frame, for any visitor.
@@ -24,39 +28,31 @@ FIRST_PAGE = "overview"
 _DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
 
-def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
-    wanted = [
-        ("overview", t("Overview"), ":material/monitoring:"),
-        ("sources", t("Sources"), ":material/folder_open:"),
-        ("add_source", t("Add a source"), ":material/add:"),
-        ("documents", t("Documents"), ":material/description:"),
-        ("pipeline", t("Pipeline"), ":material/account_tree:"),
-        ("quality", t("Quality"), ":material/fact_check:"),
-        ("evaluation", t("Evaluation"), ":material/quiz:"),
-        ("index", t("Index"), ":material/database:"),
-        ("ask", t("Ask"), ":material/forum:"),
-        ("traffic", t("Traffic"), ":material/speed:"),
-        ("usage", t("Usage"), ":material/payments:"),
-    ]
-    if beyond >= Platform.READER:
-        if shared().traces.configured:
-            wanted.append(("traces", t("Traces"), ":material/waterfall_chart:"))
-        wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
-        wanted.append(("tenants", t("Tenants"), ":material/apartment:"))
-    if role >= Role.OPERATOR:
-        wanted.append(("audit", t("Audit"), ":material/history:"))
-    if role >= Role.ADMIN or beyond >= Platform.ADMIN:
-        wanted.append(("webhooks", t("Webhooks"), ":material/webhook:"))
-        wanted.append(("access", t("Access"), ":material/key:"))
-    if role < Role.ADMIN and beyond < Platform.ADMIN:
-        wanted = [page for page in wanted if page[0] != "add_source"]
-    return [
-        st.Page(_PAGES / f"{name}.py", title=title, icon=icon, url_path=name, default=name == FIRST_PAGE)
-        for name, title, icon in wanted
-    ]
+def _navigation(sections: Mapping[str, list[Entry]]) -> dict[str, list[StreamlitPage]]:
+    names = [name for entries in sections.values() for name, *_ in entries]
+    first = FIRST_PAGE if FIRST_PAGE in names else names[0] if names else ""
+    found = {
+        section: [
+            st.Page(_PAGES / f"{name}.py", title=title, icon=icon or None, url_path=name, default=name == first,
+                    visibility="visible" if icon else "hidden")
+            for name, title, icon in entries
+        ]
+        for section, entries in sections.items() if entries
+    }  # fmt: skip
+    # An address that is not for this role says so, instead of Streamlit's "page not found" above another page.
+    refused = partial(st.Page, _not_for_you, title=t("Not for your role"), visibility="hidden")
+    others = [refused(url_path=name, default=not first and name == FIRST_PAGE) for name in _NAMES if name not in names]
+    last = next(reversed(found), "")
+    return {**found, last: [*found.get(last, []), *others]}
+
+
+def _not_for_you() -> None:
+    st.title(t("Not for your role"))
+    st.text(t("Your role does not include this page. An administrator can change your role."))
 
 
 def _sidebar(name: str, role: Role) -> None:
+    st.logo(wordmark(t(PRODUCT)), icon_image=MARK, size="large")
     with st.sidebar:
         names = list(LANGUAGES)
         st.segmented_control(
@@ -69,8 +65,11 @@ def _sidebar(name: str, role: Role) -> None:
         )
         st.toggle(t("Show times in UTC"), key="utc", help=t("When off, times are in your browser's time zone."))
         if name:
-            st.caption(t("Signed in as {name} ({role})", name=name, role=t(role.name.lower())))
+            st.caption(t("Signed in as {name} ({role})", name=plain_markdown(name), role=t(role.name.lower())))
         _sign_out()
+        where = shared().settings.environment
+        said = t("Version {version}", version=version())
+        st.caption(plain_markdown(f"{t(PRODUCT)} · {said}" + (f" · {where}" if where else "")))
 
 
 def _sign_out() -> None:
@@ -90,7 +89,7 @@ def _leave() -> None:
 
 def _show_sign_in(error: ServiceError) -> None:
     """The page of a visitor whom the API did not verify."""
-    st.title(t("RAG platform"))
+    st.title(t(PRODUCT))
     mode = shared().settings.sign_in
     if error.code not in SIGNED_OUT:
         problem("query server", error)
@@ -145,12 +144,14 @@ def _main() -> None:
         # Without a navigation of our own Streamlit would offer what it finds itself; without all addresses it would lay
         # "page not found" over the sign-in of somebody who opened a deep link.
         places = [
-            st.Page(partial(_show_sign_in, refusal), title="RAG platform", url_path=name, default=name == FIRST_PAGE)
+            st.Page(partial(_show_sign_in, refusal), title=t(PRODUCT), url_path=name, default=name == FIRST_PAGE)
             for name in _NAMES
         ]
         st.navigation(places, position="hidden").run()
         return
-    pages = _navigation(who.role, who.platform)
+    entries = sections(who, t, traces=shared().traces.configured)
+    pages = _navigation(entries)
+    st.session_state[PAGES] = {name for group in entries.values() for name, *_ in group}
     _sidebar(who.subject, who.role)
     with st.sidebar:
         set_page_language(language())
@@ -161,5 +162,5 @@ def _main() -> None:
 
 
 # A bundled icon: without one Streamlit fetches the icon of the page from a host on the internet.
-st.set_page_config(page_title="RAG platform", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
+st.set_page_config(page_title=t(PRODUCT), page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
 _main()

@@ -22,7 +22,8 @@ from console.clients.grpc_api import Api, Channels, read_token
 from console.clients.http import GatewayClient
 from console.clients.metrics import MetricsClient
 from console.clients.traces import TracesClient
-from console.i18n import language_of, translate
+from console.i18n import LANGUAGES, language_of, translate
+from console.plain_page import LANGUAGE_COOKIE
 from console.presenters.sources import key_of
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE
@@ -97,6 +98,7 @@ class Identity:
     platform: Platform = Platform.NONE
     hashes: frozenset[str] = frozenset()
     """The values that stand for the tenant in metrics."""
+    may_ask: bool = True
 
 
 @dataclass(slots=True)
@@ -199,8 +201,9 @@ def identify() -> Identity:
             return known[0]
         raise
     made = Identity(
-        said.subject, said.tenant, role_of(said.scopes), platform_of(said.scopes), frozenset(said.tenant_hashes)
-    )
+        said.subject, said.tenant, role_of(said.scopes), platform_of(said.scopes), frozenset(said.tenant_hashes),
+        may_ask="query.read" in said.scopes,
+    )  # fmt: skip
     with place.lock:  # another session's thread may add one while this looks for the oldest
         while len(place.known) >= MAX_KNOWN:
             place.known.pop(next(iter(place.known)))
@@ -275,8 +278,10 @@ def tenant() -> str:
 
 
 def language() -> str:
-    """`en` or `zh`: chosen in the sidebar, else what the browser prefers."""
-    return str(st.session_state.get("language") or language_of(st.context.locale or "en"))
+    """`en` or `zh`: chosen in the sidebar, now or at an earlier visit, else what the browser prefers."""
+    earlier = st.context.cookies.get(LANGUAGE_COOKIE, "")
+    known = earlier if earlier in LANGUAGES else language_of(st.context.locale or "en")
+    return str(st.session_state.get("language") or known)
 
 
 def t(text: str, /, **values: object) -> str:

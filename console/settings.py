@@ -14,6 +14,11 @@ class ConsoleSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RAG_CONSOLE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
+    environment: str = Field(
+        "",
+        max_length=40,
+        description="Name of this installation beside the product's name (staging, production).",
+    )
     query_address: str = Field("127.0.0.1:50051", description="`host:port` of the query server, for admin services.")
     query_tls_ca: Path | None = Field(None, description="Authority (PEM) of its certificate; unset: no TLS.")
     query_tls_name: str = Field("query-server", description="Name in its certificate.")

@@ -14,13 +14,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from console.clients.errors import SIGNED_OUT, ServiceError
 from console.clients.grpc_api import Api, Channels
 from console.connections import OpenSockets, is_own
-from console.i18n import ENGLISH, N_, language_of, translate
+from console.i18n import N_, translate
+from console.plain_page import language_for, plain_page
 from console.settings import ConsoleSettings
 
 COOKIE = "rag_console"
@@ -32,14 +33,6 @@ MAX_FORM_BYTES = 4096
 MAX_FIELDS = 8
 MAX_NEXT_CHARS = 2048
 """A longer address of the page to return to is left out: the form has a limit of bytes."""
-_STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-main { max-width: 22rem; margin: 15vh auto; padding: 0 1rem } h1 { font-size: 1.4rem }
-label { display: block; margin: 1rem 0 .25rem } input, button { font: inherit; width: 100%; padding: .5rem;
-box-sizing: border-box; border: 1px solid #888; border-radius: .4rem } button { margin-top: 1.5rem; cursor: pointer;
-background: #0b5cad; color: #fff; border-color: #0b5cad }
-[role=alert] { border-left: .3rem solid #b00; padding-left: .6rem }
-"""
 
 
 def sign_in_routes(settings: ConsoleSettings, sockets: OpenSockets) -> list[Route]:
@@ -60,29 +53,28 @@ class _SignIn:
         self._sockets = sockets
 
     async def form(self, request: Request) -> Response:
-        return _page(_language(request), "", following=own_page(request.query_params.get(NEXT, "")))
+        return self._page(request, "", following=own_page(request.query_params.get(NEXT, "")))
 
     async def submit(self, request: Request) -> Response:
         """Sign in. `SameSite=Strict` and the origin keep other sites from doing it for the visitor."""
-        language = _language(request)
         origin, host = request.headers.get("origin"), request.headers.get("host")
         following = own_page(request.query_params.get(NEXT, ""))
         if origin is not None and not is_own(self._settings, origin, host):
-            return _page(language, "FORBIDDEN", 403, following=following)
+            return self._page(request, "FORBIDDEN", 403, following=following)
         body = bytearray()
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_FORM_BYTES:
-                return _page(language, "SIGN_IN_FAILED", 413, following=following)
+                return self._page(request, "SIGN_IN_FAILED", 413, following=following)
         try:
             fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
         except ValueError:
-            return _page(language, "SIGN_IN_FAILED", 400, following=following)
+            return self._page(request, "SIGN_IN_FAILED", 400, following=following)
         name, password = (fields.get(key, [""])[0] for key in ("name", "password"))
         asked = {"name": name.strip(), "password": password, "address": self._address(request)}
         reply = await asyncio.to_thread(_ask_broker, self._settings.sign_in_socket, asked)
         if "token" not in reply:
-            return _page(language, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401, following=following)
+            return self._page(request, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401, following=following)
         response = RedirectResponse(following or "/", 303)
         response.set_cookie(
             COOKIE,
@@ -101,9 +93,32 @@ class _SignIn:
         self._sockets.end(token)
         response: Response = RedirectResponse(SIGN_IN, 303)
         if not ended:
-            response = _page(_language(request), "SIGN_OUT_UNAVAILABLE", 503)
+            response = self._page(request, "SIGN_OUT_UNAVAILABLE", 503)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
+
+    def _page(self, request: Request, problem: str, status: int = 200, *, following: str = "") -> Response:
+        """The form, below what went wrong."""
+        language = language_for(request)
+
+        def word(text: str) -> str:
+            return html.escape(translate(language, text))
+
+        said = f"<p role=alert>{word(_PROBLEMS.get(problem, _PROBLEMS['SIGN_IN_FAILED']))}</p>" if problem else ""
+        about = word(
+            "Answers from your company's documents, with their sources, and the pipeline that keeps them current."
+        )
+        whence = word("An administrator makes your account and gives you its password (rag account add NAME)."
+                      " The password of the first account, admin, was printed by rag up.")  # fmt: skip
+        body = f"""<p>{about}</p>{said}<form method="post" action="{html.escape(sign_in_address(following))}">
+<label for="name">{word("Name")}</label><input id="name" name="name" autocomplete="username" required autofocus>
+<label for="password">{word("Password")}</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
+<button>{word("Sign in")}</button></form><p class="quiet">{whence}</p>"""
+        return plain_page(
+            request, translate(language, "Sign in"), body, status,
+            environment=self._settings.environment, following=following,
+        )  # fmt: skip
 
     def _address(self, request: Request) -> str:
         """The visitor's address: of the connection, or what the outermost trusted proxy says of it."""
@@ -139,10 +154,6 @@ def _ask_broker(path: Path | None, asked: dict[str, str]) -> dict[str, object]:
     return reply if isinstance(reply, dict) else {}
 
 
-def _language(request: Request) -> str:
-    return language_of(request.headers.get("accept-language", ENGLISH))
-
-
 _PROBLEMS = N_(
     {
         "FORBIDDEN": "Sign in from the console's own page.",
@@ -164,18 +175,3 @@ def own_page(address: str) -> str:
     """The address when it is a page of this console, else empty: nobody is led elsewhere by a link to the sign-in."""
     parts = urlsplit(address) if _PAGE.fullmatch(address) and len(address) <= MAX_NEXT_CHARS else None
     return address if parts is not None and not parts.scheme and not parts.netloc else ""
-
-
-def _page(language: str, problem: str, status: int = 200, *, following: str = "") -> HTMLResponse:
-    def word(text: str) -> str:
-        return html.escape(translate(language, text))
-
-    said = f"<p role=alert>{word(_PROBLEMS.get(problem, _PROBLEMS['SIGN_IN_FAILED']))}</p>" if problem else ""
-    body = f"""<!doctype html><html lang="{language}"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>{word("Sign in")}</title><style>{_STYLE}</style>
-<main><h1>{word("RAG platform")}</h1>{said}<form method="post" action="{html.escape(sign_in_address(following))}">
-<label for="name">{word("Name")}</label><input id="name" name="name" autocomplete="username" required autofocus>
-<label for="password">{word("Password")}</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
-<button>{word("Sign in")}</button></form></main></html>"""
-    return HTMLResponse(body, status, headers={"cache-control": "no-store"})

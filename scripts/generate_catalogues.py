@@ -28,6 +28,7 @@ CATALOGUES = ROOT / "console" / "i18n"
 
 TEXTS = {
     **dict.fromkeys(("t", "N_", "word", "load_or_report", "problem", "_unavailable"), (0,)),
+    "translate": (1,),
     "HealthRow": (0, 2),
     "Todo": (0, 3),
     "Reason": (1,),

@@ -117,7 +117,10 @@ def _export(chosen: pb.Tenant) -> None:
 def _receipt(chosen: pb.Tenant) -> None:
     if chosen.receipt_json:
         with st.expander(t("Receipt of the last erasure"), icon=":material/receipt_long:"):
-            st.json(chosen.receipt_json, expanded=1)
+            rows = presenters.receipt_rows(chosen.receipt_json)
+            table(rows, {"name": t("Name"), "value": t("Value")}, empty="")
+            st.download_button(t("Download the receipt"), chosen.receipt_json, f"{chosen.name}-{today()}.json",
+                               "application/json", key="tenant-receipt")  # fmt: skip
 
 
 def _egress(chosen: pb.Tenant) -> None:

@@ -200,6 +200,8 @@ def _inert(value: Any) -> Any:
 def _whole(value: Any) -> Any:
     if isinstance(value, list):
         return " ".join(str(_whole(item)) for item in value) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_whole(item)}" for key, item in sorted(value.items())) or "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from console.i18n import N_
@@ -73,3 +74,18 @@ def narrower(policy: pb.EgressPolicy, source: str) -> Sequence[int] | None:
 def is_changed(policy: pb.EgressPolicy, uses: Sequence[int] | None) -> bool:
     """Return whether a tenant's own endpoints differ from its policy; `None` is the policy of the installation."""
     return (None if policy.inherited else set(policy.uses)) != (None if uses is None else set(uses))
+
+
+def receipt_rows(receipt: str) -> list[dict[str, str]]:
+    """A receipt (JSON) as one row for each of its values, named by the way to it."""
+    return [{"name": plain(name), "value": plain(value)} for name, value in _values("", json.loads(receipt))]
+
+
+def _values(path: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _values(f"{path} › {name}" if path else str(name), item)
+    elif isinstance(value, list):
+        yield path, ", ".join(map(str, value)) or "–"
+    else:
+        yield path, str(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components import access
+from console.components.page_switch import page_title
 from console.session import Platform, platform, t, tenant
 
-st.title(t("Access"))
+page_title("access")
 everyone = False
 if platform() >= Platform.ADMIN:
     everyone = st.toggle(t("All tenants"), key="access-everyone", help=t("Off: only the tenant {name}.", name=tenant()))

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from console.components.page_switch import page_title
 from console.components.widgets import at, attempt, load_or_report, page_buttons, table, today
 from console.presenters import records as presenters
 from console.session import Platform, api, platform, t, zone
@@ -60,7 +61,7 @@ def _rows(records: list[ops.AuditRecord]) -> list[dict[str, Any]]:
 
 def _export(chosen: dict[str, Any]) -> None:
     """A file of everything that the filters let pass, read page by page when it is asked for."""
-    if not st.button(t("Export everything found"), icon=":material/download:"):
+    if not st.button(t("Export CSV"), icon=":material/download:"):
         return
     records: list[ops.AuditRecord] = []
     page = ""
@@ -79,7 +80,7 @@ def _export(chosen: dict[str, Any]) -> None:
     st.download_button(label, presenters.as_csv(_rows(records)), f"audit-{today()}.csv", "text/csv")
 
 
-st.title(t("Audit"))
+page_title("audit")
 chosen = _chosen()
 if st.session_state.get("a-filter") != chosen:
     st.session_state["a-filter"], st.session_state["a-page"] = chosen, ""

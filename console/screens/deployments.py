@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from console.components.deployments import actions, ci, history
+from console.components.page_switch import page_title
 from console.components.widgets import age, at, chosen_row, load_or_report, table
 from console.presenters import deployments as presenters
 from console.presenters.formats import duration
@@ -64,7 +65,7 @@ def deployments() -> None:
     history(chosen.id)
 
 
-st.title(t("Deployments"))
+page_title("deployments")
 colours()
 deployments()
 ci()

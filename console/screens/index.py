@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.generations import build_generation, generations
+from console.components.page_switch import page_title
 from console.session import t
 
-st.title(t("Index"))
+page_title("index")
 generations()
 with st.expander(t("Build a generation"), icon=":material/construction:"):
     build_generation()

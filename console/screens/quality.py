@@ -78,7 +78,7 @@ def browser(chosen: dict[str, Any]) -> None:
     with st.container(horizontal=True):
         page_buttons("q-page", found.next_page_token, t("Older entries"))
         if rows:
-            st.download_button("CSV", presenters.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
+            st.download_button(t("Export CSV"), presenters.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
     ticked = [rows[index] for index in (event.selection.rows if event is not None else []) if index < len(rows)]
     act([row["id"] for row in ticked])
     if len(ticked) == 1:
@@ -117,7 +117,7 @@ def golden() -> None:
                  "at": t("When")}, empty=t("No answer has been rated yet."))  # fmt: skip
     if ratings:
         st.download_button(
-            "JSON lines", presenters.golden_lines(ratings), f"golden-{today()}.jsonl", "application/jsonl"
+            t("Export JSON lines"), presenters.golden_lines(ratings), f"golden-{today()}.jsonl", "application/jsonl"
         )
 
 

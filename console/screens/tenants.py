@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
+from console.components.page_switch import page_title
 from console.components.tenants import tenants
-from console.session import t
 
-st.title(t("Tenants"))
+page_title("tenants")
 tenants()

@@ -7,6 +7,7 @@ import streamlit as st
 from console.clients.metrics import Sample
 from console.components.charts import over_time
 from console.components.history import history_of
+from console.components.page_switch import page_title
 from console.components.widgets import at, load_or_report, table
 from console.i18n import N_
 from console.presenters import traffic as presenters
@@ -112,7 +113,7 @@ def past(span: str, *, everyone: bool) -> None:
     history_of(span, everyone=everyone)
 
 
-st.title(t("Traffic"))
+page_title("traffic")
 with st.container(horizontal=True, vertical_alignment="bottom"):
     asked = st.query_params.get("span", "hour")
     chosen = st.segmented_control(

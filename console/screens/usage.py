@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.components.page_switch import page_title
 from console.components.usage import budgets, days
 from console.components.widgets import at, load_or_report
 from console.i18n import N_
@@ -11,7 +12,7 @@ from console.session import Platform, api, platform, t, tenant
 
 _DAYS = N_({1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"})
 
-st.title(t("Usage"))
+page_title("usage")
 everyone = False
 if platform() >= Platform.READER:
     everyone = st.toggle(t("All tenants"), key="usage-everyone", help=t("Off: only the tenant {name}.", name=tenant()))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components import webhooks
+from console.components.page_switch import page_title
 from console.session import Platform, platform, t, tenant
 
-st.title(t("Webhooks"))
+page_title("webhooks")
 st.caption(
     t("Other systems are notified of documents, sources, generations and alerts. A message has ids, locators and"
       " reasons, and never text of a document.")

@@ -69,6 +69,7 @@ def prepare(settings: Settings, role: str) -> None:
         from ragctl.local_stack.services import NO_FORWARDED
 
         os.environ.update(NO_FORWARDED)
+        os.environ.setdefault("RAG_CONSOLE_ENVIRONMENT", settings.environment)
     elif role == "interfaces":
         from ragctl.local_stack.services import interfaces_environment
 

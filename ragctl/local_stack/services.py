@@ -34,10 +34,7 @@ _DEFINITIONS = ("-m", "rag_assets.definitions", "--location-name", LOCATION)
 STREAMLIT_FLAGS = tuple(
     "--server.headless true --server.enableXsrfProtection true --server.fileWatcherType none"  # noqa: SIM905
     " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer"
-    " --runner.postScriptGC false"
-    " --theme.light.primaryColor #0b5cad --theme.dark.primaryColor #4a9be8"
-    # Captions are the text's colour at 60 %: of Streamlit's own their contrast is 3.9, below the 4.5 that people need.
-    " --theme.light.textColor #101218".split()
+    " --runner.postScriptGC false".split()
 )
 # uvicorn would believe what a client on this host says of its address; `RAG_CONSOLE_TRUSTED_HOPS` decides that.
 NO_FORWARDED = (("FORWARDED_ALLOW_IPS", ""),)
@@ -281,6 +278,7 @@ def _console(settings: Settings, data_dir: DataDir) -> Service:
         port_settings=((port, "RAG_CONSOLE_PORT"),),
         env=(
             *_console_channels(settings),
+            ("RAG_CONSOLE_ENVIRONMENT", settings.environment),
             ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
             ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),

@@ -177,7 +177,8 @@ def test_an_answer_is_given_and_two_settings_are_compared(page: Page) -> None:
 
 @pytest.mark.faults
 def test_a_deployment_is_rolled_back_for_a_reason(page: Page) -> None:
-    go(page, "Deployments")
+    go(page, "Index")
+    page.locator(".st-key-page-switch").get_by_role("link", name="Deployments").click()
     act(page, "Roll back r2", "users complain", "The deployer returns the traffic at once.")
     expect(page.get_by_text("Requested, not done yet: rollback.")).to_be_visible()
     on_record(page, "users complain", "deploy.rollback")

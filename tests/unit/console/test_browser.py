@@ -100,3 +100,12 @@ def test_a_reason_that_is_being_typed_stays_while_the_state_changes_beneath_it(p
     held(platform, 8, admin_pb2.SOURCE_STATE_HELD, "held for approval: {count} deletions")
     expect(page.get_by_test_id("stAlert").get_by_text("Held for approval: 8 deletions")).to_be_visible()
     expect(reason).to_have_value("the chapter was withdrawn")
+
+
+def test_an_address_that_is_not_for_the_role_says_so(page: Page, platform: Platform, console_url: str) -> None:
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    platform.gateway.peer.scopes = ["ops.read"]
+    page.goto(f"{console_url}/webhooks")
+    expect(page.get_by_role("heading", name="Not for your role")).to_be_visible()
+    assert page.get_by_role("dialog").count() == 0
+    assert page.get_by_test_id("stSidebarNav").get_by_role("link", name="Ask").count() == 0

@@ -183,7 +183,7 @@ def test_the_audit_log_is_filtered_by_day_and_outcome_and_exported_whole(app: Ap
     app.date_input(key="a-to").set_value(date(2026, 11, 3)).run()
     wanted = asked(platform, "ListAudit")[-1]
     assert (wanted.outcome, wanted.until.seconds - wanted.since.seconds) == ("ok", 2 * 86_400)
-    next(item for item in app.button if item.label == "Export everything found").click().run()
+    next(item for item in app.button if item.label == "Export CSV").click().run()
     assert not app.exception
     assert asked(platform, "ListAudit")[-1].page_size == 500
     assert [item.proto.label for item in app.get("download_button")] == ["Download 1 entries"]  # type: ignore[union-attr]
