@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.report import Cell
-from rag_core.answering import Abstained, Answered, Answerer, Citation, Delta, Question
+from rag_core.answering import Abstained, Answered, Answerer, Citation, Delta, Question, Writing
 from rag_core.errors import RagError
 
 MAX_QUESTIONS = 50
@@ -46,7 +46,7 @@ class WrittenTally:
                 async for event in events:
                     if isinstance(event, Delta):
                         first = first or time.perf_counter() - started
-                    else:
+                    elif not isinstance(event, Writing):
                         self._count(event, holds)
         except RagError:
             self.failed += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from console.clients.errors import ServiceError
@@ -39,14 +41,26 @@ def answer_body(text: str, final: query_pb2.AnswerFinal) -> None:
         st.info(t("It is not certain that the sources answer this question. These passages come closest."))
     if final.read_as:
         st.text(t("Read as: {question}", question=plain(final.read_as)))
-    for excerpt in final.excerpts:
-        with st.container(border=True):
-            st.text(presenters.with_page(presenters.heading(excerpt), excerpt, t))
-            markdown_body(excerpt.markdown or excerpt.text)
+    _excerpts(final.excerpts)
     if not final.excerpts and final.answer_markdown:
         markdown_body(final.answer_markdown)
     elif not final.excerpts:
         st.text(plain(text))
+
+
+def writing(event: query_pb2.AnswerWriting) -> None:
+    """Show that a model is writing, and the quotes that there are meanwhile."""
+    st.text(t("{model} is writing …", model=plain(event.model)))
+    if event.excerpts:
+        st.caption(t("Until then, from the sources:"))
+    _excerpts(event.excerpts)
+
+
+def _excerpts(excerpts: Iterable[query_pb2.Excerpt]) -> None:
+    for excerpt in excerpts:
+        with st.container(border=True):
+            st.text(presenters.with_page(presenters.heading(excerpt), excerpt, t))
+            markdown_body(excerpt.markdown or excerpt.text)
 
 
 def markdown_body(markdown: str) -> None:

@@ -13,6 +13,8 @@ MAX_TURNS = 8
 MAX_CHARS = 3000
 """Characters of a question or an answer that are sent again."""
 _TURNS, _EARLIER = "conversation-turns", "conversation-earlier"
+_FALLBACKS = "conversation-fallbacks"
+"""Why quotes came instead of a model's words: in the answer before this one, and in this one."""
 
 Turn = tuple[str, str]
 
@@ -32,6 +34,8 @@ def start_turn(*, follow_up: bool) -> None:
     st.session_state.pop("answer", None)
     turns: list[Turn] = st.session_state.get(_TURNS, [])
     st.session_state[_EARLIER] = list(turns) if follow_up else []
+    if not follow_up:
+        st.session_state.pop(_FALLBACKS, None)
 
 
 def messages() -> list[query_pb2.Message]:
@@ -44,8 +48,9 @@ def messages() -> list[query_pb2.Message]:
     return found
 
 
-def remember(question: str, answer: str) -> None:
-    """Add an answer that has just come; empty for none."""
+def remember(question: str, answer: str, fallback: str = "") -> None:
+    """Add an answer that has just come; empty for none. `fallback` is why it is not by the model."""
+    st.session_state[_FALLBACKS] = (st.session_state.get(_FALLBACKS, ("", ""))[1], fallback)
     turn = (question[:MAX_CHARS], answer[:MAX_CHARS])
     st.session_state[_TURNS] = [*st.session_state.get(_EARLIER, []), turn][-MAX_TURNS:]
 
@@ -65,7 +70,8 @@ def notes(final: query_pb2.AnswerFinal) -> None:
     """Show how the question was understood, and who answered it when that was not who should have."""
     if final.standalone_question:
         st.text(t("Understood as: {question}", question=plain(final.standalone_question)))
-    if final.answered_by.fallback_reason:
+    before, _ = st.session_state.get(_FALLBACKS, ("", ""))
+    if final.answered_by.fallback_reason not in ("", before):  # once in a conversation
         code = final.answered_by.fallback_reason
         if code == "EGRESS_FORBIDDEN":
             st.info(t("The egress policy keeps this from the answer model. These are quotes of the sources."))

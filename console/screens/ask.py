@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components import ask_as, ask_settings, conversation
-from console.components.answers import answer_body, rating_buttons, span
+from console.components.answers import answer_body, rating_buttons, span, writing
 from console.components.golden import save_question
 from console.components.passages import compare, passages
 from console.components.widgets import problem
@@ -70,15 +70,23 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
     kept = st.session_state.get("answer")
     if kept is None or kept[0] != key:
         place, parts, final = st.empty(), [], query_pb2.AnswerFinal()
-        for event in api().answer(request):
+        shown = query_pb2.AnswerRequest()
+        shown.CopyFrom(request)
+        shown.progress = True
+        for event in api().answer(shown):
             if event.HasField("final"):
                 final = event.final
+            elif event.HasField("writing"):
+                with place.container():
+                    writing(event.writing)
             else:
                 parts.append(event.delta.text)
                 place.text(plain("".join(parts)))
         place.empty()
         kept = st.session_state["answer"] = (key, "".join(parts), final)
-        conversation.remember(request.query, kept[1] if final.HasField("answered") else "")
+        conversation.remember(
+            request.query, kept[1] if final.HasField("answered") else "", final.answered_by.fallback_reason
+        )
     _, text, final = kept
     sentence, code = presenters.outcome(final)
     conversation.history()

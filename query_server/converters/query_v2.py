@@ -20,6 +20,7 @@ from rag_core.answering import (
     Outcome,
     PageKind,
     StandaloneBy,
+    Writing,
     page_kind,
 )
 from rag_core.errors import InvalidInput, RagError, Reason
@@ -69,6 +70,7 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
             messages=messages,
             answerer=request.answerer,
             fallback=not request.no_fallback,
+            progress=request.progress,
         )
     return replace(
         query,
@@ -189,6 +191,8 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
     """One event; `found` is what the citations point into."""
     if isinstance(event, ResumableDelta):
         return pb.AnswerEvent(delta=pb.AnswerDelta(text=event.text), resume_token=event.resume_token)
+    if isinstance(event, Writing):
+        return pb.AnswerEvent(writing=_writing(event, found.result.hits))
     result = found.result
     usage = pb.AnswerFinal.Usage(passages=len(result.hits), milliseconds=found.milliseconds())
     final = pb.AnswerFinal(generation=result.generation, usage=usage, rerank_skipped=found.rerank_skipped or "")
@@ -207,6 +211,19 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
         case Failed(error):
             final.failed.reason, final.failed.message = error.reason, error.message
     return pb.AnswerEvent(final=final)
+
+
+def _writing(event: Writing, hits: Sequence[SearchHit]) -> pb.AnswerWriting:
+    quotes = event.quotes
+    if quotes is None:
+        return pb.AnswerWriting(model=event.model)
+    citations = [_citation(citation, (*hits, *quotes.evidence)) for citation in quotes.citations]
+    return pb.AnswerWriting(
+        model=event.model,
+        outcome=_OUTCOMES[quotes.outcome],
+        excerpts=map(_excerpt, quotes.excerpts),
+        citations=citations,
+    )
 
 
 def _set_author(final: pb.AnswerFinal, event: Answered | Abstained) -> None:

@@ -13,6 +13,7 @@ from .base import (
     StandaloneBy as StandaloneBy,
     StandaloneQuestion as StandaloneQuestion,
     Tokens as Tokens,
+    Writing as Writing,
 )
 from .citations import Citation as Citation, check_citations as check_citations, check_evidence as check_evidence
 from .conversation import carry_over as carry_over

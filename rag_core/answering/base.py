@@ -81,6 +81,7 @@ class Question:
     `contrast` are the hits after them, which the caller is not shown as hits. `embed` makes passage vectors with the
     model of `vector`; `search` and `around` read more, within what the caller may see. `egress` is the policy of the
     caller's tenant, which passages for an endpoint must pass. `deadline` is the caller's, by `time.monotonic`.
+    With `progress` the caller wants `Writing` events.
     """
 
     text: str
@@ -92,6 +93,7 @@ class Question:
     around: ReadAround | None = None
     deadline: float | None = None
     egress: EgressPolicy = NOTHING_LEAVES
+    progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,15 @@ class Abstained:
     answered_by: AnsweredBy = AnsweredBy()
 
 
-AnswerEvent = Delta | Answered | Abstained
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A model has written no sentence yet. `quotes` is what an answer without one shows, `None` while there is none."""
+
+    model: str
+    quotes: Answered | None = None
+
+
+AnswerEvent = Writing | Delta | Answered | Abstained
 
 
 class Answerer(Protocol):

@@ -158,7 +158,7 @@ def _why(passage: query_pb2.Passage) -> str:
 def _answer(ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], options: Any, json: bool) -> int:
     from ragproto.query.v2 import query_pb2
 
-    events = resumed(ask, query_pb2.AnswerRequest(**options))
+    events = resumed(ask, query_pb2.AnswerRequest(**options, progress=not json and sys.stdout.isatty()))
     if json:
         return _answer_as_json(events)
     text, final = collect(events)
@@ -199,8 +199,14 @@ def collect(events: Iterator[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.Ans
                 return "".join(parts), event.final
             parts.append(event.delta.text)
             if live is not None:
-                live.update(Text(visible("".join(parts))))
+                text = _being_written(event.writing) if event.HasField("writing") else "".join(parts)
+                live.update(Text(visible(text)))
     raise Unavailable(Reason.SERVER_UNAVAILABLE, "the answer broke off; ask again")
+
+
+def _being_written(event: query_pb2.AnswerWriting) -> str:
+    quotes = (f"{_where(excerpt, excerpt.heading_path)}\n{excerpt.text}\n" for excerpt in event.excerpts)
+    return "\n".join((f"{event.model} is writing …", *quotes))
 
 
 def print_answer(text: str, final: query_pb2.AnswerFinal) -> int:

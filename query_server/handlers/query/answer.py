@@ -41,6 +41,7 @@ from rag_core.answering import (
     Message,
     Question,
     StandaloneQuestion,
+    Writing,
     check_citations,
     check_evidence,
 )
@@ -62,7 +63,7 @@ class Failed:
     error: RagError
 
 
-Event = ResumableDelta | Answered | Abstained | Failed
+Event = Writing | ResumableDelta | Answered | Abstained | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class AnswerHandler:
         async for event in events:
             if isinstance(event, Delta):
                 text.append(event.text)
-            else:
+            elif not isinstance(event, Writing):
                 outcome = event
         return Answer("".join(text) if isinstance(outcome, Answered) else "", outcome, found.result)
 
@@ -149,13 +150,20 @@ class AnswerHandler:
         context = context_of(plan) + conversation.context_of(earlier) + query.answerer.encode()
         seen = self._resumes.read(query.resume_token, context) if query.resume_token else None
         pinned = plan.pinned_to(seen.generation) if seen else plan
-        found, events = await self._start(principal, pinned, answerer, earlier, deadline)
+        found, events = await self._start(principal, pinned, answerer, earlier, deadline, progress=query.progress)
         progress = Progress(found.result.generation)
         rest = after_cursor(events, seen, progress) if seen else events
         return found, _ended(resumable(rest, progress, partial(self._resumes.issue, context=context)))
 
     async def _start(
-        self, principal: Principal, plan: Plan, answerer: Answerer, earlier: Sequence[Message], deadline: float
+        self,
+        principal: Principal,
+        plan: Plan,
+        answerer: Answerer,
+        earlier: Sequence[Message],
+        deadline: float,
+        *,
+        progress: bool = False,
     ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
         started = time.monotonic()
         egress = self._search.egress(principal.tenant)
@@ -177,6 +185,7 @@ class AnswerHandler:
             around=more.around,
             deadline=deadline,
             egress=egress,
+            progress=progress,
         )
         retrieved = Retrieved(result, as_of, started, asked, self._search.rerank_skipped(plan, found.hits))
         spent = ModelTokens(asked.tokens, question, by_model=self._answerers.by_model(answerer))
@@ -206,12 +215,11 @@ class AnswerHandler:
             async with aclosing(_until(written, deadline)) as events:
                 async for event in events:
                     if isinstance(event, Answered):
-                        check_evidence(event.evidence, read)
-                        places = [*question.hits, *event.evidence]
-                        check_citations(event.citations, places)
-                        cited = [places[citation.rank] for citation in event.citations]
+                        cited = _cited(event, question, read)
+                    elif isinstance(event, Writing) and event.quotes is not None:
+                        _cited(event.quotes, question, read)
                     spent.saw(event)
-                    if not isinstance(event, Delta):
+                    if isinstance(event, (Answered, Abstained)):
                         outcome = event.reason.value if isinstance(event, Abstained) else event.outcome.lower()
                         self._count_model(event)
                         event = replace(event, tokens=conversation.added(asked.tokens, event.tokens))
@@ -227,12 +235,20 @@ class AnswerHandler:
             self._metrics.first_token_seconds.observe(event.answered_by.first_token)
 
 
+def _cited(answer: Answered, question: Question, read: set[uuid.UUID]) -> list[SearchHit]:
+    """The passages that an answer cites. Raises `RagError` (`CITATION_INVALID`) when it may not cite one."""
+    check_evidence(answer.evidence, read)
+    passages = [*question.hits, *answer.evidence]
+    check_citations(answer.citations, passages)
+    return [passages[citation.rank] for citation in answer.citations]
+
+
 async def _traced(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[AnswerEvent, None]:
     """The events, with the time from the passages to the last word as one span."""
     with span("answer", current=False) as block:
         async with aclosing(events):
             async for event in events:
-                if not isinstance(event, Delta):
+                if isinstance(event, (Answered, Abstained)):
                     block.set(_described(event))
                 yield event
 
@@ -293,7 +309,9 @@ async def _until(events: AsyncGenerator[AnswerEvent, None], deadline: float) -> 
             yield event
 
 
-async def _ended(events: AsyncGenerator[ResumableDelta | Answered | Abstained, None]) -> AsyncGenerator[Event, None]:
+async def _ended(
+    events: AsyncGenerator[Writing | ResumableDelta | Answered | Abstained, None],
+) -> AsyncGenerator[Event, None]:
     begun = False
     async with aclosing(events):
         try:

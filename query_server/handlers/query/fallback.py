@@ -5,15 +5,28 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from query_server.runtime.breaker import Breaker
 from query_server.runtime.metrics import Metrics
-from rag_core.answering import Answerer, AnswerEvent, Delta, Message, Question, StandaloneQuestion, open_answerer
+from rag_core.answering import (
+    Abstained,
+    Answered,
+    Answerer,
+    AnswerEvent,
+    Message,
+    Question,
+    StandaloneQuestion,
+    Writing,
+    open_answerer,
+)
 from rag_core.errors import DeadlineExceeded, PermissionDenied, RagError, Reason, Unavailable
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
+
+_log = get_logger("query_server.answers")
 
 FAILURES_IN_A_ROW = 5
 """Failures of the endpoint, one after the other, after which it is only tried now and then."""
@@ -21,6 +34,8 @@ COOLDOWN_SECONDS = 10.0
 RESERVE_SECONDS = 1.0
 """Kept of the caller's time for the extractive answerer, at most `_RESERVE_SHARE` of it."""
 _RESERVE_SHARE = 0.3
+QUOTES_SECONDS = 1.0
+"""How long a reader waits for quotes before they are at least shown that a model writes."""
 _OWN_FAILURES = frozenset({Reason.ANSWERER_UNAVAILABLE, Reason.DEADLINE, Reason.EGRESS_FORBIDDEN})
 
 
@@ -32,7 +47,9 @@ def with_fallback(settings: Settings, answerer: Answerer, metrics: Metrics) -> A
     if settings.answerer == "extractive":
         return answerer
     quotes = open_answerer(settings.model_copy(update={"answerer": "extractive"}))
-    return FallbackAnswerer(answerer, quotes if settings.answer_fallback else None, metrics)
+    return FallbackAnswerer(
+        answerer, quotes if settings.answer_fallback else None, metrics, model_name=settings.answer_model or ""
+    )
 
 
 class InsteadAnswerer:
@@ -45,7 +62,7 @@ class InsteadAnswerer:
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         async with aclosing(self._quotes.answer(question)) as events:
             async for event in events:
-                if not isinstance(event, Delta):
+                if isinstance(event, (Answered, Abstained)):
                     event = replace(event, answered_by=replace(event.answered_by, instead_because=self._reason))
                 yield event
 
@@ -62,8 +79,8 @@ class FallbackAnswerer:
     `quotes` is the answerer that takes over; `None` lets the failure through.
     """
 
-    def __init__(self, model: Answerer, quotes: Answerer | None, metrics: Metrics) -> None:
-        self._model = model
+    def __init__(self, model: Answerer, quotes: Answerer | None, metrics: Metrics, *, model_name: str = "") -> None:
+        self._model, self._model_name = model, model_name
         self._quotes = quotes
         self._metrics = metrics
         self._breaker = Breaker(
@@ -76,6 +93,45 @@ class FallbackAnswerer:
         )
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        written = self._written(question)
+        beside = question.progress and question.hits and self._quotes is not None
+        async with aclosing(self._beside_quotes(written, question) if beside else written) as events:
+            async for event in events:
+                yield event
+
+    async def _beside_quotes(
+        self, written: AsyncGenerator[AnswerEvent, None], question: Question
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The answer, and before its first event that a model writes it, with quotes when they are composed."""
+        first = asyncio.create_task(_next(written))
+        quotes = asyncio.create_task(self._quoted(question))
+        try:
+            await asyncio.wait((first, quotes), timeout=QUOTES_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not first.done() and not quotes.done():
+                yield Writing(self._model_name)
+                await asyncio.wait((first, quotes), return_when=asyncio.FIRST_COMPLETED)
+            if not first.done():
+                yield Writing(self._model_name, quotes.result())
+            yield await first
+            async for event in written:
+                yield event
+        finally:
+            first.cancel()
+            quotes.cancel()
+            await asyncio.gather(first, quotes, return_exceptions=True)
+            await written.aclose()
+
+    async def _quoted(self, question: Question) -> Answered | None:
+        """What an answer of quotes shows; `None` when there is none, or it fails: the model may still write one."""
+        if self._quotes is None:
+            return None
+        try:
+            async with aclosing(self._quotes.answer(question)) as events:
+                return next(iter([event async for event in events if isinstance(event, Answered)]), None)
+        except RagError:
+            return None
+
+    async def _written(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         async with aclosing(self._model.answer(question)) as events:
             try:
                 first = await self._first(events, question)
@@ -103,7 +159,7 @@ class FallbackAnswerer:
         """The first event, awaited as long as the caller's time allows for a fallback after it."""
         if not question.hits:
             return await anext(events)  # no call of the endpoint
-        with self._breaker.call():
+        with self._called():
             try:
                 async with asyncio.timeout(_time_for_model(question.deadline)):
                     return await anext(events)
@@ -111,11 +167,22 @@ class FallbackAnswerer:
                 message = "the answer model had written no sentence when the caller's time was nearly over"
                 raise DeadlineExceeded(Reason.DEADLINE, message) from None
 
+    @contextmanager
+    def _called(self) -> Iterator[None]:
+        """The circuit breaker around one call of the endpoint; logs once when it opens and once when it closes."""
+        was = self._breaker.open
+        try:
+            with self._breaker.call():
+                yield
+        finally:
+            if self._breaker.open != was:
+                _log.warning("answer_model_back" if was else "answer_model_left_alone", model=self._model_name)
+
     async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
         if not earlier:
             return StandaloneQuestion(question)
         try:
-            with self._breaker.call():
+            with self._called():
                 return await self._model.standalone(question, earlier)
         except Unavailable:
             self._metrics.rewrites_failed.inc()
@@ -131,6 +198,10 @@ class FallbackAnswerer:
         await self._model.close()
         if self._quotes is not None:
             await self._quotes.close()
+
+
+async def _next(events: AsyncGenerator[AnswerEvent, None]) -> AnswerEvent:
+    return await anext(events)
 
 
 def _time_for_model(deadline: float | None) -> float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from query_server.handlers.query.answerers import QUOTES
 from query_server.handlers.query.conversation import added
-from rag_core.answering import AnswerEvent, Delta, Question, Tokens
+from rag_core.answering import AnswerEvent, Delta, Question, Tokens, Writing
 
 _CHARS_PER_TOKEN = 3
 """Characters of a token, at least: of English about 4, of Chinese 1 to 2; an estimate must not be too small."""
@@ -28,6 +28,8 @@ class ModelTokens:
         """Take note of an event before it goes to the caller."""
         if isinstance(event, Delta):
             self._chars += len(event.text)
+            return
+        if isinstance(event, Writing):
             return
         self._counted = event.tokens
         self._by_model = self._by_model and event.answered_by.answerer != QUOTES

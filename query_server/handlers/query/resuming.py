@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from query_server.handlers.paging import SignedTokens
 from query_server.handlers.query.search import Plan
-from rag_core.answering import Abstained, Answered, AnswerEvent, Delta
+from rag_core.answering import Abstained, Answered, AnswerEvent, Delta, Writing
 from rag_core.errors import Conflict, InvalidInput, Reason
 
 _DIGEST_BYTES = 16
@@ -97,6 +97,8 @@ async def after_cursor(
             if missing <= 0:
                 yield event
                 continue
+            if isinstance(event, Writing):
+                continue
             if not isinstance(event, Delta):
                 raise lost()
             progress.add(event.text[:missing])
@@ -108,7 +110,7 @@ async def after_cursor(
 
 async def resumable(
     events: AsyncGenerator[AnswerEvent, None], progress: Progress, issue: Callable[[ResumeCursor], str]
-) -> AsyncGenerator[ResumableDelta | Answered | Abstained, None]:
+) -> AsyncGenerator[Writing | ResumableDelta | Answered | Abstained, None]:
     """The events, each piece of text with its token."""
     async with aclosing(events):
         async for event in events:

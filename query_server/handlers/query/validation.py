@@ -57,6 +57,8 @@ class Query:
     """Empty: the default one."""
     fallback: bool = True
     """True when quotes may come instead of a model's words."""
+    progress: bool = False
+    """True when the caller takes events of a model that has not written yet."""
 
 
 def clean_text(text: str, *, limit: int) -> str:

@@ -19,6 +19,7 @@ from rag_core.answering import (
     IndexReader,
     Outcome,
     Question,
+    Writing,
     check_citations,
     check_evidence,
     open_answerer,
@@ -161,7 +162,7 @@ async def _read(events: AsyncGenerator[AnswerEvent, None], question: Question, r
         async for event in stream:
             if isinstance(event, Delta):
                 text += event.text
-            else:
+            elif not isinstance(event, Writing):
                 end = event
     if end is None:
         return _Answer(Shown.FAILED)

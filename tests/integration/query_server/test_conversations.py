@@ -159,6 +159,33 @@ def test_quotes_come_in_time_when_the_model_hangs(tmp_path: Path) -> None:
         assert (final.standalone_by, "paid in full" in text) == ("words", True)
 
 
+def test_while_a_slow_model_writes_its_name_and_quotes_are_shown_and_then_its_words(tmp_path: Path) -> None:
+    with scripted_server() as chat, writing(tmp_path, chat.url) as server:
+        chat.pace.clear()
+        stub = query_pb2_grpc.QueryServiceStub(server.channel)
+        request = pb.AnswerRequest(query="How long is parental leave?", progress=True)
+        events = stub.Answer(request, metadata=server.auth(), timeout=60)
+        early = next(events).writing
+        while not early.excerpts:
+            early = next(events).writing
+        chat.pace.set()
+        *deltas, last = events
+    assert (early.model, early.citations[0].locator) == (MODEL, "leave.md")
+    assert "16 weeks" in early.excerpts[0].text
+    assert "16 weeks" in "".join(event.delta.text for event in deltas)
+    assert (last.final.answered_by.answerer, last.final.HasField("answered")) == ("openai", True)
+
+
+def test_progress_shows_no_model_that_is_not_there(tmp_path: Path) -> None:
+    with writing(tmp_path, "http://127.0.0.1:1/v1") as server:
+        stub = query_pb2_grpc.QueryServiceStub(server.channel)
+        for _ in range(FAILURES_IN_A_ROW + 1):
+            request = pb.AnswerRequest(query="How long is parental leave?", progress=True)
+            *before, last = stub.Answer(request, metadata=server.auth(), timeout=60)
+        assert [event.WhichOneof("event") for event in before] == ["delta"] * len(before)
+        assert last.final.answered_by.fallback_reason == "ANSWERER_UNAVAILABLE"
+
+
 def test_a_caller_who_asks_for_quotes_is_answered_without_the_model(tmp_path: Path) -> None:
     """Neither the question nor its passages go to the endpoint, and a follow-up is not rewritten by it."""
     with writing(tmp_path, "http://127.0.0.1:1/v1", answer_fallback=False) as server:

@@ -230,6 +230,22 @@ def test_an_answered_question_is_saved_with_where_its_answer_is(app: AppTest, pl
     assert len(asked(platform, "Answer")) == 1, "saving asks nothing again"
 
 
+def test_a_model_that_is_left_alone_is_said_once_in_a_conversation(app: AppTest, platform: Platform) -> None:
+    final = v2.AnswerFinal()
+    final.CopyFrom(FINAL)
+    final.answered_by.fallback_reason = "ANSWERER_UNAVAILABLE"
+    writing = v2.AnswerWriting(model="m", excerpts=[v2.Excerpt(title="Pumps", text="Pumps need oil.")])
+    platform.gateway.peer.answer = [v2.AnswerEvent(writing=writing), v2.AnswerEvent(final=final)]
+    opened(app, "ask")
+    notes = []
+    for question in ("which oil?", "and how much?", "and when?"):
+        submit(app, "Answer", question)
+        notes.append([info.value for info in app.info if "answer model failed" in info.value])
+        assert not app.exception
+    assert [len(one) for one in notes] == [1, 0, 0]
+    assert all(request.progress for request in asked(platform, "Answer"))
+
+
 def test_a_viewer_saves_no_question(app: AppTest, platform: Platform) -> None:
     platform.gateway.peer.scopes = ["query.read", "ops.read"]
     opened(app, "ask")

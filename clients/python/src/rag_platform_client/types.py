@@ -130,6 +130,7 @@ class AnswerEvent(TypedDict):
 
     delta: NotRequired[AnswerDelta]
     final: NotRequired[AnswerFinal]
+    writing: NotRequired[AnswerWriting]
     resume_token: NotRequired[str]
 
 
@@ -217,6 +218,16 @@ class AnswerRequest(TypedDict):
     generation: NotRequired[str]
     answerer: NotRequired[str]
     no_fallback: NotRequired[bool]
+    progress: NotRequired[bool]
+
+
+class AnswerWriting(TypedDict):
+    """What there is to read while a model writes: quotes of the sources."""
+
+    model: str
+    outcome: AnswerOutcome
+    excerpts: list[Excerpt]
+    citations: list[Citation]
 
 
 class BatchSearchRequest(TypedDict):
