@@ -516,10 +516,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The servers of the new release did not become or stay ready.",
         "Read the log of the colour that `rag deploy status` names; the traffic was not moved or is back.",
     ),
-    R.GREEN_UNHEALTHY: (
-        "The former code of CANDIDATE_UNHEALTHY, in deployments of the previous release.",
-        "As for CANDIDATE_UNHEALTHY.",
-    ),
     R.GREEN_WRONG: (
         "The new release answers golden questions worse than the serving release, or not at all.",
         "Compare its settings and model with the serving release.",

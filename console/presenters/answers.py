@@ -43,7 +43,7 @@ def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
 PLACE = N_("{source}: {locator}, version {version}, characters {start} to {end}")
 PAGES = N_({query_pb2.PAGE_KIND_SLIDE: "{place}, slide {page}", query_pb2.PAGE_KIND_SHEET: "{place}, sheet {page}"})
 PAGE = N_("{place}, page {page}")
-"""Page of any other kind, and of a server of the release before, which says none."""
+"""Page of any other kind."""
 
 
 def with_page(place: str, item: query_pb2.Citation | query_pb2.Excerpt, t: Translate) -> str:

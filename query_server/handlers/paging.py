@@ -192,16 +192,10 @@ class ListPages:
         *,
         default: int = 100,
         most: int = 1000,
-        former: str = "limit",
-        previous: Reason | None = None,
     ) -> ListPage:
-        """The page that a request asks for.
-
-        `former` is the name that `page_size` had before, `previous` the reason that a wrong one was refused with.
-        Raises `InvalidInput` (`FIELD_INVALID`, `PAGE_TOKEN_INVALID`).
-        """
-        size = _size(request, default, most, former, {"previous_reason": previous} if previous else {})
-        context = _list_context(principal, request, former)
+        """The page that a request asks for. Raises `InvalidInput` (`FIELD_INVALID`, `PAGE_TOKEN_INVALID`)."""
+        size = _size(request, default, most)
+        context = _list_context(principal, request)
         after = None
         if request.page_token:
             content = self._tokens.read(request.page_token, context)
@@ -211,21 +205,21 @@ class ListPages:
         return ListPage(size, after, lambda at: self._tokens.issue(json.dumps(at, default=_to_json).encode(), context))
 
 
-def _size(request: Any, default: int, most: int, former: str, metadata: dict[str, str]) -> int:
-    known = [name for name in ("page_size", former) if name in request.DESCRIPTOR.fields_by_name]
-    given = {name: int(getattr(request, name)) for name in known if request.HasField(name)}
-    for name, value in given.items():
-        if not 1 <= value <= most:
-            raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must be 1 to {most}", **metadata)
-    if len(set(given.values())) > 1:
-        raise InvalidInput(Reason.FIELD_INVALID, f"{former}: is the former name of page_size; set page_size alone")
-    return next(iter(given.values()), default)
+def _size(request: Any, default: int, most: int) -> int:
+    for name, descriptor in request.DESCRIPTOR.fields_by_name.items():
+        if descriptor.GetOptions().deprecated and request.HasField(name):
+            raise InvalidInput(Reason.FIELD_INVALID, f"{name}: is not read; set page_size")
+    if not request.HasField("page_size"):
+        return default
+    if not 1 <= request.page_size <= most:
+        raise InvalidInput(Reason.FIELD_INVALID, f"page_size: must be 1 to {most}")
+    return int(request.page_size)
 
 
-def _list_context(principal: Principal, request: Message, former: str) -> bytes:
+def _list_context(principal: Principal, request: Message) -> bytes:
     filters = type(request)()
     filters.CopyFrom(request)
-    for name in _PAGE_FIELDS | {former}:
+    for name in _PAGE_FIELDS:
         if name in filters.DESCRIPTOR.fields_by_name:
             filters.ClearField(name)
     head = f"{principal.tenant}\0{filters.DESCRIPTOR.full_name}\0".encode("utf-8", "surrogatepass")

@@ -51,7 +51,7 @@ class DocumentServicer(rpc.DocumentServiceServicer):
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         caller = current_call().principal
-        page = self._pages.of(caller, request, previous=Reason.TOP_K_RANGE)
+        page = self._pages.of(caller, request)
         found = await self._documents.page(caller, page, source=request.source)
         shown, token = page.cut(found, lambda row: (str(row.doc_id),))
         return pb.ListResponse(documents=map(from_stored, shown), next_page_token=token)

@@ -144,7 +144,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
     ) -> pb.ListSourceHistoryResponse:
         caller = current_call().principal
         runs = check_limit(request.limit if request.HasField("limit") else None, default=30, most=100)
-        page = self._pages.of(caller, request, default=1000, former="")
+        page = self._pages.of(caller, request, default=1000)
         found = await self._conditions.source_history(caller, to_moment(request, "changed_from"), runs, page)
         shown, token = page.cut(found, lambda row: (row.source,))
         sources = map(from_condition.from_source_history, shown)

@@ -20,7 +20,7 @@ from query_server.handlers.query.answerers import Named
 from query_server.handlers.query.search import BatchHandler, SearchHandler
 from query_server.handlers.usage import UsageHandler
 from query_server.runtime.calls import current_call
-from rag_core.errors import RagError, Reason
+from rag_core.errors import RagError
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc as rpc
 
@@ -80,7 +80,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
 
     async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
         caller = current_call().principal
-        page = self._pages.of(caller, request, previous=Reason.TOP_K_RANGE)
+        page = self._pages.of(caller, request)
         shown, token = page.cut(await self._documents.sources(caller, page), lambda row: (row.name,))
         listed = [pb.ListSourcesResponse.Source(name=one.name, documents=one.documents) for one in shown]
         return pb.ListSourcesResponse(sources=listed, next_page_token=token)

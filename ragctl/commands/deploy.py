@@ -285,10 +285,8 @@ def _report(row: Deployment, *wanted: str, json: bool) -> None:
         emit_json(asdict(row))
     if row.state.name not in wanted:
         reason = Reason(row.reason) if row.reason else Reason.DEPLOYMENT_STATE
-        # The previous reason code is sent as well for one release, because scripts may match it.
-        old = {"previous_reason": "GREEN_UNHEALTHY"} if reason is Reason.CANDIDATE_UNHEALTHY else {}
-        why = f" ({row.detail or reason})"
-        raise Conflict(reason, f"deployment {row.id} ({row.release}) {row.state}{why}; {row.from_colour} serves", **old)
+        why = row.detail or reason
+        raise Conflict(reason, f"deployment {row.id} ({row.release}) {row.state} ({why}); {row.from_colour} serves")
     if not json:
         state = row.state.replace("_", " ")
         say(f"deployment {row.id}: {row.release} on {row.colour} is {state}, weight {row.weight} %")

@@ -86,9 +86,7 @@ def page_cluster(discovered: Config) -> Config:
     return {**discovered, "circuit_breakers": {"thresholds": [dict.fromkeys(most, _PAGES_IN_FLIGHT)]}}
 
 
-def refusals(
-    http_status: int, code: Reason, metadata: dict[str, str]
-) -> list[tuple[list[Config], Config, dict[str, str]]]:
+def refusals(http_status: int, code: Reason) -> list[tuple[list[Config], Config, dict[str, str]]]:
     """How these interfaces word a refusal: conditions, the JSON body, and headers."""
     kind = openai_type(http_status)
     openai: Config = {
@@ -97,10 +95,9 @@ def refusals(
             "type": kind,
             "code": code.value,
             "request_id": REQUEST_ID,
-            **metadata,
         }
     }
-    data = {"reason": code.value, "request_id": REQUEST_ID, **metadata}
+    data = {"reason": code.value, "request_id": REQUEST_ID}
     failure = {"code": rpc_code(http_status, request=True), "message": "%LOCAL_REPLY_BODY%", "data": data}
     return [
         (_path(prefix=OPENAI), openai, {}),

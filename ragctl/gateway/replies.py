@@ -33,14 +33,8 @@ class LocalError:
     metadata: tuple[str, ...] | None = None
     becomes: int | None = None
     pushback_ms: int | None = None
-    previous: Reason | None = None
     names_field: bool = False
     """Whether the metadata of the check have the field of the request that is refused."""
-
-    @property
-    def metadata_of_info(self) -> dict[str, str]:
-        """The reason of the release before, for callers that know that one."""
-        return {"previous_reason": self.previous.value} if self.previous else {}
 
 
 _TYPE = "type.googleapis.com/google.rpc."
@@ -68,7 +62,6 @@ LOCAL_ERRORS = (
         Reason.TOKEN_EXPIRED,
         "the token has expired; get a new one",
         metadata=(JWT_FILTER, FAILURE, "message", "Jwt is expired"),
-        previous=Reason.TOKEN_INVALID,
     ),
     LocalError(401, 16, Reason.TOKEN_INVALID, "the token does not verify; get a new one"),
     LocalError(
@@ -78,7 +71,6 @@ LOCAL_ERRORS = (
         "the token is meant for another audience; get one for this service",
         metadata=(JWT_FILTER, FAILURE, "message", "Audiences in Jwt are not allowed"),
         becomes=401,
-        previous=Reason.SCOPE_MISSING,
     ),
     LocalError(403, 7, Reason.SCOPE_MISSING, "the token is not meant for this method: its scope is missing"),
     LocalError(404, 12, Reason.METHOD_UNKNOWN),
@@ -132,7 +124,7 @@ def _grpc_reply(error: LocalError) -> Config:
 
 
 def _interface_replies(error: LocalError) -> Iterator[Config]:
-    for conditions, body, headers in refusals(error.becomes or error.http_status, error.reason, error.metadata_of_info):
+    for conditions, body, headers in refusals(error.becomes or error.http_status, error.reason):
         added = [*headers.items(), *_wait(error)]
         yield {
             "filter": {"and_filter": {"filters": [*_conditions(error), *conditions]}},
@@ -172,7 +164,7 @@ def _details(error: LocalError) -> list[tuple[str, str]]:
     """The reason code for gRPC clients, where the message is known: they refuse details with another one."""
     if error.message is None:
         return []
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata_of_info)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     status = rich_status(error.grpc_status, error.message, info, pushback_ms=error.pushback_ms)
     wait = [] if error.pushback_ms is None else [(PUSHBACK_KEY, str(error.pushback_ms))]
     return [(DETAILS_KEY, base64.b64encode(status).decode()), *wait]
@@ -208,8 +200,6 @@ _NATIVE_GRPC: list[Config] = [
 def _error_body(error: LocalError) -> Config:
     """The JSON form of `google.rpc.Status`, as the transcoder prints the server's own errors."""
     info: Config = {"@type": _TYPE + "ErrorInfo", "reason": error.reason.value, "domain": DOMAIN}
-    if error.metadata_of_info:
-        info["metadata"] = error.metadata_of_info
     request: Config = {"@type": _TYPE + "RequestInfo", "request_id": REQUEST_ID}
     details = [info, _bad_request(error.reason), request] if error.names_field else [info, request]
     return {"code": error.grpc_status, "message": "%LOCAL_REPLY_BODY%", "details": details}

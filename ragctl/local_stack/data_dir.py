@@ -88,11 +88,6 @@ class DataDir:
         return self.run / "gateway"
 
     @property
-    def accounts_file(self) -> Path:
-        """Accounts of the console, as a former release kept them; `rag up` moves them to the database."""
-        return self.secrets / "console-accounts.json"
-
-    @property
     def token_socket(self) -> Path:
         """Socket of the token broker: the console exchanges a password for a token."""
         return self.runtime / "tokens.sock"

@@ -191,12 +191,10 @@ def _write_defaults(folder: Path, data_dir: DataDir) -> None:
 
 
 def _keep_project_source(folder: Path, data_dir: DataDir) -> None:
-    """Bring the copied documentation up to date. A file of release 0.1 names the checkout, which holds RAG_HOME."""
-    root = _root_of(folder / f"{_PROJECT_SOURCE}.yaml")
+    """Bring the copied documentation up to date."""
     copied = data_dir.root / "corpus" / _PROJECT_SOURCE
-    refused = root is not None and data_dir.root.resolve().is_relative_to(Path(root).resolve())
-    if (refused or root == str(copied)) and write_project_corpus(copied):
-        _write_source(folder, _PROJECT_SOURCE, root=copied)
+    if _root_of(folder / f"{_PROJECT_SOURCE}.yaml") == str(copied):
+        write_project_corpus(copied)
 
 
 def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> None:

@@ -108,14 +108,6 @@ def record_failure(connection: Connection, name: str) -> None:
     connection.execute(changed.values(last_failure_at=func.now(), failures=console_accounts.c.failures + 1))
 
 
-def import_accounts(connection: Connection, rows: Sequence[tuple[NewAccount, bytes, bytes]], *, actor: str) -> None:
-    """Take over accounts with their salts and hashes; names that are there already stay as they are."""
-    for wanted, salt, digest in rows:
-        values = _properties(wanted, actor) | {"salt": salt, "password_hash": digest}
-        if _insert(connection, values):
-            _record(connection, "account.import", wanted, actor, "")
-
-
 def _insert(connection: Connection, values: dict[str, Any]) -> bool:
     """Insert an account. Returns false when its name is taken."""
     added = upsert(console_accounts).values(values).on_conflict_do_nothing().returning(console_accounts.c.name)

@@ -198,7 +198,7 @@ def read_claims(claims: Mapping[str, object], rules: TokenRules, now: float) -> 
         raise _invalid("wrong issuer (iss)")
     if not _names_audience(claims.get("aud"), rules.audience):
         message = "token: not meant for this service (aud); get one for the audience in RAG_JWT_AUDIENCE"
-        raise Unauthenticated(Reason.TOKEN_AUDIENCE, message, previous_reason=Reason.TOKEN_INVALID)
+        raise Unauthenticated(Reason.TOKEN_AUDIENCE, message)
     subject = claims.get("sub")
     if not isinstance(subject, str) or not _PRINTABLE.fullmatch(subject):
         raise _invalid("sub must be a string of 1 to 256 characters")

@@ -102,7 +102,7 @@ def test_operators_see_colours_history_and_what_can_be_asked_for(server: Running
         ("blue", "r1", 0, 1, 1),
         ("green", "r2", 100, 2, 1),
     ]
-    first = viewer("ListDeployments", limit=1)
+    first = viewer("ListDeployments", page_size=1)
     assert [row.id for row in first.deployments] == [number]
     [rest] = viewer("ListDeployments", page_token=first.next_page_token).deployments
     assert (rest.id, rest.state, rest.reason, rest.can_roll_back) == (

@@ -79,7 +79,7 @@ def all_pages(ops: Ops, limit: int, **wanted: Any) -> list[pb.DocumentRow]:
     found: list[pb.DocumentRow] = []
     token = ""
     while True:
-        page = ops.FindDocuments(limit=limit, page_token=token, **wanted)
+        page = ops.FindDocuments(page_size=limit, page_token=token, **wanted)
         assert len(page.documents) <= limit
         found += page.documents
         token = page.next_page_token
@@ -130,7 +130,7 @@ def test_a_list_is_narrowed_by_state_type_source_and_time_and_counted_on_all_pag
         assert {row.state for row in all_pages(viewer, 4, state=state)} == {state}
     assert names(viewer, media_type="text/html", state=pb.DOCUMENT_STATE_PENDING) == {"00.md"}
     kept = all_pages(viewer, 4, exclude_deleted=True)
-    assert len(kept) == viewer.FindDocuments(limit=1, count=True, exclude_deleted=True).counts.documents
+    assert len(kept) == viewer.FindDocuments(page_size=1, count=True, exclude_deleted=True).counts.documents
     assert {row.locator for row in kept} == names(viewer) - {"05.md"}
     entries = {row.quarantine_id for row in all_pages(viewer, 4) if not row.version}
     assert {viewer.GetQuarantineEntry(id=number).entry.locator for number in entries} == {
@@ -142,19 +142,19 @@ def test_a_list_is_narrowed_by_state_type_source_and_time_and_counted_on_all_pag
     span: dict[str, Any] = {"changed_from": NEWEST - timedelta(days=1), "changed_before": NEWEST}
     assert names(viewer, **span) == {"03.md", "04.md", "05.md"}
     assert names(viewer, text="page 1", changed_from=NEWEST) == {"01.md"}
-    counts = viewer.FindDocuments(limit=1, count=True).counts
+    counts = viewer.FindDocuments(page_size=1, count=True).counts
     assert (counts.documents, counts.more) == (STORED + UNSTORED + 1, False)
     assert {item.media_type: item.documents for item in counts.media_types} == {"text/plain": 17, "text/html": 6}
-    narrowed = viewer.FindDocuments(limit=1, count=True, media_type="text/html").counts
+    narrowed = viewer.FindDocuments(page_size=1, count=True, media_type="text/html").counts
     assert narrowed.documents == 6
     assert len(narrowed.media_types) == 2  # those that can be chosen instead
-    assert not viewer.FindDocuments(limit=1).HasField("counts")
+    assert not viewer.FindDocuments(page_size=1).HasField("counts")
 
 
 def test_a_page_token_belongs_to_its_tenant_filters_and_order(server: RunningServer) -> None:
     viewer = Ops(server, scopes=VIEWER)
-    token = viewer.FindDocuments(limit=3, text="page").next_page_token
-    assert viewer.FindDocuments(limit=5, text="page", page_token=token).documents  # another size is no other list
+    token = viewer.FindDocuments(page_size=3, text="page").next_page_token
+    assert viewer.FindDocuments(page_size=5, text="page", page_token=token).documents  # another size is no other list
     for other in (
         {"text": "pag"}, {"text": "page", "order": pb.DOCUMENT_ORDER_LOCATOR}, {"text": "page", "source": "handbook"},
         {"text": "page", "state": pb.DOCUMENT_STATE_PENDING},
@@ -165,7 +165,7 @@ def test_a_page_token_belongs_to_its_tenant_filters_and_order(server: RunningSer
     for spoiled in (token[:-2], f"B{token[1:]}", "x", "=" * 50, "é", "A" * 100_000):
         assert viewer.refused("FindDocuments", text="page", page_token=spoiled) == "PAGE_TOKEN_INVALID"
     impossible: list[dict[str, Any]] = [
-        {"state": 99}, {"order": 99}, {"changed_from": NEWEST, "changed_before": NEWEST}, {"limit": 201},
+        {"state": 99}, {"order": 99}, {"changed_from": NEWEST, "changed_before": NEWEST}, {"page_size": 201},
         {"changed_from": Timestamp(seconds=2**60)},
     ]  # fmt: skip
     for fields in impossible:

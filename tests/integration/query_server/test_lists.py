@@ -209,8 +209,7 @@ def test_a_page_of_another_size_than_there_is_and_a_token_of_another_list_are_re
         reason, named = refused(server, method, page_size=size)
         assert (reason, named) == ("FIELD_INVALID", [("page_size", "FIELD_INVALID")])
     if "limit" in method.input_type.fields_by_name and method.name != "ListSourceHistory":
-        assert rows(method, ask(server, method, limit=2)) == rows(method, ask(server, method, page_size=2))
-        assert refused(server, method, limit=2, page_size=3)[1] == [("limit", "FIELD_INVALID")]
+        assert refused(server, method, limit=2) == ("FIELD_INVALID", [("limit", "FIELD_INVALID")])
     other = next(one for one in LISTS if one.name not in {method.name, "Search", "ListAnswerers"})
     foreign = {"page_token": ask(server, other, page_size=1).next_page_token}
     wrong: list[dict[str, Any]] = [foreign, {"page_token": "nonsense"}, {"page_token": "\u00e9" * 300}]

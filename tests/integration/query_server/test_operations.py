@@ -201,8 +201,8 @@ def test_held_deletions_are_released_for_the_number_that_was_seen(server: Runnin
 
 def test_the_quarantine_is_listed_by_page_with_counts_of_all_pages(server: RunningServer) -> None:
     viewer = Ops(server, scopes=VIEWER)
-    first = viewer.ListQuarantine(limit=1)
-    second = viewer.ListQuarantine(limit=1, page_token=first.next_page_token)
+    first = viewer.ListQuarantine(page_size=1)
+    second = viewer.ListQuarantine(page_size=1, page_token=first.next_page_token)
     assert [item.locator for item in (*first.entries, *second.entries)] == ["locked.pdf", "bad.md"]
     assert {(item.reason, item.entries) for item in first.counts} == {("ENCRYPTED", 1), ("ZERO_CHUNKS", 1)}
     assert not second.next_page_token
@@ -243,8 +243,8 @@ def test_the_audit_log_is_read_in_pages_and_by_actor_target_and_beginning(server
         operator.RecordAction(action="dagster.launch", target=target, source="handbook").id
         for target in ("a", "b", "a")
     ]
-    first = operator.ListAudit(limit=2)
-    second = operator.ListAudit(limit=2, page_token=first.next_page_token)
+    first = operator.ListAudit(page_size=2)
+    second = operator.ListAudit(page_size=2, page_token=first.next_page_token)
     assert [[record.id for record in page.records] for page in (first, second)] == [made[:0:-1], made[:1]]
     assert [record.id for record in operator.ListAudit(target="a", action="dagster.", actor="ann").records] == [
         made[2],
@@ -298,7 +298,7 @@ def test_a_judgement_comes_back_as_it_was_given(server: RunningServer) -> None:
 @pytest.mark.parametrize(
     ("method", "fields"),
     [
-        ("ListQuarantine", {"limit": 0}),
+        ("ListQuarantine", {"page_size": 0}),
         ("ListQuarantine", {"page_size": 501}),
         ("RedriveQuarantine", {"ids": []}),
         ("RedriveQuarantine", {"ids": [1, 1]}),

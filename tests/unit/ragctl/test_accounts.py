@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 import threading
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from rag_core.database import Store
-from rag_core.errors import ConfigError, Conflict, Exhausted, InvalidInput, NotFound
+from rag_core.errors import Conflict, Exhausted, InvalidInput, NotFound
 from rag_core.exit_codes import Exit
 from rag_core.governance.access import (
     ROLE_SCOPES,
@@ -79,12 +78,10 @@ def broker(tmp_path: Path, signing: Settings, lin: None) -> Iterator[TokenBroker
     thread.join(10)
 
 
-def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(
-    settings: Settings, store: Store, tmp_path: Path
-) -> None:
-    password = prepare_accounts(settings, tmp_path / "none.json")
+def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(settings: Settings, store: Store) -> None:
+    password = prepare_accounts(settings)
     assert password is not None
-    assert prepare_accounts(settings, tmp_path / "none.json") is None
+    assert prepare_accounts(settings) is None
     with store.engine.connect() as connection:
         found = find_account(connection, "admin")
         assert found is not None
@@ -99,44 +96,6 @@ def test_only_accounts_that_were_given_the_platform_act_on_it(store: Store) -> N
         "lin": {"query.read", "documents.write", "admin"},
         "kim": {"query.read", "ops.read", "platform.admin"},
     }
-
-
-def file_of(path: Path, store: Store, *names: str) -> None:
-    """The file in which a former release kept accounts, made of rows; the oldest form has no platform."""
-    rows = []
-    with store.engine.begin() as connection:
-        for name in names:
-            found = find_account(connection, name)
-            assert found is not None
-            salt, digest = (base64.b64encode(part).decode() for part in found[1])
-            rows.append({"name": name, "role": str(found[0].role), "salt": salt, "hash": digest, "tenant": "default"})
-            remove_account(connection, name, actor="a/b", lifetime=60)
-    path.write_text(json.dumps(rows))
-
-
-def test_accounts_of_a_former_release_are_taken_over_once(settings: Settings, store: Store, tmp_path: Path) -> None:
-    add(store, "admin", Role.ADMIN)
-    add(store, "lin", Role.ADMIN)
-    former = tmp_path / "console-accounts.json"
-    file_of(former, store, "admin", "lin")
-    assert prepare_accounts(settings, former) is None
-    assert {name: account.platform for name, account in known(store).items()} == {"admin": True, "lin": False}
-    broker = StoredAccounts(settings)
-    found = broker.find("lin")
-    broker.close()
-    assert found is not None
-    assert not former.exists()
-    with store.engine.begin() as connection:
-        remove_account(connection, "lin", actor="a/b", lifetime=60)
-    prepare_accounts(settings, former)
-    assert set(known(store)) == {"admin"}
-
-
-def test_a_damaged_file_of_a_former_release_admits_nobody_and_says_so(settings: Settings, tmp_path: Path) -> None:
-    former = tmp_path / "console-accounts.json"
-    former.write_text("{")
-    with pytest.raises(ConfigError, match="damaged"):
-        prepare_accounts(settings, former)
 
 
 def test_an_account_is_created_once_replaced_and_removed(store: Store) -> None:

@@ -136,7 +136,6 @@ def test_a_token_that_does_not_verify_stops_at_the_gateway(
 def test_another_audience_stops_at_the_gateway(gateway: Gateway) -> None:
     response = ask(gateway, bearer(audience="other"))
     assert outcome(response) == (401, "TOKEN_AUDIENCE")
-    assert response.json()["details"][0]["metadata"] == {"previous_reason": "SCOPE_MISSING"}
     with grpc.insecure_channel(gateway.address) as channel:
         stub, metadata = v1_grpc.QueryServiceStub(channel), tuple(bearer(audience="other").items())
         refused = failing(lambda: stub.Query(v1.QueryRequest(query="x"), metadata=metadata, timeout=10))
