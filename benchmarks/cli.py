@@ -429,29 +429,6 @@ def console(
     show(report, as_json=as_json)
 
 
-@app.command
-def traces(*, chunks: int = 10_000, calls: int = 200, rounds: int = 9, as_json: Json = False) -> None:
-    """Compare the processor time of a search without traces, with one of a hundred sampled, and with all.
-
-    Example: rag bench traces --rounds 5
-
-    Parameters
-    ----------
-    chunks
-        Chunks of the index.
-    calls
-        Searches of a round, to each of the three installations.
-    rounds
-        Rounds, after one that only warms up.
-    """
-    from benchmarks import traces as bench
-    from benchmarks.report import show
-
-    with progress_bar("traces") as progress:
-        report = bench.run(Settings.load(), bench.Sizes(chunks=chunks, calls=calls, rounds=rounds), progress=progress)
-    show(report, as_json=as_json)
-
-
 @app.command(name="all")
 def everything(
     *,
@@ -485,7 +462,6 @@ def everything(
         abuse(as_json=as_json)
         stream(as_json=as_json)
         console(as_json=as_json)
-        traces(as_json=as_json)
     worse = compare_with(compare, reports, worst_ratio) if compare else []
     for sentence in worse:
         note(f"worse: {sentence}")

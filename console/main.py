@@ -149,7 +149,7 @@ def _main() -> None:
         ]
         st.navigation(places, position="hidden").run()
         return
-    entries = sections(who, t, traces=shared().traces.configured)
+    entries = sections(who, t)
     pages = _navigation(entries)
     st.session_state[PAGES] = {name for group in entries.values() for name, *_ in group}
     _sidebar(who.subject, who.role)

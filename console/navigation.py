@@ -9,7 +9,7 @@ Entry = tuple[str, str, str]
 """Name, title and icon of a page; without an icon it is no entry of the sidebar: another page leads to it."""
 
 
-def sections(who: Identity, t: Translate, *, traces: bool) -> dict[str, list[Entry]]:
+def sections(who: Identity, t: Translate) -> dict[str, list[Entry]]:
     """The pages that this person may use, in the groups of the sidebar; a page without an icon is no entry."""
     role, beyond = who.role, who.platform
     reads, acts, administers = role >= Role.VIEWER or beyond, role >= Role.OPERATOR, role >= Role.ADMIN
@@ -32,7 +32,6 @@ def sections(who: Identity, t: Translate, *, traces: bool) -> dict[str, list[Ent
             *([("deployments", t("Deployments"), "")] if of_platform else []),
             *_access(t, of_platform=of_platform, administers=administers),
             *_records(t, acts=acts, administers=administers),
-            *([("traces", t("Traces"), "")] if of_platform and traces else []),
         ] if reads else [],
     }  # fmt: skip
 

@@ -21,7 +21,6 @@ from console.clients.gitlab import GitLabClient
 from console.clients.grpc_api import Api, Channels, read_token
 from console.clients.http import GatewayClient
 from console.clients.metrics import MetricsClient
-from console.clients.traces import TracesClient
 from console.i18n import LANGUAGES, language_of, translate
 from console.plain_page import LANGUAGE_COOKIE
 from console.presenters.sources import key_of
@@ -111,7 +110,6 @@ class Shared:
     gateway: GatewayClient
     metrics: MetricsClient
     gitlab: GitLabClient
-    traces: TracesClient
     health_cache: HealthCache
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
     sources: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
@@ -125,7 +123,7 @@ class Shared:
         """Close the connections."""
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.channels.close()
-        for client in (self.dagster, self.gateway, self.metrics, self.gitlab, self.traces):
+        for client in (self.dagster, self.gateway, self.metrics, self.gitlab):
             client.close()
 
 
@@ -140,7 +138,6 @@ def shared() -> Shared:
         GatewayClient(settings),
         MetricsClient(settings),
         GitLabClient(settings),
-        TracesClient(settings),
         HealthCache(settings.refresh_seconds / 2),
     )
 

@@ -39,8 +39,11 @@ class ConsoleSettings(BaseSettings):
     )
     envoy_admin_url: str | None = Field(None, description="Envoy's admin interface; unset: no gateway figures.")
     prometheus_url: str | None = Field(None, description="Prometheus; unset: the metrics pages, kept for 15 minutes.")
-    traces_url: str | None = Field(
-        None, description="Jaeger's query service, or the store of `rag up --traces`; unset: no page of traces."
+    trace_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s{}]+\{trace\}[^\s{}]*)?$",
+        description="Where a browser finds a trace in a viewer, with `{trace}` for its id, such as"
+        " `http://jaeger.example.org/trace/{trace}`; unset: no links to traces.",
     )
     gitlab_url: str | None = Field(None, description="GitLab, to show pipelines and environments; unset: not shown.")
     gitlab_project: str = Field("", description="Its project, by number or by path.")

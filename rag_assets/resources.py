@@ -8,7 +8,7 @@ import dagster as dg
 
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
-from rag_tracing import INTERNAL, NOTHING, Span, entry, start_tracing
+from rag_tracing import INTERNAL, NOTHING, Span, entry, openinference, start_tracing
 
 PIPELINE = "pipeline"
 TRACE_TAG = "traceparent"
@@ -37,5 +37,5 @@ def _run_span(run: dg.DagsterRun | None) -> Span:
         return NOTHING
     known = {"rag.run_id": run.run_id, "rag.job": run.job_name, "rag.partition": run.tags.get("dagster/partition")}
     headers = {TRACE_TAG: run.tags[TRACE_TAG]} if TRACE_TAG in run.tags else None
-    found = {name: value for name, value in known.items() if value}
+    found = {name: value for name, value in known.items() if value} | openinference.CHAIN
     return entry(f"run {run.job_name}", headers, found, INTERNAL)

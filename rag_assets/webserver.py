@@ -17,7 +17,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
-from rag_core.browser_guard import BrowserGuard
+from rag_core.browser_guard import BrowserGuard, is_link
 from rag_core.errors import InvalidInput, PermissionDenied, RagError, Reason
 from rag_core.logging import configure_logging
 from rag_core.settings import Settings
@@ -73,19 +73,12 @@ class Front:
         headers = Headers(scope=scope)
         if len(headers.getlist("host")) > 1:
             raise PermissionDenied(Reason.HOST_REFUSED, "the request has several hosts: send one")
-        if _is_link(scope, headers):
+        if scope["type"] == "http" and is_link(scope["method"], headers):
             self._guard.check_host(headers.get("host"))
         else:
             self._guard.check_page(headers)
         if scope["type"] == "http":
             _check_method(scope["method"], scope["path"], headers)
-
-
-def _is_link(scope: Scope, headers: Headers) -> bool:
-    """Return whether a person follows a link to a page: it changes nothing, and the page that has the link reads
-    nothing."""
-    target = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
-    return scope["type"] == "http" and scope["method"] == "GET" and target == ("navigate", "document")
 
 
 def _check_method(method: str, path: str, headers: Headers) -> None:

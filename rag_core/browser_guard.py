@@ -12,13 +12,24 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from rag_core.errors import PermissionDenied, Reason
-from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rag_core.settings import Settings
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.ASCII)
 _FROM_OWN_PAGES = {"same-origin", "none"}
 """Values of `Sec-Fetch-Site`: a page of the same origin, or the person who typed the address."""
+
+
+def is_link(method: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a person follows a link to a page, which changes nothing; the page with the link reads nothing."""
+    return method == "GET" and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == (
+        "navigate",
+        "document",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.DOCUMENT_NOT_FOUND: ("No such document, or not for this caller.", "Check id and token."),
     R.QUARANTINE_NOT_FOUND: ("No such quarantine entry.", "`rag quarantine list`."),
     R.GENERATION_NOT_FOUND: ("No such index generation.", "`rag index generations`."),
-    R.TRACE_NOT_FOUND: ("No such trace or span.", "`rag trace list`; wait a few seconds, or look in your collector."),
     R.DOCUMENT_TOO_LARGE: (
         "The content is larger than RAG_MAX_DOCUMENT_BYTES.",
         "Split the document, or offer it as a file of a source.",
@@ -249,7 +248,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The server has no answerer of this name.",
         "Leave it out, or use one that `GET /api/v2/answerers` lists.",
     ),
-    R.TRACES_UNAVAILABLE: ("No store of traces answers.", "`rag up --traces`, or name a Jaeger by `--url`."),
+    R.TRACES_UNAVAILABLE: (
+        "The trace viewer cannot be installed.",
+        "See its log; a package index must be reachable, or `rag up --no-traces`.",
+    ),
     R.RERANKER_UNAVAILABLE: (
         "The rerank endpoint does not answer, or not in time, or sends what is no scores.",
         "Check RAG_RERANKER_URL and its log; searches keep the order of retrieval meanwhile.",

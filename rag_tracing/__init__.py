@@ -4,6 +4,7 @@ Nothing of OpenTelemetry is imported while they are off: then `span` costs a com
 or errors is recorded; `content()` says whether an installation has switched that on.
 """
 
+from rag_tracing import openinference
 from rag_tracing.destination import Destination, destination_of
 from rag_tracing.spans import (
     CLIENT,

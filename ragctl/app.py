@@ -36,7 +36,6 @@ from ragctl.commands import (
     stream,
     tenant,
     token,
-    trace,
     verify,
     webhook,
 )
@@ -88,7 +87,6 @@ for _group in (
     audit.app,
     gateway.app,
     deploy.app,
-    trace.app,
 ):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")

@@ -1,6 +1,6 @@
 """`make screenshots`: the pictures of docs/console.md in both languages, taken from the running stack of RAG_HOME.
 
-The stack keeps traces (`rag up --traces`). Names of pages take those alone.
+Names of pages take those alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ PAGES = (
     "ask",
     "traffic",
     "usage",
-    "traces",
     "deployments",
     "tenants",
     "audit",
@@ -153,15 +152,6 @@ def choose_first(page: Page, language: str) -> None:
     page.mouse.move(0, 0)  # a table shows its tools while it is pointed at
 
 
-def open_first_trace(page: Page, language: str) -> None:
-    """The newest search: the gateway's own traces are mostly of probes."""
-    page.locator(".st-key-tr-service input").click()
-    page.get_by_role("option", name="rag-index").click()
-    settle(page)
-    choose_first(page, language)
-    page.get_by_test_id("stVegaLiteChart").first.scroll_into_view_if_needed()
-
-
 def traffic(page: Page, language: str) -> None:
     page.get_by_test_id("stVegaLiteChart").first.wait_for()
     page.wait_for_timeout(12_000)  # a few refreshes, so that there is a line to draw
@@ -172,7 +162,6 @@ PREPARE: dict[str, Callable[[Page, str], None]] = {
     "ask": ask_first,
     "documents": find,
     "traffic": traffic,
-    "traces": open_first_trace,
     "tenants": choose_first,
     "webhooks": choose_first,
 }

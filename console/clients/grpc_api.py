@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,6 +102,8 @@ class Api:
         self._channels = channels
         self._settings = channels.settings
         self._metadata = [("authorization", f"Bearer {token}")]
+        self.trace_id = secrets.token_hex(16)
+        """Of the questions that this object asks, where the console links to traces."""
 
     @property
     def access(self) -> AccessApi:
@@ -327,7 +330,7 @@ class Api:
 
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
-        return self._call(GATEWAY, self._channels.query.Search, request)
+        return self._call(GATEWAY, self._channels.query.Search, request, metadata=self._asking())
 
     def search_as(
         self, tenant: str, subject: str, groups: Sequence[str], reason: str, request: query_pb2.SearchRequest
@@ -340,10 +343,16 @@ class Api:
         """The events of an answer as they arrive. Raises also half-way."""
         try:
             yield from self._channels.query.Answer(
-                request, timeout=self._settings.answer_seconds, metadata=self._metadata
+                request, timeout=self._settings.answer_seconds, metadata=self._asking()
             )
         except grpc.RpcError as error:
             raise from_rpc(GATEWAY, error) from None
+
+    def _asking(self) -> list[tuple[str, str]]:
+        """Metadata of a question. Where the console links to traces, the question is recorded as one."""
+        if not self._settings.trace_url:
+            return self._metadata
+        return [*self._metadata, ("traceparent", f"00-{self.trace_id}-{secrets.token_hex(8)}-01")]
 
     def _stream(self, method: Any, request: Any) -> Iterator[Any]:
         """The messages of a long call of the query server. Raises also half-way."""
@@ -370,10 +379,19 @@ class Api:
         # A promotion waits for the query servers, and a forecast reads every row.
         return self._call(SERVER, getattr(self._channels.admin, name), request, self._settings.answer_seconds)
 
-    def _call(self, service: str, method: Any, request: Any, seconds: float | None = None) -> Any:
+    def _call(
+        self,
+        service: str,
+        method: Any,
+        request: Any,
+        seconds: float | None = None,
+        *,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> Any:
+        sent = metadata or self._metadata
         with self._channels.breakers.call(service, "DEADLINE_EXCEEDED"):
             try:
-                return method(request, timeout=seconds or self._settings.call_seconds, metadata=self._metadata)
+                return method(request, timeout=seconds or self._settings.call_seconds, metadata=sent)
             except grpc.RpcError as error:
                 raise from_rpc(service, error) from None
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
 from console.i18n import N_, explain_reason
-from console.presenters.formats import ago, clock, duration, plain
+from console.presenters.formats import ago, clock, duration, is_trace_id, plain
 from console.session import Platform, Role, is_signed_out, language, platform, role, shared, t, zone
 
 T = TypeVar("T")
@@ -80,6 +80,17 @@ def explain(code: str, detail: str, remedy: str = "", *, in_run: bool = False, i
             st.text(plain(text))
     if code in DEFECTS and id:
         st.code(id, language=None)
+        trace_link(id)
+
+
+def trace_link(trace_id: str) -> None:
+    """Link to a trace, where a viewer is configured and the caller may read what is of all tenants.
+
+    A request that was recorded and that no caller had named has the id of its trace; other ids lead nowhere.
+    """
+    url = shared().settings.trace_url
+    if url and is_trace_id(trace_id) and platform() >= Platform.READER:
+        st.link_button(t("Trace"), url.replace("{trace}", trace_id), icon=":material/waterfall_chart:", type="tertiary")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str, **more: Any) -> Any:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 
 Translate = Callable[..., str]
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _NUMBERS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 _SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+
+
+def is_trace_id(request_id: str) -> bool:
+    """Return whether a request was recorded as a trace, whose id it then has; the id of any other has hyphens."""
+    return _TRACE_ID.fullmatch(request_id) is not None
 
 
 def number(value: float) -> str:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import streamlit as st
 
 from console.clients.errors import ServiceError
+from console.clients.grpc_api import Api
 from console.components import ask_as, ask_settings, conversation
 from console.components.answers import answer_body, rating_buttons, span, writing
 from console.components.golden import save_question
 from console.components.passages import compare, passages
-from console.components.widgets import problem
+from console.components.widgets import problem, trace_link
 from console.presenters import answers as presenters
 from console.presenters.formats import plain
 from console.session import api, shared, t
@@ -64,7 +65,7 @@ def form() -> Asked | None:
     return Asked(kind, search, other, answer, person)
 
 
-def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) -> None:
+def answer(asking: Api, request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) -> None:
     """The answer as it is written; it is kept, so that looking at a citation does not ask again."""
     key = request.SerializeToString(deterministic=True)
     kept = st.session_state.get("answer")
@@ -73,7 +74,7 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
         shown = query_pb2.AnswerRequest()
         shown.CopyFrom(request)
         shown.progress = True
-        for event in api().answer(shown):
+        for event in asking.answer(shown):
             if event.HasField("final"):
                 final = event.final
             elif event.HasField("writing"):
@@ -83,11 +84,11 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
                 parts.append(event.delta.text)
                 place.text(plain("".join(parts)))
         place.empty()
-        kept = st.session_state["answer"] = (key, "".join(parts), final)
+        kept = st.session_state["answer"] = (key, "".join(parts), final, asking.trace_id)
         conversation.remember(
             request.query, kept[1] if final.HasField("answered") else "", final.answered_by.fallback_reason
         )
-    _, text, final = kept
+    _, text, final, trace_id = kept
     sentence, code = presenters.outcome(final)
     conversation.history()
     conversation.notes(final)
@@ -100,6 +101,7 @@ def answer(request: query_pb2.AnswerRequest, search: query_pb2.SearchRequest) ->
         for item in presenters.citations(final):
             citation(item)
     st.caption(t("Generation {name}", name=final.generation))
+    trace_link(trace_id)
     if author := conversation.author(final):
         st.caption(author)
     if st.toggle(t("Show the passages that were found, and why"), key="answer-passages"):
@@ -130,12 +132,14 @@ def copies(kind: str, request: query_pb2.SearchRequest | query_pb2.AnswerRequest
 st.title(t("Ask"))
 asked = form()
 if asked is not None:
+    asking = api()
     try:
         if asked.kind == "Answer":
-            answer(asked.answer, asked.search)
+            answer(asking, asked.answer, asked.search)
         elif asked.kind == "Search":
-            found = api().search(asked.search)
+            found = asking.search(asked.search)
             passages(asked.search, found)
+            trace_link(asking.trace_id)
             save_question(asked.search.query, found.passages[:1])
         elif asked.kind == "As" and asked.person is not None:
             ask_as.search(asked.person, asked.search)
@@ -143,4 +147,6 @@ if asked is not None:
             compare(asked.search, asked.other)
     except ServiceError as failure:
         problem("gateway", failure)
+        if asked.kind in {"Answer", "Search"}:
+            trace_link(asking.trace_id)
     copies("Answer" if asked.kind == "Answer" else "Search", asked.answer if asked.kind == "Answer" else asked.search)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import streamlit as st
 
 from console.clients.metrics import Sample
@@ -114,6 +116,9 @@ def past(span: str, *, everyone: bool) -> None:
 
 
 page_title("traffic")
+if shared().settings.trace_url and platform() >= Platform.READER:
+    viewer = urljoin(shared().settings.trace_url, "/")
+    st.link_button(t("Traces of requests, pushes and runs"), viewer, icon=":material/waterfall_chart:")
 with st.container(horizontal=True, vertical_alignment="bottom"):
     asked = st.query_params.get("span", "hour")
     chosen = st.segmented_control(

@@ -25,7 +25,7 @@ from rag_core.errors import DeadlineExceeded, Exhausted, PermissionDenied, RagEr
 from rag_core.governance.access import NameHash
 from rag_core.logging import get_logger
 from rag_core.retrieval.engines.remote import SECRET_KEY
-from rag_tracing import entry, exemplar
+from rag_tracing import current_ids, entry, exemplar, openinference
 
 # --------------------------------------------------------------------------------------------------------------------
 # Authorisation: a verified identity with the method's scope, or the local secret for the index service.
@@ -142,7 +142,8 @@ def trace_calls(*, begins: bool) -> Layer:
         found = ((name, call.header(name)) for name in _W3C)
         headers = {name: value for name, value in found if value}
         method = call.method.lstrip("/")
-        with entry(method, headers, {"rpc.system.name": "grpc", "rpc.method": method}, begins=begins) as span:
+        known = {"rpc.system.name": "grpc", "rpc.method": method, **openinference.CHAIN}
+        with entry(method, headers, known, begins=begins) as span:
             call.span = span
             yield
 
@@ -197,7 +198,11 @@ class _Counters:
 
 
 def _request_id(given: str | None) -> str:
-    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    """The caller's id, else that of the trace, so that each leads to the other; a call without either gets a UUID."""
+    if given and _REQUEST_ID.fullmatch(given):
+        return given
+    ids = current_ids()
+    return ids[0] if ids else str(uuid.uuid4())
 
 
 def _outcome(call: Call, *, cancelled: bool) -> str:

@@ -26,7 +26,7 @@ from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, PermissionDen
 from rag_core.ingestion.pipeline import BatchResult, Event, EventApplier, SlowEvent
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
-from rag_tracing import Span, consume, exemplar
+from rag_tracing import Span, consume, exemplar, openinference
 
 log = get_logger(__name__)
 POLL_SECONDS = 1.0
@@ -150,7 +150,7 @@ class ConsumerLoop:
         """The part of these messages' traces that happens here."""
         stream = self.source.name
         known = {"messaging.system": stream.partition(":")[0], "messaging.operation.type": "process"}
-        counted: dict[str, str | int] = {**known, "messaging.batch.message_count": len(messages)}
+        counted: dict[str, str | int] = {**known, **openinference.CHAIN, "messaging.batch.message_count": len(messages)}
         return consume(f"process {stream}", [message.traceparent for message in messages], counted)
 
     def _apply(self, messages: list[Message]) -> None:

@@ -232,12 +232,13 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
         False, description="Spans hold the text of questions too; traces go where the `OTEL_*` variables say."
     )
     traces: bool = Field(
-        False, description="Keep the last traces of the local stack, for the console (`rag up --traces`)."
+        False, description="Start a trace viewer, Arize Phoenix, with the local stack (`rag up --traces`)."
     )
-    traces_port: Port = Field(
-        4318, description="OTLP over HTTP, and reading of the kept traces, with `rag up --traces`."
+    traces_port: Port = Field(4318, description="The trace viewer of `rag up --traces`: its pages, and OTLP over HTTP.")
+    traces_days: int = Field(7, ge=1, le=365, description="Days that the trace viewer keeps a trace.")
+    traces_gib: float = Field(
+        2, ge=0.1, le=1024, description="Size of its database from which on the trace viewer takes no more spans."
     )
-    traces_kept: int = Field(2000, ge=10, le=100_000, description="Traces that are kept; the oldest leave.")
     prometheus_url: str | None = Field(
         None, description="Prometheus the console reads; unset: the services' own /metrics."
     )

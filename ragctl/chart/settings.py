@@ -14,8 +14,8 @@ _OF_THE_CHART = frozenset(
     {"host", "environment", "failpoint", "index_endpoint", "code_location_host", "log_json", "prometheus_url"}
     # And these are the local stack's query servers.
     | {"replicas", "replica_ports"}
-    # And its store of traces; a cluster has a collector (`tracing`).
-    | {"traces", "traces_kept"}
+    # And its viewer of traces; a cluster has a collector (`tracing`).
+    | {"traces", "traces_days", "traces_gib"}
     # And the chart names the colours.
     | {"gateway_blue", "gateway_green", "gateway_via", "gateway_discovery", "gateway_interfaces", "gateway_rate_limits"}
 )

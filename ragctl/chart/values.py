@@ -208,8 +208,11 @@ class Tracing(PartModel):
     share: float = Field(0.01, ge=0, le=1, description="Share of the requests and runs that begin a trace.")
     namespace: str = Field("monitoring", min_length=1, description="Namespace of the collector, for networkPolicy.")
     port: int = Field(4318, ge=1, le=65535, description="Its port, for networkPolicy.")
-    query_url: str = Field("", description="Jaeger's query service, for the console's page of traces; empty: no page.")
-    query_port: int = Field(16686, ge=1, le=65535, description="Its port in that namespace, for networkPolicy.")
+    trace_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s{}]+\{trace\}[^\s{}]*)?$",
+        description="Where a browser finds a trace, such as https://jaeger.example.com/trace/{trace}; empty: no links.",
+    )
 
 
 class Values(PartModel):

@@ -49,7 +49,8 @@ def up(
     replicas
         Number of query servers behind the gateway, kept for later starts; a running stack is scaled without a restart.
     traces
-        Keep the last traces for the console, also after later starts; a running stack is restarted for it.
+        Start a trace viewer too, also after later starts; a running stack is restarted for it. The first time it is
+        installed below RAG_HOME: 150 packages, 830 MB.
     ports_from
         First of the ports that the stack listens on, all of them counted from it, kept for later starts: for a second
         stack on this machine.

@@ -217,7 +217,7 @@ def trace_destination(settings: Settings) -> Destination | None:
 
 
 def telemetry_environment(settings: Settings) -> dict[str, str]:
-    """The `OTEL_*` variables of the installation; without any, those of the store of `rag up --traces`."""
+    """The `OTEL_*` variables of the installation; without any, those of the viewer of `rag up --traces`."""
     path = settings.home / "stack.env"
     kept = dotenv_values(path, interpolate=False) if path.exists() else {}
     known = {name: value for name, value in {**kept, **os.environ}.items() if name.startswith("OTEL_") and value}

@@ -121,8 +121,8 @@ class DataDir:
 
     @property
     def traces(self) -> Path:
-        """The kept traces (`rag up --traces`)."""
-        return self.root / "traces" / "traces.db"
+        """The viewer of `rag up --traces`: its environment and, in `data`, the traces that it keeps."""
+        return self.root / "traces"
 
     @property
     def link(self) -> Path:

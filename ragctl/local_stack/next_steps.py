@@ -15,6 +15,7 @@ from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
 from ragctl.grpc_client import GatewayAddress, gateway_address
 from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.trace_viewer.environment import viewer_url
 
 if TYPE_CHECKING:
     import grpc
@@ -28,6 +29,7 @@ def urls(settings: Settings) -> dict[str, str]:
         "Dagster UI": f"http://{host}:{settings.dagster_port}",
         "Console": f"http://{host}:{settings.console_port}",
         "Metrics": f"http://{host}:{settings.metrics_port}/metrics",
+        **({"Traces": viewer_url(settings)} if settings.traces else {}),
     }
 
 

@@ -25,7 +25,7 @@ _DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon")
 _SERVING = ("query-server", "index")
 _EVERYTHING = {"watchdog", "deployer"}
 """They make the definitions of all services themselves."""
-_NOTHING = {"console", "gateway", "interfaces"}
+_NOTHING = {"console", "gateway", "interfaces", "traces"}
 """Their programs know no settings of the platform: only their environment and their files."""
 _READERS: Mapping[str, tuple[str, ...]] = {
     "start_seconds": (),
@@ -34,7 +34,6 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "replica_ports": (),
     "green_ports": (),
     "deploy_*": (),
-    "traces_port": ("traces",),
     "console_port": (),
     "dagster_port": (),
     "envoy_admin_port": (),

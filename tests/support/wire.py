@@ -78,6 +78,8 @@ class WirePeer:
         self.scopes = ["admin", "platform.admin", "query.read"]
         self.passages: list[v2.Passage] = []
         self.metadata: dict[str, str] = {}
+        self.asking: dict[str, str] = {}
+        """What the last question carried."""
         self.time_remaining: float | None = None
         self.arrived = threading.Semaphore(0)
         """Counts the blocked searches."""
@@ -186,6 +188,7 @@ class _V2(v2_grpc.QueryServiceServicer):
     async def Search(self, request: v2.SearchRequest, context: Any) -> v2.SearchResponse:
         await self._peer.receive(context)
         self._peer.asked.append(("Search", request))
+        self._peer.asking = self._peer.metadata
         await self._peer.held()
         plain = v2.SearchResponse(passages=self._peer.passages, generation="g")
         found = self._peer.operations.get("Search", plain)
@@ -195,6 +198,7 @@ class _V2(v2_grpc.QueryServiceServicer):
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)
         self._peer.asked.append(("Answer", request))
+        self._peer.asking = self._peer.metadata
         for event in self._peer.answer:
             yield event
 

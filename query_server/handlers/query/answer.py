@@ -50,7 +50,7 @@ from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.governance.access import Principal
 from rag_core.http_client import Provenance, sending
 from rag_core.retrieval.index import Place, SearchHit, SearchResult
-from rag_tracing import span
+from rag_tracing import openinference, span
 
 FINAL_MARGIN_SECONDS = 0.1
 """Kept from the caller's deadline so that the final event still reaches it."""
@@ -245,7 +245,7 @@ def _cited(answer: Answered, question: Question, read: set[uuid.UUID]) -> list[S
 
 async def _traced(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[AnswerEvent, None]:
     """The events, with the time from the passages to the last word as one span."""
-    with span("answer", current=False) as block:
+    with span("answer", openinference.CHAIN, current=False) as block:
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, (Answered, Abstained)):

@@ -19,7 +19,7 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import OWN_TEXT, EgressPolicy, Provenance, Use, forbidden, sending
 from rag_core.ids import text_hash
 from rag_core.settings import Settings
-from rag_tracing import carried, span
+from rag_tracing import carried, openinference, span
 
 REMOTE_BATCHES = 4
 """Embedding requests in flight at once towards an endpoint."""
@@ -71,6 +71,7 @@ class QueryEmbedder:
         self._one_answer = asyncio.Lock()
         self._closed = False
         self._named = {
+            **openinference.embedding(embedder.fingerprint),
             "gen_ai.request.model": embedder.fingerprint,
             "gen_ai.embeddings.dimension.count": embedder.dimensions,
         }

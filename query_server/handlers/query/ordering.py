@@ -15,12 +15,13 @@ from rag_core.http_client import EgressPolicy, Provenance, Use, sending
 from rag_core.logging import get_logger
 from rag_core.retrieval.index import SearchHit
 from rag_core.retrieval.search import Reranker, diversified, reranked
-from rag_tracing import CLIENT, carried, span
+from rag_tracing import CLIENT, carried, openinference, span
 
 _THREADS = 2
 """For a model of this process: more would only share its cores."""
 _FAILURES_IN_A_ROW = 5
 _COOLDOWN_SECONDS = 5.0
+_SPAN = {"gen_ai.operation.name": "rerank", **openinference.RERANKER}
 _log = get_logger("query_server.rerank")
 
 
@@ -80,7 +81,7 @@ class Ordering:
         try:
             # The breaker inside: a reranker that is left out is a failed block of no length, which is what happened.
             with (
-                span("rerank", {"gen_ai.operation.name": "rerank", "rag.passages": len(hits)}, CLIENT),
+                span("rerank", _SPAN | {"rag.passages": len(hits)}, CLIENT),
                 self._metrics.rerank_seconds.time(),
                 self._breaker.call(),
             ):

@@ -20,7 +20,7 @@ from query_server.runtime.status import REQUEST_ID_KEY
 from rag_core.errors import DataCorruption, DeadlineExceeded, Reason, Unavailable
 from rag_core.retrieval.engines.remote import MAX_RESPONSE_BYTES, from_status, wire
 from rag_core.retrieval.index import IndexPoint, Place, SearchRequest, SearchResult, VectorIndex
-from rag_tracing import CLIENT, Span, content, exemplar, outgoing, span
+from rag_tracing import CLIENT, Span, content, exemplar, openinference, outgoing, recording, span
 from ragproto.admin.v1 import index_pb2_grpc
 
 _OPTIONS = [
@@ -131,12 +131,14 @@ class RemoteSearcher:
 
 def _searching(request: SearchRequest) -> Span:
     known = {"db.system.name": "qdrant", "db.operation.name": "search", "rag.mode": request.mode.value}
-    text = {"gen_ai.retrieval.query.text": request.text} if content() else {}
-    return span("search", known | text, CLIENT)
+    text = {"gen_ai.retrieval.query.text": request.text, **openinference.question(request.text)} if content() else {}
+    return span("search", known | openinference.RETRIEVER | text, CLIENT)
 
 
 def _found(block: Span, result: SearchResult) -> None:
     block.set({"db.collection.name": result.generation, "db.response.returned_rows": len(result.hits)})
+    if recording():
+        block.set(openinference.documents((hit.chunk_id, hit.score) for hit in result.hits))
 
 
 class TimedSearcher:

@@ -40,7 +40,7 @@ from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, Reason
 from rag_core.http_client import Provenance, Use, covered, endpoint_client, provenance
 from rag_core.retrieval.index import SearchHit
 from rag_core.settings import Settings
-from rag_tracing import CLIENT, span
+from rag_tracing import CLIENT, openinference, span
 
 MIN_FROM_CONVERSATION = 0.5
 """Share of a rewritten question's words that conversation and question must contain."""
@@ -160,13 +160,14 @@ class OpenAIAnswerer:
     async def _traced(self, events: AsyncGenerator[ChatEvent, None]) -> AsyncGenerator[ChatEvent, None]:
         """The events within their limits, as one span."""
         known = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
-        known["gen_ai.request.model"] = self._endpoint.model
+        known |= {"gen_ai.request.model": self._endpoint.model, **openinference.llm(self._endpoint.model)}
         with span(f"chat {self._endpoint.model}", known, CLIENT, current=False) as block:
             async with aclosing(self._timed(events)) as timed:
                 async for event in timed:
                     if isinstance(event, Tokens):
                         used = {"gen_ai.usage.input_tokens": event.prompt}
-                        block.set({**used, "gen_ai.usage.output_tokens": event.completion})
+                        used |= {"gen_ai.usage.output_tokens": event.completion}
+                        block.set(used | openinference.tokens(event.prompt, event.completion))
                     yield event
 
     async def _timed(self, events: AsyncGenerator[ChatEvent, None]) -> AsyncGenerator[ChatEvent, None]:

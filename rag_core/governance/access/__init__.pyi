@@ -5,7 +5,6 @@ from .account_store import (
     create_first_account as create_first_account,
     find_account as find_account,
     get_account as get_account,
-    import_accounts as import_accounts,
     list_accounts as list_accounts,
     put_account as put_account,
     record_failure as record_failure,

@@ -33,7 +33,7 @@ from rag_core.ingestion.pipeline.reading import WITHOUT_TEXT, ReadResult, parser
 from rag_core.ingestion.pipeline.run import run_pipeline
 from rag_core.ingestion.pipeline.stage_runner import Dependencies, record_ingested
 from rag_core.logging import get_logger
-from rag_tracing import carried, span
+from rag_tracing import carried, openinference, span
 
 log = get_logger(__name__)
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
@@ -143,7 +143,7 @@ class EventApplier:
         ids = _doc_ids(source, events)
         with locks.shard_connection(self._dependencies.store, *scope.key, wait=self._wait) as connection:
             tenants.check_active(connection, source.tenant)
-            with span("stage documents", {"rag.events": len(events)}):
+            with span("stage documents", {"rag.events": len(events), **openinference.CHAIN}):
                 settled = self._store_batch(connection, scope, events, ids, settle)
             stored(settled)
             return EventsResult(settled, self._run_later_stages(connection, scope, ids))

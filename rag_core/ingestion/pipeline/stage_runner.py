@@ -19,7 +19,7 @@ from rag_core.ingestion.pipeline.base import StageResult, Work
 from rag_core.ingestion.pipeline.targets import chunk_for_targets, embed_for_targets, index_for_targets
 from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
-from rag_tracing import span
+from rag_tracing import openinference, span
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 
@@ -74,7 +74,7 @@ def run_stage(work: Work, stage: str, make: Callable[[], StageResult]) -> StageR
 def timed(stage: str, make: Callable[[], StageResult]) -> StageResult:
     """The result of a stage with its name and duration."""
     started = time.monotonic()
-    with span(f"stage {stage}") as block:
+    with span(f"stage {stage}", openinference.CHAIN) as block:
         result = make()
         block.set({f"rag.{name}": count for name, count in result.counts.items()})
     return replace(result, stage=stage, seconds=time.monotonic() - started)

@@ -66,6 +66,27 @@ def test_a_search_is_one_trace_from_the_caller_to_each_leg(server: RunningServer
     assert attributes(traces.named(TRACE, "search"))["db.collection.name"] == "g1"
 
 
+def test_spans_say_what_they_are_to_viewers_of_llm_applications(server: RunningServer, traces: Recorded) -> None:
+    found = search(server, "how many days of vacation, said to a viewer", ("traceparent", parent_of(TRACE)))
+    said = {name: attributes(traces.named(TRACE, name)) for name in (SEARCH, "search", "embeddings")}
+    kinds = {name: known["openinference.span.kind"] for name, known in said.items()}
+    assert kinds == {SEARCH: "CHAIN", "search": "RETRIEVER", "embeddings": "EMBEDDING"}
+    assert said["embeddings"]["embedding.model_name"] == server.embedder.fingerprint
+    first = "retrieval.documents.0.document"
+    best = max(found.passages, key=lambda one: one.retrieval_score or one.score)
+    assert said["search"][f"{first}.id"] == best.chunk_id
+    assert said["search"][f"{first}.score"] > 0
+    assert "input.value" not in said["search"]
+
+
+def test_a_request_without_an_id_is_named_by_its_trace(server: RunningServer, traces: Recorded) -> None:
+    search(server, "vacation", ("traceparent", parent_of(TRACE)))
+    assert attributes(traces.named(TRACE, SEARCH))["rag.request_id"] == TRACE
+    other = "2" * 32
+    search(server, "vacation", ("traceparent", parent_of(other)), ("x-request-id", "of-the-caller"))
+    assert attributes(traces.named(other, SEARCH))["rag.request_id"] == "of-the-caller"
+
+
 @pytest.mark.parametrize(
     ("mode", "leg"), [(pb.SEARCH_MODE_DENSE, "dense leg"), (pb.SEARCH_MODE_LEXICAL, "lexical leg")]
 )
@@ -133,7 +154,7 @@ def test_the_question_is_recorded_where_the_setting_says_so(server: RunningServe
     with recorded(content=True) as traces:
         search(server, "days of vacation", ("traceparent", parent_of(TRACE)))
         said = attributes(traces.named(TRACE, "search"))
-    assert said["gen_ai.retrieval.query.text"] == "days of vacation"
+    assert said["gen_ai.retrieval.query.text"] == said["input.value"] == "days of vacation"
 
 
 def test_log_lines_of_a_call_carry_its_trace(server: RunningServer, traces: Recorded, capsys: Any) -> None:

@@ -21,6 +21,7 @@ from ragctl.local_stack.processes import stack_processes
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.browser_page import PUBLIC, visit
 from tests.support.local_stack import LocalStack
+from tests.support.otlp import Collector, collector
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -29,8 +30,15 @@ _PATIENCE_SECONDS = 400
 
 
 @pytest.fixture
-def stack() -> Iterator[LocalStack]:
-    running = LocalStack(extra={"EMBEDDER": "fake", "TRACES": "true"})
+def traces() -> Iterator[Collector]:
+    with collector() as found:
+        yield found
+
+
+@pytest.fixture
+def stack(traces: Collector) -> Iterator[LocalStack]:
+    running = LocalStack(extra={"EMBEDDER": "fake"})
+    running.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = traces.url
     (running.docs / "backup.md").write_text("# Backups\n\nBackups are taken every night at three.\n", "utf-8")
     (running.docs / "备份.md").write_text("# 备份\n\n备份每天凌晨三点进行。\n", "utf-8")
     (running.docs / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
@@ -41,7 +49,9 @@ def stack() -> Iterator[LocalStack]:
 
 
 @pytest.mark.catalogue("A22")
-def test_a_stack_answers_refuses_foreign_pages_survives_every_kill_and_leaves_nothing_behind(stack: LocalStack) -> None:
+def test_a_stack_answers_refuses_foreign_pages_survives_every_kill_and_leaves_nothing_behind(
+    stack: LocalStack, traces: Collector
+) -> None:
     _an_ingest_of_more_than_ten_minutes_is_not_waited_for(stack)
     _the_next_up_waits_for_what_is_under_way(stack)
     status = _healthy(stack)
@@ -55,7 +65,7 @@ def test_a_stack_answers_refuses_foreign_pages_survives_every_kill_and_leaves_no
     _the_page_on_budgets_can_be_followed(stack)
     run_page(stack, "use-openapi.md")
     _the_page_on_the_python_client_can_be_followed(stack)
-    _the_page_on_traces_can_be_followed(stack)
+    _the_page_on_traces_can_be_followed(stack, traces)
     _no_port_serves_a_page_of_another_site(stack)
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
@@ -169,19 +179,26 @@ def _the_page_on_the_python_client_can_be_followed(stack: LocalStack) -> None:
     assert "QUERY_EMPTY" in printed
 
 
-def _the_page_on_traces_can_be_followed(stack: LocalStack) -> None:
-    """A question down to each leg of its retrieval, and a push down to its write."""
+def _the_page_on_traces_can_be_followed(stack: LocalStack, traces: Collector) -> None:
+    """A question down to each leg of its retrieval, and a push down to its write; and the run of the first ingest."""
     printed = run_page(stack, "trace-a-request.md")
-    for service, name in (
-        ("rag-gateway", "ragproto.query.v2.QueryService/Search"),
-        ("rag-query-server", "search"),
-        ("rag-index", "dense leg"),
-        ("rag-index", "lexical leg"),
-        ("rag-stream", "process inbox"),
-        ("rag-stream", "index write"),
-        ("rag-index", "ragproto.admin.v1.IndexService/Apply"),
+    question, push = re.findall(r"/redirects/traces/([0-9a-f]{32})", printed)
+    for trace, service, name in (
+        (question, "rag-gateway", "ragproto.query.v2.QueryService/Search"),
+        (question, "rag-query-server", "search"),
+        (question, "rag-index", "dense leg"),
+        (question, "rag-index", "lexical leg"),
+        (push, "rag-stream", "process inbox"),
+        (push, "rag-stream", "index write"),
+        (push, "rag-index", "ragproto.admin.v1.IndexService/Apply"),
     ):
-        assert re.search(rf"(?m)^ *{name} +{service} ", printed), (service, name, printed)
+        assert eventually(lambda: (service, name) in _sent(traces, trace), seconds=120), _sent(traces, trace)  # noqa: B023
+    assert eventually(lambda: any(one == "rag-dagster" for one, _ in traces.spans), seconds=120)
+
+
+def _sent(traces: Collector, trace: str) -> set[tuple[str, str]]:
+    """Service and name of the spans of a trace that came."""
+    return {(service, span.name) for service, span in traces.of_trace(trace)}
 
 
 def run_page(stack: LocalStack, name: str) -> str:
@@ -242,7 +259,7 @@ def _no_port_serves_a_page_of_another_site(stack: LocalStack) -> None:
     """Every port that a process of the stack listens on is in the table of docs/explanation/security.md."""
     page = (Path(__file__).parents[3] / "docs" / "explanation" / "security.md").read_text("utf-8")
     settings = stack.listening()
-    assert {"RAG_GATEWAY_PORT", "RAG_DAGSTER_PORT", "RAG_POSTGRES_PORT", "RAG_TRACES_PORT"} <= set(settings.values())
+    assert {"RAG_GATEWAY_PORT", "RAG_DAGSTER_PORT", "RAG_POSTGRES_PORT"} <= set(settings.values())
     for port, setting in settings.items():
         assert f"`{setting}`" in page, f"port {port}"
         for answer in visit(port):

@@ -15,6 +15,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import HOSTILE, button, interpreted, opened
+from tests.unit.console.test_roles import links
 
 WHY = v2.Passage.ScoreExplanation(retrieval_rank=2, dense_rank=4, lexical_rank=1, dense_part=0.25, lexical_part=0.5)
 WEIGHED = v2.SearchExplanation(mode=v2.SEARCH_MODE_HYBRID, weights=v2.LegWeights(dense=0.25, lexical=0.75))
@@ -277,3 +278,17 @@ def test_without_the_scope_of_the_platform_nobody_else_is_offered(app: AppTest, 
     platform.gateway.peer.scopes = ["query.read", "admin"]
     opened(app, "ask")
     assert "Search as somebody else" not in [item.label for item in app.button]
+
+
+@pytest.mark.parametrize("label", ["Answer", "Search only"])
+@pytest.mark.parametrize("scopes", [["query.read", "platform.admin"], ["query.read", "admin"]])
+def test_a_question_links_to_its_trace_for_the_platform(
+    app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch, label: str, scopes: list[str]
+) -> None:
+    monkeypatch.setenv("RAG_CONSOLE_TRACE_URL", "http://127.0.0.1:9/trace/{trace}")
+    platform.gateway.peer.scopes = scopes
+    platform.gateway.peer.answer = [v2.AnswerEvent(final=v2.AnswerFinal())]
+    submit(opened(app, "ask"), label)
+    _, trace, _, flags = platform.gateway.peer.asking["traceparent"].split("-")
+    assert flags == "01", "recorded, whatever share of calls is"
+    assert links(app) == ([f"http://127.0.0.1:9/trace/{trace}"] if "platform.admin" in scopes else [])

@@ -130,7 +130,7 @@ def test_a_role_sees_the_groups_and_pages_that_it_may_use_at_most_twelve(scopes:
     who = Identity("lin", "acme", role_of(scopes), platform_of(scopes), may_ask="query.read" in scopes)
     shown = {
         group: [title for _, title, icon in entries if icon]
-        for group, entries in sections(who, str.format, traces=True).items()
+        for group, entries in sections(who, str.format).items()
         if entries
     }
     assert shown == ENTRIES[scopes]

@@ -29,6 +29,11 @@ def actions(app: AppTest) -> set[str]:
     return {item.label for item in found if not item.disabled}
 
 
+def links(app: AppTest) -> list[str]:
+    """Where the buttons of the page lead that are links."""
+    return [item.proto.url for item in app.get("link_button")]
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_finds_the_actions_that_the_api_would_let_it_do(app: AppTest, platform: Platform, role: str) -> None:
     with_source(platform)
@@ -117,16 +122,11 @@ def test_what_is_done_in_dagster_is_put_on_record_with_its_source(app: AppTest, 
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9"])
-def test_traces_are_shown_to_the_platform_alone_and_where_some_are_kept(
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/redirects/traces/{trace}"])
+def test_traffic_links_to_the_trace_viewer_for_the_platform_alone_and_where_there_is_one(
     app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch, role: str, url: str
 ) -> None:
-    monkeypatch.setenv("RAG_CONSOLE_TRACES_URL", url)
+    monkeypatch.setenv("RAG_CONSOLE_TRACE_URL", url)
     platform.gateway.peer.scopes = ROLES[role]
-    app.run()
-    if role == "platform" and url:
-        app.switch_page("screens/traces.py").run()
-        assert "TRACES_UNAVAILABLE" in app.warning[0].value
-    else:
-        with pytest.raises(ValueError, match=r"screens/traces\.py"):
-            app.switch_page("screens/traces.py").run()
+    opened(app, "traffic")
+    assert links(app) == (["http://127.0.0.1:9/"] if role == "platform" and url else [])

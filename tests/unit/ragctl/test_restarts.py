@@ -36,10 +36,9 @@ PROGRAMS = {
     "rag_core/ingestion/promotion/answers.py": {
         "query-server"
     },  # elsewhere a run, which reads `stack.env` when it begins
-    "rag_core/": {*REST, "traces", "rate-limits"},
+    "rag_core/": {*REST, "rate-limits"},
     "ragctl/local_stack/token_": {"tokens"},
     "ragctl/tokens.py": {"tokens"},
-    "ragctl/local_stack/traces/": {"traces"},
 }
 """The services whose processes run the code of a folder; what is not here runs in none, or in those that read all."""
 

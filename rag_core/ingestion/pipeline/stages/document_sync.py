@@ -41,7 +41,7 @@ from rag_core.ingestion.pipeline.document_budget import DocumentBudget
 from rag_core.ingestion.pipeline.outcomes import Batch
 from rag_core.ingestion.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
-from rag_tracing import span
+from rag_tracing import openinference, span
 
 STAGE = "documents"
 _DUE_PAGE = 500
@@ -210,7 +210,7 @@ class DocumentSync:
     def _timed(self, what: str) -> Iterator[None]:
         started = time.monotonic()
         try:
-            with span(f"stage documents: {what}"):
+            with span(f"stage documents: {what}", openinference.CHAIN):
                 yield
         finally:
             self._seconds += time.monotonic() - started

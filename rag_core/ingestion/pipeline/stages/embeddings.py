@@ -24,7 +24,7 @@ from rag_core.ingestion.generations import Generation
 from rag_core.ingestion.pipeline import pending_store as pending
 from rag_core.ingestion.pipeline.base import StageResult, Work
 from rag_core.ingestion.pipeline.pending_store import Selection
-from rag_tracing import span
+from rag_tracing import openinference, span
 
 STAGE = "embeddings"
 _HELD = 4
@@ -127,7 +127,7 @@ class _Pages:
 def _embed(embedder: Embedder, page: Sequence[PendingText]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
     """The vectors of a page and which of them can be indexed."""
     known = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": embedder.fingerprint}
-    with span("embeddings", {**known, "rag.texts": len(page)}):
+    with span("embeddings", {**known, **openinference.embedding(embedder.fingerprint), "rag.texts": len(page)}):
         vectors = embedder.embed_passages([row.embed_text for row in page])
     if vectors.shape != (len(page), embedder.dimensions):
         raise Unavailable(

@@ -119,8 +119,9 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "gateway_via",
         "gateway_interfaces",
         "gateway_rate_limits",
-        "traces",  # the store of a local stack
-        "traces_kept",
+        "traces",  # the viewer of a local stack
+        "traces_days",
+        "traces_gib",
         "qdrant_ca_file",
         "qdrant_cert_file",
         "qdrant_key_file",

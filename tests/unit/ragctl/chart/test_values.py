@@ -48,7 +48,7 @@ _BASE: dict[str, Any] = {
     "rateLimits": {"enabled": True},
     "valkey": {"enabled": True, "digest": DIGEST},
     "gateway": {"autoscaling": {"enabled": True}, "serviceType": "LoadBalancer"},
-    "tracing": {"endpoint": "http://collector:4318", "queryUrl": "http://jaeger:16686"},
+    "tracing": {"endpoint": "http://collector:4318", "traceUrl": "http://jaeger/trace/{trace}"},
     "console": {"signIn": "oidc", "ingress": {"host": "console.example.com"}},
     "networkPolicy": {
         "operatorNamespace": "ops",
@@ -97,6 +97,7 @@ _INSTEAD: dict[str, dict[str, Any]] = {
     **{f"rollout.gatewayApi.{name}": {"rollout": {"gatewayApi": change}} for name, change in _OTHER_PARENT.items()},
     "tracing.endpoint": {"tracing": {"endpoint": "https://other:4318"}},
     "tracing.share": {"tracing": {"share": 0.5}},
+    "tracing.traceUrl": {"tracing": {"traceUrl": "https://other/{trace}"}},
     "sources.claims": {"sources": {"claims": [{"name": "wiki", "claimName": "wiki", "mountPath": "/data/wiki"}]}},
     "sources.golden": {"sources": {"golden": [{"name": "wiki", "configMap": "golden-wiki"}]}},
     "sources.questions": {"sources": {"questions": [{"tenant": "default", "configMap": "own-questions"}]}},
