@@ -18,11 +18,14 @@ _MIN_ROWS: Final = 3
 _MAX_WRAPPED: Final = 60
 _ROW_GAP: Final = 3.2  # in font sizes, from one row of a table to the next
 _WRAP_GAP: Final = 1.45  # the same within a cell
+_OUTDENT: Final = 2.0
+_CLOSER: Final = 0.85
 _COLUMN_GAP: Final = 0.6
 _LONG_CELL: Final = 40
 """Characters; where all columns have longer cells on average, they hold running text."""
 _MARK: Final = re.compile(r"\W{1,2}|\(?(?:\d{1,3}|[A-Za-z])[.)]|\[\d{1,3}\]")
 _EQUATION: Final = re.compile(r"\([\d.]{1,8}\)|\[[A-Z]\w{1,12}\]")
+_CODE: Final = re.compile(r"[{}=;]|[\w)]\(|\A[#$>]|\A--?\w")
 _NUMBERED: Final = re.compile(r"\A(?:\d{1,3}(?:\.\d{1,3})*+\.?|[IVX]{1,6})\s")
 
 
@@ -58,8 +61,17 @@ def _table_at(items: list[Item], at: int, headings: Container[int], rules: Rules
             break
         if before is not None and len(rows[-1]) < _MAX_WRAPPED and _wraps(before, item, columns):
             rows[-1].append(item)
-        elif len(item.runs) > 1:
+        elif len(item.runs) > 1 and not (before is not None and _began(rows, item)):
             rows.append([item])
+        elif len(item.runs) > 1:
+            rows[-1].append(item)
+        elif before is not None and (following := _following(items, number, columns, headings)) is not None:
+            above, below = before.y - item.y, item.y - following.y
+            goes_on = above < _CLOSER * below or item.text[0].islower()
+            if above <= _WRAP_GAP * item.size and goes_on and len(rows[-1]) < _MAX_WRAPPED:
+                rows[-1].append(item)
+            else:
+                rows.append([item])
         else:
             break
         columns = wider
@@ -71,6 +83,26 @@ def _table_at(items: list[Item], at: int, headings: Container[int], rules: Rules
     cells = [_row(row, columns) for row in rows]
     header = not begins_with_data(cells) and _stands_out(rows, cells, rules)
     return PdfTable(rows[0][0], cells, tuple(one.left for one in columns), header), used
+
+
+def _following(items: list[Item], number: int, columns: list[_Column], headings: Container[int]) -> Line | None:
+    """The row below a line that stands in the first column alone; `None` when the table does not go on."""
+    item, following = items[number], items[number + 1] if number + 1 < len(items) else None
+    if not isinstance(item, Line) or not isinstance(following, Line) or id(following) in headings:
+        return None
+    near = 0 < item.y - following.y < _ROW_GAP * max(item.size, following.size)
+    run = item.runs[0]
+    first = len(columns) > 1 and columns[0].left - _OUTDENT * item.size < run.left < columns[0].right
+    fits = first and run.right < columns[1].left and _with_runs(columns, following) is not None
+    return following if near and fits and len(following.runs) > 1 else None
+
+
+def _began(rows: list[list[Line]], line: Line) -> bool:
+    """Whether a line ends the row that a line in the first column alone has begun, close above it."""
+    first = rows[-1][0]
+    if len(rows) < 2 or len(rows[-1]) > 1 or len(first.runs) > 1 or first.y - line.y >= _WRAP_GAP * line.size:
+        return False
+    return first.y - line.y < _CLOSER * (rows[-2][-1].y - first.y) or line.text[0].islower()
 
 
 def _with_runs(columns: list[_Column], line: Line) -> list[_Column] | None:
@@ -126,11 +158,29 @@ def _is_listing(rows: list[list[Line]], cells: list[list[str]]) -> bool:
     if all(_EQUATION.fullmatch(row[-1]) or not row[-1] for row in cells):
         return True
     runs = [run for row in rows for line in row for run in line.runs]
-    if all(run.fixed for run in runs):
+    if all(run.fixed for run in runs) and not _has_numbers(cells):
         return True
     numbers = [int(row[0]) for row in cells if row[0].isdecimal()]
     counted = len(numbers) == len(cells) and all(after - before == 1 for before, after in pairwise(numbers))
     return counted and all(run.fixed for run in runs if not run.text.isdecimal())
+
+
+def _has_numbers(cells: list[list[str]]) -> bool:
+    """Whether fixed-width text is a table rather than code: names, and beside them a column of numbers."""
+    if any(_CODE.search(cell) for row in cells for cell in row):
+        return False
+    columns = list(zip(*cells, strict=True))
+    names = sum(map(_is_name, columns[0])) > 0.5 * len(cells)
+    return names and any(_are_numbers(column) for column in columns[1:])
+
+
+def _is_name(cell: str) -> bool:
+    return any(map(str.isalpha, cell))
+
+
+def _are_numbers(column: Sequence[str]) -> bool:
+    filled = [cell for cell in column if cell]
+    return len(filled) >= _MIN_ROWS and sum(map(is_number, filled)) > 0.6 * len(filled)
 
 
 def _is_contents(cells: list[list[str]]) -> bool:

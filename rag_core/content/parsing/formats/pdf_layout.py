@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import mean, median
 from typing import Final, NamedTuple
 
-from rag_core.content.parsing.builder import begins_with_data
+from rag_core.content.parsing.builder import begins_with_data, is_number
 from rag_core.content.parsing.clean import join_lines
 from rag_core.content.parsing.formats.pdf_lines import Line, Page, Run
 from rag_core.content.parsing.formats.pdf_rules import Grid
@@ -81,11 +81,31 @@ def _enclosed(items: list[Item], grid: Grid) -> Iterator[Item]:
         if outside:
             kept.append(replace(item, text=" ".join(run.text for run in outside), x=outside[0].left, runs=outside))
     rows = _cells(taken, grid)
-    if first is None or len(rows) < 2 or sum(any(row[number] for row in rows) for number in range(len(rows[0]))) < 2:
+    filled = [number for number in range(len(grid.columns) - 1) if any(row[number] for row in rows)]
+    # Borders that are drawn twice, and shades, enclose columns in which nothing stands.
+    rows = _unwrapped([[row[number] for number in filled] for row in rows])
+    if first is None or len(rows) < 2 or len(filled) < 2 or _is_chart(rows) or _holds_columns(taken, grid):
         yield from items
         return
-    kept.insert(at, PdfTable(first, rows, grid.columns[:-1], not begins_with_data(rows)))
+    lefts = tuple(grid.columns[number] for number in filled)
+    kept.insert(at, PdfTable(first, rows, lefts, not begins_with_data(rows)))
     yield from kept
+
+
+def _holds_columns(taken: Sequence[_Taken], grid: Grid) -> bool:
+    """Whether rules enclose and part columns of prose rather than the cells of a table."""
+    columns: dict[int, list[str]] = {}
+    for one in taken:
+        columns.setdefault(one.column, []).append(one.run.text)
+    return len(grid.rows) <= 3 and all(
+        len(texts) >= _MIN_COLUMN_LINES and mean(map(len, texts)) >= _PROSE_CHARS for texts in columns.values()
+    )
+
+
+def _is_chart(rows: list[list[str]]) -> bool:
+    """Whether a grid holds the scattered numbers of a chart."""
+    cells = [cell for row in rows for cell in row if cell]
+    return all(map(is_number, cells)) and len(cells) < 0.6 * len(rows) * len(rows[0])
 
 
 def _inside(line: Line, grid: Grid) -> list[_Taken]:
@@ -112,13 +132,50 @@ def _cells(taken: Sequence[_Taken], grid: Grid) -> list[list[str]]:
     rows: list[list[str]] = []
     for row in range(len(grid.rows) - 1):
         cells = [found.get((row, column), []) for column in range(width)]
-        rows += _unruled_rows(cells) if len(grid.rows) <= 3 else [[_text(cell) for cell in cells]]
+        rows += _unruled_rows(cells) if len(grid.rows) <= 3 or _has_rows(cells) else [[_text(cell) for cell in cells]]
     return [row for row in rows if any(row)]
+
+
+def _has_rows(cells: list[list[_Taken]]) -> bool:
+    """Whether a row of the grid holds several of the table: a column of numbers has one on each line of the first."""
+    first = next((cell for cell in cells if cell), [])
+    depths = {round(one.y) for one in first}
+    return len(depths) > 1 and any(
+        len(cell) > 1 and len(cell) == len(depths) and all(is_number(one.run.text) for one in cell)
+        for cell in cells
+        if cell is not first
+    )
+
+
+def _unwrapped(rows: list[list[str]]) -> list[list[str]]:
+    """Rows of which each line stood between rules of its own, or shades, as one."""
+    joined: list[list[str]] = []
+    cells = [cell for row in rows for cell in row if cell]
+    # Where names are not capitalized, a small letter begins a cell like any other.
+    capitalized = sum(map(_is_inside_sentence, cells)) < 0.3 * len(cells)
+    for row in rows:
+        if joined and capitalized and _goes_on(joined[-1], row):
+            joined[-1] = [join_lines(pair) for pair in zip(joined[-1], row, strict=True)]
+        else:
+            joined.append(row)
+    return joined
+
+
+def _goes_on(before: list[str], row: list[str]) -> bool:
+    """Whether a row continues the cells above: those that it shares with them begin within a sentence."""
+    shared = [cell for above, cell in zip(before, row, strict=True) if above and cell]
+    alone = sum(map(bool, before)) == 1 and bool(before[0])
+    others = alone or all(above for above, cell in zip(before, row, strict=True) if cell)
+    return bool(shared) and others and all(map(_is_inside_sentence, shared))
+
+
+def _is_inside_sentence(cell: str) -> bool:
+    return cell[0].islower() or cell[0] == "("
 
 
 def _unruled_rows(cells: list[list[_Taken]]) -> list[list[str]]:
     """A row for each line of the first column, with what follows it; the first has what is above it too."""
-    depths = sorted({-one.y for one in cells[0]})[1:]
+    depths = sorted({-round(one.y) for one in next((cell for cell in cells if cell), [])})[1:]
     rows: list[list[list[_Taken]]] = [[[] for _ in cells] for _ in range(len(depths) + 1)]
     for column, cell in enumerate(cells):
         for one in cell:

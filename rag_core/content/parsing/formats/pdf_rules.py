@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from statistics import median_low
 from typing import Final, NamedTuple
 
 import pypdfium2
@@ -37,6 +38,19 @@ class Grid(NamedTuple):
     rows: tuple[float, ...]
 
 
+class Turn(NamedTuple):
+    """Where places of a page are seen whose text is set upwards or downwards, so that its lines go to the right."""
+
+    along_x: int = 1
+    along_y: int = 0
+
+    def __call__(self, x: float, y: float) -> tuple[float, float]:
+        return x * self.along_x + y * self.along_y, y * self.along_x - x * self.along_y
+
+
+UPRIGHT: Final = Turn()
+
+
 @dataclass(slots=True)
 class Rules:
     """The rules of one page, in the order of `at`."""
@@ -55,13 +69,14 @@ class Rules:
         return [grid for grid in map(_grid, _connected(self.horizontal, self.vertical)) if grid is not None]
 
 
-def page_rules(page: pypdfium2.PdfPage) -> Rules:
+def page_rules(page: pypdfium2.PdfPage, turn: Turn = UPRIGHT) -> Rules:
     """The rules of a page, none when it is a drawing."""
     horizontal: list[Rule] = []
     vertical: list[Rule] = []
     for count, (x, y, to_x, to_y) in enumerate(_strokes(page)):
         if count >= _MAX_STROKES:
             return Rules()
+        (x, y), (to_x, to_y) = turn(x, y), turn(to_x, to_y)
         if abs(y - to_y) <= _SLANT and abs(x - to_x) >= _MIN_LENGTH:
             horizontal.append(Rule((y + to_y) / 2, min(x, to_x), max(x, to_x)))
         elif abs(x - to_x) <= _SLANT and abs(y - to_y) >= _MIN_LENGTH:
@@ -153,9 +168,23 @@ def _connected(horizontal: Sequence[Rule], vertical: Sequence[Rule]) -> list[tup
 
 
 def _grid(rules: tuple[list[Rule], list[Rule]]) -> Grid | None:
-    columns = _distinct([rule.at for rule in rules[1]])
-    rows = _distinct([rule.at for rule in rules[0]])[::-1]
+    horizontal, vertical = rules
+    if not (horizontal and vertical):
+        return None
+    # Rules go on to the edge of a table whose sides are not drawn.
+    columns = _distinct([*(rule.at for rule in vertical), *_ends(horizontal)])
+    rows = _distinct([*(rule.at for rule in horizontal), *_ends(vertical)])[::-1]
     return Grid(tuple(columns), tuple(rows)) if len(columns) > 2 and len(rows) > 1 else None
+
+
+def _ends(rules: Sequence[Rule]) -> list[float]:
+    """Where most rules, two at least, begin and end."""
+    ends = []
+    for places in ([rule.start for rule in rules], [rule.end for rule in rules]):
+        place = median_low(places)
+        reaching = sum(abs(one - place) <= _SAME for one in places)
+        ends += [place] if reaching >= 2 and 2 * reaching >= len(places) else []
+    return ends
 
 
 def _distinct(places: Sequence[float]) -> list[float]:

@@ -25,10 +25,14 @@ def drawn(
     font: str = "Helvetica",
     height: int = 842,
     rules: Sequence[tuple[float, float, float, float]] = (),
+    turned: bool = False,
 ) -> bytes:
-    """A page with each text at its place, and rules."""
+    """A page with each text at its place, and rules; `turned` as landscape on a page that is not."""
     buffer = io.BytesIO()
     page = canvas.Canvas(buffer, pagesize=(595, height), invariant=1)
+    if turned:
+        page.translate(595, 0)
+        page.rotate(90)
     page.setFont(font, 10)
     for x, y, text in lines:
         page.drawString(x, y, text)
@@ -120,6 +124,105 @@ def test_what_is_aligned_for_other_reasons_is_no_table(
 ) -> None:
     lines = [place for n in range(4) for place in ((72, 700 - 14 * n, left[n]), (250, 700 - 14 * n, right[n]))]
     assert of_kind(read(drawn(*lines, font=font), "a.pdf"), BlockKind.TABLE) == []
+
+
+NUMBERS = [("", "2001", "2002"), ("Schools", "15 455", "13 951"), ("Colleges", "35 190", "44 307")]
+AS_TEXT = [" | 2001 | 2002", "Schools | 15 455 | 13 951", "Colleges | 35 190 | 44 307"]
+
+
+def placed(cells: Sequence[Sequence[str]], *, top: int = 700, pitch: int = 20) -> list[tuple[float, float, str]]:
+    return [
+        (72 + 120 * column, top - pitch * row, text)
+        for row, texts in enumerate(cells)
+        for column, text in enumerate(texts)
+        if text
+    ]
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned"])
+@pytest.mark.parametrize("uprights", [(190,), (188, 191), (70, 188, 308, 430)], ids=["one", "twice drawn", "closed"])
+def test_a_grid_is_as_wide_as_its_rules_and_has_no_column_where_nothing_stands(
+    read: Read, uprights: tuple[int, ...], *, turned: bool
+) -> None:
+    rules = [(70, y, 430, y) for y in (715, 695, 675, 655)] + [(x, 655, x, 715) for x in uprights]
+    rules += [(310, 655, 310, 715)] if len(uprights) < 4 else []
+    document = read(drawn(*placed(NUMBERS), rules=rules, turned=turned), "a.pdf")
+    (table,) = of_kind(document, BlockKind.TABLE)
+    assert rows(document, table) == AS_TEXT
+
+
+def test_a_box_with_a_line_to_another_is_no_table(read: Read) -> None:
+    rules = [(70, 690, 200, 690), (70, 715, 200, 715), (70, 690, 70, 715), (200, 690, 200, 715), (200, 702, 300, 702)]
+    texts = [(80, 703, "The board of"), (80, 693, "education"), (210, 704, "decides")]
+    assert of_kind(read(drawn(*texts, rules=rules), "a.pdf"), BlockKind.TABLE) == []
+
+
+def test_columns_of_prose_with_a_rule_between_are_no_table(read: Read) -> None:
+    places = [(x, 700 - 14 * n, f"this is line {n} of column {x} of the text") for n in range(8) for x in (72, 320)]
+    rules = [(60, 715, 560, 715), (60, 590, 560, 590), (310, 590, 310, 715)]
+    document = read(drawn(*places, rules=rules), "a.pdf")
+    assert of_kind(document, BlockKind.TABLE) == []
+    assert document.text.index("line 7 of column 72") < document.text.index("line 0 of column 320")
+
+
+def test_rows_that_share_a_cell_are_rows_and_a_cell_of_two_shades_is_one(read: Read) -> None:
+    cells = [("Kind", "Limit"), ("Air", "10"), ("Water", "200"), ("Compounds", ""), ("(as HCl)", "5")]
+    ends = (715, 695, 655, 635, 615)
+    rules = [(70, y, 310, y) for y in ends] + [(x, 615, x, 715) for x in (70, 190, 310)]
+    (table,) = of_kind(document := read(drawn(*placed(cells), rules=rules), "a.pdf"), BlockKind.TABLE)
+    assert rows(document, table) == ["Kind | Limit", "Air | 10", "Water | 200", "Compounds (as HCl) | 5"]
+
+
+@pytest.mark.parametrize("pitch", [12, 20], ids=["tight", "wide"])
+def test_aligned_rows_may_have_headings_among_them_and_wrapped_names(read: Read, pitch: int) -> None:
+    lines = placed(
+        [("Name", "2001", "2002"), ("Effect",), ("Work", "40", "41"), ("Further studies", "", "")], pitch=pitch
+    )
+    below = 700 - 3 * pitch - 12
+    lines += placed([("education", "15", "16"), ("Process",), ("Dropping out", "17", "18")], top=below, pitch=pitch)
+    lines.append((72, below - 2 * pitch - 40, "Prose that follows."))
+    (table,) = of_kind(document := read(drawn(*lines), "a.pdf"), BlockKind.TABLE)
+    assert rows(document, table)[:3] == ["Name | 2001 | 2002", "Effect", "Work | 40 | 41"]
+    assert rows(document, table)[3:] == ["Further studies education | 15 | 16", "Process", "Dropping out | 17 | 18"]
+
+
+def test_fixed_width_text_with_a_column_of_numbers_is_a_table_and_code_is_not(read: Read) -> None:
+    table = ["State         People  Share", "Alabama      4,779.7   1.5%", "Alaska         710.2   0.2%"]
+    code = ["def f(x):      # 12", "    return x   # 13", "y = f(3)       # 14"]
+    found, kept = (
+        read(drawn(*((72, 700 - 12 * n, line) for n, line in enumerate(lines * 2)), font="Courier"), "a.pdf")
+        for lines in (table, code)
+    )
+    assert rows(found, *of_kind(found, BlockKind.TABLE))[:2] == ["State | People | Share", "Alabama | 4,779.7 | 1.5%"]
+    assert [block.kind for block in kept.blocks] == [BlockKind.CODE]
+
+
+@pytest.mark.parametrize(("font", "mark"), [("Times-Roman", "Ê"), ("Times-Roman", "¢"), ("ZapfDingbats", "n")])
+def test_marks_of_other_fonts_begin_the_items_of_a_list(read: Read, font: str, mark: str) -> None:
+    buffer = io.BytesIO()
+    page = canvas.Canvas(buffer, invariant=1)
+    for number in range(4):
+        page.setFont(font, 10)
+        page.drawString(72, 700 - 14 * number, mark)
+        page.setFont("Helvetica", 10)
+        page.drawString(100, 700 - 14 * number, f"An item of the list {number}")
+    page.save()
+    (block,) = (document := read(buffer.getvalue(), "a.pdf")).blocks
+    assert (block.kind, rows(document, block)[0]) == (BlockKind.LIST, "• An item of the list 0")
+
+
+def test_a_ligature_that_no_gap_follows_is_joined_and_a_word_that_ends_so_is_not(read: Read) -> None:
+    buffer = io.BytesIO()
+    page = canvas.Canvas(buffer, invariant=1)
+    text = page.beginText(72, 680)
+    text.setFont("Helvetica", 10)
+    text.setWordSpace(-2.7)
+    text.textOut("défi nir")
+    text.setWordSpace(0)
+    text.textOut(" les plans, staff are off in fine")
+    page.drawText(text)
+    page.save()
+    assert read(buffer.getvalue(), "a.pdf").text == "définir les plans, staff are off in fine"
 
 
 GRID = [(x, 90, x, 130) for x in (60, 160, 260)] + [(60, y, 260, y) for y in (90, 110, 130)]
