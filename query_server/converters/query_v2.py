@@ -24,7 +24,7 @@ from rag_core.answering import (
     page_kind,
 )
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.retrieval.engines.remote import filter_from_wire, wire
+from rag_core.retrieval.engines.remote import filter_from_wire, wire_payloads
 from rag_core.retrieval.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
 from ragproto.admin.v1 import index_pb2 as index_pb
 from ragproto.query.v2 import query_pb2 as pb
@@ -119,7 +119,7 @@ def from_page(page: Page) -> pb.SearchResponse:
         rerank_skipped=page.rerank_skipped or "",
     )
     if page.as_of is not None:
-        response.as_of.CopyFrom(wire.timestamp(page.as_of))
+        response.as_of.CopyFrom(wire_payloads.timestamp(page.as_of))
     if page.explained is not None:
         response.explanation.CopyFrom(_explanation(page.explained, page.result.hits))
     for hit in page.result.hits:
@@ -265,12 +265,12 @@ def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: Sea
     payload = hit.payload
     held: Payload | index_pb.Payload = payload
     structured = True
-    if isinstance(payload, wire.ReceivedPayload):  # copied from message to message: a search has ten of them
+    if isinstance(payload, wire_payloads.ReceivedPayload):  # copied from message to message: a search has ten of them
         held = payload.message
         structured = bool(held.structure)
     passages.add(
         chunk_id=str(hit.chunk_id),
-        doc_id=str(held.doc_id if isinstance(held, Payload) else wire.id_from_wire(held.doc_id)),
+        doc_id=str(held.doc_id if isinstance(held, Payload) else wire_payloads.id_from_wire(held.doc_id)),
         version=held.version,
         source=held.source,
         locator=held.locator,
@@ -286,7 +286,7 @@ def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: Sea
         lexical_score=hit.lexical,
         language=held.language,
         media_type=held.media_type,
-        updated_at=wire.timestamp(held.updated_at) if isinstance(held, Payload) else held.updated_at,
+        updated_at=wire_payloads.timestamp(held.updated_at) if isinstance(held, Payload) else held.updated_at,
         metadata=held.metadata,
         page=payload.page if structured else 0,
         page_kind=_PAGES[page_kind(held.media_type)] if structured and payload.page else pb.PAGE_KIND_UNSPECIFIED,

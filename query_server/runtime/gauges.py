@@ -114,28 +114,30 @@ class GenerationGauges:
 
     def __init__(self, store: LazyStore, metrics: Metrics) -> None:
         self._store = store
-        self._gauges = (metrics.generation_documents, metrics.generation_pending)
+        self._gauges = (metrics.generation_documents, metrics.generation_pending, metrics.generation_recall)
         self.poller = Poller(
             "generation gauges", self._read, self._set, seconds=GENERATION_SECONDS, share=GENERATION_SHARE
         )
 
-    def _read(self) -> dict[tuple[str, str], DocumentTotals]:
+    def _read(self) -> dict[tuple[str, str], tuple[DocumentTotals, float | None]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
         from rag_core.ingestion.generations import store as generations
 
         with self._store.get().engine.connect() as connection:
             totals = generations.document_totals(connection)
             following = generations.write_targets(connection)
-            return {(row.name, row.state): totals[row.name] for row in following if row.name in totals}
+            return {(row.name, row.state): (totals[row.name], row.recall) for row in following if row.name in totals}
 
-    def _set(self, found: dict[tuple[str, str], DocumentTotals]) -> None:
+    def _set(self, found: dict[tuple[str, str], tuple[DocumentTotals, float | None]]) -> None:
         """A generation that changes its state loses the series of the state before."""
-        documents, pending = self._gauges
-        documents.clear()
-        pending.clear()
-        for labels, totals in found.items():
+        documents, pending, recall = self._gauges
+        for gauge in self._gauges:
+            gauge.clear()
+        for labels, (totals, share) in found.items():
             documents.labels(*labels).set(totals.documents)
             pending.labels(*labels).set(totals.pending)
+            if share is not None:
+                recall.labels(*labels).set(share)
 
 
 # --------------------------------------------------------------------------------------------------------------------

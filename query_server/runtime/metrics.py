@@ -187,6 +187,13 @@ class Metrics:
             ["generation", "state"],
         )
 
+        self.generation_recall = self._gauge(
+            "rag_generation_recall",
+            "Share of the exact ten nearest points that searches of a generation found, as the promotion gate or "
+            "`rag verify` measured it last.",
+            ["generation", "state"],
+        )
+
     def _define_sources(self) -> None:
         def gauge(name: str, meaning: str, *labels: str) -> Gauge:
             return self._gauge(f"rag_source_{name}", meaning, ["source", *labels])

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import grpc.aio
 
 from query_server.runtime.metrics import Metrics
-from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.engines.remote import wire, wire_payloads
 from rag_core.retrieval.index import ApplyResult, VectorIndex
 from rag_tracing import carried, exemplar
 from ragproto.admin.v1 import index_pb2 as pb
@@ -104,12 +104,16 @@ class IndexServicer(rpc.IndexServiceServicer):
             yield message
 
     async def FetchPoints(self, request: pb.FetchPointsRequest, context: Context) -> pb.FetchPointsResponse:
-        ids = [wire.id_from_wire(chunk_id) for chunk_id in request.chunk_ids]
+        ids = [wire_payloads.id_from_wire(chunk_id) for chunk_id in request.chunk_ids]
         points = await self._run(self._index.fetch, request.generation, ids)
         return pb.FetchPointsResponse(points=map(wire.point_to_wire, points))
 
+    async def SelfRetrieval(self, request: pb.SelfRetrievalRequest, context: Context) -> pb.SelfRetrievalResponse:
+        ids = [wire_payloads.id_from_wire(chunk_id) for chunk_id in request.chunk_ids]
+        return wire.self_retrieval_to_wire(await self._run(self._index.self_retrieval, request.generation, ids))
+
     async def DeletePoints(self, request: pb.DeletePointsRequest, context: Context) -> pb.DeletePointsResponse:
-        ids = [wire.id_from_wire(chunk_id) for chunk_id in request.chunk_ids]
+        ids = [wire_payloads.id_from_wire(chunk_id) for chunk_id in request.chunk_ids]
         removed = await self._run(self._index.delete_points, request.generation, ids)
         self._metrics.index_writes.labels("removed").inc(removed)
         return pb.DeletePointsResponse(removed=removed)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 
 class QdrantSettings(BaseModel):
-    """The layout of new collections; existing generations keep theirs."""
+    """The layout of new collections. Of existing ones only the search graph follows a change (`rag verify`)."""
 
     qdrant_shards: int = Field(1, ge=1, le=10_000, description="Shards of a new generation on a Qdrant server.")
     qdrant_large_tenants: str = Field(
@@ -29,7 +29,7 @@ class QdrantSettings(BaseModel):
         False, description="Keep lexical and payload indexes on disk: less memory, slower filters."
     )
     qdrant_quantize: bool = Field(
-        False, description="Search vectors of one byte a dimension, then score the best again by the full ones."
+        True, description="Search vectors of one byte a dimension, then score the best again by the full ones."
     )
     qdrant_oversampling: float = Field(
         2.0,
@@ -37,12 +37,12 @@ class QdrantSettings(BaseModel):
         le=10,
         description="With RAG_QDRANT_QUANTIZE: candidates scored again, as a multiple of those asked for.",
     )
-    qdrant_hnsw_m: int = Field(16, ge=4, le=128, description="Links of a point in the search graph.")
+    qdrant_hnsw_m: int = Field(32, ge=4, le=128, description="Links of a point in the search graph.")
     qdrant_hnsw_ef_construct: int = Field(
-        100, ge=4, le=2000, description="Candidates considered while a point is linked into the graph."
+        200, ge=4, le=2000, description="Candidates considered while a point is linked into the graph."
     )
     qdrant_hnsw_ef: int | None = Field(
-        None, ge=4, le=10_000, description="Candidates considered by a dense search; unset: the server's choice."
+        256, ge=4, le=10_000, description="Candidates considered by a dense search; unset: the server's choice."
     )
     qdrant_write_points: int = Field(
         256, ge=1, le=10_000, description="Points of one write operation on a Qdrant server at most."

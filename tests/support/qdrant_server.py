@@ -74,10 +74,16 @@ class StandIn(QdrantClient):
                 write()
         self.queue.clear()
 
+    def query_points(self, *args: Any, search_params: models.SearchParams | None = None, **rest: Any) -> Any:
+        return super().query_points(*args, search_params=self._without_graph(search_params), **rest)
+
     def query_batch_points(self, collection_name: str, requests: Any, **rest: Any) -> Any:
-        if self.version < "1.19":
-            requests = [request.model_copy(update={"params": None}) for request in requests]
+        requests = [one.model_copy(update={"params": self._without_graph(one.params)}) for one in requests]
         return super().query_batch_points(collection_name, requests, **rest)
+
+    def _without_graph(self, params: models.SearchParams | None) -> models.SearchParams | None:
+        """What memory mode takes, which has no search graph."""
+        return params if params is not None and params.idf is not None and self.version >= "1.19" else None
 
 
 class Gone(grpc.RpcError):  # type: ignore[misc]

@@ -30,6 +30,7 @@ from rag_core.ingestion.promotion import (
 
 _DESCRIPTIONS = {
     "parity": "Every current chunk is in the index exactly once, with the payload and vector of its row.",
+    "recall": "Searches by the graph find what exact search finds.",
     "coverage": "All text of every document is in some chunk.",
     "vectors": "Dimensions agree, and stored vectors are what the embedder gives for their texts.",
     "retrieval": "On the golden sets it is not worse than the active generation.",

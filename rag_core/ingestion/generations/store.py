@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, null, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, cast, delete, func, null, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from rag_core.content.sources import Shard
 from rag_core.database.tables.content import generation_documents, generations
@@ -65,6 +65,12 @@ class Generation:
     @property
     def not_reproducible(self) -> bool:
         return bool(self.details.get("frozen", False))
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the exact nearest that its searches found when that was last measured."""
+        measured = self.details.get("recall")
+        return None if measured is None else float(measured["share"])
 
     @property
     def complete(self) -> bool:
@@ -140,6 +146,13 @@ def add(
 def change(connection: Connection, name: str, **values: Any) -> None:
     """Update columns of a row."""
     connection.execute(update(generations).where(generations.c.name == name).values(**values))
+
+
+def record_recall(connection: Connection, name: str, share: float, searches: int) -> None:
+    """Record the measured recall of a generation's search graph."""
+    measured = {"recall": {"share": round(share, 4), "searches": searches}}
+    details = generations.c.details.op("||")(cast(measured, JSONB))
+    connection.execute(update(generations).where(generations.c.name == name).values(details=details))
 
 
 def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0), back: bool = False) -> None:

@@ -17,7 +17,7 @@ from rag_core.http_client import OWN_TEXT, Use, sending
 from rag_core.ingestion.generations import Generation
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.promotion import store as rows
-from rag_core.ingestion.verify import verify
+from rag_core.ingestion.verify import GRAPH, FindingKind, VerifyReport, verify
 from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 
@@ -57,24 +57,43 @@ class Candidate:
     settings: Settings
 
 
-def parity(candidate: Candidate) -> Check:
+def verified(candidate: Candidate) -> VerifyReport:
+    """The report that `parity` and `recall` read."""
+    return verify(candidate.store, candidate.index, candidate.row.name, self_retrieval=SELF_RETRIEVAL)
+
+
+def parity(candidate: Candidate, report: VerifyReport) -> Check:
     """Parity: every current chunk is indexed once, with the payload and vector of its row, and retrievable."""
-    report = verify(candidate.store, candidate.index, candidate.row.name, self_retrieval=SELF_RETRIEVAL)
+    totals = {kind: count for kind, count in sorted(report.totals.items()) if kind not in GRAPH}
     figures = {
         "expected": report.expected,
         "points": report.points,
         "retrieved": report.retrieved,
-        **{f"finding_{kind}": count for kind, count in sorted(report.totals.items())},
+        **{f"finding_{kind}": count for kind, count in totals.items()},
     }
     # Pending documents are not a fault, as long as they get indexed.
-    if report.sound and report.pending and not _not_arrived(candidate):
+    if set(totals) == {FindingKind.UNINDEXED} and not _not_arrived(candidate):
         detail = f"{report.points} points are the chunks of the rows; {report.pending} documents were on their way"
         return Check("parity", True, detail, figures)
-    if report.clean:
+    if not totals:
         return Check("parity", True, f"{report.points} points are exactly the chunks of the rows", figures)
-    found = ", ".join(f"{count} {kind}" for kind, count in sorted(report.totals.items()))
-    share = sum(report.totals.values()) / max(1, report.expected)
+    found = ", ".join(f"{count} {kind}" for kind, count in totals.items())
+    share = sum(totals.values()) / max(1, report.expected)
     return Check("parity", False, f"index and rows differ: {found} ({share:.2%} of {report.expected} chunks)", figures)
+
+
+def recall(report: VerifyReport) -> Check:
+    """Recall: searches by the graph find the nearest points that exact search finds, and nearly every point."""
+    measured = report.recall
+    figures: dict[str, Any] = {"retrieved": report.retrieved, "missed": report.missed}
+    if measured is None:
+        return Check("recall", True, "there are too few points to compare", figures)
+    figures |= {"recall": round(measured.share, 4), "searches": measured.searches}
+    detail = (
+        f"searches find {measured.share:.3f} of the exact ten nearest ({measured.searches} compared), "
+        f"{report.missed} of {report.retrieved} points are not reached"
+    )
+    return Check("recall", not GRAPH.intersection(report.totals), detail, figures)
 
 
 def _not_arrived(candidate: Candidate) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from rag_core import failpoints
@@ -20,10 +21,11 @@ from rag_core.ingestion.promotion.answers import Installation, compare_answers
 from rag_core.ingestion.promotion.checks import Candidate, Check
 from rag_core.ingestion.promotion.golden import GoldenSet, load_golden
 from rag_core.ingestion.promotion.retrieval import Scoring, compare_latency, compare_retrieval, score
+from rag_core.ingestion.verify import VerifyReport
 from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 
-CHECKS = ("parity", "coverage", "vectors", "retrieval", "answers", "latency", "size")
+CHECKS = ("parity", "recall", "coverage", "vectors", "retrieval", "answers", "latency", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class _Gate:
         """Run all checks in the order of `CHECKS`, also after one has failed."""
         by_name: dict[str, Callable[[], Check]] = {
             "parity": self._parity,
+            "recall": self._recall,
             "coverage": self._coverage,
             "vectors": self._vectors,
             "retrieval": self._retrieval,
@@ -138,8 +141,15 @@ class _Gate:
     def _candidate(self) -> Candidate:
         return Candidate(self._store, self._index, self._row, self._settings)
 
+    @cached_property
+    def _report(self) -> VerifyReport:
+        return checks.verified(self._candidate)
+
     def _parity(self) -> Check:
-        return checks.parity(self._candidate)
+        return checks.parity(self._candidate, self._report)
+
+    def _recall(self) -> Check:
+        return checks.recall(self._report)
 
     def _coverage(self) -> Check:
         return checks.coverage(self._candidate)

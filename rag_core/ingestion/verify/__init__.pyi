@@ -1,5 +1,5 @@
 from .repair import rebuild as rebuild, repair as repair
-from .report import Finding as Finding, VerifyReport as VerifyReport
+from .report import GRAPH as GRAPH, Finding as Finding, FindingKind as FindingKind, VerifyReport as VerifyReport
 from .selftest import self_test as self_test
 from .sources import SourceReport as SourceReport, verify_source as verify_source
 from .verifier import verify as verify

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 import numpy as np
 
 from rag_core.content.embedding import Vectors
-from rag_core.ingestion.verify.report import Finding, FindingKind, Findings
+from rag_core.ingestion.verify.recall import LEAST_RECALL, Recall
+from rag_core.ingestion.verify.report import MAX_FINDINGS, Finding, FindingKind, Findings
 from rag_core.ingestion.verify.store import Expectation
-from rag_core.retrieval.index import IndexPoint, Payload
+from rag_core.retrieval.index import IndexPoint, Payload, VectorIndex
 
 TOLERANCE = 1e-4
 """Largest allowed difference of a component between an embedding and the engine's normalised copy."""
 _OTHER_FIELDS = [field.name for field in fields(Payload) if field.name not in {"tenant", "acl", "version"}]
 _PHANTOMS_AT_ONCE = 500
+MAX_MISSES = 0.001
+"""Share of the points that the search graph may miss before it is a difference."""
 
 
 class Comparison:
@@ -33,8 +36,13 @@ class Comparison:
         """Scrolled points by tenant."""
         self.retrieved = 0
         """Number of points that were searched by their own vector."""
+        self.missed = 0
+        """How many of these exact search finds and the search graph does not."""
+        self.unreached: list[Finding] = []
+        """The first of them."""
+        self.recall: Recall | None = None
         self.versions: dict[uuid.UUID, int] = {}
-        """The version at which documents with findings were compared."""
+        """The lowest version at which documents with findings were compared."""
 
     def run(self, scrolled: Iterator[IndexPoint]) -> Iterator[IndexPoint]:
         """Compare; yields every scrolled point that equals its row."""
@@ -60,6 +68,28 @@ class Comparison:
             self._missing(row)
             row = self._next_row(wanted)
         self._explain()
+
+    def search(self, index: VectorIndex, generation: str, points: Sequence[IndexPoint]) -> None:
+        """Search for points by their own vector."""
+        if not points:
+            return
+        by_id = {point.chunk_id: point for point in points}
+        found = index.self_retrieval(generation, list(by_id))
+        self.retrieved += found.searched
+        for one in found.lost:
+            self._find(FindingKind.NOT_RETRIEVABLE, "exact search by its own vector does not find it", by_id[one])
+        self.missed += len(found.missed)
+        for one in found.missed[: MAX_FINDINGS - len(self.unreached)]:
+            doc_id = by_id[one].payload.doc_id
+            self.unreached.append(Finding(FindingKind.GRAPH_MISSES, "the search graph does not reach it", doc_id, one))
+
+    def graph_findings(self) -> Iterator[Finding]:
+        """What is wrong with the search graph as a whole: it is approximate, within bounds."""
+        if self.missed > max(1, MAX_MISSES * self.retrieved):
+            yield Finding(FindingKind.GRAPH_MISSES, f"it misses {self.missed} of {self.retrieved} points")
+        if self.recall is not None and self.recall.low:
+            detail = f"searches find {self.recall.share:.3f} of the exact nearest; at least {LEAST_RECALL} is expected"
+            yield Finding(FindingKind.LOW_RECALL, detail)
 
     def _next_row(self, wanted: Iterator[IndexPoint]) -> IndexPoint | None:
         row = next(wanted, None)
@@ -88,7 +118,8 @@ class Comparison:
         self._find(FindingKind.MISSING, f"chunk {row.payload.ordinal} is not in the index", row)
 
     def _find(self, kind: FindingKind, detail: str, row: IndexPoint) -> None:
-        self.versions.setdefault(row.payload.doc_id, row.payload.version)
+        doc_id, version = row.payload.doc_id, row.payload.version
+        self.versions[doc_id] = min(version, self.versions.get(doc_id, version))
         self._findings.add(Finding(kind, detail, row.payload.doc_id, row.chunk_id))
 
     def _stray(self, kind: FindingKind, detail: str, point: IndexPoint) -> None:

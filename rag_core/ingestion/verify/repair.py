@@ -52,7 +52,9 @@ def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str
 
     Verify again afterwards, because a report has a limited number of findings. Raises as `rebuild`.
     """
-    documents: set[uuid.UUID] = {finding.doc_id for finding in report.findings if finding.doc_id is not None}
+    # A point that is written again is outside of the search graph, where every search compares it.
+    found = (*report.findings, *report.unreached)
+    documents: set[uuid.UUID] = {finding.doc_id for finding in found if finding.doc_id is not None}
     strays = [finding.chunk_id for finding in report.findings if finding.kind in STRAY and finding.chunk_id is not None]
     with locks.exclusive_connection(store, wait=wait) as connection:
         row = generations.get(connection, report.generation)

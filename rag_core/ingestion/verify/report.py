@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from rag_core.ingestion.verify.recall import Recall
+
 MAX_FINDINGS = 1000
 """Findings that are stored individually; further ones are only counted."""
 
@@ -37,7 +39,11 @@ class FindingKind(StrEnum):
     UNEMBEDDED = "unembedded"
     """A chunk of an indexed document whose embedding row is gone."""
     NOT_RETRIEVABLE = "not_retrievable"
-    """A point that its own vector does not find."""
+    """A point that exact search by its own vector does not find."""
+    GRAPH_MISSES = "graph_misses"
+    """More points than usual that exact search finds by their own vector and the search graph does not."""
+    LOW_RECALL = "low_recall"
+    """A search graph that finds too few of the exact nearest."""
     COUNT_MISMATCH = "count_mismatch"
     """The engine's count, overall or of a tenant, differs from a full scroll."""
     UNINDEXED = "unindexed"
@@ -58,6 +64,8 @@ class FindingKind(StrEnum):
 
 STRAY = frozenset({FindingKind.PHANTOM, FindingKind.DUPLICATE})
 """Points that should not be there."""
+GRAPH = frozenset({FindingKind.GRAPH_MISSES, FindingKind.LOW_RECALL})
+"""Findings about the search graph, which is approximate, and not about rows and points."""
 LATE = frozenset({FindingKind.MISSING, FindingKind.STALE_VERSION})
 """Findings that a point also causes when it was scrolled before its row was written."""
 
@@ -95,7 +103,8 @@ class VerifyReport:
     """The result of a verification. `sound`: no damage; `clean`: sound, and nothing is pending.
 
     `totals` counts findings by kind, `findings` has the first of them. `expected` rows were compared with `points`
-    scrolled points, of which `retrieved` were searched by their vector.
+    scrolled points, of which `retrieved` were searched by their vector. `missed` of these only exact search found: an
+    approximate search graph has some, and they are a difference only when they are many. `unreached` has the first.
     """
 
     generation: str
@@ -105,6 +114,9 @@ class VerifyReport:
     documents: DocumentStates
     totals: dict[FindingKind, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    missed: int = 0
+    unreached: tuple[Finding, ...] = ()
+    recall: Recall | None = None
     seconds: float = 0.0
 
     @property
@@ -113,8 +125,8 @@ class VerifyReport:
 
     @property
     def found(self) -> int:
-        """The `retrieved` points that their own vector found."""
-        return self.retrieved - self.totals.get(FindingKind.NOT_RETRIEVABLE, 0)
+        """The `retrieved` points that searches by their own vector found."""
+        return self.retrieved - self.missed - self.totals.get(FindingKind.NOT_RETRIEVABLE, 0)
 
     @property
     def pending(self) -> int:
@@ -136,6 +148,8 @@ class VerifyReport:
             "points": self.points,
             "retrieved": self.retrieved,
             "found": self.found,
+            "missed": self.missed,
+            "recall": None if self.recall is None else {"searches": self.recall.searches, "share": self.recall.share},
             "documents": {name: getattr(states, name) for name in DocumentStates.__slots__},
             "totals": {str(kind): count for kind, count in sorted(self.totals.items())},
             "findings": [finding.to_json() for finding in self.findings],

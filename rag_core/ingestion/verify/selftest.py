@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from rag_core.content.documents import In, Not
 from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
 from rag_core.ingestion.generations import store as generations
@@ -26,8 +25,7 @@ from rag_core.retrieval.index import (
     DocumentUpdate,
     GenerationSpec,
     IndexPoint,
-    SearchRequest,
-    SearchResult,
+    SelfRetrieval,
     VectorIndex,
 )
 
@@ -115,6 +113,9 @@ class _Copy:
     def points(self) -> Iterator[IndexPoint]:
         return iter(self.rows)
 
+    def sample(self, size: int) -> Iterator[IndexPoint]:
+        return iter(self.rows[:size])
+
     def chunk_at(self, keys: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
         known = {(row.payload.doc_id, row.payload.ordinal): row.chunk_id for row in self.rows}
         return {key: known[key] for key in keys if key in known}
@@ -149,15 +150,10 @@ class _Lens:
         for points in self._index.scroll(generation, batch=batch, with_vectors=with_vectors):
             yield [self._seen(point) for point in points]
 
-    def search(self, request: SearchRequest) -> SearchResult:
+    def self_retrieval(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> SelfRetrieval:
         """Search without the point, as if it were not retrievable."""
-        result = self._index.search(request)
-        if self._change is not None or not any(hit.chunk_id == self._victim for hit in result.hits):
-            return result
-        return self._index.search(replace(request, filter=Not(In("doc_id", (str(self._doc_id(result)),)))))
-
-    def _doc_id(self, result: SearchResult) -> uuid.UUID:
-        return next(hit.payload.doc_id for hit in result.hits if hit.chunk_id == self._victim)
+        found = self._index.self_retrieval(generation, chunk_ids)
+        return replace(found, lost=(self._victim,)) if self._change is None and self._victim in chunk_ids else found
 
     def _seen(self, point: IndexPoint) -> IndexPoint:
         return self._change(point) if self._change is not None and point.chunk_id == self._victim else point

@@ -31,6 +31,10 @@ class Expectation(Protocol):
         """The points in the order of their chunk ids."""
         ...
 
+    def sample(self, size: int) -> Iterator[IndexPoint]:
+        """Random points with an embedding, `size` at most."""
+        ...
+
     def chunk_at(self, keys: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
         """Ids of existing chunks by (document, ordinal)."""
         ...
@@ -88,6 +92,14 @@ class GenerationRows:
                 return
             yield from map(_point, rows)
             after = rows[-1].chunk_id
+
+    def sample(self, size: int) -> Iterator[IndexPoint]:
+        found: dict[uuid.UUID, IndexPoint] = {}
+        with self._store.engine.connect() as connection:
+            for _ in range(size):  # ids are hashes: the next one after a random one is a random one
+                params = {**self._keys, "after": uuid.uuid4(), "page": 1}
+                found |= {row.chunk_id: _point(row) for row in connection.execute(_POINTS, params)}
+        return (point for point in found.values() if point.vector.size)
 
     def chunk_at(self, keys: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
         params = {**self._keys, "ids": [doc_id for doc_id, _ in keys], "ordinals": [ordinal for _, ordinal in keys]}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Literal, TypeGuard
 
 from rag_core.database import Store
@@ -15,50 +15,15 @@ from rag_core.ingestion.generations import Generation
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import Progress
 from rag_core.ingestion.verify.compare import Comparison, payload_differences
+from rag_core.ingestion.verify.recall import COMPARABLE, SAMPLE, ExactNearest
 from rag_core.ingestion.verify.report import LATE, STRAY, Finding, FindingKind, Findings, VerifyReport
 from rag_core.ingestion.verify.store import Expectation, GenerationRows
-from rag_core.retrieval.index import GenerationSpec, IndexPoint, SearchMode, SearchRequest, VectorIndex
+from rag_core.retrieval.index import GenerationSpec, IndexPoint, VectorIndex
 
-# --------------------------------------------------------------------------------------------------------------------
-# Self-retrieval: a search with a point's own vector must find it.
-
-
-_TWIN = 1e-5
-"""The cosine distance up to which two vectors count as equal."""
-_WIDE = 1000
-"""Limit of a second, wider search, because a search graph is approximate; a point it misses is not in the graph."""
-
-
-def unfindable(
-    index: VectorIndex, generation: str, points: Iterable[IndexPoint]
-) -> Iterator[tuple[IndexPoint, Finding | None]]:
-    """Each point with a finding, or with `None` when a search by its vector, as its tenant's reader, ranks it first.
-
-    Points with equal vectors (a repeated paragraph) share the rank. A point with an empty ACL is not searched.
-    """
-    for point in points:
-        request = SearchRequest(
-            tenant=point.payload.tenant,
-            acl=point.payload.acl,
-            limit=1,
-            mode=SearchMode.DENSE,
-            vector=point.vector,
-            generation=generation,
-        )
-        if not point.payload.acl or any(_puts_first(index, request, point, limit) for limit in (1, _WIDE)):
-            yield point, None
-        else:
-            detail = "its own vector does not find it first"
-            yield point, Finding(FindingKind.NOT_RETRIEVABLE, detail, point.payload.doc_id, point.chunk_id)
-
-
-def _puts_first(index: VectorIndex, request: SearchRequest, point: IndexPoint, limit: int) -> bool:
-    hits = index.search(replace(request, limit=limit)).hits
-    return bool(hits) and (hits[0].chunk_id == point.chunk_id or hits[0].score >= 1 - _TWIN)
-
-
-SelfRetrieval = Literal["all"] | int
+Searched = Literal["all"] | int
 """The points to search by their own vector: all, or a random sample of this size."""
+_PAGE = 256
+"""Points that are searched by their own vector in one call."""
 _REPORT_EVERY = 500
 
 
@@ -67,7 +32,7 @@ def verify(
     index: VectorIndex,
     generation: str | None = None,
     *,
-    self_retrieval: SelfRetrieval = "all",
+    self_retrieval: Searched = "all",
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Compare a generation (default: the active one) with the rows, point by point.
@@ -90,11 +55,19 @@ def verify(
     if held != chunks:
         detail = f"{chunks} chunks according to their documents, {held} rows"
         findings.add(Finding(FindingKind.ACCOUNTING, detail))
+    for finding in comparison.graph_findings():
+        findings.add(finding)
+    if comparison.recall is not None:
+        with store.engine.begin() as connection:
+            generations.record_recall(connection, row.name, comparison.recall.share, comparison.recall.searches)
     return VerifyReport(
         generation=row.name,
         expected=comparison.expected,
         points=comparison.points.total(),
         retrieved=comparison.retrieved,
+        missed=comparison.missed,
+        unreached=tuple(comparison.unreached),
+        recall=comparison.recall,
         documents=states,
         totals=dict(findings.totals),
         findings=tuple(findings.kept),
@@ -107,7 +80,7 @@ def compare(
     spec: GenerationSpec,
     expectation: Expectation,
     findings: Findings,
-    self_retrieval: SelfRetrieval = "all",
+    self_retrieval: Searched = "all",
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare a generation with any expectation: payloads, vectors, self-retrieval and counts."""
@@ -117,22 +90,23 @@ def compare(
     comparison = Comparison(expectation, findings, spec.dimensions)
     points = (point for batch in index.scroll(spec.name) for point in batch)
     right = comparison.run(_reporting(points, progress, total))
-    for point, finding in unfindable(index, spec.name, _sampled(right, self_retrieval, total)):
-        comparison.retrieved += 1
-        if finding is not None:
-            comparison.versions.setdefault(point.payload.doc_id, point.payload.version)
-            findings.add(finding)
+    nearest, chance = ExactNearest(expectation.sample(SAMPLE)), _chance(self_retrieval, total)
+    while page := list(islice(right, _PAGE)):
+        nearest.add(page)
+        comparison.search(index, spec.name, [point for point in page if chance()])
+    if nearest.points >= COMPARABLE * comparison.points.total():
+        comparison.recall = nearest.recall(index, spec.name)
     if index.count(spec.name) == total:  # otherwise a run is writing, and counts cannot agree with a scroll
         _check_counts(index, spec.name, comparison, findings)
     return comparison
 
 
-def _sampled(points: Iterator[IndexPoint], wanted: SelfRetrieval, total: int) -> Iterator[IndexPoint]:
-    """All points, or a random sample of about the given size; streams, keeping none in memory."""
+def _chance(wanted: Searched, total: int) -> Callable[[], bool]:
+    """Decides for each point whether it is searched: for all, or for a random sample of about the given size."""
     share = 1.0 if wanted == "all" else wanted / max(1, total)
     # Not a secret; a fixed seed would always test the same points.
-    chance = random.Random()  # noqa: S311
-    return (point for point in points if share >= 1 or chance.random() < share)
+    draw = random.Random()  # noqa: S311
+    return lambda: share >= 1 or draw.random() < share
 
 
 def _reporting(points: Iterator[IndexPoint], progress: Progress | None, total: int | None) -> Iterator[IndexPoint]:

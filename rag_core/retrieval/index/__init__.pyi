@@ -14,6 +14,7 @@ from .base import (
     SearchMode as SearchMode,
     SearchRequest as SearchRequest,
     SearchResult as SearchResult,
+    SelfRetrieval as SelfRetrieval,
     VectorIndex as VectorIndex,
 )
 from .capacity import CapacityPlan as CapacityPlan, plan_capacity as plan_capacity
@@ -36,8 +37,10 @@ from .payloads import (
     NUMBERS as NUMBERS,
     SAMPLE_SHARES as SAMPLE_SHARES,
     TOTAL as TOTAL,
+    StoredPayload as StoredPayload,
     from_json as from_json,
     from_json_or_blank as from_json_or_blank,
+    hit_payload as hit_payload,
     idf_sample as idf_sample,
     structure_from_json as structure_from_json,
     structure_to_json as structure_to_json,

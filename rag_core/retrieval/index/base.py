@@ -190,6 +190,18 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfRetrieval:
+    """Points that were searched by their own vector, as a reader of theirs; a point that nobody may read is not.
+
+    `missed` are those that the search graph does not find and exact search does, `lost` those that neither finds.
+    """
+
+    searched: int = 0
+    missed: tuple[uuid.UUID, ...] = ()
+    lost: tuple[uuid.UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Chunks `first` to `last`, both included, of one version of a document."""
 
@@ -268,6 +280,10 @@ class VectorIndex(Protocol):
 
     def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
         """The existing points among these ids, without vectors, in any order."""
+        ...
+
+    def self_retrieval(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> SelfRetrieval:
+        """Search for each of these points by its stored vector. A point that does not exist is lost."""
         ...
 
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:

@@ -54,19 +54,19 @@ def plan_capacity(
     node_memory_gib: float = 64,
     node_disk_gib: float = 1_000,
     cores: int = 32,
-    links: int = 16,
+    links: int = 32,
 ) -> CapacityPlan:
     """Plan an index of `chunks` points on nodes of the given size. `cores` embed and write; all counts at least 1."""
     whole = 4 * dimensions
     graph = 2 * links * _LINK_BYTES * _GRAPH_LAYERS
     indexes = SPARSE_INDEX_BYTES + PAYLOAD_INDEX_BYTES + _TRACKER_BYTES
-    stored = whole + graph + indexes + SPARSE_VECTOR_BYTES + PAYLOAD_BYTES
+    # The graph is searched by vectors of one byte per dimension, and the best are scored again by the full ones.
+    searched = dimensions + graph + indexes
     usable = node_memory_gib * GIB * _FILL
-    # One byte per dimension in memory and full vectors on disk, once full vectors need more than one node.
-    quantize = chunks * (whole + graph + indexes) > usable
-    memory = chunks * replicas * ((dimensions if quantize else whole) + graph + indexes)
+    on_disk = chunks * (whole + searched) > usable  # once full vectors need more than one node
+    memory = chunks * replicas * (searched if on_disk else whole + searched)
     # A merge writes a second copy of a segment: the largest are a twentieth of a shard.
-    disk = chunks * replicas * (stored + (dimensions if quantize else 0)) * 1.05
+    disk = chunks * replicas * (whole + searched + SPARSE_VECTOR_BYTES + PAYLOAD_BYTES) * 1.05
     nodes = max(math.ceil(memory / usable), math.ceil(disk / (node_disk_gib * GIB * _FILL)), replicas)
     return CapacityPlan(
         memory_gib=memory / GIB,
@@ -75,11 +75,11 @@ def plan_capacity(
         nodes=nodes,
         embedding_hours=chunks / (_EMBED_PER_CORE_SECOND * cores) / 3600,
         writing_hours=chunks * replicas / (_WRITE_PER_CORE_SECOND * cores) / 3600,
-        settings=_settings(nodes, replicas, quantize=quantize),
+        settings=_settings(nodes, replicas, on_disk=on_disk),
     )
 
 
-def _settings(nodes: int, replicas: int, *, quantize: bool) -> dict[str, str]:
+def _settings(nodes: int, replicas: int, *, on_disk: bool) -> dict[str, str]:
     """Settings that differ from the defaults. Two shards per node allow adding nodes without resharding."""
     chosen = {
         "RAG_QDRANT_SHARDS": str(1 if nodes == 1 else 2 * nodes),
@@ -94,6 +94,6 @@ def _settings(nodes: int, replicas: int, *, quantize: bool) -> dict[str, str]:
             "RAG_INDEX_BATCH_DOCUMENTS": "1000",
             "RAG_INDEX_BATCH_POINTS": "10000",
         }
-    if quantize:
-        chosen |= {"RAG_QDRANT_QUANTIZE": "true", "RAG_QDRANT_VECTORS_ON_DISK": "true", "RAG_QDRANT_HNSW_EF": "128"}
+    if on_disk:
+        chosen["RAG_QDRANT_VECTORS_ON_DISK"] = "true"
     return chosen

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
@@ -114,37 +116,84 @@ def _numbers(metadata: Mapping[str, str]) -> dict[str, float]:
 
 def from_json(stored: Mapping[str, Any] | None) -> Payload:
     """Raises `DataCorruption` (`INDEX_CORRUPT`) when the stored form is not what `to_json` writes."""
-    try:
+    with _malformed():
         if stored is None:
             raise KeyError("payload")
-        blocks = _blocks(stored)
-        tenant, source, locator, title, text, language, media_type = _texts(_TEXTS(stored))
-        metadata = stored["metadata"]
-        return Payload(
-            tenant=tenant,
-            source=source,
-            doc_id=uuid.UUID(stored["doc_id"]),
-            version=int(stored["version"]),
-            locator=locator,
-            title=title,
-            acl=_texts(stored["acl"]),
-            ordinal=int(stored["ordinal"]),
-            start=int(stored["start"]),
-            end=int(stored["end"]),
-            text=text,
-            headings=_texts(stored["headings"]),
-            language=language,
-            media_type=media_type,
-            updated_at=datetime.fromisoformat(stored["updated_at"]),
-            metadata=dict(zip(_texts(metadata), _texts(metadata.values()), strict=True)),
-            blocks=blocks,
-            page=blocks[0].page if blocks else 0,
-        )
+        return _payload(Payload, stored, _blocks(stored))
+
+
+def hit_payload(stored: Mapping[str, Any]) -> Payload:
+    """As `from_json`, but the structure stays as it is stored until somebody reads it: most hits only pass through."""
+    with _malformed():
+        structure = stored.get(STRUCTURE)
+        if not isinstance(structure, dict) or structure.get("format") not in _READABLE or not structure.get("blocks"):
+            return _payload(Payload, stored, _blocks(stored))
+        payload = _payload(StoredPayload, stored, ())
+        object.__setattr__(payload, "structure", structure)
+        # Unset fields, which are read from the structure when they are asked for.
+        object.__delattr__(payload, "blocks")
+        object.__delattr__(payload, "page")
+        return payload
+
+
+class StoredPayload(Payload):
+    """The payload of a hit with its stored structure; what only passes the hit on reads `structure`."""
+
+    __slots__ = ("structure",)
+    structure: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> object:  # asked only for what is not there yet
+        if name not in {"blocks", "page"}:
+            raise AttributeError(name)
+        with _malformed():
+            blocks = structure_from_json(self.structure, self.start, self.headings)
+        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "page", blocks[0].page)
+        return getattr(self, name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Payload) and all(getattr(self, one) == getattr(other, one) for one in _FIELDS)
+
+    __hash__ = Payload.__hash__
+
+
+_FIELDS = [field.name for field in fields(Payload)]
+
+
+@contextmanager
+def _malformed() -> Iterator[None]:
+    try:
+        yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataCorruption(
             Reason.INDEX_CORRUPT,
             f"a point of the index has a malformed payload ({type(error).__name__}); run `rag verify`",
         ) from error
+
+
+def _payload(kind: type[Payload], stored: Mapping[str, Any], blocks: tuple[Block, ...]) -> Payload:
+    tenant, source, locator, title, text, language, media_type = _texts(_TEXTS(stored))
+    metadata = stored["metadata"]
+    return kind(
+        tenant=tenant,
+        source=source,
+        doc_id=uuid.UUID(stored["doc_id"]),
+        version=int(stored["version"]),
+        locator=locator,
+        title=title,
+        acl=_texts(stored["acl"]),
+        ordinal=int(stored["ordinal"]),
+        start=int(stored["start"]),
+        end=int(stored["end"]),
+        text=text,
+        headings=_texts(stored["headings"]),
+        language=language,
+        media_type=media_type,
+        updated_at=datetime.fromisoformat(stored["updated_at"]),
+        metadata=dict(zip(_texts(metadata), _texts(metadata.values()), strict=True)),
+        blocks=blocks,
+        page=blocks[0].page if blocks else 0,
+    )
 
 
 def from_json_or_blank(stored: Mapping[str, Any] | None) -> Payload:

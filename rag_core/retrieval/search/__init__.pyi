@@ -1,5 +1,12 @@
 from . import hybrid as hybrid, lexical as lexical
-from .engine import Engine as Engine, Scores as Scores, Stored as Stored
+from .engine import (
+    QUICK_EF as QUICK_EF,
+    Effort as Effort,
+    Engine as Engine,
+    OwnVector as OwnVector,
+    Scores as Scores,
+    Stored as Stored,
+)
 from .fusion import (
     KNOWN_HITS as KNOWN_HITS,
     Legs as Legs,
@@ -17,6 +24,7 @@ from .lexical import (
     stems as stems,
 )
 from .reranking import Reranker as Reranker, open_reranker as open_reranker, reranked as reranked
+from .own_vectors import self_retrieval as self_retrieval
 from .statistics import (
     StatisticsCache as StatisticsCache,
     TermStatistics as TermStatistics,

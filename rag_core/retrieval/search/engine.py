@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from rag_core.content.embedding import Vectors
@@ -22,6 +23,28 @@ class Stored(NamedTuple):
 
     payload: Mapping[str, Any]
     cosine: float | None
+
+
+class OwnVector(NamedTuple):
+    """The dense vector of a stored point, and who may find it."""
+
+    vector: Vectors
+    tenant: str
+    acl: tuple[str, ...]
+    doc_id: str
+
+
+class Effort(StrEnum):
+    """How a dense search looks for the nearest vectors: along few paths of the search graph, as searches of callers do,
+    or by comparing every vector in full."""
+
+    QUICK = "quick"
+    GRAPH = "graph"
+    EXACT = "exact"
+
+
+QUICK_EF = 16
+"""Candidates considered by a quick search."""
 
 
 class Engine(Protocol[Filter]):
@@ -62,6 +85,14 @@ class Engine(Protocol[Filter]):
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:
         """The dense vectors of given points."""
+        ...
+
+    def own_vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, OwnVector]:
+        """The dense vectors of given points, with what their readers are found by."""
+        ...
+
+    def nearest(self, queries: Sequence[tuple[Vectors, Filter]], limit: int, effort: Effort) -> Sequence[Scores]:
+        """A dense search for each query."""
         ...
 
     def any_newer(self, versions: Mapping[str, int]) -> bool:

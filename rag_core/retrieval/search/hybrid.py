@@ -14,7 +14,7 @@ from rag_core.retrieval.index import (
     SearchRequest,
     Visibility,
     checks,
-    from_json,
+    hit_payload,
     narrowed,
     newer_points,
 )
@@ -166,7 +166,7 @@ class _Search:
             SearchHit(
                 chunk_id=chunk_id,
                 score=self._score(one.candidate) if hybrid else one.candidate.score,
-                payload=from_json(one.payload),
+                payload=hit_payload(one.payload),
                 dense=one.cosine if one.candidate.dense is None else one.candidate.dense,
                 lexical=one.candidate.lexical,
                 vector=vectors.get(chunk_id) if vectors else None,

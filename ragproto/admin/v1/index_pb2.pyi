@@ -387,3 +387,21 @@ class OptimizeRequest(_message.Message):
 class OptimizeResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class SelfRetrievalRequest(_message.Message):
+    __slots__ = ("generation", "chunk_ids")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_IDS_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    chunk_ids: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, generation: _Optional[str] = ..., chunk_ids: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class SelfRetrievalResponse(_message.Message):
+    __slots__ = ("searched", "missed", "lost")
+    SEARCHED_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    searched: int
+    missed: _containers.RepeatedScalarFieldContainer[bytes]
+    lost: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, searched: _Optional[int] = ..., missed: _Optional[_Iterable[bytes]] = ..., lost: _Optional[_Iterable[bytes]] = ...) -> None: ...

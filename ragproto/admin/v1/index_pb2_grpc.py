@@ -95,6 +95,11 @@ class IndexServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationResponse.FromString,
                 _registered_method=True)
+        self.SelfRetrieval = channel.unary_unary(
+                '/ragproto.admin.v1.IndexService/SelfRetrieval',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SelfRetrievalRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SelfRetrievalResponse.FromString,
+                _registered_method=True)
         self.Optimize = channel.unary_unary(
                 '/ragproto.admin.v1.IndexService/Optimize',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.OptimizeRequest.SerializeToString,
@@ -191,6 +196,13 @@ class IndexServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SelfRetrieval(self, request, context):
+        """Search for points by their own vectors, as `VectorIndex.self_retrieval`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Optimize(self, request, context):
         """Merge segments and build search structures.
         """
@@ -260,6 +272,11 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     servicer.ResetGeneration,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationResponse.SerializeToString,
+            ),
+            'SelfRetrieval': grpc.unary_unary_rpc_method_handler(
+                    servicer.SelfRetrieval,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SelfRetrievalRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SelfRetrievalResponse.SerializeToString,
             ),
             'Optimize': grpc.unary_unary_rpc_method_handler(
                     servicer.Optimize,
@@ -592,6 +609,33 @@ class IndexService:
             '/ragproto.admin.v1.IndexService/ResetGeneration',
             ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SelfRetrieval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.IndexService/SelfRetrieval',
+            ragproto_dot_admin_dot_v1_dot_index__pb2.SelfRetrievalRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_index__pb2.SelfRetrievalResponse.FromString,
             options,
             channel_credentials,
             insecure,

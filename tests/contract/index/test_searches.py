@@ -267,3 +267,15 @@ def _die_before_removal(index: VectorIndex, update: DocumentUpdate) -> None:
     finally:
         failpoints.arm(None)
     assert index.count("g1") > len(update.points)
+
+
+def test_points_are_found_by_their_own_vectors(index: VectorIndex) -> None:
+    texts = [f"text number {n}" for n in range(40)]
+    twins = document("twin", [texts[0]])
+    nobody = document("secret", ["for nobody"], acl=())
+    filled(index, document("a", texts), twins, nobody, document("b", ["of another tenant"], tenant="globex"))
+    ids = [point.chunk_id for batch in index.scroll("g1") for point in batch]
+    index.delete_points("g1", ids[:1])
+    found = index.self_retrieval("g1", ids)
+    assert (found.missed, found.lost) == ((), (ids[0],))
+    assert found.searched == len(ids) - 1, "nobody may read one"

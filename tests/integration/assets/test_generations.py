@@ -80,7 +80,9 @@ def test_a_generation_is_built_judged_promoted_and_rolled_back_by_runs(grown: Ch
     assert (finish.job_name, finish.partition_key) == (FINISH_JOB, name)
     judged = location.execute(FINISH_JOB, name)
     checks = {check.check_name: check.passed for check in judged.get_asset_check_evaluations()}
-    assert checks == dict.fromkeys(("parity", "coverage", "vectors", "retrieval", "answers", "latency", "size"), True)
+    assert checks == dict.fromkeys(
+        ("parity", "recall", "coverage", "vectors", "retrieval", "answers", "latency", "size"), True
+    )
     assert judged.success
     (made,) = judged.asset_materializations_for_node("index_generation")
     assert made.metadata["reason"].value == "a better model"

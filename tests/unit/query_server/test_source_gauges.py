@@ -14,6 +14,7 @@ from rag_core.database import Store
 from rag_core.database.tables.content import sources
 from rag_core.errors import Reason, Unavailable
 from rag_core.ingestion.alerts import Alert, AlertKind, deliver
+from rag_core.ingestion.verify import verify
 from tests.support.pipeline import PipelineHarness, prose
 
 
@@ -82,6 +83,7 @@ async def test_what_a_generation_holds_and_still_lacks_is_exported(flow: Pipelin
     for number, locator in enumerate(("a", "b")):
         flow.connector.put(locator, prose(number))
     flow.run()
+    verify(flow.store, flow.index)
     with flow.store.engine.begin() as connection:
         connection.execute(text("UPDATE rag.documents SET version = version + 1 WHERE locator = 'b'"))
         connection.execute(text("UPDATE rag.documents SET updated_at = now() - interval '90 s' WHERE locator = 'b'"))
@@ -92,4 +94,5 @@ async def test_what_a_generation_holds_and_still_lacks_is_exported(flow: Pipelin
     labels = {"generation": str(flow.index.alias()), "state": "active"}
     assert metrics.registry.get_sample_value("rag_generation_documents", labels) == 1
     assert metrics.registry.get_sample_value("rag_generation_pending", labels) == 1
+    assert metrics.registry.get_sample_value("rag_generation_recall", labels) == 1
     assert 90 <= (metrics.registry.get_sample_value("rag_server_index_behind_seconds") or 0) < 120

@@ -22,11 +22,12 @@ import qdrant_edge as edge
 from rag_core import failpoints
 from rag_core.errors import DataCorruption, RagError, Reason, Unavailable
 from rag_core.files import sync_folder
+from rag_core.logging import get_logger
 from rag_core.retrieval.engines.edge import files as edge_files
 from rag_core.retrieval.engines.edge import writer as edge_optimize
 from rag_core.retrieval.engines.edge import writer as edge_writer
 from rag_core.retrieval.engines.edge.filters import engine_errors
-from rag_core.retrieval.engines.edge.layout import create_shard
+from rag_core.retrieval.engines.edge.layout import create_shard, graph_fingerprint
 from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.index import (
     READ_DOCUMENTS,
@@ -42,6 +43,7 @@ from rag_core.retrieval.search import lexical
 SPEC = "spec.json"
 POINTS = "points.json"
 DUE = "due.json"
+_log = get_logger(__name__)
 
 
 class EdgeGeneration:
@@ -50,7 +52,7 @@ class EdgeGeneration:
     def __init__(self, folder: Path, *, space_reserve: int = edge_files.SPACE_RESERVE) -> None:
         """Open a generation. `damage` is why it is unreadable; every call except `reset` and `close` raises it."""
         self.folder = folder
-        self.spec, self._shard_folder, self._encoder, self._sampled = _read_spec(folder)
+        self.spec, self._shard_folder, self._encoder, self._sampled, self._graph = _read_spec(folder)
         self.damage: RagError | None = None
         self.suspect = False
         """Whether a call failed in a way that may be damage; `examine` decides."""
@@ -73,7 +75,9 @@ class EdgeGeneration:
         temporary = folder.with_name(f".new-{uuid.uuid4().hex}")
         shard = f"shard-{uuid.uuid4().hex}"
         create_shard(temporary / shard, spec.dimensions)
-        edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard, has_idf_samples=True))
+        edge_files.write_durably(
+            temporary / SPEC, _spec_content(spec, shard, graph_fingerprint(), has_idf_samples=True)
+        )
         edge_files.write_durably(temporary / POINTS, {"at_least": 0})
         temporary.rename(folder)
         sync_folder(folder.parent)
@@ -93,6 +97,11 @@ class EdgeGeneration:
         if self.damage is None and self._due:
             return _explain(DataCorruption(Reason.INDEX_CORRUPT, "it has to be filled again"), self.spec.name)
         return self.damage
+
+    @property
+    def has_old_graph(self) -> bool:
+        """Whether `optimize` would build another search graph, of the settings of this release."""
+        return self._graph != graph_fingerprint()
 
     def set_due(self) -> None:
         """Stop serving reads, also after a restart, until `set_filled`."""
@@ -167,9 +176,11 @@ class EdgeGeneration:
                     self._flush()
                     edge_optimize.copy_shard(self.folder / self._shard_folder, target)
                     self._dirty = set()
-                edge_optimize.optimize_copy(target)
+                outside = edge_optimize.optimize_copy(target, self.spec.dimensions)
                 with self._write:
                     self._move_to(name)
+                if outside:
+                    _log.info("points_outside_graph", generation=self.spec.name, points=outside)
             finally:
                 self._dirty = None
                 if self._shard_folder != name:
@@ -257,8 +268,9 @@ class EdgeGeneration:
         shutil.rmtree(self.folder / before, ignore_errors=True)
 
     def _point_to(self, name: str) -> str:
-        edge_files.write_durably(self.folder / SPEC, _spec_content(self.spec, name, has_idf_samples=self._sampled))
-        before, self._shard_folder = self._shard_folder, name
+        content = _spec_content(self.spec, name, graph_fingerprint(), has_idf_samples=self._sampled)
+        edge_files.write_durably(self.folder / SPEC, content)
+        before, self._shard_folder, self._graph = self._shard_folder, name, graph_fingerprint()
         return before
 
     def _close_shard(self) -> None:
@@ -267,7 +279,7 @@ class EdgeGeneration:
             self._reader = None
 
 
-def _spec_content(spec: GenerationSpec, shard: str, *, has_idf_samples: bool) -> dict[str, Any]:
+def _spec_content(spec: GenerationSpec, shard: str, graph: str, *, has_idf_samples: bool) -> dict[str, Any]:
     return {
         "name": spec.name,
         "dimensions": spec.dimensions,
@@ -275,12 +287,13 @@ def _spec_content(spec: GenerationSpec, shard: str, *, has_idf_samples: bool) ->
         "chunker": spec.chunker,
         "lexical": lexical.FINGERPRINT,
         "shard": shard,
+        "graph": graph,
         "sampled": has_idf_samples,
     }
 
 
-def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool]:
-    """Specification, shard folder, lexical fingerprint, and whether points store their samples."""
+def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool, str]:
+    """Specification, shard folder, lexical fingerprint, whether points store their samples, and the search graph."""
     content = edge_files.read_json(folder / SPEC)
     try:
         spec = GenerationSpec(
@@ -291,7 +304,7 @@ def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool]:
             raise ValueError("name")
     except (KeyError, TypeError, ValueError) as error:
         raise DataCorruption(Reason.INDEX_CORRUPT, f"generation {folder.name} has a damaged specification") from error
-    return spec, shard, encoder, content.get("sampled") is True
+    return spec, shard, encoder, content.get("sampled") is True, str(content.get("graph", ""))
 
 
 def _explain(error: RagError, generation: str) -> DataCorruption:

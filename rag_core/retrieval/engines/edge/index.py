@@ -25,11 +25,13 @@ from rag_core.retrieval.index import (
     Place,
     SearchRequest,
     SearchResult,
+    SelfRetrieval,
     at_places,
     checks,
     within,
 )
 from rag_core.retrieval.search import hybrid as retrieval
+from rag_core.retrieval.search import self_retrieval
 
 ALIAS = "alias.json"
 _FOLDER = "generations"
@@ -134,6 +136,10 @@ class EdgeIndex:
         with self._served(generation) as held:
             return held.reader.fetch(chunk_ids)
 
+    def self_retrieval(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> SelfRetrieval:
+        with self._served(generation) as held:
+            return self_retrieval(held.reader, chunk_ids)
+
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:
         return self._get(generation).delete_points(chunk_ids)
 
@@ -143,6 +149,10 @@ class EdgeIndex:
     def points_without_graph(self, generation: str) -> int:
         """Number of points of a generation without a search graph: a search compares each of them."""
         return self._get(generation).reader.points_without_graph()
+
+    def has_old_graph(self, generation: str) -> bool:
+        """Whether a generation has the search graph of other settings, which `optimize` replaces."""
+        return self._get(generation).has_old_graph
 
     def damaged(self) -> list[str]:
         """Generations that serve no reads until they are rebuilt (`rag_core.ingestion.verify.rebuild`)."""

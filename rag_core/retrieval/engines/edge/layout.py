@@ -1,4 +1,4 @@
-"""What a shard of an Edge generation is made of: its vectors and payload indexes."""
+"""What a shard of an Edge generation is made of: its vectors, search graph and payload indexes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,52 @@ import qdrant_edge as edge
 
 from rag_core.retrieval.engines.edge.filters import engine_errors
 from rag_core.retrieval.index import IDF_SAMPLES, KEYWORDS
+from rag_core.retrieval.search import QUICK_EF, Effort
+from rag_core.settings import QdrantSettings
 
 DENSE = "dense"
 LEXICAL = "lexical"
+DEFAULTS = QdrantSettings()
+"""The embedded index has the search graph of a Qdrant server's defaults; docs/performance.md has the table."""
+_FULL_SCAN_KB = 10_000
+"""Kilobytes of full vectors that a filter may leave for a search to compare each of them: the engine's own default."""
 
 
-def config(dimensions: int) -> edge.EdgeConfig:
+def config(dimensions: int, chosen: QdrantSettings = DEFAULTS) -> edge.EdgeConfig:
     """The shard's configuration. The write-ahead log is on: acknowledged writes survive a kill."""
+    int8 = edge.ScalarQuantizationConfig(type=edge.ScalarType.Int8, quantile=0.99)
+    dense = edge.EdgeVectorParams(
+        size=dimensions,
+        distance=edge.Distance.Cosine,
+        quantization_config=int8 if chosen.qdrant_quantize else None,
+        hnsw_config=edge.HnswIndexConfig(
+            m=chosen.qdrant_hnsw_m,
+            ef_construct=chosen.qdrant_hnsw_ef_construct,
+            full_scan_threshold=_FULL_SCAN_KB,
+        ),
+    )
     return edge.EdgeConfig(
-        vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
+        vectors={DENSE: dense},
         sparse_vectors={LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         wal_enabled=True,
     )
+
+
+def graph_fingerprint(chosen: QdrantSettings = DEFAULTS) -> str:
+    """Identifies the search graph that `config` describes. A generation with another one gets a new graph."""
+    vectors = "int8" if chosen.qdrant_quantize else "float32"
+    return f"{vectors}-m{chosen.qdrant_hnsw_m}-ef{chosen.qdrant_hnsw_ef_construct}"
+
+
+def dense_searches(chosen: QdrantSettings = DEFAULTS) -> dict[Effort, edge.SearchParams]:
+    """Parameters of dense searches."""
+    rescored = edge.QuantizationSearchParams(rescore=True, oversampling=chosen.qdrant_oversampling)
+    small = rescored if chosen.qdrant_quantize else None
+    return {
+        Effort.QUICK: edge.SearchParams(hnsw_ef=QUICK_EF, quantization=small),
+        Effort.GRAPH: edge.SearchParams(hnsw_ef=chosen.qdrant_hnsw_ef, quantization=small),
+        Effort.EXACT: edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams(ignore=True)),
+    }
 
 
 def create_shard(path: Path, dimensions: int) -> None:

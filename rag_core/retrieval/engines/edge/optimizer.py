@@ -38,7 +38,7 @@ class BackgroundOptimizer:
         self._thread.start()
 
     def run_once(self) -> list[str]:
-        """Poll once; returns the generations that were optimized."""
+        """Poll once; returns the generations that were optimized: those that have grown, or have an old graph."""
         return [name for name in self._grown() if self._optimize(name)]
 
     def close(self) -> None:
@@ -61,8 +61,9 @@ class BackgroundOptimizer:
                 continue  # damaged, or dropped meanwhile
             quiet, self._seen[spec.name] = self._seen.get(spec.name) == points, points
             new = bare - self._left.get(spec.name, 0)
+            old = bare < points and self._index.has_old_graph(spec.name)
             # Wait during heavy writes, unless most of the points have no graph.
-            if new >= max(self._least, points // _SHARE) and (quiet or 2 * bare > points):
+            if (old or new >= max(self._least, points // _SHARE)) and (quiet or 2 * bare > points):
                 grown.append(spec.name)
         return grown
 

@@ -8,11 +8,10 @@ serves searches one after the other, writes are split into operations of about t
 
 from __future__ import annotations
 
-import math
 import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -30,6 +29,18 @@ from rag_core.retrieval.engines.edge.filters import (
 )
 from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL
 from rag_core.retrieval.engines.edge.replacements import Replacements
+from rag_core.retrieval.engines.edge.requests import (
+    SEARCHES,
+    matching_request,
+    near_query,
+    nearest_request,
+    numbered,
+    own_vector,
+    point_of,
+    retrieving,
+    scores_of,
+    scrolling,
+)
 from rag_core.retrieval.index import (
     IDENTITY,
     DocumentUpdate,
@@ -38,14 +49,15 @@ from rag_core.retrieval.index import (
     Visibility,
     any_newer_points,
     from_json,
-    from_json_or_blank,
     scope,
     slices,
 )
 from rag_core.retrieval.search import (
     KNOWN_HITS,
+    Effort,
     Legs,
     Number,
+    OwnVector,
     Scores,
     Sparse,
     StatisticsCache,
@@ -60,9 +72,6 @@ from rag_core.retrieval.search import (
 from rag_tracing import recording
 
 Result = TypeVar("Result")
-_EMPTY: Vectors = np.empty(0, dtype=np.float32)
-_NOTHING = edge.Filter(must=[edge.HasIdCondition(set())])
-_IDF_OF_NOTHING = math.log(2)
 _PAGE = 256
 """Points of one read in the background: it holds the interpreter lock for about a millisecond."""
 
@@ -148,7 +157,7 @@ class ShardReader:
         wanted = edge.PayloadSelector.Include(fields)
         found: dict[uuid.UUID, Mapping[str, Any]] = {}
         for some in slices(ids):
-            records = self.call(_retrieving(some, wanted))
+            records = self.call(retrieving(some, wanted))
             found |= {point_id(record): record.payload or {} for record in records}
         return found
 
@@ -177,21 +186,21 @@ class ShardReader:
         idf_corpus: edge.Filter | None,
         candidates: int,
     ) -> Legs:
-        nearest = edge.QueryRequest(limit=candidates, query=_near(vector), filter=within)
-        matching = _matching(terms, within, idf_corpus, candidates)
+        dense = nearest_request(vector, within, candidates)
+        lexical = matching_request(terms, within, idf_corpus, candidates)
         if recording():  # each leg by itself, so that its time can be seen; the engine runs one after the other anyway
             with leg(DENSE, candidates) as block:
-                near = self.call(lambda shard: shard.query(nearest))
+                near = self.call(lambda shard: shard.query(dense))
                 returned(block, len(near))
             with leg(LEXICAL, candidates) as block:
-                words = self.call(lambda shard: shard.query(matching))
+                words = self.call(lambda shard: shard.query(lexical))
                 returned(block, len(words))
         else:
-            batch = edge.QueryBatchRequest([nearest, matching])
+            batch = edge.QueryBatchRequest([dense, lexical])
             near, words = self.call(lambda shard: shard.query_batch(batch))
         found = [(hit.id, score) for hit in words if (score := hit.score) > 0]
         best = [identity for identity, _ in found[:KNOWN_HITS]]
-        return Legs(_scores(near), _numbered(found), self._weight(terms, best))
+        return Legs(scores_of(near), numbered(found), self._weight(terms, best))
 
     def _weight(self, terms: Sparse, best: list[edge.PointId]) -> float:
         records = self.call(lambda shard: shard.retrieve(best, with_payload=False, with_vector=[LEXICAL]))
@@ -206,21 +215,34 @@ class ShardReader:
             records = self.call(lambda shard: shard.retrieve(ids, with_payload=True, with_vector=False))
             return {point_id(record).int: Stored(record.payload or {}, None) for record in records}
         these = edge.Filter(must=[edge.HasIdCondition(set(ids))])
-        request = edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these, with_payload=True)
+        # By the full vectors: the cosine of a hit is shown, and may decide that it is not relevant.
+        request = edge.QueryRequest(
+            limit=len(ids), query=near_query(vector), filter=these, with_payload=True, params=SEARCHES[Effort.EXACT]
+        )
         hits = self.call(lambda shard: shard.query(request))
         return {point_id(hit).int: Stored(hit.payload or {}, hit.score) for hit in hits}
 
     def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> Scores:
-        request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within)
-        return _scores(self.call(lambda shard: shard.query(request)))
+        request = nearest_request(vector, within, limit)
+        return scores_of(self.call(lambda shard: shard.query(request)))
+
+    def nearest(self, queries: Sequence[tuple[Vectors, edge.Filter]], limit: int, effort: Effort) -> list[Scores]:
+        params = SEARCHES[effort]
+        batch = edge.QueryBatchRequest([nearest_request(vector, within, limit, params) for vector, within in queries])
+        return [scores_of(hits) for hits in self.call(lambda shard: shard.query_batch(batch))]
 
     def lexical(self, terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None, limit: int) -> Scores:
-        request = _matching(terms, within, idf_corpus, limit)
-        return _scores(self.call(lambda shard: shard.query(request)))
+        request = matching_request(terms, within, idf_corpus, limit)
+        return scores_of(self.call(lambda shard: shard.query(request)))
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=False, with_vector=[DENSE]))
         return {point_id(record): np.asarray(vectors_of(record)[DENSE], dtype=np.float32) for record in records}
+
+    def own_vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, OwnVector]:
+        fields = edge.PayloadSelector.Include(["tenant", "acl", "doc_id"])
+        records = self.call(lambda shard: shard.retrieve([*ids], with_payload=fields, with_vector=[DENSE]))
+        return {point_id(record): own_vector(record) for record in records}
 
     def one(self, within: edge.Filter) -> Mapping[str, Any] | None:
         request = edge.ScrollRequest(limit=1, filter=within, with_payload=True, with_vector=False)
@@ -254,14 +276,14 @@ class ShardReader:
 
     def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[IndexPoint]]:
         for records in self._pages(batch, with_payload=True, with_vector=with_vectors):
-            yield [_point(record) for record in records]
+            yield [point_of(record) for record in records]
 
     def read_all(self, batch: int = 256) -> None:
         """Read every point, and search by one per page. Raises `DataCorruption` (`INDEX_CORRUPT`)."""
         for records in self._pages(batch, with_payload=True, with_vector=True):
             for record in records:
                 payload = from_json(record.payload)
-            vector = _point(record).vector
+            vector = point_of(record).vector
             within = FILTER_BUILDER.any_of("tenant", [payload.tenant])
             if vector.size:
                 self.dense(vector, within, 1)
@@ -272,7 +294,7 @@ class ShardReader:
         offset: edge.PointId | None = None
         while True:
             request = edge.ScrollRequest(offset=offset, limit=batch, **arguments)
-            records, offset = self.call(_scrolling(request))
+            records, offset = self.call(scrolling(request))
             if records:
                 yield records
             if offset is None:
@@ -282,53 +304,8 @@ class ShardReader:
         """Points by filter, `limit` at most."""
         request = edge.ScrollRequest(limit=limit, filter=within, with_payload=True, with_vector=False)
         records, _ = self.call(lambda shard: shard.scroll(request))
-        return [_point(record) for record in records]
+        return [point_of(record) for record in records]
 
     def fetch(self, ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
         records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=True, with_vector=False))
-        return [_point(record) for record in records]
-
-
-def _retrieving(
-    ids: Sequence[uuid.UUID], fields: edge.PayloadSelector
-) -> Callable[[edge.EdgeShard], list[edge.Record]]:
-    return lambda shard: shard.retrieve([*ids], with_payload=fields, with_vector=False)
-
-
-def _scrolling(
-    request: edge.ScrollRequest,
-) -> Callable[[edge.EdgeShard], tuple[list[edge.Record], edge.PointId | None]]:
-    return lambda shard: shard.scroll(request)
-
-
-def _near(vector: Vectors) -> edge.Query:
-    return edge.Query.Nearest(vector.tolist(), DENSE)
-
-
-def _matching(terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter | None, limit: int) -> edge.QueryRequest:
-    """The lexical leg. The engine multiplies each term by its inverse document frequency in `idf_corpus`; of terms that
-    are weighted already by that of no points, which is the same for all."""
-    values, corpus = terms.values, idf_corpus
-    if corpus is None:
-        values, corpus = [value / _IDF_OF_NOTHING for value in values], _NOTHING
-    return edge.QueryRequest(
-        limit=limit,
-        query=edge.Query.Nearest(edge.SparseVector(terms.indices, values), LEXICAL),
-        filter=within,
-        params=edge.SearchParams(idf=edge.IdfParams(corpus)),
-    )
-
-
-def _scores(hits: Sequence[edge.ScoredPoint]) -> dict[Number, float]:
-    return _numbered([(hit.id, hit.score) for hit in hits])
-
-
-def _numbered(found: Iterable[tuple[edge.PointId, float]]) -> dict[Number, float]:
-    # Without a function for each: there are hundreds.
-    return {one.int if isinstance(one, uuid.UUID) else int(one): score for one, score in found}
-
-
-def _point(record: edge.Record) -> IndexPoint:
-    stored = vectors_of(record).get(DENSE)
-    vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
-    return IndexPoint(point_id(record), vector, from_json_or_blank(record.payload))
+        return [point_of(record) for record in records]

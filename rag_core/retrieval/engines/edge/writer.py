@@ -17,9 +17,10 @@ import qdrant_edge as edge
 from rag_core.errors import RagError, Reason
 from rag_core.retrieval.engines.edge.files import copy_sparse, require_space
 from rag_core.retrieval.engines.edge.filters import engine_errors
-from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL
+from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
+from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.index import OPERATION_POINTS, DocumentUpdate, operations, slices, to_json
-from rag_core.retrieval.search import encode_documents
+from rag_core.retrieval.search import encode_documents, self_retrieval
 
 
 def upsert(shard: edge.EdgeShard, updates: Sequence[DocumentUpdate]) -> int:
@@ -66,6 +67,7 @@ def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UU
 
 
 _NICE = 10
+_ROUNDS = 5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -76,25 +78,52 @@ def copy_shard(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=copy_sparse)
 
 
-def optimize_copy(path: Path) -> None:
-    """Optimize the shard at `path` in a child process. Blocking.
+def optimize_copy(path: Path, dimensions: int) -> int:
+    """Optimize the shard at `path` in a child process. Blocking. Returns the number of points outside of its graph.
 
     Raises `RagError` (`INTERNAL`) when the child fails.
     """
-    child = subprocess.run([sys.executable, "-m", __name__, str(path)], capture_output=True, check=False)
+    command = [sys.executable, "-m", __name__, str(path), str(dimensions)]
+    child = subprocess.run(command, capture_output=True, check=False)
     if child.returncode != 0:
         raise RagError(Reason.INTERNAL, f"optimizing failed with exit code {child.returncode}; nothing was changed")
+    return int(child.stdout)
 
 
-def main(path: str) -> None:
+def optimize(shard: edge.EdgeShard) -> int:
+    """Build the search graph, and keep the points that it does not reach outside of it. Returns their number.
+
+    A graph may have points to which no link leads. Written again they are in a segment without a graph, which every
+    search compares point by point. That takes them, and so their links, out of the graph: it is examined again.
+    """
+    shard.optimize()
+    reader = ShardReader(shard, has_idf_samples=False)
+    outside = 0
+    for _ in range(_ROUNDS):
+        unreached = _unreached(reader)
+        replay(shard, shard, unreached)
+        outside += len(unreached)
+        if not unreached:
+            break
+    return outside
+
+
+def _unreached(reader: ShardReader) -> list[uuid.UUID]:
+    if reader.points_without_graph() >= reader.points_count():
+        return []
+    pages = ([chunk_id for chunk_id, _, _ in page] for page in reader.identity_pages())
+    return [one for page in pages for one in self_retrieval(reader, page).missed]
+
+
+def main(path: str, dimensions: str) -> None:
     """The child's entry point. It ends with its parent, because its result would be unused."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.nice(_NICE)
-    shard = edge.EdgeShard.load(path)
-    shard.optimize()
+    shard = edge.EdgeShard.load(path, config(int(dimensions)))
+    sys.stdout.write(str(optimize(shard)))
     shard.flush()
     shard.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

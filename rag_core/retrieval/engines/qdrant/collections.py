@@ -192,6 +192,7 @@ class Collections:
     def differences(self, held: StoredCollection) -> list[str]:
         """Differences between a collection's configuration and its generation's needs."""
         info = self._call(lambda client: client.get_collection(held.collection))
+        self._follow_graph(held.collection, info.config)
         found = [f"payload index {field} is missing" for field in self.missing_indexes(held.collection)]
         vectors = info.config.params.vectors
         dense = vectors.get(DENSE) if isinstance(vectors, dict) else None
@@ -201,6 +202,16 @@ class Collections:
         if sparse is None or sparse.modifier is not models.Modifier.IDF:
             found.append(f"vector {LEXICAL} is not weighed by term statistics")
         return found
+
+    def _follow_graph(self, collection: str, has: models.CollectionConfig) -> None:
+        """Have the server build the search graph of the settings, from the vectors it has, if that is another one."""
+        wanted = self._layout.graph()
+        graph, small = wanted["hnsw_config"], wanted["quantization_config"]
+        same = (graph.m, graph.ef_construct) == (has.hnsw_config.m, has.hnsw_config.ef_construct)
+        if self._local or (same and (small is None) == (has.quantization_config is None)):
+            return
+        changed = wanted | {"quantization_config": small or models.Disabled.DISABLED}
+        self._call(lambda client: client.update_collection(collection, **changed))
 
     def _exists(self, collection: str) -> bool:
         return self._call(lambda client: client.collection_exists(collection))

@@ -18,7 +18,7 @@ from rag_core import failpoints
 from rag_core.errors import Conflict, NotFound, Reason, Unavailable
 from rag_core.retrieval.engines.qdrant.collections import Collections, Installation, StoredCollection, require_version
 from rag_core.retrieval.engines.qdrant.filters import FILTER_BUILDER
-from rag_core.retrieval.engines.qdrant.layout import ONE_NODE, QdrantLayout
+from rag_core.retrieval.engines.qdrant.layout import IN_MEMORY, ONE_NODE, QdrantLayout
 from rag_core.retrieval.engines.qdrant.nodes import Node, Nodes, connected, whole_seconds
 from rag_core.retrieval.engines.qdrant.reader import Call, QdrantReader
 from rag_core.retrieval.engines.qdrant.writer import QdrantWriter
@@ -31,6 +31,7 @@ from rag_core.retrieval.index import (
     Place,
     SearchRequest,
     SearchResult,
+    SelfRetrieval,
     Visibility,
     at_places,
     checks,
@@ -39,7 +40,7 @@ from rag_core.retrieval.index import (
     within,
 )
 from rag_core.retrieval.search import hybrid as retrieval
-from rag_core.retrieval.search import lexical
+from rag_core.retrieval.search import lexical, self_retrieval
 from rag_core.settings import FieldType
 
 _STATUS_POLL_SECONDS = 0.5
@@ -120,7 +121,7 @@ class QdrantIndex:
     @classmethod
     def in_memory(cls) -> QdrantIndex:
         """An index in memory (brute force in Python), for contract tests."""
-        return cls(QdrantClient(":memory:"), local=True)
+        return cls(QdrantClient(":memory:"), layout=IN_MEMORY, local=True)
 
     def check_server(self) -> None:
         """Read the server's version and collections, to check the connection.
@@ -251,6 +252,10 @@ class QdrantIndex:
         self._nodes.persist(remove)
         return len(existed)
 
+    @_patient
+    def self_retrieval(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> SelfRetrieval:
+        return self_retrieval(self._reader(generation), chunk_ids)
+
     def optimize(self, generation: str) -> None:
         """Enable and await the server's search graphs, which are disabled during bulk writes."""
         collection = self._writable(generation).collection
@@ -291,7 +296,7 @@ class QdrantIndex:
             held.collection,
             has_idf_samples=held.has_idf_samples,
             shard=held.shards.of(tenant),
-            dense_search=self._layout.dense_search(),
+            dense_searches=self._layout.dense_searches(),
             samples=self._samples_of(held.collection),
             timeout=functools.partial(whole_seconds, self._timeout, deadline),
         )

@@ -11,6 +11,7 @@ from qdrant_client import models
 from rag_core.errors import ConfigError, Reason
 from rag_core.retrieval.engines.qdrant.shards import Shards
 from rag_core.retrieval.index import IDF_SAMPLES, KEYWORDS, NUMBERS
+from rag_core.retrieval.search import QUICK_EF, Effort
 from rag_core.settings import FieldType, QdrantSettings
 
 DENSE = "dense"
@@ -22,6 +23,8 @@ class QdrantLayout:
     """The layout settings `RAG_QDRANT_…` as Qdrant's parameters."""
 
     settings: QdrantSettings
+    brute_force: bool = False
+    """Of qdrant-client's memory mode, which has no search graph and takes no parameters for one."""
 
     def __post_init__(self) -> None:
         if self.settings.qdrant_write_consistency > self.settings.qdrant_replicas:
@@ -39,7 +42,6 @@ class QdrantLayout:
     def collection(self, dimensions: int) -> dict[str, Any]:
         """Arguments of `create_collection`, except name and metadata. Without a search graph: see `graph_later`."""
         chosen = self.settings
-        int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
         return {
             "vectors_config": {
                 DENSE: models.VectorParams(
@@ -56,9 +58,20 @@ class QdrantLayout:
             "sharding_method": None if self.shards.large is None else models.ShardingMethod.CUSTOM,
             "replication_factor": chosen.qdrant_replicas,
             "write_consistency_factor": chosen.qdrant_write_consistency,
+            **self.graph(),
+            "optimizers_config": models.OptimizersConfigDiff(indexing_threshold=0),
+        }
+
+    def graph(self) -> dict[str, Any]:
+        """The search graph and the vectors it is searched by, as arguments of `create_collection`.
+
+        A server builds another graph, from the vectors it has, when these are changed.
+        """
+        chosen = self.settings
+        int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
+        return {
             "hnsw_config": models.HnswConfigDiff(m=chosen.qdrant_hnsw_m, ef_construct=chosen.qdrant_hnsw_ef_construct),
             "quantization_config": models.ScalarQuantization(scalar=int8) if chosen.qdrant_quantize else None,
-            "optimizers_config": models.OptimizersConfigDiff(indexing_threshold=0),
         }
 
     def payload_indexes(self, metadata: Mapping[str, FieldType]) -> dict[str, Any]:
@@ -89,15 +102,20 @@ class QdrantLayout:
         """The optimizer settings for a filled generation: building the graph at the end costs much less."""
         return models.OptimizersConfigDiff(indexing_threshold=self.settings.qdrant_graph_from_kb)
 
-    def dense_search(self) -> models.SearchParams | None:
-        """Parameters of a dense search; `None` means the server's defaults."""
+    def dense_searches(self) -> dict[Effort, models.SearchParams]:
+        """Parameters of dense searches."""
+        if self.brute_force:
+            return {}
         chosen = self.settings
-        if chosen.qdrant_hnsw_ef is None and not chosen.qdrant_quantize:
-            return None
         rescored = models.QuantizationSearchParams(rescore=True, oversampling=chosen.qdrant_oversampling)
-        return models.SearchParams(
-            hnsw_ef=chosen.qdrant_hnsw_ef, quantization=rescored if chosen.qdrant_quantize else None
-        )
+        small = rescored if chosen.qdrant_quantize else None
+        ignored = models.QuantizationSearchParams(ignore=True)
+        return {
+            Effort.QUICK: models.SearchParams(hnsw_ef=QUICK_EF, quantization=small),
+            Effort.GRAPH: models.SearchParams(hnsw_ef=chosen.qdrant_hnsw_ef, quantization=small),
+            Effort.EXACT: models.SearchParams(exact=True, quantization=ignored),
+        }
 
 
 ONE_NODE = QdrantLayout(QdrantSettings())
+IN_MEMORY = QdrantLayout(QdrantSettings(), brute_force=True)

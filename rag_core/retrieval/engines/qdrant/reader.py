@@ -23,8 +23,10 @@ from rag_core.retrieval.index import (
 )
 from rag_core.retrieval.search import (
     KNOWN_HITS,
+    Effort,
     Legs,
     Number,
+    OwnVector,
     Scores,
     Sparse,
     Stored,
@@ -59,7 +61,7 @@ class QdrantReader:
         *,
         has_idf_samples: bool,
         shard: str | None = None,
-        dense_search: models.SearchParams | None = None,
+        dense_searches: Mapping[Effort, models.SearchParams] | None = None,
         timeout: Callable[[], int | None] = lambda: None,
         samples: MutableMapping[Visibility, str] | None = None,
     ) -> None:
@@ -70,7 +72,7 @@ class QdrantReader:
         """
         self._shard = shard
         self._timeout = timeout
-        self._dense_search = dense_search
+        self._dense_searches = dense_searches or {}
         self._call = call
         self._collection = collection
         self.has_idf_samples = has_idf_samples
@@ -127,7 +129,7 @@ class QdrantReader:
                 using=DENSE,
                 filter=within,
                 limit=candidates,
-                params=self._dense_search,
+                params=self._dense_searches.get(Effort.GRAPH),
                 with_payload=_VERSION,
             ),
             models.QueryRequest(**words, limit=candidates),
@@ -154,8 +156,8 @@ class QdrantReader:
         # In one round trip: the points, and whether there are newer versions of their documents.
         these = models.Filter(must=[models.HasIdCondition(has_id=[str(uuid.UUID(int=number)) for number in numbers])])
         points = models.QueryRequest(shard_key=self._shard, filter=these, limit=len(numbers), with_payload=True)
-        if vector is not None:
-            points.query, points.using = vector.tolist(), DENSE
+        if vector is not None:  # by the full vectors: the cosine of a hit is shown
+            points.query, points.using, points.params = vector.tolist(), DENSE, self._dense_searches.get(Effort.EXACT)
         versions: dict[str, int] = {}
         for doc_id, version in (self._identities[number] for number in numbers if number in self._identities):
             versions[doc_id] = max(version, versions.get(doc_id, version))
@@ -171,7 +173,11 @@ class QdrantReader:
 
     def dense(self, vector: Vectors, within: models.Filter, limit: int) -> Scores:
         return self._query(
-            query=vector.tolist(), using=DENSE, query_filter=within, limit=limit, search_params=self._dense_search
+            query=vector.tolist(),
+            using=DENSE,
+            query_filter=within,
+            limit=limit,
+            search_params=self._dense_searches.get(Effort.GRAPH),
         )
 
     def lexical(self, terms: Sparse, within: models.Filter, idf_corpus: models.Filter | None, limit: int) -> Scores:
@@ -184,23 +190,26 @@ class QdrantReader:
         )
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
-        wanted = [str(chunk_id) for chunk_id in ids]
-        records = self._read(
-            lambda client, seconds: client.retrieve(
-                self._collection,
-                wanted,
-                with_payload=False,
-                with_vectors=[DENSE],
-                timeout=seconds,
-                shard_key_selector=self._shard,
+        records = self._retrieve(ids, with_payload=False, with_vectors=[DENSE])
+        return {point_id(record): vector for record in records if (vector := _dense(record)).size}
+
+    def own_vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, OwnVector]:
+        records = self._retrieve(ids, with_payload=["tenant", "acl", "doc_id"], with_vectors=[DENSE])
+        return {point_id(record): _own_vector(record) for record in records}
+
+    def nearest(self, queries: Sequence[tuple[Vectors, models.Filter]], limit: int, effort: Effort) -> list[Scores]:
+        requests = [
+            models.QueryRequest(
+                shard_key=self._shard,
+                query=vector.tolist(),
+                using=DENSE,
+                filter=within,
+                limit=limit,
+                params=self._dense_searches.get(effort),
             )
-        )
-        found = {}
-        for record in records:
-            stored = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
-            if stored is not None:
-                found[point_id(record)] = np.asarray(stored, dtype=np.float32)
-        return found
+            for vector, within in queries
+        ]
+        return [_scores(response) for response in self._batch(*requests)]
 
     def one(self, within: models.Filter) -> Mapping[str, Any] | None:
         records, _ = self._read(
@@ -241,13 +250,15 @@ class QdrantReader:
         return [_point(record) for record in records]
 
     def fetch(self, ids: Sequence[uuid.UUID]) -> list[IndexPoint]:
+        return [_point(record) for record in self._retrieve(ids, with_payload=True)]
+
+    def _retrieve(self, ids: Sequence[uuid.UUID], **fields: Any) -> list[models.Record]:
         wanted = [str(chunk_id) for chunk_id in ids]
-        records = self._read(
+        return self._read(
             lambda client, seconds: client.retrieve(
-                self._collection, wanted, with_payload=True, timeout=seconds, shard_key_selector=self._shard
+                self._collection, wanted, timeout=seconds, shard_key_selector=self._shard, **fields
             )
         )
-        return [_point(record) for record in records]
 
     def _read(self, request: Callable[[QdrantClient, int | None], Result]) -> Result:
         seconds = self._timeout()
@@ -306,6 +317,15 @@ def _scores(response: models.QueryResponse) -> dict[Number, float]:
 
 
 def _point(record: models.Record) -> IndexPoint:
+    return IndexPoint(point_id(record), _dense(record), from_json_or_blank(record.payload))
+
+
+def _own_vector(record: models.Record) -> OwnVector:
+    payload = record.payload or {}
+    tenant, doc_id = str(payload.get("tenant")), str(payload.get("doc_id"))
+    return OwnVector(_dense(record), tenant, tuple(payload.get("acl", ())), doc_id)
+
+
+def _dense(record: models.Record) -> Vectors:
     stored = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
-    vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
-    return IndexPoint(point_id(record), vector, from_json_or_blank(record.payload))
+    return _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)

@@ -24,6 +24,7 @@ from rag_core.retrieval.index import (
     Place,
     SearchRequest,
     SearchResult,
+    SelfRetrieval,
     checks,
 )
 from rag_tracing import outgoing
@@ -120,6 +121,10 @@ class RemoteIndex:
             request = pb.FetchPointsRequest(generation=generation, chunk_ids=ids)
             points += map(wire.point_from_wire, self._call(self._stub.FetchPoints, request).points)
         return points
+
+    def self_retrieval(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> SelfRetrieval:
+        requests = (pb.SelfRetrievalRequest(generation=generation, chunk_ids=ids) for ids in _chunks(chunk_ids))
+        return wire.self_retrieval_from_wire([self._call(self._stub.SelfRetrieval, one) for one in requests])
 
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:
         requests = (pb.DeletePointsRequest(generation=generation, chunk_ids=ids) for ids in _chunks(chunk_ids))

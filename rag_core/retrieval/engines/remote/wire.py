@@ -6,26 +6,26 @@ without a valid value, so that a servicer needs no checks of its own.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from datetime import UTC, datetime, timedelta
-from typing import Self
 
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from rag_core.content.embedding import Vectors
-from rag_core.content.parsing import Block
 from rag_core.errors import Exhausted, InvalidInput, Reason
 from rag_core.retrieval.engines.remote.wire_filters import filter_from_wire, filter_to_wire
+from rag_core.retrieval.engines.remote.wire_payloads import (
+    ReceivedPayload,
+    blocks_from_wire,
+    id_from_wire,
+    payload_from_wire,
+    payload_to_wire,
+)
 from rag_core.retrieval.index import (
     DocumentUpdate,
     GenerationSpec,
     IndexPoint,
     LegWeights,
-    Payload,
     PendingRevocations,
     Place,
     ScoreExplanation,
@@ -33,8 +33,7 @@ from rag_core.retrieval.index import (
     SearchMode,
     SearchRequest,
     SearchResult,
-    structure_from_json,
-    structure_to_json,
+    SelfRetrieval,
 )
 from ragproto.admin.v1 import index_pb2 as pb
 
@@ -45,7 +44,6 @@ MAX_APPLY_BYTES = 256 << 20
 MAX_SCROLL_BATCH = 500
 """Points per scroll message; with vectors of 1024 dimensions it stays below 4 MiB."""
 _FRAME_BYTES = 1 << 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FLOAT = np.dtype("<f4")
 
 
@@ -64,7 +62,7 @@ def point_to_wire(point: IndexPoint) -> pb.Point:
     return pb.Point(
         chunk_id=point.chunk_id.bytes,
         vector=vector_to_wire(point.vector),
-        payload=_payload_to_wire(point.payload),
+        payload=payload_to_wire(point.payload),
         lexical_text=point.lexical_text,
     )
 
@@ -74,7 +72,7 @@ def point_from_wire(message: pb.Point) -> IndexPoint:
     return IndexPoint(
         chunk_id=id_from_wire(message.chunk_id),
         vector=vector_from_wire(message.vector),
-        payload=_payload_from_wire(message.payload),
+        payload=payload_from_wire(message.payload, blocks_from_wire(message.payload)),
         lexical_text=message.lexical_text,
     )
 
@@ -89,13 +87,6 @@ def vector_from_wire(data: bytes) -> Vectors:
     if len(data) % _FLOAT.itemsize:
         raise InvalidInput(Reason.MESSAGE_INVALID, "vector: is not a sequence of float32")
     return np.frombuffer(data, dtype=_FLOAT).astype(np.float32, copy=False)
-
-
-def id_from_wire(data: bytes) -> uuid.UUID:
-    """Decode an id from its 16 bytes."""
-    if len(data) != 16:
-        raise InvalidInput(Reason.MESSAGE_INVALID, "id: must have 16 bytes")
-    return uuid.UUID(bytes=data)
 
 
 def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
@@ -176,7 +167,7 @@ def result_to_wire(result: SearchResult) -> pb.SearchIndexResponse:
         pb.SearchIndexResponse.Hit(
             point=pb.Point(
                 chunk_id=hit.chunk_id.bytes,
-                payload=_payload_to_wire(hit.payload),
+                payload=payload_to_wire(hit.payload),
                 vector=b"" if hit.vector is None else vector_to_wire(hit.vector),
             ),
             score=hit.score,
@@ -228,6 +219,21 @@ def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
     return SearchResult(message.generation, tuple(hits))
 
 
+def self_retrieval_to_wire(found: SelfRetrieval) -> pb.SelfRetrievalResponse:
+    """Convert the outcome of searches by own vectors to its message."""
+    missed, lost = ([one.bytes for one in ids] for ids in (found.missed, found.lost))
+    return pb.SelfRetrievalResponse(searched=found.searched, missed=missed, lost=lost)
+
+
+def self_retrieval_from_wire(messages: Sequence[pb.SelfRetrievalResponse]) -> SelfRetrieval:
+    """The sum of several messages."""
+    return SelfRetrieval(
+        sum(one.searched for one in messages),
+        tuple(id_from_wire(data) for one in messages for data in one.missed),
+        tuple(id_from_wire(data) for one in messages for data in one.lost),
+    )
+
+
 def apply_frames(generation: str, updates: Sequence[DocumentUpdate]) -> Iterator[pb.ApplyRequest]:
     """The messages of one write, each of about `_FRAME_BYTES`; a large document spans several messages.
 
@@ -273,105 +279,3 @@ class ApplyAssembler:
             raise InvalidInput(Reason.MESSAGE_INVALID, "apply: the stream was empty")
         updates = [DocumentUpdate(doc_id, version, tuple(points)) for (doc_id, version), points in self._points.items()]
         return self._generation, updates
-
-
-class ReceivedPayload(Payload):
-    """The payload of a hit, read from its message when a field is first asked for: of most hits nobody asks.
-
-    What only passes the hit on reads `message`, whose fields have the same names.
-    """
-
-    __slots__ = ("message",)
-    message: pb.Payload
-
-    @classmethod
-    def of(cls, message: pb.Payload) -> Self:
-        """Of a message that is not changed any more."""
-        received = object.__new__(cls)
-        object.__setattr__(received, "message", message)
-        return received
-
-    def __getattr__(self, name: str) -> object:  # asked only for what is not there yet
-        if name in _SENT_AS_THEY_ARE:
-            return getattr(self.message, name)
-        if name not in _FIELDS:
-            raise AttributeError(name)
-        read = _payload_from_wire(self.message)
-        for field in _FIELDS:
-            object.__setattr__(self, field, getattr(read, field))
-        return getattr(read, name)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Payload) and all(getattr(self, one) == getattr(other, one) for one in _FIELDS)
-
-    __hash__ = Payload.__hash__
-
-
-_FIELDS = frozenset(field.name for field in fields(Payload))
-_SENT_AS_THEY_ARE = frozenset({"source", "text"})
-"""Fields that are read of every hit of some searches: to count the sources, to mark words."""
-
-
-def _payload_to_wire(payload: Payload) -> pb.Payload:
-    return pb.Payload(
-        tenant=payload.tenant,
-        source=payload.source,
-        doc_id=payload.doc_id.bytes,
-        version=payload.version,
-        locator=payload.locator,
-        title=payload.title,
-        acl=payload.acl,
-        ordinal=payload.ordinal,
-        start=payload.start,
-        end=payload.end,
-        text=payload.text,
-        headings=payload.headings,
-        language=payload.language,
-        media_type=payload.media_type,
-        updated_at=timestamp(payload.updated_at),
-        metadata=payload.metadata,
-        structure=json.dumps(structure_to_json(payload), separators=(",", ":")) if payload.blocks else "",
-    )
-
-
-def _payload_from_wire(message: pb.Payload) -> Payload:
-    blocks = _blocks_from_wire(message)
-    return Payload(
-        tenant=message.tenant,
-        source=message.source,
-        doc_id=id_from_wire(message.doc_id),
-        version=message.version,
-        locator=message.locator,
-        title=message.title,
-        acl=tuple(message.acl),
-        ordinal=message.ordinal,
-        start=message.start,
-        end=message.end,
-        text=message.text,
-        headings=tuple(message.headings),
-        language=message.language,
-        media_type=message.media_type,
-        updated_at=_moment(message.updated_at),
-        metadata=dict(message.metadata),
-        blocks=blocks,
-        page=blocks[0].page if blocks else 0,
-    )
-
-
-def _blocks_from_wire(message: pb.Payload) -> tuple[Block, ...]:
-    if not message.structure:
-        return ()
-    try:
-        return structure_from_json(json.loads(message.structure), message.start, message.headings)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(Reason.MESSAGE_INVALID, "structure: is not what a payload has") from error
-
-
-def timestamp(moment: datetime) -> Timestamp:
-    """A moment with its time zone as a message. Exact for microseconds, and a fourth of the library's time."""
-    since = moment - _EPOCH
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
-
-
-def _moment(message: Timestamp) -> datetime:
-    return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)

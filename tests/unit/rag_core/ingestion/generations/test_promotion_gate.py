@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from rag_core.errors import Conflict, InvalidInput, Reason
 from rag_core.ingestion.generations import Transforms
 from rag_core.ingestion.promotion import Evaluation, build, declare, evaluate, promote
 from rag_core.ingestion.promotion.golden import GoldenSet
+from rag_core.retrieval.index import SearchRequest, SearchResult, VectorIndex
 from tests.support.generations import GenerationHarness, golden, key_of, word_transforms
 from tests.support.pipeline import WordCounter
 from tests.unit.rag_core.ingestion.generations.conftest import TOPICS, manual
@@ -50,6 +52,32 @@ def failed(plant: GenerationHarness, evaluation: Evaluation) -> dict[str, str]:
     return found
 
 
+class Halved:
+    """The index with searches that find half of what they should."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        found = self._index.search(request)
+        return replace(found, hits=found.hits[::2])
+
+
+def test_a_search_graph_that_finds_too_little_is_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
+    evaluation = judged(plant, questions, word_transforms(version="2"))
+    flow = plant.pipeline
+    halved: Any = Halved(flow.index)
+    poor = evaluate(
+        flow.store, halved, plant.transform_registry, evaluation.generation, flow.settings, golden=[questions]
+    )
+    found = {check.name: check.detail for check in poor.checks if not check.passed}
+    assert "of the exact ten nearest" in found["recall"]
+    assert "parity" not in found
+
+
 def test_a_good_generation_passes_and_its_figures_are_kept(plant: GenerationHarness, questions: GoldenSet) -> None:
     evaluation = judged(plant, questions, word_transforms(version="2"))
     assert evaluation.passed, evaluation
@@ -57,6 +85,7 @@ def test_a_good_generation_passes_and_its_figures_are_kept(plant: GenerationHarn
     assert kept is not None
     assert [check["name"] for check in kept["checks"]] == [
         "parity",
+        "recall",
         "coverage",
         "vectors",
         "retrieval",
@@ -71,6 +100,8 @@ def test_a_good_generation_passes_and_its_figures_are_kept(plant: GenerationHarn
     )
     assert figures["answers"] == {"questions": 0}
     assert figures["parity"]["points"] == figures["parity"]["expected"] > 0
+    assert figures["recall"]["recall"] == 1.0
+    assert plant.row("candidate").recall == 1.0
 
 
 def test_missing_chunks_are_refused(plant: GenerationHarness, questions: GoldenSet) -> None:

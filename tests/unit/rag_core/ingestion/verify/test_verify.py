@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,19 @@ from sqlalchemy import text
 
 from rag_core.errors import NotFound, Reason
 from rag_core.governance.audit import audit_store as audit
+from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.verify import VerifyReport, rebuild, repair, verify
 from rag_core.ingestion.verify import store as rows
 from rag_core.ingestion.verify.report import FindingKind
 from rag_core.retrieval.engines.edge import EdgeIndex
-from rag_core.retrieval.index import DocumentUpdate, GenerationSpec, IndexPoint, SearchRequest, SearchResult
+from rag_core.retrieval.index import (
+    DocumentUpdate,
+    GenerationSpec,
+    IndexPoint,
+    SearchRequest,
+    SearchResult,
+    SelfRetrieval,
+)
 from tests.support.pipeline import PipelineHarness
 
 Kinds = set[FindingKind]
@@ -77,6 +85,74 @@ def test_points_that_their_own_vector_does_not_find_are_not_counted_as_found(flo
     lost = replace(report, totals={FindingKind.NOT_RETRIEVABLE: 2})
     assert (lost.retrieved, lost.found) == (report.retrieved, report.retrieved - 2)
     assert (report.found, report.to_json()["found"]) == (report.retrieved, report.retrieved)
+
+
+class Approximate:
+    """The index with a search graph that misses some points, or that has lost them."""
+
+    def __init__(self, flow: PipelineHarness, *, missed: int = 0, lost: int = 0, hits: int = 100) -> None:
+        self._index = flow.index
+        self._missed, self._lost, self._hits = missed, lost, hits
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def self_retrieval(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> SelfRetrieval:
+        found = self._index.self_retrieval(generation, chunk_ids)
+        ids = tuple(chunk_ids)
+        return replace(found, missed=ids[: self._missed], lost=ids[self._missed : self._missed + self._lost])
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        found = self._index.search(request)
+        return replace(found, hits=found.hits[: self._hits])
+
+
+def _approximate(flow: PipelineHarness, **numbers: int) -> VerifyReport:
+    index: Any = Approximate(flow, **numbers)
+    return verify(flow.store, index)
+
+
+@pytest.mark.parametrize(
+    ("missed", "lost", "totals"),
+    [
+        (1, 0, {}),
+        (3, 0, {FindingKind.GRAPH_MISSES: 1}),
+        (0, 2, {FindingKind.NOT_RETRIEVABLE: 2}),
+        (1, 1, {FindingKind.NOT_RETRIEVABLE: 1}),
+    ],
+)
+def test_a_lost_point_is_a_difference_and_a_miss_of_the_graph_a_rate(
+    flow: PipelineHarness, missed: int, lost: int, totals: dict[FindingKind, int]
+) -> None:
+    report = _approximate(flow, missed=missed, lost=lost)
+    assert report.totals == totals
+    assert report.sound is not bool(totals)
+    assert (report.missed, report.found) == (missed, report.retrieved - missed - lost)
+
+
+def test_recall_is_measured_against_exact_search_and_recorded(flow: PipelineHarness) -> None:
+    report = verify(flow.store, flow.index)
+    assert report.recall is not None
+    assert report.recall.share == 1.0
+    assert 0 < report.recall.searches <= report.points
+    assert _recorded(flow) == 1.0
+    poor = _approximate(flow, hits=6)
+    assert poor.recall is not None
+    assert poor.recall.share < 0.7, "six of eleven"
+    assert poor.totals == {FindingKind.LOW_RECALL: 1}
+    assert not poor.sound
+    assert _recorded(flow) == pytest.approx(poor.recall.share, abs=1e-4)
+
+
+def _recorded(flow: PipelineHarness) -> float | None:
+    with flow.store.engine.connect() as connection:
+        return generations.get(connection, _name(flow)).recall
+
+
+def test_points_that_the_graph_misses_are_written_again_by_a_repair(flow: PipelineHarness) -> None:
+    report = _approximate(flow, missed=1)
+    assert repair(flow.store, flow.index, report, actor="ann") == 1
+    assert verify(flow.store, flow.index).clean
 
 
 def test_it_stays_clean_through_edits_deletions_and_unknown_acls(flow: PipelineHarness) -> None:
@@ -374,29 +450,3 @@ def test_a_repair_makes_a_damaged_index_clean(flow: PipelineHarness) -> None:
     with flow.store.engine.connect() as connection:
         (entry,) = audit.find(connection, audit.Query(action_start="index.repair"))
     assert entry.actor == "acme/ann"
-
-
-class _PassingBy:
-    """The index, but a narrow search passes by what a search graph may pass by: here everything."""
-
-    def __init__(self, index: EdgeIndex) -> None:
-        self._index = index
-        self.narrow = self.wide = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._index, name)
-
-    def search(self, request: SearchRequest) -> SearchResult:
-        found = self._index.search(request)
-        if request.limit > 1:
-            self.wide += 1
-            return found
-        self.narrow += 1
-        return replace(found, hits=())
-
-
-def test_what_a_narrow_search_passes_by_and_a_wide_one_finds_is_retrievable(flow: PipelineHarness) -> None:
-    passing: Any = _PassingBy(flow.index)
-    report = verify(flow.store, passing)
-    assert report.clean, report.totals
-    assert passing.narrow == passing.wide == report.points > 0

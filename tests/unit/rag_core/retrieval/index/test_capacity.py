@@ -11,6 +11,7 @@ from rag_core.retrieval.index.capacity import (
     SPARSE_INDEX_BYTES,
     SPARSE_VECTOR_BYTES,
 )
+from rag_core.settings import QdrantSettings
 
 
 def test_a_small_index_fits_one_node_and_keeps_full_vectors_in_memory() -> None:
@@ -18,12 +19,12 @@ def test_a_small_index_fits_one_node_and_keeps_full_vectors_in_memory() -> None:
     assert plan.nodes == 1
     assert plan.memory_gib < 1
     assert plan.settings["RAG_QDRANT_SHARDS"] == "1"
-    assert "RAG_QDRANT_QUANTIZE" not in plan.settings
+    assert "RAG_QDRANT_VECTORS_ON_DISK" not in plan.settings
 
 
-def test_a_large_index_is_quantized_and_spread_with_room_to_grow() -> None:
+def test_a_large_index_keeps_full_vectors_on_disk_and_is_spread_with_room_to_grow() -> None:
     plan = plan_capacity(100_000_000)
-    assert plan.settings["RAG_QDRANT_QUANTIZE"] == "true"
+    assert plan.settings["RAG_QDRANT_VECTORS_ON_DISK"] == "true"
     assert int(plan.settings["RAG_QDRANT_SHARDS"]) == 2 * plan.nodes
     assert plan.memory_gib <= plan.nodes * 64
     assert plan.disk_gib <= plan.nodes * 1_000
@@ -38,6 +39,12 @@ def test_ten_times_the_chunks_need_ten_times_the_memory_disk_and_hours() -> None
 def test_the_loss_of_one_node_of_two_does_not_stop_writes() -> None:
     assert plan_capacity(10**8, replicas=2).settings["RAG_QDRANT_WRITE_CONSISTENCY"] == "1"
     assert plan_capacity(10**8, replicas=3).settings["RAG_QDRANT_WRITE_CONSISTENCY"] == "2"
+
+
+def test_the_plan_counts_the_search_graph_of_the_default_settings() -> None:
+    chosen = QdrantSettings()
+    assert plan_capacity(10**6) == plan_capacity(10**6, links=chosen.qdrant_hnsw_m)
+    assert chosen.qdrant_quantize, "the plan counts a byte per dimension beside the full vectors"
 
 
 def test_there_is_a_node_for_every_copy() -> None:

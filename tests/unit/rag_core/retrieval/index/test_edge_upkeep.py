@@ -38,6 +38,7 @@ class Scripted:
 
     def __init__(self) -> None:
         self.points = self.bare = 0
+        self.old = False
 
     def generations(self) -> list[GenerationSpec]:
         return [SPEC]
@@ -48,8 +49,11 @@ class Scripted:
     def points_without_graph(self, generation: str) -> int:
         return self.bare
 
+    def has_old_graph(self, generation: str) -> bool:
+        return self.old
+
     def optimize(self, generation: str) -> None:
-        self.bare = 0
+        self.bare, self.old = 0, False
 
 
 def test_while_much_is_written_a_graph_waits_until_it_is_quiet() -> None:
@@ -62,6 +66,16 @@ def test_while_much_is_written_a_graph_waits_until_it_is_quiet() -> None:
     assert upkeep.run_once() == ["g1"]
     scripted.points, scripted.bare = 30 * LEAST, 19 * LEAST
     assert upkeep.run_once() == ["g1"], "most points are without a graph"
+
+
+def test_a_graph_of_other_settings_is_replaced_once() -> None:
+    scripted = Scripted()
+    upkeep = BackgroundOptimizer(cast("EdgeIndex", scripted), least=LEAST)
+    scripted.points = scripted.bare = LEAST - 1
+    scripted.old = True
+    assert (upkeep.run_once(), upkeep.run_once()) == ([], []), "there is no graph to replace"
+    scripted.bare = 0
+    assert (upkeep.run_once(), upkeep.run_once()) == (["g1"], [])
 
 
 def test_only_an_index_of_this_process_is_looked_after_and_only_if_wanted(index: EdgeIndex) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from rag_core.content.parsing import Block, BlockKind, Part, PartKind
 from rag_core.errors import DataCorruption
-from rag_core.retrieval.engines.remote import wire
-from rag_core.retrieval.index import IndexPoint, Payload, from_json, to_json
+from rag_core.retrieval.engines.remote import wire, wire_payloads
+from rag_core.retrieval.index import IndexPoint, Payload, StoredPayload, from_json, hit_payload, to_json
 from tests.support.index_points import document
 
 (_, PLAIN) = document("a", ["first", "- one\n- two"]).points
@@ -52,6 +53,31 @@ def test_the_first_format_is_still_read() -> None:
 def test_a_form_that_a_later_release_writes_is_left_unread() -> None:
     later = stored(POINT) | {"structure": {"format": 3, "blocks": "something else"}}
     assert from_json(later) == PLAIN.payload
+
+
+def test_the_structure_of_a_hit_passes_on_as_it_is_stored_until_somebody_reads_it() -> None:
+    read = hit_payload(stored(POINT))
+    assert isinstance(read, StoredPayload)
+    message = wire_payloads.payload_to_wire(read)
+    assert json.loads(message.structure) == stored(POINT)["structure"]
+    received = wire_payloads.ReceivedPayload.of(message)
+    assert (received.blocks, received.page) == (POINT.payload.blocks, POINT.payload.page)
+    assert received == read == POINT.payload
+
+
+@pytest.mark.parametrize("structure", [None, {}, {"format": 1}])
+def test_a_structure_that_is_none_is_corruption_when_it_is_stored(structure: object) -> None:
+    with pytest.raises(DataCorruption):
+        hit_payload(stored(POINT) | {"structure": structure})
+
+
+def test_damage_within_a_structure_is_corruption_for_who_reads_it() -> None:
+    read = hit_payload(stored(POINT) | {"structure": {"format": 1, "blocks": [[99, 0, 1]]}})
+    received = wire_payloads.ReceivedPayload.of(wire_payloads.payload_to_wire(read))
+    for payload in (read, received):
+        assert payload.text == POINT.payload.text
+        with pytest.raises(DataCorruption):
+            _ = payload.blocks
 
 
 @pytest.mark.parametrize("structure", [None, {}, {"format": 1}, {"format": 1, "blocks": [[99, 0, 1]]}])

@@ -10,6 +10,7 @@ import pytest
 from qdrant_client import models
 
 from rag_core.errors import ConfigError
+from rag_core.retrieval.engines.edge.layout import config
 from rag_core.retrieval.engines.qdrant.index import QdrantIndex
 from rag_core.retrieval.engines.qdrant.layout import QdrantLayout
 from rag_core.retrieval.index import GenerationSpec, SearchMode
@@ -27,6 +28,7 @@ class Server(StandIn):
         super().__init__()
         self.threshold: int | None = None
         self.created: dict[str, Any] = {}
+        self.changed: dict[str, Any] = {}
         self.dense_params: list[models.SearchParams | None] = []
         self.status: Iterator[models.CollectionStatus] = repeat(GREEN)
 
@@ -46,11 +48,18 @@ class Server(StandIn):
         return super().query_batch_points(collection, plain, **rest)
 
     def update_collection(self, *args: Any, optimizers_config: Any = None, **rest: Any) -> bool:
-        self.threshold = optimizers_config.indexing_threshold
+        if optimizers_config is not None:
+            self.threshold = optimizers_config.indexing_threshold
+        self.changed |= rest
         return True
 
     def get_collection(self, *args: Any, **rest: Any) -> models.CollectionInfo:
-        return super().get_collection(*args, **rest).model_copy(update={"status": next(self.status)})
+        info = super().get_collection(*args, **rest)
+        graph, small = self.created.get("hnsw_config"), self.created.get("quantization_config")
+        if graph is not None:
+            info.config.hnsw_config.m, info.config.hnsw_config.ef_construct = graph.m, graph.ef_construct
+            info.config.quantization_config = small
+        return info.model_copy(update={"status": next(self.status)})
 
 
 @pytest.fixture
@@ -85,25 +94,53 @@ def test_the_layout_of_the_settings_reaches_the_server(server: Server) -> None:
         qdrant_write_consistency=2,
         qdrant_vectors_on_disk=True,
         qdrant_indexes_on_disk=True,
-        qdrant_quantize=True,
+        qdrant_quantize=False,
         qdrant_hnsw_m=24,
-        qdrant_hnsw_ef_construct=200,
+        qdrant_hnsw_ef_construct=150,
     )
     QdrantIndex(server, layout=QdrantLayout(chosen)).create(GenerationSpec("g1", 4, "e", "c"))
     assert (server.created["shard_number"], server.created["replication_factor"]) == (12, 3)
     assert server.created["write_consistency_factor"] == 2
     assert server.created["vectors_config"]["dense"].on_disk is True
     assert server.created["sparse_vectors_config"]["lexical"].index.on_disk is True
-    assert server.created["quantization_config"].scalar.type is models.ScalarType.INT8
-    assert (server.created["hnsw_config"].m, server.created["hnsw_config"].ef_construct) == (24, 200)
+    assert server.created["quantization_config"] is None
+    assert (server.created["hnsw_config"].m, server.created["hnsw_config"].ef_construct) == (24, 150)
     assert {field for field, kind in server.indexes["rag_g1"].items() if kind.on_disk is not True} == set()
     assert server.indexes["rag_g1"]["tenant"].is_tenant is True
+
+
+def test_both_engines_have_the_same_search_graph_by_default(server: Server) -> None:
+    QdrantIndex(server).create(GenerationSpec("g1", 4, "e", "c"))
+    assert server.created["quantization_config"].scalar.type is models.ScalarType.INT8
+    theirs, ours = server.created["hnsw_config"], config(4).vectors["dense"]
+    assert (theirs.m, theirs.ef_construct) == (ours.hnsw_config.m, ours.hnsw_config.ef_construct)
+    assert ours.quantization_config is not None
+
+
+@pytest.mark.parametrize(
+    ("has", "builds"),
+    [
+        ({"m": 32, "ef_construct": 200, "quantized": True}, False),
+        ({"m": 16, "ef_construct": 200, "quantized": True}, True),
+        ({"m": 32, "ef_construct": 200, "quantized": False}, True),
+    ],
+)
+def test_a_collection_of_other_settings_gets_a_graph_of_these_from_its_vectors(
+    server: Server, has: dict[str, Any], builds: bool
+) -> None:
+    before = QdrantSettings(
+        qdrant_hnsw_m=has["m"], qdrant_hnsw_ef_construct=has["ef_construct"], qdrant_quantize=has["quantized"]
+    )
+    QdrantIndex(server, layout=QdrantLayout(before)).create(GenerationSpec("g1", 4, "e", "c"))
+    assert QdrantIndex(server).differences("g1") == []
+    graph = server.changed.get("hnsw_config")
+    assert ((graph.m, graph.ef_construct) if graph else None) == ((32, 200) if builds else None)
+    assert isinstance(server.changed.get("quantization_config"), models.ScalarQuantization) is builds
 
 
 def test_the_defaults_leave_to_the_server_what_they_do_not_decide(server: Server) -> None:
     QdrantIndex(server).create(GenerationSpec("g1", 4, "e", "c"))
     assert server.created["vectors_config"]["dense"].on_disk is None
-    assert server.created["quantization_config"] is None
     assert server.indexes["rag_g1"]["tenant"].on_disk is None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rag_core.content.documents import All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.errors import Exhausted, InvalidInput, Reason
-from rag_core.retrieval.engines.remote import wire
+from rag_core.retrieval.engines.remote import wire, wire_payloads
 from rag_core.retrieval.index import GenerationSpec, SearchHit, SearchMode, SearchResult
 from ragproto.admin.v1 import index_pb2 as pb
 from tests.support.index_points import NEW_YEAR, document, removal, request
@@ -121,7 +121,7 @@ def _nested(depth: int) -> pb.SearchIndexRequest:
     [
         (lambda: _assemble(), Reason.MESSAGE_INVALID),
         (lambda: _assemble(pb.ApplyRequest(generation="a"), pb.ApplyRequest(generation="b")), Reason.MESSAGE_INVALID),
-        (lambda: wire.id_from_wire(b"short"), Reason.MESSAGE_INVALID),
+        (lambda: wire_payloads.id_from_wire(b"short"), Reason.MESSAGE_INVALID),
         (lambda: wire.vector_from_wire(b"12345"), Reason.MESSAGE_INVALID),
         (lambda: wire.search_from_wire(pb.SearchIndexRequest(mode="magic")), Reason.MESSAGE_INVALID),
         (lambda: wire.search_from_wire(pb.SearchIndexRequest(mode="dense", where={})), Reason.FILTER_TYPE),

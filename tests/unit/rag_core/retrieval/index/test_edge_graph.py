@@ -1,0 +1,136 @@
+"""The search graph of the embedded index: what it does not reach stays searchable, and other settings build another."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import qdrant_edge as edge
+
+from rag_core.content.embedding import Vectors
+from rag_core.retrieval.engines.edge import EdgeIndex
+from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
+from rag_core.retrieval.engines.edge.shard import ShardReader
+from rag_core.retrieval.engines.edge.writer import optimize
+from rag_core.retrieval.search import self_retrieval
+from rag_core.settings import QdrantSettings
+from tests.support.index_points import DIMENSIONS, SPEC, document, filled
+
+POINTS, ISLANDS = 600, 75
+SPARSE = QdrantSettings(qdrant_hnsw_m=4, qdrant_hnsw_ef_construct=4, qdrant_quantize=False)
+"""Few links, so that not every point has one that leads to it."""
+
+
+def small(chosen: QdrantSettings) -> edge.EdgeConfig:
+    """The configuration of a shard that builds a graph of some points already."""
+    made = config(DIMENSIONS, chosen)
+    dense = made.vectors[DENSE]
+    graph = edge.HnswIndexConfig(
+        m=dense.hnsw_config.m, ef_construct=dense.hnsw_config.ef_construct, full_scan_threshold=1
+    )
+    params = edge.EdgeVectorParams(
+        size=DIMENSIONS,
+        distance=edge.Distance.Cosine,
+        quantization_config=dense.quantization_config,
+        hnsw_config=graph,
+    )
+    return edge.EdgeConfig(
+        vectors={DENSE: params},
+        sparse_vectors=made.sparse_vectors,
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1, default_segment_number=1),
+        wal_enabled=True,
+    )
+
+
+def islands() -> Vectors:
+    """Vectors in many groups far from each other."""
+    draw = np.random.default_rng(0)
+    centres = draw.standard_normal((ISLANDS, DIMENSIONS))
+    vectors = np.repeat(centres, POINTS // ISLANDS, axis=0) + 0.01 * draw.standard_normal((POINTS, DIMENSIONS))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+@pytest.fixture
+def shard(folder: Path) -> Iterator[edge.EdgeShard]:
+    """A shard of `islands`, without a graph."""
+    folder.mkdir()
+    opened = edge.EdgeShard.create(str(folder), small(SPARSE))
+    payload = {"tenant": "acme", "acl": ["everyone"], "doc_id": str(uuid.UUID(int=1)), "version": 1}
+    words = edge.SparseVector([1], [1.0])
+    points = [
+        edge.Point(uuid.UUID(int=n), {DENSE: one.tolist(), LEXICAL: words}, payload)
+        for n, one in enumerate(islands(), 1)
+    ]
+    opened.update(edge.UpdateOperation.upsert_points(points))
+    yield opened
+    opened.close()
+
+
+def test_points_that_the_finished_graph_does_not_reach_are_found(shard: edge.EdgeShard) -> None:
+    reader = ShardReader(shard, has_idf_samples=False)
+    ids = [uuid.UUID(int=n) for n in range(1, POINTS + 1)]
+    shard.optimize()
+    before = self_retrieval(reader, ids)
+    assert before.searched == POINTS
+    assert before.missed, "the graph is too good for this test"
+    assert before.lost == ()
+    assert optimize(shard) >= len(before.missed)
+    assert self_retrieval(reader, ids).missed == ()
+    assert reader.points_count() == POINTS
+
+
+def test_another_search_graph_is_built_from_the_vectors_that_are_there(folder: Path) -> None:
+    index = EdgeIndex(folder)
+    filled(index, *(document(str(n), [f"text number {n}"]) for n in range(100)))
+    points = {one.chunk_id: one.vector.tolist() for batch in index.scroll(SPEC.name) for one in batch}
+    index.close()
+    _as_an_older_release_left_it(folder / "generations" / SPEC.name)
+    index = EdgeIndex(folder)
+    assert index.has_old_graph(SPEC.name)
+    index.optimize(SPEC.name)
+    assert not index.has_old_graph(SPEC.name)
+    assert {one.chunk_id: one.vector.tolist() for batch in index.scroll(SPEC.name) for one in batch} == points
+    assert index.self_retrieval(SPEC.name, [*points]).missed == ()
+    assert index.points_without_graph(SPEC.name) < len(points)
+    index.close()
+    index = EdgeIndex(folder)
+    assert not index.has_old_graph(SPEC.name), "it is remembered"
+    index.close()
+    assert (QUANTIZED, LINKS) in _graphs(folder)
+
+
+QUANTIZED, LINKS = True, QdrantSettings().qdrant_hnsw_m
+
+
+def _as_an_older_release_left_it(folder: Path) -> None:
+    """Copy the shard into one with a graph of 16 links over full vectors, which the specification does not name."""
+    spec: dict[str, Any] = json.loads((folder / "spec.json").read_text())
+    new = edge.EdgeShard.load(str(folder / spec["shard"]))
+    old_settings = QdrantSettings(qdrant_quantize=False, qdrant_hnsw_m=16, qdrant_hnsw_ef_construct=100)
+    (folder / "shard-old").mkdir()
+    old = edge.EdgeShard.create(str(folder / "shard-old"), small(old_settings))
+    records, _ = new.scroll(edge.ScrollRequest(limit=1000, with_payload=True, with_vector=True))
+    old.update(edge.UpdateOperation.upsert_points([edge.Point(r.id, r.vector or {}, r.payload) for r in records]))
+    old.optimize()
+    old.flush()
+    old.close()
+    new.close()
+    (folder / "seal.json").unlink()
+    del spec["graph"]
+    (folder / "spec.json").write_text(json.dumps(spec | {"shard": "shard-old"}))
+    assert (False, 16) in _graphs(folder)
+
+
+def _graphs(folder: Path) -> set[tuple[bool, int]]:
+    """Whether the segments with a graph are quantized, and their links."""
+    found = set()
+    for path in folder.rglob("segment.json"):
+        dense = json.loads(path.read_text())["config"]["vector_data"][DENSE]
+        if dense["index"]["type"] == "hnsw":
+            found.add((dense["quantization_config"] is not None, dense["index"]["options"]["m"]))
+    return found
