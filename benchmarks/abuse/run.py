@@ -12,12 +12,13 @@ from benchmarks.abuse.attacks import ADDRESSES, ATTACKS, BENIGN
 from benchmarks.abuse.hostile import Done, Plan, attacking, outcome
 from benchmarks.ingest.workbench import open_workbench
 from benchmarks.own_text import open_embedder
-from benchmarks.query.corpus import GENERATION, TENANT, chunk_texts, fill_index, unit_vectors, update_of
+from benchmarks.query.corpus import GENERATION, TENANT, chunk_texts, fill_index, update_of
 from benchmarks.query.load import Outcome, open_loop, questions
 from benchmarks.query.run import installation
 from benchmarks.query.systems import over_grpc
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.timing import median
+from benchmarks.vectors import text_vectors
 from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import mint_token
@@ -80,8 +81,9 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
 @contextmanager
 def _serving(settings: Settings, sizes: Sizes) -> Iterator[None]:
     with closing(open_embedder(settings)) as embedder, closing(EdgeIndex(settings.index_dir)) as index:
-        vectors = unit_vectors(sizes.chunks, embedder.dimensions)
-        fill_index(index, chunk_texts(sizes.chunks), vectors, embedder.fingerprint, lambda done, total: None)
+        texts = chunk_texts(sizes.chunks)
+        vectors = text_vectors(texts, embedder, settings.home.parents[1] / "vectors")
+        fill_index(index, texts, vectors, embedder.fingerprint, lambda done, total: None)
         large = [(f"large-{size}", ["bell " * (size // 5)]) for size in LARGE_BYTES]
         index.apply(GENERATION, [update_of(HOSTILE, name, texts, vectors[:1]) for name, texts in large])
     with processes.query_server(settings), processes.interfaces(settings), processes.gateway(settings):

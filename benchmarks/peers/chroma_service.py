@@ -2,7 +2,8 @@
 
 Dense search only, because that is what Chroma offers; no tokens. Plain, or with a filter by tenant and access list: a
 metadata field and an array field, as its documentation has them. Chroma indexes metadata by itself; its graph keeps
-its documented defaults but for the space, which is the model's.
+its documented defaults but for the space, which is the model's, and for the effort of a search: the least of some that
+reaches the recall that is asked of every system.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -12,9 +13,11 @@ from typing import Any
 
 import chromadb
 
-from benchmarks.peers.service import ENTRY, TENANT, Corpus, arguments, serve
+from benchmarks.peers.service import ENTRY, TENANT, Corpus, Question, arguments, least_effort, serve
 
 _ADD = 5000
+_EFFORTS = (100, 150, 200, 300, 500)
+"""Candidates of a search (`ef_search`), from its default on."""
 _VISIBLE = {"$and": [{"tenant": TENANT}, {"acl": {"$contains": ENTRY}}]}
 
 
@@ -34,10 +37,17 @@ def main() -> None:
             metadatas=[{"tenant": TENANT, "acl": [ENTRY]}] * (stop - start) if given.filtered else None,
         )
 
-    def search(query: str, top_k: int) -> dict[str, Any]:
-        vector = corpus.embedder.embed_queries([query])
-        found = collection.query(query_embeddings=vector, n_results=top_k, where=visible)
-        return {"ids": found["ids"][0], "documents": found["documents"][0], "distances": found["distances"][0]}
+    def rows(vector: Any, effort: int) -> list[int]:
+        collection.modify(configuration={"hnsw": {"ef_search": effort}})
+        return [int(one) for one in collection.query(query_embeddings=[vector], n_results=10)["ids"][0]]
+
+    rows(corpus.vectors[0], least_effort(corpus, _EFFORTS, rows))
+
+    def search(question: Question) -> list[dict[str, Any]]:
+        vector = corpus.embedder.embed_queries([question.query])
+        found = collection.query(query_embeddings=vector, n_results=question.top_k, where=visible)
+        columns = zip(found["ids"][0], found["documents"][0], found["distances"][0], strict=True)
+        return [{"id": one, "text": text, "distance": distance} for one, text, distance in columns]
 
     serve(search, given.port)
 

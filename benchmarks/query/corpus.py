@@ -1,15 +1,10 @@
-"""An index of any size in seconds: real texts and BM25, random unit vectors instead of embedded ones.
-
-The engine's work does not depend on what a vector means, only on how many there are.
-"""
+"""An index of any size in minutes: real texts and BM25, and vectors shaped like those of texts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import cycle, islice
-
-import numpy as np
 
 from benchmarks.report import Progress
 from benchmarks.texts import package_sentences
@@ -29,13 +24,6 @@ def chunk_texts(count: int) -> list[str]:
     """Texts of four sentences, numbered so that no two are equal."""
     sentences = cycle(list(islice(package_sentences(), 20_000)))
     return [f"{number}. " + " ".join(islice(sentences, 4)) for number in range(count)]
-
-
-def unit_vectors(count: int, dimensions: int) -> Vectors:
-    """Random directions, the same every time."""
-    vectors = np.random.default_rng(0).standard_normal((count, dimensions), dtype=np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors
 
 
 def fill_index(index: VectorIndex, texts: list[str], vectors: Vectors, embedder: str, progress: Progress) -> None:

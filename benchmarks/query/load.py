@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from benchmarks.timing import percentile
 
-Call = Callable[[str], Awaitable[None]]
-"""Ask one question and wait for the answer; raises when it fails."""
+Call = Callable[[str], Awaitable[list[str]]]
+"""Ask one question and wait for the texts found, best first; raises when it fails."""
 
 
 @dataclass(frozen=True, slots=True)

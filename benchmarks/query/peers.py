@@ -16,11 +16,12 @@ from benchmarks import processes
 from benchmarks.own_text import open_embedder
 from benchmarks.peers.install import ensure_peer
 from benchmarks.ports import free_port
-from benchmarks.query.corpus import chunk_texts, unit_vectors
+from benchmarks.query.corpus import chunk_texts
 from benchmarks.query.load import Outcome
 from benchmarks.query.systems import System, over_http
 from benchmarks.report import Target
 from benchmarks.timing import median
+from benchmarks.vectors import text_vectors
 from rag_core.content.embedding import Vectors
 from rag_core.settings import Settings
 
@@ -63,8 +64,9 @@ def install(settings: Settings) -> dict[str, Path]:
         folder = Path(name)
         (folder / "models").symlink_to(settings.model_dir.resolve())
         with closing(open_embedder(settings)) as embedder:
-            write_corpus(folder, chunk_texts(_TRIAL_CHUNKS), unit_vectors(_TRIAL_CHUNKS, embedder.dimensions))
-        for _, system in start(stack, pythons, settings, folder):
+            texts = chunk_texts(_TRIAL_CHUNKS)
+            write_corpus(folder, texts, text_vectors(texts, embedder, settings.home / "bench" / "vectors"))
+        for _, system, _ in start(stack, pythons, settings, folder):
             asyncio.run(_ask(system))
     return pythons
 
@@ -82,8 +84,8 @@ def write_corpus(folder: Path, texts: list[str], vectors: Vectors) -> None:
 
 def start(
     stack: ExitStack, pythons: Mapping[str, Path], settings: Settings, home: Path
-) -> Iterator[tuple[str, System]]:
-    """Start every peer on the vectors and texts in `home`."""
+) -> Iterator[tuple[str, System, System]]:
+    """Start every peer on the vectors and texts in `home`; gives its name, itself and its dense leg alone."""
     for number, peer in enumerate(PEERS):
         arguments = {
             "home": home,
@@ -95,7 +97,8 @@ def start(
         service = processes.peer_service(
             peer.module, pythons[peer.environment], arguments | dict(peer.options), home, free_port()
         )
-        yield peer.name, over_http(stack.enter_context(service))
+        url = stack.enter_context(service)
+        yield peer.name, over_http(url), over_http(url, dense=True)
 
 
 def targets(closed: Mapping[tuple[str, int], list[Outcome]]) -> Iterator[Target]:

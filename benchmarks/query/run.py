@@ -19,17 +19,19 @@ from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.own_text import open_embedder
 from benchmarks.ports import free_port
 from benchmarks.query import peers
-from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
+from benchmarks.query.corpus import TENANT, chunk_texts, fill_index
 from benchmarks.query.load import Outcome, closed_loop, open_loop, questions
 from benchmarks.query.overload import Wave, overload, overload_table, overload_targets
+from benchmarks.query.recall import Nearest, exact_nearest, recalls
 from benchmarks.query.systems import System, embed_only, engine_only, in_process, over_grpc, over_http
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.texts import chinese_sentences, package_sentences
 from benchmarks.timing import median
+from benchmarks.vectors import text_vectors
 from rag_core.content.embedding import Vectors
 from rag_core.retrieval.engines import open_index
-from rag_core.retrieval.engines.edge import EdgeIndex
-from rag_core.retrieval.index import VectorIndex
+from rag_core.retrieval.engines.edge import EdgeIndex, graph_fingerprint
+from rag_core.retrieval.index import SearchMode, VectorIndex
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token, new_secret
 from ragproto.query.v2 import query_pb2
@@ -66,10 +68,11 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
         bench.prepare(progress)
         cold = bench.cold_starts()
         systems = bench.start(stack, pythons)
+        recall = asyncio.run(recalls(bench.dense, bench.nearest))
         closed = asyncio.run(_closed_loops(systems, sizes, progress))
         opened = asyncio.run(_open_loop(systems[GATEWAY], sizes))
         waves = asyncio.run(overload(systems[GATEWAY], _texts(), _busiest(closed), sizes)) if sizes.overload else ()
-    report = _report(sizes, closed, opened, cold, waves, peer=peer)
+    report = _report(sizes, closed, recall, opened, cold, waves, peer=peer)
     return replace(report, notes=(*report.notes, *bench.notes))
 
 
@@ -109,15 +112,20 @@ class _Bench:
         self._sizes = sizes
         self._home = settings.home
         self.notes: list[str] = []
+        self.nearest: Nearest = {}
+        self.dense: dict[str, System] = {}
+        """The dense leg of each system by itself: its recall can be compared with exact search."""
 
     def prepare(self, progress: Progress) -> None:
         """Two copies of the index, for the server and this process cannot open one folder at once.
 
         It is kept beside them for the next run of the same size: a large one takes longer to build than to measure.
         """
+        texts = chunk_texts(self._sizes.chunks)
         with closing(open_embedder(self._settings)) as embedder:
-            dimensions, fingerprint = embedder.dimensions, embedder.fingerprint
-        texts, vectors = chunk_texts(self._sizes.chunks), unit_vectors(self._sizes.chunks, dimensions)
+            fingerprint = embedder.fingerprint
+            vectors = text_vectors(texts, embedder, self._home.parents[1] / "vectors", progress)
+            self.nearest = exact_nearest(embedder, texts, vectors, _texts())
         if self._settings.qdrant_url:
             with closing(open_index(self._settings)) as index:
                 self._fill(index, texts, vectors, fingerprint, progress)
@@ -126,7 +134,7 @@ class _Bench:
         peers.write_corpus(self._home, texts, vectors)
 
     def _copy_of_kept(self, texts: list[str], vectors: Vectors, fingerprint: str, progress: Progress) -> None:
-        kept = self._home.parents[1] / f"index-{self._sizes.chunks}-{fingerprint[:12]}"
+        kept = self._home.parents[1] / f"index-{self._sizes.chunks}-{fingerprint[:12]}-{graph_fingerprint()}"
         if not kept.exists():
             with closing(EdgeIndex(self._home / "new-index")) as index:
                 self._fill(index, texts, vectors, fingerprint, progress)
@@ -166,19 +174,26 @@ class _Bench:
         stack.enter_context(processes.query_server(settings))
         stack.enter_context(processes.gateway(settings))
         token = mint_token(settings, subject="bench", tenant=TENANT)
+        gateway_dense = over_grpc(f"127.0.0.1:{settings.gateway_port}", token, query_pb2.SEARCH_MODE_DENSE)
+        self.dense = {
+            ENGINE: in_process(engine_only(embedder, index, SearchMode.DENSE), threads),
+            SERVER: over_grpc(f"127.0.0.1:{settings.query_port}", token, query_pb2.SEARCH_MODE_DENSE),
+            **dict.fromkeys((GATEWAY, REST, peers.DENSE), gateway_dense),
+        }
         systems = {
             "model only": in_process(embed_only(embedder), threads),
             ENGINE: in_process(engine_only(embedder, index), threads),
             SERVER: over_grpc(f"127.0.0.1:{settings.query_port}", token),
             GATEWAY: over_grpc(f"127.0.0.1:{settings.gateway_port}", token),
-            peers.DENSE: over_grpc(f"127.0.0.1:{settings.gateway_port}", token, query_pb2.SEARCH_MODE_DENSE),
+            peers.DENSE: gateway_dense,
             REST: over_http(f"http://127.0.0.1:{settings.gateway_port}", "/api/v2/search", token),
         }
         if inside:
             stack.enter_context(processes.query_server(inside, engine_apart=False))
             systems[INSIDE] = over_grpc(f"127.0.0.1:{inside.query_port}", token)
-        if pythons:
-            systems |= peers.start(stack, pythons, settings, self._home)
+            self.dense[INSIDE] = over_grpc(f"127.0.0.1:{inside.query_port}", token, query_pb2.SEARCH_MODE_DENSE)
+        for name, whole, dense in peers.start(stack, pythons, settings, self._home) if pythons else ():
+            systems[name], self.dense[name] = whole, dense
         return systems
 
 
@@ -218,14 +233,24 @@ def _texts() -> list[str]:
     return texts
 
 
-def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, waves: Sequence[Wave], *, peer: bool) -> Report:
+def _report(
+    sizes: Sizes,
+    closed: Closed,
+    recall: Mapping[str, float],
+    opened: Outcome,
+    cold: float,
+    waves: Sequence[Wave],
+    *,
+    peer: bool,
+) -> Report:
     rows: list[tuple[Cell, ...]] = []
     for (name, in_flight), outcomes in sorted(closed.items(), key=lambda item: item[0][1]):
         limit = median([outcome.rate for outcome in closed[ENGINE, in_flight]])
         figures = [median([getattr(outcome, field) for outcome in outcomes]) for field in ("rate", "p50", "p95", "p99")]
         failed = sum(outcome.failed for outcome in outcomes)
-        rows.append((in_flight, name, *figures, figures[0] / limit if limit else None, failed))
-    columns = ("in flight", "system", "answers/s", "p50 ms", "p95 ms", "p99 ms", "of the limit", "failed")
+        share = figures[0] / limit if limit else None
+        rows.append((in_flight, name, *figures, share, recall.get(name), failed))
+    columns = ("in flight", "system", "answers/s", "p50 ms", "p95 ms", "p99 ms", "of the limit", "recall@10", "failed")
     loop = (sizes.rate, opened.rate, opened.p50, opened.p95, opened.p99, opened.failed)
     loop_columns = ("calls/s sent", "answers/s", "p50 ms", "p95 ms", "p99 ms", "failed")
     tables = (
@@ -236,18 +261,22 @@ def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, waves: S
     notes = (
         f"{sizes.rounds} interleaved rounds of {sizes.seconds:g} s each",
         "the clients run on the same cores, but for the overload",
-        "vectors in the index are random, texts and BM25 real; no two questions are equal, so no cache helps",
+        "texts and BM25 are real, vectors embedded, beyond 5,000 between an embedded one and one near to it",
+        "no two questions are equal, so no cache helps",
+        "recall@10 is that of the system's dense leg against exact search",
         "the peers run the same model; their indexes are those that their own docs advise" if peer else "no peers",
     )
     return Report(
         "bench query",
         tables,
-        (*_targets(sizes, closed, opened, cold), *peers.targets(closed), *overload_targets(waves)),
+        (*_targets(sizes, closed, recall, opened, cold), *peers.targets(closed), *overload_targets(waves)),
         notes,
     )
 
 
-def _targets(sizes: Sizes, closed: Closed, opened: Outcome, cold: float) -> tuple[Target, ...]:
+def _targets(
+    sizes: Sizes, closed: Closed, recall: Mapping[str, float], opened: Outcome, cold: float
+) -> tuple[Target, ...]:
     best = {
         name: max(median([outcome.rate for outcome in closed[name, count]]) for count in sizes.in_flight)
         for name in (ENGINE, GATEWAY)
@@ -257,4 +286,5 @@ def _targets(sizes: Sizes, closed: Closed, opened: Outcome, cold: float) -> tupl
         Target("best rate through the gateway / engine only", best[GATEWAY] / best[ENGINE], 0.6, ENGINE, at_least=True),
         Target(f"p99 / p50 at {sizes.rate:g} calls/s, {sizes.chunks} chunks", spread, 5, "same run"),
         Target(f"query server ready, {sizes.chunks} chunks, s", cold, 2, "from process start"),
+        Target("recall@10 of the dense leg", recall[GATEWAY], 0.99, "exact search", at_least=True),
     )

@@ -14,7 +14,7 @@ from benchmarks.query.corpus import TENANT
 from benchmarks.query.load import Call
 from rag_core.content.embedding import Embedder
 from rag_core.governance.access import EVERYONE
-from rag_core.retrieval.index import SearchRequest, VectorIndex
+from rag_core.retrieval.index import SearchMode, SearchRequest, VectorIndex
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 
 TOP_K = 10
@@ -22,7 +22,7 @@ _DEADLINE_SECONDS = 30
 System = Callable[[], AbstractAsyncContextManager[Call]]
 
 
-def in_process(work: Callable[[str], object], threads: int) -> System:
+def in_process(work: Callable[[str], list[str]], threads: int) -> System:
     """Blocking work on a pool of threads, as a server in this process would do it."""
 
     @asynccontextmanager
@@ -30,25 +30,33 @@ def in_process(work: Callable[[str], object], threads: int) -> System:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(threads) as pool:
 
-            async def call(question: str) -> None:
-                await loop.run_in_executor(pool, work, question)
+            async def call(question: str) -> list[str]:
+                return await loop.run_in_executor(pool, work, question)
 
             yield call
 
     return opened
 
 
-def embed_only(embedder: Embedder) -> Callable[[str], object]:
+def embed_only(embedder: Embedder) -> Callable[[str], list[str]]:
     """The model and nothing else."""
-    return lambda question: embedder.embed_queries([question])
+
+    def work(question: str) -> list[str]:
+        embedder.embed_queries([question])
+        return []
+
+    return work
 
 
-def engine_only(embedder: Embedder, index: VectorIndex) -> Callable[[str], object]:
-    """The model and a hybrid search: the limit for anything built on them."""
+def engine_only(
+    embedder: Embedder, index: VectorIndex, mode: SearchMode = SearchMode.HYBRID
+) -> Callable[[str], list[str]]:
+    """The model and a search: the limit for anything built on them."""
 
-    def work(question: str) -> object:
+    def work(question: str) -> list[str]:
         vector = embedder.embed_queries([question])[0]
-        return index.search(SearchRequest(TENANT, (EVERYONE,), TOP_K, text=question, vector=vector))
+        request = SearchRequest(TENANT, (EVERYONE,), TOP_K, mode=mode, text=question, vector=vector)
+        return [hit.payload.text for hit in index.search(request).hits]
 
     return work
 
@@ -62,17 +70,19 @@ def over_grpc(address: str, token: str, mode: query_pb2.SearchMode = query_pb2.S
             stub = query_pb2_grpc.QueryServiceStub(channel)
             metadata = (("authorization", f"Bearer {token}"),)
 
-            async def call(question: str) -> None:
+            async def call(question: str) -> list[str]:
                 request = query_pb2.SearchRequest(query=question, top_k=TOP_K, mode=mode)
-                await stub.Search(request, metadata=metadata, timeout=_DEADLINE_SECONDS)
+                found = await stub.Search(request, metadata=metadata, timeout=_DEADLINE_SECONDS)
+                return [passage.text for passage in found.passages]
 
             yield call
 
     return opened
 
 
-def over_http(url: str, path: str = "/search", token: str | None = None) -> System:
-    """A JSON interface: the peer's, or ours with a token."""
+def over_http(url: str, path: str = "/search", token: str | None = None, *, dense: bool = False) -> System:
+    """A JSON interface: the peer's, or ours with a token. `dense`: a peer's dense leg alone."""
+    options = {"dense": True} if dense else {}
     headers = {"authorization": f"Bearer {token}"} if token else {}
 
     @asynccontextmanager
@@ -81,9 +91,10 @@ def over_http(url: str, path: str = "/search", token: str | None = None) -> Syst
             base_url=url, headers=headers, trust_env=False, timeout=_DEADLINE_SECONDS
         ) as client:
 
-            async def call(question: str) -> None:
-                response = await client.post(path, json={"query": question, "top_k": TOP_K})
+            async def call(question: str) -> list[str]:
+                response = await client.post(path, json={"query": question, "top_k": TOP_K} | options)
                 response.raise_for_status()
+                return [passage["text"] for passage in response.json()["passages"]]
 
             yield call
 

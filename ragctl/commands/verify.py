@@ -35,8 +35,9 @@ def verify(
 ) -> int:
     """Compare the database with the index and search for each chunk by its vector. Exits with 1 on any difference.
 
-    Searches by the search graph are approximate: it measures their recall against exact search, and a chunk that only
-    exact search finds is a miss of the graph, which is a difference when there are more than one in a thousand.
+    Measures the recall of the search graph against exact search.
+
+    A chunk that only exact search finds is a miss of the graph: a difference when they are more than one in a thousand.
 
     Also recomputes the hash chains of the audit log.
 

@@ -11,8 +11,9 @@ from benchmarks.embed.sweep import sweep, variants
 from benchmarks.embed.variants import Runner, Variant, tokenise
 from benchmarks.ingest.corpus import write_corpus, write_long_document
 from benchmarks.query.corpus import chunk_texts
+from benchmarks.query.recall import share_of
 from benchmarks.texts import chinese_passages, english_passages
-from benchmarks.vectors import VectorCache
+from benchmarks.vectors import VectorCache, shaped_like
 from rag_core.content.embedding import Vectors
 from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.content.embedding.onnx import OnnxEmbedder
@@ -65,6 +66,25 @@ def test_cached_vectors_equal_computed_ones_and_are_computed_once(tmp_path: Path
     assert embedder.calls == 3
     np.testing.assert_array_equal(again[[2, 0]], first)
     np.testing.assert_array_equal(first, FakeEmbedder().embed_passages(["a", "b"]))
+
+
+def test_more_vectors_lie_between_a_passage_and_one_near_to_it() -> None:
+    passages = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
+    passages /= np.linalg.norm(passages, axis=1, keepdims=True)
+    made = shaped_like(passages, 180)
+    assert made.shape == (180, 8)
+    assert np.array_equal(made[:50], passages)
+    assert np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
+    cosines = np.sort(passages @ passages.T, axis=1)[:, -17]
+    nearest_two = np.sort(made[50:] @ passages.T, axis=1)[:, -2:]
+    assert (nearest_two.min(axis=1) > cosines.min()).all(), "each is near to two passages"
+    assert np.array_equal(shaped_like(passages, 20), passages[:20])
+    assert np.array_equal(made, shaped_like(passages, 180)), "the same every time"
+
+
+def test_recall_is_the_share_of_the_nearest_texts_that_were_found() -> None:
+    nearest = [frozenset({"a", "b"}), frozenset({"c", "d"})]
+    assert share_of([["a", "x", "b"], ["d", "y"]], nearest) == 0.75
 
 
 def test_the_variant_with_one_text_a_run_is_the_shipped_embedder(model_dir: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.processes import qdrant_environment, qdrant_left_clean
-from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
+from benchmarks.query.corpus import TENANT, chunk_texts, fill_index
 from benchmarks.query.systems import engine_only
+from benchmarks.vectors import text_vectors
 from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.retrieval.engines import open_index
 from rag_core.retrieval.engines.qdrant.index import QdrantIndex
@@ -34,7 +35,7 @@ def test_what_a_benchmark_makes_on_a_server_is_searched_and_then_gone(
         with qdrant_left_clean(own):
             with closing(open_index(own)) as index:
                 assert isinstance(index, QdrantIndex)
-                vectors = unit_vectors(40, embedder.dimensions)
+                vectors = text_vectors(chunk_texts(40), embedder, tmp_path / "vectors")
                 fill_index(index, chunk_texts(40), vectors, embedder.fingerprint, lambda done, total: None)
             for name, value in qdrant_environment(own).items():
                 monkeypatch.setenv(name, value)
