@@ -28,7 +28,7 @@ def main() -> None:
     given = arguments()
     corpus = Corpus(given)
     count, dimensions = corpus.vectors.shape
-    rows = pa.table(
+    filled = pa.table(
         {
             "id": [str(row) for row in range(count)],
             "text": corpus.texts,
@@ -37,7 +37,7 @@ def main() -> None:
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(corpus.vectors.reshape(-1)), dimensions),
         }
     )
-    table = lancedb.connect(str(given.state)).create_table("bench", rows)
+    table = lancedb.connect(str(given.state)).create_table("bench", filled)
     table.create_index(metric="cosine", index_type="IVF_HNSW_SQ", vector_column_name="vector")
     table.create_fts_index("text")
     table.create_scalar_index("tenant", index_type="BITMAP")
