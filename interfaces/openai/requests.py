@@ -113,6 +113,16 @@ class RankingOptions(Body):
     score_threshold: FiniteFloat | None = None
 
 
+class ContextOptions(BaseModel):
+    """The text around each result, as `context` of the platform's own search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: int = Field(0, ge=0, le=10)
+    after: int = Field(0, ge=0, le=10)
+    section: bool = False
+
+
 class StoreSearch(Body):
     """`POST /v1/vector_stores/{id}/search`."""
 
@@ -121,6 +131,7 @@ class StoreSearch(Body):
     filters: dict[str, Any] | None = None
     ranking_options: RankingOptions | None = None
     page: str = ""
+    context: ContextOptions | None = None
 
     @property
     def text(self) -> str:

@@ -62,8 +62,14 @@ def result(passage: pb.Passage) -> Shape:
         "score": min(1.0, max(0.0, passage.score)),
         # What the platform says last: metadata comes with documents.
         "attributes": {**passage.metadata, **attributes, "page": passage.page, "page_kind": page_word(passage)},
-        "content": [{"type": "text", "text": passage.text}],
+        "content": [{"type": "text", "text": text} for text in _with_context(passage)],
     }
+
+
+def _with_context(passage: pb.Passage) -> list[str]:
+    """The passage, with the text before and behind it when that was asked for, in reading order."""
+    around = passage.context
+    return [*filter(None, (around.before,)), passage.text, *filter(None, (around.after,))]
 
 
 def file(document: docs.Document) -> Shape:

@@ -45,6 +45,8 @@ async def search(request: Request, caller: Caller) -> JSONResponse:
     wanted = await read(request, StoreSearch)
     ranking = wanted.ranking_options
     options: dict[str, Any] = {"rerank": False} if ranking and ranking.ranker == "none" else {}
+    if wanted.context is not None:
+        options["context"] = pb.ContextOptions(**wanted.context.model_dump())
     found = await caller.search(
         pb.SearchRequest(
             query=wanted.text,

@@ -10,6 +10,7 @@ from query_server.converters.blocks import from_blocks, touched
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
+from query_server.handlers.query.surroundings import ContextOptions
 from query_server.handlers.query.validation import MAX_TOP_K, Query
 from rag_core.answering import (
     Abstained,
@@ -78,6 +79,7 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
         highlight=request.highlight,
         diversity=request.diversity,
         explain=request.explain,
+        context=ContextOptions(request.context.before, request.context.after, request.context.section),
     )
 
 
@@ -126,6 +128,9 @@ def from_page(page: Page) -> pb.SearchResponse:
         _add_passage(response.passages, hit)
     for passage, spans in zip(response.passages, page.marks, strict=False):  # there may be none
         passage.highlights.extend(pb.Passage.Highlight(start=start, end=end) for start, end in spans)
+    for passage, around in zip(response.passages, page.surroundings, strict=False):  # there may be none
+        passage.context.before, passage.context.after = around.before, around.after
+        passage.context.start, passage.context.end = around.start, around.end
     return response
 
 

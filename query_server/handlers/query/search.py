@@ -13,6 +13,13 @@ from query_server.handlers.query.embedder import PolicyOf, QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.searcher import Searcher
+from query_server.handlers.query.surroundings import (
+    ContextOptions,
+    Surroundings,
+    check_context,
+    places_around,
+    surroundings,
+)
 from query_server.handlers.query.validation import (
     Query,
     check_diversity,
@@ -85,6 +92,7 @@ class Page:
     marks: tuple[list[Span], ...] = ()
     rerank_skipped: Reason | None = None
     explained: SearchRequest | None = None
+    surroundings: tuple[Surroundings, ...] = ()
 
 
 class SearchHandler:
@@ -119,6 +127,7 @@ class SearchHandler:
         are absent or not visible, `Unavailable` (`INDEX_EMPTY`, `INDEX_UNAVAILABLE`).
         """
         plan = self.checked(principal, query, default_cap=self._settings.default_max_per_document)
+        context = check_context(query.context)
         as_of = self.as_of(principal)  # before the search: what is committed meanwhile may or may not be in it
         end = min(plan.offset + plan.request.limit, MAX_RESULTS)
         try:
@@ -138,7 +147,8 @@ class SearchHandler:
         result = SearchResult(found.generation, found.hits[plan.offset : end])
         self._traffic.record_found(principal.tenant, result.hits)
         marks = await self._marks(plan, result) if query.highlight else ()
-        return Page(result, token, as_of, marks, skipped, plan.request if plan.request.explain else None)
+        around = await self._surroundings(plan, result, context) if context else ()
+        return Page(result, token, as_of, marks, skipped, plan.request if plan.request.explain else None, around)
 
     async def search_in(self, generation: str, principal: Principal, query: Query) -> Page:
         """The best passages of a generation that readers need not be on, without a further page.
@@ -294,6 +304,18 @@ class SearchHandler:
             if error.reason is not Reason.GENERATION_NOT_FOUND and self._models.knows(generation):
                 raise
             raise _no_generation() from None
+
+    async def _surroundings(
+        self, plan: Plan, result: SearchResult, options: ContextOptions
+    ) -> tuple[Surroundings, ...]:
+        """The text around hits, within what the caller may see; none of a generation that was retired meanwhile."""
+        if not result.hits:
+            return ()
+        try:
+            around = await self.around(plan.pinned_to(result.generation), places_around(result.hits, options))
+        except NotFound:
+            return ()
+        return surroundings(result.hits, around, options)
 
     async def _marks(self, plan: Plan, result: SearchResult) -> tuple[list[Span], ...]:
         texts = [hit.payload.text for hit in result.hits]

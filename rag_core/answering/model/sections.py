@@ -91,11 +91,11 @@ def _nearest(hits: Sequence[SearchHit], around: Sequence[SearchHit]) -> Iterator
             for neighbour in around:
                 other = neighbour.payload
                 apart = abs(other.ordinal - own.ordinal) if other.doc_id == own.doc_id else 0
-                if apart == distance and other.version == own.version and _same_section(own, other):
+                if apart == distance and other.version == own.version and same_section(own, other):
                     yield neighbour
 
 
-def _same_section(one: Payload, other: Payload) -> bool:
+def same_section(one: Payload, other: Payload) -> bool:
     """Whether one of the two stands under the other's headings."""
     shared = min(len(one.headings), len(other.headings))
     return one.headings[:shared] == other.headings[:shared]
@@ -115,7 +115,7 @@ def _sections(
             runs.append([at])
     for run in sorted(runs, key=min)[:limit]:
         first = passages[run[0]].payload
-        text = _text([passages[at].payload for at in run])
+        text = joined_text([passages[at].payload for at in run])
         # A single passage may be larger than all that is allowed.
         yield Section(_heading(first), text[: tokens * _BYTES_PER_TOKEN], tuple(run))
 
@@ -128,7 +128,7 @@ def _follows(one: Payload, other: Payload) -> bool:
     return _position(other) == (one.doc_id, one.version, one.ordinal + 1)
 
 
-def _text(payloads: Sequence[Payload]) -> str:
+def joined_text(payloads: Sequence[Payload]) -> str:
     """The text of adjacent chunks, which may overlap."""
     text, end = "", payloads[0].start
     for payload in payloads:

@@ -45,7 +45,7 @@ ANSWER_OUTCOME_CLOSEST_PASSAGES: AnswerOutcome
 ANSWER_OUTCOME_NOT_FOUND: AnswerOutcome
 
 class SearchRequest(_message.Message):
-    __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank", "weights", "generation", "explain", "page_size")
+    __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank", "weights", "generation", "explain", "page_size", "context")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class SearchRequest(_message.Message):
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     mode: SearchMode
@@ -72,7 +73,18 @@ class SearchRequest(_message.Message):
     generation: str
     explain: bool
     page_size: int
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., page_token: _Optional[str] = ..., max_per_document: _Optional[int] = ..., highlight: _Optional[bool] = ..., diversity: _Optional[float] = ..., rerank: _Optional[bool] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., explain: _Optional[bool] = ..., page_size: _Optional[int] = ...) -> None: ...
+    context: ContextOptions
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., page_token: _Optional[str] = ..., max_per_document: _Optional[int] = ..., highlight: _Optional[bool] = ..., diversity: _Optional[float] = ..., rerank: _Optional[bool] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., explain: _Optional[bool] = ..., page_size: _Optional[int] = ..., context: _Optional[_Union[ContextOptions, _Mapping]] = ...) -> None: ...
+
+class ContextOptions(_message.Message):
+    __slots__ = ("before", "after", "section")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    SECTION_FIELD_NUMBER: _ClassVar[int]
+    before: int
+    after: int
+    section: bool
+    def __init__(self, before: _Optional[int] = ..., after: _Optional[int] = ..., section: _Optional[bool] = ...) -> None: ...
 
 class LegWeights(_message.Message):
     __slots__ = ("dense", "lexical")
@@ -201,7 +213,7 @@ class BatchSearchResponse(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[BatchSearchResponse.Outcome, _Mapping]]] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path", "blocks", "explanation", "page_kind")
+    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path", "blocks", "explanation", "page_kind", "context")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +221,17 @@ class Passage(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class Context(_message.Message):
+        __slots__ = ("before", "after", "start", "end")
+        BEFORE_FIELD_NUMBER: _ClassVar[int]
+        AFTER_FIELD_NUMBER: _ClassVar[int]
+        START_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        before: str
+        after: str
+        start: int
+        end: int
+        def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
     class ScoreExplanation(_message.Message):
         __slots__ = ("retrieval_rank", "dense_rank", "lexical_rank", "dense_part", "lexical_part")
         RETRIEVAL_RANK_FIELD_NUMBER: _ClassVar[int]
@@ -254,6 +277,7 @@ class Passage(_message.Message):
     BLOCKS_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     PAGE_KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     chunk_id: str
     doc_id: str
     version: int
@@ -279,7 +303,8 @@ class Passage(_message.Message):
     blocks: _containers.RepeatedCompositeFieldContainer[Block]
     explanation: Passage.ScoreExplanation
     page_kind: PageKind
-    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., explanation: _Optional[_Union[Passage.ScoreExplanation, _Mapping]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ...) -> None: ...
+    context: Passage.Context
+    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., explanation: _Optional[_Union[Passage.ScoreExplanation, _Mapping]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ..., context: _Optional[_Union[Passage.Context, _Mapping]] = ...) -> None: ...
 
 class Block(_message.Message):
     __slots__ = ("kind", "start", "end", "page", "heading_path", "level", "language", "header", "parts")

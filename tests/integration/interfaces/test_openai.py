@@ -152,6 +152,17 @@ def test_a_search_brings_text_score_attributes_and_the_id_of_the_document(client
     assert 0 < best.score <= 1
 
 
+def test_a_search_brings_the_text_around_when_that_is_asked_for(client: openai.OpenAI) -> None:
+    def parts(**extra: Any) -> list[str]:
+        found = client.vector_stores.search("handbook", query="vacation policy", extra_body=extra).data
+        return [part.text for part in next(hit for hit in found if hit.filename == LEAVE).content]
+
+    alone, section = parts(), parts(context={"section": True})
+    assert len(alone) == 1
+    assert alone[0] in section
+    assert refused(lambda: parts(context={"before": 11}))[0] == 400
+
+
 def test_an_uploaded_file_waits_until_it_is_attached_and_nobody_else_sees_it(
     client: openai.OpenAI, open_interfaces: OpenInterfaces
 ) -> None:

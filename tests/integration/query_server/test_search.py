@@ -122,9 +122,44 @@ def test_one_document_fills_no_more_than_its_share(bells: RunningServer) -> None
     assert counts == {"default": 5, 2: 2, 100: 12}
 
 
-@pytest.mark.parametrize("fields", [{"max_per_document": 0}, {"max_per_document": 101}, {"diversity": 1.1}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_per_document": 0},
+        {"max_per_document": 101},
+        {"diversity": 1.1},
+        {"context": pb.ContextOptions(before=11)},
+        {"context": pb.ContextOptions(after=-1)},
+        {"context": pb.ContextOptions(section=True, before=1)},
+    ],
+    ids=str,
+)
 def test_options_out_of_range_are_errors(bells: RunningServer, fields: dict[str, Any]) -> None:
     assert failing(lambda: search(bells, **fields)).reason == "FIELD_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("asked", "reach"),
+    [(pb.ContextOptions(before=1, after=2), (1, 2)), (pb.ContextOptions(section=True), (10, 10)), (None, (0, 0))],
+    ids=["pieces", "section", "none"],
+)
+def test_a_passage_brings_the_text_around_it(
+    bells: RunningServer, asked: pb.ContextOptions | None, reach: tuple[int, int]
+) -> None:
+    pieces = LONG.split("\n\n")
+    in_long = [
+        one for one in search(bells, top_k=20, max_per_document=100, context=asked).passages if one.locator == "long.md"
+    ]
+    assert len(in_long) == len(pieces)
+    for passage in in_long:
+        at = pieces.index(passage.text)
+        before, after = pieces[max(0, at - reach[0]) : at], pieces[at + 1 : at + 1 + reach[1]]
+        assert (passage.context.before.split("\n"), passage.context.after.split("\n")) == (
+            [*before, ""],
+            ["", *after] if after else [""],
+        )
+        if asked is not None:
+            assert LONG[passage.context.start : passage.context.end] == "\n\n".join((*before, passage.text, *after))
 
 
 def test_highlights_mark_other_forms_of_the_words(bells: RunningServer) -> None:

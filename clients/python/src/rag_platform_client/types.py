@@ -325,6 +325,14 @@ class Citation(TypedDict):
     page_kind: PageKind
 
 
+class ContextOptions(TypedDict):
+    """How much of a document is returned around a passage, counted in the pieces that a document is searched in."""
+
+    before: NotRequired[int]
+    after: NotRequired[int]
+    section: NotRequired[bool]
+
+
 class Excerpt(TypedDict):
     """A readable piece of one document."""
 
@@ -504,6 +512,17 @@ class Passage(TypedDict):
     blocks: list[Block]
     explanation: NotRequired[PassageScoreExplanation]
     page_kind: PageKind
+    context: NotRequired[PassageContext]
+
+
+class PassageContext(TypedDict):
+    """The text around a passage, of the same version of its document: untrusted data, as the passage. `before`, the
+    passage and `after` follow each other."""
+
+    before: str
+    after: str
+    start: int
+    end: int
 
 
 class PassageHighlight(TypedDict):
@@ -553,6 +572,7 @@ class SearchRequest(TypedDict):
     generation: NotRequired[str]
     explain: NotRequired[bool]
     page_size: NotRequired[int]
+    context: NotRequired[ContextOptions]
 
 
 class SearchResponse(TypedDict):
