@@ -12,6 +12,7 @@ from .egress import (
     sending as sending,
 )
 from .fetcher import Fetched as Fetched, Fetcher as Fetcher
+from .model_endpoint import check_endpoint as check_endpoint
 from .network import (
     NO_ADDRESS as NO_ADDRESS,
     endpoint_client as endpoint_client,

@@ -36,8 +36,8 @@ from rag_core.answering.model.chat_endpoint import CONNECT_SECONDS, ChatEndpoint
 from rag_core.answering.model.prompts import MAX_REWRITE_TOKENS, answer_prompt, read_style, rewrite_prompt
 from rag_core.answering.model.sections import Sections, read_sections
 from rag_core.answering.model.support import SupportChecker
-from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, Reason
-from rag_core.http_client import Provenance, Use, covered, endpoint_client, provenance
+from rag_core.errors import DeadlineExceeded, Reason
+from rag_core.http_client import Provenance, Use, check_endpoint, covered, endpoint_client, provenance
 from rag_core.retrieval.index import SearchHit
 from rag_core.settings import Settings
 from rag_tracing import CLIENT, openinference, span
@@ -224,9 +224,8 @@ def _adds_to(question: str, written: str) -> bool:
 
 def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:
     """The answerer that the `answer_…` settings describe. Raises `ConfigError`."""
-    headers = {"accept": "text/event-stream", "accept-encoding": "identity"}
-    if settings.answer_api_key is not None:
-        headers["authorization"] = f"Bearer {settings.answer_api_key.get_secret_value()}"
+    address, authorization = check_endpoint("RAG_ANSWER", settings.answer_url, settings.answer_api_key)
+    headers = {"accept": "text/event-stream", "accept-encoding": "identity", **authorization}
     prices = (settings.answer_price_prompt, settings.answer_price_completion)
     limits = Limits(
         seconds=settings.answer_timeout_seconds,
@@ -241,21 +240,11 @@ def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:
         currency=settings.answer_currency,
     )
     style = read_style(settings)
-    try:
-        # Where the documents go is decided by the settings, not by a proxy variable or a redirect.
-        url = f"{str(settings.answer_url).rstrip('/')}/"
-        use = covered(Use.ANSWER, url, settings)
-        client = endpoint_client(
-            url,
-            use=use,
-            headers=headers,
-            timeout=httpx.Timeout(settings.answer_timeout_seconds, connect=CONNECT_SECONDS),
-        )
-    except InvalidInput as error:
-        raise ConfigError(Reason.CONFIG_INVALID, f"RAG_ANSWER_URL: {error.message}") from None
-    except UnicodeEncodeError:
-        message = "RAG_ANSWER_API_KEY holds characters that no HTTP header can carry"
-        raise ConfigError(Reason.CONFIG_INVALID, message) from None
+    # Where the documents go is decided by the settings, not by a proxy variable or a redirect.
+    url = f"{address.rstrip('/')}/"
+    use = covered(Use.ANSWER, url, settings)
+    timeout = httpx.Timeout(settings.answer_timeout_seconds, connect=CONNECT_SECONDS)
+    client = endpoint_client(url, use=use, headers=headers, timeout=timeout)
     return OpenAIAnswerer(ChatEndpoint(client, str(settings.answer_model)), limits, style, use=use)
 
 

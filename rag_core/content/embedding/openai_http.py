@@ -8,14 +8,12 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import httpx
 import numpy as np
-from pydantic import SecretStr
 
 from rag_core.content.embedding.base import Vectors, clean
 from rag_core.content.embedding.openai_wire import Endpoint, OpenAIClient, RequestRejected
-from rag_core.errors import ConfigError, InvalidInput, Reason
-from rag_core.http_client import Provenance, Use, covered, provenance
+from rag_core.errors import InvalidInput, Reason
+from rag_core.http_client import Provenance, Use, check_endpoint, covered, provenance
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 
@@ -27,12 +25,12 @@ _BYTES_PER_TOKEN = 4
 
 def open_openai_embedder(settings: Settings) -> OpenAIEmbedder:
     """Open the configured embedder. Raises `ConfigError` for an invalid URL."""
-    url = _checked_url(settings.embed_url or "")
+    url, headers = check_endpoint("RAG_EMBED", settings.embed_url, settings.embed_api_key)
     endpoint = Endpoint(
         url=url,
         model=settings.embed_model or "",
         dimensions=settings.embed_dimensions or 0,
-        key=_checked_key(settings.embed_api_key),
+        headers=headers,
         timeout=settings.embed_timeout_seconds,
         requests_per_second=settings.embed_requests_per_second,
         use=covered(Use.EMBED, url, settings),
@@ -137,24 +135,6 @@ def batches(texts: list[str], max_texts: int, max_tokens: int) -> Iterator[list[
 
 async def _open(endpoint: Endpoint, in_flight: int) -> tuple[OpenAIClient, asyncio.Semaphore]:
     return OpenAIClient(endpoint), asyncio.Semaphore(in_flight)
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBED_URL is not a URL") from None
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBED_URL must be an http or https URL")
-    if parsed.userinfo:
-        raise ConfigError(Reason.SECRET_INLINE_FORBIDDEN, "RAG_EMBED_URL holds a password; use RAG_EMBED_API_KEY")
-    return url
-
-
-def _checked_key(key: SecretStr | None) -> SecretStr | None:
-    if key and not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBED_API_KEY holds characters that no HTTP header can carry")
-    return key
 
 
 class _BackgroundLoop:

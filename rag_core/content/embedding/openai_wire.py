@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import numpy as np
 import stamina
 from aiolimiter import AsyncLimiter
-from pydantic import SecretStr
 
 from rag_core.content.embedding.base import Vectors, unit_rows
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
@@ -31,7 +30,7 @@ class Endpoint:
     url: str
     model: str
     dimensions: int
-    key: SecretStr | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30
     requests_per_second: float = 20
     use: Use | None = Use.EMBED
@@ -59,9 +58,8 @@ class OpenAIClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        headers = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"} if endpoint.key else {}
         # No redirects and no proxies from the environment: key and texts go only to the configured address.
-        self._http = endpoint_client(endpoint.url, use=endpoint.use, headers=headers)
+        self._http = endpoint_client(endpoint.url, use=endpoint.use, headers=endpoint.headers)
         rate = endpoint.requests_per_second
         self._limiter = AsyncLimiter(max(rate, 1), 1 if rate >= 1 else 1 / rate)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from rag_core.errors import ConfigError, DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
+from rag_core.errors import DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
 from rag_core.http_client import (
     Fetched,
     Fetcher,
@@ -22,6 +22,7 @@ from rag_core.http_client import (
     FetchPolicy,
     Provenance,
     Use,
+    check_endpoint,
     covered,
     provenance,
     sending,
@@ -46,7 +47,7 @@ class Endpoint:
     url: str
     shape: Shape | None = None
     model: str | None = None
-    key: str | None = None
+    credentials: Mapping[str, str] | None = field(default=None, repr=False)
     logits: bool = False
     request_texts: int = 32
     max_tokens: int = 512
@@ -115,10 +116,8 @@ class HttpReranker:
         return [self._probability(score) for score in scores]
 
     def _post(self, body: dict[str, Any]) -> Fetched:
-        key = self._endpoint.key
-        credentials = {"authorization": f"Bearer {key}"} if key else None
         try:
-            return self._fetcher.post_json(self._endpoint.url, body, credentials=credentials)
+            return self._fetcher.post_json(self._endpoint.url, body, credentials=self._endpoint.credentials)
         except DeadlineExceeded:
             raise _unavailable(f"did not answer within {self._endpoint.seconds:g} seconds") from None
         except (Unavailable, InvalidInput) as error:
@@ -141,24 +140,18 @@ class HttpReranker:
 
 def open_http_reranker(settings: Settings) -> HttpReranker:
     """The reranker that the `reranker_…` settings describe. Raises `ConfigError`."""
-    key = settings.reranker_api_key.get_secret_value() if settings.reranker_api_key else None
-    if key and not (key.isascii() and key.isprintable()):
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_RERANKER_API_KEY holds characters that no HTTP header can carry")
+    url, headers = check_endpoint("RAG_RERANKER", settings.reranker_url, settings.reranker_api_key)
     endpoint = Endpoint(
-        url=settings.reranker_url or "",
+        url=url,
         shape=None if settings.reranker_shape == "auto" else settings.reranker_shape,
         model=settings.reranker_model,
-        key=key,
+        credentials=headers or None,
         logits=settings.reranker_scores == "logit",
         request_texts=settings.reranker_request_texts,
         max_tokens=settings.rerank_max_tokens,
         seconds=settings.rerank_timeout_seconds,
     )
-    try:
-        FetchPolicy.for_endpoint(endpoint.url)  # refuses what is no URL
-        return HttpReranker(replace(endpoint, use=covered(Use.RERANK, endpoint.url, settings)))
-    except InvalidInput as error:
-        raise ConfigError(Reason.CONFIG_INVALID, f"RAG_RERANKER_URL: {error.message}") from None
+    return HttpReranker(replace(endpoint, use=covered(Use.RERANK, endpoint.url, settings)))
 
 
 def _scores(answer: Fetched, count: int) -> list[float]:

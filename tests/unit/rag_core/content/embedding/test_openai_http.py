@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -61,7 +60,7 @@ class Endpoints:
             url=self.server.url_for("/v1"),
             model="m",
             dimensions=DIMENSIONS,
-            key=SecretStr(KEY),
+            headers={"authorization": f"Bearer {KEY}"},
             use=None,
             **({"timeout": 10, "requests_per_second": 1000} | {name: options.pop(name) for name in names}),
         )
@@ -313,5 +312,5 @@ def test_the_fingerprint_names_the_model_and_not_the_host() -> None:
         embedder.close()
         return embedder.fingerprint
 
-    assert named() == named(url="http://b/v1", key=SecretStr("k"))
+    assert named() == named(url="http://b/v1", headers={"authorization": "Bearer k"})
     assert len({named(), named(model="n"), named(dimensions=8)}) == 3
