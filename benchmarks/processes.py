@@ -19,8 +19,9 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.retrieval.engines import open_index
 from rag_core.retrieval.engines.qdrant.index import QdrantIndex
 from rag_core.settings import Settings
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write
+from ragctl.gateway.bootstrap import write
 from ragctl.gateway.options import GatewayOptions
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.runtime_folder import create_private
 
 _START_SECONDS = 300

@@ -66,3 +66,11 @@ def open_resolved(path: str | Path, flags: int, accept: Accept) -> int:
         os.close(fd)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return fd
+
+
+def update_file(path: Path, text: str) -> bool:
+    """Bring a file to this content by rename. Returns whether it changed."""
+    if path.exists() and path.read_text("utf-8") == text:
+        return False
+    replace_file(path, text.encode())
+    return True

@@ -5,40 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError
 
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.exit_codes import exit_code
 from rag_core.reasons import REASONS
-from ragctl.commands import (
-    account,
-    audit,
-    budget,
-    chat,
-    completion,
-    deploy,
-    doctor,
-    documents,
-    evaluate_questions,
-    gateway,
-    index_generations,
-    key,
-    logs,
-    mcp,
-    quarantine,
-    query,
-    secret,
-    session,
-    source,
-    stack,
-    stream,
-    tenant,
-    token,
-    verify,
-    webhook,
-)
 from ragctl.envelope import ENVELOPE, take_output_option
 
 EXIT_INTERRUPTED = 130
@@ -50,6 +22,8 @@ _DEPRECATED = (
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("rag-platform")
     except PackageNotFoundError:
@@ -67,29 +41,43 @@ app = App(
     result_action="return_value",
 )
 
-# The modules of `ragctl.commands` import heavy libraries only when a command runs.
-_STACK = (stack.up, stack.down, stack.status, logs.logs, doctor.doctor, completion.completion)
-for _command in (*_STACK, query.query, chat.chat, mcp.mcp, verify.verify, budget.usage):
-    app.command(_command)
-app.command(completion.open_, name="open")
-_CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
-for _group in (
-    *_CONTENT,
-    evaluate_questions.app,
-    tenant.app,
-    account.app,
-    token.app,
-    key.app,
-    session.app,
-    budget.app,
-    webhook.app,
-    secret.app,
-    audit.app,
-    gateway.app,
-    deploy.app,
-):
-    app.command(_group)
+# The module of a command is imported when the command runs, or its help is shown.
+_FUNCTIONS = {
+    "up": "stack:up",
+    "down": "stack:down",
+    "status": "stack:status",
+    "logs": "logs:logs",
+    "doctor": "doctor:doctor",
+    "completion": "completion:completion",
+    "query": "query:query",
+    "chat": "chat:chat",
+    "mcp": "mcp:mcp",
+    "verify": "verify:verify",
+    "usage": "budget:usage",
+    "open": "completion:open_",
+}
+_GROUPS = {
+    "source": "source",
+    "documents": "documents",
+    "stream": "stream",
+    "quarantine": "quarantine",
+    "index": "index_generations",
+    "evaluate": "evaluate_questions",
+    **dict.fromkeys(("tenant", "account", "token", "key", "session", "budget", "webhook", "secret", "audit"), ""),
+    **dict.fromkeys(("gateway", "deploy"), ""),
+}
+for _name, _function in _FUNCTIONS.items():
+    app.command(f"ragctl.commands.{_function}", name=_name)
+for _name, _module in _GROUPS.items():
+    app.command(f"ragctl.commands.{_module or _name}:app", name=_name)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
+
+
+def loaded_app() -> App:
+    """The app with the module of every command imported: a list of commands has the first line of each."""
+    for name in (*_FUNCTIONS, *_GROUPS):
+        _ = app[name]
+    return app
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -132,8 +120,9 @@ Failure = tuple[Reason, str]
 def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failure | None]:
     """Run the command. Returns its own exit code, and the reason and message when it did not succeed."""
     report = (lambda reason, message: None) if quiet else _print_failure
+    called = loaded_app() if not tokens or tokens[0] in {"--help", "-h"} else app
     try:
-        result = app(list(tokens), exit_on_error=False, print_error=False)
+        result = called(list(tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         failure = Reason.USAGE, _one_line(str(error))
     except RagError as error:
@@ -167,6 +156,8 @@ def _code(result: int, failure: Failure | None) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
+    # Pydantic would read the metadata of every installed package, in search of plugins that this program has none of.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
 
 

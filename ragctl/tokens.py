@@ -7,10 +7,13 @@ import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.files import replace_file
-from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rag_core.settings import Settings
 
 SCOPES = ("query.read", "documents.read", "documents.write", "admin")
 """Scopes of the developer's token: everything in its tenant."""

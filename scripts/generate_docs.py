@@ -155,7 +155,7 @@ def commands_page() -> str:
 
     A paragraph of several lines in the source is an error: the terminal would break it there as well.
     """
-    from ragctl.app import app
+    from ragctl.app import loaded_app
 
     lines = [
         "# Commands\n",
@@ -169,6 +169,7 @@ def commands_page() -> str:
         *(f"| {code:d} | {action} |" for code, action in NEXT_ACTIONS.items()),
         "| 130 | Interrupted by Ctrl-C. |\n",
     ]
+    app = loaded_app()
     for path in command_paths(app):
         command = functools.reduce(operator.getitem, path, app)
         about = inspect.cleandoc(command.help or "").partition("\nParameters\n")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 MAX_PROMPT_CHARS = 8000
 """Longest system prompt of an operator."""
@@ -13,6 +13,8 @@ MAX_PROMPT_CHARS = 8000
 
 class AnswerSettings(BaseModel):
     """Settings of answerer, conversations and reranker."""
+
+    model_config = ConfigDict(defer_build=True)  # `Settings` alone is built
 
     # --- answers ---------------------------------------------------------------------------------------------
     answerer: Literal["extractive", "openai"] = Field(

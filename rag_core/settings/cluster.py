@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 # --------------------------------------------------------------------------------------------------------------------
 # The index on a Qdrant server. The defaults fit one node; `rag index plan` prints settings for a cluster.
@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 class QdrantSettings(BaseModel):
     """The layout of new collections. Of existing ones only the search graph follows a change (`rag verify`)."""
+
+    model_config = ConfigDict(defer_build=True)  # `Settings` alone is built
 
     qdrant_shards: int = Field(1, ge=1, le=10_000, description="Shards of a new generation on a Qdrant server.")
     qdrant_large_tenants: str = Field(
@@ -68,6 +70,8 @@ class QdrantSettings(BaseModel):
 
 class DeployingSettings(BaseModel):
     """Blue/green deployments (`rag deploy`)."""
+
+    model_config = ConfigDict(defer_build=True)  # `Settings` alone is built
 
     green_ports: str | None = Field(
         None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from rag_core.settings.allowances import SourceAllowance
 from rag_core.settings.fields import Port
@@ -13,6 +13,8 @@ from rag_core.settings.fields import Port
 
 class ContentSettings(BaseModel):
     """Settings of text, external hosts, pipeline, streams, generations and alerts."""
+
+    model_config = ConfigDict(defer_build=True)  # `Settings` alone is built
 
     # --- text ------------------------------------------------------------------------------------------------
     chunk_tokens: int = Field(

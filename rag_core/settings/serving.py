@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from rag_core.settings.fields import Port
@@ -13,6 +13,8 @@ from rag_core.settings.fields import Port
 
 class ServingSettings(BaseModel):
     """Settings of query server, identity and gateway."""
+
+    model_config = ConfigDict(defer_build=True)  # `Settings` alone is built
 
     # --- query server ----------------------------------------------------------------------------------------
     default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")

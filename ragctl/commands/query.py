@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -186,27 +186,34 @@ def resumed(
 
 def collect(events: Iterator[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.AnswerFinal]:
     """The whole text and the final event. A terminal shows the text as it comes, until its final form replaces it."""
-    from rich.live import Live
-    from rich.text import Text
-
     from rag_core.errors import Reason, Unavailable
 
     parts: list[str] = []
-    shown = Live(console=console(), transient=True) if sys.stdout.isatty() else nullcontext()
-    with shown as live:
+    with _live() if sys.stdout.isatty() else nullcontext() as show:
         for event in events:
             if event.HasField("final"):
                 return "".join(parts), event.final
             parts.append(event.delta.text)
-            if live is not None:
-                text = _being_written(event.writing) if event.HasField("writing") else "".join(parts)
-                live.update(Text(visible(text)))
+            if show is not None:
+                show(_being_written(event.writing) if event.HasField("writing") else "".join(parts))
     raise Unavailable(Reason.SERVER_UNAVAILABLE, "the answer broke off; ask again")
 
 
+@contextmanager
+def _live() -> Iterator[Callable[[str], None]]:
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=console(), transient=True) as live:
+        yield lambda text: live.update(Text(visible(text)))
+
+
 def _being_written(event: query_pb2.AnswerWriting) -> str:
-    quotes = (f"{_where(excerpt, excerpt.heading_path)}\n{excerpt.text}\n" for excerpt in event.excerpts)
-    return "\n".join((f"{event.model} is writing …", *quotes))
+    quotes = (f"{_where(excerpt, excerpt.heading_path)}
+{excerpt.text}
+" for excerpt in event.excerpts)
+    return "
+".join((f"{event.model} is writing …", *quotes))
 
 
 def print_answer(text: str, final: query_pb2.AnswerFinal) -> int:
@@ -307,7 +314,7 @@ def _where(item: Any, headings: Iterable[str]) -> str:
 
 
 def _page(item: Any) -> str:
-    """The page, slide or sheet; a server of the release before says no kind."""
+    """The page, slide or sheet."""
     from ragproto.query.v2 import query_pb2
 
     words = {query_pb2.PAGE_KIND_SLIDE: "slide", query_pb2.PAGE_KIND_SHEET: "sheet"}

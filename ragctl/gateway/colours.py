@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import update_file
 from rag_core.settings import Settings
-from ragctl.gateway.files import update_file
 from ragctl.gateway.options import Backends, Endpoint, port_pairs, reachable, replica_ports
 
 ColourName = Literal["blue", "green"]

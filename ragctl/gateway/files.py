@@ -12,7 +12,6 @@ from typing import Protocol
 
 import yaml
 
-from rag_core.files import replace_file
 from ragctl.gateway.options import Config, any_of
 
 JWT_FILTER = "envoy.filters.http.jwt_authn"
@@ -101,11 +100,3 @@ class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mis
 def to_yaml(config: Config) -> str:
     """The configuration as YAML, the same for equal input."""
     return yaml.dump(config, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
-
-
-def update_file(path: Path, text: str) -> bool:
-    """Bring a file to this content by rename, which is all Envoy watches for. Returns whether it changed."""
-    if path.exists() and path.read_text("utf-8") == text:
-        return False
-    replace_file(path, text.encode())
-    return True

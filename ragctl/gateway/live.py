@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import update_file
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import validate, write_dynamic
 from ragctl.gateway.colours import colour_backends, read_colours
-from ragctl.gateway.files import update_file
 from ragctl.gateway.options import GatewayOptions
 
 _SHARE = "green-percent"

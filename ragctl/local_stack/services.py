@@ -10,9 +10,9 @@ from typing import Any
 
 from rag_assets import LOCATION
 from rag_core.settings import Settings
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours
 from ragctl.gateway.options import reachable
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.grpc_client import gateway_address
 from ragctl.local_stack import probes
 from ragctl.local_stack.data_dir import DataDir

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import http.client
 import io
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +16,8 @@ import xmlrpc.client
 from collections.abc import Container, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-from supervisor.xmlrpc import SupervisorTransport
 
 from rag_core.errors import Reason, Unavailable
 from ragctl.local_stack.data_dir import DataDir
@@ -176,7 +177,7 @@ class Supervisor:
 
     @contextmanager
     def _rpc(self) -> Iterator[Any]:
-        with closing(SupervisorTransport(None, None, f"unix://{self._socket}")) as transport:
+        with closing(_SocketTransport(self._socket)) as transport:
             yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     def _escape(self, value: str) -> str:
@@ -249,3 +250,27 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+class _SocketTransport(xmlrpc.client.Transport):
+    """XML-RPC over a Unix socket. supervisor's own transport imports its web server, for each `rag status`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        if self._connection[1] is None:
+            self._connection = host, _SocketConnection(self._path)
+        made: http.client.HTTPConnection = self._connection[1]
+        return made
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))

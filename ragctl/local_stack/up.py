@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rag_core.files import update_file
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
-from ragctl.gateway.files import update_file
 from ragctl.gateway.live import current_options
 from ragctl.local_stack.accounts import prepare_accounts
 from ragctl.local_stack.data_dir import DataDir, StackState, load

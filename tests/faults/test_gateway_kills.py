@@ -20,8 +20,9 @@ import pytest
 
 from benchmarks.ports import free_port
 from rag_core.content.embedding.fake import FakeEmbedder
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
+from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt, Limits
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import process_database

@@ -20,8 +20,9 @@ from pytest_httpserver import HTTPServer
 
 import ragproto
 from benchmarks.ports import free_port
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
+from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Limits
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.runtime_folder import runtime_folder
 from ragproto.admin.v1 import (
     access_pb2,

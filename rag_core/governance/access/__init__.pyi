@@ -25,7 +25,7 @@ from .accounts import (
 from .api_keys import KEY_MARK as KEY_MARK, ApiKey as ApiKey, invalid_key as invalid_key, parse_api_key as parse_api_key
 from .key_source import FileKeys as FileKeys, KeySource as KeySource, UrlKeys as UrlKeys
 from .keyed_hash import NameHash as NameHash
-from .keys import generate_key as generate_key, mint as mint
+from .signing import generate_key as generate_key, mint as mint
 from .session_store import (
     Session as Session,
     end_open_session as end_open_session,

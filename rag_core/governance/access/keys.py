@@ -1,18 +1,14 @@
-"""Signing keys: generate them for the local stack, and read verification keys from JWKS documents."""
+"""Read verification keys from JWKS documents."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from rag_core.errors import ConfigError, Reason
@@ -29,61 +25,6 @@ class VerificationKey:
     key_id: str
     algorithm: str
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-
-
-def generate_key() -> tuple[str, dict[str, Any]]:
-    """Generate a P-256 signing key: the private key as PEM text and the JWKS document with the public key."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return pem.decode("ascii"), {"keys": [public_jwk(private.public_key())]}
-
-
-def public_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """The JWK of a public key. Its `kid` is the RFC 7638 thumbprint, so equal keys have equal ids everywhere."""
-    jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(public))
-    members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
-    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
-    thumbprint = jwt.utils.base64url_encode(hashlib.sha256(canonical).digest()).decode()
-    return {**members, "alg": "ES256", "use": "sig", "kid": thumbprint}
-
-
-def mint(
-    private_pem: str,
-    *,
-    subject: str,
-    tenant: str,
-    issuer: str,
-    audience: str,
-    scopes: Iterable[str] = (),
-    groups: Iterable[str] = (),
-    lifetime: int = 3600,
-    now: float | None = None,
-) -> str:
-    """Sign an access token with an ES256 private key of `generate_key`. `lifetime` is in seconds.
-
-    Raises `ConfigError` (`SECRET_WEAK`) when the key is not a P-256 private key.
-    """
-    try:
-        private = serialization.load_pem_private_key(private_pem.encode(), password=None)
-    except (ValueError, TypeError):
-        raise ConfigError(Reason.SECRET_WEAK, "the signing key is not a private key in PEM form") from None
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-        raise ConfigError(Reason.SECRET_WEAK, "the signing key must be an EC key on P-256")
-    issued = int(time.time() if now is None else now)
-    claims = {
-        "iss": issuer,
-        "aud": audience,
-        "sub": subject,
-        "tenant": tenant,
-        "groups": list(groups),
-        "scope": " ".join(sorted(set(scopes))),
-        "iat": issued,
-        "exp": issued + lifetime,
-    }
-    headers = {"kid": public_jwk(private.public_key())["kid"], "typ": "at+jwt"}
-    return jwt.encode(claims, private, algorithm="ES256", headers=headers)
 
 
 def load_jwks(path: Path) -> dict[str, VerificationKey]:

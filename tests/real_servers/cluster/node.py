@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 from sqlalchemy import make_url
 
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.rollout.metrics import fetch
 from tests.real_servers.cluster.control_plane import Kubernetes, kubeconfig
 from tests.real_servers.cluster.names import NameServer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from rag_core.errors import (
 )
 from rag_core.exit_codes import EXIT_CODES, Exit
 from rag_core.reasons import REASONS
+from rag_core.settings import Settings
 from ragctl.app import app, run
 from ragctl.envelope import take_output_option
 from ragctl.tokens import ensure_keys
@@ -71,7 +73,7 @@ def test_the_commands_of_the_plan_exist() -> None:
     assert {("quarantine", "list"), ("quarantine", "show"), ("index", "generations")} <= set(COMMANDS)
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_lists_every_command_with_what_it_does_and_imports_nothing_heavy() -> None:
     program = (
         "import sys; from ragctl.app import run; run(['--help']); "
         "print([name for name in ('grpc', 'dagster', 'sqlalchemy', 'numpy', 'httpx', 'psutil', 'onnxruntime') "
@@ -79,6 +81,28 @@ def test_help_imports_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stderr.strip() == "[]"
+    listed = dict(re.findall(r"^│ ([a-z]+) +(\S.*?) *│$", result.stdout, re.MULTILINE))
+    assert listed.keys() == {path[0] for path in COMMANDS} | {"bench"}
+
+
+@pytest.mark.parametrize(
+    ("command", "printed"), [("status", "the stack is not running"), ("query bells", "SERVER_UNAVAILABLE")]
+)
+def test_the_commands_of_every_day_load_what_they_use(home: Path, command: str, printed: str) -> None:
+    """Processor time is what a person waits for: PyJWT and x509 are a tenth of a second, each HTTP client the same."""
+    ensure_keys(Settings.load())
+    others = ("ragctl.commands.source", "ragctl.gateway.bootstrap")
+    needless = ("jwt", "cryptography.x509", "httpx", "supervisor", "yaml", "rich.live", "numpy", "sqlalchemy", *others)
+    program = (
+        f"import sys; from ragctl.app import run; run({command.split()!r}); "
+        f"print([name for name in {needless!r} if name in sys.modules], file=sys.stderr)"
+    )
+    environment = {**os.environ, "RAG_HOME": str(home), "RAG_GATEWAY_PORT": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True, env=environment
+    )
+    assert printed in result.stdout + result.stderr
+    assert result.stderr.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("tokens", [["nonsense"], ["query"], ["token", "--lifetime", "long"], ["up", "--colour"]])

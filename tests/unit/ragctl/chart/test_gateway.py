@@ -14,7 +14,7 @@ import yaml
 from rag_core.settings import Settings
 from ragctl.chart.files import routes_file
 from ragctl.container.gateway import write
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
 from tests.support.chart import Manifest, everything, find, loaded, render, values
 

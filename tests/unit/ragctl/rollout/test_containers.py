@@ -19,7 +19,7 @@ from rag_core.settings import Settings
 from ragctl.container.gateway import write
 from ragctl.container.identity import publish
 from ragctl.container.roles import ROLES, command_of
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
 from tests.support.chart import ROOT
 

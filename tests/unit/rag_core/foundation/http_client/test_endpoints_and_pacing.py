@@ -83,6 +83,7 @@ def test_nothing_calls_a_host_outside_without_the_guard() -> None:
         "ragctl/dagster.py",
         "ragctl/rollout/metrics.py",  # the servers that a deployment judges
         "ragctl/local_stack/probes.py",
+        "ragctl/local_stack/supervisor.py",  # a Unix socket
         "ragctl/local_stack/lifecycle.py",
         "ragctl/container/health.py",  # the container's own part, and what an operator names in Compose
         "console/clients/http.py",
