@@ -19,7 +19,11 @@ from .network import (
     is_address as is_address,
     system_resolver as system_resolver,
 )
-from .own_parts import NO_PARTS as NO_PARTS, OwnParts as OwnParts
+from .own_parts import (
+    NO_PARTS as NO_PARTS,
+    OwnParts as OwnParts,
+    says_where_parts_listen as says_where_parts_listen,
+)
 from .pacing import (
     RETRIED_STATES as RETRIED_STATES,
     Again as Again,

@@ -25,6 +25,12 @@ Endpoint = tuple[str, int | None]
 """Host in lower case, and port; `None`: every port of the host."""
 _QDRANT_PORTS: Final = (6333, 6334, 6335)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379, "postgresql": 5432}
+_PORT: Final = "_port"
+"""How a setting is named that has the port of a part on this machine."""
+_PORT_PAIRS: Final = ("replica_ports", "green_ports")
+_ADDRESSES: Final = (
+    "index_endpoint", "gateway_blue", "gateway_green", "gateway_via", "gateway_interfaces", "own_hosts",
+)  # fmt: skip
 _SERVER_STEPS: Final = 10
 """Between the ports of two query servers of the local stack; the candidate release is ten of them above."""
 _FRESH_SECONDS: Final = 30.0
@@ -62,6 +68,13 @@ class OwnParts:
 
 
 NO_PARTS: Final = OwnParts()
+
+
+def says_where_parts_listen(setting: str) -> bool:
+    """Whether a program that calls other hosts reads a setting, so that it calls no part of the platform."""
+    return setting.endswith(_PORT) or setting in {"replicas", *_PORT_PAIRS, *_ADDRESSES}
+
+
 _resolved: dict[str, tuple[float, frozenset[Address]]] = {}
 
 
@@ -100,10 +113,10 @@ def _is_this_machine(address: Address) -> bool:
 def _local_ports(settings: Settings) -> Iterator[int]:
     """The port of every setting that names one, and those of further query servers and of a candidate release."""
     for name in type(settings).model_fields:
-        port = getattr(settings, name) if name.endswith("_port") else None
+        port = getattr(settings, name) if name.endswith(_PORT) else None
         if port is not None:
             yield port
-    named = [*split_list(settings.replica_ports or ""), *split_list(settings.green_ports or "")]
+    named = [pair for name in _PORT_PAIRS for pair in split_list(getattr(settings, name) or "")]
     yield from (int(port) for pair in named for port in pair.split("/") if port.isdigit())
     for first in (settings.query_port, settings.metrics_port):
         for number in range(settings.replicas):
@@ -121,12 +134,8 @@ def _endpoints(settings: Settings) -> Iterator[Endpoint]:
     redis = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
     for url in filter(None, (redis, settings.prometheus_url, settings.alertmanager_url)):
         yield from _of_url(url)
-    texts = (
-        settings.index_endpoint, settings.gateway_blue, settings.gateway_green, settings.gateway_via,
-        settings.gateway_interfaces, settings.own_hosts,
-    )  # fmt: skip
-    for text in texts:
-        yield from map(parse_endpoint, split_list(text or ""))
+    for name in _ADDRESSES:
+        yield from map(parse_endpoint, split_list(getattr(settings, name) or ""))
     yield settings.code_location_host.lower(), settings.code_location_port
 
 

@@ -209,11 +209,8 @@ def _live() -> Iterator[Callable[[str], None]]:
 
 
 def _being_written(event: query_pb2.AnswerWriting) -> str:
-    quotes = (f"{_where(excerpt, excerpt.heading_path)}
-{excerpt.text}
-" for excerpt in event.excerpts)
-    return "
-".join((f"{event.model} is writing …", *quotes))
+    quotes = (f"{_where(excerpt, excerpt.heading_path)}\n{excerpt.text}\n" for excerpt in event.excerpts)
+    return "\n".join((f"{event.model} is writing …", *quotes))
 
 
 def print_answer(text: str, final: query_pb2.AnswerFinal) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 
+from rag_core.http_client import says_where_parts_listen
 from rag_core.settings import Settings
 from ragctl.gateway.options import telemetry_environment
 from ragctl.local_stack.data_dir import DataDir, StackState
@@ -73,9 +74,7 @@ _READERS: Mapping[str, tuple[str, ...]] = {
 }
 """The services that read a setting, beside those that read all; the first pattern counts."""
 _CALLS_OUT = {*_DAGSTER, "stream", "query-server"}
-_OF_OWN_PARTS = ("*_port", "replicas", "replica_ports", "green_ports", "gateway_blue", "gateway_green", "gateway_via",
-                 "gateway_interfaces")  # fmt: skip
-"""Addresses of the platform's own parts: sources and webhooks may not reach them (`rag_core.http_client.own_parts`)."""
+"""Sources and webhooks may not reach the platform's own parts, so these read where all of them listen."""
 _FILES = {
     "gateway": ("bootstrap.yaml",),
     **dict.fromkeys(_DAGSTER, ("dagster.yaml", "workspace.yaml")),
@@ -89,7 +88,7 @@ def reads(service: str, setting: str) -> bool:
     name = re.sub(r"(-green)?(-\d+)?$", "", service)
     if name in _EVERYTHING | _NOTHING:
         return name in _EVERYTHING
-    if name in _CALLS_OUT and any(fnmatch.fnmatchcase(setting, pattern) for pattern in _OF_OWN_PARTS):
+    if name in _CALLS_OUT and says_where_parts_listen(setting):
         return True
     found = next((readers for pattern, readers in _READERS.items() if fnmatch.fnmatchcase(setting, pattern)), None)
     return found is None or name in found

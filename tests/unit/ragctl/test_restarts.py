@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.http_client import OwnParts
 from rag_core.settings import Settings
 from ragctl.gateway.colours import COLOURS, colour_ports
 from ragctl.local_stack.data_dir import DataDir
@@ -78,6 +81,17 @@ def test_only_services_that_read_a_changed_setting_start_again(
     changed: dict[str, object], expected: set[str], tmp_path: Path
 ) -> None:
     assert restarted(tmp_path, Settings(home=tmp_path), Settings(home=tmp_path, **changed)) == expected
+
+
+def test_programs_that_call_out_follow_every_setting_that_names_a_part_of_the_platform() -> None:
+    before, names = OwnParts.from_settings(Settings()), set[str]()
+    for name in Settings.model_fields:
+        for value in (4711, "10.9.8.7:81", "4711/4712"):
+            with suppress(ValidationError, ConfigError):
+                if OwnParts.from_settings(Settings(**{name: value})) != before:
+                    names.add(name)
+    assert {"traces_port", "green_ports", "gateway_via", "own_hosts", "qdrant_url"} <= names
+    assert {name for name in names for service in CALL_OUT if not reads(service, name)} == set()
 
 
 def test_a_file_that_changed_restarts_the_services_that_read_it(tmp_path: Path) -> None:
