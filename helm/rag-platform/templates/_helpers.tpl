@@ -181,7 +181,7 @@ RAG_QDRANT_{{ get $files . }}_FILE: /etc/rag/qdrant/{{ . }}
 RAG_REDIS_URL: redis://{{ include "rag.name" (list . "valkey") }}:6379/0
 {{- end }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
-RAG_OWN_HOSTS: {{ include "rag.ownHosts" . | quote }}
+RAG_OWN_HOSTS: {{ join "," (compact (list (include "rag.services" .) .Values.settings.own_hosts)) | quote }}
 {{- with .Values.tracing.endpoint }}
 OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
 OTEL_TRACES_SAMPLER: parentbased_traceidratio
@@ -192,25 +192,23 @@ RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 {{- end }}
 {{- end -}}
 
-{{- /* The Services by whose names programs call pages over HTTP, and what the installation adds. */ -}}
-{{- define "rag.allowedHosts" -}}
+{{- /* The names of the release's Services, each once. */ -}}
+{{- define "rag.services" -}}
 {{- $root := . -}}{{- $names := list -}}
-{{- range list "dagster-webserver" "query" "query-blue" "query-green" "query-active" "query-preview" "stream" "gateway" -}}
-{{- $name := include "rag.name" (list $root .) -}}
-{{- $inside := printf "%s.%s" $name $root.Release.Namespace -}}
-{{- $names = concat $names (list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside)) -}}
+{{- range list "gateway" "gateway-internal" "gateway-status" "query" "query-blue" "query-green" "query-active" "query-preview" "interfaces" "console" "dagster-webserver" "dagster-code" "stream" "rate-limits" "valkey" "qdrant" "postgresql" "postgres-exporter" -}}
+{{- $names = append $names (include "rag.name" (list $root .)) -}}
 {{- end -}}
-{{ concat $names (.Values.settings.allowed_hosts | default list) | join "," }}
+{{- join "," $names -}}
 {{- end -}}
 
-{{- /* The Services of the release, which no source and no webhook may reach, and those that the values add. */ -}}
-{{- define "rag.ownHosts" -}}
-{{- $parts := list "gateway" "gateway-internal" "gateway-status" "query" "query-blue" "query-green" "query-active" "query-preview" "interfaces" "console" "dagster-webserver" "dagster-code" "stream" "rate-limits" "valkey" "qdrant" "postgresql" "postgres-exporter" -}}
-{{- $names := list -}}
-{{- range $parts }}
-{{- $names = append $names (include "rag.name" (list $ .)) }}
-{{- end }}
-{{- join "," (concat $names (compact (list .Values.settings.own_hosts))) -}}
+{{- /* The names by which programs call pages over HTTP: of each Service in all its forms, and those that the values add. */ -}}
+{{- define "rag.allowedHosts" -}}
+{{- $root := . -}}{{- $names := list -}}
+{{- range splitList "," (include "rag.services" .) -}}
+{{- $inside := printf "%s.%s" . $root.Release.Namespace -}}
+{{- $names = concat $names (list . $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside)) -}}
+{{- end -}}
+{{ concat $names (.Values.settings.allowed_hosts | default list) | join "," }}
 {{- end -}}
 
 {{- define "rag.qdrantUrl" -}}
