@@ -260,9 +260,8 @@ class _SocketTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        if self._connection[1] is None:
-            self._connection = host, _SocketConnection(self._path)
-        made: http.client.HTTPConnection = self._connection[1]
+        made = self._connection[1] or _SocketConnection(self._path)
+        self._connection = host, made
         return made
 
 
