@@ -157,7 +157,9 @@ def _print(report: VerifyReport) -> None:
     )
     if report.missed:
         share = report.missed / report.retrieved
-        say(f"the search graph misses {report.missed} points ({share:.3%}); `rag verify --repair` takes them out of it")
+        say(
+            f"the search graph misses {report.missed} points ({share:.3%}); `rag verify --repair` keeps them outside of it"
+        )
     if report.recall is not None:
         say(f"searches find {report.recall.share:.3f} of the exact ten nearest ({report.recall.searches} compared)")
     say(

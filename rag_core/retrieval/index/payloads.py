@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -116,16 +115,20 @@ def _numbers(metadata: Mapping[str, str]) -> dict[str, float]:
 
 def from_json(stored: Mapping[str, Any] | None) -> Payload:
     """Raises `DataCorruption` (`INDEX_CORRUPT`) when the stored form is not what `to_json` writes."""
-    with _malformed():
+    try:
         if stored is None:
             raise KeyError("payload")
         return _payload(Payload, stored, _blocks(stored))
+    except _MALFORMED as error:
+        raise _corruption(error) from error
 
 
 def hit_payload(stored: Mapping[str, Any]) -> Payload:
     """As `from_json`, but the structure stays as it is stored until somebody reads it: most hits only pass through."""
-    with _malformed():
-        structure = stored.get(STRUCTURE)
+    try:
+        if STRUCTURE not in stored:
+            return _payload(Payload, stored, ())
+        structure = stored[STRUCTURE]
         if not isinstance(structure, dict) or structure.get("format") not in _READABLE or not structure.get("blocks"):
             return _payload(Payload, stored, _blocks(stored))
         payload = _payload(StoredPayload, stored, ())
@@ -133,7 +136,9 @@ def hit_payload(stored: Mapping[str, Any]) -> Payload:
         # Unset fields, which are read from the structure when they are asked for.
         object.__delattr__(payload, "blocks")
         object.__delattr__(payload, "page")
-        return payload
+    except _MALFORMED as error:
+        raise _corruption(error) from error
+    return payload
 
 
 class StoredPayload(Payload):
@@ -145,8 +150,10 @@ class StoredPayload(Payload):
     def __getattr__(self, name: str) -> object:  # asked only for what is not there yet
         if name not in {"blocks", "page"}:
             raise AttributeError(name)
-        with _malformed():
+        try:
             blocks = structure_from_json(self.structure, self.start, self.headings)
+        except _MALFORMED as error:
+            raise _corruption(error) from error
         object.__setattr__(self, "blocks", blocks)
         object.__setattr__(self, "page", blocks[0].page)
         return getattr(self, name)
@@ -158,17 +165,14 @@ class StoredPayload(Payload):
 
 
 _FIELDS = [field.name for field in fields(Payload)]
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 
-@contextmanager
-def _malformed() -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataCorruption(
-            Reason.INDEX_CORRUPT,
-            f"a point of the index has a malformed payload ({type(error).__name__}); run `rag verify`",
-        ) from error
+def _corruption(error: Exception) -> DataCorruption:
+    name = type(error).__name__
+    return DataCorruption(
+        Reason.INDEX_CORRUPT, f"a point of the index has a malformed payload ({name}); run `rag verify`"
+    )
 
 
 def _payload(kind: type[Payload], stored: Mapping[str, Any], blocks: tuple[Block, ...]) -> Payload:
