@@ -35,9 +35,9 @@ def verify(
 ) -> int:
     """Compare the database with the index and search for each chunk by its vector. Exits with 1 on any difference.
 
-    Measures the recall of the search graph against exact search.
+    Also measures the recall of the search graph against exact search: below 0.97 is a difference.
 
-    A chunk that only exact search finds is a miss of the graph: a difference when they are more than one in a thousand.
+    A chunk that only exact search finds is a miss of the graph, a difference only beyond one in a thousand.
 
     Also recomputes the hash chains of the audit log.
 
@@ -157,9 +157,7 @@ def _print(report: VerifyReport) -> None:
     )
     if report.missed:
         share = report.missed / report.retrieved
-        say(
-            f"the search graph misses {report.missed} points ({share:.3%}); `rag verify --repair` keeps them outside of it"
-        )
+        say(f"the search graph misses {report.missed} points ({share:.3%}); `rag verify --repair` keeps them out of it")
     if report.recall is not None:
         say(f"searches find {report.recall.share:.3f} of the exact ten nearest ({report.recall.searches} compared)")
     say(
