@@ -17,18 +17,10 @@ app = App(name="bench", help="Measure this installation (needs a source checkout
 
 
 @app.command
-def embed(
-    *,
-    texts: int = 32,
-    tokens: int = 200,
-    rounds: int = 5,
-    processes: bool = False,
-    networks: bool = False,
-    as_json: Json = False,
-) -> None:
-    """Sweep threads and batch sizes of the embedding model, and time single queries.
+def embed(*, texts: int = 32, tokens: int = 200, rounds: int = 5, as_json: Json = False) -> None:
+    """Time passages and single queries of the embedding model.
 
-    Example: rag bench embed --networks --texts 16 --rounds 4
+    Example: rag bench embed --texts 16 --rounds 4
 
     Parameters
     ----------
@@ -37,23 +29,12 @@ def embed(
     tokens
         Length of a passage in model tokens.
     rounds
-        Times each variant runs, in turn with the others.
-    processes
-        Try a pool of processes as well.
-    networks
-        Compare the model's networks instead: processor time in batches of 1, 4 and 8, and cosine to float32.
+        Times all passages are embedded.
     """
     from benchmarks import embed as bench
     from benchmarks.report import show
 
-    with progress_bar("embedding") as progress:
-        settings = Settings.load()
-        report = (
-            bench.run_networks(settings, texts=texts, tokens=tokens, rounds=rounds, progress=progress)
-            if networks
-            else bench.run(settings, texts=texts, tokens=tokens, rounds=rounds, processes=processes, progress=progress)
-        )
-    show(report, as_json=as_json)
+    show(bench.run(Settings.load(), texts=texts, tokens=tokens, rounds=rounds), as_json=as_json)
 
 
 @app.command
@@ -103,29 +84,6 @@ def _chunker(text: str) -> tuple[int, int, bool]:
             Reason.FIELD_INVALID, f"--sweep {text}: expected TOKENS or TOKENS:OVERLAP, then :bare or not"
         )
     return int(tokens), int(overlap or 0), not bare
-
-
-@app.command
-def ocr(
-    *, pages: int = 3, font: Path | None = None, languages: tuple[str, ...] = ("en", "zh"), as_json: Json = False
-) -> None:
-    """Recognize pages of known text, as rendered and degraded: character error rate and seconds a page.
-
-    Parameters
-    ----------
-    pages
-        Pages of each language and kind of degradation.
-    font
-        A font file with Latin and Chinese characters. Default: one of Debian's.
-    languages
-        en, zh.
-    """
-    from benchmarks import ocr as bench
-    from benchmarks.report import show
-
-    with progress_bar("pages") as progress:
-        report = bench.run(Settings.load(), pages=pages, font=font, languages=languages, progress=progress)
-    show(report, as_json=as_json)
 
 
 @app.command
@@ -453,7 +411,7 @@ def everything(
     from benchmarks.report import collecting
 
     with collecting() as reports:
-        embed(processes=True, as_json=as_json)
+        embed(as_json=as_json)
         if data is not None:
             retrieval(data=data, as_json=as_json)
             answers(data=data, as_json=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from cyclopts import App, CycloptsError
 
@@ -70,7 +71,8 @@ for _name, _function in _FUNCTIONS.items():
     app.command(f"ragctl.commands.{_function}", name=_name)
 for _name, _module in _GROUPS.items():
     app.command(f"ragctl.commands.{_module or _name}:app", name=_name)
-app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
+_BENCH = "benchmarks.cli:app" if find_spec("benchmarks") else "ragctl.commands.bench:app"  # which the wheel leaves out
+app.command(_BENCH, name="bench", help="Measure this installation (needs a source checkout).")
 
 
 def loaded_app() -> App:

@@ -1,3 +1,3 @@
-"""`rag bench embed`: throughput by number of threads and batch size, the cost of a query; or the networks compared."""
+"""`rag bench embed`: throughput of the shipped embedder, and the cost of a query."""
 
-from benchmarks.embed.run import run, run_networks
+from benchmarks.embed.run import run

@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.benchmarks, pytest.mark.timeout(1800)]
 SMALLEST: dict[str, str] = {
     "embed": "--texts 2 --tokens 64 --rounds 1",
     "retrieval": "--data {data}",
-    "ocr": "--pages 1 --languages en",
     "generations": "--chunks 200 --rate 2 --edits 1 --rounds 1 --idle-seconds 2",
     "ingest": "--documents 3 --unchanged 2 4 --memory 2 4 --rounds 1",
     "query": "--chunks 300 --in-flight 1 --seconds 1 --rounds 1 --rate 5 --open-seconds 1 --engine-inside --overload",

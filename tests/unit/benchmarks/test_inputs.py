@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.embed.sweep import sweep, variants
-from benchmarks.embed.variants import Runner, Variant, tokenise
 from benchmarks.ingest.corpus import write_corpus, write_long_document
 from benchmarks.query.corpus import chunk_texts
 from benchmarks.query.recall import share_of
@@ -16,7 +14,6 @@ from benchmarks.texts import chinese_passages, english_passages
 from benchmarks.vectors import VectorCache, shaped_like
 from rag_core.content.embedding import Vectors
 from rag_core.content.embedding.fake import FakeEmbedder
-from rag_core.content.embedding.onnx import OnnxEmbedder
 from rag_core.content.embedding.tokenizer import E5TokenCounter
 
 
@@ -85,24 +82,3 @@ def test_more_vectors_lie_between_a_passage_and_one_near_to_it() -> None:
 def test_recall_is_the_share_of_the_nearest_texts_that_were_found() -> None:
     nearest = [frozenset({"a", "b"}), frozenset({"c", "d"})]
     assert share_of([["a", "x", "b"], ["d", "y"]], nearest) == 0.75
-
-
-def test_the_variant_with_one_text_a_run_is_the_shipped_embedder(model_dir: Path) -> None:
-    texts = ["one short text", "a second, somewhat longer text", "三"]
-    runner, embedder = Runner(Variant(2, 1, 1), model_dir), OnnxEmbedder(model_dir, threads=2)
-    try:
-        theirs = runner.embed(tokenise(model_dir, texts))
-        np.testing.assert_allclose(theirs, embedder.embed_passages(texts), atol=1e-6)
-    finally:
-        runner.close()
-        embedder.close()
-
-
-def test_a_sweep_compares_every_variant_with_the_shipped_one(model_dir: Path) -> None:
-    ids = {"en": tokenise(model_dir, ["one short text", "a second text"])}
-    chosen = variants(2, processes=False)
-    table = sweep(model_dir, ids, 2, chosen, lambda done, total: None)
-    assert [row[:2] for row in table.rows] == [(variant.label, variant.batch) for variant in chosen]
-    shipped = dict(zip(table.columns, table.rows[0], strict=True))
-    assert shipped["of the shipped"] == 1
-    assert shipped["drift"] < 1e-5

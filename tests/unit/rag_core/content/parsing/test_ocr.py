@@ -16,8 +16,6 @@ from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from benchmarks.ocr.pages import DEGRADED, degraded, texts
-from benchmarks.ocr.run import distance
 from rag_assets.config import SourceConfig
 from rag_core.content.parsing import ParsedDocument, Parser, open_parser
 from rag_core.content.parsing.ocr import reader
@@ -200,9 +198,3 @@ def test_what_the_how_to_names_is_there() -> None:
     options = {"kind": "filesystem", "root": "/srv/scans"}
     config = SourceConfig.model_validate({"name": "s", "tenant": "t", "options": options, **yaml.safe_load(block)})
     assert config.quality.policy.severities == {"ocr_uncertainty": "error"}
-
-
-def test_the_benchmark_compares_what_is_on_the_page() -> None:
-    assert (distance("kitten", "sitting"), distance("", "ab"), distance("泵", "泵")) == (3, 2, 0)
-    assert len(set(texts("zh", 2))) == 2
-    assert all(degraded(picture("word"), name).startswith(b"%PDF") for name in DEGRADED)

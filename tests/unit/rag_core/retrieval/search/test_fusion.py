@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-import numpy as np
 import pytest
 
-from benchmarks.retrieval.legs import NONE, Legs
-from benchmarks.retrieval.rules import judged
 from rag_core.retrieval.search import fuse, lexical_weight
 from rag_core.retrieval.search.fusion import by_distribution, dense_weight
 
@@ -62,21 +59,3 @@ def test_a_flat_dense_leg_yields_to_a_lexical_hit() -> None:
 def test_legs_that_say_nothing_leave_every_point_in_the_middle() -> None:
     assert fuse({A: 0.8, B: 0.8}, {}, 0.0, 2) == [(A, 0.5), (B, 0.5)]
     assert fuse({}, {}, 0.0, 2) == []
-
-
-def test_the_rule_the_benchmark_compares_is_the_one_searches_use() -> None:
-    random = np.random.default_rng(7)
-    names = [uuid.UUID(int=number) for number in range(30)]
-    for _ in range(200):
-        dense = random.uniform(0.6, 0.95, 30).astype(np.float32)
-        lexical = np.where(random.random(30) < 0.4, random.gamma(2, 3, 30), NONE).astype(np.float32)
-        query = list(range(8))
-        hits = [random.choice(12, random.integers(1, 9), replace=False).tolist() for _ in range(3)]
-        known = len(set(query).intersection(set().union(*hits))) / 8
-        matched = len(set(query) & set(hits[0])) / 8
-        legs = Legs(dense[None], lexical[None], *(np.full((1, 1), share, np.float32) for share in (known, matched)))
-        expected = [names[place] for place in np.argsort(-judged()(legs)[0], kind="stable")]
-        words = {name: float(score) for name, score in zip(names, lexical, strict=True) if score > 0}
-        near = {name: float(score) for name, score in zip(names, dense, strict=True)}
-        fused = fuse(near, words, lexical_weight(query, hits), 30)
-        assert [name for name, _ in fused] == expected
