@@ -53,7 +53,7 @@ def is_dotted(name: str) -> bool:
         if base.is_dir() and not rest:
             return True
         if module.is_file():
-            offers = module.with_suffix(".pyi")  # of a room, whose `__init__.py` loads what is used
+            offers = module.with_suffix(".pyi")  # of a package, whose `__init__.py` loads what is used
             return not rest or defines(module, rest) or (offers.is_file() and defines(offers, rest))
     return False
 
@@ -102,6 +102,6 @@ def _docstrings(tree: ast.AST) -> Iterator[str]:
             yield node.value.value
 
 
-def files_of_room(path: Path) -> list[str]:
+def files_of_package(path: Path) -> list[str]:
     """The files that the docstring of a package lists, one a line."""
     return _FILE_OF_ROOM.findall(ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "")

@@ -128,11 +128,11 @@ def test_records_of_the_standard_library_are_safe_for_any_handler() -> None:
 
 
 def test_every_logger_comes_from_the_module_that_keeps_content_out() -> None:
-    rooms = ("rag_core", "rag_assets", "query_server", "ragctl", "console", "benchmarks")
+    packages = ("rag_core", "rag_assets", "query_server", "ragctl", "console", "benchmarks")
     found = [
         str(path.relative_to(ROOT))
-        for room in rooms
-        for path in (ROOT / room).rglob("*.py")
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
         if re.search(r"structlog\.(get_logger|stdlib\.get_logger|dev\.|processors\.)", path.read_text("utf-8"))
     ]
     assert found == ["rag_core/logging.py"]

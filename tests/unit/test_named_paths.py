@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands_named import commands_in, problem_of, texts_of
-from tests.support.names import ROOT, dotted_in, files_of_room, is_dotted, is_path, paths_in, prose_of
+from tests.support.names import ROOT, dotted_in, files_of_package, is_dotted, is_path, paths_in, prose_of
 
 HISTORY = ("CHANGELOG.md",)
 """What was true of a release is not rewritten."""
@@ -37,7 +37,7 @@ def test_every_module_class_and_function_that_a_text_names_exists() -> None:
 
 
 def test_every_file_that_the_docstring_of_a_package_lists_is_in_it() -> None:
-    listed = {path.parent / name for path in texts() if path.name == "__init__.py" for name in files_of_room(path)}
+    listed = {path.parent / name for path in texts() if path.name == "__init__.py" for name in files_of_package(path)}
     assert len(listed) > 20
     assert sorted(str(path.relative_to(ROOT)) for path in listed if not path.is_file()) == []
 

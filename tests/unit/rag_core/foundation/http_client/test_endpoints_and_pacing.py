@@ -95,8 +95,8 @@ def test_nothing_calls_a_host_outside_without_the_guard() -> None:
         r"|^\s*(?:import|from) (?:requests|urllib\.request|http\.client)\b",
         re.MULTILINE,
     )
-    rooms = ("rag_core", "rag_assets", "rag_tracing", "query_server", "interfaces", "console", "ragctl")
-    files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+    packages = ("rag_core", "rag_assets", "rag_tracing", "query_server", "interfaces", "console", "ragctl")
+    files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     found = {path.relative_to(ROOT).as_posix() for path in files if calls.search(path.read_text("utf-8"))}
     assert found == own
 
