@@ -157,7 +157,7 @@ def _entry(lines: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _tagged(line: str, column: int) -> tuple[str, str] | None:
-    """A term and the description on its line, which goes on at `column` in the next one; 0 when it does not."""
+    """A term and the description on its line, which continues at `column` in the next one; 0 when it does not."""
     match = _TAGGED.match(line)
     if match is None:
         return None

@@ -16,7 +16,10 @@ _LIGATURES: Final = str.maketrans(
 )
 _JOINED: Final = "\x00"
 _NO_GAP: Final = 0.1  # in font sizes; a space between words is at least twice as wide
-_SYMBOL_FONT: Final = re.compile(rb"wingding|webding|dingbat|symbol|bullet|monotypesorts|marlett", re.IGNORECASE)
+_SYMBOL_FONT: Final = re.compile(rb"wingding|webding|dingbat|bullet|monotypesorts|marlett", re.IGNORECASE)
+_GREEK_FONT: Final = re.compile(rb"symbol", re.IGNORECASE)
+_GREEK_BULLETS: Final = frozenset("\u00b7\uf0b7\uf0a7")
+"""Most of the font Symbol are letters of formulas."""
 _FIRST_MARK: Final = re.compile(r"\A(\S)(?:[ ]++(?=\S)|\Z)")
 _PRIVATE: Final = re.compile("[\ue000-\uf8ff]")
 BULLET: Final = "\u2022"
@@ -59,13 +62,17 @@ def first_mark(text: str, font_at: Callable[[int], bytes]) -> FirstMark | None:
 
 def bullets(marks: Sequence[FirstMark | None]) -> list[bool]:
     """Which marks of a page's lines are bullets: of a symbol font, or several times the same one of another font."""
-    foreign = Counter(mark for mark in marks if mark is not None and mark.font != mark.next_font)
+    foreign = Counter(
+        mark for mark in marks if mark is not None and mark.font != mark.next_font and not _GREEK_FONT.search(mark.font)
+    )
     return [
         mark is not None and (_is_symbol(mark) or (foreign[mark] > 1 and not _is_plain(mark.mark))) for mark in marks
     ]
 
 
 def _is_symbol(mark: FirstMark) -> bool:
+    if _GREEK_FONT.search(mark.font):
+        return mark.mark in _GREEK_BULLETS
     return _PRIVATE.match(mark.mark) is not None or _SYMBOL_FONT.search(mark.font) is not None
 
 

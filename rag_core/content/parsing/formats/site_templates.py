@@ -71,7 +71,7 @@ class _Lines:
             elif blank and not in_item and not self.mdx and line.startswith(("    ", "\t")) and line.strip():
                 self._add(True, line)
                 at += 1
-                continue  # an indented block goes on as long as its lines are indented
+                continue  # an indented block continues as long as its lines are indented
             else:
                 self._add(False, _contained(line) if line.lstrip().startswith(":::") else line)
                 at += 1
