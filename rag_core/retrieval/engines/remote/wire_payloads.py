@@ -103,9 +103,10 @@ def payload_to_wire(payload: Payload) -> pb.Payload:
 
 
 def _structure_to_wire(payload: Payload) -> str:
-    if isinstance(payload, StoredPayload):  # as it is stored
-        return json.dumps(payload.structure, separators=(",", ":"))
-    return json.dumps(structure_to_json(payload), separators=(",", ":")) if payload.blocks else ""
+    stored = getattr(payload, "structure", None) if isinstance(payload, StoredPayload) else None
+    if stored is None:  # written, or changed since it was read
+        stored = structure_to_json(payload) if payload.blocks else None
+    return json.dumps(stored, separators=(",", ":")) if stored else ""
 
 
 def payload_from_wire(message: pb.Payload, blocks: tuple[Block, ...]) -> Payload:

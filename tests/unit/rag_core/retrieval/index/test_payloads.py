@@ -63,6 +63,8 @@ def test_the_structure_of_a_hit_passes_on_as_it_is_stored_until_somebody_reads_i
     received = wire_payloads.ReceivedPayload.of(message)
     assert (received.blocks, received.page) == (POINT.payload.blocks, POINT.payload.page)
     assert received == read == POINT.payload
+    changed = wire_payloads.payload_to_wire(replace(read, blocks=()))
+    assert changed.structure == "", "blocks that were changed are not those that are stored"
 
 
 @pytest.mark.parametrize("structure", [None, {}, {"format": 1}])
