@@ -14,9 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 
 import psutil
-from dagster._cli import ENV_PREFIX, cli
 
 _SETTLE_SECONDS = 1.0
 """An orderly end also begins with the end of the child; the proxy is gone by then."""
@@ -24,11 +24,14 @@ _SETTLE_SECONDS = 1.0
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until SIGTERM, or until no child is left."""
+    [command] = entry_points(group="console_scripts", name="dagster")
+    cli = command.load()  # before the watch begins: what it imports starts processes that end at once
     ended = threading.Event()
     # An event: asking now and then would cost processor time at rest.
     signal.signal(signal.SIGCHLD, lambda *_: ended.set())
     threading.Thread(target=_exit_without_child, args=(ended,), name="watch-child", daemon=True).start()
-    cli(["code-server", "start", *arguments], auto_envvar_prefix=ENV_PREFIX)
+    sys.argv = ["dagster", "code-server", "start", *arguments]
+    cli()
 
 
 def _exit_without_child(ended: threading.Event) -> None:

@@ -8,13 +8,12 @@ what is wrong where console and CLI show it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import dagster as dg
-from dagster._record import replace
-from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree
 
 import rag_assets.defs
@@ -26,6 +25,7 @@ from rag_assets.defs.sources.files import files_sensor
 from rag_assets.defs.sources.states import state_sensor
 from rag_assets.lib.generation_runs import ACTIVE
 from rag_assets.lib.naming import asset_key
+from rag_assets.lib.warned import without_warnings
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.report import stream_key
@@ -36,7 +36,7 @@ from rag_core.ingestion.generations import CHUNKING
 from rag_core.settings import Settings
 
 
-@suppress_dagster_warnings  # folder loading and mapping over specs are called preview; the version is pinned
+@without_warnings  # folder loading and mapping over specs are called preview; the version is pinned
 def build_definitions(settings: Settings) -> dg.Definitions:
     """All definitions of an installation."""
     folder = settings.effective_sources_dir
@@ -56,13 +56,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     parts = (_project(), *sources, dg.Definitions(sensors=sensors), resources)
     defs = dg.Definitions.merge(*parts)
-    defs = replace(defs, assets=dg.with_source_code_references([*(defs.assets or [])]))
-    return _with_lineage(_with_policy(defs, settings), files.sources)
+    return _with_lineage(_with_policy(_with_sources(defs), settings), files.sources)
 
 
 def _project() -> dg.Definitions:
     """As `dg.load_from_defs_folder`, which however needs pyproject.toml, and an installed wheel has none."""
     return ComponentTree.from_module(defs_module=rag_assets.defs, project_root=PROJECT_DEFS.parent.parent).build_defs()
+
+
+def _with_sources(defs: dg.Definitions) -> dg.Definitions:
+    """The same, whose assets name the code that they are made by."""
+    fields = {name: getattr(defs, name) for name in inspect.signature(dg.Definitions).parameters}
+    return dg.Definitions(**fields | {"assets": dg.with_source_code_references([*(defs.assets or [])])})
 
 
 def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:

@@ -17,7 +17,6 @@ from typing import Any, Self
 import dagster as dg
 import psutil
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, RunLauncher, WorkerStatus
-from dagster._core.origin import JobPythonOrigin
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
@@ -158,7 +157,7 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
                 process.wait(self._kill_after_seconds)
 
 
-def _origin(run: dg.DagsterRun) -> JobPythonOrigin:
+def _origin(run: dg.DagsterRun) -> Any:
     if run.job_code_origin is None:
         raise dg.DagsterInvariantViolationError(f"run {run.run_id} does not say where its code is")
     return run.job_code_origin

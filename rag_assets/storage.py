@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from dagster._core.storage.config import PostgresStorageConfig
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import event, exc
@@ -21,9 +19,7 @@ class PostgresStorage(DagsterPostgresStorage):
             _check_kept_connections(part)
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
-    ) -> Self:
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
         created = config_value.get("should_autocreate_tables", True)
         return cls(pg_url_from_config(config_value), created, inst_data=inst_data)
 

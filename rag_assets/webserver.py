@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import uvicorn
-from dagster._core.workspace.context import WorkspaceProcessContext  # the app is made of one, and only Dagster's CLI is
-from dagster._core.workspace.load_target import WorkspaceFileTarget  # public, which starts the app without the checks
+from dagster._core.workspace import context, load_target  # Dagster's CLI alone is public, and it makes no checks
 from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -102,14 +101,16 @@ def serve(settings: Settings, workspace: str) -> None:
     """Serve the workspace of the Dagster instance of the environment until SIGTERM."""
     with (
         dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace]), dg.__version__) as context,
+        context.WorkspaceProcessContext(
+            instance, load_target.WorkspaceFileTarget([workspace]), dg.__version__
+        ) as served,
     ):
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3600, max_overflow=20
         )  # of Dagster's CLI
         guard = BrowserGuard.of(settings, origins=settings.dagster_origins)
         uvicorn.run(
-            Front(create_app_from_workspace_process_context(context), guard),
+            Front(create_app_from_workspace_process_context(served), guard),
             host=settings.host,
             port=settings.dagster_port,
             log_config=None,

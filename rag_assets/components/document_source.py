@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Self
 
 import dagster as dg
-from dagster._utils.warnings import suppress_dagster_warnings
 from pydantic import BaseModel
 
 from rag_assets.components.kafka_source import kafka_definitions
@@ -16,6 +15,7 @@ from rag_assets.defs.sources.jobs import sync_job
 from rag_assets.defs.sources.schedules import reconcile_schedule
 from rag_assets.defs.sources.sensors import change_sensor
 from rag_assets.defs.sources.specs import upstream_spec
+from rag_assets.lib.warned import without_warnings
 from rag_assets.source_config import SourceConfig
 
 
@@ -34,7 +34,7 @@ class DocumentSource(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         return cls(attributes if isinstance(attributes, SourceConfig) else SourceConfig.model_validate({}))
 
-    @suppress_dagster_warnings  # partitioned checks are called preview; the version is pinned
+    @without_warnings  # partitioned checks are called preview; the version is pinned
     def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
         config = self.config
         if config.options.kind == "kafka":

@@ -11,7 +11,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from rag_assets.defs.streams.jobs import JOB as STREAM_JOB
 from rag_assets.lib.failures import typed_failures
@@ -149,7 +148,7 @@ def blocked_checks(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]
     }
     found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
     for key, record in found.items():
-        if record.status is CheckStatus.FAILED:
+        if record.status.value == "FAILED":
             place = key.asset_key.to_user_string()
             yield Alert(
                 f"{AlertKind.CHECK_BLOCKED}:{place}/{key.name}",

@@ -5,7 +5,7 @@
 import threading
 
 import dagster as dg
-from dagster._grpc.client import DagsterGrpcClient
+import grpc
 
 from rag_assets.config import files_fingerprint, read_sources
 from rag_assets.lib.failures import typed_failures
@@ -23,6 +23,8 @@ SECONDS = 5
 _RELOAD_SECONDS = 600
 """A busy machine needs minutes. Given up too early, the next evaluation would ask for a second reload."""
 _AFTER_SECONDS = 0.5
+_RELOAD = "/api.DagsterApi/ReloadCode"
+_NO_PROXY = [("grpc.enable_http_proxy", 0)]
 _reloading = threading.Lock()
 """Held from the first change until this process ends, or the reload failed."""
 
@@ -50,16 +52,17 @@ def files_sensor(settings: Settings, loaded: str) -> dg.SensorDefinition:
             return dg.SkipReason(f"the source files are loaded{wrong}")
         if _reloading.acquire(blocking=False):
             # After the answer: the reload ends this process.
-            threading.Timer(_AFTER_SECONDS, _reload, [settings.code_location_port]).start()
+            threading.Timer(_AFTER_SECONDS, reload_code, [settings.code_location_port]).start()
         return dg.SkipReason(f"a source file changed, reloading{wrong}")
 
     return source_files
 
 
-def _reload(port: int) -> None:
+def reload_code(port: int) -> None:
     """Ask the code server, this process's parent. Webserver and daemon notice the new one within a second."""
     try:
-        DagsterGrpcClient(host="127.0.0.1", port=port).reload_code(timeout=_RELOAD_SECONDS)
+        with grpc.insecure_channel(f"127.0.0.1:{port}", _NO_PROXY) as channel:
+            channel.unary_unary(_RELOAD, bytes, bytes)(b"", timeout=_RELOAD_SECONDS)  # the request has no fields
     except Exception as error:  # the next evaluation tries again
         log.warning("reload_failed", error=type(error).__name__)
         _reloading.release()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 import dagster as dg
 
 from rag_assets.lib.naming import SOURCE_TAG, STAGES, TENANT_TAG, asset_key, job_name
 from rag_assets.source_config import SourceConfig
 
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
+AssetJob: TypeAlias = Any
+"""What `dg.define_asset_job` returns: its class has no public name."""
 MAX_CRASH_RETRIES = 2
 """New runs after a run whose process died and could not be resumed; failures of assets are retried per asset."""
 
 
-def sync_job(config: SourceConfig) -> UnresolvedAssetJobDefinition:
+def sync_job(config: SourceConfig) -> AssetJob:
     """The whole chain in one run (per shard), in one process: a run of four assets costs 2 s, not 8."""
     return dg.define_asset_job(
         job_name(config),

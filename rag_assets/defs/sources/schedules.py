@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
+from rag_assets.defs.sources.jobs import AssetJob
 from rag_assets.defs.sources.sensors import closed_tenant
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_core.ingestion.pipeline import Pipeline
 
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-
-def reconcile_schedule(
-    config: SourceConfig, job: UnresolvedAssetJobDefinition | dg.JobDefinition
-) -> dg.ScheduleDefinition | None:
+def reconcile_schedule(config: SourceConfig, job: AssetJob) -> dg.ScheduleDefinition | None:
     """A run of every shard at the configured time, whatever the sensor saw; `None` when there is none."""
     if config.schedule is None:
         return None

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from rag_assets.connectors import connector_context, open_connector
+from rag_assets.defs.sources.jobs import AssetJob
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
@@ -23,9 +23,6 @@ from rag_core.errors import PermissionDenied
 from rag_core.governance.tenants import store as tenants
 from rag_core.ids import fingerprint
 from rag_core.ingestion.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 RETRY_FIRST_SECONDS = 60
 RETRY_LAST_SECONDS = 3600
@@ -39,7 +36,7 @@ def tag_run(context: dg.AssetExecutionContext, version_tag: str | None) -> None:
         context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(version_tag)})
 
 
-def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition | None:
+def change_sensor(config: SourceConfig, job: AssetJob) -> dg.SensorDefinition | None:
     """The sensor of one source, `None` when its configuration has none."""
     if config.sensor is None:
         return None

@@ -9,11 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
-from dagster._core.execution.plan.objects import StepFailureData
-from dagster._core.scheduler.instigation import InstigatorStatus
 
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
@@ -31,6 +29,8 @@ FULL_SECONDS = 600.0
 """Between two comparisons of all runs; in between only runs that changed since the last one are read."""
 _OVERLAP = timedelta(seconds=60)
 _MAX_MESSAGE, _MAX_EVENTS = 500, 1000
+_RUNNING, _STOPPED = "RUNNING", "STOPPED"
+"""Of a sensor or schedule that an operator switched."""
 _STATES = {
     dg.DagsterRunStatus.QUEUED: RunState.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED: RunState.QUEUED,
@@ -146,9 +146,8 @@ def _observation(config: SourceConfig, switched: Mapping[str, bool]) -> status.O
 
 def _switched(instance: dg.DagsterInstance) -> dict[str, bool]:
     """Sensors and schedules that an operator switched on or off; the others are as their source files say."""
-    states = (InstigatorStatus.RUNNING, InstigatorStatus.STOPPED)
-    found = [one for one in instance.all_instigator_state() if one.status in states]
-    return {one.instigator_name: one.status is InstigatorStatus.RUNNING for one in found}
+    found = [one for one in instance.all_instigator_state() if one.status.value in {_RUNNING, _STOPPED}]
+    return {one.instigator_name: one.status.value == _RUNNING for one in found}
 
 
 def _run(record: dg.RunRecord, shard: int, reason: str | None, message: str | None) -> Run:
@@ -201,11 +200,11 @@ def _failure(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str | 
     return blocked[0], problems.get(str(blocked[0])) or blocked[1]
 
 
-def _name(check: AssetCheckEvaluation) -> str:
+def _name(check: dg.AssetCheckEvaluation) -> str:
     return f"{check.asset_key.path[-1]}:{check.check_name}"
 
 
-def _typed(failure: StepFailureData) -> tuple[str, str] | None:
+def _typed(failure: Any) -> tuple[str, str] | None:
     data = failure.user_failure_data
     reason = data.metadata.get("reason") if data is not None and data.metadata else None
     if data is None or reason is None or str(reason.value) not in Reason.__members__:

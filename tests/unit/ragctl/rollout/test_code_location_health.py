@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from benchmarks.ports import free_port
+from rag_assets.defs.sources.files import reload_code
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
 from ragctl.container.health import check
@@ -65,6 +66,20 @@ def test_a_code_server_whose_child_was_killed_is_not_healthy_and_ends_to_be_star
         with pytest.raises(Unavailable, match="does not answer"):
             check("dagster-code")
         assert server.wait(120) == 1
+
+
+def test_a_code_location_that_is_asked_to_reload_reads_its_code_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, port = tmp_path / "loads", free_port()
+    monkeypatch.setenv("RAG_CODE_LOCATION_PORT", str(port))
+    counted = f"from pathlib import Path\n\nwith Path({str(loads)!r}).open('a') as file:\n    file.write('x')\n"
+    with code_server(tmp_path, port, counted + GOOD) as server:
+        assert _finding(server) == ""
+        before = len(loads.read_text())
+        reload_code(port)
+        assert len(loads.read_text()) > before
+        assert _finding(server) == ""
 
 
 def _finding(server: subprocess.Popen[bytes]) -> str:
