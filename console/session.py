@@ -21,6 +21,7 @@ from console.clients.gitlab import GitLabClient
 from console.clients.grpc_api import Api, Channels, read_token
 from console.clients.http import GatewayClient
 from console.clients.metrics import MetricsClient
+from console.conversations import Conversations
 from console.i18n import LANGUAGES, language_of, translate
 from console.plain_page import LANGUAGE_COOKIE
 from console.presenters.sources import key_of
@@ -117,6 +118,7 @@ class Shared:
     outages: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while `known` is changed in more than one step."""
+    conversations: Conversations = field(default_factory=Conversations)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, "console-call"))
 
     def close(self) -> None:

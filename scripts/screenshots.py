@@ -116,9 +116,10 @@ def take(page: Page, url: str, language: str, password: str, names: Sequence[str
 
 
 def ask(page: Page, question: str) -> None:
-    page.locator(".st-key-question-text textarea").fill(question)
-    page.get_by_test_id("stFormSubmitButton").locator("button").first.click()
-    page.get_by_test_id("stText").first.wait_for()
+    box = page.get_by_test_id("stChatInputTextArea")
+    box.fill(question)
+    box.press("Enter")
+    page.locator("[class*=st-key-answer-]").last.wait_for()
 
 
 def ask_first(page: Page, language: str) -> None:

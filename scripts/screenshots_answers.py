@@ -41,7 +41,7 @@ def take_answers(url: str, password: str) -> None:
 def picture(page: Page, question: str, name: str) -> None:
     ask(page, question)
     settle(page)
-    page.locator(".st-key-question-text").scroll_into_view_if_needed()
+    page.get_by_test_id("stChatMessage").nth(-2).scroll_into_view_if_needed()
     take_picture(page, name)
 
 

@@ -332,6 +332,11 @@ class Api:
         """Passages, through the gateway."""
         return self._call(GATEWAY, self._channels.query.Search, request, metadata=self._asking())
 
+    def askable(self) -> list[query_pb2.ListSourcesResponse.Source]:
+        """The sources of which the caller may see documents, through the gateway; a thousand at most."""
+        request = query_pb2.ListSourcesRequest(page_size=1000)
+        return list(self._call(GATEWAY, self._channels.query.ListSources, request).sources)
+
     def search_as(
         self, tenant: str, subject: str, groups: Sequence[str], reason: str, request: query_pb2.SearchRequest
     ) -> ops.SearchAsResponse:

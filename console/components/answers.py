@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from console.clients.errors import ServiceError
+from console.components.marked_text import marked_text
 from console.components.widgets import load_or_report, plain_markdown, problem
 from console.presenters import answers as presenters
+from console.presenters import cited_text
 from console.presenters.formats import plain
 from console.presenters.markdown import CodeBlock, TableBlock, TextBlock, blocks
 from console.presenters.records import around
@@ -35,17 +38,15 @@ def span(doc_id: str, start: int, end: int) -> None:
     st.text(after)
 
 
-def answer_body(text: str, final: query_pb2.AnswerFinal) -> None:
-    """The answer or the closest passages, each excerpt below its headings; plain text without Markdown."""
-    if presenters.is_closest(final):
-        st.info(t("It is not certain that the sources answer this question. These passages come closest."))
-    if final.read_as:
-        st.text(t("Read as: {question}", question=plain(final.read_as)))
-    _excerpts(final.excerpts)
-    if not final.excerpts and final.answer_markdown:
-        markdown_body(final.answer_markdown)
-    elif not final.excerpts:
-        st.text(plain(text))
+def original(item: query_pb2.Citation) -> None:
+    """Links to the document where it is at its source, and to all that the platform knows of it."""
+    with st.container(horizontal=True):
+        if address := presenters.original_address(item):
+            st.link_button(t("Open the original"), address, icon=":material/open_in_new:", type="tertiary")
+        if item.doc_id:
+            place = {"doc": item.doc_id, "span": f"{item.start}-{item.end}"}
+            st.page_link("screens/documents.py", label=t("Show the document"), icon=":material/description:",
+                         query_params=place)  # fmt: skip
 
 
 def writing(event: query_pb2.AnswerWriting) -> None:
@@ -53,37 +54,55 @@ def writing(event: query_pb2.AnswerWriting) -> None:
     st.text(t("{model} is writing …", model=plain(event.model)))
     if event.excerpts:
         st.caption(t("Until then, from the sources:"))
-    _excerpts(event.excerpts)
-
-
-def _excerpts(excerpts: Iterable[query_pb2.Excerpt]) -> None:
-    for excerpt in excerpts:
+    for excerpt in event.excerpts:
         with st.container(border=True):
             st.text(presenters.with_page(presenters.heading(excerpt), excerpt, t))
-            markdown_body(excerpt.markdown or excerpt.text)
+            st.text(plain(excerpt.text))
 
 
-def markdown_body(markdown: str) -> None:
-    """Markdown of documents as text, code and tables."""
-    for block in blocks(markdown):
-        match block:
-            case TextBlock(text):
-                st.text(text)
-            case CodeBlock(text, language):
-                st.code(text, language=language or None, wrap_lines=True)
-            case TableBlock([header, *rows]):
-                # A canvas would cut long cells. Columns are told apart by their names; further spaces are not shown.
-                names = [plain_markdown(name) + " " * column for column, name in enumerate(header)]
-                cells = [dict(zip(names, map(plain_markdown, row), strict=True)) for row in rows]
-                st.table(cells, hide_index=True, hide_header=not any(header))
+def excerpt_body(
+    excerpt: query_pb2.Excerpt, cited: Sequence[query_pb2.Citation], *, key: str, on_cited: Callable[[int], None]
+) -> None:
+    """An excerpt with its marked sentences and links at its markers; plain text without Markdown."""
+    marked = cited_text.marked_lines(excerpt)
+    links = {item.number: (_address(item), t("Source {number} of {count}", number=item.number, count=len(cited)))
+             for item in cited}  # fmt: skip
+    pending: list[list[cited_text.Part]] = []
+    found = list(blocks(excerpt.markdown)) if excerpt.markdown else [TextBlock(plain(excerpt.text))]
+    for number, block in enumerate(found):
+        if isinstance(block, TextBlock):
+            pending.append(cited_text.parts(block.text, marked, links))
+        if pending and (not isinstance(block, TextBlock) or number == len(found) - 1):
+            marked_text(pending, links, key=f"text-{key}-{number}", on_cited=on_cited)
+            pending = []
+        if not isinstance(block, TextBlock):
+            code_or_table(block)
+
+
+def _address(item: query_pb2.Citation) -> str:
+    return f"/documents?{urlencode({'doc': item.doc_id, 'span': f'{item.start}-{item.end}'})}"
+
+
+def code_or_table(block: CodeBlock | TableBlock) -> None:
+    """Code and tables of documents, whose cells are text."""
+    match block:
+        case CodeBlock(text, language):
+            st.code(text, language=language or None, wrap_lines=True)
+        case TableBlock([header, *rows]):
+            # A canvas would cut long cells. Columns are told apart by their names; further spaces are not shown.
+            names = [plain_markdown(name) + " " * column for column, name in enumerate(header)]
+            cells = [dict(zip(names, map(plain_markdown, row), strict=True)) for row in rows]
+            st.table(cells, hide_index=True, hide_header=not any(header))
 
 
 @st.fragment
-def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> None:
-    """Thumbs, why, and the right document: what a user says of an answer proposes its question for evaluation."""
-    places = _places()
-    with st.form("judge", border=True):
-        good = st.feedback("thumbs", key="thumbs")
+def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal, *, key: str) -> None:
+    """Thumbs; one that is chosen opens why, and the right document. A rating proposes its question for evaluation."""
+    good = st.feedback("thumbs", key=key)
+    if good is None:
+        return
+    places = {} if good else _places()
+    with st.form(f"{key}-form", border=True):
         comment = st.text_input(t("What should it have said? (optional)"), max_chars=2000)
         right = ""
         if places:
@@ -91,9 +110,6 @@ def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> No
             right = st.selectbox(t("The document that has the answer"), list(names), format_func=names.__getitem__)
         if not st.form_submit_button(t("Send")):
             return
-    if good is None:
-        st.warning(t("Choose thumbs up or thumbs down first; nothing was saved."))
-        return
     spans = [
         ops.CitedSpan(doc_id=item.doc_id, version=item.version, start=item.start, end=item.end)
         for item in presenters.citations(final)

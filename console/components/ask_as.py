@@ -23,20 +23,22 @@ class Person:
     reason: str
 
 
-def person() -> Person | None:
-    """Within the form: widgets for whom to ask; None without the right to."""
-    if platform() < Platform.ADMIN:
-        return None
-    with st.expander(t("As whom"), icon=":material/supervisor_account:"):
-        st.caption(
-            t("Searches with the permissions of somebody else. Each search is in the audit log of their tenant, with"
-              " its reason. Text that you may not read yourself is left out.")
-        )  # fmt: skip
-        left, right = st.columns(2, gap="medium")
-        whose = left.text_input(t("Tenant"), tenant(), max_chars=200, key="as-tenant")
-        subject = left.text_input(t("User (optional)"), max_chars=200, key="as-subject")
-        groups = right.text_area(t("Groups, one in each line"), height=68, key="as-groups")
-        reason = right.text_input(t("Reason (for the audit log)"), max_chars=500, key="as-reason")
+def may() -> bool:
+    """Whether this person may search as somebody else."""
+    return platform() >= Platform.ADMIN
+
+
+def person() -> Person:
+    """Widgets for whom to ask."""
+    st.caption(
+        t("Searches with the permissions of somebody else. Each search is in the audit log of their tenant, with"
+          " its reason. Text that you may not read yourself is left out.")
+    )  # fmt: skip
+    left, right = st.columns(2, gap="medium")
+    whose = left.text_input(t("Tenant"), tenant(), max_chars=200, key="as-tenant")
+    subject = left.text_input(t("User (optional)"), max_chars=200, key="as-subject")
+    groups = right.text_area(t("Groups, one in each line"), height=68, key="as-groups")
+    reason = right.text_input(t("Reason (for the audit log)"), max_chars=500, key="as-reason")
     return Person(whose.strip(), subject.strip(), tuple(presenters.lines(groups)), reason)
 
 

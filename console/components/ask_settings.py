@@ -1,28 +1,83 @@
-"""The settings of a question on the Ask page, within its form: what is searched, how, and how else to compare."""
+"""The settings of a question on the Ask page, behind one button: what is searched, how, as whom, and what is shown."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.widgets import load_or_report
+from console.components import ask_as
 from console.presenters import retrieval as presenters
 from console.presenters.retrieval import RetrievalSettings
 from console.session import api, t
 from ragproto.query.v2 import query_pb2
 
+ANSWER, SEARCH, COMPARE, AS = "Answer", "Search only", "Compare two settings", "Search as somebody else"
+_PRESET: dict[str, object] = {
+    "ask-kind": ANSWER, "ask-sources": [], "ask-language": "", "ask-since": None, "ask-metadata": "",
+    "ask-mode": "hybrid", "ask-words": presenters.AUTOMATIC, "ask-generation": "", "ask-rerank": "default",
+    "ask-top-k": 10, "as-subject": "", "as-groups": "",
+}  # fmt: skip
+"""The settings that the button counts, as they are when nothing is set."""
 
-def narrowing() -> query_pb2.Filter | None:
-    """Widgets for which documents are searched; the filter."""
-    names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
-    left, middle, right, last = st.columns(4)
+
+@dataclass(frozen=True, slots=True)
+class AskSettings:
+    """What is done with a question: one of the four kinds, the filter, the settings (and those compared), as whom."""
+
+    kind: str
+    narrowed: query_pb2.Filter | None
+    first: RetrievalSettings
+    second: RetrievalSettings
+    person: ask_as.Person | None
+
+    def search(self, text: str, settings: RetrievalSettings | None = None) -> query_pb2.SearchRequest:
+        """The search of a question."""
+        fields = (settings or self.first).fields()
+        return query_pb2.SearchRequest(query=text, filter=self.narrowed, explain=True, highlight=True, **fields)
+
+    def answer(self, text: str, earlier: list[query_pb2.Message]) -> query_pb2.AnswerRequest:
+        """The question, with what came before it."""
+        return query_pb2.AnswerRequest(query=text, filter=self.narrowed, messages=earlier, **self.first.fields())
+
+
+def ask_settings() -> AskSettings:
+    """One button, which says how many settings are not as they were, and the widgets behind it."""
+    names = source_names()
     asked = st.query_params.get("source", "")  # other pages lead here with a source
-    chosen = [asked] if asked in names else []
-    sources = left.multiselect(t("Only these sources"), names, chosen, placeholder=t("all"))
+    if asked in names and "ask-sources" not in st.session_state:
+        st.session_state["ask-sources"] = [asked]
+    count = sum(st.session_state.get(key, preset) != preset for key, preset in _PRESET.items())
+    label = t("Settings · {count} set", count=count) if count else t("Settings")
+    with st.popover(label, icon=":material/tune:", key="ask-settings", width="content"):
+        kinds = {name: t(name) for name in (ANSWER, SEARCH, COMPARE, *([AS] if ask_as.may() else []))}
+        kind = st.radio(
+            t("What a question does"), list(kinds), format_func=kinds.__getitem__, key="ask-kind", horizontal=True
+        )
+        narrowed = narrowing(names)
+        first, second = retrieval_settings(compares=kind == COMPARE)
+        return AskSettings(kind, narrowed, first, second, ask_as.person() if kind == AS else None)
+
+
+def source_names() -> list[str]:
+    """The sources that this person can ask."""
+    try:
+        return [item.name for item in api().askable()]
+    except ServiceError:
+        return []
+
+
+def narrowing(names: list[str]) -> query_pb2.Filter | None:
+    """Widgets for which documents are searched; the filter."""
+    left, right = st.columns(2)
+    sources = left.multiselect(t("Only these sources"), names, placeholder=t("all"), key="ask-sources")
     languages = {"": t("all"), "en": "English", "zh": "中文"}
-    language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
-    since = right.date_input(t("Changed since"), value=None, format="YYYY-MM-DD")
-    metadata = last.text_input(
+    language = right.selectbox(
+        t("Only this language"), list(languages), format_func=languages.__getitem__, key="ask-language"
+    )
+    since = left.date_input(t("Changed since"), value=None, format="YYYY-MM-DD", key="ask-since")
+    metadata = right.text_input(
         t("Metadata"), max_chars=500, placeholder=t("field=value"), help=t("A field that the sources declare."),
         key="ask-metadata",
     )  # fmt: skip
@@ -66,16 +121,14 @@ def retrieval(key: str, names: dict[str, str], other: str = "", mode: str = "hyb
     return RetrievalSettings(mode, words, generation, rerank, int(top_k))
 
 
-def settings() -> tuple[RetrievalSettings, RetrievalSettings]:
+def retrieval_settings(*, compares: bool) -> tuple[RetrievalSettings, RetrievalSettings]:
     """The settings of the question, and those that it is compared with."""
     names = generations()
     ready = next((name for name, state in names.items() if state != "active"), "")
-    with st.expander(t("How it is searched"), icon=":material/tune:"):
-        left, right = st.columns(2, gap="large")
-        with left:
-            st.markdown(f"**{t('Settings')}**")
-            first = retrieval("ask", names)
-        with right:
-            st.markdown(f"**{t('Compared with')}**")
-            second = retrieval("other", names, ready, "hybrid" if ready else "dense")  # so that something differs
-    return first, second
+    with st.expander(t("How it is searched"), icon=":material/tune:", expanded=compares):
+        first = retrieval("ask", names)
+    if not compares:
+        return first, first
+    with st.expander(t("Compared with"), icon=":material/compare_arrows:", expanded=True):
+        # Something differs at first.
+        return first, retrieval("other", names, ready, "hybrid" if ready else "dense")

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from google.protobuf.json_format import MessageToDict
 
@@ -13,6 +14,7 @@ from console.i18n import N_
 from console.presenters.formats import Translate, plain
 from ragproto.query.v2 import query_pb2
 
+MAX_ADDRESS = 2048
 ABSTENTIONS = N_(
     {
         "NO_RESULTS": "No document that you may read matches this question.",
@@ -56,6 +58,27 @@ def citation_text(item: query_pb2.Citation, t: Translate) -> str:
     locator = with_page(item.locator, item, t)
     where = t(PLACE, source=item.source, locator=locator, version=item.version, start=item.start, end=item.end)
     return plain(f"[{item.number}] {item.title or item.locator}\n    {where}\n    “{item.quote}”")
+
+
+def citation_title(item: query_pb2.Citation, t: Translate) -> str:
+    """Title and headings of a citation, and the page it is on."""
+    place = query_pb2.Excerpt(title=item.title, locator=item.locator, heading_path=item.heading_path)
+    return with_page(heading(place), item, t)
+
+
+def original_address(item: query_pb2.Citation) -> str:
+    """The document's own address where that is a page of the web, else empty."""
+    try:
+        parts = urlsplit(item.locator[:MAX_ADDRESS])
+    except ValueError:
+        return ""
+    whole = len(item.locator) <= MAX_ADDRESS and parts.scheme in {"http", "https"} and parts.netloc
+    return item.locator if whole else ""
+
+
+def shown_text(text: str, final: query_pb2.AnswerFinal) -> str:
+    """The text of an answer; of the closest passages the first."""
+    return final.excerpts[0].text if is_closest(final) and final.excerpts else text
 
 
 def is_closest(final: query_pb2.AnswerFinal) -> bool:

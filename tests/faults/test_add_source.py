@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.faults.conftest import Console
 from tests.faults.steps import choose, fill, following, go
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import CHROMIUM, NEEDS, ask
 
 pytestmark = [
     pytest.mark.faults,
@@ -44,8 +44,7 @@ def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
     expect(page.get_by_text("The source walrus is written to walrus.yaml.")).to_be_visible()
     expect(page.get_by_text("The first documents can be asked about now.")).to_be_visible(timeout=600_000)
     page.get_by_role("button", name="Ask about this source").click()
-    page.get_by_role("textbox", name="Question").fill("How many litres of oil does the walrus pump need?")
-    page.get_by_role("button", name="Answer", exact=True).click()
+    ask(page, "How many litres of oil does the walrus pump need?")
     expect(page.get_by_text("The walrus pump needs 11 litres of oil.").first).to_be_visible()
     code, entries = operated.stack.rag("source", "history", "walrus")
     assert code == 0

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.faults.conftest import DOCUMENTS, Console
 from tests.faults.steps import go
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import CHROMIUM, NEEDS, ask
 
 pytestmark = [
     pytest.mark.faults,
@@ -81,14 +81,16 @@ def test_inputs_are_redriven_and_discarded(page: Page) -> None:
 
 def test_an_answer_is_given_opened_in_its_document_judged_and_compared(page: Page) -> None:
     go(page, "Ask")
-    page.get_by_label("Question").fill("When are backups taken every night?")
-    page.get_by_role("button", name="Answer", exact=True).click()
-    page.get_by_text("Show [1] in the document").click()
+    ask(page, "When are backups taken every night?")
+    page.get_by_role("button", name="Open [1]").first.click()
     expect(page.get_by_text("Backups are taken every night at three.").first).to_be_visible()
     page.get_by_test_id("stFeedbackButton").first.click()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
-    page.get_by_role("button", name="Compare two settings").click()
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_text("Compare two settings").click()
+    page.keyboard.press("Escape")
+    ask(page, "When are backups taken every night?")
     expect(page.get_by_text("In both")).to_be_visible()
     expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
 

@@ -17,7 +17,7 @@ from pytest_httpserver import HTTPServer
 
 from tests.faults.conftest import Console, signed_in
 from tests.faults.steps import choose, fill, following, go
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import CHROMIUM, NEEDS, ask
 from tests.support.local_stack import LocalStack
 from tests.support.pictures import Camera
 
@@ -101,11 +101,11 @@ class Hour:
 
     def ask(self, question: str) -> None:
         """Ask on its own, not as a part of the conversation before it."""
-        goes_on = self.page.get_by_label("Continue the conversation")
-        if goes_on.count() and goes_on.is_checked():
-            self.page.get_by_text("Continue the conversation").click()
-        self.page.get_by_role("textbox", name="Question").fill(question)
-        self.page.get_by_role("button", name="Answer", exact=True).click()
+        again = self.page.get_by_role("button", name="New conversation")
+        if again.count():
+            again.click()
+            expect(again).to_have_count(0)
+        ask(self.page, question)
 
     def ask_until(self, question: str, answer: str) -> None:
         """Ask again until the answer is another one: the change sensor needs up to half a minute, and its run."""

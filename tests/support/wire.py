@@ -196,6 +196,11 @@ class _V2(v2_grpc.QueryServiceServicer):
         response: v2.SearchResponse = found(request) if callable(found) else found
         return response
 
+    async def ListSources(self, request: v2.ListSourcesRequest, context: Any) -> v2.ListSourcesResponse:
+        await self._peer.receive(context)
+        found: v2.ListSourcesResponse = self._peer.operations.get("AskableSources", v2.ListSourcesResponse())
+        return found
+
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)
         self._peer.asked.append(("Answer", request))

@@ -22,7 +22,7 @@ from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from tests.integration.query_server.conftest import DOCS
 from tests.integration.query_server.test_operations import ADMIN, OPERATOR, VIEWER, fill
-from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console
+from tests.support.browser import CHROMIUM, NEEDS, ask, chromium, running_console
 from tests.support.postgres import temporary_database
 from tests.support.query_server import RunningServer, running
 from tests.unit.console.conftest import healthy_dagster
@@ -168,10 +168,12 @@ def test_a_document_is_followed_down_to_a_chunk(page: Page) -> None:
 @pytest.mark.faults
 def test_an_answer_is_given_and_two_settings_are_compared(page: Page) -> None:
     go(page, "Ask")
-    page.get_by_label("Question").fill("How many days of paid leave does the vacation policy grant a year?")
-    page.get_by_role("button", name="Answer", exact=True).click()
+    ask(page, "How many days of paid leave does the vacation policy grant a year?")
     expect(page.get_by_text("The vacation policy grants 25 days of paid leave a year.").first).to_be_visible()
-    page.get_by_role("button", name="Compare two settings").click()
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_text("Compare two settings").click()
+    page.keyboard.press("Escape")
+    ask(page, "How many days of paid leave does the vacation policy grant a year?")
     expect(page.locator("td", has_text="Leave").first).to_be_attached()
 
 

@@ -14,7 +14,7 @@ from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
 from tests.unit.console.conftest import Platform
-from tests.unit.console.test_pages import HOSTILE, button, interpreted, opened
+from tests.unit.console.test_pages import HOSTILE, ask, button, interpreted, opened
 from tests.unit.console.test_roles import links
 
 WHY = v2.Passage.ScoreExplanation(retrieval_rank=2, dense_rank=4, lexical_rank=1, dense_part=0.25, lexical_part=0.5)
@@ -27,7 +27,7 @@ def passage(doc_id: str = "d", *, start: int = 0, text: str = "Pumps need oil.",
     return v2.Passage(doc_id=doc_id, start=start, end=start + len(text), text=text, **wanted)
 
 
-NARROWED = "Only what the fields above let through was searched. Clear them to search everything."
+NARROWED = "Only what the settings let through was searched. Clear them to search everything."
 
 
 def with_generations(platform: Platform) -> None:
@@ -37,12 +37,14 @@ def with_generations(platform: Platform) -> None:
 
 
 def asked(platform: Platform, name: str = "Search") -> list[Any]:
-    return [request for called, request in platform.gateway.peer.asked if called == name]
+    """Requests of a person's question: the page itself searches for its examples, without an explanation."""
+    found = [request for called, request in platform.gateway.peer.asked if called == name]
+    return [request for request in found if name != "Search" or request.explain]
 
 
-def submit(app: AppTest, label: str, question: str = "which oil?") -> AppTest:
-    app.text_area(key="question-text").input(question)
-    return button(app, label).click().run()
+def submit(app: AppTest, kind: str, question: str = "which oil?") -> AppTest:
+    app.radio(key="ask-kind").set_value(kind).run()
+    return ask(app, question, kind)
 
 
 def test_settings_reach_the_search_and_the_answer(app: AppTest, platform: Platform) -> None:
@@ -100,6 +102,7 @@ def test_two_settings_are_searched_side_by_side(app: AppTest, platform: Platform
         passages=[passage()], explanation=WEIGHED, generation="g1"
     )
     opened(app, "ask")
+    app.radio(key="ask-kind").set_value("Compare two settings").run()
     app.selectbox(key="other-mode").set_value("lexical")
     submit(app, "Compare two settings")
     assert [(one.mode, one.generation) for one in asked(platform)] == [
@@ -265,7 +268,7 @@ def test_a_search_as_somebody_else_says_who_and_why_once(app: AppTest, platform:
     app.text_input(key="as-subject").input("bob")
     app.text_area(key="as-groups").input("hr\nboard")
     app.text_input(key="as-reason").input("ticket 7")
-    button(app, "Search as somebody else").click().run()
+    app.run()
     app.run()  # drawn again: no second entry in the audit log
     [request] = asked(platform, "SearchAs")
     assert (request.tenant, request.subject, list(request.groups)) == ("acme", "bob", ["hr", "board"])
@@ -277,18 +280,18 @@ def test_a_search_as_somebody_else_says_who_and_why_once(app: AppTest, platform:
 def test_without_the_scope_of_the_platform_nobody_else_is_offered(app: AppTest, platform: Platform) -> None:
     platform.gateway.peer.scopes = ["query.read", "admin"]
     opened(app, "ask")
-    assert "Search as somebody else" not in [item.label for item in app.button]
+    assert app.radio(key="ask-kind").options == ["Answer", "Search only", "Compare two settings"]
 
 
-@pytest.mark.parametrize("label", ["Answer", "Search only"])
+@pytest.mark.parametrize("kind", ["Answer", "Search only"])
 @pytest.mark.parametrize("scopes", [["query.read", "platform.admin"], ["query.read", "admin"]])
 def test_a_question_links_to_its_trace_for_the_platform(
-    app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch, label: str, scopes: list[str]
+    app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch, kind: str, scopes: list[str]
 ) -> None:
     monkeypatch.setenv("RAG_CONSOLE_TRACE_URL", "http://127.0.0.1:9/trace/{trace}")
     platform.gateway.peer.scopes = scopes
     platform.gateway.peer.answer = [v2.AnswerEvent(final=v2.AnswerFinal())]
-    submit(opened(app, "ask"), label)
+    submit(opened(app, "ask"), kind)
     _, trace, _, flags = platform.gateway.peer.asking["traceparent"].split("-")
     assert flags == "01", "recorded, whatever share of calls is"
     assert links(app) == ([f"http://127.0.0.1:9/trace/{trace}"] if "platform.admin" in scopes else [])

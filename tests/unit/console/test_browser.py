@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from console.sign_in import COOKIE
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import CHROMIUM, NEEDS, ask, running_console
 from tests.unit.console.conftest import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
@@ -28,9 +31,10 @@ def test_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, p
         v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]))),
     ]
     page.get_by_role("link", name="Ask").click()
-    page.get_by_label("Question").fill("x")
-    page.get_by_role("button", name="Answer").click()
-    expect(page.get_by_text("[go](javascript:alert(1))").nth(1)).to_be_visible()
+    ask(page, "x")
+    answer = page.get_by_label("Chat message from Answer").get_by_text("[go](javascript:alert(1))")
+    for place in (0, 1):  # the answer and the title of its source
+        expect(answer.nth(place)).to_be_attached()
     assert page.locator("a[href^='javascript'], a[href*='attacker'], img[src*='attacker'], img[onerror]").count() == 0
     assert "owned" not in page.title()
     assert hosts <= {"127.0.0.1", ""}
@@ -109,3 +113,33 @@ def test_an_address_that_is_not_for_the_role_says_so(page: Page, platform: Platf
     expect(page.get_by_role("heading", name="Not for your role")).to_be_visible()
     assert page.get_by_role("dialog").count() == 0
     assert page.get_by_test_id("stSidebarNav").get_by_role("link", name="Ask").count() == 0
+
+
+def test_a_conversation_outlives_a_reload_until_its_person_deletes_it(
+    browser: Browser, platform: Platform, tmp_path: Path
+) -> None:
+    final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]))
+    platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
+    with (
+        running_console(tmp_path, platform.environment | {"RAG_CONSOLE_SIGN_IN": "local"}) as url,
+        browser.new_context(locale="en-GB", viewport={"width": 390, "height": 844}) as context,
+    ):
+        context.add_cookies([{"name": COOKIE, "value": "a.b.c", "url": url}])
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(f"{url}/ask")
+        box = page.get_by_role("textbox", name="Ask a question")
+        expect(box).to_be_focused()
+        expect(box).to_be_in_viewport()
+        ask(page, "How long is parental leave?")
+        answer = page.get_by_label("Chat message from Answer")
+        expect(answer.get_by_text("16 weeks.")).to_be_visible()
+        page.reload()
+        expect(answer.get_by_text("16 weeks.")).to_be_visible()
+        expect(page.get_by_role("heading", name="Answer")).to_be_visible()
+        page.get_by_role("button", name="New conversation").click()
+        expect(answer).to_have_count(0)
+        page.reload()
+        expect(box).to_be_visible()
+        expect(answer).to_have_count(0)
+    assert [name for name, _ in platform.gateway.peer.asked].count("Answer") == 1

@@ -100,9 +100,11 @@ def test_why_is_this_document_missing(page: Page, clicks: Clicks) -> None:
 
 def test_why_was_this_answer_given(page: Page, clicks: Clicks) -> None:
     clicks.on(link(page, "Ask"))
-    page.get_by_label("Question").fill("When are backups taken?")
-    clicks.on(page.get_by_role("button", name="Answer", exact=True))
-    clicks.on(page.get_by_text("Show [1] in the document"))
+    box = page.get_by_role("textbox", name="Ask a question")
+    expect(box).to_be_focused()
+    page.keyboard.type("When are backups taken?")
+    page.keyboard.press("Enter")
+    clicks.on(page.get_by_role("link", name="Source 1 of 1"))
     expect(page.get_by_text("Backups are taken at three.", exact=True)).to_be_visible()
 
 

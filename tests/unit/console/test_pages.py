@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -180,10 +181,21 @@ def test_text_from_documents_is_nowhere_interpreted(app: AppTest, platform: Plat
     assert "onerror" not in interpreted(app)
 
 
-def _ask(app: AppTest, question: str, label: str = "Answer") -> AppTest:
-    opened(app, "ask")
-    app.text_area(key="question-text").input(question)
-    return button(app, label).click().run()
+def ask(app: AppTest, question: str, kind: str = "Answer") -> AppTest:
+    """Type a question on the page that is open, with what it does chosen in the settings."""
+    if kind != "Answer":
+        app.radio(key="ask-kind").set_value(kind).run()
+    return app.chat_input(key="question").set_value(question).run()
+
+
+def _ask(app: AppTest, question: str, kind: str = "Answer") -> AppTest:
+    return ask(opened(app, "ask"), question, kind)
+
+
+def answered(app: AppTest) -> list[str]:
+    """The paragraphs of the answers that are shown."""
+    drawn = [json.loads(item.proto.json) for item in app.get("bidi_component") if item.proto.json]
+    return ["".join(part["text"] for part in line) for data in drawn for line in data.get("paragraphs", ())]
 
 
 def test_the_same_question_asked_again_is_answered_again(app: AppTest, platform: Platform) -> None:
@@ -193,11 +205,11 @@ def test_the_same_question_asked_again_is_answered_again(app: AppTest, platform:
 
     says("It is on the third floor.")
     _ask(app, "Where is it?").run()
-    assert app.text[0].value == "It is on the third floor."
+    assert answered(app) == ["It is on the third floor."]
     says("It is on the second floor.")
-    app.checkbox(key="conversation-goes-on").uncheck()
-    button(app, "Answer").click().run()
-    assert app.text[0].value == "It is on the second floor."
+    button(app, "New conversation").click().run()
+    ask(app, "Where is it?")
+    assert answered(app) == ["It is on the second floor."]
 
 
 @pytest.mark.catalogue("S35")
@@ -209,7 +221,7 @@ def test_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) 
     ]
     _ask(app, "x")
     assert not app.exception
-    assert app.text[0].value == HOSTILE
+    assert answered(app) == [HOSTILE]
     assert "attacker" not in interpreted(app)
 
 
@@ -224,9 +236,9 @@ def test_a_follow_up_brings_the_conversation_and_looking_at_the_page_again_asks_
     peer = platform.gateway.peer
     peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
     _ask(app, "How long is parental leave?")
-    app.text_area(key="question-text").input("Is it paid?")
-    button(app, "Answer").click().run()
+    ask(app, "Is it paid?")
     assert not app.exception
+    app.run()
     asked = [request for name, request in peer.asked if name == "Answer"]
     assert [(one.query, [message.text for message in one.messages]) for one in asked] == [
         ("How long is parental leave?", []),
@@ -235,15 +247,15 @@ def test_a_follow_up_brings_the_conversation_and_looking_at_the_page_again_asks_
     assert f"Understood as: {HOSTILE}" in [item.value for item in app.text]
     assert "ANSWERER_UNAVAILABLE" in app.info[0].value
     assert "attacker" not in interpreted(app)
-    app.toggle(key="cite-1").set_value(True).run()
-    app.checkbox(key="conversation-goes-on").uncheck()
-    app.text_area(key="question-text").input("Something else?")
-    button(app, "Answer").click().run()
+    app.button(key="cite-2-1").click().run()
+    button(app, "New conversation").click().run()
+    assert "16 weeks." not in [item.value for item in app.text]
+    ask(app, "Something else?")
     assert [len(request.messages) for name, request in peer.asked if name == "Answer"] == [0, 2, 0]
 
 
 @pytest.mark.catalogue("S35")
-@pytest.mark.parametrize(("language", "said"), [("en", "These passages come closest."), ("zh", "最接近的内容")])
+@pytest.mark.parametrize(("language", "said"), [("en", "Best matches"), ("zh", "最相关的内容")])
 def test_closest_passages_are_called_so_and_shown_as_text_code_and_tables(
     app: AppTest, platform: Platform, language: str, said: str
 ) -> None:
@@ -261,21 +273,22 @@ def test_closest_passages_are_called_so_and_shown_as_text_code_and_tables(
         ),
     ]
     app.session_state["language"] = language
-    opened(app, "ask")
-    app.text_area(key="question-text").input("x")
-    button(app, "Answer" if language == "en" else "回答").click().run()
+    _ask(app, "x")
     assert not app.exception
-    assert said in app.info[0].value
-    texts = [item.value for item in app.text]
+    assert not app.info, "nothing alarms"
+    assert said in [item.value for item in app.header]
+    assert ("Other passages (2)" if language == "en" else "其他段落（2）") in [item.label for item in app.expander]
     place = f"Pumps > {HOSTILE}"
-    assert texts[0] == (f"{place}, page 4" if language == "en" else f"{place}，第 4 页")
-    assert texts[1].startswith("1. <img src=x onerror=alert(1)> ")
-    assert texts[2] == "2. two"
+    texts = [item.value for item in app.text]
+    assert texts[1] == (f"{place}, page 4" if language == "en" else f"{place}，第 4 页")
+    assert answered(app)[0].startswith("1. <img src=x onerror=alert(1)> ")
+    assert answered(app)[1] == "2. two"
     assert app.code[0].value == "rag up"
     hostile, value = app.table[0].value.iloc[0].tolist()  # Streamlit reads the cells of such a table as Markdown
     assert all(escaped in hostile for escaped in (r"\<img src", r"\(javascript\:", r"\$x\$", r"\:red\[y\]"))
     assert value == "no"
-    assert app.toggle(key="cite-1")
+    assert ("Source 1 of 1" if language == "en" else "来源 1 / 1") in [item.value for item in app.caption]
+    assert app.button(key="cite-1-0-1")
     assert "attacker" not in interpreted(app)
     assert "onerror" not in interpreted(app)
 
@@ -289,8 +302,13 @@ def test_a_citation_opens_its_span_in_the_document(app: AppTest, platform: Platf
     ]
     platform.gateway.peer.operations["InspectDocument"] = ops.InspectDocumentResponse(text=text)
     _ask(app, "什么时候备份?")
-    app.toggle(key="cite-1").set_value(True).run()
-    assert [item.value for item in app.text][2:] == ["前文。", text[3:10], "后文。"]
+    assert answered(app) == ["备份每天进行。[1]"]
+    app.button(key="cite-1-1").click().run()
+    shown = [item.value for item in app.text]
+    assert all(part in shown for part in ("前文。", text[3:10], "后文。"))
+    assert "Source 1 of 1" in [item.value for item in app.header], "beside the answer"
+    app.button(key="cite-close").click().run()
+    assert "前文。" not in [item.value for item in app.text]
 
 
 def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform) -> None:
@@ -300,7 +318,8 @@ def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform
         v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[span]))),
     ]
     _ask(app, "really?")
-    app.feedback[0].set_value(1)
+    assert "Send" not in [item.label for item in app.button], "a thumb opens the form"
+    app.feedback[0].set_value(1).run()
     button(app, "Send").click().run()
     [rating] = [request for name, request in platform.gateway.peer.asked if name == "RateAnswer"]
     assert (rating.question, rating.answer, rating.good, rating.citations[0].end) == ("really?", "yes [1]", True, 5)
@@ -318,8 +337,8 @@ def test_text_of_an_answer_that_did_not_come_is_taken_back(
         v2.AnswerEvent(delta=v2.AnswerDelta(text="half a")), v2.AnswerEvent(final=final),
     ]  # fmt: skip
     _ask(app, "x")
-    assert [item.value for item in app.info] == [said]
-    assert not app.text
+    assert [item.value for item in app.text] == ["x", said]
+    assert not answered(app)
 
 
 def test_a_search_shows_the_parts_of_each_score(app: AppTest, platform: Platform) -> None:
@@ -329,9 +348,10 @@ def test_a_search_shows_the_parts_of_each_score(app: AppTest, platform: Platform
     assert (row["title"], row["score"], row["dense"], row["lexical"]) == ("T", 0.5, 0.9, 2.0)
 
 
-def test_an_empty_question_is_not_sent(app: AppTest) -> None:
+def test_an_empty_question_is_not_sent(app: AppTest, platform: Platform) -> None:
     _ask(app, "   ")
-    assert [item.value for item in app.info] == ["Enter a question first."]
+    assert not app.exception
+    assert "Answer" not in [name for name, _ in platform.gateway.peer.asked]
 
 
 @pytest.mark.parametrize(("streamed", "age"), [(True, "–"), (False, "never")])

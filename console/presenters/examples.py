@@ -1,0 +1,47 @@
+"""Questions that the corpus can answer, made from its headings, and what of it cannot be asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from console.presenters.formats import Translate
+from ragproto.admin.v1 import admin_pb2
+from ragproto.query.v2 import query_pb2
+
+COUNT = 3
+_SAFE = re.compile(r"[\w ,'’?？，、\-]{4,70}")
+"""Headings of letters and plain punctuation alone become the label of a button; all others are left out."""
+_ASKS = re.compile(
+    r"(how|what|why|when|where|who|which) (do|does|is|are|can|should|to|much|many|long|often)\b"
+    r"|.*(如何|怎么|怎样|什么|哪)",
+    re.IGNORECASE,
+)
+
+
+def examples(passages: Iterable[query_pb2.Passage], t: Translate) -> list[str]:
+    """At most three questions of different documents, headings that ask by themselves first."""
+    found: dict[str, tuple[bool, str]] = {}
+    for item in passages:
+        heading = (item.heading_path[-1] if item.heading_path else item.title).strip().lstrip("0123456789. ")
+        if not _SAFE.fullmatch(heading):
+            continue
+        asks = heading.endswith(("?", "？")) or bool(_ASKS.match(heading))
+        if item.doc_id not in found or (asks and not found[item.doc_id][0]):
+            found[item.doc_id] = (asks, _question(heading, t, asks=asks))
+    ordered = sorted(found.values(), key=lambda entry: not entry[0])
+    return list(dict.fromkeys(question for _, question in ordered))[:COUNT]
+
+
+def _question(heading: str, t: Translate, *, asks: bool) -> str:
+    if heading.endswith(("?", "？")):
+        return heading
+    if asks:
+        return f"{heading}？" if re.search(r"[\u4e00-\u9fff]", heading) else f"{heading}?"
+    return t("What do the documents say about “{topic}”?", topic=heading)
+
+
+def gaps(sources: Iterable[admin_pb2.SourceStatus]) -> dict[str, int]:
+    """Documents of each source that no question finds: pending, unread or in quarantine."""
+    counted = {item.name: item.pending + item.unread + item.quarantined for item in sources}
+    return {name: count for name, count in counted.items() if count}
