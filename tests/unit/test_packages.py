@@ -150,7 +150,7 @@ def test_a_name_is_imported_from_where_it_is_defined_or_from_the_api_of_a_packag
 
 
 def test_a_package_is_imported_from_its_api_and_not_from_inside() -> None:
-    """But for the benchmarks, which measure insides."""
+    """But for the benchmarks, which measure insides, and packages in `rag_core.answering`, which use its modules."""
     inside = []
     for module, (path, tree) in sources().items():
         for node in ast.walk(tree):
@@ -158,6 +158,8 @@ def test_a_package_is_imported_from_its_api_and_not_from_inside() -> None:
                 continue
             package = package_of(node.module)
             if package is None or package == package_of(module) or node.module.startswith(SUB_APIS):
+                continue
+            if package == "rag_core.answering" and module.startswith(f"{package}."):
                 continue
             if sources()[node.module][0].name != "__init__.py":
                 inside.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.module}")
