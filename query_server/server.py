@@ -32,7 +32,7 @@ from query_server.handlers.paging import ListPages, PageTokens
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.answerers import Answerers
 from query_server.handlers.query.conversation import Conversations
-from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
+from query_server.handlers.query.embedder import QueryEmbedder, StateLimits, parallel_queries
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
@@ -189,7 +189,7 @@ class QueryServer:
             workers=workers,
             batch=batch,
             cache_entries=self._settings.query_cache_entries,
-            unit_entries=self._settings.answer_cache_entries,
+            states=StateLimits(self._settings.answer_cache_entries, self._settings.answer_cache_bytes),
             metrics=self.metrics,
             policy=self._tenants.policy,
         )

@@ -19,15 +19,16 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What one tenant of an index may see. `queries` and `passages` embed texts, as `egress` allows."""
+    """What one tenant of an index may see. `queries` embeds texts, as `egress` allows; `tokens` is the model, which may
+    give the states of tokens."""
 
     index: VectorIndex
     tenant: str
     queries: Embed
-    passages: Embed
+    tokens: object
     egress: EgressPolicy = UNRESTRICTED
 
     def ask(self, text: str, condition: Condition | None = None) -> Question:
         """The question with what was retrieved, as an answerer is given it."""
         request = SearchRequest(self.tenant, (EVERYONE,), SHOWN, text=text, filter=condition)
-        return IndexReader(self.index, request, self.queries, self.passages, egress=self.egress).question()
+        return IndexReader(self.index, request, self.queries, self.tokens, egress=self.egress).question()

@@ -95,10 +95,10 @@ def run(settings: Settings, asked: Questions, *, fit: bool, write: bool, progres
             index = stack.enter_context(closing(open_index(settings)))
             theirs = stack.enter_context(closing(VectorCache(folder, embedder)))
             corpora = {
-                name: Corpus(index, name, theirs.queries, theirs.passages, policy)
+                name: Corpus(index, name, theirs.queries, embedder, policy)
                 for name, policy in _policies(settings, asked.tenants, embedder).items()
             }
-        sets = _open_sets(stack, settings, asked, vectors, progress)
+        sets = _open_sets(stack, settings, asked, vectors, embedder, progress)
         if fit:
             return _fit(asked, sets, corpora, write=write, progress=progress)
         report = _measured(asked, sets, corpora, embedder)
@@ -130,7 +130,12 @@ async def _ask_model(settings: Settings, known: LabelledSet, limit: int) -> Writ
 
 
 def _open_sets(
-    stack: ExitStack, settings: Settings, asked: Questions, vectors: VectorCache, progress: Progress
+    stack: ExitStack,
+    settings: Settings,
+    asked: Questions,
+    vectors: VectorCache,
+    embedder: Embedder,
+    progress: Progress,
 ) -> dict[str, LabelledSet]:
     """The labelled sets that carry answers, each in an index of its own."""
     sets: dict[str, LabelledSet] = {}
@@ -139,7 +144,7 @@ def _open_sets(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rag-bench-"))
             index = stack.enter_context(closing(EdgeIndex(folder)))
             fill(index, dataset, chunk_corpus(dataset, open_chunker(settings)), vectors, progress)
-            sets[dataset.name] = LabelledSet(dataset, answers, Corpus(index, TENANT, vectors.queries, vectors.passages))
+            sets[dataset.name] = LabelledSet(dataset, answers, Corpus(index, TENANT, vectors.queries, embedder))
     return sets
 
 
@@ -201,11 +206,13 @@ async def _count_present(tally: Tally, question: Question, answers: list[str], t
         tally.closest += any(_cites(outcome, at, answers) for at in range(min(2, len(outcome.excerpts))))
         return
     tally.answered += 1
-    tally.citations += len(outcome.citations)
-    for citation in outcome.citations:
+    own = {number for excerpt in outcome.excerpts if not excerpt.further for number in excerpt.citations}
+    cited = [citation for citation in outcome.citations if citation.number in own]
+    tally.citations += len(cited)
+    for citation in cited:
         document = texts[(*question.hits, *outcome.evidence)[citation.rank].payload.locator]
         tally.valid += document[citation.start : citation.end] == citation.quote
-    tally.contained += any(_holds(citation, answers) for citation in outcome.citations)
+    tally.contained += any(_holds(citation, answers) for citation in cited)
     tally.first += _holds(outcome.citations[0], answers)
 
 
@@ -264,7 +271,7 @@ def _time(name: str, corpus: Corpus, texts: Sequence[str], embedder: Embedder) -
     On two idle cores an answer takes little more than half of its processor time; on a loaded machine only that says
     anything.
     """
-    fresh = replace(corpus, queries=embedder.embed_queries, passages=embedder.embed_passages)
+    fresh = replace(corpus, queries=embedder.embed_queries, tokens=embedder)
     asyncio.run(decide(fresh.ask(texts[0])))
     rows = []
     for text in texts:

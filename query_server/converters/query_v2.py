@@ -263,6 +263,8 @@ def _excerpt(excerpt: Excerpt) -> pb.Excerpt:
         markdown=excerpt.markdown,
         text=excerpt.text,
         citations=excerpt.citations,
+        highlights=[pb.Excerpt.Highlight(start=one.start, end=one.end) for one in excerpt.highlights],
+        further=excerpt.further,
     )
 
 

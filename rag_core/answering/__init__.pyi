@@ -12,6 +12,7 @@ from .base import (
     Role as Role,
     StandaloneBy as StandaloneBy,
     StandaloneQuestion as StandaloneQuestion,
+    TextSpan as TextSpan,
     Tokens as Tokens,
     Writing as Writing,
 )
@@ -19,6 +20,7 @@ from .citations import Citation as Citation, check_citations as check_citations,
 from .conversation import carry_over as carry_over
 from .evidence import Span as Span, highlights as highlights, query_terms as query_terms
 from .fingerprint import answerer_fingerprint as answerer_fingerprint
+from .late_interaction import Compare as Compare, TokenMatches as TokenMatches, match_tokens as match_tokens
 from .opening import open_answerer as open_answerer
 from .pages import PageKind as PageKind, page_kind as page_kind
 from .retrieval import (

@@ -12,15 +12,14 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from rag_core.answering.citations import Citation
+from rag_core.answering.late_interaction import Compare
 from rag_core.answering.pages import PageKind
-from rag_core.content.embedding import Vectors
 from rag_core.errors import Reason
 from rag_core.http_client import EgressPolicy
 from rag_core.retrieval.index import Place, SearchHit
 
-EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
-SearchAgain = Callable[[str, Sequence[str]], Awaitable[tuple[tuple[SearchHit, ...], Vectors | None]]]
-"""Hits for another text, of documents with one of these locators when any are named, and the text's vector."""
+SearchAgain = Callable[[str, Sequence[str]], Awaitable[tuple[SearchHit, ...]]]
+"""Hits for another text, of documents with one of these locators when any are named."""
 ReadAround = Callable[[Sequence[Place]], Awaitable[tuple[SearchHit, ...]]]
 """The chunks at places of documents, with a score of 0."""
 
@@ -31,7 +30,7 @@ class Outcome(StrEnum):
     ANSWERED = "ANSWERED"
     """The question is answered."""
     CLOSEST_PASSAGES = "CLOSEST_PASSAGES"
-    """Not sure: the nearest places are shown instead of an answer."""
+    """The best matches are shown: they may answer, and nobody says that they do."""
     NOT_FOUND = "NOT_FOUND"
     """There is no answer: `Abstained`."""
 
@@ -76,24 +75,27 @@ NOTHING_LEAVES: Final = EgressPolicy(frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions]).
+    """What to answer, and from what: hits in descending relevance.
 
-    `contrast` are the hits after them, which the caller is not shown as hits. `embed` makes passage vectors with the
-    model of `vector`; `search` and `around` read more, within what the caller may see. `egress` is the policy of the
-    caller's tenant, which passages for an endpoint must pass. `deadline` is the caller's, by `time.monotonic`.
-    With `progress` the caller wants `Writing` events.
+    `contrast` are the hits after them, which the caller is not shown as hits. `compare` compares the question with
+    passages token by token, where the model can; `search` and `around` read more, within what the caller may see.
+    `egress` is the policy of the caller's tenant, which passages for an endpoint must pass. `deadline` is the caller's,
+    by `time.monotonic`. Of a follow-up that was completed by the words of questions before it, `follow_up` is what was
+    asked, and `previous` the answer that it follows on: untrusted text. With `progress` the caller wants
+    `Writing` events.
     """
 
     text: str
     hits: tuple[SearchHit, ...]
-    vector: Vectors | None = None
     contrast: tuple[SearchHit, ...] = ()
-    embed: EmbedPassages | None = None
+    compare: Compare | None = None
     search: SearchAgain | None = None
     around: ReadAround | None = None
     deadline: float | None = None
     egress: EgressPolicy = NOTHING_LEAVES
     progress: bool = False
+    follow_up: str = ""
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,19 @@ class AnsweredBy:
 
 
 @dataclass(frozen=True, slots=True)
+class TextSpan:
+    """`text[start:end]`, in code points."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Excerpt:
     """A readable piece of one document. `markdown` and `text` hold the markers of `citations`, without the headings.
 
-    `page` is 0 where the format has no pages.
+    `page` is 0 where the format has no pages. `highlights` are the spans of `text` that answer, bold in `markdown`.
+    `further`: not part of the answer, shown when the reader asks for more.
     """
 
     title: str
@@ -150,6 +161,8 @@ class Excerpt:
     text: str
     citations: tuple[int, ...]
     page_kind: PageKind = PageKind.PAGE
+    highlights: tuple[TextSpan, ...] = ()
+    further: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from rag_core.answering.base import Message, Role, StandaloneBy, StandaloneQuestion
-from rag_core.answering.terms import content_words
-from rag_core.answering.units import is_chinese
+from rag_core.answering.evidence import is_chinese
+from rag_core.answering.extractive import content_words
 
 MAX_CARRIED_WORDS: Final = 10
 MAX_CARRIED_CHARS: Final = 300

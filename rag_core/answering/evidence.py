@@ -16,6 +16,7 @@ from rag_core.retrieval.search import STOPWORDS, encode_documents, encode_query
 Terms = frozenset[int]
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_HAN = re.compile("[\u3400-\u9fff]")
 _WORD = re.compile(rf"(?P<cjk>[{_CJK}]+)|[^\W_{_CJK}]+")
 # What a Chinese question asks with, and particles: they say nothing about the answer's words.
 _QUESTION_WORDS = re.compile(
@@ -42,6 +43,11 @@ def question_units(text: str) -> tuple[Unit, ...]:
         or tuple(_units(text, _QUESTION_WORDS))
         or tuple(_units(text, None))
     )
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text has Chinese characters."""
+    return _HAN.search(text) is not None
 
 
 def asks(question: str, sentence: str) -> bool:

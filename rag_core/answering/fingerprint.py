@@ -29,4 +29,6 @@ def answerer_fingerprint(settings: Settings) -> str:
 
 @cache
 def _code() -> str:
-    return fingerprint(*(path.read_text("utf-8") for path in sorted(Path(__file__).parent.rglob("*.py"))))
+    folder = Path(__file__).parent
+    files = [path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] != "evaluation"]
+    return fingerprint(*(path.read_text("utf-8") for path in sorted(files)))

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from rag_core.answering.base import NOTHING_LEAVES, Question
+from rag_core.answering.late_interaction import TokenMatches, match_tokens
 from rag_core.content.documents import All, Condition, In
-from rag_core.content.embedding import Vectors
+from rag_core.content.embedding import TokenEmbedder, Vectors
 from rag_core.http_client import EgressPolicy, Provenance, sending
 from rag_core.retrieval.index import IndexPoint, Place, SearchHit, SearchRequest, VectorIndex
 from rag_core.retrieval.search import Reranker, reranked
@@ -49,8 +50,8 @@ def place_around(hit: SearchHit) -> Place:
 class IndexReader:
     """One request to one index: its question, and what an answerer reads beyond the first passages.
 
-    `request` has a text and no vector; `queries` and `passages` embed texts. With a reranker the best `window` passages
-    are put in its order. `egress` is the policy of the tenant.
+    `request` has a text and no vector; `queries` embeds texts, and `tokens` gives the states of tokens where the model
+    does. With a reranker the best `window` passages are put in its order. `egress` is the policy of the tenant.
     """
 
     def __init__(
@@ -58,19 +59,19 @@ class IndexReader:
         index: VectorIndex,
         request: SearchRequest,
         queries: Embed,
-        passages: Embed,
+        tokens: object = None,
         reranker: Reranker | None = None,
         window: int = 0,
         egress: EgressPolicy = NOTHING_LEAVES,
     ) -> None:
-        self._index, self._queries, self._passages = index, queries, passages
+        self._index, self._queries = index, queries
+        self._tokens = tokens if isinstance(tokens, TokenEmbedder) else None
         self._reranker, self._window = reranker, window
         self._whose = Provenance(egress)
         with sending(self._whose):
             self._request = replace(request, vector=queries([request.text])[0])
         self.read: set[uuid.UUID] = set()
         """Ids of every chunk that the answerer was given."""
-        self._sources: set[str] = set()
 
     def question(self) -> Question:
         """The question, with the `limit` of the request as its hits."""
@@ -79,9 +80,8 @@ class IndexReader:
         return Question(
             request.text,
             hits[:shown],
-            request.vector,
             contrast=hits[shown:],
-            embed=self._embed,
+            compare=self._compare if self._tokens is not None else None,
             search=self._search,
             around=self._around,
             egress=self._whose.policy,
@@ -103,19 +103,20 @@ class IndexReader:
 
     def _given(self, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
         self.read.update(hit.chunk_id for hit in hits)
-        self._sources.update(hit.payload.source for hit in hits)
         return hits
 
-    async def _embed(self, texts: Sequence[str]) -> Vectors:
-        with sending(self._whose.of(self._sources)):
-            return self._passages(texts)
+    async def _compare(self, text: str, passages: Sequence[str]) -> list[TokenMatches]:
+        if self._tokens is None:
+            return []
+        asked, *states = self._tokens.token_states([text], passages)
+        return [match_tokens(asked, one) for one in states]
 
-    async def _search(self, text: str, locators: Sequence[str]) -> tuple[tuple[SearchHit, ...], Vectors | None]:
+    async def _search(self, text: str, locators: Sequence[str]) -> tuple[SearchHit, ...]:
         with sending(self._whose):
             vector = self._queries([text])[0]
         narrowed = in_documents(self._request.filter, locators)
         request = replace(self._request, text=text, vector=vector, filter=narrowed)
-        return self._given(self._hits(request, MIN_RETRIEVED)), vector
+        return self._given(self._hits(request, MIN_RETRIEVED))
 
     async def _around(self, places: Sequence[Place]) -> tuple[SearchHit, ...]:
         return self._given(in_reading_order(self._index.around(self._request, places)))

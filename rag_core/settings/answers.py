@@ -25,7 +25,12 @@ class AnswerSettings(BaseModel):
         "1 answers less often and is wrong less often, -1 the reverse.",
     )  # fmt: skip
     answer_cache_entries: int = Field(
-        8192, ge=0, description="Vectors of passages' units kept for extractive answers, by embedder, tenant and text."
+        8192,
+        ge=0,
+        description="Passages whose token states are kept for extractive answers, by embedder, tenant and text.",
+    )
+    answer_cache_bytes: int = Field(
+        64_000_000, ge=0, description="Bytes of these states at most; a passage of 200 tokens takes 155 kB."
     )
     answer_url: str | None = Field(None, description="Base URL of the OpenAI-compatible chat endpoint (`…/v1`).")
     answer_model: str | None = Field(None, description="Model name sent to the chat endpoint.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,12 +34,13 @@ def query(
     generation: str = "",
     rerank: bool | None = None,
     explain: bool = False,
+    more: bool = False,
     tenant: str = "default",
     json: Json = False,
 ) -> int:
     """Ask a question through the gateway and print the answer with its citations. Exits with 1 when there is none.
 
-    When it is not sure it prints the passages that come closest, and says so on standard error.
+    When it is not sure it prints the best matches, and says so on standard error.
 
     Example: rag query "How are deletions guarded?"
 
@@ -63,6 +64,8 @@ def query(
         Whether a cross-encoder puts the best passages in order. Default: when the server has one.
     explain
         Print the matching passages, each with how it came to its score and its place.
+    more
+        Also print the further places that may answer.
     tenant
         Tenant whose documents are searched.
     """
@@ -77,7 +80,7 @@ def query(
         if search or explain:
             code = _search(partial(stub.Search, **call), options | {"explain": explain}, json)
         else:
-            code = _answer(partial(stub.Answer, **call), options, json)
+            code = _answer(partial(stub.Answer, **call), options, json, more=more)
     if code:
         say_sources(source or ())
     return code
@@ -155,14 +158,16 @@ def _why(passage: query_pb2.Passage) -> str:
     return "; ".join(parts)
 
 
-def _answer(ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], options: Any, json: bool) -> int:
+def _answer(
+    ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], options: Any, json: bool, *, more: bool
+) -> int:
     from ragproto.query.v2 import query_pb2
 
     events = resumed(ask, query_pb2.AnswerRequest(**options, progress=not json and sys.stdout.isatty()))
     if json:
         return _answer_as_json(events)
     text, final = collect(events)
-    return print_answer(text, final)
+    return print_answer(text, final, more=more)
 
 
 def resumed(
@@ -213,7 +218,7 @@ def _being_written(event: query_pb2.AnswerWriting) -> str:
     return "\n".join((f"{event.model} is writing …", *quotes))
 
 
-def print_answer(text: str, final: query_pb2.AnswerFinal) -> int:
+def print_answer(text: str, final: query_pb2.AnswerFinal, *, more: bool = False) -> int:
     """Print an answer as `rag query` does; returns the exit code. Raises `Unavailable` for one that broke off."""
     outcome = final.WhichOneof("outcome")
     if outcome == "failed":
@@ -222,9 +227,8 @@ def print_answer(text: str, final: query_pb2.AnswerFinal) -> int:
     if outcome == "abstained" and not closest:
         say(f"No answer: {_ABSTENTIONS.get(final.abstained.reason, final.abstained.reason)}.")
         return 1
-    _print_body(text, final)
-    for citation in (final.abstained if closest else final.answered).citations:
-        say(f"[{citation.number}] {citation.title or citation.locator}\n    {_place(citation)}")
+    citations = (final.abstained if closest else final.answered).citations
+    _print_body(text, final, {one.number: one for one in citations}, more=more)
     return 0
 
 
@@ -243,21 +247,31 @@ def _note_outcome(final: query_pb2.AnswerFinal) -> bool:
         note(f"in the order of retrieval: the reranker failed ({final.rerank_skipped})")
     closest = final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
     if closest:
-        note("not sure that the sources answer this; the closest passages:")
+        note("no answer stands out; the best matches:")
     return closest
 
 
-def _print_body(text: str, final: query_pb2.AnswerFinal) -> None:
-    """Each excerpt below its headings; the whole answer when it has none, as one by a model."""
+def _print_body(
+    text: str, final: query_pb2.AnswerFinal, citations: Mapping[int, query_pb2.Citation], *, more: bool
+) -> None:
+    """Each excerpt between its headings and its places; the whole answer when it has none, as one by a model."""
     from rich.text import Text
 
     rendered = sys.stdout.isatty()
-    for excerpt in final.excerpts:
+    shown = [excerpt for excerpt in final.excerpts if more or not excerpt.further]
+    for excerpt in shown:
         heading = visible(_where(excerpt, excerpt.heading_path))
         console().print(Text(heading, "bold"), soft_wrap=True)
         _print_text(excerpt.text, excerpt.markdown if rendered else "")
+        for number in excerpt.citations:
+            say(f"[{number}] {_place(citations[number])}")
+        say()
+    if hidden := len(final.excerpts) - len(shown):
+        note(f"{hidden} more that may help: repeat with --more")
     if not final.excerpts:
         _print_text(text, final.answer_markdown if rendered else "")
+        for citation in citations.values():
+            say(f"[{citation.number}] {citation.title or citation.locator}\n    {_place(citation)}")
 
 
 def _print_text(text: str, written: str) -> None:

@@ -54,7 +54,7 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "max_tenant_share": _SERVING,
     "search_threads": _SERVING,
     "query_cache_entries": _SERVING,
-    "answer_cache_entries": _SERVING,
+    "answer_cache_*": _SERVING,
     "answerer": ("query-server",),
     "answer_*": ("query-server",),
     "max_connection_age_seconds": _SERVING,

@@ -40,12 +40,13 @@ from rag_core.answering import (
     Delta,
     Message,
     Question,
+    Role,
+    StandaloneBy,
     StandaloneQuestion,
     Writing,
     check_citations,
     check_evidence,
 )
-from rag_core.content.embedding import Vectors
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.governance.access import Principal
 from rag_core.http_client import Provenance, sending
@@ -165,36 +166,39 @@ class AnswerHandler:
         *,
         progress: bool = False,
     ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
-        started = time.monotonic()
+        started, own = time.monotonic(), plan.request.text
         egress = self._search.egress(principal.tenant)
         with sending(Provenance(egress)):
             asked = await self._conversations.understand(answerer, plan.request.text, earlier, deadline)
         plan = plan.asking(asked.text)
         as_of, limit = self._search.as_of(principal), plan.request.limit
-        found, vector = await self._retrieve(plan)
+        found = await self._retrieve(plan)
         result = SearchResult(found.generation, found.hits[:limit])
         more = _More(self._search, plan.pinned_to(found.generation), {hit.chunk_id for hit in found.hits})
-        embeds = await self._search.may_embed_units(found.generation, principal.tenant)
+        compares = await self._search.compares_tokens(found.generation)
+        follow_up, previous = _followed(asked, own, earlier)
         question = Question(
             plan.request.text,
             result.hits,
-            vector,
             contrast=found.hits[limit:],
-            embed=partial(self._search.embed_units, found.generation, principal.tenant) if embeds else None,
+            compare=partial(self._search.compare, found.generation, principal.tenant) if compares else None,
             search=more.search,
             around=more.around,
             deadline=deadline,
             egress=egress,
             progress=progress,
+            follow_up=follow_up,
+            previous=previous,
         )
         retrieved = Retrieved(result, as_of, started, asked, self._search.rerank_skipped(plan, found.hits))
         spent = ModelTokens(asked.tokens, question, by_model=self._answerers.by_model(answerer))
         events = self._events(principal, answerer.answer(question), question, more.read, asked, spent, deadline)
         return retrieved, _traced(events)
 
-    async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
+    async def _retrieve(self, plan: Plan) -> SearchResult:
         try:
-            return await self._search.retrieve(plan, max(plan.request.limit, MIN_RETRIEVED))
+            found, _ = await self._search.retrieve(plan, max(plan.request.limit, MIN_RETRIEVED))
+            return found
         except NotFound as error:
             if plan.by_token and error.reason is Reason.GENERATION_NOT_FOUND:
                 raise lost() from None  # it was retired since the stream was cut
@@ -265,6 +269,14 @@ def _described(event: Answered | Abstained) -> dict[str, object]:
     }
 
 
+def _followed(asked: StandaloneQuestion, own: str, earlier: Sequence[Message]) -> tuple[str, str]:
+    """The follow-up and the answer that it follows on, when words of earlier questions were added; else nothing."""
+    if asked.by is not StandaloneBy.WORDS:
+        return "", ""
+    answers = (message.text for message in reversed(earlier) if message.role is Role.ASSISTANT)
+    return own, next(answers, "")
+
+
 class _More:
     """Reads hits for an answerer beyond the first: by the same plan, so for the same caller, filter and generation."""
 
@@ -274,14 +286,14 @@ class _More:
         self.read = read
         """Ids of every chunk that the answerer was given."""
 
-    async def search(self, text: str, locators: Sequence[str]) -> tuple[tuple[SearchHit, ...], Vectors | None]:
+    async def search(self, text: str, locators: Sequence[str]) -> tuple[SearchHit, ...]:
         """See `rag_core.answering.base.SearchAgain`."""
         try:
-            found, vector = await self._search.retrieve(self._plan.asking(text, locators), MIN_RETRIEVED)
+            found, _ = await self._search.retrieve(self._plan.asking(text, locators), MIN_RETRIEVED)
         except NotFound:
             raise lost() from None
         self.read.update(hit.chunk_id for hit in found.hits)
-        return found.hits, vector
+        return found.hits
 
     async def around(self, places: Sequence[Place]) -> tuple[SearchHit, ...]:
         """See `rag_core.answering.base.ReadAround`."""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-
-import numpy as np
+from typing import TypeVar
 
 from query_server.runtime.metrics import Metrics
-from rag_core.content.embedding import Embedder, Vectors, texts_per_run
+from rag_core.answering import TokenMatches, match_tokens
+from rag_core.content.embedding import Embedder, TokenEmbedder, TokenStates, Vectors, texts_per_run
 from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import OWN_TEXT, EgressPolicy, Provenance, Use, forbidden, sending
 from rag_core.ids import text_hash
@@ -23,6 +23,7 @@ from rag_tracing import carried, openinference, span
 
 REMOTE_BATCHES = 4
 """Embedding requests in flight at once towards an endpoint."""
+Result = TypeVar("Result")
 Key = tuple[str, str]
 """Tenant and text."""
 PolicyOf = Callable[[str], EgressPolicy]
@@ -31,6 +32,38 @@ PolicyOf = Callable[[str], EgressPolicy]
 
 def _nothing(_: str) -> EgressPolicy:
     return EgressPolicy(frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class StateLimits:
+    """How many passages, and how many bytes of them, are kept as states of tokens."""
+
+    entries: int = 0
+    bytes: int = 0
+
+
+class StateCache:
+    """States of the tokens of passages by tenant and hash of the text; what was not used for longest goes first."""
+
+    def __init__(self, limits: StateLimits) -> None:
+        self._limits = limits
+        self._kept: OrderedDict[tuple[str, bytes], TokenStates] = OrderedDict()
+        self._size = 0
+
+    def find(self, key: tuple[str, bytes]) -> TokenStates | None:
+        """The states of a passage; it counts as used."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def add(self, key: tuple[str, bytes], states: TokenStates) -> None:
+        """Keep the states of a passage, and drop others until the limits hold."""
+        before = self._kept.pop(key, None)
+        self._kept[key] = states
+        self._size += states.nbytes - (before.nbytes if before is not None else 0)
+        while self._kept and (len(self._kept) > self._limits.entries or self._size > self._limits.bytes):
+            self._size -= self._kept.popitem(last=False)[1].nbytes
 
 
 @dataclass(slots=True)
@@ -52,17 +85,16 @@ class QueryEmbedder:
 
     def __init__(
         self, embedder: Embedder, *, workers: int, batch: int, cache_entries: int, metrics: Metrics,
-        unit_entries: int = 0, policy: PolicyOf = _nothing,
+        states: StateLimits = StateLimits(), policy: PolicyOf = _nothing,
     ) -> None:  # fmt: skip
         """`policy` is the egress policy of a tenant, which counts where the embedder is remote."""
         self._embedder = embedder
         self._batch = batch
         self._capacity = cache_entries
-        self._unit_capacity = unit_entries
+        self._states = StateCache(states)
         self._policy = policy
         self._metrics = metrics
         self._cache: OrderedDict[Key, Vectors] = OrderedDict()
-        self._units: OrderedDict[tuple[str, bytes], Vectors] = OrderedDict()
         self._pending: dict[Key, _Pending] = {}
         self._queue: list[_Pending] = []
         self._workers = workers
@@ -101,42 +133,37 @@ class QueryEmbedder:
 
     async def probe(self) -> None:
         """Embed a text of our own. Raises as `embed`."""
-        await self._passages(["ready"], OWN_TEXT)
+        await self._of_one_answer(partial(_sent, OWN_TEXT, self._embedder.embed_passages, ["ready"]))
 
-    async def _passages(self, texts: Sequence[str], whose: Provenance) -> Vectors:
-        """Vectors of a few passages, shape [n, dimensions].
+    @property
+    def compares_tokens(self) -> bool:
+        """Whether the model gives the states of tokens, which a model behind an endpoint does not."""
+        return isinstance(self._embedder, TokenEmbedder)
 
-        Of one answer at a time: a query that arrives waits for one such batch at most, not for those of all answers.
+    async def compare(self, tenant: str, question: str, passages: Sequence[str]) -> list[TokenMatches]:
+        """Compare a question with passages token by token. The same passages come again with questions about the same
+        thing: their states are kept, by tenant and hash of the text.
+
+        Raises as `embed`. Only for a model that `compares_tokens`.
         """
+        model = self._embedder
+        if not isinstance(model, TokenEmbedder):
+            raise TypeError("the model gives no states of tokens")
+        keys = [(tenant, text_hash(text)) for text in passages]
+        known = {key: found for key in keys if (found := self._states.find(key)) is not None}
+        new = {key: text for key, text in zip(keys, passages, strict=True) if key not in known}
+        asked, *made = await self._of_one_answer(partial(model.token_states, [question], list(new.values())))
+        for key, states in zip(new, made, strict=True):
+            known[key] = states
+            self._states.add(key, states)
+        return [match_tokens(asked, known[key]) for key in keys]
+
+    async def _of_one_answer(self, work: Callable[[], Result]) -> Result:
+        """Call the model for one answer at a time: a query that arrives waits for one such call at most."""
         self._require_open()
-        work = partial(_sent, whose, self._embedder.embed_passages, texts)
-        with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named, "rag.texts": len(texts)}):
+        with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named}):
             async with self._one_answer:
                 return await asyncio.get_running_loop().run_in_executor(self._executor, carried(work))
-
-    def may_embed_units(self, tenant: str) -> bool:
-        """Return whether passages of a tenant may be embedded, whatever source they come from."""
-        return not self._embedder.remote or self._policy(tenant).allows_every_source(Use.EMBED)
-
-    async def embed_units(self, tenant: str, texts: Sequence[str]) -> Vectors:
-        """Vectors of the units that an answer compares: the same ones come again with questions about the same thing.
-
-        Remembered by tenant and hash of the text. Raises as `embed`.
-        """
-        keys = [(tenant, text_hash(text)) for text in texts]
-        known = {key: vector for key in keys if (vector := self._units.get(key)) is not None}
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if new:
-            policy = self._policy(tenant)
-            vectors = await self._passages(list(new.values()), Provenance(policy, frozenset(policy.sources)))
-            known |= {key: vector.copy() for key, vector in zip(new, vectors, strict=True)}
-        if self._unit_capacity:
-            for key in keys:
-                self._units[key] = known[key]
-                self._units.move_to_end(key)
-            while len(self._units) > self._unit_capacity:
-                self._units.popitem(last=False)
-        return np.stack([known[key] for key in keys])
 
     def _require_open(self) -> None:
         if self._closed:

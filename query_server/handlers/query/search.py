@@ -31,7 +31,7 @@ from query_server.handlers.query.validation import (
 from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.gauges import Freshness
 from query_server.runtime.traffic import Traffic
-from rag_core.answering import Span, highlights, in_documents, in_reading_order, query_terms
+from rag_core.answering import Span, TokenMatches, highlights, in_documents, in_reading_order, query_terms
 from rag_core.content.documents import All, Condition, In
 from rag_core.content.embedding import Vectors
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
@@ -240,15 +240,14 @@ class SearchHandler:
         """The chunks at places, within what the caller of a plan may see, in reading order."""
         return in_reading_order(await self._searcher.around(plan.request, places))
 
-    async def may_embed_units(self, generation: str, tenant: str) -> bool:
-        """Return whether texts of passages may be embedded as those of a generation. Raises `Unavailable` as a search
-        does."""
-        return (await self._models.embedder_of(generation)).may_embed_units(tenant)
+    async def compares_tokens(self, generation: str) -> bool:
+        """Return whether the model of a generation compares token by token. Raises `Unavailable` as a search does."""
+        return (await self._models.embedder_of(generation)).compares_tokens
 
-    async def embed_units(self, generation: str, tenant: str, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""
+    async def compare(self, generation: str, tenant: str, question: str, passages: Sequence[str]) -> list[TokenMatches]:
+        """Compare a question with passages by the model of a generation. Raises `Unavailable` as a search does."""
         embedder = await self._models.embedder_of(generation)
-        return await embedder.embed_units(tenant, texts)
+        return await embedder.compare(tenant, question, passages)
 
     async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
         """Search the active generation. Vector and search are of one generation; after a promotion in between, both are

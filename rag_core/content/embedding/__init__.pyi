@@ -1,5 +1,11 @@
 from . import store as store
-from .base import Embedder as Embedder, TokenCounter as TokenCounter, Vectors as Vectors
+from .base import (
+    Embedder as Embedder,
+    TokenCounter as TokenCounter,
+    TokenEmbedder as TokenEmbedder,
+    TokenStates as TokenStates,
+    Vectors as Vectors,
+)
 from .opening import (
     open_embedder as open_embedder,
     open_token_counter as open_token_counter,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,32 @@ from rag_core.errors import Reason, Unavailable
 
 Vectors = npt.NDArray[np.float32]
 """float32, shape [n, dimensions], L2-normalised rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStates:
+    """What a model makes of each token of a text, before it averages them.
+
+    `states` are float16 rows of length 1, shape [tokens, hidden]; `spans` the place of each token in the text, in code
+    points, shape [tokens, 2].
+    """
+
+    states: npt.NDArray[np.float16]
+    spans: npt.NDArray[np.int32]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return self.states.nbytes + self.spans.nbytes
+
+
+@runtime_checkable
+class TokenEmbedder(Protocol):
+    """An embedder in this process that also gives the states of tokens."""
+
+    def token_states(self, queries: Sequence[str], passages: Sequence[str]) -> list[TokenStates]:
+        """The states of each text: those of the queries, then those of the passages."""
+        ...
 
 
 class Embedder(Protocol):

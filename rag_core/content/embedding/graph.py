@@ -1,8 +1,9 @@
 """Build the dynamic int8 network as an ONNX model (needs `onnx`; runs only at the first start).
 
 Inputs: `embeddings` float32 [batch, length, hidden], the token embeddings (the caller reads them from the 4-bit table);
-`lengths` int32 [batch], how many of them are text. Output: `vectors` float32 [batch, hidden], mean over the text,
-L2-normalised. Linear layers are int8 with one scale per output column; their inputs are quantised at run time.
+`lengths` int32 [batch], how many of them are text. Outputs: `vectors` float32 [batch, hidden], mean over the text,
+L2-normalised, and the states of the tokens before that mean, named by `networks.last_state`. Linear layers are int8
+with one scale per output column; their inputs are quantised at run time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def build_graph(bundle: Bundle) -> bytes:
             helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", "length", size]),
             helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
         ],
-        helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", size]),
+        [
+            helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", size]),
+            helper.make_tensor_value_info(hidden, TensorProto.FLOAT, ["batch", "length", size]),
+        ],
     )
 
 
@@ -49,8 +53,8 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(operator, inputs, [output, *more], name=output, domain=domain, **extra))
         return output
 
-    def serialise(self, inputs: list[onnx.ValueInfoProto], output: onnx.ValueInfoProto) -> bytes:
-        graph = helper.make_graph(self._nodes, MODEL_NAME, inputs, [output], self._constants)
+    def serialise(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
+        graph = helper.make_graph(self._nodes, MODEL_NAME, inputs, outputs, self._constants)
         opsets = [helper.make_opsetid("", 20), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
         return bytes(model.SerializeToString(deterministic=True))

@@ -26,8 +26,10 @@ NetworkName = Literal["static-int8", "dynamic-int8"]
 # Raise one when its network's vectors could change, also by a change of `graph` or `packed_graph`.
 DYNAMIC_VERSION = 1
 STATIC_VERSION = 1
-DYNAMIC_FILE = Artifact("e5-small-int8", ".onnx", fingerprint(SHA256, DYNAMIC_VERSION))
-STATIC_FILE = Artifact("e5-small-static-int8", ".onnx", fingerprint(SHA256, CALIBRATION, STATIC_VERSION))
+# Raise it when the files change and their vectors do not: another output, another name.
+LAYOUT = 2
+DYNAMIC_FILE = Artifact("e5-small-int8", ".onnx", fingerprint(SHA256, DYNAMIC_VERSION, LAYOUT))
+STATIC_FILE = Artifact("e5-small-static-int8", ".onnx", fingerprint(SHA256, CALIBRATION, STATIC_VERSION, LAYOUT))
 
 SLOTS = 8
 """Texts in one run of the static network at most."""
@@ -50,10 +52,19 @@ class Network(Protocol):
         """The vectors of `texts_per_run` texts at most, shape [texts, hidden]."""
         ...
 
+    def states(self, texts: Sequence[Tokens]) -> list[Floats]:
+        """The last states of the tokens of as many texts, each of shape [tokens, hidden]."""
+        ...
+
 
 def open_network(name: NetworkName, model_dir: Path, bundle: Bundle) -> Network:
     """Raises `DataCorruption` (`MODEL_CORRUPT`) when its file was changed."""
     return StaticNetwork(model_dir, bundle) if name == "static-int8" else DynamicNetwork(model_dir, bundle)
+
+
+def last_state(bundle: Bundle) -> str:
+    """The output of both networks that holds the states of the tokens, before they are averaged."""
+    return f"l{bundle.shape.layers - 1}.oln"
 
 
 def load_static_graph(model_dir: Path, bundle: Bundle) -> bytes:
@@ -91,10 +102,16 @@ class StaticNetwork:
     def __init__(self, model_dir: Path, bundle: Bundle) -> None:
         self._table = TokenTable(bundle)
         self._session = open_session(load_static_graph(model_dir, bundle))
+        self._state = last_state(bundle)
 
     def run(self, texts: Sequence[Tokens]) -> Floats:
         vectors: Floats = self._session.run(["vectors"], packed_inputs(self._table, texts))[0]
         return vectors
+
+    def states(self, texts: Sequence[Tokens]) -> list[Floats]:
+        packed: Floats = self._session.run([self._state], packed_inputs(self._table, texts))[0][0]
+        ends = np.cumsum([len(ids) for ids in texts])
+        return [packed[end - len(ids) : end] for ids, end in zip(texts, ends, strict=True)]
 
 
 class DynamicNetwork:
@@ -107,12 +124,19 @@ class DynamicNetwork:
     def __init__(self, model_dir: Path, bundle: Bundle) -> None:
         self._table = TokenTable(bundle)
         self._session = open_session(load_dynamic_graph(model_dir, bundle))
+        self._state = last_state(bundle)
 
     def run(self, texts: Sequence[Tokens]) -> Floats:
+        return self._run("vectors", texts)
+
+    def states(self, texts: Sequence[Tokens]) -> list[Floats]:
+        return [self._run(self._state, texts)[0]]
+
+    def _run(self, output: str, texts: Sequence[Tokens]) -> Floats:
         (ids,) = texts
         inputs = {"embeddings": self._table.read(ids)[None], "lengths": np.array([len(ids)], np.int32)}
-        vectors: Floats = self._session.run(["vectors"], inputs)[0]
-        return vectors
+        found: Floats = self._session.run([output], inputs)[0]
+        return found
 
 
 class TokenTable:

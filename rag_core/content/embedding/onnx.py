@@ -7,17 +7,20 @@ network's (`networks`): several short ones of the static network, one of the dyn
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from rag_core.content.embedding.base import Vectors, clean, unit_rows
-from rag_core.content.embedding.bundle import MODEL_NAME, SHA256, open_bundle
+from rag_core.content.embedding.base import TokenStates, Vectors, clean, unit_rows
+from rag_core.content.embedding.bundle import MODEL_NAME, SHA256, Floats, open_bundle
 from rag_core.content.embedding.networks import DYNAMIC_VERSION, NetworkName, Tokens, open_network, plan_runs
 from rag_core.content.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
 from rag_core.ids import fingerprint
+
+Result = TypeVar("Result")
 
 QUERY_PREFIX = "query: "
 PASSAGE_PREFIX = "passage: "
@@ -54,6 +57,21 @@ class OnnxEmbedder:
         """As `Embedder`. Queries come together when the cores are busy, so they are made with the least work."""
         return self._embed([QUERY_PREFIX + text for text in texts], threads=1)
 
+    def token_states(self, queries: Sequence[str], passages: Sequence[str]) -> list[TokenStates]:
+        """The states of the tokens of each text, in one batch: those of the queries, then those of the passages.
+
+        Without special tokens and the prefix, and cut to `max_tokens`.
+        """
+        texts = [(QUERY_PREFIX, text) for text in queries] + [(PASSAGE_PREFIX, text) for text in passages]
+        encoded = [*self._pool.map(lambda one: self._encode(one[0] + one[1]), texts)]
+        states: dict[int, Floats] = {}
+        for run, made in self._run(self._network.states, [ids for ids, _ in encoded], threads=self._threads):
+            states |= zip(run, made, strict=True)
+        return [
+            _token_states(states[row], offsets, len(prefix))
+            for row, ((_, offsets), (prefix, _)) in enumerate(zip(encoded, texts, strict=True))
+        ]
+
     def close(self) -> None:
         self._pool.shutdown()
 
@@ -64,17 +82,39 @@ class OnnxEmbedder:
             return unit_rows(vectors, rows=1, dimensions=self.dimensions)
         # Queries: their thread has nothing else to do, and handing each to another costs more than it takes.
         ids = [*map(self._token_ids, texts)] if threads == 1 else [*self._pool.map(self._token_ids, texts)]
-        runs = plan_runs([len(tokens) for tokens in ids], self.texts_per_run, threads=threads)
-        shares = [[ids[row] for row in run] for run in runs]
-        results = map(self._network.run, shares) if len(runs) == 1 else self._pool.map(self._network.run, shares)
-        for run, made in zip(runs, results, strict=True):
+        for run, made in self._run(self._network.run, ids, threads=threads):
             vectors[run] = made
         return unit_rows(vectors, rows=len(texts), dimensions=self.dimensions)
 
+    def _run(
+        self, network: Callable[[Sequence[Tokens]], Result], ids: Sequence[Tokens], *, threads: int
+    ) -> Iterator[tuple[list[int], Result]]:
+        """The rows of each run of the network with what it made of them."""
+        runs = plan_runs([len(tokens) for tokens in ids], self.texts_per_run, threads=threads)
+        shares = [[ids[row] for row in run] for run in runs]
+        results = map(network, shares) if len(runs) == 1 else self._pool.map(network, shares)
+        return zip(runs, results, strict=True)
+
     def _token_ids(self, text: str) -> Tokens:
         """Token ids including special tokens, cut to `max_tokens`."""
-        ids: Tokens = self._tokenizer.encode(clean(text[: self.max_tokens * MAX_CHARS_PER_TOKEN])).ids
-        return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], self._bundle.special.end]
+        return self._encode(text)[0]
+
+    def _encode(self, text: str) -> tuple[Tokens, list[tuple[int, int]]]:
+        """Token ids and the span of each in the text, empty for special tokens."""
+        encoding = self._tokenizer.encode(clean(text[: self.max_tokens * MAX_CHARS_PER_TOKEN]))
+        ids: Tokens = encoding.ids
+        if len(ids) <= self.max_tokens:
+            return ids, encoding.offsets
+        most = self.max_tokens - 1
+        return [*ids[:most], self._bundle.special.end], [*encoding.offsets[:most], (0, 0)]
+
+
+def _token_states(states: Floats, offsets: Sequence[tuple[int, int]], prefix: int) -> TokenStates:
+    own = [row for row, (start, end) in enumerate(offsets) if start >= prefix and end > start]
+    rows = states[own]
+    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    spans = np.array([offsets[row] for row in own], np.int32).reshape(-1, 2) - prefix
+    return TokenStates(unit.astype(np.float16), spans)
 
 
 def usable_cores() -> int:

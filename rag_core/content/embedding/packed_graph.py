@@ -8,6 +8,7 @@ One run takes up to `SLOTS` texts of any length, one behind the other, without p
     sizes       int64 [SLOTS]                 tokens of each text; at least 1, so unused slots have a token too
     members     float32 [1, texts, tokens]    1 where a token belongs to a text
     vectors     float32 [texts, hidden]       output: mean over each text, L2-normalised
+    (state)     float32 [1, tokens, hidden]   output: the tokens before that mean, named by `networks.last_state`
 
 Every layer but attention works on tokens alone, and attention runs once for each text, on its own tokens only. Linear
 layers are int8 with one scale per output column; their inputs have recorded scales. So nothing of a text's vector
@@ -63,7 +64,10 @@ class _Packed:
                 helper.make_tensor_value_info("sizes", TensorProto.INT64, [SLOTS]),
                 helper.make_tensor_value_info("members", TensorProto.FLOAT, [1, "texts", "tokens"]),
             ],
-            helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", shape.hidden]),
+            [
+                helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", shape.hidden]),
+                helper.make_tensor_value_info(state, TensorProto.FLOAT, [1, "tokens", shape.hidden]),
+            ],
         )
 
     def _layer(self, state: str, name: str) -> str:

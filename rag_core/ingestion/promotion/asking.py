@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rag_core.answering import (
@@ -40,7 +40,7 @@ from rag_core.content.embedding import Embedder
 from rag_core.database import Store
 from rag_core.errors import RagError, Unavailable
 from rag_core.governance.tenants import store as tenant_store
-from rag_core.http_client import EgressPolicy, Use
+from rag_core.http_client import EgressPolicy
 from rag_core.ingestion.pipeline import Progress
 from rag_core.ingestion.promotion import store as rows
 from rag_core.retrieval.index import SearchRequest, VectorIndex
@@ -127,7 +127,7 @@ class Asker:
             self._index,
             SearchRequest(own.tenant, own.acl, limit, text=asked.text, generation=self._generation),
             self._embedder.embed_queries,
-            self._embedder.embed_passages,
+            self._embedder,
             reranker,
             settings.rerank_candidates,
             self._egress,
@@ -136,8 +136,6 @@ class Asker:
         places = [f"{hit.payload.source}/{hit.payload.locator}" for hit in listed]
         recall, ndcg = retrieval(asked, places, limit)
         question = reader.question()
-        if self._embedder.remote and not self._egress.allows_every_source(Use.EMBED):
-            question = replace(question, embed=None)
         try:
             answer = await _read(answerer.answer(question), question, reader.read)
         except Unavailable:

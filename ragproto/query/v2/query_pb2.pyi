@@ -540,7 +540,14 @@ class AnswerDelta(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Excerpt(_message.Message):
-    __slots__ = ("title", "locator", "heading_path", "page", "markdown", "text", "citations", "page_kind")
+    __slots__ = ("title", "locator", "heading_path", "page", "markdown", "text", "citations", "page_kind", "highlights", "further")
+    class Highlight(_message.Message):
+        __slots__ = ("start", "end")
+        START_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        start: int
+        end: int
+        def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
     TITLE_FIELD_NUMBER: _ClassVar[int]
     LOCATOR_FIELD_NUMBER: _ClassVar[int]
     HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -549,6 +556,8 @@ class Excerpt(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CITATIONS_FIELD_NUMBER: _ClassVar[int]
     PAGE_KIND_FIELD_NUMBER: _ClassVar[int]
+    HIGHLIGHTS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_FIELD_NUMBER: _ClassVar[int]
     title: str
     locator: str
     heading_path: _containers.RepeatedScalarFieldContainer[str]
@@ -557,7 +566,9 @@ class Excerpt(_message.Message):
     text: str
     citations: _containers.RepeatedScalarFieldContainer[int]
     page_kind: PageKind
-    def __init__(self, title: _Optional[str] = ..., locator: _Optional[str] = ..., heading_path: _Optional[_Iterable[str]] = ..., page: _Optional[int] = ..., markdown: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[int]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ...) -> None: ...
+    highlights: _containers.RepeatedCompositeFieldContainer[Excerpt.Highlight]
+    further: bool
+    def __init__(self, title: _Optional[str] = ..., locator: _Optional[str] = ..., heading_path: _Optional[_Iterable[str]] = ..., page: _Optional[int] = ..., markdown: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[int]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ..., highlights: _Optional[_Iterable[_Union[Excerpt.Highlight, _Mapping]]] = ..., further: _Optional[bool] = ...) -> None: ...
 
 class AnswerFinal(_message.Message):
     __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts", "standalone_question", "answered_by", "standalone_by", "rerank_skipped")

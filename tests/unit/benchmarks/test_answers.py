@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from benchmarks import answers
 from benchmarks.report import Report
-from rag_core.answering import fitted
+from rag_core.answering.extractive import weights
 from rag_core.settings import Settings
 
 TEXTS = {
@@ -65,15 +64,17 @@ def test_a_labelled_set_is_asked_with_and_without_its_document_and_timed(setting
     assert report.targets[0].what == "p95 of an answer"
 
 
-def test_a_fit_prints_constants_for_every_sign_and_leaves_those_in_use_alone(settings: Settings, data: Path) -> None:
-    before = (dict(fitted.RANKING), deepcopy(fitted.HEADED), deepcopy(fitted.PROSE))
+def test_a_fit_prints_constants_for_every_feature_and_leaves_those_in_use_alone(settings: Settings, data: Path) -> None:
+    before = dict(weights.RANKING), weights.BY_WORDS
     report = run(settings, data, fit=True)
-    assert before == (fitted.RANKING, fitted.HEADED, fitted.PROSE)
-    module: dict[str, Any] = {"__name__": fitted.__name__}  # of which the dataclass in it says that it is
-    exec(compile(report.notes[0], "fitted", "exec"), module)  # noqa: S102
-    assert module["RANKING"] == fitted.RANKING  # a labelled set has no headings: it says nothing about them
-    assert module["HEADED"].evidence == fitted.HEADED.evidence
-    assert module["PROSE"].evidence.keys() == fitted.PROSE.evidence.keys()
-    assert module["PROSE"].evidence != fitted.PROSE.evidence
-    (table,) = report.tables
-    assert table.rows[-1][:2] == ("all", 6)
+    assert before == (weights.RANKING, weights.BY_WORDS)
+    module: dict[str, Any] = {"__name__": weights.__name__}  # of which the dataclass in it says that it is
+    exec(compile(report.notes[0], "weights", "exec"), module)  # noqa: S102
+    assert module["RANKING"].keys() == weights.RANKING.keys()
+    found = module["BY_WORDS"]
+    assert found.weights.keys() == weights.BY_WORDS.weights.keys()
+    assert found.weights != weights.BY_WORDS.weights
+    assert 0 <= found.closest_from <= found.answer_from <= 1
+    ranks, outcomes = report.tables
+    assert ranks.rows[0][0] == 3
+    assert {row[0] for row in outcomes.rows} == {"tiny", "without an answer"}

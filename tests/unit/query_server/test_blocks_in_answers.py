@@ -12,7 +12,7 @@ from query_server.converters.query_v2 import from_event, from_page
 from query_server.handlers.query.answer import Retrieved
 from query_server.handlers.query.search import Page
 from rag_core.answering import Answered, Citation, Excerpt, StandaloneQuestion, page_kind
-from rag_core.answering.rendering import to_plain
+from rag_core.answering.extractive.rendering import to_plain
 from rag_core.content.parsing import Block, BlockKind, Part, PartKind
 from rag_core.content.parsing.detect import Kind
 from rag_core.retrieval.index import SearchHit, SearchResult

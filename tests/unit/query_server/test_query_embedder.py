@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 import pytest
 
-from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
+from query_server.handlers.query.embedder import QueryEmbedder, StateLimits, parallel_queries
 from query_server.runtime.metrics import Metrics
-from rag_core.content.embedding import Vectors
+from rag_core.content.embedding import TokenStates, Vectors
 from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
 from rag_core.settings import Settings
@@ -92,14 +93,14 @@ async def test_queries_that_arrive_while_the_model_is_busy_share_a_batch(
 async def test_a_query_waits_for_the_passages_of_one_answer_at_most(
     model: GatedEmbedder, embedder: QueryEmbedder
 ) -> None:
-    answers = [asyncio.create_task(embedder.embed_units("busy", [text])) for text in ("p", "q", "r")]
+    answers = [asyncio.create_task(embedder.probe()) for _ in range(3)]
     await model.wait_entered()
     query = start(embedder, "a")
     await asyncio.sleep(0)
     for _ in range(4):
         model.gate.release()
     await asyncio.gather(*answers, *query)
-    assert model.batches[:2] == [["p"], ["a"]]
+    assert model.batches[:2] == [["ready"], ["a"]]
 
 
 async def test_vectors_come_back_to_their_texts(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
@@ -209,31 +210,47 @@ async def test_what_another_tenant_asked_is_computed_as_if_it_were_new(
     assert sum(batch.count("a") for batch in model.batches) == 3
 
 
-class CountingEmbedder(FakeEmbedder):
-    """Remembers the passages that it was asked for."""
+class TokenModel(FakeEmbedder):
+    """Gives one state for each word of a text; counts the passages."""
 
     def __init__(self) -> None:
         super().__init__()
         self.passages: list[str] = []
 
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        self.passages += texts
-        return super().embed_passages(texts)
+    def token_states(self, queries: Sequence[str], passages: Sequence[str]) -> list[TokenStates]:
+        self.passages += passages
+        return [self._states(text) for text in (*queries, *passages)]
+
+    def _states(self, text: str) -> TokenStates:
+        spans = [match.span() for match in re.finditer(r"\w+", text)]
+        vectors = self.embed_passages([text[start:end] for start, end in spans])
+        return TokenStates(vectors.astype(np.float16), np.array(spans, np.int32))
 
 
-async def test_units_of_answers_are_embedded_once_for_a_tenant_and_forgotten_when_they_are_too_many() -> None:
-    model = CountingEmbedder()
-    embedder = QueryEmbedder(model, workers=1, batch=1, cache_entries=0, metrics=Metrics(), unit_entries=2)
-    first = await embedder.embed_units("acme", ["one", "two"])
-    again = await embedder.embed_units("acme", ["two", "one"])
-    np.testing.assert_array_equal(again, first[::-1])
+ONE_PASSAGE = TokenModel()._states("one").nbytes
+
+
+@pytest.mark.parametrize(
+    "limits", [StateLimits(2, 1_000_000), StateLimits(100, 2 * ONE_PASSAGE)], ids=["count", "bytes"]
+)
+async def test_states_of_passages_are_made_once_for_a_tenant_and_forgotten_when_they_are_too_many(
+    limits: StateLimits,
+) -> None:
+    model = TokenModel()
+    embedder = QueryEmbedder(model, workers=1, batch=1, cache_entries=0, metrics=Metrics(), states=limits)
+    assert embedder.compares_tokens
+    one, two = await embedder.compare("acme", "one", ["one", "two"])
+    assert one.whole() == pytest.approx(1, abs=1e-2)
+    assert one.whole() > two.whole()
+    again = await embedder.compare("acme", "one", ["two", "one"])
+    assert [found.whole() for found in again] == [two.whole(), one.whole()]
     assert model.passages == ["one", "two"]
 
-    await embedder.embed_units("other", ["one"])
+    await embedder.compare("other", "one", ["one"])
     assert model.passages == ["one", "two", "one"]
 
     model.passages.clear()
-    await embedder.embed_units("acme", ["one", "three"])
-    await embedder.embed_units("acme", ["two"])
-    assert model.passages == ["three", "two"]
+    await embedder.compare("acme", "one", ["one", "six"])
+    await embedder.compare("acme", "one", ["two"])
+    assert model.passages == ["six", "two"]
     await embedder.close()

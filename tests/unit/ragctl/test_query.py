@@ -58,9 +58,28 @@ def test_closest_passages_are_a_result_and_standard_error_says_what_they_are(
     assert run(["query", "wich oil?"]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith(
-        "Pumps > Oil, page 4\nUse oil <kind> [1]\n\n[1] Pumps\n    handbook: pumps.pdf, page 4,"
+        "Pumps > Oil, page 4\nUse oil <kind> [1]\n\n[1] handbook: pumps.pdf, page 4,"
     )
-    assert shown.err == "read as: which oil?\nnot sure that the sources answer this; the closest passages:\n"
+    assert shown.err == "read as: which oil?\nno answer stands out; the best matches:\n"
+
+
+def test_a_quote_is_shown_once_and_further_places_when_they_are_asked_for(
+    peer: WirePeer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    further, second = v2.Excerpt(), v2.Citation()
+    further.CopyFrom(EXCERPT)
+    second.CopyFrom(CITATION)
+    further.text, further.further, second.number = "Pumps are in the cellar [2]", True, 2
+    further.citations[:] = [2]
+    answered = v2.AnswerFinal.Answered(citations=[CITATION, second])
+    answers(peer, "streamed", answered=answered, excerpts=[EXCERPT, further])
+    assert run(["query", "oil?"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("Use oil") == 1
+    assert (shown.out.count("handbook: pumps.pdf"), "cellar" in shown.out) == (1, False)
+    assert shown.err == "1 more that may help: repeat with --more\n"
+    assert run(["query", "oil?", "--more"]) == 0
+    assert "cellar" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("kind", "said"), [(v2.PAGE_KIND_SLIDE, "slide 4"), (v2.PAGE_KIND_SHEET, "sheet 4")])

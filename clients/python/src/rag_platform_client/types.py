@@ -344,6 +344,15 @@ class Excerpt(TypedDict):
     text: str
     citations: list[int]
     page_kind: PageKind
+    highlights: list[ExcerptHighlight]
+    further: bool
+
+
+class ExcerptHighlight(TypedDict):
+    """A span [start, end) of `text`."""
+
+    start: int
+    end: int
 
 
 Filter = TypedDict(

@@ -1,11 +1,11 @@
-"""The extractive answerer shows what answers in its own form, cites exactly, and says when it is not sure."""
+"""The extractive answerer shows the passage that answers, whole, in its own form, with what answers marked."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -19,14 +19,15 @@ from rag_core.answering import (
     Delta,
     Outcome,
     Question,
+    TokenMatches,
     check_citations,
     check_evidence,
 )
 from rag_core.answering.citations import cite
 from rag_core.answering.display import display
-from rag_core.answering.extractive import ENTRY_NAMES, ExtractiveAnswerer, decide
+from rag_core.answering.extractive import ExtractiveAnswerer, decide
+from rag_core.answering.extractive.rendering import trail
 from rag_core.content.chunking.chunker import Chunker, ChunkSettings
-from rag_core.content.embedding import Vectors
 from rag_core.content.parsing import ParseLimits
 from rag_core.content.parsing.parse import parse
 from rag_core.errors import RagError
@@ -74,11 +75,10 @@ Retiring a key ends the old one.
 GLOSSARY = (
     "<h1>Glossary</h1><dl><dt>chunk</dt><dd>A span of a document.</dd><dt>alias</dt><dd>What readers follow.</dd></dl>"
 )
-ASKED = np.array([1, 0], np.float32)
 
 
 def corpus(source: str = GUIDE, name: str = "operations.md", *, tokens: int = 60) -> tuple[SearchHit, ...]:
-    """Every chunk of a document as hits, in reading order, with the cosines that e5 gives to related texts."""
+    """Every chunk of a document as hits, in reading order, all as near as e5 finds related texts."""
     document = parse(source.encode(), name=name, media_type=None, limits=ParseLimits())
     doc_id = uuid.uuid5(uuid.NAMESPACE_URL, name)
     chunks = Chunker(ChunkSettings(tokens, 0), WordCounter()).chunk(doc_id, document)
@@ -91,62 +91,118 @@ def corpus(source: str = GUIDE, name: str = "operations.md", *, tokens: int = 60
                 plain, doc_id=doc_id, title=document.title, locator=name, ordinal=chunk.ordinal, start=chunk.start,
                 end=chunk.end, text=chunk.text, headings=chunk.headings, blocks=chunk.blocks,
             ),
-            dense=0.86 - 0.01 * chunk.ordinal,
+            dense=0.84,
         )
         for chunk in chunks
     )  # fmt: skip
 
 
-class Meanings:
-    """Embeds texts: those that hold one of the words lie near the question, the others do not."""
+class Compares:
+    """Compares tokens: those of the named texts lie near every token of the question, the others do not."""
 
-    def __init__(self, *near: str) -> None:
+    def __init__(self, *near: str, others: float = 0.78) -> None:
         self._near = near
+        self._others = others
 
-    async def __call__(self, texts: Sequence[str]) -> Vectors:
-        cosines = [0.95 if any(word in text for word in self._near) else 0.8 for text in texts]
-        return np.array([[cosine, (1 - cosine**2) ** 0.5] for cosine in cosines], np.float32)
+    async def __call__(self, question: str, passages: Sequence[str]) -> list[TokenMatches]:
+        return [self._matches(passage) for passage in passages]
+
+    def _matches(self, passage: str) -> TokenMatches:
+        spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", passage)] or [(0, 1)]
+        near = [match.span() for text in self._near for match in re.finditer(re.escape(text), passage)]
+        cosines = [
+            0.95 if any(start < end and after > first for first, end in near) else self._others
+            for start, after in spans
+        ]
+        return TokenMatches(np.array([cosines] * 3, np.float32), np.array(spans, np.int32))
 
 
 async def answered(asked: str, *near: str, hits: tuple[SearchHit, ...] | None = None) -> Answered:
     hits = hits or corpus()
-    outcome = await decide(Question(asked, hits, ASKED, embed=Meanings(*near)))
+    outcome = await decide(Question(asked, hits, compare=Compares(*near)))
     assert isinstance(outcome, Answered)
     check_citations(outcome.citations, [*hits, *outcome.evidence])
     return outcome
 
 
+def highlighted(outcome: Answered) -> list[str]:
+    first = outcome.excerpts[0]
+    return [first.text[one.start : one.end] for one in first.highlights]
+
+
 async def test_a_how_to_shows_the_section_with_its_command_as_code() -> None:
     outcome = await answered("How do I stop everything?", "rag down", "one command")
     first = outcome.excerpts[0]
+    assert outcome.outcome is Outcome.ANSWERED
     assert first.heading_path == ("Operating", "Stop everything")
-    assert first.markdown == "Run one command to stop the services:\n\n```sh\nrag down\n```\n[1]"
-    assert first.text == "Run one command to stop the services:\n\n    rag down [1]"
-    assert "**Operating > Stop everything**\n\nRun one command" in outcome.markdown
+    assert "```sh\nrag down\n```" in first.markdown
+    assert first.text.startswith("Run one command to stop the services:\n\n    rag down")
+    assert "**Operating > Stop everything**\n\n" in outcome.markdown
 
 
-async def test_a_value_of_a_table_is_a_row_under_its_header() -> None:
-    outcome = await answered("What is the default of RAG_CONSOLE_PORT?", "RAG_CONSOLE_PORT")
+async def test_what_answers_is_marked_where_it_stands() -> None:
+    outcome = await answered("What is the quarantine?", "quarantine holds inputs that could not be used")
+    assert highlighted(outcome) == ["The quarantine holds inputs that could not be used."]
+    assert outcome.excerpts[0].markdown.startswith(
+        "**The quarantine holds inputs that could not be used.** Each has a reason code."
+    )
+
+
+async def test_a_value_of_a_table_is_marked_in_its_row_under_the_header() -> None:
+    outcome = await answered("What is the default of RAG_CONSOLE_PORT?", "RAG_CONSOLE_PORT", "Port of the console")
     first = outcome.excerpts[0]
     assert "| setting | default | meaning |" in first.markdown
-    assert first.markdown.endswith("| RAG_CONSOLE_PORT | 8501 | Port of the console |\n\n[1]")
-    assert "GATEWAY" not in first.markdown
-    assert "default: 8501" in first.text
+    assert "| **RAG_CONSOLE_PORT** | **8501** | **Port of the console** |" in first.markdown
+    assert highlighted(outcome) == ["RAG_CONSOLE_PORT — default: 8501; meaning: Port of the console"]
 
 
-async def test_a_definition_is_the_lead_of_its_section() -> None:
-    outcome = await answered("What is the quarantine?", "quarantine holds")
-    assert outcome.excerpts[0].text.startswith("The quarantine holds inputs that could not be used.")
+async def test_of_a_table_too_long_to_be_read_only_the_rows_that_answer_are_shown() -> None:
+    rows = "".join(f"| option_{number} | {number} | What option number {number} is for |\n" for number in range(80))
+    table = f"# Options\n\n| name | default | meaning |\n|---|---|---|\n{rows}"
+    outcome = await answered("What is option_33 for?", "option_33", hits=corpus(table, tokens=4000))
+    first = outcome.excerpts[0]
+    assert first.markdown.startswith("| name | default | meaning |\n| --- | --- | --- |\n| **option_33** |")
+    assert "option_34" not in first.markdown
+
+
+async def test_a_list_is_shown_whole_with_the_sentence_that_introduces_it() -> None:
+    outcome = await answered("Which formats are read?", "Markdown", "formats")
+    assert outcome.excerpts[0].text.startswith("Several formats are read:\n\n- Markdown\n- HTML\n- plain text")
 
 
 async def test_a_term_is_shown_with_its_description() -> None:
-    outcome = await answered("What is a chunk?", "chunk", hits=corpus(GLOSSARY, "glossary.html"))
-    assert outcome.excerpts[0].markdown.startswith("**chunk**: A span of a document.")
+    outcome = await answered("What is a chunk?", "A span of", hits=corpus(GLOSSARY, "glossary.html"))
+    assert outcome.excerpts[0].markdown.startswith("**chunk**: **A span of a document.**")
 
 
-async def test_a_question_for_a_list_shows_all_of_it() -> None:
-    outcome = await answered("Which formats are read?", "Markdown", "formats")
-    assert "- Markdown\n- HTML\n- plain text" in outcome.excerpts[0].markdown
+@pytest.mark.parametrize("asked", ["Parental leave", "How long is parental leave?"])
+async def test_a_page_whose_name_is_what_was_asked_is_never_left_out(asked: str) -> None:
+    page = "# Parental leave\n\nSixteen weeks, in full.\n"
+    hits = (*corpus(page, "leave.md"), *corpus(GUIDE))
+    outcome = await decide(Question(asked, hits, compare=Compares()))
+    assert isinstance(outcome, Answered)
+    assert outcome.excerpts[0].locator == "leave.md"
+
+
+async def test_what_a_thing_is_stands_at_the_beginning_of_its_page() -> None:
+    page = "# Workspaces\n\nA generic term for many packages in one place.\n\n## Flags\n\nWorkspaces take flags.\n"
+    opening, flags = corpus(page, "workspaces.md", tokens=12)
+
+    async def around(places: Sequence[Place]) -> tuple[SearchHit, ...]:
+        return tuple(opening for place in places if place.doc_id == opening.payload.doc_id and place.first == 0)
+
+    hits = (*corpus(GUIDE), flags)
+    asked = Question("What are workspaces?", hits, compare=Compares("generic term"), around=around)
+    outcome = await decide(asked)
+    assert isinstance(outcome, Answered)
+    assert outcome.excerpts[0].text.startswith("A generic term for many packages")
+
+
+async def test_a_word_that_stands_in_one_document_shows_it() -> None:
+    guide = "# Animals\n\n## Night\n\nThe keeper feeds the kinkajou after dusk.\n\n## Day\n\nThe keeper rests.\n"
+    outcome = await decide(Question("kinkajou", corpus(guide, tokens=12), compare=Compares()))
+    assert isinstance(outcome, Answered)
+    assert "kinkajou" in outcome.excerpts[0].text
 
 
 async def test_a_comparison_shows_both_sides() -> None:
@@ -156,45 +212,69 @@ async def test_a_comparison_shows_both_sides() -> None:
     assert "Retiring a key" in said
 
 
-async def test_what_is_not_sure_is_said_so_and_claims_nothing() -> None:
-    question = Question("How do I stop everything?", corpus(), ASKED)
-    got = [event async for event in ExtractiveAnswerer().answer(question)]
+async def test_the_best_matches_are_three_places_that_claim_nothing() -> None:
+    question = Question("services of the boiler room", corpus(tokens=16), compare=Compares(others=0.84))
+    got = [event async for event in ExtractiveAnswerer(-2).answer(question)]
     final = got[-1]
     assert isinstance(final, Answered)
     assert final.outcome is Outcome.CLOSEST_PASSAGES
-    assert 1 <= len(final.excerpts) <= 3
+    assert len(final.excerpts) == 3
+    assert not any(excerpt.further for excerpt in final.excerpts)
     deltas = [event.text for event in got[:-1] if isinstance(event, Delta)]
-    assert deltas[0] == "Not sure that this is answered. The closest places:\n\n"
+    assert deltas[0] == "The best matches:\n\n"
     assert len(deltas) == 1 + len(final.excerpts)
     assert final.markdown.startswith(deltas[0].strip())
 
 
+async def test_further_places_are_not_part_of_the_answer() -> None:
+    question = Question("How do I stop everything?", corpus(tokens=30), compare=Compares("rag down", "one command"))
+    got = [event async for event in ExtractiveAnswerer().answer(question)]
+    final = got[-1]
+    assert isinstance(final, Answered)
+    assert [excerpt.further for excerpt in final.excerpts] == [False, True, True]
+    said = "".join(event.text for event in got[:-1] if isinstance(event, Delta))
+    assert "rag down" in said
+    assert all(excerpt.text not in said and excerpt.markdown not in final.markdown for excerpt in final.excerpts[1:])
+    check_citations(final.citations, question.hits)
+    assert [number for excerpt in final.excerpts for number in excerpt.citations] == [
+        citation.number for citation in final.citations
+    ]
+
+
 async def test_nothing_found_and_nothing_supported_are_reported_apart() -> None:
     assert await decide(Question("anything", ())) == Abstained(Abstention.NO_RESULTS)
-    asked = Question("Who won the football cup in 1966?", corpus(), ASKED, embed=Meanings())
+    asked = Question("Who won the football cup in 1966?", corpus(), compare=Compares())
     assert await decide(asked) == Abstained(Abstention.NOT_SUPPORTED)
     assert [event async for event in ExtractiveAnswerer().answer(asked)] == [Abstained(Abstention.NOT_SUPPORTED)]
 
 
 async def test_a_higher_threshold_claims_less() -> None:
-    hits = corpus()
-    asked = Question("What is the quarantine?", hits, ASKED, embed=Meanings("quarantine holds"))
+    asked = Question("What do the inputs hold?", corpus(), compare=Compares("quarantine holds"))
     assert isinstance(await decide(asked, threshold=100), Abstained)
 
 
 async def test_a_misspelt_word_is_read_as_the_nearest_one_and_the_reading_is_reported() -> None:
-    outcome = await answered("What is the quarantne?", "quarantine holds")
+    hits = corpus()
+
+    async def search(text: str, locators: Sequence[str]) -> tuple[SearchHit, ...]:
+        return hits
+
+    asked = Question("What is the quarantne?", hits, compare=Compares("quarantine holds"), search=search)
+    outcome = await decide(asked)
+    assert isinstance(outcome, Answered)
     assert outcome.read_as == "What is the quarantine?"
     assert outcome.excerpts[0].text.startswith("The quarantine holds")
 
 
-async def test_text_without_blocks_of_an_old_generation_is_read_as_a_paragraph() -> None:
+@pytest.mark.parametrize("compare", [Compares("16 weeks"), None], ids=["compared", "by words alone"])
+async def test_text_without_blocks_of_an_old_generation_is_read_as_a_paragraph(compare: Compares | None) -> None:
     text = "The handbook has rules. Parental leave lasts 16 weeks. It is paid in full."
-    hits = (hit(text, start=100, dense=0.9), hit("The office opens at nine.", score=0.3, dense=0.8))
-    outcome = await answered("How long does parental leave last?", "16 weeks", hits=hits)
-    assert outcome.outcome is Outcome.ANSWERED
+    hits = (hit(text, start=100, dense=0.9), *(hit("The office opens at nine.", score=0.3, dense=0.8) for _ in "ab"))
+    outcome = await decide(Question("How long does parental leave last?", hits, compare=compare))
+    assert isinstance(outcome, Answered)
     assert "Parental leave lasts 16 weeks." in outcome.citations[0].quote
     assert outcome.citations[0].start >= 100
+    assert "Parental leave lasts 16 weeks." in highlighted(outcome)
 
 
 async def test_words_that_the_documents_write_as_one_are_found() -> None:
@@ -203,94 +283,66 @@ async def test_words_that_the_documents_write_as_one_are_found() -> None:
     assert "pg_dump" in outcome.excerpts[0].text
 
 
-@pytest.mark.parametrize(("options", "shown"), [(12, 12), (80, 15)], ids=["whole", "its beginning"])
-async def test_code_that_was_cut_is_shown_as_one_from_its_beginning(options: int, shown: int) -> None:
-    lines = "\n".join(f"option_{number}: value of number {number}" for number in range(options))
-    guide = f"# Settings\n\n## The file\n\nWrite a file of options:\n\n```yaml\nkind: folder\n{lines}\n```\n"
+@pytest.mark.parametrize(
+    ("intro", "block"),
+    [
+        ("Write a file of options:", "```yaml\n{}\n```"),
+        ("Drain it once a year:", "{}"),
+    ],
+    ids=["code", "list"],
+)
+async def test_a_block_that_was_cut_between_passages_is_shown_as_one(intro: str, block: str) -> None:
+    lines = "\n".join(f"{number}. Drain circuit {number} of the boiler." for number in range(1, 9))
+    guide = f"# Boiler\n\n## Drain the boiler\n\n{intro}\n\n{block.format(lines)}\n"
     chunks = corpus(guide, tokens=24)
     assert len(chunks) > 2
-    outcome = await answered("How do I write the file of options?", "option", hits=chunks)
-    markdown = outcome.excerpts[0].markdown
-    assert markdown.count("```yaml") == 1
-    assert "kind: folder" in markdown
-    assert f"option_{shown - 1}:" in markdown
-    assert f"option_{shown + 40}:" not in markdown
+    outcome = await answered("How do I drain the boiler?", "circuit 4", hits=chunks)
+    shown = [line.strip() for line in outcome.excerpts[0].text.split("\n")]
+    at = shown.index("1. Drain circuit 1 of the boiler.")
+    assert [line[0] for line in shown[at : at + 8]] == list("12345678")
+    assert shown[0] == intro
 
 
-async def test_the_last_code_of_a_section_that_is_cut_off_is_whole() -> None:
-    commands = "\n".join(f"$ tool step-{number} --with-a-rather-long-option {number}" for number in range(14))
-    guide = f"# Disks\n\n## Restore\n\n{'It goes back in time. ' * 20}\n\nOn one machine:\n\n```sh\n{commands}\n```\n"
-    outcome = await answered("How do I restore?", "step-0", hits=corpus(guide, tokens=40))
-    assert "step-13" in outcome.excerpts[0].markdown
+async def test_a_description_that_was_cut_is_shown_under_its_term() -> None:
+    described = "".join(
+        f"<dd>It is kept for {n} days in the store of the house and then removed.</dd>" for n in range(6)
+    )
+    hits = corpus(f"<dl><dt>quarantine</dt>{described}</dl>", "words.html", tokens=30)
+    rest = hits[-1]
+    assert "quarantine" not in rest.payload.text
+    outcome = await answered("quarantine removed after 5 days", "5 days", hits=(rest,))
+    assert "**quarantine**: " in outcome.markdown
 
 
-async def test_steps_that_were_cut_are_shown_to_the_last_as_one_list() -> None:
-    steps = "\n".join(f"{number}. Drain circuit {number} of the boiler." for number in range(1, 9))
-    guide = f"# Boiler\n\n## Drain the boiler\n\nDrain it once a year:\n\n{steps}\n"
-    chunks = corpus(guide, tokens=24)
-    assert len(chunks) > 2
-    outcome = await answered("How do I drain the boiler?", "Drain", hits=chunks)
-    lines = outcome.excerpts[0].text.split("\n")
-    at = lines.index("1. Drain circuit 1 of the boiler.")
-    assert [line[0] for line in lines[at : at + 8]] == list("12345678")
-
-
-ASKS, OTHER, SAYS = "How do I reset my password?", "How do I close my account?", "Use the link in the mail."
-FAQ = {
-    "table": f"| question | answer |\n|---|---|\n| {ASKS} | {SAYS} |\n| {OTHER} | Write to the desk. |\n",
-    "list": f"- {ASKS} {SAYS}\n- {OTHER} Write to the desk.\n",
-    "terms": f"<dl><dt>{ASKS}</dt><dd>{SAYS}</dd><dt>{OTHER}</dt><dd>Write to the desk.</dd></dl>",
-    "bold": f"**{ASKS}** {SAYS}\n\n**{OTHER}** Write to the desk.\n",
-}
-
-
-@pytest.mark.parametrize("form", FAQ)
-async def test_a_question_asked_as_a_list_of_questions_has_it_is_answered_there(form: str) -> None:
-    page = f"<h1>Questions</h1>{FAQ[form]}" if form == "terms" else f"# Questions\n\n{FAQ[form]}"
-    name = "questions.html" if form == "terms" else "questions.md"
-    outcome = await answered(ASKS, "reset", "link in the mail", hits=corpus(page, name))
-    assert outcome.outcome is Outcome.ANSWERED
-    assert SAYS in outcome.excerpts[0].text
-
-
-async def test_a_list_of_questions_that_only_names_pages_is_no_answer() -> None:
-    page = f"# Questions\n\n| question | page |\n|---|---|\n| {ASKS} | [reset](reset.md) |\n| {OTHER} | a/b.md |\n"
-    outcome = await decide(Question(ASKS, corpus(page), ASKED, embed=Meanings("reset")))
-    assert isinstance(outcome, Abstained)
-
-
-async def test_one_of_three_closest_places_is_in_another_document() -> None:
-    guide = "# Oil\n\n" + "\n\n".join(f"## Pump {name}\n\nOil of pump {name}." for name in ("one", "two", "three"))
-    other = corpus("# Shelf\n\n## Oil\n\nThe oil is on the shelf.\n", "shelf.md")
-    question = Question("oil pump", (*corpus(guide, tokens=8), *other), ASKED)
-    outcomes = [await decide(question, threshold) for threshold in (0, -1, -2, -3, -4, -5)]
-    outcome = next(one for one in outcomes if isinstance(one, Answered))
-    assert outcome.outcome is Outcome.CLOSEST_PASSAGES
-    assert [excerpt.locator for excerpt in outcome.excerpts] == ["operations.md", "operations.md", "shelf.md"]
-
-
-async def test_a_table_keeps_its_columns_when_the_first_has_no_name() -> None:
-    guide = "# Roll back\n\n| | what happens |\n|---|---|\n| rag deploy rollback | the weights go back |\n"
-    outcome = await answered("What does rag deploy rollback do?", "weights", hits=corpus(guide))
-    assert "|  | what happens |" in outcome.excerpts[0].markdown
+async def test_front_matter_and_images_are_found_and_never_quoted() -> None:
+    page = (
+        "---\ntags: [quarantine, deadline of the quarantine is monday]\n---\n# Guide\n\n"
+        "![The deadline of the quarantine is on tuesday](x.png)\n\n"
+        "The deadline of the quarantine is on friday, when the store is emptied.\n"
+    )
+    hits = corpus(page, "guide.md")
+    assert "monday" in hits[0].payload.text
+    outcome = await answered("When is the deadline of the quarantine?", "deadline", hits=hits)
+    assert "friday" in outcome.markdown
+    assert "monday" not in outcome.markdown
+    assert "tuesday" not in outcome.markdown
 
 
 async def test_what_stands_around_a_hit_can_be_cited_as_further_evidence() -> None:
-    chunks = corpus(tokens=16)
-    table = next(at for at, one in enumerate(chunks) if "RAG_GATEWAY_PORT" in one.payload.text)
-    found, near = (chunks[table - 1],), chunks[table : table + 1]
+    chunks = corpus("# Oil\n\nOil the pump:\n\n- with oil of kind one\n- with oil of kind two\n", tokens=8)
+    found, near = chunks[:1], chunks[1:]
     asked: list[Place] = []
 
     async def around(places: Sequence[Place]) -> tuple[SearchHit, ...]:
         asked.extend(places)
         return near
 
-    question = Question("RAG_GATEWAY_PORT", found, ASKED, embed=Meanings("RAG_GATEWAY_PORT"), around=around)
-    outcome = await decide(question)
+    outcome = await decide(Question("Oil the pump", found, compare=Compares("Oil the pump"), around=around))
     assert isinstance(outcome, Answered)
     assert asked[0].doc_id == found[0].payload.doc_id
     assert asked[0].first <= near[0].payload.ordinal <= asked[0].last
-    assert outcome.evidence == near
+    assert outcome.evidence
+    assert "kind two" in outcome.markdown
     check_citations(outcome.citations, [*found, *outcome.evidence])
     with pytest.raises(RagError):
         check_citations(outcome.citations, found)
@@ -298,20 +350,96 @@ async def test_what_stands_around_a_hit_can_be_cited_as_further_evidence() -> No
         check_evidence(outcome.evidence, {found[0].chunk_id})
 
 
-def test_only_universal_names_introduce_a_corpus() -> None:
-    stems = {PurePosixPath(name).name.split(".")[0].lower() for name in ENTRY_NAMES}
-    assert stems == {
-        "readme", "index", "tutorial", "quickstart", "getting-started", "overview", "introduction", "install", "faq",
-        "changelog",
-    }  # fmt: skip
-
-
 @pytest.mark.catalogue("S14")
-async def test_text_of_a_document_cannot_fake_a_marker_a_link_or_hide_characters() -> None:
+async def test_text_of_a_document_cannot_fake_a_marker_a_link_a_highlight_or_hide_characters() -> None:
     assert display("Parental leave [7] lasts\n\u202e16\u200b [1, 2] weeks\x00.") == "Parental leave lasts 16 weeks."
-    text = "The quarantine holds <b>inputs</b> ![x](http://e) and `code`."
+    text = "The quarantine holds <b>inputs</b> ![x](http://e) and `code`. \ue000Not\ue001 this."
     outcome = await answered("What is the quarantine?", "quarantine", hits=(hit(text, dense=0.9),))
     assert "\\<b>inputs\\</b> !\\[x\\](http://e) and \\`code\\`" in outcome.markdown
+    assert not {"\ue000", "\ue001"} & set(outcome.markdown + outcome.excerpts[0].text)
+    assert highlighted(outcome) == ["The quarantine holds <b>inputs</b> ![x](http://e) and `code`."]
+
+
+async def test_a_table_of_contents_answers_nothing() -> None:
+    titles = ", ".join(f"{number}.{part}. The parts of a pump" for number in range(1, 4) for part in range(1, 5))
+    page = f"# Pumps\n\n{titles}\n\n## Parts\n\nThe parts of a pump are a wheel and a case.\n"
+    outcome = await answered("What are the parts of a pump?", "parts of a pump", hits=corpus(page, tokens=80))
+    assert outcome.excerpts[0].text.startswith("The parts of a pump are a wheel")
+
+
+LEAVE = """# Handbook
+
+## Parental leave
+
+Parental leave lasts 16 weeks.
+
+## Sick leave
+
+Sick leave lasts as long as the doctor says.
+
+## Laptops
+
+Order a laptop from the desk. New ones arrive within nine days.
+"""
+
+
+async def test_the_new_noun_of_a_follow_up_outweighs_what_it_inherits() -> None:
+    asked = "And sick leave? (long parental leave)"
+    hits = corpus(LEAVE, tokens=12)
+    outcome = await decide(Question(asked, hits, compare=Compares("leave lasts"), follow_up="And sick leave?"))
+    assert isinstance(outcome, Answered)
+    assert outcome.excerpts[0].heading_path == ("Handbook", "Sick leave")
+
+
+async def test_a_follow_up_is_answered_from_the_section_that_was_shown_before() -> None:
+    hits = corpus(LEAVE, tokens=24)
+    shown = next(one for one in hits if "laptop" in one.payload.text)
+    searched: list[str] = []
+
+    async def search(text: str, locators: Sequence[str]) -> tuple[SearchHit, ...]:
+        searched.append(text)
+        return (shown,)
+
+    others = tuple(one for one in hits if one is not shown)
+    outcome = await decide(
+        Question(
+            "How long until they arrive? (laptop)",
+            others,
+            compare=Compares("arrive within nine days"),
+            search=search,
+            follow_up="How long until they arrive?",
+            previous="Handbook > Laptops\n\nOrder a laptop from the desk. New ones arrive within nine days. [1]",
+        )
+    )
+    assert isinstance(outcome, Answered)
+    assert "How long until they arrive? Handbook > Laptops" in searched
+    assert highlighted(outcome) == ["New ones arrive within nine days."]
+
+
+async def test_a_question_in_another_script_than_the_documents_is_answered_by_meaning() -> None:
+    hits = corpus(
+        "# 手册\n\n## 假期\n\n育儿假为十六周。未使用的假期在三月底失效。\n\n## 办公室\n\n办公室九点开门。\n", tokens=12
+    )
+    near = await decide(Question("How long is parental leave?", hits, compare=Compares("育儿假为十六周")))
+    assert isinstance(near, Answered)
+    assert "育儿假为十六周" in near.excerpts[0].text
+    far = await decide(Question("How do I bake bread?", hits, compare=Compares()))
+    assert far == Abstained(Abstention.NOT_SUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("title", "headings", "shown"),
+    [
+        ("Guide — Project 1.0", ("Guide", "Install"), ["Guide — Project 1.0", "Install"]),
+        ("Guide", ("Guide", "Guide", "Install"), ["Guide", "Install"]),
+        ("Guidelines", ("Guide", "Install"), ["Guidelines", "Guide", "Install"]),
+        ("notes.txt", (), ["notes.txt"]),
+    ],
+)
+def test_a_title_with_the_name_of_its_site_stands_for_the_first_heading(
+    title: str, headings: tuple[str, ...], shown: list[str]
+) -> None:
+    assert trail(title, headings) == shown
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 3), (0, 1000)])
@@ -349,3 +477,5 @@ async def test_every_citation_equals_its_span_of_the_document(
     outcome = await decide(Question(asked, hits), threshold=-100)
     if isinstance(outcome, Answered):
         check_citations(outcome.citations, hits)
+        for excerpt in outcome.excerpts:
+            assert all(0 <= one.start < one.end <= len(excerpt.text) for one in excerpt.highlights)

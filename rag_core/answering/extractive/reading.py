@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rag_core.content.parsing import PROSE, Block, BlockKind, parts_of
+from rag_core.content.parsing import Block, BlockKind, parts_of
 from rag_core.retrieval.index import SearchHit
 
 Path = tuple[str, ...]
 _NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
 """Blocks that help a search and say nothing to a reader."""
-_SENTENCES: Final = PROSE | {BlockKind.LIST, BlockKind.DEFINITIONS}
-"""Blocks of whole sentences; a heading, a row or a command is no statement by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,10 @@ class Passage:
     dense: float | None = None
     media_type: str = ""
 
-    def says(self, start: int, end: int) -> bool:
-        """Whether a span of `text`, counted from its start, lies in sentences."""
-        blocks = [block for block in self.blocks if block.start - self.start < end and start < block.end - self.start]
-        return not blocks or any(block.kind in _SENTENCES for block in blocks)
+    @property
+    def searched(self) -> str:
+        """The text with its title, name and headings, as a search finds it."""
+        return "\n".join((self.title, re.sub(r"[-_/.]", " ", self.locator), *self.headings, self.text))
 
     def slice(self, start: int, end: int) -> str:
         """The document's text between two places within the passage."""
@@ -61,34 +60,12 @@ def passage_of(hit: SearchHit) -> Passage:
     )  # fmt: skip
 
 
-def nearest(around: Iterable[SearchHit], hits: Sequence[SearchHit], chars: int) -> tuple[SearchHit, ...]:
-    """As many of the chunks around hits as fit into so many characters: the nearest first, of equally near ones those
-    of the better hit."""
-
-    def distance(one: SearchHit) -> tuple[int, int]:
-        places = [
-            (abs(hit.payload.ordinal - one.payload.ordinal), rank)
-            for rank, hit in enumerate(hits)
-            if hit.payload.doc_id == one.payload.doc_id
-        ]
-        return min(places, default=(len(hits), 0))
-
-    kept = []
-    for one in sorted(around, key=distance):
-        chars -= len(one.payload.text)
-        if chars < 0:
-            break
-        kept.append(one)
-    return tuple(kept)
-
-
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A block where it stands: the passage, by its position among all, and the headings above."""
+class BlockPosition:
+    """A block and the passage it stands in, by its number among all passages."""
 
     passage: int
     block: Block
-    path: Path
 
 
 @dataclass(slots=True)
@@ -96,12 +73,14 @@ class Reading:
     """Documents in reading order, as far as they are known: every block of every passage, and which follows which."""
 
     passages: Sequence[Passage]
-    places: list[Place] = field(default_factory=list)
-    document: list[int] = field(default_factory=list)
-    """For each place, a number of its run of adjacent passages: places of one run follow each other without a gap."""
+    positions: list[BlockPosition] = field(default_factory=list)
+    run: list[int] = field(default_factory=list)
+    """For each position, the number of its run of adjacent passages: blocks of one run follow each other without a
+    gap."""
 
-    def text(self, place: Place) -> str:
-        return self.passages[place.passage].slice(place.block.start, place.block.end)
+    def text(self, position: BlockPosition) -> str:
+        """The text of a block."""
+        return self.passages[position.passage].slice(position.block.start, position.block.end)
 
 
 def read(passages: Sequence[Passage]) -> Reading:
@@ -116,7 +95,7 @@ def read(passages: Sequence[Passage]) -> Reading:
         for block in passage.blocks:
             if block.kind in _NEVER_QUOTED:
                 continue
-            reading.places.append(Place(at, block, block.path))
-            reading.document.append(run)
+            reading.positions.append(BlockPosition(at, block))
+            reading.run.append(run)
         previous = passage
     return reading

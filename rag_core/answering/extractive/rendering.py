@@ -1,53 +1,60 @@
-"""Excerpts as a person would write them, in Markdown and in plain text, from the same pieces."""
+"""Windows as a person would write them, in Markdown and in plain text, from the same pieces.
+
+The spans to highlight travel through the writing as two marks within the text; in Markdown they become bold, in plain
+text offsets.
+"""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from rag_core.answering.base import Excerpt
-from rag_core.answering.block_pieces import Piece, PieceKind
+from rag_core.answering.base import Excerpt, TextSpan
 from rag_core.answering.display import display, escaped
-from rag_core.answering.excerpts import Extract
-from rag_core.answering.units import BOX
+from rag_core.answering.extractive.reading import Passage, Path
+from rag_core.answering.extractive.text import ITEM
+from rag_core.answering.extractive.windows import Piece, PieceKind
+from rag_core.answering.pages import page_kind
 
-CLOSEST: Final = "Not sure that this is answered. The closest places:"
-CLOSEST_ZH: Final = "不能确定有明确的答案，最接近的内容如下："
+CLOSEST: Final = "The best matches:"
+CLOSEST_ZH: Final = "最接近的内容："
+OPEN, CLOSE = "\ue000", "\ue001"
+"""Around what is highlighted; the same characters of a document are dropped before."""
+_MARKS: Final = re.compile(f"[{OPEN}{CLOSE}]")
 _CELL: Final = re.compile(r"(?:(?<=\s)|^)\|(?=\s|$)")
 """Between the cells of a row; the first and the last may be empty."""
-_ITEM: Final = re.compile(r"\A\s*+(?:[-*+•·]|\d{1,3}[.)、])\s++")
-_BOX_TITLES: Final = frozenset({"Commands", "Parameters", "Arguments", "Options"})
 _FENCE: Final = re.compile(r"`{3,}")
+_BOX: Final = re.compile("[\u2500-\u257f]")
 _CHINESE_STOPS: Final = "。！？；」』”）"
-
 
 Span = tuple[int, int, int]
 """(passage, start, end), in the offsets of the document."""
 
 
-def render(extracts: Sequence[Extract]) -> tuple[list[Excerpt], list[Span]]:
-    """Each place in both forms with its markers, and the span of each marker in their order."""
-    rendered: list[Excerpt] = []
-    cited: list[Span] = []
-    for extract in extracts:
-        first = len(cited)
-        cited += spans(extract)
-        rendered.append(
-            Excerpt(
-                extract.title,
-                extract.locator,
-                extract.path,
-                extract.page,
-                _body(extract.pieces, first, _markdown),
-                _body(extract.pieces, first, _plain),
-                tuple(range(first + 1, len(cited) + 1)),
-                extract.page_kind,
-            )
-        )
-    return rendered, cited
+def render(
+    passage: Passage, path: Path, page: int, pieces: Sequence[Piece], marked: Iterable[Span], first: int,
+    *, further: bool = False,
+) -> tuple[Excerpt, list[Span]]:  # fmt: skip
+    """A window in both forms, and the span of each of its citations, whose numbers begin behind `first`."""
+    shown = [_marked(piece, marked) for piece in pieces]
+    cited = spans(pieces)
+    text, highlights = _without_marks(_body(shown, first, _plain))
+    excerpt = Excerpt(
+        passage.title,
+        passage.locator,
+        path,
+        page,
+        _bold(_body(shown, first, _markdown)),
+        text,
+        tuple(range(first + 1, first + 1 + len(cited))),
+        page_kind(passage.media_type),
+        highlights,
+        further,
+    )
+    return excerpt, cited
 
 
 def to_markdown(excerpts: Sequence[Excerpt], lead: str = "") -> str:
@@ -61,12 +68,12 @@ def to_markdown(excerpts: Sequence[Excerpt], lead: str = "") -> str:
 
 def to_plain(excerpts: Sequence[Excerpt], lead: str = "") -> list[str]:
     """The pieces of the answer in plain text, one for each excerpt; joined they are the whole."""
-    parts = [f"{lead}\n\n" if lead else ""]
+    written = [f"{lead}\n\n" if lead else ""]
     for number, excerpt in enumerate(excerpts):
         named = heading(excerpt)
         gap = "\n\n" if number else ""
-        parts.append(f"{gap}{named}\n\n{excerpt.text}" if named else f"{gap}{excerpt.text}")
-    return [part for part in parts if part]
+        written.append(f"{gap}{named}\n\n{excerpt.text}" if named else f"{gap}{excerpt.text}")
+    return [part for part in written if part]
 
 
 def trail(title: str, headings: Sequence[str]) -> list[str]:
@@ -82,10 +89,71 @@ def heading(excerpt: Excerpt) -> str:
     """Title and headings above a place, and its page; empty for text without either."""
     if not excerpt.heading_path and not excerpt.page:
         return ""
-    parts = trail(excerpt.title, excerpt.heading_path)
-    parts = [*parts[:1], *parts[1:][-1:]]
-    named = " > ".join(dict.fromkeys(display(part) for part in parts if part))
+    named = " > ".join(dict.fromkeys(display(part) for part in trail(excerpt.title, excerpt.heading_path) if part))
     return f"{named} ({excerpt.page_kind} {excerpt.page})" if excerpt.page else named
+
+
+def spans(pieces: Sequence[Piece]) -> list[Span]:
+    """The span of each citation; neighbouring pieces of a passage share one."""
+    found: list[Span] = []
+    for position, piece in enumerate(pieces):
+        if position and _adjacent(pieces[position - 1], piece):
+            passage, start, _ = found[-1]
+            found[-1] = (passage, start, piece.end)
+        else:
+            found.append((piece.passage, piece.start, piece.end))
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Highlights.
+
+
+def _marked(piece: Piece, marked: Iterable[Span]) -> Piece:
+    """The piece with marks around what is highlighted of it."""
+    text = piece.text
+    inside = sorted(
+        (max(start, piece.start) - piece.start, min(end, piece.end) - piece.start)
+        for passage, start, end in marked
+        if passage == piece.passage and start < piece.end and end > piece.start
+    )
+    text = _MARKS.sub(" ", text)
+    for start, end in reversed(inside):
+        left = len(text[start:end]) - len(text[start:end].lstrip())
+        right = len(text[start:end].rstrip())
+        if right > left:
+            text = f"{text[: start + left]}{OPEN}{text[start + left : start + right]}{CLOSE}{text[start + right :]}"
+    return replace(piece, text=text, header=_MARKS.sub(" ", piece.header))
+
+
+def _without_marks(text: str) -> tuple[str, tuple[TextSpan, ...]]:
+    """The text without marks, and the spans between them."""
+    found: list[TextSpan] = []
+    shown: list[str] = []
+    length, opened = 0, None
+    for part in re.split(f"([{OPEN}{CLOSE}])", text):
+        if part == OPEN:
+            opened = length
+        elif part == CLOSE:
+            if opened is not None and length > opened:
+                found.append(TextSpan(opened, length))
+            opened = None
+        else:
+            shown.append(part)
+            length += len(part)
+    return "".join(shown), tuple(found)
+
+
+def _bold(markdown: str) -> str:
+    return markdown.replace(OPEN, "**").replace(CLOSE, "**")
+
+
+def _unmarked(text: str) -> str:
+    return _MARKS.sub("", text)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Pieces.
 
 
 def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -> str:
@@ -104,20 +172,23 @@ def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -
         # The marker of Chinese stands without a space; a fence must end its line, and what follows a table without an
         # empty line would be a row of it.
         fenced, table = "\n" in text and text.endswith("```"), "\n" in text and text.startswith("|")
-        space = "\n\n" if table else "\n" if fenced else "" if text[-1:] in _CHINESE_STOPS else " "
+        space = "\n\n" if table else "\n" if fenced else "" if _unmarked(text)[-1:] in _CHINESE_STOPS else " "
         blocks.append(f"{text}{space}{marker}" if marker else text)
         whole, marker = None, ""
     return "\n\n".join(blocks)
 
 
 def _continues(one: Piece, other: Piece) -> bool:
-    """Whether a piece is the rest of code or of a list that was cut between passages."""
+    """Whether a piece is the rest of a block that was cut between passages, or a further row of the same table."""
+    if one.kind is PieceKind.TABLE and other.kind is one.kind and one.header and one.header == other.header:
+        return True
     return one.kind is other.kind and other.cut and one.passage != other.passage
 
 
 def _joined(one: Piece, rest: Piece) -> Piece:
     """A piece with the rest of it."""
-    gap = "\n" if rest.start > one.end else ""
+    words = one.kind is PieceKind.TEXT
+    gap = ("\n" if not words else " ") if rest.start > one.end else ""
     return replace(one, end=rest.end, text=f"{one.text}{gap}{rest.text}")
 
 
@@ -126,37 +197,27 @@ def _adjacent(one: Piece, other: Piece) -> bool:
     return one.passage == other.passage and 0 <= other.start - one.end <= 2
 
 
-def spans(extract: Extract) -> list[Span]:
-    """The span of each citation; neighbouring pieces share one."""
-    found: list[Span] = []
-    for position, piece in enumerate(extract.pieces):
-        if position and _adjacent(extract.pieces[position - 1], piece):
-            passage, start, _ = found[-1]
-            found[-1] = (passage, start, piece.end)
-        else:
-            found.append((piece.passage, piece.start, piece.end))
-    return found
-
-
 def _markdown(piece: Piece) -> str:
     match piece.kind:
         case PieceKind.CODE:
-            fence = max((match.group() for match in _FENCE.finditer(piece.text)), key=len, default="``") + "`"
-            return f"{fence}{piece.language}\n{_code(piece)}\n{fence}"
-        case PieceKind.USAGE:
-            return f"```text\n{_usage(piece.text)}\n```"
+            text = _unmarked(_code(piece))
+            fence = max((match.group() for match in _FENCE.finditer(text)), key=len, default="``") + "`"
+            return f"{fence}{piece.language}\n{text}\n{fence}"
         case PieceKind.TABLE:
             return _table(piece)
         case PieceKind.LIST:
             return escaped(_dedented(piece.text))
         case PieceKind.DEFINITION:
             return "\n\n".join(map(_definition, _definitions(_with_terms(piece))))
+        case PieceKind.HEADING:
+            return f"**{escaped(display(_unmarked(piece.text)))}**"
         case _:
             return escaped(display(piece.text))
 
 
 def _definition(pair: tuple[str, str]) -> str:
     term, text = map(escaped, pair)
+    term = _unmarked(term)
     return f"**{term}**{_colon(term)} {text}" if text else term
 
 
@@ -169,8 +230,6 @@ def _plain(piece: Piece) -> str:
     match piece.kind:
         case PieceKind.CODE:
             return textwrap.indent(_code(piece), "    ")
-        case PieceKind.USAGE:
-            return textwrap.indent(_usage(piece.text), "    ")
         case PieceKind.TABLE:
             head, rows = _grid(piece)
             return "\n".join(_row(head, row) for row in rows)
@@ -178,18 +237,22 @@ def _plain(piece: Piece) -> str:
             return _dedented(piece.text)
         case PieceKind.DEFINITION:
             terms = _definitions(_with_terms(piece))
-            return "\n".join(f"{term}{_colon(term)} {text}" if text else term for term, text in terms)
+            return "\n".join(f"{term}{_colon(_unmarked(term))} {text}" if text else term for term, text in terms)
         case _:
             return display(piece.text)
 
 
 def _code(piece: Piece) -> str:
-    """Code without the indentation that all its lines share; the first line of a cut one has lost its own."""
-    first, *others = piece.text.split("\n")
+    """Code without the indentation that all its lines share and without the boxes that are drawn around help texts; the
+    first line of a cut one has lost its own indentation."""
+    text = "\n".join(
+        line for line in _BOX.sub(" ", piece.text).split("\n") if line.strip() or not _BOX.search(piece.text)
+    )
+    first, *others = text.split("\n")
     if piece.cut and not first[:1].isspace():
         indents = [len(line) - len(line.lstrip()) for line in others if line.strip()]
         return _dedented("\n".join((" " * min(indents, default=0) + first, *others)))
-    return _dedented(piece.text)
+    return _dedented(text)
 
 
 def _dedented(text: str) -> str:
@@ -198,30 +261,25 @@ def _dedented(text: str) -> str:
 
 def _harmless(text: str) -> str:
     """Lines kept; control and direction characters go."""
-    return "\n".join("".join(char for char in line if char.isprintable() or char == "\t") for line in text.split("\n"))
-
-
-def _usage(text: str) -> str:
-    """A help text without its boxes, up to its first box."""
-    kept: list[str] = []
-    for line in _harmless(text).split("\n"):
-        plain = BOX.sub("", line).strip() if BOX.search(line) else line.rstrip()
-        if BOX.search(line) and not plain.strip():
-            continue
-        if plain.strip() in _BOX_TITLES and BOX.search(line):
-            kept.append(plain.strip() + ":")
-            continue
-        if plain or (kept and kept[-1]):
-            kept.append(("  " if BOX.search(line) else "") + plain)
-    return "\n".join(kept[:24]).strip()
+    return "\n".join(
+        "".join(char for char in line if char.isprintable() or char == "\t" or char in (OPEN, CLOSE))
+        for line in text.split("\n")
+    )
 
 
 def _table(piece: Piece) -> str:
     head, rows = _grid(piece)
     if len(head) < 2 and not any(head):
         return "\n\n".join(escaped(display(cell)) for row in rows for cell in row)
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    lines = [[_cell(cell) for cell in head], ["---"] * len(head), *(_bold_row(row) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _bold_row(row: Sequence[str]) -> list[str]:
+    """The cells of a row; all of them are highlighted when the row is."""
+    marked = any(_MARKS.search(cell) for cell in row)
+    cells = [_cell(_unmarked(cell)) for cell in row]
+    return [f"{OPEN}{cell}{CLOSE}" if marked and cell else cell for cell in cells]
 
 
 def _grid(piece: Piece) -> tuple[list[str], list[list[str]]]:
@@ -240,7 +298,7 @@ def _cells(row: str) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return text if text == "---" else escaped(display(text)).replace("|", "\\|")
+    return escaped(display(text)).replace("|", "\\|")
 
 
 def _row(header: Sequence[str], row: Sequence[str]) -> str:
@@ -261,14 +319,14 @@ def _definitions(text: str) -> list[tuple[str, str]]:
     """Terms with what is said of each; a term's line has a mark or no indentation, and several may share a text."""
     found: list[tuple[str, list[str]]] = []
     for line in text.split("\n"):
-        marked = _ITEM.match(line) and line.lstrip().startswith("- ")
+        marked = ITEM.match(_unmarked(line)) and _unmarked(line).lstrip().startswith("- ")
         if not line.strip():
             continue
-        if marked or not found or not line[0].isspace():
+        if marked or not found or not _unmarked(line)[:1].isspace():
             if found and not found[-1][1]:
-                found[-1] = (f"{found[-1][0]}, {display(_ITEM.sub('', line, count=1))}", [])
+                found[-1] = (f"{found[-1][0]}, {display(ITEM.sub('', line, count=1))}", [])
             else:
-                found.append((display(_ITEM.sub("", line, count=1)), []))
+                found.append((display(ITEM.sub("", line, count=1)), []))
         else:
             found[-1][1].append(line.strip())
     return [(term, display(" ".join(lines))) for term, lines in found]

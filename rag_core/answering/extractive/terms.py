@@ -142,6 +142,20 @@ def precision(terms: Sequence[Term], text: str) -> float:
     return sum(not asked.isdisjoint(unit.terms) for unit in units) / len(units) if units else 0.0
 
 
+NAMED: Final = 0.6
+"""From which a heading is what was asked for."""
+
+
+def naming(terms: Sequence[Term], heading: str) -> float:
+    """How far a heading is what is asked for: it has the words of the question, and few others."""
+    return coverage(terms, bag(heading)) * precision(terms, heading)
+
+
+def is_named(terms: Sequence[Term], heading: str) -> bool:
+    """Whether a heading is what was asked for."""
+    return naming(terms, heading) >= NAMED
+
+
 def vocabulary(texts: Iterable[str]) -> dict[str, int]:
     """How often each word of five letters or more stands in the texts."""
     counts: dict[str, int] = {}

@@ -1,0 +1,184 @@
+"""Answers made of the sources' own text: the passage that answers, whole and readable, with what answers marked.
+
+The passages of the hybrid search are put in a better order (`ranking`), whether the first one answers is a calibrated
+rule with three outcomes (`decision`), and each is shown with what stands around it, in whole blocks (`windows`,
+`highlights`, `rendering`). Figures and method are in docs/retrieval-answers.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rag_core.answering.base import (
+    Abstained,
+    Abstention,
+    Answered,
+    AnswerEvent,
+    Delta,
+    Message,
+    Outcome,
+    Question,
+    StandaloneQuestion,
+)
+from rag_core.answering.citations import Citation, cite
+from rag_core.answering.composing import in_thread
+from rag_core.answering.conversation import carry_over
+from rag_core.answering.evidence import is_chinese
+from rag_core.answering.extractive.decision import decide_outcome
+from rag_core.answering.extractive.question import Asked, understand
+from rag_core.answering.extractive.ranking import POOL, Candidate, rank, rerank
+from rag_core.answering.extractive.reading import passage_of
+from rag_core.answering.extractive.rendering import CLOSEST, CLOSEST_ZH, Span, to_markdown, to_plain
+from rag_core.answering.extractive.selection import select
+from rag_core.answering.extractive.terms import bags, corrected, is_named, question_terms, vocabulary
+from rag_core.answering.retrieval import place_around
+from rag_core.retrieval.index import Place, SearchHit
+
+MAX_SECTION_CHARS: Final = 200
+"""Of the first line of an answer, which names the section it is from."""
+OPENINGS: Final = 2
+"""Pages whose opening is read."""
+SHOWN: Final = 3
+"""Places of an answer, the further ones included."""
+
+
+class ExtractiveAnswerer:
+    """Quotes; needs no model but the one that embedded the question. Safe for concurrent use."""
+
+    def __init__(self, threshold: float = 0.0) -> None:
+        """`threshold` is taken from the log odds that the evidence answers; higher answers less often."""
+        self._threshold = threshold
+
+    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        outcome = await decide(question, self._threshold)
+        if isinstance(outcome, Answered):
+            own = [one for one in outcome.excerpts if not one.further]
+            for part in to_plain(own, _lead(question, outcome.outcome)):
+                yield Delta(part)
+        yield outcome
+
+    async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
+        """By the words of the questions before it."""
+        return carry_over(question, earlier)
+
+    async def close(self) -> None:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A question as it was read, with the passages in the order in which they answer."""
+
+    asked: Asked
+    hits: tuple[SearchHit, ...]
+    candidates: list[Candidate]
+
+
+async def rank_passages(question: Question) -> Ranking:
+    """Retrieve again where a word was misspelt, compare, and rank. Raises what the question's functions raise."""
+    text, hits = await _corrected(question)
+    hits = await _with_previous(question, hits)
+    hits = await _with_openings(question, text, hits)
+    passages = [passage_of(hit) for hit in hits]
+    asked = await in_thread(lambda: understand(text, bags(one.searched for one in passages), question.follow_up))
+    candidates = await in_thread(rank, passages, asked, question.previous)
+    if question.compare is not None:
+        matches = await question.compare(text, [one.passage.text for one in candidates[:POOL]])
+        candidates = rerank(candidates, matches)
+    return Ranking(asked, hits, candidates)
+
+
+async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
+    """The whole answer. Raises what the question's functions raise."""
+    if not question.hits:
+        return Abstained(Abstention.NO_RESULTS)
+    ranking = await rank_passages(question)
+    outcome = decide_outcome(ranking.asked, ranking.candidates, threshold)
+    if outcome is Outcome.NOT_FOUND:
+        return Abstained(Abstention.NOT_SUPPORTED)
+    passages = [*ranking.hits, *await _around(question, ranking)]
+    selected = await in_thread(select, ranking.asked, ranking.candidates, passages, outcome, SHOWN)
+    citations, evidence = _citations(question, passages, selected.cited)
+    own = [one for one in selected.excerpts if not one.further]
+    return Answered(
+        citations,
+        outcome=outcome,
+        markdown=to_markdown(own, _lead(question, outcome)),
+        excerpts=selected.excerpts,
+        read_as=ranking.asked.text if ranking.asked.text != question.text else "",
+        evidence=evidence,
+    )
+
+
+async def _corrected(question: Question) -> tuple[str, tuple[SearchHit, ...]]:
+    """The text and its hits; searched for again when a word of the question had to be corrected."""
+    hits = (*question.hits, *question.contrast)
+    if question.search is None:
+        return question.text, hits
+    known = await in_thread(lambda: vocabulary(passage_of(hit).searched for hit in hits))
+    text = await in_thread(corrected, question.text, known)
+    if text == question.text:
+        return text, hits
+    return text, await question.search(text, ()) or hits
+
+
+async def _with_previous(question: Question, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
+    """The hits, and those for a follow-up within the section that the answer before it showed first."""
+    section = question.previous.partition("\n")[0][:MAX_SECTION_CHARS]
+    if not section or question.search is None:
+        return hits
+    known = {hit.chunk_id for hit in hits}
+    found = await question.search(f"{question.follow_up} {section}", ())
+    return (*hits, *(hit for hit in found[:POOL] if hit.chunk_id not in known))
+
+
+async def _with_openings(question: Question, text: str, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
+    """The hits, and behind the first one of a page of the name that was asked for the opening of that page."""
+    if question.around is None:
+        return hits
+    terms = question_terms(text, [])
+    named = {hit.payload.doc_id: hit for hit in reversed(hits) if is_named(terms, hit.payload.title)}
+    pages = sorted(named.values(), key=hits.index)[:OPENINGS]
+    known = {hit.chunk_id for hit in hits}
+    places = [Place(hit.payload.doc_id, hit.payload.version, 0, 1) for hit in pages]
+    openings = [hit for hit in await question.around(places) if hit.chunk_id not in known] if places else []
+    found: list[SearchHit] = []
+    for hit in hits:
+        found.append(hit)
+        if hit in pages:
+            found += [one for one in openings if one.payload.doc_id == hit.payload.doc_id]
+    return tuple(found)
+
+
+async def _around(question: Question, ranking: Ranking) -> tuple[SearchHit, ...]:
+    """The chunks before and behind those that are shown."""
+    if question.around is None:
+        return ()
+    known = {hit.chunk_id for hit in ranking.hits}
+    places = [place_around(ranking.hits[one.rank]) for one in ranking.candidates[:SHOWN]]
+    return tuple(hit for hit in await question.around(places) if hit.chunk_id not in known)
+
+
+def _citations(
+    question: Question, passages: Sequence[SearchHit], cited: Sequence[Span]
+) -> tuple[tuple[Citation, ...], tuple[SearchHit, ...]]:
+    """A citation for each span, and the passages among them that are no hits of the question."""
+    ranks = {hit.chunk_id: rank for rank, hit in enumerate(question.hits)}
+    evidence: list[SearchHit] = []
+    citations = []
+    for number, (at, start, end) in enumerate(cited, start=1):
+        hit = passages[at]
+        if hit.chunk_id not in ranks:
+            ranks[hit.chunk_id] = len(question.hits) + len(evidence)
+            evidence.append(hit)
+        origin = hit.payload.start
+        citations.append(cite(hit, number=number, rank=ranks[hit.chunk_id], start=start - origin, end=end - origin))
+    return tuple(citations), tuple(evidence)
+
+
+def _lead(question: Question, outcome: Outcome) -> str:
+    if outcome is not Outcome.CLOSEST_PASSAGES:
+        return ""
+    return CLOSEST_ZH if is_chinese(question.text) else CLOSEST

@@ -1,0 +1,66 @@
+"""Answer, show the best matches, or report that nothing was found: a calibrated choice of three.
+
+The probability that the best passage answers is a logistic regression over a few features of it, fitted by
+cross-validation (docs/retrieval-answers.md says on what). Two thresholds on it make the three outcomes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import mean
+from typing import Final
+
+from rag_core.answering.base import Outcome
+from rag_core.answering.evidence import is_chinese
+from rag_core.answering.extractive.question import Asked
+from rag_core.answering.extractive.ranking import Candidate
+from rag_core.answering.extractive.terms import NAMED
+from rag_core.answering.extractive.weights import BY_WORDS, COMPARED
+
+_FEW: Final = 3
+"""Passages of which an average cosine says something."""
+
+
+def decide_outcome(asked: Asked, candidates: Sequence[Candidate], threshold: float = 0.0) -> Outcome:
+    """Decide on the best passage of a ranking. `threshold` is taken from the log odds: higher answers less often."""
+    evidence = COMPARED if candidates[0].matches is not None else BY_WORDS
+    odds = evidence.odds(features(asked, candidates)) - threshold
+    probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
+    if probability >= evidence.answer_from:
+        return Outcome.ANSWERED
+    if probability >= evidence.closest_from or _is_named(asked, candidates):
+        return Outcome.CLOSEST_PASSAGES
+    return Outcome.NOT_FOUND
+
+
+def features(asked: Asked, candidates: Sequence[Candidate]) -> dict[str, float]:
+    """What speaks for the best passage."""
+    best = candidates[0]
+    total = sum(term.weight for term in asked.terms) or 1.0
+    # Words in another script than the documents' say nothing about what these know.
+    foreign = best.matches is not None and is_chinese(asked.text) != is_chinese(best.passage.text)
+    return {
+        "late": best.matches.whole() if best.matches is not None else 0.0,
+        "known": 1.0 if foreign else sum(term.weight for term in asked.terms if term.known) / total,
+        "near": _nearness(candidates),
+        "words": best.features["words"],
+        "heading": best.features["heading"],
+    }
+
+
+def _nearness(candidates: Sequence[Candidate]) -> float:
+    """How much nearer the best passage is than the average one: the ratio of their distances, minus one. A ratio,
+    because embedders spread cosines differently."""
+    own = candidates[0].passage.dense
+    known = [one.passage.dense for one in candidates if one.passage.dense is not None]
+    if own is None or len(known) < _FEW:
+        return 0.0
+    return min(1.0, max(-0.3, (1 - mean(known)) / max(1 - own, 1e-3) - 1))
+
+
+def _is_named(asked: Asked, candidates: Sequence[Candidate]) -> bool:
+    """Whether the best passage is of a page or a section of the name that was asked for, or has the one word that was
+    typed."""
+    best = candidates[0].features
+    return best["heading"] >= NAMED or (len({term.stems for term in asked.terms}) == 1 and best["words"] == 1.0)
