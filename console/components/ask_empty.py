@@ -7,10 +7,11 @@ from contextlib import suppress
 import streamlit as st
 
 from console.clients.errors import ServiceError
+from console.clients.grpc_api import Api
 from console.components.widgets import plain_markdown
 from console.presenters import examples as presenters
 from console.presenters.formats import number
-from console.session import Api, Role, ahead, api, role, t
+from console.session import Role, ahead, api, role, t
 from ragproto.admin.v1 import admin_pb2
 from ragproto.query.v2 import query_pb2
 

@@ -13,10 +13,9 @@ COUNT = 3
 _SAFE = re.compile(r"[\w ,'’?？，、\-]{4,70}")
 """Headings of letters and plain punctuation alone become the label of a button; all others are left out."""
 _ASKS = re.compile(
-    r"(how|what|why|when|where|who|which) (do|does|is|are|can|should|to|much|many|long|often)\b"
-    r"|.*(如何|怎么|怎样|什么|哪)",
-    re.IGNORECASE,
+    r"(?:how|what|why|when|where|who|which) (?:do|does|is|are|can|should|to|much|many|long|often)\b", re.IGNORECASE
 )
+_ASKS_IN_CHINESE = re.compile(r"如何|怎么|怎样|什么|哪")
 
 
 def examples(passages: Iterable[query_pb2.Passage], t: Translate) -> list[str]:
@@ -26,7 +25,7 @@ def examples(passages: Iterable[query_pb2.Passage], t: Translate) -> list[str]:
         heading = (item.heading_path[-1] if item.heading_path else item.title).strip().lstrip("0123456789. ")
         if not _SAFE.fullmatch(heading):
             continue
-        asks = heading.endswith(("?", "？")) or bool(_ASKS.match(heading))
+        asks = heading.endswith(("?", "？")) or bool(_ASKS.match(heading) or _ASKS_IN_CHINESE.search(heading))
         if item.doc_id not in found or (asks and not found[item.doc_id][0]):
             found[item.doc_id] = (asks, _question(heading, t, asks=asks))
     ordered = sorted(found.values(), key=lambda entry: not entry[0])

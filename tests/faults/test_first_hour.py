@@ -167,7 +167,7 @@ def test_a_strangers_first_hour_needs_no_documentation(hour: Hour) -> None:
     hour.ask_until("At how many bar does the compressor run?", "The compressor runs at eight bar.")
     hour.ask_until("On which floor is the coffee machine?", "The coffee machine is on the third floor.")
     hour.camera.take(page, "5-answer")
-    page.get_by_text("Show [1] in the document").click()
+    page.get_by_role("button", name="Open [1]").first.click()
     # The cited sentence in its frame, and the text of the same document that follows it.
     expect(page.get_by_text("Beans are in the cupboard.").first).to_be_visible()
     page.get_by_text("Beans are in the cupboard.").first.scroll_into_view_if_needed()
