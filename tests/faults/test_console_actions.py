@@ -85,7 +85,7 @@ def test_an_answer_is_given_opened_in_its_document_judged_and_compared(page: Pag
     page.get_by_role("button", name="Open [1]").first.click()
     expect(page.get_by_text("Backups are taken every night at three.").first).to_be_visible()
     page.get_by_test_id("stFeedbackButton").first.click()
-    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Send", exact=True).click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     page.get_by_role("button", name="Settings").click()
     page.get_by_text("Compare two settings").click()
