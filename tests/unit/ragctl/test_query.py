@@ -57,9 +57,7 @@ def test_closest_passages_are_a_result_and_standard_error_says_what_they_are(
     closest(peer)
     assert run(["query", "wich oil?"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith(
-        "Pumps > Oil, page 4\nUse oil <kind> [1]\n\n[1] handbook: pumps.pdf, page 4,"
-    )
+    assert shown.out.startswith("Pumps > Oil, page 4\nUse oil <kind> [1]\n\n[1] handbook: pumps.pdf, page 4,")
     assert shown.err == "read as: which oil?\nno answer stands out; the best matches:\n"
 
 
