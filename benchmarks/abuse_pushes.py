@@ -13,7 +13,7 @@ from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.stream_texts import document
 from benchmarks.timing import percentile
 from rag_assets.stream_worker.worker import Worker
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store, open_store
 from rag_core.errors import Exhausted, Reason, Unavailable
@@ -102,7 +102,9 @@ def _push_and_find(store: Store, index: VectorIndex, settings: Settings, number:
     began = time.perf_counter()
     word = f"marker{time.time_ns():x}"
     content = f"{document(number)} {word}".encode()
-    _push(store, settings, Change(HONEST, "push", f"{number}.txt", "bench", content, "text/plain", acl=(EVERYONE,)))
+    _push(
+        store, settings, PushedChange(HONEST, "push", f"{number}.txt", "bench", content, "text/plain", acl=(EVERYONE,))
+    )
     wanted = str(document_id(HONEST, "push", f"{number}.txt"))
     request = SearchRequest(HONEST, (EVERYONE,), limit=3, mode=SearchMode.LEXICAL, text=word)
     while not any(str(hit.payload.doc_id) == wanted and word in hit.payload.text for hit in index.search(request).hits):
@@ -117,7 +119,7 @@ def _attack(store: Store, settings: Settings, measured: Measured, stopping: thre
         media_type, content = WORST[measured.hostile % len(WORST)]
         name = f"{measured.hostile}"
         source = f"push{measured.hostile % 5}"
-        change = Change(HOSTILE, source, name, "bench", content, media_type, acl=(EVERYONE,))
+        change = PushedChange(HOSTILE, source, name, "bench", content, media_type, acl=(EVERYONE,))
         try:
             _push(store, settings, change)
             measured.hostile += 1
@@ -126,7 +128,7 @@ def _attack(store: Store, settings: Settings, measured: Measured, stopping: thre
         stopping.wait(0.02)
 
 
-def _push(store: Store, settings: Settings, change: Change) -> None:
+def _push(store: Store, settings: Settings, change: PushedChange) -> None:
     with store.engine.begin() as connection:
         inbox.accept(
             connection,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.presenters.formats import Translate
-from console.session import Identity, Platform, Role
+from console.session import Identity, PlatformRole, Role
 
 Entry = tuple[str, str, str]
 """Name, title and icon of a page; without an icon it is no entry of the sidebar: another page leads to it."""
@@ -13,7 +13,7 @@ def sections(who: Identity, t: Translate) -> dict[str, list[Entry]]:
     """The pages that this person may use, in the groups of the sidebar; a page without an icon is no entry."""
     role, beyond = who.role, who.platform
     reads, acts, administers = role >= Role.VIEWER or beyond, role >= Role.OPERATOR, role >= Role.ADMIN
-    of_platform, administers = beyond >= Platform.READER, administers or beyond >= Platform.ADMIN
+    of_platform, administers = beyond >= PlatformRole.READER, administers or beyond >= PlatformRole.ADMIN
     return {
         "": [("ask", t("Ask"), ":material/forum:")] if who.may_ask else [],
         t("Data"): [

@@ -80,7 +80,7 @@ class Role(IntEnum):
     ADMIN = 3
 
 
-class Platform(IntEnum):
+class PlatformRole(IntEnum):
     """Roles beyond the tenant, as the API grants them; each includes the ones before it."""
 
     NONE = 0
@@ -95,14 +95,14 @@ class Identity:
     subject: str
     tenant: str
     role: Role
-    platform: Platform = Platform.NONE
+    platform: PlatformRole = PlatformRole.NONE
     hashes: frozenset[str] = frozenset()
     """The values that stand for the tenant in metrics."""
     may_ask: bool = True
 
 
 @dataclass(slots=True)
-class Shared:
+class SharedState:
     """State shared by sessions: connections, verified callers, and the start of each service's outage."""
 
     settings: ConsoleSettings
@@ -129,11 +129,11 @@ class Shared:
             client.close()
 
 
-@st.cache_resource(on_release=Shared.close)
-def shared() -> Shared:
+@st.cache_resource(on_release=SharedState.close)
+def shared() -> SharedState:
     """One per process."""
     settings = ConsoleSettings()
-    return Shared(
+    return SharedState(
         settings,
         Channels(settings),
         dagster_client(settings),
@@ -231,12 +231,12 @@ def role_of(scopes: Iterable[str]) -> Role:
     return Role.NONE
 
 
-def platform_of(scopes: Iterable[str]) -> Platform:
+def platform_of(scopes: Iterable[str]) -> PlatformRole:
     """The role that scopes grant beyond the tenant."""
     held = set(scopes)
     if "platform.admin" in held:
-        return Platform.ADMIN
-    return Platform.READER if "platform.read" in held else Platform.NONE
+        return PlatformRole.ADMIN
+    return PlatformRole.READER if "platform.read" in held else PlatformRole.NONE
 
 
 def dagster() -> DagsterClient:
@@ -245,7 +245,7 @@ def dagster() -> DagsterClient:
     Dagster itself knows no callers, so the console is what keeps them apart. Raises `ServiceError`.
     """
     place = shared()
-    if platform() >= Platform.READER:
+    if platform() >= PlatformRole.READER:
         return place.dagster
     found, read = place.sources.get(tenant(), (frozenset(), float("-inf")))
     if time.monotonic() - read >= SOURCES_SECONDS:
@@ -255,7 +255,7 @@ def dagster() -> DagsterClient:
     return place.dagster.within(tenant(), found)
 
 
-def platform() -> Platform:
+def platform() -> PlatformRole:
     """Platform rights of this session, `NONE` while it cannot be verified."""
     return identity().platform
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from interfaces.static import Page, page_of, read_page
+from interfaces.static import StaticPage, page_of, read_page
 
 _PACKED = Path(__file__).with_name("pages")
 FOLDER = _PACKED if _PACKED.is_dir() else Path(__file__).resolve().parents[1] / "docs"
@@ -46,7 +46,7 @@ def _page(request: Request) -> Response:
 
 
 @cache
-def _index_page() -> Page:
+def _index_page() -> StaticPage:
     return page_of(index().encode())
 
 

@@ -27,7 +27,7 @@ from interfaces.openai.routes import routes as openai_routes
 from interfaces.openapi.routes import routes as openapi_routes
 from interfaces.platform import Platform
 from interfaces.settings import InterfacesSettings
-from interfaces.tenants import Tenants
+from interfaces.tenants import CallerTenants
 from interfaces.tracing import Traced
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def build_app(settings: InterfacesSettings) -> Starlette:
     """The application. Its lifespan opens and closes the connections to the query servers."""
     platform = Platform(settings)
     endpoint = McpEndpoint(platform)
-    tenants = Tenants(platform)
+    tenants = CallerTenants(platform)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

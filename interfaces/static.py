@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StaticPage:
     """A body, and the same compressed."""
 
     body: bytes
@@ -27,12 +27,12 @@ class Page:
         return Response(self.compressed, media_type=media_type, headers={**headers, "content-encoding": "gzip"})
 
 
-def page_of(body: bytes) -> Page:
+def page_of(body: bytes) -> StaticPage:
     """The page with this body."""
-    return Page(body, gzip.compress(body, mtime=0))
+    return StaticPage(body, gzip.compress(body, mtime=0))
 
 
 @cache
-def read_page(path: Path) -> Page:
+def read_page(path: Path) -> StaticPage:
     """The page in a file, as it was when it was first asked for."""
     return page_of(path.read_bytes())

@@ -16,7 +16,7 @@ _KNOWN_SECONDS = 60.0
 _MOST_KNOWN = 10_000
 
 
-class Tenants:
+class CallerTenants:
     """Tenants by credentials. A token names its own; that of an API key the query server says, and it is remembered."""
 
     def __init__(self, platform: Platform, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -119,7 +119,7 @@ def read_history(config: SourceConfig, limit: int) -> list[dict[str, Any]]:
         actions = [
             entry
             for target in targets
-            for entry in audit.find(connection, audit.Query(tenant=config.tenant, target=target, limit=limit))
+            for entry in audit.find(connection, audit.AuditQuery(tenant=config.tenant, target=target, limit=limit))
         ]
     entries = [*map(_run, _by_run(stages)), *({
         "at": entry.at, "what": entry.action, "result": entry.outcome, "seconds": "", "actor": entry.actor, "run": "",

@@ -31,9 +31,9 @@ TEXTS = {
     "translate": (1,),
     "HealthRow": (0, 2),
     "Todo": (0, 3),
-    "Reason": (1,),
+    "VisibilityReason": (1,),
     "Field": (1,),
-    "Kind": (2, 3),
+    "SourceKind": (2, 3),
 }
 """Which arguments of which calls are texts of the console."""
 

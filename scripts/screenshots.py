@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 from rag_core.database import open_store
 from rag_core.errors import RagError
 from rag_core.governance import webhooks
-from rag_core.governance.access import NewAccount, Role, new_password, put_account, remove_account
+from rag_core.governance.access import AccountRole, NewAccount, new_password, put_account, remove_account
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
 from ragctl.tokens import DEFAULT_TENANT
@@ -69,7 +69,7 @@ def main(take: Callable[[str, str], None]) -> int:
 def account(settings: Settings, password: str) -> Iterator[None]:
     """An admin with every right and a webhook, for as long as the pictures are taken."""
     actor, lifetime = "default/screenshots", settings.longest_token_seconds
-    wanted = NewAccount(ACCOUNT, Role.ADMIN, DEFAULT_TENANT, platform=True)
+    wanted = NewAccount(ACCOUNT, AccountRole.ADMIN, DEFAULT_TENANT, platform=True)
     hook = webhooks.NewWebhook(DEFAULT_TENANT, HOOK, ("alert.*", "source.state"), "chat of the operators")
     with closing(open_store(settings)) as store:
         with store.engine.begin() as connection:

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from benchmarks.stream_texts import document
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.governance.access import EVERYONE
 from rag_core.ingestion.pipeline import Pipeline
@@ -48,10 +48,12 @@ def push(pipeline: Pipeline, numbers: range) -> None:
                 inbox.accept(connection, change(number, text(number)), max_pending=10**6)
 
 
-def change(number: int, content: str | None) -> Change:
+def change(number: int, content: str | None) -> PushedChange:
     """A new text, or a deletion."""
     raw = None if content is None else content.encode()
-    return Change(TENANT, SOURCE, locator(number), "bench", raw, "text/plain", acl=None if raw is None else (EVERYONE,))
+    return PushedChange(
+        TENANT, SOURCE, locator(number), "bench", raw, "text/plain", acl=None if raw is None else (EVERYONE,)
+    )
 
 
 def write_golden(folder: Path, documents: int) -> None:

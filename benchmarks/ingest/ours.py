@@ -27,7 +27,7 @@ from rag_core.database import Store
 from rag_core.database.tables.content import chunks
 from rag_core.errors import DataCorruption, Reason
 from rag_core.governance.access import EVERYONE
-from rag_core.governance.history import Recorder
+from rag_core.governance.history import HistoryRecorder
 from rag_core.ingestion.generations import TransformRegistry, Transforms
 from rag_core.ingestion.pipeline import Pipeline, account, run_pipeline
 from rag_core.retrieval.index import ApplyResult, DocumentUpdate, VectorIndex
@@ -43,7 +43,7 @@ class _Parts:
 
     settings: Settings
     store: Store
-    recorder: Recorder
+    recorder: HistoryRecorder
     parser: Parser
     transform_registry: TransformRegistry
     index: VectorIndex

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Protocol
 
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store, open_store
 from rag_core.errors import Reason, Unavailable
@@ -49,7 +49,7 @@ class InboxFeed:
     def push(self, number: int, content: str | None) -> str:
         raw = content.encode() if content is not None else None
         acl = (EVERYONE,) if raw is not None else None
-        change = Change(TENANT, "push", f"{number}.txt", "bench", raw, "text/plain", acl=acl)
+        change = PushedChange(TENANT, "push", f"{number}.txt", "bench", raw, "text/plain", acl=acl)
         with self._store.engine.begin() as connection:
             return str(inbox.accept(connection, change, max_pending=10**6).doc_id)
 

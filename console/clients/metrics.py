@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from console.clients.errors import ServiceError
 from console.clients.http import http_client
-from console.clients.prometheus import Lines, read_lines
+from console.clients.prometheus import ChartLines, read_lines
 from console.settings import ConsoleSettings
 
 Labels = tuple[tuple[str, str], ...]
@@ -93,7 +93,7 @@ class MetricsClient:
                 self._ring.popleft()
             return list(self._ring)
 
-    def long_history(self, own: Lines) -> Lines | None:
+    def long_history(self, own: ChartLines) -> ChartLines | None:
         """Return what Prometheus has of the time of the platform's own lines, `None` without a Prometheus.
 
         Raises `ServiceError` (`METRICS_UNAVAILABLE`).

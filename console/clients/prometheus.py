@@ -17,7 +17,7 @@ _LEAST_WINDOW = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """A line of a chart: values by Unix time. A time without a value is a gap."""
 
     name: str
@@ -27,17 +27,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class ChartLines:
     """The lines of a span; `ends` is when the last point ends."""
 
     begins: int
     ends: int
     step: int
-    lines: tuple[Line, ...]
+    lines: tuple[ChartLine, ...]
     recording: bool = True
 
 
-def read_lines(http: httpx.Client, url: str, own: Lines) -> Lines:
+def read_lines(http: httpx.Client, url: str, own: ChartLines) -> ChartLines:
     """Return what Prometheus has of all tenants and services for the time and the step of the platform's own lines.
 
     Raises `ServiceError` (`METRICS_UNAVAILABLE`).
@@ -54,36 +54,38 @@ def read_lines(http: httpx.Client, url: str, own: Lines) -> Lines:
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             raise ServiceError("Prometheus", "METRICS_UNAVAILABLE") from None
 
-    lines: list[Line] = []
+    lines: list[ChartLine] = []
     for kind, methods in _KINDS.items():
         where = f'method=~"{methods}"'
         found = ask(f"sum(rate(rag_server_requests_total{{{where}}}[{window}s]))")
-        lines += [Line("calls", kind, points, sum(points.values()) * step) for _, points in found]
+        lines += [ChartLine("calls", kind, points, sum(points.values()) * step) for _, points in found]
         if kind != "documents":
             lines += _durations(ask, kind, where, window)
     failed = f'sum by (reason) (rate(rag_server_requests_total{{method!~".*admin.*", code!="OK"}}[{window}s]))'
     lines += [
-        Line("failures", labels.get("reason", ""), points, sum(points.values()) * step)
+        ChartLine("failures", labels.get("reason", ""), points, sum(points.values()) * step)
         for labels, points in ask(failed)
     ]
     outcomes = ask(f"sum by (outcome) (increase(rag_server_answers_total[{window}s])) * {step / window}")
-    lines += [Line("answers", labels.get("outcome", ""), points, sum(points.values())) for labels, points in outcomes]
+    lines += [
+        ChartLine("answers", labels.get("outcome", ""), points, sum(points.values())) for labels, points in outcomes
+    ]
     for name, query, label in (
         ("lag", "max by (stream) (rag_stream_lag_messages)", "stream"),
         ("lag_seconds", "max by (stream) (rag_stream_lag_seconds)", "stream"),
         ("memory", "max by (job) (process_resident_memory_bytes)", "job"),
     ):
-        lines += [Line(name, labels.get(label, ""), points) for labels, points in ask(query)]
-    return Lines(begins, ends, step, tuple(lines))
+        lines += [ChartLine(name, labels.get(label, ""), points) for labels, points in ask(query)]
+    return ChartLines(begins, ends, step, tuple(lines))
 
 
 Ask = Callable[[str], list[tuple[Mapping[str, str], dict[int, float]]]]
 
 
-def _durations(ask: Ask, kind: str, where: str, window: int) -> list[Line]:
+def _durations(ask: Ask, kind: str, where: str, window: int) -> list[ChartLine]:
     buckets = f"sum by (le) (rate(rag_server_request_seconds_bucket{{{where}}}[{window}s]))"
     return [
-        Line(f"{kind}_seconds", f"p{share}", points)
+        ChartLine(f"{kind}_seconds", f"p{share}", points)
         for share in (50, 95)
         for _, points in ask(f"histogram_quantile({share / 100}, {buckets})")
     ]

@@ -12,7 +12,7 @@ from console.components.access_forms import new_account, new_key, revoke_subject
 from console.components.widgets import at, chosen_row, confirm, load_or_report, plain_markdown, table, today
 from console.presenters import access as presenters
 from console.presenters.records import as_csv
-from console.session import Platform, Role, api, platform, role, t, tenant, zone
+from console.session import PlatformRole, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import access_pb2 as pb
 
 CHANGES = "access-changes"
@@ -136,9 +136,9 @@ def tokens(*, all_tenants: bool) -> None:
         _audit_link(chosen.subject, chosen.tenant)
 
 
-def needed() -> Role | Platform:
+def needed() -> Role | PlatformRole:
     """The role that acts here: an admin of the tenant, or of the platform."""
-    return Platform.ADMIN if role() < Role.ADMIN and platform() >= Platform.ADMIN else Role.ADMIN
+    return PlatformRole.ADMIN if role() < Role.ADMIN and platform() >= PlatformRole.ADMIN else Role.ADMIN
 
 
 def _done(where: str, said: str) -> str:

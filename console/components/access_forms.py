@@ -7,7 +7,7 @@ import streamlit as st
 from console.components.widgets import attempt
 from console.i18n import N_
 from console.presenters import access as presenters
-from console.session import Platform, api, platform, t, tenant
+from console.session import PlatformRole, api, platform, t, tenant
 
 MADE = "access-made-now"
 """What was created just now: its kind, its name and its secret."""
@@ -52,7 +52,7 @@ def new_account() -> None:
                                   help=t("Documents of these groups can be read by the person."))  # fmt: skip
         why = right.text_input(t("Reason (for the audit log)"), max_chars=500, key="access-account-why")
         beyond = False
-        if platform() >= Platform.ADMIN:
+        if platform() >= PlatformRole.ADMIN:
             beyond = right.checkbox(t("Also act on the platform"), help=t("Generations, deployments, every tenant."))
         if st.form_submit_button(t("Create account"), type="primary"):
             password = attempt(
@@ -101,10 +101,10 @@ def _show_once(kind: str) -> None:
 
 def _tenant(place: st.delta_generator.DeltaGenerator, key: str) -> str:
     """The tenant of what is created: one's own, or for an admin of the platform any."""
-    if platform() < Platform.ADMIN:
+    if platform() < PlatformRole.ADMIN:
         return ""
     return place.text_input(t("Tenant"), tenant(), max_chars=64, key=key).strip()
 
 
 def _scopes() -> list[str]:
-    return [*presenters.TENANT_SCOPES, *(presenters.PLATFORM_SCOPES if platform() >= Platform.ADMIN else ())]
+    return [*presenters.TENANT_SCOPES, *(presenters.PLATFORM_SCOPES if platform() >= PlatformRole.ADMIN else ())]

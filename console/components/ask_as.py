@@ -9,12 +9,12 @@ import streamlit as st
 from console.components.passages import passages
 from console.components.widgets import attempt
 from console.presenters import evaluation as presenters
-from console.session import Platform, api, platform, t, tenant
+from console.session import PlatformRole, api, platform, t, tenant
 from ragproto.query.v2 import query_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SearchPerson:
     """The person that the search is made for, and the reason."""
 
     tenant: str
@@ -25,10 +25,10 @@ class Person:
 
 def may() -> bool:
     """Whether this person may search as somebody else."""
-    return platform() >= Platform.ADMIN
+    return platform() >= PlatformRole.ADMIN
 
 
-def person() -> Person:
+def person() -> SearchPerson:
     """Widgets for whom to ask."""
     st.caption(
         t("Searches with the permissions of somebody else. Each search is in the audit log of their tenant, with"
@@ -39,10 +39,10 @@ def person() -> Person:
     subject = left.text_input(t("User (optional)"), max_chars=200, key="as-subject")
     groups = right.text_area(t("Groups, one in each line"), height=68, key="as-groups")
     reason = right.text_input(t("Reason (for the audit log)"), max_chars=500, key="as-reason")
-    return Person(whose.strip(), subject.strip(), tuple(presenters.lines(groups)), reason)
+    return SearchPerson(whose.strip(), subject.strip(), tuple(presenters.lines(groups)), reason)
 
 
-def search(who: Person, request: query_pb2.SearchRequest) -> None:
+def search(who: SearchPerson, request: query_pb2.SearchRequest) -> None:
     """Search as the person. The result is stored: choosing a passage must not be another entry in the audit log."""
     if not who.reason.strip():
         st.warning(t("Give a reason first."))

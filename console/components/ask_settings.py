@@ -30,7 +30,7 @@ class AskSettings:
     narrowed: query_pb2.Filter | None
     first: RetrievalSettings
     second: RetrievalSettings
-    person: ask_as.Person | None
+    person: ask_as.SearchPerson | None
 
     def search(self, text: str, settings: RetrievalSettings | None = None) -> query_pb2.SearchRequest:
         """The search of a question."""

@@ -7,7 +7,7 @@ import streamlit as st
 from console.components.widgets import age, at, confirm, load_or_report, plain_markdown, table
 from console.presenters import deployments as presenters
 from console.presenters.formats import duration
-from console.session import Platform, api, shared, t
+from console.session import PlatformRole, api, shared, t
 from ragproto.admin.v1 import deployments_pb2 as deploy
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -31,12 +31,12 @@ def actions(found: deploy.Deployment) -> None:
     with st.container(horizontal=True):
         confirm(t("Switch to {release}", release=release),
                 t("Shifts the traffic in these steps: {steps}.", steps=steps), switch, key="switch",
-                need=Platform.ADMIN, icon=":material/swap_horiz:", must_say=True,
+                need=PlatformRole.ADMIN, icon=":material/swap_horiz:", must_say=True,
                 disabled=not found.can_switch)  # fmt: skip
         confirm(t("Roll back {release}", release=release),
                 t("Returns all traffic to {colour} at once and rolls back a generation promoted with the release.",
                   colour=back),
-                roll_back, key="roll-back", need=Platform.ADMIN, icon=":material/undo:", must_say=True,
+                roll_back, key="roll-back", need=PlatformRole.ADMIN, icon=":material/undo:", must_say=True,
                 disabled=not found.can_roll_back)  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from console.i18n import N_
 from console.presenters import documents as presenters
 from console.presenters.formats import plain
 from console.presenters.records import around
-from console.session import Platform, platform, shared, t
+from console.session import PlatformRole, platform, shared, t
 from ragproto.admin.v1 import operations_pb2 as ops
 
 PIECES = 10
@@ -128,7 +128,7 @@ def who_may_read(found: ops.InspectDocumentResponse) -> None:
 
 def history(found: ops.InspectDocumentResponse) -> None:
     """Show what happened, newest first, with the run that did it."""
-    runs = platform() >= Platform.READER and not found.pushed
+    runs = platform() >= PlatformRole.READER and not found.pushed
     link = shared().settings.dagster_link or shared().settings.dagster_url
     rows = [
         {**row, "at": at(row["at"]), "run": f"{link}/runs/{row['run']}" if runs and row["run"] else row["run"]}

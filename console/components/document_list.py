@@ -29,11 +29,11 @@ CLOSED = "documents-closed"
 
 
 @dataclass(slots=True)
-class Place:
+class ListView:
     """The filters of the list that is shown, and the tokens of its pages up to the present one."""
 
     filters: tuple[object, ...]
-    wanted: presenters.Wanted
+    wanted: presenters.DocumentSearch
     tokens: list[str] = field(default_factory=lambda: [""])
     counts: ops.DocumentCounts | None = None
     opened: bool = False
@@ -54,7 +54,7 @@ def _select(name: str, label: str, options: Sequence[str], word: Callable[[str],
     return str(st.selectbox(label, options, key=key, format_func=word, width=150))
 
 
-def filters(sources: Iterable[str]) -> tuple[str, Place]:
+def filters(sources: Iterable[str]) -> tuple[str, ListView]:
     """Show the filters. Returns what is searched for, by `name` or by `content`, and the position of the list."""
     before = st.session_state.get(_PLACE)
     asked = st.query_params.get("type", "")
@@ -90,7 +90,7 @@ def filters(sources: Iterable[str]) -> tuple[str, Place]:
     if before is None or before.filters != key:
         # From the moment at which it was chosen: a page token belongs to its filters.
         since, until = presenters.span_of(period, days, datetime.now(UTC), zone())
-        before = Place(key, presenters.Wanted(text, source, state, media_type, order, since, until))
+        before = ListView(key, presenters.DocumentSearch(text, source, state, media_type, order, since, until))
         st.session_state[_PLACE] = before
     return by, before
 
@@ -128,7 +128,7 @@ def _keep_in_address(chosen: dict[str, str]) -> None:
             del st.query_params[name]
 
 
-def page(place: Place) -> str | None:
+def page(place: ListView) -> str | None:
     """One page of the list; returns the id of the document that is chosen in it."""
     token = place.tokens[-1]
     counting = place.counts is None
@@ -176,12 +176,12 @@ def page(place: Place) -> str | None:
     return None
 
 
-def _table_key(name: str, place: Place) -> str:
+def _table_key(name: str, place: ListView) -> str:
     """Another table for other rows, so that no row stays chosen that is another document now."""
     return f"{name}-{hash((place.filters, len(place.tokens), st.session_state.get(CLOSED, 0)))}"
 
 
-def _pager(place: Place, shown: int, following: str) -> None:
+def _pager(place: ListView, shown: int, following: str) -> None:
     first = (len(place.tokens) - 1) * PAGE
     with st.container(horizontal=True, vertical_alignment="center"):
         # By callback: the place changes before the page is drawn, so that a page is fetched once.
@@ -206,7 +206,7 @@ def _pager(place: Place, shown: int, following: str) -> None:
         )
 
 
-def exported(caller: Api, wanted: presenters.Wanted) -> str:
+def exported(caller: Api, wanted: presenters.DocumentSearch) -> str:
     """Every page as CSV. It runs beside the page, so it takes nothing from the session; a failure ends the file."""
     rows: list[dict[str, object]] = []
     token = ""
@@ -237,7 +237,7 @@ def _exported_row(row: ops.DocumentRow) -> dict[str, object]:
     }
 
 
-def found_by_content(place: Place) -> str | None:
+def found_by_content(place: ListView) -> str | None:
     """The best passage of each document that a search finds; returns the id of the document that is chosen."""
     if not place.wanted.text:
         st.info(t("Enter words or a question. The search finds what you may read and what is in the index now."))

@@ -9,7 +9,7 @@ import streamlit as st
 from console.components.widgets import age, at, attempt, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.presenters import generations as presenters
 from console.presenters.formats import number, size
-from console.session import Platform, api, t
+from console.session import PlatformRole, api, t
 from ragproto.admin.v1 import admin_pb2
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
         api().retire(name, why, now=kept)
         return t("{name} is retired.", name=name)
 
-    need = Platform.ADMIN
+    need = PlatformRole.ADMIN
     moved = t("Searches switch to it at once. The previous generation is kept for a rollback.")
     overrides = t("The gate has not passed. Your reason overrides the gate and is recorded.")
     ends = t("Deletes its files and keeps its history. A rollback to it is no longer possible.")
@@ -139,4 +139,4 @@ def build_generation() -> None:
         return t("{name} is declared. The pipeline builds it beside the active generation.", name=name)
 
     confirm(t("Build"), t("Embeds only what is missing, beside the active generation. Searches are not affected."),
-            build, key="build", need=Platform.ADMIN, icon=":material/construction:")  # fmt: skip
+            build, key="build", need=PlatformRole.ADMIN, icon=":material/construction:")  # fmt: skip

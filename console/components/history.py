@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from console.clients.prometheus import Lines
+from console.clients.prometheus import ChartLines
 from console.components.charts import over_time
 from console.components.widgets import at, load_or_report, table
 from console.presenters import history as presenters
 from console.presenters.formats import number
-from console.session import Platform, api, platform, shared, t
+from console.session import PlatformRole, api, platform, shared, t
 
 MIB = 1 / 1024**2
 
@@ -35,11 +35,11 @@ def history_of(span: str, *, everyone: bool) -> None:
     _traffic(found)
     _sources_and_questions(found, span, everyone=everyone)
     _pipeline(found)
-    if platform() >= Platform.READER:
+    if platform() >= PlatformRole.READER:
         _services(found)
 
 
-def _figures(found: Lines) -> None:
+def _figures(found: ChartLines) -> None:
     calls, answers = presenters.totals(found, "calls"), presenters.totals(found, "answers")
     asked = sum(answers.values())
     answered = f"{answers.get('answered', 0) / asked:.0%}" if asked else "–"
@@ -55,7 +55,7 @@ def _figures(found: Lines) -> None:
             st.metric(label, value, border=True)
 
 
-def _traffic(found: Lines) -> None:
+def _traffic(found: ChartLines) -> None:
     _pair(
         lambda: _chart(found, "calls", t("Calls per second"), t("Calls per second"), t("Kind"), none=t("No calls.")),
         lambda: _chart(
@@ -74,7 +74,7 @@ def _traffic(found: Lines) -> None:
         _chart(found, "failures", t("Failed calls per second, by reason"), t("Calls per second"), t("Reason"), none="")
 
 
-def _sources_and_questions(found: Lines, span: str, *, everyone: bool) -> None:
+def _sources_and_questions(found: ChartLines, span: str, *, everyone: bool) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader(t("Most used sources"))
@@ -106,7 +106,7 @@ def _questions(span: str) -> None:
         st.caption(t("The text is shown to the role admin."))
 
 
-def _pipeline(found: Lines) -> None:
+def _pipeline(found: ChartLines) -> None:
     st.header(t("Pipeline"))
     unit = t("Documents")
     _pair(
@@ -125,7 +125,7 @@ def _pipeline(found: Lines) -> None:
     )
 
 
-def _services(found: Lines) -> None:
+def _services(found: ChartLines) -> None:
     st.header(t("Services"))
     _pair(
         lambda: _chart(found, "lag_seconds", t("Lag of streams"), t("Seconds"), t("Stream"), none=t("No stream.")),
@@ -148,7 +148,15 @@ def _pair(left: Callable[[], None], right: Callable[[], None]) -> None:
 
 
 def _chart(
-    found: Lines, name: str, title: str, unit: str, legend: str, *, none: str, scale: float = 1.0, bars: bool = False
+    found: ChartLines,
+    name: str,
+    title: str,
+    unit: str,
+    legend: str,
+    *,
+    none: str,
+    scale: float = 1.0,
+    bars: bool = False,
 ) -> None:
     st.subheader(title)
     rows = presenters.rows(found, name, scale=scale)

@@ -14,7 +14,7 @@ from console.presenters.conditions import marked
 from console.presenters.documents import ANY_STATE
 from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
-from console.session import Platform, language, platform, shared, t
+from console.session import PlatformRole, language, platform, shared, t
 from rag_clients.dagster_answers import Run
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -118,7 +118,7 @@ def run_history(runs: list[Run] | ServiceError) -> None:
         run_timeline(bars, said)
         st.caption(said)
     settings = shared().settings
-    link = f"{settings.dagster_link or settings.dagster_url}/runs/" if platform() >= Platform.READER else ""
+    link = f"{settings.dagster_link or settings.dagster_url}/runs/" if platform() >= PlatformRole.READER else ""
     rows = [
         {**row, "started": at(row["started"]), "status": f"{MARKS.get(row['status'], '•')} {t(row['status'])}",
          "seconds": duration(row["seconds"], t) if row["seconds"] is not None else "–",

@@ -13,7 +13,7 @@ from console.components.widgets import plain_markdown
 from console.i18n import N_
 from console.presenters import new_source as forms
 from console.presenters.schedules import cron_problem, cron_words, moment_words, next_times, timezone_known
-from console.session import Platform, language, platform, t, tenant
+from console.session import PlatformRole, language, platform, t, tenant
 from ragproto.admin.v1 import sources_pb2 as pb
 
 Draft = MutableMapping[str, Any]
@@ -67,7 +67,7 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
     draft["typed_name"], draft["name"] = typed, typed or suggested
     name = draft["name"]
     with right:
-        fixed = platform() < Platform.ADMIN
+        fixed = platform() < PlatformRole.ADMIN
         draft["tenant"] = st.text_input(t("Tenant") + " *", draft["tenant"], max_chars=64, disabled=fixed)
     wrong = forms.connection_problems(kind, name, draft["tenant"], values)
     if st.button(t("Test connection"), icon=":material/network_check:", disabled=bool(wrong)):

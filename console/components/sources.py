@@ -9,7 +9,7 @@ from console.i18n import ENGLISH
 from console.presenters.conditions import remedy, sentence
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
-from console.session import Platform, api, language, platform, shared, t
+from console.session import PlatformRole, api, language, platform, shared, t
 from rag_clients.dagster_answers import Automation
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -40,7 +40,7 @@ def show_condition(condition: admin_pb2.SourceCondition) -> None:
 def _run_to_report(run_id: str) -> None:
     """The id of a run that met a defect, to copy, and the page that has the rest."""
     st.code(run_id, language=None)
-    if platform() >= Platform.READER:
+    if platform() >= PlatformRole.READER:
         address = f"{shared().settings.dagster_link or shared().settings.dagster_url}/runs/{run_id}"
         st.link_button(t("Open in Dagster"), address, icon=":material/open_in_new:")
     else:

@@ -11,14 +11,14 @@ import streamlit as st
 
 from console.components.widgets import chosen_row, confirm, load_or_report, plain_markdown, table, today
 from console.presenters import tenants as presenters
-from console.session import Platform, api, platform, t, zone
+from console.session import PlatformRole, api, platform, t, zone
 from ragproto.admin.v1 import tenants_pb2 as pb
 
 _CHANGES = "tenants-changes"
 """Number of changes in this session: after one, no row is chosen."""
 _DONE = "tenants-done"
 _MEMORY = 16_000_000
-ADMIN = Platform.ADMIN
+ADMIN = PlatformRole.ADMIN
 
 
 def tenants() -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.components.widgets import attempt, table
 from console.presenters import usage as presenters
-from console.session import Platform, api, platform, t, tenant
+from console.session import PlatformRole, api, platform, t, tenant
 from ragproto.admin.v1 import usage_pb2 as pb
 
 _DONE = "usage-budget-set"
@@ -33,7 +33,7 @@ def budgets(found: pb.ListUsageResponse) -> None:
         "documents_used": _share(t("In use")),
     }
     table(presenters.budget_rows(found), columns, empty=t("No budget limits this tenant."))
-    if platform() >= Platform.ADMIN:
+    if platform() >= PlatformRole.ADMIN:
         _set()
     else:
         st.caption(t("Budgets are set by operators of the platform."))

@@ -14,7 +14,7 @@ from console.components.access import needed
 from console.components.widgets import attempt, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.i18n import N_
 from console.presenters import webhooks as presenters
-from console.session import Platform, Role, api, platform, role, t, tenant, zone
+from console.session import PlatformRole, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import webhooks_pb2 as pb
 
 SECRET = "webhooks-secret-made-now"  # noqa: S105  a key of the session
@@ -92,7 +92,7 @@ def _new() -> None:
             help=t("When none is chosen, all are sent, also those of later releases."),
         )
         whose = ""
-        if platform() >= Platform.ADMIN:
+        if platform() >= PlatformRole.ADMIN:
             whose = left.text_input(t("Tenant"), tenant(), max_chars=64, key="webhooks-tenant").strip()
         purpose = right.text_input(t("Purpose"), max_chars=256, key="webhooks-purpose")
         why = right.text_input(t("Reason (for the audit log)"), max_chars=500, key="webhooks-why")

@@ -12,7 +12,7 @@ import streamlit as st
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
 from console.i18n import N_, explain_reason
 from console.presenters.formats import ago, clock, duration, is_trace_id, plain
-from console.session import Platform, Role, is_signed_out, language, platform, role, shared, t, zone
+from console.session import PlatformRole, Role, is_signed_out, language, platform, role, shared, t, zone
 
 T = TypeVar("T")
 DEFECTS = frozenset({"INTERNAL", "EVENT_FAILED", "ZERO_CHUNKS", "CHUNK_FAILED"})
@@ -89,7 +89,7 @@ def trace_link(trace_id: str) -> None:
     A request that was recorded and that no caller had named has the id of its trace; other ids lead nowhere.
     """
     url = shared().settings.trace_url
-    if url and is_trace_id(trace_id) and platform() >= Platform.READER:
+    if url and is_trace_id(trace_id) and platform() >= PlatformRole.READER:
         st.link_button(t("Trace"), url.replace("{trace}", trace_id), icon=":material/waterfall_chart:", type="tertiary")
 
 
@@ -132,7 +132,7 @@ def confirm(
     act: Callable[[str], str],
     *,
     key: str,
-    need: Role | Platform = Role.OPERATOR,
+    need: Role | PlatformRole = Role.OPERATOR,
     icon: str | None = None,
     disabled: bool = False,
     asks: bool = True,
@@ -145,7 +145,7 @@ def confirm(
     Call it outside of fragments that refresh automatically. The API authorises the caller; for a role that may not
     act the button is disabled.
     """
-    beyond = isinstance(need, Platform)
+    beyond = isinstance(need, PlatformRole)
     allowed = (platform() if beyond else role()) >= need
     wanted = N_("platform admin") if beyond else need.name.lower()
     note = None if allowed else t("Requires the role {role}.", role=t(wanted))

@@ -68,7 +68,7 @@ PERIODS = N_(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DocumentSearch:
     """A person's search; empty values let everything pass."""
 
     text: str = ""
@@ -183,7 +183,7 @@ def counted(counts: ops.DocumentCounts) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class VisibilityReason:
     """One thing that decides whether a document can be found: a sentence with its values."""
 
     good: bool
@@ -191,11 +191,11 @@ class Reason:
     values: tuple[tuple[str, object], ...] = ()
 
 
-def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
+def reasons(found: ops.InspectDocumentResponse) -> list[VisibilityReason]:
     """Return why a document can be found or not, what stands in the way first."""
     state = found.document.state
     if state == ops.DOCUMENT_STATE_DELETED:
-        return [Reason(False, "It was deleted; nothing but its name is kept.")]
+        return [VisibilityReason(False, "It was deleted; nothing but its name is kept.")]
     made = []
     if found.quarantine.id:
         if found.quarantine.skipped:
@@ -203,35 +203,43 @@ def reasons(found: ops.InspectDocumentResponse) -> list[Reason]:
         else:
             sentence = N_("Its newest content could not be used ({reason}, {attempts} attempts).")
         values = (("reason", found.quarantine.reason), ("attempts", found.quarantine.attempts))
-        made.append(Reason(False, sentence, values))
+        made.append(VisibilityReason(False, sentence, values))
     if not found.acl:
-        made.append(Reason(False, "Its source gave it no readers and has no default for them: nobody may read it."))
+        made.append(
+            VisibilityReason(False, "Its source gave it no readers and has no default for them: nobody may read it.")
+        )
     if found.revocation_pending:
-        made.append(Reason(False, "A permission ended. Searches leave it out until the index has applied that."))
+        made.append(
+            VisibilityReason(False, "A permission ended. Searches leave it out until the index has applied that.")
+        )
     active = [item for item in found.generations if item.state == "active"]
     if not active:
-        made.append(Reason(False, "No generation is active, so nothing can be found."))
+        made.append(VisibilityReason(False, "No generation is active, so nothing can be found."))
     made += [_indexed(found, item) for item in active]
     if found.change_pending:
-        made.append(Reason(True, "A newer change was pushed and is being applied."))
+        made.append(VisibilityReason(True, "A newer change was pushed and is being applied."))
     if found.copies:
         names = ", ".join(map(plain, found.copies))
-        made.append(Reason(True, "The same text is in {names} too: each copy is found by itself.", (("names", names),)))
+        made.append(
+            VisibilityReason(
+                True, "The same text is in {names} too: each copy is found by itself.", (("names", names),)
+            )
+        )
     missing = sum(not chunk.embedded for chunk in found.chunks)
     if missing:
-        made.append(Reason(False, "{count} chunks have no vector yet.", (("count", missing),)))
+        made.append(VisibilityReason(False, "{count} chunks have no vector yet.", (("count", missing),)))
     return sorted(made, key=lambda reason: reason.good)
 
 
-def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) -> Reason:
+def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) -> VisibilityReason:
     version = found.document.version
     values = (("generation", item.generation), ("version", item.indexed_version), ("current", version))
     if item.indexed_version == version:
-        return Reason(True, "The active generation {generation} has version {version}, the newest.", values)
+        return VisibilityReason(True, "The active generation {generation} has version {version}, the newest.", values)
     if item.indexed_version:
-        return Reason(False, "The active generation {generation} still has version {version}; {current} waits for the"
-                      " next run.", values)  # fmt: skip
-    return Reason(False, "Version {current} waits for the next run, which writes it to the active generation"
+        text = N_("The active generation {generation} still has version {version}; {current} waits for the next run.")
+        return VisibilityReason(False, text, values)
+    return VisibilityReason(False, "Version {current} waits for the next run, which writes it to the active generation"
                   " {generation}.", values)  # fmt: skip
 
 
@@ -246,25 +254,25 @@ def readers(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """A part of a document's text: a chunk, or with `chunk=None` what stands between chunks."""
 
     text: str
     chunk: ops.ChunkSpan | None
 
 
-def pieces(found: ops.InspectDocumentResponse) -> list[Piece]:
+def pieces(found: ops.InspectDocumentResponse) -> list[TextPiece]:
     """The text in order, cut where chunks begin and end; what two chunks share is shown in both."""
     made, place = [], 0
     for chunk in found.chunks:
         between = found.text[place : chunk.start]
         if between.strip():
-            made.append(Piece(plain(between.strip("\n")), None))
-        made.append(Piece(plain(found.text[chunk.start : chunk.end]), chunk))
+            made.append(TextPiece(plain(between.strip("\n")), None))
+        made.append(TextPiece(plain(found.text[chunk.start : chunk.end]), chunk))
         place = max(place, chunk.end)
     rest = found.text[place:]
     if rest.strip():
-        made.append(Piece(plain(rest.strip("\n")), None))
+        made.append(TextPiece(plain(rest.strip("\n")), None))
     return made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from console.clients.prometheus import Line, Lines
+from console.clients.prometheus import ChartLine, ChartLines
 from console.i18n import N_
 from console.presenters.formats import plain
 from ragproto.admin.v1 import history_pb2 as pb
@@ -30,21 +30,22 @@ def word(label: str) -> str:
     return label.lower().replace("_", " ")
 
 
-def from_message(found: pb.GetHistoryResponse) -> Lines:
+def from_message(found: pb.GetHistoryResponse) -> ChartLines:
     """Convert what the platform recorded."""
     lines = tuple(
-        Line(one.name, one.label, {point.at: point.value for point in one.points}, one.total) for one in found.series
+        ChartLine(one.name, one.label, {point.at: point.value for point in one.points}, one.total)
+        for one in found.series
     )
-    return Lines(found.begins_at.seconds, found.ends_at.seconds, found.step_seconds, lines, found.recording)
+    return ChartLines(found.begins_at.seconds, found.ends_at.seconds, found.step_seconds, lines, found.recording)
 
 
-def with_prometheus(own: Lines, prometheus: Lines) -> Lines:
+def with_prometheus(own: ChartLines, prometheus: ChartLines) -> ChartLines:
     """Series that Prometheus has are its own; what it has not (sources, queues, disk) stays as it was recorded."""
     kept = tuple(line for line in own.lines if line.name not in _FROM_PROMETHEUS)
     return replace(own, lines=(*prometheus.lines, *kept), recording=True)
 
 
-def rows(found: Lines, name: str, *, scale: float = 1.0) -> list[dict[str, Any]]:
+def rows(found: ChartLines, name: str, *, scale: float = 1.0) -> list[dict[str, Any]]:
     """The points of the largest lines of a series: `at`, `label`, `value`, and `part`, which a gap increases."""
     lines = [line for line in found.lines if line.name == name]
     if len(lines) > SHOWN + 1:
@@ -61,20 +62,20 @@ def rows(found: Lines, name: str, *, scale: float = 1.0) -> list[dict[str, Any]]
     return made
 
 
-def _sum(name: str, lines: Sequence[Line]) -> Line:
+def _sum(name: str, lines: Sequence[ChartLine]) -> ChartLine:
     points: defaultdict[int, float] = defaultdict(float)
     for line in lines:
         for at, value in line.points.items():
             points[at] += value
-    return Line(name, OTHER, points, sum(line.total for line in lines))
+    return ChartLine(name, OTHER, points, sum(line.total for line in lines))
 
 
-def totals(found: Lines, name: str) -> dict[str, float]:
+def totals(found: ChartLines, name: str) -> dict[str, float]:
     """Return the sum of each label of a series over the whole span."""
     return {line.label: line.total for line in found.lines if line.name == name}
 
 
-def source_rows(found: Lines) -> list[dict[str, Any]]:
+def source_rows(found: ChartLines) -> list[dict[str, Any]]:
     """Return how often each source was found by a search and cited in an answer, the most cited first."""
     hits, cited = totals(found, "found"), totals(found, "cited")
     made = [

@@ -40,7 +40,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SourceKind:
     """A kind of source as the wizard offers it; `kind` is the one of its file."""
 
     name: str
@@ -54,22 +54,22 @@ class Kind:
 
 _KEYS = ("credentials.type", ("keys",))
 _SERVER = ("database.driver", ("postgresql", "mysql"))
-KINDS: tuple[Kind, ...] = (
-    Kind("folder", "filesystem", "Folder", "Files of this machine or of a mounted share.", "folder", (
+KINDS: tuple[SourceKind, ...] = (
+    SourceKind("folder", "filesystem", "Folder", "Files of this machine or of a mounted share.", "folder", (
         Field("root", "Folder (absolute path)", required=True),
         Field("include", "Include patterns (**/*.md, …)", "list"),
         Field("exclude", "Exclude patterns", "list"),
     )),
-    Kind("site", "web", "Web site", "Pages found by links and sitemaps.", "language", (
+    SourceKind("site", "web", "Web site", "Pages found by links and sitemaps.", "language", (
         Field("seeds", "Where the crawl starts (URLs)", "list", required=True),
         Field("include", "Paths in scope (/docs/*, …)", "list"),
         Field("exclude", "Paths out of scope", "list"),
         Field("max_pages", "Pages at most", "number", default=2000),
     )),
-    Kind("page", "web", "One web page", "A single URL, read again by the schedule.", "link", (
+    SourceKind("page", "web", "One web page", "A single URL, read again by the schedule.", "link", (
         Field("seeds", "URL", "list", required=True),
     ), {"max_pages": 1, "max_depth": 0, "use_sitemaps": False}),
-    Kind("sql", "sql", "SQL table", "One document for each row of a table or view.", "table", (
+    SourceKind("sql", "sql", "SQL table", "One document for each row of a table or view.", "table", (
         Field("database.driver", "Database", "choice", default="postgresql", choices=("postgresql", "mysql", "sqlite")),
         Field("database.host", "Host", required=True, only=_SERVER),
         Field("database.port", "Port (empty: 5432 or 3306)", "port", only=_SERVER),
@@ -83,7 +83,7 @@ KINDS: tuple[Kind, ...] = (
         Field("content", "Columns of the text", "list", required=True),
         Field("title", "Column of the title"),
     )),
-    Kind("api", "http_api", "HTTP API", "A JSON endpoint that lists documents.", "api", (
+    SourceKind("api", "http_api", "HTTP API", "A JSON endpoint that lists documents.", "api", (
         Field("url", "URL of the list", required=True),
         Field("items", "Path of the items ($.items)", default="$"),
         Field("fields.id", "Path of the id ($.id)", required=True, default="$.id"),
@@ -91,7 +91,8 @@ KINDS: tuple[Kind, ...] = (
         Field("fields.title", "Path of the title ($.title)"),
         Field("auth.token", "Bearer token", "secret"),
     )),
-    Kind("s3", "s3", "S3 bucket", "Objects of a bucket at Amazon S3 or a service that speaks its protocol.", "cloud", (
+    SourceKind("s3", "s3", "S3 bucket", "Objects of a bucket at Amazon S3 or a service that speaks its protocol.",
+               "cloud", (
         Field("bucket", "Bucket", required=True),
         Field("prefix", "Prefix (docs/)"),
         Field("endpoint", "Endpoint (empty: Amazon S3)"),
@@ -102,23 +103,23 @@ KINDS: tuple[Kind, ...] = (
         Field("include", "Include patterns (**/*.md, …)", "list"),
         Field("exclude", "Exclude patterns", "list"),
     )),
-    Kind("git", "git", "Git repository", "Files at a branch or tag, with links to the commit.", "commit", (
+    SourceKind("git", "git", "Git repository", "Files at a branch or tag, with links to the commit.", "commit", (
         Field("repository", "Repository (https URL, or absolute path here)", required=True),
         Field("ref", "Branch or tag (empty: the default branch)"),
         Field("include", "Include patterns (**/*.md, …)", "list"),
         Field("exclude", "Exclude patterns", "list"),
         Field("auth.token", "Bearer token", "secret"),
     )),
-    Kind("topic", "kafka", "Kafka topic", "Messages are documents; they are applied as they come.", "stream", (
+    SourceKind("topic", "kafka", "Kafka topic", "Messages are documents; they are applied as they come.", "stream", (
         Field("brokers", "Brokers (host:port, …)", required=True),
         Field("topic", "Topic", required=True),
     )),
-    Kind(UPLOAD, "", "Upload files", "A few files from your computer, kept by the platform.", "upload_file", ()),
+    SourceKind(UPLOAD, "", "Upload files", "A few files from your computer, kept by the platform.", "upload_file", ()),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 
-def shown_fields(kind: Kind, values: Mapping[str, Any]) -> list[Field]:
+def shown_fields(kind: SourceKind, values: Mapping[str, Any]) -> list[Field]:
     """The fields that apply to what was chosen so far."""
     return [
         item
@@ -127,11 +128,11 @@ def shown_fields(kind: Kind, values: Mapping[str, Any]) -> list[Field]:
     ]
 
 
-def _default(kind: Kind, path: str) -> Any:
+def _default(kind: SourceKind, path: str) -> Any:
     return next((item.default for item in kind.fields if item.path == path), "")
 
 
-def connection_problems(kind: Kind, name: str, tenant: str, values: Mapping[str, Any]) -> list[str]:
+def connection_problems(kind: SourceKind, name: str, tenant: str, values: Mapping[str, Any]) -> list[str]:
     """Return what is missing or wrong, as sentences of the interface."""
     found = []
     if not _NAME.fullmatch(name):
@@ -168,7 +169,7 @@ def schedule_problems(cron: str, timezone: str) -> list[str]:
     return found if timezone_known(timezone) else [*found, N_("Time zone: use a name such as Europe/Berlin or UTC.")]
 
 
-def options_of(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(kind: SourceKind, values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the source's file; what was left empty is left out."""
     options: dict[str, Any] = {"kind": kind.kind}
     for item in shown_fields(kind, values):
@@ -215,7 +216,7 @@ def definition(draft: Mapping[str, Any]) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def suggested_name(kind: Kind, values: Mapping[str, Any]) -> str:
+def suggested_name(kind: SourceKind, values: Mapping[str, Any]) -> str:
     """A name from the folder, host, table or topic that was typed."""
     place = next((str(values[path]) for path in ("root", "seeds", "url", "table", "bucket", "repository", "topic",
                                                 "database.path")

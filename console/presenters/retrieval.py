@@ -182,7 +182,7 @@ def explained_rows(passages: Sequence[query_pb2.Passage]) -> list[dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SearchComparison:
     """Passages of two searches: how many are in both, at another place, and in one only."""
 
     both: int
@@ -191,11 +191,11 @@ class Comparison:
     only_second: int
 
 
-def compare(first: Sequence[query_pb2.Passage], second: Sequence[query_pb2.Passage]) -> Comparison:
+def compare(first: Sequence[query_pb2.Passage], second: Sequence[query_pb2.Passage]) -> SearchComparison:
     """Count what differs between two results."""
     ours, theirs = _places(first, second), _places(second, first)
     both = [(rank, other) for rank, other in enumerate(ours, 1) if other is not None]
-    return Comparison(len(both), sum(rank != other for rank, other in both), ours.count(None), theirs.count(None))
+    return SearchComparison(len(both), sum(rank != other for rank, other in both), ours.count(None), theirs.count(None))
 
 
 def compared_rows(ours: Sequence[query_pb2.Passage], theirs: Sequence[query_pb2.Passage]) -> list[dict[str, Any]]:

@@ -6,11 +6,11 @@ import streamlit as st
 
 from console.components import access
 from console.components.page_switch import page_title
-from console.session import Platform, platform, t, tenant
+from console.session import PlatformRole, platform, t, tenant
 
 page_title("access")
 everyone = False
-if platform() >= Platform.ADMIN:
+if platform() >= PlatformRole.ADMIN:
     everyone = st.toggle(t("All tenants"), key="access-everyone", help=t("Off: only the tenant {name}.", name=tenant()))
 keys, accounts, sessions, tokens = st.tabs([t("API keys"), t("Accounts"), t("Sessions"), t("Access tokens")])
 with keys:

@@ -10,7 +10,7 @@ import streamlit as st
 from console.components.page_switch import page_title
 from console.components.widgets import at, attempt, load_or_report, page_buttons, table, today
 from console.presenters import records as presenters
-from console.session import Platform, api, platform, t, zone
+from console.session import PlatformRole, api, platform, t, zone
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _PAGE_RECORDS = 100
@@ -46,7 +46,7 @@ def _chosen() -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = st.date_input(t("From"), value=None, key="a-from", width=200)
         last = st.date_input(t("To"), value=None, key="a-to", width=200)
-        if platform() >= Platform.READER:
+        if platform() >= PlatformRole.READER:
             found["tenant"] = _text("tenant", t("Tenant (empty: yours)"), 64)
     if isinstance(first, date):
         found["since"] = _midnight(first)

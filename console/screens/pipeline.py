@@ -11,7 +11,7 @@ from console.components.widgets import age, at, chosen_row, confirm, load_or_rep
 from console.presenters import pipeline as presenters
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
-from console.session import Platform, ahead, api, dagster, platform, shared, t
+from console.session import PlatformRole, ahead, api, dagster, platform, shared, t
 from rag_clients.dagster_answers import Run, failure_reason
 
 _SETTINGS = shared().settings
@@ -68,7 +68,7 @@ def materialize(source: str, shards: int) -> None:
 
 def _open_dagster(label: str, address: str) -> None:
     """A link to Dagster, for those who may see what it shows: the runs of every tenant."""
-    if platform() >= Platform.READER:
+    if platform() >= PlatformRole.READER:
         st.link_button(label, address, icon=":material/open_in_new:")
 
 

@@ -14,7 +14,7 @@ from console.i18n import N_
 from console.presenters import sources as presenters
 from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
-from console.session import Platform, Role, ahead, api, dagster, platform, role, shared, t, tenant
+from console.session import PlatformRole, Role, ahead, api, dagster, platform, role, shared, t, tenant
 from rag_clients.dagster_answers import Automation
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -141,7 +141,7 @@ chosen = overview(list(found_status.sources), found_details) if found_status is 
 if chosen is not None:
     one(chosen, found_details.get(chosen.name, ops.SourceDetail()))
 real_time()
-if role() >= Role.ADMIN or platform() >= Platform.ADMIN:
+if role() >= Role.ADMIN or platform() >= PlatformRole.ADMIN:
     if chosen is not None:
         with st.expander(t("Edit or delete {source}", source=chosen.name), icon=":material/edit:"):
             source_changes(chosen.name)

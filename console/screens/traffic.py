@@ -13,7 +13,7 @@ from console.components.page_switch import page_title
 from console.components.widgets import at, load_or_report, table
 from console.i18n import N_
 from console.presenters import traffic as presenters
-from console.session import Platform, identity, platform, shared, t
+from console.session import PlatformRole, identity, platform, shared, t
 
 _SPANS = N_({"live": "Now", "hour": "1 hour", "day": "24 hours", "week": "7 days"})
 # A further point appears once a minute. (A comment: Streamlit shows a string that stands alone on a page.)
@@ -32,12 +32,12 @@ def live() -> None:
             else t("Since {time}, from Prometheus.")
         )
         st.caption(note.format(time=at(samples[0].at) if samples else "–"))
-        if platform() >= Platform.READER:
+        if platform() >= PlatformRole.READER:
             _charts(samples)
             _methods(samples)
             _refusals(samples)
         _tenants(samples)
-    if platform() >= Platform.READER:
+    if platform() >= PlatformRole.READER:
         _gateway()
 
 
@@ -78,7 +78,7 @@ def _refusals(samples: list[Sample]) -> None:
 
 def _tenants(samples: list[Sample]) -> None:
     st.subheader(t("Tenants"))
-    who, others = identity(), platform() >= Platform.READER
+    who, others = identity(), platform() >= PlatformRole.READER
     found = presenters.tenant_rows(samples, who.tenant, who.hashes, others=others)
     rows = [{**row, "rate": f"{row['rate']:.2f}"} for row in found]
     columns = {"tenant": t("Tenant"), "calls": t("Calls"), "rate": t("Calls per second"), "failed": t("Failed"),
@@ -116,7 +116,7 @@ def past(span: str, *, everyone: bool) -> None:
 
 
 page_title("traffic")
-if shared().settings.trace_url and platform() >= Platform.READER:
+if shared().settings.trace_url and platform() >= PlatformRole.READER:
     viewer = urljoin(shared().settings.trace_url, "/")
     st.link_button(t("Traces of requests, pushes and runs"), viewer, icon=":material/waterfall_chart:")
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -131,7 +131,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     whole = (
         st.toggle(t("All tenants"), value=True, key="t-all")
-        if platform() >= Platform.READER and chosen != "live"
+        if platform() >= PlatformRole.READER and chosen != "live"
         else False
     )
 st.query_params["span"] = chosen

@@ -6,7 +6,7 @@ import streamlit as st
 
 from console.components import webhooks
 from console.components.page_switch import page_title
-from console.session import Platform, platform, t, tenant
+from console.session import PlatformRole, platform, t, tenant
 
 page_title("webhooks")
 st.caption(
@@ -14,7 +14,7 @@ st.caption(
       " reasons, and never text of a document.")
 )  # fmt: skip
 everyone = False
-if platform() >= Platform.ADMIN:
+if platform() >= PlatformRole.ADMIN:
     everyone = st.toggle(
         t("All tenants"), key="webhooks-everyone", help=t("Off: only the tenant {name}.", name=tenant())
     )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from query_server.auth.policies import POLICIES
-from query_server.runtime.calls import Call
+from query_server.runtime.calls import CallState
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import RagError, Reason
@@ -61,7 +61,7 @@ class AuditTrail:
         self._waiting: deque[_AuditEntry] = deque()
 
     @asynccontextmanager
-    async def layer(self, call: Call) -> AsyncIterator[None]:
+    async def layer(self, call: CallState) -> AsyncIterator[None]:
         """Buffer an entry for the outcome of a call that is audited."""
         outcome = OK
         try:
@@ -95,7 +95,7 @@ class AuditTrail:
             for note in batch:
                 self._enqueue(note)
 
-    def _note(self, call: Call, outcome: str) -> None:
+    def _note(self, call: CallState, outcome: str) -> None:
         hashes = self._hashes(call)
         if call.identity is None or not (hashes or _belongs(call.method, outcome)):
             return
@@ -104,7 +104,7 @@ class AuditTrail:
             _AuditEntry(datetime.now(UTC), who.actor, who.tenant, call.method, outcome, call.request_id, hashes)
         )
 
-    def _hashes(self, call: Call) -> tuple[str, ...]:
+    def _hashes(self, call: CallState) -> tuple[str, ...]:
         """The queries of a call as they are recorded: equal for equal text, meaningless without the key."""
         if self._query_key is None:
             return ()
@@ -119,10 +119,10 @@ class AuditTrail:
 
     def _write(self, batch: list[_AuditEntry]) -> None:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.governance.audit import Entry, append
+        from rag_core.governance.audit import AuditEntry, append
 
         entries = [
-            Entry(
+            AuditEntry(
                 actor=note.actor,
                 action=note.action,
                 target=note.tenant,

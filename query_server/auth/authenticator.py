@@ -16,7 +16,7 @@ from query_server.auth.revocations import Revocations
 from query_server.auth.sessions import SessionRecorder
 from query_server.auth.tenants import Tenants
 from query_server.runtime.blocking import BlockingPool
-from query_server.runtime.calls import Call
+from query_server.runtime.calls import CallState
 from query_server.runtime.dependencies import LOOKUPS, LazyStore
 from rag_core.errors import Reason, Unauthenticated
 from rag_core.governance.access import (
@@ -66,7 +66,7 @@ class Authenticator:
         self._tenants = tenants
         self._fetching: asyncio.Task[bool] | None = None
 
-    async def authenticate(self, call: Call) -> Principal:
+    async def authenticate(self, call: CallState) -> Principal:
         """The caller. A token wins over a key.
 
         Raises `Unauthenticated` (`TOKEN_…`, `API_KEY_INVALID`), `PermissionDenied` (`TENANT_MISSING`, and for everybody
@@ -162,7 +162,7 @@ class _KeyRows:
         return row
 
 
-def bearer_of(call: Call) -> str:
+def bearer_of(call: CallState) -> str:
     """The token of a call. Raises `Unauthenticated` (`TOKEN_MISSING`) when it has none, but perhaps an API key."""
     token, _ = _credentials(call)
     if not token:
@@ -170,13 +170,13 @@ def bearer_of(call: Call) -> str:
     return token
 
 
-def session_id_of(call: Call) -> str:
+def session_id_of(call: CallState) -> str:
     """The id of the call's session; empty for an API key."""
     token, _ = _credentials(call)
     return session_of(token).removeprefix(SESSION_MARK) if token else ""
 
 
-def _credentials(call: Call) -> tuple[str, str]:
+def _credentials(call: CallState) -> tuple[str, str]:
     """The token and the API key of a call, empty for none. A key may come as either header."""
     header = call.header("authorization")
     if not header:

@@ -19,7 +19,7 @@ from datetime import date
 from typing import Protocol
 
 from query_server.auth.policies import COUNTED
-from query_server.runtime.calls import Call
+from query_server.runtime.calls import CallState
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import READ_SECONDS, database_thread
@@ -99,7 +99,7 @@ class UsageMeter:
     # --- on the way of a call ----------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def layer(self, call: Call) -> AsyncIterator[None]:
+    async def layer(self, call: CallState) -> AsyncIterator[None]:
         """Count the calls of `COUNTED`, and refuse those beyond a budget."""
         if call.method not in COUNTED:
             yield

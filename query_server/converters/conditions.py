@@ -9,7 +9,7 @@ from query_server.converters.fields import message_of
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.content.quality import Findings, Result
+    from rag_core.content.quality import RuleFindings, ShardResult
     from rag_core.ingestion.alerts import Alert
     from rag_core.ingestion.pipeline import SourceHistory
 
@@ -19,7 +19,9 @@ def from_alert(alert: Alert) -> pb.Alert:
     return message_of(pb.Alert, alert)
 
 
-def from_quality(results: Iterable[Result], findings: Iterable[Findings], token: str) -> pb.ListQualityResponse:
+def from_quality(
+    results: Iterable[ShardResult], findings: Iterable[RuleFindings], token: str
+) -> pb.ListQualityResponse:
     """The quality of a source."""
     found = [pb.RuleFinding(rule=item.rule, found=item.found, samples=item.samples) for item in findings]
     return pb.ListQualityResponse(results=map(_result, results), findings=found, next_page_token=token)
@@ -31,7 +33,7 @@ def from_source_history(found: SourceHistory) -> pb.SourceHistory:
     return message_of(pb.SourceHistory, found, points=points)
 
 
-def _result(result: Result) -> pb.QualityResult:
+def _result(result: ShardResult) -> pb.QualityResult:
     judged, seen = result.assessment, result.profile
     return pb.QualityResult(
         run_id=result.run_id,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from query_server.converters.fields import message_of
 from query_server.converters.operations import from_entry
 from query_server.converters.times import to_moment
-from query_server.handlers.admin.documents import MAX_SHOWN_TEXT_CHARS, Found, Inspection
+from query_server.handlers.admin.documents import MAX_SHOWN_TEXT_CHARS, Inspection, MatchingDocuments
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.content.documents import DocumentQuery, DocumentSummary, Event, Span
+    from rag_core.content.documents import ChunkSpan, DocumentEvent, DocumentQuery, DocumentSummary
 
 _STATE, _ORDER = "DOCUMENT_STATE_", "DOCUMENT_ORDER_"
 
@@ -44,7 +44,7 @@ def to_wanted(request: pb.FindDocumentsRequest) -> DocumentQuery:
     )
 
 
-def from_page(found: Found) -> pb.FindDocumentsResponse:
+def from_page(found: MatchingDocuments) -> pb.FindDocumentsResponse:
     """A page of documents."""
     counts = found.counts
     return pb.FindDocumentsResponse(
@@ -93,9 +93,9 @@ def _known(enum: type[pb.DocumentState] | type[pb.DocumentOrder], number: int, p
     return enum.Name(number).removeprefix(prefix)
 
 
-def _event(event: Event) -> pb.DocumentEvent:
+def _event(event: DocumentEvent) -> pb.DocumentEvent:
     return message_of(pb.DocumentEvent, event, kind=f"DOCUMENT_EVENT_KIND_{event.kind.name}")
 
 
-def _chunk(span: Span) -> pb.ChunkSpan:
+def _chunk(span: ChunkSpan) -> pb.ChunkSpan:
     return message_of(pb.ChunkSpan, span, chunk_id=str(span.chunk_id))

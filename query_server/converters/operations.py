@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from query_server.converters.fields import message_of
-from query_server.handlers.admin.operations import MAX_PAYLOAD_CHARS, Payload
+from query_server.handlers.admin.operations import MAX_PAYLOAD_CHARS, QuarantinedPayload
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from rag_core.content.quality import Quarantined
-    from rag_core.governance.audit import Entry
+    from rag_core.governance.audit import AuditEntry
     from rag_core.ingestion.pipeline import Stage
 
 
@@ -36,7 +36,7 @@ def from_entry(entry: Quarantined) -> pb.QuarantineEntry:
     return message_of(pb.QuarantineEntry, entry)
 
 
-def from_payload(payload: Payload) -> pb.GetQuarantineEntryResponse:
+def from_payload(payload: QuarantinedPayload) -> pb.GetQuarantineEntryResponse:
     """An entry with what is stored of its input."""
     text = payload.text or ""
     return pb.GetQuarantineEntryResponse(
@@ -47,7 +47,7 @@ def from_payload(payload: Payload) -> pb.GetQuarantineEntryResponse:
     )
 
 
-def from_audit_entry(entry: Entry) -> pb.AuditRecord:
+def from_audit_entry(entry: AuditEntry) -> pb.AuditRecord:
     """A record of the audit log. The tenant is left out: it is the caller's own."""
     details = {name: value for name, value in entry.details.items() if name != "tenant"}
     named = {"doc_id": entry.doc_id and str(entry.doc_id), "locator": entry.locator}

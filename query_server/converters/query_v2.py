@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from query_server.converters.blocks import from_blocks, touched
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
-from query_server.handlers.query.search import Page
+from query_server.handlers.query.search import ResultPage
 from query_server.handlers.query.surroundings import ContextOptions
 from query_server.handlers.query.validation import MAX_TOP_K, Query
 from rag_core.answering import (
@@ -113,7 +113,7 @@ def _mode(value: int) -> SearchMode:
         raise InvalidInput(Reason.FIELD_INVALID, f"mode: {value} is not a search mode of this server") from None
 
 
-def from_page(page: Page) -> pb.SearchResponse:
+def from_page(page: ResultPage) -> pb.SearchResponse:
     """The passages, their generation, and the token of the next page."""
     response = pb.SearchResponse(
         generation=page.result.generation,
@@ -180,12 +180,12 @@ def without_text(response: pb.SearchResponse, hidden: Collection[str]) -> pb.Sea
     return response
 
 
-def from_outcomes(outcomes: Iterable[Page | RagError]) -> pb.BatchSearchResponse:
+def from_outcomes(outcomes: Iterable[ResultPage | RagError]) -> pb.BatchSearchResponse:
     """The outcomes of a batch in order."""
     return pb.BatchSearchResponse(outcomes=map(_outcome, outcomes))
 
 
-def _outcome(outcome: Page | RagError) -> pb.BatchSearchResponse.Outcome:
+def _outcome(outcome: ResultPage | RagError) -> pb.BatchSearchResponse.Outcome:
     if isinstance(outcome, RagError):
         error = pb.BatchSearchResponse.Error(reason=outcome.reason, message=outcome.message)
         return pb.BatchSearchResponse.Outcome(error=error)

@@ -82,7 +82,7 @@ _OFFSET = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PagePosition:
     """Position at which a page begins, and the generation that the pages before it came from."""
 
     offset: int
@@ -95,11 +95,11 @@ class PageTokens:
     def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
         self._tokens = SignedTokens(secrets, b"page-token", clock=clock)
 
-    def issue(self, position: Position, context: bytes) -> str:
+    def issue(self, position: PagePosition, context: bytes) -> str:
         """A token for the page at `position` of the request that `context` stands for (see `context_of`)."""
         return self._tokens.issue(_OFFSET.pack(position.offset) + position.generation.encode(), context)
 
-    def read(self, token: str, context: bytes) -> Position:
+    def read(self, token: str, context: bytes) -> PagePosition:
         """Raises `InvalidInput` (`PAGE_TOKEN_INVALID`); the text is the same whatever is wrong with it."""
         content = self._tokens.read(token, context)
         if content is None or len(content) < _OFFSET.size:
@@ -107,7 +107,7 @@ class PageTokens:
         (offset,) = _OFFSET.unpack_from(content)
         if not 0 < offset < MAX_RESULTS:
             raise invalid_token()
-        return Position(offset, content[_OFFSET.size :].decode())
+        return PagePosition(offset, content[_OFFSET.size :].decode())
 
 
 def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> bytes:

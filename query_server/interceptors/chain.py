@@ -16,10 +16,10 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from query_server.auth.policies import is_public
-from query_server.runtime.calls import Call, enter_call
+from query_server.runtime.calls import CallState, enter_call
 from rag_core.errors import InvalidInput, Reason
 
-Layer = Callable[[Call], AbstractAsyncContextManager[None]]
+Layer = Callable[[CallState], AbstractAsyncContextManager[None]]
 Handler = Any
 """`grpc.RpcMethodHandler`; its published types know the synchronous signatures only."""
 Behaviour = Callable[..., Any]
@@ -88,8 +88,8 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic on
 
         return run
 
-    async def _enter(self, stack: AsyncExitStack, method: str, context: Context) -> Call:
-        call = Call(method, context)
+    async def _enter(self, stack: AsyncExitStack, method: str, context: Context) -> CallState:
+        call = CallState(method, context)
         enter_call(call)
         for layer in self._layers:
             await stack.enter_async_context(layer(call))

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 
 from query_server.auth.policies import POLICIES, ConcurrencyClass
 from query_server.interceptors.chain import Layer
-from query_server.runtime.calls import Call
+from query_server.runtime.calls import CallState
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import Exhausted, Reason
 
@@ -108,7 +108,7 @@ def limit_concurrency(limiters: Mapping[ConcurrencyClass, ConcurrencyLimiter]) -
     """Pass each call through the gate its policy names; methods without one (admin) are exempt."""
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         policy = POLICIES.get(call.method)
         if policy is None or policy.concurrency is None or policy.in_parts:
             yield

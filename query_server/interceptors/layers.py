@@ -17,7 +17,7 @@ import grpc.aio
 from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import POLICIES, allows
 from query_server.interceptors.chain import Layer
-from query_server.runtime.calls import Call
+from query_server.runtime.calls import CallState
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY, bounded, code_of, internal_error, trailers
 from query_server.runtime.traffic import Traffic
@@ -35,7 +35,7 @@ def require_identity(authenticator: Authenticator) -> Layer:
     """Verify the credentials and check the scope of the policy table; a method without a policy is refused."""
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         call.identity = await authenticator.authenticate(call)
         policy = POLICIES.get(call.method)
         if policy is None or not allows(call.identity.scopes, policy.scope):
@@ -50,7 +50,7 @@ def require_index_secret(secrets: Sequence[bytes]) -> Layer:
     """Compare with each of the local secrets in constant time. None configured admits nobody."""
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         given = (call.header(SECRET_KEY) or "").encode("utf-8", "surrogatepass")
         if not any(hmac.compare_digest(given, expected) for expected in secrets):
             raise Unauthenticated(Reason.TOKEN_INVALID, f"{SECRET_KEY}: missing or wrong")
@@ -72,7 +72,7 @@ def limit_time(*, default: float, cap: float) -> Layer:
     """Cancel the handler when its time is over and answer DEADLINE_EXCEEDED. Both limits in seconds."""
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         remaining = call.context.time_remaining()
         unlimited = remaining is None or remaining > _NO_DEADLINE
         allowed = default if unlimited else min(float(remaining), cap)
@@ -105,7 +105,7 @@ def map_errors(*, pushback_ms: int) -> Layer:
     """Abort with the status of a `RagError`; anything else is a bug, logged here and reported without its text."""
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         try:
             yield
         except RagError as error:
@@ -119,7 +119,7 @@ def map_errors(*, pushback_ms: int) -> Layer:
     return layer
 
 
-async def _abort(call: Call, error: RagError, pushback_ms: int | None) -> None:
+async def _abort(call: CallState, error: RagError, pushback_ms: int | None) -> None:
     call.reason = error.reason
     metadata = trailers(error, call.request_id, pushback_ms=pushback_ms)
     await call.context.abort(code_of(error), bounded(error.message), metadata)
@@ -138,7 +138,7 @@ def trace_calls(*, begins: bool) -> Layer:
     """Continue the caller's trace. `begins`: or begin one, when the sampler wants it."""
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         found = ((name, call.header(name)) for name in _W3C)
         headers = {name: value for name, value in found if value}
         method = call.method.lstrip("/")
@@ -167,7 +167,7 @@ def observe(metrics: Metrics, hashes: NameHash, traffic: Traffic | None = None, 
     counters = _Counters(metrics)
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         call.request_id = _request_id(call.header(REQUEST_ID_KEY))
         call.context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         in_flight = counters.in_flight(call.method)
@@ -205,7 +205,7 @@ def _request_id(given: str | None) -> str:
     return ids[0] if ids else str(uuid.uuid4())
 
 
-def _outcome(call: Call, *, cancelled: bool) -> str:
+def _outcome(call: CallState, *, cancelled: bool) -> str:
     if not cancelled:
         return _status_name(call.context.code())
     # gRPC cancels the task both when the client leaves and when the deadline passes; the clock shows which.
@@ -224,7 +224,7 @@ def _status_name(code: object) -> str:
     return _STATUS_NAMES.get(code or 0, grpc.StatusCode.UNKNOWN.name)
 
 
-def _count(call: Call, counters: _Counters, hashes: NameHash, traffic: Traffic | None, code: str) -> float:
+def _count(call: CallState, counters: _Counters, hashes: NameHash, traffic: Traffic | None, code: str) -> float:
     """Count the call; returns its seconds."""
     seconds = time.monotonic() - call.started
     counters.requests(call.method, code, call.reason).inc()
@@ -241,7 +241,7 @@ def _count(call: Call, counters: _Counters, hashes: NameHash, traffic: Traffic |
     return seconds
 
 
-def _log_call(call: Call, hashes: NameHash, code: str, seconds: float) -> None:
+def _log_call(call: CallState, hashes: NameHash, code: str, seconds: float) -> None:
     identity = call.identity
     _observe_log.info(
         "call",

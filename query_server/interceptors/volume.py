@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from query_server.auth.policies import POLICIES
 from query_server.interceptors.chain import Layer
-from query_server.runtime.calls import Call
+from query_server.runtime.calls import CallState
 from rag_core.errors import Exhausted, Reason
 
 BURST_SECONDS = 2.0
@@ -59,7 +59,7 @@ def limit_volume(limiter: VolumeLimiter) -> Layer:
     """Refuse the calls of a tenant whose answers took too many bytes; methods of operators are exempt."""
 
     @asynccontextmanager
-    async def layer(call: Call) -> AsyncIterator[None]:
+    async def layer(call: CallState) -> AsyncIterator[None]:
         policy = POLICIES.get(call.method)
         if policy is None or policy.concurrency is None:
             yield

@@ -14,7 +14,7 @@ from rag_tracing import NOTHING, Span
 
 
 @dataclass(slots=True)
-class Call:
+class CallState:
     """The state of one RPC. `deadline` is a reading of `time.monotonic`; `facts` end up in the log line."""
 
     method: str
@@ -57,14 +57,14 @@ class Call:
         return value if isinstance(value, str) else None
 
 
-_current: ContextVar[Call] = ContextVar("call")
+_current: ContextVar[CallState] = ContextVar("call")
 
 
-def current_call() -> Call:
+def current_call() -> CallState:
     """The call that this task handles. Raises `LookupError` outside of one."""
     return _current.get()
 
 
-def enter_call(call: Call) -> None:
+def enter_call(call: CallState) -> None:
     """Make `call` current for the rest of this task (grpc.aio runs each RPC in a task of its own)."""
     _current.set(call)

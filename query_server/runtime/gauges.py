@@ -13,7 +13,7 @@ from query_server.runtime.polling import Poller
 
 if TYPE_CHECKING:
     from rag_core.content.quality import Latest
-    from rag_core.ingestion.alerts import SourceState
+    from rag_core.ingestion.alerts import SourceAlertState
     from rag_core.ingestion.generations import DocumentTotals
     from rag_core.ingestion.pipeline import Stage
 
@@ -30,7 +30,7 @@ OUTCOMES = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped"
 class Readings:
     """Result of one poll; `alerts` are the open ones by kind and severity."""
 
-    states: list[SourceState]
+    states: list[SourceAlertState]
     quality: list[Latest]
     stages: list[Stage]
     alerts: dict[tuple[str, str], int]
@@ -149,7 +149,7 @@ MAX_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FreshnessReading:
     """`checked` is the database's clock when it was asked; `behind` the oldest commit not yet indexed, per tenant."""
 
     checked: datetime
@@ -162,7 +162,7 @@ class Freshness:
     def __init__(self, store: LazyStore, metrics: Metrics, *, seconds: float) -> None:
         self._store = store
         self._metrics = metrics
-        self._finding: Finding | None = None
+        self._finding: FreshnessReading | None = None
         self.poller = Poller("freshness", self._read, self._take, seconds=seconds, share=MAX_SHARE)
 
     def as_of(self, tenant: str) -> datetime | None:
@@ -171,14 +171,14 @@ class Freshness:
             return None
         return self._finding.behind.get(tenant, self._finding.checked)
 
-    def _read(self) -> Finding:
+    def _read(self) -> FreshnessReading:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
         from rag_core.ingestion.generations import status_store
 
         with self._store.get().engine.connect() as connection:
-            return Finding(*status_store.oldest_pending(connection))
+            return FreshnessReading(*status_store.oldest_pending(connection))
 
-    def _take(self, finding: Finding) -> None:
+    def _take(self, finding: FreshnessReading) -> None:
         self._finding = finding
         oldest = min(finding.behind.values(), default=finding.checked)
         self._metrics.behind.set((finding.checked - oldest).total_seconds())

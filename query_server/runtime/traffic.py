@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from query_server.runtime.dependencies import LazyStore
 from rag_core.governance.access import NameHash
-from rag_core.governance.history import QUERY_SERVER, Recorder, Stored, measure_memory
+from rag_core.governance.history import QUERY_SERVER, HistoryRecorder, StoredSeries, measure_memory
 from rag_core.retrieval.index import SearchHit
 from rag_core.settings import Settings
 
@@ -28,7 +28,7 @@ class Traffic:
     """Counts calls of one server. Neither text nor subject is kept, but for questions when that is switched on."""
 
     def __init__(self, store: LazyStore, settings: Settings) -> None:
-        self._recorder = Recorder(store.get, service=QUERY_SERVER, measure=measure_memory(QUERY_SERVER))
+        self._recorder = HistoryRecorder(store.get, service=QUERY_SERVER, measure=measure_memory(QUERY_SERVER))
         self._tally = self._recorder.tally
         self._hashes = NameHash(settings.rotating("hash_secret"))
         self._questions = settings.unanswered_questions
@@ -51,13 +51,13 @@ class Traffic:
 
     def record_found(self, tenant: str, hits: Iterable[SearchHit]) -> None:
         """Count the sources of a search's passages."""
-        self._tally.record_sources(Stored.FOUND, tenant, (hit.payload.source for hit in hits))
+        self._tally.record_sources(StoredSeries.FOUND, tenant, (hit.payload.source for hit in hits))
 
     def record_answer(self, tenant: str, question: str, outcome: str, cited: Sequence[SearchHit]) -> None:
         """Count an answer by its outcome, the sources it cites, and the question when it got none."""
         outcome = outcome.lower()
-        self._tally.count(Stored.ANSWERS, tenant=tenant, label=outcome)
-        self._tally.record_sources(Stored.CITED, tenant, (hit.payload.source for hit in cited))
+        self._tally.count(StoredSeries.ANSWERS, tenant=tenant, label=outcome)
+        self._tally.record_sources(StoredSeries.CITED, tenant, (hit.payload.source for hit in cited))
         if outcome not in ("answered", FAILED) and self._questions != "off":
             text = question if self._questions == "plain" else None
             self._tally.record_unanswered(tenant, self._hashes.question(tenant, question), text, outcome)

@@ -92,13 +92,13 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.ReleaseDeletionsResponse(released=released)
 
     async def ListQuarantine(self, request: pb.ListQuarantineRequest, context: Context) -> pb.ListQuarantineResponse:
-        from rag_core.content.quality import Wanted
+        from rag_core.content.quality import QuarantineFilter
 
         caller = current_call().principal
         page = self._pages.of(caller, request, default=50, most=500)
         for name in ("source", "reason", "stage"):
             check_text_field(name, getattr(request, name))
-        wanted = Wanted(caller.tenant, request.source, request.reason, request.stage, request.include_skipped)
+        wanted = QuarantineFilter(caller.tenant, request.source, request.reason, request.stage, request.include_skipped)
         entries, counts = await self._operations.quarantine(wanted, page)
         shown, token = page.cut(entries, lambda row: (row.id,))
         return pb.ListQuarantineResponse(

@@ -12,11 +12,11 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from query_server.auth.policies import OBSERVE, PLATFORM_READ, allows
-from query_server.runtime.calls import Call
+from query_server.runtime.calls import CallState
 from rag_core.errors import RagError
 from rag_core.governance.access import Principal
 
-Authenticate = Callable[[Call], Awaitable[Principal]]
+Authenticate = Callable[[CallState], Awaitable[Principal]]
 
 
 class GuardedReflection(reflection_pb2_grpc.ServerReflectionServicer):  # type: ignore[misc]  # untyped package
@@ -37,7 +37,7 @@ class GuardedReflection(reflection_pb2_grpc.ServerReflectionServicer):  # type: 
 
     async def _operates(self, context: grpc.aio.ServicerContext[Any, Any]) -> bool:
         try:
-            caller = await self._identify(Call("reflection", context))
+            caller = await self._identify(CallState("reflection", context))
         except RagError:
             return False
         return any(allows(caller.scopes, scope) for scope in (OBSERVE, PLATFORM_READ))

@@ -57,7 +57,7 @@ class OAuth2Auth(Model):
 Auth = Annotated[BearerAuth | HeaderAuth | BasicAuth | OAuth2Auth, Field(discriminator="type")]
 
 
-class Credentials:
+class ServiceCredentials:
     """The headers that identify us to one service. Used from one thread."""
 
     def __init__(self, auth: Auth | None, fetcher: Fetcher) -> None:

@@ -32,7 +32,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class StreamMessage:
     """One message. Exactly one of `event` and `failure` is set.
 
     `payload` is stored if it becomes a dead letter, `attributes` are needed in addition to retry it. `key` and
@@ -68,7 +68,7 @@ class StreamSource(Protocol):
     name: str
     """Bounded in number, so it can be a metric label."""
 
-    def poll(self, wait: float) -> list[Message]:
+    def poll(self, wait: float) -> list[StreamMessage]:
         """The next micro-batch in order, after at most `wait` seconds; empty when there is nothing.
 
         Returns the moment there is something and the batch is full or has lingered. Messages of one document come in
@@ -81,11 +81,11 @@ class StreamSource(Protocol):
         """Hand dead letters on (a topic) before they are recorded. Raises `Unavailable` when that failed."""
         ...
 
-    def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def record(self, connection: Connection, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         """Write progress past these messages in the current transaction. `outcomes` is by token."""
         ...
 
-    def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def done(self, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         """After the commit, when searches see the change: notify the broker and the completion topic."""
         ...
 
@@ -109,7 +109,7 @@ class StreamSource(Protocol):
         """Skip a source that another process works on for a moment; false when the stream has no other."""
         ...
 
-    def defer(self, messages: Sequence[Message]) -> None:
+    def defer(self, messages: Sequence[StreamMessage]) -> None:
         """Leave messages of one source that take too long to another reader. For streams whose applier defers."""
         ...
 

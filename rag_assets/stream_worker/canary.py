@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 
 from rag_assets.stream_worker.metrics import StreamMetrics
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import RagError
@@ -66,7 +66,7 @@ class Canary:
         return measured
 
     def _push(self, content: bytes | None) -> None:
-        change = Change(
+        change = PushedChange(
             CANARY_TENANT, SOURCE, LOCATOR, "canary", content, "text/plain", acl=(EVERYONE,) if content else None
         )
         with self._store.engine.begin() as connection:

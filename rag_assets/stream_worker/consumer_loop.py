@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rag_assets.stream_worker import dead_letters as letters
-from rag_assets.stream_worker.base import Message, SourceKey, StreamSource
+from rag_assets.stream_worker.base import SourceKey, StreamMessage, StreamSource
 from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_core.content.streams import DeadLetter
 from rag_core.content.streams import store as streams
@@ -88,7 +88,7 @@ class ConsumerLoop:
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set; the batch in progress is finished or left wholly to the next worker."""
         waiting = FIRST_WAIT_SECONDS
-        batch: list[Message] = []
+        batch: list[StreamMessage] = []
         while not stopping.is_set():
             try:
                 batch = batch or self.source.poll(POLL_SECONDS)
@@ -106,7 +106,7 @@ class ConsumerLoop:
                 waiting = min(waiting * 2, LAST_WAIT_SECONDS)
         self.state = "stopped"
 
-    def process(self, batch: Sequence[Message]) -> None:
+    def process(self, batch: Sequence[StreamMessage]) -> None:
         """Apply one micro-batch. Raises `Unavailable`, `DeadlineExceeded`, `Exhausted` or `Conflict` when it should be
         tried again as it is; what is through by then is not done again."""
         started = time.monotonic()
@@ -119,13 +119,13 @@ class ConsumerLoop:
         self._metrics.batch.labels(self.source.name).observe(len(batch))
         self._metrics.batch_seconds.labels(self.source.name).observe(time.monotonic() - started)
 
-    def _groups(self, batch: Sequence[Message]) -> list[list[Message]]:
+    def _groups(self, batch: Sequence[StreamMessage]) -> list[list[StreamMessage]]:
         """The rest of a batch by source, the smallest first: it waits for none that takes longer."""
         left = [message for message in batch if message.position.token not in self._finished]
         groups = [list(group) for _, group in groupby(sorted(left, key=_of_source), key=_of_source)]
         return sorted(groups, key=lambda group: sum(message.size for message in group))
 
-    def _apply_group(self, messages: list[Message]) -> None:
+    def _apply_group(self, messages: list[StreamMessage]) -> None:
         """Apply what a batch has of one source. Where a stream has others, they do not wait for its troubles."""
         tenant, source = _of_source(messages[0])
         try:
@@ -146,14 +146,14 @@ class ConsumerLoop:
             self._metrics.halted_sources.labels(self.source.name).set(len(self.halted_sources))
             log.error("source_halted", stream=self.source.name, tenant=tenant, source=source, problem=error.message)
 
-    def _traced(self, messages: Sequence[Message]) -> Span:
+    def _traced(self, messages: Sequence[StreamMessage]) -> Span:
         """The part of these messages' traces that happens here."""
         stream = self.source.name
         known = {"messaging.system": stream.partition(":")[0], "messaging.operation.type": "process"}
         counted: dict[str, str | int] = {**known, **openinference.CHAIN, "messaging.batch.message_count": len(messages)}
         return consume(f"process {stream}", [message.traceparent for message in messages], counted)
 
-    def _apply(self, messages: list[Message]) -> None:
+    def _apply(self, messages: list[StreamMessage]) -> None:
         try:
             outcomes = self._apply_together(messages)
         except (Unavailable, DeadlineExceeded, Exhausted, Conflict, SlowEvent):
@@ -171,7 +171,7 @@ class ConsumerLoop:
         self.source.done(messages, outcomes)
         self._finished.update(outcomes)
 
-    def _apply_together(self, messages: list[Message]) -> dict[str, str]:
+    def _apply_together(self, messages: list[StreamMessage]) -> dict[str, str]:
         new = [message for message in messages if message.position.token not in self._stored]
         if new:
             self._store(new)
@@ -183,7 +183,7 @@ class ConsumerLoop:
         self._batches += 1
         return f"stream-{self.source.name}-{self._batches}-{time.time_ns()}"
 
-    def _store(self, messages: list[Message]) -> None:
+    def _store(self, messages: list[StreamMessage]) -> None:
         unusable = [message for message in messages if message.event is None]
         events = [message.event for message in messages if message.event is not None]
         run_id = self._run_id()
@@ -212,7 +212,7 @@ class ConsumerLoop:
         run_id: str,
         undecoded: Sequence[DeadLetter],
         refused: Sequence[DeadLetter],
-        messages: Sequence[Message],
+        messages: Sequence[StreamMessage],
     ) -> None:
         """Record dead letters, after checking whether the source as a whole is broken: then nothing is recorded."""
         dead = [*undecoded, *refused]
@@ -237,7 +237,7 @@ class ConsumerLoop:
         else:
             self._recent.pop(key, None)
 
-    def _failed(self, message: Message, error: Exception) -> dict[str, str]:
+    def _failed(self, message: StreamMessage, error: Exception) -> dict[str, str]:
         """An event that fails alone for a reason that is not the moment's: tried again, then given up on."""
         token = message.position.token
         self._failures[token] += 1
@@ -257,7 +257,7 @@ class ConsumerLoop:
             self.source.record(connection, [message], {token: "dead"})
         return {token: "dead"}
 
-    def _note(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def _note(self, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         name, now = self.source.name, datetime.now(UTC)
         for message in messages:
             outcome = outcomes.get(message.position.token, "applied")
@@ -282,11 +282,11 @@ class ConsumerLoop:
         stopping.wait()
 
 
-def _of_source(message: Message) -> SourceKey:
+def _of_source(message: StreamMessage) -> SourceKey:
     return message.source.tenant, message.source.name
 
 
-def _failure(message: Message) -> RagError:
+def _failure(message: StreamMessage) -> RagError:
     return message.failure if message.failure is not None else _defect()
 
 

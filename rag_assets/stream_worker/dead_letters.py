@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rag_assets.stream_worker.base import Message, Position
-from rag_core.content.quality import Entry
+from rag_assets.stream_worker.base import Position, StreamMessage
+from rag_core.content.quality import QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import Source
 from rag_core.content.streams import DeadLetter
@@ -21,7 +21,7 @@ DECODE = "decode"
 """Stage of a message that is no event."""
 
 
-def dead_letter(message: Message, stage: str, error: RagError, attempts: int) -> DeadLetter:
+def dead_letter(message: StreamMessage, stage: str, error: RagError, attempts: int) -> DeadLetter:
     """The dead letter of a message."""
     position = message.position
     return DeadLetter(
@@ -44,7 +44,7 @@ def dead_letter(message: Message, stage: str, error: RagError, attempts: int) ->
     )
 
 
-def dead_letters_of(messages: Sequence[Message], refused: Sequence[RejectedEvent]) -> list[DeadLetter]:
+def dead_letters_of(messages: Sequence[StreamMessage], refused: Sequence[RejectedEvent]) -> list[DeadLetter]:
     """Dead letters of the events that the pipeline refused; their quarantine entries are the pipeline's own."""
     by_token = {message.position.token: message for message in messages}
     return [dead_letter(by_token[one.event.token], one.stage, one.error, one.attempts) for one in refused]
@@ -55,11 +55,11 @@ def quarantine_undecoded(connection: Connection, run_id: str, dead_letters: Sequ
     for one in dead_letters:
         token = Position(one.topic, one.partition, one.offset).token
         # `parse` is a stage in which the document did not reach PostgreSQL: what was stored before stays.
-        entry = Entry(one.locator, "parse", one.reason, f"{one.message} ({token})", token, DECODE)
+        entry = QuarantineEntry(one.locator, "parse", one.reason, f"{one.message} ({token})", token, DECODE)
         quarantine.record(connection, one.tenant, one.source, 0, run_id, [entry])
 
 
-def redriven_event(row: Any, source: Source) -> Message:
+def redriven_event(row: Any, source: Source) -> StreamMessage:
     """A message made from a dead letter that an operator has redriven."""
     position = Position(row.topic, row.partition, row.offset)
     said = row.attributes
@@ -74,4 +74,4 @@ def redriven_event(row: Any, source: Source) -> Message:
         None if said["acl"] is None else tuple(said["acl"]),
         said["metadata"],
     )
-    return Message(source, position, row.locator, bytes(row.payload), event, None, said, len(row.payload))
+    return StreamMessage(source, position, row.locator, bytes(row.payload), event, None, said, len(row.payload))

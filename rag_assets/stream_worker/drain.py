@@ -8,7 +8,7 @@ from contextlib import closing
 
 import stamina
 
-from rag_assets.stream_worker.base import Message, StreamSource
+from rag_assets.stream_worker.base import StreamMessage, StreamSource
 from rag_assets.stream_worker.consumer_loop import POLL_SECONDS, ConsumerLoop
 from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import StreamMetrics
@@ -78,7 +78,7 @@ def _drain_one(consumer_loop: ConsumerLoop, source: StreamSource, progress: Prog
     return done
 
 
-def _patiently(consumer_loop: ConsumerLoop, batch: Sequence[Message]) -> None:
+def _patiently(consumer_loop: ConsumerLoop, batch: Sequence[StreamMessage]) -> None:
     for attempt in stamina.retry_context(on=Unavailable, attempts=ATTEMPTS, wait_max=5.0):
         with attempt:
             consumer_loop.process(batch)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection
 
-from rag_assets.stream_worker.base import Lag, Message, Position
+from rag_assets.stream_worker.base import Lag, Position, StreamMessage
 from rag_core.content.sources import Source
 from rag_core.content.sources import store as sources
 from rag_core.content.streams import DeadLetter, Lane, PendingChange, Share
@@ -51,14 +51,14 @@ class InboxSource:
         """Sources that another process works on, and until when they are skipped."""
         self._slow: dict[Lane, float] = {}
         """Sources that had a slow document, and until when all they bring is left to the reader of large ones."""
-        self._pace = Pace(settings.stream_large_bytes, settings.stream_batch_bytes)
+        self._pace = BatchPace(settings.stream_large_bytes, settings.stream_batch_bytes)
         self._last = ""
         """The last of the tenants served by the last batch."""
         self._turn = 0
         self.consuming = False
         """True while this worker holds the lock of its part of the inbox."""
 
-    def poll(self, wait: float) -> list[Message]:
+    def poll(self, wait: float) -> list[StreamMessage]:
         self._pace.finish()
         try:
             session = self._session or self._open()
@@ -85,13 +85,13 @@ class InboxSource:
     def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Nothing to do: the inbox's dead letters are rows in the database."""
 
-    def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def record(self, connection: Connection, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         inbox.mark_applied(
             connection,
             {message.position.offset: outcomes.get(message.position.token, "applied") for message in messages},
         )
 
-    def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def done(self, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         """Nothing to notify: `Get` reads the rows."""
 
     def lag(self) -> Lag:
@@ -115,7 +115,7 @@ class InboxSource:
         self._away[tenant, source] = time.monotonic() + _AWAY_SECONDS
         return True
 
-    def defer(self, messages: Sequence[Message]) -> None:
+    def defer(self, messages: Sequence[StreamMessage]) -> None:
         lane = (messages[0].source.tenant, messages[0].source.name)
         self._slow[lane] = time.monotonic() + _SLOW_SECONDS
         with self._store.engine.begin() as connection:
@@ -165,7 +165,7 @@ class InboxSource:
                 self._acl[tenant, source] = sources.acl_of(found) if found is not None else None
         return rows
 
-    def _message(self, row: PendingChange) -> Message:
+    def _message(self, row: PendingChange) -> StreamMessage:
         source = Source(row.source, row.tenant, inbox.KIND, self._acl[row.tenant, row.source])
         position = Position("", 0, row.seq)
         event = Event(
@@ -181,7 +181,7 @@ class InboxSource:
         )
         attributes = attributes_of(event)
         size = len(row.content or b"")
-        return Message(
+        return StreamMessage(
             source, position, row.locator, row.content, event, None, attributes, size, traceparent=row.traceparent
         )
 
@@ -191,7 +191,7 @@ class InboxSource:
             session.close()
 
 
-class Pace:
+class BatchPace:
     """Size of a batch in bytes so that the next one can begin soon, by the time that the last ones took."""
 
     def __init__(self, least: int, most: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rag_assets.stream_worker import dead_letters as letters
-from rag_assets.stream_worker.base import Message
+from rag_assets.stream_worker.base import StreamMessage
 from rag_assets.stream_worker.streams import kafka_configs
 from rag_assets.tenants import continue_erasures
 from rag_core.content.quality import quarantine_store as quarantine
@@ -93,7 +93,7 @@ def _redriven(store: Store, names: Sequence[str], after: int) -> Sequence[Any]:
         return streams.redriven_dead_letters(connection, names, _REDRIVES, after=after)
 
 
-def _apply_again(applier: EventApplier, run_id: str, message: Message, letter_id: int) -> None:
+def _apply_again(applier: EventApplier, run_id: str, message: StreamMessage, letter_id: int) -> None:
     source, event = message.source, message.event
     assert event is not None  # noqa: S101
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from rag_core.database import Store, locks
 from rag_core.errors import RagError
-from rag_core.governance.webhooks import Dispatcher, Event, EventType, Webhook, delivery_store, outbox_store
+from rag_core.governance.webhooks import Dispatcher, EventType, Webhook, WebhookEvent, delivery_store, outbox_store
 from rag_core.governance.webhooks import store as webhooks
 from rag_core.ingestion import source_status
 from rag_core.logging import get_logger
@@ -67,7 +67,7 @@ def announce_states(store: Store) -> int:
             outbox_store.record(
                 connection,
                 [
-                    Event(
+                    WebhookEvent(
                         EventType.SOURCE_STATE,
                         tenant,
                         {

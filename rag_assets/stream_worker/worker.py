@@ -29,7 +29,7 @@ from rag_core.browser_guard import BrowserGuard
 from rag_core.content.parsing import open_parser
 from rag_core.content.streams import store as streams
 from rag_core.errors import ConfigError, RagError, Reason
-from rag_core.governance.history import STREAM, Recorder, measure_memory
+from rag_core.governance.history import STREAM, HistoryRecorder, measure_memory
 from rag_core.ids import fingerprint
 from rag_core.ingestion.pipeline import EventApplier, Pipeline
 from rag_core.logging import get_logger
@@ -116,7 +116,7 @@ class Worker:
 
     def _record_presence(self, pipeline: Pipeline, stack: ExitStack) -> None:
         if self.settings.history_days:
-            recorder = Recorder(lambda: pipeline.store, service=STREAM, measure=measure_memory(STREAM))
+            recorder = HistoryRecorder(lambda: pipeline.store, service=STREAM, measure=measure_memory(STREAM))
             recorder.start()
             stack.callback(recorder.close)
 

@@ -16,11 +16,11 @@ from rag_core.answering.late_interaction import Compare
 from rag_core.answering.pages import PageKind
 from rag_core.errors import Reason
 from rag_core.http_client import EgressPolicy
-from rag_core.retrieval.index import Place, SearchHit
+from rag_core.retrieval.index import ChunkRange, SearchHit
 
 SearchAgain = Callable[[str, Sequence[str]], Awaitable[tuple[SearchHit, ...]]]
 """Hits for another text, of documents with one of these locators when any are named."""
-ReadAround = Callable[[Sequence[Place]], Awaitable[tuple[SearchHit, ...]]]
+ReadAround = Callable[[Sequence[ChunkRange]], Awaitable[tuple[SearchHit, ...]]]
 """The chunks at places of documents, with a score of 0."""
 
 

@@ -16,7 +16,7 @@ from rag_core.answering.late_interaction import TokenMatches, match_tokens
 from rag_core.content.documents import All, Condition, In
 from rag_core.content.embedding import TokenEmbedder, Vectors
 from rag_core.http_client import EgressPolicy, Provenance, sending
-from rag_core.retrieval.index import IndexPoint, Place, SearchHit, SearchRequest, VectorIndex
+from rag_core.retrieval.index import ChunkRange, IndexPoint, SearchHit, SearchRequest, VectorIndex
 from rag_core.retrieval.search import Reranker, reranked
 
 MIN_RETRIEVED: Final = 24
@@ -41,10 +41,10 @@ def in_reading_order(points: Iterable[IndexPoint]) -> tuple[SearchHit, ...]:
     return tuple(SearchHit(point.chunk_id, 0.0, point.payload) for point in ordered)
 
 
-def place_around(hit: SearchHit) -> Place:
+def place_around(hit: SearchHit) -> ChunkRange:
     """Where a hit and its neighbours are."""
     own = hit.payload
-    return Place(own.doc_id, own.version, max(0, own.ordinal - REACH), own.ordinal + REACH)
+    return ChunkRange(own.doc_id, own.version, max(0, own.ordinal - REACH), own.ordinal + REACH)
 
 
 class IndexReader:
@@ -118,5 +118,5 @@ class IndexReader:
         request = replace(self._request, text=text, vector=vector, filter=narrowed)
         return self._given(self._hits(request, MIN_RETRIEVED))
 
-    async def _around(self, places: Sequence[Place]) -> tuple[SearchHit, ...]:
+    async def _around(self, places: Sequence[ChunkRange]) -> tuple[SearchHit, ...]:
         return self._given(in_reading_order(self._index.around(self._request, places)))

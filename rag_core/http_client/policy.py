@@ -24,7 +24,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class HttpOrigin:
     """Scheme, host (lower case, IDNA, no trailing dot) and port, to which credentials are bound."""
 
     scheme: str
@@ -60,7 +60,7 @@ class FetchPolicy:
     ports: tuple[range, ...] = (range(80, 81), range(443, 444), range(8080, 8081), range(8443, 8444))
     schemes: frozenset[str] = frozenset({"http", "https"})
     limits: FetchLimits = field(default_factory=FetchLimits)
-    trusted: Origin | None = None
+    trusted: HttpOrigin | None = None
     own: OwnParts = NO_PARTS
     allowance: SourceAllowance | None = None
     """The only hosts that may be called, on every hop: those of the tenant that added the source."""
@@ -126,11 +126,11 @@ class FetchPolicy:
         return problem
 
 
-def origin_of(url: httpx.URL | str) -> Origin:
+def origin_of(url: httpx.URL | str) -> HttpOrigin:
     """The origin of a valid URL."""
     parsed = httpx.URL(url)
     port = parsed.port if parsed.port is not None else _DEFAULT_PORTS.get(parsed.scheme, 0)
-    return Origin(parsed.scheme, _normal_host(parsed.raw_host.decode("ascii")), port)
+    return HttpOrigin(parsed.scheme, _normal_host(parsed.raw_host.decode("ascii")), port)
 
 
 def parse_ports(texts: Iterable[str]) -> tuple[range, ...]:

@@ -84,15 +84,15 @@ def add(
     """
     from dataclasses import asdict
 
-    from rag_core.governance.access import NewAccount, Role, find_account, new_password, put_account
+    from rag_core.governance.access import AccountRole, NewAccount, find_account, new_password, put_account
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else new_password()
     with transaction() as connection:
         found = find_account(connection, name)
-        before = found[0] if found else NewAccount(name, Role.VIEWER, "default")
+        before = found[0] if found else NewAccount(name, AccountRole.VIEWER, "default")
         wanted = NewAccount(
             name,
-            Role(role) if role else before.role,
+            AccountRole(role) if role else before.role,
             before.tenant if tenant is None else tenant,
             before.groups if group is None else group,
             platform=before.platform if platform is None else platform,

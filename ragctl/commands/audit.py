@@ -15,7 +15,7 @@ from ragctl.commands._shared import transaction
 from ragctl.output import Json, Limit, emit_json, say, table
 
 if TYPE_CHECKING:
-    from rag_core.governance.audit import Entry
+    from rag_core.governance.audit import AuditEntry
 
 app = App(name="audit", help="The audit log: list and prune its entries.", help_format="plaintext")
 
@@ -55,11 +55,11 @@ def list_(
     """
     from datetime import UTC
 
-    from rag_core.governance.audit import Query, find
+    from rag_core.governance.audit import AuditQuery, find
 
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
     with transaction() as connection:
-        wanted = Query(
+        wanted = AuditQuery(
             actor=actor, action=action, outcome=outcome, tenant=tenant, doc_id=document, since=moment, limit=limit
         )
         found = find(connection, wanted)
@@ -116,5 +116,5 @@ def prune(*, days: int, json: Json = False) -> None:
         say(f"{removed} entries removed")
 
 
-def _document(entry: Entry) -> str:
+def _document(entry: AuditEntry) -> str:
     return entry.locator or (str(entry.doc_id) if entry.doc_id else "")

@@ -67,13 +67,13 @@ def up(
     """
     from ragctl.rollout.analysis import DefaultGenerations
     from ragctl.rollout.releases import make_release
-    from ragctl.rollout.service import Request
+    from ragctl.rollout.service import DeployRequest
 
     wanted = make_release(target, release, python=python, assignments=set_ or (), image=image)
     with _deployments(target, quiet=json) as known:
         if generation:
             DefaultGenerations(known.settings, known.store).require(generation)
-        row = known.up(Request(wanted, actor(), reason, generation))
+        row = known.up(DeployRequest(wanted, actor(), reason, generation))
         if and_switch and row.state.name == "READY":
             row = known.switch(actor(), reason)
     _report(row, "DONE" if and_switch else "READY", json=json)

@@ -15,7 +15,7 @@ from ragctl.output import Json, emit_json, note, progress_bar, say, table
 if TYPE_CHECKING:
     from rag_core.ingestion.generations import DocumentTotals, Generation
     from rag_core.ingestion.pipeline import Pipeline
-    from rag_core.ingestion.promotion import Evaluation, Forecast, PromotionResult
+    from rag_core.ingestion.promotion import Forecast, GateEvaluation, PromotionResult
 _NICE = 10
 """Processor priority of a build: below every process that serves requests."""
 Flag = Annotated[bool, Parameter(negative="")]
@@ -258,7 +258,7 @@ def _print_forecast(expected: Forecast) -> None:
     say(f"about {duration(expected.seconds)} alone on this machine{cost}; longer while searches are served")
 
 
-def _print_evaluation(evaluation: Evaluation) -> None:
+def _print_evaluation(evaluation: GateEvaluation) -> None:
     against = f", against {evaluation.baseline}" if evaluation.baseline else ""
     say(f"{evaluation.generation}: {'passed' if evaluation.passed else 'REFUSED'}{against}")
     say()

@@ -50,9 +50,9 @@ def list_(
     limit
         Maximum number of entries.
     """
-    from rag_core.content.quality import Wanted, page
+    from rag_core.content.quality import QuarantineFilter, page
 
-    wanted = Wanted(tenant, source or "", reason or "", skipped=skipped)
+    wanted = QuarantineFilter(tenant, source or "", reason or "", skipped=skipped)
     with transaction() as connection:
         rows = [asdict(row) for row in page(connection, wanted, limit=limit)]
     if json:
@@ -122,13 +122,13 @@ def _act(
     act: Callable[..., str], entries: Sequence[int], source: str | None, reason: str | None, tenant: str, note: str
 ) -> list[str]:
     """All or nothing, in one transaction."""
-    from rag_core.content.quality import Wanted, page
+    from rag_core.content.quality import QuarantineFilter, page
     from rag_core.errors import InvalidInput, Reason
 
     if bool(entries) == bool(source or reason):
         raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")
     with transaction() as connection:
-        chosen = entries or [row.id for row in page(connection, Wanted(tenant, source or "", reason or ""))]
+        chosen = entries or [row.id for row in page(connection, QuarantineFilter(tenant, source or "", reason or ""))]
         return [act(connection, entry, tenant=tenant, actor=actor(), note=note) for entry in chosen]
 
 

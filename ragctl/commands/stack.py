@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag_core.settings import Settings
     from ragctl.local_stack.display import Display
     from ragctl.local_stack.estimate import Estimate
-    from ragctl.local_stack.ingest import Outcome
+    from ragctl.local_stack.ingest import RunOutcome
     from ragctl.local_stack.status import StackStatus
     from ragctl.local_stack.up import Stack
 
@@ -100,7 +100,7 @@ def _estimate(docs: Path, settings: Settings) -> Estimate:
     return found
 
 
-def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[Outcome]:
+def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[RunOutcome]:
     from ragctl.local_stack.ingest import Sync
 
     with closing(Sync(stack.settings)) as sync:
@@ -121,7 +121,7 @@ def _announce(stack: Stack) -> None:
     say()
 
 
-def _report(stack: Stack, outcomes: list[Outcome], expected: Estimate | None, *, json: bool) -> None:
+def _report(stack: Stack, outcomes: list[RunOutcome], expected: Estimate | None, *, json: bool) -> None:
     from rag_core.governance.access import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import examples, sample_question, urls
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag_core.database import Store
     from rag_core.governance.audit import ChainReport
     from rag_core.ingestion.source_status import SourceReport as SourceState
-    from rag_core.ingestion.verify import Finding, SourceReport, VerifyReport
+    from rag_core.ingestion.verify import Finding, SourceComparison, VerifyReport
     from rag_core.retrieval.index import VectorIndex
     from rag_core.settings import Settings
 
@@ -104,7 +104,9 @@ def _chosen(settings: Settings, names: list[str] | None, *, every: bool) -> list
     return [config for config in found if config.enabled or not every]
 
 
-def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sample: int | None) -> list[SourceReport]:
+def _compared(
+    store: Store, settings: Settings, configs: list[SourceConfig], sample: int | None
+) -> list[SourceComparison]:
     if not configs:
         return []
     from rag_assets.connectors import connector_context, open_connector
@@ -173,7 +175,7 @@ def _print(report: VerifyReport) -> None:
     _print_findings(report.findings)
 
 
-def _print_sources(reports: list[SourceReport]) -> None:
+def _print_sources(reports: list[SourceComparison]) -> None:
     for report in reports:
         say()
         say(

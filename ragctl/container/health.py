@@ -16,7 +16,7 @@ import urllib.request
 
 from rag_core.errors import ConfigError, Reason, Unavailable
 from ragctl.local_stack import probes
-from ragctl.local_stack.probes import Health, Probe
+from ragctl.local_stack.probes import Probe, ProbeResult
 
 _SECONDS = 10.0
 _AGAIN_SECONDS = 0.5
@@ -56,7 +56,7 @@ def _become_liveness_check() -> None:
     os.execv(sys.executable, [sys.executable, "-P", "-m", "dagster._daemon", "liveness-check"])  # noqa: S606
 
 
-async def _health(probe: Probe) -> Health:
+async def _health(probe: Probe) -> ProbeResult:
     return await probe()
 
 
@@ -80,15 +80,15 @@ def _probe(target: str) -> Probe:
 def _answers(url: str) -> Probe:
     """Healthy when a GET succeeds."""
 
-    async def probe() -> Health:
+    async def probe() -> ProbeResult:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             direct.open(url, timeout=_SECONDS).close()
         except urllib.error.HTTPError as error:
             said = error.read(200).decode("utf-8", "replace").strip()
-            return Health(False, f"HTTP {error.code}: {said}")
+            return ProbeResult(False, f"HTTP {error.code}: {said}")
         except (OSError, http.client.HTTPException) as error:
-            return Health(False, f"no answer ({type(getattr(error, 'reason', error)).__name__})")
-        return Health(True)
+            return ProbeResult(False, f"no answer ({type(getattr(error, 'reason', error)).__name__})")
+        return ProbeResult(True)
 
     return probe

@@ -36,7 +36,7 @@ _RELEASED = 1_764_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """One check: `detail` says what was found, `remedy` what to do when it is not ok."""
 
     name: str
@@ -45,26 +45,26 @@ class Check:
     remedy: str = ""
 
 
-def examine(settings: Settings, data_dir: DataDir) -> list[Check]:
+def examine(settings: Settings, data_dir: DataDir) -> list[DoctorCheck]:
     """Every check. None of them changes anything, and none raises."""
-    found: list[Check] = []
+    found: list[DoctorCheck] = []
     checks = (_versions, _sources, _ports, _disk, _memory, _files, _clock, _permissions, _stack, _source_states)
     for check in checks:
         try:
             found.extend(check(settings, data_dir))
         except RagError as error:
-            found.append(Check(check.__name__.strip("_"), "failed", error.message, f"reason code {error.reason}"))
+            found.append(DoctorCheck(check.__name__.strip("_"), "failed", error.message, f"reason code {error.reason}"))
     return found
 
 
-def _versions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _versions(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     """Compare what is installed with what this release was tested with."""
     from packaging.requirements import Requirement
 
     try:
         wanted = [Requirement(text) for text in requires(_DISTRIBUTION) or []]
     except PackageNotFoundError:
-        yield Check("versions", "warning", "the platform is not installed as a package", "make setup")
+        yield DoctorCheck("versions", "warning", "the platform is not installed as a package", "make setup")
         return
     wrong = []
     for one in wanted:
@@ -79,29 +79,29 @@ def _versions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
             wrong.append(f"{one.name} {installed} is installed, {one.specifier} is needed")
     running = f"{_DISTRIBUTION} {version(_DISTRIBUTION)} with the packages it needs, Python {platform.python_version()}"
     detail = "; ".join(wrong) or running
-    yield Check("versions", "failed" if wrong else "ok", detail, "make setup" if wrong else "")
+    yield DoctorCheck("versions", "failed" if wrong else "ok", detail, "make setup" if wrong else "")
 
 
-def _sources(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _sources(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     from rag_assets.config import load_all_sources
 
     found = load_all_sources(settings.effective_sources_dir)
-    yield Check("sources", "ok", f"source files: {len(found)}, all valid")
+    yield DoctorCheck("sources", "ok", f"source files: {len(found)}, all valid")
 
 
-def _stack(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _stack(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     found = read_status(settings, data_dir, build_services(settings, data_dir))
     if not found.running:
-        yield Check("stack", "warning", "not running", "rag up")
+        yield DoctorCheck("stack", "warning", "not running", "rag up")
         return
     wrong = [f"{one.name} is {one.state}" for one in found.parts if one.state != "healthy"]
     wrong += [f"{one['name']}: {one['detail']}" for one in found.platform.get("components", []) if not one["healthy"]]
     wrong += [found.problem] if found.problem else []
     remedy = "`rag logs NAME` says why; `rag up` starts what is stopped" if wrong else ""
-    yield Check("stack", "failed" if wrong else "ok", "; ".join(wrong) or "every service does its work", remedy)
+    yield DoctorCheck("stack", "failed" if wrong else "ok", "; ".join(wrong) or "every service does its work", remedy)
 
 
-def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     """Check for sources that need attention, by the state that every face of the platform shows."""
     from contextlib import closing
 
@@ -112,66 +112,68 @@ def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
         with closing(open_store(settings)) as store, store.engine.connect() as connection:
             found = [report for _, report in read_all(connection)]
     except RagError as error:
-        yield Check("source states", "warning", f"not known: {error.message}", "rag up")
+        yield DoctorCheck("source states", "warning", f"not known: {error.message}", "rag up")
         return
     troubled = [one for one in found if needs_attention(one.status)]
     for one in troubled:
         failed = one.status.state is SourceState.FAILED or one.status.failing_since is not None
         detail = ": ".join(filter(None, (describe(one.status), one.status.message)))
         remedy = one.status.remedy or f"rag source show {one.counts.name}"
-        yield Check(f"source {one.counts.name}", "failed" if failed else "warning", detail, remedy)
+        yield DoctorCheck(f"source {one.counts.name}", "failed" if failed else "warning", detail, remedy)
     if not troubled:
-        yield Check("source states", "ok", f"sources: {len(found)}, none needs attention")
+        yield DoctorCheck("source states", "ok", f"sources: {len(found)}, none needs attention")
 
 
-def _ports(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _ports(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     services = build_services(settings, data_dir)
     check_distinct_ports(services)
     alive = {name for name, info in Supervisor(data_dir).infos().items() if info.alive}
     check_ports(part for part in services if part.name not in alive)
     numbers = sorted(port for part in services for port, _ in part.port_settings)
     state = "in use by this stack" if alive else "free"
-    yield Check("ports", "ok", f"{', '.join(map(str, numbers))} are {state}")
+    yield DoctorCheck("ports", "ok", f"{', '.join(map(str, numbers))} are {state}")
 
 
-def _disk(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _disk(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     free = shutil.disk_usage(existing_part(data_dir.root)).free
     state: State = "ok" if free >= _COMFORTABLE_DISK else "warning" if free >= SPACE_RESERVE else "failed"
     remedy = "" if state == "ok" else "Free space, or set RAG_HOME to a larger disk."
     detail = f"{decimal(free)} free for RAG_HOME; the index stops below {decimal(SPACE_RESERVE)}"
-    yield Check("disk", state, detail, remedy)
+    yield DoctorCheck("disk", state, detail, remedy)
 
 
-def _memory(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _memory(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     running = bool(Supervisor(data_dir).infos())
     free = psutil.virtual_memory().available
     enough = running or free >= MEMORY_IDLE
     detail = f"{decimal(free)} available; a stack needs about {decimal(MEMORY_IDLE)}"
-    yield Check("memory", "ok" if enough else "warning", detail, "" if enough else "End other programs first.")
+    yield DoctorCheck("memory", "ok" if enough else "warning", detail, "" if enough else "End other programs first.")
 
 
-def _files(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _files(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = limit >= _MIN_FILES
-    yield Check("open files", "ok" if enough else "failed", f"limit {limit}", "" if enough else "ulimit -n 4096")
+    yield DoctorCheck("open files", "ok" if enough else "failed", f"limit {limit}", "" if enough else "ulimit -n 4096")
 
 
-def _clock(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _clock(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     """The clocks of this machine, of the disk and of the database must agree: cursors and tokens compare them."""
     now = time.time()
     if now < _RELEASED:
-        yield Check("clock", "failed", "the clock of this machine is in the past", "Set it, best by NTP.")
+        yield DoctorCheck("clock", "failed", "the clock of this machine is in the past", "Set it, best by NTP.")
         return
     apart = {"the disk": _disk_offset(data_dir), "the database": _database_offset(settings)}
     wrong = {name: seconds for name, seconds in apart.items() if seconds is not None and abs(seconds) > _CLOCK_SECONDS}
     asked = " and ".join(name for name, seconds in apart.items() if seconds is not None)
     if wrong:
         detail = "; ".join(f"{name} is {seconds:+.0f} s from this machine" for name, seconds in wrong.items())
-        yield Check("clock", "failed", detail, "Set the clocks of both machines by NTP.")
+        yield DoctorCheck("clock", "failed", detail, "Set the clocks of both machines by NTP.")
     else:
-        yield Check("clock", "ok", f"agrees with {asked}" if asked else "plausible; nothing runs to compare it with")
+        yield DoctorCheck(
+            "clock", "ok", f"agrees with {asked}" if asked else "plausible; nothing runs to compare it with"
+        )
 
 
 def _disk_offset(data_dir: DataDir) -> float | None:
@@ -195,19 +197,21 @@ def _database_offset(settings: Settings) -> float | None:
         return None
 
 
-def _permissions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+def _permissions(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     place = existing_part(data_dir.root)
     if not os.access(place, os.W_OK | os.X_OK):
-        yield Check("permissions", "failed", f"{place} cannot be written", "Own it, or set RAG_HOME to another folder.")
+        yield DoctorCheck(
+            "permissions", "failed", f"{place} cannot be written", "Own it, or set RAG_HOME to another folder."
+        )
         return
     owner = place.stat().st_uid
     if data_dir.root.exists() and owner != os.geteuid():
-        yield Check("permissions", "failed", f"RAG_HOME belongs to user id {owner}", "Run as that user.")
+        yield DoctorCheck("permissions", "failed", f"RAG_HOME belongs to user id {owner}", "Run as that user.")
         return
     files = [path for path in data_dir.secrets.glob("*") if path.is_file() and path.suffix != ".lock"]
     exposed = sorted(path.name for path in files if path.stat().st_mode & 0o077)
     if exposed:
         detail = f"others can read the secrets {', '.join(exposed)}"
-        yield Check("permissions", "failed", detail, f"chmod 600 {data_dir.secrets}/*; rag secret rotate")
+        yield DoctorCheck("permissions", "failed", detail, f"chmod 600 {data_dir.secrets}/*; rag secret rotate")
     else:
-        yield Check("permissions", "ok", f"RAG_HOME is writable, {len(files)} secrets are private")
+        yield DoctorCheck("permissions", "ok", f"RAG_HOME is writable, {len(files)} secrets are private")

@@ -47,7 +47,7 @@ class SourceJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """End of the run (or of the runs of all shards) of a source: SUCCESS, FAILURE or CANCELED, and why it failed."""
 
     source: str
@@ -192,12 +192,12 @@ class Sync:
     def _has_run(self, job: SourceJob, states: set[str]) -> bool:
         return any(run.status in states for run in self._runs[job.source])
 
-    def wait(self, jobs: list[SourceJob], display: Display) -> list[Outcome]:
+    def wait(self, jobs: list[SourceJob], display: Display) -> list[RunOutcome]:
         """Follow the runs until all have ended, showing how many documents there are and what happens meanwhile."""
         with closing(CountReader(self._settings)) as counts:
             return self._follow(jobs, display, counts)
 
-    def _follow(self, jobs: list[SourceJob], display: Display, counts: CountReader) -> list[Outcome]:
+    def _follow(self, jobs: list[SourceJob], display: Display, counts: CountReader) -> list[RunOutcome]:
         waiting = {job.source: job for job in jobs}
         outcomes = []
         while waiting:
@@ -216,7 +216,7 @@ class Sync:
             time.sleep(pause if waiting else 0)
         return outcomes
 
-    def _outcomes(self, jobs: Iterable[SourceJob]) -> list[Outcome]:
+    def _outcomes(self, jobs: Iterable[SourceJob]) -> list[RunOutcome]:
         """The jobs of `jobs` whose runs have all ended."""
         recent = self._api.search_runs({"createdAfter": self._began - _RECENT_SECONDS})
         found = []
@@ -227,13 +227,13 @@ class Sync:
                 found.append(self._outcome(job, followed))
         return found
 
-    def _outcome(self, job: SourceJob, runs: list[Run]) -> Outcome:
+    def _outcome(self, job: SourceJob, runs: list[Run]) -> RunOutcome:
         newest = _not_superseded(runs)
         states = {run.status for run in newest}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
         failed = [run.run_id for run in newest if run.status == "FAILURE"]
         reason = next((why for run in failed if (why := failure_reason(self._api.log(run)))), "")
-        return Outcome(job.source, worst, time.time() - self._began, reason)
+        return RunOutcome(job.source, worst, time.time() - self._began, reason)
 
     def close(self) -> None:
         """Close the connection."""

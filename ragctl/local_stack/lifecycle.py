@@ -35,7 +35,7 @@ _LOG_LINES = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class LifecycleStep:
     """Something to do once everything in `needs` is done."""
 
     name: str
@@ -43,7 +43,7 @@ class Work:
     run: Callable[[], Awaitable[None]]
 
 
-async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
+async def run_all(works: Iterable[LifecycleStep], display: Display) -> dict[str, float]:
     """Do all works in dependency order, in parallel where possible. Returns seconds by name.
 
     The first failure cancels the rest and is raised. A need that no work provides counts as done.
@@ -52,7 +52,7 @@ async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
     done = {work.name: asyncio.Event() for work in listed}
     seconds: dict[str, float] = {}
 
-    async def perform(work: Work) -> None:
+    async def perform(work: LifecycleStep) -> None:
         for need in work.needs:
             if need in done:
                 await done[need].wait()
@@ -76,14 +76,14 @@ async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
     return seconds
 
 
-def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> Work:
+def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> LifecycleStep:
     """Start a service unless it runs, and wait until it is healthy."""
 
     async def run() -> None:
         supervisor.start_service(service.name)
         await wait_healthy(service, supervisor, data_dir, deadline)
 
-    return Work(service.name, service.needs, run)
+    return LifecycleStep(service.name, service.needs, run)
 
 
 async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir, deadline: StartDeadline) -> None:
@@ -148,7 +148,7 @@ def last_log_line(data_dir: DataDir, name: str) -> str:
     return f"{last} (all of it: {data_dir.log(name)})"
 
 
-def step_work(name: str, needs: tuple[str, ...], environment: Mapping[str, str], display: Display) -> Work:
+def step_work(name: str, needs: tuple[str, ...], environment: Mapping[str, str], display: Display) -> LifecycleStep:
     """A step of `ragctl.local_stack.steps` in a child process."""
 
     async def run() -> None:
@@ -172,7 +172,7 @@ def step_work(name: str, needs: tuple[str, ...], environment: Mapping[str, str],
             lines = (await stderr).decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
             raise Unavailable(Reason.START_FAILED, f"{name}: {lines[-1]}")
 
-    return Work(name, needs, run)
+    return LifecycleStep(name, needs, run)
 
 
 async def _follow(lines: asyncio.StreamReader, name: str, display: Display) -> RagError | None:

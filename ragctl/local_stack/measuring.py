@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rag_core.governance.history import Recorder, Stored, Tally, resident_bytes
+from rag_core.governance.history import HistoryRecorder, StoredSeries, Tally, resident_bytes
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.services import FIRST_QUERY_SERVER
@@ -36,7 +36,7 @@ def recording(settings: Settings, data_dir: DataDir) -> Iterator[None]:
             opened.append(open_store(settings))
         return opened[0]
 
-    recorder = Recorder(store, service=SERVICE, measure=StackMeasurement(settings, data_dir))
+    recorder = HistoryRecorder(store, service=SERVICE, measure=StackMeasurement(settings, data_dir))
     recorder.start()
     try:
         yield
@@ -63,14 +63,14 @@ class StackMeasurement:
             if info.alive and name not in _RECORD_THEMSELVES and not name.startswith(FIRST_QUERY_SERVER):
                 found = resident_bytes(info.pid)
                 if found is not None:
-                    tally.sample(Stored.MEMORY, found, label=name, at=at)
+                    tally.sample(StoredSeries.MEMORY, found, label=name, at=at)
         if self._clock() >= self._due:
             self._due = self._clock() + DISK_SECONDS
             self._sizes = {name: folder_bytes(folder) for name, folder in self._folders.items() if folder.is_dir()}
         for name, size in self._sizes.items():
-            tally.sample(Stored.DISK, size, label=name, at=at)
+            tally.sample(StoredSeries.DISK, size, label=name, at=at)
         with suppress(OSError):
-            tally.sample(Stored.DISK_FREE, shutil.disk_usage(self._root).free, label="RAG_HOME", at=at)
+            tally.sample(StoredSeries.DISK_FREE, shutil.disk_usage(self._root).free, label="RAG_HOME", at=at)
 
 
 def folder_bytes(folder: Path) -> int:

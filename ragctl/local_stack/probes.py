@@ -23,27 +23,27 @@ _LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { loadSt
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ProbeResult:
     """The result of a probe: whether a service works, and why not."""
 
     ok: bool
     detail: str = ""
 
 
-Probe = Callable[[], Awaitable[Health]]
+Probe = Callable[[], Awaitable[ProbeResult]]
 
 
 def http(url: str, *, expect: str = "") -> Probe:
     """Healthy when a GET answers with success and the body contains `expect`."""
 
-    async def probe() -> Health:
+    async def probe() -> ProbeResult:
         try:
             status, body = await asyncio.to_thread(_call, url)
         except (OSError, http_client.HTTPException) as error:
-            return Health(False, _describe(error))
+            return ProbeResult(False, _describe(error))
         if 200 <= status < 300 and expect in body:
-            return Health(True)
-        return Health(False, f"HTTP {status}: {body[:200].strip()}")
+            return ProbeResult(True)
+        return ProbeResult(False, f"HTTP {status}: {body[:200].strip()}")
 
     return probe
 
@@ -51,7 +51,7 @@ def http(url: str, *, expect: str = "") -> Probe:
 def postgres(url: str) -> Probe:
     """Healthy when a connection can be opened and a statement runs."""
 
-    async def probe() -> Health:
+    async def probe() -> ProbeResult:
         import psycopg
 
         try:
@@ -61,10 +61,10 @@ def postgres(url: str) -> Probe:
                 ) as connection:
                     await connection.execute("SELECT 1")
         except TimeoutError:
-            return Health(False, "a statement gets no answer")
+            return ProbeResult(False, "a statement gets no answer")
         except psycopg.Error as error:
-            return Health(False, str(error).strip().partition("\n")[0])
-        return Health(True)
+            return ProbeResult(False, str(error).strip().partition("\n")[0])
+        return ProbeResult(True)
 
     return probe
 
@@ -75,7 +75,7 @@ def definitions(address: str) -> Probe:
     Dagster's own client would take two seconds of processor time to import, for a question of one field.
     """
 
-    async def probe() -> Health:
+    async def probe() -> ProbeResult:
         import grpc
 
         async with grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
@@ -83,9 +83,9 @@ def definitions(address: str) -> Probe:
             try:
                 answer = await ask(b"", timeout=_DEFINITIONS_SECONDS)
             except grpc.aio.AioRpcError as error:
-                return Health(False, f"the code server does not answer ({error.code().name})")
+                return ProbeResult(False, f"the code server does not answer ({error.code().name})")
         failed = b'"SerializableErrorInfo"' in answer
-        return Health(not failed, "the code location could not be loaded; its log says why" if failed else "")
+        return ProbeResult(not failed, "the code location could not be loaded; its log says why" if failed else "")
 
     return probe
 
@@ -93,32 +93,32 @@ def definitions(address: str) -> Probe:
 def fresh_file(path: Path, max_age_seconds: float) -> Probe:
     """Healthy when the file exists and was written within the last `max_age_seconds`."""
 
-    async def probe() -> Health:
+    async def probe() -> ProbeResult:
         try:
             age = time.time() - (await asyncio.to_thread(path.stat)).st_mtime
         except OSError:
-            return Health(False, "not written yet")
-        return Health(age <= max_age_seconds, "" if age <= max_age_seconds else f"not renewed for {age:.0f} s")
+            return ProbeResult(False, "not written yet")
+        return ProbeResult(age <= max_age_seconds, "" if age <= max_age_seconds else f"not renewed for {age:.0f} s")
 
     return probe
 
 
-def graphql(url: str, document: str, health_of: Callable[[dict[str, Any]], Health]) -> Probe:
+def graphql(url: str, document: str, health_of: Callable[[dict[str, Any]], ProbeResult]) -> Probe:
     """Healthy when a Dagster GraphQL query succeeds and `health_of` its data says so."""
 
-    async def probe() -> Health:
+    async def probe() -> ProbeResult:
         try:
             status, body = await asyncio.to_thread(_call, url, {"query": document})
             answer = json.loads(body)
         except (OSError, http_client.HTTPException, ValueError) as error:
-            return Health(False, _describe(error))
+            return ProbeResult(False, _describe(error))
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict):
-            return Health(False, f"GraphQL answered HTTP {status} without data")
+            return ProbeResult(False, f"GraphQL answered HTTP {status} without data")
         try:
             return health_of(data)
         except (KeyError, TypeError):
-            return Health(False, "GraphQL answered in an unexpected form")
+            return ProbeResult(False, "GraphQL answered in an unexpected form")
 
     return probe
 
@@ -128,19 +128,19 @@ def code_locations(webserver: str) -> Probe:
     return graphql(f"{webserver}/graphql", _LOCATIONS, _locations_health)
 
 
-def _locations_health(data: dict[str, Any]) -> Health:
+def _locations_health(data: dict[str, Any]) -> ProbeResult:
     workspace = data["workspaceOrError"]
     if "message" in workspace:
-        return Health(False, str(workspace["message"]).partition("\n")[0])
+        return ProbeResult(False, str(workspace["message"]).partition("\n")[0])
     for entry in workspace["locationEntries"]:
         loaded = entry["locationOrLoadError"]
         if loaded and loaded["__typename"] == "PythonError":
             # Dagster wraps what the code said; the innermost cause is what an operator can act on.
             said = [loaded, *loaded.get("causes", [])][-1]["message"]
-            return Health(False, f"code location: {' '.join(str(said).split())}")
+            return ProbeResult(False, f"code location: {' '.join(str(said).split())}")
         if entry["loadStatus"] != "LOADED" or not loaded:
-            return Health(False, "code location is loading")
-    return Health(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")
+            return ProbeResult(False, "code location is loading")
+    return ProbeResult(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")
 
 
 def _call(url: str, body: dict[str, Any] | None = None) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.grpc_client import gateway_address
 from ragctl.local_stack import probes
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.probes import Health, Probe
+from ragctl.local_stack.probes import Probe, ProbeResult
 from ragctl.local_stack.trace_viewer.environment import SERVE, trace_url, viewer_environment, viewer_url
 from ragctl.local_stack.trace_viewer.install import python_of
 
@@ -412,8 +412,8 @@ def any_query_server(settings: Settings) -> str:
     return f"ipv{version}:" + ",".join(f"{shown}:{port}" for port in ports)
 
 
-def daemons_health(data: dict[str, Any]) -> Health:
+def daemons_health(data: dict[str, Any]) -> ProbeResult:
     """Healthy when every required daemon has sent a heartbeat lately."""
     statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
     silent = [item["daemonType"] for item in statuses if item["required"] and not item["healthy"]]
-    return Health(not silent, f"no heartbeat: {', '.join(sorted(silent))}" if silent else "")
+    return ProbeResult(not silent, f"no heartbeat: {', '.join(sorted(silent))}" if silent else "")

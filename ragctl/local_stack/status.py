@@ -12,7 +12,7 @@ from rag_core.errors import RagError, Reason
 from rag_core.retrieval.engines.edge import SPACE_RESERVE
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.probes import Health
+from ragctl.local_stack.probes import ProbeResult
 from ragctl.local_stack.services import Service, any_query_server
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
@@ -76,14 +76,14 @@ def disk_problem(settings: Settings) -> str | None:
     return f"{Reason.STORAGE_FULL}: {free >> 20} MiB are free; the index needs {SPACE_RESERVE >> 20} MiB at least"
 
 
-async def _probe_all(services: Iterable[Service], infos: dict[str, ProcessInfo]) -> dict[str, Health]:
+async def _probe_all(services: Iterable[Service], infos: dict[str, ProcessInfo]) -> dict[str, ProbeResult]:
     alive = [part for part in services if part.name in infos and infos[part.name].alive]
     found = await asyncio.gather(*(part.probe() for part in alive))
     return {part.name: health for part, health in zip(alive, found, strict=True)}
 
 
 def _service_status(
-    service: Service, info: ProcessInfo | None, health: Health | None, data_dir: DataDir
+    service: Service, info: ProcessInfo | None, health: ProbeResult | None, data_dir: DataDir
 ) -> ServiceStatus:
     if info is None or not (info.alive or info.state == "BACKOFF"):
         state, detail = "stopped", f"exit code {info.exit_status}" if info and info.started else ""

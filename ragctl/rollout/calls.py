@@ -45,7 +45,7 @@ class TimedCall:
     failure: str = ""
 
 
-class Credentials:
+class CallCredentials:
     """Metadata that identifies the suite to a server, by tenant and what it must be allowed to see."""
 
     def __init__(self, settings: Settings) -> None:
@@ -75,7 +75,7 @@ class Credentials:
 class Client:
     """One server. Every call raises `grpc.RpcError` as it is: the suite evaluates it."""
 
-    def __init__(self, server: Server, credentials: Credentials, seconds: float) -> None:
+    def __init__(self, server: Server, credentials: CallCredentials, seconds: float) -> None:
         self.server = server
         self._credentials, self._seconds = credentials, seconds
         self._channel = query_channel(credentials.settings, server.query)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from rag_core import failpoints
 from rag_core.errors import ConfigError, Conflict, NotFound, Reason
-from rag_core.governance.audit import ROLLBACK, Deployment, State, Step
+from rag_core.governance.audit import ROLLBACK, Deployment, DeploymentState, Step
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
@@ -64,13 +64,13 @@ class Deployer:
 
     def _work(self, row: Deployment) -> AnalysisResult | None:
         """Do the work of a state; None when a request interrupted it."""
-        work: dict[State, Callable[[Deployment], AnalysisResult | None]] = {
-            State.PREPARE: self._prepare,
-            State.HEALTHY: self._wait_healthy,
-            State.SMOKE: self._smoke,
-            State.SHIFT: self._shift,
-            State.WATCH: self._watch,
-            State.ROLLING_BACK: self._roll_back,
+        work: dict[DeploymentState, Callable[[Deployment], AnalysisResult | None]] = {
+            DeploymentState.PREPARE: self._prepare,
+            DeploymentState.HEALTHY: self._wait_healthy,
+            DeploymentState.SMOKE: self._smoke,
+            DeploymentState.SHIFT: self._shift,
+            DeploymentState.WATCH: self._watch,
+            DeploymentState.ROLLING_BACK: self._roll_back,
         }
         return work[row.state](row)
 
@@ -183,7 +183,7 @@ class Deployer:
 
     def _finish(self, row: Deployment, result: AnalysisResult, seconds: float) -> Deployment:
         changes = policy.advance(row, result, self.settings.deploy_grace_seconds)
-        if changes["state"] is State.REFUSED:
+        if changes["state"] is DeploymentState.REFUSED:
             self.target.stop(row.colour)
         return self._record(row, changes, Step(row.state, seconds=seconds, weight=row.weight, **_step_fields(result)))
 
@@ -216,7 +216,9 @@ class Deployer:
 
     def _smoke_is_old(self, row: Deployment) -> bool:
         with self.connection.begin():
-            done = [step.at for step in deployments.history(self.connection, row.id) if step.step == State.SMOKE]
+            done = [
+                step.at for step in deployments.history(self.connection, row.id) if step.step == DeploymentState.SMOKE
+            ]
         oldest = datetime.now(UTC) - timedelta(seconds=self.settings.deploy_smoke_valid_seconds)
         return not done or done[-1] is None or done[-1] < oldest
 

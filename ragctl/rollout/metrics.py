@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rag_core.errors import Reason
 from rag_core.settings import Settings
 from ragctl.rollout.policy import AnalysisResult
-from ragctl.rollout.targets.base import Server, Traffic
+from ragctl.rollout.targets.base import ColourTraffic, Server
 
 # --------------------------------------------------------------------------------------------------------------------
 # Metrics pages of servers and Envoy over HTTP, read without a proxy and with a short timeout.
@@ -136,13 +136,16 @@ def analyse(settings: Settings, before: Sample, now: Sample, *, final: bool) -> 
 
 
 def analyse_traffic(
-    settings: Settings, before: Mapping[str, Traffic], now: Mapping[str, Traffic], result: AnalysisResult | None
+    settings: Settings,
+    before: Mapping[str, ColourTraffic],
+    now: Mapping[str, ColourTraffic],
+    result: AnalysisResult | None,
 ) -> AnalysisResult | None:
     """The servers' own `verdict`, unless the gateways counted calls that reached no server.
 
     A result of no calls counts only when the gateways confirm it.
     """
-    deltas = [counts.since(before.get(name, Traffic())) for name, counts in now.items()]
+    deltas = [counts.since(before.get(name, ColourTraffic())) for name, counts in now.items()]
     requests, failed = (sum(getattr(delta, name) for delta in deltas) for name in ("requests", "failed"))
     allowed = (100 - settings.deploy_success_percent) / 100 * requests
     if failed > allowed and (result is not None or failed >= ENOUGH):
@@ -154,7 +157,7 @@ def analyse_traffic(
         return AnalysisResult.bad(
             Reason.GREEN_SILENT, "its servers counted no calls, and no gateway says how many there were"
         )
-    begun = sum(counts.begun_since(before.get(name, Traffic())) for name, counts in now.items())
+    begun = sum(counts.begun_since(before.get(name, ColourTraffic())) for name, counts in now.items())
     if begun:
         return AnalysisResult.bad(
             Reason.CANDIDATE_UNHEALTHY, f"none of {begun} requests of the gateway reached its servers"

@@ -15,11 +15,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rag_core.errors import Reason
-from rag_core.governance.audit import ROLLBACK, SWITCH, Deployment, State
+from rag_core.governance.audit import ROLLBACK, SWITCH, Deployment, DeploymentState
 
 Changes = dict[str, Any]
-BEFORE_TRAFFIC = frozenset({State.PREPARE, State.HEALTHY, State.SMOKE, State.READY})
-_NEXT = {State.PREPARE: State.HEALTHY, State.HEALTHY: State.SMOKE, State.SMOKE: State.READY, State.SHIFT: State.WATCH}
+BEFORE_TRAFFIC = frozenset(
+    {DeploymentState.PREPARE, DeploymentState.HEALTHY, DeploymentState.SMOKE, DeploymentState.READY}
+)
+_NEXT = {
+    DeploymentState.PREPARE: DeploymentState.HEALTHY,
+    DeploymentState.HEALTHY: DeploymentState.SMOKE,
+    DeploymentState.SMOKE: DeploymentState.READY,
+    DeploymentState.SHIFT: DeploymentState.WATCH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class AnalysisResult:
 
 def waits(row: Deployment) -> bool:
     """Return whether nothing is to be done now: it has ended, or it is ready and no request is pending."""
-    return not row.wanted and (row.state.final or row.state is State.READY)
+    return not row.wanted and (row.state.final or row.state is DeploymentState.READY)
 
 
 def begin(row: Deployment, smoke_is_old: bool) -> Changes:
@@ -53,10 +60,10 @@ def begin(row: Deployment, smoke_is_old: bool) -> Changes:
     if row.wanted == ROLLBACK and row.state not in BEFORE_TRAFFIC:
         because = {"reason": row.reason or Reason.ROLLBACK_REQUESTED, "detail": row.detail or row.wanted_why}
         return _back(row) | because | {"wanted": ""}
-    if row.wanted == SWITCH and row.state is State.READY:
+    if row.wanted == SWITCH and row.state is DeploymentState.READY:
         if smoke_is_old:
-            return {"state": State.HEALTHY}
-        return {"state": State.SHIFT, "position": 0, "weight": row.steps[0], "wanted": ""}
+            return {"state": DeploymentState.HEALTHY}
+        return {"state": DeploymentState.SHIFT, "position": 0, "weight": row.steps[0], "wanted": ""}
     return {}
 
 
@@ -69,21 +76,21 @@ def withdrawn(row: Deployment) -> AnalysisResult | None:
 
 def advance(row: Deployment, result: AnalysisResult, grace_seconds: float) -> Changes:
     """Changes after the work of `row.state` ended like this."""
-    if row.state is State.ROLLING_BACK:
-        return {"state": State.ROLLED_BACK, "keep_until": _until(grace_seconds)}
+    if row.state is DeploymentState.ROLLING_BACK:
+        return {"state": DeploymentState.ROLLED_BACK, "keep_until": _until(grace_seconds)}
     if not result.passed:
         why = {"reason": result.reason, "detail": result.detail, "wanted": ""}
-        return ({"state": State.REFUSED} if row.state in BEFORE_TRAFFIC else _back(row)) | why
-    if row.state is not State.WATCH:
+        return ({"state": DeploymentState.REFUSED} if row.state in BEFORE_TRAFFIC else _back(row)) | why
+    if row.state is not DeploymentState.WATCH:
         return {"state": _NEXT[row.state]}
     following = row.position + 1
     if following < len(row.steps):
-        return {"state": State.SHIFT, "position": following, "weight": row.steps[following]}
-    return {"state": State.DONE, "keep_until": _until(grace_seconds)}
+        return {"state": DeploymentState.SHIFT, "position": following, "weight": row.steps[following]}
+    return {"state": DeploymentState.DONE, "keep_until": _until(grace_seconds)}
 
 
 def _back(row: Deployment) -> Changes:
-    return {"state": State.ROLLING_BACK, "weight": 0, "finished_at": None, "keep_until": None}
+    return {"state": DeploymentState.ROLLING_BACK, "weight": 0, "finished_at": None, "keep_until": None}
 
 
 def _until(seconds: float) -> datetime:

@@ -16,12 +16,12 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from rag_core.errors import ConfigError, Conflict, Reason
-from rag_core.governance.audit import SWITCH, Deployment, State, Step
+from rag_core.governance.audit import SWITCH, Deployment, DeploymentState, Step
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
-from ragctl.rollout.service import Deployments, Request
+from ragctl.rollout.service import Deployments, DeployRequest
 from ragctl.rollout.targets import TargetName
 from ragctl.rollout.targets.base import COLOURS, other, serving_colour
 
@@ -48,7 +48,7 @@ def start_wanted(known: Deployments, *, again: int = 0) -> Deployment | None:
         serving = serving_colour(known.target)
         if known.target.runs(serving, release):
             return _record(known, deployer.connection, release, serving, "it serves already")
-        wanted = Request(release, ACTOR, "wanted by the chart", declared=True)
+        wanted = DeployRequest(release, ACTOR, "wanted by the chart", declared=True)
         return deployer.run(known.begin(deployer.connection, wanted, wanted=SWITCH, wanted_by=ACTOR))
 
 
@@ -75,7 +75,7 @@ def serve_wanted(known: Deployments) -> Deployment:
 
 def _served(known: Deployments, row: Deployment) -> Deployment:
     deadline = time.monotonic() + known.settings.deploy_ready_seconds
-    while row.state is State.DONE and not (health := known.target.health(row.colour)).good:
+    while row.state is DeploymentState.DONE and not (health := known.target.health(row.colour)).good:
         if time.monotonic() > deadline:
             raise Conflict(Reason.CANDIDATE_UNHEALTHY, f"{row.colour} is not ready: {health.detail}")
         known.on_progress(f"waiting for {row.colour}: {health.detail}")
@@ -93,7 +93,9 @@ def _failed(known: Deployments) -> int:
     last = _last(known)
     if last is None or last.reason == Reason.ROLLBACK_REQUESTED:
         return 0
-    return last.id if last.state in {State.REFUSED, State.ROLLED_BACK, State.REPLACED} else 0
+    return (
+        last.id if last.state in {DeploymentState.REFUSED, DeploymentState.ROLLED_BACK, DeploymentState.REPLACED} else 0
+    )
 
 
 def _last(known: Deployments) -> Deployment | None:
@@ -103,7 +105,7 @@ def _last(known: Deployments) -> Deployment | None:
 
 def _record(known: Deployments, connection: Connection, release: Release, colour: str, detail: str) -> Deployment:
     """Record a deployment that is done at once: there is nothing to compare it with, or no traffic to shift."""
-    request = Request(release, ACTOR, "wanted by the chart", declared=True)
+    request = DeployRequest(release, ACTOR, "wanted by the chart", declared=True)
     with connection.begin():
         row = deployments.add(
             connection,
@@ -112,16 +114,18 @@ def _record(known: Deployments, connection: Connection, release: Release, colour
             spec=release.spec | request.origin,
             colour=colour,
             from_colour=other(colour),
-            state=State.PREPARE,
+            state=DeploymentState.PREPARE,
             steps=[100],
             generation="",
             actor=ACTOR,
             why=request.why,
         )
-        deployments.add_step(connection, row.id, Step(State.PREPARE, True, 100, 0.0, detail=detail))
+        deployments.add_step(connection, row.id, Step(DeploymentState.PREPARE, True, 100, 0.0, detail=detail))
         details = {"release": row.release, "colour": colour, "detail": detail}
         audit.record(connection, actor=ACTOR, action="deploy.done", target=str(row.id), details=details)
-        return deployments.change(connection, row.id, state=State.DONE, weight=100, finished_at=datetime.now(UTC))
+        return deployments.change(
+            connection, row.id, state=DeploymentState.DONE, weight=100, finished_at=datetime.now(UTC)
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------------

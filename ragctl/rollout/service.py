@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, Reason
-from rag_core.governance.audit import ROLLBACK, SWITCH, Colour, Deployment, State, Step
+from rag_core.governance.audit import ROLLBACK, SWITCH, Colour, Deployment, DeploymentState, Step
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
@@ -33,7 +33,7 @@ _ALL = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DeployRequest:
     """A request to deploy. `generation` is promoted with it; empty: none."""
 
     release: Release
@@ -85,7 +85,7 @@ class Deployments:
             on_progress,
         )
 
-    def up(self, wanted: Request) -> Deployment:
+    def up(self, wanted: DeployRequest) -> Deployment:
         """Run a release on the idle colour until it is ready, or refused.
 
         A repetition checks again. A ready release that is not the wanted one is replaced. Raises `Conflict`
@@ -115,7 +115,7 @@ class Deployments:
         row = self._unfinished() or self.newest()
         if row is None:
             raise Conflict(Reason.DEPLOYMENT_STATE, "there is no deployment to roll back")
-        if row.wanted != ROLLBACK and row.state is not State.ROLLING_BACK:
+        if row.wanted != ROLLBACK and row.state is not DeploymentState.ROLLING_BACK:
             row = self._ask(row, ROLLBACK, actor, why)
         deadline = time.monotonic() + _ROLLBACK_SECONDS
         while not policy.waits(row):
@@ -165,7 +165,7 @@ class Deployments:
         with self.store.engine.connect() as connection:
             return deployments.newest(connection, self.target.name)
 
-    def begin(self, connection: Connection, request: Request, **more: Any) -> Deployment:
+    def begin(self, connection: Connection, request: DeployRequest, **more: Any) -> Deployment:
         """Record a deployment; `more` are columns of its row. Raises as `up` does."""
         row = self._unfinished()
         if row is not None and row.state not in policy.BEFORE_TRAFFIC:
@@ -181,7 +181,7 @@ class Deployments:
         serving = serving_colour(self.target)
         with connection.begin():
             if row is not None:
-                deployments.change(connection, row.id, state=State.REPLACED, wanted="")
+                deployments.change(connection, row.id, state=DeploymentState.REPLACED, wanted="")
             added = deployments.add(
                 connection,
                 target=self.target.name,
@@ -189,7 +189,7 @@ class Deployments:
                 spec=request.release.spec | request.origin,
                 colour=other(serving),
                 from_colour=serving,
-                state=State.PREPARE,
+                state=DeploymentState.PREPARE,
                 steps=self.settings.deploy_weights,
                 generation=request.generation,
                 actor=request.actor,

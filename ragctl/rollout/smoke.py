@@ -16,7 +16,7 @@ from rag_core.errors import Reason
 from rag_core.ingestion.promotion import load_golden
 from rag_core.settings import Settings
 from ragctl.rollout import metrics as watch
-from ragctl.rollout.calls import Client, Credentials, SmokeQuery, TimedCall, reads_all
+from ragctl.rollout.calls import CallCredentials, Client, SmokeQuery, TimedCall, reads_all
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Server
 
@@ -33,7 +33,7 @@ class Smoke:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings, self._store = settings, store
-        self._credentials = Credentials(settings)
+        self._credentials = CallCredentials(settings)
         self._seconds = max(1.0, settings.deploy_latency_seconds * _TIMEOUT_SECONDS)
 
     def checks(self, candidate: Sequence[Server], serving: Sequence[Server]) -> Iterator[Check]:
@@ -102,7 +102,7 @@ class Smoke:
 
 def cited(settings: Settings, servers: Sequence[Server]) -> AnalysisResult:
     """Check that an answer cites a document, for a question made of a passage that the caller may read."""
-    credentials = Credentials(settings)
+    credentials = CallCredentials(settings)
     with ExitStack() as opened:
         client = opened.enter_context(closing(Client(servers[0], credentials, settings.deploy_latency_seconds * 10)))
         try:

@@ -18,11 +18,11 @@ import pytest
 
 from benchmarks.ports import free_port
 from rag_core.database import open_store
-from rag_core.governance.audit import State
+from rag_core.governance.audit import DeploymentState
 from rag_core.settings import Settings
 from ragctl.gateway.colours import Release
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.rollout.service import Deployments, Request
+from ragctl.rollout.service import Deployments, DeployRequest
 from ragctl.rollout.targets.local import LocalTarget
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.bad_release import make_interpreter
@@ -145,10 +145,10 @@ def test_fifty_switches_and_rollbacks_at_fifty_calls_a_second_fail_and_mix_nothi
                     "RAG_QUERY_CACHE_ENTRIES": str(100 + number // 10),
                 },
             )
-            assert (row := known.up(Request(release, "test"))).state is State.READY, row
-            assert (row := known.switch("test")).state is State.DONE, row
+            assert (row := known.up(DeployRequest(release, "test"))).state is DeploymentState.READY, row
+            assert (row := known.switch("test")).state is DeploymentState.DONE, row
             began = time.monotonic()
-            assert (row := known.roll_back("test")).state is State.ROLLED_BACK, row
+            assert (row := known.roll_back("test")).state is DeploymentState.ROLLED_BACK, row
             rollbacks.append(time.monotonic() - began)
     rollbacks.sort()
     print(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rag_core.database.embedded.account import Account, programs
+from rag_core.database.embedded.account import ServerAccount, programs
 from tests.support.local_stack import RAG, LocalStack
 from tests.support.waiting import eventually
 
@@ -35,7 +35,7 @@ def ok(stack: LocalStack, *arguments: str) -> Any:
 def postgres(stack: LocalStack, program: str, *arguments: str, role: str = "rag") -> None:
     where = ["-h", "127.0.0.1", "-p", stack.environment["RAG_POSTGRES_PORT"], "-U", role, "-d", "rag"]
     password = {"PGPASSWORD": (stack.home / "secrets" / "database-owner").read_text()}
-    command = [str(programs(Account()) / program), *where, *arguments]
+    command = [str(programs(ServerAccount()) / program), *where, *arguments]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, **password})
 
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks.ports import free_port
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.retrieval.engines import open_index
@@ -83,7 +83,9 @@ def test_ten_kills_of_the_worker_lose_repeat_and_revive_nothing(
         words = f"Change {pushed} of document {locator}.\n\nPump {pushed} needs oil."
         content = None if noise.random() < 0.2 else words
         fields: dict[str, Any] = {"acl": ("everyone",)} if content else {}
-        change = Change("acme", "push", locator, "test", content.encode() if content else None, "text/plain", **fields)
+        change = PushedChange(
+            "acme", "push", locator, "test", content.encode() if content else None, "text/plain", **fields
+        )
         with store.engine.begin() as connection:
             inbox.accept(connection, change, max_pending=10**6)
         expected.pop(locator, None)

@@ -12,7 +12,7 @@ from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.analysis import Poll
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.service import Deployments
-from ragctl.rollout.targets.base import Health, Server, Traffic
+from ragctl.rollout.targets.base import ColourTraffic, Health, Server
 
 
 @dataclass
@@ -27,7 +27,7 @@ class MemoryTarget:
     weights: list[int] = field(default_factory=list)
     chart: Release | None = None
     """What the place is configured with."""
-    counted: list[Traffic | None] = field(default_factory=list)
+    counted: list[ColourTraffic | None] = field(default_factory=list)
     """What its gateway will have counted, reading by reading; the last one stays. None: it does not answer."""
 
     def release(self, colour: str) -> Release | None:
@@ -57,8 +57,8 @@ class MemoryTarget:
         self.green = green_percent
         self.weights.append(green_percent)
 
-    def traffic(self, colour: str) -> Mapping[str, Traffic]:
-        counted = self.counted.pop(0) if len(self.counted) > 1 else (*self.counted, Traffic())[0]
+    def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
+        counted = self.counted.pop(0) if len(self.counted) > 1 else (*self.counted, ColourTraffic())[0]
         return {} if counted is None else {"gateway": counted}
 
     def runs(self, colour: str, release: Release) -> bool:

@@ -13,7 +13,7 @@ from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.content.parsing import Parser
 from rag_core.content.sources import Scope
 from rag_core.database import Store
-from rag_core.governance.history import Recorder
+from rag_core.governance.history import HistoryRecorder
 from rag_core.ingestion.generations import TransformRegistry, Transforms
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import account, run_pipeline
@@ -68,7 +68,7 @@ class GenerationHarness:
 
     def __post_init__(self) -> None:
         self.transform_registry = WordTransformRegistry(self.pipeline.settings, self.own)
-        self.recorder = Recorder(lambda: self.store)
+        self.recorder = HistoryRecorder(lambda: self.store)
         self.runs = 0
 
     @property

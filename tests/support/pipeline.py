@@ -19,7 +19,7 @@ from rag_core.content.quality import Assessment
 from rag_core.content.sources import Connector, Scope, Source
 from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
-from rag_core.governance.history import Recorder
+from rag_core.governance.history import HistoryRecorder
 from rag_core.ids import document_id
 from rag_core.ingestion.generations import TransformRegistry, Transforms, generation_config_of
 from rag_core.ingestion.pipeline import StageResult, account, assess_quality, run_pipeline
@@ -85,7 +85,7 @@ class PipelineHarness:
     runs: Any = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(lambda: self.store)
+        self.recorder = HistoryRecorder(lambda: self.store)
 
     @property
     def transform_registry(self) -> TransformRegistry:

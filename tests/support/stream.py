@@ -16,11 +16,11 @@ from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_core.content.chunking import Chunker
 from rag_core.content.parsing import Parser
 from rag_core.content.sources import Source
-from rag_core.content.streams import Change, Receipt
+from rag_core.content.streams import PushedChange, Receipt
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import Unavailable
-from rag_core.governance.history import Recorder
+from rag_core.governance.history import HistoryRecorder
 from rag_core.ingestion.generations import TransformRegistry, Transforms, generation_config_of
 from rag_core.ingestion.pipeline import BatchResult, Event, EventApplier
 from rag_core.ingestion.pipeline.active_generation import ensure_generation
@@ -52,7 +52,7 @@ class StreamHarness:
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
         own = Transforms(lambda: self.embedder, lambda: self.chunker, generation_config_of(self.settings))
         self.transform_registry = TransformRegistry(self.settings, own)
-        self.recorder = Recorder(lambda: self.store)
+        self.recorder = HistoryRecorder(lambda: self.store)
         self.applier = EventApplier(self)
         self.flow = PipelineHarness(self.store, self.index, self.parser, self.settings, PUSHED)
         self._opened: list[StreamSource] = []
@@ -67,7 +67,7 @@ class StreamHarness:
         wanted: dict[str, Any] = {"tenant": "acme", "source": "push", "subject": "ann", "media_type": "text/plain"}
         if raw is not None:
             wanted["acl"] = ("everyone",)
-        change = Change(locator=locator, content=raw, **(wanted | fields))
+        change = PushedChange(locator=locator, content=raw, **(wanted | fields))
         with self.store.engine.begin() as connection:
             return inbox.accept(connection, change, max_pending=self.settings.inbox_max_pending)
 

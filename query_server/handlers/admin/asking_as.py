@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from query_server.auth.policies import ADMIN, OBSERVE
 from query_server.handlers.admin.rules import check_text_field
-from query_server.handlers.query.search import Page, SearchHandler
+from query_server.handlers.query.search import ResultPage, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
@@ -42,7 +42,9 @@ class AskingAsHandler:
         self._store = store
         self._search = search
 
-    async def search(self, principal: Principal, person: Person, why: str, query: Query) -> tuple[Page, frozenset[str]]:
+    async def search(
+        self, principal: Principal, person: Person, why: str, query: Query
+    ) -> tuple[ResultPage, frozenset[str]]:
         """Return what the person finds, and the ids of the chunks whose text the caller may not read.
 
         It is in the audit log of the person's tenant before anything is searched. Raises what a search raises,

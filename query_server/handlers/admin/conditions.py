@@ -14,7 +14,7 @@ from rag_core.governance.access import Principal
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.content.quality import Findings, Result
+    from rag_core.content.quality import RuleFindings, ShardResult
     from rag_core.ingestion.alerts import Alert
     from rag_core.ingestion.pipeline import SourceHistory
 
@@ -35,11 +35,13 @@ class ConditionsHandler:
 
         return await transact(self._store, read)
 
-    async def quality(self, principal: Principal, source: str, page: ListPage) -> tuple[list[Result], list[Findings]]:
+    async def quality(
+        self, principal: Principal, source: str, page: ListPage
+    ) -> tuple[list[ShardResult], list[RuleFindings]]:
         """Results of a source's newest runs and, on the first page, what its rules found."""
         check_text_field("source", source, required=True)
 
-        def read(connection: Connection) -> tuple[list[Result], list[Findings]]:
+        def read(connection: Connection) -> tuple[list[ShardResult], list[RuleFindings]]:
             from rag_core.content.quality import store as history
 
             tenant = principal.tenant

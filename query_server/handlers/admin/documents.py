@@ -17,7 +17,7 @@ from rag_core.governance.access import Principal
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.content.documents import DocumentCounts, DocumentDetails, DocumentQuery, DocumentSummary, Event
+    from rag_core.content.documents import DocumentDetails, DocumentEvent, DocumentQuery, DocumentSummary, MatchCounts
     from rag_core.content.quality import Quarantined
 
 MAX_SHOWN_TEXT_CHARS = 500_000
@@ -25,12 +25,12 @@ MAX_ACTIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MatchingDocuments:
     """A page of documents; `counts` is `None` unless asked for, `next_token` empty at the end."""
 
     documents: tuple[DocumentSummary, ...]
     next_token: str
-    counts: DocumentCounts | None
+    counts: MatchCounts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Inspection:
     document: DocumentDetails
     text: str | None
     quarantine: Quarantined | None
-    history: tuple[Event, ...]
+    history: tuple[DocumentEvent, ...]
 
 
 class InspectionHandler:
@@ -49,7 +49,9 @@ class InspectionHandler:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
 
-    async def find(self, principal: Principal, wanted: DocumentQuery, page: ListPage, *, count: bool) -> Found:
+    async def find(
+        self, principal: Principal, wanted: DocumentQuery, page: ListPage, *, count: bool
+    ) -> MatchingDocuments:
         """A page of documents. Raises `InvalidInput` (`FIELD_INVALID`)."""
         check_text_field("text", wanted.text, limit=1024)
         check_text_field("source", wanted.source)
@@ -57,7 +59,7 @@ class InspectionHandler:
         if wanted.changed_from and wanted.changed_before and wanted.changed_from >= wanted.changed_before:
             raise InvalidInput(Reason.FIELD_INVALID, "changed_before: must be later than changed_from")
 
-        def read(connection: Connection) -> Found:
+        def read(connection: Connection) -> MatchingDocuments:
             from rag_core.content.documents import ListPosition
             from rag_core.content.documents import list_store as documents
 
@@ -69,7 +71,7 @@ class InspectionHandler:
             counts = documents.count(connection, principal.tenant, wanted) if count else None
             behind = found.following
             token = page.token((behind.key, behind.doc_id and str(behind.doc_id), behind.entry)) if behind else ""
-            return Found(found.documents, token, counts)
+            return MatchingDocuments(found.documents, token, counts)
 
         return await transact(self._store, read)
 
@@ -103,23 +105,23 @@ class InspectionHandler:
 
 def _history(
     connection: Connection, principal: Principal, details: DocumentDetails, entry: Quarantined | None
-) -> list[Event]:
+) -> list[DocumentEvent]:
     """Return the history of a document, newest first. Who did it is on record for those who may read the audit log."""
     from dataclasses import replace
 
-    from rag_core.content.documents import Event, EventKind, inspection_store
+    from rag_core.content.documents import DocumentEvent, EventKind, inspection_store
     from rag_core.governance.audit import audit_store as audit
 
     events = inspection_store.history(details)
     if entry is not None:
-        failed = Event(
+        failed = DocumentEvent(
             entry.last_at, EventKind.QUARANTINED, run_id=entry.run_id, detail=entry.reason, times=entry.attempts
         )
         events.append(failed)
     if allows(principal.scopes, OPERATE):
-        query = audit.Query(tenant=principal.tenant, doc_id=details.found.doc_id, limit=MAX_ACTIONS)
+        query = audit.AuditQuery(tenant=principal.tenant, doc_id=details.found.doc_id, limit=MAX_ACTIONS)
         events += [
-            Event(item.at, EventKind.ACTION, detail=item.action, actor=item.actor)
+            DocumentEvent(item.at, EventKind.ACTION, detail=item.action, actor=item.actor)
             for item in audit.find(connection, query)
             if item.at is not None
         ]

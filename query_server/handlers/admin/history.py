@@ -12,7 +12,7 @@ from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
 from rag_core.governance.access import Principal
-from rag_core.governance.history import History, Span, read_history
+from rag_core.governance.history import History, TimeSpan, read_history
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -53,8 +53,8 @@ class HistoryHandler:
         return await transact(self._store, read)
 
 
-def _span_of(name: str) -> Span:
-    spans = {span.name.lower(): span for span in Span}
+def _span_of(name: str) -> TimeSpan:
+    spans = {span.name.lower(): span for span in TimeSpan}
     if name not in spans:
         raise InvalidInput(Reason.FIELD_INVALID, f"span: must be one of {', '.join(spans)}")
     return spans[name]

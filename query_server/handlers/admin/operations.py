@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from rag_core.answering.evaluation import Rating
-    from rag_core.content.quality import Quarantined, Wanted
-    from rag_core.governance.audit import Entry
+    from rag_core.content.quality import Quarantined, QuarantineFilter
+    from rag_core.governance.audit import AuditEntry
     from rag_core.ingestion.pipeline import Stage
 
 MAX_PAYLOAD_CHARS = 20_000
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class QuarantinedPayload:
     """A quarantined input; `text` is `None` when nothing is stored of it, or when it is `withheld`."""
 
     entry: Quarantined
@@ -95,7 +95,9 @@ class OperationsHandler:
         tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
 
-    async def quarantine(self, wanted: Wanted, page: ListPage) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
+    async def quarantine(
+        self, wanted: QuarantineFilter, page: ListPage
+    ) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
         """A page of entries, and the counts of all."""
 
         def read(connection: Connection) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
@@ -106,16 +108,16 @@ class OperationsHandler:
 
         return await self._transact(read)
 
-    async def quarantined(self, principal: Principal, entry_id: int) -> Payload:
+    async def quarantined(self, principal: Principal, entry_id: int) -> QuarantinedPayload:
         """One entry. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
 
-        def read(connection: Connection) -> Payload:
+        def read(connection: Connection) -> QuarantinedPayload:
             from rag_core.content.quality import quarantine_read_store as view
 
             entry = view.entry(connection, principal.tenant, entry_id)
             text = view.payload(connection, principal.tenant, entry, MAX_PAYLOAD_CHARS + 1)
             seen = ADMIN in principal.scopes
-            return Payload(entry, text if seen else None, withheld=text is not None and not seen)
+            return QuarantinedPayload(entry, text if seen else None, withheld=text is not None and not seen)
 
         return await self._transact(read)
 
@@ -146,13 +148,13 @@ class OperationsHandler:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> list[Entry]:
+    ) -> list[AuditEntry]:
         """Actions, newest first. An empty filter lets everything pass."""
         from rag_core.governance.audit import audit_store as audit
 
         for name, value in filters.items():
             check_text_field(name, value)
-        wanted = audit.Query(
+        wanted = audit.AuditQuery(
             tenant=tenant_of(principal, tenant),
             actor=_full_name(principal, filters["actor"]),
             platform=allows(principal.scopes, PLATFORM_READ),

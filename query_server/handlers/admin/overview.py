@@ -99,13 +99,13 @@ def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
     from rag_core.governance.audit import audit_store as audit
 
     found: defaultdict[str, list[GenerationEvent]] = defaultdict(list)
-    for entry in audit.find(connection, audit.Query(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):
+    for entry in audit.find(connection, audit.AuditQuery(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):
         if len(found[entry.target]) < EVENTS_SHOWN:
             found[entry.target].append(_event(entry))
     return found
 
 
-def _event(entry: audit_store.Entry) -> GenerationEvent:
+def _event(entry: audit_store.AuditEntry) -> GenerationEvent:
     details = entry.details
     met = {
         "set aside": details.get("refused"),

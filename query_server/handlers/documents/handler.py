@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from rag_core.content.documents import VisibleDocument, VisibleSource
-    from rag_core.content.streams import Change, Receipt
+    from rag_core.content.streams import PushedChange, Receipt
 
 MAX_TEXT_CHARS = 1_000_000
 T = TypeVar("T")
@@ -78,10 +78,10 @@ class DocumentsHandler:
 
     async def delete(self, principal: Principal, request: Delete, request_id: str = "") -> Receipt:
         """Accept a deletion. Raises `NotFound` (`DOCUMENT_NOT_FOUND`) when there is no such pushed document."""
-        from rag_core.content.streams import Change
+        from rag_core.content.streams import PushedChange
 
         source, locator = _names(request.doc_id, request.source, request.locator)
-        change = Change(
+        change = PushedChange(
             tenant=principal.tenant,
             source=source,
             locator=locator,
@@ -157,11 +157,11 @@ class DocumentsHandler:
 
         return await self._run(read)
 
-    def _checked(self, principal: Principal, request: Put) -> Change:
-        from rag_core.content.streams import Change
+    def _checked(self, principal: Principal, request: Put) -> PushedChange:
+        from rag_core.content.streams import PushedChange
 
         source, locator = _names(request.doc_id, request.source, request.locator)
-        return Change(
+        return PushedChange(
             tenant=principal.tenant,
             source=source,
             locator=locator,
@@ -177,7 +177,9 @@ class DocumentsHandler:
             traceparent=traceparent(),
         )
 
-    async def _accept(self, principal: Principal, change: Change, doc_id: str, method: str, request_id: str) -> Receipt:
+    async def _accept(
+        self, principal: Principal, change: PushedChange, doc_id: str, method: str, request_id: str
+    ) -> Receipt:
         wanted = rules.check_doc_id(doc_id) if doc_id else None
 
         def write(connection: Connection) -> Receipt:
@@ -192,7 +194,7 @@ class DocumentsHandler:
         return await self._run(write)
 
     def _store(
-        self, connection: Connection, principal: Principal, change: Change, wanted: uuid.UUID | None
+        self, connection: Connection, principal: Principal, change: PushedChange, wanted: uuid.UUID | None
     ) -> tuple[Receipt, tuple[str, str] | None]:
         """The receipt, and source and locator of the document (`None` for a deletion that was accepted before)."""
         from rag_core.content.streams import inbox_store as inbox
@@ -241,7 +243,7 @@ def _record(
         target=str(receipt.doc_id),
         details=details | ({"repeated": True} if receipt.repeated else {}),
         tenant=principal.tenant,
-        document=audit.Document(receipt.doc_id, *place) if place else None,
+        document=audit.AuditedDocument(receipt.doc_id, *place) if place else None,
         doc_id=receipt.doc_id,
     )
 

@@ -50,7 +50,7 @@ from rag_core.answering import (
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.governance.access import Principal
 from rag_core.http_client import Provenance, sending
-from rag_core.retrieval.index import Place, SearchHit, SearchResult
+from rag_core.retrieval.index import ChunkRange, SearchHit, SearchResult
 from rag_tracing import openinference, span
 
 FINAL_MARGIN_SECONDS = 0.1
@@ -295,7 +295,7 @@ class _More:
         self.read.update(hit.chunk_id for hit in found.hits)
         return found.hits
 
-    async def around(self, places: Sequence[Place]) -> tuple[SearchHit, ...]:
+    async def around(self, places: Sequence[ChunkRange]) -> tuple[SearchHit, ...]:
         """See `rag_core.answering.base.ReadAround`."""
         try:
             hits = await self._search.around(self._plan, places)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from query_server.auth.revocations import PendingRevocationCache
 from query_server.handlers.query.searcher import Searcher
-from rag_core.retrieval.index import IndexPoint, Place, SearchRequest, SearchResult
+from rag_core.retrieval.index import ChunkRange, IndexPoint, SearchRequest, SearchResult
 
 
 class RevocationFilter:
@@ -21,7 +21,7 @@ class RevocationFilter:
         """See `Searcher.search`."""
         return await self._searcher.search(self._filtered(request))
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    async def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         """See `Searcher.around`."""
         return await self._searcher.around(self._filtered(request), places)
 

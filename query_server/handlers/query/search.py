@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from query_server.auth.policies import OBSERVE, allows
-from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of, invalid_token
+from query_server.handlers.paging import MAX_RESULTS, PagePosition, PageTokens, context_of, invalid_token
 from query_server.handlers.query.embedder import PolicyOf, QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
@@ -37,7 +37,7 @@ from rag_core.content.embedding import Vectors
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
 from rag_core.governance.access import Principal
 from rag_core.http_client import EgressPolicy
-from rag_core.retrieval.index import Place, SearchHit, SearchMode, SearchRequest, SearchResult, checks
+from rag_core.retrieval.index import ChunkRange, SearchHit, SearchMode, SearchRequest, SearchResult, checks
 from rag_core.settings import Settings
 
 
@@ -80,7 +80,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ResultPage:
     """One page of results. `marks` has the highlights of each hit, or is empty when none were asked for.
 
     `explained` is the request, when an explanation was asked for.
@@ -120,7 +120,7 @@ class SearchHandler:
         self._policy = policy
         self._fields = settings.metadata_types
 
-    async def search(self, principal: Principal, query: Query) -> Page:
+    async def search(self, principal: Principal, query: Query) -> ResultPage:
         """The passages for a query, best first.
 
         Raises `InvalidInput` before any work, `NotFound` (`SOURCE_NOT_FOUND`) when the filter names only sources that
@@ -142,15 +142,15 @@ class SearchHandler:
         token = ""
         if len(found.hits) > end:
             token = self._tokens.issue(
-                Position(end, found.generation), plan.unranked_context if skipped else plan.context
+                PagePosition(end, found.generation), plan.unranked_context if skipped else plan.context
             )
         result = SearchResult(found.generation, found.hits[plan.offset : end])
         self._traffic.record_found(principal.tenant, result.hits)
         marks = await self._marks(plan, result) if query.highlight else ()
         around = await self._surroundings(plan, result, context) if context else ()
-        return Page(result, token, as_of, marks, skipped, plan.request if plan.request.explain else None, around)
+        return ResultPage(result, token, as_of, marks, skipped, plan.request if plan.request.explain else None, around)
 
-    async def search_in(self, generation: str, principal: Principal, query: Query) -> Page:
+    async def search_in(self, generation: str, principal: Principal, query: Query) -> ResultPage:
         """The best passages of a generation that readers need not be on, without a further page.
 
         Raises what `search` raises, and `NotFound` (`GENERATION_NOT_FOUND`).
@@ -236,7 +236,7 @@ class SearchHandler:
             return Reason.EGRESS_FORBIDDEN
         return Reason.RERANKER_UNAVAILABLE
 
-    async def around(self, plan: Plan, places: Sequence[Place]) -> tuple[SearchHit, ...]:
+    async def around(self, plan: Plan, places: Sequence[ChunkRange]) -> tuple[SearchHit, ...]:
         """The chunks at places, within what the caller of a plan may see, in reading order."""
         return in_reading_order(await self._searcher.around(plan.request, places))
 
@@ -386,7 +386,7 @@ class BatchHandler:
         self._search = search
         self._limiter = limiter
 
-    async def run(self, principal: Principal, queries: Sequence[Query | InvalidInput]) -> list[Page | RagError]:
+    async def run(self, principal: Principal, queries: Sequence[Query | InvalidInput]) -> list[ResultPage | RagError]:
         """The outcome of each search, in order; an entry that could not be read comes back as it is.
 
         Raises `InvalidInput` (`FIELD_INVALID`) unless there are 1 to 16.
@@ -395,7 +395,7 @@ class BatchHandler:
             raise InvalidInput(Reason.FIELD_INVALID, f"searches: {len(queries)} is not in 1..{MAX_SEARCHES}")
         turns = asyncio.Semaphore(SIDE_BY_SIDE)
 
-        async def one(query: Query | InvalidInput) -> Page | RagError:
+        async def one(query: Query | InvalidInput) -> ResultPage | RagError:
             if isinstance(query, InvalidInput):
                 return query
             try:

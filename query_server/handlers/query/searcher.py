@@ -19,7 +19,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY
 from rag_core.errors import DataCorruption, DeadlineExceeded, Reason, Unavailable
 from rag_core.retrieval.engines.remote import MAX_RESPONSE_BYTES, from_status, wire
-from rag_core.retrieval.index import IndexPoint, Place, SearchRequest, SearchResult, VectorIndex
+from rag_core.retrieval.index import ChunkRange, IndexPoint, SearchRequest, SearchResult, VectorIndex
 from rag_tracing import CLIENT, Span, content, exemplar, openinference, outgoing, recording, span
 from ragproto.admin.v1 import index_pb2_grpc
 
@@ -43,7 +43,7 @@ class Searcher(Protocol):
         """Raises what `VectorIndex.search` raises; `Unavailable` (`INDEX_UNAVAILABLE`) while the breaker is open."""
         ...
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    async def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         """As `VectorIndex.around`. Raises as `search` does."""
         ...
 
@@ -67,7 +67,7 @@ class LocalSearcher:
         self._seconds.observe(time.monotonic() - started, exemplar())
         return result
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    async def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         return await self._pool.run(self._index.around, replace(request, deadline=current_call().deadline), places)
 
     async def close(self) -> None:
@@ -99,7 +99,7 @@ class RemoteSearcher:
         self._seconds.observe(time.monotonic() - started, exemplar())
         return result
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    async def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         with self._breaker.call():
             response = await self._ask(self._stub.AroundPoints, wire.around_to_wire(request, places))
         return list(map(wire.point_from_wire, response.points))
@@ -156,7 +156,7 @@ class TimedSearcher:
         async with self._within():
             return await self._searcher.search(request)
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    async def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         """See `Searcher.around`. Raises `DeadlineExceeded` (`DEADLINE`) too."""
         async with self._within():
             return await self._searcher.around(request, places)
@@ -205,7 +205,7 @@ class DamageDetector:
             self._damaged_at = self._clock()
             raise
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    async def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         """See `Searcher.around`."""
         return await self._searcher.around(request, places)
 

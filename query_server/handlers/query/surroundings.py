@@ -9,7 +9,7 @@ from typing import Final
 
 from rag_core.answering.model import joined_text, same_section
 from rag_core.errors import InvalidInput, Reason
-from rag_core.retrieval.index import Payload, Place, SearchHit
+from rag_core.retrieval.index import ChunkRange, Payload, SearchHit
 
 MAX_CHUNKS: Final = 10
 """Chunks on either side of a passage."""
@@ -50,11 +50,11 @@ def check_context(options: ContextOptions | None) -> ContextOptions | None:
     return options if options.before or options.after else None
 
 
-def places_around(hits: Sequence[SearchHit], options: ContextOptions) -> list[Place]:
+def places_around(hits: Sequence[SearchHit], options: ContextOptions) -> list[ChunkRange]:
     """Where to read for the first `MAX_PASSAGES` hits."""
     payloads = [hit.payload for hit in hits[:MAX_PASSAGES]]
     return [
-        Place(own.doc_id, own.version, max(0, own.ordinal - options.before), own.ordinal + options.after)
+        ChunkRange(own.doc_id, own.version, max(0, own.ordinal - options.before), own.ordinal + options.after)
         for own in payloads
     ]
 

@@ -89,7 +89,7 @@ class _Step:
 
 
 @dataclass(slots=True, eq=False)
-class State:
+class PatternState:
     """Positions in each pattern after the folders read so far. Each exists once per `GlobSet`."""
 
     positions: frozenset[_Position]
@@ -100,7 +100,7 @@ class State:
     """Everything below this folder is matched."""
     can_match_below: bool
     """Something below this folder may match."""
-    following: dict[int, State] = field(default_factory=dict)
+    following: dict[int, PatternState] = field(default_factory=dict)
 
 
 class GlobSet:
@@ -114,10 +114,10 @@ class GlobSet:
     def __init__(self, patterns: Iterable[str], *, hidden: bool = False) -> None:
         self._patterns = [pattern.split("/") for pattern in patterns]
         self._hidden = hidden
-        self._states: dict[frozenset[_Position], State] = {}
+        self._states: dict[frozenset[_Position], PatternState] = {}
         self.start = self._state(frozenset((index, 0) for index in range(len(self._patterns))))
 
-    def enter(self, state: State, name: str) -> State | None:
+    def enter(self, state: PatternState, name: str) -> PatternState | None:
         """The state after one more segment, `None` when neither this entry nor anything below it matches."""
         visible = self._hidden or not name.startswith(".")
         key = 0
@@ -141,16 +141,16 @@ class GlobSet:
         """Return whether a path or a folder above it is matched, as an excluded folder excludes what is in it."""
         return any(state is not None and state.complete for state in self._along(path))
 
-    def _along(self, path: str) -> Iterator[State | None]:
-        state: State | None = self.start
+    def _along(self, path: str) -> Iterator[PatternState | None]:
+        state: PatternState | None = self.start
         for name in path.split("/"):
             state = self.enter(state, name) if state is not None else None
             yield state
 
-    def _state(self, positions: frozenset[_Position]) -> State:
+    def _state(self, positions: frozenset[_Position]) -> PatternState:
         if positions not in self._states:
             rests = [self._patterns[index][position:] for index, position in positions]
-            self._states[positions] = State(
+            self._states[positions] = PatternState(
                 positions=positions,
                 steps=tuple(step for position in sorted(positions) for step in self._steps(*position)),
                 complete=any(not rest for rest in rests),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.filesystem.names import GlobSet, State
+from rag_assets.connectors.filesystem.names import GlobSet, PatternState
 from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.filesystem.safe_open import (
     ANYWHERE,
@@ -43,8 +43,8 @@ class _Place:
     """A path below the root, where the globs stand there (`None`: nowhere), and the folders above it."""
 
     path: str
-    include: State
-    exclude: State | None
+    include: PatternState
+    exclude: PatternState | None
     above: tuple[Identity, ...]
 
     @property

@@ -13,7 +13,7 @@ from dulwich.object_store import PackCapableObjectStore
 from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 
-from rag_assets.connectors.auth import Credentials
+from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.git.packs import check_pack
 from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
@@ -147,7 +147,7 @@ class _Transport(AbstractHttpGitClient):
         # Some servers insist on thin packs; without history there is nothing that one could leave out.
         super().__init__(options.repository, dumb=False, thin_packs=True, quiet=True)
         self._fetcher, self._pacing = fetcher, pacing
-        self._credentials = Credentials(options.auth, fetcher)
+        self._credentials = ServiceCredentials(options.auth, fetcher)
         self._origin = origin_of(options.repository)
 
     def _get_url(self, path: str | bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from rag_assets.connectors.auth import Credentials
+from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_core.errors import DeadlineExceeded, InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing, check_state, origin_of
@@ -18,7 +18,7 @@ _JSON_TYPES = ("application/json", "text/json")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ResponsePage:
     """One answer of the list endpoint. `data` is `None` when it is as it was (304)."""
 
     data: Any
@@ -35,11 +35,11 @@ class ApiClient:
             policy = policy.with_seconds(options.timeout_seconds)
         self._options = options
         self._fetcher = Fetcher(policy, connections=2)
-        self._credentials = Credentials(options.auth, self._fetcher)
+        self._credentials = ServiceCredentials(options.auth, self._fetcher)
         self._pacing = Pacing(options.requests_per_second, options.attempts, options.max_wait_seconds)
         self._origin = origin_of(options.url)
 
-    def page(self, url: str, params: Mapping[str, str], conditions: Mapping[str, str] | None = None) -> Page:
+    def page(self, url: str, params: Mapping[str, str], conditions: Mapping[str, str] | None = None) -> ResponsePage:
         """A page of the list. `conditions` are `If-None-Match` and `If-Modified-Since`.
 
         Raises `InvalidInput` (`CROSS_ORIGIN`, `SSRF_BLOCKED`, ...), `Unavailable` (`HTTP_STATUS`, `RATE_LIMITED`,
@@ -50,14 +50,16 @@ class ApiClient:
             raise InvalidInput(Reason.CROSS_ORIGIN, f"the next page is at another origin, {origin_of(address)}")
         target = str(address.copy_merge_params(dict(params))) if params else str(address)
 
-        def attempt() -> Page:
+        def attempt() -> ResponsePage:
             answer = self._get(target, {"accept": "application/json", **(conditions or {})}, (200, 304))
             if answer.status == 304 and conditions:
-                return Page(None, None, None, None)
+                return ResponsePage(None, None, None, None)
             links = httpx.Response(200, headers={"link": answer.headers.get("link", "")}).links
             link = links.get("next", {}).get("url")
             following = str(httpx.URL(answer.url).join(link)) if link else None
-            return Page(_json(answer), following, answer.headers.get("etag"), answer.headers.get("last-modified"))
+            return ResponsePage(
+                _json(answer), following, answer.headers.get("etag"), answer.headers.get("last-modified")
+            )
 
         return self._pacing.run(attempt)
 

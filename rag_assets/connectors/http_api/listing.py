@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rag_assets.connectors.http_api.mapping import Entry, Mapping, digest
+from rag_assets.connectors.http_api.mapping import MappedItem, Mapping, digest
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.http_api.paging import Pages
 from rag_assets.connectors.spool import Spool
@@ -96,7 +96,7 @@ class ApiListing:
         size = len(entry.content.encode("utf-8", "replace")) if entry.content is not None else None
         return SourceItem(entry.locator, self._token(entry), size, entry.updated_at)
 
-    def _token(self, entry: Entry) -> str:
+    def _token(self, entry: MappedItem) -> str:
         # With other paths the same version of an item is another document.
         return f"{self._layout}:{entry.token}"
 
@@ -191,7 +191,7 @@ def poll_version_tag(mapping: Mapping, data: Any) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _encoded(entry: Entry) -> bytes:
+def _encoded(entry: MappedItem) -> bytes:
     return (entry.content or "").encode("utf-8", "replace")
 
 

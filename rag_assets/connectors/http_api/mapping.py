@@ -21,7 +21,7 @@ MAX_METADATA_CHARS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MappedItem:
     """An item as the listing needs it. `content` is `None` when a request of its own brings it."""
 
     locator: str
@@ -73,11 +73,11 @@ class Mapping:
             raise InvalidInput(Reason.ID_CHARS, f"the id is longer than {MAX_LOCATOR_BYTES} bytes")
         return locator
 
-    def entry(self, item: Any) -> Entry:
+    def entry(self, item: Any) -> MappedItem:
         """Raises `InvalidInput` (`KEY_MISSING`, `ID_CHARS`, `RESPONSE_INVALID`)."""
         locator = self.locator(item)
         version = self._one("version", item)
-        return Entry(
+        return MappedItem(
             locator=locator,
             token=digest(item) if version is None else f"v:{_text(version)}"[:512],
             updated_at=moment(self._one("updated_at", item)),

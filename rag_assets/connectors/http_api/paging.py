@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import jsonpath
 
-from rag_assets.connectors.http_api.client import ApiClient, Page
+from rag_assets.connectors.http_api.client import ApiClient, ResponsePage
 from rag_assets.connectors.http_api.mapping import Mapping, digest
 from rag_assets.connectors.http_api.options import (
     CursorPaging,
@@ -28,7 +28,7 @@ class ItemPage:
 
     items: list[Any]
     total: int | None
-    page: Page
+    page: ResponsePage
 
 
 class Pages:
@@ -78,7 +78,7 @@ class Pages:
         return {}
 
     def _next(
-        self, page: Page, url: str, params: dict[str, str], items: list[Any], seen: int, total: int | None
+        self, page: ResponsePage, url: str, params: dict[str, str], items: list[Any], seen: int, total: int | None
     ) -> tuple[str, dict[str, str]] | None:
         """Return URL and parameters of the next page; `None` at the end. A short page is no end: APIs cut pages as they
         like."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from rag_assets.connectors.auth import Credentials
+from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.kafka.options import KafkaRegistry
 from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
 from rag_core.http_client import Fetched, Fetcher, FetchPolicy
@@ -35,7 +35,7 @@ class Registry:
         limits = replace(policy.limits, wire_bytes=MAX_SCHEMA_BYTES, decoded_bytes=MAX_SCHEMA_BYTES, seconds=_SECONDS)
         self._base = options.url.rstrip("/")
         self._fetcher = Fetcher(replace(policy, limits=limits), connections=1, ca_file=options.ca_file)
-        self._credentials = Credentials(options.auth, self._fetcher)
+        self._credentials = ServiceCredentials(options.auth, self._fetcher)
 
     def schema(self, number: int) -> Schema:
         """The schema of this id.

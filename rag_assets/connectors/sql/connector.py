@@ -13,7 +13,7 @@ from rag_assets.connectors.filesystem.safe_open import ANYWHERE, PathRules
 from rag_assets.connectors.sql import values
 from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, state_version_tag
 from rag_assets.connectors.sql.options import SqlOptions
-from rag_assets.connectors.sql.reader import Reader, Row
+from rag_assets.connectors.sql.reader import Row, SqlReader
 from rag_assets.connectors.sql.values import Family
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
@@ -32,7 +32,7 @@ class SqlConnector:
     ) -> None:
         self._options = options
         self._limit = min(max_cell_bytes, options.max_cell_bytes or max_cell_bytes)
-        self._reader = Reader(options, own, paths)
+        self._reader = SqlReader(options, own, paths)
 
     def list_items(self) -> SqlListing:
         return SqlListing(self._options, self._reader)

@@ -11,7 +11,7 @@ from sqlalchemy import or_
 from rag_assets.connectors.sql import values as locators
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.positions import Position, is_young, lower, moment, moved_back, spelled
-from rag_assets.connectors.sql.reader import Reader, Row, State
+from rag_assets.connectors.sql.reader import RelationState, Row, SqlReader
 from rag_core.content.sources import Problem, Removed, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.ids import fingerprint
@@ -28,7 +28,7 @@ def layout(options: SqlOptions) -> str:
     return fingerprint(_LAYOUT, options.database, *names)
 
 
-def state_version_tag(options: SqlOptions, state: State) -> str:
+def state_version_tag(options: SqlOptions, state: RelationState) -> str:
     """The version tag of a relation in this state."""
     young = ":young" if is_young(state.newest, state.now) else ""
     ahead = f":{state.ahead}:{state.top}" if state.ahead else ""
@@ -38,10 +38,10 @@ def state_version_tag(options: SqlOptions, state: State) -> str:
 class _Base(ABC):
     """Base of both listings. Iterate once."""
 
-    def __init__(self, options: SqlOptions, reader: Reader) -> None:
+    def __init__(self, options: SqlOptions, reader: SqlReader) -> None:
         self._options = options
         self._reader = reader
-        self._state: State | None = None
+        self._state: RelationState | None = None
         self.complete = False
         self.error: str | None = None
 
@@ -115,7 +115,7 @@ class SqlListing(_Base):
 class SqlChanges(_Base):
     """Rows that changed since a position, deleted ones as `Removed`. Implements `rag_core.content.sources.Changes`."""
 
-    def __init__(self, options: SqlOptions, reader: Reader, since: Position) -> None:
+    def __init__(self, options: SqlOptions, reader: SqlReader, since: Position) -> None:
         super().__init__(options, reader)
         self._since = since
 
@@ -134,14 +134,14 @@ class SqlChanges(_Base):
             yield self._entry(row)
 
 
-def _dated_ahead(options: SqlOptions, state: State) -> str:
+def _dated_ahead(options: SqlOptions, state: RelationState) -> str:
     return (
         f"{state.ahead} rows have {options.updated_at[:64]} more than a day ahead, up to {str(state.top)[:40]}; "
         "they are read at every run, and an edit of one shows only when the column changes"
     )
 
 
-def _clock(state: State, like: Position | None) -> Position:
+def _clock(state: RelationState, like: Position | None) -> Position:
     """The database's clock, spelled as the column spells time."""
     now = moment(state.now)
     return state.now if now is None else spelled(now, str(like))

@@ -44,7 +44,7 @@ Row = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class RelationState:
     """State of a relation without reading its rows: newest position, number of live rows, the database's clock.
 
     `ahead` rows have a position more than a day ahead, up to `top`; they are not in `newest`.
@@ -57,7 +57,7 @@ class State:
     top: Position | None = None
 
 
-class Reader:
+class SqlReader:
     """Opens its engine and resolves the names at the first statement. Not thread-safe; close it at the end."""
 
     def __init__(self, options: SqlOptions, own: OwnParts, paths: PathRules) -> None:
@@ -79,7 +79,7 @@ class Reader:
             self._engine.dispose()
             self._engine = None
 
-    def state(self) -> State:
+    def state(self) -> RelationState:
         """One statement of aggregates and the clock. Raises `InvalidInput` (`CURSOR_NOT_USABLE`)."""
         relation, name = self.relation, self._options.updated_at
         element, column = relation.element(name), relation.columns[name]
@@ -92,7 +92,7 @@ class Reader:
         rows, ahead, values, *spellings = [int(count or 0) for count in row[3:]]
         if spellings:
             require_order(values, *spellings)
-        return State(row[0], rows, str(row[2]), ahead, row[1] if ahead else None)
+        return RelationState(row[0], rows, str(row[2]), ahead, row[1] if ahead else None)
 
     def ahead(self) -> ColumnElement[bool]:
         """The condition that a row's position is more than a day ahead (see `cursors`)."""

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rag_assets.connectors.web.options import Rule
+from rag_assets.connectors.web.options import PageRule
 from rag_assets.connectors.web.pages import READ_TYPES, PageContent
-from rag_assets.connectors.web.state import Outcome, PageState
+from rag_assets.connectors.web.state import PageState, UrlOutcome
 from rag_assets.connectors.web.urls import problem_of
 from rag_assets.connectors.web.visits import Visit
 from rag_core.content.sources import Problem
@@ -38,18 +38,18 @@ def classify_response(
     """Everything but a page with status 200. `target` is where a redirect leads within the scope, `outside` why that
     is no place to go."""
     if visit.excluded:
-        return _out(old, Outcome.EXCLUDED, f"{Reason.ROBOTS_EXCLUDED}: robots.txt does not allow it")
+        return _out(old, UrlOutcome.EXCLUDED, f"{Reason.ROBOTS_EXCLUDED}: robots.txt does not allow it")
     if visit.error is not None:
         return _keep(visit.url, old, visit.error.reason, problem_of(visit.error))
     assert visit.answer is not None  # noqa: S101
     status = visit.answer.status
     old = replace(old, status=status)
     if status == 304 and old.held:
-        return Classification(replace(old, outcome=Outcome.UNCHANGED, why="", misses=0), listed=True, reached=True)
+        return Classification(replace(old, outcome=UrlOutcome.UNCHANGED, why="", misses=0), listed=True, reached=True)
     if 300 <= status < 400:
         return _redirected(visit.url, old, status, target, outside)
     if status == 410:
-        return _out(old, Outcome.GONE, "status 410")
+        return _out(old, UrlOutcome.GONE, "status 410")
     if status == 404:
         return not_found(visit.url, old, "status 404")
     reason = Reason.ACCESS_REFUSED if status in _REFUSED else Reason.HTTP_STATUS
@@ -59,27 +59,29 @@ def classify_response(
 def not_found(url: str, old: PageState, why: str) -> Classification:
     """Not found: kept the first time, gone the second."""
     if not old.held:
-        return _out(old, Outcome.FAILED, why)
+        return _out(old, UrlOutcome.FAILED, why)
     counted = replace(old, misses=old.misses + 1)
     if counted.misses >= CONFIRMED:
-        return _out(counted, Outcome.GONE, f"{why}, in {counted.misses} crawls in a row")
+        return _out(counted, UrlOutcome.GONE, f"{why}, in {counted.misses} crawls in a row")
     return _keep(url, counted, Reason.HTTP_STATUS, f"{why}; deleted when the next crawl finds the same")
 
 
-def classify_content(answer: Fetched, page: PageContent, old: PageState, rule: Rule | None) -> Classification:
+def classify_content(answer: Fetched, page: PageContent, old: PageState, rule: PageRule | None) -> Classification:
     """A page with status 200 that is a document of its own."""
     if answer.media_type not in READ_TYPES:
         what = f"{Reason.CONTENT_TYPE}: {answer.media_type or 'no type'} is not read"
         return (
-            _keep(answer.url, old, Reason.CONTENT_TYPE, what) if old.held else _out(old, Outcome.NOT_A_DOCUMENT, what)
+            _keep(answer.url, old, Reason.CONTENT_TYPE, what)
+            if old.held
+            else _out(old, UrlOutcome.NOT_A_DOCUMENT, what)
         )
     if not page.index:
-        return _out(old, Outcome.EXCLUDED, f"{Reason.ROBOTS_EXCLUDED}: the page asks not to be indexed")
+        return _out(old, UrlOutcome.EXCLUDED, f"{Reason.ROBOTS_EXCLUDED}: the page asks not to be indexed")
     token = version_tag_of(page, rule)
     same = old.held and old.token == token
     state = replace(
         old,
-        outcome=Outcome.UNCHANGED if same else Outcome.INDEXED,
+        outcome=UrlOutcome.UNCHANGED if same else UrlOutcome.INDEXED,
         why="",
         held=True,
         status=200,
@@ -93,7 +95,7 @@ def classify_content(answer: Fetched, page: PageContent, old: PageState, rule: R
 
 def duplicate(old: PageState, canonical: str) -> Classification:
     """A page that names another as the one to index."""
-    return classify_redirect_target(_out(old, Outcome.DUPLICATE, f"the page names {canonical} as canonical"))
+    return classify_redirect_target(_out(old, UrlOutcome.DUPLICATE, f"the page names {canonical} as canonical"))
 
 
 def classify_redirect_target(classification: Classification) -> Classification:
@@ -101,7 +103,7 @@ def classify_redirect_target(classification: Classification) -> Classification:
     return replace(classification, reached=True)
 
 
-def version_tag_of(page: PageContent, rule: Rule | None) -> str:
+def version_tag_of(page: PageContent, rule: PageRule | None) -> str:
     """Differs when the main text does, or what the options add to it."""
     added = rule.model_dump_json() if rule is not None else ""
     return hashlib.sha256(f"{page.digest}\0{added}".encode()).hexdigest()
@@ -112,12 +114,12 @@ def _redirected(url: str, old: PageState, status: int, target: str | None, outsi
         where = outside or "nowhere"
         return _keep(url, old, Reason.CROSS_ORIGIN, f"{Reason.CROSS_ORIGIN}: redirects out of scope ({where})")
     if not old.held:
-        return classify_redirect_target(_out(old, Outcome.MOVED, f"redirects to {target}"))
+        return classify_redirect_target(_out(old, UrlOutcome.MOVED, f"redirects to {target}"))
     if status in _PERMANENT:
         classification = not_found(url, old, f"moved to {target}")
-        gone = classification.state.outcome == Outcome.GONE
+        gone = classification.state.outcome == UrlOutcome.GONE
         return classify_redirect_target(
-            replace(classification, state=replace(classification.state, outcome=Outcome.MOVED))
+            replace(classification, state=replace(classification.state, outcome=UrlOutcome.MOVED))
             if gone
             else classification
         )
@@ -126,9 +128,9 @@ def _redirected(url: str, old: PageState, status: int, target: str | None, outsi
 
 def _keep(url: str, old: PageState, reason: Reason, why: str) -> Classification:
     message = why.removeprefix(f"{reason}: ")
-    outcome = Outcome.KEPT if old.held else Outcome.FAILED
+    outcome = UrlOutcome.KEPT if old.held else UrlOutcome.FAILED
     return Classification(replace(old, outcome=outcome, why=why), problem=Problem(url, reason, message))
 
 
-def _out(old: PageState, outcome: Outcome, why: str) -> Classification:
+def _out(old: PageState, outcome: UrlOutcome, why: str) -> Classification:
     return Classification(replace(old, outcome=outcome, why=why, held=False, token="", etag=None, modified=None))

@@ -13,7 +13,7 @@ from rag_assets.connectors.web.listing import WebListing, sitemap_urls
 from rag_assets.connectors.web.options import WebOptions
 from rag_assets.connectors.web.pages import read_page
 from rag_assets.connectors.web.sitemaps import Sitemaps
-from rag_assets.connectors.web.urls import Scope
+from rag_assets.connectors.web.urls import UrlScope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.content.sources import FetchedItem, Problem, SourceItem, SourceMemory, TransientMemory
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
@@ -35,7 +35,7 @@ class WebConnector:
         self._memory = context.memory
         self._limit = context.max_file_bytes
         self._policy = context.fetch_policy
-        self._scope = Scope(options, context.fetch_policy)
+        self._scope = UrlScope(options, context.fetch_policy)
 
     def list_items(self) -> WebListing:
         return self._listing(self._options, self._memory)

@@ -17,12 +17,12 @@ from rag_assets.connectors.outside import ListingState
 from rag_assets.connectors.spool import Spool
 from rag_assets.connectors.web import classify
 from rag_assets.connectors.web.classify import Classification
-from rag_assets.connectors.web.frontier import Frontier, Target
+from rag_assets.connectors.web.frontier import CrawlTarget, Frontier
 from rag_assets.connectors.web.options import WebOptions
 from rag_assets.connectors.web.pages import PageContent, read_page
 from rag_assets.connectors.web.sitemaps import Sitemaps
-from rag_assets.connectors.web.state import Outcome, PageState
-from rag_assets.connectors.web.urls import Scope
+from rag_assets.connectors.web.state import PageState, UrlOutcome
+from rag_assets.connectors.web.urls import UrlScope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.content.sources import Problem, SourceItem, SourceMemory
 from rag_core.errors import RagError, Reason
@@ -43,7 +43,13 @@ class WebListing(ListingState):
     unfinished = "the crawl was not finished"
 
     def __init__(
-        self, options: WebOptions, scope: Scope, visitor: Visitor, memory: SourceMemory, spool: Spool, version_tag: str
+        self,
+        options: WebOptions,
+        scope: UrlScope,
+        visitor: Visitor,
+        memory: SourceMemory,
+        spool: Spool,
+        version_tag: str,
     ) -> None:
         super().__init__()
         self._options = options
@@ -86,7 +92,7 @@ class WebListing(ListingState):
             if state.held and (problem := self._scope.problem(url)) is None:
                 self._frontier.restore(url, state.depth)
             elif state.held:
-                self._remember(url, replace(state, outcome=Outcome.OUT_OF_SCOPE, why=problem or "", held=False))
+                self._remember(url, replace(state, outcome=UrlOutcome.OUT_OF_SCOPE, why=problem or "", held=False))
         for url in self._in_sitemaps():
             self._frontier.offer(url, base=None, depth=0, found_on="sitemap")
 
@@ -95,10 +101,10 @@ class WebListing(ListingState):
         for sitemap in sitemap_urls(self._options, self._visitor):
             yield from sitemaps.pages(sitemap)
         for url, why in sitemaps.problems.items():
-            self._remember(url, PageState(Outcome.FAILED, f"sitemap: {why}", found_on="robots.txt or options"))
+            self._remember(url, PageState(UrlOutcome.FAILED, f"sitemap: {why}", found_on="robots.txt or options"))
 
     def _visit_all(self) -> Iterator[Entry]:
-        waiting: deque[tuple[Target, PageState, Future[Visit]]] = deque()
+        waiting: deque[tuple[CrawlTarget, PageState, Future[Visit]]] = deque()
         with ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="crawl") as pool:
             while True:
                 while len(waiting) < self._options.concurrency and (target := self._frontier.next_page()) is not None:
@@ -110,7 +116,7 @@ class WebListing(ListingState):
                 yield from self._take_in(target, old, future.result())
                 self._log_progress()
 
-    def _take_in(self, target: Target, old: PageState, visit: Visit) -> Iterator[Entry]:
+    def _take_in(self, target: CrawlTarget, old: PageState, visit: Visit) -> Iterator[Entry]:
         answer = visit.answer
         if visit.robots_failed and visit.error is not None:
             self._fail(f"{visit.error.reason}: {visit.error.message}")
@@ -127,7 +133,7 @@ class WebListing(ListingState):
         elif classification.problem is not None:
             yield classification.problem
 
-    def _other(self, target: Target, old: PageState, visit: Visit) -> Classification:
+    def _other(self, target: CrawlTarget, old: PageState, visit: Visit) -> Classification:
         leads, outside = None, None
         location = visit.answer.headers.get("location") if visit.answer is not None else None
         if location is not None and visit.answer is not None and 300 <= visit.answer.status < 400:
@@ -135,11 +141,11 @@ class WebListing(ListingState):
             outside = None if leads is not None else location[:200]
             leads = None if leads == target.url else leads
         classification = classify.classify_response(visit, old, target=leads, outside=outside)
-        if old.held and classification.state.outcome in (Outcome.UNCHANGED, Outcome.KEPT):
+        if old.held and classification.state.outcome in (UrlOutcome.UNCHANGED, UrlOutcome.KEPT):
             self._follow(target, classification.state.links, target.url)
         return classification
 
-    def _page(self, target: Target, old: PageState, answer: Fetched) -> Classification:
+    def _page(self, target: CrawlTarget, old: PageState, answer: Fetched) -> Classification:
         page = read_page(answer)
         if page.text and page.digest == self._visitor.blank(target.url):
             return classify.not_found(target.url, old, "the site sends its page for missing pages")
@@ -155,7 +161,7 @@ class WebListing(ListingState):
         classification.state.links = page.links
         return classify.classify_redirect_target(classification)
 
-    def _canonical(self, page: PageContent, target: Target) -> str | None:
+    def _canonical(self, page: PageContent, target: CrawlTarget) -> str | None:
         """The page that is to be indexed instead; two pages that name each other are both themselves."""
         if not page.canonical:
             return None
@@ -167,7 +173,7 @@ class WebListing(ListingState):
         self._elsewhere.add(target.url)
         return url
 
-    def _base(self, page: PageContent, target: Target) -> str:
+    def _base(self, page: PageContent, target: CrawlTarget) -> str:
         if not page.base:
             return target.url
         try:
@@ -175,7 +181,7 @@ class WebListing(ListingState):
         except RagError:
             return target.url
 
-    def _follow(self, target: Target, links: tuple[str, ...], base: str) -> None:
+    def _follow(self, target: CrawlTarget, links: tuple[str, ...], base: str) -> None:
         for link in links:
             self._frontier.offer(link, base=base, depth=target.depth + 1, found_on=target.url)
 
@@ -183,11 +189,11 @@ class WebListing(ListingState):
         for target in self._frontier.rest():
             old = self._known(target)
             why = f"{Reason.CRAWL_BUDGET}: max_pages requests were made before it"
-            self._remember(target.url, replace(old, outcome=Outcome.BUDGET, why=why))
+            self._remember(target.url, replace(old, outcome=UrlOutcome.BUDGET, why=why))
             if old.held:
                 yield SourceItem(target.url, old.token)
 
-    def _known(self, target: Target) -> PageState:
+    def _known(self, target: CrawlTarget) -> PageState:
         stored = self._memory.get(target.url)
         old = PageState.parse(stored) if stored is not None else PageState()
         return replace(old, depth=target.depth, found_on=target.found_on)

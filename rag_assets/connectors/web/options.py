@@ -12,7 +12,7 @@ PathGlob = Annotated[str, StringConstraints(pattern=r"^[/*][^\x00-\x20\x7f]{0,51
 Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
 
 
-class Rule(Model):
+class PageRule(Model):
     """Settings of pages whose path matches."""
 
     path: PathGlob
@@ -42,7 +42,7 @@ class WebOptions(Model):
     user_agent: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][\x21-\x7e ]{2,200}$")] = Field(
         "rag-platform-crawler", description="Name sent to sites and matched in robots.txt."
     )
-    rules: list[Rule] = Field(
+    rules: list[PageRule] = Field(
         [], max_length=100, description="ACL and metadata by path; the first that matches counts."
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from rag_core.content.sources import SourceMemory
 
 
-class Outcome(StrEnum):
+class UrlOutcome(StrEnum):
     """Outcome of a URL in the last crawl."""
 
     INDEXED = "indexed"

@@ -11,7 +11,7 @@ import httpx
 from w3lib.url import canonicalize_url
 
 from rag_assets.connectors.fields import MAX_LOCATOR_BYTES
-from rag_assets.connectors.web.options import Rule, WebOptions
+from rag_assets.connectors.web.options import PageRule, WebOptions
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.http_client import FetchPolicy
 
@@ -32,7 +32,7 @@ _MAX_REPEATS: Final = 3
 _NOT_PAGES: Final = re.compile(r"^\s*(?:mailto|javascript|tel|data|blob|about|sms|ftp|callto):", re.IGNORECASE)
 
 
-class Scope:
+class UrlScope:
     """Normal form and scope by the options of one source."""
 
     def __init__(self, options: WebOptions, policy: FetchPolicy) -> None:
@@ -89,7 +89,7 @@ class Scope:
             return "a path that repeats itself"
         return None
 
-    def rule(self, url: str) -> Rule | None:
+    def rule(self, url: str) -> PageRule | None:
         """The first rule whose path matches."""
         target = httpx.URL(url).raw_path.decode("ascii")
         return next((rule for matcher, rule in self._rules if matcher.match(target)), None)

@@ -23,8 +23,8 @@ from rag_core.database import Store
 from rag_core.governance.audit import audit_store as audit
 from rag_core.ingestion.alerts import (
     Alert,
+    AlertDelivery,
     AlertKind,
-    Delivery,
     Notifier,
     dated_ahead,
     deliver,
@@ -87,7 +87,7 @@ def evaluate(
     now: datetime | None = None,
     living: float = 30.0,
     share: float = 0.2,
-) -> Delivery:
+) -> AlertDelivery:
     """Evaluate every condition once and notify. A stream worker is alive after a heartbeat within `living` seconds.
 
     Deletions of more than this `share` of a source that were not held are reported for a day.
@@ -106,8 +106,8 @@ def evaluate(
     return deliver(store, notifiers, conditions, now=when)
 
 
-def _rebuilt_by_itself(now: datetime) -> audit.Query:
-    return audit.Query(actor="index", action="index.rebuild", since=now - _REMEMBERED)
+def _rebuilt_by_itself(now: datetime) -> audit.AuditQuery:
+    return audit.AuditQuery(actor="index", action="index.rebuild", since=now - _REMEMBERED)
 
 
 def run_failures(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:

@@ -9,7 +9,7 @@ import dagster as dg
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_core.answering.evaluation import Run
 from rag_core.ingestion.pipeline import Pipeline
-from rag_core.ingestion.promotion import NO_QUESTIONS, Installation, evaluate_active
+from rag_core.ingestion.promotion import NO_QUESTIONS, QuestionRunner, evaluate_active
 
 GROUP = "evaluation"
 NOT_WORSE = "answers_not_worse"
@@ -38,7 +38,7 @@ def answers(
     same questions of a new generation before readers get it.
     """
     with typed_failures():
-        here = Installation(pipeline.store, pipeline.index, pipeline.transform_registry, pipeline.settings)
+        here = QuestionRunner(pipeline.store, pipeline.index, pipeline.transform_registry, pipeline.settings)
         runs = evaluate_active(here, actor=f"dagster:{context.run.run_id[:8]}")
     yield dg.MaterializeResult(metadata=_figures(runs), check_results=[_check(runs)])
 

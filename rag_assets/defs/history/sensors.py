@@ -1,7 +1,7 @@
 """The sensor `history`: measures once a minute what only rows know, and sums the history into coarser steps.
 
-The other services count what they do themselves (`rag_core.governance.history.Recorder`). Of sensors one runs at a
-time, so that nothing is measured twice, embedded, in Compose and in a cluster alike.
+The other services count what they do themselves (`rag_core.governance.history.HistoryRecorder`). Of sensors one runs
+at a time, so that nothing is measured twice, embedded, in Compose and in a cluster alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rag_assets.lib.failures import typed_failures
 from rag_assets.stream_worker.waiting import MISSED_HEARTBEATS
 from rag_core.content.streams import store as streams
 from rag_core.database import Store
-from rag_core.governance.history import ROWS, Stored, Tally, resident_bytes
+from rag_core.governance.history import ROWS, StoredSeries, Tally, resident_bytes
 from rag_core.governance.history import store as history
 from rag_core.governance.tenants import CANARY_TENANT
 from rag_core.ingestion.pipeline import Pipeline
@@ -83,22 +83,22 @@ def measure(connection: Connection, settings: Settings, minutes: range) -> Tally
     lags = _lags(connection, MISSED_HEARTBEATS * settings.stream_heartbeat_seconds)
     for at in minutes:
         tally.record_up(at, ROWS, 60)
-        tally.sample(Stored.DISK, size, label="database", at=at)
+        tally.sample(StoredSeries.DISK, size, label="database", at=at)
         if memory is not None:
-            tally.sample(Stored.MEMORY, memory, label=_CODE_SERVER, at=at)
+            tally.sample(StoredSeries.MEMORY, memory, label=_CODE_SERVER, at=at)
         for tenant, source, count in queued:
-            tally.sample(Stored.QUEUED_RUNS, count, tenant=tenant, label=source, at=at)
+            tally.sample(StoredSeries.QUEUED_RUNS, count, tenant=tenant, label=source, at=at)
         for tenant, counts in reports:
             for series, value in (
-                (Stored.DOCUMENTS, counts.documents),
-                (Stored.PENDING, counts.pending),
-                (Stored.QUARANTINED, counts.quarantined),
+                (StoredSeries.DOCUMENTS, counts.documents),
+                (StoredSeries.PENDING, counts.pending),
+                (StoredSeries.QUARANTINED, counts.quarantined),
             ):
                 if value:  # what is left out counts as 0
                     tally.sample(series, value, tenant=tenant, label=counts.name, at=at)
         for stream, (messages, seconds) in lags.items():
-            tally.sample(Stored.LAG, messages, label=stream, at=at)
-            tally.sample(Stored.LAG_SECONDS, seconds, label=stream, at=at)
+            tally.sample(StoredSeries.LAG, messages, label=stream, at=at)
+            tally.sample(StoredSeries.LAG_SECONDS, seconds, label=stream, at=at)
     return tally
 
 

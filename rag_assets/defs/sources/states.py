@@ -20,7 +20,7 @@ from rag_core.content.sources import store as sources
 from rag_core.database import Store
 from rag_core.errors import Reason
 from rag_core.ingestion.pipeline import Pipeline
-from rag_core.ingestion.source_status import Run, RunState
+from rag_core.ingestion.source_status import RunState, SourceRun
 from rag_core.ingestion.source_status import store as status
 from rag_core.reasons import REASONS
 
@@ -150,11 +150,11 @@ def _switched(instance: dg.DagsterInstance) -> dict[str, bool]:
     return {one.instigator_name: one.status.value == _RUNNING for one in found}
 
 
-def _run(record: dg.RunRecord, shard: int, reason: str | None, message: str | None) -> Run:
+def _run(record: dg.RunRecord, shard: int, reason: str | None, message: str | None) -> SourceRun:
     run = record.dagster_run
     state = _STATES[run.status]
     ended = record.end_time or record.update_timestamp.timestamp()
-    return Run(
+    return SourceRun(
         shard=shard,
         run_id=run.run_id,
         state=state,

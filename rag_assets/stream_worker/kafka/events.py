@@ -16,7 +16,7 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.streams import kafka_configs
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
-from rag_core.governance.webhooks import KAFKA, Answer, Delivery, Webhook
+from rag_core.governance.webhooks import KAFKA, Delivery, ReceiverResponse, Webhook
 from rag_core.settings import Settings
 
 _FLUSH_SECONDS: Final = 12.0
@@ -37,7 +37,7 @@ class KafkaEvents:
         self._sources: dict[tuple[str, str], SourceConfig] = {}
         self._read_at = float("-inf")
 
-    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> ReceiverResponse:
         """Returns once the broker has the message.
 
         Raises `NotFound` (`SOURCE_NOT_FOUND`) for a source that the tenant does not have or that names no topic,
@@ -65,7 +65,7 @@ class KafkaEvents:
             if error.retriable() or error.code() in (KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT):
                 raise Unavailable(Reason.BROKER_UNAVAILABLE, f"source {name}: the broker cannot be reached")
             raise InvalidInput(Reason.BROKER_REFUSED, f"source {name}: {error.name()}")
-        return Answer()
+        return ReceiverResponse()
 
     def close(self) -> None:
         """Give what waits a last chance. Idempotent."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rag_assets.connectors.kafka.decode import Decoder, Record
-from rag_assets.stream_worker.base import Message, Position
+from rag_assets.stream_worker.base import Position, StreamMessage
 from rag_assets.stream_worker.inbox import attributes_of
 from rag_core.content.sources import Source
 from rag_core.errors import InvalidInput, Reason
@@ -26,10 +26,10 @@ class Received:
         return len(self.record.value or b"")
 
 
-def message_of(source: Source, decoder: Decoder, received: Received) -> Message:
+def message_of(source: Source, decoder: Decoder, received: Received) -> StreamMessage:
     """The event of a message, or why it is none. Raises `Unavailable` when that cannot be said now."""
     record = received.record
-    message = Message(
+    message = StreamMessage(
         source,
         Position(record.topic, record.partition, record.offset),
         decoder.locator(record),

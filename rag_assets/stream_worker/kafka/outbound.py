@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from rag_assets.connectors.kafka.client import producer_config
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.stream_worker.base import Message
+from rag_assets.stream_worker.base import StreamMessage
 from rag_core.content.sources import Source
 from rag_core.content.streams import DeadLetter
 from rag_core.errors import Reason, Unavailable
@@ -51,7 +51,7 @@ class Outbound:
         if left:
             raise _undelivered("MSG_SIZE_TOO_LARGE")
 
-    def complete(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def complete(self, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         """Publish the outcomes of messages. Fire and forget: one that cannot be sent is logged."""
         topic = self._options.completion_topic
         if self._producer is None or topic is None:
@@ -73,7 +73,7 @@ class Outbound:
         if error is not None:
             log.warning("completion_not_delivered", source=self._source.name, problem=str(error)[:200])
 
-    def _completion(self, message: Message, outcomes: Mapping[str, str]) -> dict[str, object]:
+    def _completion(self, message: StreamMessage, outcomes: Mapping[str, str]) -> dict[str, object]:
         event, position = message.event, message.position
         return {
             "doc_id": str(document_id(self._source.tenant, self._source.name, message.locator)),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from rag_assets.connectors.kafka.brokers import require_brokers
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.stream_worker.base import Lag, Message
+from rag_assets.stream_worker.base import Lag, StreamMessage
 from rag_assets.stream_worker.kafka.messages import Received, message_of
 from rag_assets.stream_worker.kafka.outbound import Outbound
 from rag_assets.stream_worker.kafka.reader import KafkaReader
@@ -54,7 +54,7 @@ class KafkaSource:
         self._reader = KafkaReader(options, source, self.name, self._places_of, at_once=at_once, own=policy.own)
         self._buffer = self._reader.buffer
 
-    def poll(self, wait: float) -> list[Message]:
+    def poll(self, wait: float) -> list[StreamMessage]:
         self._taken = self._taken or self._receive(wait)
         messages = [message_of(self._source, self._decoder, one) for one in self._taken]
         self._taken = []
@@ -63,10 +63,10 @@ class KafkaSource:
     def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         self._outbound.publish_dead_letters(dead_letters)
 
-    def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def record(self, connection: Connection, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         self._advance(connection, _next_offsets(messages))
 
-    def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def done(self, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         with self._reader.ready:
             for number, offset in _next_offsets(messages).items():
                 held = self._reader.partitions.get(number)
@@ -90,7 +90,7 @@ class KafkaSource:
     def postpone(self, tenant: str, source: str) -> bool:
         return False
 
-    def defer(self, messages: Sequence[Message]) -> None:
+    def defer(self, messages: Sequence[StreamMessage]) -> None:
         """A topic is one source: there is nobody that its slow documents could delay."""
 
     def at_end(self) -> bool:
@@ -164,7 +164,7 @@ class KafkaSource:
             return stream_places.begin(connection, self.stream, self._options.topic, topic.id, fresh, highs)
 
 
-def _next_offsets(messages: Sequence[Message]) -> dict[int, int]:
+def _next_offsets(messages: Sequence[StreamMessage]) -> dict[int, int]:
     offsets: dict[int, int] = {}
     for message in messages:
         partition, offset = message.position.partition, message.position.offset

@@ -34,7 +34,7 @@ from rag_core.answering.extractive.rendering import CLOSEST, CLOSEST_ZH, Span, t
 from rag_core.answering.extractive.selection import select
 from rag_core.answering.extractive.terms import bags, corrected, is_named, question_terms, vocabulary
 from rag_core.answering.retrieval import place_around
-from rag_core.retrieval.index import Place, SearchHit
+from rag_core.retrieval.index import ChunkRange, SearchHit
 
 MAX_SECTION_CHARS: Final = 200
 """Of the first line of an answer, which names the section it is from."""
@@ -142,7 +142,7 @@ async def _with_openings(question: Question, text: str, hits: tuple[SearchHit, .
     named = {hit.payload.doc_id: hit for hit in reversed(hits) if is_named(terms, hit.payload.title)}
     pages = sorted(named.values(), key=hits.index)[:OPENINGS]
     known = {hit.chunk_id for hit in hits}
-    places = [Place(hit.payload.doc_id, hit.payload.version, 0, 1) for hit in pages]
+    places = [ChunkRange(hit.payload.doc_id, hit.payload.version, 0, 1) for hit in pages]
     openings = [hit for hit in await question.around(places) if hit.chunk_id not in known] if places else []
     found: list[SearchHit] = []
     for hit in hits:

@@ -12,9 +12,9 @@ from rag_core.content.chunking.context import Context, ContextBuilder, headings_
 from rag_core.content.chunking.packing import Packed, pack, runs
 from rag_core.content.chunking.spans import Chunk, trim
 from rag_core.content.chunking.units import (
-    Outline,
+    DocumentOutline,
+    TextUnit,
     TokenBudget,
-    Unit,
     build_units,
     outline_sections,
     too_many_chunks,
@@ -154,7 +154,7 @@ class Chunker:
 class _Packer:
     """Packs the units of one document and writes each chunk's context."""
 
-    def __init__(self, text: str, outline: Outline, contexts: ContextBuilder, settings: ChunkSettings) -> None:
+    def __init__(self, text: str, outline: DocumentOutline, contexts: ContextBuilder, settings: ChunkSettings) -> None:
         self._text = text
         self._outline = outline
         self._contexts = contexts
@@ -191,7 +191,7 @@ class _Packer:
             exact=all(before.end < after.start for before, after in pairwise(units)),
         )
 
-    def _headings(self, units: Sequence[Unit]) -> tuple[str, ...]:
+    def _headings(self, units: Sequence[TextUnit]) -> tuple[str, ...]:
         """The headings above all units; front matter before the first heading does not take it from the others."""
         sections = [self._outline.sections[index] for index in dict.fromkeys(unit.section for unit in units)]
         return shared_path([section.path for section in sections if section.path or section.has_body] or [()])

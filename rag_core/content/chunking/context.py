@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from rag_core.content.chunking.units import Outline, Unit
+from rag_core.content.chunking.units import DocumentOutline, TextUnit
 
 if TYPE_CHECKING:
     from rag_core.content.embedding import TokenCounter
@@ -121,6 +121,6 @@ def shared_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return first[:depth]
 
 
-def headings_inside(outline: Outline, units: Sequence[Unit]) -> list[str]:
+def headings_inside(outline: DocumentOutline, units: Sequence[TextUnit]) -> list[str]:
     """The headings that the text of these units shows in full."""
     return [outline.sections[unit.section].path[-1] for unit in units if unit.heading]

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from rag_core.content.chunking.spans import Border
-from rag_core.content.chunking.units import Outline, Section, Unit
+from rag_core.content.chunking.units import DocumentOutline, HeadingSection, TextUnit
 
 _TINY_SHARE: Final = 4
 _WINDOW_START: Final = 0.6
@@ -22,7 +22,7 @@ _LEAST: Final = 0.3
 _HASHED_CHARS: Final = 400
 
 
-class Run(NamedTuple):
+class UnitRun(NamedTuple):
     """Units `[first, last)` that may share chunks."""
 
     first: int
@@ -36,7 +36,7 @@ class Packed(NamedTuple):
     last: int
 
 
-def runs(outline: Outline, limit: int) -> Iterator[Run]:
+def runs(outline: DocumentOutline, limit: int) -> Iterator[UnitRun]:
     """The document as runs of sections."""
     if not outline.units:
         return
@@ -44,19 +44,19 @@ def runs(outline: Outline, limit: int) -> Iterator[Run]:
     first = 0
     for before, section in pairwise(outline.sections):
         if not _belong_together(before, section, tiny):
-            yield Run(first, section.first)
+            yield UnitRun(first, section.first)
             first = section.first
-    yield Run(first, len(outline.units))
+    yield UnitRun(first, len(outline.units))
 
 
-def _belong_together(before: Section, section: Section, tiny: int) -> bool:
+def _belong_together(before: HeadingSection, section: HeadingSection, tiny: int) -> bool:
     if not before.has_body:
         return True
     return before.tokens <= tiny and (section.tokens <= tiny or section.level > before.level)
 
 
 def pack(
-    text: str, outline: Outline, run: Run, budget: Callable[[int], int], limit: int, overlap: int
+    text: str, outline: DocumentOutline, run: UnitRun, budget: Callable[[int], int], limit: int, overlap: int
 ) -> Iterator[Packed]:
     """Cut one run into chunks.
 
@@ -78,7 +78,7 @@ def pack(
         first = _overlap_start(outline, first + 1, cut, overlap) if cut < run.last else cut
 
 
-def _fill(outline: Outline, first: int, last: int, room: int, limit: int) -> int:
+def _fill(outline: DocumentOutline, first: int, last: int, room: int, limit: int) -> int:
     """The unit after the last one that fits; at least one unit is taken, and a heading with what follows it.
 
     A block of code may be as long as a chunk. Rather than to leave its heading alone, its chunk does with less context.
@@ -92,7 +92,7 @@ def _fill(outline: Outline, first: int, last: int, room: int, limit: int) -> int
     return max(index, first + 1)
 
 
-def _best_cut(text: str, outline: Outline, first: int, earliest: int, full: int, room: int) -> int:
+def _best_cut(text: str, outline: DocumentOutline, first: int, earliest: int, full: int, room: int) -> int:
     """The best border in the last part of a full chunk; a heading is never its last unit if that can be helped."""
     units = outline.units
     tokens = sum(unit.tokens for unit in units[first:full])
@@ -110,7 +110,7 @@ def _best_cut(text: str, outline: Outline, first: int, earliest: int, full: int,
     return best or full
 
 
-def _content_hash(text: str, unit: Unit) -> int:
+def _content_hash(text: str, unit: TextUnit) -> int:
     return crc32(text[unit.start : min(unit.end, unit.start + _HASHED_CHARS)].encode("utf-8", "replace"))
 
 
@@ -119,7 +119,7 @@ def _below(border: int, leading_border: int) -> bool:
     return border < leading_border or border < Border.HEADING
 
 
-def _overlap_start(outline: Outline, earliest: int, cut: int, overlap: int) -> int:
+def _overlap_start(outline: DocumentOutline, earliest: int, cut: int, overlap: int) -> int:
     """The first unit to repeat: whole sentences up to `overlap` tokens, and no heading."""
     first, tokens = cut, 0
     while first > earliest:

@@ -25,7 +25,7 @@ class Border(IntEnum):
     HEADING = 6
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """`text[start:end]` without white space at its ends, and the border before it."""
 
     start: int
@@ -45,21 +45,21 @@ _MARK: Final = re.compile(r"[ \t]{0,40}+(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z]
 _NOT_SPACE: Final = re.compile(r"\S")
 
 
-def trim(text: str, start: int, end: int, border: int) -> Span | None:
+def trim(text: str, start: int, end: int, border: int) -> TextSpan | None:
     """The span without white space at its ends; `None` when nothing is left."""
     while end > start and text[end - 1].isspace():
         end -= 1
     while start < end and text[start].isspace():
         start += 1
-    return Span(start, end, border) if start < end else None
+    return TextSpan(start, end, border) if start < end else None
 
 
-def split(text: str, span: Span, block: Block, limit: int) -> list[Span]:
+def split(text: str, span: TextSpan, block: Block, limit: int) -> list[TextSpan]:
     """The next finer spans of one that is too long: entries, else lines, else sentences, else pieces of about `limit`.
 
     Always makes progress for a span of two or more code points; the first span keeps the border of the whole.
     """
-    parts: list[Span] = []
+    parts: list[TextSpan] = []
     if block.kind not in PROSE:
         parts = list(_entries(text, span, block))
         parts = parts if len(parts) > 1 else list(_lines(text, span))
@@ -70,13 +70,13 @@ def split(text: str, span: Span, block: Block, limit: int) -> list[Span]:
     return [parts[0]._replace(border=span.border), *parts[1:]]
 
 
-def sentences(text: str, span: Span) -> list[Span]:
+def sentences(text: str, span: TextSpan) -> list[TextSpan]:
     """The sentences of a span; the first keeps its border."""
     parts = list(_sentences(text, span))
     return [parts[0]._replace(border=span.border), *parts[1:]]
 
 
-def _entries(text: str, span: Span, block: Block) -> Iterator[Span]:
+def _entries(text: str, span: TextSpan, block: Block) -> Iterator[TextSpan]:
     """The entries of a list or of definitions: an item with what is indented below it, a term with its description.
 
     Of one entry alone, the entries within it; of one that has none, its parts, a term with what follows it.
@@ -107,7 +107,7 @@ def _begins_entry(text: str, parts: Sequence[Part], at: int) -> bool:
     return part.kind is PartKind.ITEM and _MARK.match(text, part.start, part.end) is not None
 
 
-def _lines(text: str, span: Span) -> Iterator[Span]:
+def _lines(text: str, span: TextSpan) -> Iterator[TextSpan]:
     position, empty = span.start, False
     while position < span.end:
         line_end = text.find("\n", position, span.end)
@@ -122,7 +122,7 @@ def _lines(text: str, span: Span) -> Iterator[Span]:
         position = line_end + 1
 
 
-def _sentences(text: str, span: Span) -> Iterator[Span]:
+def _sentences(text: str, span: TextSpan) -> Iterator[TextSpan]:
     position = span.start
     for match in _SENTENCE_END.finditer(text, span.start, span.end):
         if match.group()[0] in ".!?" and not _ends_sentence(text, match, span):
@@ -134,7 +134,7 @@ def _sentences(text: str, span: Span) -> Iterator[Span]:
         yield part
 
 
-def _ends_sentence(text: str, match: re.Match[str], span: Span) -> bool:
+def _ends_sentence(text: str, match: re.Match[str], span: TextSpan) -> bool:
     """Return whether white space follows a Latin mark and, if it is a full stop, it ends no abbreviation."""
     end = match.end()
     if end == span.end or not text[end].isspace():
@@ -147,7 +147,7 @@ def _ends_sentence(text: str, match: re.Match[str], span: Span) -> bool:
     return _ABBREVIATION.search(text[max(span.start, end - 8) : end]) is None
 
 
-def _pieces(text: str, span: Span, size: int) -> Iterator[Span]:
+def _pieces(text: str, span: TextSpan, size: int) -> Iterator[TextSpan]:
     """Pieces of at most `size` code points, cut behind a word when the last half of the piece has one."""
     position, border = span.start, int(Border.WORD)
     while position < span.end:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from rag_core.content.chunking.spans import Border, Span, sentences, split, trim
+from rag_core.content.chunking.spans import Border, TextSpan, sentences, split, trim
 from rag_core.content.parsing import PROSE, Block, BlockKind, ParsedDocument, repeated
 from rag_core.errors import InvalidInput, Reason
 
@@ -20,7 +20,7 @@ _BATCH: Final = 4096
 
 
 @dataclass(slots=True)
-class Section:
+class HeadingSection:
     """The units under one heading, up to the next one. `path` ends with its own heading; the first may have none."""
 
     path: tuple[str, ...]
@@ -33,7 +33,7 @@ class Section:
 
 
 @dataclass(slots=True)
-class Unit:
+class TextUnit:
     """`text[start:end]`: never cut when chunks are packed."""
 
     start: int
@@ -58,11 +58,11 @@ class Repeat:
 
 
 @dataclass(slots=True)
-class Outline:
+class DocumentOutline:
     """A document as units and sections, in reading order."""
 
-    units: list[Unit] = field(default_factory=list)
-    sections: list[Section] = field(default_factory=list)
+    units: list[TextUnit] = field(default_factory=list)
+    sections: list[HeadingSection] = field(default_factory=list)
 
 
 class TokenBudget:
@@ -107,9 +107,9 @@ def whole_blocks(document: ParsedDocument) -> Iterator[Block]:
         yield Block(BlockKind.PARAGRAPH, rest.start, rest.end)
 
 
-def outline_sections(text: str, blocks: list[Block]) -> tuple[list[Section], list[int]]:
+def outline_sections(text: str, blocks: list[Block]) -> tuple[list[HeadingSection], list[int]]:
     """The sections, and for each block the index of its own."""
-    sections: list[Section] = []
+    sections: list[HeadingSection] = []
     of_block: list[int] = []
     stack: list[tuple[int, str]] = []
     for block in blocks:
@@ -117,25 +117,31 @@ def outline_sections(text: str, blocks: list[Block]) -> tuple[list[Section], lis
             while stack and stack[-1][0] >= block.level:
                 stack.pop()
             stack.append((block.level, " ".join(text[block.start : block.end].split())))
-            sections.append(Section(tuple(heading for _, heading in stack), block.level))
+            sections.append(HeadingSection(tuple(heading for _, heading in stack), block.level))
         elif not sections:
-            sections.append(Section((), 0))
+            sections.append(HeadingSection((), 0))
         of_block.append(len(sections) - 1)
     return sections, of_block
 
 
 def build_units(
-    text: str, blocks: list[Block], sections: list[Section], of_block: list[int], caps: list[int], budget: TokenBudget,
-    *, by_sentence: bool,
-) -> Outline:  # fmt: skip
+    text: str,
+    blocks: list[Block],
+    sections: list[HeadingSection],
+    of_block: list[int],
+    caps: list[int],
+    budget: TokenBudget,
+    *,
+    by_sentence: bool,
+) -> DocumentOutline:
     """Cut each block into units of at most its cap in tokens; blocks that fit stay whole.
 
     `by_sentence` cuts paragraphs into sentences even when they fit, so that chunks can overlap by sentences.
     """
-    spans: list[list[Span]] = []
+    spans: list[list[TextSpan]] = []
     for block in blocks:
         border = Border.HEADING + 6 - block.level if block.kind is BlockKind.HEADING else Border.BLOCK
-        whole = Span(block.start, block.end, border)
+        whole = TextSpan(block.start, block.end, border)
         prose = block.kind in PROSE and by_sentence
         spans.append(sentences(text, whole) if prose else [whole])
     counts = _refine(text, blocks, spans, caps, budget)
@@ -143,10 +149,10 @@ def build_units(
 
 
 def _refine(
-    text: str, blocks: list[Block], spans: list[list[Span]], caps: list[int], budget: TokenBudget
-) -> dict[Span, int]:
+    text: str, blocks: list[Block], spans: list[list[TextSpan]], caps: list[int], budget: TokenBudget
+) -> dict[TextSpan, int]:
     """Split spans in place until each fits its cap. One counting pass per level of cutting, all blocks together."""
-    counts: dict[Span, int] = {}
+    counts: dict[TextSpan, int] = {}
     waiting = list(range(len(blocks)))
     while waiting:
         new = [
@@ -161,10 +167,10 @@ def _refine(
 
 
 def _split_large(
-    text: str, block: Block, spans: list[list[Span]], index: int, cap: int, counts: dict[Span, int]
+    text: str, block: Block, spans: list[list[TextSpan]], index: int, cap: int, counts: dict[TextSpan, int]
 ) -> bool:
     """Replace what is too large in one block by finer spans; whether there was any."""
-    finer: list[Span] = []
+    finer: list[TextSpan] = []
     changed = False
     for span in spans[index]:
         tokens, length = counts.get(span), span.end - span.start
@@ -179,10 +185,15 @@ def _split_large(
 
 
 def _assemble(
-    text: str, blocks: list[Block], spans: list[list[Span]], counts: dict[Span, int], sections: list[Section],
-    of_block: list[int], budget: TokenBudget,
-) -> Outline:  # fmt: skip
-    outline = Outline(sections=sections)
+    text: str,
+    blocks: list[Block],
+    spans: list[list[TextSpan]],
+    counts: dict[TextSpan, int],
+    sections: list[HeadingSection],
+    of_block: list[int],
+    budget: TokenBudget,
+) -> DocumentOutline:
+    outline = DocumentOutline(sections=sections)
     repeats: dict[tuple[int, int], Repeat] = {}
     for block, parts, index in zip(blocks, spans, of_block, strict=True):
         section, heading = sections[index], block.kind is BlockKind.HEADING
@@ -190,7 +201,7 @@ def _assemble(
             section.first = len(outline.units)
         for number, span in enumerate(parts):
             tokens = counts.get(span, 1)
-            unit = Unit(span.start, span.end, span.border, tokens, index)
+            unit = TextUnit(span.start, span.end, span.border, tokens, index)
             unit.heading = heading and number == 0
             lost = repeated(block, text, span.start) if number else None
             if lost is not None:

@@ -20,9 +20,14 @@ from .filters import (
     TimeRange as TimeRange,
     validate as validate,
 )
-from .inspection_store import DocumentDetails as DocumentDetails, Event as Event, EventKind as EventKind, Span as Span
+from .inspection_store import (
+    DocumentDetails as DocumentDetails,
+    DocumentEvent as DocumentEvent,
+    EventKind as EventKind,
+    ChunkSpan as ChunkSpan,
+)
 from .list_store import (
-    DocumentCounts as DocumentCounts,
+    MatchCounts as MatchCounts,
     DocumentOrder as DocumentOrder,
     DocumentQuery as DocumentQuery,
     DocumentState as DocumentState,

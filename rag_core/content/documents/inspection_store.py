@@ -20,7 +20,7 @@ MAX_EVENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ChunkSpan:
     """A chunk of the active generation's chunker; `embedded` says whether its vector is stored."""
 
     chunk_id: uuid.UUID
@@ -56,7 +56,7 @@ class EventKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class DocumentEvent:
     """Something that happened to a document; `detail` is a generation, reason code, action or outcome."""
 
     at: datetime
@@ -90,10 +90,10 @@ class DocumentDetails:
     deleted_at: datetime | None
     created_at: datetime | None
     text: str
-    spans: tuple[Span, ...]
+    spans: tuple[ChunkSpan, ...]
     held: tuple[IndexedVersion, ...]
     pushed: bool
-    pushes: tuple[Event, ...]
+    pushes: tuple[DocumentEvent, ...]
     change_pending: bool
     revocation_pending: bool
     citations: Citations
@@ -163,31 +163,31 @@ def summary_of(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Docume
     return summary(row) if row is not None else None
 
 
-def history(details: DocumentDetails) -> list[Event]:
+def history(details: DocumentDetails) -> list[DocumentEvent]:
     """Return the history of a document as its rows record it, newest first."""
     version, run_id = details.found.version, details.run_id
     events = [*details.pushes]
     if details.created_at is not None:
-        events.append(Event(details.created_at, EventKind.STORED))
+        events.append(DocumentEvent(details.created_at, EventKind.STORED))
     if details.deleted_at is not None:
-        events.append(Event(details.deleted_at, EventKind.DELETED, version, run_id))
+        events.append(DocumentEvent(details.deleted_at, EventKind.DELETED, version, run_id))
     else:
-        events.append(Event(details.found.updated_at, EventKind.CHANGED, version, run_id))
+        events.append(DocumentEvent(details.found.updated_at, EventKind.CHANGED, version, run_id))
     events += [
-        Event(item.indexed_at, EventKind.INDEXED, item.indexed_version, detail=item.generation)
+        DocumentEvent(item.indexed_at, EventKind.INDEXED, item.indexed_version, detail=item.generation)
         for item in details.held
         if item.indexed_at is not None and item.indexed_version
     ]
     if details.citations.last_at is not None:
-        events.append(Event(details.citations.last_at, EventKind.CITED, times=details.citations.count))
+        events.append(DocumentEvent(details.citations.last_at, EventKind.CITED, times=details.citations.count))
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
-def _span(row: Row[Any]) -> Span:
+def _span(row: Row[Any]) -> ChunkSpan:
     headings = tuple(row.headings)
-    return Span(row.chunk_id, row.ordinal, row.start, row.end, headings, row.tokens, row.embedded)
+    return ChunkSpan(row.chunk_id, row.ordinal, row.start, row.end, headings, row.tokens, row.embedded)
 
 
-def _push(row: Row[Any]) -> Event:
+def _push(row: Row[Any]) -> DocumentEvent:
     detail = row.outcome or "waiting"
-    return Event(row.received_at, EventKind.PUSHED, row.source_version, detail=detail, actor=row.subject)
+    return DocumentEvent(row.received_at, EventKind.PUSHED, row.source_version, detail=detail, actor=row.subject)

@@ -85,7 +85,7 @@ class DocumentPage:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentCounts:
+class MatchCounts:
     """Counts of the matching documents. `more`: counting ended early, so these are minimums. Types are counted without
     the filter on types."""
 
@@ -159,7 +159,7 @@ def page(
     return DocumentPage((*found, *unstored), following)
 
 
-def count(connection: Connection, tenant: str, wanted: DocumentQuery) -> DocumentCounts:
+def count(connection: Connection, tenant: str, wanted: DocumentQuery) -> MatchCounts:
     """Count what matches a filter, over all pages."""
     conditions, parameters = _conditions(wanted)
     parameters |= {"tenant": tenant, "generation": active_generation(connection), "most": MAX_COUNTED + 1}
@@ -172,7 +172,7 @@ def count(connection: Connection, tenant: str, wanted: DocumentQuery) -> Documen
         rows = text(f"{_COUNT_UNSTORED} {unstored}")
         documents += connection.scalar(rows, {"tenant": tenant} | values) or 0
     more = everything > MAX_COUNTED
-    return DocumentCounts(min(documents, MAX_COUNTED) if more else documents, more, types)
+    return MatchCounts(min(documents, MAX_COUNTED) if more else documents, more, types)
 
 
 def summary(row: Row[Any]) -> DocumentSummary:

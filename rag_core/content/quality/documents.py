@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from rag_core.content.quality.rules import RULES, QualityPolicy, Rule
+from rag_core.content.quality.rules import RULES, QualityPolicy, QualityRule
 
 # --------------------------------------------------------------------------------------------------------------------
 # Measures of a text. Linear in its length, and bounded: a long text is assessed by three samples.
@@ -119,10 +119,10 @@ _VALUES: dict[str, Callable[[str, str], float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleFinding:
     """A rule that fired, with the value it fired at."""
 
-    rule: Rule
+    rule: QualityRule
     value: float
     limit: float
 
@@ -140,12 +140,12 @@ class Finding:
 
 def assess_text(
     text: str, title: str, policy: QualityPolicy, *, confidence: str | None = None
-) -> tuple[Finding | None, list[Finding]]:
+) -> tuple[RuleFinding | None, list[RuleFinding]]:
     """The first finding that quarantines the document, if any, and the findings that only warn.
 
     `confidence` is the mean of what character recognition read, from 0 to 1 as text.
     """
-    warnings: list[Finding] = []
+    warnings: list[RuleFinding] = []
     for name in (*_VALUES, "ocr_uncertainty"):
         rule = RULES[name]
         severity, limit = policy.severity(rule), policy.limit(rule)
@@ -154,7 +154,7 @@ def assess_text(
         value = _VALUES[name](text, title) if name in _VALUES else uncertainty(confidence)
         if value <= limit:
             continue
-        found = Finding(rule, value, limit)
+        found = RuleFinding(rule, value, limit)
         if severity == "error":
             return found, warnings
         warnings.append(found)

@@ -35,7 +35,7 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class QuarantineFilter:
     """A filter over entries; an empty text matches any."""
 
     tenant: str
@@ -49,7 +49,7 @@ _COLUMNS = [quarantine.c[name] for name in Quarantined.__slots__]
 
 
 def page(
-    connection: Connection, wanted: Wanted, *, before: int | None = None, limit: int | None = None
+    connection: Connection, wanted: QuarantineFilter, *, before: int | None = None, limit: int | None = None
 ) -> list[Quarantined]:
     """Entries with a number below `before`, highest (newest) first."""
     statement = select(*_COLUMNS).where(*_conditions(wanted)).order_by(quarantine.c.id.desc()).limit(limit)
@@ -58,7 +58,7 @@ def page(
     return [Quarantined(*row) for row in connection.execute(statement)]
 
 
-def counts(connection: Connection, wanted: Wanted) -> list[tuple[str, str, int]]:
+def counts(connection: Connection, wanted: QuarantineFilter) -> list[tuple[str, str, int]]:
     """Source, reason and number of entries, the most frequent first."""
     number = func.count()
     statement = (
@@ -96,7 +96,7 @@ def payload(connection: Connection, tenant: str, item: Quarantined, limit: int) 
     return found
 
 
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _conditions(wanted: QuarantineFilter) -> list[ColumnElement[bool]]:
     columns = quarantine.c
     chosen = [columns.tenant == wanted.tenant]
     for column, value in (

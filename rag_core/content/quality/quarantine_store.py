@@ -22,7 +22,7 @@ _MAX_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QuarantineEntry:
     """One failure. `token` is `None` when the next run should retry it regardless of attempts (the source was down)."""
 
     locator: str
@@ -34,7 +34,9 @@ class Entry:
     skipped: bool = False
 
 
-def record(connection: Connection, tenant: str, source: str, shard: int, run_id: str, entries: Sequence[Entry]) -> None:
+def record(
+    connection: Connection, tenant: str, source: str, shard: int, run_id: str, entries: Sequence[QuarantineEntry]
+) -> None:
     """Store failures. A repeated failure of the same input counts an attempt; a changed input starts at 1."""
     if not entries:
         return
@@ -162,7 +164,7 @@ def _audited(connection: Connection, action: str, row_id: int, row: _Row, tenant
     details = {"id": row_id, "reason": row.reason, "attempts": row.attempts} | (
         {"note": storable(note)} if note else {}
     )
-    document = audit.Document(document_id(tenant, row.source, row.locator), row.source, row.locator)
+    document = audit.AuditedDocument(document_id(tenant, row.source, row.locator), row.source, row.locator)
     audit.record(
         connection, actor=actor, action=action, target=row.source, details=details, tenant=tenant, document=document
     )

@@ -16,7 +16,7 @@ Severity = Literal["ignore", "warn", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class QualityRule:
     """One rule. It fires when its value is above `limit`.
 
     A document rule with severity `error` quarantines the document with `reason`; with `warn` it sets the flag
@@ -33,8 +33,10 @@ class Rule:
 
 
 _ALL = (
-    Rule("empty_text", "document", "error", 0, "The text has no letter and no digit.", "1 or 0", Reason.QUALITY_EMPTY),
-    Rule(
+    QualityRule(
+        "empty_text", "document", "error", 0, "The text has no letter and no digit.", "1 or 0", Reason.QUALITY_EMPTY
+    ),
+    QualityRule(
         "garbage_text",
         "document",
         "error",
@@ -43,7 +45,7 @@ _ALL = (
         "share of the text that is noise",
         Reason.QUALITY_GARBAGE,
     ),
-    Rule(
+    QualityRule(
         "error_page",
         "document",
         "error",
@@ -52,7 +54,7 @@ _ALL = (
         "1 or 0",
         Reason.QUALITY_ERROR_PAGE,
     ),
-    Rule(
+    QualityRule(
         "mojibake",
         "document",
         "error",
@@ -61,7 +63,7 @@ _ALL = (
         "share of characters in impossible sequences",
         Reason.QUALITY_MOJIBAKE,
     ),
-    Rule(
+    QualityRule(
         "ocr_uncertainty",
         "document",
         "warn",
@@ -70,7 +72,7 @@ _ALL = (
         "1 minus the mean confidence of recognized text",
         Reason.QUALITY_UNCERTAIN,
     ),
-    Rule(
+    QualityRule(
         "duplicate_ratio",
         "source",
         "warn",
@@ -78,7 +80,7 @@ _ALL = (
         "Documents whose text another document of the source has too.",
         "share of the documents",
     ),
-    Rule(
+    QualityRule(
         "language_drift",
         "source",
         "warn",
@@ -86,7 +88,7 @@ _ALL = (
         "The languages differ from the last good run.",
         "share of the documents that would have to change language (20 documents or more)",
     ),
-    Rule(
+    QualityRule(
         "size_drift",
         "source",
         "warn",
@@ -94,7 +96,7 @@ _ALL = (
         "The median document is much larger or smaller than in the last good run.",
         "ratio of the two medians (20 documents or more)",
     ),
-    Rule(
+    QualityRule(
         "zero_chunks",
         "source",
         "error",
@@ -102,7 +104,7 @@ _ALL = (
         "Documents with text that no chunk came out of, so that no search finds them.",
         "documents",
     ),
-    Rule(
+    QualityRule(
         "bad_vectors",
         "source",
         "error",
@@ -111,7 +113,7 @@ _ALL = (
         "vectors and documents",
     ),
 )
-RULES: dict[str, Rule] = {rule.name: rule for rule in _ALL}
+RULES: dict[str, QualityRule] = {rule.name: rule for rule in _ALL}
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -131,11 +133,11 @@ class QualityPolicy:
     max_failed_share: float = 0.2
     max_failed_minimum: int = 20
 
-    def severity(self, rule: Rule) -> Severity:
+    def severity(self, rule: QualityRule) -> Severity:
         """The severity of the rule."""
         return self.severities.get(rule.name, rule.severity)
 
-    def limit(self, rule: Rule) -> float:
+    def limit(self, rule: QualityRule) -> float:
         """The value above which the rule fires."""
         return self.limits.get(rule.name, rule.limit)
 

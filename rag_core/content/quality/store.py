@@ -170,7 +170,7 @@ SAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ShardResult:
     """The result of a shard after a run."""
 
     run_id: str
@@ -181,7 +181,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class RuleFindings:
     """The current findings of a rule in a source; `samples` are locators."""
 
     rule: str
@@ -208,14 +208,14 @@ FROM named GROUP BY rule ORDER BY rule
 
 def results(
     connection: Connection, tenant: str, source: str, limit: int, *, after: Sequence[Any] | None = None
-) -> list[Result]:
+) -> list[ShardResult]:
     """Results, newest first; a run over several shards has one per shard."""
     columns = quality_runs.c
     wanted = select(quality_runs).where(columns.tenant == tenant, columns.source == source)
     order = (columns.finished_at, columns.run_id, columns.shard)
     rows = connection.execute(page_of(wanted, order, after=after, limit=limit, newest_first=True))
     return [
-        Result(
+        ShardResult(
             row.run_id,
             row.shard,
             Assessment(
@@ -228,7 +228,7 @@ def results(
     ]
 
 
-def findings(connection: Connection, tenant: str, source: str, *, duplicates: bool) -> list[Findings]:
+def findings(connection: Connection, tenant: str, source: str, *, duplicates: bool) -> list[RuleFindings]:
     """Current findings by rule. Duplicates are searched only with `duplicates`, because that reads every row."""
     reasons = {str(rule.reason): rule.name for rule in RULES.values() if rule.reason is not None}
     chosen = {
@@ -241,4 +241,4 @@ def findings(connection: Connection, tenant: str, source: str, *, duplicates: bo
         "duplicates": duplicates,
         "samples": SAMPLES,
     }
-    return [Findings(row.rule, row.found, tuple(row.samples)) for row in connection.execute(_FINDINGS, chosen)]
+    return [RuleFindings(row.rule, row.found, tuple(row.samples)) for row in connection.execute(_FINDINGS, chosen)]

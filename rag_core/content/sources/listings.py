@@ -28,7 +28,7 @@ from rag_core.content.sources.base import (
     Source,
     SourceItem,
 )
-from rag_core.content.sources.shared_listing_store import Shared
+from rag_core.content.sources.shared_listing_store import SharedListing
 from rag_core.database import is_storable, locks, storable
 from rag_core.errors import RagError, Reason
 from rag_core.ids import document_id, shard_of
@@ -86,7 +86,7 @@ def _list_for_all(connection: Connection, connector: Connector, scope: Scope, li
     number = shared_listings.begin(connection, scope.source, scope.shard)
     result = load_listing(connection, scope.source, connector.list_items(), listed=listed)
     if result.error is None:
-        shared_listings.complete(connection, number, Shared(result.version_tag, result.cursor))
+        shared_listings.complete(connection, number, SharedListing(result.version_tag, result.cursor))
     else:
         shared_listings.discard(connection, number)
     return result

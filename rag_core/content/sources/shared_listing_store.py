@@ -29,7 +29,7 @@ CLOCKS = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedListing:
     """A shared listing without its items; see `rag_core.content.sources.base.Listing`."""
 
     version_tag: str | None
@@ -62,7 +62,7 @@ WHERE id = :id
 """)
 
 
-def complete(connection: Connection, number: int, shared: Shared) -> None:
+def complete(connection: Connection, number: int, shared: SharedListing) -> None:
     """Share the complete listing in the temporary table with other runs, and commit."""
     connection.execute(_ITEMS, {"id": number})
     cursor = json.dumps(dict(shared.cursor)) if shared.cursor is not None else None
@@ -96,7 +96,7 @@ FROM rag.listed_items WHERE listing = :id AND shard = :shard
 """)
 
 
-def take(connection: Connection, source: Source, shard: int, requested_at: datetime) -> Shared | None:
+def take(connection: Connection, source: Source, shard: int, requested_at: datetime) -> SharedListing | None:
     """Fill the temporary table with the shard's entries of a listing that began after the request, and commit.
 
     Returns `None` when there is no usable one; the run then lists the source. Needs `locks.listing_turn`.
@@ -116,7 +116,9 @@ def take(connection: Connection, source: Source, shard: int, requested_at: datet
     return found
 
 
-def _usable(connection: Connection, source: Source, shard: int, requested_at: datetime, number: int) -> Shared | None:
+def _usable(
+    connection: Connection, source: Source, shard: int, requested_at: datetime, number: int
+) -> SharedListing | None:
     if not locks.use_listing(connection, number):
         return None
     params = {
@@ -128,7 +130,7 @@ def _usable(connection: Connection, source: Source, shard: int, requested_at: da
         "window": WINDOW,
     }
     row = connection.execute(_USABLE, params).one_or_none()
-    return Shared(*row) if row is not None else None
+    return SharedListing(*row) if row is not None else None
 
 
 def close(connection: Connection, source: Source) -> None:

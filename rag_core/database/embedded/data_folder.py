@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from rag_core.database.embedded.account import Account
+from rag_core.database.embedded.account import ServerAccount
 from rag_core.errors import Conflict, Exhausted, Reason, Unavailable
 from rag_core.files import replace_file
 
@@ -49,7 +49,7 @@ def environment() -> dict[str, str]:
 
 
 def create(
-    place: Path, bin_dir: Path, account: Account, *, role: str, databases: tuple[str, ...], sync: bool = True
+    place: Path, bin_dir: Path, account: ServerAccount, *, role: str, databases: tuple[str, ...], sync: bool = True
 ) -> None:
     """Create a cluster with its role and databases beside `place`, then move it there: a crash leaves no partial one.
 
@@ -86,7 +86,7 @@ def create(
     staging.rename(place)
 
 
-def separate_owner(place: Path, bin_dir: Path, account: Account, secret: Path, *, role: str, owner: str) -> None:
+def separate_owner(place: Path, bin_dir: Path, account: ServerAccount, secret: Path, *, role: str, owner: str) -> None:
     """Make `owner` the owner of the database `rag` and everything in it, with a password stored in `secret`.
 
     The server must not run. Idempotent; the next call repairs what a crash left incomplete.
@@ -190,7 +190,7 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
-def _run(argv: list[str], account: Account, stdin: str = "") -> None:
+def _run(argv: list[str], account: ServerAccount, stdin: str = "") -> None:
     try:
         done = subprocess.run(
             argv,

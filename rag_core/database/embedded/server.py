@@ -23,7 +23,7 @@ import psycopg
 
 from rag_core.database.embedded import account as postgres_place
 from rag_core.database.embedded import data_folder as postgres_folder
-from rag_core.database.embedded.account import Account
+from rag_core.database.embedded.account import ServerAccount
 from rag_core.database.roles import OWNER
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.settings import Settings
@@ -57,7 +57,7 @@ class Command:
 
     argv: tuple[str, ...]
     env: dict[str, str]
-    account: Account
+    account: ServerAccount
 
 
 class EmbeddedPostgres:

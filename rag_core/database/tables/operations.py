@@ -197,7 +197,7 @@ deployments = Table(
     Column("spec", JSONB, nullable=False, comment="what the target starts: interpreter and settings, or an image"),
     Column("colour", Text, nullable=False, comment="blue or green"),
     Column("from_colour", Text, nullable=False, comment="the colour that served before"),
-    Column("state", Text, nullable=False, comment="see rag_core.governance.audit.State"),
+    Column("state", Text, nullable=False, comment="see rag_core.governance.audit.DeploymentState"),
     Column("position", SmallInteger, nullable=False, server_default="0", comment="the step that is under way, from 0"),
     Column("steps", ARRAY(SmallInteger), nullable=False, comment="weights it goes through, in per cent"),
     Column(

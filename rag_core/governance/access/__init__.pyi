@@ -17,7 +17,7 @@ from .accounts import (
     ROLE_SCOPES as ROLE_SCOPES,
     Account as Account,
     NewAccount as NewAccount,
-    Role as Role,
+    AccountRole as AccountRole,
     new_password as new_password,
     password_matches as password_matches,
     require_role as require_role,

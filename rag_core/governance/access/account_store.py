@@ -12,7 +12,7 @@ from rag_core.database import page_of
 from rag_core.database.tables.operations import console_accounts
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.governance.access import store
-from rag_core.governance.access.accounts import Account, NewAccount, Role, hash_new_password, new_password
+from rag_core.governance.access.accounts import Account, AccountRole, NewAccount, hash_new_password, new_password
 from rag_core.governance.audit import audit_store as audit
 
 FIRST_ACCOUNT = "admin"
@@ -91,7 +91,9 @@ def create_first_account(connection: Connection, *, tenant: str, actor: str) -> 
     if connection.execute(select(console_accounts.c.name).limit(1)).one_or_none() is not None:
         return None
     password = new_password()
-    create_account(connection, NewAccount(FIRST_ACCOUNT, Role.ADMIN, tenant, platform=True), password, actor=actor)
+    create_account(
+        connection, NewAccount(FIRST_ACCOUNT, AccountRole.ADMIN, tenant, platform=True), password, actor=actor
+    )
     return password
 
 
@@ -140,7 +142,7 @@ def _record(connection: Connection, action: str, wanted: NewAccount, actor: str,
 def _account(row: Row[Any]) -> Account:
     return Account(
         name=row.name,
-        role=Role(row.role),
+        role=AccountRole(row.role),
         tenant=row.tenant,
         groups=tuple(row.groups),
         platform=row.platform,

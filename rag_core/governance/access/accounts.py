@@ -21,7 +21,7 @@ _COST = {"n": 2**14, "r": 8, "p": 1}
 """16 MB and some 50 ms for each guess."""
 
 
-class Role(StrEnum):
+class AccountRole(StrEnum):
     """Roles of the console, within one tenant."""
 
     VIEWER = "viewer"
@@ -29,16 +29,16 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-ROLE_SCOPES: dict[Role, tuple[str, ...]] = {
-    Role.VIEWER: ("query.read", "ops.read"),
-    Role.OPERATOR: ("query.read", "ops.read", "ops.write"),
-    Role.ADMIN: ("query.read", "documents.write", "admin"),
+ROLE_SCOPES: dict[AccountRole, tuple[str, ...]] = {
+    AccountRole.VIEWER: ("query.read", "ops.read"),
+    AccountRole.OPERATOR: ("query.read", "ops.read", "ops.write"),
+    AccountRole.ADMIN: ("query.read", "documents.write", "admin"),
 }
 PLATFORM_SCOPE = "platform.admin"
 """Scope over what tenants share; only granted by name."""
 
 
-def scopes_of(role: Role, *, platform: bool) -> tuple[str, ...]:
+def scopes_of(role: AccountRole, *, platform: bool) -> tuple[str, ...]:
     """The scopes of a person's tokens; the query server, not the console, decides what they open."""
     return (*ROLE_SCOPES[role], *([PLATFORM_SCOPE] if platform else []))
 
@@ -48,7 +48,7 @@ class NewAccount:
     """The properties of an account to create or to replace. Raises `InvalidInput` (`FIELD_INVALID`)."""
 
     name: str
-    role: Role
+    role: AccountRole
     tenant: str
     groups: tuple[str, ...] = ()
     platform: bool = False
@@ -72,7 +72,7 @@ class Account:
     """A stored account. `failures` counts failed sign-ins since the last one that succeeded."""
 
     name: str
-    role: Role
+    role: AccountRole
     tenant: str
     groups: tuple[str, ...]
     platform: bool
@@ -90,12 +90,12 @@ class Account:
         return scopes_of(self.role, platform=self.platform)
 
 
-def require_role(name: str) -> Role:
+def require_role(name: str) -> AccountRole:
     """The role of this name. Raises `InvalidInput` (`FIELD_INVALID`)."""
     try:
-        return Role(name)
+        return AccountRole(name)
     except ValueError:
-        raise InvalidInput(Reason.FIELD_INVALID, f"role: one of {', '.join(Role)}") from None
+        raise InvalidInput(Reason.FIELD_INVALID, f"role: one of {', '.join(AccountRole)}") from None
 
 
 def new_password() -> str:

@@ -1,8 +1,8 @@
 from . import audit_store as audit_store, deployment_store as deployment_store
 from .audit_store import (
     ChainReport as ChainReport,
-    Entry as Entry,
-    Query as Query,
+    AuditEntry as AuditEntry,
+    AuditQuery as AuditQuery,
     append as append,
     find as find,
     prune as prune,
@@ -13,6 +13,6 @@ from .deployment_store import (
     SWITCH as SWITCH,
     Colour as Colour,
     Deployment as Deployment,
-    State as State,
+    DeploymentState as DeploymentState,
     Step as Step,
 )

@@ -25,7 +25,7 @@ _SHOWN = ("id", "at", "actor", "action", "target", "outcome", "tenant", "details
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class AuditedDocument:
     """The document of an action, with its current locator."""
 
     doc_id: UUID
@@ -34,7 +34,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One action. `outcome` is `ok` or a reason code; the database sets `id`, and `at` unless it is given."""
 
     actor: str
@@ -51,7 +51,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class AuditQuery:
     """A filter over entries: every given value must match, `action_start` as a prefix."""
 
     actor: str | None = None
@@ -78,7 +78,7 @@ def record(
     target: str,
     details: Mapping[str, Any],
     tenant: str | None = None,
-    document: Document | None = None,
+    document: AuditedDocument | None = None,
     doc_id: UUID | None = None,
 ) -> int:
     """Append one action in the current transaction, so that it is audited if and only if it commits.
@@ -91,16 +91,16 @@ def record(
         doc_id = document.doc_id
         names = {"doc_id": doc_id, "tenant": whose, "source": document.source, "locator": document.locator}
         connection.execute(upsert(audit_documents).values(names).on_conflict_do_nothing())
-    return _insert(connection, Entry(actor, action, target, tenant=whose, details=details, doc_id=doc_id))
+    return _insert(connection, AuditEntry(actor, action, target, tenant=whose, details=details, doc_id=doc_id))
 
 
-def append(connection: Connection, entries: Sequence[Entry]) -> None:
+def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
     """Append entries ordered by tenant, so that two writers cannot deadlock."""
     for entry in sorted(entries, key=lambda entry: entry.tenant or ""):
         _insert(connection, entry)
 
 
-def find(connection: Connection, query: Query) -> list[Entry]:
+def find(connection: Connection, query: AuditQuery) -> list[AuditEntry]:
     """Entries, newest first."""
     columns = audit.c
     named = audit.outerjoin(audit_documents, audit_documents.c.doc_id == columns.doc_id)
@@ -121,7 +121,7 @@ def find(connection: Connection, query: Query) -> list[Entry]:
         statement = statement.where(columns.at < query.until)
     if query.before is not None:
         statement = statement.where(columns.id < query.before)
-    return [Entry(**row._mapping) for row in connection.execute(statement)]
+    return [AuditEntry(**row._mapping) for row in connection.execute(statement)]
 
 
 def _concerns(tenant: str, *, platform: bool) -> ColumnElement[bool]:
@@ -132,7 +132,7 @@ def _concerns(tenant: str, *, platform: bool) -> ColumnElement[bool]:
     return or_(audit.c.tenant == tenant, ours)
 
 
-def _insert(connection: Connection, entry: Entry) -> int:
+def _insert(connection: Connection, entry: AuditEntry) -> int:
     known = {"details": dict(entry.details)} | ({"at": entry.at} if entry.at is not None else {})
     values = {name: getattr(entry, name) for name in ("actor", "action", "target", "outcome", "tenant", "doc_id")}
     values |= known

@@ -21,7 +21,7 @@ DECLARED = "key"
 """Key in `spec`: the release that the target's configuration requests; absent when a command requested it."""
 
 
-class State(StrEnum):
+class DeploymentState(StrEnum):
     """The state of a deployment; the names of `ragproto.admin.v1.DeploymentState`."""
 
     PREPARE = "prepare"
@@ -41,7 +41,7 @@ class State(StrEnum):
         return self in _FINAL
 
 
-_FINAL = {State.DONE, State.ROLLED_BACK, State.REFUSED, State.REPLACED}
+_FINAL = {DeploymentState.DONE, DeploymentState.ROLLED_BACK, DeploymentState.REFUSED, DeploymentState.REPLACED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Deployment:
     spec: dict[str, Any]
     colour: str
     from_colour: str
-    state: State
+    state: DeploymentState
     position: int
     steps: list[int]
     weight: int
@@ -74,15 +74,15 @@ class Deployment:
 
     @property
     def can_switch(self) -> bool:
-        return self.state is State.READY and not self.wanted
+        return self.state is DeploymentState.READY and not self.wanted
 
     @property
     def can_roll_back(self) -> bool:
         """True while it is in progress, or serves while the previous colour is still running."""
-        if self.wanted == ROLLBACK or self.state is State.ROLLING_BACK:
+        if self.wanted == ROLLBACK or self.state is DeploymentState.ROLLING_BACK:
             return False
         kept = self.keep_until is not None and self.keep_until > datetime.now(UTC)
-        return not self.state.final or (self.state is State.DONE and kept)
+        return not self.state.final or (self.state is DeploymentState.DONE and kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def add(connection: Connection, **values: Any) -> Deployment:
 def change(connection: Connection, number: int, **values: Any) -> Deployment:
     """Update columns of a deployment; returns the updated row."""
     known = dict(values)
-    if "state" in known and State(known["state"]).final:
+    if "state" in known and DeploymentState(known["state"]).final:
         known.setdefault("finished_at", func.now())
     statement = update(deployments).where(deployments.c.id == number).values(**known, updated_at=func.now())
     return _from_row(connection.execute(statement.returning(deployments)).one())
@@ -221,4 +221,4 @@ def load_colours(connection: Connection) -> list[Colour]:
 
 def _from_row(row: Row[Any]) -> Deployment:
     values: dict[str, Any] = dict(row._mapping)
-    return Deployment(**{**values, "state": State(values["state"])})
+    return Deployment(**{**values, "state": DeploymentState(values["state"])})

@@ -5,10 +5,14 @@ from .base import (
     STREAM as STREAM,
     History as History,
     Series as Series,
-    Span as Span,
-    Stored as Stored,
+    TimeSpan as TimeSpan,
+    StoredSeries as StoredSeries,
 )
-from .recorder import Recorder as Recorder, measure_memory as measure_memory, resident_bytes as resident_bytes
+from .recorder import (
+    HistoryRecorder as HistoryRecorder,
+    measure_memory as measure_memory,
+    resident_bytes as resident_bytes,
+)
 from .report import read_history as read_history
 from .store import UnansweredQuestion as UnansweredQuestion
 from .tally import Tally as Tally

@@ -17,7 +17,7 @@ LATENCY_BOUNDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.
 """Upper bounds of the classes of a duration in seconds; a longer one counts in the class `inf`."""
 
 
-class Span(Enum):
+class TimeSpan(Enum):
     """A stretch of time up to now, and the step that it is shown in."""
 
     HOUR = (3600, MINUTE)
@@ -30,7 +30,7 @@ class Span(Enum):
         self.step = step
 
 
-class Stored(StrEnum):
+class StoredSeries(StrEnum):
     """Series as they are stored. What their label is stands beside each."""
 
     CALLS = "calls"  # what was called: search, answer, documents
@@ -56,17 +56,30 @@ class Stored(StrEnum):
 
 GAUGES = frozenset(
     {
-        Stored.DOCUMENTS, Stored.PENDING, Stored.QUARANTINED, Stored.LAG, Stored.LAG_SECONDS, Stored.QUEUED_RUNS,
-        Stored.MEMORY, Stored.DISK, Stored.DISK_FREE,
+        StoredSeries.DOCUMENTS,
+        StoredSeries.PENDING,
+        StoredSeries.QUARANTINED,
+        StoredSeries.LAG,
+        StoredSeries.LAG_SECONDS,
+        StoredSeries.QUEUED_RUNS,
+        StoredSeries.MEMORY,
+        StoredSeries.DISK,
+        StoredSeries.DISK_FREE,
     }
-)  # fmt: skip
+)
 """Series of samples; all others count."""
 BY_SOURCE = frozenset(
     {
-        Stored.FOUND, Stored.CITED, Stored.INGESTED, Stored.REFUSED, Stored.DOCUMENTS, Stored.PENDING,
-        Stored.QUARANTINED, Stored.QUEUED_RUNS,
+        StoredSeries.FOUND,
+        StoredSeries.CITED,
+        StoredSeries.INGESTED,
+        StoredSeries.REFUSED,
+        StoredSeries.DOCUMENTS,
+        StoredSeries.PENDING,
+        StoredSeries.QUARANTINED,
+        StoredSeries.QUEUED_RUNS,
     }
-)  # fmt: skip
+)
 """Series whose label is a source."""
 
 QUERY_SERVER, STREAM, ROWS = "query-server", "stream", "rows"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_core.errors import RagError
-from rag_core.governance.history.base import MINUTE, MinuteFigures, Stored
+from rag_core.governance.history.base import MINUTE, MinuteFigures, StoredSeries
 from rag_core.governance.history.tally import Tally
 from rag_core.logging import get_logger
 
@@ -26,7 +26,7 @@ _ASLEEP_SECONDS = 3 * MINUTE
 _log = get_logger(__name__)
 
 
-class Recorder:
+class HistoryRecorder:
     """Writes a tally every minute from a daemon thread. While the database is away the newest minutes wait.
 
     `service` names a process that is there all the time: its minutes are known to be complete, so that a minute
@@ -118,7 +118,7 @@ def measure_memory(service: str) -> Callable[[Tally, int], None]:
     def measure(tally: Tally, at: int) -> None:
         found = resident_bytes("self")
         if found is not None:
-            tally.sample(Stored.MEMORY, found, label=service, at=at)
+            tally.sample(StoredSeries.MEMORY, found, label=service, at=at)
 
     return measure
 

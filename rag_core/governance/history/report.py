@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import inf
 from typing import TYPE_CHECKING
 
-from rag_core.governance.history.base import LATENCY_BOUNDS, QUERY_SERVER, ROWS, History, Series, Span, Stored
+from rag_core.governance.history.base import LATENCY_BOUNDS, QUERY_SERVER, ROWS, History, Series, StoredSeries, TimeSpan
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -19,17 +19,25 @@ MAX_LABELS = 20
 """Lines of one series; the smaller ones are summed up as `other`."""
 OTHER = "other"
 
-_RATES = (Stored.CALLS, Stored.FAILURES)
-_COUNTS = (Stored.ANSWERS, Stored.FOUND, Stored.CITED)
-_PER_MINUTE = (Stored.INGESTED, Stored.REFUSED)
-_LEVELS = (Stored.DOCUMENTS, Stored.PENDING, Stored.QUARANTINED, Stored.QUEUED_RUNS)
-_DURATIONS = (Stored.SEARCH_SECONDS, Stored.ANSWER_SECONDS)
+_RATES = (StoredSeries.CALLS, StoredSeries.FAILURES)
+_COUNTS = (StoredSeries.ANSWERS, StoredSeries.FOUND, StoredSeries.CITED)
+_PER_MINUTE = (StoredSeries.INGESTED, StoredSeries.REFUSED)
+_LEVELS = (StoredSeries.DOCUMENTS, StoredSeries.PENDING, StoredSeries.QUARANTINED, StoredSeries.QUEUED_RUNS)
+_DURATIONS = (StoredSeries.SEARCH_SECONDS, StoredSeries.ANSWER_SECONDS)
 _OF_TENANTS = (*_RATES, *_COUNTS, *_PER_MINUTE, *_LEVELS, *_DURATIONS)
-_OF_PLATFORM = (Stored.LAG, Stored.LAG_SECONDS, Stored.MEMORY, Stored.DISK, Stored.DISK_FREE)
+_OF_PLATFORM = (
+    StoredSeries.LAG,
+    StoredSeries.LAG_SECONDS,
+    StoredSeries.MEMORY,
+    StoredSeries.DISK,
+    StoredSeries.DISK_FREE,
+)
 _QUANTILES = {"p50": 0.5, "p95": 0.95}
 
 
-def read_history(connection: Connection, span: Span, now: datetime, *, tenant: str | None, platform: bool) -> History:
+def read_history(
+    connection: Connection, span: TimeSpan, now: datetime, *, tenant: str | None, platform: bool
+) -> History:
     """The series of a span, of one tenant or of all (`None`); with `platform` those that no tenant owns as well."""
     from rag_core.governance.history import store
 
@@ -44,7 +52,7 @@ def read_history(connection: Connection, span: Span, now: datetime, *, tenant: s
     return History(begins, until, span.step, tuple(_series(points, present)))
 
 
-def _edges(span: Span, now: datetime) -> tuple[int, int]:
+def _edges(span: TimeSpan, now: datetime) -> tuple[int, int]:
     step, moment = span.step, int(now.timestamp())
     until = moment // step * step + step
     return until - span.seconds, until

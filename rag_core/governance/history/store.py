@@ -20,7 +20,7 @@ from rag_core.governance.history.base import (
     Figure,
     Key,
     MinuteFigures,
-    Stored,
+    StoredSeries,
 )
 
 MAX_QUESTIONS = 1000
@@ -190,7 +190,7 @@ def read(
 
 def presence(connection: Connection, *, step: int, since: datetime) -> dict[tuple[str, int], float]:
     """For how many seconds of each bucket each service recorded, by service and Unix time."""
-    points = read(connection, step=step, since=since, series=[Stored.UP], tenants=("",))
+    points = read(connection, step=step, since=since, series=[StoredSeries.UP], tenants=("",))
     return {(point.label, point.at): point.total for point in points}
 
 

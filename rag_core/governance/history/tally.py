@@ -7,7 +7,15 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from rag_core.governance.history.base import MINUTE, Figure, Key, MinuteFigures, Stored, Unanswered, duration_class
+from rag_core.governance.history.base import (
+    MINUTE,
+    Figure,
+    Key,
+    MinuteFigures,
+    StoredSeries,
+    Unanswered,
+    duration_class,
+)
 
 MAX_KEYS = 2000
 """Different figures of a minute; further ones are counted under the label `other`, without a tenant."""
@@ -16,7 +24,7 @@ MAX_QUESTIONS = 200
 MAX_MINUTES = 10
 """Minutes that wait for a database that is away; older ones are given up, and show as a gap."""
 OTHER = "other"
-_UNLIMITED = frozenset({Stored.UP, Stored.MEMORY})
+_UNLIMITED = frozenset({StoredSeries.UP, StoredSeries.MEMORY})
 
 
 class Tally:
@@ -27,12 +35,14 @@ class Tally:
         self._lock = threading.Lock()
         self._minutes: dict[int, MinuteFigures] = {}
 
-    def count(self, series: Stored, amount: float = 1.0, *, tenant: str = "", label: str = "") -> None:
+    def count(self, series: StoredSeries, amount: float = 1.0, *, tenant: str = "", label: str = "") -> None:
         """Add to a counter."""
         with self._lock:
             self._figure(self._current(), Key(series, tenant, label)).add(amount)
 
-    def sample(self, series: Stored, value: float, *, tenant: str = "", label: str = "", at: int | None = None) -> None:
+    def sample(
+        self, series: StoredSeries, value: float, *, tenant: str = "", label: str = "", at: int | None = None
+    ) -> None:
         """Take a sample of a gauge, of this minute or of the one that begins `at`."""
         with self._lock:
             minute = self._current() if at is None else self._minute(at)
@@ -42,14 +52,14 @@ class Tally:
         """Count a call by its kind, its duration, and its reason code when it failed."""
         with self._lock:
             minute = self._current()
-            self._figure(minute, Key(Stored.CALLS, tenant, kind)).add(1)
+            self._figure(minute, Key(StoredSeries.CALLS, tenant, kind)).add(1)
             if reason:
-                self._figure(minute, Key(Stored.FAILURES, tenant, reason)).add(1)
+                self._figure(minute, Key(StoredSeries.FAILURES, tenant, reason)).add(1)
             elif kind in ("search", "answer"):
-                durations = Stored.SEARCH_SECONDS if kind == "search" else Stored.ANSWER_SECONDS
+                durations = StoredSeries.SEARCH_SECONDS if kind == "search" else StoredSeries.ANSWER_SECONDS
                 self._figure(minute, Key(durations, tenant, duration_class(seconds))).add(1)
 
-    def record_sources(self, series: Stored, tenant: str, sources: Iterable[str]) -> None:
+    def record_sources(self, series: StoredSeries, tenant: str, sources: Iterable[str]) -> None:
         """Count each of these sources once."""
         for source in set(sources):
             self.count(series, tenant=tenant, label=source)
@@ -67,7 +77,7 @@ class Tally:
     def record_up(self, at: int, service: str, seconds: float) -> None:
         """Record that a service was there for so many seconds of a minute."""
         with self._lock:
-            self._figure(self._minute(at), Key(Stored.UP, "", service)).add(seconds)
+            self._figure(self._minute(at), Key(StoredSeries.UP, "", service)).add(seconds)
 
     def take(self, *, before: int) -> list[MinuteFigures]:
         """Remove and return the minutes that begin before a Unix time, oldest first."""

@@ -31,7 +31,7 @@ Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ExportFile:
     """A file of an export; read `content` to its end before the next entry."""
 
     path: str
@@ -46,7 +46,7 @@ def record(database: Store, tenant: str, *, actor: str, why: str = "") -> None:
         audit.record(connection, actor=actor, action="tenant.export", target=tenant, details=details, tenant=tenant)
 
 
-def entries(database: Store, tenant: str, files: Files = (), progress: Progress | None = None) -> Iterator[Entry]:
+def entries(database: Store, tenant: str, files: Files = (), progress: Progress | None = None) -> Iterator[ExportFile]:
     """The files of an export in order; the manifest and the checksums, which need all others, are the last."""
     written: dict[str, dict[str, Any]] = {}
     with database.engine.connect() as plain:
@@ -54,9 +54,9 @@ def entries(database: Store, tenant: str, files: Files = (), progress: Progress 
         for place in PLACES:
             if place.export:
                 lines = place_store.lines(connection, place, tenant)
-                yield Entry(place.export, _counted(place.export, _joined(lines), written, progress))
+                yield ExportFile(place.export, _counted(place.export, _joined(lines), written, progress))
     for path, content in files:
-        yield Entry(path, _counted(path, iter([(content, None)]), written, progress))
+        yield ExportFile(path, _counted(path, iter([(content, None)]), written, progress))
     manifest = {
         "format": FORMAT,
         "tenant": tenant,
@@ -69,9 +69,9 @@ def entries(database: Store, tenant: str, files: Files = (), progress: Progress 
         },
     }
     text = json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
-    yield Entry(MANIFEST, _counted(MANIFEST, iter([(text, None)]), written, None))
+    yield ExportFile(MANIFEST, _counted(MANIFEST, iter([(text, None)]), written, None))
     sums = "".join(f"{known['sha256']}  {path}\n" for path, known in sorted(written.items()))
-    yield Entry(CHECKSUMS, iter([sums.encode()]))
+    yield ExportFile(CHECKSUMS, iter([sums.encode()]))
 
 
 def _joined(lines: Iterator[str]) -> Iterator[tuple[bytes, int | None]]:
@@ -130,7 +130,7 @@ class _Sink:
         return b"".join(pieces)
 
 
-def as_archive(found: Iterable[Entry]) -> Generator[bytes, None, None]:
+def as_archive(found: Iterable[ExportFile]) -> Generator[bytes, None, None]:
     """An export as the bytes of a ZIP archive, in pieces."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
@@ -147,7 +147,7 @@ def as_archive(found: Iterable[Entry]) -> Generator[bytes, None, None]:
         yield taken
 
 
-def write_archive(found: Iterable[Entry], path: Path) -> None:
+def write_archive(found: Iterable[ExportFile], path: Path) -> None:
     """Write an export as an archive that only its owner can read. Raises `InvalidInput` for a file that exists."""
     partial = path.with_name(f"{path.name}.part")
     _refuse_existing(path)
@@ -163,7 +163,7 @@ def write_archive(found: Iterable[Entry], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def write_folder(found: Iterable[Entry], path: Path) -> None:
+def write_folder(found: Iterable[ExportFile], path: Path) -> None:
     """Write an export as a folder that only its owner can read. Raises `InvalidInput` for one that is not empty."""
     if path.is_dir() and any(path.iterdir()):
         _refuse_existing(path)

@@ -25,7 +25,7 @@ AND NOT EXISTS (SELECT FROM rag.chunks c JOIN rag.documents d USING (doc_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TenantTable:
     """Rows of a tenant in one table, as `t`; `mine` selects them.
 
     `export` is their file in an export, empty for what is made from the rest; `without` are columns that are left out:
@@ -45,33 +45,33 @@ _PROOF: Final = "who did what must be provable; `rag tenant erase --audit` remov
 _CHAIN: Final = "the proof that no entry was removed in secret: hashes and numbers"
 PLACES: Final = (
     # What was pushed, read and refused. In the order of deletion: what refers to something before it.
-    Place("inbox", export="documents/pushed.jsonl", order="seq"),
-    Place("object_notices"),
-    Place("dead_letters", export="documents/dead_letters.jsonl", order="id"),
-    Place("quarantine", export="documents/quarantine.jsonl", order="id"),
-    Place("source_items"),
-    Place("listed_items", _OF_LISTING),
-    Place("listings"),
-    Place("reading_progress"),
-    Place("embedding_turns"),
-    Place("held_deletions"),
-    Place("source_operations", export="sources/operations.jsonl", order="id"),
-    Place("source_problems", export="sources/problems.jsonl", order="place, message"),
+    TenantTable("inbox", export="documents/pushed.jsonl", order="seq"),
+    TenantTable("object_notices"),
+    TenantTable("dead_letters", export="documents/dead_letters.jsonl", order="id"),
+    TenantTable("quarantine", export="documents/quarantine.jsonl", order="id"),
+    TenantTable("source_items"),
+    TenantTable("listed_items", _OF_LISTING),
+    TenantTable("listings"),
+    TenantTable("reading_progress"),
+    TenantTable("embedding_turns"),
+    TenantTable("held_deletions"),
+    TenantTable("source_operations", export="sources/operations.jsonl", order="id"),
+    TenantTable("source_problems", export="sources/problems.jsonl", order="place, message"),
     # What users and owners left.
-    Place("ratings", export="feedback/ratings.jsonl", order="id"),
-    Place("evaluation_results", _OF_RUN, export="feedback/evaluation_results.jsonl", order="run, number"),
-    Place("evaluation_runs", export="feedback/evaluation_runs.jsonl", order="id"),
-    Place("evaluation_questions", export="feedback/evaluation_questions.jsonl", order="id"),
-    Place("unanswered_questions", export="feedback/unanswered_questions.jsonl", order="question_hash"),
-    Place("history", export="feedback/figures.jsonl", order="step, at, series, label"),
+    TenantTable("ratings", export="feedback/ratings.jsonl", order="id"),
+    TenantTable("evaluation_results", _OF_RUN, export="feedback/evaluation_results.jsonl", order="run, number"),
+    TenantTable("evaluation_runs", export="feedback/evaluation_runs.jsonl", order="id"),
+    TenantTable("evaluation_questions", export="feedback/evaluation_questions.jsonl", order="id"),
+    TenantTable("unanswered_questions", export="feedback/unanswered_questions.jsonl", order="question_hash"),
+    TenantTable("history", export="feedback/figures.jsonl", order="step, at, series, label"),
     # Documents, and what is made of them.
-    Place("embeddings", _OF_TEXT, with_documents=True),
-    Place("chunks", _OF_DOCUMENT, with_documents=True),
-    Place("former_texts", _OF_DOCUMENT, with_documents=True),
-    Place("chunkings", _OF_DOCUMENT, with_documents=True),
-    Place("generation_documents", _OF_DOCUMENT, with_documents=True),
-    Place("visibility_changes", with_documents=True),
-    Place(
+    TenantTable("embeddings", _OF_TEXT, with_documents=True),
+    TenantTable("chunks", _OF_DOCUMENT, with_documents=True),
+    TenantTable("former_texts", _OF_DOCUMENT, with_documents=True),
+    TenantTable("chunkings", _OF_DOCUMENT, with_documents=True),
+    TenantTable("generation_documents", _OF_DOCUMENT, with_documents=True),
+    TenantTable("visibility_changes", with_documents=True),
+    TenantTable(
         "documents",
         export="documents/documents.jsonl",
         without=("content_hash", "text_hash", "structure"),
@@ -79,38 +79,40 @@ PLACES: Final = (
         with_documents=True,
     ),
     # Sources and their runs.
-    Place("run_stages", export="sources/runs.jsonl", order="finished_at, run_id, source, shard, stage"),
-    Place("quality_runs", export="sources/quality.jsonl", order="finished_at, run_id, source, shard"),
-    Place("source_runs", export="sources/newest_runs.jsonl", order="source, shard"),
-    Place("source_states", export="sources/states.jsonl", order="source"),
-    Place(
+    TenantTable("run_stages", export="sources/runs.jsonl", order="finished_at, run_id, source, shard, stage"),
+    TenantTable("quality_runs", export="sources/quality.jsonl", order="finished_at, run_id, source, shard"),
+    TenantTable("source_runs", export="sources/newest_runs.jsonl", order="source, shard"),
+    TenantTable("source_states", export="sources/states.jsonl", order="source"),
+    TenantTable(
         "stream_offsets",
         "starts_with(t.stream, :tenant || '/')",
         export="sources/stream_offsets.jsonl",
         order="stream, topic, partition",
     ),
-    Place("sources", export="sources/sources.jsonl", order="name"),
-    Place("alerts", export="sources/alerts.jsonl", order="key"),
+    TenantTable("sources", export="sources/sources.jsonl", order="name"),
+    TenantTable("alerts", export="sources/alerts.jsonl", order="key"),
     # What was sent to others.
-    Place("webhook_deliveries", _OF_WEBHOOK, export="webhooks/deliveries.jsonl", order="id"),
-    Place("webhook_events", export="webhooks/events.jsonl", order="created_at, id"),
-    Place("webhooks", export="webhooks/webhooks.jsonl", order="id"),
-    Place("announced_states"),
+    TenantTable("webhook_deliveries", _OF_WEBHOOK, export="webhooks/deliveries.jsonl", order="id"),
+    TenantTable("webhook_events", export="webhooks/events.jsonl", order="created_at, id"),
+    TenantTable("webhooks", export="webhooks/webhooks.jsonl", order="id"),
+    TenantTable("announced_states"),
     # What was used, and what may be.
-    Place("usage", export="usage/usage.jsonl", order="day, key_id, writer"),
-    Place("budgets", export="usage/budgets.jsonl", order="key_id"),
+    TenantTable("usage", export="usage/usage.jsonl", order="day, key_id, writer"),
+    TenantTable("budgets", export="usage/budgets.jsonl", order="key_id"),
     # Who may come in.
-    Place("api_keys", export="access/api_keys.jsonl", without=("secret_hash",), order="key_id"),
-    Place("console_sessions", export="access/sessions.jsonl", without=("session",), order="first_used_at, session"),
-    Place("console_accounts", export="access/accounts.jsonl", without=("salt", "password_hash"), order="name"),
-    Place("token_revocations", export="access/token_revocations.jsonl", order="subject"),
+    TenantTable("api_keys", export="access/api_keys.jsonl", without=("secret_hash",), order="key_id"),
+    TenantTable(
+        "console_sessions", export="access/sessions.jsonl", without=("session",), order="first_used_at, session"
+    ),
+    TenantTable("console_accounts", export="access/accounts.jsonl", without=("salt", "password_hash"), order="name"),
+    TenantTable("token_revocations", export="access/token_revocations.jsonl", order="subject"),
     # What was done.
-    Place("audit_documents", export="audit/documents.jsonl", order="doc_id"),
-    Place("audit", export="audit/audit.jsonl", without=("chain_hash",), order="id", kept=_PROOF),
-    Place("audit_heads", kept=_CHAIN),
-    Place("audit_checkpoints", kept=_CHAIN),
-    Place("erasures", export="audit/erasures.jsonl", order="doc_id"),
-    Place(
+    TenantTable("audit_documents", export="audit/documents.jsonl", order="doc_id"),
+    TenantTable("audit", export="audit/audit.jsonl", without=("chain_hash",), order="id", kept=_PROOF),
+    TenantTable("audit_heads", kept=_CHAIN),
+    TenantTable("audit_checkpoints", kept=_CHAIN),
+    TenantTable("erasures", export="audit/erasures.jsonl", order="doc_id"),
+    TenantTable(
         "tenants",
         "t.name = :tenant",
         export="tenant.jsonl",
@@ -134,12 +136,12 @@ def count(connection: Connection, tenant: str) -> dict[str, int]:
     return {table: rows for table, rows in found.items() if rows}
 
 
-def _count(connection: Connection, place: Place, tenant: str) -> int:
+def _count(connection: Connection, place: TenantTable, tenant: str) -> int:
     statement = text(f"SELECT count(*) FROM rag.{place.table} t WHERE {place.mine}")  # noqa: S608  constants
     return int(connection.scalar(statement, {"tenant": tenant}) or 0)
 
 
-def lines(connection: Connection, place: Place, tenant: str) -> Iterator[str]:
+def lines(connection: Connection, place: TenantTable, tenant: str) -> Iterator[str]:
     """The rows of a place as JSON, one at a time, without what is left out of an export."""
     order = f" ORDER BY {place.order}" if place.order else ""
     statement = text(

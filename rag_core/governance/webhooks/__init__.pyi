@@ -2,10 +2,10 @@ from . import delivery_store as delivery_store, outbox_store as outbox_store, st
 from .base import (
     KAFKA as KAFKA,
     MAX_DESCRIPTION_CHARS as MAX_DESCRIPTION_CHARS,
-    Answer as Answer,
+    ReceiverResponse as ReceiverResponse,
     Delivery as Delivery,
     DeliveryState as DeliveryState,
-    Event as Event,
+    WebhookEvent as WebhookEvent,
     EventType as EventType,
     NewWebhook as NewWebhook,
     Webhook as Webhook,

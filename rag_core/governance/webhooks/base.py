@@ -48,7 +48,7 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WebhookEvent:
     """Something that happened. `tenant` is empty for what concerns the whole platform; no text of a document in it."""
 
     type: str
@@ -115,7 +115,7 @@ class NewWebhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceiverResponse:
     """Answer of a receiver. `status`: of HTTP; `wait_seconds`: how long it asks to be left alone."""
 
     status: int | None = None
@@ -125,7 +125,7 @@ class Answer:
 class Sender(Protocol):
     """Sends a signed message. Thread-safe."""
 
-    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> ReceiverResponse:
         """Returns when the receiver has answered, whatever it said. Raises `RagError` when there is no answer."""
         ...
 

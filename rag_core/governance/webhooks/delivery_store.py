@@ -98,7 +98,7 @@ def _queue_again(connection: Connection, condition: Any) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class AttemptResult:
     """Result of one attempt. `wait_seconds` is until the next one; `None`: there is none."""
 
     delivered: bool
@@ -143,7 +143,7 @@ def claim(connection: Connection, webhook_id: str, *, lease: float, limit: int) 
     return get(connection, webhook_id, tenant=None), [_delivery(row) for row in rows]
 
 
-def record_result(connection: Connection, delivery: Delivery, result: Result) -> None:
+def record_result(connection: Connection, delivery: Delivery, result: AttemptResult) -> None:
     """Record one attempt: delivered, to be tried again, or failed for good."""
     again = not result.delivered and result.wait_seconds is not None
     state = DeliveryState.DELIVERED if result.delivered else DeliveryState.PENDING if again else DeliveryState.FAILED

@@ -18,8 +18,8 @@ from typing import Final
 from rag_core.database import Store
 from rag_core.errors import NotFound, RagError, Reason
 from rag_core.governance.webhooks import delivery_store as deliveries
-from rag_core.governance.webhooks.base import KAFKA, Answer, Delivery, Sender, Webhook
-from rag_core.governance.webhooks.delivery_store import Result
+from rag_core.governance.webhooks.base import KAFKA, Delivery, ReceiverResponse, Sender, Webhook
+from rag_core.governance.webhooks.delivery_store import AttemptResult
 from rag_core.governance.webhooks.signing import body_of, signed_headers
 from rag_core.http_client import Fetcher, FetchLimits, FetchPolicy, retry_after
 from rag_core.logging import get_logger
@@ -166,13 +166,13 @@ class Dispatcher:
             else:
                 self._places.pop(webhook_id, None)
 
-    def _attempt(self, webhook: Webhook, delivery: Delivery) -> Result:
+    def _attempt(self, webhook: Webhook, delivery: Delivery) -> AttemptResult:
         body = body_of(delivery)
         with self._store.engine.connect() as connection:
             now = deliveries.moment(connection)
         headers = signed_headers(self._keys, webhook, str(delivery.event_id), body, now)
         started = time.monotonic()
-        answer = Answer()
+        answer = ReceiverResponse()
         try:
             answer = self._sender_of(webhook).send(webhook, delivery, body, headers)
             refused = answer.status is not None and not 200 <= answer.status < 300
@@ -182,12 +182,12 @@ class Dispatcher:
         status, wait = answer.status, answer.wait_seconds
         took = int((time.monotonic() - started) * 1000)
         if not reason:
-            return Result(delivered=True, status=status, reason="", milliseconds=took)
+            return AttemptResult(delivered=True, status=status, reason="", milliseconds=took)
         log.info("webhook_failed", webhook=webhook.id, delivery=delivery.id, attempt=delivery.attempts, status=status,
                  reason=reason)  # fmt: skip
         last = status == _GONE or delivery.attempts >= self._settings.webhook_max_attempts
         delay = None if last else max(wait_seconds(delivery.attempts), min(wait or 0.0, _LONGEST_WAIT_SECONDS))
-        return Result(delivered=False, status=status, reason=reason, milliseconds=took, wait_seconds=delay)
+        return AttemptResult(delivered=False, status=status, reason=reason, milliseconds=took, wait_seconds=delay)
 
     def _sender_of(self, webhook: Webhook) -> Sender:
         if not webhook.url.startswith(KAFKA):
@@ -210,9 +210,9 @@ class HttpSender:
         limits = FetchLimits(redirects=0, read_seconds=seconds, seconds=seconds)
         self._fetcher = Fetcher(replace(policy, limits=limits), connections=_IN_FLIGHT)
 
-    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def send(self, webhook: Webhook, delivery: Delivery, body: bytes, headers: Mapping[str, str]) -> ReceiverResponse:
         found = self._fetcher.post(webhook.url, body, {"content-type": "application/json", **headers})
-        return Answer(found.status, retry_after(found.headers.get("retry-after")))
+        return ReceiverResponse(found.status, retry_after(found.headers.get("retry-after")))
 
     def close(self) -> None:
         self._fetcher.close()

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from rag_core.errors import PermissionDenied, Reason
 from rag_core.governance.audit import audit_store as audit
-from rag_core.governance.webhooks.base import TEST, Event, EventType, Webhook
+from rag_core.governance.webhooks.base import TEST, EventType, Webhook, WebhookEvent
 
 _WANTS = "w.enabled AND w.events && ARRAY['*', split_part({type}, '.', 1) || '.*', {type}]"
 # The lock lets no subscription be removed before its deliveries are committed: they would have nothing to refer to.
@@ -38,7 +38,7 @@ WITH occurred AS (
 {_STORE}""")  # noqa: S608  constants above
 
 
-def record(connection: Connection, events: Sequence[Event]) -> None:
+def record(connection: Connection, events: Sequence[WebhookEvent]) -> None:
     """Write events for their subscribers."""
     if not events:
         return

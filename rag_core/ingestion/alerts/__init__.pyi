@@ -9,10 +9,10 @@ from .conditions import (
     rebuilt_indexes as rebuilt_indexes,
     stale_sources as stale_sources,
 )
-from .delivery import Delivery as Delivery, deliver as deliver, open_notifiers as open_notifiers
+from .delivery import AlertDelivery as AlertDelivery, deliver as deliver, open_notifiers as open_notifiers
 from .store import (
     Disappearance as Disappearance,
-    SourceState as SourceState,
+    SourceAlertState as SourceAlertState,
     disappearances as disappearances,
     source_states as source_states,
 )

@@ -9,15 +9,15 @@ from typing import Any
 from rag_core.content.quality import Latest
 from rag_core.content.streams import store as streams
 from rag_core.errors import Reason
-from rag_core.governance.audit import Entry
+from rag_core.governance.audit import AuditEntry
 from rag_core.ingestion.alerts.base import Alert, AlertKind
-from rag_core.ingestion.alerts.store import Disappearance, SourceState
+from rag_core.ingestion.alerts.store import Disappearance, SourceAlertState
 
 _HALTED = "halted: "
 """Prefix of a halted stream's state in a worker's heartbeat."""
 
 
-def held_deletions(states: Iterable[SourceState]) -> Iterator[Alert]:
+def held_deletions(states: Iterable[SourceAlertState]) -> Iterator[Alert]:
     """Deletions that wait for an operator."""
     for state in states:
         if state.held_deletions:
@@ -49,7 +49,7 @@ def disappeared_documents(found: Iterable[Disappearance]) -> Iterator[Alert]:
         )
 
 
-def stale_sources(states: Iterable[SourceState], minutes: Mapping[str, int], now: datetime) -> Iterator[Alert]:
+def stale_sources(states: Iterable[SourceAlertState], minutes: Mapping[str, int], now: datetime) -> Iterator[Alert]:
     """Sources whose last complete run is older than their `freshness_minutes` (by source name)."""
     for state in states:
         allowed = minutes.get(state.name)
@@ -67,7 +67,7 @@ def stale_sources(states: Iterable[SourceState], minutes: Mapping[str, int], now
         )
 
 
-def dated_ahead(states: Iterable[SourceState]) -> Iterator[Alert]:
+def dated_ahead(states: Iterable[SourceAlertState]) -> Iterator[Alert]:
     """Sources with rows dated more than a day in the future, which their cursor leaves out."""
     for state in states:
         if state.dated_ahead:
@@ -135,7 +135,7 @@ def _halted_sources(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
         )
 
 
-def rebuilt_indexes(entries: Iterable[Entry]) -> Iterator[Alert]:
+def rebuilt_indexes(entries: Iterable[AuditEntry]) -> Iterator[Alert]:
     """Generations that the index process found damaged and began to rebuild, from the audit log.
 
     They are reported although they are served again, because the cause of the damage may still be there.

@@ -25,7 +25,7 @@ log = get_logger("rag.alerts")
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class AlertDelivery:
     """The result of one round: messages sent per notifier, and failures."""
 
     sent: dict[str, int] = field(default_factory=dict)
@@ -39,7 +39,7 @@ def deliver(
     *,
     scope: Sequence[str] | None = None,
     now: datetime | None = None,
-) -> Delivery:
+) -> AlertDelivery:
     """Compare the conditions with the stored alerts, and notify every notifier of changes.
 
     An open alert of the kinds in `scope` (all kinds when `None`) without a condition has ended. A notifier that fails
@@ -51,7 +51,7 @@ def deliver(
         table.begin(connection, conditions, when)
         table.close_others(connection, [alert.key for alert in conditions], scope, when)
         known = table.undelivered(connection)
-    outcome = Delivery()
+    outcome = AlertDelivery()
     for notifier in notifiers:
         due = [row.alert for row in known if _is_due(row, notifier, when)]
         if not due:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.database import page_of
 from rag_core.database.tables.operations import alerts
-from rag_core.governance.webhooks import Event, EventType
+from rag_core.governance.webhooks import EventType, WebhookEvent
 from rag_core.governance.webhooks import outbox_store as outbox
 from rag_core.ingestion.alerts.base import Alert, AlertKind
 
@@ -73,8 +73,10 @@ def close_others(connection: Connection, keys: Sequence[str], kinds: Sequence[st
     return len(ended)
 
 
-def _event(kind: EventType, alert: Alert) -> Event:
-    return Event(kind, alert.tenant, {name: value for name, value in alert.as_json().items() if name != "tenant"})
+def _event(kind: EventType, alert: Alert) -> WebhookEvent:
+    return WebhookEvent(
+        kind, alert.tenant, {name: value for name, value in alert.as_json().items() if name != "tenant"}
+    )
 
 
 def newest(
@@ -170,7 +172,7 @@ FROM rag.sources s ORDER BY s.tenant, s.name
 
 
 @dataclass(frozen=True, slots=True)
-class SourceState:
+class SourceAlertState:
     """The state of one source: held deletions, quarantined inputs, the last complete listing, and what is known of rows
     dated in the future."""
 
@@ -183,9 +185,9 @@ class SourceState:
     dated_ahead: str = ""
 
 
-def source_states(connection: Connection) -> list[SourceState]:
+def source_states(connection: Connection) -> list[SourceAlertState]:
     """The state of every source that has ever run."""
-    return [SourceState(*row) for row in connection.execute(_SOURCES)]
+    return [SourceAlertState(*row) for row in connection.execute(_SOURCES)]
 
 
 _DISAPPEARED = text("""

@@ -21,7 +21,7 @@ from rag_core.content.documents import tombstone_store as tombstones
 from rag_core.database import locks
 from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.governance.audit import audit_store as audit
-from rag_core.governance.webhooks import Event, EventType
+from rag_core.governance.webhooks import EventType, WebhookEvent
 from rag_core.governance.webhooks import outbox_store as outbox
 from rag_core.ingestion.erasure import store as erasures
 from rag_core.ingestion.erasure.store import Subject
@@ -31,7 +31,7 @@ from rag_core.retrieval.index import DocumentUpdate, SearchMode, SearchRequest, 
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ErasureReceipt:
     """Counts per location: rows found, rows removed, and rows still found (0 everywhere). Without content.
 
     Locations are tables of PostgreSQL, including the document's locator in the audit log, and all generations.
@@ -52,7 +52,7 @@ class Receipt:
         return asdict(self)
 
 
-def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> Receipt:
+def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> ErasureReceipt:
     """Erase one document and verify that nothing remains.
 
     Raises `NotFound` (`DOCUMENT_NOT_FOUND`), `Unavailable` when a service is unavailable (run it again then),
@@ -72,14 +72,14 @@ def reapply(
     actor: str,
     progress: Progress | None = None,
     outside: Outside = lambda _: {},
-) -> list[Receipt | TenantReceipt]:
+) -> list[ErasureReceipt | TenantReceipt]:
     """Erase again the documents and tenants that the ledgers (database and file) name, unless they are newer than the
     erasure.
 
     Call it after a restore, before serving. Raises as `erase` and `erase_tenant`.
     """
     rows, erased = _lines(ledger)
-    repeated: list[Receipt | TenantReceipt] = []
+    repeated: list[ErasureReceipt | TenantReceipt] = []
     repeated += reapply_tenants(pipeline, erased, outside=outside, actor=actor)
     with pipeline.store.engine.connect() as connection:
         known = {uuid.UUID(str(row["doc_id"])): row for row in erasures.ledger(connection)}
@@ -100,7 +100,7 @@ def reapply(
     return receipts
 
 
-def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
+def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> ErasureReceipt:
     settings, store, index = pipeline.settings, pipeline.store, pipeline.index
     now = datetime.now(UTC).isoformat()
     source, wait = (subject.tenant, subject.source), settings.source_wait_seconds
@@ -125,10 +125,10 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
         left = erasures.traces(connection, subject, texts) | {"points": _points_left(index, subject, chunk_ids)}
         found["points"] = points + left["points"]
         removed = {place: count - left[place] for place, count in found.items()}
-        receipt = Receipt(str(subject.doc_id), *source, subject.source_version, now, actor, found, removed, left)
+        receipt = ErasureReceipt(str(subject.doc_id), *source, subject.source_version, now, actor, found, removed, left)
         # Without the locator, which may name a person: subscribers know the document by its id.
         data = {"doc_id": str(subject.doc_id), "source": subject.source, "erased": True}
-        outbox.record(connection, [Event(EventType.DOCUMENT_DELETED, subject.tenant, data)])
+        outbox.record(connection, [WebhookEvent(EventType.DOCUMENT_DELETED, subject.tenant, data)])
         erasures.write_receipt(connection, subject.doc_id, receipt.as_dict())
         audit.record(
             connection, actor=actor, action="document.erase", target=subject.source, tenant=subject.tenant,

@@ -19,7 +19,7 @@ from rag_core.content.sources import Shard
 from rag_core.database.tables.content import generation_documents, generations
 from rag_core.errors import NotFound, Reason
 from rag_core.governance.access import store as visibility
-from rag_core.governance.webhooks import Event, EventType
+from rag_core.governance.webhooks import EventType, WebhookEvent
 from rag_core.governance.webhooks import outbox_store as outbox
 from rag_core.retrieval.index import GenerationSpec, check_spec
 
@@ -166,7 +166,7 @@ def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0
     came_from = before.name if before and not back else None
     change(connection, name, state="active", promoted_at=func.now(), promoted_from=came_from, keep_until=None)
     data = {"generation": name, "previous": before.name if before else None, "rollback": back}
-    outbox.record(connection, [Event(EventType.GENERATION_PROMOTED, "", data)])
+    outbox.record(connection, [WebhookEvent(EventType.GENERATION_PROMOTED, "", data)])
 
 
 def set_not_reproducible(connection: Connection, name: str, *, not_reproducible: bool) -> None:

@@ -31,7 +31,7 @@ from rag_core.ids import document_id
 from rag_core.ingestion.pipeline.outcomes import Batch
 from rag_core.ingestion.pipeline.reading import WITHOUT_TEXT, ReadResult, parser_fingerprint, read_bytes
 from rag_core.ingestion.pipeline.run import run_pipeline
-from rag_core.ingestion.pipeline.stage_runner import Dependencies, record_ingested
+from rag_core.ingestion.pipeline.stage_runner import StageDependencies, record_ingested
 from rag_core.logging import get_logger
 from rag_tracing import carried, openinference, span
 
@@ -115,7 +115,7 @@ class EventApplier:
 
     def __init__(
         self,
-        dependencies: Dependencies,
+        dependencies: StageDependencies,
         *,
         parser: Parser | None = None,
         defers: frozenset[Reason] = frozenset(),

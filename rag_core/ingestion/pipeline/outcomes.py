@@ -13,7 +13,7 @@ from rag_core import failpoints
 from rag_core.content.documents import Deletion, MetadataUpdate, NewDocument
 from rag_core.content.documents import store as documents
 from rag_core.content.documents import tombstone_store as tombstones
-from rag_core.content.quality import BEFORE_STORE, Entry
+from rag_core.content.quality import BEFORE_STORE, QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import Scope
 from rag_core.errors import RagError, Reason, Unavailable
@@ -32,7 +32,7 @@ class Batch:
     unchanged: list[MetadataUpdate] = field(default_factory=list)
     acl_changed: list[MetadataUpdate] = field(default_factory=list)
     now_empty: list[ReadResult] = field(default_factory=list)
-    failed: list[Entry] = field(default_factory=list)
+    failed: list[QuarantineEntry] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
     """Deletions with a version (event sources)."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -124,7 +124,7 @@ class Batch:
             )
         self.counts["skipped" if skipped else "quarantined"] += 1
         self.failed.append(
-            Entry(
+            QuarantineEntry(
                 locator=read.task.locator,
                 stage=read.stage,
                 reason=failure.reason,

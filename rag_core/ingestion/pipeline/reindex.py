@@ -28,7 +28,7 @@ def request_reindex(
     names = [generation.name for generation in generations.write_targets(connection)]
     for name in names:
         generations.clear_indexed(connection, name, [doc_id])
-    document = audit.Document(doc_id, found.source, found.locator)
+    document = audit.AuditedDocument(doc_id, found.source, found.locator)
     audit.record(
         connection, actor=actor, action="document.reindex", target=found.source, tenant=tenant, document=document,
         details={"reason": note} if note else {},

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rag_core.content.chunking import ChunkingResult
 from rag_core.content.chunking import store as chunks
-from rag_core.content.quality import Entry
+from rag_core.content.quality import QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.errors import Reason
 from rag_core.ids import document_id
@@ -25,7 +25,9 @@ def quarantine_stored(work: Work, refused: Mapping[str, str]) -> None:
     for chunker in chunkers:
         chunks.replace(connection, chunker, without)
     entries = [
-        Entry(row.locator, "index", Reason.SCHEMA_VIOLATION, refused[row.locator], row.token, " ".join(chunkers))
+        QuarantineEntry(
+            row.locator, "index", Reason.SCHEMA_VIOLATION, refused[row.locator], row.token, " ".join(chunkers)
+        )
         for row in stored
     ]
     quarantine.record(connection, tenant, source, shard, work.scope.run_id, entries)

@@ -9,7 +9,7 @@ from rag_core.content.chunking import Chunker, open_chunker
 from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.content.parsing import Parser, open_parser
 from rag_core.database import Store, open_store
-from rag_core.governance.history import Recorder
+from rag_core.governance.history import HistoryRecorder
 from rag_core.ingestion.generations import TransformRegistry, Transforms, generation_config_of
 from rag_core.ingestion.pipeline.active_generation import ensure_generation
 from rag_core.lazy import locked_property
@@ -33,9 +33,9 @@ class Pipeline:
         return open_store(self.settings)
 
     @locked_property
-    def recorder(self) -> Recorder:
+    def recorder(self) -> HistoryRecorder:
         """The recorder of figures for the history, written every minute and at the end."""
-        recorder = Recorder(lambda: self.store)
+        recorder = HistoryRecorder(lambda: self.store)
         if self.settings.history_days:
             recorder.start()
         return recorder

@@ -25,7 +25,7 @@ from rag_core.ingestion.pipeline.base import Progress, StageResult, Work
 from rag_core.ingestion.pipeline.metadata_updates import MetadataPublisher
 from rag_core.ingestion.pipeline.pending_store import Backlog
 from rag_core.ingestion.pipeline.rejections import quarantine_stored
-from rag_core.ingestion.pipeline.stage_runner import STAGES, Dependencies, record, record_ingested, run_stages
+from rag_core.ingestion.pipeline.stage_runner import STAGES, StageDependencies, record, record_ingested, run_stages
 from rag_core.ingestion.pipeline.stages.document_sync import DocumentSync, ReadLimit
 from rag_core.ingestion.pipeline.turns import SharedTurn
 from rag_core.settings import Settings
@@ -72,7 +72,7 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Totals:
+class RoundTotals:
     """The sum of the results of all rounds, by stage."""
 
     stages: dict[str, StageResult] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class Rounds:
 
     def __init__(
         self,
-        dependencies: Dependencies,
+        dependencies: StageDependencies,
         connection: Connection,
         scope: Scope,
         stages: Collection[str],
@@ -118,7 +118,7 @@ class Rounds:
         self._progress, self._check = progress, check
         self._turn = SharedTurn(connection, scope, slots=dependencies.settings.embedding_runs)
         self._pace = Pace(dependencies.settings)
-        self._totals = Totals()
+        self._totals = RoundTotals()
         self._done = 0
 
     def run(self, connector: Connector | None, *, changes: bool = False) -> dict[str, StageResult]:

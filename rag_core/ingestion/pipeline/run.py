@@ -14,12 +14,12 @@ from rag_core.database import Store, locks
 from rag_core.governance.tenants import store as tenants
 from rag_core.ingestion.pipeline.base import Progress, StageResult, Work
 from rag_core.ingestion.pipeline.rounds import CheckRound, Rounds, accept_all
-from rag_core.ingestion.pipeline.stage_runner import STAGES, Dependencies, run_stages
+from rag_core.ingestion.pipeline.stage_runner import STAGES, StageDependencies, run_stages
 from rag_core.settings import Settings
 
 
 def run_pipeline(
-    dependencies: Dependencies,
+    dependencies: StageDependencies,
     scope: Scope,
     doc_ids: Sequence[uuid.UUID] | None = None,
     *,
@@ -70,7 +70,7 @@ def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
 
 
 @contextmanager
-def _holding(dependencies: Dependencies, scope: Scope, connection: Connection | None) -> Iterator[Connection]:
+def _holding(dependencies: StageDependencies, scope: Scope, connection: Connection | None) -> Iterator[Connection]:
     if connection is not None:
         yield connection
         return

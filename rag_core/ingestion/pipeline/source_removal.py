@@ -14,7 +14,7 @@ from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import locks
 from rag_core.governance.audit import audit_store as audit
 from rag_core.ingestion.pipeline.metadata_updates import MetadataPublisher
-from rag_core.ingestion.pipeline.stage_runner import Dependencies
+from rag_core.ingestion.pipeline.stage_runner import StageDependencies
 
 _PAGE = 500
 
@@ -33,7 +33,7 @@ class Removal:
 
 
 def remove_source(
-    dependencies: Dependencies,
+    dependencies: StageDependencies,
     source: Source,
     run_id: str,
     *,

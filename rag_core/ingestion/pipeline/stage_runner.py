@@ -11,7 +11,7 @@ from typing import Protocol
 from rag_core.content.parsing import Parser
 from rag_core.content.sources import Source
 from rag_core.database import Store
-from rag_core.governance.history import Recorder, Stored
+from rag_core.governance.history import HistoryRecorder, StoredSeries
 from rag_core.governance.tenants import CANARY_TENANT
 from rag_core.ingestion.generations import TransformRegistry
 from rag_core.ingestion.pipeline import run_store as runs
@@ -24,7 +24,7 @@ from rag_tracing import openinference, span
 STAGES = ("documents", "chunks", "embeddings", "index")
 
 
-class Dependencies(Protocol):
+class StageDependencies(Protocol):
     """The resources of the stages, each opened at its first use (`rag_core.ingestion.pipeline.Pipeline`)."""
 
     @property
@@ -34,7 +34,7 @@ class Dependencies(Protocol):
     def store(self) -> Store: ...
 
     @property
-    def recorder(self) -> Recorder: ...
+    def recorder(self) -> HistoryRecorder: ...
 
     @property
     def parser(self) -> Parser: ...
@@ -46,20 +46,20 @@ class Dependencies(Protocol):
     def index(self) -> VectorIndex: ...
 
 
-def record_ingested(dependencies: Dependencies, source: Source, counts: Mapping[str, int]) -> None:
+def record_ingested(dependencies: StageDependencies, source: Source, counts: Mapping[str, int]) -> None:
     """Count for the history what a commit stored of a source, and what it refused."""
     if source.tenant == CANARY_TENANT:
         return
     tally = dependencies.recorder.tally
     for series, count in (
-        (Stored.INGESTED, counts.get("added", 0) + counts.get("updated", 0)),
-        (Stored.REFUSED, counts.get("quarantined", 0)),
+        (StoredSeries.INGESTED, counts.get("added", 0) + counts.get("updated", 0)),
+        (StoredSeries.REFUSED, counts.get("quarantined", 0)),
     ):
         if count:
             tally.count(series, count, tenant=source.tenant, label=source.name)
 
 
-def run_stages(dependencies: Dependencies, work: Work, stages: Collection[str]) -> dict[str, StageResult]:
+def run_stages(dependencies: StageDependencies, work: Work, stages: Collection[str]) -> dict[str, StageResult]:
     """Run the later ones of the stages over the extent of `work`; returns results by stage."""
     return {stage: timed(stage, partial(_stage, dependencies, stage, work)) for stage in STAGES[1:] if stage in stages}
 
@@ -96,7 +96,7 @@ def record(work: Work, result: StageResult) -> None:
     work.connection.commit()
 
 
-def _stage(dependencies: Dependencies, stage: str, work: Work) -> StageResult:
+def _stage(dependencies: StageDependencies, stage: str, work: Work) -> StageResult:
     if stage == "chunks":
         return chunk_for_targets(work, dependencies.transform_registry)
     if stage == "embeddings":

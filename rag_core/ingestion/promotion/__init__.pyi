@@ -1,5 +1,5 @@
 from . import promotion as promotion
-from .answers import NO_QUESTIONS as NO_QUESTIONS, Installation as Installation, evaluate_active as evaluate_active
+from .answers import NO_QUESTIONS as NO_QUESTIONS, QuestionRunner as QuestionRunner, evaluate_active as evaluate_active
 from .asking import load_own_questions as load_own_questions
 from .build import BuildReport as BuildReport, build as build
 from .candidates_store import accept as accept, candidates as candidates
@@ -17,7 +17,7 @@ from .promotion import (
 )
 from .promotion_gate import (
     CHECKS as CHECKS,
-    Evaluation as Evaluation,
+    GateEvaluation as GateEvaluation,
     evaluate as evaluate,
     request_evaluation as request_evaluation,
 )

@@ -20,7 +20,7 @@ from rag_core.ingestion.generations import Generation, TransformRegistry
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import Progress
 from rag_core.ingestion.promotion.asking import Asker, OwnQuestions, load_own_questions
-from rag_core.ingestion.promotion.checks import Check
+from rag_core.ingestion.promotion.checks import CheckResult
 from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
 
@@ -34,7 +34,7 @@ MAX_TENANTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class QuestionRunner:
     """The rows, index, transforms and settings with which questions are asked."""
 
     store: Store
@@ -55,11 +55,11 @@ class Installation:
             return run_store.add(connection, run, results, keep=self.settings.evaluation_keep_runs)
 
 
-def compare_answers(here: Installation, row: Generation, baseline: Generation | None, *, actor: str) -> Check:
+def compare_answers(here: QuestionRunner, row: Generation, baseline: Generation | None, *, actor: str) -> CheckResult:
     """The check of the gate: refuse a generation that answers the owners' questions worse, of any tenant."""
     asked = load_own_questions(here.store, here.settings)
     if not asked:
-        return Check("answers", True, NO_QUESTIONS, {"questions": 0})
+        return CheckResult("answers", True, NO_QUESTIONS, {"questions": 0})
     every: list[Result] = []
     said: list[tuple[bool, str]] = []
     for own in asked:
@@ -76,10 +76,10 @@ def compare_answers(here: Installation, row: Generation, baseline: Generation | 
     figures: dict[str, Any] = {name: getattr(pooled, name) for name in ("questions", *grading.LIMITED)}
     figures |= {"tenants": len(asked), "worse_tenants": len(worse)}
     known = {name: value for name, value in figures.items() if value is not None}
-    return Check("answers", not worse, "; ".join(shown), known)
+    return CheckResult("answers", not worse, "; ".join(shown), known)
 
 
-def _before(here: Installation, own: OwnQuestions, baseline: Generation | None) -> tuple[list[Result], str]:
+def _before(here: QuestionRunner, own: OwnQuestions, baseline: Generation | None) -> tuple[list[Result], str]:
     """The results to compare with, and what they are of; empty when there is nothing to compare with."""
     with here.store.engine.connect() as connection:
         accepted = run_store.accepted(connection, own.tenant)
@@ -92,7 +92,7 @@ def _before(here: Installation, own: OwnQuestions, baseline: Generation | None) 
 
 
 def evaluate_active(
-    here: Installation, *, actor: str, origin: str = "schedule", progress: Progress | None = None
+    here: QuestionRunner, *, actor: str, origin: str = "schedule", progress: Progress | None = None
 ) -> list[Run]:
     """Ask every tenant's questions of the active generation and compare with the run that was accepted.
 
@@ -125,7 +125,7 @@ def _as_good(compared: Comparison) -> bool:
 
 
 def _run(
-    here: Installation,
+    here: QuestionRunner,
     own: OwnQuestions,
     row: Generation,
     results: Sequence[Result],

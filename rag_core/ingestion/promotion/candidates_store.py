@@ -23,7 +23,7 @@ _HEADER = "query-id\tcorpus-id\tscore\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RatedAnswer:
     """A rated answer. `documents` are stored ones that have the answer, as far as it says, as `source/locator`."""
 
     id: int
@@ -36,7 +36,7 @@ class Candidate:
     documents: tuple[str, ...]
 
 
-def candidates(store: Store, limit: int = 100) -> list[Candidate]:
+def candidates(store: Store, limit: int = 100) -> list[RatedAnswer]:
     """The newest ratings of all tenants."""
     with store.engine.connect() as connection:
         return [_candidate(connection, one) for one in feedback_store.newest(connection, None, limit)]
@@ -59,11 +59,11 @@ def accept(store: Store, folder: Path, rating: int, documents: Sequence[str] = (
     return _append(folder, f"rating-{rating}", rated.judgement.question, chosen)
 
 
-def _candidate(connection: Connection, rating: Rating) -> Candidate:
+def _candidate(connection: Connection, rating: Rating) -> RatedAnswer:
     said = rating.judgement
     places = feedback_store.places(connection, rating.tenant, said.answer_doc_ids)
     documents = tuple(sorted(places.values()))
-    return Candidate(
+    return RatedAnswer(
         rating.id, rating.at, rating.actor, rating.tenant, said.question, said.good, said.comment, documents
     )
 

@@ -38,7 +38,7 @@ _ARRIVAL_SECONDS, _POLL_SECONDS = 30.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """The result of one check: `detail` is a summary in one line, `figures` are its numbers."""
 
     name: str
@@ -48,7 +48,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CheckedGeneration:
     """The generation to check."""
 
     store: Store
@@ -57,12 +57,12 @@ class Candidate:
     settings: Settings
 
 
-def verified(candidate: Candidate) -> VerifyReport:
+def verified(candidate: CheckedGeneration) -> VerifyReport:
     """The report that `parity` and `recall` read."""
     return verify(candidate.store, candidate.index, candidate.row.name, self_retrieval=SELF_RETRIEVAL)
 
 
-def parity(candidate: Candidate, report: VerifyReport) -> Check:
+def parity(candidate: CheckedGeneration, report: VerifyReport) -> CheckResult:
     """Parity: every current chunk is indexed once, with the payload and vector of its row, and retrievable."""
     totals = {kind: count for kind, count in sorted(report.totals.items()) if kind not in GRAPH}
     figures = {
@@ -74,29 +74,31 @@ def parity(candidate: Candidate, report: VerifyReport) -> Check:
     # Pending documents are not a fault, as long as they get indexed.
     if set(totals) == {FindingKind.UNINDEXED} and not _not_arrived(candidate):
         detail = f"{report.points} points are the chunks of the rows; {report.pending} documents were on their way"
-        return Check("parity", True, detail, figures)
+        return CheckResult("parity", True, detail, figures)
     if not totals:
-        return Check("parity", True, f"{report.points} points are exactly the chunks of the rows", figures)
+        return CheckResult("parity", True, f"{report.points} points are exactly the chunks of the rows", figures)
     found = ", ".join(f"{count} {kind}" for kind, count in totals.items())
     share = sum(totals.values()) / max(1, report.expected)
-    return Check("parity", False, f"index and rows differ: {found} ({share:.2%} of {report.expected} chunks)", figures)
+    return CheckResult(
+        "parity", False, f"index and rows differ: {found} ({share:.2%} of {report.expected} chunks)", figures
+    )
 
 
-def recall(report: VerifyReport) -> Check:
+def recall(report: VerifyReport) -> CheckResult:
     """Recall: searches by the graph find the nearest points that exact search finds, and nearly every point."""
     measured = report.recall
     figures: dict[str, Any] = {"retrieved": report.retrieved, "missed": report.missed}
     if measured is None:
-        return Check("recall", True, "there are too few points to compare", figures)
+        return CheckResult("recall", True, "there are too few points to compare", figures)
     figures |= {"recall": round(measured.share, 4), "searches": measured.searches}
     detail = (
         f"searches find {measured.share:.3f} of the exact ten nearest ({measured.searches} compared), "
         f"{report.missed} of {report.retrieved} points are not reached"
     )
-    return Check("recall", not GRAPH.intersection(report.totals), detail, figures)
+    return CheckResult("recall", not GRAPH.intersection(report.totals), detail, figures)
 
 
-def _not_arrived(candidate: Candidate) -> int:
+def _not_arrived(candidate: CheckedGeneration) -> int:
     """Count pending document versions that are still pending after `_ARRIVAL_SECONDS`."""
     name = candidate.row.name
     with candidate.store.engine.connect() as connection:
@@ -112,7 +114,7 @@ def _not_arrived(candidate: Candidate) -> int:
     return waiting
 
 
-def coverage(candidate: Candidate) -> Check:
+def coverage(candidate: CheckedGeneration) -> CheckResult:
     """Coverage: all text except white space is in a chunk, so that a chunker that drops any kind of block fails."""
     chunker = candidate.row.chunker
     missed: Counter[str] = Counter()
@@ -133,10 +135,10 @@ def coverage(candidate: Candidate) -> Check:
         rejected = rows.rejected(connection, chunker)
     figures = {"characters": whole, "lost_characters": lost, "documents": documents, "rejected": rejected, **missed}
     if not lost:
-        return Check("coverage", True, "all text is in some chunk", figures)
+        return CheckResult("coverage", True, "all text is in some chunk", figures)
     kinds = ", ".join(f"{count} in {kind}" for kind, count in missed.most_common())
     detail = f"{lost} characters of {documents} documents are in no chunk ({kinds}), first in {', '.join(examples)}"
-    return Check("coverage", False, detail, figures)
+    return CheckResult("coverage", False, detail, figures)
 
 
 def _uncovered(content: str, blocks: list[list[Any]], spans: list[tuple[int, int]]) -> Counter[str]:
@@ -155,7 +157,7 @@ def _kind_at(blocks: list[list[Any]], position: int) -> str:
     return next((str(kind) for kind, start, end, _ in blocks if start <= position < end), "text")
 
 
-def vectors(candidate: Candidate, embedder: Embedder) -> Check:
+def vectors(candidate: CheckedGeneration, embedder: Embedder) -> CheckResult:
     """Vectors: dimensions agree, and stored vectors match what the embedder computes for their texts now."""
     row = candidate.row
     spec = next((spec for spec in candidate.index.generations() if spec.name == row.name), None)
@@ -163,13 +165,15 @@ def vectors(candidate: Candidate, embedder: Embedder) -> Check:
     if spec is None or {spec.dimensions, embedder.dimensions} != {row.dimensions}:
         has = "no collection" if spec is None else f"a collection of {spec.dimensions} dimensions"
         detail = f"the generation has {row.dimensions} dimensions, {has}, an embedder of {embedder.dimensions}"
-        return Check("vectors", False, detail, figures)
+        return CheckResult("vectors", False, detail, figures)
     texts, stored = _stored(candidate, remote=embedder.remote)
     if not texts:
-        return Check("vectors", False, "there is no vector to check", figures)
+        return CheckResult("vectors", False, "there is no vector to check", figures)
     if any(vector.shape != (row.dimensions,) for vector in stored):
         odd = next(vector.shape[0] for vector in stored if vector.shape != (row.dimensions,))
-        return Check("vectors", False, f"a stored vector has {odd} dimensions instead of {row.dimensions}", figures)
+        return CheckResult(
+            "vectors", False, f"a stored vector has {odd} dimensions instead of {row.dimensions}", figures
+        )
     held = _unit(np.stack(stored))
     with sending(OWN_TEXT):  # the texts were chosen by the policies of their sources
         cosines = np.sum(held * _unit(embedder.embed_passages(texts)), axis=1)
@@ -189,13 +193,15 @@ def vectors(candidate: Candidate, embedder: Embedder) -> Check:
             f"(median cosine {middle:.3f}, least {lowest:.3f}): another prefix, another model, "
             "or vectors of other texts"
         )
-        return Check("vectors", False, detail, figures)
+        return CheckResult("vectors", False, detail, figures)
     if alike > ALIKE:
-        return Check("vectors", False, f"all vectors are alike (mean cosine {alike:.4f})", figures)
-    return Check("vectors", True, f"{len(texts)} of {len(texts)} sampled vectors are what the embedder gives", figures)
+        return CheckResult("vectors", False, f"all vectors are alike (mean cosine {alike:.4f})", figures)
+    return CheckResult(
+        "vectors", True, f"{len(texts)} of {len(texts)} sampled vectors are what the embedder gives", figures
+    )
 
 
-def _stored(candidate: Candidate, *, remote: bool) -> tuple[list[str], list[Vectors]]:
+def _stored(candidate: CheckedGeneration, *, remote: bool) -> tuple[list[str], list[Vectors]]:
     """Texts with their vectors; for a remote model only what may go there."""
     row = candidate.row
     with candidate.store.engine.connect() as connection:
@@ -225,17 +231,17 @@ def _likeness(rows: Vectors) -> float:
     return float((np.sum(rows @ rows.T) - count) / (count * (count - 1))) if count > 1 else 0.0
 
 
-def size(candidate: Candidate, baseline: Generation | None) -> Check:
+def size(candidate: CheckedGeneration, baseline: Generation | None) -> CheckResult:
     """Size: points and bytes of vectors against the active generation; shows mistakes in a chunker's settings."""
     points = candidate.index.count(candidate.row.name)
     figures: dict[str, Any] = {"points": points, "vector_bytes": points * candidate.row.dimensions * 4}
     if points == 0:
-        return Check("size", False, "the generation is empty", figures)
+        return CheckResult("size", False, "the generation is empty", figures)
     if baseline is None:
-        return Check("size", True, f"{points} points", figures)
+        return CheckResult("size", True, f"{points} points", figures)
     before = candidate.index.count(baseline.name)
     figures |= {"baseline_points": before, "baseline_vector_bytes": before * baseline.dimensions * 4}
     growth = figures["vector_bytes"] / max(1, figures["baseline_vector_bytes"])
     figures["growth"] = round(growth, 3)
     detail = f"{points} points against {before}, vectors {growth:.2f} times as large"
-    return Check("size", growth <= MAX_GROWTH, detail, figures)
+    return CheckResult("size", growth <= MAX_GROWTH, detail, figures)

@@ -19,7 +19,7 @@ BUNDLED = Path(__file__).parent / "golden_sets"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GoldenQuestion:
     """One question, asked as a reader of `tenant`; `gains` by `source/locator`."""
 
     id: str
@@ -36,7 +36,7 @@ class BoundSet:
     """
 
     name: str
-    questions: tuple[Question, ...]
+    questions: tuple[GoldenQuestion, ...]
     acl: dict[str, tuple[str, ...]]
     left_out: int
 
@@ -57,7 +57,7 @@ class GoldenSet:
             acl = {tenant: rows.acl_entries(connection, tenant) for tenant in used}
         return BoundSet(self.dataset.name, questions, acl, len(self.dataset.queries) - len(questions))
 
-    def _questions(self, tenants: dict[str, list[str]]) -> list[Question]:
+    def _questions(self, tenants: dict[str, list[str]]) -> list[GoldenQuestion]:
         found = []
         for query, asked in self.dataset.queries.items():
             gains = self.dataset.judgements[query]
@@ -65,7 +65,7 @@ class GoldenSet:
             if candidates:
                 tenant = max(sorted(set(candidates)), key=candidates.count)
                 here = {document: gain for document, gain in gains.items() if tenant in tenants.get(document, [])}
-                found.append(Question(query, asked, tenant, here))
+                found.append(GoldenQuestion(query, asked, tenant, here))
         return found
 
 

@@ -17,8 +17,8 @@ from rag_core.ingestion.generations import Generation, TransformRegistry
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import Progress
 from rag_core.ingestion.promotion import checks
-from rag_core.ingestion.promotion.answers import Installation, compare_answers
-from rag_core.ingestion.promotion.checks import Candidate, Check
+from rag_core.ingestion.promotion.answers import QuestionRunner, compare_answers
+from rag_core.ingestion.promotion.checks import CheckedGeneration, CheckResult
 from rag_core.ingestion.promotion.golden import GoldenSet, load_golden
 from rag_core.ingestion.promotion.retrieval import Scoring, compare_latency, compare_retrieval, score
 from rag_core.ingestion.verify import VerifyReport
@@ -29,12 +29,12 @@ CHECKS = ("parity", "recall", "coverage", "vectors", "retrieval", "answers", "la
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class GateEvaluation:
     """The gate's result for a generation, compared with the generation active at that time (`baseline`)."""
 
     generation: str
     baseline: str | None
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -61,7 +61,7 @@ def evaluate(
     golden: Sequence[GoldenSet] | None = None,
     actor: str = "pipeline",
     progress: Progress | None = None,
-) -> Evaluation:
+) -> GateEvaluation:
     """Run every check on a generation and store the result with it; a promotion reads it.
 
     `golden` replaces the configured golden sets. A check that cannot run (a missing model, a damaged collection) has
@@ -75,7 +75,7 @@ def evaluate(
         raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; it must be ready")
     baseline = None if active is None or active.name == name else active
     run = _Gate(store, index, registry, row, baseline, settings, golden, progress, actor)
-    evaluation = Evaluation(name, baseline.name if baseline else None, tuple(run.checks()))
+    evaluation = GateEvaluation(name, baseline.name if baseline else None, tuple(run.checks()))
     failpoints.reach("before_judgement_kept")
     with store.engine.begin() as connection:
         values = {"evaluation": evaluation.to_json(), "evaluation_wanted_at": None}
@@ -118,9 +118,9 @@ class _Gate:
         self._golden, self._progress, self._actor = golden, progress, actor
         self._scored: tuple[Scoring, Scoring | None] | None = None
 
-    def checks(self) -> list[Check]:
+    def checks(self) -> list[CheckResult]:
         """Run all checks in the order of `CHECKS`, also after one has failed."""
-        by_name: dict[str, Callable[[], Check]] = {
+        by_name: dict[str, Callable[[], CheckResult]] = {
             "parity": self._parity,
             "recall": self._recall,
             "coverage": self._coverage,
@@ -138,37 +138,37 @@ class _Gate:
         return made
 
     @property
-    def _candidate(self) -> Candidate:
-        return Candidate(self._store, self._index, self._row, self._settings)
+    def _candidate(self) -> CheckedGeneration:
+        return CheckedGeneration(self._store, self._index, self._row, self._settings)
 
     @cached_property
     def _report(self) -> VerifyReport:
         return checks.verified(self._candidate)
 
-    def _parity(self) -> Check:
+    def _parity(self) -> CheckResult:
         return checks.parity(self._candidate, self._report)
 
-    def _recall(self) -> Check:
+    def _recall(self) -> CheckResult:
         return checks.recall(self._report)
 
-    def _coverage(self) -> Check:
+    def _coverage(self) -> CheckResult:
         return checks.coverage(self._candidate)
 
-    def _vectors(self) -> Check:
+    def _vectors(self) -> CheckResult:
         return checks.vectors(self._candidate, self._registry.for_generation(self._row).embedder)
 
-    def _size(self) -> Check:
+    def _size(self) -> CheckResult:
         return checks.size(self._candidate, self._baseline)
 
-    def _retrieval(self) -> Check:
+    def _retrieval(self) -> CheckResult:
         ours, theirs = self._scores()
         return compare_retrieval(ours, theirs, self._settings.gate_tolerance)
 
-    def _answers(self) -> Check:
-        here = Installation(self._store, self._index, self._registry, self._settings)
+    def _answers(self) -> CheckResult:
+        here = QuestionRunner(self._store, self._index, self._registry, self._settings)
         return compare_answers(here, self._row, self._baseline, actor=self._actor)
 
-    def _latency(self) -> Check:
+    def _latency(self) -> CheckResult:
         ours, theirs = self._scores()
         return compare_latency(self._index, ours, theirs)
 
@@ -193,12 +193,12 @@ class _Gate:
         return self._scored
 
 
-def _summary(name: str, check: Callable[[], Check]) -> Check:
+def _summary(name: str, check: Callable[[], CheckResult]) -> CheckResult:
     try:
         return check()
     except RagError as error:
         if isinstance(error, Unavailable | DeadlineExceeded):
             raise
-        return Check(
+        return CheckResult(
             name, passed=False, detail=f"{error.reason}: {error.message}", figures={"reason": str(error.reason)}
         )

@@ -12,8 +12,8 @@ import numpy as np
 from rag_core.answering.evaluation import CUT, Interval, Scores, ndcg, paired, recall, reciprocal_rank
 from rag_core.content.embedding import Embedder, Vectors
 from rag_core.http_client import OWN_TEXT, EgressPolicy, Use, sending
-from rag_core.ingestion.promotion.checks import Check
-from rag_core.ingestion.promotion.golden import BoundSet, Question
+from rag_core.ingestion.promotion.checks import CheckResult
+from rag_core.ingestion.promotion.golden import BoundSet, GoldenQuestion
 from rag_core.retrieval.index import SearchMode, SearchRequest, VectorIndex
 
 PolicyOf = Callable[[str], EgressPolicy]
@@ -72,7 +72,7 @@ def _sendable(one: BoundSet, embedder: Embedder, policy: PolicyOf) -> BoundSet:
     return replace(one, questions=type(one.questions)(sent), left_out=one.left_out + len(one.questions) - len(sent))
 
 
-def _asked(sets: Sequence[BoundSet], embedder: Embedder) -> Iterator[tuple[Question, tuple[str, ...], Vectors]]:
+def _asked(sets: Sequence[BoundSet], embedder: Embedder) -> Iterator[tuple[GoldenQuestion, tuple[str, ...], Vectors]]:
     for one in sets:
         with sending(OWN_TEXT):  # see `_sendable`
             embedded = embedder.embed_queries([question.text for question in one.questions]) if one.questions else ()
@@ -80,7 +80,7 @@ def _asked(sets: Sequence[BoundSet], embedder: Embedder) -> Iterator[tuple[Quest
             yield question, one.acl[question.tenant], vector
 
 
-def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -> Check:
+def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -> CheckResult:
     """Fail when hybrid or dense search loses more than `tolerance` nDCG@10, or lexical search does so significantly.
 
     The 95 % interval of the difference (paired bootstrap over the questions) is always reported.
@@ -91,10 +91,10 @@ def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -
             f"only {ours.questions} golden questions are about stored documents; at least {MIN_QUESTIONS} are needed "
             "to decide whether a generation is worse; add a golden set (docs/how-to/change-the-embedding-model.md)"
         )
-        return Check("retrieval", False, detail, figures)
+        return CheckResult("retrieval", False, detail, figures)
     if theirs is None:
         message = ", ".join(f"{name} {ours.mean(mode, 'ndcg'):.3f}" for mode, name in MODES.items())
-        return Check(
+        return CheckResult(
             "retrieval", True, f"nDCG@{CUT} {message} on {ours.questions} questions; nothing to compare", figures
         )
     intervals = {mode: paired(ours.values[mode, "ndcg"], theirs.values[mode, "ndcg"]) for mode in MODES}
@@ -108,7 +108,9 @@ def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -
         for mode in shown
     )
     verdict = "worse than the active one" if worse else "not worse than the active one"
-    return Check("retrieval", not worse, f"{verdict}: nDCG@{CUT} {message} on {ours.questions} questions", figures)
+    return CheckResult(
+        "retrieval", not worse, f"{verdict}: nDCG@{CUT} {message} on {ours.questions} questions", figures
+    )
 
 
 def _is_worse(mode: SearchMode, interval: Interval, tolerance: float) -> bool:
@@ -117,13 +119,13 @@ def _is_worse(mode: SearchMode, interval: Interval, tolerance: float) -> bool:
     return interval.mean < -tolerance
 
 
-def compare_latency(index: VectorIndex, ours: Scoring, theirs: Scoring | None) -> Check:
+def compare_latency(index: VectorIndex, ours: Scoring, theirs: Scoring | None) -> CheckResult:
     """Compare the 95th percentile latency of hybrid searches for the golden questions with the active generation.
 
     Searches alternate between the two and the fastest repetition counts, so that other load affects both alike.
     """
     if not ours.searches:
-        return Check("latency", True, "no golden question to time", {})
+        return CheckResult("latency", True, "no golden question to time", {})
     timed = [_quickest(index, pair) for pair in _pairs(ours, theirs)]
     mine = float(np.percentile([seconds[0] for seconds in timed], 95))
     figures: dict[str, Any] = {
@@ -131,11 +133,11 @@ def compare_latency(index: VectorIndex, ours: Scoring, theirs: Scoring | None) -
         "p95_ms": mine * 1000,
     }
     if theirs is None:
-        return Check("latency", True, f"p95 {mine * 1000:.1f} ms; nothing to compare", figures)
+        return CheckResult("latency", True, f"p95 {mine * 1000:.1f} ms; nothing to compare", figures)
     before = float(np.percentile([seconds[1] for seconds in timed], 95))
     figures["baseline_p95_ms"] = before * 1000
     passed = mine <= SLOWER * before + SLACK_SECONDS
-    return Check("latency", passed, f"p95 {before * 1000:.1f} -> {mine * 1000:.1f} ms", figures)
+    return CheckResult("latency", passed, f"p95 {before * 1000:.1f} -> {mine * 1000:.1f} ms", figures)
 
 
 def _pairs(ours: Scoring, theirs: Scoring | None) -> list[tuple[SearchRequest, ...]]:

@@ -1,13 +1,13 @@
 from . import store as store
 from .base import (
     Facts as Facts,
-    Run as Run,
+    SourceRun as SourceRun,
     RunState as RunState,
     SourceState as SourceState,
     SourceStatus as SourceStatus,
     Texts as Texts,
-    Turn as Turn,
-    Waiting as Waiting,
+    EmbeddingTurn as EmbeddingTurn,
+    WaitingCause as WaitingCause,
 )
 from .machine import decide as decide, needs_attention as needs_attention
 from .sentences import SENTENCES as SENTENCES, describe as describe, duration as duration, sentence_of as sentence_of

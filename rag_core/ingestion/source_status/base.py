@@ -23,7 +23,7 @@ class SourceState(StrEnum):
     HELD = "held"
 
 
-class Waiting(StrEnum):
+class WaitingCause(StrEnum):
     """Causes for which a source is in the state `waiting`."""
 
     RUN_SLOT = "run_slot"
@@ -46,7 +46,7 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SourceRun:
     """The newest run of a shard. `failing_since`: the first failure since the last good run."""
 
     shard: int
@@ -70,7 +70,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class EmbeddingTurn:
     """A run that waits for its turn at embedding: sources before it, and seconds until then (`None`: not known)."""
 
     before: int
@@ -102,9 +102,9 @@ class Facts:
     paused_at: datetime | None = None
     freshness_minutes: int | None = None
     observed_at: datetime | None = None
-    runs: tuple[Run, ...] = ()
+    runs: tuple[SourceRun, ...] = ()
     texts: Texts = Texts()
-    turn: Turn | None = None
+    turn: EmbeddingTurn | None = None
     read: int = 0
     unread: int = 0
     listed: bool = False
@@ -130,7 +130,7 @@ class SourceStatus:
     count: int = 0
     percent: int = 0
     seconds_left: float | None = None
-    waiting_for: Waiting | None = None
+    waiting_for: WaitingCause | None = None
     ahead: int = 0
     reason: str = ""
     message: str = ""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from rag_core.errors import Reason
 from rag_core.http_client import Use, forbidden
-from rag_core.ingestion.source_status.base import Facts, Run, RunState, SourceState, SourceStatus, Waiting
+from rag_core.ingestion.source_status.base import Facts, RunState, SourceRun, SourceState, SourceStatus, WaitingCause
 from rag_core.reasons import remedy_of
 
 SILENT = timedelta(seconds=120)
@@ -39,7 +39,7 @@ def decide(facts: Facts, now: datetime) -> SourceStatus:
 
 def needs_attention(status: SourceStatus) -> bool:
     """Return whether an operator should look at it: also while a source that failed is tried again."""
-    dead = status.waiting_for in (Waiting.DAGSTER, Waiting.STREAM_WORKER)
+    dead = status.waiting_for in (WaitingCause.DAGSTER, WaitingCause.STREAM_WORKER)
     orphaned = status.reason == Reason.SOURCE_NOT_FOUND and status.count > 0
     return status.state in _ATTENTION or status.failing_since is not None or dead or orphaned
 
@@ -61,10 +61,10 @@ def _running(facts: Facts, now: datetime) -> SourceStatus | None:
     if not under_way:
         return None
     if facts.observed_at is None or now - facts.observed_at > SILENT:
-        return _waiting(Waiting.DAGSTER, since=facts.observed_at, reason=Reason.DAGSTER_UNAVAILABLE)
+        return _waiting(WaitingCause.DAGSTER, since=facts.observed_at, reason=Reason.DAGSTER_UNAVAILABLE)
     running = [run for run in under_way if run.state is RunState.RUNNING]
     if not running:
-        return _waiting(Waiting.RUN_SLOT, since=min(run.queued_at for run in under_way), ahead=facts.ahead)
+        return _waiting(WaitingCause.RUN_SLOT, since=min(run.queued_at for run in under_way), ahead=facts.ahead)
     since = min(run.started_at or run.queued_at for run in running)
     return _stage(facts, since)
 
@@ -72,8 +72,14 @@ def _running(facts: Facts, now: datetime) -> SourceStatus | None:
 def _stage(facts: Facts, since: datetime) -> SourceStatus:
     texts = facts.texts
     if facts.turn is not None:
-        return SourceStatus(SourceState.WAITING, since, texts.total - texts.embedded, waiting_for=Waiting.EMBEDDING,
-                            ahead=facts.turn.before, seconds_left=facts.turn.seconds)  # fmt: skip
+        return SourceStatus(
+            SourceState.WAITING,
+            since,
+            texts.total - texts.embedded,
+            waiting_for=WaitingCause.EMBEDDING,
+            ahead=facts.turn.before,
+            seconds_left=facts.turn.seconds,
+        )
     if texts.embedded < texts.total or (facts.unread and facts.read):
         # What is listed and not read yet is taken to have as many texts per document as what was read.
         total = texts.total * (1 + facts.unread / facts.read if facts.read else 1)
@@ -92,7 +98,7 @@ def _streaming(facts: Facts) -> SourceStatus | None:
         return refusal
     behind = facts.inbox + facts.pending
     if not facts.worker_alive and (behind or facts.kind != "push"):
-        return _waiting(Waiting.STREAM_WORKER, count=behind)
+        return _waiting(WaitingCause.STREAM_WORKER, count=behind)
     return SourceStatus(SourceState.INDEXING, count=behind) if behind else None
 
 
@@ -152,11 +158,11 @@ def _failure(facts: Facts) -> SourceStatus | None:
     )  # fmt: skip
 
 
-def _reason(run: Run) -> str:
+def _reason(run: SourceRun) -> str:
     return run.reason or Reason.INTERNAL
 
 
-def _message(run: Run) -> str:
+def _message(run: SourceRun) -> str:
     """Return what failed; of a defect the id of its run, under which Dagster and the log have the rest."""
     if _reason(run) != Reason.INTERNAL:
         return run.message or ""
@@ -180,9 +186,9 @@ def _idle(facts: Facts, now: datetime) -> SourceStatus:
             remedy = f"See `rag source history {facts.name}`, then `rag source sync {facts.name}`."
             return SourceStatus(SourceState.STALE, due, facts.pending, remedy=remedy)
     if facts.pending:
-        return _waiting(Waiting.NEXT_RUN, count=facts.pending)
+        return _waiting(WaitingCause.NEXT_RUN, count=facts.pending)
     if facts.held_deletions and facts.deletions_approved:
-        waiting = _waiting(Waiting.DELETIONS, count=facts.held_deletions)
+        waiting = _waiting(WaitingCause.DELETIONS, count=facts.held_deletions)
         return replace(waiting, remedy=f"`rag source sync {facts.name}` carries them out now.")
     if completed is None and not facts.documents and not facts.quarantined:
         return SourceStatus(SourceState.NEW)
@@ -193,7 +199,7 @@ def _idle(facts: Facts, now: datetime) -> SourceStatus:
 
 
 def _waiting(
-    what: Waiting, *, since: datetime | None = None, count: int = 0, ahead: int = 0, reason: str = ""
+    what: WaitingCause, *, since: datetime | None = None, count: int = 0, ahead: int = 0, reason: str = ""
 ) -> SourceStatus:
     return _with_remedy(SourceStatus(SourceState.WAITING, since, count, waiting_for=what, ahead=ahead, reason=reason))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rag_core.errors import Reason
-from rag_core.ingestion.source_status.base import SourceState, SourceStatus, Waiting
+from rag_core.ingestion.source_status.base import SourceState, SourceStatus, WaitingCause
 
 SENTENCES: dict[str, str] = {
     "new": "new: not read yet",
@@ -76,11 +76,11 @@ def _key(status: SourceStatus) -> str:
 
 def _waiting(status: SourceStatus) -> str:
     key = f"waiting.{status.waiting_for}"
-    if status.waiting_for is Waiting.DAGSTER:
+    if status.waiting_for is WaitingCause.DAGSTER:
         return key if status.since is not None else f"{key}.never"
     if not status.ahead:
         return key
-    known = status.waiting_for is Waiting.EMBEDDING and status.seconds_left is not None
+    known = status.waiting_for is WaitingCause.EMBEDDING and status.seconds_left is not None
     return f"{key}.left" if known else f"{key}.ahead"
 
 

@@ -19,7 +19,7 @@ from rag_core.governance.tenants import TenantState
 from rag_core.governance.tenants import store as tenant_store
 from rag_core.ingestion.generations import SourceCounts, status_store
 from rag_core.ingestion.pipeline import Coverage, progress_store, waiting_runs
-from rag_core.ingestion.source_status.base import Facts, Run, RunState, SourceStatus, Texts, Turn
+from rag_core.ingestion.source_status.base import EmbeddingTurn, Facts, RunState, SourceRun, SourceStatus, Texts
 from rag_core.ingestion.source_status.machine import decide
 
 HEARTBEAT_SECONDS = 30.0
@@ -104,10 +104,10 @@ WHERE r.queued_at <= excluded.queued_at AND (r.run_id, r.state) IS DISTINCT FROM
 """)
 
 
-def record_runs(connection: Connection, tenant: str, source: str, runs: Iterable[Run]) -> None:
+def record_runs(connection: Connection, tenant: str, source: str, runs: Iterable[SourceRun]) -> None:
     """Store the newest run of shards."""
     for run in runs:
-        values = {name: getattr(run, name) for name in Run.__slots__ if name != "failing_since"}
+        values = {name: getattr(run, name) for name in SourceRun.__slots__ if name != "failing_since"}
         connection.execute(_RECORD, {**values, "tenant": tenant, "source": source, "state": str(run.state)})
 
 
@@ -225,7 +225,7 @@ class _Facts:
             observed_at=known.observed_at if known is not None else None,
             runs=runs,
             texts=texts,
-            turn=Turn(turn.before, turn.seconds) if turn is not None else None,
+            turn=EmbeddingTurn(turn.before, turn.seconds) if turn is not None else None,
             read=read,
             unread=self.coverage_of(counts.name).unread,
             listed=listed,
@@ -238,7 +238,7 @@ class _Facts:
             closed=self._closed,
         )
 
-    def _progress(self, source: str, running: Sequence[Run]) -> tuple[Texts, int, bool]:
+    def _progress(self, source: str, running: Sequence[SourceRun]) -> tuple[Texts, int, bool]:
         """Asked only for sources with a run: it reads what the run works on."""
         if not running:
             return Texts(), 0, False
@@ -258,15 +258,17 @@ class _Facts:
         return Texts(row.texts, row.embedded, rate), row.read, listed == len(running)
 
 
-def _runs(connection: Connection) -> dict[tuple[str, str], list[Run]]:
-    found: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
+def _runs(connection: Connection) -> dict[tuple[str, str], list[SourceRun]]:
+    found: defaultdict[tuple[str, str], list[SourceRun]] = defaultdict(list)
     for row in connection.execute(select(source_runs).order_by(source_runs.c.shard)):
-        values = {name: getattr(row, name) for name in Run.__slots__ if name != "state"}
-        found[row.tenant, row.source].append(Run(state=RunState(row.state), **values))
+        values = {name: getattr(row, name) for name in SourceRun.__slots__ if name != "state"}
+        found[row.tenant, row.source].append(SourceRun(state=RunState(row.state), **values))
     return found
 
 
-def _ahead(everyone: Mapping[tuple[str, str], Sequence[Run]], runs: Sequence[Run], own: tuple[str, str]) -> int:
+def _ahead(
+    everyone: Mapping[tuple[str, str], Sequence[SourceRun]], runs: Sequence[SourceRun], own: tuple[str, str]
+) -> int:
     """Count the other sources that run now or were queued before. Whose they are is not said."""
     queued = [run.queued_at for run in runs if run.state is RunState.QUEUED]
     if not queued:

@@ -23,7 +23,7 @@ MAX_MISSES = 0.001
 """Share of the points that the search graph may miss before it is a difference."""
 
 
-class Comparison:
+class MergeJoin:
     """A merge join. Keeps one point of each side in memory, and up to `_PHANTOMS_AT_ONCE` unexpected ones."""
 
     def __init__(self, expectation: Expectation, findings: Findings, dimensions: int) -> None:

@@ -34,7 +34,7 @@ _NOTHING = "verify"
 
 
 @dataclass(frozen=True, slots=True)
-class SourceReport:
+class SourceComparison:
     """The result of the comparison with one source; `clean` when there is no difference.
 
     Of `listed` items, `read` were read and compared (others are trusted, because their version tag equals the row's),
@@ -76,7 +76,7 @@ def verify_source(
     *,
     sample: int | None = None,
     progress: Progress | None = None,
-) -> SourceReport:
+) -> SourceComparison:
     """List a source to its end, read its items as a first run would, and compare them with the rows. Writes nothing.
 
     With `sample`, only about that many of the items with an unchanged version tag are read, chosen at random. Changes
@@ -87,7 +87,7 @@ def verify_source(
     with locks.observer_connection(store) as connection:
         look = _SourceCheck(connection, connector, parser, source, settings)
         look.run(sample, progress)
-    return SourceReport(
+    return SourceComparison(
         source=source.name,
         tenant=source.tenant,
         **{name: look.counts[name] for name in ("listed", "read", "stored", "quarantined", "skipped")},

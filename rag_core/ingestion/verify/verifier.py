@@ -14,7 +14,7 @@ from rag_core.errors import NotFound, Reason
 from rag_core.ingestion.generations import Generation
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import Progress
-from rag_core.ingestion.verify.compare import Comparison, payload_differences
+from rag_core.ingestion.verify.compare import MergeJoin, payload_differences
 from rag_core.ingestion.verify.recall import COMPARABLE, SAMPLE, ExactNearest
 from rag_core.ingestion.verify.report import LATE, STRAY, Finding, FindingKind, Findings, VerifyReport
 from rag_core.ingestion.verify.store import Expectation, GenerationRows
@@ -82,12 +82,12 @@ def compare(
     findings: Findings,
     self_retrieval: Searched = "all",
     progress: Progress | None = None,
-) -> Comparison:
+) -> MergeJoin:
     """Compare a generation with any expectation: payloads, vectors, self-retrieval and counts."""
     for difference in index.differences(spec.name):
         findings.add(Finding(FindingKind.CONFIGURATION, difference))
     total = index.count(spec.name)
-    comparison = Comparison(expectation, findings, spec.dimensions)
+    comparison = MergeJoin(expectation, findings, spec.dimensions)
     points = (point for batch in index.scroll(spec.name) for point in batch)
     right = comparison.run(_reporting(points, progress, total))
     nearest, chance = ExactNearest(expectation.sample(SAMPLE)), _chance(self_retrieval, total)
@@ -116,7 +116,7 @@ def _reporting(points: Iterator[IndexPoint], progress: Progress | None, total: i
         yield point
 
 
-def _check_counts(index: VectorIndex, generation: str, comparison: Comparison, findings: Findings) -> None:
+def _check_counts(index: VectorIndex, generation: str, comparison: MergeJoin, findings: Findings) -> None:
     expected: list[tuple[str | None, int]] = [(None, comparison.points.total()), *comparison.points.items()]
     for tenant, scrolled in expected:
         counted = index.count(generation, tenant=tenant) if tenant != "" else scrolled
@@ -140,7 +140,7 @@ def _generation(store: Store, index: VectorIndex, name: str | None, findings: Fi
 
 
 def _withdraw_changing(
-    index: VectorIndex, generation: str, rows: GenerationRows, findings: Findings, comparison: Comparison
+    index: VectorIndex, generation: str, rows: GenerationRows, findings: Findings, comparison: MergeJoin
 ) -> None:
     """Remove findings of documents that changed between reading rows and points."""
     doubtful = [finding for finding in findings.kept if finding.doc_id is not None and finding.chunk_id is not None]

@@ -8,7 +8,7 @@ from .base import (
     LegWeights as LegWeights,
     Payload as Payload,
     PendingRevocations as PendingRevocations,
-    Place as Place,
+    ChunkRange as ChunkRange,
     ScoreExplanation as ScoreExplanation,
     SearchHit as SearchHit,
     SearchMode as SearchMode,

@@ -202,7 +202,7 @@ class SelfRetrieval:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChunkRange:
     """Chunks `first` to `last`, both included, of one version of a document."""
 
     doc_id: uuid.UUID
@@ -259,7 +259,7 @@ class VectorIndex(Protocol):
         """Search. Raises `Unavailable` (`INDEX_EMPTY`) before the first promotion."""
         ...
 
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         """The points at the given places that the caller may see, without vectors, in no particular order.
 
         Only tenant, ACL, pending revocations, generation and deadline of the request count; no ranking takes place.

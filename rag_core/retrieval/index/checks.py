@@ -10,7 +10,14 @@ import numpy as np
 
 from rag_core.content.embedding import Vectors
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
-from rag_core.retrieval.index.base import DocumentUpdate, GenerationSpec, LegWeights, Place, SearchMode, SearchRequest
+from rag_core.retrieval.index.base import (
+    ChunkRange,
+    DocumentUpdate,
+    GenerationSpec,
+    LegWeights,
+    SearchMode,
+    SearchRequest,
+)
 
 MAX_LIMIT = 1000
 """Maximum hits of one search. The API allows 100; the rest is for evaluation and over-fetching."""
@@ -64,7 +71,7 @@ def check_vector(vector: Vectors, dimensions: int) -> None:
         raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: its norm is out of range")
 
 
-def check_places(request: SearchRequest, places: Sequence[Place]) -> int:
+def check_places(request: SearchRequest, places: Sequence[ChunkRange]) -> int:
     """Return the largest number of points at the places, 0 when the caller may see none.
 
     Raises `PermissionDenied` (`TENANT_MISSING`), or `InvalidInput` (`TOP_K_RANGE`) when they are too many.

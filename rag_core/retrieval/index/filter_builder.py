@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from rag_core.content.documents import METADATA_PREFIX, All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.errors import InvalidInput, Reason
-from rag_core.retrieval.index.base import Place, SearchRequest
+from rag_core.retrieval.index.base import ChunkRange, SearchRequest
 from rag_core.retrieval.index.payloads import NUMBERS
 
 Filter = TypeVar("Filter")
@@ -100,7 +100,7 @@ def any_newer_points(builder: FilterBuilder[Filter], versions: Mapping[str, int]
     return builder.any_filter([newer_points(builder, doc_id, version) for doc_id, version in versions.items()])
 
 
-def at_places(builder: FilterBuilder[Filter], request: SearchRequest, places: Sequence[Place]) -> Filter:
+def at_places(builder: FilterBuilder[Filter], request: SearchRequest, places: Sequence[ChunkRange]) -> Filter:
     """The points at the places, within what the caller may see."""
     there = [
         builder.all_of(

@@ -18,7 +18,7 @@ Identity = tuple[uuid.UUID, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class UpdatePlan:
     """The updates to apply, the points they replace, and the number of stale updates."""
 
     updates: list[DocumentUpdate]
@@ -26,7 +26,7 @@ class Plan:
     stale: int
 
 
-def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> Plan:
+def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> UpdatePlan:
     """Fence `updates` (one per document) by the versions of all `stored` points of the documents."""
     held: dict[str, dict[uuid.UUID, int]] = {}
     for chunk_id, doc_id, version in stored:
@@ -40,7 +40,7 @@ def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> Plan:
         current.append(update)
         ids = {point.chunk_id for point in update.points}
         leftovers.extend(chunk_id for chunk_id in points if chunk_id not in ids)
-    return Plan(current, leftovers, len(updates) - len(current))
+    return UpdatePlan(current, leftovers, len(updates) - len(current))
 
 
 def operations(

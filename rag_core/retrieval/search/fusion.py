@@ -59,7 +59,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredCandidate:
     """A candidate with its stored payload, and its cosine where it was asked for."""
 
     candidate: Candidate
@@ -181,7 +181,7 @@ def unit_score(fused: float) -> float:
     return min(1.0, max(0.0, fused))
 
 
-def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = None) -> list[Scored]:
+def newest_only(candidates: Sequence[ScoredCandidate], newer: Mapping[str, int] | None = None) -> list[ScoredCandidate]:
     """Candidates in their order, without those for whose document a newer version is among the candidates.
 
     `newer` adds known versions: document id to the newest complete version in the index.
@@ -201,7 +201,7 @@ def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.number))
 
 
-def capped(candidates: Sequence[Scored], per_document: int | None) -> list[Scored]:
+def capped(candidates: Sequence[ScoredCandidate], per_document: int | None) -> list[ScoredCandidate]:
     """Candidates in their order, at most `per_document` of each document."""
     if per_document is None:
         return list(candidates)

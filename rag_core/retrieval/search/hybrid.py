@@ -24,7 +24,7 @@ from rag_core.retrieval.search.fusion import (
     CANDIDATES,
     SPARE,
     Candidate,
-    Scored,
+    ScoredCandidate,
     capped,
     fused,
     in_order,
@@ -114,7 +114,7 @@ class _Search:
             for rank, (number, score) in enumerate(scores.items(), 1)
         ]
 
-    def kept(self, found: Sequence[Candidate], superseded: Mapping[str, int]) -> tuple[list[Scored], bool]:
+    def kept(self, found: Sequence[Candidate], superseded: Mapping[str, int]) -> tuple[list[ScoredCandidate], bool]:
         """The first of the candidates with their payloads, one version of each document, as many as were asked for;
         and whether a candidate was removed meanwhile.
 
@@ -131,14 +131,14 @@ class _Search:
             first = len(found)
         return kept[:limit], len(scored) < len(found[:first])
 
-    def _scored(self, candidates: Sequence[Candidate]) -> list[Scored]:
+    def _scored(self, candidates: Sequence[Candidate]) -> list[ScoredCandidate]:
         # Hits that only the lexical leg of a hybrid search found have a cosine too.
         unknown = self._mode is SearchMode.HYBRID and any(one.dense is None for one in candidates)
         vector = self._request.vector if unknown else None
         stored = self._engine.read([one.number for one in candidates], vector) if candidates else {}
-        return [Scored(one, *stored[one.number]) for one in candidates if one.number in stored]
+        return [ScoredCandidate(one, *stored[one.number]) for one in candidates if one.number in stored]
 
-    def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
+    def newer_versions(self, hits: Sequence[ScoredCandidate]) -> dict[str, int]:
         """Documents of hits with a newer, complete version in the index: document id to that version.
 
         A writer that dies between writing a new version and removing the old one leaves both. The old one must not be
@@ -157,7 +157,7 @@ class _Search:
                 complete[doc_id] = int(payload["version"])
         return complete
 
-    def hits(self, kept: Sequence[Scored]) -> tuple[SearchHit, ...]:
+    def hits(self, kept: Sequence[ScoredCandidate]) -> tuple[SearchHit, ...]:
         """The hits of kept candidates, with what else was asked for."""
         ids = [one.candidate.chunk_id for one in kept]
         vectors = self._engine.vectors(ids) if self._request.with_vectors and kept else {}

@@ -41,7 +41,7 @@ _NOT_ITS_SHAPE: Final = frozenset({400, 415, 422})
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class RerankEndpoint:
     """An endpoint and its limits. `seconds` is for all requests of one search; `shape` `None` is found out."""
 
     url: str
@@ -58,7 +58,7 @@ class Endpoint:
 class HttpReranker:
     """See `Reranker`. Requests of one search are sent side by side."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: RerankEndpoint) -> None:
         """Raises `InvalidInput` for an address that is not one."""
         self._endpoint = endpoint
         self._shape = endpoint.shape
@@ -141,7 +141,7 @@ class HttpReranker:
 def open_http_reranker(settings: Settings) -> HttpReranker:
     """The reranker that the `reranker_…` settings describe. Raises `ConfigError`."""
     url, headers = check_endpoint("RAG_RERANKER", settings.reranker_url, settings.reranker_api_key)
-    endpoint = Endpoint(
+    endpoint = RerankEndpoint(
         url=url,
         shape=None if settings.reranker_shape == "auto" else settings.reranker_shape,
         model=settings.reranker_model,

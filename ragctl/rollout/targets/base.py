@@ -37,7 +37,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class ColourTraffic:
     """A gateway's counters for a colour since its start: finished requests, and requests without a healthy server; and
     the requests that are in flight."""
 
@@ -45,13 +45,13 @@ class Traffic:
     failed: int = 0
     active: int = 0
 
-    def since(self, before: Traffic) -> Traffic:
+    def since(self, before: ColourTraffic) -> ColourTraffic:
         """The part after `before`; a gateway that was restarted in between counts from zero."""
         if self.requests < before.requests:
             return self
-        return Traffic(self.requests - before.requests, max(0, self.failed - before.failed), self.active)
+        return ColourTraffic(self.requests - before.requests, max(0, self.failed - before.failed), self.active)
 
-    def begun_since(self, before: Traffic) -> int:
+    def begun_since(self, before: ColourTraffic) -> int:
         """At least so many of the requests that finished after `before` began after it: the others may have been those
         in flight then, at servers that a rollout has replaced since."""
         return max(0, self.since(before).requests - before.active)
@@ -87,7 +87,7 @@ class Target(Protocol):
     def shift(self, green_percent: int) -> None:
         """Give green this share and blue the rest; returns when the gateway has taken it up."""
 
-    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+    def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
         """Counters of each gateway for a colour, by gateway name."""
 
     def runs(self, colour: str, release: Release) -> bool:

@@ -19,7 +19,7 @@ import yaml
 from rag_core.errors import Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
-from ragctl.rollout.targets.base import Health, Server, Traffic, other
+from ragctl.rollout.targets.base import ColourTraffic, Health, Server, other
 from ragctl.rollout.targets.cluster import Cluster, host_of, is_ready
 from ragctl.rollout.targets.weights import (
     ENVOY_FILE,
@@ -122,7 +122,7 @@ class KubernetesTarget:
         component = ROUTE if ROUTE_FILE in wanted.data else ROUTES
         self._weights(wanted.data).set(_routes(wanted.data, green_percent), self._meta(component))
 
-    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+    def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
         return self._weights(self._wanted().data).traffic(colour)
 
     def maintain(self) -> None:

@@ -16,7 +16,7 @@ from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.services import build_services, colour_services
 from ragctl.local_stack.supervisor import Supervisor
 from ragctl.rollout.metrics import fetch, fetch_counts, ready
-from ragctl.rollout.targets.base import Health, Server, Traffic
+from ragctl.rollout.targets.base import ColourTraffic, Health, Server
 
 _LOCK_SECONDS = 60.0
 _EFFECT_SECONDS = 5.0
@@ -92,9 +92,9 @@ class LocalTarget:
                 raise Unavailable(Reason.TARGET_UNAVAILABLE, "the gateway did not take up the weights; see its log")
             time.sleep(_POLL_SECONDS)
 
-    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+    def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
         names = (f"cluster.query-{colour}.upstream_rq_{what}" for what in ("completed", "5xx", "active"))
-        return {"gateway": Traffic(*(self._stat(name) or 0 for name in names))}
+        return {"gateway": ColourTraffic(*(self._stat(name) or 0 for name in names))}
 
     def runs(self, colour: str, release: Release) -> bool:
         return self.release(colour) == release

@@ -18,7 +18,7 @@ import yaml
 from rag_core.errors import Reason, Unavailable
 from ragctl.gateway.shared import STATUS_PORT
 from ragctl.rollout.metrics import fetch
-from ragctl.rollout.targets.base import COLOURS, Traffic
+from ragctl.rollout.targets.base import COLOURS, ColourTraffic
 from ragctl.rollout.targets.cluster import Cluster, host_of, is_ready
 
 ROUTES, GATEWAY = "gateway-routes", "gateway"
@@ -49,7 +49,7 @@ class Weights(Protocol):
     def reached(self, colour: str) -> int | None:
         """Number of a colour's servers that can be reached; None when unknown."""
 
-    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+    def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
         """As `Target.traffic`."""
 
 
@@ -93,7 +93,7 @@ class EnvoyWeights:
         found = [_numbers(_page(pod), colour).get("membership_healthy", 0) for pod in gateways(self._cluster)]
         return min(found, default=0)
 
-    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+    def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
         return counted(self._cluster, colour)
 
     def _await_effect(self, pods: Sequence[Any], before: Mapping[str, int | None]) -> None:
@@ -135,12 +135,12 @@ class RouteWeights:
     def reached(self, colour: str) -> int | None:
         return None
 
-    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+    def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
         """Our gateways do not see where a call goes: what they counted in all, by less than the colour's share."""
         green = self.green() or 0
         service = (green if colour == "green" else 100 - green) / 100 / (1 if green in {0, 100} else _ENOUGH)
         return {
-            name: Traffic(int(all_.requests * service), int(all_.failed * service), all_.active)
+            name: ColourTraffic(int(all_.requests * service), int(all_.failed * service), all_.active)
             for name, all_ in counted(self._cluster, COLOURS[0]).items()
         }
 
@@ -151,11 +151,11 @@ def gateways(cluster: Cluster) -> Iterator[Any]:
     return filter(is_ready, cluster.pods(deployment) if deployment is not None else ())
 
 
-def counted(cluster: Cluster, colour: str) -> dict[str, Traffic]:
+def counted(cluster: Cluster, colour: str) -> dict[str, ColourTraffic]:
     """Counters of each gateway for a colour; a gateway that does not answer is left out."""
     found = {host_of(pod): _numbers(_page(pod), colour) for pod in gateways(cluster)}
     return {
-        host: Traffic(*(numbers.get(f"upstream_rq_{what}", 0) for what in ("completed", "xx", "active")))
+        host: ColourTraffic(*(numbers.get(f"upstream_rq_{what}", 0) for what in ("completed", "xx", "active")))
         for host, numbers in found.items()
         if numbers
     }

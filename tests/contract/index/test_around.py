@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
-from rag_core.retrieval.index import PendingRevocations, Place, SearchRequest, VectorIndex
+from rag_core.retrieval.index import ChunkRange, PendingRevocations, SearchRequest, VectorIndex
 from tests.support.index_points import doc, document, filled, request
 
 WORDS = [f"part {number}" for number in range(8)]
 
 
-def around(index: VectorIndex, *places: Place, **fields: object) -> list[str]:
+def around(index: VectorIndex, *places: ChunkRange, **fields: object) -> list[str]:
     """Texts at places, in reading order."""
     points = index.around(request("part", **fields), places)
     return [point.payload.text for point in sorted(points, key=lambda point: point.payload.ordinal)]
@@ -19,9 +19,9 @@ def around(index: VectorIndex, *places: Place, **fields: object) -> list[str]:
 
 def test_the_chunks_of_a_range_are_read_and_no_others(index: VectorIndex) -> None:
     filled(index, document("a", WORDS), document("b", ["of another document"] * 1))
-    assert around(index, Place(doc("a"), 1, 2, 4)) == ["part 2", "part 3", "part 4"]
-    assert around(index, Place(doc("a"), 1, -2, 0), Place(doc("a"), 1, 7, 9)) == ["part 0", "part 7"]
-    assert around(index, Place(doc("a"), 2, 0, 7)) == []  # of a version that is not held
+    assert around(index, ChunkRange(doc("a"), 1, 2, 4)) == ["part 2", "part 3", "part 4"]
+    assert around(index, ChunkRange(doc("a"), 1, -2, 0), ChunkRange(doc("a"), 1, 7, 9)) == ["part 0", "part 7"]
+    assert around(index, ChunkRange(doc("a"), 2, 0, 7)) == []  # of a version that is not held
     assert around(index) == []
 
 
@@ -32,7 +32,11 @@ def test_the_range_is_read_within_what_the_caller_may_see(index: VectorIndex) ->
         document("a", WORDS, tenant="beta"),
         document("wiki", WORDS, source="wiki"),
     )
-    secret, foreign, wiki = Place(doc("a"), 1, 0, 7), Place(doc("a", "beta"), 1, 0, 7), Place(doc("wiki"), 1, 0, 7)
+    secret, foreign, wiki = (
+        ChunkRange(doc("a"), 1, 0, 7),
+        ChunkRange(doc("a", "beta"), 1, 0, 7),
+        ChunkRange(doc("wiki"), 1, 0, 7),
+    )
     assert around(index, secret, foreign) == []
     assert around(index, secret, acl=()) == []
     assert around(index, secret, acl=("group:pilots",)) == WORDS
@@ -45,7 +49,7 @@ def test_no_tenant_and_too_many_places_are_refused(index: VectorIndex) -> None:
     filled(index, document("a", WORDS))
     nobody: SearchRequest = request("part", tenant="")
     with pytest.raises(PermissionDenied) as denied:
-        index.around(nobody, [Place(doc("a"), 1, 0, 1)])
+        index.around(nobody, [ChunkRange(doc("a"), 1, 0, 1)])
     assert denied.value.reason is Reason.TENANT_MISSING
     with pytest.raises(InvalidInput):
-        index.around(request("part"), [Place(doc("a"), 1, 0, 5000)])
+        index.around(request("part"), [ChunkRange(doc("a"), 1, 0, 5000)])

@@ -7,14 +7,14 @@ import time
 from contextlib import closing
 from typing import Any
 
-from rag_assets.stream_worker.base import Message, StreamSource
+from rag_assets.stream_worker.base import StreamMessage, StreamSource
 
 SECONDS = 20.0
 
 
-def taken(source: StreamSource, count: int) -> list[Message]:
+def taken(source: StreamSource, count: int) -> list[StreamMessage]:
     """So many messages, however many polls it takes."""
-    found: list[Message] = []
+    found: list[StreamMessage] = []
     deadline = time.monotonic() + SECONDS
     while len(found) < count and time.monotonic() < deadline:
         found += source.poll(1.0)
@@ -22,7 +22,7 @@ def taken(source: StreamSource, count: int) -> list[Message]:
     return found
 
 
-def record(harness: Any, source: StreamSource, messages: list[Message]) -> None:
+def record(harness: Any, source: StreamSource, messages: list[StreamMessage]) -> None:
     with harness.stream.store.engine.begin() as connection:
         source.record(connection, messages, {message.position.token: "applied" for message in messages})
     source.done(messages, {})
@@ -64,7 +64,7 @@ def test_a_poll_ends_when_something_comes_not_when_its_time_is_over(harness: Any
     harness.put("first", "Text.")
     with closing(harness.open()) as source:
         record(harness, source, taken(source, 1))
-        found: list[Message] = []
+        found: list[StreamMessage] = []
         # A poll that waited for the end of its time would outlast the test's.
         waiter = threading.Thread(target=lambda: found.extend(source.poll(1000)), daemon=True)
         waiter.start()

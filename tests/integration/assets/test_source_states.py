@@ -27,7 +27,7 @@ from rag_assets.connectors import build_connector, connector_context
 from rag_assets.defs.sources.states import record
 from rag_assets.lib.naming import job_name
 from rag_core.content.sources import Scope
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.content.streams import store as streams
 from rag_core.errors import Reason
@@ -35,7 +35,7 @@ from rag_core.ingestion.pipeline import approve_deletions, run_pipeline
 from rag_core.ingestion.source_status import (
     SourceState,
     SourceStatus,
-    Waiting,
+    WaitingCause,
     describe,
     needs_attention,
     orphaned,
@@ -146,7 +146,7 @@ def test_a_queued_run_is_waiting_and_neither_running_nor_done(watched: Watched) 
     watched.sync()
     watched.create(dg.DagsterRunStatus.NOT_STARTED)
     status = watched.status()
-    assert (status.state, status.waiting_for) == (SourceState.WAITING, Waiting.RUN_SLOT)
+    assert (status.state, status.waiting_for) == (SourceState.WAITING, WaitingCause.RUN_SLOT)
     assert describe(status) == "waiting for a free run slot"
 
 
@@ -189,7 +189,7 @@ def test_a_run_that_dagster_no_longer_reports_on_waits_for_dagster(watched: Watc
     assert watched.status().state is SourceState.LISTING
     watched.execute("UPDATE rag.source_states SET observed_at = now() - interval '5 minutes'")
     status = watched.stored()
-    assert (status.state, status.waiting_for) == (SourceState.WAITING, Waiting.DAGSTER)
+    assert (status.state, status.waiting_for) == (SourceState.WAITING, WaitingCause.DAGSTER)
     assert needs_attention(status)
     assert "rag status" in status.remedy
 
@@ -327,10 +327,13 @@ def test_a_push_source_waits_for_the_stream_worker_and_is_never_paused(watched: 
     watched.execute("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'tickets', 'push')")
     assert watched.stored("tickets").state is SourceState.NEW
     with watched.store.engine.begin() as connection:
-        inbox.accept(connection, Change("acme", "tickets", "t1", "alice", content=b"Pump 7", media_type="text/plain"),
-                     max_pending=10)  # fmt: skip
+        inbox.accept(
+            connection,
+            PushedChange("acme", "tickets", "t1", "alice", content=b"Pump 7", media_type="text/plain"),
+            max_pending=10,
+        )
     waiting = watched.stored("tickets")
-    assert (waiting.state, waiting.waiting_for, waiting.count) == (SourceState.WAITING, Waiting.STREAM_WORKER, 1)
+    assert (waiting.state, waiting.waiting_for, waiting.count) == (SourceState.WAITING, WaitingCause.STREAM_WORKER, 1)
     with watched.store.engine.begin() as connection:
         streams.heartbeat(connection, "worker-1", {"inbox": {"state": "running"}})
     assert watched.stored("tickets").state is SourceState.INDEXING

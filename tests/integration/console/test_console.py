@@ -17,7 +17,7 @@ from pytest_httpserver import HTTPServer
 
 from rag_core.database import Store, open_store
 from rag_core.database.embedded.server import EmbeddedPostgres
-from rag_core.governance.audit import Colour, State, Step
+from rag_core.governance.audit import Colour, DeploymentState, Step
 from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from tests.integration.query_server.conftest import DOCS
@@ -78,10 +78,10 @@ def deploy(store: Store) -> None:
     """One deployment that serves, and can be taken back."""
     later = datetime.now(UTC) + timedelta(hours=1)
     made = {"target": "local", "release": "r2", "spec": {}, "colour": "green", "from_colour": "blue",
-            "state": State.DONE, "steps": [10, 100], "actor": "rag:ann", "why": "new model"}  # fmt: skip
+            "state": DeploymentState.DONE, "steps": [10, 100], "actor": "rag:ann", "why": "new model"}  # fmt: skip
     with store.engine.begin() as connection:
         number = deployments.add(connection, **made).id
-        deployments.change(connection, number, state=State.DONE, weight=100, keep_until=later)
+        deployments.change(connection, number, state=DeploymentState.DONE, weight=100, keep_until=later)
         deployments.add_step(connection, number, Step("smoke.golden", True, 0, 1.5, figures={"questions": 20}))
         colours = [Colour("local", "blue", "r1", 0, 1, 1, keep_until=later), Colour("local", "green", "r2", 100, 1, 1)]
         deployments.save_colours(connection, "local", colours)

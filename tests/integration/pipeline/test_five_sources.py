@@ -23,7 +23,7 @@ from rag_core.content.parsing import Parser
 from rag_core.content.sources import StoredMemory, UntouchedMemory
 from rag_core.database import Store
 from rag_core.errors import Reason
-from rag_core.ingestion.verify import SourceReport, verify, verify_source
+from rag_core.ingestion.verify import SourceComparison, verify, verify_source
 from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
@@ -66,7 +66,7 @@ class Harness:
             consumer_loop.process(batch)
             sent -= len(batch)
 
-    def compared(self, name: str) -> SourceReport:
+    def compared(self, name: str) -> SourceComparison:
         stream = self.stream
         memory = UntouchedMemory(StoredMemory(stream.store, TENANT, name))
         with open_connector(self._configs[name], ConnectorContext(fetch_policy=POLICY, memory=memory)) as connector:

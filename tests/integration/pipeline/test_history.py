@@ -10,7 +10,7 @@ from sqlalchemy import event
 from rag_assets.defs.history.sensors import record
 from rag_core.database import Store
 from rag_core.database.tables.content import documents, sources
-from rag_core.governance.history import Span, read_history
+from rag_core.governance.history import TimeSpan, read_history
 from rag_core.settings import Settings
 
 NOON = 1_789_999_200
@@ -18,7 +18,7 @@ NOON = 1_789_999_200
 
 def points(store: Store, now: float) -> dict[tuple[str, str], dict[int, float]]:
     with store.engine.connect() as connection:
-        found = read_history(connection, Span.HOUR, datetime.fromtimestamp(now, UTC), tenant="acme", platform=True)
+        found = read_history(connection, TimeSpan.HOUR, datetime.fromtimestamp(now, UTC), tenant="acme", platform=True)
     return {
         (one.name, one.label): {(at - NOON) // 60: value for at, value in one.points.items()} for one in found.series
     }
@@ -72,6 +72,6 @@ def test_a_minute_that_is_written_while_it_is_read_is_not_shown_as_zero(store: S
         def write(*_: object) -> None:
             measured(store, settings, cursor, 2)
 
-        found = read_history(connection, Span.HOUR, now, tenant="acme", platform=True)
+        found = read_history(connection, TimeSpan.HOUR, now, tenant="acme", platform=True)
     [line] = [one for one in found.series if one.name == "documents"]
     assert set(line.points.values()) == {3.0}

@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from rag_core.database import Store, open_store
-from rag_core.governance.access import NewAccount, Role, create_account, find_account, password_matches
-from rag_core.governance.audit import Entry, Query, find
+from rag_core.governance.access import AccountRole, NewAccount, create_account, find_account, password_matches
+from rag_core.governance.audit import AuditEntry, AuditQuery, find
 from rag_core.settings import Settings
 from ragproto.admin.v1 import access_pb2 as pb
 from ragproto.admin.v1 import access_pb2_grpc as rpc
@@ -37,9 +37,9 @@ class Desk:
     def refusal(self, method: str, **fields: Any) -> str:
         return failing(lambda: self.do(method, **fields)).reason
 
-    def record(self, tenant: str) -> list[Entry]:
+    def record(self, tenant: str) -> list[AuditEntry]:
         with self.store.engine.connect() as connection:
-            return find(connection, Query(tenant=tenant))
+            return find(connection, AuditQuery(tenant=tenant))
 
     def sessions(self, scopes: list[str] = TENANT, tenant: str = "acme") -> list[pb.ConsoleSession]:
         return list(self.do("ListSessions", scopes, tenant).sessions)
@@ -134,7 +134,7 @@ def test_nobody_grants_more_than_they_hold(desk: Desk, held: list[str], wanted: 
 
 def test_an_admin_of_a_tenant_neither_makes_nor_takes_over_an_admin_of_the_platform(desk: Desk) -> None:
     with desk.store.engine.begin() as connection:
-        boss = NewAccount("boss", Role.ADMIN, "acme", platform=True)
+        boss = NewAccount("boss", AccountRole.ADMIN, "acme", platform=True)
         create_account(connection, boss, "correct horse battery", actor="a/b")
     who_am_i(desk.server, desk.server.auth(tenant="acme", subject="boss", scopes=["admin", "platform.admin"]))
     [session] = desk.open_sessions(1)

@@ -21,11 +21,11 @@ QUESTION = "When does the confidential bell ring?"
 SECRET = "s" * 32
 
 
-def recorded(server: RunningServer) -> list[audit.Entry]:
+def recorded(server: RunningServer) -> list[audit.AuditEntry]:
     store = open_store(Settings(database_url=server.database_url))
     try:
         with store.engine.connect() as connection:
-            return [entry for entry in audit.find(connection, audit.Query()) if "query_hashes" in entry.details]
+            return [entry for entry in audit.find(connection, audit.AuditQuery()) if "query_hashes" in entry.details]
     finally:
         store.close()
 

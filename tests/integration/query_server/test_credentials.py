@@ -35,7 +35,7 @@ from rag_core.governance.access import (
     revoke_key,
     revoke_tokens,
 )
-from rag_core.governance.audit import Query, find
+from rag_core.governance.audit import AuditQuery, find
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
@@ -212,7 +212,7 @@ def test_a_token_that_was_signed_out_is_refused_by_every_server_within_a_second_
         assert search(server, other)
         assert reason(server, twin(ended)) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
     with store.engine.connect() as connection:
-        (entry,) = find(connection, Query(action="session.end"))
+        (entry,) = find(connection, AuditQuery(action="session.end"))
     assert (entry.actor, entry.tenant) == ("acme/ann", "acme")
     refused = failing(lambda: stub.SignOut(operations_pb2.SignOutRequest(), timeout=20,
                                            metadata=keyed(make(store, scopes=["ops.read"]))))  # fmt: skip
@@ -237,7 +237,7 @@ def test_a_refusal_of_a_known_caller_is_audited_and_reading_is_not(server: Runni
     )
     server.run(server.server._audit.flush())
     with store.engine.connect() as connection:
-        entries = find(connection, Query())
+        entries = find(connection, AuditQuery())
     assert [(e.actor, e.action, e.outcome, e.tenant) for e in entries] == [
         ("acme/curious", "/ragproto.admin.v1.AdminService/GetStatus", "SCOPE_MISSING", "acme")
     ]

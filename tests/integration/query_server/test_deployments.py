@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from rag_core.database import Store, open_store
-from rag_core.governance.audit import Colour, State, Step
+from rag_core.governance.audit import Colour, DeploymentState, Step
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
@@ -58,7 +58,7 @@ def begin(store: Store, **changes: Any) -> int:
         "spec": {},
         "colour": "green",
         "from_colour": "blue",
-        "state": State.READY,
+        "state": DeploymentState.READY,
         "steps": [10, 100],
         "actor": "rag:ann",
         "why": "new model",
@@ -79,7 +79,7 @@ def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: Ru
     assert admin("RequestSwitch", id=number, reason="quality is better").deployment.wanted == "switch"
     assert reason(lambda: admin("RequestSwitch", id=number, reason="again")) == "DEPLOYMENT_STATE"
     with store.engine.connect() as connection:
-        [entry] = audit.find(connection, audit.Query(action_start="deploy."))
+        [entry] = audit.find(connection, audit.AuditQuery(action_start="deploy."))
         waiting = deployments.unfinished(connection, "local")
     assert (entry.actor, entry.action, entry.target, entry.tenant) == ("acme/ann", "deploy.switch", str(number), "acme")
     assert entry.details["reason"] == "quality is better"
@@ -90,8 +90,8 @@ def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: Ru
 def test_operators_see_colours_history_and_what_can_be_asked_for(server: RunningServer, store: Store) -> None:
     viewer, admin = caller(server, VIEWER), caller(server, ADMIN)
     hour = datetime.now(UTC) + timedelta(hours=1)
-    old = begin(store, state=State.ROLLED_BACK, reason="GREEN_SLOW")
-    number = begin(store, state=State.DONE, weight=100, keep_until=hour)
+    old = begin(store, state=DeploymentState.ROLLED_BACK, reason="GREEN_SLOW")
+    number = begin(store, state=DeploymentState.DONE, weight=100, keep_until=hour)
     with store.engine.begin() as connection:
         deployments.add_step(connection, number, Step("smoke.golden", True, 0, 1.5, figures={"questions": 20}))
         deployments.add_step(connection, number, Step("shift", True, 100, 0.1))

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from query_server.handlers.paging import LIFETIME_SECONDS, PageTokens, Position
+from query_server.handlers.paging import LIFETIME_SECONDS, PagePosition, PageTokens
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
@@ -215,8 +215,8 @@ def test_a_page_token_belongs_to_one_request_of_one_caller(bells: RunningServer,
 def test_a_page_token_expires_and_differs_by_secret() -> None:
     now = [1000.0]
     tokens = PageTokens(b"secret", clock=lambda: now[0])
-    token = tokens.issue(Position(10, "g1"), b"context")
-    assert tokens.read(token, b"context") == Position(10, "g1")
+    token = tokens.issue(PagePosition(10, "g1"), b"context")
+    assert tokens.read(token, b"context") == PagePosition(10, "g1")
     with pytest.raises(InvalidInput):
         PageTokens(b"other", clock=lambda: now[0]).read(token, b"context")
     now[0] += LIFETIME_SECONDS + 1

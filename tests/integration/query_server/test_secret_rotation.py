@@ -18,7 +18,7 @@ import yaml
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from query_server.handlers.paging import PageTokens, Position
+from query_server.handlers.paging import PagePosition, PageTokens
 from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.errors import ConfigError, InvalidInput, Unauthenticated
 from rag_core.governance.access import NameHash
@@ -77,7 +77,7 @@ def test_the_page_shows_every_step_of_every_secret() -> None:
 
 def test_a_page_token_is_read_by_servers_of_one_step_before_and_after_and_ends_with_its_secret(folder: Path) -> None:
     servers = [PageTokens(*state.rotating("page_token_secret")) for state in states(folder, "rag_page_token_secret")]
-    place = Position(10, "g1")
+    place = PagePosition(10, "g1")
     for before, after in pairwise(servers):
         assert after.read(before.issue(place, b"ctx"), b"ctx") == place
         assert before.read(after.issue(place, b"ctx"), b"ctx") == place

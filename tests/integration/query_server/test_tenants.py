@@ -19,7 +19,7 @@ from sqlalchemy import text
 from query_server.auth.policies import SCOPES
 from rag_core.database import Store, open_store
 from rag_core.governance.access import NewKey, create_key
-from rag_core.governance.audit import Query, find
+from rag_core.governance.audit import AuditQuery, find
 from rag_core.governance.tenants import store as tenants
 from rag_core.settings import Settings
 from ragproto.admin.v1 import operations_pb2, operations_pb2_grpc
@@ -116,7 +116,9 @@ def test_tokens_keys_sessions_and_pushes_of_a_suspended_tenant_are_refused_and_w
     desk.do("ResumeTenant", name="acme")
     assert eventually(lambda: all(failure(call) is None for call in calls))
     with desk.store.engine.connect() as connection:
-        actions = [(one.action, one.actor) for one in find(connection, Query(tenant="acme", action_start="tenant."))]
+        actions = [
+            (one.action, one.actor) for one in find(connection, AuditQuery(tenant="acme", action_start="tenant."))
+        ]
     assert actions[:2] == [("tenant.resume", "platform/op"), ("tenant.suspend", "platform/op")]
 
 
@@ -202,7 +204,7 @@ def test_an_export_brings_the_tenants_rows_and_is_on_record(desk: Desk) -> None:
     assert b"text of full" in found["documents/documents.jsonl"]
     assert not any(b"of other" in content for content in found.values())
     with desk.store.engine.connect() as connection:
-        (entry,) = find(connection, Query(action="tenant.export"))
+        (entry,) = find(connection, AuditQuery(action="tenant.export"))
     assert (entry.tenant, entry.actor, entry.details) == ("full", "platform/op", {"reason": "they leave"})
     assert desk.refusal("ExportTenant", name="nobody") == "TENANT_NOT_FOUND"
 

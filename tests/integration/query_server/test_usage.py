@@ -161,7 +161,7 @@ def test_platform_sets_budgets_a_tenants_operator_reads_its_own_and_both_are_aud
     everyone = listed(all_tenants=True, claims={"scopes": ["ops.read", "platform.read"]})
     assert [one.tenant for one in everyone.budgets] == ["acme", "beta"]
     with store.engine.connect() as connection:
-        entries = audit_store.find(connection, audit_store.Query(action="budget.set", tenant="acme"))
+        entries = audit_store.find(connection, audit_store.AuditQuery(action="budget.set", tenant="acme"))
     assert [entry.actor for entry in entries] == ["ops/op"] * 2
     assert entries[1].details == {
         "before": {}, "after": {"calls_per_day": 9, "documents": 5}, "reason": "pilot"

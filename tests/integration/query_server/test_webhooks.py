@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 
 from rag_core.database import Store, open_store
-from rag_core.governance.audit import Query, find
+from rag_core.governance.audit import AuditQuery, find
 from rag_core.settings import Settings
 from ragproto.admin.v1 import webhooks_pb2 as pb
 from ragproto.admin.v1 import webhooks_pb2_grpc as rpc
@@ -40,7 +40,7 @@ class Desk:
 
     def actions(self, tenant: str = "acme") -> list[str]:
         with self.store.engine.connect() as connection:
-            return [entry.action for entry in reversed(find(connection, Query(tenant=tenant)))]
+            return [entry.action for entry in reversed(find(connection, AuditQuery(tenant=tenant)))]
 
 
 @pytest.fixture

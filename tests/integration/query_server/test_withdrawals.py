@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from sqlalchemy import text
 
 from rag_core.content.sources import Scope
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import open_store
 from rag_core.retrieval.index import VectorIndex
@@ -112,7 +112,7 @@ def test_a_pushed_deletion_counts_from_its_acceptance_whether_or_not_a_worker_ru
     flow_behind: PipelineHarness, server: RunningServer
 ) -> None:
     source = flow_behind.source
-    change = Change(source.tenant, source.name, "bell.txt", "ann")
+    change = PushedChange(source.tenant, source.name, "bell.txt", "ann")
     with flow_behind.store.engine.begin() as connection:
         connection.execute(text("UPDATE rag.sources SET kind = 'push'"))
         receipt = inbox.accept(connection, change, max_pending=10)

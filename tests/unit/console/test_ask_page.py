@@ -186,7 +186,7 @@ def test_passages_are_reported_where_the_other_side_has_them() -> None:
     cut = passage("b", start=3)  # another chunker cuts elsewhere
     first, second = [one, two, gone], [cut, one]
     assert [row["moved"] for row in retrieval.compared_rows(first, second)] == ["▲ #2", "▼ #1", "–"]
-    assert retrieval.compare(first, second) == retrieval.Comparison(both=2, moved=2, only_first=1, only_second=0)
+    assert retrieval.compare(first, second) == retrieval.SearchComparison(both=2, moved=2, only_first=1, only_second=0)
     far = passage("b", start=1000)
     assert [row["moved"] for row in retrieval.compared_rows([two], [far])] == ["–"]
 

@@ -181,7 +181,7 @@ class Caller:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_export_has_every_page_and_says_where_it_broke_off(fails: bool) -> None:
-    text = exported(Caller(fails=fails), presenters.Wanted())  # type: ignore[arg-type]
+    text = exported(Caller(fails=fails), presenters.DocumentSearch())  # type: ignore[arg-type]
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == (5 if fails else 6)
     assert [row["locator"] for row in rows[:4]] == ["0-0.md", "0-1.md", "1-0.md", "1-1.md"]
@@ -330,10 +330,10 @@ def test_days_are_whole_days_of_the_persons_time_zone() -> None:
 
 def test_a_searched_span_of_time_and_type_narrow_the_search_too() -> None:
     since = datetime(2026, 3, 1, tzinfo=UTC)
-    request = presenters.Wanted("x", media_type="text/html", since=since).as_search(5)
+    request = presenters.DocumentSearch("x", media_type="text/html", since=since).as_search(5)
     fields = {part.WhichOneof("condition") for part in request.filter.all.conditions}
     assert fields == {"eq", "time"}
-    assert not presenters.Wanted("x").as_search(5).HasField("filter")
+    assert not presenters.DocumentSearch("x").as_search(5).HasField("filter")
 
 
 def test_pieces_cover_the_text_once_in_order_and_chunks_that_overlap_whole() -> None:

@@ -12,7 +12,7 @@ from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 from werkzeug import Request, Response
 
-from console.clients.prometheus import Line, Lines
+from console.clients.prometheus import ChartLine, ChartLines
 from console.presenters import history as presenters
 from ragproto.admin.v1 import history_pb2 as pb
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -69,7 +69,7 @@ def test_an_hour_is_shown_with_its_figures_and_its_gaps(app: AppTest, platform: 
 
 def test_after_a_gap_a_line_begins_again() -> None:
     points = {BEGIN: 1.0, BEGIN + 60: 2.0, BEGIN + 300: 0.5, BEGIN + 360: 0.0}
-    rows = presenters.rows(Lines(BEGIN, BEGIN + 3600, 60, (Line("calls", "search", points),)), "calls")
+    rows = presenters.rows(ChartLines(BEGIN, BEGIN + 3600, 60, (ChartLine("calls", "search", points),)), "calls")
     assert [(row["value"], row["part"]) for row in rows] == [(1.0, 0), (2.0, 0), (0.5, 1), (0.0, 1)]
 
 
@@ -158,15 +158,15 @@ def test_with_prometheus_the_page_asks_there_and_keeps_what_only_rows_know(
 
 
 def test_many_lines_are_summed_up_so_that_each_keeps_a_colour_of_its_own() -> None:
-    lines = tuple(Line("cited", f"s{number}", {0: float(number)}, float(number)) for number in range(10))
-    rows = presenters.rows(Lines(0, 60, 60, lines), "cited")
+    lines = tuple(ChartLine("cited", f"s{number}", {0: float(number)}, float(number)) for number in range(10))
+    rows = presenters.rows(ChartLines(0, 60, 60, lines), "cited")
     assert [(row["label"], row["value"]) for row in rows][-2:] == [("s4", 4.0), ("other", 6.0)]
     assert len(rows) == 7
 
 
 def test_what_the_platform_summed_up_is_part_of_the_rest_and_no_second_line_of_its_name() -> None:
-    lines = [Line("pending", f"s{number}", {60: 1.0}) for number in range(9)]
-    found = Lines(0, 3600, 60, (Line("pending", "other", {60: 90.0}), *lines), recording=True)
+    lines = [ChartLine("pending", f"s{number}", {60: 1.0}) for number in range(9)]
+    found = ChartLines(0, 3600, 60, (ChartLine("pending", "other", {60: 90.0}), *lines), recording=True)
     rows = presenters.rows(found, "pending")
     assert [row["label"] for row in rows] == ["s0", "s1", "s2", "s3", "s4", "s5", "other"]
     assert rows[-1]["value"] == 93.0

@@ -10,7 +10,7 @@ from interfaces.citations import from_citation, from_passage
 from interfaces.openai import shapes
 from query_server.converters.query_v2 import from_event, from_page
 from query_server.handlers.query.answer import Retrieved
-from query_server.handlers.query.search import Page
+from query_server.handlers.query.search import ResultPage
 from rag_core.answering import Answered, Citation, Excerpt, StandaloneQuestion, page_kind
 from rag_core.answering.extractive.rendering import to_plain
 from rag_core.content.parsing import Block, BlockKind, Part, PartKind
@@ -38,7 +38,7 @@ RESULT = SearchResult("g", (HIT,))
 
 
 def test_a_passage_has_its_blocks_with_parts_and_the_header_that_a_cut_took() -> None:
-    (passage,) = from_page(Page(RESULT, "", None)).passages
+    (passage,) = from_page(ResultPage(RESULT, "", None)).passages
     heading, table, listed = passage.blocks
     assert (heading.kind, heading.level, heading.page) == (pb.Block.KIND_HEADING, 2, 3)
     assert (table.header, list(table.heading_path)) == ("name | value", ["Top", "Setup"])
@@ -69,7 +69,7 @@ def test_slides_and_sheets_are_called_so_in_passages_citations_excerpts_and_word
     excerpt = Excerpt("Pumps", "pumps", ("Oil",), 4, "use oil [1]", "use oil [1]", (1,), page_kind(str(kind)))
     cited = Citation(1, 0, START + 26, START + 31, "- two")
     final = from_event(Answered((cited,), excerpts=(excerpt,)), found).final
-    (passage,) = from_page(Page(found.result, "", None)).passages
+    (passage,) = from_page(ResultPage(found.result, "", None)).passages
     shown = (passage, final.answered.citations[0], final.excerpts[0])
     assert [item.page_kind for item in shown] == [page] * 3
     assert to_plain([excerpt]) == [f"Pumps > Oil ({word} 4)\n\nuse oil [1]"]
@@ -79,7 +79,7 @@ def test_slides_and_sheets_are_called_so_in_passages_citations_excerpts_and_word
 
 def test_a_passage_of_an_old_generation_has_none() -> None:
     old = replace(HIT, payload=POINT.payload)
-    (passage,) = from_page(Page(SearchResult("g", (old,)), "", None)).passages
+    (passage,) = from_page(ResultPage(SearchResult("g", (old,)), "", None)).passages
     assert (list(passage.blocks), passage.page, passage.page_kind) == ([], 0, pb.PAGE_KIND_UNSPECIFIED)
 
 

@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from query_server.handlers.query.searcher import RemoteSearcher
-from query_server.runtime.calls import Call, enter_call
+from query_server.runtime.calls import CallState, enter_call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import code_of, trailers
 from query_server.servicers.index import IndexServicer
@@ -46,7 +46,7 @@ async def ask(owner: Owner, seconds: float) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     searcher = RemoteSearcher(f"127.0.0.1:{port}", "secret", Metrics())
-    enter_call(Call("/a.B/C", None, request_id="req-17", deadline=time.monotonic() + seconds))  # type: ignore[arg-type]
+    enter_call(CallState("/a.B/C", None, request_id="req-17", deadline=time.monotonic() + seconds))  # type: ignore[arg-type]
     try:
         await searcher.search(REQUEST)
     finally:

@@ -26,7 +26,7 @@ from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.governance.access import Principal
 from rag_core.http_client import UNRESTRICTED
-from rag_core.retrieval.index import GenerationSpec, IndexPoint, Place, SearchHit, SearchRequest, SearchResult
+from rag_core.retrieval.index import ChunkRange, GenerationSpec, IndexPoint, SearchHit, SearchRequest, SearchResult
 from tests.support.query_server import Doc, no_store, settings_of, update_of
 
 ANN = Principal("ann", "acme", (), frozenset({"query.read"}))
@@ -69,7 +69,7 @@ class Index:
         self.searched.append(name)
         return SearchResult(name, tuple(SearchHit(point.chunk_id, score, point.payload) for point in points))
 
-    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    async def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         raise NotImplementedError
 
     async def close(self) -> None:

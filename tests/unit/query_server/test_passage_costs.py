@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from query_server.converters.query_v2 import from_page
-from query_server.handlers.query.search import Page
+from query_server.handlers.query.search import ResultPage
 from rag_core.retrieval.engines.remote import wire
 from rag_core.retrieval.index import SearchResult
 from ragproto.admin.v1 import index_pb2
@@ -31,12 +31,12 @@ def _received(*hits: Any) -> index_pb2.SearchIndexResponse:
 
 
 def _shown(message: index_pb2.SearchIndexResponse) -> pb.SearchResponse:
-    return from_page(Page(wire.result_from_wire(message), "", None))
+    return from_page(ResultPage(wire.result_from_wire(message), "", None))
 
 
 @pytest.mark.parametrize("hit", [HIT, PLAIN], ids=["with blocks", "without"])
 def test_a_hit_of_another_process_is_shown_as_one_of_this_process_is(hit: Any) -> None:
-    assert _shown(_received(hit)) == from_page(Page(SearchResult("g", (hit,)), "", None))
+    assert _shown(_received(hit)) == from_page(ResultPage(SearchResult("g", (hit,)), "", None))
 
 
 def test_a_hit_passes_through_with_few_calls() -> None:

@@ -15,7 +15,7 @@ from query_server.auth.revocations import PendingRevocationCache
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller, RevocationListener
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
@@ -64,7 +64,7 @@ async def test_a_bug_in_a_read_does_not_end_the_polling() -> None:
 
 def delete_document(store: Store) -> None:
     with store.engine.begin() as connection:
-        inbox.accept(connection, Change("acme", "push", "a.txt", "ann"), max_pending=10)
+        inbox.accept(connection, PushedChange("acme", "push", "a.txt", "ann"), max_pending=10)
 
 
 def restrict_document(store: Store) -> None:
@@ -124,7 +124,7 @@ async def test_a_deletion_that_was_applied_counts_until_the_revocations_were_rea
     with pytest.raises(Unavailable, match="REVOCATIONS_UNKNOWN"):
         cache.of_caller("acme", ("everyone",))
     with store.engine.begin() as connection:
-        receipt = inbox.accept(connection, Change("acme", "push", "a.txt", "ann"), max_pending=10)
+        receipt = inbox.accept(connection, PushedChange("acme", "push", "a.txt", "ann"), max_pending=10)
     hidden = PendingRevocations((receipt.doc_id,), ())
     for reading, wanted in ((cache.deletions, hidden), (cache.poller, hidden)):
         await reading.refresh()

@@ -17,8 +17,8 @@ from rag_core.exit_codes import Exit
 from rag_core.governance.access import (
     ROLE_SCOPES,
     Account,
+    AccountRole,
     NewAccount,
-    Role,
     TokenRules,
     TokenVerifier,
     create_account,
@@ -44,7 +44,7 @@ from tests.support.postgres import outage
 PASSWORD = "correct horse battery"
 
 
-def add(store: Store, name: str, role: Role = Role.VIEWER, password: str = PASSWORD, **more: Any) -> None:
+def add(store: Store, name: str, role: AccountRole = AccountRole.VIEWER, password: str = PASSWORD, **more: Any) -> None:
     with store.engine.begin() as connection:
         put_account(connection, NewAccount(name, role, "default", **more), password, actor="a/b", lifetime=60)
 
@@ -56,7 +56,7 @@ def known(store: Store) -> dict[str, Account]:
 
 @pytest.fixture
 def lin(store: Store) -> None:
-    add(store, "lin", Role.OPERATOR, groups=("hr",))
+    add(store, "lin", AccountRole.OPERATOR, groups=("hr",))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(setti
 
 
 def test_only_accounts_that_were_given_the_platform_act_on_it(store: Store) -> None:
-    add(store, "lin", Role.ADMIN)
+    add(store, "lin", AccountRole.ADMIN)
     add(store, "kim", platform=True)
     assert {name: set(account.scopes) for name, account in known(store).items()} == {
         "lin": {"query.read", "documents.write", "admin"},
@@ -101,9 +101,9 @@ def test_only_accounts_that_were_given_the_platform_act_on_it(store: Store) -> N
 def test_an_account_is_created_once_replaced_and_removed(store: Store) -> None:
     add(store, "lin")
     with pytest.raises(Conflict), store.engine.begin() as connection:
-        create_account(connection, NewAccount("lin", Role.ADMIN, "default"), PASSWORD, actor="a/b")
-    add(store, "lin", Role.ADMIN)
-    assert known(store)["lin"].role is Role.ADMIN
+        create_account(connection, NewAccount("lin", AccountRole.ADMIN, "default"), PASSWORD, actor="a/b")
+    add(store, "lin", AccountRole.ADMIN)
+    assert known(store)["lin"].role is AccountRole.ADMIN
     with store.engine.begin() as connection:
         remove_account(connection, "lin", actor="a/b", lifetime=60)
     with pytest.raises(NotFound), store.engine.begin() as connection:
@@ -134,7 +134,7 @@ def test_a_person_gets_a_token_with_the_scopes_of_the_role(
     verifier = TokenVerifier(settings.jwks_path, TokenRules(settings.jwt_issuer, settings.jwt_audience, 86_400, 0))
     caller = verifier.verify(str(reply["token"]))
     assert (caller.subject, caller.tenant, caller.groups) == ("lin", "default", ("hr",))
-    assert caller.scopes == set(ROLE_SCOPES[Role.OPERATOR])
+    assert caller.scopes == set(ROLE_SCOPES[AccountRole.OPERATOR])
     assert "admin" not in caller.scopes
     assert known(store)["lin"].last_sign_in_at is not None
 
@@ -228,7 +228,7 @@ def test_a_new_password_changes_nothing_that_is_not_named(
         kim = known(store)["kim"]
         return kim.role, kim.tenant, kim.groups, kim.platform
 
-    made = (Role.ADMIN, "acme", ("hr",), True)
+    made = (AccountRole.ADMIN, "acme", ("hr",), True)
     assert added("--tenant", "acme", "--role", "admin", "--group", "hr", "--platform") == made
     capsys.readouterr()
     assert added() == made
@@ -236,8 +236,8 @@ def test_a_new_password_changes_nothing_that_is_not_named(
     assert added("--output", "json") == made
     shown = json.loads(capsys.readouterr().out)["data"]
     assert (shown["role"], shown["tenant"], shown["groups"], shown["platform"]) == ("admin", "acme", ["hr"], True)
-    assert added("--role", "viewer", "--no-platform") == (Role.VIEWER, "acme", ("hr",), False)
-    assert added("--empty-group", "--tenant", "other") == (Role.VIEWER, "other", (), False)
+    assert added("--role", "viewer", "--no-platform") == (AccountRole.VIEWER, "acme", ("hr",), False)
+    assert added("--empty-group", "--tenant", "other") == (AccountRole.VIEWER, "other", (), False)
     assert run(["account", "add", "kim", "--tenant", ""]) == Exit.WRONG_INPUT
     assert known(store)["kim"].tenant == "other"
 
@@ -269,7 +269,7 @@ def test_one_account_of_ones_own_buys_no_guesses_at_many_others() -> None:
 
 def test_a_password_that_was_changed_while_it_was_checked_signs_nobody_in(settings: Settings, store: Store) -> None:
     """The token would be newer than what ended all tokens of the account."""
-    wanted, accounts = NewAccount("ann", Role.VIEWER, "acme"), StoredAccounts(settings)
+    wanted, accounts = NewAccount("ann", AccountRole.VIEWER, "acme"), StoredAccounts(settings)
     with store.engine.begin() as connection:
         put_account(connection, wanted, "first password", actor="t", lifetime=60)
     found = accounts.find("ann")

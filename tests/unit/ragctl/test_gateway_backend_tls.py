@@ -29,7 +29,7 @@ from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.next_steps import examples, urls
 from ragctl.local_stack.services import FIRST_QUERY_SERVER, any_query_server, build_services
 from ragctl.local_stack.watchdog import answers
-from ragctl.rollout.calls import Client, Credentials, SmokeQuery
+from ragctl.rollout.calls import CallCredentials, Client, SmokeQuery
 from ragctl.rollout.targets.base import Server
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
@@ -131,7 +131,7 @@ def test_every_part_of_the_platform_calls_the_server_as_the_settings_say(
     # `rag status`, and the checks of a rollout.
     with query_channel(settings, any_query_server(settings)) as channel:
         assert encrypted.search(channel).passages
-    checks = Client(Server(encrypted.server.target, ""), Credentials(settings), 20)
+    checks = Client(Server(encrypted.server.target, ""), CallCredentials(settings), 20)
     assert checks.is_serving()
     assert checks.search(SmokeQuery("bell")).passages
     checks.close()

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.ports import free_port
 from rag_core.errors import Conflict, Reason
 from ragctl.local_stack.exec import SERVICE_VARIABLE, STACK_VARIABLE
-from ragctl.local_stack.probes import Health
+from ragctl.local_stack.probes import ProbeResult
 from ragctl.local_stack.processes import check_distinct_ports, check_ports, stack_processes, stop_processes
 from ragctl.local_stack.services import Service
 
@@ -24,8 +24,8 @@ _SLEEP = "import signal, sys; print('up', flush=True); signal.pause()"
 _STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 
 
-async def _healthy() -> Health:
-    return Health(True)
+async def _healthy() -> ProbeResult:
+    return ProbeResult(True)
 
 
 def _part(name: str, **fields: object) -> Service:

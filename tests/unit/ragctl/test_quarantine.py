@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rag_core.content.quality import Entry
+from rag_core.content.quality import QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.database import Store
 from rag_core.exit_codes import Exit
@@ -19,7 +19,9 @@ Capture = pytest.CaptureFixture[str]
 def filled(store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Store:
     assert settings.database_url is not None
     monkeypatch.setenv("RAG_DATABASE_URL", settings.database_url.get_secret_value())
-    entries = [Entry(f"{n}.pdf", "parse", "ENCRYPTED" if n else "PARSER_TIMEOUT", "no", "t", "p") for n in range(3)]
+    entries = [
+        QuarantineEntry(f"{n}.pdf", "parse", "ENCRYPTED" if n else "PARSER_TIMEOUT", "no", "t", "p") for n in range(3)
+    ]
     with store.engine.begin() as connection:
         quarantine.record(connection, "default", "crm", 0, "run", entries)
         quarantine.record(connection, "other", "crm", 0, "run", entries)
@@ -34,7 +36,7 @@ def _ids(capsys: Capture, *arguments: str) -> dict[str, int]:
 
 def _audit(store: Store) -> list[tuple[str, str, str | None]]:
     with store.engine.connect() as connection:
-        found = reversed(audit.find(connection, audit.Query()))
+        found = reversed(audit.find(connection, audit.AuditQuery()))
         return [(entry.action, str(entry.locator), entry.details.get("note")) for entry in found]
 
 

@@ -15,7 +15,7 @@ from rag_assets.config import files_fingerprint
 from rag_core.content.sources import Source, operation_store
 from rag_core.content.sources import store as sources
 from rag_core.database import Store
-from rag_core.governance.audit import Query, find
+from rag_core.governance.audit import AuditQuery, find
 from ragctl.app import run
 
 RUNS = {
@@ -119,7 +119,7 @@ def test_runs_and_backfills_of_a_deleted_source_are_ended_after_dagster_forgot_i
     assert not webserver.file_was_there
     assert (receipt["deleted"], receipt["runs_ended"]) == (True, webserver.done[1:])
     with store.engine.connect() as connection:
-        entries = find(connection, Query(tenant="acme"))
+        entries = find(connection, AuditQuery(tenant="acme"))
     assert [entry.target for entry in entries if entry.action == "dagster.terminate"] == webserver.done[:0:-1]
 
 
@@ -139,7 +139,7 @@ def test_an_end_that_was_asked_for_is_on_record_also_when_dagster_refuses_it(
     webserver.refuses = True
     assert run(["source", "delete", "hand-book", "--yes"]) == 0
     with store.engine.connect() as connection:
-        entries = find(connection, Query(tenant="acme"))
+        entries = find(connection, AuditQuery(tenant="acme"))
     assert [entry.target for entry in entries if entry.action == "dagster.terminate"] == ["of-hand_book"]
 
 

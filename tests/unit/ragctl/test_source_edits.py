@@ -86,7 +86,7 @@ def webserver(httpserver: HTTPServer, folder: Path) -> Webserver:
 
 def audited(store: Store) -> list[tuple[str, str]]:
     with store.engine.connect() as connection:
-        found = audit_store.find(connection, audit_store.Query(tenant="acme", limit=10))
+        found = audit_store.find(connection, audit_store.AuditQuery(tenant="acme", limit=10))
         return [(entry.action, entry.target) for entry in reversed(found)]
 
 

@@ -11,7 +11,7 @@ import pytest
 from rag_core.errors import RagError, Reason, Unavailable
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Silent
-from ragctl.local_stack.lifecycle import Work, last_log_line, run_all, step_work
+from ragctl.local_stack.lifecycle import LifecycleStep, last_log_line, run_all, step_work
 
 
 class Recorder(Silent):
@@ -35,10 +35,10 @@ async def _nothing() -> None:
 async def test_each_work_waits_for_its_needs() -> None:
     display = Recorder()
     works = [
-        Work("server", ("schema", "model"), _nothing),
-        Work("schema", ("database",), _nothing),
-        Work("model", (), _nothing),
-        Work("database", ("something that runs already",), _nothing),
+        LifecycleStep("server", ("schema", "model"), _nothing),
+        LifecycleStep("schema", ("database",), _nothing),
+        LifecycleStep("model", (), _nothing),
+        LifecycleStep("database", ("something that runs already",), _nothing),
     ]
     seconds = await run_all(works, display)
     order = display.ready_names
@@ -53,7 +53,7 @@ async def test_independent_works_run_side_by_side() -> None:
     async def meet() -> None:
         await barrier.wait()
 
-    await asyncio.wait_for(run_all([Work("a", (), meet), Work("b", (), meet)], Silent()), 10)
+    await asyncio.wait_for(run_all([LifecycleStep("a", (), meet), LifecycleStep("b", (), meet)], Silent()), 10)
 
 
 async def test_the_first_failure_stops_the_rest_and_is_raised_as_it_is() -> None:
@@ -70,7 +70,11 @@ async def test_the_first_failure_stops_the_rest_and_is_raised_as_it_is() -> None
             raise
 
     display = Recorder()
-    works = [Work("slow", (), wait), Work("database", (), fail), Work("server", ("database",), _nothing)]
+    works = [
+        LifecycleStep("slow", (), wait),
+        LifecycleStep("database", (), fail),
+        LifecycleStep("server", ("database",), _nothing),
+    ]
     with pytest.raises(RagError, match="database: no space"):
         await run_all(works, display)
     assert cancelled.is_set()

@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from rag_core.errors import Unavailable
-from rag_core.governance.history import Stored, Tally
+from rag_core.governance.history import StoredSeries, Tally
 from rag_core.settings import Settings
 from ragctl.local_stack import lifecycle
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.environment import stack_environment
 from ragctl.local_stack.lifecycle import stop_stack, wait_healthy
 from ragctl.local_stack.measuring import StackMeasurement
-from ragctl.local_stack.probes import Health
+from ragctl.local_stack.probes import ProbeResult
 from ragctl.local_stack.services import Service, build_services
 from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.supervisor import Supervisor
@@ -28,11 +28,11 @@ from ragctl.local_stack.watchdog import Watchdog
 
 
 def _parts(home: DataDir) -> dict[str, Service]:
-    async def awake() -> Health:
-        return Health("100 % awake" in home.log("sleeper").read_text())
+    async def awake() -> ProbeResult:
+        return ProbeResult("100 % awake" in home.log("sleeper").read_text())
 
-    async def never() -> Health:
-        return Health(False, "no answer")
+    async def never() -> ProbeResult:
+        return ProbeResult(False, "no answer")
 
     sleeper = "import subprocess; print('100 % awake', flush=True); subprocess.run(['sleep', '1000'])"
     broken = "raise SystemExit('cannot find my keys')"
@@ -93,8 +93,8 @@ async def test_a_part_that_was_started_long_ago_and_is_broken_is_started_again(
     await _until(lambda: supervisor.infos()["sleeper"].uptime_seconds > 0)
     first = supervisor.infos()["sleeper"].pid
 
-    async def repaired() -> Health:
-        return Health(supervisor.infos()["sleeper"].pid != first)
+    async def repaired() -> ProbeResult:
+        return ProbeResult(supervisor.infos()["sleeper"].pid != first)
 
     broken = replace(_parts(home)["sleeper"], probe=repaired, start_seconds=0)
     await wait_healthy(broken, supervisor, home, StartDeadline(600, clock=lambda: 0))
@@ -117,12 +117,12 @@ async def test_the_history_gets_the_memory_of_services_and_the_size_of_folders(
     StackMeasurement(Settings(home=home.root), home)(tally, 60)
     (minute,) = tally.take(before=61)
     found = {(key.series, key.label): figure.total for key, figure in minute.figures.items()}
-    assert found[Stored.MEMORY, "sleeper"] == pytest.approx(
+    assert found[StoredSeries.MEMORY, "sleeper"] == pytest.approx(
         psutil.Process(supervisor.infos()["sleeper"].pid).memory_info().rss, rel=0.2
     )
-    assert (Stored.MEMORY, "broken") not in found
-    assert found[Stored.DISK, "logs"] >= 200_000
-    assert found[Stored.DISK_FREE, "RAG_HOME"] > 0
+    assert (StoredSeries.MEMORY, "broken") not in found
+    assert found[StoredSeries.DISK, "logs"] >= 200_000
+    assert found[StoredSeries.DISK_FREE, "RAG_HOME"] > 0
 
 
 def test_a_supervisor_that_is_not_there_has_no_parts(home: DataDir) -> None:

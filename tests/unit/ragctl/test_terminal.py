@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from rag_core.database import open_store
-from rag_core.ingestion.source_status import Run, RunState
+from rag_core.ingestion.source_status import RunState, SourceRun
 from rag_core.ingestion.source_status import store as source_rows
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.commands.logs import appended
 from ragctl.local_stack import estimate as estimating
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.doctor import Check, examine
+from ragctl.local_stack.doctor import DoctorCheck, examine
 from ragctl.local_stack.estimate import estimate
 
 
@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def checks(home: Path) -> dict[str, Check]:
+def checks(home: Path) -> dict[str, DoctorCheck]:
     settings = Settings.load()
     return {check.name: check for check in examine(settings, DataDir.of(settings))}
 
@@ -165,7 +165,9 @@ def test_a_source_that_fails_is_a_failed_check_with_its_remedy(
     monkeypatch.setenv("RAG_DATABASE_URL", database_url)
     now = datetime.now(UTC)
     observed = [source_rows.Observation("acme", name, "filesystem", True, True, False, None) for name in ("bad", "new")]
-    failed = Run(0, "r1", RunState.FAILED, now, now, now, None, "SOURCE_UNAVAILABLE", "the bucket refuses the key")
+    failed = SourceRun(
+        0, "r1", RunState.FAILED, now, now, now, None, "SOURCE_UNAVAILABLE", "the bucket refuses the key"
+    )
     with closing(open_store(Settings.load())) as store, store.engine.begin() as connection:
         source_rows.observe(connection, observed)
         source_rows.record_runs(connection, "acme", "bad", [failed])

@@ -73,7 +73,7 @@ def test_a_database_that_has_no_connection_left_lives() -> None:
 async def test_a_probe_does_not_wait_for_a_statement_that_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "_TIMEOUT_SECONDS", 1.0)
     with server_saying(AUTHENTICATED) as url:
-        assert await probes.postgres(url)() == probes.Health(False, "a statement gets no answer")
+        assert await probes.postgres(url)() == probes.ProbeResult(False, "a statement gets no answer")
 
 
 def test_a_database_that_is_stopped_gives_no_sign_of_life_until_it_continues() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 from rag_core.content.chunking import Chunker, ChunkingResult, StoredText
 from rag_core.content.chunking import store as chunks
-from rag_core.content.quality import AFTER_STORE, Entry
+from rag_core.content.quality import AFTER_STORE, QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.ingestion.generations import Generation
@@ -54,7 +54,7 @@ def chunk_documents(work: Work, chunker: Chunker, generations: Sequence[Generati
 class _Outcome:
     text: StoredText
     chunked: ChunkingResult
-    failure: Entry | None = None
+    failure: QuarantineEntry | None = None
 
 
 def _chunk(chunker: Chunker, text: StoredText) -> _Outcome:
@@ -73,7 +73,7 @@ def _chunk(chunker: Chunker, text: StoredText) -> _Outcome:
 
 
 def _rejected(chunker: Chunker, text: StoredText, reason: Reason, message: str) -> _Outcome:
-    entry = Entry(text.locator, "chunk", reason, message, text.token, chunker.fingerprint)
+    entry = QuarantineEntry(text.locator, "chunk", reason, message, text.token, chunker.fingerprint)
     return _Outcome(text, ChunkingResult(text.doc_id, text.text_version, (), rejected=True), entry)
 
 

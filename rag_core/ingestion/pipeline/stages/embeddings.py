@@ -14,7 +14,7 @@ from rag_core.content.chunking import ChunkingResult
 from rag_core.content.chunking import store as chunks
 from rag_core.content.embedding import Embedder, PendingText, TextCounts, Vectors
 from rag_core.content.embedding import store as embeddings
-from rag_core.content.quality import Entry
+from rag_core.content.quality import QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import store as sources
 from rag_core.errors import Reason, Unavailable
@@ -163,7 +163,7 @@ def _reject(work: Work, embedder: Embedder, chunker: str, text_hashes: Sequence[
     chunks.replace(connection, chunker, emptied)
     message = "the embedder gave a vector that is zero or not finite for a part of the document"
     entries = [
-        Entry(user.locator, "embed", Reason.VECTOR_NOT_FINITE, message, user.token, embedder.fingerprint)
+        QuarantineEntry(user.locator, "embed", Reason.VECTOR_NOT_FINITE, message, user.token, embedder.fingerprint)
         for user in users
     ]
     quarantine.record(connection, *key, work.scope.run_id, entries)

@@ -19,10 +19,10 @@ from rag_core.retrieval.engines.edge.filters import FILTER_BUILDER
 from rag_core.retrieval.engines.edge.generation import EdgeGeneration
 from rag_core.retrieval.index import (
     ApplyResult,
+    ChunkRange,
     DocumentUpdate,
     GenerationSpec,
     IndexPoint,
-    Place,
     SearchRequest,
     SearchResult,
     SelfRetrieval,
@@ -114,7 +114,7 @@ class EdgeIndex:
         with self._served(name) as generation:
             return SearchResult(name, retrieval.search(generation.reader, request, generation.spec.dimensions))
 
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         name, limit = request.generation or self._alias, checks.check_places(request, places)
         if name is None or not limit:
             return []

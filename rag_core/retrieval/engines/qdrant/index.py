@@ -25,10 +25,10 @@ from rag_core.retrieval.engines.qdrant.writer import QdrantWriter
 from rag_core.retrieval.index import (
     READ_DOCUMENTS,
     ApplyResult,
+    ChunkRange,
     DocumentUpdate,
     GenerationSpec,
     IndexPoint,
-    Place,
     SearchRequest,
     SearchResult,
     SelfRetrieval,
@@ -222,7 +222,7 @@ class QdrantIndex:
         return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
 
     @_patient
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         name, limit = request.generation or self.alias(), checks.check_places(request, places)
         if name is None or not limit:
             return []

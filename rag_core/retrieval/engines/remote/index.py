@@ -18,10 +18,10 @@ from rag_core.errors import DeadlineExceeded, Exhausted, RagError, Reason, Unava
 from rag_core.retrieval.engines.remote import wire
 from rag_core.retrieval.index import (
     ApplyResult,
+    ChunkRange,
     DocumentUpdate,
     GenerationSpec,
     IndexPoint,
-    Place,
     SearchRequest,
     SearchResult,
     SelfRetrieval,
@@ -90,7 +90,7 @@ class RemoteIndex:
     def search(self, request: SearchRequest) -> SearchResult:
         return wire.result_from_wire(self._call(self._stub.SearchIndex, wire.search_to_wire(request)))
 
-    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[IndexPoint]:
+    def around(self, request: SearchRequest, places: Sequence[ChunkRange]) -> list[IndexPoint]:
         message = wire.around_to_wire(request, places)
         return list(map(wire.point_from_wire, self._call(self._stub.AroundPoints, message).points))
 

@@ -22,12 +22,12 @@ from rag_core.retrieval.engines.remote.wire_payloads import (
     payload_to_wire,
 )
 from rag_core.retrieval.index import (
+    ChunkRange,
     DocumentUpdate,
     GenerationSpec,
     IndexPoint,
     LegWeights,
     PendingRevocations,
-    Place,
     ScoreExplanation,
     SearchHit,
     SearchMode,
@@ -142,7 +142,7 @@ def _weights_from_wire(message: pb.LegWeights) -> LegWeights:
     return LegWeights(message.dense, message.lexical)
 
 
-def around_to_wire(request: SearchRequest, places: Sequence[Place]) -> pb.AroundPointsRequest:
+def around_to_wire(request: SearchRequest, places: Sequence[ChunkRange]) -> pb.AroundPointsRequest:
     """The places and the scope they are read in, as a message."""
     return pb.AroundPointsRequest(
         scope=search_to_wire(request),
@@ -155,9 +155,9 @@ def around_to_wire(request: SearchRequest, places: Sequence[Place]) -> pb.Around
     )
 
 
-def around_from_wire(message: pb.AroundPointsRequest) -> tuple[SearchRequest, list[Place]]:
+def around_from_wire(message: pb.AroundPointsRequest) -> tuple[SearchRequest, list[ChunkRange]]:
     """Scope and places from their message."""
-    places = [Place(id_from_wire(one.doc_id), one.version, one.first, one.last) for one in message.places]
+    places = [ChunkRange(id_from_wire(one.doc_id), one.version, one.first, one.last) for one in message.places]
     return search_from_wire(message.scope), places
 
 

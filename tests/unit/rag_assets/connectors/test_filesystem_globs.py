@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.connectors.filesystem.names import GlobSet, State
+from rag_assets.connectors.filesystem.names import GlobSet, PatternState
 
 CASES = [
     ("**/*", ["a", "a/b", "a/b/c"], []),
@@ -22,7 +22,7 @@ CASES = [
 
 def accepts(pattern: str, path: str, *, hidden: bool = False) -> bool:
     globs = GlobSet([pattern], hidden=hidden)
-    state: State | None = globs.start
+    state: PatternState | None = globs.start
     for name in path.split("/"):
         state = globs.enter(state, name) if state is not None else None
     return state is not None and state.complete
@@ -45,7 +45,7 @@ def test_one_segment_matches_as_fnmatch_does(pattern: str, name: str) -> None:
 )
 def test_a_folder_is_pruned_only_when_nothing_below_it_matches(pattern: list[str], path: list[str]) -> None:
     globs = GlobSet(["/".join(pattern)])
-    state: State | None = globs.start
+    state: PatternState | None = globs.start
     for depth, name in enumerate(path):
         state = globs.enter(state, name) if state is not None else None
         if state is None or not state.can_match_below:

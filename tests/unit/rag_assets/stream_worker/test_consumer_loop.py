@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from rag_assets.stream_worker.base import Lag, Message, Position
+from rag_assets.stream_worker.base import Lag, Position, StreamMessage
 from rag_assets.stream_worker.consumer_loop import ConsumerLoop
 from rag_assets.stream_worker.inbox import InboxSource, attributes_of
 from rag_assets.stream_worker.maintenance import clean_up, count_pending, finish_pending, redrive
@@ -32,13 +32,13 @@ class ListSource:
 
     name = "list"
 
-    def __init__(self, messages: Sequence[Message]) -> None:
+    def __init__(self, messages: Sequence[StreamMessage]) -> None:
         self.messages = list(messages)
         self.recorded: list[str] = []
         self.dead: list[DeadLetter] = []
         self.dead_error: Exception | None = None
 
-    def poll(self, wait: float) -> list[Message]:
+    def poll(self, wait: float) -> list[StreamMessage]:
         return [one for one in self.messages if one.position.token not in self.recorded][:50]
 
     def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
@@ -46,10 +46,10 @@ class ListSource:
             raise self.dead_error
         self.dead += dead_letters
 
-    def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def record(self, connection: Connection, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         """Nothing of its own."""
 
-    def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+    def done(self, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         self.recorded += [one.position.token for one in messages]
 
     def lag(self) -> Lag:
@@ -67,7 +67,7 @@ class ListSource:
     def postpone(self, tenant: str, source: str) -> bool:
         return False
 
-    def defer(self, messages: Sequence[Message]) -> None:
+    def defer(self, messages: Sequence[StreamMessage]) -> None:
         pass
 
     def at_end(self) -> bool:
@@ -77,15 +77,15 @@ class ListSource:
         pass
 
 
-def message(offset: int, content: bytes | None = b"Text.", failure: Any = None) -> Message:
+def message(offset: int, content: bytes | None = b"Text.", failure: Any = None) -> StreamMessage:
     position = Position("t", 0, offset)
     if failure is not None:
-        return Message(PUSHED, position, f"d{offset}", b"raw", None, failure)
+        return StreamMessage(PUSHED, position, f"d{offset}", b"raw", None, failure)
     made = event(f"d{offset}", offset + 1, content, media_type=None)
     from dataclasses import replace
 
     made = replace(made, token=position.token)
-    return Message(PUSHED, position, f"d{offset}", content, made, None, attributes_of(made), len(content or b""))
+    return StreamMessage(PUSHED, position, f"d{offset}", content, made, None, attributes_of(made), len(content or b""))
 
 
 def letters(stream: StreamHarness) -> list[Any]:
@@ -225,7 +225,7 @@ def test_while_the_index_is_slow_or_away_nothing_more_is_polled(stream: StreamHa
     polls = []
 
     class Counting(InboxSource):
-        def poll(self, wait: float) -> list[Message]:
+        def poll(self, wait: float) -> list[StreamMessage]:
             polls.append(wait)
             return super().poll(wait)
 
@@ -305,7 +305,7 @@ def test_a_worker_is_alive_while_it_beats(stream: StreamHarness) -> None:
 
 def test_a_halting_problem_of_the_source_stops_the_pump_until_an_operator_acts(stream: StreamHarness) -> None:
     class Lost(ListSource):
-        def poll(self, wait: float) -> list[Message]:
+        def poll(self, wait: float) -> list[StreamMessage]:
             raise Conflict(Reason.OFFSET_OUT_OF_RANGE, "not in the topic")
 
     consumer_loop = stream.consumer_loop(Lost([]))

@@ -14,7 +14,7 @@ from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.audit import verify_chains
 from rag_core.ingestion.erasure import erase, reapply
-from rag_core.ingestion.erasure.erase import Receipt
+from rag_core.ingestion.erasure.erase import ErasureReceipt
 from tests.support.pipeline import prose
 from tests.support.stream import StreamHarness, event
 
@@ -35,7 +35,7 @@ class IndexAway:
         raise Unavailable(Reason.INDEX_UNAVAILABLE, "away")
 
 
-def erased(stream: StreamHarness, locator: str = "a") -> Receipt:
+def erased(stream: StreamHarness, locator: str = "a") -> ErasureReceipt:
     return erase(Dependencies(stream), "acme", stream.flow.doc_id(locator), actor="test")  # type: ignore[arg-type]
 
 
@@ -137,7 +137,7 @@ def test_the_vectors_of_earlier_texts_go_with_a_document_at_once(stream: StreamH
 
 def test_an_erasure_leaves_the_record_as_it_was_and_adds_to_it(stream: StreamHarness) -> None:
     fill(stream)
-    document = audit.Document(stream.flow.doc_id("a"), "push", "a")
+    document = audit.AuditedDocument(stream.flow.doc_id("a"), "push", "a")
     with stream.store.engine.begin() as connection:
         audit.record(
             connection, actor="acme/ann", action="test.put", target="push", details={}, tenant="acme", document=document

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import Connection, text
 
-from rag_assets.stream_worker.base import Message
+from rag_assets.stream_worker.base import StreamMessage
 from rag_assets.stream_worker.dead_letters import dead_letter
 from rag_assets.stream_worker.maintenance import finish_pending, redrive
 from rag_assets.stream_worker.metrics import health_pages
@@ -196,11 +196,11 @@ def test_one_source_of_poison_is_halted_in_the_inbox_and_neither_the_others_nor_
     assert len(letters(stream)) == 30, "an operator who lifts the limit has them all as dead letters"
 
 
-def _bury(stream: StreamHarness, made: Message) -> None:
+def _bury(stream: StreamHarness, made: StreamMessage) -> None:
     with stream.store.engine.begin() as connection:
         one = dead_letter(made, "decode", InvalidInput(Reason.EVENT_INVALID, "value: not JSON"), 1)
         streams.add_dead_letters(connection, [one])
-        entry = quarantine.Entry(one.locator, "parse", one.reason, "refused", "token", "decode")
+        entry = quarantine.QuarantineEntry(one.locator, "parse", one.reason, "refused", "token", "decode")
         quarantine.record(connection, one.tenant, one.source, 0, "run", [entry])
 
 

@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from rag_assets.stream_worker.consumer_loop import ConsumerLoop
-from rag_assets.stream_worker.inbox import InboxSource, Pace, round_robin
-from rag_core.content.streams import Change
+from rag_assets.stream_worker.inbox import BatchPace, InboxSource, round_robin
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import locks
 from rag_core.errors import Exhausted, InvalidInput, Reason
@@ -132,7 +132,7 @@ def test_a_source_that_somebody_works_on_is_left_alone_and_the_others_continue(s
 
 def test_one_tenant_cannot_fill_the_inbox_for_the_others(stream: StreamHarness) -> None:
     def push(tenant: str, number: int) -> None:
-        change = Change(tenant, "push", f"d{number}", "ann", b"Text.", acl=("everyone",))
+        change = PushedChange(tenant, "push", f"d{number}", "ann", b"Text.", acl=("everyone",))
         with stream.store.engine.begin() as connection:
             inbox.accept(connection, change, max_pending=10, max_pending_of_tenant=6)
 
@@ -148,7 +148,7 @@ def test_one_tenant_cannot_fill_the_inbox_for_the_others(stream: StreamHarness) 
 
 
 def test_a_batch_is_as_large_as_half_a_second_allows() -> None:
-    pace = Pace(1000, 100_000)
+    pace = BatchPace(1000, 100_000)
     pace.start(1000)
     pace._began -= 0.01  # it took 10 ms
     pace.finish()

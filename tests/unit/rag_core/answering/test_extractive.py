@@ -31,7 +31,7 @@ from rag_core.content.chunking.chunker import Chunker, ChunkSettings
 from rag_core.content.parsing import ParseLimits
 from rag_core.content.parsing.parse import parse
 from rag_core.errors import RagError
-from rag_core.retrieval.index import Place, SearchHit
+from rag_core.retrieval.index import ChunkRange, SearchHit
 from tests.support.hits import hit
 from tests.unit.rag_core.content.parsing.conftest import WordCounter
 
@@ -188,7 +188,7 @@ async def test_what_a_thing_is_stands_at_the_beginning_of_its_page() -> None:
     page = "# Workspaces\n\nA generic term for many packages in one place.\n\n## Flags\n\nWorkspaces take flags.\n"
     opening, flags = corpus(page, "workspaces.md", tokens=12)
 
-    async def around(places: Sequence[Place]) -> tuple[SearchHit, ...]:
+    async def around(places: Sequence[ChunkRange]) -> tuple[SearchHit, ...]:
         return tuple(opening for place in places if place.doc_id == opening.payload.doc_id and place.first == 0)
 
     hits = (*corpus(GUIDE), flags)
@@ -331,9 +331,9 @@ async def test_front_matter_and_images_are_found_and_never_quoted() -> None:
 async def test_what_stands_around_a_hit_can_be_cited_as_further_evidence() -> None:
     chunks = corpus("# Oil\n\nOil the pump:\n\n- with oil of kind one\n- with oil of kind two\n", tokens=8)
     found, near = chunks[:1], chunks[1:]
-    asked: list[Place] = []
+    asked: list[ChunkRange] = []
 
-    async def around(places: Sequence[Place]) -> tuple[SearchHit, ...]:
+    async def around(places: Sequence[ChunkRange]) -> tuple[SearchHit, ...]:
         asked.extend(places)
         return near
 

@@ -11,15 +11,15 @@ import pytest
 
 from rag_core.database import open_store
 from rag_core.errors import ConfigError, Conflict, Reason
-from rag_core.governance.audit import Deployment, State
+from rag_core.governance.audit import Deployment, DeploymentState
 from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.analysis import Poll
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.releases import serve_wanted, start_wanted
-from ragctl.rollout.service import Request
-from ragctl.rollout.targets.base import Server, Traffic
+from ragctl.rollout.service import DeployRequest
+from ragctl.rollout.targets.base import ColourTraffic, Server
 from tests.support.deploys import DeployHarness
 
 SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
@@ -49,7 +49,7 @@ def test_the_first_installation_serves_at_once(bench: DeployHarness) -> None:
     want(bench, "r1")
     row = start_wanted(bench.deployments())
     assert row is not None
-    assert (row.state, row.colour, row.weight) == (State.DONE, "blue", 100)
+    assert (row.state, row.colour, row.weight) == (DeploymentState.DONE, "blue", 100)
     assert (bench.target.running, bench.target.green) == ({"blue": Release("r1")}, 0)
 
 
@@ -58,7 +58,7 @@ def test_three_tags_and_a_return_are_each_judged_beside_what_serves(bench: Deplo
     for name, colour in (("r1", "green"), ("r2", "blue"), ("r3", "green"), ("r2", "blue")):
         want(bench, name)
         row = serve_wanted(bench.deployments())
-        assert (row.state, row.release, row.colour, row.weight) == (State.DONE, name, colour, 100)
+        assert (row.state, row.release, row.colour, row.weight) == (DeploymentState.DONE, name, colour, 100)
         assert bench.target.running[colour] == Release(name)
     assert bench.target.weights == [10, 50, 100, 90, 50, 0, 10, 50, 100, 90, 50, 0]
 
@@ -77,7 +77,7 @@ def test_another_setting_of_the_same_release_is_another_release(bench: DeployHar
     want(bench, "r2", RAG_DEFAULT_TOP_K="20")
     row = start_wanted(bench.deployments())
     assert row is not None
-    assert (row.state, row.colour) == (State.DONE, "blue")
+    assert (row.state, row.colour) == (DeploymentState.DONE, "blue")
 
 
 def test_a_refused_release_leaves_what_serves_and_is_judged_again_by_the_next_upgrade_only(
@@ -87,12 +87,12 @@ def test_a_refused_release_leaves_what_serves_and_is_judged_again_by_the_next_up
     want(bench, "r2")
     refused = serve_wanted(bench.deployments())
     assert (refused.state, refused.reason, bench.target.running) == (
-        State.REFUSED, "GREEN_SLOW", {"blue": Release(FIRST_RELEASE)})  # fmt: skip
+        DeploymentState.REFUSED, "GREEN_SLOW", {"blue": Release(FIRST_RELEASE)})  # fmt: skip
     assert start_wanted(bench.deployments()) is None
-    assert serve_wanted(bench.deployments()).state is State.REFUSED
-    assert [row.state for row in rows(bench)] == [State.REFUSED, State.REFUSED]
+    assert serve_wanted(bench.deployments()).state is DeploymentState.REFUSED
+    assert [row.state for row in rows(bench)] == [DeploymentState.REFUSED, DeploymentState.REFUSED]
     bench.analyser.smoke_test = AnalysisResult.good()
-    assert serve_wanted(bench.deployments()).state is State.DONE
+    assert serve_wanted(bench.deployments()).state is DeploymentState.DONE
 
 
 def test_a_return_to_what_serves_after_a_refusal_moves_nothing(bench: DeployHarness) -> None:
@@ -104,7 +104,7 @@ def test_a_return_to_what_serves_after_a_refusal_moves_nothing(bench: DeployHarn
     bench.target.weights.clear()
     want(bench, "r1")
     row = serve_wanted(bench.deployments())
-    assert (row.state, row.colour, bench.target.weights) == (State.DONE, "green", [])
+    assert (row.state, row.colour, bench.target.weights) == (DeploymentState.DONE, "green", [])
 
 
 def test_a_repeated_upgrade_does_not_undo_the_rollback_of_an_operator(bench: DeployHarness) -> None:
@@ -112,9 +112,9 @@ def test_a_repeated_upgrade_does_not_undo_the_rollback_of_an_operator(bench: Dep
     serve_wanted(bench.deployments())
     bench.deployments().roll_back("rag:ann", "answers lack citations")
     row = serve_wanted(bench.deployments())
-    assert (row.state, row.reason, bench.target.green) == (State.ROLLED_BACK, "ROLLBACK_REQUESTED", 0)
+    assert (row.state, row.reason, bench.target.green) == (DeploymentState.ROLLED_BACK, "ROLLBACK_REQUESTED", 0)
     want(bench, "r3")
-    assert serve_wanted(bench.deployments()).state is State.DONE
+    assert serve_wanted(bench.deployments()).state is DeploymentState.DONE
 
 
 def test_a_release_that_an_operator_deployed_by_hand_stays_until_the_chart_wants_another_one(
@@ -122,7 +122,7 @@ def test_a_release_that_an_operator_deployed_by_hand_stays_until_the_chart_wants
 ) -> None:
     want(bench, "r2")
     serve_wanted(bench.deployments())
-    bench.deployments().up(Request(Release("hotfix"), "rag:ann"))
+    bench.deployments().up(DeployRequest(Release("hotfix"), "rag:ann"))
     bench.deployments().switch("rag:ann")
     assert start_wanted(bench.deployments()) is None
     assert bench.target.running["blue"] == Release("hotfix")
@@ -144,43 +144,43 @@ def test_two_processes_that_follow_deploy_once(bench: DeployHarness) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [row.state for row in found] == [State.DONE, State.DONE]
+    assert [row.state for row in found] == [DeploymentState.DONE, DeploymentState.DONE]
     assert len(rows(bench)) == 1
 
 
 @pytest.mark.parametrize(
     ("counted", "message"),
     [
-        ([Traffic(), Traffic(40, 30)], "the gateway counted 30 failures of 40 requests to this colour"),
-        ([Traffic(), Traffic(7, 0)], "none of 7 requests of the gateway reached its servers"),
+        ([ColourTraffic(), ColourTraffic(40, 30)], "the gateway counted 30 failures of 40 requests to this colour"),
+        ([ColourTraffic(), ColourTraffic(7, 0)], "none of 7 requests of the gateway reached its servers"),
     ],
 )
 def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
-    bench: DeployHarness, counted: list[Traffic], message: str
+    bench: DeployHarness, counted: list[ColourTraffic], message: str
 ) -> None:
     bench.analyser.calls = 0
     bench.target.counted = counted
     want(bench, "r2")
     row = serve_wanted(bench.deployments())
-    assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "CANDIDATE_UNHEALTHY", message)
+    assert (row.state, row.reason, row.detail) == (DeploymentState.ROLLED_BACK, "CANDIDATE_UNHEALTHY", message)
     assert bench.target.weights == [10, 0]
 
 
 def test_a_gateway_that_is_late_is_held_to_what_it_counts_from_its_first_reading(bench: DeployHarness) -> None:
     bench.analyser.calls = 0
-    bench.target.counted = [None, Traffic(7, 0)]
+    bench.target.counted = [None, ColourTraffic(7, 0)]
     want(bench, "r2")
-    assert serve_wanted(bench.deployments()).state is State.DONE
+    assert serve_wanted(bench.deployments()).state is DeploymentState.DONE
 
 
 def test_calls_of_the_release_before_that_end_while_nobody_calls_are_not_held_against_the_new_one(
     bench: DeployHarness,
 ) -> None:
     bench.analyser.calls = 0
-    bench.target.counted = [Traffic(5, 0, active=2), Traffic(7, 0)]  # at servers that the new ones replaced
+    bench.target.counted = [ColourTraffic(5, 0, active=2), ColourTraffic(7, 0)]  # at servers that the new ones replaced
     want(bench, "r2")
     row = serve_wanted(bench.deployments())
-    assert (row.state, row.detail) == (State.DONE, "")
+    assert (row.state, row.detail) == (DeploymentState.DONE, "")
 
 
 @dataclass
@@ -208,10 +208,10 @@ class OneCall:
 def test_a_call_that_ends_between_two_readings_is_no_call_that_no_server_saw(bench: DeployHarness, after: int) -> None:
     call = OneCall(after)
     bench.analyser.watch = call.watch  # type: ignore[method-assign]
-    bench.target.traffic = lambda colour: {"gateway": Traffic(call.counted(), 0)}  # type: ignore[method-assign]
+    bench.target.traffic = lambda colour: {"gateway": ColourTraffic(call.counted(), 0)}  # type: ignore[method-assign]
     want(bench, "r2")
     row = serve_wanted(bench.deployments())
-    assert (row.state, row.detail) == (State.DONE, "")
+    assert (row.state, row.detail) == (DeploymentState.DONE, "")
 
 
 def test_what_serves_can_be_put_to_the_smoke_suite_at_any_time(bench: DeployHarness) -> None:
@@ -227,4 +227,4 @@ def test_a_missing_credential_of_the_smoke_suite_refuses_the_release(bench: Depl
     bench.analyser.check = missing
     want(bench, "r2")
     row = serve_wanted(bench.deployments())
-    assert (row.state, row.reason) == (State.REFUSED, "SECRET_MISSING")
+    assert (row.state, row.reason) == (DeploymentState.REFUSED, "SECRET_MISSING")

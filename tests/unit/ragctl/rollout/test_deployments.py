@@ -11,17 +11,17 @@ import pytest
 from rag_core import failpoints
 from rag_core.database import locks, open_store
 from rag_core.errors import Conflict, Reason
-from rag_core.governance.audit import ROLLBACK, SWITCH, Deployment, State
+from rag_core.governance.audit import ROLLBACK, SWITCH, Deployment, DeploymentState
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.audit import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.policy import AnalysisResult
-from ragctl.rollout.service import Request
+from ragctl.rollout.service import DeployRequest
 from ragctl.rollout.targets.base import Health
 from tests.support.deploys import DeployHarness
 
-WANTED = Request(Release("r2"), "rag:ann", "new model")
+WANTED = DeployRequest(Release("r2"), "rag:ann", "new model")
 SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
 
 
@@ -46,16 +46,16 @@ def steps_of(bench: DeployHarness, row: Deployment) -> list[str]:
 
 def actions(bench: DeployHarness) -> list[str]:
     with bench.store.engine.connect() as connection:
-        return [entry.action for entry in reversed(audit.find(connection, audit.Query(action_start="deploy.")))]
+        return [entry.action for entry in reversed(audit.find(connection, audit.AuditQuery(action_start="deploy.")))]
 
 
 @pytest.mark.catalogue("F39")
 def test_a_good_release_is_judged_then_gets_the_traffic_in_steps(bench: DeployHarness) -> None:
     known = bench.deployments()
     ready = known.up(WANTED)
-    assert (ready.state, ready.colour, bench.target.weights) == (State.READY, "green", [])
+    assert (ready.state, ready.colour, bench.target.weights) == (DeploymentState.READY, "green", [])
     done = known.switch("rag:ann")
-    assert (done.state, done.weight, bench.target.weights) == (State.DONE, 100, [10, 50, 100])
+    assert (done.state, done.weight, bench.target.weights) == (DeploymentState.DONE, 100, [10, 50, 100])
     assert steps_of(bench, done) == ["prepare", "healthy", "smoke.golden", "smoke", *["shift", "watch"] * 3]
     assert actions(bench) == ["deploy.up", "deploy.switch", "deploy.done"]
     assert bench.target.release("blue") == Release(FIRST_RELEASE)
@@ -74,7 +74,7 @@ def test_a_bad_release_is_refused_before_it_has_traffic(
 ) -> None:
     bench.target.broken, bench.analyser.smoke_test = broken, smoke
     row = bench.deployments().up(WANTED)
-    assert (row.state, row.reason, bench.target.weights) == (State.REFUSED, reason, [])
+    assert (row.state, row.reason, bench.target.weights) == (DeploymentState.REFUSED, reason, [])
     assert bench.target.running == {"blue": Release(FIRST_RELEASE)}
     with pytest.raises(Conflict, match="DEPLOYMENT_STATE"):
         bench.deployments().switch("rag:ann")
@@ -85,7 +85,7 @@ def test_a_release_that_ends_at_every_start_is_not_waited_for(bench: DeployHarne
     bench.target.dying = {"r2"}
     patient = bench.settings.model_copy(update={"deploy_ready_seconds": 3600, "deploy_failing_seconds": 0.3})
     row = replace(bench, settings=patient).deployments().up(WANTED)
-    assert (row.state, row.reason) == (State.REFUSED, "CANDIDATE_UNHEALTHY")
+    assert (row.state, row.reason) == (DeploymentState.REFUSED, "CANDIDATE_UNHEALTHY")
     assert row.detail == "its servers end at every start: exit status 1"
 
 
@@ -95,17 +95,21 @@ def test_a_release_that_turns_bad_under_traffic_goes_back_by_itself(bench: Deplo
     known = bench.deployments()
     known.up(WANTED)
     row = known.switch("rag:ann")
-    assert (row.state, row.reason, bench.target.weights) == (State.ROLLED_BACK, "GREEN_SLOW", [10, 50, 0])
+    assert (row.state, row.reason, bench.target.weights) == (DeploymentState.ROLLED_BACK, "GREEN_SLOW", [10, 50, 0])
 
 
 @pytest.mark.catalogue("F41")
 def test_release_and_generation_are_promoted_and_rolled_back_together(bench: DeployHarness) -> None:
     known = bench.deployments()
     known.up(replace(WANTED, generation="g2"))
-    assert known.switch("rag:ann").state is State.DONE
+    assert known.switch("rag:ann").state is DeploymentState.DONE
     assert (bench.target.green, bench.generations.now) == (100, "g2")
     back = known.roll_back("rag:bob", "users complain")
-    assert (back.state, back.reason, back.detail) == (State.ROLLED_BACK, "ROLLBACK_REQUESTED", "users complain")
+    assert (back.state, back.reason, back.detail) == (
+        DeploymentState.ROLLED_BACK,
+        "ROLLBACK_REQUESTED",
+        "users complain",
+    )
     assert (bench.target.green, bench.generations.now) == (0, "g1")
 
 
@@ -114,7 +118,7 @@ def test_a_generation_that_the_gate_refuses_takes_its_release_back(bench: Deploy
     known = bench.deployments()
     known.up(replace(WANTED, generation="g2"))
     row = known.switch("rag:ann")
-    assert (row.state, row.reason) == (State.ROLLED_BACK, "GENERATION_REFUSED")
+    assert (row.state, row.reason) == (DeploymentState.ROLLED_BACK, "GENERATION_REFUSED")
     assert (bench.target.green, bench.generations.now) == (0, "g1")
 
 
@@ -124,7 +128,7 @@ def test_a_generation_that_cannot_go_back_any_more_does_not_hold_its_release(ben
     known.switch("rag:ann")
     bench.generations.refused = {"g1"}
     back = known.roll_back("rag:bob")
-    assert (back.state, bench.target.green, bench.generations.now) == (State.ROLLED_BACK, 0, "g2")
+    assert (back.state, bench.target.green, bench.generations.now) == (DeploymentState.ROLLED_BACK, 0, "g2")
     with bench.store.engine.connect() as connection:
         last = deployments.history(connection, back.id)[-1]
     assert (last.passed, last.reason) == (False, "GENERATION_STATE")
@@ -159,10 +163,10 @@ def test_one_process_at_a_time_and_one_deployment_at_a_time(bench: DeployHarness
     assert known.resume() is None
     second = known.up(replace(WANTED, release=Release("r3")))
     with bench.store.engine.connect() as connection:
-        assert deployments.get(connection, first.id).state is State.REPLACED
+        assert deployments.get(connection, first.id).state is DeploymentState.REPLACED
     assert bench.target.release("green") == Release("r3")
     with bench.store.engine.begin() as connection:
-        deployments.change(connection, second.id, state=State.WATCH, weight=10)
+        deployments.change(connection, second.id, state=DeploymentState.WATCH, weight=10)
     with pytest.raises(Conflict, match="DEPLOYMENT_BUSY"):
         known.up(WANTED)
 
@@ -180,7 +184,7 @@ def test_a_rollback_that_is_asked_for_elsewhere_ends_a_switch_that_is_under_way(
 
     bench.analyser.during_watch = ask
     after = known.switch("rag:ann")
-    assert (after.state, after.wanted_by, bench.target.weights) == (State.ROLLED_BACK, "carol", [10, 0])
+    assert (after.state, after.wanted_by, bench.target.weights) == (DeploymentState.ROLLED_BACK, "carol", [10, 0])
 
 
 def test_what_is_asked_for_over_the_api_is_done_by_the_next_look(bench: DeployHarness) -> None:
@@ -190,11 +194,13 @@ def test_what_is_asked_for_over_the_api_is_done_by_the_next_look(bench: DeployHa
         deployments.request_change(connection, row.id, SWITCH, actor="carol", why="go", tenant="acme")
     done = known.resume()
     assert done is not None
-    assert done.state is State.DONE
+    assert done.state is DeploymentState.DONE
 
 
-@pytest.mark.parametrize(("missed", "state"), [(1, State.DONE), (1000, State.ROLLED_BACK)])
-def test_only_servers_that_stay_unhealthy_roll_a_release_back(bench: DeployHarness, missed: int, state: State) -> None:
+@pytest.mark.parametrize(("missed", "state"), [(1, DeploymentState.DONE), (1000, DeploymentState.ROLLED_BACK)])
+def test_only_servers_that_stay_unhealthy_roll_a_release_back(
+    bench: DeployHarness, missed: int, state: DeploymentState
+) -> None:
     """A busy machine misses a probe now and then."""
     settings = bench.settings.model_copy(update={"deploy_failing_seconds": 0.3})
     known = replace(bench, settings=settings).deployments()
@@ -202,7 +208,7 @@ def test_only_servers_that_stay_unhealthy_roll_a_release_back(bench: DeployHarne
     probes = [Health(1, 1), *[Health(1, 0, "a gateway finds 0 of 1 servers healthy")] * missed]
     bench.target.health = lambda colour: probes.pop(0) if probes else Health(1, 1)  # type: ignore[method-assign]
     row = known.switch("rag:ann")
-    assert (row.state, bool(row.detail)) == (state, state is State.ROLLED_BACK)
+    assert (row.state, bool(row.detail)) == (state, state is DeploymentState.ROLLED_BACK)
 
 
 def good(bench: DeployHarness) -> Deployment | None:
@@ -225,16 +231,16 @@ def refused(bench: DeployHarness) -> Deployment | None:
 @pytest.mark.parametrize(
     ("scenario", "end", "weight", "colours"),
     [
-        (good, State.DONE, 100, {"blue", "green"}),
-        (failing, State.ROLLED_BACK, 0, {"blue", "green"}),
-        (refused, State.REFUSED, 0, {"blue"}),
+        (good, DeploymentState.DONE, 100, {"blue", "green"}),
+        (failing, DeploymentState.ROLLED_BACK, 0, {"blue", "green"}),
+        (refused, DeploymentState.REFUSED, 0, {"blue"}),
     ],
 )
 def test_a_deployer_that_dies_at_any_point_is_gone_on_from(
     bench: DeployHarness,
     point: str,
     scenario: Callable[[DeployHarness], Deployment | None],
-    end: State,
+    end: DeploymentState,
     weight: int,
     colours: set[str],
 ) -> None:
@@ -255,7 +261,7 @@ def test_a_deployer_that_dies_at_any_point_is_gone_on_from(
         failpoints.arm(None)
         known = at.deployments()
         known.resume()
-        if (row := known.newest()) is not None and row.state is State.READY:
+        if (row := known.newest()) is not None and row.state is DeploymentState.READY:
             known.switch("rag:ann")
         row = known.newest()
         assert row is not None

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rag_core.answering.base import Question
 from rag_core.answering.model.sections import Sections, estimate, read_sections
-from rag_core.retrieval.index import Place, SearchHit
+from rag_core.retrieval.index import ChunkRange, SearchHit
 from tests.support.hits import hit
 
 DOC, OTHER = uuid.uuid4(), uuid.uuid4()
@@ -24,7 +24,7 @@ def chunk(ordinal: int, doc: uuid.UUID = DOC, headings: tuple[str, ...] = ("Leav
 DOCUMENT = [chunk(number, headings=("Leave",) if number < 6 else ("Pay",)) for number in range(10)]
 
 
-async def around(places: Sequence[Place]) -> tuple[SearchHit, ...]:
+async def around(places: Sequence[ChunkRange]) -> tuple[SearchHit, ...]:
     wanted = {at for place in places if place.doc_id == DOC for at in range(place.first, place.last + 1)}
     return tuple(DOCUMENT[at] for at in sorted(wanted) if at < len(DOCUMENT))
 

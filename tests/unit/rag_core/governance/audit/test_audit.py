@@ -20,7 +20,7 @@ from rag_core.ids import document_id
 from rag_core.settings import Settings
 from tests.support.waiting import eventually
 
-DOCUMENT = audit.Document(document_id("acme", "push", "a person.md"), "push", "a person.md")
+DOCUMENT = audit.AuditedDocument(document_id("acme", "push", "a person.md"), "push", "a person.md")
 
 
 def _record(connection: Connection, count: int = 1, tenant: str | None = "acme") -> None:
@@ -79,7 +79,7 @@ def test_the_services_cannot_change_what_is_on_record(store: Store, statement: s
     assert isinstance(refused.value.orig, psycopg.errors.InsufficientPrivilege)
     with store.engine.connect() as connection:
         assert not roles.may_change_audit(connection)
-        assert len(audit.find(connection, audit.Query())) == 1
+        assert len(audit.find(connection, audit.AuditQuery())) == 1
 
 
 def test_a_chain_per_tenant_is_unbroken_whatever_order_transactions_end_in(store: Store) -> None:
@@ -126,7 +126,7 @@ def test_retention_leaves_a_checkpoint_that_the_rest_continues(
 ) -> None:
     old = datetime.now(UTC) - timedelta(days=500)
     with store.engine.begin() as connection:
-        entries = [audit.Entry("acme/ann", "test.do", "t", tenant=tenant, at=old) for tenant in ("acme", None)] * 3
+        entries = [audit.AuditEntry("acme/ann", "test.do", "t", tenant=tenant, at=old) for tenant in ("acme", None)] * 3
         audit.append(connection, entries)
         _record(connection, 2)
     url = postgres_server.owner_url(str(make_url(settings.effective_database_url).database))
@@ -139,7 +139,7 @@ def test_retention_leaves_a_checkpoint_that_the_rest_continues(
     report = verify_chains(store)
     assert report.broken == ()
     with store.engine.connect() as connection:
-        assert [entry.action for entry in audit.find(connection, audit.Query(tenant="acme"))] == [
+        assert [entry.action for entry in audit.find(connection, audit.AuditQuery(tenant="acme"))] == [
             "audit.prune",  # of the platform's chain, by somebody of this tenant
             "audit.prune",
             "test.do",
@@ -153,14 +153,14 @@ def test_a_document_is_on_record_by_its_id_and_its_name_can_be_forgotten(store: 
             connection, actor="acme/ann", action="test.do", target="push", details={}, tenant="acme", document=DOCUMENT
         )
     with store.engine.begin() as connection:
-        (entry,) = audit.find(connection, audit.Query(doc_id=DOCUMENT.doc_id))
+        (entry,) = audit.find(connection, audit.AuditQuery(doc_id=DOCUMENT.doc_id))
         assert (entry.doc_id, entry.locator) == (DOCUMENT.doc_id, "a person.md")
         assert "person" not in str(connection.scalar(text("SELECT json_agg(a)::text FROM rag.audit a")))
         connection.execute(text("DELETE FROM rag.audit_documents"))
     with store.engine.connect() as connection:
-        (entry,) = audit.find(connection, audit.Query(doc_id=DOCUMENT.doc_id))
+        (entry,) = audit.find(connection, audit.AuditQuery(doc_id=DOCUMENT.doc_id))
         assert entry.locator is None
-        assert not audit.find(connection, audit.Query(doc_id=uuid.uuid4()))
+        assert not audit.find(connection, audit.AuditQuery(doc_id=uuid.uuid4()))
     assert not verify_chains(store).broken
 
 
@@ -168,7 +168,7 @@ def test_a_reason_of_any_length_is_kept_whole(store: Store) -> None:
     reason = "because " * 20_000
     with store.engine.begin() as connection:
         audit.record(connection, actor="a/b", action="x", target="t", details={"reason": reason}, tenant="acme")
-        assert audit.find(connection, audit.Query())[0].details["reason"] == reason
+        assert audit.find(connection, audit.AuditQuery())[0].details["reason"] == reason
 
 
 def test_what_concerns_no_tenant_is_shown_with_the_platform_only(store: Store) -> None:
@@ -176,7 +176,7 @@ def test_what_concerns_no_tenant_is_shown_with_the_platform_only(store: Store) -
         _record(connection, 1)
         _record(connection, 1, tenant="other")
         audit.record(connection, actor="pipeline", action="index.promote", target="g1", details={})
-        seen = [entry.action for entry in audit.find(connection, audit.Query(tenant="acme"))]
-        everything = [entry.action for entry in audit.find(connection, audit.Query(tenant="acme", platform=True))]
+        seen = [entry.action for entry in audit.find(connection, audit.AuditQuery(tenant="acme"))]
+        everything = [entry.action for entry in audit.find(connection, audit.AuditQuery(tenant="acme", platform=True))]
     assert seen == ["test.do"]
     assert everything == ["index.promote", "test.do"]

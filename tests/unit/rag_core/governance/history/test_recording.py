@@ -9,7 +9,7 @@ import pytest
 
 from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
-from rag_core.governance.history import QUERY_SERVER, Recorder, Span, Stored, Tally, read_history
+from rag_core.governance.history import QUERY_SERVER, HistoryRecorder, StoredSeries, Tally, TimeSpan, read_history
 from rag_core.governance.history import store as history
 from rag_core.governance.history.tally import MAX_KEYS, MAX_MINUTES, MAX_QUESTIONS
 
@@ -32,12 +32,12 @@ def clock() -> Clock:
     return Clock()
 
 
-def recorder_of(store: Store, clock: Clock, service: str | None = QUERY_SERVER) -> Recorder:
-    return Recorder(lambda: store, service=service, clock=clock)
+def recorder_of(store: Store, clock: Clock, service: str | None = QUERY_SERVER) -> HistoryRecorder:
+    return HistoryRecorder(lambda: store, service=service, clock=clock)
 
 
 def shown(
-    store: Store, span: Span, now: float, *, tenant: str | None = "acme", platform: bool = False
+    store: Store, span: TimeSpan, now: float, *, tenant: str | None = "acme", platform: bool = False
 ) -> dict[tuple[str, str], dict[int, float]]:
     """The points of every series, at minutes after noon."""
     with store.engine.connect() as connection:
@@ -59,7 +59,7 @@ def test_a_minute_without_calls_is_zero_and_one_that_nobody_recorded_is_a_gap(st
     later.tally.record_call("acme", "search", 0.04, "")
     clock.now = NOON + 360
     later.flush()
-    rates = shown(store, Span.HOUR, clock.now)["calls", "search"]
+    rates = shown(store, TimeSpan.HOUR, clock.now)["calls", "search"]
     assert rates == {0: pytest.approx(0.1), 1: 0.0, 5: pytest.approx(1 / 60)}
 
 
@@ -76,7 +76,7 @@ def test_replicas_add_up_and_a_repeated_write_counts_once(store: Store, clock: C
         recorder.flush()
     replicas[0].tally.put_back(kept)  # the outcome of its commit was lost
     replicas[0].flush()
-    assert shown(store, Span.HOUR, clock.now)["calls", "search"] == {0: pytest.approx(1.0)}
+    assert shown(store, TimeSpan.HOUR, clock.now)["calls", "search"] == {0: pytest.approx(1.0)}
     with store.engine.connect() as connection:
         (question,) = history.unanswered(connection, "acme", since=datetime.fromtimestamp(NOON, UTC), limit=10)
     assert (question.question_hash, question.question, question.asked) == ("h1", None, 2)
@@ -86,14 +86,14 @@ def test_a_tenant_sees_its_own_series_and_none_of_the_platform(store: Store, clo
     recorder = recorder_of(store, clock)
     recorder.tally.record_call("acme", "search", 0.04, "")
     recorder.tally.record_call("zenith", "search", 0.04, "")
-    recorder.tally.record_sources(Stored.FOUND, "zenith", ["secret-plans"])
-    recorder.tally.sample(Stored.MEMORY, 5e8, label=QUERY_SERVER)
+    recorder.tally.record_sources(StoredSeries.FOUND, "zenith", ["secret-plans"])
+    recorder.tally.sample(StoredSeries.MEMORY, 5e8, label=QUERY_SERVER)
     clock.now = NOON + 60
     recorder.flush()
-    own = shown(store, Span.HOUR, clock.now)
+    own = shown(store, TimeSpan.HOUR, clock.now)
     assert set(own) == {("calls", "search"), ("search_seconds", "p50"), ("search_seconds", "p95")}
     assert own["calls", "search"] == {0: pytest.approx(1 / 60)}
-    everything = shown(store, Span.HOUR, clock.now, tenant=None, platform=True)
+    everything = shown(store, TimeSpan.HOUR, clock.now, tenant=None, platform=True)
     assert everything["calls", "search"] == {0: pytest.approx(2 / 60)}
     assert everything["found", "zenith/secret-plans"] == {0: 1.0}
     assert everything["memory", QUERY_SERVER] == {0: 5e8}
@@ -106,7 +106,7 @@ def test_latencies_are_quantiles_of_the_calls_that_succeeded(store: Store, clock
     recorder.tally.record_call("acme", "search", 30.0, "DEADLINE")
     clock.now = NOON + 60
     recorder.flush()
-    found = shown(store, Span.HOUR, clock.now)
+    found = shown(store, TimeSpan.HOUR, clock.now)
     assert 0.01 < found["search_seconds", "p50"][0] <= 0.02
     assert 0.75 < found["search_seconds", "p95"][0] <= 1
     assert found["failures", "DEADLINE"] == {0: pytest.approx(1 / 60)}
@@ -118,14 +118,14 @@ def test_minutes_become_tens_and_hours_that_say_the_same(store: Store, clock: Cl
         clock.now = NOON + 60 * minute
         for _ in range(12):
             recorder.tally.record_call("acme", "answer", 0.2, "")
-        recorder.tally.count(Stored.ANSWERS, tenant="acme", label="answered")
+        recorder.tally.count(StoredSeries.ANSWERS, tenant="acme", label="answered")
         clock.now += 60
         recorder.flush()
     now = datetime.fromtimestamp(clock.now, UTC)
     with store.engine.begin() as connection:
         for _ in range(2):  # idempotent
             history.downsample(connection, now)
-    day, week = shown(store, Span.DAY, clock.now), shown(store, Span.WEEK, clock.now)
+    day, week = shown(store, TimeSpan.DAY, clock.now), shown(store, TimeSpan.WEEK, clock.now)
     assert day["calls", "answer"] == {10 * number: pytest.approx(0.2) for number in range(7)}
     assert day["answers", "answered"] == {**{10 * number: 10.0 for number in range(6)}, 60: 5.0}
     assert week["answers", "answered"] == {0: 60.0, 60: 5.0}
@@ -136,18 +136,18 @@ def test_minutes_that_arrive_late_are_summed_even_after_hours_without_the_one_wh
     store: Store, clock: Clock
 ) -> None:
     recorder = recorder_of(store, clock)
-    recorder.tally.count(Stored.ANSWERS, tenant="acme", label="answered")
+    recorder.tally.count(StoredSeries.ANSWERS, tenant="acme", label="answered")
     clock.now = NOON + 60
     recorder.flush()
     clock.now = NOON + 2 * 3600
     with store.engine.begin() as connection:
         history.downsample(connection, datetime.fromtimestamp(clock.now, UTC))
-    assert shown(store, Span.DAY, clock.now)["answers", "answered"] == {0: 1.0}
+    assert shown(store, TimeSpan.DAY, clock.now)["answers", "answered"] == {0: 1.0}
 
 
 def test_old_rows_go_step_by_step_and_questions_with_them(store: Store, clock: Clock) -> None:
     recorder = recorder_of(store, clock)
-    recorder.tally.count(Stored.ANSWERS, tenant="acme", label="answered")
+    recorder.tally.count(StoredSeries.ANSWERS, tenant="acme", label="answered")
     recorder.tally.record_unanswered("acme", "h1", "What is it?", "no_evidence")
     clock.now = NOON + 60
     recorder.flush()
@@ -193,21 +193,21 @@ def test_while_the_database_is_away_the_newest_minutes_wait(store: Store, clock:
             raise Unavailable(Reason.DATABASE_UNAVAILABLE, "away")
         return store
 
-    recorder = Recorder(open_store, service=QUERY_SERVER, clock=clock)
+    recorder = HistoryRecorder(open_store, service=QUERY_SERVER, clock=clock)
     for minute in range(MAX_MINUTES + 5):
         clock.now = NOON + 60 * minute
-        recorder.tally.count(Stored.ANSWERS, tenant="acme", label="answered")
+        recorder.tally.count(StoredSeries.ANSWERS, tenant="acme", label="answered")
         clock.now += 60
         recorder.flush()
     away = False
     recorder.flush()
-    counts = shown(store, Span.HOUR, clock.now)["answers", "answered"]
+    counts = shown(store, TimeSpan.HOUR, clock.now)["answers", "answered"]
     assert counts == dict.fromkeys(range(5, MAX_MINUTES + 5), 1.0)
 
 
 def test_a_process_that_ends_writes_the_minute_it_is_in(store: Store, clock: Clock) -> None:
     recorder = recorder_of(store, clock, service=None)
-    recorder.tally.count(Stored.INGESTED, 7, tenant="acme", label="handbook")
+    recorder.tally.count(StoredSeries.INGESTED, 7, tenant="acme", label="handbook")
     recorder.start()
     clock.now = NOON + 30
     recorder.close()
@@ -223,13 +223,13 @@ def test_a_machine_that_slept_claims_no_minute_that_it_slept_through(store: Stor
     recorder.flush()
     clock.now = NOON + 1800
     recorder.flush()
-    assert set(shown(store, Span.HOUR, clock.now)["calls", "search"]) == {0, 29}
+    assert set(shown(store, TimeSpan.HOUR, clock.now)["calls", "search"]) == {0, 29}
 
 
 def test_what_a_minute_holds_is_bounded(clock: Clock) -> None:
     tally = Tally(clock=clock)
     for number in range(MAX_KEYS + 50):
-        tally.count(Stored.CITED, tenant="acme", label=f"s{number}")
+        tally.count(StoredSeries.CITED, tenant="acme", label=f"s{number}")
         tally.record_unanswered("acme", f"h{number}", None, "no_evidence")
     (minute,) = tally.take(before=NOON + 60)
     assert len(minute.figures) == MAX_KEYS + 1

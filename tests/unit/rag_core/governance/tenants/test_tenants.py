@@ -19,11 +19,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Table, text
 
-from rag_core.content.streams import Change, inbox_store
+from rag_core.content.streams import PushedChange, inbox_store
 from rag_core.database import Store, open_store
 from rag_core.database.tables import metadata
 from rag_core.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Reason, Unavailable
-from rag_core.governance.audit import Query, find, verify_chains
+from rag_core.governance.audit import AuditQuery, find, verify_chains
 from rag_core.governance.tenants import TenantState, export, place_store
 from rag_core.governance.tenants import store as tenants
 from rag_core.governance.tenants.place_store import PLACES
@@ -124,7 +124,7 @@ def test_suspending_and_resuming_lose_nothing_and_are_audited(store: Store) -> N
         tenants.suspend(connection, "acme", actor=ACTOR)  # again: nothing changes, and nothing is audited twice
         tenants.resume(connection, "acme", actor=ACTOR)
         tenants.check_active(connection, "acme")
-        actions = [one.action for one in find(connection, Query(tenant="acme", action_start="tenant."))]
+        actions = [one.action for one in find(connection, AuditQuery(tenant="acme", action_start="tenant."))]
     assert actions == ["tenant.resume", "tenant.suspend"]
     assert rows(store, "acme") == {**before, "audit": before["audit"] + 2}
     with store.engine.begin() as connection, pytest.raises(NotFound):
@@ -236,8 +236,8 @@ def test_the_audit_chain_verifies_after_an_erasure_and_says_who_asked(flow: Pipe
     erase_tenant(pipeline_of(flow), "acme")
     assert verify_chains(flow.store).broken == ()
     with flow.store.engine.connect() as connection:
-        (erased,) = find(connection, Query(action="tenant.erased"))
-        (asked,) = find(connection, Query(action="tenant.erase"))
+        (erased,) = find(connection, AuditQuery(action="tenant.erased"))
+        (asked,) = find(connection, AuditQuery(action="tenant.erase"))
     assert (erased.tenant, erased.actor, erased.target) == (None, ACTOR, "acme")
     assert asked.details["reason"] == "contract ended"
 
@@ -328,8 +328,8 @@ def test_what_is_written_of_an_erased_tenant_meanwhile_is_swept(flow: PipelineHa
     assert sweep_erased(flow.store) == 0
 
 
-def push(tenant: str = "acme") -> Change:
-    return Change(tenant, "notes", "a", "ann", content=b"Text.")
+def push(tenant: str = "acme") -> PushedChange:
+    return PushedChange(tenant, "notes", "a", "ann", content=b"Text.")
 
 
 def test_an_erasure_waits_for_what_is_being_written_and_then_removes_it(flow: PipelineHarness) -> None:

@@ -17,7 +17,7 @@ from werkzeug import Request, Response
 from rag_assets.stream_worker.webhooks import clean_up
 from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
 from rag_core.governance import webhooks
-from rag_core.governance.audit import Query, find
+from rag_core.governance.audit import AuditQuery, find
 from rag_core.governance.tenants import store as tenants
 from rag_core.governance.webhooks import delivery_store
 from rag_core.governance.webhooks.dispatcher import wait_seconds
@@ -124,7 +124,7 @@ def test_a_delivery_fails_when_its_tries_are_used_up_and_an_operator_can_send_it
     assert len({one["id"] for one in desk.received}) == 1
     assert len(desk.received) == 2
     with desk.store.engine.connect() as connection:
-        done = [entry.action for entry in find(connection, Query(tenant="acme"))]
+        done = [entry.action for entry in find(connection, AuditQuery(tenant="acme"))]
     assert done.count("webhook.redeliver") == 2
 
 
@@ -157,7 +157,7 @@ def test_the_log_of_a_receiver_that_takes_nothing_is_bounded_and_what_was_droppe
     assert min(row.id for row in kept) > 6
     assert desk.harness.all("SELECT count(*) FROM rag.webhook_events")[0][0] == 100
     with desk.store.engine.connect() as connection:
-        [dropped] = [one for one in find(connection, Query(tenant="acme")) if one.action == "webhook.drop"]
+        [dropped] = [one for one in find(connection, AuditQuery(tenant="acme")) if one.action == "webhook.drop"]
     assert (dropped.target, dropped.details) == (webhook.id, {"events": 6})
 
 
@@ -208,7 +208,7 @@ def test_what_may_be_secret_in_an_address_is_not_shown(desk: Desk) -> None:
     assert "t0ken" in webhook.url
     assert "t0ken" not in webhook.shown_url
     with desk.store.engine.connect() as connection:
-        assert "t0ken" not in str(find(connection, Query(tenant="acme")))
+        assert "t0ken" not in str(find(connection, AuditQuery(tenant="acme")))
     assert webhook.id in repr(webhook)
 
 
@@ -284,7 +284,7 @@ def test_a_receiver_gets_more_at_a_time_as_long_as_it_is_quick(desk: Desk) -> No
 def test_a_result_that_comes_after_an_operator_sent_the_event_again_changes_nothing(desk: Desk) -> None:
     webhook = desk.subscribe()
     number = queue_test(desk, webhook)
-    late = delivery_store.Result(delivered=False, status=500, reason="WEBHOOK_REFUSED", milliseconds=1)
+    late = delivery_store.AttemptResult(delivered=False, status=500, reason="WEBHOOK_REFUSED", milliseconds=1)
     with desk.store.engine.begin() as connection:
         _, (first,) = delivery_store.claim(connection, webhook.id, lease=60, limit=1)
     with desk.store.engine.begin() as connection:
@@ -315,7 +315,7 @@ def test_a_webhook_that_is_removed_takes_its_log_and_the_events_of_nobody_else(d
 
 def test_a_webhook_that_is_removed_while_its_event_is_written_fails_no_fact(desk: Desk) -> None:
     webhook = desk.subscribe()
-    event = webhooks.Event("document.indexed", "acme", {})
+    event = webhooks.WebhookEvent("document.indexed", "acme", {})
     with desk.store.engine.connect() as removing, ThreadPoolExecutor(1) as pool:
         webhooks.store.remove(removing, webhook, actor="acme/ann")
 

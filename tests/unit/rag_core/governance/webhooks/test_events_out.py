@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from rag_assets.stream_worker.webhooks import announce_states
 from rag_core.content.quality import quarantine_store
-from rag_core.governance.webhooks import Event, EventType, outbox_store
+from rag_core.governance.webhooks import EventType, WebhookEvent, outbox_store
 from rag_core.ids import document_id
 from rag_core.ingestion.alerts import Alert, AlertKind, deliver
 from rag_core.ingestion.erasure import erase
@@ -45,8 +45,8 @@ def test_a_version_that_is_marked_again_is_not_reported_again(desk: Desk) -> Non
 
 def test_an_input_that_is_rejected_is_reported_once_with_its_reason(desk: Desk) -> None:
     desk.subscribe("document.rejected")
-    entry = quarantine_store.Entry("b.pdf", "parse", "PDF_ENCRYPTED", "locked by canary", "t1", "p1")
-    skipped = quarantine_store.Entry("c.pdf", "parse", "PDF_ENCRYPTED", "", "t1", "p1", skipped=True)
+    entry = quarantine_store.QuarantineEntry("b.pdf", "parse", "PDF_ENCRYPTED", "locked by canary", "t1", "p1")
+    skipped = quarantine_store.QuarantineEntry("c.pdf", "parse", "PDF_ENCRYPTED", "", "t1", "p1", skipped=True)
     for _ in range(2):
         with desk.store.engine.begin() as connection:
             quarantine_store.record(connection, "acme", "push", 0, "run", [entry, skipped])
@@ -99,8 +99,8 @@ def test_platform_events_go_to_every_tenant_and_others_only_to_their_own(desk: D
         outbox_store.record(
             connection,
             [
-                Event(EventType.GENERATION_PROMOTED, "", {"generation": "g2"}),
-                Event(EventType.DOCUMENT_INDEXED, "other", {"doc_id": "x"}),
+                WebhookEvent(EventType.GENERATION_PROMOTED, "", {"generation": "g2"}),
+                WebhookEvent(EventType.DOCUMENT_INDEXED, "other", {"doc_id": "x"}),
             ],
         )
     desk.deliver()
@@ -110,7 +110,7 @@ def test_platform_events_go_to_every_tenant_and_others_only_to_their_own(desk: D
 def test_a_fact_that_is_rolled_back_is_not_reported(desk: Desk) -> None:
     desk.subscribe("*")
     with desk.store.engine.connect() as connection:
-        outbox_store.record(connection, [Event(EventType.GENERATION_PROMOTED, "", {"generation": "g2"})])
+        outbox_store.record(connection, [WebhookEvent(EventType.GENERATION_PROMOTED, "", {"generation": "g2"})])
         connection.rollback()
     assert desk.deliver() == 0
 

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from rag_core.answering.evaluation import Grade, run_store
 from rag_core.errors import Conflict, Reason
 from rag_core.ingestion.promotion import (
-    Evaluation,
-    Installation,
+    GateEvaluation,
+    QuestionRunner,
     build,
     declare,
     evaluate,
@@ -22,7 +22,7 @@ from rag_core.ingestion.promotion import (
     promote,
     rollback,
 )
-from rag_core.ingestion.promotion.checks import Check
+from rag_core.ingestion.promotion.checks import CheckResult
 from tests.support.generations import GenerationHarness, golden, key_of, word_transforms
 from tests.unit.rag_core.ingestion.generations.conftest import TOPICS
 
@@ -42,12 +42,12 @@ def own(plant: GenerationHarness) -> Path:
     return path
 
 
-def here(plant: GenerationHarness, **changed: Any) -> Installation:
+def here(plant: GenerationHarness, **changed: Any) -> QuestionRunner:
     settings = plant.settings.model_copy(update=changed)
-    return Installation(plant.store, plant.index, plant.transform_registry, settings)
+    return QuestionRunner(plant.store, plant.index, plant.transform_registry, settings)
 
 
-def candidate(plant: GenerationHarness, name: str, *, without: int = 0, **changed: Any) -> Evaluation:
+def candidate(plant: GenerationHarness, name: str, *, without: int = 0, **changed: Any) -> GateEvaluation:
     """A generation without the documents of so many topics, built and evaluated."""
     transforms = word_transforms(version="2")
     declare(plant.store, plant.index, transforms, name=name, actor="ann")
@@ -62,7 +62,7 @@ def candidate(plant: GenerationHarness, name: str, *, without: int = 0, **change
     return evaluate(plant.store, plant.index, plant.transform_registry, name, settings, golden=[asked])
 
 
-def answers(evaluation: Evaluation) -> Check:
+def answers(evaluation: GateEvaluation) -> CheckResult:
     return next(check for check in evaluation.checks if check.name == "answers")
 
 

@@ -9,7 +9,7 @@ import pytest
 from rag_core import failpoints
 from rag_core.errors import NotFound
 from rag_core.ingestion.promotion import (
-    Evaluation,
+    GateEvaluation,
     build,
     declare,
     evaluate,
@@ -59,7 +59,7 @@ def ready(plant: GenerationHarness, questions: GoldenSet) -> GenerationHarness:
     flow = plant.pipeline
     built(plant)
 
-    def judge() -> Evaluation:
+    def judge() -> GateEvaluation:
         return evaluate(flow.store, flow.index, plant.transform_registry, NEW, flow.settings, golden=[questions])
 
     interrupted("before_judgement_kept", judge)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from rag_core.errors import Reason, Unavailable
-from rag_core.ingestion.promotion.checks import MAX_GROWTH, Candidate, size
+from rag_core.ingestion.promotion.checks import MAX_GROWTH, CheckedGeneration, size
 from rag_core.ingestion.promotion.retrieval import SLACK_SECONDS, SLOWER, Scoring, compare_latency
 from rag_core.ingestion.promotion.throttle import Throttle
 from rag_core.retrieval.index import SearchMode, SearchRequest, VectorIndex
@@ -63,7 +63,7 @@ def test_a_generation_that_is_empty_or_many_times_as_large_is_refused(
     points: int, dimensions: int, passed: bool
 ) -> None:
     new, old = (cast("Any", SimpleNamespace(name=name, dimensions=n)) for name, n in (("new", dimensions), ("old", 64)))
-    check = size(Candidate(cast("Any", None), index(points=points), new, Settings()), old)
+    check = size(CheckedGeneration(cast("Any", None), index(points=points), new, Settings()), old)
     assert (check.name, check.passed) == ("size", passed)
 
 

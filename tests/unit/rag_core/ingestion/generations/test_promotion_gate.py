@@ -15,7 +15,7 @@ from rag_core.content.chunking.chunker import ChunkSettings
 from rag_core.content.parsing import BlockKind
 from rag_core.errors import Conflict, InvalidInput, Reason
 from rag_core.ingestion.generations import Transforms
-from rag_core.ingestion.promotion import Evaluation, build, declare, evaluate, promote
+from rag_core.ingestion.promotion import GateEvaluation, build, declare, evaluate, promote
 from rag_core.ingestion.promotion.golden import GoldenSet
 from rag_core.retrieval.index import SearchRequest, SearchResult, VectorIndex
 from tests.support.generations import GenerationHarness, golden, key_of, word_transforms
@@ -28,7 +28,7 @@ def judged(
     questions: GoldenSet,
     transforms: Transforms,
     sabotage: Callable[[str], None] | None = None,
-) -> Evaluation:
+) -> GateEvaluation:
     """A generation of this kit, built, sabotaged and judged."""
     flow = plant.pipeline
     row = declare(flow.store, flow.index, transforms, name="candidate", actor="ann")
@@ -39,7 +39,7 @@ def judged(
     return evaluate(flow.store, flow.index, plant.transform_registry, row.name, flow.settings, golden=[questions])
 
 
-def failed(plant: GenerationHarness, evaluation: Evaluation) -> dict[str, str]:
+def failed(plant: GenerationHarness, evaluation: GateEvaluation) -> dict[str, str]:
     """The failed checks; promoting must be refused with what they say."""
     flow = plant.pipeline
     found = {check.name: check.detail for check in evaluation.checks if not check.passed}

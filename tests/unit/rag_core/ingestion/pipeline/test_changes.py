@@ -139,7 +139,7 @@ def test_a_failed_row_is_tried_again_although_it_did_not_change(table: Table) ->
         table.flow.run(changes=True)
         assert table.flow.quarantined()["7"].attempts == attempts
     with table.flow.store.engine.begin() as connection:
-        (row,) = quarantine_view.page(connection, quarantine_view.Wanted("acme"))
+        (row,) = quarantine_view.page(connection, quarantine_view.QuarantineFilter("acme"))
         quarantine.redrive(connection, row.id, tenant="acme", actor="ann", note="again")
     table.flow.run(changes=True)
     assert table.flow.quarantined()["7"].attempts == 1

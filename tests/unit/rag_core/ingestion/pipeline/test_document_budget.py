@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from rag_core.content.sources import Scope
-from rag_core.content.streams import Change
+from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.errors import QuotaExceeded, Reason
 from rag_core.governance.usage import Budget, DocumentRoom, Owner
@@ -99,7 +99,7 @@ def test_two_pushes_at_once_to_two_servers_do_not_take_the_last_place_twice(flow
     allow(flow, 1)
 
     def push(connection: Connection, locator: str) -> None:
-        change = Change(flow.source.tenant, "push", locator, "ann", content=b"x", media_type="text/plain")
+        change = PushedChange(flow.source.tenant, "push", locator, "ann", content=b"x", media_type="text/plain")
         DocumentRoom().require(connection, flow.source.tenant, change.doc_id)
         inbox.accept(connection, change, max_pending=100)
 

@@ -10,12 +10,12 @@ import pytest
 from rag_core.errors import Reason
 from rag_core.ingestion.source_status import (
     SENTENCES,
+    EmbeddingTurn,
     Facts,
-    Run,
     RunState,
+    SourceRun,
     SourceState,
     Texts,
-    Turn,
     decide,
     describe,
     needs_attention,
@@ -26,8 +26,8 @@ HOUR = timedelta(hours=1)
 GOOD = Facts("handbook", "filesystem", documents=10, last_complete_at=NOW - HOUR, observed_at=NOW)
 
 
-def run(state: RunState, **more: object) -> Run:
-    return replace(Run(0, "r", state, NOW - HOUR, started_at=NOW - HOUR), **more)  # type: ignore[arg-type]
+def run(state: RunState, **more: object) -> SourceRun:
+    return replace(SourceRun(0, "r", state, NOW - HOUR, started_at=NOW - HOUR), **more)  # type: ignore[arg-type]
 
 
 RUNNING, QUEUED = run(RunState.RUNNING), run(RunState.QUEUED)
@@ -60,9 +60,9 @@ EVERYTHING_WRONG = replace(
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 34, 0.5)), "embedding 34 % (2 min left)"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 34)), "embedding 34 %"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 50, 0.5), read=10, unread=10), "embedding 25 % (5 min left)"),
-    (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=Turn(2, 240.0)),
+    (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=EmbeddingTurn(2, 240.0)),
      "waiting for embedding, sources before it: 2, about 4 min"),
-    (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=Turn(0, 1.0)), "waiting for embedding"),
+    (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=EmbeddingTurn(0, 1.0)), "waiting for embedding"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 9), listed=True, pending=4), "indexing 4 documents"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 9), listed=True), "checking what was indexed"),
     (replace(GOOD, runs=(RUNNING,), observed_at=NOW - HOUR),

@@ -167,7 +167,7 @@ def test_an_index_that_mended_itself_is_alerted_and_on_record(flow: PipelineHarn
     name = _generation(flow)
     _mender(flow, stopped(_lose_segments)).run_once()
     with flow.store.engine.connect() as connection:
-        entries = audit.find(connection, audit.Query(actor="index", action="index.rebuild"))
+        entries = audit.find(connection, audit.AuditQuery(actor="index", action="index.rebuild"))
     (alert,) = rebuilt_indexes(entries)
     assert (alert.kind, alert.severity, alert.started_at) == (AlertKind.INDEX_DAMAGED, "critical", entries[0].at)
     assert name in alert.summary

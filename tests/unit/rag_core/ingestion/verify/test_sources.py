@@ -9,14 +9,14 @@ from sqlalchemy import text
 
 from rag_core.content.sources import Problem
 from rag_core.ingestion.pipeline import approve_deletions
-from rag_core.ingestion.verify import SourceReport, verify_source
+from rag_core.ingestion.verify import SourceComparison, verify_source
 from rag_core.ingestion.verify.report import FindingKind
 from tests.support.pipeline import PipelineHarness, prose
 
 Kind = FindingKind
 
 
-def load_or_report(flow: PipelineHarness, **more: Any) -> SourceReport:
+def load_or_report(flow: PipelineHarness, **more: Any) -> SourceComparison:
     connector: Any = flow.connector
     return verify_source(flow.store, connector, flow.parser, flow.source, flow.settings, **more)
 

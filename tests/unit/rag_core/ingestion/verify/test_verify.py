@@ -448,5 +448,5 @@ def test_a_repair_makes_a_damaged_index_clean(flow: PipelineHarness) -> None:
     after = verify(flow.store, flow.index)
     assert after.clean, after.findings
     with flow.store.engine.connect() as connection:
-        (entry,) = audit.find(connection, audit.Query(action_start="index.repair"))
+        (entry,) = audit.find(connection, audit.AuditQuery(action_start="index.repair"))
     assert entry.actor == "acme/ann"

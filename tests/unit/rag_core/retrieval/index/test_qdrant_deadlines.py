@@ -15,7 +15,7 @@ from qdrant_client import models
 
 from query_server.handlers.query.searcher import LocalSearcher
 from query_server.runtime.blocking import BlockingPool
-from query_server.runtime.calls import Call, enter_call
+from query_server.runtime.calls import CallState, enter_call
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import DeadlineExceeded, Reason
 from rag_core.retrieval.engines.qdrant.index import QdrantIndex
@@ -81,7 +81,7 @@ def test_fractions_of_a_second_count_as_a_second() -> None:
 
 
 async def test_the_deadline_of_the_rpc_is_that_of_its_search(index: QdrantIndex, door: Door) -> None:
-    enter_call(Call("Search", cast("Any", None), deadline=time.monotonic() + 4.5))
+    enter_call(CallState("Search", cast("Any", None), deadline=time.monotonic() + 4.5))
     pool = BlockingPool(1, name="search")
     searcher = LocalSearcher(index, pool, Metrics())
     assert (await searcher.search(request("pump", generation="g1"))).hits
