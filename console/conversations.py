@@ -14,7 +14,7 @@ Person = tuple[str, str]
 """Tenant and subject of a verified token."""
 MAX_TURNS = 20
 MAX_BYTES = 200_000
-"""Of one conversation."""
+"""Bytes of one conversation."""
 MAX_PEOPLE = 500
 KEPT_SECONDS = 12 * 3600
 """As long as a sign-in is valid."""

@@ -1,4 +1,4 @@
-"""What the console calls itself: name, mark and version of the product."""
+"""The console's identity: name, mark and version of the product."""
 
 from __future__ import annotations
 

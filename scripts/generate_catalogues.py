@@ -1,4 +1,4 @@
-"""Update the console's catalogues (`console.po` below console/i18n) and compile them; --check compares.
+"""Update the gettext catalogues of the console (below console/i18n) and compile them; --check compares instead.
 
 New texts are added without a translation, texts that the code no longer has are removed. A reason code whose English
 changed is marked fuzzy: read its translation again and remove the mark. tests/unit/console/test_wording.py fails

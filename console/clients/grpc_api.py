@@ -103,7 +103,7 @@ class Api:
         self._settings = channels.settings
         self._metadata = [("authorization", f"Bearer {token}")]
         self.trace_id = secrets.token_hex(16)
-        """Of the questions that this object asks, where the console links to traces."""
+        """Trace id of the questions that this object asks, where the console links to traces."""
 
     @property
     def access(self) -> AccessApi:

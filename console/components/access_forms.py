@@ -10,7 +10,7 @@ from console.presenters import access as presenters
 from console.session import PlatformRole, api, platform, t, tenant
 
 MADE = "access-made-now"
-"""What was created just now: its kind, its name and its secret."""
+"""The thing that was created just now: its kind, its name and its secret."""
 MAX_DAYS = 730
 
 

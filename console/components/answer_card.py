@@ -103,7 +103,7 @@ def _excerpt(turn: Turn, excerpt: query_pb2.Excerpt, key: str) -> None:
 
 
 def _source(turn: Turn, numbers: list[int], title: str, key: str) -> None:
-    """Which sources of how many, what they are called, and a button that opens each."""
+    """Show which sources of how many these are, their titles, and a button that opens each."""
     count = len(presenters.citations(turn.final))
     for number in numbers:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -24,7 +24,7 @@ class SearchPerson:
 
 
 def may() -> bool:
-    """Whether this person may search as somebody else."""
+    """Return whether this person may search as somebody else."""
     return platform() >= PlatformRole.ADMIN
 
 

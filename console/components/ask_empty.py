@@ -1,4 +1,4 @@
-"""What the Ask page shows before the first question: three examples from the corpus, and what can be asked."""
+"""The Ask page before the first question: three examples from the corpus, and what can be asked."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _PRESET: dict[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class AskSettings:
-    """What is done with a question: one of the four kinds, the filter, the settings (and those compared), as whom."""
+    """The use of a question: one of the four kinds, the filter, the settings (and those compared), as whom."""
 
     kind: str
     narrowed: query_pb2.Filter | None

@@ -1,4 +1,4 @@
-"""Where a visitor of the page Ask stands: the cursor in the question, and the newest answer in sight."""
+"""The place of a visitor of the page Ask: the cursor in the question, and the newest answer in sight."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from console.session import PlatformRole, Role, api, platform, role, t, tenant, 
 from ragproto.admin.v1 import webhooks_pb2 as pb
 
 SECRET = "webhooks-secret-made-now"  # noqa: S105  a key of the session
-"""What was created just now: the webhook and its secret."""
+"""The thing that was created just now: the webhook and its secret."""
 _CHANGES = "webhooks-changes"
 _DONE = "webhooks-done"
 

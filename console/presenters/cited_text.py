@@ -30,7 +30,7 @@ def marked_lines(excerpt: query_pb2.Excerpt) -> list[str]:
 
 
 def is_further(excerpt: query_pb2.Excerpt) -> bool:
-    """Whether it is a further place, beyond the answer; servers of the release before name none."""
+    """Return whether it is a further place, beyond the answer; servers of the release before name none."""
     return bool(getattr(excerpt, "further", False))
 
 
@@ -46,7 +46,7 @@ def parts(text: str, marked: Sequence[str], numbers: Collection[int]) -> list[Pa
 
 
 def _spans(text: str, marked: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where the marked lines stand, in order and without overlaps."""
+    """Return the places of the marked lines, in order and without overlaps."""
     end = 0
     for start, stop in sorted((place, place + len(line)) for line in marked if (place := text.find(line)) >= 0):
         if start >= end:

@@ -26,7 +26,7 @@ Endpoint = tuple[str, int | None]
 _QDRANT_PORTS: Final = (6333, 6334, 6335)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379, "postgresql": 5432}
 _PORT: Final = "_port"
-"""How a setting is named that has the port of a part on this machine."""
+"""Pattern of the name of a setting that has the port of a part on this machine."""
 _PORT_PAIRS: Final = ("replica_ports", "green_ports")
 _ADDRESSES: Final = (
     "index_endpoint", "gateway_blue", "gateway_green", "gateway_via", "gateway_interfaces", "own_hosts",
@@ -71,7 +71,7 @@ NO_PARTS: Final = OwnParts()
 
 
 def says_where_parts_listen(setting: str) -> bool:
-    """Whether a program that calls other hosts reads a setting, so that it calls no part of the platform."""
+    """Return whether a program that calls other hosts reads a setting, so that it calls no part of the platform."""
     return setting.endswith(_PORT) or setting in {"replicas", *_PORT_PAIRS, *_ADDRESSES}
 
 

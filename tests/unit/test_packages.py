@@ -201,6 +201,20 @@ def test_what_a_package_offers_is_there(module: str) -> None:
         assert getattr(package, name) in (found, getattr(found, name, found))
 
 
+SHARED_CLASS_NAMES = 20
+"""Public class names of two classes or more. Lower it when one gets the name of its own concept; never raise it."""
+
+
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, (_, tree) in sources().items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not module.startswith("benchmarks"):
+                homes.setdefault(node.name, []).append(module)
+    shared = {name: where for name, where in homes.items() if len(where) > 1}
+    assert len(shared) <= SHARED_CLASS_NAMES, shared
+
+
 def test_a_parser_process_starts_without_the_database_and_settings() -> None:
     """One starts for every crash, and its processor time is limited from the start."""
     assert {"sqlalchemy", "psycopg", "pydantic", "numpy"} & loaded_by(

@@ -36,7 +36,7 @@ def _nothing(_: str) -> EgressPolicy:
 
 @dataclass(frozen=True, slots=True)
 class StateLimits:
-    """How many passages, and how many bytes of them, are kept as states of tokens."""
+    """Limits of the passages, in number and bytes, that are kept as states of tokens."""
 
     entries: int = 0
     bytes: int = 0
@@ -137,7 +137,7 @@ class QueryEmbedder:
 
     @property
     def compares_tokens(self) -> bool:
-        """Whether the model gives the states of tokens, which a model behind an endpoint does not."""
+        """Return whether the model gives the states of tokens, which a model behind an endpoint does not."""
         return isinstance(self._embedder, TokenEmbedder)
 
     async def compare(self, tenant: str, question: str, passages: Sequence[str]) -> list[TokenMatches]:

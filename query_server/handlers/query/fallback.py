@@ -35,7 +35,7 @@ RESERVE_SECONDS = 1.0
 """Kept of the caller's time for the extractive answerer, at most `_RESERVE_SHARE` of it."""
 _RESERVE_SHARE = 0.3
 QUOTES_SECONDS = 1.0
-"""How long a reader waits for quotes before they are at least shown that a model writes."""
+"""Seconds that a reader waits for quotes before they are at least shown that a model writes."""
 _OWN_FAILURES = frozenset({Reason.ANSWERER_UNAVAILABLE, Reason.DEADLINE, Reason.EGRESS_FORBIDDEN})
 
 
@@ -122,7 +122,7 @@ class FallbackAnswerer:
             await written.aclose()
 
     async def _quoted(self, question: Question) -> Answered | None:
-        """What an answer of quotes shows; `None` when there is none, or it fails: the model may still write one."""
+        """Return an answer of quotes; `None` when there is none, or it fails: the model may still write one."""
         if self._quotes is None:
             return None
         try:

@@ -19,7 +19,7 @@ MAX_PASSAGES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """How many chunks around a passage, or its section."""
+    """Number of chunks around a passage, or its section."""
 
     before: int = 0
     after: int = 0
@@ -51,7 +51,7 @@ def check_context(options: ContextOptions | None) -> ContextOptions | None:
 
 
 def places_around(hits: Sequence[SearchHit], options: ContextOptions) -> list[ChunkRange]:
-    """Where to read for the first `MAX_PASSAGES` hits."""
+    """Return the chunks to read for the first `MAX_PASSAGES` hits."""
     payloads = [hit.payload for hit in hits[:MAX_PASSAGES]]
     return [
         ChunkRange(own.doc_id, own.version, max(0, own.ordinal - options.before), own.ordinal + options.after)

@@ -10,7 +10,7 @@ from rag_assets.lib.naming import SOURCE_TAG, STAGES, TENANT_TAG, asset_key, job
 from rag_assets.source_config import SourceConfig
 
 AssetJob: TypeAlias = Any
-"""What `dg.define_asset_job` returns: its class has no public name."""
+"""The type that `dg.define_asset_job` returns: its class has no public name."""
 MAX_CRASH_RETRIES = 2
 """New runs after a run whose process died and could not be resumed; failures of assets are retried per asset."""
 

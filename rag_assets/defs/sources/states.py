@@ -30,7 +30,7 @@ FULL_SECONDS = 600.0
 _OVERLAP = timedelta(seconds=60)
 _MAX_MESSAGE, _MAX_EVENTS = 500, 1000
 _RUNNING, _STOPPED = "RUNNING", "STOPPED"
-"""Of a sensor or schedule that an operator switched."""
+"""Tag of a sensor or schedule that an operator switched."""
 _STATES = {
     dg.DagsterRunStatus.QUEUED: RunState.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED: RunState.QUEUED,

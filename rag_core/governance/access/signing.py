@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from rag_core.errors import ConfigError, Reason
 
 _BYTES = 32
-"""Of a number of P-256."""
+"""Bytes of a number of P-256."""
 
 
 def generate_key() -> tuple[str, dict[str, Any]]:

@@ -37,7 +37,7 @@ class MergeJoin:
         self.retrieved = 0
         """Number of points that were searched by their own vector."""
         self.missed = 0
-        """How many of these exact search finds and the search graph does not."""
+        """Number of these that exact search finds and the search graph does not."""
         self.unreached: list[Finding] = []
         """The first of them."""
         self.recall: Recall | None = None
@@ -84,7 +84,7 @@ class MergeJoin:
             self.unreached.append(Finding(FindingKind.GRAPH_MISSES, "the search graph does not reach it", doc_id, one))
 
     def graph_findings(self) -> Iterator[Finding]:
-        """What is wrong with the search graph as a whole: it is approximate, within bounds."""
+        """Return what is wrong with the search graph as a whole: it is approximate, within bounds."""
         if self.missed > max(1, MAX_MISSES * self.retrieved):
             yield Finding(FindingKind.GRAPH_MISSES, f"it misses {self.missed} of {self.retrieved} points")
         if self.recall is not None and self.recall.low:

@@ -35,7 +35,7 @@ class OwnVector(NamedTuple):
 
 
 class Effort(StrEnum):
-    """How a dense search looks for the nearest vectors: along few paths of the search graph, as searches of callers do,
+    """The search for the nearest vectors: along few paths of the search graph, as searches of callers do,
     or by comparing every vector in full."""
 
     QUICK = "quick"

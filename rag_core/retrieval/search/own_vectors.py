@@ -52,7 +52,7 @@ def _unfound(engine: Engine[Any], points: Mapping[uuid.UUID, OwnVector], effort:
 
 
 def _readers(engine: Engine[Any], own: OwnVector, effort: Effort) -> Any:
-    """What a reader of the point sees. Nothing is nearer to a vector than itself, so that exact search would rank it
+    """Return the readable point. Nothing is nearer to a vector than itself, so that exact search would rank it
     first among all points if it does so within its document."""
     builder = engine.filter_builder
     seen = Visibility(own.tenant, frozenset(own.acl), frozenset(), frozenset())

@@ -1,4 +1,4 @@
-"""What the trace viewer is started with."""
+"""The environment of the trace viewer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FULL_PERCENT = "100"
 
 
 def viewer_url(settings: Settings) -> str:
-    """Where its pages are, and where it takes spans; empty when the stack has none."""
+    """The addresses of its pages and of spans; empty when the stack has none."""
     return f"http://127.0.0.1:{settings.traces_port}" if settings.traces else ""
 
 

@@ -14,7 +14,7 @@ from ragctl.local_stack.data_dir import DataDir
 
 LOCK = Path(__file__).with_name("requirements.txt")
 _SECONDS = 1800
-"""Of one command: 150 packages, 170 MB to fetch."""
+"""Seconds of one command: 150 packages, 170 MB to fetch."""
 
 
 def environment_of(data_dir: DataDir) -> Path:
@@ -28,7 +28,7 @@ def python_of(data_dir: DataDir) -> Path:
 
 
 def is_installed(data_dir: DataDir) -> bool:
-    """Whether there is nothing to install."""
+    """Return whether there is nothing to install."""
     return _mark(environment_of(data_dir)).exists()
 
 

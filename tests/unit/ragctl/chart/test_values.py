@@ -251,7 +251,7 @@ def test_the_names_of_objects_begin_as_the_installation_says() -> None:
             {"environment": "development", "console": {"signIn": "none", "ingress": {"host": "c.example.com"}}},
             "console.signIn: oidc",
         ),
-        ({"console": {"signIn": "none"}}, "console.signIn: none lets whoever"),
+        ({"console": {"signIn": "none"}}, "console.signIn: none lets everybody"),
         ({"gateway": {"autoscaling": {"minReplicas": 20}}}, "minReplicas is above maxReplicas"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
