@@ -17,10 +17,9 @@ _INDENT = "    "
 
 @dataclass(frozen=True, slots=True)
 class TextBlock:
-    """Plain text with its lines. `strong` are the spans of it that stand out."""
+    """Plain text with its lines."""
 
     text: str
-    strong: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +65,10 @@ def blocks(markdown: str) -> Iterator[Block]:
             case "inline" if rows is not None:
                 rows[-1].append(_text(token))
             case "inline":
-                yield TextBlock(prefix + _text(token), tuple(_strong(token, len(prefix))))
+                yield TextBlock(prefix + _text(token))
                 prefix = ""
             case "fence" | "code_block":
                 yield CodeBlock(token.content.rstrip("\n"), token.info.split(" ")[0])
-
-
-def _strong(token: Token, at: int) -> Iterator[tuple[int, int]]:
-    """The spans of strong text in a line whose text begins at `at`; a line with a link or an image has none."""
-    children = token.children or ()
-    if any(child.type in {"link_open", "image"} for child in children):
-        return
-    begun = at
-    for child in children:
-        if child.type == "strong_open":
-            begun = at
-        elif child.type == "strong_close":
-            yield begun, at
-        at += 1 if child.type in {"softbreak", "hardbreak"} else len(child.content)
 
 
 def _text(token: Token) -> str:
