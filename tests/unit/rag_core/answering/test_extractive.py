@@ -314,17 +314,17 @@ async def test_a_description_that_was_cut_is_shown_under_its_term() -> None:
     assert "**quarantine**: " in outcome.markdown
 
 
-async def test_front_matter_and_images_are_found_and_never_quoted() -> None:
+async def test_front_matter_is_not_read_and_images_are_never_quoted() -> None:
     page = (
         "---\ntags: [quarantine, deadline of the quarantine is monday]\n---\n# Guide\n\n"
         "![The deadline of the quarantine is on tuesday](x.png)\n\n"
         "The deadline of the quarantine is on friday, when the store is emptied.\n"
     )
     hits = corpus(page, "guide.md")
-    assert "monday" in hits[0].payload.text
+    assert "monday" not in hits[0].payload.text
+    assert "tuesday" in hits[0].payload.text
     outcome = await answered("When is the deadline of the quarantine?", "deadline", hits=hits)
     assert "friday" in outcome.markdown
-    assert "monday" not in outcome.markdown
     assert "tuesday" not in outcome.markdown
 
 
