@@ -13,7 +13,7 @@ import httpx
 
 from rag_clients import dagster_answers as answers
 from rag_clients import dagster_queries as documents
-from rag_clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
+from rag_clients.dagster_answers import Asset, Automation, Check, DagsterHealth, DagsterRun
 
 REPOSITORY = "__repository__"
 RELOAD_SECONDS = 180.0
@@ -100,7 +100,9 @@ class DagsterClient:
         broken = sorted(item["name"] for item in locations if not answers.is_loaded(item))
         return DagsterHealth(tuple(silent), tuple(broken))
 
-    def runs(self, limit: int = 10, *, job: str = "", statuses: Sequence[str] = (), cursor: str = "") -> list[Run]:
+    def runs(
+        self, limit: int = 10, *, job: str = "", statuses: Sequence[str] = (), cursor: str = ""
+    ) -> list[DagsterRun]:
         """The newest runs first, of one job or of all; `cursor` is the id of the run before."""
         if job and not self._sees(source_of(job)):
             return []
@@ -113,7 +115,7 @@ class DagsterClient:
             chosen["statuses"] = list(statuses)
         return self.search_runs(chosen, limit, cursor=cursor)
 
-    def search_runs(self, chosen: Mapping[str, object], limit: int = 1000, *, cursor: str = "") -> list[Run]:
+    def search_runs(self, chosen: Mapping[str, object], limit: int = 1000, *, cursor: str = "") -> list[DagsterRun]:
         """The newest runs that a filter of Dagster (`RunsFilter`) lets through, of any tenant."""
         data = self._query(documents.RUNS, filter=dict(chosen), limit=limit, cursor=cursor or None)
         return [answers.to_run(item) for item in data["runsOrError"]["results"]]

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DagsterRun:
     """A run; times are seconds since the epoch. `source` is the key of the source it works on; empty for other jobs.
 
     `changes`: where the source can list what changed, it lists only that. `created` is when it was asked for.
@@ -82,10 +82,10 @@ class Check:
     figures: tuple[tuple[str, str], ...]
 
 
-def to_run(item: dict[str, Any]) -> Run:
+def to_run(item: dict[str, Any]) -> DagsterRun:
     """A run."""
     tags = {tag["key"]: tag["value"] for tag in item.get("tags") or ()}
-    return Run(
+    return DagsterRun(
         item["runId"],
         item["jobName"],
         item["status"],

@@ -15,7 +15,7 @@ from console.presenters.documents import ANY_STATE
 from console.presenters.formats import duration
 from console.presenters.pipeline import MARKS, run_rows
 from console.session import PlatformRole, language, platform, shared, t
-from rag_clients.dagster_answers import Run
+from rag_clients.dagster_answers import DagsterRun
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -102,7 +102,7 @@ def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Gene
                  query_params={"changed": "day", "state": ANY_STATE})  # fmt: skip
 
 
-def run_history(runs: list[Run] | ServiceError) -> None:
+def run_history(runs: list[DagsterRun] | ServiceError) -> None:
     """The runs of the last 24 hours over time, and the newest with a link to each."""
     st.subheader(t("Runs of the last 24 hours"))
     if isinstance(runs, ServiceError):

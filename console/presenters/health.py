@@ -9,7 +9,7 @@ from typing import Any
 from console.clients.errors import ServiceError
 from console.i18n import ENGLISH, N_, explain_reason
 from console.presenters.formats import Translate
-from rag_clients.dagster_answers import DagsterHealth, Run
+from rag_clients.dagster_answers import DagsterHealth, DagsterRun
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -102,7 +102,7 @@ def totals(status: admin_pb2.GetStatusResponse) -> Totals:
 def todos(
     rows: Sequence[HealthRow],
     sources: Iterable[admin_pb2.SourceStatus],
-    runs: Sequence[Run],
+    runs: Sequence[DagsterRun],
     *,
     alerts: Iterable[ops.Alert] = (),
     generations: Sequence[admin_pb2.Generation] = (),
@@ -231,10 +231,10 @@ def _refused(generations: Iterable[admin_pb2.Generation]) -> dict[str, list[str]
     return {name: checks for name, checks in checked.items() if checks}
 
 
-def _failed_last(runs: Sequence[Run], generations: Iterable[admin_pb2.Generation]) -> set[str]:
+def _failed_last(runs: Sequence[DagsterRun], generations: Iterable[admin_pb2.Generation]) -> set[str]:
     """Sources and jobs whose newest run failed. A run that ended with the gate's answer did its work."""
     answered = {item.name for item in generations if item.checks}
-    newest: dict[str, Run] = {}
+    newest: dict[str, DagsterRun] = {}
     for run in runs:
         if run.job != _GATE_JOB or run.partition not in answered:
             newest.setdefault(run.source or run.job, run)

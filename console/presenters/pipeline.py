@@ -7,14 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 from console.i18n import N_
-from rag_clients.dagster_answers import Asset, Automation, Run, source_of_backfill
+from rag_clients.dagster_answers import Asset, Automation, DagsterRun, source_of_backfill
 from ragproto.admin.v1 import operations_pb2 as ops
 
 STAGES = N_(("documents", "chunks", "embeddings", "index"))
 _STATUSES = N_({"started": "running", "not_started": "queued"})
 
 
-def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
+def run_rows(runs: Iterable[DagsterRun], now: float) -> list[dict[str, Any]]:
     """One table row per run. `now` is in seconds since the epoch; `seconds` is how long it took so far."""
     return [
         {
@@ -30,7 +30,7 @@ def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
     ]
 
 
-def status_of(run: Run) -> str:
+def status_of(run: DagsterRun) -> str:
     """The status of a run in the words of the stages: one that has started runs."""
     status = run.status.lower()
     return _STATUSES.get(status, status)

@@ -8,7 +8,7 @@ from typing import Any
 
 from console.i18n import N_
 from rag_clients.dagster import ACTIVE
-from rag_clients.dagster_answers import Run
+from rag_clients.dagster_answers import DagsterRun
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -50,7 +50,7 @@ def promotions(generations: Iterable[admin_pb2.Generation], since: float) -> lis
     return sorted(found, key=lambda entry: -entry[1])
 
 
-def timeline(runs: Sequence[Run], now: float) -> list[dict[str, Any]]:
+def timeline(runs: Sequence[DagsterRun], now: float) -> list[dict[str, Any]]:
     """Runs that ran in the last 24 hours as bars: from when, until when, and how they ended."""
     begin = now - HOURS_SHOWN * 3600
     bars = []

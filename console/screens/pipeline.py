@@ -12,7 +12,7 @@ from console.presenters import pipeline as presenters
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
 from console.session import PlatformRole, ahead, api, dagster, platform, shared, t
-from rag_clients.dagster_answers import Run, failure_reason
+from rag_clients.dagster_answers import DagsterRun, failure_reason
 
 _SETTINGS = shared().settings
 _LINK = _SETTINGS.dagster_link or _SETTINGS.dagster_url
@@ -72,7 +72,7 @@ def _open_dagster(label: str, address: str) -> None:
         st.link_button(label, address, icon=":material/open_in_new:")
 
 
-def runs(source: str) -> Run | None:
+def runs(source: str) -> DagsterRun | None:
     """The run list of a source or of all; returns the run that is chosen."""
     failed = st.toggle(t("Only failed runs"), key="failed")
     cursor = st.session_state.get("cursor", "")
@@ -97,7 +97,7 @@ def runs(source: str) -> Run | None:
     return found[picked] if picked is not None and picked < len(found) else None
 
 
-def one_run(run: Run) -> None:
+def one_run(run: DagsterRun) -> None:
     """Show why it failed, and what can be done."""
     st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(presenters.status_of(run))}")
     if run.status == "FAILURE":

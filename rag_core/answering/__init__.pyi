@@ -12,7 +12,7 @@ from .base import (
     Role as Role,
     StandaloneBy as StandaloneBy,
     StandaloneQuestion as StandaloneQuestion,
-    TextSpan as TextSpan,
+    AnswerSpan as AnswerSpan,
     Tokens as Tokens,
     Writing as Writing,
 )

@@ -138,7 +138,7 @@ class AnsweredBy:
 
 
 @dataclass(frozen=True, slots=True)
-class TextSpan:
+class AnswerSpan:
     """`text[start:end]`, in code points."""
 
     start: int
@@ -161,7 +161,7 @@ class Excerpt:
     text: str
     citations: tuple[int, ...]
     page_kind: PageKind = PageKind.PAGE
-    highlights: tuple[TextSpan, ...] = ()
+    highlights: tuple[AnswerSpan, ...] = ()
     further: bool = False
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_clients.dagster import DagsterClient
-from rag_clients.dagster_answers import Run, failure_reason
+from rag_clients.dagster_answers import DagsterRun, failure_reason
 from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import dagster_client
@@ -111,7 +111,7 @@ def await_run(api: DagsterClient, run_id: str, seconds: float) -> None:
         raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"run {run_id} is {state}: {why}")
 
 
-def runs_of(api: DagsterClient, job: SourceJob) -> list[Run]:
+def runs_of(api: DagsterClient, job: SourceJob) -> list[DagsterRun]:
     """All runs of a source."""
     # Runs of a backfill over shards belong to Dagster's own job; our tag names their source.
     chosen: tuple[dict[str, object], ...] = (
@@ -227,7 +227,7 @@ class Sync:
                 found.append(self._outcome(job, followed))
         return found
 
-    def _outcome(self, job: SourceJob, runs: list[Run]) -> RunOutcome:
+    def _outcome(self, job: SourceJob, runs: list[DagsterRun]) -> RunOutcome:
         newest = _not_superseded(runs)
         states = {run.status for run in newest}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
@@ -240,12 +240,12 @@ class Sync:
         self._api.close()
 
 
-def _not_superseded(runs: Iterable[Run]) -> list[Run]:
+def _not_superseded(runs: Iterable[DagsterRun]) -> list[DagsterRun]:
     """The newest run of each shard, and what came after it for changes alone.
 
     What failed before is no news: Dagster repeated it, or the source was mended and another run asked for.
     """
-    newest: dict[tuple[str, bool], Run] = {}
+    newest: dict[tuple[str, bool], DagsterRun] = {}
     for run in sorted(runs, key=lambda run: run.created):
         shard, partial = run.tags.get(_PARTITION_TAG, ""), run.tags.get(LISTING_TAG, "") == CHANGES
         newest[shard, partial] = run
@@ -254,11 +254,11 @@ def _not_superseded(runs: Iterable[Run]) -> list[Run]:
     return list(newest.values())
 
 
-def _belongs(run: Run, job: SourceJob) -> bool:
+def _belongs(run: DagsterRun, job: SourceJob) -> bool:
     return bool(run.job == job.name or run.tags.get(SYNC_TAG, "") == job.key)
 
 
-def _ended(run: Run) -> bool:
+def _ended(run: DagsterRun) -> bool:
     """Return whether the run has ended for good: a failed run that Dagster is about to repeat has not."""
     about_to_retry = run.tags.get(_WILL_RETRY_TAG, "") == "true" and not run.tags.get(_RETRIED_BY_TAG, "")
     return run.status in _FINISHED and not about_to_retry

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from rag_clients.dagster import DagsterClient
-from rag_clients.dagster_answers import Run
+from rag_clients.dagster_answers import DagsterRun
 from rag_core.settings import Settings
 from ragctl.dagster import dagster_client
 from ragctl.local_stack.ingest import launch, source_jobs
@@ -47,7 +47,7 @@ def test_fifty_queued_runs_wait_in_their_order_and_none_is_given_up_for_waiting(
     print(f"{len(runs)} runs, the last waited for {longest:.0f} s")
 
 
-def _finished(api: DagsterClient, job: str) -> list[Run]:
+def _finished(api: DagsterClient, job: str) -> list[DagsterRun]:
     """All runs of the job, oldest first, once none is left to do."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:

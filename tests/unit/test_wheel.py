@@ -34,7 +34,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_packages_that_run_and_none_that_measures_or_tests_them(wheel: Path) -> None:
     packages = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
     assert packages == {
-        *("ragproto", "rag_tracing", "rag_core", "rag_assets", "query_server", "console", "interfaces", "ragctl"),
+        *(
+            "ragproto",
+            "rag_tracing",
+            "rag_clients",
+            "rag_core",
+            "rag_assets",
+            "query_server",
+            "console",
+            "interfaces",
+            "ragctl",
+        ),
     }
     assert (wheel / "ragctl" / "local_stack" / "trace_viewer" / "requirements.txt").read_text().count("--hash=") > 100
 

@@ -59,7 +59,7 @@
 {{- end }}
 {{- end }}
 {{- if and .Values.console.enabled (eq .Values.environment "production") (eq .Values.console.signIn "none") }}
-{{- fail "console.signIn: none lets everybody who reaches the console act with its token: in environment: production set it to oidc, or console.enabled: false" }}
+{{- fail "console.signIn: none lets everybody who reaches the console act with its token: in environment: production set it to oidc, or switch the console off" }}
 {{- end }}
 {{- if and .Values.console.ingress.host (eq .Values.console.signIn "none") }}
 {{- fail "console.ingress needs console.signIn: oidc; without sign-in whoever reaches the console acts with its token" }}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from rag_core.answering.base import Excerpt, TextSpan
+from rag_core.answering.base import AnswerSpan, Excerpt
 from rag_core.answering.display import display, escaped
 from rag_core.answering.extractive.reading import Passage, Path
 from rag_core.answering.extractive.text import ITEM
@@ -126,9 +126,9 @@ def _marked(piece: Piece, marked: Iterable[Span]) -> Piece:
     return replace(piece, text=text, header=_MARKS.sub(" ", piece.header))
 
 
-def _without_marks(text: str) -> tuple[str, tuple[TextSpan, ...]]:
+def _without_marks(text: str) -> tuple[str, tuple[AnswerSpan, ...]]:
     """The text without marks, and the spans between them."""
-    found: list[TextSpan] = []
+    found: list[AnswerSpan] = []
     shown: list[str] = []
     length, opened = 0, None
     for part in re.split(f"([{OPEN}{CLOSE}])", text):
@@ -136,7 +136,7 @@ def _without_marks(text: str) -> tuple[str, tuple[TextSpan, ...]]:
             opened = length
         elif part == CLOSE:
             if opened is not None and length > opened:
-                found.append(TextSpan(opened, length))
+                found.append(AnswerSpan(opened, length))
             opened = None
         else:
             shown.append(part)

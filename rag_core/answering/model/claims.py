@@ -75,7 +75,7 @@ _CLASSES: Final = (
     (Kind.NEGATION, "none", r"no|none|nobody|nothing|nowhere|neither|nor"),
     (
         Kind.NEGATION, "not",
-        r"not|unable|\w+n't|不(?![仅但过管论断同久])|没有?|未(?!来)|无(?![线论])|非(?!常)|勿",
+        r"not|unable|[a-z]{1,12}n't|不(?![仅但过管论断同久])|没有?|未(?!来)|无(?![线论])|非(?!常)|勿",
     ),
     (
         Kind.MODAL, "must",
@@ -141,9 +141,10 @@ _SAME: Final = {word: line.split()[0] for line in _SAME_WORDS.strip().splitlines
 _UNITS: Final = {"%": "percent", "$": "dollar", "€": "euro", "£": "pound", "¥": "yuan", "百分之": "percent"}
 
 _TOKEN: Final = re.compile(
-    r"(?P<name>https?://[^\s<>()\[\]（）]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]*(?:[_./:-][A-Za-z0-9]+)*[_./:][A-Za-z0-9]+(?:[_./:-][A-Za-z0-9]+)*(?![A-Za-z0-9])"
-    r"|(?<![A-Za-z0-9])(?=[A-Z0-9-]*[A-Z][A-Z0-9-]*[A-Z0-9])[A-Z0-9]+(?:-[A-Z0-9]+)*(?![a-z]))"
+    r"(?P<name>https?://[^\s<>()\[\]（）]*[\w/]|(?<![\w.+-])[\w.+-]{1,64}+@[\w-]{1,63}+(?:\.[\w-]{1,63}+){1,8}+"
+    r"|(?<![A-Za-z0-9])(?<![A-Za-z0-9][_./:-])[A-Za-z][A-Za-z0-9]*+(?:-[A-Za-z0-9]++)*+"
+    r"[_./:][A-Za-z0-9]++(?:[_./:-][A-Za-z0-9]++)*+"
+    r"|(?<![A-Za-z0-9])(?<![A-Z0-9]-)(?=(?:[0-9]|-(?=[0-9A-Z]))*+[A-Z]-?[A-Z0-9])[A-Z0-9]++(?:-[A-Z0-9]++)*+(?![a-z]))"
     rf"|(?P<percent>百分之)|(?P<ordinal>\d+(?:st|nd|rd|th)\b)|(?P<digits>\d+(?:[.,:]\d+)*(?:\s(?:thousand|million|billion)\b|[百千万亿]+)?)"
     rf"|(?P<number>(?i:{NUMBER_WORD}))|(?P<chinese>{CHINESE_NUMBER})"
     + "".join(

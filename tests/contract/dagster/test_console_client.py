@@ -23,7 +23,7 @@ from console.clients.dagster import dagster_client
 from console.clients.errors import ServiceError
 from console.settings import ConsoleSettings
 from rag_clients.dagster import DagsterClient
-from rag_clients.dagster_answers import Automation, Run
+from rag_clients.dagster_answers import Automation, DagsterRun
 from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
@@ -44,7 +44,7 @@ class Place:
     wanted: Path
     address: str
 
-    def run(self, run_id: str) -> Run:
+    def run(self, run_id: str) -> DagsterRun:
         return next(item for item in self.dagster.runs(50) if item.run_id == run_id)
 
     def ends(self, run_id: str) -> str:

@@ -14,7 +14,7 @@ from console.clients.metrics import Sample
 from console.i18n import explain_reason, translate
 from console.presenters import answers, formats, health, pipeline, records, source_history, sources, traffic
 from console.presenters.conditions import bringing_up_to_date, marked, sentence
-from rag_clients.dagster_answers import Asset, Check, DagsterHealth, Run, failure_reason, to_run
+from rag_clients.dagster_answers import Asset, Check, DagsterHealth, DagsterRun, failure_reason, to_run
 from rag_core.ingestion.alerts import AlertKind
 from rag_core.ingestion.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
@@ -97,11 +97,11 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
         admin_pb2.SourceStatus(name="lost", condition=condition("PAUSED", SENTENCES["paused.orphaned"], attention=True,
                                                                 reason="SOURCE_NOT_FOUND", count=7)),
     ]  # fmt: skip
-    runs = [Run("2", "a_sync", "SUCCESS", 2, 3, "a"), Run("1", "b_sync", "FAILURE", 1, 2, "b"),
-            Run("0", "a_sync", "FAILURE", 0, 1, "a"), Run("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
+    runs = [DagsterRun("2", "a_sync", "SUCCESS", 2, 3, "a"), DagsterRun("1", "b_sync", "FAILURE", 1, 2, "b"),
+            DagsterRun("0", "a_sync", "FAILURE", 0, 1, "a"), DagsterRun("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
     # The gate's answer is no failure of the run that asked for it; a run that broke off before it is.
-    runs += [Run("5", "generation_finish", "FAILURE", 1, 2, partition="g2"),
-             Run("4", "generation_finish", "SUCCESS", 0, 1, partition="g1")]  # fmt: skip
+    runs += [DagsterRun("5", "generation_finish", "FAILURE", 1, 2, partition="g2"),
+             DagsterRun("4", "generation_finish", "SUCCESS", 0, 1, partition="g1")]  # fmt: skip
     checks = [admin_pb2.GenerationCheck(name="retrieval"), admin_pb2.GenerationCheck(name="size", passed=True)]
     generations = [admin_pb2.Generation(name="g1", state="active", checks=checks[1:]),
                    admin_pb2.Generation(name="g2", state="ready", checks=checks),
@@ -119,8 +119,8 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
         ("pipeline", "The last run failed: b"),
     ]
     assert [todo.action for todo in found if ("name", "lost") in todo.values] == [health.ACTIONS["orphaned"]]
-    broken = [Run("6", "generation_finish", "FAILURE", 1, 2, partition="g3"),
-              Run("7", "maintenance", "FAILURE", 1, 2)]  # fmt: skip
+    broken = [DagsterRun("6", "generation_finish", "FAILURE", 1, 2, partition="g3"),
+              DagsterRun("7", "maintenance", "FAILURE", 1, 2)]  # fmt: skip
     [last] = health.todos([], [], broken, generations=generations[:1])
     assert dict(last.values) == {"names": "generation_finish, maintenance"}
     assert health.todos(rows[1:], counted[:1], runs[:1]) == []

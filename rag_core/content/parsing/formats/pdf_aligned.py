@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from rag_core.content.parsing.builder import begins_with_data, is_number
 from rag_core.content.parsing.clean import join_lines
 from rag_core.content.parsing.formats.pdf_layout import Item, PdfTable
-from rag_core.content.parsing.formats.pdf_lines import Line, Run
+from rag_core.content.parsing.formats.pdf_lines import GlyphRun, Line
 from rag_core.content.parsing.formats.pdf_rules import Rules
 
 _MIN_ROWS: Final = 3
@@ -128,7 +128,7 @@ def _wraps(before: Line, line: Line, columns: list[_Column]) -> bool:
     return close and bool(columns) and min(run.left for run in line.runs) > columns[0].right
 
 
-def _column(columns: Sequence[_Column], run: Run) -> int:
+def _column(columns: Sequence[_Column], run: GlyphRun) -> int:
     return max(sum(one.left <= min(run.left, run.right) + 0.1 for one in columns) - 1, 0)
 
 

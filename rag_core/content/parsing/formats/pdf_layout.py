@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from rag_core.content.parsing.builder import begins_with_data, is_number
 from rag_core.content.parsing.clean import join_lines
-from rag_core.content.parsing.formats.pdf_lines import Line, Page, Run
+from rag_core.content.parsing.formats.pdf_lines import GlyphRun, Line, Page
 from rag_core.content.parsing.formats.pdf_rules import Grid
 
 _PROSE_CHARS: Final = 25
@@ -52,7 +52,7 @@ class _Taken(NamedTuple):
     row: int
     column: int
     y: float
-    run: Run
+    run: GlyphRun
 
 
 def _ruled(page: Page) -> Iterator[Item]:

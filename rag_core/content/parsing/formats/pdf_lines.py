@@ -46,7 +46,7 @@ _EDGE_GAP: Final = 1.7  # in font sizes; lines of a paragraph are 1.0 to 1.5 apa
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class GlyphRun:
     """A part of a line that a wide gap or a vertical rule sets apart, from `left` to `right` in points.
 
     `fixed` is known where a line has several runs.
@@ -73,7 +73,7 @@ class Line:
     size: float
     fixed: bool
     bold: bool = False
-    runs: tuple[Run, ...] = ()
+    runs: tuple[GlyphRun, ...] = ()
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ def _font_name(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[bytes, int
     return name.value, flags.value
 
 
-def _runs(text_page: pypdfium2.PdfTextPage, offset: int, line: Line, rules: Rules, turn: Turn) -> tuple[Run, ...]:
+def _runs(text_page: pypdfium2.PdfTextPage, offset: int, line: Line, rules: Rules, turn: Turn) -> tuple[GlyphRun, ...]:
     """The runs of a line. Only the characters beside spaces are looked at: between others there is no wide gap."""
     first = pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, offset)
     left, right = _sides(text_page, first, turn)
@@ -182,12 +182,12 @@ def _runs(text_page: pypdfium2.PdfTextPage, offset: int, line: Line, rules: Rule
         before, after = (_sides(text_page, first + at, turn) for at in (space.start() - 1, space.end()))
         gap = after[0] - before[1]
         if gap > _WIDE_GAP * (line.size or 10) or (gap > 0 and rules.between(before[1], after[0], line.y)):
-            runs.append(Run(line.text[start : space.start()], left, before[1], _font(text_page, first + start)[0]))
+            runs.append(GlyphRun(line.text[start : space.start()], left, before[1], _font(text_page, first + start)[0]))
             start, left = space.end(), after[0]
         right = after[1]
     right = max(right, _sides(text_page, first + len(line.text) - 1, turn)[1])
     fixed = _font(text_page, first + start)[0] if runs else line.fixed
-    return (*runs, Run(line.text[start:], left, right, fixed))
+    return (*runs, GlyphRun(line.text[start:], left, right, fixed))
 
 
 def _sides(text_page: pypdfium2.PdfTextPage, index: int, turn: Turn) -> tuple[float, float]:
