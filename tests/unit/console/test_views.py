@@ -98,7 +98,8 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
                                                                 reason="SOURCE_NOT_FOUND", count=7)),
     ]  # fmt: skip
     runs = [DagsterRun("2", "a_sync", "SUCCESS", 2, 3, "a"), DagsterRun("1", "b_sync", "FAILURE", 1, 2, "b"),
-            DagsterRun("0", "a_sync", "FAILURE", 0, 1, "a"), DagsterRun("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
+            DagsterRun("0", "a_sync", "FAILURE", 0, 1, "a"),
+            DagsterRun("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
     # The gate's answer is no failure of the run that asked for it; a run that broke off before it is.
     runs += [DagsterRun("5", "generation_finish", "FAILURE", 1, 2, partition="g2"),
              DagsterRun("4", "generation_finish", "SUCCESS", 0, 1, partition="g1")]  # fmt: skip
