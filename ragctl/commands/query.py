@@ -247,7 +247,7 @@ def _note_outcome(final: query_pb2.AnswerFinal) -> bool:
         note(f"in the order of retrieval: the reranker failed ({final.rerank_skipped})")
     closest = final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
     if closest:
-        note("no answer stands out; the best matches:")
+        note("best matches:")
     return closest
 
 
