@@ -21,7 +21,13 @@ from console.i18n import translate
 from console.plain_page import language_for, plain_page
 from console.settings import ConsoleSettings
 
-_SCRIPT = "<script>window.__streamlit = { BACKEND_BASE_URL: `${window.location.origin}/` }</script>"
+_SCRIPT = """<script>
+window.__streamlit = { BACKEND_BASE_URL: `${window.location.origin}/` }
+// Streamlit puts sections between the list of pages and its items: to screen readers it is a navigation of links.
+const items = '[data-testid="stSidebarNavItems"]'
+const mend = () => document.querySelectorAll(`${items}, ${items} li`).forEach((item) => { item.role = 'none' })
+new MutationObserver(mend).observe(document, { childList: true, subtree: true })
+</script>"""
 _STATIC = Path(streamlit.__file__).parent / "static"
 _OF_STREAMLIT = ("_stcore", "media", "component", "auth", "oauth2callback", "app",
                  *(item.name for item in _STATIC.iterdir()))  # fmt: skip

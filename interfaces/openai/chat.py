@@ -103,7 +103,9 @@ def _end(final: pb.AnswerFinal) -> dict[str, Any]:
         "passages": usage.passages,
     }
     tokens = shapes.usage(usage.prompt_tokens, usage.completion_tokens)
-    return {"usage": tokens, "citations": [from_citation(one) for one in said.citations], "rag": rag}
+    unseen = {number for excerpt in final.excerpts if excerpt.further for number in excerpt.citations}
+    cited = [from_citation(one) for one in said.citations if one.number not in unseen]  # what the text cites
+    return {"usage": tokens, "citations": cited, "rag": rag}
 
 
 async def _retrieved(caller: Caller, wanted: ChatRequest) -> AsyncGenerator[Piece, None]:

@@ -28,9 +28,11 @@ def _filter(fields: Mapping[str, str]) -> Condition | None:
 
 def from_answer(answer: Answer) -> pb.QueryResponse:
     """v1 has no citations of its own: its markers number the list of sources."""
+    text, found = _renumbered(answer), (*answer.result.hits, *_evidence(answer))
+    last = max((int(number) for number in _MARKER.findall(text) if int(number) <= len(found)), default=0)
     return pb.QueryResponse(
-        answer=_renumbered(answer),
-        sources=map(_source, (*answer.result.hits, *_evidence(answer))),
+        answer=text,
+        sources=map(_source, found[: max(last, len(answer.result.hits))]),
         abstained=bool(abstention := _abstention(answer.outcome)),
         generation=answer.result.generation,
         abstention=abstention,

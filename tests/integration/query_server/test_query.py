@@ -48,11 +48,11 @@ def test_v1_answers_with_markers_that_number_its_sources(server: RunningServer) 
 def test_an_answer_from_one_passage_is_the_same_as_from_many(server: RunningServer) -> None:
     stub = v1_grpc.QueryServiceStub(server.channel)
     one, many = (
-        stub.Query(v1.QueryRequest(query="How long does parental leave last?", top_k=k), metadata=server.auth())
+        stub.Query(v1.QueryRequest(query="Is parental leave paid in full?", top_k=k), metadata=server.auth())
         for k in (1, 10)
     )
     assert one.answer == many.answer
-    assert one.answer.startswith("Parental leave lasts 16 weeks. It is paid in full. [1]")
+    assert "Parental leave lasts 16 weeks. It is paid in full. [1]" in one.answer
     assert len(one.sources) == len(set(re.findall(r"\[\d+\]", one.answer)))  # what is asked for, and what is cited
     assert not many.abstained
 

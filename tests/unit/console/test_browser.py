@@ -13,6 +13,7 @@ from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.browser import CHROMIUM, NEEDS, ask, running_console
+from tests.support.waiting import eventually
 from tests.unit.console.conftest import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
@@ -109,8 +110,13 @@ def test_a_reason_that_is_being_typed_stays_while_the_state_changes_beneath_it(p
 def test_an_address_that_is_not_for_the_role_says_so(page: Page, platform: Platform, console_url: str) -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     platform.gateway.peer.scopes = ["ops.read"]
-    page.goto(f"{console_url}/webhooks")
-    expect(page.get_by_role("heading", name="Not for your role")).to_be_visible()
+
+    def refused() -> bool:
+        page.goto(f"{console_url}/webhooks")
+        page.get_by_role("heading", level=1).wait_for()
+        return page.get_by_role("heading", name="Not for your role").count() == 1
+
+    assert eventually(refused, seconds=120), "a caller is verified every ten seconds"
     assert page.get_by_role("dialog").count() == 0
     assert page.get_by_test_id("stSidebarNav").get_by_role("link", name="Ask").count() == 0
 

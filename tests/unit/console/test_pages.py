@@ -245,7 +245,7 @@ def test_a_follow_up_brings_the_conversation_and_looking_at_the_page_again_asks_
         ("Is it paid?", ["How long is parental leave?", "16 weeks."]),
     ]
     assert f"Understood as: {HOSTILE}" in [item.value for item in app.text]
-    assert "ANSWERER_UNAVAILABLE" in app.info[0].value
+    assert [item.value for item in app.info] == [], "said of the first answer"
     assert "attacker" not in interpreted(app)
     app.button(key="cite-2-1").click().run()
     button(app, "New conversation").click().run()

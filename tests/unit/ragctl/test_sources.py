@@ -36,17 +36,6 @@ def test_the_default_sources_are_valid_and_can_be_read(settings: Settings, home:
     assert not ensure_sources(settings, home, None)
 
 
-def test_a_default_source_of_the_first_release_is_moved_off_the_folder_that_holds_the_installation(
-    settings: Settings, home: DataDir
-) -> None:
-    ensure_sources(settings, home, None)
-    path = settings.effective_sources_dir / "project.yaml"
-    copied = path.read_text("utf-8")
-    path.write_text(copied.replace(str(home.root / "corpus" / "project"), str(home.root.parent)), encoding="utf-8")
-    assert ensure_sources(settings, home, None)
-    assert path.read_text("utf-8") == copied
-
-
 def test_a_folder_is_ingested_instead_of_the_defaults(settings: Settings, home: DataDir, tmp_path: Path) -> None:
     docs = tmp_path / "my docs: 'quoted' #1"
     docs.mkdir()

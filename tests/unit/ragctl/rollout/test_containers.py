@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -171,7 +172,7 @@ def test_only_the_console_shares_a_volume_with_its_token(tmp_path: Path) -> None
 
 def test_compose_tells_the_console_how_people_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SERVICES["console"]["environment"].items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
     message = ConsoleSettings()
     assert message.sign_in == "none"  # the accounts of `rag account` are behind a socket of the local stack
     assert message.token_file == Path("/run/identity/console-token")

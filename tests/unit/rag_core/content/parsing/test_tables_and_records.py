@@ -97,7 +97,7 @@ def test_package_metadata_gives_title_summary_and_description(read: Read) -> Non
     assert [block.kind for block in plain.blocks] == [
         BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.LIST, BlockKind.HEADING, BlockKind.PARAGRAPH,
     ]  # fmt: skip
-    assert plain.text.endswith("Call **it**.")
+    assert plain.text.endswith("Call it.")
 
 
 def test_plain_text_keeps_its_lines_and_knows_underlined_headings(read: Read) -> None:
