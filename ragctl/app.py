@@ -101,8 +101,16 @@ def run(tokens: Sequence[str]) -> int:
         result, failure = _outcome(_as_json(tokens), quiet=True)
     finally:
         ENVELOPE.active = False
-    print(ENVELOPE.render(failure))
+    try:
+        print(ENVELOPE.render(failure), flush=True)
+    except BrokenPipeError:
+        _discard_output()
     return _code(result, failure)
+
+
+def _discard_output() -> None:
+    """The reader (`| head`) has enough: keep the interpreter from complaining when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _options(tokens: Sequence[str]) -> Sequence[str]:
@@ -132,8 +140,7 @@ def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failur
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED, None
     except BrokenPipeError:
-        # The reader (`| head`) has enough. Keep the interpreter from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0, None
     except Exception as error:
         failure = Reason.INTERNAL, _defect(error)

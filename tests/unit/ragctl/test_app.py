@@ -313,11 +313,12 @@ def test_down_without_a_stack_is_harmless(home: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
 
 
-def test_a_reader_that_has_enough_is_no_error(home: Path) -> None:
+@pytest.mark.parametrize("output", ["", ", '--output', 'json'"])
+def test_a_reader_that_has_enough_is_no_error(home: Path, output: str) -> None:
     from rag_core.settings import Settings
 
     ensure_keys(Settings.load())
-    program = "from ragctl.app import main; import sys; sys.argv = ['rag', 'gateway', 'render']; main()"
+    program = f"from ragctl.app import main; import sys; sys.argv = ['rag', 'gateway', 'render'{output}]; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     )
