@@ -29,7 +29,7 @@ from rag_core.answering.evidence import is_chinese
 from rag_core.answering.extractive.decision import decide_outcome
 from rag_core.answering.extractive.question import Asked, understand
 from rag_core.answering.extractive.ranking import POOL, Candidate, rank, rerank
-from rag_core.answering.extractive.reading import passage_of
+from rag_core.answering.extractive.reading import Passage, passage_of
 from rag_core.answering.extractive.rendering import CLOSEST, CLOSEST_ZH, Span, to_markdown, to_plain
 from rag_core.answering.extractive.selection import select
 from rag_core.answering.extractive.terms import bags, corrected, is_named, question_terms, vocabulary
@@ -73,6 +73,8 @@ class Ranking:
 
     asked: Asked
     hits: tuple[SearchHit, ...]
+    passages: list[Passage]
+    """Those of the hits."""
     candidates: list[Candidate]
 
 
@@ -87,7 +89,7 @@ async def rank_passages(question: Question) -> Ranking:
     if question.compare is not None:
         matches = await question.compare(text, [one.passage.text for one in candidates[:POOL]])
         candidates = rerank(candidates, matches)
-    return Ranking(asked, hits, candidates)
+    return Ranking(asked, hits, passages, candidates)
 
 
 async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
@@ -98,9 +100,10 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
     outcome = decide_outcome(ranking.asked, ranking.candidates, threshold)
     if outcome is Outcome.NOT_FOUND:
         return Abstained(Abstention.NOT_SUPPORTED)
-    passages = [*ranking.hits, *await _around(question, ranking)]
+    around = await _around(question, ranking)
+    passages = [*ranking.passages, *map(passage_of, around)]
     selected = await in_thread(select, ranking.asked, ranking.candidates, passages, outcome, SHOWN)
-    citations, evidence = _citations(question, passages, selected.cited)
+    citations, evidence = _citations(question, [*ranking.hits, *around], selected.cited)
     own = [one for one in selected.excerpts if not one.further]
     return Answered(
         citations,
@@ -162,14 +165,14 @@ async def _around(question: Question, ranking: Ranking) -> tuple[SearchHit, ...]
 
 
 def _citations(
-    question: Question, passages: Sequence[SearchHit], cited: Sequence[Span]
+    question: Question, hits: Sequence[SearchHit], cited: Sequence[Span]
 ) -> tuple[tuple[Citation, ...], tuple[SearchHit, ...]]:
     """A citation for each span, and the passages among them that are no hits of the question."""
     ranks = {hit.chunk_id: rank for rank, hit in enumerate(question.hits)}
     evidence: list[SearchHit] = []
     citations = []
     for number, (at, start, end) in enumerate(cited, start=1):
-        hit = passages[at]
+        hit = hits[at]
         if hit.chunk_id not in ranks:
             ranks[hit.chunk_id] = len(question.hits) + len(evidence)
             evidence.append(hit)

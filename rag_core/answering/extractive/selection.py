@@ -10,11 +10,10 @@ from rag_core.answering.base import Excerpt, Outcome
 from rag_core.answering.extractive.highlights import MOST, NEAR, Relevance, ranked
 from rag_core.answering.extractive.question import Asked
 from rag_core.answering.extractive.ranking import Candidate
-from rag_core.answering.extractive.reading import Reading, passage_of, read
+from rag_core.answering.extractive.reading import Passage, Reading, read
 from rag_core.answering.extractive.rendering import Span, render
 from rag_core.answering.extractive.terms import Bag, bag
 from rag_core.answering.extractive.windows import Piece, Window, window
-from rag_core.retrieval.index import SearchHit
 
 ALIKE: Final = 0.9
 """Share of the words of the shorter one from which two windows say the same."""
@@ -38,10 +37,9 @@ class _Place:
 
 
 def select(
-    asked: Asked, candidates: Sequence[Candidate], hits: Sequence[SearchHit], outcome: Outcome, limit: int
+    asked: Asked, candidates: Sequence[Candidate], passages: Sequence[Passage], outcome: Outcome, limit: int
 ) -> Selected:
-    """Show at most `limit` places. `hits` are the retrieved passages and then those around them."""
-    passages = [passage_of(hit) for hit in hits]
+    """Show at most `limit` places. `passages` are those retrieved and then those around them."""
     reading = read(passages)
     relevance = Relevance(reading, asked, {one.rank: one.matches for one in candidates if one.matches is not None})
     places = _places(asked, candidates, reading, relevance, limit)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import Final
 
 from rag_core.answering.evidence import is_chinese
@@ -143,18 +144,15 @@ def _length(reading: Reading, at: int) -> int:
 def _grown(reading: Reading, first: int, last: int, at: int, limit: int, taken: Container[int]) -> tuple[int, int]:
     """The window with what introduces it or follows from it, then its passage, then its section, within the limit."""
     left = limit - _size(reading, first, last)
-    for accept in (_belongs, _of_passage, _of_section):
-        for step in (-1, 1):
-            while True:
-                next_to = first - 1 if step < 0 else last + 1
-                if next_to in taken or not _adjacent(reading, next_to, at) or not accept(reading, next_to, step, at):
-                    break
-                other = _whole(reading, next_to)
-                size = _size(reading, *other)
-                if size > left:
-                    break
-                left -= size
-                first, last = min(first, other[0]), max(last, other[1])
+    for accept, step in product((_belongs, _of_passage, _of_section), (-1, 1)):
+        at_end = first - 1 if step < 0 else last + 1
+        while at_end not in taken and _adjacent(reading, at_end, at) and accept(reading, at_end, step, at):
+            other = _whole(reading, at_end)
+            if (size := _size(reading, *other)) > left:
+                break
+            left -= size
+            first, last = min(first, other[0]), max(last, other[1])
+            at_end = first - 1 if step < 0 else last + 1
     return _without_headings(reading, first, last)
 
 
@@ -214,23 +212,19 @@ def _shortened(reading: Reading, first: int, last: int, at: int, limit: int, rel
     spans = [(one, *span) for one in range(first, last + 1) for span in parts(reading, one)]
     if not spans:
         return
-    block = reading.positions[at].block
     scores = [relevance(reading.positions[one].passage, start, end) if one == at else -1.0 for one, start, end in spans]
-    best = max(range(len(spans)), key=lambda number: scores[number])
-    low = high = best
-    used = spans[best][2] - spans[best][1]
-    grow = (-1, 1) if block.kind is not BlockKind.TABLE else ()
+    if reading.positions[at].block.kind is BlockKind.TABLE:
+        yield from _rows(reading, spans, scores, limit)
+        return
+    low = high = max(range(len(spans)), key=lambda number: scores[number])
+    used = spans[low][2] - spans[low][1]
     moved = True
-    while moved and grow:
+    while moved:
         moved = False
-        for step in (1, -1):
-            other = high + 1 if step > 0 else low - 1
+        for other in (high + 1, low - 1):
             if 0 <= other < len(spans) and used + (size := spans[other][2] - spans[other][1]) <= limit:
                 used += size
                 low, high, moved = min(low, other), max(high, other), True
-    if block.kind is BlockKind.TABLE:
-        yield from _rows(reading, spans, scores, limit)
-        return
     for one in range(spans[low][0], spans[high][0] + 1):
         own = [span for span in spans[low : high + 1] if span[0] == one]
         yield piece_of(reading, one, own[0][1], own[-1][2])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag_core.answering.late_interaction import match_tokens
 from rag_core.content.embedding import calibration
 from rag_core.content.embedding.bundle import Artifact, open_bundle
 from rag_core.content.embedding.calibration import load_calibration
@@ -60,6 +61,22 @@ def test_each_question_finds_its_passage_in_and_across_languages(
     queries = embedder.embed_queries([query for query, _ in asked])
     passages = embedder.embed_passages([passage for _, passage in found])
     assert (queries @ passages.T).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("pairs", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_states_of_tokens_find_the_passage_of_each_question_and_say_where_each_token_stands(
+    embedder: OnnxEmbedder, pairs: list[tuple[str, str]]
+) -> None:
+    questions, passages = [question for question, _ in pairs], [passage for _, passage in pairs]
+    states = embedder.token_states(questions, passages)
+    asked, found = states[: len(pairs)], states[len(pairs) :]
+    scores = [[match_tokens(one, other).whole() for other in found] for one in asked]
+    assert np.argmax(scores, axis=1).tolist() == list(range(len(pairs)))
+    for text, one in zip([*questions, *passages], states, strict=True):
+        assert np.allclose(np.linalg.norm(one.states.astype(np.float32), axis=1), 1, atol=5e-3)
+        covered = {place for start, end in one.spans for place in range(start, end)}
+        assert covered >= {place for place, char in enumerate(text) if char != " "}, "nothing is left out"
+        assert covered <= set(range(len(text))), "neither the prefix nor a special token has a state"
 
 
 def test_queries_and_passages_carry_different_prefixes(embedder: OnnxEmbedder) -> None:
