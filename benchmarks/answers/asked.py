@@ -34,10 +34,6 @@ class Asked:
         """The question as an answerer is given it."""
         return self.corpus.ask(self.text, self.condition)
 
-    def is_from(self, locator: str) -> bool:
-        """Whether a place is one that is named for the answer; any is, when none are."""
-        return not self.sources or any(one in locator for one in self.sources)
-
 
 def from_file(path: Path, corpora: dict[str, Corpus]) -> list[Asked]:
     """The questions of a file, each asked of every corpus: of the one that its tags name as written, of the others as

@@ -19,7 +19,6 @@ MAX_QUESTION_CHARS = 8192
 MAX_ANSWER_CHARS = 100_000
 MAX_CITATIONS = 100
 MAX_DETAILS = 16
-LARGEST_ID = 2**63 - 1
 ACTIONS = frozenset(
     {"dagster.launch", "dagster.terminate", "dagster.retry", "dagster.pause", "dagster.resume", "dagster.check"}
 )

@@ -54,20 +54,6 @@ class StoredSeries(StrEnum):
     UP = "up"  # the service; seconds that it recorded
 
 
-GAUGES = frozenset(
-    {
-        StoredSeries.DOCUMENTS,
-        StoredSeries.PENDING,
-        StoredSeries.QUARANTINED,
-        StoredSeries.LAG,
-        StoredSeries.LAG_SECONDS,
-        StoredSeries.QUEUED_RUNS,
-        StoredSeries.MEMORY,
-        StoredSeries.DISK,
-        StoredSeries.DISK_FREE,
-    }
-)
-"""Series of samples; all others count."""
 BY_SOURCE = frozenset(
     {
         StoredSeries.FOUND,

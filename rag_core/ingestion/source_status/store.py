@@ -31,7 +31,6 @@ _CLOSED = {
     TenantState.ERASING: str(Reason.TENANT_ERASED),
     TenantState.ERASED: str(Reason.TENANT_ERASED),
 }
-_UNDER_WAY = (RunState.QUEUED, RunState.RUNNING)
 
 
 # --------------------------------------------------------------------------------------------------------------------
