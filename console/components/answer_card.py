@@ -14,7 +14,6 @@ from console.components.request_copies import copies
 from console.components.widgets import load_or_report, trace_link
 from console.conversations import Turn
 from console.presenters import answers as presenters
-from console.presenters import cited_text
 from console.presenters.formats import plain
 from console.session import api, t
 from ragproto.query.v2 import query_pb2
@@ -78,8 +77,8 @@ def _body(turn: Turn) -> None:
     st.header(t("Best matches") if closest else t("Answer"), anchor=False)
     if final.read_as:
         st.text(t("Read as: {question}", question=plain(final.read_as)))
-    shown = [item for item in final.excerpts if not cited_text.is_further(item)]
-    folded = [item for item in final.excerpts if cited_text.is_further(item)]
+    shown = [item for item in final.excerpts if not item.further]
+    folded = [item for item in final.excerpts if item.further]
     if closest:
         shown, folded = shown[:1], [*shown[1:], *folded]
     for place, excerpt in enumerate(shown):

@@ -24,14 +24,9 @@ class Part(TypedDict):
 
 def marked_lines(excerpt: query_pb2.Excerpt) -> list[str]:
     """The lines of an excerpt's highlights, as they are shown."""
-    found = (excerpt.text[span.start : span.end] for span in getattr(excerpt, "highlights", ()))
+    found = (excerpt.text[span.start : span.end] for span in excerpt.highlights)
     lines = (line.strip() for text in found for line in plain(text).splitlines())
     return [line for line in lines if len(line) >= _LEAST_MARKED]
-
-
-def is_further(excerpt: query_pb2.Excerpt) -> bool:
-    """Return whether it is a further place, beyond the answer; servers of the release before name none."""
-    return bool(getattr(excerpt, "further", False))
 
 
 def parts(text: str, marked: Sequence[str], numbers: Collection[int]) -> list[Part]:
