@@ -254,3 +254,34 @@ def test_generated_code_is_current() -> None:
         [sys.executable, "scripts/generate_protos.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_what_tests_import_is_locked_for_those_who_run_them() -> None:
+    """`make test` installs requirements/test.txt; what only developers have is there too where `make check` ran."""
+    lock = (ROOT / "requirements" / "test.txt").read_text("utf-8")
+    locked = {_canonical(name) for name in re.findall(r"(?m)^([\w.-]+)==", lock)}
+    tests = sorted((ROOT / "tests").rglob("*.py"))
+    scripts = {path.stem: path for path in (ROOT / "scripts").glob("*.py")}
+    files = [*tests, *{scripts[name] for path in tests for name in _imported(path) if name in scripts}]
+    homes = importlib.metadata.packages_distributions()
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files
+        for name in _imported(path)
+        if name in homes and locked.isdisjoint(map(_canonical, homes[name]))
+    }
+    assert missing == set()
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _imported(path: Path) -> set[str]:
+    """The packages that a file imports when it is loaded."""
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        found |= {name.partition(".")[0] for name in names}
+    return found
