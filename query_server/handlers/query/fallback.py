@@ -93,61 +93,51 @@ class FallbackAnswerer:
         )
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
-        written = self._written(question)
-        beside = question.progress and question.hits and self._quotes is not None
-        async with aclosing(self._beside_quotes(written, question) if beside else written) as events:
-            async for event in events:
-                yield event
-
-    async def _beside_quotes(
-        self, written: AsyncGenerator[AnswerEvent, None], question: Question
-    ) -> AsyncGenerator[AnswerEvent, None]:
-        """The answer, and before its first event that a model writes it, with quotes when they are composed."""
-        first = asyncio.create_task(_next(written))
-        quotes = asyncio.create_task(self._quoted(question))
-        try:
-            await asyncio.wait((first, quotes), timeout=QUOTES_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not first.done() and not quotes.done():
-                yield Writing(self._model_name)
-                await asyncio.wait((first, quotes), return_when=asyncio.FIRST_COMPLETED)
-            if not first.done():
-                yield Writing(self._model_name, quotes.result())
-            yield await first
-            async for event in written:
-                yield event
-        finally:
-            first.cancel()
-            quotes.cancel()
-            await asyncio.gather(first, quotes, return_exceptions=True)
-            await written.aclose()
-
-    async def _quoted(self, question: Question) -> Answered | None:
-        """Return an answer of quotes; `None` when there is none, or it fails: the model may still write one."""
-        if self._quotes is None:
-            return None
-        try:
-            async with aclosing(self._quotes.answer(question)) as events:
-                return next(iter([event async for event in events if isinstance(event, Answered)]), None)
-        except RagError:
-            return None
-
-    async def _written(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         async with aclosing(self._model.answer(question)) as events:
+            first = asyncio.create_task(self._first(events, question))
             try:
-                first = await self._first(events, question)
-            except RagError as error:
-                if self._quotes is None or error.reason not in _OWN_FAILURES:
-                    raise
-                reason = error.reason
-            else:
-                yield first
-                async for event in events:
-                    yield event
-                return
-        self._metrics.answer_fallbacks.labels(reason).inc()
-        async with aclosing(InsteadAnswerer(self._quotes, reason).answer(question)) as events:
+                if question.progress and question.hits and self._quotes is not None:
+                    async for progress in self._progress(first, self._quotes, question):
+                        yield progress
+                await asyncio.wait((first,))
+                instead = self._taking_over(first)
+                if instead is None:
+                    yield first.result()
+                    async for event in events:
+                        yield event
+                    return
+            finally:
+                first.cancel()
+                await asyncio.gather(first, return_exceptions=True)
+        async with aclosing(instead.answer(question)) as events:
             async for event in events:
                 yield event
+
+    async def _progress(
+        self, first: asyncio.Task[AnswerEvent], quotes: Answerer, question: Question
+    ) -> AsyncGenerator[Writing, None]:
+        """Until the model's first event or its failure: that it writes, and quotes when they are composed."""
+        composed = asyncio.create_task(_quoted(quotes, question))
+        try:
+            await asyncio.wait((first, composed), timeout=QUOTES_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not first.done() and not composed.done():
+                yield Writing(self._model_name)
+                await asyncio.wait((first, composed), return_when=asyncio.FIRST_COMPLETED)
+            if not first.done():
+                yield Writing(self._model_name, composed.result())
+        finally:
+            composed.cancel()
+            await asyncio.gather(composed, return_exceptions=True)
+
+    def _taking_over(self, first: asyncio.Task[AnswerEvent]) -> InsteadAnswerer | None:
+        """Return who answers for a model that failed, `None` for one that answers. Raises what nobody takes over."""
+        error = first.exception()
+        if error is None:
+            return None
+        if isinstance(error, RagError) and self._quotes is not None and error.reason in _OWN_FAILURES:
+            self._metrics.answer_fallbacks.labels(error.reason).inc()
+            return InsteadAnswerer(self._quotes, error.reason)
+        raise error
 
     def without_quotes(self) -> FallbackAnswerer:
         """The same model, with the same circuit breaker, for callers who want its words or none."""
@@ -200,8 +190,13 @@ class FallbackAnswerer:
             await self._quotes.close()
 
 
-async def _next(events: AsyncGenerator[AnswerEvent, None]) -> AnswerEvent:
-    return await anext(events)
+async def _quoted(quotes: Answerer, question: Question) -> Answered | None:
+    """Return an answer of quotes; `None` when there is none, or it fails: the model may still write one."""
+    try:
+        async with aclosing(quotes.answer(question)) as events:
+            return next(iter([event async for event in events if isinstance(event, Answered)]), None)
+    except RagError:
+        return None
 
 
 def _time_for_model(deadline: float | None) -> float | None:
