@@ -16,60 +16,60 @@ PIECES = 10
 """Chunks and what stands between them, on one page of a text."""
 
 
-def why(found: ops.InspectDocumentResponse) -> None:
+def why(inspected: ops.InspectDocumentResponse) -> None:
     """Show whether it can be found, and everything that decides it."""
-    state = t(presenters.STATES.get(found.document.state, "unknown"))
+    state = t(presenters.STATES.get(inspected.document.state, "unknown"))
     sentence = t("State of this document: {state}.", state=state)
-    if found.document.state == ops.DOCUMENT_STATE_SEARCHABLE:
+    if inspected.document.state == ops.DOCUMENT_STATE_SEARCHABLE:
         st.success(sentence, icon=":material/check_circle:")
     else:
         st.warning(sentence, icon=":material/warning:")
-    for reason in presenters.reasons(found):
+    for reason in presenters.reasons(inspected):
         values = {name: plain_markdown(str(value)) for name, value in reason.values if f"{{{name}}}" in reason.sentence}
         st.markdown(f"{':material/check:' if reason.good else ':material/close:'} {t(reason.sentence, **values)}")
-    explain(found.quarantine.reason, found.quarantine.message, found.quarantine.remedy, in_run=True,
-            id=found.quarantine.run_id)  # fmt: skip
+    explain(inspected.quarantine.reason, inspected.quarantine.message, inspected.quarantine.remedy, in_run=True,
+            id=inspected.quarantine.run_id)  # fmt: skip
 
 
-def fields(found: ops.InspectDocumentResponse) -> None:
+def fields(inspected: ops.InspectDocumentResponse) -> None:
     """Show what is known of it, in columns that wrap on a narrow screen."""
     with st.container(horizontal=True, gap="medium"):
-        for label, value in [*presenters.facts(found), (N_("First stored"), _moment(found, "first_stored_at"))]:
+        for label, value in [*presenters.facts(inspected), (N_("First stored"), _moment(inspected, "first_stored_at"))]:
             with st.container(width="content", gap=None):
                 st.caption(t(label))
                 st.text(plain(value))
 
 
-def _moment(found: ops.InspectDocumentResponse, name: str) -> str:
-    return at(getattr(found, name).seconds) if found.HasField(name) else t("before this was recorded")
+def _moment(inspected: ops.InspectDocumentResponse, name: str) -> str:
+    return at(getattr(inspected, name).seconds) if inspected.HasField(name) else t("before this was recorded")
 
 
-def details(found: ops.InspectDocumentResponse) -> None:
+def details(inspected: ops.InspectDocumentResponse) -> None:
     """The tabs below the facts."""
     tabs = st.tabs([t("Text and chunks"), t("Who may read it"), t("Its history"), t("Versions"), t("Metadata")])
     for tab, show in zip(tabs, (text_and_chunks, who_may_read, history, versions, metadata), strict=True):
         with tab:
-            show(found)
+            show(inspected)
 
 
-def text_and_chunks(found: ops.InspectDocumentResponse) -> None:
+def text_and_chunks(inspected: ops.InspectDocumentResponse) -> None:
     """The text with its chunks framed; above it the span that the address of the page names."""
-    if found.text_withheld:
+    if inspected.text_withheld:
         st.info(t("You may not read the text: the document's ACL excludes you."), icon=":material/lock:")
-        chunk_table(found)
+        chunk_table(inspected)
         return
     cited = st.query_params.get("span", "")
     bounds = [int(part) for part in cited.split("-") if part.isascii() and part.isdigit() and len(part) < 10]
     if len(bounds) == 2:
-        span(found.text, *bounds)
-    if not found.text:
+        span(inspected.text, *bounds)
+    if not inspected.text:
         st.caption(t("No text is stored."))
         return
-    if not found.chunks:
+    if not inspected.chunks:
         st.caption(t("This document has no chunks."))
-    parts = presenters.pieces(found)
+    parts = presenters.pieces(inspected)
     pages = -(-len(parts) // PIECES)
-    number = st.pagination(pages, key=f"pieces-{found.document.doc_id}") if pages > 1 else 1
+    number = st.pagination(pages, key=f"pieces-{inspected.document.doc_id}") if pages > 1 else 1
     for part in parts[(number - 1) * PIECES : number * PIECES]:
         if part.chunk is None:
             st.text(part.text)
@@ -77,7 +77,7 @@ def text_and_chunks(found: ops.InspectDocumentResponse) -> None:
         with st.container(border=True):
             chunk_caption(part.chunk, part.text)
             st.text(part.text)
-    if found.text_truncated:
+    if inspected.text_truncated:
         st.caption(t("The text is longer than what is shown."))
 
 
@@ -91,12 +91,12 @@ def chunk_caption(chunk: ops.ChunkSpan, text: str) -> None:
         st.text(path)
 
 
-def chunk_table(found: ops.InspectDocumentResponse) -> None:
+def chunk_table(inspected: ops.InspectDocumentResponse) -> None:
     """Show where chunks are, without their text."""
     rows = [
         {"number": chunk.ordinal + 1, "start": chunk.start, "end": chunk.end, "tokens": chunk.tokens,
          "embedded": "✔" if chunk.embedded else "✖", "headings": plain(" › ".join(chunk.headings))}
-        for chunk in found.chunks
+        for chunk in inspected.chunks
     ]  # fmt: skip
     columns = {"number": "#", "start": t("From"), "end": t("To"), "tokens": t("Tokens"), "embedded": t("Vector"),
                "headings": t("Headings")}  # fmt: skip
@@ -114,25 +114,25 @@ def span(text: str, start: int, end: int) -> None:
         st.text(after)
 
 
-def who_may_read(found: ops.InspectDocumentResponse) -> None:
+def who_may_read(inspected: ops.InspectDocumentResponse) -> None:
     """Its ACL in words, and where it comes from."""
-    if not found.acl:
+    if not inspected.acl:
         st.warning(t("Nobody may read it."), icon=":material/lock:")
-    for sentence, name in presenters.readers(found):
+    for sentence, name in presenters.readers(inspected):
         st.text(t(sentence, name=name) if name else t(sentence))
-    if found.acl_inherited:
+    if inspected.acl_inherited:
         st.caption(t("This is the default of its source: the document itself names nobody."))
-    elif found.acl:
+    elif inspected.acl:
         st.caption(t("The document itself says so."))
 
 
-def history(found: ops.InspectDocumentResponse) -> None:
+def history(inspected: ops.InspectDocumentResponse) -> None:
     """Show what happened, newest first, with the run that did it."""
-    runs = platform() >= PlatformRole.READER and not found.pushed
+    runs = platform() >= PlatformRole.READER and not inspected.pushed
     link = shared().settings.dagster_link or shared().settings.dagster_url
     rows = [
         {**row, "at": at(row["at"]), "run": f"{link}/runs/{row['run']}" if runs and row["run"] else row["run"]}
-        for row in presenters.history_rows(found, t)
+        for row in presenters.history_rows(inspected, t)
     ]
     run = st.column_config.LinkColumn(t("Run"), display_text=r"/runs/([^-/]+)") if runs else t("Run")
     columns = {"at": t("Time"), "event": t("What happened"), "actor": t("By"), "run": run}
@@ -140,21 +140,21 @@ def history(found: ops.InspectDocumentResponse) -> None:
     st.caption(t("As far as it is kept: pushes and actions for as long as their logs, citations by rated answers."))
 
 
-def versions(found: ops.InspectDocumentResponse) -> None:
+def versions(inspected: ops.InspectDocumentResponse) -> None:
     """Show which version each generation has."""
-    st.caption(t("Stored version: {version}", version=found.document.version))
+    st.caption(t("Stored version: {version}", version=inspected.document.version))
     rows = [
         {"generation": item.generation, "state": t(item.state), "version": item.indexed_version or t("none")}
-        for item in found.generations
+        for item in inspected.generations
     ]
     columns = {"generation": t("Generation"), "state": t("State"), "version": t("Indexed version")}
     table(rows, columns, empty=t("There is no generation yet."))
 
 
-def metadata(found: ops.InspectDocumentResponse) -> None:
+def metadata(inspected: ops.InspectDocumentResponse) -> None:
     """Show what its source declared, and what the parser noticed."""
-    rows = [{"name": plain(name), "value": plain(value)} for name, value in sorted(found.metadata.items())]
+    rows = [{"name": plain(name), "value": plain(value)} for name, value in sorted(inspected.metadata.items())]
     table(rows, {"name": t("Name"), "value": t("Value")}, empty=t("It has no metadata."))
-    if found.flags:
+    if inspected.flags:
         st.caption(t("Noticed while reading"))
-        st.text(plain("\n".join(found.flags)))
+        st.text(plain("\n".join(inspected.flags)))

@@ -18,68 +18,68 @@ MIB = 1 / 1024**2
 
 def history_of(span: str, *, everyone: bool) -> None:
     """Everything that is known of a span, of the caller's tenant or of all tenants."""
-    found = load_or_report("query server", lambda: presenters.from_message(api().history(span, all_tenants=everyone)))
-    if found is None:
+    chart = load_or_report("query server", lambda: presenters.from_message(api().history(span, all_tenants=everyone)))
+    if chart is None:
         return
-    if not found.recording:
+    if not chart.recording:
         st.info(t("Nothing is recorded: RAG_HISTORY_DAYS is 0."), icon=":material/info:")
     source = t("Recorded by the platform. A gap is a time without a record.")
     if everyone:
-        own = found
+        own = chart
         more = load_or_report("Prometheus", lambda: shared().metrics.long_history(own))
         if more is not None:
-            found = presenters.with_prometheus(found, more)
+            chart = presenters.with_prometheus(chart, more)
             source = t("Calls, answers, streams and memory from Prometheus, the rest recorded by the platform.")
     st.caption(source)
-    _figures(found)
-    _traffic(found)
-    _sources_and_questions(found, span, everyone=everyone)
-    _pipeline(found)
+    _figures(chart)
+    _traffic(chart)
+    _sources_and_questions(chart, span, everyone=everyone)
+    _pipeline(chart)
     if platform() >= PlatformRole.READER:
-        _services(found)
+        _services(chart)
 
 
-def _figures(found: ChartLines) -> None:
-    calls, answers = presenters.totals(found, "calls"), presenters.totals(found, "answers")
+def _figures(chart: ChartLines) -> None:
+    calls, answers = presenters.totals(chart, "calls"), presenters.totals(chart, "answers")
     asked = sum(answers.values())
     answered = f"{answers.get('answered', 0) / asked:.0%}" if asked else "–"
-    failed = sum(presenters.totals(found, "failures").values())
+    failed = sum(presenters.totals(chart, "failures").values())
     with st.container(horizontal=True):
         for label, value in (
             (t("Searches"), number(calls.get("search", 0))),
             (t("Answers"), number(asked)),
             (t("Answered"), answered),
             (t("Failed calls"), number(failed)),
-            (t("Documents ingested"), number(sum(presenters.totals(found, "ingested").values()))),
+            (t("Documents ingested"), number(sum(presenters.totals(chart, "ingested").values()))),
         ):
             st.metric(label, value, border=True)
 
 
-def _traffic(found: ChartLines) -> None:
+def _traffic(chart: ChartLines) -> None:
     _pair(
-        lambda: _chart(found, "calls", t("Calls per second"), t("Calls per second"), t("Kind"), none=t("No calls.")),
+        lambda: _chart(chart, "calls", t("Calls per second"), t("Calls per second"), t("Kind"), none=t("No calls.")),
         lambda: _chart(
-            found, "search_seconds", t("Search latency"), "ms", t("Quantile"), scale=1000, none=t("No searches.")
+            chart, "search_seconds", t("Search latency"), "ms", t("Quantile"), scale=1000, none=t("No searches.")
         ),
     )
     _pair(
         lambda: _chart(
-            found, "answers", t("Answers by outcome"), t("Answers"), t("Outcome"), bars=True, none=t("No answers.")
+            chart, "answers", t("Answers by outcome"), t("Answers"), t("Outcome"), bars=True, none=t("No answers.")
         ),
         lambda: _chart(
-            found, "answer_seconds", t("Answer latency"), "ms", t("Quantile"), scale=1000, none=t("No answers.")
+            chart, "answer_seconds", t("Answer latency"), "ms", t("Quantile"), scale=1000, none=t("No answers.")
         ),
     )
-    if any(line.name == "failures" for line in found.lines):
-        _chart(found, "failures", t("Failed calls per second, by reason"), t("Calls per second"), t("Reason"), none="")
+    if any(line.name == "failures" for line in chart.lines):
+        _chart(chart, "failures", t("Failed calls per second, by reason"), t("Calls per second"), t("Reason"), none="")
 
 
-def _sources_and_questions(found: ChartLines, span: str, *, everyone: bool) -> None:
+def _sources_and_questions(chart: ChartLines, span: str, *, everyone: bool) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader(t("Most used sources"))
         columns = {"source": t("Source"), "found": t("Searches that found it"), "cited": t("Answers that cite it")}
-        table(presenters.source_rows(found), columns, empty=t("No source was found or cited."))
+        table(presenters.source_rows(chart), columns, empty=t("No source was found or cited."))
     with right:
         st.subheader(t("Questions without an answer"))
         if everyone:
@@ -88,54 +88,54 @@ def _sources_and_questions(found: ChartLines, span: str, *, everyone: bool) -> N
 
 
 def _questions(span: str) -> None:
-    found = load_or_report("query server", lambda: api().unanswered(span))
-    if found is None:
+    unanswered = load_or_report("query server", lambda: api().unanswered(span))
+    if unanswered is None:
         return
-    if found.mode == "off":
+    if unanswered.mode == "off":
         st.caption(t("Not recorded: RAG_UNANSWERED_QUESTIONS is off."))
         return
     rows = [
         {**row, "outcome": t(row["outcome"]), "last": at(row["last"]), "question": row["question"] or row["hash"]}
-        for row in presenters.question_rows(found.questions)
+        for row in presenters.question_rows(unanswered.questions)
     ]
     columns = {"question": t("Question"), "outcome": t("Outcome"), "asked": t("Asked"), "last": t("Last asked")}
     table(rows, columns, empty=t("No question was left without an answer."))
-    if rows and found.mode == "hashed":
+    if rows and unanswered.mode == "hashed":
         st.caption(t("Questions are kept as hashes; RAG_UNANSWERED_QUESTIONS=plain keeps their text."))
     elif any(row["withheld"] for row in rows):
         st.caption(t("The text is shown to the role admin."))
 
 
-def _pipeline(found: ChartLines) -> None:
+def _pipeline(chart: ChartLines) -> None:
     st.header(t("Pipeline"))
     unit = t("Documents")
     _pair(
         lambda: _chart(
-            found, "ingested", t("Documents ingested per minute"), unit, t("Source"), none=t("Nothing was ingested.")
+            chart, "ingested", t("Documents ingested per minute"), unit, t("Source"), none=t("Nothing was ingested.")
         ),
         lambda: _chart(
-            found, "pending", t("Documents waiting for the index"), unit, t("Source"), none=t("Nothing waited.")
+            chart, "pending", t("Documents waiting for the index"), unit, t("Source"), none=t("Nothing waited.")
         ),
     )
     _pair(
         lambda: _chart(
-            found, "quarantined", t("Documents in quarantine"), unit, t("Source"), none=t("Nothing is in quarantine.")
+            chart, "quarantined", t("Documents in quarantine"), unit, t("Source"), none=t("Nothing is in quarantine.")
         ),
-        lambda: _chart(found, "queued_runs", t("Runs in the queue"), t("Runs"), t("Source"), none=t("No run waited.")),
+        lambda: _chart(chart, "queued_runs", t("Runs in the queue"), t("Runs"), t("Source"), none=t("No run waited.")),
     )
 
 
-def _services(found: ChartLines) -> None:
+def _services(chart: ChartLines) -> None:
     st.header(t("Services"))
     _pair(
-        lambda: _chart(found, "lag_seconds", t("Lag of streams"), t("Seconds"), t("Stream"), none=t("No stream.")),
-        lambda: _chart(found, "lag", t("Changes waiting in streams"), t("Changes"), t("Stream"), none=t("No stream.")),
+        lambda: _chart(chart, "lag_seconds", t("Lag of streams"), t("Seconds"), t("Stream"), none=t("No stream.")),
+        lambda: _chart(chart, "lag", t("Changes waiting in streams"), t("Changes"), t("Stream"), none=t("No stream.")),
     )
     _pair(
-        lambda: _chart(found, "memory", t("Memory of services"), "MiB", t("Service"), scale=MIB, none=t("No figures.")),
-        lambda: _chart(found, "disk", t("Disk"), "MiB", t("Used by"), scale=MIB, none=t("No figures.")),
+        lambda: _chart(chart, "memory", t("Memory of services"), "MiB", t("Service"), scale=MIB, none=t("No figures.")),
+        lambda: _chart(chart, "disk", t("Disk"), "MiB", t("Used by"), scale=MIB, none=t("No figures.")),
     )
-    free = [line for line in found.lines if line.name == "disk_free" and line.points]
+    free = [line for line in chart.lines if line.name == "disk_free" and line.points]
     if free:
         newest = free[0].points[max(free[0].points)]
         st.caption(t("Free on the disk of {name}: {size} GiB", name=free[0].label, size=f"{newest / 1024**3:,.1f}"))
@@ -148,7 +148,7 @@ def _pair(left: Callable[[], None], right: Callable[[], None]) -> None:
 
 
 def _chart(
-    found: ChartLines,
+    chart: ChartLines,
     name: str,
     title: str,
     unit: str,
@@ -159,7 +159,7 @@ def _chart(
     bars: bool = False,
 ) -> None:
     st.subheader(title)
-    rows = presenters.rows(found, name, scale=scale)
+    rows = presenters.rows(chart, name, scale=scale)
     if not rows:
         st.caption(none)
         return
@@ -169,5 +169,5 @@ def _chart(
         for row in rows
     ]
     part = "" if bars else "part"
-    window = (found.begins, found.ends)
+    window = (chart.begins, chart.ends)
     over_time(shown, "value", unit, by="label", legend=legend, bars=bars, part=part, window=window)

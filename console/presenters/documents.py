@@ -191,48 +191,48 @@ class VisibilityReason:
     values: tuple[tuple[str, object], ...] = ()
 
 
-def reasons(found: ops.InspectDocumentResponse) -> list[VisibilityReason]:
+def reasons(inspected: ops.InspectDocumentResponse) -> list[VisibilityReason]:
     """Return why a document can be found or not, what stands in the way first."""
-    state = found.document.state
+    state = inspected.document.state
     if state == ops.DOCUMENT_STATE_DELETED:
         return [VisibilityReason(False, "It was deleted; nothing but its name is kept.")]
     made = []
-    if found.quarantine.id:
-        if found.quarantine.skipped:
+    if inspected.quarantine.id:
+        if inspected.quarantine.skipped:
             sentence = N_("Its newest content was discarded ({reason}): it stays out until it changes.")
         else:
             sentence = N_("Its newest content could not be used ({reason}, {attempts} attempts).")
-        values = (("reason", found.quarantine.reason), ("attempts", found.quarantine.attempts))
+        values = (("reason", inspected.quarantine.reason), ("attempts", inspected.quarantine.attempts))
         made.append(VisibilityReason(False, sentence, values))
-    if not found.acl:
+    if not inspected.acl:
         made.append(
             VisibilityReason(False, "Its source gave it no readers and has no default for them: nobody may read it.")
         )
-    if found.revocation_pending:
+    if inspected.revocation_pending:
         made.append(
             VisibilityReason(False, "A permission ended. Searches leave it out until the index has applied that.")
         )
-    active = [item for item in found.generations if item.state == "active"]
+    active = [item for item in inspected.generations if item.state == "active"]
     if not active:
         made.append(VisibilityReason(False, "No generation is active, so nothing can be found."))
-    made += [_indexed(found, item) for item in active]
-    if found.change_pending:
+    made += [_indexed(inspected, item) for item in active]
+    if inspected.change_pending:
         made.append(VisibilityReason(True, "A newer change was pushed and is being applied."))
-    if found.copies:
-        names = ", ".join(map(plain, found.copies))
+    if inspected.copies:
+        names = ", ".join(map(plain, inspected.copies))
         made.append(
             VisibilityReason(
                 True, "The same text is in {names} too: each copy is found by itself.", (("names", names),)
             )
         )
-    missing = sum(not chunk.embedded for chunk in found.chunks)
+    missing = sum(not chunk.embedded for chunk in inspected.chunks)
     if missing:
         made.append(VisibilityReason(False, "{count} chunks have no vector yet.", (("count", missing),)))
     return sorted(made, key=lambda reason: reason.good)
 
 
-def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) -> VisibilityReason:
-    version = found.document.version
+def _indexed(inspected: ops.InspectDocumentResponse, item: ops.GenerationVersion) -> VisibilityReason:
+    version = inspected.document.version
     values = (("generation", item.generation), ("version", item.indexed_version), ("current", version))
     if item.indexed_version == version:
         return VisibilityReason(True, "The active generation {generation} has version {version}, the newest.", values)
@@ -243,11 +243,11 @@ def _indexed(found: ops.InspectDocumentResponse, item: ops.GenerationVersion) ->
                   " {generation}.", values)  # fmt: skip
 
 
-def readers(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
+def readers(inspected: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
     """Return who may read a document, as sentences with the name that belongs into each."""
     words = N_({"user": "The user {name}", "group": "Everyone in the group {name}"})
     made = []
-    for entry in found.acl:
+    for entry in inspected.acl:
         kind, _, name = entry.partition(":")
         made.append((words[kind], plain(name)) if kind in words and name else (N_("Everyone in the tenant"), ""))
     return made
@@ -261,16 +261,16 @@ class TextPiece:
     chunk: ops.ChunkSpan | None
 
 
-def pieces(found: ops.InspectDocumentResponse) -> list[TextPiece]:
+def pieces(inspected: ops.InspectDocumentResponse) -> list[TextPiece]:
     """The text in order, cut where chunks begin and end; what two chunks share is shown in both."""
     made, place = [], 0
-    for chunk in found.chunks:
-        between = found.text[place : chunk.start]
+    for chunk in inspected.chunks:
+        between = inspected.text[place : chunk.start]
         if between.strip():
             made.append(TextPiece(plain(between.strip("\n")), None))
-        made.append(TextPiece(plain(found.text[chunk.start : chunk.end]), chunk))
+        made.append(TextPiece(plain(inspected.text[chunk.start : chunk.end]), chunk))
         place = max(place, chunk.end)
-    rest = found.text[place:]
+    rest = inspected.text[place:]
     if rest.strip():
         made.append(TextPiece(plain(rest.strip("\n")), None))
     return made
@@ -290,10 +290,10 @@ EVENTS = N_(
 )
 
 
-def history_rows(found: ops.InspectDocumentResponse, t: Callable[..., str]) -> list[dict[str, Any]]:
+def history_rows(inspected: ops.InspectDocumentResponse, t: Callable[..., str]) -> list[dict[str, Any]]:
     """Return the history as rows, newest first."""
     rows = []
-    for event in found.history:
+    for event in inspected.history:
         sentence = EVENTS.get(event.kind)
         if sentence is None:  # of a newer server
             continue
@@ -303,14 +303,14 @@ def history_rows(found: ops.InspectDocumentResponse, t: Callable[..., str]) -> l
     return rows
 
 
-def facts(found: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
+def facts(inspected: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
     """Return what is known of a document, by label."""
     return [
-        ("Source", found.document.source),
-        ("Type", found.media_type or "–"),
-        ("Language", found.language or "–"),
-        ("Size", size(found.bytes)),
-        ("Version", str(found.document.version)),
-        ("Chunks", str(len(found.chunks))),
-        (N_("Cited"), str(found.cited)),
+        ("Source", inspected.document.source),
+        ("Type", inspected.media_type or "–"),
+        ("Language", inspected.language or "–"),
+        ("Size", size(inspected.bytes)),
+        ("Version", str(inspected.document.version)),
+        ("Chunks", str(len(inspected.chunks))),
+        (N_("Cited"), str(inspected.cited)),
     ]

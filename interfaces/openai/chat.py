@@ -28,14 +28,14 @@ Piece = str | dict[str, Any]
 
 async def complete(request: Request, caller: Caller) -> Response:
     """The completion. Raises `ApiError` for what fails before the first word."""
-    wanted = await read(request, ChatRequest)
-    wanted.require_supported()
-    pieces = _retrieved(caller, wanted) if wanted.model == RETRIEVAL_ONLY else _answered(caller, wanted)
-    head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": wanted.model}
-    if wanted.stream:
+    chat = await read(request, ChatRequest)
+    chat.require_supported()
+    pieces = _retrieved(caller, chat) if chat.model == RETRIEVAL_ONLY else _answered(caller, chat)
+    head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": chat.model}
+    if chat.stream:
         # The first piece is awaited: what fails before it is an HTTP status, as clients expect.
         first = await anext(pieces)
-        usage = wanted.stream_options is not None and wanted.stream_options.include_usage
+        usage = chat.stream_options is not None and chat.stream_options.include_usage
         stream = _events(head, first, pieces, usage=usage)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
     async with aclosing(pieces):
@@ -50,15 +50,15 @@ async def complete(request: Request, caller: Caller) -> Response:
     return JSONResponse({**head, "object": "chat.completion", "choices": [choice], **end})
 
 
-async def _answered(caller: Caller, wanted: ChatRequest) -> AsyncGenerator[Piece, None]:
-    messages = [pb.Message(role=role, text=text) for role, text in wanted.earlier]
+async def _answered(caller: Caller, chat: ChatRequest) -> AsyncGenerator[Piece, None]:
+    messages = [pb.Message(role=role, text=text) for role, text in chat.earlier]
     question = pb.AnswerRequest(
-        query=wanted.question,
+        query=chat.question,
         messages=messages,
-        answerer=wanted.model,
-        no_fallback=wanted.rag.no_fallback,
-        filter=within(wanted.rag.sources, wanted.rag.filters),
-        **wanted.rag.options,
+        answerer=chat.model,
+        no_fallback=chat.rag.no_fallback,
+        filter=within(chat.rag.sources, chat.rag.filters),
+        **chat.rag.options,
     )
     written = False
     async with caller.answer(question) as events:
@@ -108,10 +108,10 @@ def _end(final: pb.AnswerFinal) -> dict[str, Any]:
     return {"usage": tokens, "citations": cited, "rag": rag}
 
 
-async def _retrieved(caller: Caller, wanted: ChatRequest) -> AsyncGenerator[Piece, None]:
+async def _retrieved(caller: Caller, chat: ChatRequest) -> AsyncGenerator[Piece, None]:
     """The passages in order, each as a numbered piece of text. Earlier messages play no part."""
-    filters = within(wanted.rag.sources, wanted.rag.filters)
-    found = await caller.search(pb.SearchRequest(query=wanted.question, filter=filters, **wanted.rag.options))
+    filters = within(chat.rag.sources, chat.rag.filters)
+    found = await caller.search(pb.SearchRequest(query=chat.question, filter=filters, **chat.rag.options))
     cited = [from_passage(number, passage) for number, passage in enumerate(found.passages, 1)]
     for one in cited:
         yield _numbered(one)

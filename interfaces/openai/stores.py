@@ -78,8 +78,8 @@ async def upload(request: Request, caller: Caller, uploads: Uploads) -> JSONResp
             raise invalid("file", "send a file with a name")
         if purpose not in PURPOSES:
             raise invalid("purpose", f"must be {' or '.join(sorted(PURPOSES))}")
-        kept = uploads.add(caller.credentials, tenant, sent.filename, await sent.read(), str(purpose))
-    return JSONResponse(_waiting(kept))
+        uploaded = uploads.add(caller.credentials, tenant, sent.filename, await sent.read(), str(purpose))
+    return JSONResponse(_waiting(uploaded))
 
 
 async def get_file(request: Request, caller: Caller, uploads: Uploads) -> JSONResponse:
@@ -103,12 +103,16 @@ async def delete_file(request: Request, caller: Caller, uploads: Uploads) -> JSO
 async def attach(request: Request, caller: Caller, uploads: Uploads) -> JSONResponse:
     """`POST /v1/vector_stores/{id}/files`: push an uploaded file into a source."""
     wanted, store = await read(request, Attach), _source(request)
-    kept = uploads.get(caller.credentials, wanted.file_id)
+    uploaded = uploads.get(caller.credentials, wanted.file_id)
     acl = request.app.state.settings.file_acl
-    receipt = await caller.put(_put(kept, store, dict(wanted.attributes or {}), acl))
-    kept.places[store] = (receipt.doc_id, uploads.now())
-    known = {"created_at": int(kept.created), "usage_bytes": len(kept.content), "attributes": wanted.attributes or {}}
-    return JSONResponse(shapes.store_file(store, kept.id, "in_progress", doc_id=receipt.doc_id, **known))
+    receipt = await caller.put(_put(uploaded, store, dict(wanted.attributes or {}), acl))
+    uploaded.places[store] = (receipt.doc_id, uploads.now())
+    known = {
+        "created_at": int(uploaded.created),
+        "usage_bytes": len(uploaded.content),
+        "attributes": wanted.attributes or {},
+    }
+    return JSONResponse(shapes.store_file(store, uploaded.id, "in_progress", doc_id=receipt.doc_id, **known))
 
 
 async def get_store_file(request: Request, caller: Caller, uploads: Uploads) -> JSONResponse:
@@ -136,9 +140,9 @@ async def detach(request: Request, caller: Caller, uploads: Uploads) -> JSONResp
     store, file_id = _source(request), request.path_params["file"]
     if file_id.startswith(PREFIX):
         # Known from when it was attached: until the push is applied nobody finds the document.
-        kept = uploads.get(caller.credentials, file_id)
-        await caller.delete(_place(kept, store)[0])
-        kept.places.pop(store, None)
+        uploaded = uploads.get(caller.credentials, file_id)
+        await caller.delete(_place(uploaded, store)[0])
+        uploaded.places.pop(store, None)
     else:
         if (await caller.document(_doc_id(file_id))).document.source != store:
             raise _not_attached()
@@ -146,18 +150,18 @@ async def detach(request: Request, caller: Caller, uploads: Uploads) -> JSONResp
     return JSONResponse({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
 
 
-def _place(kept: Upload, store: str) -> tuple[str, float]:
+def _place(uploaded: Upload, store: str) -> tuple[str, float]:
     """The document that an attached upload became, and when."""
-    if store not in kept.places:
+    if store not in uploaded.places:
         raise _not_attached()
-    return kept.places[store]
+    return uploaded.places[store]
 
 
 def _not_attached() -> ApiError:
     return ApiError(404, "DOCUMENT_NOT_FOUND", "the file is not attached to this vector store")
 
 
-def _put(kept: Upload, store: str, attributes: dict[str, Attribute], default_acl: str) -> docs.PutRequest:
+def _put(uploaded: Upload, store: str, attributes: dict[str, Attribute], default_acl: str) -> docs.PutRequest:
     """The push. `acl` and `title` among the attributes are the document's own; the others are its metadata."""
     acl = str(attributes.pop("acl", default_acl))
     title = str(attributes.pop("title", ""))
@@ -165,8 +169,8 @@ def _put(kept: Upload, store: str, attributes: dict[str, Attribute], default_acl
     words = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in attributes.items()}
     return docs.PutRequest(
         source=store,
-        locator=kept.name,
-        data=kept.content,
+        locator=uploaded.name,
+        data=uploaded.content,
         title=title,
         acl=docs.Acl(entries=entries) if entries else None,
         metadata=words,
@@ -181,14 +185,14 @@ def _unseen(store: str, file_id: str, doc_id: str, seconds: float) -> dict[str, 
     return shapes.store_file(store, file_id, "failed", doc_id=doc_id, last_error=problem)
 
 
-def _waiting(kept: Upload) -> dict[str, Any]:
+def _waiting(uploaded: Upload) -> dict[str, Any]:
     return {
-        "id": kept.id,
+        "id": uploaded.id,
         "object": "file",
-        "bytes": len(kept.content),
-        "created_at": int(kept.created),
-        "filename": kept.name,
-        "purpose": kept.purpose,
+        "bytes": len(uploaded.content),
+        "created_at": int(uploaded.created),
+        "filename": uploaded.name,
+        "purpose": uploaded.purpose,
         "status": "uploaded",
     }
 

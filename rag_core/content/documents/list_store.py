@@ -146,29 +146,29 @@ def active_generation(connection: Connection) -> str:
 
 
 def page(
-    connection: Connection, tenant: str, wanted: DocumentQuery, *, after: ListPosition | None = None, limit: int
+    connection: Connection, tenant: str, query: DocumentQuery, *, after: ListPosition | None = None, limit: int
 ) -> DocumentPage:
     """A page of documents; inputs that were never stored come after all others, newest first."""
     found: list[DocumentSummary] = []
     if after is None or after.key is not None:
-        found, following = _stored(connection, tenant, wanted, after, limit)
+        found, following = _stored(connection, tenant, query, after, limit)
         if following is not None:
             return DocumentPage(tuple(found), following)
         after = None
-    unstored, following = _unstored(connection, tenant, wanted, after, limit - len(found))
+    unstored, following = _unstored(connection, tenant, query, after, limit - len(found))
     return DocumentPage((*found, *unstored), following)
 
 
-def count(connection: Connection, tenant: str, wanted: DocumentQuery) -> MatchCounts:
+def count(connection: Connection, tenant: str, query: DocumentQuery) -> MatchCounts:
     """Count what matches a filter, over all pages."""
-    conditions, parameters = _conditions(wanted)
+    conditions, parameters = _conditions(query)
     parameters |= {"tenant": tenant, "generation": active_generation(connection), "most": MAX_COUNTED + 1}
     counted = connection.execute(text(_BY_TYPE.format(conditions=conditions)), parameters)
     types = {str(row[0]): int(row[1]) for row in counted}
     everything = sum(types.values())
-    documents = types.get(wanted.media_type, 0) if wanted.media_type else everything
-    if _may_be_unstored(wanted):
-        unstored, values = _unstored_conditions(wanted)
+    documents = types.get(query.media_type, 0) if query.media_type else everything
+    if _may_be_unstored(query):
+        unstored, values = _unstored_conditions(query)
         rows = text(f"{_COUNT_UNSTORED} {unstored}")
         documents += connection.scalar(rows, {"tenant": tenant} | values) or 0
     more = everything > MAX_COUNTED
@@ -181,12 +181,12 @@ def summary(row: Row[Any]) -> DocumentSummary:
 
 
 def _stored(
-    connection: Connection, tenant: str, wanted: DocumentQuery, after: ListPosition | None, limit: int
+    connection: Connection, tenant: str, query: DocumentQuery, after: ListPosition | None, limit: int
 ) -> tuple[list[DocumentSummary], ListPosition | None]:
-    conditions, parameters = _conditions(wanted)
-    if wanted.media_type:
+    conditions, parameters = _conditions(query)
+    if query.media_type:
         conditions += " AND d.media_type = :media_type"
-    column, direction, kind = _KEYS[wanted.order]
+    column, direction, kind = _KEYS[query.order]
     if after is not None:
         conditions += f" AND ({column}, d.doc_id) {'<' if direction == 'DESC' else '>'} (CAST(:key AS {kind}), :after)"
         parameters |= {"key": after.key, "after": after.doc_id}
@@ -194,7 +194,7 @@ def _stored(
     parameters |= {
         "tenant": tenant,
         "generation": active_generation(connection),
-        "media_type": wanted.media_type,
+        "media_type": query.media_type,
         "limit": limit + 1,
     }
     found = [summary(row) for row in connection.execute(text(statement), parameters)]
@@ -205,15 +205,15 @@ def _stored(
         DocumentOrder.LOCATOR: last.locator,
         DocumentOrder.LARGEST: last.bytes,
     }
-    return found[:limit], ListPosition(keys.get(wanted.order, last.updated_at), last.doc_id)
+    return found[:limit], ListPosition(keys.get(query.order, last.updated_at), last.doc_id)
 
 
 def _unstored(
-    connection: Connection, tenant: str, wanted: DocumentQuery, after: ListPosition | None, room: int
+    connection: Connection, tenant: str, query: DocumentQuery, after: ListPosition | None, room: int
 ) -> tuple[Sequence[DocumentSummary], ListPosition | None]:
-    if not _may_be_unstored(wanted):
+    if not _may_be_unstored(query):
         return (), None
-    conditions, parameters = _unstored_conditions(wanted)
+    conditions, parameters = _unstored_conditions(query)
     before = after.entry if after is not None else None
     if before is not None:
         conditions += " AND q.id < :before"
@@ -232,49 +232,49 @@ def _unstored(
     return documents, ListPosition(None, entry=rows[room - 1].id if room else rows[0].id + 1)
 
 
-def _may_be_unstored(wanted: DocumentQuery) -> bool:
-    return wanted.state in (None, *_SKIPPED) and not wanted.media_type
+def _may_be_unstored(query: DocumentQuery) -> bool:
+    return query.state in (None, *_SKIPPED) and not query.media_type
 
 
-def _conditions(wanted: DocumentQuery) -> tuple[str, dict[str, Any]]:
+def _conditions(query: DocumentQuery) -> tuple[str, dict[str, Any]]:
     """The filter over stored documents, but for the media type."""
     parts: list[str] = []
-    if wanted.source:
+    if query.source:
         parts.append("AND d.source = :source")
-    if wanted.text:
+    if query.text:
         parts.append(f"AND {_MATCH}")
-    if wanted.state is not None:
-        parts.append(f"AND {_IN_STATE[wanted.state]}")
-    elif wanted.exclude_deleted:
+    if query.state is not None:
+        parts.append(f"AND {_IN_STATE[query.state]}")
+    elif query.exclude_deleted:
         parts.append("AND d.deleted_at IS NULL")
-    times, values = _times(wanted, "d.updated_at")
-    return " ".join([*parts, *times]), _texts(wanted) | values
+    times, values = _times(query, "d.updated_at")
+    return " ".join([*parts, *times]), _texts(query) | values
 
 
-def _unstored_conditions(wanted: DocumentQuery) -> tuple[str, dict[str, Any]]:
-    parts = ["AND q.source = :source"] if wanted.source else []
-    if wanted.text:
+def _unstored_conditions(query: DocumentQuery) -> tuple[str, dict[str, Any]]:
+    parts = ["AND q.source = :source"] if query.source else []
+    if query.text:
         parts.append("AND q.locator ILIKE :like")
-    if wanted.state is not None:
-        parts.append(f"AND {_SKIPPED[wanted.state]}")
-    times, values = _times(wanted, "q.last_at")
-    return " ".join([*parts, *times]), _texts(wanted) | values
+    if query.state is not None:
+        parts.append(f"AND {_SKIPPED[query.state]}")
+    times, values = _times(query, "q.last_at")
+    return " ".join([*parts, *times]), _texts(query) | values
 
 
-def _texts(wanted: DocumentQuery) -> dict[str, Any]:
-    escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {"source": wanted.source, "like": f"%{escaped}%", "doc_id": _id_or_none(wanted.text)}
+def _texts(query: DocumentQuery) -> dict[str, Any]:
+    escaped = query.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {"source": query.source, "like": f"%{escaped}%", "doc_id": _id_or_none(query.text)}
 
 
-def _times(wanted: DocumentQuery, column: str) -> tuple[list[str], dict[str, Any]]:
-    parts = [f"AND {column} >= :since"] if wanted.changed_from is not None else []
-    if wanted.changed_before is not None:
+def _times(query: DocumentQuery, column: str) -> tuple[list[str], dict[str, Any]]:
+    parts = [f"AND {column} >= :since"] if query.changed_from is not None else []
+    if query.changed_before is not None:
         parts.append(f"AND {column} < :until")
-    return parts, {"since": wanted.changed_from, "until": wanted.changed_before}
+    return parts, {"since": query.changed_from, "until": query.changed_before}
 
 
-def _id_or_none(wanted: str) -> uuid.UUID | None:
+def _id_or_none(text: str) -> uuid.UUID | None:
     try:
-        return uuid.UUID(wanted)
+        return uuid.UUID(text)
     except ValueError:
         return None

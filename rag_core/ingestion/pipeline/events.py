@@ -169,13 +169,13 @@ class EventApplier:
     def _store_batch(
         self, connection: Connection, scope: Scope, events: Sequence[Event], ids: Sequence[uuid.UUID], settle: OnStored
     ) -> BatchResult:
-        held = documents.load_stored(connection, ids)
+        stored_documents = documents.load_stored(connection, ids)
         connection.commit()
-        passes = [self._choose(scope, events, held)]
+        passes = [self._choose(scope, events, stored_documents)]
         # The newest usable version is served, so events that a refused one superseded are selected after all.
-        while _hid_another(scope.source, passes[-1].refused, events, held):
+        while _hid_another(scope.source, passes[-1].refused, events, stored_documents):
             dead = {one.event.token for each in passes for one in each.refused}
-            passes.append(self._choose(scope, [event for event in events if event.token not in dead], held))
+            passes.append(self._choose(scope, [event for event in events if event.token not in dead], stored_documents))
         last, earlier = passes[-1], passes[-2::-1]
         refused = [one for each in passes for one in each.refused]
         settled = BatchResult(last.outcomes | {one.event.token: "dead" for one in refused}, tuple(refused))
@@ -195,11 +195,15 @@ class EventApplier:
         )
         return settled
 
-    def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]) -> _Pass:
+    def _choose(
+        self, scope: Scope, events: Sequence[Event], stored_documents: Mapping[uuid.UUID, StoredDocument]
+    ) -> _Pass:
         """Read the newest event of each document. Raises `Unavailable` when reading must be retried."""
-        newest, outcomes = _newest(scope.source, events, held)
+        newest, outcomes = _newest(scope.source, events, stored_documents)
         chosen = _Pass(Batch(scope, parser_fingerprint(self._parser, scope.source)), outcomes)
-        with closing(self._read([event for event in newest if event.content is not None], chosen.batch, held)) as reads:
+        with closing(
+            self._read([event for event in newest if event.content is not None], chosen.batch, stored_documents)
+        ) as reads:
             for event, read, attempts in reads:
                 self._store_read(chosen, event, read, attempts)
         for event in newest:
@@ -225,20 +229,20 @@ class EventApplier:
 
     def _refuse(self, connection: Connection, scope: Scope, refused: _Pass, ids: Sequence[uuid.UUID]) -> _Pass:
         """Keep the ACLs of refused events, based on the rows as this transaction sees them."""
-        held = documents.load_stored(connection, ids)
+        stored_documents = documents.load_stored(connection, ids)
         again = _Pass(Batch(scope, refused.batch.parser_fingerprint), {})
         for one in refused.refused:
-            task = _fetch_task(one.event, held.get(_doc_id(scope.source, one.event)))
+            task = _fetch_task(one.event, stored_documents.get(_doc_id(scope.source, one.event)))
             again.batch.add(replace(refused.reads[one.event.token], task=task))
         return again
 
     def _read(
-        self, events: Sequence[Event], batch: Batch, held: Mapping[uuid.UUID, StoredDocument]
+        self, events: Sequence[Event], batch: Batch, stored_documents: Mapping[uuid.UUID, StoredDocument]
     ) -> Generator[tuple[Event, ReadResult, int], None, None]:
         source = batch.scope.source
 
         def read(event: Event) -> tuple[Event, ReadResult, int]:
-            task, raw = _fetch_task(event, held.get(_doc_id(source, event))), _raw(event)
+            task, raw = _fetch_task(event, stored_documents.get(_doc_id(source, event))), _raw(event)
             once = partial(
                 read_bytes,
                 self._parser,
@@ -287,7 +291,7 @@ def _doc_ids(source: Source, events: Sequence[Event]) -> list[uuid.UUID]:
 
 
 def _newest(
-    source: Source, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
+    source: Source, events: Sequence[Event], stored_documents: Mapping[uuid.UUID, StoredDocument]
 ) -> tuple[list[Event], dict[str, str]]:
     """The event of each document to apply, and the outcomes of the other events.
 
@@ -297,7 +301,7 @@ def _newest(
     outcomes: dict[str, str] = {}
     for event in sorted(events, key=lambda event: event.source_version):
         doc_id = _doc_id(source, event)
-        known, before = held.get(doc_id), winners.get(doc_id)
+        known, before = stored_documents.get(doc_id), winners.get(doc_id)
         if known is not None and event.source_version <= known.newest:
             outcomes[event.token] = "stale"
             continue
@@ -313,12 +317,15 @@ def _newest(
 
 
 def _hid_another(
-    source: Source, refused: Sequence[RejectedEvent], events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
+    source: Source,
+    refused: Sequence[RejectedEvent],
+    events: Sequence[Event],
+    stored_documents: Mapping[uuid.UUID, StoredDocument],
 ) -> bool:
     """Return whether a refused event superseded an event of the same batch that is newer than the stored document."""
     for one in refused:
         doc_id = _doc_id(source, one.event)
-        newest = held[doc_id].newest if doc_id in held else -1
+        newest = stored_documents[doc_id].newest if doc_id in stored_documents else -1
         same = [event for event in events if event.locator == one.event.locator]
         if any(newest < event.source_version < one.event.source_version for event in same):
             return True
@@ -334,23 +341,23 @@ def _roll_back(connection: Connection, error: BaseException) -> None:
         connection.invalidate()
 
 
-def _fetch_task(event: Event, held: StoredDocument | None) -> FetchTask:
-    live = held is not None and held.live
+def _fetch_task(event: Event, stored: StoredDocument | None) -> FetchTask:
+    live = stored is not None and stored.live
     return FetchTask(
         position=0,
         locator=event.locator,
         token=event.token,
         size=len(event.content or b""),
         modified_at=event.event_at,
-        doc_id=held.doc_id if held is not None and held.version else None,
-        version=held.version if held is not None else 0,
+        doc_id=stored.doc_id if stored is not None and stored.version else None,
+        version=stored.version if stored is not None else 0,
         live=live,
-        known_token=held.token if held is not None else "",
-        parsed_as=held.parser_fingerprint if held is not None else "",
-        content_hash=held.content_hash if held is not None else b"",
+        known_token=stored.token if stored is not None else "",
+        parsed_as=stored.parser_fingerprint if stored is not None else "",
+        content_hash=stored.content_hash if stored is not None else b"",
         # A new document may reuse the name of a deleted one; the old ACL does not apply to it.
-        acl=held.acl if held is not None and live else None,
-        acl_inherited=held is not None and live and held.acl_inherited,
+        acl=stored.acl if stored is not None and live else None,
+        acl_inherited=stored is not None and live and stored.acl_inherited,
         mine=False,
     )
 

@@ -186,10 +186,10 @@ class _Facts:
         self._connection, self._tenant = connection, tenant
         columns = sources.c
         approved = columns.deletions_approved_at >= columns.held_at
-        held = select(
+        deletions = select(
             columns.name, columns.held_at, func.coalesce(approved, False).label("approved"), columns.egress_refused_at
         )
-        self._held = {row.name: row for row in connection.execute(held.where(columns.tenant == tenant))}
+        self._held = {row.name: row for row in connection.execute(deletions.where(columns.tenant == tenant))}
         self._closed = _CLOSED.get(tenant_store.closed(connection).get(tenant, TenantState.ACTIVE), "")
         self._runs = _runs(connection)
         self._inbox = inbox_store.pending_by_source(connection, tenant)
@@ -203,7 +203,7 @@ class _Facts:
 
     def of(self, counts: SourceCounts, known: Row[Any] | None) -> Facts:
         runs = tuple(self._runs.get((self._tenant, counts.name), ()))
-        held = self._held.get(counts.name)
+        deletions = self._held.get(counts.name)
         texts, read, listed = self._progress(counts.name, [run for run in runs if run.state is RunState.RUNNING])
         turn = self._turns.get(counts.name)
         stream = "inbox" if counts.kind == _PUSH else f"kafka:{counts.name}"
@@ -214,8 +214,8 @@ class _Facts:
             pending=counts.pending,
             quarantined=counts.quarantined,
             held_deletions=counts.held_deletions,
-            held_at=held.held_at if held is not None else None,
-            deletions_approved=bool(held is not None and held.approved),
+            held_at=deletions.held_at if deletions is not None else None,
+            deletions_approved=bool(deletions is not None and deletions.approved),
             last_complete_at=counts.last_complete_at,
             has_runs=counts.kind != _PUSH and (known is None or known.has_runs),
             configured=known is None or known.configured,
@@ -233,7 +233,7 @@ class _Facts:
             worker_alive=bool(self._workers),
             halted=_halted(self._workers, stream, (self._tenant, counts.name)),
             mistake=self.mistakes.get(counts.name, ""),
-            egress_refused_at=held.egress_refused_at if held is not None else None,
+            egress_refused_at=deletions.egress_refused_at if deletions is not None else None,
             closed=self._closed,
         )
 

@@ -132,7 +132,7 @@ class DocumentSync:
         self._wants_changes = changes
         self._partial = False
         self._listed = ListingResult()
-        self._kept = DeletionResult()
+        self._deletions = DeletionResult()
         self._preview: list[dict[str, str | int | float]] = []
         self._results: Generator[ReadResult, None, None] | None = None
 
@@ -155,7 +155,7 @@ class DocumentSync:
             self._compare()
             self._settle_listing()
             if error is None:
-                self._kept = self._delete()
+                self._deletions = self._delete()
 
     def read(self, limit: ReadLimit | None = None) -> Written | None:
         """Read queued items up to the limit and store their documents; returns `None` when none is left."""
@@ -176,9 +176,9 @@ class DocumentSync:
     def finish(self) -> StageResult:
         """Store the result of the stage with the run, and where the next listing of changes starts."""
         with self._timed("finish"):
-            error, kept, listed = self._listed.error, self._kept, self._listed
-            problem, message = listing_problem(error, kept)
-            counts = self._totals(kept, clean=problem is None and not self._partial)
+            error, deletions, listed = self._listed.error, self._deletions, self._listed
+            problem, message = listing_problem(error, deletions)
+            counts = self._totals(deletions, clean=problem is None and not self._partial)
             if problem is None:
                 problem, message = self._budget.problem()
         tenant, source, shard = self._key
@@ -327,32 +327,32 @@ class DocumentSync:
 
     def _delete(self) -> DeletionResult:
         if self._partial:
-            kept = delete_removed(self._connection, self._scope, self._settings, committed=self._publish)
-            self._counts["deleted"] += kept.deleted
-            return kept
+            deletions = delete_removed(self._connection, self._scope, self._settings, committed=self._publish)
+            self._counts["deleted"] += deletions.deleted
+            return deletions
         listing.forget_absent_failures(self._connection, *self._key)
         self._connection.commit()
         alive = documents.live(self._connection, self._scope.source.tenant, self._scope.source.name)
         # A shard's listing is compared with its own rows only; documents of other shards need `search`.
         search = self._scope.source.shards > 1 or self._named != alive - self._added
-        kept = delete_gone(self._connection, self._scope, self._settings, search=search, committed=self._publish)
-        self._counts["deleted"] += kept.deleted
-        return kept
+        deletions = delete_gone(self._connection, self._scope, self._settings, search=search, committed=self._publish)
+        self._counts["deleted"] += deletions.deleted
+        return deletions
 
-    def _totals(self, kept: DeletionResult, *, clean: bool) -> dict[str, int]:
+    def _totals(self, deletions: DeletionResult, *, clean: bool) -> dict[str, int]:
         mine, others = (
             (0, 0) if clean else deletion_store.missing_from_listing(self._connection, *self._key, self._scope.run_id)
         )
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}
-        counts["held"] = kept.held
+        counts["held"] = deletions.held
         written = self._counts["added"] + self._counts["updated"]
         if copies := written and documents.count_copies(self._connection, *self._key, self._scope.run_id):
             counts["copies"] = copies
-        if kept.disappeared:
-            counts |= {"disappeared": kept.disappeared, "disappeared_of": kept.disappeared_of}
-        counts["absent"] = mine + others - kept.held
+        if deletions.disappeared:
+            counts |= {"disappeared": deletions.disappeared, "disappeared_of": deletions.disappeared_of}
+        counts["absent"] = mine + others - deletions.held
         listed = listing.entries(self._connection, self._scope.shard)
-        counts["read"] = listed + kept.deleted + mine + others
+        counts["read"] = listed + deletions.deleted + mine + others
         return counts
