@@ -19,7 +19,7 @@ from ragctl.gateway.routes import HAS_KEY, HAS_NO_TOKEN, PROBE_PATHS
 _PROVIDER = "tokens"
 _PAYLOAD = "token"
 FAILURE = "failure"
-"""Where the token filter leaves why a token failed, for the error that callers see."""
+"""Metadata key under which the token filter leaves why a token failed, for the error that callers see."""
 _SCHEMES = ("Bearer", "bearer", "BEARER")
 """The scheme has no case; the filter compares with it. Spellings beyond these are refused as malformed."""
 _CACHED_TOKENS = 10_000

@@ -1,4 +1,4 @@
-"""What is served of Envoy's admin interface, which is a Unix socket of mode 0600: it could also stop Envoy, show its
+"""The public part of Envoy's admin interface, which is a Unix socket of mode 0600: it could also stop Envoy, show its
 configuration and write secrets to its log.
 
 A page in the browser of an operator reaches ports on loopback too. So requests are matched by method and path, by the
@@ -22,7 +22,7 @@ _ADDRESS: Config = {
 
 
 def admin_listener(options: GatewayOptions) -> Config:
-    """What the local stack, the console and the preStop hook use, on loopback, however loaded the gateway is."""
+    """Pages for the local stack, the console and the preStop hook, on loopback, however loaded the gateway is."""
     read, drain = _method("GET"), [*_method("POST"), {"name": DRAIN_HEADER, "present_match": True}]
     pages = dict.fromkeys(("/ready", "/stats", "/stats/prometheus", "/clusters", "/memory"), read)
     pages |= dict.fromkeys(("/drain_listeners", "/healthcheck/fail"), drain)

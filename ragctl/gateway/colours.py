@@ -102,7 +102,7 @@ def colour_ports(settings: Settings, colour: str) -> list[tuple[int, int]]:
 
 
 def colour_backends(settings: Settings, colours: Colours, name: str) -> Backends:
-    """Where the gateway finds a colour; nowhere when nothing runs there."""
+    """Return the addresses at which the gateway finds a colour; none when nothing runs there."""
     if colours.of(name) is None:
         return Backends()
     host, ports = reachable(settings.host), colour_ports(settings, name)

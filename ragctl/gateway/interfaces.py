@@ -87,7 +87,7 @@ def page_cluster(discovered: Config) -> Config:
 
 
 def refusals(http_status: int, code: Reason) -> list[tuple[list[Config], Config, dict[str, str]]]:
-    """How these interfaces word a refusal: conditions, the JSON body, and headers."""
+    """Return the wording of a refusal by these interfaces: conditions, the JSON body, and headers."""
     kind = openai_type(http_status)
     openai: Config = {
         "error": {
@@ -106,7 +106,7 @@ def refusals(http_status: int, code: Reason) -> list[tuple[list[Config], Config,
 
 
 def _challenge(http_status: int) -> dict[str, str]:
-    """Where an MCP client learns how to get a token (RFC 9728)."""
+    """Return the page on which an MCP client learns how to get a token (RFC 9728)."""
     if http_status != 401:
         return {}
     place = f"%REQ(X-FORWARDED-PROTO?:SCHEME)%://%REQ(:AUTHORITY)%{_METADATA}{MCP}"
@@ -118,7 +118,7 @@ def _path(**match: object) -> list[Config]:
 
 
 def _called(options: GatewayOptions) -> Config:
-    """Where a request to the interfaces goes, and its limits."""
+    """Return the destination of a request to the interfaces, and its limits."""
     limit = seconds(options.max_seconds)
     return {
         "cluster": INTERFACES,
@@ -131,7 +131,7 @@ def _called(options: GatewayOptions) -> Config:
 
 
 def _page() -> Config:
-    """Where a request for a page goes, and its limits."""
+    """Return the destination of a request for a page, and its limits."""
     limit = seconds(_PAGE_SECONDS)
     return {
         "cluster": PAGES,

@@ -81,7 +81,7 @@ _STREAMS = 100
 """Calls of one connection at a time, as gRPC recommends; clients queue more by themselves."""
 _CONNECTION_SECONDS = 3600.0
 UNREAD_SECONDS = 10.0
-"""How long a peer may take nothing of what waits for it, or need for the rest of an answer that is complete."""
+"""Seconds that a peer may take nothing of what waits for it, or need for the rest of a complete answer."""
 # An answer is taken whole from the server, however slowly its caller reads: a caller that does not read would else hold
 # a place among the searches. So the buffer of a stream is larger than any answer. A connection whose peer does not read
 # is closed before what waits on it (frames of 16 KiB) fills that buffer and stops the answers of its other calls.
@@ -165,7 +165,7 @@ def _connection_manager(options: GatewayOptions, sources: Sources) -> Config:
 
 
 def _internal_listener(listen: Endpoint, options: GatewayOptions, sources: Sources) -> Config:
-    """Where the open interfaces call the query servers: by the routes of the public listener, and so by its weights.
+    """Build the listener for calls of the open interfaces, with the routes and weights of the public one.
 
     What they call for came through the public listener, which verified and counted it. The servers verify the token
     that they pass on.

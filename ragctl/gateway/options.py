@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Jwt:
-    """How tokens are checked: the same rules as the server's. One of `jwks` (a document) and `jwks_url` is set."""
+    """Rules for checking tokens, the server's own. One of `jwks` (a document) and `jwks_url` is set."""
 
     issuer: str
     audience: str
@@ -212,7 +212,7 @@ def port_pairs(setting: str, value: str) -> list[tuple[int, int]]:
 
 
 def trace_destination(settings: Settings) -> Destination | None:
-    """Where the gateway's spans go: as the `OTEL_*` variables say, here or when the stack was started."""
+    """Return the collector of the gateway's spans, by the `OTEL_*` variables of now or of the stack's start."""
     return destination_of(telemetry_environment(settings))
 
 

@@ -34,7 +34,7 @@ class LocalError:
     becomes: int | None = None
     pushback_ms: int | None = None
     names_field: bool = False
-    """Whether the metadata of the check have the field of the request that is refused."""
+    """True when the metadata of the check have the field of the request that is refused."""
 
 
 _TYPE = "type.googleapis.com/google.rpc."

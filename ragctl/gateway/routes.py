@@ -51,7 +51,7 @@ def route_config(options: GatewayOptions) -> Config:
 
 
 def path_match(binding: Rest) -> Config:
-    """How a REST path is recognised."""
+    """Return the condition by which a REST path is recognised."""
     if binding.pattern is None:
         return {"path": binding.path}
     return {"safe_regex": {"regex": binding.pattern}}
@@ -99,7 +99,7 @@ def _forwarding(name: str, match: Config, checks: Config, method: Method, option
 
 
 def _named(name: str) -> Config:
-    """What the span of a request is called; nobody is told of it."""
+    """Return the name of a request's span; callers do not see it."""
     return {"decorator": {"operation": name.lstrip("/"), "propagate": False}}
 
 

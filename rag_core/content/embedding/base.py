@@ -17,7 +17,7 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class TokenStates:
-    """What a model makes of each token of a text, before it averages them.
+    """The states that a model has for each token of a text, before it averages them.
 
     `states` are float16 rows of length 1, shape [tokens, hidden]; `spans` the place of each token in the text, in code
     points, shape [tokens, 2].
@@ -54,7 +54,7 @@ class Embedder(Protocol):
 
     @property
     def remote(self) -> bool:
-        """Whether texts go to an endpoint that the egress policy covers: callers then say whose they are."""
+        """True when texts go to an endpoint that the egress policy covers: callers then say whose they are."""
         ...
 
     @property

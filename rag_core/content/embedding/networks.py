@@ -45,7 +45,7 @@ class Network(Protocol):
 
     name: NetworkName
     identity: tuple[str | int, ...]
-    """What fingerprints are made of."""
+    """The part of a fingerprint that names the network."""
     texts_per_run: int
 
     def run(self, texts: Sequence[Tokens]) -> Floats:

@@ -148,7 +148,7 @@ def _check_status(response: httpx.Response) -> None:
 
 
 def _backoff(error: Exception, deadline: float) -> bool | float:
-    """Whether to retry (`True`: exponential wait with jitter), or the wait that the endpoint requests."""
+    """Return `True` to retry (exponential wait with jitter), or the wait that the endpoint requests."""
     if not isinstance(error, _Failed):
         return False
     if error.after is None:

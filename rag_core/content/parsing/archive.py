@@ -138,7 +138,7 @@ _CONTENT_TYPES: Final = "[Content_Types].xml"
 
 
 def identify(archive: zipfile.ZipFile) -> Kind:
-    """Which office format a checked archive is; `Kind.ARCHIVE` when none.
+    """Return the office format of a checked archive; `Kind.ARCHIVE` when it is none.
 
     Every XML part is checked before anything else. Raises `InvalidInput` (`XML_DTD_FORBIDDEN`, `PARSE_FAILED`).
     """

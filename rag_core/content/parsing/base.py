@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a sandbox process starts for every crash, and needs neither
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """What a parser makes of bytes: plain text with structure.
+    """A document as a parser read it: plain text with structure.
 
     `blocks` are ordered, disjoint and lie within `text`. `flags` name things worth knowing that did not stop
     the parse (`hidden_text`, `injection_suspect`, `truncated_metadata`, ...).
@@ -37,7 +37,7 @@ class ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """What one document may cost. Each limit has its own reason code; docs/reference/document-types.md lists them."""
+    """Bounds on what one document costs. Each has its own reason code; docs/reference/document-types.md lists them."""
 
     max_text_chars: int = 20_000_000
     """Code points of extracted text (`TEXT_TOO_LARGE`)."""

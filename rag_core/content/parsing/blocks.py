@@ -24,9 +24,9 @@ class BlockKind(StrEnum):
     DEFINITIONS = "definitions"
     QUOTE = "quote"
     IMAGE = "image"
-    """What an image is said to show: its alternative text."""
+    """The alternative text of an image."""
     FRONT_MATTER = "front_matter"
-    """What the head of a file says about it, in documents of older releases; today it is metadata alone."""
+    """The head of a file, in documents of older releases; today it is metadata alone."""
 
 
 PROSE: Final = frozenset({BlockKind.PARAGRAPH, BlockKind.QUOTE})

@@ -133,7 +133,7 @@ class TextBuilder:
         return clean(text)
 
     def _append(self, kind: BlockKind, text: str, level: int, language: str = "") -> int:
-        """Where the block begins."""
+        """The offset at which the block begins."""
         if len(self._blocks) >= self.limits.max_blocks:
             raise InvalidInput(
                 Reason.TOO_MANY_CHUNKS,
@@ -147,7 +147,7 @@ class TextBuilder:
 
 
 def describes(alternative: str) -> bool:
-    """Whether the alternative text of an image says something: two words or more, and no file name."""
+    """Return whether the alternative text of an image says something: two words or more, and no file name."""
     words = len(_LETTERS.findall(alternative)) > 1 or sum(map(is_wide, alternative)) >= _WIDE_CHARS
     return words and not alternative.lower().endswith(_IMAGE_ENDINGS)
 
@@ -181,7 +181,7 @@ _SAMPLED_ROWS: Final = 50
 
 
 def begins_with_data(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row is like those below it, so that it names no columns.
+    """Return whether the first row is like those below it, so that it names no columns.
 
     By its first cell: a number over numbers, or a value that comes again.
     """
@@ -193,5 +193,5 @@ def begins_with_data(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell holds a number, perhaps with a sign, a currency or a unit."""
+    """Return whether a cell holds a number, perhaps with a sign, a currency or a unit."""
     return _NUMBER.fullmatch(cell) is not None

@@ -42,7 +42,7 @@ def clean(text: str) -> str:
 
 
 def has_suspect_invisibles(text: str) -> bool:
-    """Whether text holds invisible characters that have no use in ordinary prose (asked before `clean`)."""
+    """Return whether text holds invisible characters that have no use in ordinary prose (asked before `clean`)."""
     return not text.isascii() and _SUSPECT.search(text) is not None
 
 
@@ -85,7 +85,7 @@ def require_readable(text: str) -> None:
 
 
 def looks_like_injection(text: str) -> bool:
-    """Whether the text holds a phrase that is usually addressed to a language model."""
+    """Return whether the text holds a phrase that is usually addressed to a language model."""
     return _INJECTION.search(text) is not None
 
 
@@ -97,7 +97,7 @@ _WIDE: Final = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef
 
 
 def is_wide(char: str) -> bool:
-    """Whether a character belongs to a script that is written without spaces."""
+    """Return whether a character belongs to a script that is written without spaces."""
     return _WIDE.match(char) is not None
 
 

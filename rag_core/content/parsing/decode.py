@@ -76,7 +76,7 @@ def decode_sample(content: bytes, size: int = 4096) -> str:
 
 
 def has_text_mark(content: bytes) -> bool:
-    """Whether the content has a byte order mark or is UTF-16 without one, so that NUL bytes are no sign of a binary."""
+    """Return whether a mark, or UTF-16 without one, shows text whose NUL bytes do not make it a binary."""
     return any(content.startswith(mark) for mark, _ in _BOMS) or _wide_without_mark(content) is not None
 
 

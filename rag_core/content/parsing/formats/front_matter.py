@@ -31,7 +31,7 @@ class FrontMatter:
 
     @property
     def description(self) -> str:
-        """What the author says that the page is about: all there is to read on a page without a body."""
+        """The author's summary of the page: all there is to read on a page without a body."""
         return next((self.metadata[name] for name in _DESCRIPTIONS if name in self.metadata), "")
 
 

@@ -93,7 +93,7 @@ def walk(
 
 
 def is_hidden(attributes: dict[str, str | None]) -> bool:
-    """Whether an element says, by attribute or inline style, that readers do not see it."""
+    """Return whether an element says, by attribute or inline style, that readers do not see it."""
     if "hidden" in attributes:
         return True
     style = attributes.get("style")
@@ -101,7 +101,7 @@ def is_hidden(attributes: dict[str, str | None]) -> bool:
 
 
 def is_boilerplate(tag: str, attributes: dict[str, str | None], *, in_main: bool) -> bool:
-    """Whether an element is navigation and the like rather than content."""
+    """Return whether an element is navigation and the like rather than content."""
     role = attributes.get("role") or ""
     if tag in {"nav", "footer"} or role in _BOILERPLATE_ROLES or attributes.get("aria-hidden") == "true":
         return True
@@ -114,7 +114,7 @@ def is_boilerplate(tag: str, attributes: dict[str, str | None], *, in_main: bool
 
 
 def is_label(attributes: dict[str, str | None]) -> bool:
-    """Whether a paragraph is the label of an admonition, as "Note"."""
+    """Return whether a paragraph is the label of an admonition, as "Note"."""
     return "admonition-title" in (attributes.get("class") or "").split()
 
 

@@ -23,13 +23,13 @@ _TAGGED: Final = re.compile(r"\A([ ]{1,60}+)(\S(?:[^ \n]|[ ](?![ ])){0,30}+)([ ]
 _HYPHEN: Final = "\u2010"
 _SYNOPSIS: Final = frozenset({"SYNOPSIS", "SYNTAX"})
 _FILLED: Final = 0.75
-"""Of the page's width; the lines of running text are longer."""
+"""Share of the page's width; the lines of running text are longer."""
 _MANY_WORDS: Final = 6
 _DESCRIPTION_INDENT: Final = " " * 4
 
 
 def is_man_page(text: str) -> bool:
-    """Whether text begins with the header line of a manual page, `TAR(1) … TAR(1)`."""
+    """Return whether text begins with the header line of a manual page, `TAR(1) … TAR(1)`."""
     return _HEADER.match(_plain(text[:2_000])) is not None
 
 
@@ -134,7 +134,7 @@ class _Page:
         self._builder.add(BlockKind.CODE, "\n".join(synopsis))
 
     def _is_filled(self, lines: list[str]) -> bool:
-        """Whether lines are running text: all but the last go to the margin, and begin at one place."""
+        """Return whether lines are running text: all but the last go to the margin, and begin at one place."""
         if len(lines) == 1:
             return len(lines[0].split()) > _MANY_WORDS or lines[0].endswith(".")
         level = len({_indent(line) for line in lines}) == 1
@@ -168,7 +168,7 @@ def _tagged(line: str, column: int) -> tuple[str, str] | None:
 
 
 def _is_next_entry(before: list[str], line: str) -> bool:
-    """Whether a line begins an option right below the description of another."""
+    """Return whether a line begins an option right below the description of another."""
     described = _indent(before[-1]) > _indent(before[0]) or _tagged(before[-1], 0) is not None
     return described and _indent(line) == _indent(before[0]) and line.lstrip().startswith("-")
 

@@ -48,7 +48,7 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
 
 
 def _facts(metadata: dict[str, str]) -> str:
-    """What the headers say, as text that can be found."""
+    """Return the headers as text that can be found."""
     licence = metadata["license_expression"] or metadata["license"]
     facts = {"Licence": licence, "Requires Python": metadata["requires_python"], "Author": metadata["author"]}
     return "\n".join(f"{name}: {value}" for name, value in facts.items() if value and value.upper() != "UNKNOWN")

@@ -98,7 +98,7 @@ def _following(items: list[Item], number: int, columns: list[_Column], headings:
 
 
 def _began(rows: list[list[Line]], line: Line) -> bool:
-    """Whether a line ends the row that a line in the first column alone has begun, close above it."""
+    """Return whether a line ends the row that a line in the first column alone has begun, close above it."""
     first = rows[-1][0]
     if len(rows) < 2 or len(rows[-1]) > 1 or len(first.runs) > 1 or first.y - line.y >= _WRAP_GAP * line.size:
         return False
@@ -123,7 +123,7 @@ def _with_runs(columns: list[_Column], line: Line) -> list[_Column] | None:
 
 
 def _wraps(before: Line, line: Line, columns: list[_Column]) -> bool:
-    """Whether a line continues cells of the row before it: close below, and with nothing in the first column."""
+    """Return whether a line continues cells of the row before it: close below, and with nothing in the first column."""
     close = before.y - line.y <= _WRAP_GAP * line.size
     return close and bool(columns) and min(run.left for run in line.runs) > columns[0].right
 
@@ -141,7 +141,7 @@ def _row(lines: list[Line], columns: Sequence[_Column]) -> list[str]:
 
 
 def _is_table(rows: list[list[Line]], columns: Sequence[_Column]) -> bool:
-    """Whether aligned lines are a table rather than a list, a listing of code or running text."""
+    """Return whether aligned lines are a table rather than a list, a listing of code or running text."""
     cells = [_row(row, columns) for row in rows]
     if _is_listing(rows, cells) or _is_contents(cells):
         return False
@@ -152,7 +152,7 @@ def _is_table(rows: list[list[Line]], columns: Sequence[_Column]) -> bool:
 
 
 def _is_listing(rows: list[list[Line]], cells: list[list[str]]) -> bool:
-    """Whether aligned lines are the items of a list, code (perhaps with line numbers), or numbered equations."""
+    """Return whether aligned lines are the items of a list, code (perhaps with line numbers), or numbered equations."""
     if all(_MARK.fullmatch(row[0]) or not row[0] for row in cells):
         return True
     if all(_EQUATION.fullmatch(row[-1]) or not row[-1] for row in cells):
@@ -166,7 +166,7 @@ def _is_listing(rows: list[list[Line]], cells: list[list[str]]) -> bool:
 
 
 def _has_numbers(cells: list[list[str]]) -> bool:
-    """Whether fixed-width text is a table rather than code: names, and beside them a column of numbers."""
+    """Return whether fixed-width text is a table rather than code: names, and beside them a column of numbers."""
     if any(_CODE.search(cell) for row in cells for cell in row):
         return False
     columns = list(zip(*cells, strict=True))
@@ -184,7 +184,7 @@ def _are_numbers(column: Sequence[str]) -> bool:
 
 
 def _is_contents(cells: list[list[str]]) -> bool:
-    """Whether aligned lines are a table of contents: numbered headings, and pages that only grow."""
+    """Return whether aligned lines are a table of contents: numbered headings, and pages that only grow."""
     pages = [row[-1] for row in cells]
     numbered = sum(bool(_NUMBERED.match(row[0])) for row in cells)
     if not all(page.isdecimal() for page in pages) or 2 * numbered < len(cells):
@@ -193,7 +193,7 @@ def _is_contents(cells: list[list[str]]) -> bool:
 
 
 def _stands_out(rows: list[list[Line]], cells: list[list[str]], rules: Rules) -> bool:
-    """Whether a rule, a bold font or columns of numbers set the first row apart."""
+    """Return whether a rule, a bold font or columns of numbers set the first row apart."""
     last, following = rows[0][-1], rows[1][0]
     if last.bold and not following.bold:
         return True

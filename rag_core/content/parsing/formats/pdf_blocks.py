@@ -191,7 +191,7 @@ def _pitch(lines: list[Line]) -> float:
 
 
 def _continues(before: Line, line: Line, headings: dict[int, int], pitch: float, *, first: Line) -> bool:
-    """Whether a line belongs to the block of the line before it."""
+    """Return whether a line belongs to the block of the line before it."""
     if headings.get(id(before)) != headings.get(id(line)) or before.fixed != line.fixed:
         return False
     gap = before.end_y - line.y

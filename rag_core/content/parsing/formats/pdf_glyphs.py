@@ -61,7 +61,7 @@ def first_mark(text: str, font_at: Callable[[int], bytes]) -> FirstMark | None:
 
 
 def bullets(marks: Sequence[FirstMark | None]) -> list[bool]:
-    """Which marks of a page's lines are bullets: of a symbol font, or several times the same one of another font."""
+    """Return the marks of a page's lines that are bullets: of a symbol font, or repeated ones of another."""
     foreign = Counter(
         mark for mark in marks if mark is not None and mark.font != mark.next_font and not _GREEK_FONT.search(mark.font)
     )
@@ -77,5 +77,5 @@ def _is_symbol(mark: FirstMark) -> bool:
 
 
 def _is_plain(char: str) -> bool:
-    """Whether a character may stand at the beginning of a line for itself."""
+    """Return whether a character may stand at the beginning of a line for itself."""
     return char.isascii() or char.isdecimal()

@@ -28,7 +28,7 @@ class PdfTable:
     header: bool
 
     def continues(self, before: PdfTable) -> bool:
-        """Whether this is the rest of a table that began on a page before."""
+        """Return whether this is the rest of a table that began on a page before."""
         return len(self.lefts) == len(before.lefts) and all(
             abs(one - other) < 4 for one, other in zip(self.lefts, before.lefts, strict=True)
         )
@@ -38,7 +38,7 @@ Item = Line | PdfTable
 
 
 def arrange(page: Page) -> list[Item]:
-    """What stands on a page in reading order, with the tables that rules enclose."""
+    """The text of a page in reading order, with the tables that rules enclose."""
     return _in_columns(list(_ruled(page)))
 
 
@@ -93,7 +93,7 @@ def _enclosed(items: list[Item], grid: Grid) -> Iterator[Item]:
 
 
 def _holds_columns(taken: Sequence[_Taken], grid: Grid) -> bool:
-    """Whether rules enclose and part columns of prose rather than the cells of a table."""
+    """Return whether rules enclose and part columns of prose rather than the cells of a table."""
     columns: dict[int, list[str]] = {}
     for one in taken:
         columns.setdefault(one.column, []).append(one.run.text)
@@ -103,7 +103,7 @@ def _holds_columns(taken: Sequence[_Taken], grid: Grid) -> bool:
 
 
 def _is_chart(rows: list[list[str]]) -> bool:
-    """Whether a grid holds the scattered numbers of a chart."""
+    """Return whether a grid holds the scattered numbers of a chart."""
     cells = [cell for row in rows for cell in row if cell]
     return all(map(is_number, cells)) and len(cells) < 0.6 * len(rows) * len(rows[0])
 
@@ -137,7 +137,7 @@ def _cells(taken: Sequence[_Taken], grid: Grid) -> list[list[str]]:
 
 
 def _has_rows(cells: list[list[_Taken]]) -> bool:
-    """Whether a row of the grid holds several of the table: a column of numbers has one on each line of the first."""
+    """Return whether a row of the grid holds several of the table: numbers beside each line of its first cell."""
     first = next((cell for cell in cells if cell), [])
     depths = {round(one.y) for one in first}
     return len(depths) > 1 and any(
@@ -162,7 +162,7 @@ def _unwrapped(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _goes_on(before: list[str], row: list[str]) -> bool:
-    """Whether a row continues the cells above: those that it shares with them begin within a sentence."""
+    """Return whether a row continues the cells above: those that it shares with them begin within a sentence."""
     shared = [cell for above, cell in zip(before, row, strict=True) if above and cell]
     alone = sum(map(bool, before)) == 1 and bool(before[0])
     others = alone or all(above for above, cell in zip(before, row, strict=True) if cell)
@@ -239,7 +239,7 @@ def _gutter(lines: Sequence[Line]) -> float | None:
 
 
 def _is_prose(lines: Sequence[Line]) -> bool:
-    """Whether lines fill their column as running text does: cells of tables, code and notes in the margin do not."""
+    """Return whether lines fill their column as running text does; cells, code and notes in margins do not."""
     if len(lines) < _MIN_COLUMN_LINES or mean(len(line.text) for line in lines) < _PROSE_CHARS:
         return False
     prose = [line for line in lines if len(line.runs) == 1 and not line.fixed]
@@ -264,7 +264,7 @@ def _left(line: Line) -> float:
 
 
 def _parted(line: Line, gutter: float) -> tuple[list[Line], list[Line]] | None:
-    """What of a line stands left and right of a gutter; `None` for a line that goes over it."""
+    """Return the parts of a line left and right of a gutter; `None` for a line that goes over it."""
     if any(run.left < gutter < run.right for run in line.runs):
         return None
     left = tuple(run for run in line.runs if run.right <= gutter)

@@ -118,7 +118,7 @@ def read_page(document: pypdfium2.PdfDocument, number: int) -> Page:
 
 
 def _turn(text_page: pypdfium2.PdfTextPage, offsets: list[int]) -> Turn:
-    """How a page is held whose lines, most of them, are set upwards or downwards."""
+    """Return the turn for a page whose lines, most of them, are set upwards or downwards."""
     sampled = offsets[:: max(1, len(offsets) // _SAMPLED_LINES)]
     indices = [pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, offset) for offset in sampled]
     quarters = Counter(round(pdfium.FPDFText_GetCharAngle(text_page, index) / (math.pi / 2)) % 4 for index in indices)
@@ -161,7 +161,7 @@ def _show(line: Line, *, is_bullet: bool) -> None:
 
 
 def _font(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[bool, bool]:
-    """Whether the font of a character is of fixed width, and whether it is bold."""
+    """Return whether the font of a character is of fixed width, and whether it is bold."""
     name, flags = _font_name(text_page, index)
     fixed = bool(flags & _FIXED_PITCH) or _FIXED_FONT.search(name) is not None
     return fixed, _BOLD_FONT.search(name) is not None

@@ -39,7 +39,7 @@ class Grid(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Where places of a page are seen whose text is set upwards or downwards, so that its lines go to the right."""
+    """A quarter turn of a page whose text is set upwards or downwards, after which its lines go to the right."""
 
     along_x: int = 1
     along_y: int = 0
@@ -59,7 +59,7 @@ class Rules:
     vertical: list[Rule] = field(default_factory=list)
 
     def between(self, left: float, right: float, y: float) -> bool:
-        """Whether a vertical rule stands between two places of a line."""
+        """Return whether a vertical rule stands between two places of a line."""
         first = bisect_right(self.vertical, left - 1, key=lambda rule: rule.at)
         last = bisect_left(self.vertical, right + 1, key=lambda rule: rule.at)
         return any(rule.start <= y <= rule.end for rule in self.vertical[first:last])
@@ -178,7 +178,7 @@ def _grid(rules: tuple[list[Rule], list[Rule]]) -> Grid | None:
 
 
 def _ends(rules: Sequence[Rule]) -> list[float]:
-    """Where most rules, two at least, begin and end."""
+    """Return the ends (first, last) that most rules, two at least, share."""
     ends = []
     for places in ([rule.start for rule in rules], [rule.end for rule in rules]):
         place = median_low(places)

@@ -84,7 +84,7 @@ class PlainWriter:
             self._add(paragraph.strip("\n"))
 
     def is_literal(self, text: str) -> bool:
-        """Whether a text, added next, would be literal: it is indented behind `::` or a code directive."""
+        """Return whether a text, added next, would be literal: it is indented behind `::` or a code directive."""
         return bool(self._literal) and text[:1] in (" ", "\t")
 
     def _add(self, paragraph: str) -> None:
@@ -125,7 +125,7 @@ class PlainWriter:
         self._builder.add_parts(kind, [replace(piece, text=self._shown(piece.text)) for piece in pieces])
 
     def _describes(self, paragraph: str) -> bool:
-        """Whether a paragraph continues the description of the term before it: all of it is further right."""
+        """Return whether a paragraph continues the description of the term before it: all of it is further right."""
         if not 0 < len(self._definition) < _MAX_PARAGRAPHS or not _INDENTED.match(paragraph):
             return False
         return all(_indent(line) > self._indent for line in paragraph.split("\n") if line.strip())
@@ -181,7 +181,7 @@ def _definition(paragraph: str) -> list[Piece]:
 
 
 def _is_term(term: str, indent: int, count: int) -> bool:
-    """Whether a line may be a term. Where it is indented or one of several it could as well be code or a quotation."""
+    """Return whether a line may be a term. Indented, or one of several, it could be code or a quotation."""
     if not 2 <= len(term) <= _MAX_TERM_CHARS or _TERM_END.search(term):
         return False
     if indent == 0 and count == 1:
@@ -190,7 +190,7 @@ def _is_term(term: str, indent: int, count: int) -> bool:
 
 
 def _is_options(paragraph: str) -> bool:
-    """Whether a paragraph lists options, each on a line with what it does, which may go on below."""
+    """Return whether a paragraph lists options, each on a line with what it does, which may go on below."""
     lines = paragraph.split("\n")
     if not _OPTION.match(lines[0]) or len(lines[0].split()) < 2:
         return False

@@ -29,7 +29,7 @@ _SIMPLE_BORDER: Final = re.compile(r"\A[ \t]*+=++(?:[ ]++=++)++[ \t]*+\Z")
 _DIRECTIVE: Final = re.compile(r"\A[ \t]*+\.\. (?:table|list-table|csv-table)::")
 _ROLE: Final = re.compile(r":[\w:.+-]{1,60}:`~?([^`<]{1,200})(?:<[^`>]{0,200}>)?`")
 _FIRST: Final = re.compile(r"\A[ \t]*+(?:[+=]|\.\. [tlc])")
-"""How a line begins that may begin a table: the patterns above need not be tried on any other."""
+"""The beginning of a line that may begin a table: the patterns above need not be tried on any other."""
 _MAX_CHARS: Final = 20_000
 """A longer table stays text: docutils reads it in more than linear time."""
 _MAX_LINES: Final = 4_000
@@ -160,7 +160,7 @@ def _table(node: nodes.table) -> _Table:
 
 
 def _nested(row: nodes.row, table: nodes.table) -> bool:
-    """Whether a row is of a table within a cell, which is text of that cell."""
+    """Return whether a row is of a table within a cell, which is text of that cell."""
     parent = row.parent
     while not isinstance(parent, nodes.table):
         parent = parent.parent

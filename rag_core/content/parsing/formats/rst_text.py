@@ -81,7 +81,7 @@ class RstWriter(PlainWriter):
             super()._begin(text)
 
     def _content(self, match: re.Match[str], paragraph: str) -> str:
-        """What a directive shows in its first paragraph."""
+        """Return the first paragraph of a directive as it is shown."""
         if note := _FOOTNOTE.match(paragraph):
             return note[1] + paragraph[note.end() :]
         name, argument = match[2], match[3]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 _LEFT_OUT: Final = "\x00"
-"""Where something was left out; no cleaned text contains it."""
+"""Mark of a construct that was left out; no cleaned text contains it."""
 _ANY: Final = re.compile(
     r"\{[{%#:.]|\{/\*|=\{|^[ \t]*+:::|^(?:import|export)\b|</?[A-Z]|^\[\[?_?(?:TOC|toc)", re.MULTILINE
 )
@@ -230,7 +230,7 @@ def _tidy(lines: list[str]) -> Iterator[str]:
 
 
 def _replacement(match: re.Match[str], values: Mapping[str, str]) -> str:
-    """What a construct renders to, or the mark of one that is left out."""
+    """Return the text that a construct renders to, or the mark of one that is left out."""
     found = match.groupdict()
     for name in ("code", "raw", "verbatim"):
         if found[name] is not None:
@@ -242,7 +242,7 @@ def _replacement(match: re.Match[str], values: Mapping[str, str]) -> str:
 
 
 def _in_target(match: re.Match[str]) -> bool:
-    """Whether a construct begins the target of a link or of a link's definition."""
+    """Return whether a construct begins the target of a link or of a link's definition."""
     line = match.string.rfind("\n", max(match.start() - 600, 0), match.start()) + 1
     before = match.string[line : match.start()].rstrip(" ")
     return before.endswith("](") or (before.startswith("[") and before.endswith("]:"))

@@ -201,7 +201,7 @@ def _upright(pixels: Any) -> list[tuple[Any, str, float]]:
 
 
 def _certainty(pixels: Any, corners: Any, turns: int) -> float:
-    """How sure the model is of a line that was turned so."""
+    """Return the model's confidence in a line that was turned so."""
     (left, top), (right, bottom) = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
     line = np.rot90(pixels[max(top, 0) : bottom, max(left, 0) : right], turns)
     found = _recognizer()(np.ascontiguousarray(line), use_det=False, use_cls=False)

@@ -34,7 +34,7 @@ _PAGE_FAILURES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OcrLimits:
-    """What recognition may cost: pages and seconds of a document, seconds of a page."""
+    """Bounds on recognition: pages and seconds of a document, seconds of a page."""
 
     pages: int = 200
     document_seconds: float = 900
@@ -54,7 +54,7 @@ class OcrReader:
         return fingerprint("ocr", OCR_VERSION, version("rapidocr"), self._language, self._limits.pages)
 
     def can_read(self, kind: Kind) -> bool:
-        """Whether documents of this kind can hold text in pictures."""
+        """Return whether documents of this kind can hold text in pictures."""
         return kind in (Kind.PDF, Kind.IMAGE)
 
     def complete(

@@ -135,7 +135,7 @@ class WorkerProcess:
         received += piece
 
     def _death(self) -> InvalidInput:
-        """Why the process ended, as the reason its document gets."""
+        """Return why the process ended, as the reason its document gets."""
         try:
             code = self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

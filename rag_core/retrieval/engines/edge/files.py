@@ -88,7 +88,7 @@ def write_checksum_manifest(folder: Path, shard: Path, *, settled: bool = False)
 
 
 def was_settled(folder: Path) -> bool:
-    """Whether the shard was closed with one version of each document; unknown after a crash, which is no."""
+    """Return whether the shard was closed with one version of each document; unknown after a crash, which is no."""
     return (folder / CHECKSUM_MANIFEST).exists() and read_json(folder / CHECKSUM_MANIFEST).get("settled") is True
 
 

@@ -55,7 +55,7 @@ class EdgeGeneration:
         self.spec, self._shard_folder, self._encoder, self._sampled, self._graph = _read_spec(folder)
         self.damage: RagError | None = None
         self.suspect = False
-        """Whether a call failed in a way that may be damage; `examine` decides."""
+        """True when a call failed in a way that may be damage; `examine` decides."""
         self._due = (folder / DUE).exists()
         self._space_reserve = space_reserve
         self._write = threading.Lock()
@@ -93,14 +93,14 @@ class EdgeGeneration:
 
     @property
     def unserved(self) -> RagError | None:
-        """Why it serves no reads: it is damaged, or not yet filled again after damage."""
+        """The reason why it serves no reads: it is damaged, or not yet filled again after damage."""
         if self.damage is None and self._due:
             return _explain(DataCorruption(Reason.INDEX_CORRUPT, "it has to be filled again"), self.spec.name)
         return self.damage
 
     @property
     def has_old_graph(self) -> bool:
-        """Whether `optimize` would build another search graph, of the settings of this release."""
+        """Return whether `optimize` would build another search graph, of the settings of this release."""
         return self._graph != graph_fingerprint()
 
     def set_due(self) -> None:

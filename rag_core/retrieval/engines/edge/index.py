@@ -151,7 +151,7 @@ class EdgeIndex:
         return self._get(generation).reader.points_without_graph()
 
     def has_old_graph(self, generation: str) -> bool:
-        """Whether a generation has the search graph of other settings, which `optimize` replaces."""
+        """Return whether a generation has the search graph of other settings, which `optimize` replaces."""
         return self._get(generation).has_old_graph
 
     def damaged(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a shard of an Edge generation is made of: its vectors, search graph and payload indexes."""
+"""The parts of a shard of an Edge generation: its vectors, search graph and payload indexes."""
 
 from __future__ import annotations
 

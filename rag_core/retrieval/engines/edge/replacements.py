@@ -1,4 +1,4 @@
-"""Which documents of a generation may have points of two versions, so that searches look for the newer one."""
+"""Documents of a generation that may have points of two versions, so that searches look for the newer one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_core.errors import RagError
 from rag_core.retrieval.index import Identity
 
 SHARE_OF_TIME = 0.1
-"""Of a core, for the check after a crash."""
+"""Share of a core, for the check after a crash."""
 
 
 class Replacements:

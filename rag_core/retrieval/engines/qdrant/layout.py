@@ -24,7 +24,7 @@ class QdrantLayout:
 
     settings: QdrantSettings
     brute_force: bool = False
-    """Of qdrant-client's memory mode, which has no search graph and takes no parameters for one."""
+    """Class name of qdrant-client's memory mode, which has no search graph and takes no parameters for one."""
 
     def __post_init__(self) -> None:
         if self.settings.qdrant_write_consistency > self.settings.qdrant_replicas:

@@ -26,7 +26,7 @@ def read_id(connection: Connection) -> str:
 
 
 def owns(connection: Connection, generation: str, points: Sequence[IndexPoint]) -> bool:
-    """Whether these points of a generation match the rows."""
+    """Return whether these points of a generation match the rows."""
     params = {
         "generation": generation,
         "ids": [point.payload.doc_id for point in points],

@@ -36,7 +36,7 @@ class ReceivedPayload(Payload):
 
     @classmethod
     def of(cls, message: pb.Payload) -> Self:
-        """Of a message that is not changed any more."""
+        """Wrap a message that is not changed any more."""
         received = object.__new__(cls)
         object.__setattr__(received, "message", message)
         return received
