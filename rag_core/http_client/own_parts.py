@@ -29,7 +29,7 @@ _PORT: Final = "_port"
 """Pattern of the name of a setting that has the port of a part on this machine."""
 _PORT_PAIRS: Final = ("replica_ports", "green_ports")
 _ADDRESSES: Final = (
-    "index_endpoint", "gateway_blue", "gateway_green", "gateway_via", "gateway_interfaces", "own_hosts",
+    "index_endpoint", "gateway_blue", "gateway_green", "gateway_interfaces", "own_hosts",
 )  # fmt: skip
 _SERVER_STEPS: Final = 10
 """Between the ports of two query servers of the local stack; the candidate release is ten of them above."""

@@ -175,11 +175,6 @@ class ServingSettings(BaseModel):
         None, description="`host:port` of the query servers of the blue colour; unset: the local stack's."
     )
     gateway_green: str | None = Field(None, description="`host:port` of the green colour; unset: there is none.")
-    gateway_via: str | None = Field(
-        None,
-        description="`host:port` where something else divides the calls between the colours; the gateway then sends "
-        "all there.",
-    )
     gateway_interfaces: str | None = Field(
         None, description="`host:port` of the open interfaces (`/v1`, `/mcp`); unset: the local stack's."
     )

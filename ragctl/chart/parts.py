@@ -111,27 +111,9 @@ class KedaTopic(PartModel):
     )
 
 
-class GatewayApi(PartModel):
-    """The Gateway that divides the requests between the colours, for the engine `gateway-api`."""
-
-    parent_ref: dict[str, Any] = Field(
-        {}, description="The parent of the GRPCRoute: a Gateway with a plain HTTP/2 listener, or a Service of a mesh."
-    )
-    address: str = Field(
-        "", pattern=r"^([a-z0-9.-]+:[0-9]+)?$", description="`host:port` at which our gateway reaches that parent."
-    )
-    namespace: str = Field("", description="Namespace of the pods that carry the requests, for the network policies.")
-
-
 class Rollout(PartModel):
     """The rollout of a new release of the query servers."""
 
-    engine: Literal["builtin", "argo-rollouts", "gateway-api"] = Field(
-        "builtin",
-        description="`builtin`: the platform's own deployer, weights in our gateway. `gateway-api`: the same, weights"
-        " in a GRPCRoute. `argo-rollouts`: a Rollout, checked by the smoke suite. Choose it at the installation.",
-    )
-    gateway_api: GatewayApi = Field(GatewayApi(), description="For the engine `gateway-api`.")
     release: str = Field(
         "",
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]{0,99})?$",

@@ -17,7 +17,7 @@ _OF_THE_CHART = frozenset(
     # And its viewer of traces; a cluster has a collector (`tracing`).
     | {"traces", "traces_days", "traces_gib"}
     # And the chart names the colours.
-    | {"gateway_blue", "gateway_green", "gateway_via", "gateway_discovery", "gateway_interfaces", "gateway_rate_limits"}
+    | {"gateway_blue", "gateway_green", "gateway_discovery", "gateway_interfaces", "gateway_rate_limits"}
 )
 # A set is one comma-separated variable; as a list it cannot be mistyped.
 _LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}

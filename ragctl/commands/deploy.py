@@ -155,8 +155,6 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
 def check(
     *,
     target: TargetOption = "kubernetes",
-    candidate: str = "",
-    serving: str = "",
     cited: float = 0,
     json: Json = False,
 ) -> None:
@@ -166,18 +164,13 @@ def check(
 
     Parameters
     ----------
-    candidate
-        Host name of other servers to check instead of the serving release; for a Job of another deployer.
-    serving
-        With --candidate: host name of the servers whose golden-question scores are the baseline.
     cited
         Seconds to wait, after the suite, for an answer that cites a document; 0 skips this check.
     """
     from rag_core.errors import Conflict, Reason
 
     passed = {}
-    found = _check_named(candidate, serving, cited) if candidate else _check_target(target, cited)
-    for name, result in found:
+    for name, result in _check_target(target, cited):
         if not result.passed:
             raise Conflict(Reason(result.reason), f"{name}: {result.detail}")
         passed[name] = result.detail or "ok"
@@ -204,26 +197,6 @@ def _await_cited(settings: Settings, servers: Callable[[], Sequence[Server]], se
         if result.passed or time.monotonic() > deadline:
             return result
         time.sleep(_RETRY_SECONDS)
-
-
-def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[str, AnalysisResult]]:
-    from rag_core.database import open_store
-    from rag_core.errors import Reason, Unavailable
-    from ragctl.local_stack.data_dir import load
-    from ragctl.rollout.analysis import DefaultReleaseAnalyser
-    from ragctl.rollout.calls import servers_at
-    from ragctl.rollout.service import smoke
-
-    settings, _ = load()
-    servers = servers_at(candidate, settings)
-    if not servers:
-        raise Unavailable(Reason.TARGET_UNAVAILABLE, f"no server has the name {candidate}")
-    with closing(open_store(settings)) as store:
-        yield from smoke(
-            DefaultReleaseAnalyser(settings, store), servers, servers_at(serving, settings) if serving else ()
-        )
-        if cited:
-            yield "smoke.cited", _await_cited(settings, lambda: servers, cited)
 
 
 @app.command

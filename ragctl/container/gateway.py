@@ -33,9 +33,6 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     replace_file(target / "descriptors.binpb", options.descriptors.read_bytes(), mode=_READ_ONLY)
     listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
     blue, green_servers = (colour(name, query=settings.query_port, probes=settings.metrics_port) for name in COLOURS)
-    if settings.gateway_via:
-        divided = (_endpoint(settings.gateway_via, "RAG_GATEWAY_VIA"),)
-        blue, green_servers = (dataclasses.replace(item, query=divided) for item in (blue, green_servers))
     named = settings.gateway_interfaces or f"interfaces:{settings.interfaces_port}"
     interfaces = Backends((_endpoint(named, "RAG_GATEWAY_INTERFACES"),), discovery="dns")
     searches = settings.gateway_searches or 0  # the number of servers behind a DNS name is unknown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -110,16 +109,6 @@ class Client:
 
     def _call(self, query: SmokeQuery) -> dict[str, Any]:
         return {"metadata": self._credentials.of(query), "timeout": self._seconds}
-
-
-def servers_at(name: str, settings: Settings) -> list[Server]:
-    """Every address behind a name is a server; none when the name is not known."""
-    try:
-        found = socket.getaddrinfo(name, settings.query_port, type=socket.SOCK_STREAM)
-    except socket.gaierror:
-        return []
-    hosts = sorted({f"[{at[0]}]" if family == socket.AF_INET6 else str(at[0]) for family, _, _, _, at in found})
-    return [Server(f"{host}:{settings.query_port}", f"http://{host}:{settings.metrics_port}") for host in hosts]
 
 
 def reads_all(acl: Iterable[str]) -> tuple[str, ...]:

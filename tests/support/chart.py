@@ -42,15 +42,6 @@ _OUTSIDE: dict[str, Any] = {
         "identity": {"cidrs": ["10.4.0.0/24"]},
     },
 }
-GATEWAY_API: dict[str, Any] = {
-    "engine": "gateway-api",
-    "gatewayApi": {
-        "parentRef": {"name": "inner", "namespace": "gateways", "sectionName": "grpc"},
-        "address": "inner.gateways.svc:50051",
-        "namespace": "gateways",
-    },
-}
-"""Values of `rollout` for an installation whose weights are in a GRPCRoute."""
 _INSIDE: dict[str, Any] = {"postgresql": {"digest": DIGEST}, "qdrant": {"digest": DIGEST}}
 
 

@@ -17,7 +17,6 @@ from ragctl.gateway.shared import STATUS_PORT
 from tests.support.chart import find, render, values
 from tests.support.kubernetes_api import Api, Object, running_api
 
-_CONDITIONS = ("Accepted", "ResolvedRefs")
 NAMESPACE, OBJECTS = "rag-space", "rag-rag-platform"
 
 
@@ -50,17 +49,12 @@ class Installed:
     api: Api
     gateway: Gateway
     given: dict[str, Any] = field(default_factory=dict)
-    divides: bool = True
-    """Somebody takes up a GRPCRoute."""
 
     def deployment(self, colour: str) -> Object | None:
         return self.api.objects.get(("deployments", f"{OBJECTS}-query-{colour}"))
 
     def routes(self) -> Object:
         return self.api.objects["configmaps", f"{OBJECTS}-gateway-routes"]
-
-    def route(self) -> Object:
-        return self.api.objects["grpcroutes", f"{OBJECTS}-query"]
 
     def servers(self) -> dict[str, int]:
         found = {colour: self.deployment(colour) for colour in ("blue", "green")}
@@ -77,9 +71,6 @@ class Installed:
         """Stand-in for the controllers of a cluster."""
         if resource == "configmaps" and item["metadata"]["name"].endswith("-gateway-routes"):
             self.gateway.updates += 1
-        if resource == "grpcroutes" and self.divides:
-            seen = {"status": "True", "observedGeneration": item["metadata"]["generation"]}
-            item["status"] = {"parents": [{"conditions": [{"type": kind, **seen} for kind in _CONDITIONS]}]}
         if resource != "deployments":
             return
         name = item["metadata"]["name"]

@@ -232,32 +232,14 @@ env:
 {{- define "rag.gatewayEnv" -}}
 {{- $hops := ternary 0 1 (eq .Values.ingress.kind "none") -}}
 {{- $own := dict "RAG_GATEWAY_TRUSTED_HOPS" (include "rag.setting" (list . "gateway_trusted_hops" $hops)) -}}
-{{- range $at, $name := include "rag.colours" . | splitList " " }}
-{{- $_ := set $own (printf "RAG_GATEWAY_%s" (index (list "BLUE" "GREEN") $at)) (printf "%s:50051" (include "rag.name" (list $ (printf "query-%s" $name)))) }}
+{{- range $name := list "blue" "green" }}
+{{- $_ := set $own (printf "RAG_GATEWAY_%s" (upper $name)) (printf "%s:50051" (include "rag.name" (list $ (printf "query-%s" $name)))) }}
 {{- end }}
 {{- $_ := set $own "RAG_GATEWAY_INTERFACES" (printf "%s:8090" (include "rag.name" (list $ "interfaces"))) }}
 {{- if .Values.rateLimits.enabled }}
 {{- $_ := set $own "RAG_GATEWAY_RATE_LIMITS" (printf "%s:50053" (include "rag.name" (list $ "rate-limits"))) }}
 {{- end }}
-{{- if eq .Values.rollout.engine "gateway-api" }}
-{{- $_ := set $own "RAG_GATEWAY_VIA" .Values.rollout.gatewayApi.address }}
-{{- end }}
 {{- include "rag.settingsEnv" (mergeOverwrite (include "rag.settings" . | fromYaml) $own) }}
-{{- end -}}
-
-{{- /* The two sets of query servers, the first of which serves until something moves a weight. */ -}}
-{{- define "rag.colours" -}}
-{{ ternary "active preview" "blue green" (eq .Values.rollout.engine "argo-rollouts") }}
-{{- end -}}
-
-{{- /* Whether our own deployer moves the weights; empty: something else does. */ -}}
-{{- define "rag.deployer" -}}
-{{ ternary "" "true" (eq .Values.rollout.engine "argo-rollouts") }}
-{{- end -}}
-
-{{- /* The gateway's routes: of the deployer, which moves their weights, or fixed where something else does. */ -}}
-{{- define "rag.routesName" -}}
-{{ include "rag.name" (list . (ternary "gateway-routes" "gateway-fixed-routes" (eq .Values.rollout.engine "builtin"))) }}
 {{- end -}}
 
 {{- define "rag.settingsEnv" -}}

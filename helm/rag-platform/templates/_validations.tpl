@@ -18,26 +18,6 @@
 {{- if and .Values.rateLimits.enabled .Values.networkPolicy.enabled (not .Values.valkey.enabled) (not .Values.networkPolicy.redis.cidrs) }}
 {{- fail "networkPolicy.redis.cidrs is required with rateLimits.enabled unless valkey.enabled: where Redis is, or set networkPolicy.enabled: false" }}
 {{- end }}
-{{- if eq .Values.rollout.engine "gateway-api" }}
-{{- range $name, $value := pick .Values.rollout.gatewayApi "parentRef" "address" }}
-{{- if not $value }}{{ fail (printf "rollout.gatewayApi.%s is required with rollout.engine gateway-api" $name) }}{{ end }}
-{{- end }}
-{{- if and .Values.networkPolicy.enabled (not .Values.rollout.gatewayApi.namespace) }}
-{{- fail "rollout.gatewayApi.namespace is required with rollout.engine gateway-api: whose pods carry the requests, or set networkPolicy.enabled: false" }}
-{{- end }}
-{{- end }}
-{{- /* Under another engine what serves would be removed, or its weight lost. Helm asks the cluster; Argo CD cannot. */ -}}
-{{- $engine := .Values.rollout.engine }}
-{{- $known := lookup "v1" "ConfigMap" .Release.Namespace (include "rag.name" (list . "query-release")) }}
-{{- $before := $engine }}
-{{- if $known }}
-{{- $before = ternary "gateway-api" "builtin" (hasKey $known.data "route.yaml") }}
-{{- else if and (.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/Rollout") (lookup "argoproj.io/v1alpha1" "Rollout" .Release.Namespace (include "rag.name" (list . "query"))) }}
-{{- $before = "argo-rollouts" }}
-{{- end }}
-{{- if ne $before $engine }}
-{{- fail (printf "rollout.engine is %s here and cannot be changed: install a second release beside this one and move the callers" $before) }}
-{{- end }}
 {{- range list .Values.query.autoscaling .Values.gateway.autoscaling }}
 {{- if gt (.minReplicas | int) (.maxReplicas | int) }}
 {{- fail "autoscaling: minReplicas is above maxReplicas" }}

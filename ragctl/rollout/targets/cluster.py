@@ -13,7 +13,6 @@ OWNER = "rag-deployer"
 _CALL_SECONDS = 15
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
-_GRPC_ROUTES = ("gateway.networking.k8s.io", "v1", "grpcroutes")
 
 
 class Cluster:
@@ -22,7 +21,7 @@ class Cluster:
     def __init__(self, api: Any, namespace: str, objects: str) -> None:
         from kubernetes import client
 
-        self._apps, self._core, self._more = client.AppsV1Api(api), client.CoreV1Api(api), client.CustomObjectsApi(api)
+        self._apps, self._core = client.AppsV1Api(api), client.CoreV1Api(api)
         self._namespace, self._objects = namespace, objects
 
     @classmethod
@@ -49,30 +48,6 @@ class Cluster:
     def apply_config_map(self, component: str, body: dict[str, Any]) -> Any:
         """Create it or bring our fields of it to this."""
         return self._apply(self._core.patch_namespaced_config_map, component, body)
-
-    def route(self) -> dict[str, Any] | None:
-        """The GRPCRoute of the query servers; None when there is none."""
-        with _typed(absent=True):
-            found: dict[str, Any] = self._more.get_namespaced_custom_object(
-                *_GRPC_ROUTES[:2], self._namespace, _GRPC_ROUTES[2], self.name("query"), _request_timeout=_CALL_SECONDS
-            )
-            return found
-        return None
-
-    def apply_route(self, body: dict[str, Any]) -> None:
-        """Create it or bring our fields of it to this."""
-        with _typed():
-            self._more.patch_namespaced_custom_object(
-                *_GRPC_ROUTES[:2],
-                self._namespace,
-                _GRPC_ROUTES[2],
-                self.name("query"),
-                body,
-                field_manager=OWNER,
-                force=True,
-                _content_type=_APPLY,
-                _request_timeout=_CALL_SECONDS,
-            )
 
     def scale(self, component: str, replicas: int) -> None:
         """Set the number of pods once; afterwards the autoscaler owns it."""

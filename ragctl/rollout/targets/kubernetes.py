@@ -22,18 +22,15 @@ from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.targets.base import ColourTraffic, Health, Server, other
 from ragctl.rollout.targets.cluster import Cluster, host_of, is_ready
 from ragctl.rollout.targets.weights import (
-    ENVOY_FILE,
-    ROUTE_FILE,
     ROUTES,
-    EnvoyWeights,
+    ROUTES_FILE,
     RouteWeights,
-    Weights,
     filled,
     gateways,
 )
 
-WANTED, ROUTE = "query-release", "query"
-"""A ConfigMap of the chart, and the GRPCRoute of the deployer."""
+WANTED = "query-release"
+"""A ConfigMap of the chart."""
 RELEASE, KEY = (f"rag-platform/{name}" for name in ("release", "release-key"))
 """Annotations."""
 _COLOUR = "@@colour@@"
@@ -49,7 +46,7 @@ class KubernetesTarget:
     name = "kubernetes"
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
-        self._cluster = cluster
+        self._cluster, self._weights = cluster, RouteWeights(cluster)
         self._query, self._http = settings.query_port, settings.metrics_port
 
     @classmethod
@@ -112,33 +109,31 @@ class KubernetesTarget:
         return [Server(f"{host_of(pod)}:{self._query}", f"http://{host_of(pod)}:{self._http}") for pod in ready]
 
     def green_percent(self) -> int:
-        found = self._weights(self._wanted().data).green()
+        found = self._weights.green()
         if found is None:  # never made, or removed by hand: the gateway has no other routes than the next ones
             return 0 if self.release("blue") is not None or self.release("green") is None else 100
         return found
 
     def shift(self, green_percent: int) -> None:
-        wanted = self._wanted()
-        component = ROUTE if ROUTE_FILE in wanted.data else ROUTES
-        self._weights(wanted.data).set(_routes(wanted.data, green_percent), self._meta(component))
+        self._weights.set(self._routes(green_percent), self._meta(ROUTES))
 
     def traffic(self, colour: str) -> Mapping[str, ColourTraffic]:
-        return self._weights(self._wanted().data).traffic(colour)
+        return self._weights.traffic(colour)
 
     def maintain(self) -> None:
-        green, wanted = self.green_percent(), self._wanted().data
-        if not self._weights(wanted).is_set(_routes(wanted, green)):
+        green = self.green_percent()
+        if not self._weights.is_set(self._routes(green)):
             self.shift(green)
 
-    def _weights(self, wanted: Mapping[str, str]) -> Weights:
-        return RouteWeights(self._cluster) if ROUTE_FILE in wanted else EnvoyWeights(self._cluster)
+    def _routes(self, green_percent: int) -> str:
+        return filled(self._wanted().data[ROUTES_FILE], green_percent)
 
     def _as_gateways_see(self, colour: str, wanted: int) -> Health:
         """A server that is ready for its node and that no gateway reaches helps nobody."""
         if next(gateways(self._cluster), None) is None:
             return Health(wanted, 0, "no gateway is ready")
-        seen = self._weights(self._wanted().data).reached(colour)
-        if seen is not None and seen < wanted:
+        seen = self._weights.reached(colour)
+        if seen < wanted:
             return Health(wanted, seen, f"a gateway finds {seen} of {wanted} servers healthy")
         return Health(wanted, wanted)
 
@@ -180,10 +175,6 @@ class KubernetesTarget:
 
     def _deployment(self, colour: str) -> Any:
         return self._cluster.deployment(f"query-{colour}")
-
-
-def _routes(wanted: Mapping[str, str], green_percent: int) -> str:
-    return filled(wanted[ROUTE_FILE if ROUTE_FILE in wanted else ENVOY_FILE], green_percent)
 
 
 def _image_of(deployment: dict[str, Any]) -> str:

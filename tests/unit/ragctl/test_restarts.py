@@ -90,7 +90,7 @@ def test_programs_that_call_out_follow_every_setting_that_names_a_part_of_the_pl
             with suppress(ValidationError, ConfigError):
                 if OwnParts.from_settings(Settings(**{name: value})) != before:
                     names.add(name)
-    assert {"traces_port", "green_ports", "gateway_via", "own_hosts", "qdrant_url"} <= names
+    assert {"traces_port", "green_ports", "own_hosts", "qdrant_url"} <= names
     assert {name for name in names for service in CALL_OUT if not reads(service, name)} == set()
 
 

@@ -85,24 +85,6 @@ template:
 {{- end -}}
 {{- end -}}
 
-{{- /* The weights of the colours where the Gateway API divides. Belongs to the deployer, like the Deployments. */ -}}
-{{- define "rag.queryRoute" -}}
-apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata:
-  {{- include "rag.meta" (list . "query") | nindent 2 }}
-spec:
-  parentRefs:
-    - {{- toYaml .Values.rollout.gatewayApi.parentRef | nindent 6 }}
-  rules:
-    - backendRefs:
-        {{- range list "blue" "green" }}
-        - name: {{ include "rag.name" (list $ (printf "query-%s" .)) }}
-          port: 50051
-          weight: @@weight-{{ . }}@@
-        {{- end }}
-{{- end -}}
-
 {{- define "rag.queryLabels" -}}
 {{ include "rag.selector" . }}
 app.kubernetes.io/part-of: rag-platform

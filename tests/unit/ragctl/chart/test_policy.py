@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from query_server.runtime.metrics import Metrics
-from tests.support.chart import DIGEST, PRESETS, Manifest, containers, everything, find, pod_specs, render, values
+from tests.support.chart import (
+    DIGEST,
+    PRESETS,
+    Manifest,
+    containers,
+    everything,
+    find,
+    notes,
+    pod_specs,
+    render,
+    values,
+)
 
 KEDA = {
     "enabled": True,
@@ -200,3 +211,18 @@ def test_no_object_holds_a_secret(manifests: list[Manifest]) -> None:
         for variable in container.get("env", []):
             secret = variable["name"].endswith(("_KEY", "_SECRET", "_PASSWORD", "DATABASE_URL"))
             assert not secret or "valueFrom" in variable, name
+
+
+def test_servers_that_answer_no_probe_stay_in_the_names_that_the_gateway_resolves() -> None:
+    """An empty answer would take all of them away, and every call would fail."""
+    headless = [
+        item
+        for item in render(values("production"))
+        if item["kind"] == "Service" and item["metadata"]["labels"]["app.kubernetes.io/component"].startswith("query-")
+    ]
+    assert len(headless) == 2
+    assert all(item["spec"]["publishNotReadyAddresses"] for item in headless)
+
+
+def test_what_helm_prints_leads_to_the_deployer() -> None:
+    assert "exec deploy/rag-rag-platform-deployer" in notes(values("production"))

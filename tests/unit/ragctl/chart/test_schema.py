@@ -116,7 +116,6 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "secrets_folder",
         "dagster_yaml",
         "code_location_host",
-        "gateway_via",
         "gateway_interfaces",
         "gateway_rate_limits",
         "traces",  # the viewer of a local stack

@@ -17,7 +17,6 @@ from ragctl.chart.values import Values
 from tests.support.chart import (
     CHART,
     DIGEST,
-    GATEWAY_API,
     everything,
     files,
     find,
@@ -31,11 +30,6 @@ from tests.support.chart import (
 
 OTHER = "sha256:" + "b" * 64
 KEDA = {"enabled": True, "bootstrapServers": "kafka:9092", "topics": [{"topic": "t", "consumerGroup": "g"}]}
-_OTHER_PARENT: dict[str, dict[str, Any]] = {
-    "parentRef": {"parentRef": {"name": "other"}},
-    "address": {"address": "other:50051"},
-    "namespace": {"namespace": "other"},
-}
 _BASE: dict[str, Any] = {
     "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com", "className": "nginx", "tls": {"clusterIssuer": "le"}},
@@ -93,8 +87,6 @@ _INSTEAD: dict[str, dict[str, Any]] = {
     },
     "secrets.qdrantTlsFiles": {"secrets": {"qdrantTlsSecret": "qdrant-tls", "qdrantTlsFiles": ["ca.crt", "tls.crt"]}},
     "networkPolicy.enabled": {"networkPolicy": {"enabled": False}},
-    "rollout.engine": {"rollout": {"engine": "argo-rollouts"}},
-    **{f"rollout.gatewayApi.{name}": {"rollout": {"gatewayApi": change}} for name, change in _OTHER_PARENT.items()},
     "tracing.endpoint": {"tracing": {"endpoint": "https://other:4318"}},
     "tracing.share": {"tracing": {"share": 0.5}},
     "tracing.traceUrl": {"tracing": {"traceUrl": "https://other/{trace}"}},
@@ -191,12 +183,8 @@ def _files(preset: str, *given: dict[str, Any]) -> dict[str, str]:
 
 
 @cache
-def _unchanged(preset: str, *, routed: bool) -> dict[str, str]:
-    return _files(preset, _base(routed=routed))
-
-
-def _base(*, routed: bool) -> dict[str, Any]:
-    return merged(_BASE, {"rollout": GATEWAY_API}) if routed else _BASE
+def _unchanged(preset: str) -> dict[str, str]:
+    return _files(preset, _BASE)
 
 
 @pytest.mark.parametrize(("path", "field"), _leaves(Values), ids=lambda item: item if isinstance(item, str) else "")
@@ -206,8 +194,8 @@ def test_every_value_changes_what_is_rendered(path: str, field: Any) -> None:
     preset = (
         "production" if path.startswith("networkPolicy.") and path.split(".")[1] in {"postgresql", "qdrant"} else "dev"
     )
-    routed, change = path.startswith("rollout.gatewayApi."), _changed(path, field)
-    before, after = _unchanged(preset, routed=routed), _files(preset, _base(routed=routed), change)
+    change = _changed(path, field)
+    before, after = _unchanged(preset), _files(preset, _BASE, change)
     other = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
     # Only what the objects say counts, not the comments of a file.
     assert any(objects(before.get(name, "")) != objects(after.get(name, "")) for name in other), change

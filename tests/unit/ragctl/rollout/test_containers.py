@@ -98,29 +98,6 @@ def test_envoy_accepts_the_files_of_compose(settings: Settings, tmp_path: Path) 
     assert result.returncode == 0, result.stderr
 
 
-def test_where_something_else_divides_both_colours_are_reached_there_and_probed_themselves(
-    settings: Settings, tmp_path: Path
-) -> None:
-    statics, _ = gateway(settings.model_copy(update={"gateway_via": "inner.gateways.svc:8080"}), tmp_path)
-    members = {
-        (cluster["name"], *where["endpoint"]["address"]["socket_address"].values())
-        for cluster in statics["clusters"]
-        for group in cluster["load_assignment"]["endpoints"]
-        for where in group["lb_endpoints"]
-        if cluster["name"] != "envoy-admin"
-    }
-    assert members == {
-        ("query-blue", "inner.gateways.svc", 8080),
-        ("query-green", "inner.gateways.svc", 8080),
-        ("query-probes", "query-blue", settings.metrics_port),
-        ("query-probes", "query-green", settings.metrics_port),
-        ("interfaces", "interfaces", settings.interfaces_port),
-        ("pages", "interfaces", settings.interfaces_port),
-    }
-    with pytest.raises(ConfigError, match="RAG_GATEWAY_VIA"):
-        gateway(settings.model_copy(update={"gateway_via": "inner"}), tmp_path)
-
-
 @pytest.mark.parametrize(("wanted", "let_in"), [(None, 4096), (500, 500)])
 def test_searches_are_limited_only_to_what_is_said_where_servers_are_found_by_name(
     settings: Settings, tmp_path: Path, wanted: int | None, let_in: int
