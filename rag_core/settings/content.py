@@ -199,7 +199,9 @@ class ContentSettings(BaseModel):
         2, gt=0, le=60, description="A build lets live runs of a source shard in at least this often."
     )
     build_max_slowdown: float = Field(
-        2, ge=1, description="A build pauses while searches take more than this many times their usual time."
+        2,
+        ge=1,
+        description="While clients call, a build pauses when searches take more than this many times their usual time.",
     )
     build_max_pause_seconds: float = Field(
         10, ge=0, le=300, description="Longest pause between two slices of a build; 0 switches the throttle off."

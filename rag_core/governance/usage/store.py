@@ -191,6 +191,14 @@ def days(
     return [Day(row[0], Owner(row[1], row[2]), _usage(row[3:])) for row in rows]
 
 
+_CALLS = text("SELECT coalesce(sum(calls), 0) FROM rag.usage WHERE day >= :since")
+
+
+def count_calls(connection: Connection, *, since: date) -> int:
+    """Count the calls of all clients since a day."""
+    return int(connection.execute(_CALLS, {"since": since}).scalar_one())
+
+
 _DOCUMENTS = text("""
 SELECT tenant, count(*) FROM rag.documents
 WHERE deleted_at IS NULL AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant) GROUP BY tenant

@@ -18,7 +18,7 @@ from rag_core.ingestion.generations import Generation, Transforms
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import Progress, Work, chunk_documents, embed_chunks, index_documents, run_stage
 from rag_core.ingestion.promotion import store as rows
-from rag_core.ingestion.promotion.throttle import Throttle, open_throttle, search_probe
+from rag_core.ingestion.promotion.throttle import Throttle, calls_of_clients, open_throttle, search_probe
 from rag_core.logging import get_logger
 from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import Settings
@@ -251,6 +251,7 @@ def _paced(store: Store, index: VectorIndex, settings: Settings, given: Throttle
         if active is None:
             throttle = Throttle(lambda: None, max_pause=0)
         else:
-            throttle = open_throttle(settings, search_probe(index, active.name, active.dimensions, tenant))
+            probe = search_probe(index, active.name, active.dimensions, tenant)
+            throttle = open_throttle(settings, probe, calls_of_clients(store))
     with throttle as entered:
         yield entered

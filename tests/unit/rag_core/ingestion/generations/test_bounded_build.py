@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -11,8 +12,10 @@ from sqlalchemy import event
 
 from rag_core.content.sources import Scope
 from rag_core.errors import Conflict, Reason
+from rag_core.governance.usage import Owner, Usage
+from rag_core.governance.usage import store as usage
 from rag_core.ingestion.promotion import build, declare
-from rag_core.ingestion.promotion.throttle import Throttle
+from rag_core.ingestion.promotion.throttle import Throttle, calls_of_clients
 from tests.support.generations import GenerationHarness, word_transforms
 from tests.support.postgres import as_owner
 
@@ -76,3 +79,13 @@ def test_a_document_that_cannot_be_completed_ends_the_build_with_its_count(plant
     with pytest.raises(Conflict, match="15 documents cannot be completed") as caught:
         build(flow.store, flow.index, word_transforms(version="2"), name, flow.settings)
     assert caught.value.reason is Reason.GENERATION_STATE
+
+
+def test_the_calls_that_every_query_server_reports_are_those_that_pace_a_build(plant: GenerationHarness) -> None:
+    count, today = calls_of_clients(plant.store), datetime.now(UTC).date()
+    seen = [count()]
+    for writer, calls in (("one", 3), ("other", 4), ("one", 5)):
+        with plant.store.engine.begin() as connection:
+            usage.write(connection, today, writer, {Owner("acme"): Usage(calls=calls), Owner("globex", "k"): Usage(1)})
+        seen.append(count())
+    assert seen == [0, 4, 9, 11]

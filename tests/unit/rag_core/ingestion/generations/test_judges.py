@@ -67,18 +67,47 @@ def test_a_generation_that_is_empty_or_many_times_as_large_is_refused(
     assert (check.name, check.passed) == ("size", passed)
 
 
+class Clients:
+    """Clients, a clock, and a search of the throttle's own that takes `seconds` of it."""
+
+    def __init__(self) -> None:
+        self.now, self.calls, self.seconds, self.searches = 0.0, 0, 0.0, 0
+        self.waited: list[float] = []
+        self.throttle = Throttle(
+            self.search, lambda: self.calls, slowdown=2, max_pause=0.5, active_seconds=5, wait=self.waited.append,
+            clock=lambda: self.now,
+        )  # fmt: skip
+
+    def search(self) -> None:
+        self.searches += 1
+        self.now += self.seconds
+
+    def pause(self, seconds: float, *, calls: int) -> float:
+        """The pause after a slice of twenty seconds with searches of that length and so many calls of clients."""
+        self.seconds = seconds
+        for _ in range(20):
+            self.calls += calls
+            self.now += 1
+            self.throttle.observe()
+        return self.throttle.pause()
+
+
 def test_a_build_pauses_longer_while_searches_are_slow_and_ends_it_when_they_are_not() -> None:
-    waited: list[float] = []
-    throttle = Throttle(lambda: None, slowdown=2, max_pause=0.5, wait=waited.append)
+    clients = Clients()
+    just_usual, slow = 1.9 * clients.throttle.usual, 3 * clients.throttle.usual
+    pauses = [clients.pause(seconds, calls=1) for seconds in (just_usual, *[slow] * 5, *[just_usual] * 4)]
+    assert pauses == [0, 0.1, 0.2, 0.4, 0.5, 0.5, 0.25, 0.125, 0.0625, 0]
+    assert clients.throttle.paused_seconds == pytest.approx(sum(clients.waited))
 
-    def seen(seconds: float) -> float:
-        throttle._recent.extend([seconds] * 20)  # as its thread does
-        return throttle.pause()
 
-    just_usual, slow = 2 * throttle.usual, 3 * throttle.usual
-    assert [seen(just_usual), *(seen(slow) for _ in range(5))] == [0, 0.1, 0.2, 0.4, 0.5, 0.5]
-    assert [seen(just_usual) for _ in range(4)] == [0.25, 0.125, 0.0625, 0]
-    assert throttle.paused_seconds == pytest.approx(sum(waited))
+def test_a_build_that_slows_only_the_throttles_own_search_runs_at_full_speed() -> None:
+    clients = Clients()
+    slow = 100 * clients.throttle.usual
+    assert [clients.pause(slow, calls=0) for _ in range(3)] == [0, 0, 0]
+    assert clients.searches == 0
+    assert clients.pause(slow, calls=2) > 0
+    assert clients.pause(slow, calls=0) == 0, "they have left"
+    assert clients.waited == [0.1]
 
 
 def test_a_probe_that_fails_slows_no_build() -> None:
