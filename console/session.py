@@ -6,15 +6,17 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import IntEnum
+from functools import partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from console.call_threads import CallThreads
 from console.clients.dagster import dagster_client
 from console.clients.errors import SIGNED_OUT, ServiceError
 from console.clients.gitlab import GitLabClient
@@ -66,7 +68,7 @@ def _fails(probe: Callable[[], object]) -> bool:
 VERIFY_SECONDS = 10.0
 SOURCES_SECONDS = 30.0
 MAX_KNOWN = 1000
-_CALLS_AT_ONCE = 16
+_CALLS_AT_ONCE, _CALLS_OF_TENANT = 16, 8
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -119,11 +121,11 @@ class SharedState:
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while `known` is changed in more than one step."""
     conversations: Conversations = field(default_factory=Conversations)
-    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_CALLS_AT_ONCE, "console-call"))
+    calls: CallThreads = field(default_factory=lambda: CallThreads(_CALLS_AT_ONCE, _CALLS_OF_TENANT))
 
     def close(self) -> None:
         """Close the connections."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.calls.close()
         self.channels.close()
         for client in (self.dagster, self.gateway, self.metrics, self.gitlab):
             client.close()
@@ -172,7 +174,7 @@ def ahead(client: Callable[[], C], call: Callable[[C], T]) -> Callable[[], T]:
     """
     begun: Future[T]
     try:
-        begun = shared().pool.submit(call, client())
+        begun = shared().calls.submit(tenant(), partial(call, client()))
     except ServiceError as error:
         begun = Future()
         begun.set_exception(error)
