@@ -124,7 +124,7 @@ class QueryServer:
             dependencies.reranker,
             self.metrics,
             window=settings.rerank_candidates,
-            calls=settings.max_concurrent_searches if settings.reranker_url else None,
+            calls=settings.search_slots if settings.reranker_url else None,
         )
         self._freshness = Freshness(dependencies.observer_store, self.metrics, seconds=settings.freshness_seconds)
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)

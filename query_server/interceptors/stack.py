@@ -33,8 +33,8 @@ INDEX_CALL_SECONDS = 12 * 3600.0
 def build_limiters(settings: Settings, metrics: Metrics) -> Limiters:
     """The concurrency gates of one server."""
     sizes = {
-        ConcurrencyClass.SEARCH: (settings.max_concurrent_searches, settings.max_queued_searches),
-        ConcurrencyClass.ANSWER: (settings.max_concurrent_answers, settings.max_queued_answers),
+        ConcurrencyClass.SEARCH: (settings.search_slots, settings.max_queued_searches),
+        ConcurrencyClass.ANSWER: (settings.answer_slots, settings.max_queued_answers),
         ConcurrencyClass.DOCUMENTS: (settings.max_concurrent_document_calls, settings.max_queued_document_calls),
     }
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from query_server.auth.policies import POLICIES
 from query_server.interceptors.chain import Layer
@@ -21,38 +22,60 @@ _REMEMBERED = 10_000
 """Tenants whose answers are counted before those that owe nothing are dropped."""
 
 
+@dataclass(slots=True)
+class _Account:
+    """The time at which a tenant's bucket is full again, and the bytes that its answers usually take."""
+
+    paid_at: float = 0.0
+    usual: float = 0.0
+
+
 class VolumeLimiter:
     """Bytes of answers by tenant: a token bucket each, kept as the time at which it is full again (GCRA).
 
-    `rate` is in bytes a second. An answer is charged once it was made, so one answer may exceed the bucket; the tenant
-    then waits until it is paid off.
+    `rate` is in bytes a second. The size of an answer is known once it was made, so a call reserves what the tenant's
+    answers usually take: without that all calls that run at the same time would pass before the first is charged. One
+    answer may exceed the bucket; the tenant then waits until it is paid off.
     """
 
     def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._clock = clock
-        self._paid_at: dict[str, float] = {}
+        self._accounts: dict[str, _Account] = {}
 
     def __len__(self) -> int:
         """The tenants that are remembered."""
-        return len(self._paid_at)
+        return len(self._accounts)
 
-    def check(self, tenant: str) -> None:
-        """Raise `Exhausted` (`RATE_LIMITED`) while a tenant has more than its bytes."""
-        if self._paid_at.get(tenant, 0.0) > self._clock() + BURST_SECONDS:
+    def reserve(self, tenant: str) -> float:
+        """Reserve the bytes of an answer and return their number. Raises `Exhausted` (`RATE_LIMITED`) while the tenant
+        has more than its bytes."""
+        now, account = self._clock(), self._account(tenant)
+        if account.paid_at > now + BURST_SECONDS:
             megabytes = self._rate / 1e6
             raise Exhausted(
                 Reason.RATE_LIMITED,
                 f"the answers of this tenant are larger than {megabytes:.3g} MB a second: ask for fewer or smaller "
                 "results, or retry in a second",
             )
+        account.paid_at = max(now, account.paid_at) + account.usual / self._rate
+        return account.usual
 
-    def charge(self, tenant: str, size: int) -> None:
-        """Count `size` bytes of an answer."""
-        now = self._clock()
-        if len(self._paid_at) >= _REMEMBERED:
-            self._paid_at = {name: paid_at for name, paid_at in self._paid_at.items() if paid_at > now}
-        self._paid_at[tenant] = max(now, self._paid_at.get(tenant, now)) + size / self._rate
+    def charge(self, tenant: str, reserved: float, size: int) -> None:
+        """Count `size` bytes of an answer for which `reserved` bytes were reserved; 0: there was no answer."""
+        account = self._account(tenant)
+        account.paid_at = max(self._clock(), account.paid_at) + (size - reserved) / self._rate
+        if size:
+            account.usual = (account.usual + size) / 2 if account.usual else size
+
+    def _account(self, tenant: str) -> _Account:
+        account = self._accounts.get(tenant)
+        if account is None:
+            if len(self._accounts) >= _REMEMBERED:
+                now = self._clock()
+                self._accounts = {name: held for name, held in self._accounts.items() if held.paid_at > now}
+            account = self._accounts[tenant] = _Account()
+        return account
 
 
 def limit_volume(limiter: VolumeLimiter) -> Layer:
@@ -65,10 +88,10 @@ def limit_volume(limiter: VolumeLimiter) -> Layer:
             yield
             return
         tenant = call.principal.tenant
-        limiter.check(tenant)
+        reserved = limiter.reserve(tenant)
         try:
             yield
         finally:
-            limiter.charge(tenant, call.answer_bytes)
+            limiter.charge(tenant, reserved, call.answer_bytes)
 
     return layer

@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.processor import usable_cores
 from rag_core.settings.answers import AnswerSettings
 from rag_core.settings.cluster import DeployingSettings, QdrantSettings
 from rag_core.settings.content import ContentSettings
@@ -415,6 +416,17 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     def longest_token_seconds(self) -> int:
         """The longest time that a token issued now can be accepted: the maximum lifetime plus the leeway."""
         return self.jwt_max_lifetime_seconds + self.jwt_leeway_seconds
+
+    @property
+    def search_slots(self) -> int:
+        """Searches in progress at once."""
+        waits_for_others = self.embedder == "openai" or self.reranker_url or self.qdrant_url
+        return self.max_concurrent_searches or (32 if waits_for_others else 8 * usable_cores())
+
+    @property
+    def answer_slots(self) -> int:
+        """Answers in progress at once."""
+        return self.max_concurrent_answers or (16 if self.answerer == "openai" else 2 * usable_cores())
 
     @property
     def metadata_types(self) -> dict[str, FieldType]:

@@ -26,14 +26,20 @@ class ServingSettings(BaseModel):
     )
     max_deadline_seconds: float = Field(30, gt=0, description="Cap on any call's deadline.")
     max_message_bytes: int = Field(4_194_304, ge=1024, description="Largest gRPC message accepted from clients.")
-    max_concurrent_searches: int = Field(
-        32, ge=1, description="Searches in progress at once; more wait in a bounded queue."
+    max_concurrent_searches: int | None = Field(
+        None,
+        ge=1,
+        description="Searches in progress at once; more wait in a bounded queue. Unset: 8 for each core, because more "
+        "only delay each other; 32 where they wait for an endpoint that embeds or reranks, or for a Qdrant server.",
     )
     max_queued_searches: int = Field(
         64, ge=0, description="Length of that queue; beyond it calls are refused with OVERLOADED."
     )
-    max_concurrent_answers: int = Field(
-        16, ge=1, description="Answers in progress at once; they never take the place of searches."
+    max_concurrent_answers: int | None = Field(
+        None,
+        ge=1,
+        description="Answers in progress at once; they never take the place of searches. Unset: 2 for each core; 16 "
+        "where they wait for a model that writes them.",
     )
     max_queued_answers: int = Field(32, ge=0, description="Length of their queue.")
     max_tenant_share: float = Field(

@@ -276,7 +276,7 @@ def _searches(settings: Settings) -> int:
         return settings.gateway_searches
     if settings.gateway_blue is not None:
         return 0  # behind a name there may be any number of servers
-    return settings.replicas * (settings.max_concurrent_searches + settings.max_queued_searches)
+    return settings.replicas * (settings.search_slots + settings.max_queued_searches)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -80,7 +80,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             jwt=Jwt("rag-platform", "rag-query", 60, jwks=json.dumps(server.keys.jwks)),
             limits=Limits(overrides=(honest,), free_addresses=("127.0.0.1",)),
             interfaces=Backends((Endpoint("127.0.0.1", int(interfaces.url.rpartition(":")[2])),)),
-            searches=settings.max_concurrent_searches + settings.max_queued_searches,
+            searches=settings.search_slots + settings.max_queued_searches,
         )
         stack.enter_context(running_envoy(options, folder))
         yield Served(server, options)

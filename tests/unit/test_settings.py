@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.processor import usable_cores
 from rag_core.settings import Settings
 
 
@@ -84,3 +85,20 @@ def test_what_is_no_json_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConfigError, match="RAG_SOURCE_ALLOWANCES") as caught:
         Settings.load()
     assert caught.value.reason is Reason.CONFIG_INVALID
+
+
+@pytest.mark.parametrize(
+    ("given", "searches", "answers"),
+    [
+        ({}, 8 * usable_cores(), 2 * usable_cores()),
+        ({"max_concurrent_searches": 3, "max_concurrent_answers": 5}, 3, 5),
+        ({"qdrant_url": "http://127.0.0.1:6334"}, 32, 2 * usable_cores()),
+        ({"answerer": "openai", "answer_url": "https://example.org/v1", "answer_model": "m"}, 8 * usable_cores(), 16),
+    ],
+    ids=["local", "given", "search elsewhere", "model elsewhere"],
+)
+def test_calls_in_progress_follow_the_cores_unless_they_wait_for_other_machines(
+    given: dict[str, Any], searches: int, answers: int
+) -> None:
+    settings = Settings(**given)
+    assert (settings.search_slots, settings.answer_slots) == (searches, answers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from rag_core.content.embedding import Embedder, TokenEmbedder, TokenStates, Vec
 from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import OWN_TEXT, EgressPolicy, Provenance, Use, forbidden, sending
 from rag_core.ids import text_hash
+from rag_core.processor import usable_cores
 from rag_core.settings import Settings
 from rag_tracing import carried, openinference, span
 
@@ -101,6 +101,7 @@ class QueryEmbedder:
         self._running: set[asyncio.Task[None]] = set()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="embed-query")
         self._one_answer = asyncio.Lock()
+        self._of_answers = ThreadPoolExecutor(1, thread_name_prefix="embed-answer")
         self._closed = False
         self._named = {
             **openinference.embedding(embedder.fingerprint),
@@ -133,7 +134,7 @@ class QueryEmbedder:
 
     async def probe(self) -> None:
         """Embed a text of our own. Raises as `embed`."""
-        await self._of_one_answer(partial(_sent, OWN_TEXT, self._embedder.embed_passages, ["ready"]))
+        await self._of_answer(partial(_sent, OWN_TEXT, self._embedder.embed_passages, ["ready"]))
 
     @property
     def compares_tokens(self) -> bool:
@@ -150,20 +151,20 @@ class QueryEmbedder:
         if not isinstance(model, TokenEmbedder):
             raise TypeError("the model gives no states of tokens")
         keys = [(tenant, text_hash(text)) for text in passages]
-        known = {key: found for key in keys if (found := self._states.find(key)) is not None}
-        new = {key: text for key, text in zip(keys, passages, strict=True) if key not in known}
-        asked, *made = await self._of_one_answer(partial(model.token_states, [question], list(new.values())))
-        for key, states in zip(new, made, strict=True):
-            known[key] = states
-            self._states.add(key, states)
+        async with self._one_answer:  # the answer before may have made the states of the same passages
+            known = {key: found for key in keys if (found := self._states.find(key)) is not None}
+            new = {key: text for key, text in zip(keys, passages, strict=True) if key not in known}
+            asked, *made = await self._of_answer(partial(model.token_states, [question], list(new.values())))
+            for key, states in zip(new, made, strict=True):
+                known[key] = states
+                self._states.add(key, states)
         return [match_tokens(asked, known[key]) for key in keys]
 
-    async def _of_one_answer(self, work: Callable[[], Result]) -> Result:
-        """Call the model for one answer at a time: a query that arrives waits for one such call at most."""
+    async def _of_answer(self, work: Callable[[], Result]) -> Result:
+        """Call the model in a thread that no query waits for."""
         self._require_open()
         with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named}):
-            async with self._one_answer:
-                return await asyncio.get_running_loop().run_in_executor(self._executor, carried(work))
+            return await asyncio.get_running_loop().run_in_executor(self._of_answers, carried(work))
 
     def _require_open(self) -> None:
         if self._closed:
@@ -245,7 +246,8 @@ class QueryEmbedder:
             runner.cancel()
         if running:
             await asyncio.wait(running)
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        for executor in (self._executor, self._of_answers):
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _sent(whose: Provenance, embed: Callable[[Sequence[str]], Vectors], texts: Sequence[str]) -> Vectors:
@@ -266,9 +268,4 @@ def parallel_queries(settings: Settings, embedder: Embedder) -> tuple[int, int]:
     """
     if settings.embedder == "openai":
         return REMOTE_BATCHES, settings.query_batch
-    return settings.embed_threads or _cores(), min(settings.query_batch, texts_per_run(embedder))
-
-
-def _cores() -> int:
-    """Cores this process may use; a container may give fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.embed_threads or usable_cores(), min(settings.query_batch, texts_per_run(embedder))

@@ -12,6 +12,8 @@ from rag_core.content.parsing import Block, BlockKind, parts_of
 from rag_core.retrieval.index import SearchHit
 
 Path = tuple[str, ...]
+MAX_CHARS: Final = 16_384
+"""Of a chunk that are read: no fewer than of the chunks that the platform makes, and as many as a model that embeds."""
 _NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
 """Blocks that help a search and say nothing to a reader."""
 
@@ -49,15 +51,20 @@ class Passage:
 def passage_of(hit: SearchHit) -> Passage:
     """A hit as the answerer reads it; one of an old generation, without blocks, is one paragraph."""
     held = hit.payload
-    whole = Block(BlockKind.PARAGRAPH, held.start, held.start + len(held.text), page=held.page, path=held.headings)
-    blocks = tuple(
-        replace(block, parts=parts_of(block, held.text[block.start - held.start : block.end - held.start]))
-        for block in held.blocks or (whole,)
-    )
+    text = held.text[:MAX_CHARS]
+    end = held.start + len(text)
+    whole = Block(BlockKind.PARAGRAPH, held.start, end, page=held.page, path=held.headings)
+    blocks = tuple(_read_block(block, held.start, text) for block in held.blocks or (whole,) if block.start < end)
     return Passage(
-        held.doc_id, held.locator, held.title, held.ordinal, held.start, held.start + len(held.text), held.text,
+        held.doc_id, held.locator, held.title, held.ordinal, held.start, end, text,
         held.headings, blocks, hit.score, hit.dense, held.media_type,
     )  # fmt: skip
+
+
+def _read_block(block: Block, start: int, text: str) -> Block:
+    """A block of a chunk as far as the text is read, with its parts."""
+    end = min(block.end, start + len(text))
+    return replace(block, end=end, parts=parts_of(block, text[block.start - start : end - start]))
 
 
 @dataclass(frozen=True, slots=True)

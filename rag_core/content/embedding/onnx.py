@@ -6,7 +6,6 @@ network's (`networks`): several short ones of the static network, one of the dyn
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +18,7 @@ from rag_core.content.embedding.bundle import MODEL_NAME, SHA256, Floats, open_b
 from rag_core.content.embedding.networks import DYNAMIC_VERSION, NetworkName, Tokens, open_network, plan_runs
 from rag_core.content.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
 from rag_core.ids import fingerprint
+from rag_core.processor import give_way, usable_cores
 
 Result = TypeVar("Result")
 
@@ -39,6 +39,8 @@ class OnnxEmbedder:
         self._network = open_network(network, model_dir, self._bundle)
         self._threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
+        # Other callers wait for queries and searches, which need the cores for a fraction of the time.
+        self._giving_way = ThreadPoolExecutor(self._threads, "embed-states", initializer=give_way)
         self.dimensions = self._bundle.shape.hidden
         self.max_tokens = self._bundle.shape.max_tokens
         self.texts_per_run = self._network.texts_per_run
@@ -60,12 +62,14 @@ class OnnxEmbedder:
     def token_states(self, queries: Sequence[str], passages: Sequence[str]) -> list[TokenStates]:
         """The states of the tokens of each text, in one batch: those of the queries, then those of the passages.
 
-        Without special tokens and the prefix, and cut to `max_tokens`.
+        Without special tokens and the prefix, and cut to `max_tokens`. The network runs in threads that give way to
+        all others.
         """
         texts = [(QUERY_PREFIX, text) for text in queries] + [(PASSAGE_PREFIX, text) for text in passages]
-        encoded = [*self._pool.map(lambda one: self._encode(one[0] + one[1]), texts)]
+        encoded = [self._encode(prefix + text) for prefix, text in texts]
         states: dict[int, Floats] = {}
-        for run, made in self._run(self._network.states, [ids for ids, _ in encoded], threads=self._threads):
+        ids = [ids for ids, _ in encoded]
+        for run, made in self._run(self._network.states, ids, threads=self._threads, pool=self._giving_way):
             states |= zip(run, made, strict=True)
         return [
             _token_states(states[row], offsets, len(prefix))
@@ -74,6 +78,7 @@ class OnnxEmbedder:
 
     def close(self) -> None:
         self._pool.shutdown()
+        self._giving_way.shutdown()
 
     def _embed(self, texts: list[str], *, threads: int) -> Vectors:
         vectors = np.empty((len(texts), self.dimensions), np.float32)
@@ -87,12 +92,19 @@ class OnnxEmbedder:
         return unit_rows(vectors, rows=len(texts), dimensions=self.dimensions)
 
     def _run(
-        self, network: Callable[[Sequence[Tokens]], Result], ids: Sequence[Tokens], *, threads: int
+        self,
+        network: Callable[[Sequence[Tokens]], Result],
+        ids: Sequence[Tokens],
+        *,
+        threads: int,
+        pool: ThreadPoolExecutor | None = None,
     ) -> Iterator[tuple[list[int], Result]]:
-        """The rows of each run of the network with what it made of them."""
+        """The rows of each run of the network with what it made of them. Without a `pool` a single run is made in the
+        calling thread."""
         runs = plan_runs([len(tokens) for tokens in ids], self.texts_per_run, threads=threads)
         shares = [[ids[row] for row in run] for run in runs]
-        results = map(network, shares) if len(runs) == 1 else self._pool.map(network, shares)
+        alone = pool is None and len(runs) == 1
+        results = map(network, shares) if alone else (pool or self._pool).map(network, shares)
         return zip(runs, results, strict=True)
 
     def _token_ids(self, text: str) -> Tokens:
@@ -115,8 +127,3 @@ def _token_states(states: Floats, offsets: Sequence[tuple[int, int]], prefix: in
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     spans = np.array([offsets[row] for row in own], np.int32).reshape(-1, 2) - prefix
     return TokenStates(unit.astype(np.float16), spans)
-
-
-def usable_cores() -> int:
-    """Count the cores this process may use (a container or taskset may limit them)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

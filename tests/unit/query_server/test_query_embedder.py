@@ -254,3 +254,41 @@ async def test_states_of_passages_are_made_once_for_a_tenant_and_forgotten_when_
     await embedder.compare("acme", "one", ["two"])
     assert model.passages == ["six", "two"]
     await embedder.close()
+
+
+async def test_answers_at_the_same_time_make_the_states_of_the_same_passages_once() -> None:
+    model = TokenModel()
+    limits = StateLimits(10, 1_000_000)
+    embedder = QueryEmbedder(model, workers=1, batch=1, cache_entries=0, metrics=Metrics(), states=limits)
+    compared = await asyncio.gather(*(embedder.compare("acme", f"one {n}", ["one", "two"]) for n in range(5)))
+    assert [len(found) for found in compared] == [2] * 5
+    assert model.passages == ["one", "two"]
+    await embedder.close()
+
+
+class SlowStates(TokenModel):
+    """Makes states once the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def token_states(self, queries: Sequence[str], passages: Sequence[str]) -> list[TokenStates]:
+        self.begun.set()
+        assert self.go_on.wait(60)
+        return super().token_states(queries, passages)
+
+
+async def test_a_query_does_not_wait_for_the_passages_of_an_answer() -> None:
+    model = SlowStates()
+    embedder = QueryEmbedder(model, workers=1, batch=1, cache_entries=0, metrics=Metrics())
+    comparison = asyncio.create_task(embedder.compare("acme", "one", ["one"]))
+    try:
+        assert await asyncio.to_thread(model.begun.wait, 60)
+        async with asyncio.timeout(60):
+            assert (await embedder.embed("other", "two")).any()
+        assert not comparison.done()
+    finally:
+        model.go_on.set()
+    assert len(await comparison) == 1
+    await embedder.close()

@@ -79,7 +79,7 @@ def test_the_gateway_lets_in_what_the_servers_of_the_local_stack_hold(settings_w
     def searches(**update: object) -> int:
         return GatewayOptions.from_settings(settings_with_keys.model_copy(update=update)).searches
 
-    one = settings_with_keys.max_concurrent_searches + settings_with_keys.max_queued_searches
+    one = settings_with_keys.search_slots + settings_with_keys.max_queued_searches
     assert searches() == one
     assert searches(replicas=3) == 3 * one
     assert searches(replicas=3, gateway_searches=10) == 10

@@ -26,6 +26,7 @@ from rag_core.answering import (
 from rag_core.answering.citations import cite
 from rag_core.answering.display import display
 from rag_core.answering.extractive import ExtractiveAnswerer, decide
+from rag_core.answering.extractive.reading import MAX_CHARS
 from rag_core.answering.extractive.rendering import trail
 from rag_core.content.chunking.chunker import Chunker, ChunkSettings
 from rag_core.content.parsing import ParseLimits
@@ -479,3 +480,17 @@ async def test_every_citation_equals_its_span_of_the_document(
         check_citations(outcome.citations, hits)
         for excerpt in outcome.excerpts:
             assert all(0 <= one.start < one.end <= len(excerpt.text) for one in excerpt.highlights)
+
+
+async def test_of_a_chunk_that_is_far_longer_than_any_of_ours_only_the_beginning_is_read() -> None:
+    compared: list[str] = []
+
+    async def compare(question: str, passages: Sequence[str]) -> list[TokenMatches]:
+        compared.extend(passages)
+        return await Compares("bell")(question, passages)
+
+    long = hit("The bell rings at nine. " * 50_000)
+    answer = await decide(Question("When does the bell ring?", (long,), compare=compare))
+    assert isinstance(answer, Answered)
+    assert [len(text) for text in compared] == [MAX_CHARS]
+    assert answer.citations[0].end <= MAX_CHARS

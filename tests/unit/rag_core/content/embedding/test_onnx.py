@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,19 @@ def test_states_of_tokens_find_the_passage_of_each_question_and_say_where_each_t
         covered = {place for start, end in one.spans for place in range(start, end)}
         assert covered >= {place for place, char in enumerate(text) if char != " "}, "nothing is left out"
         assert covered <= set(range(len(text))), "neither the prefix nor a special token has a state"
+
+
+def test_states_of_tokens_are_made_in_threads_that_give_way_to_queries(embedder: OnnxEmbedder) -> None:
+    embedder.token_states(["fish"], [passage for _, passage in ENGLISH])
+    embedder.embed_passages([passage for _, passage in ENGLISH])
+    found = {"embed": set[int](), "embed-states": set[int]()}
+    for thread in threading.enumerate():
+        if (kind := thread.name.rpartition("_")[0]) in found and thread.native_id:
+            found[kind].add(os.getpriority(os.PRIO_PROCESS, thread.native_id))
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert found["embed"] == {own}
+    assert found["embed-states"]
+    assert min(found["embed-states"]) > own
 
 
 def test_queries_and_passages_carry_different_prefixes(embedder: OnnxEmbedder) -> None:
