@@ -9,6 +9,7 @@ what is wrong where console and CLI show it.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from rag_assets.defs.history.sensors import history_sensor
 from rag_assets.defs.sources.files import files_sensor
 from rag_assets.defs.sources.states import state_sensor
 from rag_assets.lib.generation_runs import ACTIVE
-from rag_assets.lib.naming import asset_key
+from rag_assets.lib.naming import asset_key, job_name
 from rag_assets.lib.warned import without_warnings
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_assets.source_config import SourceConfig
@@ -35,16 +36,20 @@ from rag_core.ids import fingerprint
 from rag_core.ingestion.generations import CHUNKING
 from rag_core.settings import Settings
 
+JOB_VARIABLE = "DAGSTER_RUN_JOB_NAME"
+"""The environment variable by which `dagster-k8s`, and the launcher of one machine, name its job to a run."""
+
 
 @without_warnings  # folder loading and mapping over specs are called preview; the version is pinned
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """All definitions of an installation."""
+def build_definitions(settings: Settings, *, job: str = "") -> dg.Definitions:
+    """All definitions of an installation; for a run of this job of a source, of the other sources none."""
     folder = settings.effective_sources_dir
     loaded = files_fingerprint(folder)
     files = read_sources(folder)
+    own = [config for config in files.sources if job == job_name(config)]
     sources = [
         DocumentSource(config, folder / Path(files.seen[config.key]).name).build_defs()
-        for config in files.sources
+        for config in own or files.sources
         if not files.is_in_project(config)
     ]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
@@ -56,7 +61,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     parts = (_project(), *sources, dg.Definitions(sensors=sensors), resources)
     defs = dg.Definitions.merge(*parts)
-    return _with_lineage(_with_policy(_with_sources(defs), settings), files.sources)
+    return _with_lineage(_with_policy(_with_sources(defs), settings), own or files.sources)
 
 
 def _project() -> dg.Definitions:
@@ -117,4 +122,4 @@ def code_versions(settings: Settings) -> dict[str, str]:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Entry of every Dagster process of this location: settings are read here, once."""
-    return build_definitions(Settings.load())
+    return build_definitions(Settings.load(), job=os.environ.get(JOB_VARIABLE, ""))

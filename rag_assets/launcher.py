@@ -8,8 +8,6 @@ the stages do only the rest. On Kubernetes `K8sRunLauncher` does the same with j
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -20,6 +18,7 @@ from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, Resum
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
+from rag_assets.run_processes import RunProcess, RunProcesses
 from rag_core import failpoints
 from rag_core.logging import get_logger
 
@@ -28,15 +27,6 @@ log = get_logger(__name__)
 PROCESS_TAG = "rag/process"
 """`pid:start time`; the start time distinguishes our process from a later one with the same id."""
 _START_TOLERANCE_SECONDS = 1.0
-_WHEN_RECORDED = """
-import os, sys
-if os.read(0, 2) != b"go":
-    sys.exit(75)
-os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-os.execv(sys.executable, [sys.executable, "-P", *sys.argv[1:]])
-"""
-"""Begins a run once its process is recorded. When the daemon dies before that, the pipe ends and so does the process:
-it could not be found, so the run would be resumed beside it. `execv` keeps pid and start time."""
 
 
 class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
@@ -50,6 +40,7 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     ) -> None:
         self._inst_data = inst_data
         self._kill_after_seconds = kill_after_seconds
+        self._processes = RunProcesses()
         super().__init__()  # type: ignore[no-untyped-call]
 
     @property
@@ -91,6 +82,9 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             return CheckRunHealthResult(WorkerStatus.FAILED, "the process of the run has ended", run_worker_id=mark)
         return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=mark)
 
+    def dispose(self) -> None:
+        self._processes.close()
+
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
@@ -107,19 +101,14 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         return True
 
     def _start(self, run: dg.DagsterRun, verb: str, arguments: ExecuteRunArgs | ResumeRunArgs) -> None:
-        # Our own interpreter, because `dagster` need not be on the PATH; -P, because the working folder is not code.
-        command = [sys.executable, "-P", "-c", _WHEN_RECORDED, "-m", "dagster", "api", verb, serialize_value(arguments)]
-        # A session of its own: neither Ctrl-C at the terminal nor the end of the daemon takes a run with it.
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-        assert child.stdin is not None  # noqa: S101
-        with child.stdin as go:
+        origin = _origin(run)
+        with self._processes.start(origin.job_name, ["api", verb, serialize_value(arguments)]) as process:
             failpoints.reach("before_run_recorded")
-            started = psutil.Process(child.pid).create_time()
-            self._instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{child.pid}:{started:.2f}"})
-            with contextlib.suppress(BrokenPipeError):  # it died already; the watch below sees that
-                go.write(b"go")
-        self._instance.report_engine_event(f"Started a process for the run (pid {child.pid}).", run, cls=type(self))
-        self._in_background(self._watch, child, run.run_id)
+            started = psutil.Process(process.pid).create_time()
+            self._instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{process.pid}:{started:.2f}"})
+            process.go()
+        self._instance.report_engine_event(f"Started a process for the run (pid {process.pid}).", run, cls=type(self))
+        self._in_background(self._watch, process, run.run_id)
 
     def _in_background(self, work: Callable[..., None], *arguments: object) -> None:
         def guarded() -> None:
@@ -131,12 +120,19 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
         threading.Thread(target=guarded, daemon=True, name="run-launcher").start()
 
-    def _watch(self, child: subprocess.Popen[bytes], run_id: str) -> None:
-        """Collect the ended process, and fail a run that died before it began, which monitoring would wait long for."""
-        code = child.wait()
+    def _watch(self, process: RunProcess, run_id: str) -> None:
+        """Report what the run cost, and fail one that died before it began, which monitoring would wait long for."""
+        process.ended.wait()
+        if process.code is None:
+            return
         run = self._instance.get_run_by_id(run_id) if self.has_instance else None
-        if run is not None and run.status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED):
-            self._instance.report_run_failed(run, f"The process of the run ended with code {code} before it began.")
+        if run is None:
+            return
+        if run.status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED):
+            message = f"The process of the run ended with code {process.code} before it began."
+            self._instance.report_run_failed(run, message)
+        used = f"The process of the run used {process.seconds:.1f} s of processor time."
+        self._instance.report_engine_event(used, run, cls=type(self))
 
     def _end(self, process: psutil.Process, run_id: str) -> None:
         try:

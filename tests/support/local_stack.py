@@ -18,6 +18,7 @@ from unittest.mock import patch
 import psutil
 
 from benchmarks.ports import free_port
+from rag_assets.run_forkserver import PROCESS_NAME
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import load
 from ragctl.local_stack.services import build_services
@@ -108,8 +109,8 @@ class LocalStack:
         """The processes that execute Dagster runs of this stack now."""
         return [
             process
-            for process in psutil.process_iter(["cmdline"])
-            if {"execute_run", "resume_run"} & set(process.info["cmdline"] or []) and self._is_ours(process)
+            for process in psutil.process_iter(["name"])
+            if process.info["name"] == PROCESS_NAME and self._is_ours(process)
         ]
 
     def processes(self) -> list[psutil.Process]:

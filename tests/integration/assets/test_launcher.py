@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from rag_assets.launcher import PROCESS_TAG, ProcessRunLauncher
+from rag_assets.run_forkserver import NOT_RECORDED, PROCESS_NAME
+from rag_assets.run_processes import RunProcess, RunProcesses
 from tests.integration.assets.dagster_stack import until
 
 Status = dg.DagsterRunStatus
@@ -139,12 +142,12 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 """
 
 
-def _of_run(run_id: str) -> list[psutil.Process]:
-    """Processes that hold the run in their arguments, but for the daemon's stand-in."""
+def _of_daemon(home: Path) -> list[psutil.Process]:
+    """Processes of runs and their server that a daemon with this home has left."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any(run_id in part for part in process.cmdline()) and _DIES_BEFORE_IT_RECORDS not in process.cmdline():
+            if process.environ().get("DAGSTER_HOME") == str(home):
                 found.append(process)
     return found
 
@@ -158,10 +161,53 @@ def test_a_run_whose_process_was_not_recorded_does_not_begin(tmp_path: Path) -> 
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         run = create_run_for_test(instance, status=Status.STARTING, job_code_origin=origin)
         daemon = [sys.executable, "-c", _DIES_BEFORE_IT_RECORDS, str(tmp_path), run.run_id]
-        assert subprocess.run(daemon, check=False).returncode == -signal.SIGKILL
-        until(lambda: not _of_run(run.run_id), seconds=30, what="its process has ended")
+        env = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
+        assert subprocess.run(daemon, check=False, env=env).returncode == -signal.SIGKILL
+        until(lambda: not _of_daemon(tmp_path), seconds=30, what="its processes have ended")
         after = instance.get_run_by_id(run.run_id)
         assert after is not None
         assert PROCESS_TAG not in after.tags
         events = [str(record.event_log_entry) for record in instance.get_records_for_run(run.run_id).records]
         assert not any("a_module_that_does_not_exist" in event for event in events), "it never began"
+
+
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of the platform that every interpreter imports."""
+    (tmp_path / "sitecustomize.py").write_text("import rag_probe")
+    module = tmp_path / "rag_probe.py"
+    module.write_text("")
+    os.utime(module, (1000, 1000))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    return module
+
+
+def _ended(process: RunProcess) -> int | None:
+    assert process.ended.wait(60)
+    return process.code
+
+
+def test_runs_are_forked_from_one_server_until_it_ends_or_its_code_changes(probe: Path) -> None:
+    with contextlib.closing(RunProcesses()) as processes:
+        with processes.start("job", ["--version"]) as first, processes.start("job", ["--version"]) as second:
+            server = psutil.Process(first.pid).parent()
+            assert server is not None
+            assert psutil.Process(second.pid).ppid() == server.pid != os.getpid()
+            until(lambda: psutil.Process(second.pid).name() == PROCESS_NAME, seconds=10, what="`ps` shows what it is")
+            first.go()
+            assert _ended(first) == 0
+        assert _ended(second) == NOT_RECORDED, "it was never told to begin"
+        os.utime(probe)
+        with processes.start("job", ["--version"]) as third:
+            renewed = psutil.Process(third.pid).parent()
+            assert renewed is not None
+            assert renewed.pid != server.pid
+            assert not server.is_running()
+        with processes.start("job", ["--version"]) as fourth:
+            renewed.kill()
+            assert _ended(fourth) is None, "nobody is left who could say how it ends"
+            fourth.go()
+            with processes.start("job", ["--version"]) as fifth:
+                fifth.go()
+                assert _ended(fifth) == 0
+                assert fifth.seconds > 0

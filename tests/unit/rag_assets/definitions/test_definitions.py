@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,22 @@ def test_every_run_of_a_source_names_the_tenant_by_which_the_console_lists_it(
     repository = build_definitions(settings_with_sources).get_repository_def()
     tenants = {name: repository.get_job(name).run_tags[TENANT_TAG] for name in ("handbook_sync", "big_wiki_sync")}
     assert tenants == {"handbook_sync": "acme", "big_wiki_sync": "globex"}
+
+
+def test_a_run_of_a_source_loads_no_other_source(settings_with_sources: Settings, write_source: WriteSource) -> None:
+    write_source("a.yaml", name="handbook")
+    write_source("b.yaml", name="big-wiki")
+    found = build_definitions(settings_with_sources, job="big_wiki_sync").get_repository_def()
+    assert {key.path[0] for key in found.asset_graph.get_all_asset_keys()} & {"handbook", "big_wiki"} == {"big_wiki"}
+    of_none = build_definitions(settings_with_sources, job="maintenance").get_repository_def()
+    assert of_none.has_job("handbook_sync"), "a run that is no source's may need any of them"
+
+
+def test_the_definitions_load_without_what_only_a_run_needs() -> None:
+    needless = {"polars", "pandera", "pandas", "onnxruntime", "confluent_kafka"}
+    code = f"import sys, rag_assets.definitions; print({needless!r} & sys.modules.keys())"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "set()"
 
 
 def test_an_installation_without_sources_loads(settings_with_sources: Settings) -> None:
