@@ -8,15 +8,27 @@ from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import event, exc
 
+_RECYCLE_SECONDS = 3600
+_MAX_OVERFLOW = 20
+"""Further connections of threads that work at once; they are closed after use."""
+
 
 class PostgresStorage(DagsterPostgresStorage):
-    """The webserver keeps connections open, and Dagster does not try them before it uses them: after a restart of the
-    database the first call over each of them failed. Every other process opens one for each call."""
+    """Keeps one connection open.
+
+    Left to itself Dagster opens one for each event, query and tick, which is much of what a daemon at rest does, and
+    does not try a kept one before it uses it: after a restart of the database the first calls failed.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
+        parts = (self._run_storage, self._event_log_storage, self._schedule_storage)
+        for part in parts:
             _check_kept_connections(part)
+        first, *others = parts
+        first.optimize_for_webserver(statement_timeout=0, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MAX_OVERFLOW)
+        for part in others:  # one connection for all three: a cluster has many processes
+            part._engine = first._engine
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
