@@ -387,6 +387,25 @@ def console(
     show(report, as_json=as_json)
 
 
+@app.command
+def idle(*, seconds: Annotated[int, Parameter(validator=Number(gte=1))] = 60, as_json: Json = False) -> None:
+    """Count what each part of the running local stack takes while nothing is asked and nothing changes.
+
+    Example: rag bench idle --seconds 120
+
+    Parameters
+    ----------
+    seconds
+        Time over which it counts.
+    """
+    from benchmarks import idle as bench
+    from benchmarks.report import show
+
+    with progress_bar("idle") as progress:
+        report = bench.run(Settings.load(), seconds=seconds, progress=progress)
+    show(report, as_json=as_json)
+
+
 @app.command(name="all")
 def everything(
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Self
 
 from dagster_postgres.storage import DagsterPostgresStorage
@@ -13,22 +14,32 @@ _MAX_OVERFLOW = 20
 """Further connections of threads that work at once; they are closed after use."""
 
 
-class PostgresStorage(DagsterPostgresStorage):
-    """Keeps one connection open.
+_lock = threading.Lock()
+_kept: dict[str, Any] = {}
+"""The engine of this process by URL; a process has one database."""
 
-    Left to itself Dagster opens one for each event, query and tick, which is much of what a daemon at rest does, and
-    does not try a kept one before it uses it: after a restart of the database the first calls failed.
+
+class PostgresStorage(DagsterPostgresStorage):
+    """Keeps one connection open in each process.
+
+    Left to itself Dagster opens one for each event, query and tick, and looks for its tables each time a sensor is
+    evaluated. It does not try a kept connection before it uses it: after a restart of the database the first calls
+    failed.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        parts = (self._run_storage, self._event_log_storage, self._schedule_storage)
-        for part in parts:
-            _check_kept_connections(part)
-        first, *others = parts
-        first.optimize_for_webserver(statement_timeout=0, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MAX_OVERFLOW)
-        for part in others:  # one connection for all three: a cluster has many processes
-            part._engine = first._engine
+    def __init__(self, url: str, create: bool = True, **options: Any) -> None:
+        with _lock:
+            super().__init__(url, create and url not in _kept, **options)
+            parts = (self._run_storage, self._event_log_storage, self._schedule_storage)
+            for part in parts:
+                _check_kept_connections(part)
+            if url not in _kept:
+                while _kept:
+                    _kept.popitem()[1].dispose()
+                parts[0].optimize_for_webserver(0, _RECYCLE_SECONDS, _MAX_OVERFLOW)
+                _kept[url] = parts[0]._engine
+            for part in parts:
+                part._engine = _kept[url]
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:

@@ -33,6 +33,8 @@ SMALLEST: dict[str, str] = {
     "console": "--sources 2 --runs 10 --sessions 1 --rounds 1",
 }
 RUNS_THE_OTHERS = {"all"}
+MEASURES_A_STACK = {"idle"}
+"""Run by the test of a whole stack."""
 PEER_ROWS = {
     "ingest": {"CocoIndex, round 1", "CocoIndex"},
     "query": {peer.name for peer in PEERS},
@@ -69,7 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_has_a_smallest_size() -> None:
     commands = {name for name in app if not name.startswith("-")}
-    assert commands == SMALLEST.keys() | RUNS_THE_OTHERS
+    assert commands == SMALLEST.keys() | RUNS_THE_OTHERS | MEASURES_A_STACK
 
 
 @pytest.mark.parametrize("command", SMALLEST)

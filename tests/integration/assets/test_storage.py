@@ -39,6 +39,9 @@ def test_connections_are_kept_and_the_first_calls_after_a_restart_of_the_databas
         prepare(instance)
         for _ in range(2):
             _read(instance)
+            if connections == 1:  # as each evaluation of a sensor opens an instance
+                with dg.DagsterInstance.from_ref(instance.get_ref()) as another:
+                    _read(another)
             ended = server.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"

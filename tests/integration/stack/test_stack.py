@@ -55,6 +55,7 @@ def test_a_stack_answers_refuses_foreign_pages_survives_every_kill_and_leaves_no
     _an_ingest_of_more_than_ten_minutes_is_not_waited_for(stack)
     _the_next_up_waits_for_what_is_under_way(stack)
     status = _healthy(stack)
+    _what_each_part_takes_is_counted(stack)
     assert [(item["name"], item["documents"], item["quarantined"]) for item in status["platform"]["sources"]] == [
         ("docs", 2, 2)
     ]
@@ -72,6 +73,14 @@ def test_a_stack_answers_refuses_foreign_pages_survives_every_kill_and_leaves_no
     _the_next_up_recovers_from_a_killed_supervisor(stack)
     _every_interface_answers(stack)
     _down_leaves_nothing(stack)
+
+
+def _what_each_part_takes_is_counted(stack: LocalStack) -> None:
+    code, report = stack.rag("bench", "idle", "--seconds", "1")
+    assert code == 0
+    parts = {row[0] for row in report["tables"][0]["rows"]}
+    assert {"postgres", "query-server", "dagster-daemon", "gateway", "all"} <= parts
+    assert {target["what"] for target in report["targets"]} == {"percent of a core", "memory, MB"}
 
 
 def _an_ingest_of_more_than_ten_minutes_is_not_waited_for(stack: LocalStack) -> None:
