@@ -27,6 +27,7 @@ from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.documents.handler import DocumentsHandler
+from query_server.handlers.documents.pages import PagesHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import ListPages, PageTokens
 from query_server.handlers.query.answer import AnswerHandler
@@ -276,7 +277,9 @@ class QueryServer:
             keep_answers=self._settings.feedback_answers == "plain",
         )
         usage = UsageHandler(store, self.usage)
-        queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents_handler, usage, pages)
+        queries = QueryV2Servicer(
+            search, batches, answers, answerers.listed, feedback, documents_handler, usage, pages, PagesHandler(store)
+        )
         usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage, pages), server)
         v2_grpc.add_QueryServiceServicer_to_server(queries, server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)

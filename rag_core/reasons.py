@@ -61,6 +61,20 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.METHOD_UNKNOWN: ("The service has no such method.", "Compare with the API reference."),
     R.SOURCE_NOT_FOUND: ("No such source, or not for this caller.", "`rag source list`."),
     R.DOCUMENT_NOT_FOUND: ("No such document, or not for this caller.", "Check id and token."),
+    R.PAGE_NOT_FOUND: ("The document does not have this page.", "Ask for one of the pages that the message names."),
+    R.PAGES_UNSUPPORTED: (
+        "Documents of this format have no pages that can be shown as a picture: PDFs and images have.",
+        "Show the text of the span.",
+    ),
+    R.ORIGINAL_NOT_FOUND: (
+        "The file that the text was read from is no longer there: it is gone at its source, or it was pushed before "
+        "this release or without RAG_KEEP_PUSHED_ORIGINALS.",
+        "Show the text of the span; push the file again.",
+    ),
+    R.ORIGINAL_CHANGED: (
+        "The file at the source is newer than the text that was cited.",
+        "Ask again once the next run has read it.",
+    ),
     R.QUARANTINE_NOT_FOUND: ("No such quarantine entry.", "`rag quarantine list`."),
     R.GENERATION_NOT_FOUND: ("No such index generation.", "`rag index generations`."),
     R.DOCUMENT_TOO_LARGE: (

@@ -337,6 +337,11 @@ class Api:
         request = query_pb2.ListSourcesRequest(page_size=1000)
         return list(self._call(GATEWAY, self._channels.query.ListSources, request).sources)
 
+    def page(self, doc_id: str, page: int, start: int, end: int) -> query_pb2.GetPageResponse:
+        """A page as a picture, with a span marked, through the gateway."""
+        request = query_pb2.GetPageRequest(doc_id=doc_id, page=page, start=start, end=end)
+        return self._call(GATEWAY, self._channels.query.GetPage, request, self._settings.answer_seconds)
+
     def search_as(
         self, tenant: str, subject: str, groups: Sequence[str], reason: str, request: query_pb2.SearchRequest
     ) -> ops.SearchAsResponse:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from console.components import conversation
-from console.components.answers import excerpt_body, original, rating_buttons, span
+from console.components.answers import cited_place, excerpt_body, original, rating_buttons
 from console.components.golden import save_question
 from console.components.passages import passages
 from console.components.request_copies import copies
@@ -143,7 +143,7 @@ def _document(turn: Turn, item: query_pb2.Citation) -> None:
                   anchor=False)  # fmt: skip
         st.text(presenters.citation_title(item, t))
         original(item)
-        span(item.doc_id, item.start, item.end)
+        cited_place(item)
         st.button(t("Close"), key="cite-close", on_click=_toggle, args=(turn.number, item.number))
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.marked_text import marked_text
+from console.components.page_image import page_image
 from console.components.widgets import load_or_report, plain_markdown, problem
 from console.presenters import answers as presenters
 from console.presenters import cited_text
@@ -38,13 +39,22 @@ def span(doc_id: str, start: int, end: int) -> None:
     st.text(after)
 
 
+def cited_place(item: query_pb2.Citation) -> None:
+    """What a citation names: its page as a picture, or the rows of a sheet under their header; then the text."""
+    if presenters.has_picture(item):
+        page_image(item.doc_id, item.page, item.start, item.end, key=f"cited-{item.doc_id}-{item.start}")
+    for table in presenters.cited_rows(item):
+        code_or_table(table)
+    span(item.doc_id, item.start, item.end)
+
+
 def original(item: query_pb2.Citation) -> None:
     """Links to the document where it is at its source, and to all that the platform knows of it."""
     with st.container(horizontal=True):
         if address := presenters.original_address(item):
             st.link_button(t("Open the original"), address, icon=":material/open_in_new:", type="tertiary")
         if item.doc_id:
-            place = {"doc": item.doc_id, "span": f"{item.start}-{item.end}"}
+            place = presenters.document_place(item)
             st.page_link("screens/documents.py", label=t("Show the document"), icon=":material/description:",
                          query_params=place)  # fmt: skip
 
@@ -80,7 +90,7 @@ def excerpt_body(
 
 
 def _address(item: query_pb2.Citation) -> str:
-    return f"/documents?{urlencode({'doc': item.doc_id, 'span': f'{item.start}-{item.end}'})}"
+    return f"/documents?{urlencode(presenters.document_place(item))}"
 
 
 def code_or_table(block: CodeBlock | TableBlock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.components.page_image import has_pages, page_image
 from console.components.widgets import at, explain, plain_markdown, table
 from console.i18n import N_
 from console.presenters import documents as presenters
@@ -60,6 +61,8 @@ def text_and_chunks(inspected: ops.InspectDocumentResponse) -> None:
         return
     cited = st.query_params.get("span", "")
     bounds = [int(part) for part in cited.split("-") if part.isascii() and part.isdigit() and len(part) < 10]
+    if has_pages(inspected.document.media_type):
+        page_of_span(inspected.document.doc_id, bounds)
     if len(bounds) == 2:
         span(inspected.text, *bounds)
     if not inspected.text:
@@ -79,6 +82,15 @@ def text_and_chunks(inspected: ops.InspectDocumentResponse) -> None:
             st.text(part.text)
     if inspected.text_truncated:
         st.caption(t("The text is longer than what is shown."))
+
+
+def page_of_span(doc_id: str, bounds: list[int]) -> None:
+    """The page that the address names, with the span marked; the pages of a document whose address names none wait."""
+    named = st.query_params.get("page", "")
+    page = int(named) if named.isascii() and named.isdigit() and len(named) < 7 else 0
+    if page or st.toggle(t("Show its pages"), key=f"pages-{doc_id}"):
+        start, end = bounds if len(bounds) == 2 else (0, 0)
+        page_image(doc_id, max(page, 1), start, end, key=f"pages-{doc_id}-{page}")
 
 
 def chunk_caption(chunk: ops.ChunkSpan, text: str) -> None:

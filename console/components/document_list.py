@@ -170,7 +170,7 @@ def page(place: ListView) -> str | None:
     if rows[picked]["version"]:
         st.query_params.pop(ENTRY, None)
         return str(rows[picked]["doc_id"])
-    for name in ("doc", "span"):
+    for name in ("doc", "span", "page"):
         st.query_params.pop(name, None)
     st.query_params[ENTRY] = str(rows[picked]["quarantine_id"])
     return None

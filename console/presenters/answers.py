@@ -12,9 +12,13 @@ from google.protobuf.json_format import MessageToDict
 
 from console.i18n import N_
 from console.presenters.formats import Translate, plain
+from console.presenters.markdown import TableBlock
 from ragproto.query.v2 import query_pb2
 
 MAX_ADDRESS = 2048
+MAX_ROWS = 50
+CELLS = " | "
+"""Between the cells of a row."""
 ABSTENTIONS = N_(
     {
         "NO_RESULTS": "No document that you may read matches this question.",
@@ -74,6 +78,40 @@ def original_address(item: query_pb2.Citation) -> str:
         return ""
     whole = len(item.locator) <= MAX_ADDRESS and parts.scheme in {"http", "https"} and parts.netloc
     return item.locator if whole else ""
+
+
+def document_place(item: query_pb2.Citation) -> dict[str, str]:
+    """Parameters of the page Documents that open a citation."""
+    place = {"doc": item.doc_id, "span": f"{item.start}-{item.end}"}
+    return place | ({"page": str(item.page)} if has_picture(item) else {})
+
+
+def has_picture(item: query_pb2.Citation) -> bool:
+    """Whether a citation is on a page that can be shown: of a PDF or a scan, or a slide that came as one."""
+    return bool(item.doc_id) and item.page > 0 and item.page_kind == query_pb2.PAGE_KIND_PAGE
+
+
+def cited_rows(item: query_pb2.Citation) -> list[TableBlock]:
+    """The rows of tables that a citation quotes, each table under its header."""
+    tables = []
+    for block in item.blocks:
+        rows = [_cells(item, part) for part in block.parts if part.role == query_pb2.Block.Part.ROLE_ROW]
+        header = _header(item, block)
+        if block.kind == query_pb2.Block.KIND_TABLE and any(rows) and header:
+            tables.append(TableBlock([header, *(row for row in rows if row)][:MAX_ROWS]))
+    return tables
+
+
+def _header(item: query_pb2.Citation, block: query_pb2.Block) -> list[str]:
+    """The header row: what the block says it is, or its own when that is quoted."""
+    own = (_cells(item, part) for part in block.parts if part.role == query_pb2.Block.Part.ROLE_HEADER)
+    return block.header.split(CELLS) if block.header else next(own, [])
+
+
+def _cells(item: query_pb2.Citation, part: query_pb2.Block.Part) -> list[str]:
+    """The cells of a row; none when the quote does not hold it."""
+    line = item.quote[max(part.start - item.start, 0) : max(part.end - item.start, 0)]
+    return line.split(CELLS) if line.strip() else []
 
 
 def shown_text(text: str, final: query_pb2.AnswerFinal) -> str:

@@ -57,7 +57,7 @@ def _shards(source: admin_pb2.SourceStatus | None) -> int:
 
 
 def _forget() -> None:
-    for name in ("doc", "span", ENTRY):
+    for name in ("doc", "span", "page", ENTRY):
         if name in st.query_params:
             del st.query_params[name]
     st.session_state[CLOSED] = st.session_state.get(CLOSED, 0) + 1
@@ -69,8 +69,9 @@ known_sources = {item.name: item for item in status.sources} if status is not No
 way, place = filters(known_sources)
 chosen = found_by_content(place) if way == "content" else page(place)
 if chosen is not None and chosen != st.query_params.get("doc"):
-    if way == "name" and "span" in st.query_params:
-        del st.query_params["span"]
+    for name in ("span", "page"):
+        if way == "name" and name in st.query_params:
+            del st.query_params[name]
     st.query_params["doc"] = chosen
 asked = chosen or st.query_params.get("doc", "")
 if asked:

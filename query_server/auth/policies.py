@@ -78,6 +78,7 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ, ConcurrencyClass.SEARCH, in_parts=True),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, ConcurrencyClass.ANSWER),
     "/ragproto.query.v2.QueryService/ListSources": Policy(READ),
+    "/ragproto.query.v2.QueryService/GetPage": Policy(READ, ConcurrencyClass.DOCUMENTS),
     "/ragproto.query.v2.QueryService/ListAnswerers": Policy(READ),
     "/ragproto.query.v2.QueryService/GetUsage": Policy(READ),
     "/ragproto.query.v2.QueryService/SendFeedback": Policy(READ, stores=True),

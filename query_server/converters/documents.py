@@ -8,10 +8,14 @@ from query_server.converters.fields import message_of
 from query_server.converters.times import to_moment
 from query_server.handlers.documents.handler import Delete, Put
 from ragproto.documents.v1 import documents_pb2 as pb
+from ragproto.query.v2 import query_pb2 as v2
 
 if TYPE_CHECKING:
+    from query_server.handlers.documents.pages import DocumentPage
     from rag_core.content.documents import VisibleDocument
     from rag_core.content.streams import Receipt
+
+IMAGE_TYPE = "image/jpeg"
 
 
 def to_put(request: pb.PutRequest) -> Put:
@@ -58,3 +62,21 @@ def from_delete(receipt: Receipt) -> pb.DeleteResponse:
 def from_stored(stored: VisibleDocument) -> pb.Document:
     """A document as a message."""
     return message_of(pb.Document, stored, doc_id=str(stored.doc_id))
+
+
+def from_page_image(found: DocumentPage, page: int) -> v2.GetPageResponse:
+    """Convert a picture of a page."""
+    image = found.image
+    return v2.GetPageResponse(
+        image=image.content,
+        media_type=IMAGE_TYPE,
+        width=image.width,
+        height=image.height,
+        page=page,
+        pages=image.pages,
+        version=found.version,
+        marks=[
+            v2.GetPageResponse.Mark(left=mark.left, top=mark.top, right=mark.right, bottom=mark.bottom)
+            for mark in image.marks
+        ],
+    )

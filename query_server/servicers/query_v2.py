@@ -9,10 +9,12 @@ from typing import Any
 
 import grpc.aio
 
+from query_server.converters.documents import from_page_image
 from query_server.converters.feedback import to_judgement
 from query_server.converters.query_v2 import from_event, from_outcomes, from_page, to_queries, to_query
 from query_server.converters.usage import from_own
 from query_server.handlers.documents.handler import DocumentsHandler
+from query_server.handlers.documents.pages import PageRequest, PagesHandler
 from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import ListPages
 from query_server.handlers.query.answer import AnswerHandler
@@ -40,6 +42,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         documents: DocumentsHandler,
         usage: UsageHandler,
         pages: ListPages,
+        page_images: PagesHandler,
     ) -> None:
         self._search = search
         self._batches = batches
@@ -49,6 +52,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         self._documents = documents
         self._usage = usage
         self._pages = pages
+        self._page_images = page_images
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         call = current_call()
@@ -84,6 +88,10 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         shown, token = page.cut(await self._documents.sources(caller, page), lambda row: (row.name,))
         listed = [pb.ListSourcesResponse.Source(name=one.name, documents=one.documents) for one in shown]
         return pb.ListSourcesResponse(sources=listed, next_page_token=token)
+
+    async def GetPage(self, request: pb.GetPageRequest, context: Context) -> pb.GetPageResponse:
+        asked = PageRequest(request.doc_id, request.page, request.start, request.end)
+        return from_page_image(await self._page_images.get(current_call().principal, asked), request.page)
 
     async def ListAnswerers(self, request: pb.ListAnswerersRequest, context: Context) -> pb.ListAnswerersResponse:
         page = self._pages.of(current_call().principal, request)

@@ -12,6 +12,7 @@ from rag_assets.connectors.allowances import require_allowed
 from rag_assets.source_admin.definition import parse_definition, restrict_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.merge_request import propose
+from rag_assets.source_admin.page import draw_page
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
 from rag_assets.source_admin.removal import find_removable, remove
 from rag_assets.source_config import SourceConfig
@@ -109,6 +110,7 @@ _HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
     Action.CREATE: _create,
     Action.UPDATE: _update,
     Action.DELETE: _delete,
+    Action.PAGE: draw_page,
 }
 
 

@@ -15,9 +15,10 @@ from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
 log = get_logger(__name__)
-PLACES = 2
+PLACES, PAGE_PLACES = 2, 2
 IDLE_SECONDS = 0.5
 _DELETE_FACTOR = 10
+_PAGE_SECONDS = 60.0
 _CLEAN_UP_SECONDS = 60.0
 _UNEXPECTED = "operation {} ended unexpectedly; the log of the stream worker has the rest"
 
@@ -25,12 +26,14 @@ _UNEXPECTED = "operation {} ended unexpectedly; the log of the stream worker has
 @dataclass(slots=True)
 class _Running:
     number: int
+    action: Action
     process: ForkServerProcess
     until: float
 
 
 class SourceOperationWorker:
-    """Runs in a thread of the stream worker. At most `PLACES` operations at once, one of each tenant."""
+    """Runs in a thread of the stream worker. At most `PLACES` operations and `PAGE_PLACES` pictures of pages at once,
+    one of each tenant."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -60,13 +63,17 @@ class SourceOperationWorker:
             with self._store.engine.begin() as connection:
                 operation_store.clean_up(connection, seconds=self._seconds(Action.DELETE) + _CLEAN_UP_SECONDS)
             self._cleaned = time.monotonic()
-        while len(self._running) < PLACES:
+        self._fill(PLACES, pages=False)
+        self._fill(PAGE_PLACES, pages=True)
+        return bool(self._running)
+
+    def _fill(self, places: int, *, pages: bool) -> None:
+        while sum((one.action is Action.PAGE) == pages for one in self._running) < places:
             with self._store.engine.begin() as connection:
-                claimed = operation_store.claim(connection)
+                claimed = operation_store.claim(connection, pages=pages)
             if claimed is None:
                 break
             self._start(*claimed)
-        return bool(self._running)
 
     def _start(self, number: int, action: Action) -> None:
         try:
@@ -75,7 +82,7 @@ class SourceOperationWorker:
             log.warning("source_operation_not_started", operation=number, error=type(error).__name__)
             self._fail(number, Reason.INTERNAL, _UNEXPECTED.format(number))
             return
-        self._running.append(_Running(number, process, time.monotonic() + self._seconds(action)))
+        self._running.append(_Running(number, action, process, time.monotonic() + self._seconds(action)))
 
     def _fail(self, number: int, reason: Reason, message: str) -> None:
         """Store a failure, unless the operation has stored its result."""
@@ -84,6 +91,8 @@ class SourceOperationWorker:
 
     def _seconds(self, action: Action) -> float:
         seconds = self._settings.source_operation_seconds
+        if action is Action.PAGE:
+            return min(seconds, _PAGE_SECONDS)
         return seconds * _DELETE_FACTOR if action is Action.DELETE else seconds
 
     def _has_ended(self, one: _Running) -> bool:

@@ -17,6 +17,8 @@ import psycopg
 from sqlalchemy import Connection
 
 from rag_assets.stream_worker.base import Lag, Position, StreamMessage
+from rag_core.content.documents import original_store as originals
+from rag_core.content.parsing import has_pages
 from rag_core.content.sources import Source
 from rag_core.content.sources import store as sources
 from rag_core.content.streams import DeadLetter, Lane, PendingChange, Share
@@ -86,10 +88,12 @@ class InboxSource:
         """Nothing to do: the inbox's dead letters are rows in the database."""
 
     def record(self, connection: Connection, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
-        inbox.mark_applied(
-            connection,
-            {message.position.offset: outcomes.get(message.position.token, "applied") for message in messages},
-        )
+        ended = {message.position.offset: outcomes.get(message.position.token, "applied") for message in messages}
+        if self._settings.keep_pushed_originals:
+            applied = [message for message in messages if ended[message.position.offset] in ("applied", "deleted")]
+            paged = [one.position.offset for one in applied if one.payload and has_pages(one.payload)]
+            originals.keep_pushed(connection, [one.position.offset for one in applied], paged)
+        inbox.mark_applied(connection, ended)
 
     def done(self, messages: Sequence[StreamMessage], outcomes: Mapping[str, str]) -> None:
         """Nothing to notify: `Get` reads the rows."""

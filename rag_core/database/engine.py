@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Migrations, and the check that the schema fits this program.
 
 
-HEAD = "0031"
+HEAD = "0032"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 VERSION_TABLE = "schema_version"

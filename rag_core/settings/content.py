@@ -135,6 +135,9 @@ class ContentSettings(BaseModel):
     max_document_bytes: int = Field(
         2_900_000, ge=1, description="Largest content of one pushed document (REST carries it in base64)."
     )
+    keep_pushed_originals: bool = Field(
+        True, description="Keep pushed PDFs and images, so that citations of them can show the page."
+    )
     inbox_max_pending: int = Field(
         100_000, ge=1, description="Pushed changes that may wait at once; beyond it a push gets INBOX_FULL."
     )

@@ -20,6 +20,8 @@ from pytest_httpserver import HTTPServer
 
 import ragproto
 from benchmarks.ports import free_port
+from query_server.runtime.status import code_of, trailers
+from rag_core.errors import RagError
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Limits
 from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
@@ -200,6 +202,15 @@ class _V2(v2_grpc.QueryServiceServicer):
         await self._peer.receive(context)
         found: v2.ListSourcesResponse = self._peer.operations.get("AskableSources", v2.ListSourcesResponse())
         return found
+
+    async def GetPage(self, request: v2.GetPageRequest, context: Any) -> v2.GetPageResponse:
+        await self._peer.receive(context)
+        self._peer.asked.append(("GetPage", request))
+        found = self._peer.operations.get("GetPage")
+        if isinstance(found, RagError):
+            await context.abort(code_of(found), found.message, trailers(found, REQUEST_ID))
+        response: v2.GetPageResponse = found
+        return response
 
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)

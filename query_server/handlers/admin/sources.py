@@ -10,7 +10,7 @@ from query_server.auth.policies import PLATFORM_ADMIN, allows
 from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
 from rag_core.governance.access import Principal
 from rag_core.settings import SourceAllowance
 
@@ -90,9 +90,12 @@ class SourcesHandler:
         self._require(principal)
 
         def read(connection: Any) -> Operation:
-            from rag_core.content.sources import operation_store
+            from rag_core.content.sources import Action, operation_store
 
-            return operation_store.get(connection, number, tenant=principal.tenant)
+            found = operation_store.get(connection, number, tenant=principal.tenant)
+            if found.action is Action.PAGE:  # its picture is for those who may see the document
+                raise NotFound(Reason.SOURCE_OPERATION_NOT_FOUND, "operation: not found")
+            return found
 
         return await transact(self._store, read)
 

@@ -1,6 +1,7 @@
 from . import (
     inspection_store as inspection_store,
     list_store as list_store,
+    original_store as original_store,
     read_store as read_store,
     store as store,
     tombstone_store as tombstone_store,
@@ -34,6 +35,7 @@ from .list_store import (
     DocumentSummary as DocumentSummary,
     ListPosition as ListPosition,
 )
+from .original_store import PageSource as PageSource
 from .read_store import VisibleDocument as VisibleDocument, VisibleSource as VisibleSource
 from .store import MetadataUpdate as MetadataUpdate, NewDocument as NewDocument, StoredDocument as StoredDocument
 from .tombstone_store import Deletion as Deletion

@@ -22,7 +22,7 @@ class Deletion:
 
 
 def soft_delete(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID]) -> int:
-    """Turn documents into tombstones: delete text, title, metadata and chunks; keep the id and a new version.
+    """Turn documents into tombstones: delete text, title, metadata, chunks and original; keep the id and a new version.
 
     Returns how many were live. The tombstone is kept, so that no index generation can miss the deletion.
     """
@@ -30,6 +30,7 @@ def soft_delete(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID
     deleted = list(connection.scalars(_SOFT_DELETE, params))
     connection.execute(_DROP_CHUNKS, params)
     connection.execute(_DROP_CHUNKINGS, params)
+    connection.execute(_DROP_ORIGINALS, params)
     connection.execute(_DROP_QUARANTINE, params)
     outbox.record_deleted(connection, deleted)
     return len(deleted)
@@ -57,7 +58,7 @@ def soft_delete_versions(
     }
     deleted = connection.execute(_SOFT_DELETE_VERSIONS, params).all()
     dropped = {"ids": [row.doc_id for row in deleted]}
-    for statement in (_DROP_CHUNKS, _DROP_CHUNKINGS, _DROP_QUARANTINE):
+    for statement in (_DROP_CHUNKS, _DROP_CHUNKINGS, _DROP_ORIGINALS, _DROP_QUARANTINE):
         connection.execute(statement, dropped)
     outbox.record_deleted(connection, [row.doc_id for row in deleted if row.was_live])
     return sum(row.was_live for row in deleted)
@@ -74,6 +75,7 @@ RETURNING doc_id
 """)
 _DROP_CHUNKS = text("DELETE FROM rag.chunks WHERE doc_id = ANY(:ids)")
 _DROP_CHUNKINGS = text("DELETE FROM rag.chunkings WHERE doc_id = ANY(:ids)")
+_DROP_ORIGINALS = text("DELETE FROM rag.originals WHERE doc_id = ANY(:ids)")
 _DROP_QUARANTINE = text("""
 DELETE FROM rag.quarantine q USING rag.documents d
 WHERE d.doc_id = ANY(:ids) AND q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator AND NOT q.skipped

@@ -12,6 +12,12 @@ from .blocks import (
     to_rows as to_rows,
 )
 from .decode import decode as decode
-from .detect import promised_kind as promised_kind
+from .detect import Kind as Kind, has_pages as has_pages, promised_kind as promised_kind
+from .pages.values import (
+    MAX_QUOTE_CHARS as MAX_QUOTE_CHARS,
+    Mark as Mark,
+    PageImage as PageImage,
+    checked_image as checked_image,
+)
 from .parse import PARSER_VERSION as PARSER_VERSION
-from .parser import open_parser as open_parser
+from .parser import Pages as Pages, open_pages as open_pages, open_parser as open_parser

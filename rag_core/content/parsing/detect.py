@@ -117,6 +117,11 @@ def image_type(content: bytes) -> str:
     return next((media_type for start, media_type in _IMAGES if start.match(content)), "")
 
 
+def has_pages(content: bytes) -> bool:
+    """Whether content is a PDF or a picture, whose pages can be shown."""
+    return b"%PDF-" in content[:1024] or bool(image_type(content))
+
+
 def extension(name: str) -> str:
     """Lower-case extension of the last segment of a path or URL, without query and fragment."""
     segment = re.split(r"[/\\]", name.split("#")[0].split("?")[0])[-1]

@@ -10,6 +10,7 @@ from rag_core.content.parsing.builder import MAX_TITLE_CHARS, clean_metadata
 from rag_core.content.parsing.clean import one_line
 from rag_core.content.parsing.detect import Kind, detect
 from rag_core.content.parsing.ocr.reader import OcrReader, open_ocr
+from rag_core.content.parsing.pages.values import PageImage
 from rag_core.content.parsing.parse import PARSER_VERSION, parse, screen
 from rag_core.content.parsing.sandbox.pool import SandboxPool
 from rag_core.errors import InvalidInput
@@ -61,6 +62,34 @@ class SandboxedParser:
             found = refused
         document = self._ocr.complete(raw.content, kind, name, self._limits, found)
         return document if document is found else screen(document, name)
+
+
+class Pages:
+    """Draws pages of documents in a sandbox."""
+
+    def __init__(self, limits: ParseLimits, sandbox: SandboxPool) -> None:
+        self._limits, self._sandbox = limits, sandbox
+
+    def draw(self, content: bytes, *, kind: Kind, page: int, quote: str) -> PageImage:
+        """One page as a picture, counted from 1, with the quote marked.
+
+        Raises `InvalidInput`: `PAGE_NOT_FOUND`, and the reason why the document cannot be read.
+        """
+        return self._sandbox.draw(content, kind=kind, page=page, quote=quote, limits=self._limits)
+
+    def close(self) -> None:
+        """End the sandbox process. Idempotent."""
+        self._sandbox.close()
+
+
+def open_pages(settings: Settings) -> Pages:
+    """Pages as configured: a scan is recognized again, to find the cited words on it."""
+    pool = SandboxPool(
+        workers=1,
+        memory_mb=max(settings.parser_memory_mb, settings.ocr_memory_mb),
+        timeout_seconds=min(settings.parser_timeout_seconds, settings.source_operation_seconds),
+    )
+    return Pages(ParseLimits.from_settings(settings), pool)
 
 
 def open_parser(settings: Settings, *, defers_ocr: bool = False) -> Parser:

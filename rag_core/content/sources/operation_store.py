@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rag_core.content.sources.base import Source
@@ -23,10 +23,12 @@ from rag_core.errors import Exhausted, NotFound, Reason
 from rag_core.governance.audit import audit_store as audit
 
 MAX_OPEN_OF_TENANT = 8
+MAX_PICTURES = 200
+"""Pictures of pages that are kept, the newest; none for longer than other results."""
 
 
 class Action(StrEnum):
-    """Actions on a source; the names of `ragproto.admin.v1.SourceAction`."""
+    """Actions on a source; the names of `ragproto.admin.v1.SourceAction`, and one that readers ask for."""
 
     CHECK = "check"
     PREVIEW = "preview"
@@ -34,6 +36,8 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    PAGE = "page"
+    """Draw a page of a document, for a reader; not an action on the source."""
 
 
 class OperationState(StrEnum):
@@ -81,7 +85,7 @@ def add(
     Raises `Exhausted` (`OVERLOADED`) while `MAX_OPEN_OF_TENANT` operations of the tenant are open.
     """
     locks.lock_transaction(connection, f"source operations/{tenant}")
-    waiting = (operations.c.tenant == tenant) & operations.c.finished_at.is_(None)
+    waiting = (operations.c.tenant == tenant) & operations.c.finished_at.is_(None) & _of_lane(action)
     if (connection.scalar(select(func.count()).select_from(operations).where(waiting)) or 0) >= MAX_OPEN_OF_TENANT:
         message = f"{MAX_OPEN_OF_TENANT} operations on sources of this tenant are open; wait for one to end"
         raise Exhausted(Reason.OVERLOADED, message)
@@ -90,6 +94,8 @@ def add(
         "request": dict(request),
     }  # fmt: skip
     row = connection.execute(insert(operations).values(values).returning(operations)).one()
+    if action is Action.PAGE:
+        return _from_row(row)  # reading is not audited
     details: dict[str, Any] = {"tenant": tenant, "operation": row.id} | ({"reason": why} if why else {})
     if request.get("dry_run"):
         details["dry_run"] = True
@@ -108,19 +114,37 @@ def get(connection: Connection, number: int, *, tenant: str | None = None) -> Op
     return _from_row(row)
 
 
+def find_page(connection: Connection, tenant: str, request: Mapping[str, Any]) -> Operation | None:
+    """The newest picture of this page that was or is being drawn; `None` when there is none or it failed."""
+    same = (operations.c.tenant == tenant, operations.c.action == Action.PAGE, operations.c.request == dict(request))
+    statement = select(operations).where(*same, operations.c.state != OperationState.FAILED)
+    row = connection.execute(statement.order_by(operations.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _from_row(row)
+
+
+def _of_lane(action: Action) -> ColumnElement[bool]:
+    """Pictures for readers and operations of administrators do not wait for each other."""
+    return (operations.c.action == Action.PAGE) == (action is Action.PAGE)
+
+
 # One at a time for each tenant, so that no tenant holds every place.
 _CLAIM = text("""
 UPDATE rag.source_operations SET state = 'running', started_at = now() WHERE id = (
-    SELECT id FROM rag.source_operations o WHERE state = 'queued' AND finished_at IS NULL AND NOT EXISTS (
-        SELECT FROM rag.source_operations r WHERE r.tenant = o.tenant AND r.state = 'running')
+    SELECT id FROM rag.source_operations o
+    WHERE state = 'queued' AND finished_at IS NULL AND (action = 'page') = :pages AND NOT EXISTS (
+        SELECT FROM rag.source_operations r
+        WHERE r.tenant = o.tenant AND r.state = 'running' AND (r.action = 'page') = :pages)
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, action
 """)
 
 
-def claim(connection: Connection) -> tuple[int, Action] | None:
-    """Take the oldest queued operation of a tenant that has none running; `None` when there is none."""
-    row = connection.execute(_CLAIM).one_or_none()
+def claim(connection: Connection, *, pages: bool = False) -> tuple[int, Action] | None:
+    """Take the oldest queued operation of a tenant that has none running; `None` when there is none.
+
+    With `pages` the oldest picture that is asked for, else only others.
+    """
+    row = connection.execute(_CLAIM, {"pages": pages}).one_or_none()
     return None if row is None else (int(row.id), Action(row.action))
 
 
@@ -148,10 +172,17 @@ WHERE finished_at IS NULL AND coalesce(started_at, requested_at) < now() - make_
 _PURGE = text("DELETE FROM rag.source_operations WHERE finished_at < now() - interval '1 hour'")
 
 
+_PURGE_PICTURES = text("""
+DELETE FROM rag.source_operations WHERE action = 'page' AND finished_at IS NOT NULL AND id NOT IN (
+    SELECT id FROM rag.source_operations WHERE action = 'page' ORDER BY id DESC LIMIT :most)
+""")
+
+
 def clean_up(connection: Connection, *, seconds: float) -> None:
     """Fail operations that are older than `seconds` (their worker died, or none came), and delete old results."""
     connection.execute(_EXPIRE, {"seconds": seconds, "reason": Reason.SOURCE_OPERATION_TIMEOUT})
     connection.execute(_PURGE)
+    connection.execute(_PURGE_PICTURES, {"most": MAX_PICTURES})
 
 
 def register(connection: Connection, source: Source) -> None:

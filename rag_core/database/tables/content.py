@@ -107,6 +107,15 @@ documents = Table(
     Index("ix_documents_updated_at", "tenant", "updated_at", "doc_id"),
 )
 
+originals = Table(
+    "originals",
+    metadata,
+    Column("doc_id", Uuid, primary_key=True),
+    Column("content", LargeBinary, nullable=False, comment="as it was pushed; of documents whose pages can be shown"),
+    now_column("stored_at"),
+)
+"""Written before the row of a new document, in its transaction; deleted with its text."""
+
 chunkings = Table(
     "chunkings",
     metadata,

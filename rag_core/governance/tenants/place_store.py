@@ -69,6 +69,7 @@ PLACES: Final = (
     TenantTable("chunks", _OF_DOCUMENT, with_documents=True),
     TenantTable("former_texts", _OF_DOCUMENT, with_documents=True),
     TenantTable("chunkings", _OF_DOCUMENT, with_documents=True),
+    TenantTable("originals", _OF_DOCUMENT, export="documents/originals.jsonl", order="doc_id", with_documents=True),
     TenantTable("generation_documents", _OF_DOCUMENT, with_documents=True),
     TenantTable("visibility_changes", with_documents=True),
     TenantTable(
@@ -184,7 +185,9 @@ _VECTORS = text("""
 DELETE FROM rag.embeddings e WHERE e.text_hash = ANY(:texts)
     AND NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash)
 """)
-_BY_DOCUMENT = ("chunks", "chunkings", "generation_documents", "visibility_changes", "documents", "former_texts")
+_BY_DOCUMENT = (
+    *("chunks", "chunkings", "originals", "generation_documents", "visibility_changes", "documents", "former_texts"),
+)
 """`former_texts` last: a trigger fills it when chunks are deleted."""
 
 

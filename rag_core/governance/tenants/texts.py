@@ -97,6 +97,7 @@ _KINDS: Final = {
     " counts:system evaluation:system actor:name reason:operator promoted_from:system",
     "held_deletions": "tenant:name source:name",
     "history": "series:system tenant:name label:name",
+    "originals": "content:document",
     "inbox": "tenant:name source:name locator:document operation:system content:document media_type:document"
     " title:document acl:name metadata:document idempotency_key:system request_hash:system subject:name outcome:system"
     " traceparent:system",

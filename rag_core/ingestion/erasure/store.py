@@ -108,10 +108,13 @@ _PLACES: dict[str, str] = {
     "evaluation_results": f"rag.evaluation_results WHERE {_QUOTED}",
     "evaluation_questions": f"rag.evaluation_questions WHERE {_ABOUT}",
     # A preview quotes what it read. Its tenant is the caller's, who may be of the platform.
-    "source_operations": "rag.source_operations WHERE action = 'preview' AND source = :source AND result IS NOT NULL",
+    # And a picture shows a page of it.
+    "source_operations": """rag.source_operations
+        WHERE action IN ('preview', 'page') AND source = :source AND result IS NOT NULL""",
     "audit_names": f"rag.audit_documents WHERE {_OWN}",
     "chunks": f"rag.chunks WHERE {_OWN}",
     "chunkings": f"rag.chunkings WHERE {_OWN}",
+    "originals": f"rag.originals WHERE {_OWN}",
     "generation_documents": f"rag.generation_documents WHERE {_OWN}",
     "visibility_changes": f"rag.visibility_changes WHERE {_OWN}",
     "webhook_events": f"rag.webhook_events WHERE {_OWN}",

@@ -25,6 +25,7 @@ from .reading import (
     Reader as Reader,
     ReadResult as ReadResult,
     parser_fingerprint as parser_fingerprint,
+    content_hash as content_hash,
     read_bytes as read_bytes,
 )
 from .reindex import request_reindex as request_reindex

@@ -128,14 +128,14 @@ def read_bytes(
     quality: QualityPolicy = _RULES,
 ) -> ReadResult:
     """Parse fetched bytes unless they are unchanged. A failure is a result, never an exception."""
-    content_hash = _content_hash(raw)
+    found_hash = content_hash(raw)
     known = {
-        "content_hash": content_hash,
+        "content_hash": found_hash,
         "size": len(raw.content),
         "raw_acl": raw.acl,
         "source_version": source_version,
     }
-    if task.live and task.content_hash == content_hash and task.parsed_as == parser_fingerprint:
+    if task.live and task.content_hash == found_hash and task.parsed_as == parser_fingerprint:
         return ReadResult(task, same=True, **known)  # type: ignore[arg-type]
     try:
         document = _checked(parser.parse(raw), quality)
@@ -164,7 +164,8 @@ def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument
     return replace(document, flags=document.flags | {found.flag for found in warnings}) if warnings else document
 
 
-def _content_hash(raw: FetchedItem) -> bytes:
+def content_hash(raw: FetchedItem) -> bytes:
+    """SHA-256 of the bytes and of what the connector said of them."""
     digest = hashlib.sha256(raw.content)
     # What the connector reports about the bytes is an input of the parser too.
     said = [raw.media_type or "", raw.title or "", *(part for pair in sorted(raw.metadata.items()) for part in pair)]

@@ -677,6 +677,49 @@ class Citation(_message.Message):
     page_kind: PageKind
     def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ...) -> None: ...
 
+class GetPageRequest(_message.Message):
+    __slots__ = ("doc_id", "page", "start", "end")
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    doc_id: str
+    page: int
+    start: int
+    end: int
+    def __init__(self, doc_id: _Optional[str] = ..., page: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+
+class GetPageResponse(_message.Message):
+    __slots__ = ("image", "media_type", "width", "height", "page", "pages", "version", "marks")
+    class Mark(_message.Message):
+        __slots__ = ("left", "top", "right", "bottom")
+        LEFT_FIELD_NUMBER: _ClassVar[int]
+        TOP_FIELD_NUMBER: _ClassVar[int]
+        RIGHT_FIELD_NUMBER: _ClassVar[int]
+        BOTTOM_FIELD_NUMBER: _ClassVar[int]
+        left: float
+        top: float
+        right: float
+        bottom: float
+        def __init__(self, left: _Optional[float] = ..., top: _Optional[float] = ..., right: _Optional[float] = ..., bottom: _Optional[float] = ...) -> None: ...
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    media_type: str
+    width: int
+    height: int
+    page: int
+    pages: int
+    version: int
+    marks: _containers.RepeatedCompositeFieldContainer[GetPageResponse.Mark]
+    def __init__(self, image: _Optional[bytes] = ..., media_type: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., page: _Optional[int] = ..., pages: _Optional[int] = ..., version: _Optional[int] = ..., marks: _Optional[_Iterable[_Union[GetPageResponse.Mark, _Mapping]]] = ...) -> None: ...
+
 class SendFeedbackRequest(_message.Message):
     __slots__ = ("question", "answer", "helpful", "comment", "right_doc_id", "generation", "citations")
     class Span(_message.Message):

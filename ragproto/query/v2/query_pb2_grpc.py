@@ -56,6 +56,11 @@ class QueryServiceStub:
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesRequest.SerializeToString,
                 response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesResponse.FromString,
                 _registered_method=True)
+        self.GetPage = channel.unary_unary(
+                '/ragproto.query.v2.QueryService/GetPage',
+                request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetPageRequest.SerializeToString,
+                response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetPageResponse.FromString,
+                _registered_method=True)
         self.ListAnswerers = channel.unary_unary(
                 '/ragproto.query.v2.QueryService/ListAnswerers',
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListAnswerersRequest.SerializeToString,
@@ -106,6 +111,15 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPage(self, request, context):
+        """Return a page of a document as a picture, with a cited span marked. For PDFs and images, whose original is read where
+        it is. NOT_FOUND when the document is absent or not visible to the caller, when it has no such page, and when its
+        original is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAnswerers(self, request, context):
         """List who can write answers here.
         """
@@ -149,6 +163,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ListSources,
                     request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesRequest.FromString,
                     response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesResponse.SerializeToString,
+            ),
+            'GetPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPage,
+                    request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetPageRequest.FromString,
+                    response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.GetPageResponse.SerializeToString,
             ),
             'ListAnswerers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAnswerers,
@@ -276,6 +295,33 @@ class QueryService:
             '/ragproto.query.v2.QueryService/ListSources',
             ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesRequest.SerializeToString,
             ragproto_dot_query_dot_v2_dot_query__pb2.ListSourcesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.query.v2.QueryService/GetPage',
+            ragproto_dot_query_dot_v2_dot_query__pb2.GetPageRequest.SerializeToString,
+            ragproto_dot_query_dot_v2_dot_query__pb2.GetPageResponse.FromString,
             options,
             channel_credentials,
             insecure,

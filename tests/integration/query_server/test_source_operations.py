@@ -1,13 +1,17 @@
-"""SourceService: who may ask for an operation, what is on record, and what the worker then does, on a real database."""
+"""SourceService and pictures of pages: who may ask, what is on record, and what the worker then does, on a real
+database."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from PIL import Image
 from sqlalchemy import func, select
 
 from rag_assets.connectors import connector_context, open_connector
@@ -23,7 +27,10 @@ from rag_core.ingestion.pipeline import Pipeline, run_pipeline
 from rag_core.settings import Settings
 from ragproto.admin.v1 import sources_pb2 as pb
 from ragproto.admin.v1 import sources_pb2_grpc as rpc
+from ragproto.query.v2 import query_pb2 as query
+from ragproto.query.v2 import query_pb2_grpc as query_rpc
 from tests.support.query_server import RunningServer, failing, running
+from tests.unit.rag_core.content.parsing.test_pages import LINES, page_of
 
 PLATFORM, ADMIN = ["admin", "platform.admin"], ["admin"]
 
@@ -34,6 +41,7 @@ class Desk:
     def __init__(self, server: RunningServer, pipeline: Pipeline, folder: Path) -> None:
         self.server, self.pipeline, self.folder = server, pipeline, folder
         self.stub = rpc.SourceServiceStub(server.channel)
+        self.drawn = 0
 
     def start(self, action: pb.SourceAction, scopes: list[str], tenant: str = "acme", **fields: Any) -> int:
         request = pb.StartSourceOperationRequest(action=action, source=fields.pop("source", "docs"), **fields)
@@ -53,6 +61,21 @@ class Desk:
             operation = operation_store.get(connection, number)
         carry_out(self.pipeline, operation)
         return self.get(number, scopes)
+
+    def page(self, doc_id: str, page: int = 1, start: int = 0, end: int = 30, **claims: Any) -> query.GetPageResponse:
+        """A page, drawn by the worker where it has not been before."""
+        stub = query_rpc.QueryServiceStub(self.server.channel)
+        request = query.GetPageRequest(doc_id=doc_id, page=page, start=start, end=end)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(stub.GetPage, request, metadata=self.server.auth(**claims), timeout=120)
+            while wait([asked], 0.05).not_done:
+                with self.store.engine.begin() as connection:
+                    claimed = operation_store.claim(connection, pages=True)
+                    operation = operation_store.get(connection, claimed[0]) if claimed else None
+                if operation is not None:
+                    self.drawn += 1
+                    carry_out(self.pipeline, operation)
+            return asked.result()
 
     @property
     def store(self) -> Store:
@@ -92,6 +115,8 @@ def test_a_source_is_checked_previewed_created_changed_and_deleted(desk: Desk) -
     with desk.store.engine.connect() as connection:
         assert connection.scalars(select(sources.c.name)).all() == ["docs"]
     _run(desk)
+    with desk.store.engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(documents)) == 1
     changed = text.replace("everyone", "group:staff")
     updated = desk.do(pb.SOURCE_ACTION_UPDATE, ADMIN, definition=changed, digest=made.digest).file
     assert updated.text == restrict_definition(changed), "the tenant's lists apply in every run"
@@ -113,13 +138,11 @@ def test_a_source_is_checked_previewed_created_changed_and_deleted(desk: Desk) -
     ]
 
 
-def _run(desk: Desk) -> None:
-    config = parse_definition(definition(desk.folder))
+def _run(desk: Desk, acl: str = "everyone") -> None:
+    config = parse_definition(definition(desk.folder).replace("everyone", acl))
     desk.pipeline.ensure_generation()
     with open_connector(config, connector_context(config, desk.pipeline.settings)) as connector:
         run_pipeline(desk.pipeline, Scope(config.source, "run-1"), connector=connector)
-    with desk.store.engine.connect() as connection:
-        assert connection.scalar(select(func.count()).select_from(documents)) == 1
 
 
 def test_callers_see_which_deletions_are_held(desk: Desk) -> None:
@@ -214,3 +237,73 @@ def test_an_operation_that_no_worker_takes_fails_in_time(desk: Desk) -> None:
     with desk.store.engine.begin() as connection:
         operation_store.clean_up(connection, seconds=-1)
     assert desk.get(number).reason == "SOURCE_OPERATION_TIMEOUT"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Pages of documents as pictures.
+
+
+@pytest.fixture
+def manual(desk: Desk) -> str:
+    """The id of a PDF that everyone in the tenant may read, in a source of the desk."""
+    (desk.folder / "manual.pdf").write_bytes(page_of(*LINES))
+    assert desk.do(pb.SOURCE_ACTION_CREATE, ADMIN, definition=definition(desk.folder)).file.written
+    _run(desk)
+    with desk.store.engine.connect() as connection:
+        found = connection.scalar(select(documents.c.doc_id).where(documents.c.locator == "manual.pdf"))
+    return str(found)
+
+
+def test_a_cited_page_comes_as_a_picture_with_the_span_marked_and_is_drawn_once(desk: Desk, manual: str) -> None:
+    with desk.store.engine.connect() as connection:
+        text = connection.scalar(select(documents.c.text).where(documents.c.locator == "manual.pdf")) or ""
+    start = text.index("Deletions")
+    page = desk.page(manual, start=start, end=text.index("Nothing"))
+    assert (page.page, page.pages, page.version, page.media_type, len(page.marks)) == (1, 2, 1, "image/jpeg", 3)
+    assert Image.open(io.BytesIO(page.image)).size == (page.width, page.height)
+    assert desk.page(manual, start=start, end=text.index("Nothing")) == page
+    assert desk.drawn == 1
+    with desk.store.engine.connect() as connection:
+        requests = connection.scalars(select(source_operations.c.request)).all()
+        assert "Deletions" not in str(requests), "a request names a span and does not quote it"
+        assert "source.page" not in connection.scalars(select(audit.c.action)).all()
+        [number] = connection.scalars(select(source_operations.c.id).where(source_operations.c.action == "page"))
+    assert failing(lambda: desk.get(number)).reason == "SOURCE_OPERATION_NOT_FOUND", "administrators see no picture"
+
+
+def test_a_page_is_for_those_who_may_see_the_document_also_when_it_was_drawn_before(desk: Desk, manual: str) -> None:
+    desk.page(manual)
+    assert failing(lambda: desk.page(manual, tenant="other")).reason == "DOCUMENT_NOT_FOUND"
+    _run(desk, "group:staff")
+    hidden = failing(lambda: desk.page(manual))
+    assert (hidden.code, hidden.reason) == (grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND")
+    assert desk.page(manual, groups=["staff"]).pages == 2
+
+
+def test_what_cannot_be_shown_is_refused_by_its_reason(desk: Desk, manual: str) -> None:
+    with desk.store.engine.connect() as connection:
+        note = str(connection.scalar(select(documents.c.doc_id).where(documents.c.locator == "pump.md")))
+    beyond = failing(lambda: desk.page(manual, 3))
+    assert (beyond.code, beyond.reason) == (grpc.StatusCode.NOT_FOUND, "PAGE_NOT_FOUND")
+    assert "has 2" in beyond.message
+    assert failing(lambda: desk.page(note)).reason == "PAGES_UNSUPPORTED"
+    for page, start, end in ((0, 0, 0), (1, 5, 4), (1, -1, 4)):
+        assert failing(lambda: desk.page(manual, page, start, end)).reason == "FIELD_INVALID"  # noqa: B023  called here
+    assert failing(lambda: desk.page("no-uuid")).code == grpc.StatusCode.INVALID_ARGUMENT
+    (desk.folder / "manual.pdf").write_bytes(page_of("Something else."))
+    changed = failing(lambda: desk.page(manual))
+    assert (changed.code, changed.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "ORIGINAL_CHANGED")
+    (desk.folder / "manual.pdf").unlink()
+    assert failing(lambda: desk.page(manual)).reason == "ORIGINAL_NOT_FOUND", "a failure is not kept"
+
+
+def test_pictures_and_operations_of_administrators_do_not_wait_for_each_other(desk: Desk, manual: str) -> None:
+    with desk.store.engine.begin() as connection:
+        for number in range(operation_store.MAX_OPEN_OF_TENANT):
+            desk.start(pb.SOURCE_ACTION_CHECK, ADMIN, definition=definition(desk.folder))
+            assert (operation_store.claim(connection) is not None) == (number == 0)
+    assert desk.page(manual).pages == 2
+    with desk.store.engine.begin() as connection:
+        operation_store.clean_up(connection, seconds=60)
+        kept = select(func.count()).select_from(source_operations).where(source_operations.c.action == "page")
+        assert connection.scalar(kept) == 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from console.sign_in import COOKIE
+from rag_core.errors import NotFound, Reason
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
@@ -20,6 +24,83 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM
 _HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\"> [go](javascript:alert(1)) ![i](http://attacker.example/p.png?q=1)"
 )
+
+
+MANUAL = "The lid is closed. Pump seven needs oil every three weeks. The valve opens at four bar."
+WIDE = {"width": 1440, "height": 900}
+
+
+def cites_a_page(platform: Platform, **more: Any) -> None:
+    """An answer whose citation is on the second page of a PDF."""
+    said = "Pump seven needs oil every three weeks. [1]"
+    start = MANUAL.index("Pump")
+    citation = v2.Citation(
+        number=1, title="Manual", doc_id="d1", source="s", locator="manual.pdf", start=start, end=start + len(said) - 4,
+        **({"quote": said[:-4], "page": 2, "page_kind": v2.PAGE_KIND_PAGE} | more),
+    )  # fmt: skip
+    final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]), generation="g")
+    peer = platform.gateway.peer
+    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=said)), v2.AnswerEvent(final=final)]
+    row = ops.DocumentRow(doc_id="d1", source="s", locator="manual.pdf", media_type="application/pdf", version=1)
+    out = io.BytesIO()
+    Image.new("RGB", (600, 800), "white").save(out, "JPEG")
+    mark = v2.GetPageResponse.Mark(left=0.1, top=0.1, right=0.5, bottom=0.2)
+    peer.operations |= {
+        "InspectDocument": ops.InspectDocumentResponse(document=row, text=MANUAL, acl=["everyone"]),
+        "GetPage": v2.GetPageResponse(
+            image=out.getvalue(), media_type="image/jpeg", width=600, height=800, page=2, pages=3, marks=[mark]
+        ),
+    }  # fmt: skip
+
+
+def test_a_citation_of_a_pdf_opens_as_its_page_with_the_cited_words_marked_beside_the_text(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    cites_a_page(platform)
+    page.set_viewport_size(WIDE)
+    page.goto(f"{console_url}/ask")
+    ask(page, "How often does pump seven need oil?")
+    page.get_by_role("button", name="Open [1]").click()
+    panel = page.locator(".st-key-cited-document")
+    shown = panel.get_by_role("img", name="Page 2 of 3; the cited words are marked")
+    expect(shown).to_be_visible()
+    assert shown.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [600, 800]
+    expect(panel.get_by_text("The lid is closed.")).to_be_visible()
+    page.get_by_role("link", name="Show the document").click()
+    expect(page.get_by_role("img", name="Page 2 of 3; the cited words are marked")).to_be_visible()
+    assert "page=2" in page.url
+    asked = [request for name, request in platform.gateway.peer.asked if name == "GetPage"]
+    assert [(one.doc_id, one.page, MANUAL[one.start : one.end]) for one in asked] == [
+        ("d1", 2, "Pump seven needs oil every three weeks.")
+    ], "drawn again without asking again"
+
+
+def test_without_the_original_the_text_is_shown_and_why_there_is_no_picture(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    cites_a_page(platform)
+    platform.gateway.peer.operations["GetPage"] = NotFound(Reason.ORIGINAL_NOT_FOUND, "the original is gone")
+    page.goto(f"{console_url}/ask")
+    ask(page, "How often does pump seven need oil?")
+    page.get_by_role("button", name="Open [1]").click()
+    panel = page.locator(".st-key-cited-document")
+    expect(panel.get_by_text("The page cannot be shown as a picture.")).to_be_visible()
+    expect(panel.get_by_text("The lid is closed.")).to_be_visible()
+
+
+def test_a_citation_of_a_sheet_opens_as_its_rows_under_their_header(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    row = v2.Block.Part(role=v2.Block.Part.ROLE_ROW, start=MANUAL.index("Pump"), end=MANUAL.index(" The valve"))
+    table = v2.Block(kind=v2.Block.KIND_TABLE, header="What | When", parts=[row])
+    cites_a_page(platform, page_kind=v2.PAGE_KIND_SHEET, blocks=[table], quote="Pump seven | every three weeks    ")
+    page.goto(f"{console_url}/ask")
+    ask(page, "How often does pump seven need oil?")
+    page.get_by_role("button", name="Open [1]").click()
+    cells = page.locator(".st-key-cited-document").get_by_role("table")
+    expect(cells).to_contain_text("What")
+    expect(cells).to_contain_text("every three weeks")
+    assert "GetPage" not in [name for name, _ in platform.gateway.peer.asked]
 
 
 @pytest.mark.catalogue("S35")

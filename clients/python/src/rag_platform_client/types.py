@@ -415,6 +415,28 @@ class FilterTimeRange(TypedDict):
     lt: NotRequired[str]
 
 
+class GetPageResponse(TypedDict):
+    """A page. The picture is made from untrusted content: show it as a picture and nothing else."""
+
+    image: str
+    media_type: str
+    width: int
+    height: int
+    page: int
+    pages: int
+    version: str
+    marks: list[GetPageResponseMark]
+
+
+class GetPageResponseMark(TypedDict):
+    """A part of the span on one line, in shares of width and height from the upper left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
 class GetUsageResponse(TypedDict):
     """What was used, and what may be used. Days begin at midnight in UTC."""
 

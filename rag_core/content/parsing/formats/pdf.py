@@ -112,7 +112,7 @@ _METADATA: Final = {"Author": "author", "Subject": "subject", "Keywords": "keywo
 
 def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
     """Read all pages. Raises `InvalidInput`: `ENCRYPTED`, `PDF_LIMIT`, `PARSE_FAILED`, `NEEDS_OCR` (a scan)."""
-    with closing(_open(content)) as document:
+    with closing(open_pdf(content)) as document:
         pages = len(document)
         if pages > limits.pdf_pages:
             raise InvalidInput(
@@ -122,7 +122,8 @@ def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
         return _read(document, limits)
 
 
-def _open(content: bytes) -> pypdfium2.PdfDocument:
+def open_pdf(content: bytes) -> pypdfium2.PdfDocument:
+    """Open a PDF. Raises `InvalidInput` (`ENCRYPTED`, `PARSE_FAILED`)."""
     try:
         return pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:

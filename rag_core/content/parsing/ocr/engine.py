@@ -5,9 +5,7 @@ rapidocr runs on ONNX Runtime with the models of its own wheel, so that nothing 
 
 from __future__ import annotations
 
-import io
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from functools import cache
 from statistics import median
@@ -15,13 +13,14 @@ from typing import Any, Final
 
 import numpy as np
 import pypdfium2
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image
 
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.blocks import Block
 from rag_core.content.parsing.builder import TextBuilder
 from rag_core.content.parsing.clean import join_lines
 from rag_core.content.parsing.detect import Kind
+from rag_core.content.parsing.formats.image import MOST_PIXELS, count_frames, read_frame
 from rag_core.content.parsing.formats.pdf_blocks import Outline, add_blocks
 from rag_core.content.parsing.formats.pdf_lines import Line, Page
 from rag_core.content.parsing.formats.pdf_rules import Rules
@@ -29,8 +28,6 @@ from rag_core.content.parsing.ocr.reader import COUNT
 from rag_core.errors import InvalidInput, Reason
 
 _DPI: Final = 200
-_MOST_PIXELS: Final = 12_000_000
-"""A page of A3 at 200 dpi has 7.7 million; what is larger is made smaller before it is looked at."""
 _POINTS: Final = 72
 _FIND_PIXELS: Final = 1280
 _LEAST_SCORE: Final = 0.5
@@ -52,7 +49,7 @@ def read_page(content: bytes, kind: Kind, page: int, limits: ParseLimits, *, lan
     builder = TextBuilder(limits)
     if page == COUNT:
         return builder.finish(str(kind), metadata={"pages": str(_count(content, kind, limits))})
-    image = _pdf_page(content, page) if kind is Kind.PDF else _frame(content, page, limits)
+    image = _pdf_page(content, page) if kind is Kind.PDF else read_frame(content, page, limits)
     if image is None:
         return builder.finish(str(kind))
     found = _upright(np.asarray(image.convert("RGB")))
@@ -77,8 +74,7 @@ def _count(content: bytes, kind: Kind, limits: ParseLimits) -> int:
     if kind is Kind.PDF:
         with _opened(content) as document:
             return len(document)
-    with _image(content, limits) as image:
-        return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+    return count_frames(content, limits)
 
 
 def _opened(content: bytes) -> Any:
@@ -94,44 +90,9 @@ def _pdf_page(content: bytes, number: int) -> Image.Image | None:
         if next(iter(page.get_objects(max_depth=2)), None) is None:
             return None  # a blank page
         width, height = page.get_size()
-        scale = min(_DPI / _POINTS, (_MOST_PIXELS / max(width * height, 1)) ** 0.5)
+        scale = min(_DPI / _POINTS, (MOST_PIXELS / max(width * height, 1)) ** 0.5)
         rendered: Image.Image = page.render(scale=scale, grayscale=True).to_pil()
         return rendered
-
-
-def _image(content: bytes, limits: ParseLimits) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
-        raise InvalidInput(Reason.TYPE_UNSUPPORTED, "the image is in a format that is not read, or damaged") from None
-    except Image.DecompressionBombError:
-        raise _bomb(limits) from None
-    if image.width * image.height > limits.image_pixels:
-        raise _bomb(limits)
-    return image
-
-
-def _frame(content: bytes, number: int, limits: ParseLimits) -> Image.Image | None:
-    with _image(content, limits) as image:
-        try:
-            frame = next((one for at, one in enumerate(ImageSequence.Iterator(image), 1) if at == number), None)
-            if frame is None:
-                return None
-            if frame.width * frame.height > limits.image_pixels:
-                raise _bomb(limits)
-            upright: Image.Image = ImageOps.exif_transpose(frame).convert("L")
-        except (OSError, ValueError, SyntaxError, EOFError):
-            raise InvalidInput(Reason.PARSE_FAILED, "the image is damaged; save it again") from None
-    if upright.width * upright.height > _MOST_PIXELS:
-        scale = (_MOST_PIXELS / (upright.width * upright.height)) ** 0.5
-        upright = upright.resize((max(1, round(upright.width * scale)), max(1, round(upright.height * scale))))
-    return upright
-
-
-def _bomb(limits: ParseLimits) -> InvalidInput:
-    return InvalidInput(Reason.IMAGE_BOMB, f"the image has more than {limits.image_pixels} pixels; it is not opened")
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -152,6 +113,11 @@ def _recognizer() -> Any:
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
     )
+
+
+def recognize_lines(image: Image.Image) -> list[tuple[Any, str]]:
+    """The lines of a picture with the corners of each, in its pixels; of a page that stands upright."""
+    return [(corners, text) for corners, text, _ in _recognize(np.asarray(image.convert("RGB")))]
 
 
 def _recognize(pixels: Any) -> list[tuple[Any, str, float]]:

@@ -16,6 +16,7 @@ from rag_core.content.parsing.blocks import MAX_LANGUAGE_CHARS, Block, from_rows
 from rag_core.content.parsing.builder import MAX_METADATA_ENTRIES, MAX_TITLE_CHARS, clean_metadata
 from rag_core.content.parsing.clean import clean, one_line
 from rag_core.content.parsing.detect import Kind
+from rag_core.content.parsing.pages.values import PageImage, checked_image
 from rag_core.errors import InvalidInput, Reason
 
 PREFIX: Final = struct.Struct(">II")
@@ -32,6 +33,7 @@ _REASONS: Final = frozenset(
         Reason.PARSE_FAILED, Reason.PARSER_OOM, Reason.PDF_LIMIT, Reason.XML_DTD_FORBIDDEN, Reason.ARCHIVE_BOMB,
         Reason.ARCHIVE_PATH, Reason.ARCHIVE_UNSUPPORTED, Reason.IMAGE_BOMB,
         Reason.NESTING_TOO_DEEP, Reason.TEXT_TOO_LARGE, Reason.TOO_MANY_CHUNKS,
+        Reason.PAGES_UNSUPPORTED, Reason.PAGE_NOT_FOUND,
     }
 )  # fmt: skip
 
@@ -53,6 +55,8 @@ class Request:
     """A page to recognize in place of parsing; see `rag_core.content.parsing.ocr`."""
     kind: str = ""
     language: str = ""
+    quote: str | None = None
+    """Words to mark on a picture of the page, which is what is asked for then; see `rag_core.content.parsing.pages`."""
 
 
 def encode_request(request: Request) -> bytes:
@@ -65,6 +69,7 @@ def encode_request(request: Request) -> bytes:
         "page": request.page,
         "kind": request.kind,
         "language": request.language,
+        "quote": request.quote,
     }
     return _frame(header, request.content)
 
@@ -73,7 +78,7 @@ def decode_request(header: bytes, payload: bytes) -> Request:
     """The request of a frame; its sender is trusted."""
     fields = json.loads(header)
     limits = ParseLimits(*fields["limits"])
-    said = (fields["page"], fields["kind"], fields["language"])
+    said = (fields["page"], fields["kind"], fields["language"], fields["quote"])
     return Request(payload, fields["name"], fields["media_type"], limits, fields["seconds"], *said)
 
 
@@ -88,6 +93,11 @@ def encode_document(document: ParsedDocument) -> bytes:
         "flags": sorted(document.flags),
     }
     return _frame(header, document.text.encode("utf-8"))
+
+
+def encode_image(image: PageImage) -> bytes:
+    """One frame for the pool: a picture of a page."""
+    return _frame(image.header(), image.content)
 
 
 def encode_refusal(reason: Reason, message: str) -> bytes:
@@ -108,6 +118,17 @@ def decode_response(header: bytes, payload: bytes, limits: ParseLimits) -> Parse
             raise _refusal(fields)
         return _document(fields, payload.decode("utf-8"), limits)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise FrameError from error
+
+
+def decode_image(header: bytes, payload: bytes) -> PageImage:
+    """The picture of a page, checked. Raises as `decode_response`."""
+    try:
+        fields = json.loads(header)
+        if "reason" in fields:
+            raise _refusal(fields)
+        return checked_image(fields, payload)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise FrameError from error
 
 

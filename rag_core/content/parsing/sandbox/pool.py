@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.detect import Kind
+from rag_core.content.parsing.pages.values import PageImage
 from rag_core.content.parsing.sandbox import frames
 from rag_core.content.parsing.sandbox.process import WorkerProcess
 from rag_core.errors import InvalidInput, Reason, Unavailable
 
+T = TypeVar("T")
+_Decode = Callable[[frames.Request, bytes, bytes], T]
 _RECYCLE_AFTER: Final = 2000
 _DEATHS: Final = frozenset({Reason.PARSER_OOM, Reason.PARSER_CRASHED})
 
 
 class _WornOutError(Exception):
     """A worker died that had read other documents: only a fresh one shows whether this document is to blame."""
+
+
+def _document(request: frames.Request, header: bytes, payload: bytes) -> ParsedDocument:
+    return frames.decode_response(header, payload, request.limits)
+
+
+def _image(request: frames.Request, header: bytes, payload: bytes) -> PageImage:
+    return frames.decode_image(header, payload)
 
 
 class SandboxPool:
@@ -40,25 +52,32 @@ class SandboxPool:
         Raises `InvalidInput` with the document's reason, `PARSER_TIMEOUT`, `PARSER_OOM` or `PARSER_CRASHED`;
         `Unavailable` when no process can be started at all.
         """
-        return self._carry_out(frames.Request(content, name, media_type, limits, self._timeout))
+        request = frames.Request(content, name, media_type, limits, self._timeout)
+        return self._carry_out(request, _document)
 
     def recognize(
         self, content: bytes, *, kind: Kind, name: str, page: int, language: str, limits: ParseLimits, seconds: float
     ) -> ParsedDocument:
         """Recognize the characters of one page in a sandbox. Raises as `parse`."""
-        return self._carry_out(frames.Request(content, name, None, limits, seconds, page, str(kind), language))
+        request = frames.Request(content, name, None, limits, seconds, page, str(kind), language)
+        return self._carry_out(request, _document)
 
-    def _carry_out(self, request: frames.Request) -> ParsedDocument:
+    def draw(self, content: bytes, *, kind: Kind, page: int, quote: str, limits: ParseLimits) -> PageImage:
+        """Draw one page in a sandbox, with the quote marked. Raises as `parse`, and `PAGE_NOT_FOUND`."""
+        request = frames.Request(content, "", None, limits, self._timeout, page, str(kind), quote=quote)
+        return self._carry_out(request, _image)
+
+    def _carry_out(self, request: frames.Request, decode: _Decode[T]) -> T:
         with self._slots:
             try:
-                return self._attempt(request, fresh=False)
+                return self._attempt(request, decode, fresh=False)
             except _WornOutError:
-                return self._attempt(request, fresh=True)
+                return self._attempt(request, decode, fresh=True)
 
-    def _attempt(self, request: frames.Request, *, fresh: bool) -> ParsedDocument:
+    def _attempt(self, request: frames.Request, decode: _Decode[T], *, fresh: bool) -> T:
         worker, epoch = self._take(fresh=fresh)
         try:
-            return frames.decode_response(*worker.parse(request), request.limits)
+            return decode(request, *worker.parse(request))
         except InvalidInput as refused:
             if refused.reason is Reason.PARSER_OOM:
                 worker.kill()  # its memory is fragmented

@@ -73,6 +73,11 @@ def _readable() -> list[Path]:
 
 def _answer(request: frames.Request) -> bytes:
     try:
+        if request.quote is not None:
+            from rag_core.content.parsing.pages.image import page_image
+
+            kind = Kind(request.kind)
+            return frames.encode_image(page_image(request.content, kind, request.page, request.quote, request.limits))
         if request.page:
             # Imported here: a sandbox that only parses needs neither its libraries nor their memory.
             from rag_core.content.parsing.ocr.engine import read_page
