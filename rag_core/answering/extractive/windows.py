@@ -83,8 +83,9 @@ def window(reading: Reading, at: int, relevance: Relevance, taken: Container[int
         pieces = [*_introduction(reading, first), *_shortened(reading, first, last, at, limit, relevance)]
         return Window(focus, range(first, last + 1), tuple(pieces))
     first, last = _grown(reading, first, last, at, limit, taken)
-    shown = range(first, last + 1)
-    return Window(focus, shown, tuple(piece_of(reading, one) for one in shown))
+    pieces = [piece_of(reading, one) for one in range(first, last + 1)]
+    begun = [*_begun(reading, last + 1, at, limit - _size(reading, first, last), taken)]
+    return Window(focus, range(first, last + 1 + len(begun)), (*pieces, *begun))
 
 
 def piece_of(reading: Reading, at: int, start: int | None = None, end: int | None = None) -> Piece:
@@ -194,6 +195,23 @@ def _without_headings(reading: Reading, first: int, last: int) -> tuple[int, int
 
 # --------------------------------------------------------------------------------------------------------------------
 # Blocks that are too long to be shown whole.
+
+
+def _begun(reading: Reading, begin: int, at: int, left: int, taken: Container[int]) -> Iterator[Piece]:
+    """The first items or rows, as many as fit, of a list or table that follows in the same section and is too long to
+    be shown whole."""
+    if begin in taken or not _adjacent(reading, begin, at) or not _of_section(reading, begin, 1, at):
+        return
+    if reading.positions[begin].block.kind not in _INTRODUCED - {BlockKind.CODE}:
+        return
+    for one in range(begin, _whole(reading, begin)[1] + 1):
+        spans = [*parts(reading, one)]
+        fit = [span for span in spans if span[1] - spans[0][0] <= left]
+        if fit:
+            yield piece_of(reading, one, fit[0][0], fit[-1][1])
+        if len(fit) < len(spans):
+            return
+        left -= _length(reading, one)
 
 
 def _introduction(reading: Reading, first: int) -> Iterator[Piece]:

@@ -171,6 +171,15 @@ async def test_a_list_is_shown_whole_with_the_sentence_that_introduces_it() -> N
     assert outcome.excerpts[0].text.startswith("Several formats are read:\n\n- Markdown\n- HTML\n- plain text")
 
 
+async def test_of_steps_too_long_to_be_shown_whole_the_first_follow_what_introduces_them() -> None:
+    steps = "\n".join(f"{n}. Open valve {n} and wait until the gauge of it stands at zero." for n in range(1, 41))
+    guide = f"# Pump\n\n## Drain\n\nWho is trained may drain the pump.\n\n{steps}\n"
+    shown = (await answered("How do I drain the pump?", "may drain the pump", hits=corpus(guide))).excerpts[0].text
+    assert shown.startswith("Who is trained may drain the pump.")
+    assert [line[:2] for line in shown.splitlines() if "valve" in line][:9] == [f"{n}." for n in range(1, 10)]
+    assert len(shown) < 1300
+
+
 async def test_a_term_is_shown_with_its_description() -> None:
     outcome = await answered("What is a chunk?", "A span of", hits=corpus(GLOSSARY, "glossary.html"))
     assert outcome.excerpts[0].markdown.startswith("**chunk**: **A span of a document.**")
