@@ -78,6 +78,8 @@ def _word_features(passage: Passage, asked: Asked, shown: Bag) -> dict[str, floa
         "previous": float(bool(shown) and len(shown & (own := bag(passage.text))) >= SHOWN_BEFORE * len(own)),
         "contents": float(len(_TITLES.findall(passage.text)) >= CONTENTS),
         "number": float(asked.number and asked.has_number(passage.text)),
+        "defines": float(asked.is_defined(passage.text)),
+        "opening": float(passage.ordinal == 0),
     }
 
 

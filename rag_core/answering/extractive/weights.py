@@ -9,9 +9,11 @@ from typing import Final
 RANKING: Final = {
     "rank": 0.5,
     "dense": 1.0,
-    "words": 1.5,
+    "words": 2.0,
     "heading": 1.2,
     "number": 0.5,
+    "defines": 1.0,
+    "opening": 0.8,
     "previous": 1.0,
     "contents": -3.0,
     "late": 0.7,

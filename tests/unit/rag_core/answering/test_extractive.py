@@ -208,6 +208,24 @@ async def test_what_a_thing_is_stands_at_the_beginning_of_its_page() -> None:
     assert outcome.excerpts[0].text.startswith("A generic term for many packages")
 
 
+@pytest.mark.parametrize(
+    ("asked", "defined"),
+    [
+        ("What is a valve?", "Inside of it, a valve is a disc that opens when steam presses."),
+        ("What does the valve mean?", "- valve: the disc that opens when steam presses"),
+        ("What is the valve?", "Steam presses on a disc (the valve) and leaves."),
+        ("什么是阀门？", "简单地说，阀门是用来控制流体的装置。"),
+    ],
+)
+async def test_what_defines_a_thing_goes_before_what_mentions_it(asked: str, defined: str) -> None:
+    word = "阀门" if "阀门" in asked else "valve"
+    opening = "# Boilers\n\nSteam of one boiler heats the rooms of the whole house in winter.\n\n"
+    mention = f"## Care\n\nThe {word} has a state and a name, and each {word} is listed.\n\n"
+    page = f"{opening}{mention}## Parts\n\n{defined}\n"
+    outcome = await answered(asked, hits=corpus(page, tokens=20))
+    assert defined.removeprefix("- ") in outcome.excerpts[0].text
+
+
 async def test_a_word_that_stands_in_one_document_shows_it() -> None:
     guide = "# Animals\n\n## Night\n\nThe keeper feeds the kinkajou after dusk.\n\n## Day\n\nThe keeper rests.\n"
     outcome = await decide(Question("kinkajou", corpus(guide, tokens=12), compare=Compares()))
