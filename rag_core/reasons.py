@@ -290,6 +290,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.DAGSTER_UNAVAILABLE: ("The Dagster webserver cannot be reached.", "`rag status`."),
     R.SERVER_UNAVAILABLE: ("The query server or the gateway cannot be reached.", "`rag status`, `rag up`."),
     R.CONFIG_INVALID: ("A setting or a source file is wrong.", "The message lists every problem with its location."),
+    R.PACKAGE_MISSING: (
+        "A package is not installed that a command or a setting needs.",
+        "Install what the message names; `rag doctor` lists what each extra adds.",
+    ),
     R.CONFIG_RANGE: ("A setting is out of its range, alone or together with another.", "See the settings reference."),
     R.SECRET_MISSING: ("A required secret is not set.", "Set the variable that is named."),
     R.SECRET_WEAK: ("A secret is too short or a default.", "Use at least 32 random characters."),

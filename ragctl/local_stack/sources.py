@@ -38,17 +38,23 @@ _MAX_LICENCE_CHARS = 12_000
 """Longer ones are collections of the licences of bundled libraries."""
 
 
-def write_project_corpus(folder: Path) -> bool:
-    """Bring `folder` up to date with the documentation of the checkout this command runs from; False without one.
+def write_project_corpus(folder: Path) -> None:
+    """Bring `folder` up to date with the documentation of the platform: of the checkout, or of the installed wheel.
 
     A copy, because the checkout usually holds RAG_HOME, and a source must lie apart from it.
     """
+    readmes, docs = _documentation()
+    pages = {page.name: page for page in readmes.glob("README*.md")}
+    pages |= {f"docs/{page.relative_to(docs)}": page for page in docs.rglob("*.md")}
+    _write_all(folder, {name: page.read_text("utf-8") for name, page in pages.items()})
+
+
+def _documentation() -> tuple[Path, Path]:
+    """The folder of the READMEs and that of the pages."""
     root = Path(ragctl.__file__).parent.parent
-    if not (root / "docs").is_dir():
-        return False
-    pages = [*root.glob("README*.md"), *root.glob("docs/**/*.md")]
-    _write_all(folder, {str(page.relative_to(root)): page.read_text("utf-8") for page in pages})
-    return True
+    if (root / "docs").is_dir():
+        return root, root / "docs"
+    return root / "interfaces" / "readmes", root / "interfaces" / "pages"
 
 
 def write_package_corpus(folder: Path) -> None:
@@ -186,8 +192,8 @@ def _write_defaults(folder: Path, data_dir: DataDir) -> None:
     write_package_corpus(corpus)
     _write_source(folder, "packages", root=corpus / "packages")
     _write_source(folder, "licences", root=corpus / "licences")
-    if write_project_corpus(corpus / _PROJECT_SOURCE):
-        _write_source(folder, _PROJECT_SOURCE, root=corpus / _PROJECT_SOURCE)
+    write_project_corpus(corpus / _PROJECT_SOURCE)
+    _write_source(folder, _PROJECT_SOURCE, root=corpus / _PROJECT_SOURCE)
 
 
 def _keep_project_source(folder: Path, data_dir: DataDir) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rag_core.files import update_file
+from rag_core.packages import require_complete
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import current_options
@@ -48,6 +49,7 @@ def start_stack(display: Display, **given: object) -> Stack:
     `INDEX_UNAVAILABLE` for a Qdrant server that cannot be used, before anything is started).
     """
     began = time.monotonic()
+    require_complete()
     settings, data_dir = load(None, **given)
     if settings.qdrant_url is not None:
         from rag_core.retrieval.engines.qdrant import check_qdrant  # most stacks have none

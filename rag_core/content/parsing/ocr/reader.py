@@ -14,8 +14,9 @@ from rag_core.content.parsing.blocks import Block
 from rag_core.content.parsing.builder import MAX_METADATA_CHARS
 from rag_core.content.parsing.detect import Kind, image_type
 from rag_core.content.parsing.sandbox.pool import SandboxPool
-from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.errors import InvalidInput, Reason
 from rag_core.ids import fingerprint
+from rag_core.packages import package_missing
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
@@ -215,14 +216,13 @@ def _moved(block: Block, by: int) -> Block:
 def open_ocr(settings: Settings, *, defers: bool = False) -> OcrReader | None:
     """The reader as configured; `None` when it is off, or not installed and not asked for.
 
-    Raises `ConfigError` (`CONFIG_INVALID`) when it is asked for and not installed.
+    Raises `ConfigError` (`PACKAGE_MISSING`) when it is asked for and not installed.
     """
     if settings.ocr == "off":
         return None
     if importlib.util.find_spec("rapidocr") is None:
         if settings.ocr == "on":
-            message = "RAG_OCR is on and rapidocr is not installed: pip install --no-deps -r requirements/ocr.txt"
-            raise ConfigError(Reason.CONFIG_INVALID, message)
+            raise package_missing("rapidocr")
         return None
     limits = OcrLimits(settings.ocr_max_pages, settings.ocr_document_seconds, settings.ocr_page_seconds)
     pool = SandboxPool(

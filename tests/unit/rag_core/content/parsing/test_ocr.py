@@ -169,7 +169,7 @@ def test_it_can_be_switched_off_and_says_when_it_is_not_installed(monkeypatch: p
         assert off.fingerprint != on.fingerprint  # so that documents are read again when it is switched on
     monkeypatch.setattr(reader.importlib.util, "find_spec", lambda _: None)
     assert open_parser(settings(ocr="auto")).fingerprint == open_parser(settings(ocr="off")).fingerprint
-    with pytest.raises(ConfigError, match=r"requirements/ocr\.txt"):
+    with pytest.raises(ConfigError, match=r"install `rag-platform\[ocr\]`"):
         open_parser(settings())
 
 
