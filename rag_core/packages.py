@@ -10,7 +10,7 @@ from rag_core.errors import ConfigError, Reason
 
 DISTRIBUTION = "rag-platform"
 EXTRAS = {"ocr": "reads scans and pictures by character recognition"}
-"""What each extra of the package adds; a test compares the names with pyproject.toml."""
+"""Purpose of each extra of the package; a test compares the names with pyproject.toml."""
 REINSTALL = f"install `{DISTRIBUTION}` again (in a checkout: `make setup`)"
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 

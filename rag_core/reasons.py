@@ -333,6 +333,19 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.PORT_TAKEN: ("Another program listens on a port of the stack.", "Stop it, or set the variable that is named."),
     R.HOME_IN_USE: ("Another stack uses this RAG_HOME.", "`rag down` there, or use another RAG_HOME."),
+    R.HOME_NOT_EMPTY: (
+        "A restore was asked for into a RAG_HOME that holds something.",
+        "Set RAG_HOME to an empty folder, or move what is there away.",
+    ),
+    R.BACKUP_INVALID: (
+        "The file is no backup of `rag backup`, or it is damaged or was cut off.",
+        "Name the right file, or take another copy of it.",
+    ),
+    R.BACKUP_KEY: ("A backup is encrypted with another key, or none was given.", "Give its key with `--key-file`."),
+    R.BACKUP_VERSION: (
+        "A backup was made by a later release.",
+        "Restore it with that release; the message names it.",
+    ),
     R.STACK_NOT_RUNNING: ("The local stack is not running.", "`rag up`."),
     R.START_FAILED: ("A service did not become ready.", "Read the log that is named."),
     R.LISTING_INCOMPLETE: (

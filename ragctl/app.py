@@ -49,6 +49,8 @@ _FUNCTIONS = {
     "status": "stack:status",
     "logs": "logs:logs",
     "doctor": "doctor:doctor",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "completion": "completion:completion",
     "query": "query:query",
     "chat": "chat:chat",
