@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 app = App(name="deploy", help="Blue/green deployments of the query servers.", help_format="plaintext")
 _RETRY_SECONDS = 2.0
+_AFTER_A_REFUSED_UPGRADE = (
+    ". Gateway, pipeline and console are those of the new chart already: mend the release and repeat the upgrade, or "
+    "go back with helm rollback"
+)
 TargetOption = Annotated[
     Literal["local", "kubernetes"], Parameter(help="Where to deploy: the stack of `rag up`, or a cluster.")
 ]
@@ -148,7 +152,7 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
                 raise
             note(f"  {error.message}")
         time.sleep(_RETRY_SECONDS)
-    _report(row, "DONE", json=json)
+    _report(row, "DONE", json=json, or_else=_AFTER_A_REFUSED_UPGRADE)
 
 
 @app.command
@@ -250,7 +254,7 @@ def _progress_printer(*, quiet: bool) -> Any:
     return on_progress
 
 
-def _report(row: Deployment, *wanted: str, json: bool) -> None:
+def _report(row: Deployment, *wanted: str, json: bool, or_else: str = "") -> None:
     """Print the outcome of a deployment. Raises `Conflict` with its reason when it did not succeed."""
     from rag_core.errors import Conflict, Reason
 
@@ -259,7 +263,8 @@ def _report(row: Deployment, *wanted: str, json: bool) -> None:
     if row.state.name not in wanted:
         reason = Reason(row.reason) if row.reason else Reason.DEPLOYMENT_STATE
         why = row.detail or reason
-        raise Conflict(reason, f"deployment {row.id} ({row.release}) {row.state} ({why}); {row.from_colour} serves")
+        message = f"deployment {row.id} ({row.release}) {row.state} ({why}); {row.from_colour} serves"
+        raise Conflict(reason, message + or_else)
     if not json:
         state = row.state.replace("_", " ")
         say(f"deployment {row.id}: {row.release} on {row.colour} is {state}, weight {row.weight} %")
