@@ -88,11 +88,11 @@ ci-local: $(VENV)/.dev ## Check .gitlab-ci.yml and really run its jobs that need
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-generate: $(VENV)/.dev ## Regenerate ragproto/, openapi.json, the client's types, docs/reference/, the console's catalogues, dashboards, rules on objectives and the generated half of the chart
+generate: $(VENV)/.dev ## Regenerate ragproto/, openapi.json, the client's types, docs/reference/, the console's catalogues, dashboards, rules on objectives, the version in chart and client, and the generated half of the chart
 	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_openapi.py \
 		&& $(BIN)/python scripts/generate_client.py && $(BIN)/python scripts/generate_docs.py \
 		&& $(BIN)/python scripts/generate_catalogues.py && $(BIN)/python scripts/generate_monitoring.py \
-		&& $(BIN)/python scripts/generate_chart.py
+		&& $(BIN)/python scripts/generate_version.py && $(BIN)/python scripts/generate_chart.py
 
 docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
 	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py

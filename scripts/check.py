@@ -26,6 +26,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("python client", ["python", "scripts/generate_client.py", "--check"]),
     ("catalogues", ["python", "scripts/generate_catalogues.py", "--check"]),
     ("monitoring", ["python", "scripts/generate_monitoring.py", "--check"]),
+    ("version", ["python", "scripts/generate_version.py", "--check"]),
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),
     ("links", ["python", "scripts/check_links.py"]),

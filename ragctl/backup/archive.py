@@ -40,7 +40,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup is of, readable without its key."""
+    """Description of a backup, readable without its key."""
 
     platform: str
     schema: str

@@ -24,7 +24,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """What was written."""
+    """Description of the file that was written."""
 
     file: str
     bytes: int

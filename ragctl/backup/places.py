@@ -1,4 +1,4 @@
-"""What a backup holds beside the database, and where each part of it is."""
+"""The files that a backup holds beside the database, and where each of them is."""
 
 from __future__ import annotations
 

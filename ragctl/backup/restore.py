@@ -34,7 +34,7 @@ Step = Callable[[str], AbstractContextManager[Progress]]
 
 @dataclass(slots=True)
 class RestoreResult:
-    """What came back, and what did not."""
+    """Report of a restore."""
 
     made_at: str
     platform: str
@@ -43,9 +43,9 @@ class RestoreResult:
     documents: int = 0
     erased_again: int = 0
     sources: dict[str, str] = field(default_factory=dict)
-    """How the sync of each source ended."""
+    """Status of the sync of each source."""
     missing: list[str] = field(default_factory=list)
-    """What is not there, a sentence each."""
+    """Sentences on what is not there."""
     verified: bool | None = None
 
     def to_json(self) -> dict[str, object]:

@@ -27,6 +27,8 @@ from ragctl.tokens import DEFAULT_TENANT
 # The corpus of `rag up` when no folder is given: documentation this machine already carries.
 
 
+_HISTORY = "history"
+"""Folder of what earlier releases said, which is no help to a reader of this one."""
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 _EXTENSIONS = {"text/markdown": ".md", "text/x-rst": ".rst"}
 _COPYRIGHT = re.compile(r"^.*\b(copyright|©|\(c\)).*$", re.IGNORECASE | re.MULTILINE)
@@ -45,7 +47,8 @@ def write_project_corpus(folder: Path) -> None:
     """
     readmes, docs = _documentation()
     pages = {page.name: page for page in readmes.glob("README*.md")}
-    pages |= {f"docs/{page.relative_to(docs)}": page for page in docs.rglob("*.md")}
+    found = (page.relative_to(docs) for page in docs.rglob("*.md"))
+    pages |= {f"docs/{name}": docs / name for name in found if name.parts[0] != _HISTORY}
     _write_all(folder, {name: page.read_text("utf-8") for name, page in pages.items()})
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.commands_named import commands_in, problem_of, texts_of
 from tests.support.names import ROOT, dotted_in, files_of_package, is_dotted, is_path, paths_in, prose_of
 
-HISTORY = ("CHANGELOG.md",)
+HISTORY = ("CHANGELOG.md", "docs/history/")
 """What was true of a release is not rewritten."""
 SUFFIXES = {".md", ".py", ".yaml", ".yml", ".toml", ".sh", ".lua", ".proto", ".tpl", ".hcl", ".txt", ".mako", ""}
 

@@ -9,11 +9,11 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import audit
 import check_secrets as secret_check
+import generate_version
 import pytest
 
 from rag_core.errors import Reason
@@ -243,9 +243,26 @@ def test_the_readmes_name_commands_that_exist() -> None:
             assert re.search(rf"(?m)^{target}:", makefile), f"{name}: make {target}"
 
 
-def test_the_version_is_said_once() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+def test_the_version_is_said_once_and_a_tag_names_it() -> None:
+    version = generate_version.version()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    command = [sys.executable, "scripts/generate_version.py", "--check", "--tag"]
+    tags = {
+        tag: subprocess.run([*command, tag], cwd=ROOT, capture_output=True, check=False)
+        for tag in ("v9.9.9", f"v{version}")
+    }
+    assert [done.returncode for done in tags.values()] == [1, 0], tags
+
+
+def test_a_release_is_read_in_two_minutes() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    sections = re.findall(r"(?ms)^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)\n(.*?)(?=^## |\Z)", text)
+    assert next(version for version, _, _ in sections) == generate_version.version()
+    assert {version: body.count("\n") for version, _, body in sections if body.count("\n") > 60} == {}
+    for _, day, body in sections:
+        datetime.date.fromisoformat(day)
+        assert re.findall(r"(?m)^### (.*)$", body)[0] == "New"
+        assert {"What to do", "Broke"} <= set(re.findall(r"(?m)^### (.*)$", body))
 
 
 def test_generated_code_is_current() -> None:
