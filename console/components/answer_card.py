@@ -19,6 +19,7 @@ from console.session import api, t
 from ragproto.query.v2 import query_pb2
 
 ASKS, ANSWERS = ":material/person:", ":material/forum:"
+_PANEL_HEIGHT = 720
 _OPEN = "ask-open-citation"
 """Turn and number of the citation that is open beside the answer."""
 
@@ -138,7 +139,8 @@ def _opened(turn: Turn) -> query_pb2.Citation | None:
 
 def _document(turn: Turn, item: query_pb2.Citation) -> None:
     """The document at the span, with the text around it."""
-    with st.container(border=True, key="cited-document"):
+    # With a height of its own: what is open would push the answer, and its own beginning, out of sight.
+    with st.container(border=True, key="cited-document", height=_PANEL_HEIGHT):
         st.header(t("Source {number} of {count}", number=item.number, count=len(presenters.citations(turn.final))),
                   anchor=False)  # fmt: skip
         st.text(presenters.citation_title(item, t))

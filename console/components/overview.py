@@ -20,6 +20,21 @@ from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _ROWS = 8
+_PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "quality": "screens/quality.py",
+          "index": "screens/index.py"}  # fmt: skip
+
+
+def todo(item: health.Todo, values: dict[str, str]) -> None:
+    """One entry of what needs attention: how severe, which source, since when, the cause, and the way to act."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        color, word = ("red", t("critical")) if item.critical else ("orange", t("warning"))
+        st.badge(word, color=color, icon=":material/error:" if item.critical else ":material/warning:", width="content")
+        name = f"**{plain_markdown(item.source)}** · " if item.source else ""
+        began = f" · {t('since {time}', time=at(item.since))}" if item.since else ""
+        st.markdown(f"{name}{t(item.sentence, **values)}{began}", width="content")
+        if item.page in _PAGES:
+            place = {"source": item.source} if item.source else None
+            st.page_link(_PAGES[item.page], label=t(item.action), icon=":material/arrow_forward:", query_params=place)
 
 
 def components(rows: list[health.HealthRow]) -> None:

@@ -11,8 +11,13 @@ from ragproto.query.v2 import query_pb2
 
 def copies(kind: str, request: query_pb2.SearchRequest | query_pb2.AnswerRequest) -> None:
     """As curl, grpcurl and Python, folded."""
-    gateway = shared().settings.gateway_url
     with st.expander(t("Copy as curl, grpcurl or Python"), icon=":material/content_copy:"):
-        st.code(presenters.as_curl(gateway, f"/api/v2/{kind.lower()}", request), language="bash", wrap_lines=True)
-        st.code(presenters.as_grpcurl(gateway, kind, request), language="bash", wrap_lines=True)
-        st.code(presenters.as_python(gateway, kind, request), language="python", wrap_lines=True)
+        calls(kind, request)
+
+
+def calls(kind: str, request: query_pb2.SearchRequest | query_pb2.AnswerRequest) -> None:
+    """As curl, grpcurl and Python."""
+    gateway = shared().settings.gateway_url
+    st.code(presenters.as_curl(gateway, f"/api/v2/{kind.lower()}", request), language=None, wrap_lines=True)
+    st.code(presenters.as_grpcurl(gateway, kind, request), language=None, wrap_lines=True)
+    st.code(presenters.as_python(gateway, kind, request), language=None, wrap_lines=True)

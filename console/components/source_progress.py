@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.sources import show_condition
+from console.components.source_outcome import outcome
+from console.components.sources import show_source
 from console.components.widgets import load_or_report, problem
 from console.presenters.sources import key_of
 from console.session import api, shared, t
@@ -73,7 +74,8 @@ def _follow(name: str) -> None:
     status = load_or_report("query server", lambda: api().status())
     for source in status.sources if status is not None else ():
         if source.name == name:
-            show_condition(source.condition)
+            show_source(source)
+            outcome(source)
     if not ready:
         st.caption(t("Waiting for the first document …"))
         return

@@ -6,13 +6,20 @@ import streamlit as st
 
 from console.components.widgets import DEFECTS, at, confirm, plain_markdown
 from console.i18n import ENGLISH
-from console.presenters.conditions import remedy, sentence
+from console.presenters.conditions import headline, remedy, sentence
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
 from console.session import PlatformRole, api, language, platform, shared, t
 from rag_clients.dagster_answers import Automation
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
+
+
+def show_source(source: admin_pb2.SourceStatus) -> None:
+    """Show what a source does now; of one that fails first the cause, as a headline."""
+    if source.condition.message and (source.condition.needs_attention or source.condition.HasField("failing_since")):
+        st.error(plain_markdown(headline(source, t, language())), icon=":material/error:")
+    show_condition(source.condition)
 
 
 def show_condition(condition: admin_pb2.SourceCondition) -> None:

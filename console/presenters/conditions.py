@@ -27,6 +27,9 @@ UNDER_WAY = frozenset({S.SOURCE_STATE_LISTING, S.SOURCE_STATE_EMBEDDING, S.SOURC
                        S.SOURCE_STATE_WAITING})  # fmt: skip
 UNKNOWN = "unknown"
 _COMMAND = re.compile(r"`[^`]+`")
+_CAUSE = re.compile(r"(?=(?:^|: |; )([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|UNREADABLE|VANISHED|ENCRYPTED|INTERNAL): (.+))")
+_WAITS_FOR_PEOPLE = frozenset({"CONFIG_INVALID", "MASS_DELETE_HELD", "QUOTA_EXCEEDED", "EGRESS_FORBIDDEN"})
+"""Causes that no further try ends."""
 
 
 def sentence(condition: pb.SourceCondition, t: Translate, at: Callable[[float], str]) -> str:
@@ -41,6 +44,38 @@ def sentence(condition: pb.SourceCondition, t: Translate, at: Callable[[float], 
 def marked(condition: pb.SourceCondition, t: Translate, at: Callable[[float], str]) -> str:
     """The state with its mark."""
     return f"{MARKS.get(condition.state, '•')} {sentence(condition, t, at)}"
+
+
+def headline(source: pb.SourceStatus, t: Translate, language: str) -> str:
+    """What is wrong with a source, as somebody would say it: the cause, what still works, what happens next."""
+    condition = source.condition
+    code, said = innermost(condition.reason, condition.message)
+    cause = explain_reason(language, code).partition("。")[0] if language != ENGLISH else said
+    parts = [_closed(cause or said or code)]
+    if source.searchable:
+        parts.append(t("{count} documents stay searchable.", count=number(source.searchable)))
+    if condition.HasField("failing_since") and condition.reason not in _WAITS_FOR_PEOPLE:
+        parts.append(t("It is tried again by itself."))
+    return " ".join(parts)
+
+
+def trouble(source: pb.SourceStatus, t: Translate, at: Callable[[float], str], language: str) -> str:
+    """Why a source is listed: the cause where it has one, else its state."""
+    said = headline(source, t, language) if source.condition.message else sentence(source.condition, t, at)
+    return said[:1].upper() + said[1:]
+
+
+def innermost(code: str, message: str) -> tuple[str, str]:
+    """The reason code and the words of the cause that a message ends with: `…: CODE: the words`."""
+    found = list(_CAUSE.finditer(message))
+    return (found[-1][1], found[-1][2]) if found else (code, message)
+
+
+def _closed(text: str) -> str:
+    """Text as a sentence."""
+    text = text.strip().rstrip(".。")
+    stop = "。" if "\u3000" <= text[-1:] <= "\u9fff" else "."
+    return f"{text[:1].upper()}{text[1:]}{stop}"
 
 
 def remedy(condition: pb.SourceCondition, language: str) -> str:

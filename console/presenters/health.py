@@ -55,6 +55,10 @@ class Todo:
     page: str
     values: tuple[tuple[str, object], ...] = ()
     action: str = N_("Look")
+    source: str = ""
+    critical: bool = False
+    since: int = 0
+    """Unix time of the beginning; 0: not known."""
 
 
 def health_rows(
@@ -109,17 +113,18 @@ def todos(
 ) -> list[Todo]:
     """Tasks for an operator, the most urgent first. A source is one of them when its state says so."""
     found = [
-        Todo("{component} is not healthy: {reason}", "overview", (("component", row.component), ("reason", row)))
+        Todo(
+            "{component} is not healthy: {reason}",
+            "overview",
+            (("component", row.component), ("reason", row)),
+            critical=True,
+        )
         for row in rows
         if not row.healthy
     ]
     troubled = [source for source in sources if source.condition.needs_attention]
     found += [_of_source(source) for source in sorted(troubled, key=lambda item: _URGENCY.index(_kind(item)))]
-    found += [
-        Todo("Alert: {summary}", "sources" if item.source else "pipeline", (("summary", item),))
-        for item in alerts
-        if item.kind not in _COVERED
-    ]
+    found += _of_alerts(alerts, {source.name for source in troubled})
     found += [
         Todo("The gate refused the generation {generation}: {checks}", "index",
              (("generation", name), ("checks", ", ".join(checks))), "See the figures and decide")
@@ -143,6 +148,7 @@ ACTIONS = N_(
     }
 )
 """Remedies of a source, by what is wrong with it."""
+_CRITICAL = frozenset({"failed", "held", "over_budget"})
 _URGENCY = ("failed", "held", "over_budget", "stale", "orphaned", "degraded")
 
 
@@ -157,19 +163,27 @@ def _kind(source: admin_pb2.SourceStatus) -> str:
     return "degraded" if state == admin_pb2.SOURCE_STATE_DEGRADED else "failed"
 
 
+def _of_alerts(alerts: Iterable[ops.Alert], listed: set[str]) -> list[Todo]:
+    """An entry for each alert that no state says, of a source the most urgent one."""
+    found: list[Todo] = []
+    for item in sorted(alerts, key=lambda item: (item.severity != "critical", item.started_at.seconds)):
+        if item.kind in _COVERED or item.source in listed:
+            continue
+        listed |= {item.source} if item.source else set()
+        page = "sources" if item.source else "pipeline"
+        found.append(
+            Todo("{summary}", page, (("summary", item),), source=item.source, critical=item.severity == "critical",
+                 since=item.started_at.seconds)
+        )  # fmt: skip
+    return found
+
+
 def _of_source(source: admin_pb2.SourceStatus) -> Todo:
     page = "quality" if _kind(source) == "degraded" else "sources"
-    values = (("name", source.name), ("condition", _trouble(source.condition)))
-    return Todo("{name}: {condition}", page, values, ACTIONS[_kind(source)])
-
-
-def _trouble(condition: admin_pb2.SourceCondition) -> admin_pb2.SourceCondition:
-    """The failure of a source that is being tried again: what it does now is not why it is listed."""
-    if not condition.HasField("failing_since"):
-        return condition
-    failed = admin_pb2.SourceCondition(sentence="failed since {since}: {reason}", reason=condition.reason)
-    failed.since.CopyFrom(condition.failing_since)
-    return failed
+    condition = source.condition
+    began = condition.failing_since if condition.HasField("failing_since") else condition.since
+    return Todo("{condition}", page, (("condition", source),), ACTIONS[_kind(source)], source=source.name,
+                critical=_kind(source) in _CRITICAL, since=began.seconds)  # fmt: skip
 
 
 def freshness_rows(sources: Iterable[admin_pb2.SourceStatus], now: float) -> list[dict[str, Any]]:

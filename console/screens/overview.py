@@ -16,9 +16,10 @@ from console.clients.grpc_api import Api
 from console.clients.http import GatewayClient
 from console.clients.metrics import MetricsClient, Sample
 from console.components import overview as summary
+from console.components.start_here import start_here
 from console.components.widgets import at, load_or_report, plain_markdown, problem
 from console.presenters import health
-from console.presenters.conditions import bringing_up_to_date, sentence
+from console.presenters.conditions import bringing_up_to_date, trouble
 from console.presenters.formats import duration, number
 from console.presenters.sources import canary
 from console.presenters.traffic import overall
@@ -33,8 +34,6 @@ _FIGURES_IN_A_ROW = 5
 _NAMES_SHOWN = 5
 _RUNS = 100
 _REFRESH = shared().settings.refresh_seconds
-_PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "quality": "screens/quality.py",
-          "index": "screens/index.py"}  # fmt: skip
 
 
 @st.fragment(run_every=_REFRESH)
@@ -95,21 +94,13 @@ def _overall_state(rows: list[health.HealthRow], found: list[health.Todo], unfin
     heading = t("Needs attention: {count}", count=len(found))
     (st.error if broken else st.warning)(heading, icon=":material/error:" if broken else ":material/warning:")
     for todo in found:
-        values = {key: plain_markdown(_said(value)) for key, value in todo.values}
-        sentence = t(todo.sentence, **values)
-        if todo.page in _PAGES:
-            source = dict(todo.values).get("name")
-            chosen = {"source": str(source)} if source else None
-            label = f"{sentence} · **{t(todo.action)}**"
-            st.page_link(_PAGES[todo.page], label=label, icon=":material/arrow_forward:", query_params=chosen)
-        else:
-            st.markdown(f"- {sentence}")
+        summary.todo(todo, {key: plain_markdown(_said(value)) for key, value in todo.values})
 
 
 def _said(value: object) -> str:
     match value:
-        case admin_pb2.SourceCondition():
-            return sentence(value, t, at)
+        case admin_pb2.SourceStatus():
+            return trouble(value, t, at, language())
         case health.HealthRow():
             return value.why(t, language())
         case ops.Alert():
@@ -138,4 +129,5 @@ def _figures(totals: health.Totals, samples: list[Sample]) -> None:
 
 
 st.title(t("Overview"))
+start_here()
 platform()

@@ -8,7 +8,8 @@ import streamlit as st
 
 from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
-from console.components.sources import actions, show_condition
+from console.components.source_outcome import outcome
+from console.components.sources import actions, show_source
 from console.components.widgets import age, at, chosen_row, listed_ago, load_or_report, table, timestamp
 from console.i18n import N_
 from console.presenters import sources as presenters
@@ -74,7 +75,8 @@ def state(source: str, listed: admin_pb2.SourceCondition) -> None:
         return
     if (found.condition.state, found.condition.reason) != (listed.state, listed.reason):
         st.rerun()
-    show_condition(found.condition)
+    show_source(found)
+    outcome(found)
 
 
 @st.fragment(run_every=_REFRESH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import pytest
@@ -10,7 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.query.v2 import query_pb2 as v2
 from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.pictures import settle
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import PAGES
 
@@ -27,7 +30,7 @@ is still on its way has no contrast yet."""
 def stocked(platform: Platform) -> None:
     """A source with history and one document."""
     peer = platform.gateway.peer
-    source = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1)
+    source = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1, searchable=1)
     source.condition.state, source.condition.sentence = admin_pb2.SOURCE_STATE_UP_TO_DATE, "up to date"
     peer.status = admin_pb2.GetStatusResponse(sources=[source])
     row = ops.DocumentRow(doc_id="d1", source="handbook", locator="a/plan.md", title="Plan", version=2, state=1)
@@ -83,6 +86,7 @@ def test_a_document_is_opened_by_its_link_worked_with_by_keyboard_and_has_no_bar
     assert "doc=" not in page.url
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_no_page_has_a_barrier_or_is_wider_than_its_screen(
@@ -92,15 +96,83 @@ def test_no_page_has_a_barrier_or_is_wider_than_its_screen(
     expect.set_options(timeout=60_000)
     with browser.new_context(locale="en-GB", color_scheme=scheme, viewport={"width": width, "height": 900}) as context:
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(300_000)
         page.goto(console_url)
         for name in (*PAGES, "documents?doc=d1"):
             page.goto(f"{console_url}/{'' if name == 'overview' else name}")
             expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
-            expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+            settle(page)
             wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
             found[name] = barriers(page) + ([f"wider by {wide}"] if wide > 0 else [])
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def test_a_new_installation_opens_on_a_card_until_the_first_own_source_is_searchable(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    peer = platform.gateway.peer
+    example = admin_pb2.SourceStatus(name="project", documents=9, searchable=9)
+    own = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=60)
+    own.condition.state, own.condition.percent = admin_pb2.SOURCE_STATE_EMBEDDING, 25
+    own.condition.sentence = "embedding {percent} %"
+    peer.status = admin_pb2.GetStatusResponse(sources=[example, own])
+    final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]))
+    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
+    page.goto(console_url)
+    card = page.locator(".st-key-start-here")
+    expect(card.get_by_role("heading", name="Start here")).to_be_visible()
+    expect(card.get_by_text("handbook: ▶ embedding 25 %")).to_be_visible()
+    expect(card.get_by_text("9 documents can be asked already.")).to_be_visible()
+    card.get_by_text("Call it from your code").click()
+    expect(card.get_by_text("/api/v2/answer").first).to_be_visible()
+    expect(card.get_by_role("link", name="Add your documents")).to_have_attribute("href", re.compile("add_source"))
+    assert barriers(page) == []
+    own.searchable = 3
+    peer.status = admin_pb2.GetStatusResponse(sources=[example, own])
+    expect(card).to_have_count(0)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    peer.status = admin_pb2.GetStatusResponse(sources=[example])
+    page.goto(console_url)
+    card.get_by_label("Ask a question").fill("How long is parental leave?")
+    card.get_by_role("button", name="Ask").click()
+    expect(page.get_by_label("Chat message from Answer").get_by_text("16 weeks.")).to_be_visible()
+
+
+def test_the_end_of_a_run_says_how_many_are_searchable_and_links_to_each_rest(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    peer = platform.gateway.peer
+    source = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=53, searchable=53, quarantined=5)
+    source.condition.state, source.condition.needs_attention = admin_pb2.SOURCE_STATE_DEGRADED, True
+    source.condition.reason, source.condition.sentence = "LISTING_INCOMPLETE", "failed since {since}: {reason}"
+    source.condition.message = (
+        "not listed to its end: HOST_UNREACHABLE: cannot reach http://wiki.test: connection refused"
+    )
+    source.condition.failing_since.seconds = 1_700_000_000
+    peer.status = admin_pb2.GetStatusResponse(sources=[source])
+    peer.operations["ListSources"] = ops.ListSourcesResponse(sources=[ops.SourceDetail(name="handbook", shards=1)])
+
+    def count(request: ops.FindDocumentsRequest) -> ops.FindDocumentsResponse:
+        of = {ops.DOCUMENT_STATE_SKIPPED: 2, ops.DOCUMENT_STATE_QUARANTINED: 5}.get(request.state, 60)
+        return ops.FindDocumentsResponse(counts=ops.DocumentCounts(documents=of))
+
+    peer.operations["FindDocuments"] = count
+    page.goto(f"{console_url}/sources")
+    line = page.locator(".st-key-source-outcome")
+    for label in ("53 of 60 searchable", "5 in quarantine", "2 skipped"):
+        expect(line.get_by_role("link", name=label)).to_be_visible()
+    said = (
+        "Cannot reach http://wiki.test: connection refused. 53 documents stay searchable. It is tried again by itself."
+    )
+    expect(page.get_by_text(said)).to_be_visible()
+    assert barriers(page) == []
+    line.get_by_role("link", name="2 skipped").click()
+    expect(page.get_by_role("heading", name="Documents", level=1)).to_be_visible()
+    expect(page).to_have_url(re.compile("source=handbook.*state=skipped|state=skipped.*source=handbook"))
+    page.goto(console_url)
+    expect(page.get_by_text("Needs attention: 1")).to_be_visible()
+    expect(page.get_by_text(said)).to_be_visible()
+    expect(page.get_by_role("link", name="Retry or discard what is in quarantine")).to_be_visible()
 
 
 def test_the_overview_has_no_barrier_and_the_document_says_its_language(page: Page) -> None:

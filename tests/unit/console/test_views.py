@@ -12,8 +12,19 @@ from google.protobuf.json_format import Parse
 from console.clients.errors import ServiceError
 from console.clients.metrics import Sample
 from console.i18n import explain_reason, translate
-from console.presenters import answers, formats, health, pipeline, records, source_history, sources, traffic
-from console.presenters.conditions import bringing_up_to_date, marked, sentence
+from console.presenters import (
+    answers,
+    conditions,
+    first_steps,
+    formats,
+    health,
+    pipeline,
+    records,
+    source_history,
+    sources,
+    traffic,
+)
+from console.presenters.conditions import bringing_up_to_date, marked
 from rag_clients.dagster_answers import Asset, Check, DagsterHealth, DagsterRun, failure_reason, to_run
 from rag_core.ingestion.alerts import AlertKind
 from rag_core.ingestion.source_status import SENTENCES
@@ -109,17 +120,20 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
                    admin_pb2.Generation(name="g0", state="retired", checks=checks)]  # fmt: skip
     rows = [health.HealthRow("index", False, "INDEX_EMPTY"), health.HealthRow("database", True)]
     found = health.todos(rows, counted, runs, generations=generations)
-    said = [(todo.page, say(todo.sentence, **{key: shown(value) for key, value in todo.values})) for todo in found]
-    assert said == [
-        ("overview", "index is not healthy: INDEX_EMPTY"),
-        ("sources", "d-d: failed: X"),
-        ("sources", "docs: held for approval: 60 deletions"),
-        ("sources", "lost: no source file configures it any more: 7 documents stay searchable"),
-        ("quality", "c: degraded: 3 quarantined"),
-        ("index", "The gate refused the generation g2: retrieval"),
-        ("pipeline", "The last run failed: b"),
+    said = [
+        (todo.page, todo.critical, todo.source, say(todo.sentence, **{key: shown(value) for key, value in todo.values}))
+        for todo in found
     ]
-    assert [todo.action for todo in found if ("name", "lost") in todo.values] == [health.ACTIONS["orphaned"]]
+    assert said == [
+        ("overview", True, "", "index is not healthy: INDEX_EMPTY"),
+        ("sources", True, "d-d", "Failed: X"),
+        ("sources", True, "docs", "Held for approval: 60 deletions"),
+        ("sources", False, "lost", "No source file configures it any more: 7 documents stay searchable"),
+        ("quality", False, "c", "Degraded: 3 quarantined"),
+        ("index", False, "", "The gate refused the generation g2: retrieval"),
+        ("pipeline", False, "", "The last run failed: b"),
+    ]
+    assert [todo.action for todo in found if todo.source == "lost"] == [health.ACTIONS["orphaned"]]
     broken = [DagsterRun("6", "generation_finish", "FAILURE", 1, 2, partition="g3"),
               DagsterRun("7", "maintenance", "FAILURE", 1, 2)]  # fmt: skip
     [last] = health.todos([], [], broken, generations=generations[:1])
@@ -127,6 +141,55 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     assert health.todos(rows[1:], counted[:1], runs[:1]) == []
     alerts = [ops.Alert(kind="poison_rate", summary="too many"), ops.Alert(kind="source_stale", summary="seen already")]
     assert [todo.values for todo in health.todos([], [], [], alerts=alerts)] == [(("summary", alerts[0]),)]
+
+
+def test_what_needs_attention_has_one_entry_a_source_the_most_urgent() -> None:
+    alerts = [
+        ops.Alert(kind="poison_rate", source="a", severity="warning", started_at={"seconds": 5}),
+        ops.Alert(kind="check_blocked", source="a", severity="critical", started_at={"seconds": 9}),
+        ops.Alert(kind="check_blocked", source="c", severity="critical"),
+    ]
+    failing = condition("FAILED", "failed since {since}: {reason}", attention=True, reason="LISTING_INCOMPLETE")
+    failing.failing_since.seconds = 70
+    found = health.todos([], [admin_pb2.SourceStatus(name="c", condition=failing)], [], alerts=alerts)
+    assert [(todo.source, todo.critical, todo.since) for todo in found] == [("c", True, 70), ("a", True, 9)]
+
+
+REFUSED = "http://wiki.test: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "said"),
+    [
+        ("LISTING_INCOMPLETE", f"not listed to its end, nothing was deleted: HOST_UNREACHABLE: cannot reach {REFUSED}",
+         f"Cannot reach {REFUSED}. 13 documents stay searchable. It is tried again by itself."),
+        ("CONFIG_INVALID", "options.root: missing", "Options.root: missing. 13 documents stay searchable."),
+        ("SOURCE_UNAVAILABLE", "the folder is away (run 0a1b).",
+         "The folder is away (run 0a1b). 13 documents stay searchable. It is tried again by itself."),
+    ],
+)  # fmt: skip
+def test_a_cause_is_a_headline_and_not_a_code_with_the_cause_in_its_third_clause(
+    reason: str, message: str, said: str
+) -> None:
+    source = admin_pb2.SourceStatus(name="c", searchable=13)
+    source.condition.CopyFrom(condition("FAILED", "failed since {since}: {reason}", attention=True, reason=reason))
+    source.condition.message = message
+    source.condition.failing_since.seconds = 70
+    assert conditions.headline(source, say, "en") == said
+    chinese = conditions.headline(source, say, "zh")
+    code = "HOST_UNREACHABLE" if "HOST" in message else reason
+    assert chinese.startswith(explain_reason("zh", code).partition("。")[0])
+
+
+def test_an_installation_is_new_until_a_source_of_its_own_can_be_asked() -> None:
+    example = admin_pb2.SourceStatus(name="project", documents=9, searchable=9)
+    own = admin_pb2.SourceStatus(name="handbook", documents=4)
+    own.condition.state, own.condition.percent = admin_pb2.SOURCE_STATE_EMBEDDING, 25
+    assert first_steps.is_new([example, own])
+    assert first_steps.under_way([example, own]) == [(own, 0.25)]
+    own.searchable = 1
+    assert not first_steps.is_new([example, own])
+    assert first_steps.is_new([])
 
 
 def test_a_run_is_of_a_source_only_when_it_works_on_one() -> None:
@@ -151,7 +214,7 @@ def test_a_run_is_of_a_source_only_when_it_works_on_one() -> None:
 def shown(value: object) -> object:
     if isinstance(value, health.HealthRow):
         return value.why(say, "en")
-    return sentence(value, say, str) if isinstance(value, admin_pb2.SourceCondition) else value
+    return conditions.trouble(value, say, str, "en") if isinstance(value, admin_pb2.SourceStatus) else value
 
 
 def test_what_is_wrong_is_said_in_chinese() -> None:
