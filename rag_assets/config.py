@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from rag_core.ids import fingerprint
 
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
+_SETTLED_SECONDS = 2.0
+_digests: dict[Path, tuple[tuple[int, int, int] | None, str]] = {}
+"""Hash of each source file, and the state in which it had it: the files are compared every few seconds."""
 
 
 @dataclass(slots=True)
@@ -102,9 +106,16 @@ def files_fingerprint(directory: Path) -> str:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        state = path.stat()
+        stamp = (state.st_ino, state.st_size, state.st_mtime_ns)
+        known, digest = _digests.get(path, (None, ""))
+        if stamp != known:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            # A file that was written a moment ago may be written again without another time or size.
+            _digests[path] = stamp if time.time() - state.st_mtime > _SETTLED_SECONDS else None, digest
     except OSError:
         return ""
+    return digest
 
 
 def _source_files(directory: Path) -> list[tuple[Path, str]]:

@@ -48,7 +48,11 @@ def _instance(settings: Settings, compute_logs: Path | None) -> dict[str, Any]:
             "module": "rag_assets.launcher",
             "class": "ProcessRunLauncher",
         },
-        "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"},
+        "run_coordinator": {
+            "module": "dagster._core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {"dequeue_interval_seconds": 1},  # 5 otherwise, which is longer than a run takes to start
+        },
         "concurrency": {
             "runs": {
                 "max_concurrent_runs": settings.max_concurrent_runs,

@@ -77,11 +77,12 @@ def status(name: str | None = None, /, *, json: Json = False) -> Reason | None:
     from rag_assets.config import read_sources
     from rag_core.settings import Settings
 
-    configs = _named(name)
+    found = read_sources(Settings.load().effective_sources_dir) if name is None else None
+    configs = found.sources if found is not None else _named(name)
     states, unknown = status_of(configs)
     rows = [{"name": config.name, **state_fields(states.get(config.name))} for config in configs]
     wrong: dict[tuple[str, str], list[str]] = {}
-    for one in read_sources(Settings.load().effective_sources_dir).problems if name is None else ():
+    for one in found.problems if found is not None else ():
         wrong.setdefault((one.source, one.tenant), []).append(str(one))
     for (source, tenant), said in wrong.items():
         rows.append({"name": source, **state_fields(report_of(source, "", tenant, "; ".join(said)))})
@@ -169,20 +170,18 @@ def check(name: str | None = None, /, *, json: Json = False) -> Reason | None:
 
 @app.command
 def sync(
-    name: str | None = None,
-    /,
-    *,
+    *names: str,
     wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
     json: Json = False,
 ) -> Reason | None:
-    """Sync a source now in a Dagster run: list it and bring the index up to date.
+    """Sync sources now, each in a Dagster run: list them and bring the index up to date.
 
-    Example: rag source sync handbook
+    Example: rag source sync handbook wiki
 
     Parameters
     ----------
-    name
-        Only this source. Default: all sources.
+    names
+        Only these sources. Default: all sources.
     wait
         Wait until the runs end.
     """
@@ -191,7 +190,7 @@ def sync(
     from ragctl.local_stack.ingest import Sync
 
     with closing(Sync(Settings.load())) as runs, open_display(silent=json) as display:
-        jobs = [runs.get(name)] if name else list(runs.jobs.values())
+        jobs = [*map(runs.get, dict.fromkeys(names))] if names else list(runs.jobs.values())
         runs.start(jobs)
         outcomes = runs.wait(jobs, display) if wait else []
     states = (

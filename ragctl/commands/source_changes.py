@@ -329,11 +329,13 @@ def _first_run(settings: Settings, name: str, *, readable: bool, silent: bool) -
     from ragctl.local_stack.display import open_display
     from ragctl.local_stack.ingest import Sync
 
-    with closing(Sync(settings)) as runs, open_display(silent=silent) as display:
-        job = runs.get(name)
-        if not (readable and runs.is_left_to_sensor(job)):
-            runs.start([job])
-        (outcome,) = runs.wait([job], display)
+    with open_display(silent=silent) as display:
+        display.progress(f"ingest {name}", 0, None, "documents; its file is loaded")
+        with closing(Sync(settings)) as runs:
+            job = runs.get(name)
+            if not (readable and runs.is_left_to_sensor(job)):
+                runs.start([job])
+            (outcome,) = runs.wait([job], display)
     if outcome.reason:
         note(f"{name}: {outcome.reason}")
     return outcome.status

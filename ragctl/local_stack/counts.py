@@ -39,6 +39,14 @@ class CountReader:
         found = self._last.get((tenant, source))
         return (found.counts.documents, f"documents; {describe(found.status)}") if found else (0, "documents")
 
+    def is_read(self, tenant: str, source: str) -> bool:
+        """Return whether a source was read to its end, by whatever reads it, and nothing waits."""
+        from rag_core.ingestion.source_status import SourceState
+
+        found = self._last.get((tenant, source))
+        read = (SourceState.UP_TO_DATE, SourceState.DEGRADED, SourceState.HELD)
+        return found is not None and found.status.state in read
+
     def result(self, tenant: str, source: str, status: str, reason: str = "") -> str:
         """One line about a source whose run ended. Chunks are those of the generation that searches read."""
         found = self._last.get((tenant, source))

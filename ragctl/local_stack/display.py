@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Protocol
 from ragctl.output import console, note
 
 _PLAIN_INTERVAL_SECONDS = 5.0
+_FIGURES = re.compile(r"[0-9].*")
 
 
 class Display(Protocol):
@@ -38,7 +40,8 @@ class Silent:
 
 
 class Lines:
-    """For pipes and logs: a line when something is ready, and now and then one for long work that has moved."""
+    """For pipes and logs: a line when something is ready or does something else than before, and now and then one for
+    long work that has moved."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -48,10 +51,18 @@ class Lines:
 
     def progress(self, name: str, done: int, total: int | None, unit: str = "") -> None:
         amount = _amount(done, total, unit)
-        if time.monotonic() - self._last >= _PLAIN_INTERVAL_SECONDS and amount != self._shown.get(name):
+        if amount == self._shown.get(name):
+            return
+        if self._is_new_activity(name, amount) or time.monotonic() - self._last >= _PLAIN_INTERVAL_SECONDS:
             self._last = time.monotonic()
             self._shown[name] = amount
             note(f"  {name:<20} {amount}")
+
+    def _is_new_activity(self, name: str, amount: str) -> bool:
+        """Return whether it is another activity than the one that was shown last, whatever its figures are."""
+        activities = (text.partition(";")[2] for text in (amount, self._shown.get(name, "")))
+        now, shown = (_FIGURES.sub("", text) for text in activities)
+        return now != shown
 
     def ready(self, name: str, seconds: float, detail: str = "") -> None:
         note(f"  {name:<20} {detail or 'ready'} ({seconds:.1f} s)")

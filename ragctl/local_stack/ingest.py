@@ -19,11 +19,13 @@ from ragctl.local_stack.display import Display
 _RECENT_SECONDS = 3600
 """Far more than clocks differ; it only keeps the list short."""
 _RELOAD_SECONDS = 120.0
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 0.5
 _WATCHING_SHARE = 0.1
 """Share of the time that counting may take, so that it does not slow down the ingest of a large corpus."""
 _FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 _WAITING = {"QUEUED", "NOT_STARTED"}
+_NOT_READING = {"QUEUED": "queued", "NOT_STARTED": "queued", "STARTING": "its process starts"}
+"""What a run waits for, by its status; one that reads says itself what it does."""
 _PARTITION_TAG = "dagster/partition"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
@@ -132,6 +134,8 @@ class Sync:
         self.jobs = source_jobs(settings)
         self._runs = {job.source: runs_of(self._api, job) for job in self.jobs.values()}
         # What had ended before says nothing about now; what was under way is followed like what is launched.
+        self._launched: set[str] = set()
+        self._followed: dict[str, list[DagsterRun]] = {}
         self._ignored = {run.run_id for runs in self._runs.values() for run in runs if _ended(run)}
 
     def never_succeeded(self) -> list[SourceJob]:
@@ -166,6 +170,7 @@ class Sync:
                 continue
             version_tag, partial = self._look_at(job)
             if not self._is_under_way(job, version_tag, partial=partial):
+                self._launched.add(job.source)
                 launch(self._api, job, version_tag)
 
     def _look_at(self, job: SourceJob) -> tuple[str, bool]:
@@ -204,6 +209,10 @@ class Sync:
             looked = time.monotonic()
             ended = self._outcomes(waiting.values())
             counts.refresh(job.tenant for job in waiting.values())
+            seconds = time.time() - self._began
+            ended += [
+                RunOutcome(job.source, "SUCCESS", seconds) for job in waiting.values() if self._is_read(job, counts)
+            ]
             for outcome in ended:
                 outcomes.append(outcome)
                 job = waiting.pop(outcome.source)
@@ -211,10 +220,23 @@ class Sync:
                 display.ready(f"ingest {outcome.source}", outcome.seconds, line)
             for job in waiting.values():
                 done, what = counts.progress(job.tenant, job.source)
-                display.progress(f"ingest {job.source}", done, None, what)
+                display.progress(f"ingest {job.source}", done, None, self._waits_for(job) or what)
             pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
             time.sleep(pause if waiting else 0)
         return outcomes
+
+    def _is_read(self, job: SourceJob, counts: CountReader) -> bool:
+        """Return whether a source for which no run was started is up to date: a stream worker reads small ones."""
+        runs = self._followed[job.source] or job.source in self._launched
+        return not runs and counts.is_read(job.tenant, job.source)
+
+    def _waits_for(self, job: SourceJob) -> str:
+        """Return what keeps the run of a source from reading; empty when nothing does."""
+        under_way = [run.status for run in self._followed[job.source] if not _ended(run)]
+        if not self._followed[job.source]:
+            return "documents; waiting for Dagster to start its run"
+        texts = [f"documents; {_NOT_READING[status]}" for status in under_way if status in _NOT_READING]
+        return texts[0] if texts and len(texts) == len(under_way) else ""
 
     def _outcomes(self, jobs: Iterable[SourceJob]) -> list[RunOutcome]:
         """The jobs of `jobs` whose runs have all ended."""
@@ -223,6 +245,7 @@ class Sync:
         for job in jobs:
             ours = [run for run in recent if _belongs(run, job)] or runs_of(self._api, job)
             followed = [run for run in ours if run.run_id not in self._ignored]
+            self._followed[job.source] = followed
             if followed and all(_ended(run) for run in followed):
                 found.append(self._outcome(job, followed))
         return found

@@ -9,7 +9,7 @@ import grpc
 
 from rag_assets.config import files_fingerprint, read_sources
 from rag_assets.lib.failures import typed_failures
-from rag_core.content.sources import problem_store
+from rag_core.content.sources import SourceProblem, problem_store
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
@@ -31,6 +31,7 @@ _reloading = threading.Lock()
 
 def files_sensor(settings: Settings, loaded: str) -> dg.SensorDefinition:
     """The sensor; `loaded` is the fingerprint of the files that these definitions were built from."""
+    read: dict[str, list[SourceProblem]] = {}
 
     @dg.sensor(
         name=NAME,
@@ -43,7 +44,10 @@ def files_sensor(settings: Settings, loaded: str) -> dg.SensorDefinition:
         folder = settings.effective_sources_dir
         with typed_failures():
             now = files_fingerprint(folder)
-            problems = read_sources(folder).problems
+            if now not in read:  # parsing a thousand files takes most of a second
+                read.clear()
+                read[now] = read_sources(folder).problems
+            problems = read[now]
             context.update_cursor(now)  # console and command line compare it with the tag of what is loaded
             with pipeline.store.engine.connect() as connection:
                 problem_store.replace(connection, problems)

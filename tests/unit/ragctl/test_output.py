@@ -31,3 +31,14 @@ def test_long_work_in_a_log_gives_a_line_only_when_it_has_moved(
         lines.progress("ingest packages", done, 128, "texts embedded")
     shown = capsys.readouterr().err.split("\n")
     assert [line.split()[2] for line in shown if line] == ["0/128", "64/128", "128/128"]
+
+
+def test_a_log_shows_at_once_what_is_waited_for_and_figures_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for done, doing in (
+        (0, "queued"), (0, "queued"), (0, "its process starts"), (1, "embedding 10 % (9 s left)"),
+        (2, "embedding 20 % (8 s left)"), (2, "checking what was indexed"),
+    ):  # fmt: skip
+        lines.progress("ingest handbook", done, None, f"documents; {doing}")
+    shown = [line.partition("; ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert shown == ["queued", "its process starts", "embedding 10 % (9 s left)", "checking what was indexed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from rag_core.settings import Settings
 from ragctl.local_stack.display import Silent
 from ragctl.local_stack.ingest import Sync
 from tests.contract.connectors.places import Table
+from tests.support.pipeline import PipelineHarness
 from tests.support.sites import Site
 from tests.unit.rag_assets.connectors.listings import settle
 
@@ -203,3 +205,49 @@ def test_the_first_run_of_a_new_source_is_left_to_its_sensor(
     webserver.sensor = "RUNNING"
     webserver.run("SUCCESS")
     assert not left_to_sensor(), "a source that is added again may look as it did in its last good run"
+
+
+class Shown(Silent):
+    """Keeps what is said of the work, and lets something happen each time."""
+
+    def __init__(self, then: Callable[[str], None]) -> None:
+        self.said: list[str] = []
+        self._then = then
+
+    def progress(self, name: str, done: int, total: int | None, unit: str = "") -> None:
+        self.said.append(unit)
+        self._then(unit)
+
+
+def test_a_wait_says_what_it_waits_for_until_the_run_reads(
+    webserver: Webserver, folder: Path, settings: Settings
+) -> None:
+    here = settings.model_copy(update={"sources_dir": folder, "dagster_port": webserver.port})
+    states = iter(["QUEUED", "STARTING", "STARTED", "SUCCESS"])
+
+    def go_on(_: str) -> None:
+        webserver.runs[:] = []
+        webserver.run(next(states))
+
+    shown = Shown(go_on)
+    with closing(Sync(here)) as opened:
+        [outcome] = opened.wait([opened.get("handbook")], shown)
+    assert outcome.succeeded
+    waited = ["waiting for Dagster to start its run", "queued", "its process starts"]
+    assert shown.said == [*(f"documents; {what}" for what in waited), "documents"]
+
+
+def test_a_source_that_something_else_than_a_run_has_read_is_not_waited_for(
+    webserver: Webserver, folder: Path, flow: PipelineHarness, settings: Settings
+) -> None:
+    here = settings.model_copy(update={"sources_dir": folder, "dagster_port": webserver.port})
+    flow.connector.put("a.txt", b"The bells ring at noon in the old tower.")
+
+    def read(_: str) -> None:
+        flow.run()
+
+    shown = Shown(read)
+    with closing(Sync(here)) as opened:
+        [outcome] = opened.wait([opened.get("handbook")], shown)
+    assert outcome.succeeded
+    assert webserver.launched == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -249,8 +250,16 @@ def test_the_fingerprint_of_the_files_changes_with_each_of_them(sources_dir: Pat
     path.write_text(path.read_text() + "# edited\n")
     seen.append(files_fingerprint(sources_dir))
     assert files_fingerprint(sources_dir) == seen[-1]
+    text = path.read_text()
+    path.write_text(text.replace("edited", "united"))  # as long, within the same tick of the file system's clock
+    seen.append(files_fingerprint(sources_dir))
+    os.utime(path, (1000, 1000))
+    assert files_fingerprint(sources_dir) == seen[-1], "an older time is no other text"
+    path.write_text(text)
+    os.utime(path, (2000, 2000))
+    assert files_fingerprint(sources_dir) == seen[2]
     path.unlink()
-    assert len(set(seen)) == 3
+    assert len(set(seen)) == 4
     assert files_fingerprint(sources_dir) == seen[0]
 
 
