@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rag_core.content.parsing import Block, BlockKind, PartKind, parts_of
 from rag_core.retrieval.index import Payload
 from ragproto.query.v2 import query_pb2 as pb
 
-_KINDS: Final = {kind: f"KIND_{kind.name}" for kind in BlockKind}
-_ROLES: Final = {kind: f"ROLE_{kind.name}" for kind in PartKind}
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
+_KINDS: Final = {kind: pb.Block.Kind.Value(f"KIND_{kind.name}") for kind in BlockKind}
+_ROLES: Final = {kind: pb.Block.Part.Role.Value(f"ROLE_{kind.name}") for kind in PartKind}
 
 
-def from_blocks(payload: Payload, start: int | None = None, end: int | None = None) -> Iterator[pb.Block]:
-    """The blocks of a passage; with a span, those that it touches."""
+def add_blocks(
+    blocks: RepeatedCompositeFieldContainer[pb.Block],
+    payload: Payload,
+    start: int | None = None,
+    end: int | None = None,
+) -> None:
+    """Add the blocks of a passage; with a span, those that it touches.
+
+    Each is made in its place: a search has tens of them, and a message that is given to another one is copied.
+    """
     for block in touched(payload, payload.start if start is None else start, payload.end if end is None else end):
-        text = payload.text[block.start - payload.start : block.end - payload.start]
-        parts = [
-            pb.Block.Part(role=_ROLES[part.kind], start=part.start, end=part.end, level=part.level)
-            for part in parts_of(block, text)
-        ]
-        yield pb.Block(
+        added = blocks.add(
             kind=_KINDS[block.kind],
             start=block.start,
             end=block.end,
@@ -30,8 +35,9 @@ def from_blocks(payload: Payload, start: int | None = None, end: int | None = No
             level=block.level,
             language=block.language,
             header=block.header,
-            parts=parts,
         )
+        for part in parts_of(block, payload.text[block.start - payload.start : block.end - payload.start]):
+            added.parts.add(role=_ROLES[part.kind], start=part.start, end=part.end, level=part.level)
 
 
 def touched(payload: Payload, start: int, end: int) -> list[Block]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from query_server.converters.blocks import from_blocks, touched
+from query_server.converters.blocks import add_blocks, touched
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import ResultPage
@@ -275,7 +275,7 @@ def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: Sea
     if isinstance(payload, wire_payloads.ReceivedPayload):  # copied from message to message: a search has ten of them
         held = payload.message
         structured = bool(held.structure)
-    passages.add(
+    passage = passages.add(
         chunk_id=str(hit.chunk_id),
         doc_id=str(held.doc_id if isinstance(held, Payload) else wire_payloads.id_from_wire(held.doc_id)),
         version=held.version,
@@ -298,9 +298,10 @@ def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: Sea
         page=payload.page if structured else 0,
         page_kind=_PAGES[page_kind(held.media_type)] if structured and payload.page else pb.PAGE_KIND_UNSPECIFIED,
         heading_path=held.headings,
-        blocks=from_blocks(payload) if structured else (),
         explanation=None if hit.explanation is None else _score_explanation(hit.explanation),
     )
+    if structured:
+        add_blocks(passage.blocks, payload)
 
 
 def _citation(citation: Citation, passages: Sequence[SearchHit]) -> pb.Citation:
@@ -309,7 +310,7 @@ def _citation(citation: Citation, passages: Sequence[SearchHit]) -> pb.Citation:
     # Where the quoted span is, which may be further down than where its passage begins.
     first = next(iter(touched(payload, citation.start, citation.end)), None)
     page = payload.page if first is None else first.page
-    return pb.Citation(
+    message = pb.Citation(
         number=citation.number,
         doc_id=str(payload.doc_id),
         version=payload.version,
@@ -323,5 +324,6 @@ def _citation(citation: Citation, passages: Sequence[SearchHit]) -> pb.Citation:
         page=page,
         page_kind=_PAGES[page_kind(payload.media_type)] if page else pb.PAGE_KIND_UNSPECIFIED,
         heading_path=payload.headings if first is None else first.path,
-        blocks=from_blocks(payload, citation.start, citation.end),
     )
+    add_blocks(message.blocks, payload, citation.start, citation.end)
+    return message

@@ -421,7 +421,7 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     def search_slots(self) -> int:
         """Searches in progress at once."""
         waits_for_others = self.embedder == "openai" or self.reranker_url or self.qdrant_url
-        return self.max_concurrent_searches or (32 if waits_for_others else 8 * usable_cores())
+        return self.max_concurrent_searches or (32 if waits_for_others else 16 * usable_cores())
 
     @property
     def answer_slots(self) -> int:

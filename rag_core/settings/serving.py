@@ -29,8 +29,9 @@ class ServingSettings(BaseModel):
     max_concurrent_searches: int | None = Field(
         None,
         ge=1,
-        description="Searches in progress at once; more wait in a bounded queue. Unset: 8 for each core, because more "
-        "only delay each other; 32 where they wait for an endpoint that embeds or reranks, or for a Qdrant server.",
+        description="Searches in progress at once; more wait in a bounded queue. Unset: 16 for each core, which keeps "
+        "the batches of the model full; 32 where they wait for an endpoint that embeds or reranks, or for a Qdrant "
+        "server.",
     )
     max_queued_searches: int = Field(
         64, ge=0, description="Length of that queue; beyond it calls are refused with OVERLOADED."

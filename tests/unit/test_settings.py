@@ -90,10 +90,10 @@ def test_what_is_no_json_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("given", "searches", "answers"),
     [
-        ({}, 8 * usable_cores(), 2 * usable_cores()),
+        ({}, 16 * usable_cores(), 2 * usable_cores()),
         ({"max_concurrent_searches": 3, "max_concurrent_answers": 5}, 3, 5),
         ({"qdrant_url": "http://127.0.0.1:6334"}, 32, 2 * usable_cores()),
-        ({"answerer": "openai", "answer_url": "https://example.org/v1", "answer_model": "m"}, 8 * usable_cores(), 16),
+        ({"answerer": "openai", "answer_url": "https://example.org/v1", "answer_model": "m"}, 16 * usable_cores(), 16),
     ],
     ids=["local", "given", "search elsewhere", "model elsewhere"],
 )

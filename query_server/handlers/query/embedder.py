@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from query_server.runtime.metrics import Metrics
@@ -94,6 +94,7 @@ class QueryEmbedder:
         self._states = StateCache(states)
         self._policy = policy
         self._metrics = metrics
+        self._lookups = cache(metrics.embed_lookups.labels)
         self._cache: OrderedDict[Key, Vectors] = OrderedDict()
         self._pending: dict[Key, _Pending] = {}
         self._queue: list[_Pending] = []
@@ -121,7 +122,7 @@ class QueryEmbedder:
         cached = self._cache.get(key)
         if cached is not None:
             self._cache.move_to_end(key)
-            self._metrics.embed_lookups.labels("hit").inc()
+            self._lookups("hit").inc()
             return cached
         self._require_open()
         with span("embeddings", {"gen_ai.operation.name": "embeddings", **self._named}):
@@ -172,7 +173,7 @@ class QueryEmbedder:
 
     def _join(self, key: Key) -> _Pending:
         pending = self._pending.get(key)
-        self._metrics.embed_lookups.labels("shared" if pending else "miss").inc()
+        self._lookups("shared" if pending else "miss").inc()
         if pending is None:
             pending = _Pending(key, asyncio.get_running_loop().create_future())
             self._pending[key] = pending

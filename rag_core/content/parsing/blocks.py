@@ -192,7 +192,8 @@ def to_rows(blocks: Iterable[Block], origin: int = 0, headings: Sequence[str] = 
 
 def from_rows(rows: Iterable[Sequence[Any]], origin: int = 0, headings: Sequence[str] = ()) -> tuple[Block, ...]:
     """The blocks of `to_rows`. Raises `ValueError` or `TypeError` for anything else."""
-    return tuple(_from_row(row, origin, tuple(headings)) for row in rows)
+    above = tuple(headings)
+    return tuple([_from_row(row, origin, above) for row in rows])
 
 
 def _from_row(row: Sequence[Any], origin: int, headings: tuple[str, ...]) -> Block:
@@ -203,7 +204,7 @@ def _from_row(row: Sequence[Any], origin: int, headings: tuple[str, ...]) -> Blo
         raise ValueError("block")
     if not isinstance(language, str) or not isinstance(header, str):
         raise TypeError("block")
-    parts = tuple(_parts(flat, start, end, origin))
+    parts = tuple(_parts(flat, start, end, origin)) if flat != [] else ()
     above = headings if path is None else tuple(map(str, path))
     return Block(_KINDS[kind], start + origin, end + origin, level, page, language, parts, header, above)
 
@@ -220,5 +221,9 @@ def _parts(flat: Sequence[int], start: int, end: int, origin: int) -> Iterator[P
 
 
 def _require_numbers(values: Sequence[Any]) -> None:
-    if not all(type(value) is int and value >= 0 for value in values):
+    # Without a call for each: a search has hundreds.
+    if not _WHOLE.issuperset(map(type, values)) or min(values, default=0) < 0:
         raise ValueError("number")
+
+
+_WHOLE = frozenset({int})

@@ -22,7 +22,7 @@ PLAIN = replace(
     HIT, payload=replace(POINT.payload, headings=("Top", "Setup"), metadata={"team": "a"}), dense=0.25, lexical=1.5
 )
 HITS = 10
-PYTHON_CALLS = 130
+PYTHON_CALLS = {"plain": 130, "with blocks": 446}
 """Of functions written in Python, for ten hits. When the figure falls, lower it here; it is not to rise."""
 
 
@@ -39,8 +39,9 @@ def test_a_hit_of_another_process_is_shown_as_one_of_this_process_is(hit: Any) -
     assert _shown(_received(hit)) == from_page(ResultPage(SearchResult("g", (hit,)), "", None))
 
 
-def test_a_hit_passes_through_with_few_calls() -> None:
-    message = _received(*[PLAIN] * HITS)
+@pytest.mark.parametrize(("kind", "hit"), [("plain", PLAIN), ("with blocks", HIT)])
+def test_a_hit_passes_through_with_few_calls(kind: str, hit: Any) -> None:
+    message = _received(*[hit] * HITS)
     called = Counter[str]()
 
     def count(frame: Any, event: str, _: object) -> None:
@@ -53,4 +54,4 @@ def test_a_hit_passes_through_with_few_calls() -> None:
         _shown(message)
     finally:
         sys.setprofile(None)
-    assert called.total() <= PYTHON_CALLS, called.most_common(8)
+    assert called.total() <= PYTHON_CALLS[kind], called.most_common(8)

@@ -90,19 +90,6 @@ async def test_queries_that_arrive_while_the_model_is_busy_share_a_batch(
     assert model.batches == [["a"], ["b", "c", "d"], ["e"]]
 
 
-async def test_a_query_waits_for_the_passages_of_one_answer_at_most(
-    model: GatedEmbedder, embedder: QueryEmbedder
-) -> None:
-    answers = [asyncio.create_task(embedder.probe()) for _ in range(3)]
-    await model.wait_entered()
-    query = start(embedder, "a")
-    await asyncio.sleep(0)
-    for _ in range(4):
-        model.gate.release()
-    await asyncio.gather(*answers, *query)
-    assert model.batches[:2] == [["ready"], ["a"]]
-
-
 async def test_vectors_come_back_to_their_texts(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
     for _ in range(5):
         model.gate.release()
