@@ -5,6 +5,7 @@ One run takes up to `SLOTS` texts of any length, one behind the other, without p
     embeddings  float32 [1, tokens, hidden]   token embeddings (the caller reads them from the 4-bit table)
     positions   int64 [tokens]                position of each token in its text
     several     bool                          false: one text, and `sizes` is not read
+    few         bool                          true: `FEW_SLOTS` texts at most, and the other sizes are not read
     sizes       int64 [SLOTS]                 tokens of each text; at least 1, so unused slots have a token too
     members     float32 [1, texts, tokens]    1 where a token belongs to a text
     vectors     float32 [texts, hidden]       output: mean over each text, L2-normalised
@@ -28,7 +29,7 @@ from onnx import TensorProto, helper
 from rag_core.content.embedding.bundle import Bundle
 from rag_core.content.embedding.calibration import Calibration
 from rag_core.content.embedding.graph import CONTRIB, GraphBuilder, quantise_columns
-from rag_core.content.embedding.networks import SLOTS
+from rag_core.content.embedding.networks import FEW_SLOTS, SLOTS
 
 _LEVELS = 255  # of uint8
 
@@ -49,6 +50,8 @@ class _Packed:
         position = position + self._bundle.floats("emb.type")[: shape.hidden]
         graph.node("Gather", [graph.constant("position", position), "positions"], "position.used")
         graph.node("Add", ["embeddings", "position.used"], "placed")
+        bounds = [graph.constant(f"few.{name}", np.array([at], np.int64)) for name, at in (("0", 0), ("n", FEW_SLOTS))]
+        graph.node("Slice", ["sizes", *bounds], "few.sizes")
         state = self._norm("placed", "emb.ln", "start")
         for layer in range(shape.layers):
             state = self._layer(state, f"l{layer}.")
@@ -61,6 +64,7 @@ class _Packed:
                 helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, [1, "tokens", shape.hidden]),
                 helper.make_tensor_value_info("positions", TensorProto.INT64, ["tokens"]),
                 helper.make_tensor_value_info("several", TensorProto.BOOL, []),
+                helper.make_tensor_value_info("few", TensorProto.BOOL, []),
                 helper.make_tensor_value_info("sizes", TensorProto.INT64, [SLOTS]),
                 helper.make_tensor_value_info("members", TensorProto.FLOAT, [1, "texts", "tokens"]),
             ],
@@ -73,8 +77,8 @@ class _Packed:
     def _layer(self, state: str, name: str) -> str:
         size, wide = self._bundle.shape.hidden, self._bundle.shape.feed_forward
         joined = self._linear(state, name + "qkv", [name + part for part in "qkv"], (size, size))
-        one, many = self._attention_of_one(joined, name), self._attention_of_each(joined, name)
-        context = self._graph.node("If", ["several"], name + "context", then_branch=many, else_branch=one)
+        one, several = self._attention_of_one(joined, name), self._attention_of_several(joined, name)
+        context = self._graph.node("If", ["several"], name + "context", then_branch=several, else_branch=one)
         attended = self._linear(context, name + "attended", [name + "ao"], (size, size))
         middle = self._add_and_norm(attended, state, name + "aln")
         inner = self._linear(middle, name + "inner", [name + "fi"], (wide, size))
@@ -86,16 +90,22 @@ class _Packed:
         parts = [name + "one." + part for part in "qkv"]
         return _branch([_split(joined, parts), self._attend(parts, name + "one")])
 
-    def _attention_of_each(self, joined: str, name: str) -> onnx.GraphProto:
-        parts = [name + "many." + part for part in "qkv"]
+    def _attention_of_several(self, joined: str, name: str) -> onnx.GraphProto:
+        """An unused slot costs each layer as much as a short text: there are as few as possible."""
+        few = self._attention_of_each(joined, name + "few", "few.sizes", FEW_SLOTS)
+        many = self._attention_of_each(joined, name + "many", "sizes", SLOTS)
+        return _branch([helper.make_node("If", ["few"], [name + "several"], then_branch=few, else_branch=many)])
+
+    def _attention_of_each(self, joined: str, name: str, sizes: str, slots: int) -> onnx.GraphProto:
+        parts = [f"{name}.{part}" for part in "qkv"]
         nodes = [_split(joined, parts)]
         for part in parts:
-            own = [f"{part}{slot}" for slot in range(SLOTS)]
-            nodes.append(helper.make_node("Split", [part, "sizes"], own, axis=1))
-        contexts = [f"{name}many.{slot}" for slot in range(SLOTS)]
+            own = [f"{part}{slot}" for slot in range(slots)]
+            nodes.append(helper.make_node("Split", [part, sizes], own, axis=1))
+        contexts = [f"{name}.{slot}" for slot in range(slots)]
         for slot, context in enumerate(contexts):
             nodes.append(self._attend([f"{part}{slot}" for part in parts], context))
-        nodes.append(helper.make_node("Concat", contexts, [name + "many"], axis=1))
+        nodes.append(helper.make_node("Concat", contexts, [name], axis=1))
         return _branch(nodes)
 
     def _attend(self, parts: list[str], output: str) -> onnx.NodeProto:

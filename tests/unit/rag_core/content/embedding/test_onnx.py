@@ -149,6 +149,14 @@ def test_short_texts_share_runs_and_long_ones_are_alone() -> None:
     assert plan_runs([], SLOTS, threads=2) == []
 
 
+def test_a_run_of_any_number_of_texts_gives_each_the_vector_that_it_has_alone(embedder: OnnxEmbedder) -> None:
+    texts = [passage for pair in ENGLISH + CHINESE for passage in pair][:SLOTS]
+    ids = [embedder._token_ids(text) for text in texts]
+    alone = np.concatenate([embedder._network.run([one]) for one in ids])
+    for count in range(2, SLOTS + 1):
+        np.testing.assert_allclose(embedder._network.run(ids[:count]), alone[:count], atol=1e-6)
+
+
 def test_a_few_texts_are_spread_over_the_threads() -> None:
     assert plan_runs([40] * 6, SLOTS, threads=2) == [[0, 1, 2], [3, 4, 5]]
 
