@@ -30,17 +30,31 @@ _POINTS_BACK_ZH: Final = re.compile(
 )
 _SHORT_ZH: Final = 4
 """Characters up to which a Chinese question is too short to name what it is about."""
+_CORRECTS: Final = re.compile(
+    r"^\W{0,8}(?:(?:no|nope|oh|wait|well|sorry|actually)\b\W{1,4}){0,3}(?:i\s(?:meant|mean|was asking about)\b\W{0,4})"
+    r"|^\W{0,8}(?:sorry|actually)\b\W{1,4}"
+    r"|^\W{0,4}(?:不是?|不对|抱歉|对不起)?\W{0,4}我(?:是)?(?:说|指|问)(?:的是?)?\W{0,4}",
+    re.IGNORECASE,
+)
+"""What introduces a correction and says nothing of its own: "No, I meant …"."""
+_CORRECTED: Final = 3
+"""Content words up to which what follows it replaces a word of the question before, and is no question itself."""
+_ASKS: Final = re.compile(
+    r"^(?:who|whom|whose|what|when|where|which|why|how|do|does|did|is|are|can|may)\b", re.IGNORECASE
+)
 _LETTERS: Final = re.compile(r"\w")
 _EDGES: Final = " \t\n?!.,;:()[]\"'“”‘’？！。，；：（）「」"
 
 
 def carry_over(question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
-    """The question with the words of the questions that it continues; as asked when it continues none.
+    """The question with the words of the questions that it continues or corrects; as asked when it does neither.
 
     Walks back over earlier follow-ups to the question that named the subject. Deterministic.
     """
-    if not _continues(question):
-        return StandaloneQuestion(question)
+    asked = _CORRECTS.sub("", question, count=1) or question
+    corrects = asked != question and not _ASKS.match(asked) and len(content_words(asked)) <= _CORRECTED
+    if not corrects and not _continues(asked):
+        return _standalone(asked, question)
     carried: list[str] = []
     for message in reversed(earlier):
         if message.role is not Role.USER:
@@ -48,8 +62,11 @@ def carry_over(question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
         carried = [*_words(message.text), *carried]
         if not _continues(message.text):
             break
-    text = _joined(question, carried)
-    return StandaloneQuestion(text, StandaloneBy.WORDS) if text != question else StandaloneQuestion(question)
+    return _standalone(_joined(asked, carried), question)
+
+
+def _standalone(text: str, question: str) -> StandaloneQuestion:
+    return StandaloneQuestion(text, StandaloneBy.WORDS if text != question else StandaloneBy.ASKED)
 
 
 def _continues(question: str) -> bool:

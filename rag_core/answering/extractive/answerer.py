@@ -42,6 +42,8 @@ OPENINGS: Final = 2
 """Pages whose opening is read."""
 SHOWN: Final = 3
 """Places of an answer, the further ones included."""
+FOLLOWED: Final = 6
+"""Passages of the section that the answer before showed, for a follow-up."""
 
 
 class ExtractiveAnswerer:
@@ -134,7 +136,7 @@ async def _with_previous(question: Question, hits: tuple[SearchHit, ...]) -> tup
         return hits
     known = {hit.chunk_id for hit in hits}
     found = await question.search(f"{question.follow_up} {section}", ())
-    return (*hits, *(hit for hit in found[:POOL] if hit.chunk_id not in known))
+    return (*hits, *(hit for hit in found[:FOLLOWED] if hit.chunk_id not in known))
 
 
 async def _with_openings(question: Question, text: str, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:

@@ -18,7 +18,7 @@ from rag_core.answering.extractive.terms import Bag, bag, coverage, naming
 from rag_core.answering.extractive.weights import RANKING
 from rag_core.answering.late_interaction import TokenMatches
 
-POOL: Final = 6
+POOL: Final = 4
 """Passages that are compared token by token."""
 CONTENTS: Final = 8
 """Numbered titles of sections that make a passage a table of contents, which names everything and says nothing."""
@@ -78,7 +78,6 @@ def _word_features(passage: Passage, asked: Asked, shown: Bag) -> dict[str, floa
         "previous": float(bool(shown) and len(shown & (own := bag(passage.text))) >= SHOWN_BEFORE * len(own)),
         "contents": float(len(_TITLES.findall(passage.text)) >= CONTENTS),
         "number": float(asked.number and asked.has_number(passage.text)),
-        "defines": float(asked.is_defined(passage.text)),
         "opening": float(passage.ordinal == 0),
     }
 

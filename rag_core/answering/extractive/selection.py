@@ -14,6 +14,7 @@ from rag_core.answering.extractive.reading import Passage, Reading, read
 from rag_core.answering.extractive.rendering import Span, render
 from rag_core.answering.extractive.terms import Bag, bag
 from rag_core.answering.extractive.windows import Piece, Window, window
+from rag_core.content.parsing import BlockKind
 
 ALIKE: Final = 0.9
 """Share of the words of the shorter one from which two windows say the same."""
@@ -79,13 +80,13 @@ def _place(asked: Asked, passage: int, reading: Reading, relevance: Relevance, t
     shown = window(reading, found[0].at, relevance, taken)
     if not shown.pieces:
         return None
-    best = found[0].score
-    marked = tuple(
-        (passage, one.start, one.end)
-        for one in found[:MOST]
-        if one.score >= NEAR * best and _inside(one.start, shown.pieces)
-    )
-    return _Place(shown, marked, bag("\n".join(f"{piece.header}\n{piece.text}" for piece in shown.pieces)))
+    inside = [one for one in found if _inside(one.start, shown.pieces)]
+    marked = [one for one in inside[:MOST] if one.score >= NEAR * found[0].score]
+    prose = [one for one in inside if reading.positions[one.at].block.kind is not BlockKind.CODE]
+    if prose and prose[0] not in marked:  # a line of code alone, which no Markdown can mark
+        marked = [prose[0], *marked[: MOST - 1]]
+    spans = tuple((passage, one.start, one.end) for one in marked)
+    return _Place(shown, spans, bag("\n".join(f"{piece.header}\n{piece.text}" for piece in shown.pieces)))
 
 
 def _inside(start: int, pieces: Sequence[Piece]) -> bool:

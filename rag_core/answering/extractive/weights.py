@@ -10,13 +10,12 @@ RANKING: Final = {
     "rank": 0.5,
     "dense": 1.0,
     "words": 2.0,
-    "heading": 1.2,
+    "heading": 1.5,
     "number": 0.5,
-    "defines": 1.0,
     "opening": 0.8,
     "previous": 1.0,
     "contents": -3.0,
-    "late": 0.7,
+    "late": 0.4,
 }
 """What each feature of a passage is worth in the order of passages."""
 
