@@ -15,7 +15,7 @@ _DEFINED = re.compile(r"(?m)^(?:async )?def (test_\w+)")
 def test_every_test_that_a_page_names_exists() -> None:
     defined = {name for path in ROOT.glob("tests/**/test_*.py") for name in _DEFINED.findall(path.read_text("utf-8"))}
     assert len(re.findall(r"`(test_\w+)`", PAGE.read_text("utf-8"))) > 20
-    for page in (ROOT / "docs").rglob("*.md"):
+    for page in (page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "history"):
         text = page.read_text("utf-8")
         assert set(re.findall(r"`(test_\w+)`", text)) <= defined, page.name
         made = set(re.findall(r"(?m)^`(tests/[\w/.]+)`:$", text))  # by the page itself
