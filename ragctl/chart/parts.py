@@ -252,6 +252,18 @@ class Jobs(PartModel):
     deadline_seconds: int = Field(900, ge=30, description="Time allowed to each.")
 
 
+class Backup(PartModel):
+    """A CronJob that copies source files and erasure ledger to a volume; the database has backups of its own."""
+
+    claim: str = Field("", description="PersistentVolumeClaim for the files of `rag backup`; empty: no CronJob.")
+    schedule: str = Field("17 3 * * *", min_length=1, description="Times of the CronJob.")
+    keep: int = Field(30, ge=1, le=1000, description="Number of files that stay.")
+    key_secret: str = Field(
+        "", description="Secret whose key `backup-key` (at least 32 characters) encrypts them; empty: not encrypted."
+    )
+    resources: Resources = Field(resources("50m", "128Mi", "512Mi"), description="Of its pod.")
+
+
 _NEEDS_DIGEST = ConfigDict(
     json_schema_extra={
         "if": {"properties": {"enabled": {"const": True}}, "required": ["enabled"]},

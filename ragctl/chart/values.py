@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from ragctl.chart.parts import (
+    Backup,
     Console,
     Dagster,
     Digest,
@@ -239,6 +240,7 @@ class Values(PartModel):
     pods: Pods = Field(Pods(), description="What every pod gets.")
     service_accounts: ServiceAccounts = Field(ServiceAccounts(), description="The accounts of the pods.")
     jobs: Jobs = Field(Jobs(), description="Migration and bootstrap.")
+    backup: Backup = Field(Backup(), description="Copies of what is in no database.")
     postgresql: Evaluation = Field(
         Evaluation(image="docker.io/library/postgres"), description="PostgreSQL for evaluation."
     )

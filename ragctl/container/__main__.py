@@ -9,7 +9,8 @@ from rag_core.errors import ConfigError, RagError, Reason
 
 _USAGE = (
     "roles: migrate, bootstrap, identity TOKENS KEYS, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, "
-    "health ROLE_OR_URL [SECONDS], try-run WEBSERVER JOB SECONDS, end-runs NAMESPACE RELEASE, or one of "
+    "health ROLE_OR_URL [SECONDS], try-run WEBSERVER JOB SECONDS, end-runs NAMESPACE RELEASE, "
+    "backup FOLDER KEEP [KEY_FILE], or one of "
 )
 
 
@@ -54,6 +55,10 @@ def _run(arguments: Sequence[str]) -> None:
             from ragctl.container import tasks
 
             tasks.end_runs(namespace, release)
+        case ["backup", folder, keep, *key_file] if len(key_file) <= 1:
+            from ragctl.container import tasks
+
+            tasks.back_up(settings, folder, keep, *key_file)
         case ["try-run", webserver, job, seconds]:
             from ragctl.container import tasks
 

@@ -35,6 +35,27 @@ def bootstrap(settings: Settings) -> None:
     log.info("bootstrapped", generation=generation)
 
 
+def back_up(settings: Settings, folder: str, keep: str, key_file: str = "") -> None:
+    """Write source files and erasure ledger to a new file in the folder, and remove the oldest beyond `keep`.
+
+    Raises as `ragctl.backup.backup.make_backup`.
+    """
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from ragctl.backup.backup import make_backup, read_key
+    from ragctl.local_stack.data_dir import DataDir
+
+    target = Path(folder) / f"rag-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.ragbackup"
+    key = read_key(Path(key_file) if key_file else None)
+    done = make_backup(
+        settings, DataDir.of(settings), target, key=key, database=False, progress=lambda size, total: None
+    )
+    for old in sorted(Path(folder).glob("rag-*.ragbackup"))[: -int(keep)]:
+        old.unlink()
+    log.info("backed_up", files=done.files, encrypted=done.encrypted)
+
+
 def try_run(settings: Settings, webserver: str, job: str, seconds: str) -> None:
     """Run a Dagster job, as its UI does, and wait until it succeeds.
 

@@ -16,6 +16,7 @@ from rag_core.errors import Exhausted, InvalidInput, Reason
 from ragctl.app import run
 from ragctl.backup.archive import DATABASE, FILES, BackupReader, BackupWriter, Manifest, pack, unpack
 from ragctl.backup.restore import MARKER
+from ragctl.container.__main__ import main as container
 
 KEY, OTHER = b"k" * 20 + b"0123456789ab", b"o" * 20 + b"0123456789ab"
 DUMP = os.urandom(3 << 20)
@@ -178,6 +179,21 @@ def test_the_small_files_alone_go_into_an_empty_folder(
     assert not (home / "secrets" / "half").exists()
     assert not (home / MARKER).exists()
     assert stat.S_IMODE((home / "secrets/index-secret").stat().st_mode) == 0o600
+
+
+def test_the_cron_job_of_the_chart_keeps_the_newest_files(home: Path, tmp_path: Path) -> None:
+    (home / "sources").mkdir(parents=True)
+    (home / "sources" / "docs.yaml").write_text("type: x\n")
+    (tmp_path / "key").write_bytes(KEY)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for name in ("rag-20260101T000000Z.ragbackup", "rag-20260102T000000Z.ragbackup"):
+        (kept / name).touch()
+    assert container(["backup", str(kept), "2", str(tmp_path / "key")]) == 0
+    oldest, newest = sorted(kept.iterdir())
+    assert oldest.name == "rag-20260102T000000Z.ragbackup"
+    with BackupReader(newest, KEY) as reader:
+        assert "sources/docs.yaml" in unpack(b"".join(reader.read(FILES)))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ ROLES = (
     "qdrant",
     "valkey",
     "test",
+    "backup",
 )
 INSIDE = {
     ("gateway", "query", 50051),

@@ -40,6 +40,7 @@ _BASE: dict[str, Any] = {
         "postgresExporter": {"enabled": True, "digest": DIGEST},
     },
     "rateLimits": {"enabled": True},
+    "backup": {"claim": "backups"},
     "valkey": {"enabled": True, "digest": DIGEST},
     "gateway": {"autoscaling": {"enabled": True}, "serviceType": "LoadBalancer"},
     "tracing": {"endpoint": "http://collector:4318", "traceUrl": "http://jaeger/trace/{trace}"},
