@@ -17,10 +17,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rag_assets.connectors.kind import SourceOptions
+from rag_assets.connectors.kinds import find_kind
 from rag_assets.source_config import SourceConfig
 from rag_assets.strict_yaml import load_yaml
 from rag_core.content.sources import SourceProblem
-from rag_core.errors import ConfigError, NotFound, Reason
+from rag_core.errors import ConfigError, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
 
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
@@ -183,19 +185,29 @@ def validate_source(attributes: dict[str, Any], report: Callable[[str], None]) -
         return SourceConfig.model_validate(attributes)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
-            report(_explain(detail))
+            report(_explain(detail, _options_model(attributes)))
         return None
 
 
-def _explain(detail: ErrorDetails) -> str:
-    path, model = _follow(detail["loc"])
+def _options_model(attributes: dict[str, Any]) -> type[BaseModel]:
+    """The model of the options, by the kind that the file names."""
+    options = attributes.get("options")
+    name = options.get("kind") if isinstance(options, dict) else None
+    try:
+        return find_kind(name).options if isinstance(name, str) else SourceOptions
+    except RagError:
+        return SourceOptions
+
+
+def _explain(detail: ErrorDetails, options: type[BaseModel]) -> str:
+    path, model = _follow(detail["loc"], options)
     place = ".".join(["attributes", *path])
     if detail["type"] == "extra_forbidden":
         return f"{place}: {_unknown(path[-1], list(model.model_fields))}"
     return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
 
 
-def _follow(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+def _follow(location: tuple[int | str, ...], options: type[BaseModel]) -> tuple[list[str], type[BaseModel]]:
     """The path of an error within the file, and the model around it.
 
     Where several models are possible the location names the chosen one by its tag, a level that the file does not have.
@@ -211,7 +223,8 @@ def _follow(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]
         field = model.model_fields.get(part)
         choices = {}
         if field is not None:
-            choices = _models(field.annotation)
+            choices = {} if field.annotation is SourceOptions else _models(field.annotation)
+            model = options if field.annotation is SourceOptions else model
             if len(set(choices.values())) == 1:
                 model, choices = next(iter(choices.values())), {}
     return path, model

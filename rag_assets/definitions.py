@@ -20,6 +20,7 @@ from dagster.components.core.component_tree import ComponentTree
 import rag_assets.defs
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import PROJECT_DEFS, files_fingerprint, read_sources
+from rag_assets.connectors.kinds import log_broken_kinds
 from rag_assets.defs.alerts.sensors import alert_sensor
 from rag_assets.defs.history.sensors import history_sensor
 from rag_assets.defs.sources.files import files_sensor
@@ -45,6 +46,7 @@ def build_definitions(settings: Settings, *, job: str = "") -> dg.Definitions:
     """All definitions of an installation; for a run of this job of a source, of the other sources none."""
     folder = settings.effective_sources_dir
     loaded = files_fingerprint(folder)
+    log_broken_kinds()
     files = read_sources(folder)
     own = [config for config in files.sources if job == job_name(config)]
     sources = [
@@ -96,7 +98,7 @@ def _with_lineage(defs: dg.Definitions, sources: Sequence[SourceConfig]) -> dg.D
 
 
 def _end_of(config: SourceConfig) -> dg.AssetDep:
-    if config.options.kind == "kafka":
+    if config.options.is_stream:
         return dg.AssetDep(stream_key(config.key))
     mapping = dg.AllPartitionMapping() if config.shards > 1 else None
     return dg.AssetDep(asset_key(config, "index"), partition_mapping=mapping)

@@ -89,12 +89,6 @@ _OWNER = re.compile(
 )
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-_UNDIVIDED = {
-    "kafka": "a topic has its own partitions",
-    "web": "every shard would crawl the whole site",
-    "http_api": "every shard would read every page of the list (with `detail` shards divide its requests)",
-}
-"""Kinds of source that shards cannot divide, and why."""
 RuleName = Annotated[str, AfterValidator(_rule)]
 
 
@@ -165,13 +159,11 @@ class SourceConfig(Model):
         "files of sources that an administrator of the tenant adds.",
     )
     quality: QualityConfig = Field(QualityConfig(), description="Severity and limits of the quality rules.")
-    options: Annotated[Options, Field(discriminator="kind")] = Field(description="What to read, by kind.")
+    options: Options = Field(description="What to read, by kind.")
 
     @model_validator(mode="after")
     def _shards_divide_the_work(self) -> Self:
-        why = _UNDIVIDED.get(self.options.kind)
-        divides = self.options.kind == "http_api" and self.options.detail is not None
-        if why is not None and not divides and self.shards != 1:
+        if self.shards != 1 and (why := self.options.why_undivided()):
             raise ValueError(f"shards: {why}; leave shards at 1")
         return self
 
@@ -189,7 +181,7 @@ class SourceConfig(Model):
     @property
     def has_runs(self) -> bool:
         """True when runs bring it up to date; a topic with `consume: stream` is the stream worker's alone."""
-        return self.options.kind != "kafka" or self.options.consume == "batch"
+        return self.options.has_runs
 
     @property
     def key(self) -> str:

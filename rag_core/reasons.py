@@ -59,6 +59,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.ID_CHARS: ("An id contains characters that ids cannot have.", "Use the id as it was given."),
     R.METHOD_UNKNOWN: ("The service has no such method.", "Compare with the API reference."),
+    R.SOURCE_KIND_UNKNOWN: (
+        "No installed package has this kind of source, or the package cannot be used here.",
+        "`rag source kinds` lists the kinds and what is wrong with them; install the package it names.",
+    ),
     R.SOURCE_NOT_FOUND: ("No such source, or not for this caller.", "`rag source list`."),
     R.DOCUMENT_NOT_FOUND: ("No such document, or not for this caller.", "Check id and token."),
     R.PAGE_NOT_FOUND: ("The document does not have this page.", "Ask for one of the pages that the message names."),

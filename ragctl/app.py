@@ -61,6 +61,7 @@ _FUNCTIONS = {
 }
 _GROUPS = {
     "source": "source",
+    "connector": "connector",
     "documents": "documents",
     "stream": "stream",
     "quarantine": "quarantine",

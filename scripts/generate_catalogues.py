@@ -32,7 +32,8 @@ TEXTS = {
     "HealthRow": (0, 2),
     "Todo": (0, 3),
     "VisibilityReason": (1,),
-    "Field": (1,),
+    "FormField": (1,),
+    "Card": (1, 2),
     "SourceKind": (2, 3),
 }
 """Which arguments of which calls are texts of the console."""
@@ -71,6 +72,9 @@ def template() -> Catalog:
     found = extract_from_dir(ROOT / "console", [("**.py", extract)], directory_filter=lambda path: True)
     for name, _, text, _, _ in found:
         catalog.add(text, locations=[(f"console/{name}", 1)])
+    cards = extract_from_dir(ROOT / "rag_assets" / "connectors", [("**/kind.py", extract)])
+    for name, _, text, _, _ in cards:
+        catalog.add(text, locations=[(f"rag_assets/connectors/{name}", 1)])
     for text in SENTENCES.values():
         catalog.add(text, locations=[("rag_core/ingestion/source_status", 1)])
     for code, (meaning, remedy) in REASONS.items():

@@ -150,6 +150,39 @@ def quality_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def kinds_page() -> str:
+    """One table per kind of source that this package registers, from the models of their options."""
+    from rag_assets.connectors.kinds import OWN_PACKAGE, installed_kinds
+
+    lines = [
+        "# Kinds of source\n",
+        "Options of each kind, below `options:` of a source file. `rag source kinds` lists those that are installed,",
+        "with the package of each; [a package of your own](../how-to/write-a-connector.md) adds further ones.\n",
+    ]
+    for one in installed_kinds():
+        if one.package == OWN_PACKAGE and one.kind is not None:
+            lines += [f"## {one.name}\n", *_kind_rows(one.kind), ""]
+    return "\n".join(lines)
+
+
+def _kind_rows(kind: Any) -> Iterator[str]:
+    yield f"{cell(inspect.cleandoc(kind.options.__doc__))}\n"
+    words = ", ".join(f"`rag source add {card.name}`" for card in kind.cards)
+    readers = {"file": "the source's file", "source": "the source itself"}.get(
+        kind.readers, "the source itself, or its file where it says nothing"
+    )
+    extra = f" Needs `pip install '{kind.extra}'`." if kind.extra else ""
+    yield f"Added by {words}. Who may read a document: {readers}.{extra}\n"
+    yield "| option | required | default | meaning |"
+    yield "|---|---|---|---|"
+    for name, field in kind.options.model_fields.items():
+        if name != "kind":
+            plain = isinstance(field.default, str | int | float | list) and field.default != ""
+            default = f"`{field.default}`" if plain and not field.is_required() else ""
+            required = "yes" if field.is_required() else ""
+            yield f"| `{name}` | {required} | {cell(default)} | {cell(field.description or '')} |"
+
+
 def commands_page() -> str:
     """The help of every command as the terminal shows it.
 
@@ -355,6 +388,7 @@ PAGES = {
     "quality-rules.md": quality_page,
     "api.md": api_page,
     "binaries.md": binaries_page,
+    "source-kinds.md": kinds_page,
 }
 
 

@@ -24,7 +24,7 @@ def upload(draft: dict[str, Any]) -> None:
     wrong = source_wizard.access(draft)
     if len(files) > forms.MAX_FILES:
         wrong = [*wrong, N_("Choose fewer files.")]
-    wrong = [*wrong, *forms.connection_problems(forms.BY_NAME[forms.UPLOAD], name, draft["tenant"], {})]
+    wrong = [*wrong, *forms.connection_problems(forms.UPLOAD_KIND, name, draft["tenant"], {})]
     for sentence in wrong:
         st.caption(f":material/info: {t(sentence)}")
     if st.button(t("Upload files: {count}", count=len(files)), type="primary", disabled=bool(wrong) or not files):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -29,17 +29,25 @@ SCHEDULES = N_(
 )
 
 
-def choose_kind(draft: Draft) -> bool:
+def choose_kind(draft: Draft, kinds: Sequence[forms.SourceKind]) -> bool:
     """The kinds as cards. Returns whether one was chosen now."""
     st.write(t("Where are the documents?"))
-    rows = [st.columns(3, gap="small") for _ in range(0, len(forms.KINDS), 3)]
-    for column, kind in zip(chain.from_iterable(rows), forms.KINDS, strict=False):
+    rows = [st.columns(3, gap="small") for _ in range(0, len(kinds), 3)]
+    for column, kind in zip(chain.from_iterable(rows), kinds, strict=False):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f":material/{kind.icon}: **{t(kind.title)}**")
             st.caption(t(kind.about))
-            if st.button(t("Choose {kind}", kind=t(kind.title)), key=f"kind-{kind.name}", width="stretch"):
+            if kind.package:
+                st.caption(plain_markdown(t("From the package {package}", package=kind.package)))
+            if kind.missing:
+                st.caption(plain_markdown(t("Needs to be installed: {package}", package=kind.missing)))
+            chosen = st.button(
+                t("Choose {kind}", kind=t(kind.title)), key=f"kind-{kind.name}", width="stretch",
+                disabled=bool(kind.missing),
+            )  # fmt: skip
+            if chosen:
                 draft.clear()
-                draft.update(kind=kind.name, tenant=tenant(), values={}, acl=["everyone"], cron="0 3 * * *",
+                draft.update(kind=kind.name, form=kind, tenant=tenant(), values={}, acl=["everyone"], cron="0 3 * * *",
                              timezone="UTC", interval=30)  # fmt: skip
                 return True
     return False
@@ -47,7 +55,7 @@ def choose_kind(draft: Draft) -> bool:
 
 def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
     """Ask what to read, and test the connection. Returns what is wrong with the answers."""
-    kind, values = forms.BY_NAME[draft["kind"]], draft["values"]
+    kind, values = draft["form"], draft["values"]
     if not allowed.unrestricted:
         _show_limits(allowed)
     # What was chosen just now decides which fields there are, before they are drawn.
@@ -89,14 +97,17 @@ def _input(item: forms.Field, values: dict[str, Any]) -> Any:
     known: Any = values.get(item.path, item.default)
     key = f"field-{item.path}"
     if item.type == "choice":
-        return st.selectbox(label, item.choices, index=item.choices.index(known), key=key)
+        index = item.choices.index(known) if known in item.choices else 0
+        return st.selectbox(label, item.choices, index=index, key=key, format_func=lambda choice: choice or "–")
+    if item.type == "flag":
+        return st.checkbox(label, known is True or known == "True", key=key, help=t(item.help) or None)
     if item.type == "number":
-        return int(st.number_input(label, 1, 200_000, int(known), key=key))
+        return int(st.number_input(label, 1, 200_000, int(known or 1), key=key))
     if item.type == "secret":
         note = t("The secret itself never goes here: name a variable of the platform (RAG_SECRET_…) or a file.")
         return st.text_input(label, known, key=key, max_chars=4096, help=note, placeholder="RAG_SECRET_NAME")
-    several = t("Several are separated by commas.") if item.type == "list" else None
-    return st.text_input(label, known, key=key, max_chars=4096, help=several)
+    several = t("Several are separated by commas.") if item.type == "list" else ""
+    return st.text_input(label, known, key=key, max_chars=4096, help=f"{t(item.help)} {several}".strip() or None)
 
 
 def preview(draft: Draft) -> None:

@@ -9,10 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 
 from console.i18n import N_
 from console.presenters.schedules import cron_problem, timezone_known
+from ragproto.admin.v1 import sources_pb2 as pb
 
+OWN_PACKAGE = "rag-platform"
 COMPONENT = "rag_assets.components.DocumentSource"
 UPLOAD = "upload"
 MAX_FILES = 20
@@ -26,7 +30,8 @@ _VARIABLE = re.compile(r"RAG_SECRET_[A-Z0-9_]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of a kind. `path` is its place among the options; `type`: text, list, number, port, choice, secret."""
+    """One input of a kind. `path` is its place among the options; `type`: text, list, number, port, choice, secret,
+    flag."""
 
     path: str
     label: str
@@ -48,75 +53,45 @@ class SourceKind:
     title: str
     about: str
     icon: str
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    location: str = ""
+    """Path of the option that says where the documents are."""
+    stream: bool = False
+    package: str = ""
+    """The package that it comes from, when that is not the platform's."""
+    missing: str = ""
+    """Requirement to install before it can be used."""
 
 
-_KEYS = ("credentials.type", ("keys",))
-_SERVER = ("database.driver", ("postgresql", "mysql"))
-KINDS: tuple[SourceKind, ...] = (
-    SourceKind("folder", "filesystem", "Folder", "Files of this machine or of a mounted share.", "folder", (
-        Field("root", "Folder (absolute path)", required=True),
-        Field("include", "Include patterns (**/*.md, …)", "list"),
-        Field("exclude", "Exclude patterns", "list"),
-    )),
-    SourceKind("site", "web", "Web site", "Pages found by links and sitemaps.", "language", (
-        Field("seeds", "Where the crawl starts (URLs)", "list", required=True),
-        Field("include", "Paths in scope (/docs/*, …)", "list"),
-        Field("exclude", "Paths out of scope", "list"),
-        Field("max_pages", "Pages at most", "number", default=2000),
-    )),
-    SourceKind("page", "web", "One web page", "A single URL, read again by the schedule.", "link", (
-        Field("seeds", "URL", "list", required=True),
-    ), {"max_pages": 1, "max_depth": 0, "use_sitemaps": False}),
-    SourceKind("sql", "sql", "SQL table", "One document for each row of a table or view.", "table", (
-        Field("database.driver", "Database", "choice", default="postgresql", choices=("postgresql", "mysql", "sqlite")),
-        Field("database.host", "Host", required=True, only=_SERVER),
-        Field("database.port", "Port (empty: 5432 or 3306)", "port", only=_SERVER),
-        Field("database.name", "Name of the database", required=True, only=_SERVER),
-        Field("database.user", "User that may only read", required=True, only=_SERVER),
-        Field("database.password", "Password", "secret", only=_SERVER),
-        Field("database.path", "File (absolute path)", required=True, only=("database.driver", ("sqlite",))),
-        Field("table", "Table or view", required=True),
-        Field("key", "Key columns", "list", required=True),
-        Field("updated_at", "Column of the last change", required=True),
-        Field("content", "Columns of the text", "list", required=True),
-        Field("title", "Column of the title"),
-    )),
-    SourceKind("api", "http_api", "HTTP API", "A JSON endpoint that lists documents.", "api", (
-        Field("url", "URL of the list", required=True),
-        Field("items", "Path of the items ($.items)", default="$"),
-        Field("fields.id", "Path of the id ($.id)", required=True, default="$.id"),
-        Field("fields.content", "Path of the text ($.text)", required=True, default="$.text"),
-        Field("fields.title", "Path of the title ($.title)"),
-        Field("auth.token", "Bearer token", "secret"),
-    )),
-    SourceKind("s3", "s3", "S3 bucket", "Objects of a bucket at Amazon S3 or a service that speaks its protocol.",
-               "cloud", (
-        Field("bucket", "Bucket", required=True),
-        Field("prefix", "Prefix (docs/)"),
-        Field("endpoint", "Endpoint (empty: Amazon S3)"),
-        Field("region", "Region", default="us-east-1"),
-        Field("credentials.type", "Credentials", "choice", default="keys", choices=("keys", "instance", "anonymous")),
-        Field("credentials.access_key_id", "Access key id", "secret", required=True, only=_KEYS),
-        Field("credentials.secret_access_key", "Secret access key", "secret", required=True, only=_KEYS),
-        Field("include", "Include patterns (**/*.md, …)", "list"),
-        Field("exclude", "Exclude patterns", "list"),
-    )),
-    SourceKind("git", "git", "Git repository", "Files at a branch or tag, with links to the commit.", "commit", (
-        Field("repository", "Repository (https URL, or absolute path here)", required=True),
-        Field("ref", "Branch or tag (empty: the default branch)"),
-        Field("include", "Include patterns (**/*.md, …)", "list"),
-        Field("exclude", "Exclude patterns", "list"),
-        Field("auth.token", "Bearer token", "secret"),
-    )),
-    SourceKind("topic", "kafka", "Kafka topic", "Messages are documents; they are applied as they come.", "stream", (
-        Field("brokers", "Brokers (host:port, …)", required=True),
-        Field("topic", "Topic", required=True),
-    )),
-    SourceKind(UPLOAD, "", "Upload files", "A few files from your computer, kept by the platform.", "upload_file", ()),
-)  # fmt: skip
-BY_NAME = {kind.name: kind for kind in KINDS}
+UPLOAD_KIND = SourceKind(
+    UPLOAD, "", "Upload files", "A few files from your computer, kept by the platform.", "upload_file"
+)
+
+
+def kinds_of(found: pb.SourceKinds) -> list[SourceKind]:
+    """Return the cards of all kinds that can be used, and of files to upload."""
+    usable = [kind for kind in found.kinds if not kind.problem]
+    return [*(_kind(kind, card) for kind in usable for card in kind.cards), UPLOAD_KIND]
+
+
+def _kind(kind: pb.SourceKind, card: pb.SourceCard) -> SourceKind:
+    fields = tuple(_field(item) for item in card.fields)
+    package = "" if kind.package == OWN_PACKAGE else f"{kind.package} {kind.version}"
+    return SourceKind(card.name, kind.name, card.title, card.about, card.icon, fields, _plain(card.fixed),
+                      card.location, kind.stream, package, kind.missing)  # fmt: skip
+
+
+def _field(item: pb.SourceField) -> Field:
+    only = (item.only_path, tuple(item.only_values)) if item.only_path else None
+    return Field(item.path, item.label, item.type, item.required, item.help, item.default, tuple(item.choices), only)
+
+
+def _plain(fixed: Struct) -> dict[str, Any]:
+    """The values of a Struct, whose whole numbers are floats on the wire."""
+    values = MessageToDict(fixed)
+    return {name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in values.items()}  # fmt: skip
 
 
 def shown_fields(kind: SourceKind, values: Mapping[str, Any]) -> list[Field]:
@@ -176,7 +151,7 @@ def options_of(kind: SourceKind, values: Mapping[str, Any]) -> dict[str, Any]:
         value = _typed(item, values.get(item.path, item.default))
         if value not in ("", None, []):
             _put(options, item.path, value)
-    if "auth" in options:
+    if "auth" in options:  # a token alone is one of a bearer
         options["auth"] = {"type": "bearer", **options["auth"]}
     return options | dict(kind.fixed)
 
@@ -185,7 +160,9 @@ def _typed(item: Field, value: Any) -> Any:
     if item.type == "list":
         return split(str(value or ""))
     if item.type == "number":
-        return int(value)
+        return int(value) if value else None
+    if item.type == "flag":
+        return value is True or value == "True"
     text = str(value or "").strip()
     if item.type == "port" and text:
         return int(text)
@@ -203,11 +180,11 @@ def _put(options: dict[str, Any], path: str, value: Any) -> None:
 
 def definition(draft: Mapping[str, Any]) -> str:
     """The text of the source's file."""
-    kind = BY_NAME[draft["kind"]]
+    kind: SourceKind = draft["form"]
     attributes: dict[str, Any] = {"name": draft["name"], "tenant": draft["tenant"]}
     if acl := draft.get("acl"):
         attributes["acl"] = list(acl)
-    if kind.kind != "kafka":
+    if not kind.stream:
         cron = draft.get("cron", "0 3 * * *")
         attributes["schedule"] = {"cron": cron, "timezone": draft.get("timezone", "UTC")} if cron else None
         attributes["sensor"] = {"interval_seconds": draft["interval"]} if draft.get("interval") else None
@@ -218,12 +195,13 @@ def definition(draft: Mapping[str, Any]) -> str:
 
 def suggested_name(kind: SourceKind, values: Mapping[str, Any]) -> str:
     """A name from the folder, host, table or topic that was typed."""
-    place = next((str(values[path]) for path in ("root", "seeds", "url", "table", "bucket", "repository", "topic",
-                                                "database.path")
-                  if values.get(path)), "")  # fmt: skip
+    typed = (values.get(path) for path in (kind.location, *(item.path for item in kind.fields if item.required)))
+    place = next((text for text in map(str, filter(None, typed)) if text.strip()), "")
     place = split(place)[0] if split(place) else ""
     last = place.rstrip("/").rpartition("/")[2]
-    word = (urlsplit(place).hostname or "") if "://" in place and kind.kind != "git" else last.removesuffix(".git")
+    word = (
+        (urlsplit(place).hostname or "") if "://" in place and not last.endswith(".git") else last.removesuffix(".git")
+    )
     name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")
     return name[:63] or kind.name
 

@@ -10,7 +10,7 @@ import streamlit as st
 from console.components import source_upload, source_wizard
 from console.components.source_operations import operate, show_unwritten
 from console.components.source_progress import first_run
-from console.components.widgets import load_or_report
+from console.components.widgets import load_or_report, plain_markdown
 from console.i18n import N_
 from console.presenters import new_source as forms
 from console.session import api, t
@@ -30,7 +30,7 @@ def wizard(allowed: pb.GetSourcePermissionsResponse) -> None:
         return
     _show_steps(step)
     if step == 0:
-        if source_wizard.choose_kind(draft):
+        if source_wizard.choose_kind(draft, _kinds()):
             _go(draft, 1)
     elif step == 1:
         _buttons(draft, step, source_wizard.connection(draft, allowed))
@@ -46,6 +46,22 @@ def wizard(allowed: pb.GetSourcePermissionsResponse) -> None:
         _buttons(draft, step, [])
     else:
         _created(draft)
+
+
+def _kinds() -> list[forms.SourceKind]:
+    """The kinds that are installed where connectors run; asked once in a session."""
+    if "source-kinds" not in st.session_state:
+        found = operate(pb.SOURCE_ACTION_KINDS, "", t("Reading the kinds of source …"))
+        if found is None:
+            return [forms.UPLOAD_KIND]
+        st.session_state["source-kinds"] = found.kinds
+        for kind in found.kinds.kinds:
+            if kind.problem:
+                st.session_state.setdefault("broken-kinds", []).append(kind)
+    for kind in st.session_state.get("broken-kinds", []):
+        st.warning(plain_markdown(t("The kind {kind} of the package {package} cannot be used: {problem}",
+                                    kind=kind.name, package=kind.package, problem=kind.problem)))  # fmt: skip
+    return forms.kinds_of(st.session_state["source-kinds"])
 
 
 def _show_steps(step: int) -> None:
@@ -64,7 +80,7 @@ def _buttons(draft: dict[str, Any], step: int, wrong: list[str]) -> None:
             _go(draft, step - 1)
         if step < 5 and st.button(t("Next"), type="primary", disabled=bool(wrong)):
             # A topic is consumed as messages come, so that it has no schedule.
-            following = 5 if step == 3 and forms.BY_NAME[draft["kind"]].kind == "kafka" else step + 1
+            following = 5 if step == 3 and draft["form"].stream else step + 1
             _go(draft, following)
 
 

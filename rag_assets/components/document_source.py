@@ -37,7 +37,7 @@ class DocumentSource(dg.Component):
     @without_warnings  # partitioned checks are called preview; the version is pinned
     def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
         config = self.config
-        if config.options.kind == "kafka":
+        if config.options.is_stream:
             return kafka_definitions(config, self.file)
         job = sync_job(config)
         sensor, schedule = change_sensor(config, job), reconcile_schedule(config, job)

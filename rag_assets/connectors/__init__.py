@@ -1,4 +1,4 @@
-"""Connectors: one folder per kind of source, each implements `rag_core.content.sources.Connector`."""
+"""Connectors: packages register kinds of source (`kind`), each implements `rag_core.content.sources.Connector`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.kinds import find_kind, require_libraries
 from rag_assets.connectors.outside import ConnectorContext
 from rag_core.content.sources import Closeable, SourceMemory, TransientMemory, UntouchedMemory
 from rag_core.http_client import FetchPolicy
@@ -21,14 +21,10 @@ if TYPE_CHECKING:
 
 def build_connector(config: SourceConfig, context: ConnectorContext | None = None) -> Connector:
     """The connector of one source. Opens nothing yet."""
-    if isinstance(config.options, KafkaOptions):
-        # Imported here: most installations have no topic, and the client's library is large.
-        from rag_assets.connectors.kafka.connector import KafkaConnector
-
-        return KafkaConnector(config.options, config.source, (context or ConnectorContext()).fetch_policy)
-    from rag_assets.connectors.registry import CONNECTORS
-
-    return CONNECTORS[config.options.kind](config.options, context or ConnectorContext())
+    name = config.options.kind
+    kind = find_kind(name)
+    require_libraries(name, kind)
+    return kind.connector(config.options, replace(context or ConnectorContext(), source=config.source))
 
 
 def connector_context(

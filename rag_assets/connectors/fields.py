@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-import jsonpath
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from rag_core.errors import RagError
@@ -47,6 +46,8 @@ def check_http_url(value: str) -> str:
 
 
 def _path(value: str) -> str:
+    import jsonpath  # for the kinds that have such a path
+
     try:
         jsonpath.compile(value)
     except jsonpath.JSONPathError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_assets.connectors.filesystem.safe_open import PathRules
-from rag_core.content.sources import Connector, Problem, SourceItem, SourceMemory, TransientMemory
+from rag_core.content.sources import Connector, Problem, Source, SourceItem, SourceMemory, TransientMemory
 from rag_core.errors import RagError
 from rag_core.http_client import FetchPolicy
 
@@ -18,12 +18,14 @@ DEFAULT_MAX_FILE_BYTES = 50_000_000
 @dataclass(frozen=True, slots=True)
 class ConnectorContext:
     """`max_file_bytes` is the platform's limit for one document, `fetch` what may be called, `memory` what is
-    remembered from run to run; without one a connector remembers nothing. `home` is RAG_HOME, which no source reads."""
+    remembered from run to run; without one a connector remembers nothing. `home` is RAG_HOME, which no source reads,
+    `source` the source that the connector is made for."""
 
     max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
     fetch_policy: FetchPolicy = field(default_factory=FetchPolicy)
     memory: SourceMemory = field(default_factory=TransientMemory)
     home: Path | None = None
+    source: Source | None = None
 
     @property
     def paths(self) -> PathRules:

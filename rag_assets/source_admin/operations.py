@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from rag_assets.connectors.allowances import require_allowed
 from rag_assets.source_admin.definition import parse_definition, restrict_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
+from rag_assets.source_admin.kinds import describe_kinds
 from rag_assets.source_admin.merge_request import propose
 from rag_assets.source_admin.page import draw_page
 from rag_assets.source_admin.preview import check_source, preview_source, require_readable
@@ -46,7 +47,7 @@ def _check(pipeline: Pipeline, operation: Operation) -> Result:
 
 def _preview(pipeline: Pipeline, operation: Operation) -> Result:
     config, settings = _allowed(pipeline.settings, operation), pipeline.settings
-    if config.options.kind == "kafka":
+    if config.options.is_stream:
         return {"check": check_source(config, settings), "preview": {"items": [], "chunks": []}}
     seconds = settings.source_operation_seconds * PREVIEW_SHARE
     return {"preview": preview_source(config, settings, seconds=seconds)}
@@ -111,6 +112,7 @@ _HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
     Action.UPDATE: _update,
     Action.DELETE: _delete,
     Action.PAGE: draw_page,
+    Action.KINDS: lambda pipeline, operation: {"kinds": {"kinds": describe_kinds()}},
 }
 
 

@@ -23,8 +23,7 @@ CHUNKS = 3
 MAX_CHUNK_CHARS = 700
 MAX_LABEL_CHARS = 300
 _LISTED = 2_000
-"""Entries of a listing that are counted at most; a web source is crawled no further than the preview needs."""
-_CRAWLED_PAGES = 30
+"""Entries of a listing that are counted at most."""
 
 
 def check_source(config: SourceConfig, settings: Settings) -> dict[str, Any]:
@@ -52,16 +51,10 @@ def check_source(config: SourceConfig, settings: Settings) -> dict[str, Any]:
 
 def require_folder(config: SourceConfig) -> None:
     """Raise `InvalidInput` (`SOURCE_UNAVAILABLE`) at once for a folder or file of this machine that does not exist."""
-    options = config.options
-    path, what = "", "folder"
-    if options.kind == "filesystem":
-        path = options.root
-    elif options.kind == "sql" and options.database.driver == "sqlite":
-        path, what = options.database.path, "file"
-    elif options.kind == "git" and not options.is_remote:
-        path = options.repository
-    if not path:
+    needed = config.options.needed_path()
+    if needed is None:
         return
+    path, what = needed
     place = Path(path)
     if not (place.is_dir() if what == "folder" else place.is_file()):
         said = f"there is no {what} {path} here, or the platform may not read it; a container sees only what is mounted"
@@ -93,7 +86,7 @@ def preview_source(config: SourceConfig, settings: Settings, *, seconds: float) 
         closing(open_parser(settings)) as parser,
     ):
         fingerprint = parser_fingerprint(parser, config.source)
-        entries, more, error = _entries(connector, until, deep=config.options.kind in ("filesystem", "sql"))
+        entries, more, error = _entries(connector, until, deep=config.options.counts_in_preview)
         items: list[dict[str, Any]] = []
         documents: list[ParsedDocument] = []
         for entry in entries[:PREVIEW_ITEMS]:
@@ -115,10 +108,7 @@ def preview_source(config: SourceConfig, settings: Settings, *, seconds: float) 
 
 
 def _narrowed(config: SourceConfig) -> SourceConfig:
-    if config.options.kind != "web":
-        return config
-    pages = min(_CRAWLED_PAGES, config.options.max_pages)
-    return config.model_copy(update={"options": config.options.model_copy(update={"max_pages": pages})})
+    return config.model_copy(update={"options": config.options.for_preview()})
 
 
 def _entries(connector: Connector, until: float, *, deep: bool) -> tuple[list[SourceItem | Problem], bool, str | None]:

@@ -10,7 +10,6 @@ import multiprocessing
 import signal
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
-from rag_assets.connectors import registry  # noqa: F401  imported once, for every operation
 from rag_assets.source_admin.operations import carry_out
 from rag_core.content.sources import operation_store
 from rag_core.errors import RagError
@@ -22,7 +21,7 @@ from rag_core.settings import Settings
 def start_operation(number: int) -> ForkServerProcess:
     """Start the process of an operation."""
     context: ForkServerContext = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["rag_assets.source_admin.preload"])
     process = context.Process(target=run_operation, args=(number,), name=f"source-operation-{number}", daemon=True)
     process.start()
     return process

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="source",
-    help="Sources: add, list, show, status, history, check, sync, edit, pause, resume, reload, report, "
+    help="Sources: kinds, add, list, show, status, history, check, sync, edit, pause, resume, reload, report, "
     "approve-deletions, delete.",
     help_format="plaintext",
 )
@@ -29,6 +29,33 @@ app.command(source_changes.delete)
 app.command(source_edits.edit)
 app.command(source_edits.pause)
 app.command(source_edits.resume)
+
+
+@app.command
+def kinds(*, json: Json = False) -> Reason | None:
+    """List the kinds of source that are installed, with the package of each; a broken one is named.
+
+    Fails with CHECK_FAILED, after the list, when one cannot be used.
+
+    Example: rag source kinds
+    """
+    from rag_assets.source_admin import describe_kinds
+
+    found = describe_kinds()
+    if json:
+        emit_json(found)
+    else:
+        table(("kind", "add as", "readers", "from", "state"), [_kind_row(one) for one in found],
+              empty="no kind is installed: run `make setup`")  # fmt: skip
+    return Reason.CHECK_FAILED if any(one.get("problem") for one in found) else None
+
+
+def _kind_row(one: dict[str, Any]) -> tuple[str, ...]:
+    state = f"broken: {one['problem']}" if one.get("problem") else "ok"
+    if missing := one.get("missing"):
+        state = f"pip install '{missing}'"
+    words = ", ".join(card["name"] for card in one.get("cards", ()))
+    return one["name"], words, one.get("readers", ""), f"{one['package']} {one['version']}", state
 
 
 @app.command(name="list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -15,32 +15,15 @@ from ragctl.output import Json, emit_json, note, say, table
 from ragctl.tokens import DEFAULT_TENANT
 
 if TYPE_CHECKING:
+    from rag_assets.connectors.kind import Card, ConnectorKind
     from rag_assets.source_admin import SourceFile
     from rag_assets.source_config import SourceConfig
     from rag_core.content.sources import Source
     from rag_core.settings import Settings
 
-Kind = Literal["folder", "site", "page", "sql", "api", "s3", "git", "topic"]
-KINDS: dict[Kind, tuple[str, str, bool]] = {
-    # name: (kind of the file, option that LOCATION is, whether it is a list)
-    "folder": ("filesystem", "root", False),
-    "site": ("web", "seeds", True),
-    "page": ("web", "seeds", True),
-    "sql": ("sql", "table", False),
-    "api": ("http_api", "url", False),
-    "s3": ("s3", "bucket", False),
-    "git": ("git", "repository", False),
-    "topic": ("kafka", "topic", False),
-}
-ONE_PAGE = {"max_pages": 1, "max_depth": 0, "use_sitemaps": False}
-_QUESTIONS = {
-    "folder": "Folder", "site": "URL where the crawl starts", "page": "URL", "sql": "Table", "api": "URL of the list",
-    "s3": "Bucket, or s3://BUCKET/PREFIX", "git": "Repository (https URL or absolute path)", "topic": "Topic",
-}  # fmt: skip
-
 
 def add(
-    kind: Kind,
+    kind: str,
     location: str | None = None,
     /,
     *,
@@ -65,9 +48,9 @@ def add(
     Parameters
     ----------
     kind
-        folder, site, page (one URL), sql, api, s3, git or topic.
+        folder, site, page (one URL), sql, api, s3, git, topic, or a word of another package (`rag source kinds`).
     location
-        Folder, URL, table, bucket (or s3://BUCKET/PREFIX), repository or topic.
+        What the kind reads: folder, URL, table, bucket (or s3://BUCKET/PREFIX), repository, topic, host.
     name
         Name of the source. Default: made from the location.
     acl
@@ -91,17 +74,18 @@ def add(
     sync
         Start the first run and wait until it ends.
     """
-    from rag_assets.source_admin import parse_definition, render_definition, require_readable
+    from rag_assets.source_admin import find_card, parse_definition, render_definition, require_readable
     from rag_core.settings import Settings
 
     settings = Settings.load()
-    location = location or _ask(_QUESTIONS[kind], json=json)
+    source_kind, card = find_card(kind)
+    location = location or _ask(_question(source_kind, card), json=json)
     chosen = name or _ask("Name of the source", _suggested(kind, location), json=json)
     readers = None if nobody else acl or ["everyone"]
     attributes: dict[str, Any] = {"name": chosen, "tenant": tenant} | ({"acl": readers} if readers else {})
     if cron is not None:
         attributes["schedule"] = None if cron == "none" else {"cron": cron, "timezone": timezone}
-    attributes["options"] = _options(kind, location, option or [])
+    attributes["options"] = _options(source_kind, card, location, option or [])
     text = render_definition(attributes)
     config = parse_definition(text)
     found = _examined(config, settings, preview=preview)
@@ -229,34 +213,32 @@ def _end_runs(settings: Settings, source: Source) -> list[str]:
             return []
 
 
-def _options(kind: Kind, location: str, given: list[str]) -> dict[str, Any]:
+def _options(kind: ConnectorKind, card: Card, location: str, given: list[str]) -> dict[str, Any]:
     import yaml
 
-    file_kind, option, many = KINDS[kind]
-    options: dict[str, Any] = {"kind": file_kind, option: [location] if many else location}
-    options |= ONE_PAGE if kind == "page" else {}
-    if kind == "api":  # as the console's wizard suggests
-        options["fields"] = {"id": "$.id", "content": "$.text"}
-    if kind == "s3":
-        options["bucket"], _, options["prefix"] = location.removeprefix("s3://").partition("/")
+    from rag_assets.connectors.forms import location_options, put_option
+
+    options = location_options(kind, card, location)
     for entry in given:
         path, equals, value = entry.partition("=")
         if not equals:
             raise InvalidInput(Reason.USAGE, f"--option {entry!r}: write KEY=VALUE")
-        place = options
-        *outer, last = path.split(".")
-        for part in outer:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise InvalidInput(Reason.USAGE, f"--option {entry!r}: {part} is no mapping")
         try:
-            place[last] = yaml.safe_load(value)
+            put_option(options, path, yaml.safe_load(value))
+        except TypeError as error:
+            raise InvalidInput(Reason.USAGE, f"--option {entry!r}: {error} is no mapping") from None
         except yaml.YAMLError:
             raise InvalidInput(Reason.USAGE, f"--option {entry!r}: the value is no YAML") from None
     return options
 
 
-def _suggested(kind: Kind, location: str) -> str:
+def _question(kind: ConnectorKind, card: Card) -> str:
+    from rag_assets.connectors.forms import form_fields
+
+    return next((one.label for one in form_fields(kind, card) if one.path == card.location), card.title)
+
+
+def _suggested(kind: str, location: str) -> str:
     import re
     from urllib.parse import urlsplit
 
@@ -271,7 +253,7 @@ def _examined(config: SourceConfig, settings: Settings, *, preview: bool) -> dic
 
     with quiet():
         found: dict[str, Any] = {"check": check_source(config, settings)}
-        if preview and found["check"]["ok"] and config.options.kind != "kafka":
+        if preview and found["check"]["ok"] and not config.options.is_stream:
             try:
                 found["preview"] = preview_source(config, settings, seconds=settings.source_operation_seconds)
             except RagError as error:

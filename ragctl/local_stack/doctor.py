@@ -49,19 +49,8 @@ class DoctorCheck:
 def examine(settings: Settings, data_dir: DataDir) -> list[DoctorCheck]:
     """Every check. None of them changes anything, and none raises."""
     found: list[DoctorCheck] = []
-    checks = (
-        _versions,
-        _extras,
-        _sources,
-        _ports,
-        _disk,
-        _memory,
-        _files,
-        _clock,
-        _permissions,
-        _stack,
-        _source_states,
-    )
+    machine = (_ports, _disk, _memory, _files, _clock, _permissions)
+    checks = (_versions, _extras, _sources, _connectors, *machine, _stack, _source_states)
     for check in checks:
         try:
             found.extend(check(settings, data_dir))
@@ -106,6 +95,20 @@ def _sources(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
 
     found = load_all_sources(settings.effective_sources_dir)
     yield DoctorCheck("sources", "ok", f"source files: {len(found)}, all valid")
+
+
+def _connectors(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
+    """Check that every registered kind of source can be used; one that cannot stops no other."""
+    from rag_assets.connectors.kinds import installed_kinds
+
+    found = installed_kinds()
+    broken = [one for one in found if one.problem]
+    for one in broken:
+        remedy = f"mend or uninstall the package {one.package}"
+        yield DoctorCheck(f"connector {one.name}", "failed", f"{one.package} {one.version}: {one.problem}", remedy)
+    if not broken:
+        packages = len({one.package for one in found})
+        yield DoctorCheck("connectors", "ok", f"kinds of source: {len(found)}, of packages: {packages}")
 
 
 def _stack(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:

@@ -56,7 +56,8 @@ class SourcesHandler:
         The allow-lists themselves are applied by the worker, which can read the definition.
         """
         unrestricted = self._require(principal)
-        check_text_field("source", request.source, limit=MAX_NAME_CHARS, required=True)
+        about_a_source = request.action != "kinds"
+        check_text_field("source", request.source, limit=MAX_NAME_CHARS, required=about_a_source)
         check_text_field("definition", request.definition, limit=MAX_DEFINITION_CHARS)
         check_text_field("digest", request.digest, limit=64)
         check_text_field("reason", request.why)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from rag_assets.connectors.kind import Opened, SourceOptions
 
 # Device files, kernel views: reading them hangs, never ends or has side effects.
 _PSEUDO_ROOTS = ("/proc", "/sys", "/dev")
@@ -35,10 +37,10 @@ def _glob(value: str) -> str:
 Glob = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_glob)]
 
 
-class FilesystemOptions(BaseModel):
+class FilesystemOptions(SourceOptions):
     """A folder of files on this machine or a mounted share."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    counts_in_preview: ClassVar[bool] = True
 
     kind: Literal["filesystem"]
     root: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(check_root)] = Field(
@@ -53,6 +55,16 @@ class FilesystemOptions(BaseModel):
         description="`refuse` quarantines files with a second name, for folders that others write to.",
     )
     hidden: bool = Field(False, description="Whether wildcards match names that start with a dot.")
+
+    @property
+    def asset_kind(self) -> str:
+        return "file"
+
+    def opened(self) -> Opened:
+        return Opened(paths=(self.root,))
+
+    def needed_path(self) -> tuple[str, Literal["folder"]]:
+        return self.root, "folder"
 
     @property
     def location(self) -> str:

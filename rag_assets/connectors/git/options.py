@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.auth import Auth
-from rag_assets.connectors.fields import Model, Url, check_http_url
+from rag_assets.connectors.fields import Url, check_http_url
 from rag_assets.connectors.filesystem.options import Glob, check_root
+from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, token_hosts
 
 DOCUMENTS = ["**/*.md", "**/*.markdown", "**/*.rst", "**/*.txt", "**/*.html", "**/*.pdf", "**/*.docx", "**/*.pptx"]
 Host = Literal["auto", "github", "gitlab", "gitea", "bitbucket", "none"]
@@ -38,7 +39,7 @@ def _ref(value: str) -> str:
     return value
 
 
-class GitOptions(Model):
+class GitOptions(SourceOptions):
     """Files of a repository at a branch, tag or commit."""
 
     kind: Literal["git"]
@@ -71,6 +72,14 @@ class GitOptions(Model):
     def is_remote(self) -> bool:
         """True when it is at a URL and not on this machine."""
         return not self.repository.startswith("/")
+
+    def opened(self) -> Opened:
+        if not self.is_remote:
+            return Opened(paths=(self.repository,))
+        return Opened(endpoints=(endpoint(self.repository), *token_hosts(self.auth)))
+
+    def needed_path(self) -> tuple[str, Literal["folder"]] | None:
+        return None if self.is_remote else (self.repository, "folder")
 
     @property
     def location(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.auth import Auth
 from rag_assets.connectors.fields import HeaderName, JsonPath, MetadataName, Model, Plain, Url, no_secrets
+from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, token_hosts
 
 Params = Annotated[dict[Plain, Plain], Field(max_length=32), AfterValidator(no_secrets)]
 
@@ -92,8 +93,12 @@ class ChangesOptions(Model):
 Paging = Annotated[NoPaging | PagePaging | OffsetPaging | CursorPaging | LinkPaging, Field(discriminator="type")]
 
 
-class HttpApiOptions(Model):
+class HttpApiOptions(SourceOptions):
     """A JSON endpoint that lists documents."""
+
+    undivided: ClassVar[str] = (
+        "every shard would read every page of the list (with `detail` shards divide its requests)"
+    )
 
     kind: Literal["http_api"]
     url: Url = Field(description="The list endpoint.")
@@ -121,6 +126,17 @@ class HttpApiOptions(Model):
         if self.changes is not None and self.fields.updated_at is None:
             raise ValueError("`changes` needs `fields.updated_at`")
         return self
+
+    @property
+    def asset_kind(self) -> str:
+        return "api"
+
+    def opened(self) -> Opened:
+        urls = [self.url, *([self.detail.url] if self.detail else [])]
+        return Opened(endpoints=(*map(endpoint, urls), *token_hosts(self.auth)))
+
+    def why_undivided(self) -> str:
+        return "" if self.detail is not None else self.undivided
 
     @property
     def location(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rag_assets.connectors.allowances import broker_endpoints
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.servers import BROKER_AWAY, addresses_of, is_refused, refusal
 from rag_core.errors import Reason, Unavailable
@@ -23,7 +22,7 @@ def require_brokers(options: KafkaOptions, own: OwnParts) -> None:
     Raises `InvalidInput` (`SSRF_BLOCKED`) and `Unavailable` (`BROKER_UNAVAILABLE`): one may not be called, or none has
     an address.
     """
-    named = [(host, port or _PORT) for host, port in broker_endpoints(options)]
+    named = [(host, port or _PORT) for host, port in options.broker_endpoints]
     found = {endpoint: addresses_of(*endpoint) for endpoint in named}
     refused = [host for (host, port), addresses in found.items() if is_refused(host, port, addresses, own)]
     if refused or not any(found.values()):

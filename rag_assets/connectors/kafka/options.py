@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from rag_assets.connectors.auth import Auth
 from rag_assets.connectors.fields import Model, Url
+from rag_assets.connectors.kind import Endpoint, Opened, SourceOptions, endpoint, host_and_port, token_hosts
 from rag_core.content.sources import SecretRef
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -62,9 +63,12 @@ class KafkaRegistry(Model):
     ca_file: str | None = Field(None, max_length=4096, description="CA certificates; absent: the system's.")
 
 
-class KafkaOptions(Model):
+class KafkaOptions(SourceOptions):
     """A topic of documents: the key names the document, a null value deletes it. Values are JSON objects, or what the
     schema registry says."""
+
+    undivided: ClassVar[str] = "a topic has its own partitions"
+    is_stream: ClassVar[bool] = True
 
     kind: Literal["kafka"]
     brokers: Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$", max_length=2048)] = Field(
@@ -102,6 +106,27 @@ class KafkaOptions(Model):
     )
     buffer_bytes: int = Field(32_000_000, ge=1, description="Their bytes; beyond it the topic is paused.")
     security: KafkaSecurity = Field(KafkaSecurity(), description="How the broker is reached.")
+
+    @property
+    def has_runs(self) -> bool:
+        """False with `consume: stream`: the topic is the stream worker's alone."""
+        return self.consume == "batch"
+
+    @property
+    def broker_endpoints(self) -> list[Endpoint]:
+        """The brokers that the file names; those that the cluster names in turn are not known here."""
+        return [host_and_port(broker.lower()) for broker in self.brokers.split(",")]
+
+    def opened(self) -> Opened:
+        security, registry = self.security, self.registry
+        files = [security.ca_file, security.certificate_file, security.key_file, self.schema_file]
+        hosts = self.broker_endpoints
+        if security.token_url:
+            hosts.append(endpoint(security.token_url))
+        if registry is not None:
+            files.append(registry.ca_file)
+            hosts += [endpoint(registry.url), *token_hosts(registry.auth)]
+        return Opened(tuple(file for file in files if file), tuple(hosts))
 
     @property
     def location(self) -> str:

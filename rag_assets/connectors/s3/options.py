@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
 from rag_assets.connectors.fields import Model, Url
 from rag_assets.connectors.filesystem.options import Glob
+from rag_assets.connectors.kind import Endpoint, Opened, SourceOptions, endpoint
 from rag_core.content.sources import SecretRef
 
 INSTANCE_SECRET = "instance:aws"  # noqa: S105 - a name, as allow-lists write it
+_PLAIN_BUCKET = re.compile(r"[a-z0-9-]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Bucket = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{2,32}$")]
@@ -49,7 +52,7 @@ class QueueEvents(Model):
     wait_seconds: int = Field(20, ge=1, le=20, description="Long polling: how long the queue holds an empty answer.")
 
 
-class S3Options(Model):
+class S3Options(SourceOptions):
     """Objects of a bucket."""
 
     kind: Literal["s3"]
@@ -94,6 +97,25 @@ class S3Options(Model):
         if parts.path not in ("", "/"):
             raise ValueError("endpoint: a URL without a path; the bucket has its own option")
         return self
+
+    def opened(self) -> Opened:
+        events = [endpoint(self.events.queue_url)] if self.events else []
+        # What the platform's own role may read is nobody's by default.
+        own = (INSTANCE_SECRET,) if isinstance(self.credentials, InstanceCredentials) else ()
+        return Opened(endpoints=(self._bucket_endpoint(), *events), credentials=own)
+
+    def _bucket_endpoint(self) -> Endpoint:
+        amazon = f"https://s3.{self.region}.amazonaws.com" + (".cn" if self.region.startswith("cn-") else "")
+        host, port = endpoint(self.endpoint or amazon)
+        by_path = self.path_style
+        if by_path is None:  # at Amazon botocore puts every bucket that its certificate covers into the host's name
+            by_path = self.endpoint is not None or not _PLAIN_BUCKET.fullmatch(self.bucket)
+        return host if by_path else f"{self.bucket.lower()}.{host}", port
+
+    @classmethod
+    def from_location(cls, location: str) -> dict[str, Any]:
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        return {"bucket": bucket, "prefix": prefix}
 
     @property
     def location(self) -> str:

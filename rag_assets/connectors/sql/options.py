@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.fields import MetadataName, Model
+from rag_assets.connectors.kind import Opened, SourceOptions
 from rag_core.content.sources import SecretRef
 
 # No shape is demanded of names here: a name counts when the catalogue of the database has it, whatever its characters.
@@ -63,8 +64,10 @@ class AclColumn(Model):
     prefix: Literal["user:", "group:"] | None = Field(None, description="Put before entries that have none.")
 
 
-class SqlOptions(Model):
+class SqlOptions(SourceOptions):
     """One document per row."""
+
+    counts_in_preview: ClassVar[bool] = True
 
     kind: Literal["sql"]
     database: Annotated[ServerDatabase | SqliteDatabase, Field(discriminator="driver")]
@@ -111,6 +114,20 @@ class SqlOptions(Model):
         optional = [self.title, self.deleted, self.acl.column if self.acl else None]
         named = [*self.key, self.updated_at, *self.content, *optional, *self.metadata.values()]
         return list(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def asset_kind(self) -> str:
+        return self.database.driver
+
+    def opened(self) -> Opened:
+        database = self.database
+        if isinstance(database, SqliteDatabase):
+            return Opened(paths=(database.path,))
+        port = database.port or SQL_PORTS[database.driver]
+        return Opened((database.ca_file,) if database.ca_file else (), ((database.host.lower(), port),))
+
+    def needed_path(self) -> tuple[str, Literal["file"]] | None:
+        return (self.database.path, "file") if isinstance(self.database, SqliteDatabase) else None
 
     @property
     def location(self) -> str:

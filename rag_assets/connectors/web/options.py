@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StringConstraints
 
 from rag_assets.connectors.fields import AclEntry, MetadataName, Model, Plain, Url
+from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, host_and_port
+
+PREVIEWED_PAGES: Final = 30
+"""Requests of a preview's crawl."""
 
 PathGlob = Annotated[str, StringConstraints(pattern=r"^[/*][^\x00-\x20\x7f]{0,511}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
@@ -20,8 +24,10 @@ class PageRule(Model):
     metadata: dict[MetadataName, Plain] = Field({}, max_length=32)
 
 
-class WebOptions(Model):
+class WebOptions(SourceOptions):
     """Pages reached from seeds and sitemaps by links."""
+
+    undivided: ClassVar[str] = "every shard would crawl the whole site"
 
     kind: Literal["web"]
     seeds: list[Url] = Field(min_length=1, max_length=100, description="Where the crawl starts.")
@@ -45,6 +51,12 @@ class WebOptions(Model):
     rules: list[PageRule] = Field(
         [], max_length=100, description="ACL and metadata by path; the first that matches counts."
     )
+
+    def opened(self) -> Opened:
+        return Opened(endpoints=(*map(endpoint, [*self.seeds, *self.sitemaps]), *map(host_and_port, self.hosts)))
+
+    def for_preview(self) -> Self:
+        return self.model_copy(update={"max_pages": min(PREVIEWED_PAGES, self.max_pages)})
 
     @property
     def location(self) -> str:

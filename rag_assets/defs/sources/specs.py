@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.lib.columns import column_schema
 from rag_assets.lib.naming import STAGES, TENANT_TAG, asset_key
 from rag_assets.source_config import SourceConfig
@@ -27,7 +26,6 @@ _KINDS = {
     "embeddings": {"postgres", "onnx"},
     "index": {"qdrant"},
 }
-_UPSTREAM_KINDS = {"filesystem": "file", "http_api": "api"}
 
 
 def upstream_spec(config: SourceConfig, file: Path | None = None) -> dg.AssetSpec:
@@ -38,7 +36,7 @@ def upstream_spec(config: SourceConfig, file: Path | None = None) -> dg.AssetSpe
         asset_key(config, UPSTREAM),
         description=f"What source `{config.name}` reads: `{location}`.\n\n{_about(config)}",
         metadata={"location": _linked(config, location), "kind": config.options.kind, **code_references(file)},
-        kinds={_upstream_kind(config)},
+        kinds={config.options.asset_kind},
         tags={TENANT_TAG: config.tenant},
         group_name=config.group,
         owners=config.owners,
@@ -83,10 +81,3 @@ def _linked(config: SourceConfig, location: str) -> dg.MetadataValue[Any]:
         return dg.MetadataValue.path(location)
     is_one_url = location.startswith(("http://", "https://")) and ", " not in location
     return dg.MetadataValue.url(location) if is_one_url else dg.MetadataValue.text(location)
-
-
-def _upstream_kind(config: SourceConfig) -> str:
-    options = config.options
-    if isinstance(options, SqlOptions):
-        return options.database.driver
-    return _UPSTREAM_KINDS.get(options.kind, options.kind)

@@ -38,6 +38,7 @@ class Action(StrEnum):
     DELETE = "delete"
     PAGE = "page"
     """Draw a page of a document, for a reader; not an action on the source."""
+    KINDS = "kinds"
 
 
 class OperationState(StrEnum):

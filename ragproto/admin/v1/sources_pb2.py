@@ -22,48 +22,57 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fragproto/admin/v1/sources.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1d\n\x1bGetSourcePermissionsRequest\"\xb1\x01\n\x1cGetSourcePermissionsResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x14\n\x0cunrestricted\x18\x02 \x01(\x08\x12\r\n\x05roots\x18\x03 \x03(\t\x12\r\n\x05hosts\x18\x04 \x03(\t\x12\x0f\n\x07secrets\x18\x05 \x03(\t\x12\x1d\n\x15\x64\x65lete_guard_fraction\x18\x06 \x01(\x01\x12\x1c\n\x14\x64\x65lete_guard_minimum\x18\x07 \x01(\x05\"\xb6\x01\n\x1bStartSourceOperationRequest\x12/\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x1f.ragproto.admin.v1.SourceAction\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x12\n\ndefinition\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x11\n\tunchecked\x18\x06 \x01(\x08\x12\x0e\n\x06reason\x18\x07 \x01(\t\"U\n\x1cStartSourceOperationResponse\x12\x35\n\toperation\x18\x01 \x01(\x0b\x32\".ragproto.admin.v1.SourceOperation\"\'\n\x19GetSourceOperationRequest\x12\n\n\x02id\x18\x01 \x01(\x03\"S\n\x1aGetSourceOperationResponse\x12\x35\n\toperation\x18\x01 \x01(\x0b\x32\".ragproto.admin.v1.SourceOperation\"\xdc\x03\n\x0fSourceOperation\x12\n\n\x02id\x18\x01 \x01(\x03\x12/\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1f.ragproto.admin.v1.SourceAction\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x36\n\x05state\x18\x04 \x01(\x0e\x32\'.ragproto.admin.v1.SourceOperationState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x30\n\x0crequested_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05\x63heck\x18\t \x01(\x0b\x32\x1e.ragproto.admin.v1.SourceCheck\x12\x31\n\x07preview\x18\n \x01(\x0b\x32 .ragproto.admin.v1.SourcePreview\x12+\n\x04\x66ile\x18\x0b \x01(\x0b\x32\x1d.ragproto.admin.v1.SourceFile\x12\x31\n\x07removal\x18\x0c \x01(\x0b\x32 .ragproto.admin.v1.SourceRemoval\"\x89\x01\n\x0bSourceCheck\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\r\n\x05items\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0e\n\x06sample\x18\x04 \x03(\t\x12\x10\n\x08problems\x18\x05 \x03(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\"\xca\x01\n\rSourcePreview\x12\x33\n\x05items\x18\x01 \x03(\x0b\x32$.ragproto.admin.v1.SourcePreviewItem\x12\x0e\n\x06listed\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x35\n\x06\x63hunks\x18\x04 \x03(\x0b\x32%.ragproto.admin.v1.SourcePreviewChunk\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t\"\xaf\x01\n\x11SourcePreviewItem\x12\x0f\n\x07locator\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\n\n\x02ok\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0f\n\x07skipped\x18\x08 \x01(\x08\x12\r\n\x05\x63hars\x18\t \x01(\x03\x12\x0b\n\x03\x61\x63l\x18\n \x03(\t\"S\n\x12SourcePreviewChunk\x12\r\n\x05title\x18\x01 \x01(\t\x12\x10\n\x08headings\x18\x02 \x03(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06tokens\x18\x04 \x01(\x03\"`\n\nSourceFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07written\x18\x04 \x01(\x08\x12\x15\n\rmerge_request\x18\x05 \x01(\t\"\x9f\x01\n\rSourceRemoval\x12\x30\n\x05\x66ound\x18\x01 \x01(\x0b\x32!.ragproto.admin.v1.SourceContents\x12/\n\x04left\x18\x02 \x01(\x0b\x32!.ragproto.admin.v1.SourceContents\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\x08\x12\x0c\n\x04\x66ile\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\"m\n\x0eSourceContents\x12\x11\n\tdocuments\x18\x01 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x13\n\x0bquarantined\x18\x03 \x01(\x03\x12\x12\n\nremembered\x18\x04 \x01(\x03\x12\x0f\n\x07pending\x18\x05 \x01(\x03*\xc7\x01\n\x0cSourceAction\x12\x1d\n\x19SOURCE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13SOURCE_ACTION_CHECK\x10\x01\x12\x19\n\x15SOURCE_ACTION_PREVIEW\x10\x02\x12\x16\n\x12SOURCE_ACTION_READ\x10\x03\x12\x18\n\x14SOURCE_ACTION_CREATE\x10\x04\x12\x18\n\x14SOURCE_ACTION_UPDATE\x10\x05\x12\x18\n\x14SOURCE_ACTION_DELETE\x10\x06*\xce\x01\n\x14SourceOperationState\x12&\n\"SOURCE_OPERATION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dSOURCE_OPERATION_STATE_QUEUED\x10\x01\x12\"\n\x1eSOURCE_OPERATION_STATE_RUNNING\x10\x02\x12$\n SOURCE_OPERATION_STATE_SUCCEEDED\x10\x03\x12!\n\x1dSOURCE_OPERATION_STATE_FAILED\x10\x04\x32\xf4\x02\n\rSourceService\x12w\n\x14GetSourcePermissions\x12..ragproto.admin.v1.GetSourcePermissionsRequest\x1a/.ragproto.admin.v1.GetSourcePermissionsResponse\x12w\n\x14StartSourceOperation\x12..ragproto.admin.v1.StartSourceOperationRequest\x1a/.ragproto.admin.v1.StartSourceOperationResponse\x12q\n\x12GetSourceOperation\x12,.ragproto.admin.v1.GetSourceOperationRequest\x1a-.ragproto.admin.v1.GetSourceOperationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fragproto/admin/v1/sources.proto\x12\x11ragproto.admin.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1d\n\x1bGetSourcePermissionsRequest\"\xb1\x01\n\x1cGetSourcePermissionsResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x14\n\x0cunrestricted\x18\x02 \x01(\x08\x12\r\n\x05roots\x18\x03 \x03(\t\x12\r\n\x05hosts\x18\x04 \x03(\t\x12\x0f\n\x07secrets\x18\x05 \x03(\t\x12\x1d\n\x15\x64\x65lete_guard_fraction\x18\x06 \x01(\x01\x12\x1c\n\x14\x64\x65lete_guard_minimum\x18\x07 \x01(\x05\"\xb6\x01\n\x1bStartSourceOperationRequest\x12/\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x1f.ragproto.admin.v1.SourceAction\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x12\n\ndefinition\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x11\n\tunchecked\x18\x06 \x01(\x08\x12\x0e\n\x06reason\x18\x07 \x01(\t\"U\n\x1cStartSourceOperationResponse\x12\x35\n\toperation\x18\x01 \x01(\x0b\x32\".ragproto.admin.v1.SourceOperation\"\'\n\x19GetSourceOperationRequest\x12\n\n\x02id\x18\x01 \x01(\x03\"S\n\x1aGetSourceOperationResponse\x12\x35\n\toperation\x18\x01 \x01(\x0b\x32\".ragproto.admin.v1.SourceOperation\"\x8b\x04\n\x0fSourceOperation\x12\n\n\x02id\x18\x01 \x01(\x03\x12/\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1f.ragproto.admin.v1.SourceAction\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x36\n\x05state\x18\x04 \x01(\x0e\x32\'.ragproto.admin.v1.SourceOperationState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x30\n\x0crequested_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05\x63heck\x18\t \x01(\x0b\x32\x1e.ragproto.admin.v1.SourceCheck\x12\x31\n\x07preview\x18\n \x01(\x0b\x32 .ragproto.admin.v1.SourcePreview\x12+\n\x04\x66ile\x18\x0b \x01(\x0b\x32\x1d.ragproto.admin.v1.SourceFile\x12\x31\n\x07removal\x18\x0c \x01(\x0b\x32 .ragproto.admin.v1.SourceRemoval\x12-\n\x05kinds\x18\r \x01(\x0b\x32\x1e.ragproto.admin.v1.SourceKinds\";\n\x0bSourceKinds\x12,\n\x05kinds\x18\x01 \x03(\x0b\x32\x1d.ragproto.admin.v1.SourceKind\"\xad\x01\n\nSourceKind\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0f\n\x07missing\x18\x05 \x01(\t\x12\x0f\n\x07readers\x18\x06 \x01(\t\x12,\n\x05\x63\x61rds\x18\x07 \x03(\x0b\x32\x1d.ragproto.admin.v1.SourceCard\x12\x0e\n\x06stream\x18\x08 \x01(\x08\"\xb0\x01\n\nSourceCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05\x61\x62out\x18\x03 \x01(\t\x12\x0c\n\x04icon\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t\x12.\n\x06\x66ields\x18\x06 \x03(\x0b\x32\x1e.ragproto.admin.v1.SourceField\x12&\n\x05\x66ixed\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xa2\x01\n\x0bSourceField\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x0c\n\x04help\x18\x05 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x06 \x01(\t\x12\x0f\n\x07\x63hoices\x18\x07 \x03(\t\x12\x11\n\tonly_path\x18\x08 \x01(\t\x12\x13\n\x0bonly_values\x18\t \x03(\t\"\x89\x01\n\x0bSourceCheck\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\r\n\x05items\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0e\n\x06sample\x18\x04 \x03(\t\x12\x10\n\x08problems\x18\x05 \x03(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\"\xca\x01\n\rSourcePreview\x12\x33\n\x05items\x18\x01 \x03(\x0b\x32$.ragproto.admin.v1.SourcePreviewItem\x12\x0e\n\x06listed\x18\x02 \x01(\x03\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x35\n\x06\x63hunks\x18\x04 \x03(\x0b\x32%.ragproto.admin.v1.SourcePreviewChunk\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t\"\xaf\x01\n\x11SourcePreviewItem\x12\x0f\n\x07locator\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\n\n\x02ok\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0f\n\x07skipped\x18\x08 \x01(\x08\x12\r\n\x05\x63hars\x18\t \x01(\x03\x12\x0b\n\x03\x61\x63l\x18\n \x03(\t\"S\n\x12SourcePreviewChunk\x12\r\n\x05title\x18\x01 \x01(\t\x12\x10\n\x08headings\x18\x02 \x03(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06tokens\x18\x04 \x01(\x03\"`\n\nSourceFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07written\x18\x04 \x01(\x08\x12\x15\n\rmerge_request\x18\x05 \x01(\t\"\x9f\x01\n\rSourceRemoval\x12\x30\n\x05\x66ound\x18\x01 \x01(\x0b\x32!.ragproto.admin.v1.SourceContents\x12/\n\x04left\x18\x02 \x01(\x0b\x32!.ragproto.admin.v1.SourceContents\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\x08\x12\x0c\n\x04\x66ile\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\"m\n\x0eSourceContents\x12\x11\n\tdocuments\x18\x01 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x13\n\x0bquarantined\x18\x03 \x01(\x03\x12\x12\n\nremembered\x18\x04 \x01(\x03\x12\x0f\n\x07pending\x18\x05 \x01(\x03*\xe0\x01\n\x0cSourceAction\x12\x1d\n\x19SOURCE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13SOURCE_ACTION_CHECK\x10\x01\x12\x19\n\x15SOURCE_ACTION_PREVIEW\x10\x02\x12\x16\n\x12SOURCE_ACTION_READ\x10\x03\x12\x18\n\x14SOURCE_ACTION_CREATE\x10\x04\x12\x18\n\x14SOURCE_ACTION_UPDATE\x10\x05\x12\x18\n\x14SOURCE_ACTION_DELETE\x10\x06\x12\x17\n\x13SOURCE_ACTION_KINDS\x10\x07*\xce\x01\n\x14SourceOperationState\x12&\n\"SOURCE_OPERATION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dSOURCE_OPERATION_STATE_QUEUED\x10\x01\x12\"\n\x1eSOURCE_OPERATION_STATE_RUNNING\x10\x02\x12$\n SOURCE_OPERATION_STATE_SUCCEEDED\x10\x03\x12!\n\x1dSOURCE_OPERATION_STATE_FAILED\x10\x04\x32\xf4\x02\n\rSourceService\x12w\n\x14GetSourcePermissions\x12..ragproto.admin.v1.GetSourcePermissionsRequest\x1a/.ragproto.admin.v1.GetSourcePermissionsResponse\x12w\n\x14StartSourceOperation\x12..ragproto.admin.v1.StartSourceOperationRequest\x1a/.ragproto.admin.v1.StartSourceOperationResponse\x12q\n\x12GetSourceOperation\x12,.ragproto.admin.v1.GetSourceOperationRequest\x1a-.ragproto.admin.v1.GetSourceOperationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ragproto.admin.v1.sources_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SOURCEACTION']._serialized_start=2155
-  _globals['_SOURCEACTION']._serialized_end=2354
-  _globals['_SOURCEOPERATIONSTATE']._serialized_start=2357
-  _globals['_SOURCEOPERATIONSTATE']._serialized_end=2563
-  _globals['_GETSOURCEPERMISSIONSREQUEST']._serialized_start=87
-  _globals['_GETSOURCEPERMISSIONSREQUEST']._serialized_end=116
-  _globals['_GETSOURCEPERMISSIONSRESPONSE']._serialized_start=119
-  _globals['_GETSOURCEPERMISSIONSRESPONSE']._serialized_end=296
-  _globals['_STARTSOURCEOPERATIONREQUEST']._serialized_start=299
-  _globals['_STARTSOURCEOPERATIONREQUEST']._serialized_end=481
-  _globals['_STARTSOURCEOPERATIONRESPONSE']._serialized_start=483
-  _globals['_STARTSOURCEOPERATIONRESPONSE']._serialized_end=568
-  _globals['_GETSOURCEOPERATIONREQUEST']._serialized_start=570
-  _globals['_GETSOURCEOPERATIONREQUEST']._serialized_end=609
-  _globals['_GETSOURCEOPERATIONRESPONSE']._serialized_start=611
-  _globals['_GETSOURCEOPERATIONRESPONSE']._serialized_end=694
-  _globals['_SOURCEOPERATION']._serialized_start=697
-  _globals['_SOURCEOPERATION']._serialized_end=1173
-  _globals['_SOURCECHECK']._serialized_start=1176
-  _globals['_SOURCECHECK']._serialized_end=1313
-  _globals['_SOURCEPREVIEW']._serialized_start=1316
-  _globals['_SOURCEPREVIEW']._serialized_end=1518
-  _globals['_SOURCEPREVIEWITEM']._serialized_start=1521
-  _globals['_SOURCEPREVIEWITEM']._serialized_end=1696
-  _globals['_SOURCEPREVIEWCHUNK']._serialized_start=1698
-  _globals['_SOURCEPREVIEWCHUNK']._serialized_end=1781
-  _globals['_SOURCEFILE']._serialized_start=1783
-  _globals['_SOURCEFILE']._serialized_end=1879
-  _globals['_SOURCEREMOVAL']._serialized_start=1882
-  _globals['_SOURCEREMOVAL']._serialized_end=2041
-  _globals['_SOURCECONTENTS']._serialized_start=2043
-  _globals['_SOURCECONTENTS']._serialized_end=2152
-  _globals['_SOURCESERVICE']._serialized_start=2566
-  _globals['_SOURCESERVICE']._serialized_end=2938
+  _globals['_SOURCEACTION']._serialized_start=2813
+  _globals['_SOURCEACTION']._serialized_end=3037
+  _globals['_SOURCEOPERATIONSTATE']._serialized_start=3040
+  _globals['_SOURCEOPERATIONSTATE']._serialized_end=3246
+  _globals['_GETSOURCEPERMISSIONSREQUEST']._serialized_start=117
+  _globals['_GETSOURCEPERMISSIONSREQUEST']._serialized_end=146
+  _globals['_GETSOURCEPERMISSIONSRESPONSE']._serialized_start=149
+  _globals['_GETSOURCEPERMISSIONSRESPONSE']._serialized_end=326
+  _globals['_STARTSOURCEOPERATIONREQUEST']._serialized_start=329
+  _globals['_STARTSOURCEOPERATIONREQUEST']._serialized_end=511
+  _globals['_STARTSOURCEOPERATIONRESPONSE']._serialized_start=513
+  _globals['_STARTSOURCEOPERATIONRESPONSE']._serialized_end=598
+  _globals['_GETSOURCEOPERATIONREQUEST']._serialized_start=600
+  _globals['_GETSOURCEOPERATIONREQUEST']._serialized_end=639
+  _globals['_GETSOURCEOPERATIONRESPONSE']._serialized_start=641
+  _globals['_GETSOURCEOPERATIONRESPONSE']._serialized_end=724
+  _globals['_SOURCEOPERATION']._serialized_start=727
+  _globals['_SOURCEOPERATION']._serialized_end=1250
+  _globals['_SOURCEKINDS']._serialized_start=1252
+  _globals['_SOURCEKINDS']._serialized_end=1311
+  _globals['_SOURCEKIND']._serialized_start=1314
+  _globals['_SOURCEKIND']._serialized_end=1487
+  _globals['_SOURCECARD']._serialized_start=1490
+  _globals['_SOURCECARD']._serialized_end=1666
+  _globals['_SOURCEFIELD']._serialized_start=1669
+  _globals['_SOURCEFIELD']._serialized_end=1831
+  _globals['_SOURCECHECK']._serialized_start=1834
+  _globals['_SOURCECHECK']._serialized_end=1971
+  _globals['_SOURCEPREVIEW']._serialized_start=1974
+  _globals['_SOURCEPREVIEW']._serialized_end=2176
+  _globals['_SOURCEPREVIEWITEM']._serialized_start=2179
+  _globals['_SOURCEPREVIEWITEM']._serialized_end=2354
+  _globals['_SOURCEPREVIEWCHUNK']._serialized_start=2356
+  _globals['_SOURCEPREVIEWCHUNK']._serialized_end=2439
+  _globals['_SOURCEFILE']._serialized_start=2441
+  _globals['_SOURCEFILE']._serialized_end=2537
+  _globals['_SOURCEREMOVAL']._serialized_start=2540
+  _globals['_SOURCEREMOVAL']._serialized_end=2699
+  _globals['_SOURCECONTENTS']._serialized_start=2701
+  _globals['_SOURCECONTENTS']._serialized_end=2810
+  _globals['_SOURCESERVICE']._serialized_start=3249
+  _globals['_SOURCESERVICE']._serialized_end=3621
 # @@protoc_insertion_point(module_scope)

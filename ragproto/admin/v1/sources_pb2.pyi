@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -19,6 +20,7 @@ class SourceAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SOURCE_ACTION_CREATE: _ClassVar[SourceAction]
     SOURCE_ACTION_UPDATE: _ClassVar[SourceAction]
     SOURCE_ACTION_DELETE: _ClassVar[SourceAction]
+    SOURCE_ACTION_KINDS: _ClassVar[SourceAction]
 
 class SourceOperationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -34,6 +36,7 @@ SOURCE_ACTION_READ: SourceAction
 SOURCE_ACTION_CREATE: SourceAction
 SOURCE_ACTION_UPDATE: SourceAction
 SOURCE_ACTION_DELETE: SourceAction
+SOURCE_ACTION_KINDS: SourceAction
 SOURCE_OPERATION_STATE_UNSPECIFIED: SourceOperationState
 SOURCE_OPERATION_STATE_QUEUED: SourceOperationState
 SOURCE_OPERATION_STATE_RUNNING: SourceOperationState
@@ -99,7 +102,7 @@ class GetSourceOperationResponse(_message.Message):
     def __init__(self, operation: _Optional[_Union[SourceOperation, _Mapping]] = ...) -> None: ...
 
 class SourceOperation(_message.Message):
-    __slots__ = ("id", "action", "source", "state", "reason", "message", "requested_at", "finished_at", "check", "preview", "file", "removal")
+    __slots__ = ("id", "action", "source", "state", "reason", "message", "requested_at", "finished_at", "check", "preview", "file", "removal", "kinds")
     ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +115,7 @@ class SourceOperation(_message.Message):
     PREVIEW_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     REMOVAL_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
     id: int
     action: SourceAction
     source: str
@@ -124,7 +128,74 @@ class SourceOperation(_message.Message):
     preview: SourcePreview
     file: SourceFile
     removal: SourceRemoval
-    def __init__(self, id: _Optional[int] = ..., action: _Optional[_Union[SourceAction, str]] = ..., source: _Optional[str] = ..., state: _Optional[_Union[SourceOperationState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., check: _Optional[_Union[SourceCheck, _Mapping]] = ..., preview: _Optional[_Union[SourcePreview, _Mapping]] = ..., file: _Optional[_Union[SourceFile, _Mapping]] = ..., removal: _Optional[_Union[SourceRemoval, _Mapping]] = ...) -> None: ...
+    kinds: SourceKinds
+    def __init__(self, id: _Optional[int] = ..., action: _Optional[_Union[SourceAction, str]] = ..., source: _Optional[str] = ..., state: _Optional[_Union[SourceOperationState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., check: _Optional[_Union[SourceCheck, _Mapping]] = ..., preview: _Optional[_Union[SourcePreview, _Mapping]] = ..., file: _Optional[_Union[SourceFile, _Mapping]] = ..., removal: _Optional[_Union[SourceRemoval, _Mapping]] = ..., kinds: _Optional[_Union[SourceKinds, _Mapping]] = ...) -> None: ...
+
+class SourceKinds(_message.Message):
+    __slots__ = ("kinds",)
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedCompositeFieldContainer[SourceKind]
+    def __init__(self, kinds: _Optional[_Iterable[_Union[SourceKind, _Mapping]]] = ...) -> None: ...
+
+class SourceKind(_message.Message):
+    __slots__ = ("name", "package", "version", "problem", "missing", "readers", "cards", "stream")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PACKAGE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    READERS_FIELD_NUMBER: _ClassVar[int]
+    CARDS_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    package: str
+    version: str
+    problem: str
+    missing: str
+    readers: str
+    cards: _containers.RepeatedCompositeFieldContainer[SourceCard]
+    stream: bool
+    def __init__(self, name: _Optional[str] = ..., package: _Optional[str] = ..., version: _Optional[str] = ..., problem: _Optional[str] = ..., missing: _Optional[str] = ..., readers: _Optional[str] = ..., cards: _Optional[_Iterable[_Union[SourceCard, _Mapping]]] = ..., stream: _Optional[bool] = ...) -> None: ...
+
+class SourceCard(_message.Message):
+    __slots__ = ("name", "title", "about", "icon", "location", "fields", "fixed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    ICON_FIELD_NUMBER: _ClassVar[int]
+    LOCATION_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    title: str
+    about: str
+    icon: str
+    location: str
+    fields: _containers.RepeatedCompositeFieldContainer[SourceField]
+    fixed: _struct_pb2.Struct
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., about: _Optional[str] = ..., icon: _Optional[str] = ..., location: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[SourceField, _Mapping]]] = ..., fixed: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class SourceField(_message.Message):
+    __slots__ = ("path", "label", "type", "required", "help", "default", "choices", "only_path", "only_values")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    HELP_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
+    ONLY_PATH_FIELD_NUMBER: _ClassVar[int]
+    ONLY_VALUES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    label: str
+    type: str
+    required: bool
+    help: str
+    default: str
+    choices: _containers.RepeatedScalarFieldContainer[str]
+    only_path: str
+    only_values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, path: _Optional[str] = ..., label: _Optional[str] = ..., type: _Optional[str] = ..., required: _Optional[bool] = ..., help: _Optional[str] = ..., default: _Optional[str] = ..., choices: _Optional[_Iterable[str]] = ..., only_path: _Optional[str] = ..., only_values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SourceCheck(_message.Message):
     __slots__ = ("ok", "items", "more", "sample", "problems", "reason", "message", "remedy")

@@ -151,6 +151,17 @@ def test_callers_see_which_deletions_are_held(desk: Desk) -> None:
     assert (permissions.delete_guard_fraction, permissions.delete_guard_minimum) == (0.2, 6)
 
 
+def test_the_kinds_installed_where_connectors_run_are_listed_with_their_forms(desk: Desk) -> None:
+    found = {kind.name: kind for kind in desk.do(pb.SOURCE_ACTION_KINDS, ADMIN).kinds.kinds}
+    page = next(card for card in found["web"].cards if card.name == "page")
+    assert (found["web"].package, page.location, page.fixed["max_pages"]) == ("rag-platform", "seeds", 1)
+    driver, host = found["sql"].cards[0].fields[:2]
+    assert (list(driver.choices), host.only_path, host.required) == (
+        ["postgresql", "mysql", "sqlite"], "database.driver", True
+    )  # fmt: skip
+    assert found["kafka"].stream
+
+
 def test_a_tenant_without_allow_lists_adds_nothing(desk: Desk) -> None:
     refused = failing(
         lambda: desk.start(pb.SOURCE_ACTION_CREATE, ADMIN, tenant="other", definition=definition(desk.folder, "other"))

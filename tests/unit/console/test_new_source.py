@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf.json_format import ParseDict
 from streamlit.testing.v1 import AppTest
 
 from console.presenters import new_source as forms
 from console.presenters import schedules
-from rag_assets.source_admin import parse_definition
+from rag_assets.source_admin import describe_kinds, parse_definition
 from ragproto.admin.v1 import sources_pb2 as pb
 from tests.unit.console.conftest import RUN, Platform
 from tests.unit.console.test_pages import with_source
@@ -33,20 +34,24 @@ TYPED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+INSTALLED = ParseDict({"kinds": describe_kinds()}, pb.SourceKinds())
+KINDS = {kind.name: kind for kind in forms.kinds_of(INSTALLED)}
+
+
 def draft(kind: str, **more: Any) -> dict[str, Any]:
-    return {"kind": kind, "name": "new-source", "tenant": "acme", "acl": ["group:staff"], "cron": "@daily",
-            "timezone": "Europe/Berlin", "interval": 60, "values": TYPED[kind], **more}  # fmt: skip
+    return {"kind": kind, "form": KINDS[kind], "name": "new-source", "tenant": "acme", "acl": ["group:staff"],
+            "cron": "@daily", "timezone": "Europe/Berlin", "interval": 60, "values": TYPED[kind], **more}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", TYPED)
 def test_every_kind_makes_a_file_that_the_pipeline_accepts(kind: str) -> None:
-    assert forms.connection_problems(forms.BY_NAME[kind], "new-source", "acme", TYPED[kind]) == []
+    assert forms.connection_problems(KINDS[kind], "new-source", "acme", TYPED[kind]) == []
     config = parse_definition(forms.definition(draft(kind)))
     assert (config.name, config.tenant, config.acl) == ("new-source", "acme", ["group:staff"])
 
 
 def test_every_kind_of_the_wizard_is_tried() -> None:
-    assert {kind.name for kind in forms.KINDS} - {forms.UPLOAD} == TYPED.keys()
+    assert {kind.name for kind in KINDS.values()} - {forms.UPLOAD} == TYPED.keys()
 
 
 def test_one_page_is_no_crawl() -> None:
@@ -68,14 +73,14 @@ def test_what_was_typed_cannot_add_keys_to_the_file() -> None:
 @pytest.mark.catalogue("S28")
 def test_a_secret_that_was_typed_itself_is_refused() -> None:
     typed = TYPED["sql"] | {"database.password": "hunter2"}
-    found = forms.connection_problems(forms.BY_NAME["sql"], "shop", "acme", typed)
+    found = forms.connection_problems(KINDS["sql"], "shop", "acme", typed)
     assert [sentence.partition(":")[0] for sentence in found] == ["Secret"]
 
 
 @pytest.mark.parametrize(("typed", "port"), [("5433", 5433), ("", None)])
 def test_the_port_of_a_database_may_be_left_out(typed: str, port: int | None) -> None:
     values = TYPED["sql"] | {"database.port": typed}
-    assert forms.connection_problems(forms.BY_NAME["sql"], "shop", "acme", values) == []
+    assert forms.connection_problems(KINDS["sql"], "shop", "acme", values) == []
     options = parse_definition(forms.definition(draft("sql") | {"values": values})).options
     assert options.kind == "sql"
     assert options.database.driver == "postgresql"
@@ -84,12 +89,12 @@ def test_the_port_of_a_database_may_be_left_out(typed: str, port: int | None) ->
 
 @pytest.mark.parametrize("typed", ["0", "70000", "http", "-1"])
 def test_a_port_that_is_none_is_refused(typed: str) -> None:
-    found = forms.connection_problems(forms.BY_NAME["sql"], "shop", "acme", TYPED["sql"] | {"database.port": typed})
+    found = forms.connection_problems(KINDS["sql"], "shop", "acme", TYPED["sql"] | {"database.port": typed})
     assert found == ["Port: a number from 1 to 65535."]
 
 
 def test_what_is_missing_is_said() -> None:
-    found = forms.connection_problems(forms.BY_NAME["folder"], "Bad name", "a b", {"root": ""})
+    found = forms.connection_problems(KINDS["folder"], "Bad name", "a b", {"root": ""})
     assert [sentence.partition(":")[0] for sentence in found[:2]] == ["Name", "Tenant"]
     assert found[2:] == ["Fill in every field with an asterisk."]
     assert forms.acl_problems(["role:x"])
@@ -128,7 +133,7 @@ def test_the_next_times_are_those_of_the_time_zone() -> None:
     ("folder", {"root": ""}, "folder"), ("folder", {"root": "/srv/2024"}, "folder"),
 ])  # fmt: skip
 def test_a_name_is_suggested(kind: str, values: dict[str, str], name: str) -> None:
-    assert forms.suggested_name(forms.BY_NAME[kind], values) == name
+    assert forms.suggested_name(KINDS[kind], values) == name
 
 
 def at_step(app: AppTest, platform: Platform, shown: dict[str, Any]) -> AppTest:

@@ -12,7 +12,7 @@ import pytest
 import stamina
 
 from rag_assets.connectors import connector_context, open_connector
-from rag_assets.connectors.kinds import OPTIONS
+from rag_assets.connectors.kinds import installed_kinds
 from rag_assets.connectors.servers import checked_addresses
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import RagError
@@ -54,6 +54,7 @@ def listener() -> Iterator[Listener]:
     made.close()
 
 
+_PORTS = {"postgresql", "mysql"}
 KINDS: dict[str, dict[str, Any]] = {
     "postgresql": {**_SQL, "database": {"driver": "postgresql", "host": "HOST", "name": "rag", "user": "rag"}},
     "mysql": {**_SQL, "database": {"driver": "mysql", "host": "HOST", "name": "rag", "user": "rag"}},
@@ -72,7 +73,7 @@ def filled(value: Any, host: str, port: int) -> Any:
     """Options with a host and a port in the place of their marks."""
     if isinstance(value, dict):
         made = {key: filled(item, host, port) for key, item in value.items()}
-        return made | ({"port": port} if made.get("driver") in ("postgresql", "mysql") else {})
+        return made | ({"port": port} if {made.get("driver"), made.get("kind")} & _PORTS else {})
     if isinstance(value, list):
         return [filled(item, host, port) for item in value]
     return value.replace("HOST", host).replace("PORT", str(port)) if isinstance(value, str) else value
@@ -100,7 +101,7 @@ def test_no_kind_of_source_connects_to_a_part_of_the_platform(
 
 
 def test_every_kind_that_connects_is_tried() -> None:
-    assert {options["kind"] for options in KINDS.values()} | {"filesystem"} == set(OPTIONS)
+    assert {options["kind"] for options in KINDS.values()} | {"filesystem"} == {one.name for one in installed_kinds()}
 
 
 def test_a_database_name_without_an_address_and_one_that_is_refused_are_one_error(

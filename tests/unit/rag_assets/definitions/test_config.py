@@ -115,7 +115,7 @@ def topic(**security: object) -> dict[str, object]:
         ({"metadata": {"Team": "x"}}, "attributes.metadata.Team.[key]: String should match pattern"),
         ({"metadata": {"team": 1}}, "attributes.metadata.team: Input should be a valid string"),
         ({"options": {"kind": "filesystem"}}, "attributes.options.root: Field required"),
-        ({"options": {"kind": "ftp", "root": "/srv"}}, "attributes.options: Input tag 'ftp'"),
+        ({"options": {"kind": "ftp", "root": "/srv"}}, "attributes.options: no installed package has the kind 'ftp'"),
         ({"options": {"kind": "filesystem", "root": "/srv", "glob": "*"}}, "attributes.options.glob: unknown key"),
         (
             {"shards": 2, "options": WEB},

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from rag_assets.connectors import allowances
 from rag_assets.connectors.allowances import reach_of, require_allowed
-from rag_assets.connectors.kinds import OPTIONS
+from rag_assets.connectors.kind import SourceOptions
+from rag_assets.connectors.kinds import usable_kinds
 from rag_assets.source_admin import parse_definition, render_definition
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import PermissionDenied, Reason
@@ -106,10 +106,10 @@ def test_every_host_of_a_source_is_found() -> None:
     assert reach_of(web).hosts == ("a.example", "b.example", "c.example")
 
 
-def test_every_kind_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(allowances._KINDS) == set(OPTIONS.values()), "a new kind is refused until its reach is described"
-    described: dict[type[BaseModel], Any] = {}
-    monkeypatch.setattr(allowances, "_KINDS", described)
+def test_a_kind_that_does_not_say_what_it_opens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {name: kind.options for name, kind in usable_kinds().items()}
+    assert [name for name, model in own.items() if model.opened is SourceOptions.opened] == []
+    monkeypatch.delattr(own["http_api"], "opened")
     assert not allowed(API, hosts=["api.acme.example"])
 
 

@@ -1,0 +1,24 @@
+"""Registers the kind `filesystem`: files of this machine or of a mounted share."""
+
+from __future__ import annotations
+
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.outside import ConnectorContext
+from rag_core.content.sources import Connector
+
+
+def connect(options: FilesystemOptions, context: ConnectorContext) -> Connector:
+    """Make the connector."""
+    from rag_assets.connectors.filesystem.connector import FilesystemConnector
+
+    return FilesystemConnector(options, max_file_bytes=context.max_file_bytes, rules=context.paths)
+
+
+KIND = ConnectorKind(FilesystemOptions, connect, (
+    Card("folder", "Folder", "Files of this machine or of a mounted share.", "folder", "root", (
+        FormField("root", "Folder (absolute path)", required=True),
+        FormField("include", "Include patterns (**/*.md, …)", "list"),
+        FormField("exclude", "Exclude patterns", "list"),
+    )),
+))  # fmt: skip

@@ -1,0 +1,36 @@
+"""Registers the kind `sql`: rows of a table, view or query."""
+
+from __future__ import annotations
+
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.sql.options import SqlOptions
+from rag_core.content.sources import Connector
+
+
+def connect(options: SqlOptions, context: ConnectorContext) -> Connector:
+    """Make the connector. Its libraries are imported here."""
+    from rag_assets.connectors.sql.connector import SqlConnector
+
+    own = context.fetch_policy.own
+    return SqlConnector(options, max_cell_bytes=context.max_file_bytes, own=own, paths=context.paths)
+
+
+_SERVER = ("database.driver", ("postgresql", "mysql"))
+KIND = ConnectorKind(SqlOptions, connect, (
+    Card("sql", "SQL table", "One document for each row of a table or view.", "table", "table", (
+        FormField("database.driver", "Database", "choice", default="postgresql",
+                  choices=("postgresql", "mysql", "sqlite")),
+        FormField("database.host", "Host", required=True, only=_SERVER),
+        FormField("database.port", "Port (empty: 5432 or 3306)", "port", only=_SERVER),
+        FormField("database.name", "Name of the database", required=True, only=_SERVER),
+        FormField("database.user", "User that may only read", required=True, only=_SERVER),
+        FormField("database.password", "Password", "secret", only=_SERVER),
+        FormField("database.path", "File (absolute path)", required=True, only=("database.driver", ("sqlite",))),
+        FormField("table", "Table or view", required=True),
+        FormField("key", "Key columns", "list", required=True),
+        FormField("updated_at", "Column of the last change", required=True),
+        FormField("content", "Columns of the text", "list", required=True),
+        FormField("title", "Column of the title"),
+    )),
+), readers="file or source", libraries=("sqlglot",))  # fmt: skip

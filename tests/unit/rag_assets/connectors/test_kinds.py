@@ -1,0 +1,176 @@
+"""Kinds of source are what installed packages register: listed with their package, imported when used, broken alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from structlog.testing import capture_logs
+
+from rag_assets.config import COMPONENT_TYPE, load_sources
+from rag_assets.connectors import build_connector, kinds
+from rag_assets.connectors.forms import form_fields
+from rag_assets.source_admin import describe_kinds
+from rag_assets.source_config import SourceConfig
+from rag_core.errors import ConfigError, InvalidInput
+from ragctl.commands.connector import write_package
+from ragctl.local_stack.data_dir import load
+from ragctl.local_stack.doctor import examine
+
+WIKI = {"kind": "wiki", "url": "https://wiki.example.org", "token": {"env": "RAG_SECRET_WIKI"}}
+FOLDER = {"kind": "filesystem", "root": "/srv"}
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Put a package with a kind on the path, as an installation does."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(kind: str = "wiki", *, target: str = "", package: str = "rag-connector-wiki") -> Path:
+        write_package("wiki", tmp_path / "package")
+        for module in (tmp_path / "package" / "src").iterdir():
+            if not (tmp_path / module.name).exists():
+                module.rename(tmp_path / module.name)
+        info = tmp_path / f"{package.replace('-', '_')}-2.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.1\n")
+        target = target or "rag_connector_wiki.kind:KIND"
+        (info / "entry_points.txt").write_text(f"[{kinds.GROUP}]\n{kind} = {target}\n")
+        forget()
+        return tmp_path
+
+    yield install
+    forget()
+    for name in [name for name in sys.modules if name.startswith("rag_connector_wiki")]:
+        del sys.modules[name]
+
+
+def forget() -> None:
+    kinds._entry_points.cache_clear()
+    kinds._loaded.cache_clear()
+
+
+def listed() -> dict[tuple[str, str], kinds.InstalledKind]:
+    return {(one.name, one.package): one for one in kinds.installed_kinds()}
+
+
+def source(options: dict[str, object]) -> str:
+    return yaml.safe_dump(
+        {"type": COMPONENT_TYPE, "attributes": {"name": "docs", "tenant": "acme", "options": options}}
+    )
+
+
+def test_the_kinds_of_the_platform_are_registered_as_those_of_any_package() -> None:
+    own = [name for name, package in listed() if package == "rag-platform"]
+    assert {"filesystem", "git", "http_api", "kafka", "s3", "sql", "web"} <= set(own)
+    assert [one.name for one in kinds.installed_kinds() if one.problem] == []
+
+
+def test_a_package_brings_a_kind_that_a_file_may_name(install: Install, tmp_path: Path) -> None:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "docs.yaml").write_text(source(WIKI))
+    with pytest.raises(ConfigError, match="no installed package has the kind 'wiki'"):
+        load_sources(folder)
+    install()
+    (config,) = load_sources(folder)
+    assert config.options.location == "https://wiki.example.org"
+    assert type(build_connector(config)).__name__ == "WikiConnector"
+    (folder / "docs.yaml").write_text(source({**WIKI, "urll": "x"}))
+    with pytest.raises(ConfigError, match=r'attributes.options.urll: unknown key; did you mean "url"\?'):
+        load_sources(folder)
+    (wiki,) = [one for one in describe_kinds() if one["name"] == "wiki"]
+    assert (wiki["package"], wiki["version"], wiki["readers"]) == ("rag-connector-wiki", "2.1", "source")
+    fields = {field["path"]: (field["type"], field["required"]) for field in wiki["cards"][0]["fields"]}
+    assert fields == {"url": ("text", True), "token": ("secret", True)}
+    assert "WikiOptions" in str(SourceConfig.model_json_schema()["properties"]["options"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "problem"),
+    [
+        ("wiki", "rag_connector_gone.kind:KIND", "No module named 'rag_connector_gone'"),
+        ("wiki", "rag_connector_wiki.kind:NOTHING", "no attribute 'NOTHING'"),
+        ("wiki", "rag_connector_wiki.options:WikiOptions", "not a ConnectorKind"),
+        ("wiki2", "rag_connector_wiki.kind:KIND", "is 'wiki', not 'wiki2'"),
+        ("wiki", "rag_connector_wiki.exits:KIND", "SystemExit"),
+    ],
+)
+def test_a_broken_package_is_named_and_stops_no_other(install: Install, kind: str, target: str, problem: str) -> None:
+    folder = install(kind, target=target)
+    (folder / "rag_connector_wiki" / "exits.py").write_text("raise SystemExit(1)\n")
+    broken = listed()[kind, "rag-connector-wiki"]
+    assert problem in broken.problem
+    assert SourceConfig.model_validate({"name": "a", "tenant": "acme", "options": FOLDER}).options.kind == "filesystem"
+    with pytest.raises(ValueError, match="of the package rag-connector-wiki cannot be used"):
+        SourceConfig.model_validate({"name": "a", "tenant": "acme", "options": {**WIKI, "kind": kind}})
+    with capture_logs() as lines:
+        kinds.log_broken_kinds()
+    assert [(line["event"], line["kind"], line["package"]) for line in lines] == [
+        ("connector_broken", kind, "rag-connector-wiki")
+    ]
+
+
+def test_doctor_names_a_broken_package(install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install(target="rag_connector_gone.kind:KIND")
+    monkeypatch.setenv("RAG_HOME", str(tmp_path / "home"))
+    found = {check.name: check for check in examine(*load())}
+    assert (found["connector wiki"].state, "rag-connector-wiki 2.1" in found["connector wiki"].detail) == (
+        "failed",
+        True,
+    )
+
+
+def test_no_package_takes_the_name_of_a_kind_of_the_platform(install: Install) -> None:
+    install("filesystem")
+    assert listed()["filesystem", "rag-platform"].problem == ""
+    assert "registered by rag-platform too" in listed()["filesystem", "rag-connector-wiki"].problem
+    assert kinds.find_kind("filesystem").options.__name__ == "FilesystemOptions"
+
+
+def test_of_two_strangers_with_one_name_neither_is_used(install: Install) -> None:
+    install()
+    install(package="other-wiki")
+    assert {one.problem != "" for (name, _), one in listed().items() if name == "wiki"} == {True}
+
+
+def test_a_library_that_is_missing_is_named_before_anything_is_read(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    from rag_connector_wiki import kind  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(kind, "KIND", replace(kind.KIND, libraries=("no_such_module",), extra="rag-connector-wiki[x]"))
+    config = SourceConfig.model_validate({"name": "docs", "tenant": "acme", "options": WIKI})
+    with pytest.raises(InvalidInput, match=r"pip install 'rag-connector-wiki\[x\]'"):
+        build_connector(config)
+    assert listed()["wiki", "rag-connector-wiki"].missing == "rag-connector-wiki[x]"
+
+
+def test_every_field_of_a_form_is_an_option_of_its_kind() -> None:
+    """A card that asks for what no option takes would make a file that is refused."""
+    for name, kind in kinds.usable_kinds().items():
+        for card in kind.cards:
+            for field in form_fields(kind, card):
+                assert field.path.partition(".")[0] in kind.options.model_fields, f"{name}: {field.path}"
+                assert field.type, f"{name}: {field.path}"
+
+
+def test_a_source_imports_its_own_kind_and_the_list_imports_no_library() -> None:
+    """Every command and run that reads source files would pay for what it does not use."""
+    program = """
+import sys
+from rag_assets.source_config import SourceConfig
+SourceConfig.model_validate({"name": "a", "tenant": "t", "options": {"kind": "filesystem", "root": "/srv"}})
+print(sorted(name for name in sys.modules if name.startswith("rag_assets.connectors.") and name.endswith(".options")))
+from rag_assets.connectors.kinds import usable_kinds
+print(sorted({name for kind in usable_kinds().values() for name in kind.libraries if name in sys.modules}))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["['rag_assets.connectors.filesystem.options']", "[]"]
