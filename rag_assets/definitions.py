@@ -23,6 +23,7 @@ from rag_assets.config import PROJECT_DEFS, files_fingerprint, read_sources
 from rag_assets.connectors.kinds import log_broken_kinds
 from rag_assets.defs.alerts.sensors import alert_sensor
 from rag_assets.defs.history.sensors import history_sensor
+from rag_assets.defs.sources.changes import changes_sensor
 from rag_assets.defs.sources.files import files_sensor
 from rag_assets.defs.sources.states import state_sensor
 from rag_assets.lib.generation_runs import ACTIVE
@@ -54,14 +55,18 @@ def build_definitions(settings: Settings, *, job: str = "") -> dg.Definitions:
         for config in own or files.sources
         if not files.is_in_project(config)
     ]
+    project = _project()
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
+    names = {job_name(config) for config in files.sources}
+    jobs = [job for part in (project, *sources) for job in part.jobs or () if job.name in names]
     sensors = [
+        changes_sensor(files.sources, jobs),
         alert_sensor(files.sources, settings),
         state_sensor(files.sources),
         files_sensor(settings, loaded),
         history_sensor(settings),
     ]
-    parts = (_project(), *sources, dg.Definitions(sensors=sensors), resources)
+    parts = (project, *sources, dg.Definitions(sensors=sensors), resources)
     defs = dg.Definitions.merge(*parts)
     return _with_lineage(_with_policy(_with_sources(defs), settings), own or files.sources)
 

@@ -17,7 +17,12 @@ LISTING_TAG, CHANGES = "rag/listing", "changes"
 def current_version_tag(connector: Connector) -> str:
     """The connector's version tag in a form that fits a run tag. A source that cannot be reached has one too: the run
     that it starts fails with the reason, where alerts see it."""
+    return observe(connector)[0]
+
+
+def observe(connector: Connector) -> tuple[str, RagError | None]:
+    """As `current_version_tag`, and why the source cannot be reached."""
     try:
-        return fingerprint(connector.version_tag())
+        return fingerprint(connector.version_tag()), None
     except RagError as error:
-        return fingerprint("unavailable", error.reason)
+        return fingerprint("unavailable", error.reason), error

@@ -135,6 +135,8 @@ def _by_run(stages: Iterable[Stage]) -> Iterable[list[Stage]]:
 
 
 def _run(stages: list[Stage]) -> dict[str, Any]:
+    from rag_core.ingestion.source_status import WORKER_SUFFIX
+
     counts = next((stage.counts for stage in stages if stage.stage == "documents"), {})
     changes = ", ".join(f"{count} {name}" for name in ("added", "updated", "deleted", "quarantined", "held")
                         if (count := counts.get(name, 0)))  # fmt: skip
@@ -142,7 +144,7 @@ def _run(stages: list[Stage]) -> dict[str, Any]:
     shard = f" of shard {stages[0].shard}" if any(stage.shard for stage in stages) else ""
     return {
         "at": max(stage.finished_at for stage in stages),
-        "what": f"run{shard}",
+        "what": "worker" if stages[0].run_id.endswith(WORKER_SUFFIX) else f"run{shard}",
         "result": problem or changes or "nothing changed",
         "seconds": round(sum(stage.seconds for stage in stages), 1),
         "actor": "",

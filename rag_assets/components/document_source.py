@@ -13,7 +13,7 @@ from rag_assets.defs.sources.assets import source_assets
 from rag_assets.defs.sources.checks import quality_checks, run_checks
 from rag_assets.defs.sources.jobs import sync_job
 from rag_assets.defs.sources.schedules import reconcile_schedule
-from rag_assets.defs.sources.sensors import change_sensor
+from rag_assets.defs.sources.sensors import change_switch
 from rag_assets.defs.sources.specs import upstream_spec
 from rag_assets.lib.warned import without_warnings
 from rag_assets.source_config import SourceConfig
@@ -40,7 +40,7 @@ class DocumentSource(dg.Component):
         if config.options.is_stream:
             return kafka_definitions(config, self.file)
         job = sync_job(config)
-        sensor, schedule = change_sensor(config, job), reconcile_schedule(config, job)
+        sensor, schedule = change_switch(config, job), reconcile_schedule(config, job)
         return dg.Definitions(
             assets=[upstream_spec(config, self.file), source_assets(config, self.file)],
             asset_checks=[run_checks(config), quality_checks(config)],

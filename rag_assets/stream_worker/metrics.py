@@ -121,8 +121,9 @@ def health_pages(status: Callable[[], dict[str, Any]]) -> dict[str, Page]:
 
 
 def _counted(stream: Mapping[str, Any]) -> dict[str, Any]:
-    """A stream's state with the number of its halted sources: names of tenants are not for a page without a token."""
-    return {**stream, "halted_sources": len(stream.get("halted_sources", ()))}
+    """A stream's state with numbers for lists of sources: names of tenants are not for a page without a token."""
+    lists = {name: len(value) for name, value in stream.items() if isinstance(value, list | tuple)}
+    return {**stream, "halted_sources": 0, **lists}
 
 
 def summary(streams: Mapping[str, Mapping[str, Any]]) -> str:

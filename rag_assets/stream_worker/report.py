@@ -62,7 +62,8 @@ class Reporter:
             instance.dispose()
 
     def report(self, instance: dg.DagsterInstance) -> int:
-        """One materialization for each stream that did something since the last; returns how many."""
+        """One materialization for each stream that did something since the last, and the summary of each listed source;
+        returns how many streams and sources there were."""
         reported = 0
         for name, consumer_loop in list(self._worker.loops.items()):
             now = Counter(consumer_loop.counts)
@@ -77,7 +78,16 @@ class Reporter:
             instance.report_runless_asset_event(dg.AssetMaterialization(stream_key(name), metadata=metadata))
             self._seen[name] = now
             reported += 1
-        return reported
+        return reported + self._report_listed(instance)
+
+    def _report_listed(self, instance: dg.DagsterInstance) -> int:
+        observer, pipeline = self._worker.observer, self._worker.pipeline
+        if observer is None or pipeline is None:
+            return 0
+        # Here: what checks need is loaded by a process that reports, and by no other worker.
+        from rag_assets.stream_worker.listed import reports
+
+        return reports.report(pipeline, instance, observer.sources)
 
 
 def read_runs(instance: dg.DagsterInstance, metrics: StreamMetrics) -> None:

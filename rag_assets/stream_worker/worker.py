@@ -20,6 +20,7 @@ from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.canary import Canary
 from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, ConsumerLoop
+from rag_assets.stream_worker.listed.observer import SourceObserver
 from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import StreamMetrics, health_pages
 from rag_assets.stream_worker.object_events import ObjectEvents, ObjectNotices, bucket_configs, has_queue
@@ -32,6 +33,7 @@ from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.governance.history import STREAM, HistoryRecorder, measure_memory
 from rag_core.ids import fingerprint
 from rag_core.ingestion.pipeline import EventApplier, Pipeline
+from rag_core.ingestion.source_status import WORKER_ENTRY
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from rag_core.status_pages import StatusPages
@@ -56,6 +58,8 @@ class Worker:
         self._lags: dict[str, dict[str, float]] = {}
         self.pipeline: Pipeline | None = None
         """The pipeline that `run` has opened; `None` before."""
+        self.observer: SourceObserver | None = None
+        """The observer of listed sources, once `run` has opened it; `None` when the settings have none."""
 
     def stop(self) -> None:
         """Ask the worker to finish what it has in hand and end. Callable from a signal handler."""
@@ -68,7 +72,9 @@ class Worker:
             name: {**loop.status(), **self._lags.get(name, {}), **loop.counts}
             for name, loop in dict(self.loops).items()
         }
-        return {**{name: {"state": state} for name, state in dict(self._states).items()}, **running}
+        states = {name: {"state": state} for name, state in dict(self._states).items()}
+        listed = {} if self.observer is None else {WORKER_ENTRY: self.observer.status()}
+        return {**states, **running, **listed}
 
     def run(self) -> bool:
         """Work until `stop`. Returns whether all threads ended in time. Raises what opening the dependencies raises."""
@@ -108,6 +114,9 @@ class Worker:
             if self.settings.stream_canary_seconds:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
                 threads.append(self._thread("canary", partial(canary.run, self._stopping)))
+            if self.settings.stream_sources:
+                self.observer = SourceObserver(pipeline)
+                threads.append(self._thread("listed sources", partial(self.observer.run, self._stopping)))
             look_after = partial(self._maintain, pipeline, applier, fingerprint(repr([*sources, *buckets])))
             threads.append(self._thread("reconcile", look_after))
             self.ready.set()

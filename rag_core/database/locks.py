@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
@@ -114,6 +114,26 @@ def hold_session_lock(connection: Connection, name: str, number: int) -> int:
     return key
 
 
+def try_hold(connection: Connection, *name: object) -> bool:
+    """Take a lock until `let_go`, or until the session ends; returns whether no other session holds it."""
+    return _try(connection, "pg_try_advisory_lock", _key(*name))
+
+
+def let_go(connection: Connection, *name: object) -> None:
+    """Release a lock of `try_hold`."""
+    _try(connection, "pg_advisory_unlock", _key(*name))
+
+
+def held_of(connection: Connection, names: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """The names of `try_hold` that a session holds now."""
+    held = set(connection.scalars(text(_HELD_KEYS)))
+    return {name for name in names if _key(*name) in held}
+
+
+_HELD_KEYS = """
+SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_locks l
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 HELD = """EXISTS (
     SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -183,6 +183,20 @@ class ContentSettings(BaseModel):
     stream_canary_seconds: float = Field(
         60, ge=0, le=86_400, description="Time between two canary documents that measure the way in; 0 for none."
     )
+    stream_sources: bool = Field(
+        True,
+        description="Whether the stream worker applies small changes of listed sources (folders, tables, buckets, sites"
+        " …) within seconds. False: Dagster's sensor starts a run for each change.",
+    )
+    stream_source_threads: int = Field(
+        2, ge=1, le=64, description="Listed sources that a stream worker looks at, or brings in, at once."
+    )
+    stream_source_items: int = Field(
+        300,
+        ge=1,
+        description="Changed items of a listed source that a stream worker brings in; more are left to a run.",
+    )
+    stream_source_bytes: int = Field(2_000_000, ge=1, description="The same in bytes.")
     stream_drain_seconds: float = Field(20, ge=0, le=600, description="Time a worker gets to finish at SIGTERM.")
 
     # --- index generations -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The change sensor: compares the source's version tag with the tag of the last successful run (level-triggered).
+"""Decide about a run of a listed source: its version tag is compared with the tag of its last run (level-triggered).
 
 All state is the runs themselves. Nothing is remembered that could drift: a lost run, a restored database or a deleted
 cursor only means that the next evaluation finds a difference again.
@@ -6,24 +6,24 @@ cursor only means that the next evaluation finds a difference again.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from rag_assets.connectors import connector_context, open_connector
 from rag_assets.defs.sources.jobs import AssetJob
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
-from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
-from rag_core.content.sources import Connector
-from rag_core.content.sources import store as sources
+from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG
 from rag_core.errors import PermissionDenied
 from rag_core.governance.tenants import store as tenants
 from rag_core.ids import fingerprint
 from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.source_status import observable_store
 
+NAME = "source_changes"
+"""The sensor that starts the runs of all listed sources."""
+SWITCH_SECONDS = 3600
 RETRY_FIRST_SECONDS = 60
 RETRY_LAST_SECONDS = 3600
 _HISTORY = 8
@@ -36,31 +36,39 @@ def tag_run(context: dg.AssetExecutionContext, version_tag: str | None) -> None:
         context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(version_tag)})
 
 
-def change_sensor(config: SourceConfig, job: AssetJob) -> dg.SensorDefinition | None:
-    """The sensor of one source, `None` when its configuration has none."""
+def change_switch(config: SourceConfig, job: AssetJob) -> dg.SensorDefinition | None:
+    """The switch of one source, by which its changes are paused by name; `None` when its configuration has no sensor.
+
+    The stream worker and the sensor `source_changes` do the work. A sensor each would cost half a percent of a core for
+    a source in which nothing happens.
+    """
     if config.sensor is None:
         return None
     status = dg.DefaultSensorStatus.RUNNING if config.enabled else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
-        name=f"{config.key}_changes",
+        name=switch_name(config),
         job=job,
-        minimum_interval_seconds=config.sensor.interval_seconds,
+        minimum_interval_seconds=SWITCH_SECONDS,
         default_status=status,
-        description=f"Starts `{job_name(config)}` when source `{config.name}` differs from its last good run.",
+        description=f"While it is on, changes of source `{config.name}` are applied: by a stream worker or by runs "
+        f"that the sensor `{NAME}` starts. It says by which.",
     )
-    def changes(
-        context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.SkipReason | list[dg.RunRequest]:
+    def switch(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
         with typed_failures():
             if closed := closed_tenant(config, pipeline):
                 return closed
-        with typed_failures(), open_connector(config, connector_context(config, pipeline.settings)) as connector:
             with pipeline.store.engine.connect() as connection:
-                removed = sources.find(connection, config.tenant, config.name) is None
-            return evaluate(config, connector, context.instance, now=time.time(), removed=removed)
+                place = (config.tenant, config.name)
+                by_worker = observable_store.observed(connection, [place])
+        return dg.SkipReason("a stream worker observes it" if by_worker else f"the sensor `{NAME}` looks at it")
 
-    return changes
+    return switch
+
+
+def switch_name(config: SourceConfig) -> str:
+    """The name of the switch, as pause and resume know it."""
+    return f"{config.key}_changes"
 
 
 def closed_tenant(config: SourceConfig, pipeline: Pipeline) -> dg.SkipReason | None:
@@ -75,41 +83,42 @@ def closed_tenant(config: SourceConfig, pipeline: Pipeline) -> dg.SkipReason | N
 
 def evaluate(
     config: SourceConfig,
-    connector: Connector,
+    look: Callable[[], str],
     instance: dg.DagsterInstance,
     *,
     now: float,
     removed: bool = False,
+    applied: str | None = None,
+    after: str | None = None,
 ) -> dg.SkipReason | list[dg.RunRequest]:
     """A run request for each shard that needs one, or why none does. `now` is in seconds since the epoch.
 
-    `removed`: the database knows nothing of the source, so that its good runs of before do not count.
+    `look` returns the version tag of the source now, and `applied` is the one whose state is searchable. `removed`: the
+    database knows nothing of the source, so that its good runs of before do not count. A run that is newer than the run
+    `after` is one that the requester has not seen yet: it is waited for.
     """
     shards = partition_keys(config)
-    histories = {shard: _history(config, instance, shard) for shard in shards}
-    idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
+    idle = _idle(config, instance, shards)
     if not idle:
         return dg.SkipReason("a run of this source is queued or in progress")
-    token = current_version_tag(connector)
+    token = look()
     # Again: somebody may have started a run while the tag was read, which takes seconds for a large source.
-    histories = {shard: _history(config, instance, shard) for shard in idle}
-    idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
-    requests = list(_requests(idle, histories, token, now, removed=removed))
+    idle = _idle(config, instance, list(idle))
+    seen = {shard: runs for shard, runs in idle.items() if not (runs and after) or runs[0].dagster_run.run_id == after}
+    due = [shard for shard, runs in seen.items() if _due(runs, token, now, removed=removed, applied=applied)]
+    # No run key: a key is deduplicated for ever, and a source may return to a state it had before.
+    requests = [
+        dg.RunRequest(job_name=job_name(config), partition_key=shard, tags={TOKEN_TAG: token, LISTING_TAG: CHANGES})
+        for shard in due
+    ]
     return requests or dg.SkipReason("unchanged since the last good run, or waiting before a failed run is repeated")
 
 
-def _requests(
-    shards: list[str | None],
-    histories: dict[str | None, list[dg.RunRecord]],
-    token: str,
-    now: float,
-    *,
-    removed: bool,
-) -> Iterator[dg.RunRequest]:
-    for shard in shards:
-        if _due(histories[shard], token, now, removed=removed):
-            # No run key: a key is deduplicated for ever, and a source may return to a state it had before.
-            yield dg.RunRequest(partition_key=shard, tags={TOKEN_TAG: token, LISTING_TAG: CHANGES})
+def _idle(
+    config: SourceConfig, instance: dg.DagsterInstance, shards: Sequence[str | None]
+) -> dict[str | None, list[dg.RunRecord]]:
+    histories = {shard: _history(config, instance, shard) for shard in shards}
+    return {shard: runs for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished}
 
 
 def _history(config: SourceConfig, instance: dg.DagsterInstance, shard: str | None) -> list[dg.RunRecord]:
@@ -124,9 +133,12 @@ def _history(config: SourceConfig, instance: dg.DagsterInstance, shard: str | No
     return [found[number] for number in sorted(found, reverse=True)[:_HISTORY]]
 
 
-def _due(runs: list[dg.RunRecord], token: str, now: float, *, removed: bool) -> bool:
-    if not runs or runs[0].dagster_run.tags.get(TOKEN_TAG) != token:
+def _due(runs: list[dg.RunRecord], token: str, now: float, *, removed: bool, applied: str | None) -> bool:
+    if not runs:
         return True
+    if runs[0].dagster_run.tags.get(TOKEN_TAG) != token:
+        # A worker may have brought the source to this state since.
+        return token != applied or runs[0].dagster_run.status is not dg.DagsterRunStatus.SUCCESS
     if runs[0].dagster_run.status is dg.DagsterRunStatus.SUCCESS:
         return removed
     if runs[0].dagster_run.status is dg.DagsterRunStatus.CANCELED:

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from rag_assets.defs.sources.sensors import switch_name
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
@@ -130,7 +131,8 @@ def _place(record: dg.RunRecord, configs: Sequence[SourceConfig]) -> tuple[str, 
 
 
 def _observation(config: SourceConfig, switched: Mapping[str, bool]) -> status.Observation:
-    names = [f"{config.key}_changes"] if config.sensor is not None else []
+    names = [switch_name(config)] if config.sensor is not None else []
+    follows = bool(names) and config.has_runs and switched.get(names[0], config.enabled)
     names += [f"{config.key}_reconcile"] if config.schedule is not None else []
     on = [switched.get(name, config.enabled) for name in names if config.has_runs]
     return status.Observation(
@@ -138,7 +140,7 @@ def _observation(config: SourceConfig, switched: Mapping[str, bool]) -> status.O
         source=config.name,
         kind=config.options.kind,
         has_runs=config.has_runs,
-        automatic=bool(on),
+        follows_changes=follows,
         paused=bool(on) and not any(on),
         freshness_minutes=config.freshness_minutes if config.enabled else None,
     )

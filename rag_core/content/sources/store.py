@@ -159,12 +159,25 @@ def acl_of(row: Row[Any]) -> tuple[str, ...] | None:
     return None if row.acl is None else tuple(row.acl)
 
 
-def finish(connection: Connection, tenant: str, name: str, *, version_tag: str | None = None) -> None:
+def finish(connection: Connection, tenant: str, name: str) -> None:
     """Record a run that listed the source to its end."""
-    values: dict[str, object] = {"last_complete_at": func.now(), "updated_at": func.now()}
-    if version_tag is not None:
-        values["change_token"] = version_tag
+    values = {"last_complete_at": func.now(), "updated_at": func.now()}
     connection.execute(update(sources).where(_is(tenant, name)).values(**values))
+
+
+_APPLIED = text("UPDATE rag.sources SET change_token = :tag WHERE tenant = :tenant AND name = :name")
+_APPLIED_TAG = text("SELECT change_token FROM rag.sources WHERE tenant = :tenant AND name = :name")
+
+
+def record_applied(connection: Connection, tenant: str, name: str, tag: str) -> None:
+    """Record the fingerprint of the version tag of a source whose state is searchable as a whole."""
+    connection.execute(_APPLIED, {"tenant": tenant, "name": name, "tag": tag})
+
+
+def applied_tag(connection: Connection, tenant: str, name: str) -> str | None:
+    """The tag of `record_applied`; `None` before the first, and for a source that was removed."""
+    found: str | None = connection.scalar(_APPLIED_TAG, {"tenant": tenant, "name": name})
+    return found
 
 
 _REFUSED = text("""

@@ -311,7 +311,7 @@ source_states = Table(
     Column("kind", Text, nullable=False),
     Column("configured", Boolean, nullable=False, comment="whether a source file defines it"),
     Column("has_runs", Boolean, nullable=False, comment="false: the stream worker brings it up to date"),
-    Column("automatic", Boolean, nullable=False, comment="whether it has a sensor or a schedule"),
+    Column("automatic", Boolean, nullable=False, comment="whether its change sensor is on"),
     Column("paused_at", DateTime(timezone=True), comment="since when all of them are off"),
     Column("freshness_minutes", Integer, comment="age of its last complete listing at which it is stale"),
     now_column("observed_at"),

@@ -7,7 +7,13 @@ from . import (
 )
 from .accounting import account as account, assess_quality as assess_quality
 from .active_generation import default_name as default_name
-from .base import Progress as Progress, StageResult as StageResult, Work as Work
+from .base import (
+    Progress as Progress,
+    RunRequired as RunRequired,
+    SmallChanges as SmallChanges,
+    StageResult as StageResult,
+    Work as Work,
+)
 from .deletions import approve_deletions as approve_deletions
 from .events import (
     BatchResult as BatchResult,
@@ -34,7 +40,7 @@ from .run import configure_source as configure_source, run_pipeline as run_pipel
 from .run_history_store import SourceHistory as SourceHistory
 from .run_store import Stage as Stage
 from .source_removal import Removal as Removal, remove_source as remove_source
-from .stage_runner import run_stage as run_stage
+from .stage_runner import StageDependencies as StageDependencies, run_stage as run_stage
 from .stages.chunks import chunk_documents as chunk_documents
 from .stages.embeddings import embed_chunks as embed_chunks
 from .stages.index import index_documents as index_documents, index_pending as index_pending

@@ -22,6 +22,19 @@ Stop = Callable[[], bool]
 """Called between two batches; true ends the stage early. The remaining work is pending for the next run."""
 
 
+class RunRequired(Exception):  # noqa: N818
+    """More of a source has changed than a `SmallChanges` allows. Nothing was written; a run has to read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallChanges:
+    """The most that a caller brings in outside of a run: items to read, their bytes, and seconds of listing."""
+
+    items: int
+    bytes: int
+    seconds: float
+
+
 def never() -> bool:
     """The `Stop` of stages that run to their end."""
     return False

@@ -18,16 +18,18 @@ from functools import partial
 from sqlalchemy import Connection
 
 from rag_core.content.sources import Connector, Scope
+from rag_core.content.sources import store as sources
 from rag_core.governance.tenants import store as tenants
+from rag_core.ids import fingerprint
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import progress_store
-from rag_core.ingestion.pipeline.base import Progress, StageResult, Work
+from rag_core.ingestion.pipeline.base import Progress, SmallChanges, StageResult, Work
 from rag_core.ingestion.pipeline.metadata_updates import MetadataPublisher
 from rag_core.ingestion.pipeline.pending_store import Backlog
 from rag_core.ingestion.pipeline.rejections import quarantine_stored
 from rag_core.ingestion.pipeline.stage_runner import STAGES, StageDependencies, record, record_ingested, run_stages
 from rag_core.ingestion.pipeline.stages.document_sync import DocumentSync, ReadLimit
-from rag_core.ingestion.pipeline.turns import SharedTurn
+from rag_core.ingestion.pipeline.turns import NO_TURN, SharedTurn
 from rag_core.settings import Settings
 
 _FIRST_SECONDS = 1.0
@@ -113,7 +115,9 @@ class Rounds:
         stages: Collection[str],
         progress: Progress | None,
         check: CheckRound,
+        only: SmallChanges | None = None,
     ) -> None:
+        self._only = only
         self._dependencies, self._connection, self._scope, self._stages = dependencies, connection, scope, stages
         self._progress, self._check = progress, check
         self._turn = SharedTurn(connection, scope, slots=dependencies.settings.embedding_runs)
@@ -130,7 +134,18 @@ class Rounds:
         for stage in self._later:
             if stage in self._totals.stages:
                 record(self._work(None), self._totals.stages[stage])
+        self._record_applied()
         return {stage: self._totals.stages[stage] for stage in STAGES if stage in self._totals.stages}
+
+    def _record_applied(self) -> None:
+        """Store the state of the source that is searchable now, when nothing of it is left to do."""
+        results = self._totals.stages
+        tag = results["documents"].version_tag if "documents" in results else None
+        clean = not any(result.problem or result.pending for result in results.values())
+        if tag is not None and clean and results.keys() == set(STAGES) and self._scope.source.shards == 1:
+            tenant, source, _ = self._scope.key
+            sources.record_applied(self._connection, tenant, source, fingerprint(tag))
+            self._connection.commit()
 
     @property
     def _later(self) -> list[str]:
@@ -151,6 +166,7 @@ class Rounds:
             self._scope,
             dependencies.settings,
             changes=changes,
+            only=self._only,
             publish=publisher.publish,
             on_commit=partial(record_ingested, dependencies, self._scope.source),
         )
@@ -227,4 +243,5 @@ class Rounds:
 
     def _work(self, doc_ids: Sequence[uuid.UUID] | None) -> Work:
         progress = self._progress if doc_ids is None else None  # of a round only the end is reported
-        return Work(self._connection, self._scope, self._dependencies.settings, doc_ids, progress, turn=self._turn)
+        turn = self._turn if self._only is None else NO_TURN  # small changes wait for no turn, as pushes do
+        return Work(self._connection, self._scope, self._dependencies.settings, doc_ids, progress, turn=turn)

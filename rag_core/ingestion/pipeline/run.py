@@ -12,7 +12,7 @@ from rag_core.content.sources import Connector, Scope
 from rag_core.content.sources import store as sources
 from rag_core.database import Store, locks
 from rag_core.governance.tenants import store as tenants
-from rag_core.ingestion.pipeline.base import Progress, StageResult, Work
+from rag_core.ingestion.pipeline.base import Progress, SmallChanges, StageResult, Work
 from rag_core.ingestion.pipeline.rounds import CheckRound, Rounds, accept_all
 from rag_core.ingestion.pipeline.stage_runner import STAGES, StageDependencies, run_stages
 from rag_core.settings import Settings
@@ -29,6 +29,7 @@ def run_pipeline(
     connection: Connection | None = None,
     progress: Progress | None = None,
     check: CheckRound = accept_all,
+    only: SmallChanges | None = None,
 ) -> dict[str, StageResult]:
     """Bring a shard, and every generation that receives writes, up to date with its source; returns results by stage.
 
@@ -36,6 +37,8 @@ def run_pipeline(
     searchable while the rest is still to be read. Without a `connector` it starts from the stored documents; `changes`
     as for `DocumentSync`. `check` sees the documents of a round before they go to the index; those that it refuses are
     quarantined (`SCHEMA_VIOLATION`). The results of a whole shard are stored with the run.
+
+    `only` ends it with `RunRequired`, before anything is written, when more has changed at the source.
 
     `doc_ids` limits it to a few stored documents. Without pending work it costs a query or two.
 
@@ -51,7 +54,7 @@ def run_pipeline(
         if doc_ids is not None:
             work = Work(held, scope, dependencies.settings, doc_ids, progress, include_unindexed=True)
             return run_stages(dependencies, work, stages)
-        return Rounds(dependencies, held, scope, stages, progress, check).run(connector, changes=changes)
+        return Rounds(dependencies, held, scope, stages, progress, check, only).run(connector, changes=changes)
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:

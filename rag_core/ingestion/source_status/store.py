@@ -39,13 +39,16 @@ _CLOSED = {
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A configured source as Dagster sees it; `paused`: its sensor and its schedule are all off."""
+    """A configured source as Dagster sees it.
+
+    `follows_changes`: its change sensor is on. `paused`: its sensor and its schedule are all off.
+    """
 
     tenant: str
     source: str
     kind: str
     has_runs: bool
-    automatic: bool
+    follows_changes: bool
     paused: bool
     freshness_minutes: int | None
 
@@ -53,7 +56,7 @@ class Observation:
 _OBSERVE = text("""
 INSERT INTO rag.source_states AS s (tenant, source, kind, configured, has_runs, automatic, paused_at,
                                     freshness_minutes, observed_at)
-VALUES (:tenant, :source, :kind, true, :has_runs, :automatic, CASE WHEN :paused THEN now() END,
+VALUES (:tenant, :source, :kind, true, :has_runs, :follows_changes, CASE WHEN :paused THEN now() END,
         :freshness_minutes, now())
 ON CONFLICT (tenant, source) DO UPDATE
 SET kind = excluded.kind, configured = true, has_runs = excluded.has_runs, automatic = excluded.automatic,

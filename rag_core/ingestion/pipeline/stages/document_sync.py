@@ -29,7 +29,7 @@ from rag_core.content.sources import listing_store as listing
 from rag_core.content.sources import shared_listing_store as shared_listings
 from rag_core.content.sources import store as sources
 from rag_core.ingestion.pipeline import run_store as runs
-from rag_core.ingestion.pipeline.base import StageResult
+from rag_core.ingestion.pipeline.base import RunRequired, SmallChanges, StageResult
 from rag_core.ingestion.pipeline.deletions import (
     DeletionResult,
     delete_gone,
@@ -104,6 +104,7 @@ class DocumentSync:
         settings: Settings,
         *,
         changes: bool,
+        only: SmallChanges | None = None,
         publish: Publish,
         on_commit: Callable[[Mapping[str, int]], None],
     ) -> None:
@@ -130,6 +131,7 @@ class DocumentSync:
         self._budget = DocumentBudget(connection, scope.source.tenant)
         self._seconds = 0.0
         self._wants_changes = changes
+        self._only = only
         self._partial = False
         self._listed = ListingResult()
         self._deletions = DeletionResult()
@@ -142,8 +144,14 @@ class DocumentSync:
         `early` is called now and then while a long listing continues; it may `read`.
         """
 
+        began = time.monotonic()
+
         def listed() -> None:
-            if early is not None:
+            if self._only is not None:
+                self._compare()
+                if time.monotonic() - began > self._only.seconds:
+                    raise RunRequired
+            elif early is not None:
                 self._compare()
                 paused = time.monotonic()
                 early()
@@ -258,12 +266,18 @@ class DocumentSync:
         self._queue += listing.queue(self._connection) - before
         left_out = self._budget.leave_out(self._queue, self._added)
         self._queue -= left_out
+        self._require_small()
         self._counts["skipped"] += left_out.items
         self._connection.commit()
         self._named += known.pop("named")
         self._counts["updated"] += known.pop("changed", 0)
         known.pop("due", 0)
         self._counts.update(known)
+
+    def _require_small(self) -> None:
+        only = self._only
+        if only is not None and (self._queue.items > only.items or self._queue.bytes > only.bytes):
+            raise RunRequired
 
     def _settle_listing(self) -> None:
         """Apply what the listing says without reading an item: empty items, and problems that came or went."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +11,18 @@ from dagster._core.test_utils import create_run_for_test
 
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.connectors import build_connector
+from rag_assets.defs.sources.changes import changes_sensor
 from rag_assets.defs.sources.sensors import evaluate
 from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_assets.source_config import SourceConfig
+from rag_assets.stream_worker.listed.leases import Leases
 from rag_assets.version_tags import SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_core.content.sources import operation_store
+from rag_core.content.streams import store as streams
 from rag_core.governance.tenants import store as tenants
 from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.source_status import WORKER_ENTRY
+from rag_core.ingestion.source_status import store as status
 from rag_core.settings import Settings
 from tests.unit.rag_assets.connectors.listings import settle
 
@@ -44,8 +50,8 @@ class Sensor:
         run_tags = {**({TOKEN_TAG: token} if token else {}), **{f"dagster/{key}": value for key, value in tags.items()}}
         create_run_for_test(self.instance, job_name=job_name(self.config), status=status, tags=run_tags)
 
-    def decide(self, now: float = 1e12) -> list[dg.RunRequest]:
-        found = evaluate(self.config, self.connector, self.instance, now=now)
+    def decide(self, now: float = 1e12, applied: str | None = None) -> list[dg.RunRequest]:
+        found = evaluate(self.config, lambda: self.token, self.instance, now=now, applied=applied)
         return found if isinstance(found, list) else []
 
 
@@ -136,6 +142,13 @@ def test_a_source_that_cannot_be_reached_starts_one_run_that_fails_visibly(senso
     assert sensor.decide(now=0) == []
 
 
+def test_a_state_that_a_worker_brought_in_needs_no_run(sensor: Sensor) -> None:
+    sensor.past(Status.SUCCESS, "another state")
+    assert sensor.decide(applied=sensor.token) == []
+    sensor.past(Status.FAILURE, "a third state")
+    assert len(sensor.decide(applied=sensor.token)) == 1, "a run that succeeds ends the failure"
+
+
 def test_each_shard_is_judged_by_its_own_runs(config: SourceConfig, instance: dg.DagsterInstance, docs: Path) -> None:
     sharded = Sensor(config.model_copy(update={"shards": 3}), instance)
     sharded.past(Status.SUCCESS, sharded.token, partition="0")
@@ -146,11 +159,11 @@ def test_each_shard_is_judged_by_its_own_runs(config: SourceConfig, instance: dg
 def test_the_runs_of_a_sync_of_all_shards_count(config: SourceConfig, instance: dg.DagsterInstance, docs: Path) -> None:
     sharded = Sensor(config.model_copy(update={"shards": 3}), instance)
     sharded.past(Status.SUCCESS, "another state", partition="0")
-    for shard, (status, source) in enumerate([
+    for shard, (state, source) in enumerate([
         (Status.SUCCESS, sharded.config.key), (Status.STARTED, sharded.config.key), (Status.STARTED, "another_source")
     ]):  # fmt: skip
         tags = {TOKEN_TAG: sharded.token, SYNC_TAG: source, PARTITION_TAG: str(shard)}
-        create_run_for_test(instance, job_name="__ASSET_JOB", status=status, tags=tags)
+        create_run_for_test(instance, job_name="__ASSET_JOB", status=state, tags=tags)
     assert [request.partition_key for request in sharded.decide()] == ["2"]
 
 
@@ -163,15 +176,15 @@ def pipeline(tmp_path: Path, database_url: str) -> Iterator[Pipeline]:
 def ticked(config: SourceConfig, instance: dg.DagsterInstance, pipeline: Pipeline) -> list[str]:
     """Version tags of the runs that the sensor in the definitions asks for."""
     repository = _with_pipeline(config)
-    sensor = repository.get_sensor_def("handbook_changes")
+    sensor = repository.get_sensor_def("source_changes")
     with dg.build_sensor_context(instance, resources={"pipeline": pipeline}, repository_def=repository) as context:
         data = sensor.evaluate_tick(context)
     return [request.tags[TOKEN_TAG] for request in data.run_requests or []]
 
 
 def test_the_sensor_in_the_definitions_decides_the_same(sensor: Sensor, pipeline: Pipeline) -> None:
-    defined = _with_pipeline(sensor.config).get_sensor_def("handbook_changes")
-    assert defined.minimum_interval_seconds == 30
+    defined = _with_pipeline(sensor.config).get_sensor_def("source_changes")
+    assert defined.minimum_interval_seconds == 5
     assert defined.default_status is dg.DefaultSensorStatus.RUNNING
     assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]
 
@@ -193,8 +206,10 @@ def test_a_disabled_source_keeps_its_sensor_and_schedule_stopped(config: SourceC
 
 
 def _with_pipeline(config: SourceConfig) -> dg.RepositoryDefinition:
-    resources = dg.Definitions(resources={"pipeline": dg.ResourceDefinition.none_resource()})
-    return dg.Definitions.merge(DocumentSource(config).build_defs(), resources).get_repository_def()
+    source = DocumentSource(config).build_defs()
+    sensors = [changes_sensor([config], [*(source.jobs or ())])]
+    others = dg.Definitions(sensors=sensors, resources={"pipeline": dg.ResourceDefinition.none_resource()})
+    return dg.Definitions.merge(source, others).get_repository_def()
 
 
 def test_the_schedule_asks_for_every_shard(config: SourceConfig, pipeline: Pipeline) -> None:
@@ -226,3 +241,52 @@ def test_a_suspended_tenant_gets_no_runs_and_after_it_the_same_ones(sensor: Sens
     with pipeline.store.engine.begin() as connection:
         tenants.resume(connection, sensor.config.tenant, actor="op")
     assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]
+
+
+class Observed:
+    """A source that a living worker observes, and the runs that the worker wants."""
+
+    def __init__(self, config: SourceConfig, pipeline: Pipeline) -> None:
+        self.config, self._store = config, pipeline.store
+        with self._store.engine.begin() as connection:
+            operation_store.register(connection, config.source)
+
+    def beat(self, *wanted: str, after: str | None = None) -> None:
+        place = {"tenant": self.config.tenant, "source": self.config.name}
+        entry = {WORKER_ENTRY: {"wanted": [{**place, "tag": tag, "after": after} for tag in wanted]}}
+        with self._store.engine.begin() as connection:
+            streams.heartbeat(connection, "worker", entry)
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        leases = Leases(self._store)
+        leases.share([(self.config.tenant, self.config.name)], 1)
+        yield
+        leases.close()
+
+
+def test_an_observed_source_has_the_runs_that_its_worker_wants_and_no_others(
+    sensor: Sensor, pipeline: Pipeline
+) -> None:
+    observed = Observed(sensor.config, pipeline)
+    with observed.lease():
+        assert ticked(sensor.config, sensor.instance, pipeline) == []
+        observed.beat("large")
+        assert ticked(sensor.config, sensor.instance, pipeline) == ["large"]
+        sensor.past(Status.STARTED, "large")
+        assert ticked(sensor.config, sensor.instance, pipeline) == [], "one is in progress"
+        sensor.past(Status.SUCCESS, "large")
+        observed.beat("larger", after="the run before")
+        assert ticked(sensor.config, sensor.instance, pipeline) == [], "the worker has not seen its end"
+        observed.beat("larger", after=sensor.instance.get_runs(limit=1)[0].run_id)
+        assert ticked(sensor.config, sensor.instance, pipeline) == ["larger"]
+        observed.beat()
+    assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token], "its worker died"
+
+
+def test_a_source_whose_switch_is_off_has_no_runs(sensor: Sensor, pipeline: Pipeline) -> None:
+    for follows, runs in ((False, []), (True, [sensor.token])):
+        seen = status.Observation(sensor.config.tenant, sensor.config.name, "filesystem", True, follows, False, None)
+        with pipeline.store.engine.begin() as connection:
+            status.observe(connection, [seen])
+        assert ticked(sensor.config, sensor.instance, pipeline) == runs

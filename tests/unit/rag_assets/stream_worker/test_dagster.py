@@ -97,7 +97,9 @@ def test_a_worker_reports_one_summary_per_interval_and_none_when_idle(stream: St
     consumer_loop = SimpleNamespace(
         counts=Counter(applied=3), state="running", source=SimpleNamespace(lag=lambda: Lag(2, 1.0))
     )
-    worker: Any = SimpleNamespace(loops={"inbox": consumer_loop}, settings=stream.settings)
+    worker: Any = SimpleNamespace(
+        loops={"inbox": consumer_loop}, settings=stream.settings, observer=None, pipeline=None
+    )
     reporter = Reporter(worker)
     with dg.DagsterInstance.ephemeral() as instance:
         assert reporter.report(instance) == 1

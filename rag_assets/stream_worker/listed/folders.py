@@ -1,0 +1,110 @@
+"""Folders of sources that report their changes, by one inotify instance for all of them.
+
+Each folder of a tree is watched by itself, because the library's recursive watch follows links out of the tree. A watch
+is a hint: it may be lost, and network shares have none. The observer looks at every source at intervals in any case.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from watchfiles import Change
+from watchfiles._rust_notify import RustNotify  # its documented interface for what `watch` cannot do
+
+from rag_core.ingestion.source_status import SourceName
+from rag_core.logging import get_logger
+
+log = get_logger(__name__)
+Folders = dict[str, set[SourceName]]
+"""Folders with the sources that they belong to."""
+MAX_FOLDERS = 4000
+"""Folders of one source; a larger tree is only looked at in intervals."""
+_DEBOUNCE_MS, _STEP_MS, _TIMEOUT_MS = 200, 50, 1000
+_GONE_SECONDS, _LIMIT_SECONDS = 0.5, 60.0
+
+
+class FolderWatcher:
+    """Calls `on_change` with each source in whose folders something changed. `run` is for a thread of its own."""
+
+    def __init__(self, on_change: Callable[[SourceName], None]) -> None:
+        self._on_change = on_change
+        self._roots: dict[SourceName, str] = {}
+        self._again = threading.Event()
+        """Set when other folders are to be watched; the library polls it."""
+
+    def watch(self, roots: Mapping[SourceName, str]) -> None:
+        """Watch these trees from now on."""
+        if roots != self._roots:
+            self._roots = dict(roots)
+            self._again.set()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Watch until `stopping`."""
+        notify, known = None, Folders()
+        while not stopping.is_set():
+            self._again.clear()
+            folders = _folders(self._roots)
+            try:
+                fresh = _notify(folders)
+            except (OSError, RuntimeError) as error:  # a folder went away just now, or the machine's limit of watches
+                log.warning("folders_not_watched", folders=len(folders), problem=str(error)[:200])
+                self._again.wait(_GONE_SECONDS if isinstance(error, FileNotFoundError) else _LIMIT_SECONDS)
+                continue
+            # What a folder held before its watch began.
+            self._report(source for name in folders for source in folders[name] - known.get(name, set()))
+            if notify is not None:  # closed once the new one sees everything, so that nothing is missed between them
+                self._read(notify, known, 1)
+                notify.close()
+            notify, known = fresh, folders
+            while not (stopping.is_set() or self._again.is_set()):
+                self._read(notify, folders, _TIMEOUT_MS)
+        if notify is not None:
+            notify.close()
+
+    def _read(self, notify: RustNotify, folders: Folders, timeout_ms: int) -> None:
+        changes = notify.watch(_DEBOUNCE_MS, _STEP_MS, timeout_ms, self._again)
+        if isinstance(changes, set):
+            self._report(source for _, path in changes for source in _sources(folders, path))
+            if any(_is_tree_change(folders, change, path) for change, path in changes):
+                self._again.set()
+
+    def _report(self, sources: Iterable[SourceName]) -> None:
+        for source in set(sources):
+            self._on_change(source)
+
+
+def _notify(folders: Folders) -> RustNotify:
+    return RustNotify(list(folders), False, False, 0, False, True)
+
+
+def _sources(folders: Folders, path: str) -> set[SourceName]:
+    return folders.get(path, set()) | folders.get(str(Path(path).parent), set())
+
+
+def _is_tree_change(folders: Folders, change: int, path: str) -> bool:
+    if path in folders:
+        return change == Change.deleted
+    return change == Change.added and Path(path).is_dir() and not Path(path).is_symlink()
+
+
+def _folders(roots: Mapping[SourceName, str]) -> Folders:
+    """Every folder of the trees, links not followed, with the sources it belongs to."""
+    found: defaultdict[str, set[SourceName]] = defaultdict(set)
+    for source, root in roots.items():
+        tree = _tree(os.path.realpath(root))
+        for folder in tree or ():
+            found[folder].add(source)
+    return dict(found)
+
+
+def _tree(root: str) -> list[str] | None:
+    found: list[str] = []
+    for folder, _, _ in os.walk(root):
+        found.append(folder)
+        if len(found) > MAX_FOLDERS:
+            return None
+    return found

@@ -1,0 +1,224 @@
+"""All listed sources of a worker: whose turn it is, the threads that look at them, and the runs that are wanted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rag_assets.config import read_sources
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.source_config import SourceConfig
+from rag_assets.stream_worker.listed.folders import FolderWatcher
+from rag_assets.stream_worker.listed.leases import SPARE_SECONDS, Leases
+from rag_assets.stream_worker.listed.observed import ObservedSource
+from rag_core.content.parsing import Parser
+from rag_core.database import Store, open_store
+from rag_core.errors import RagError
+from rag_core.governance.history import HistoryRecorder
+from rag_core.ingestion.generations import TransformRegistry
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.source_status import ObservableSource, SourceName, WantedRun, observable_store
+from rag_core.lazy import locked_property
+from rag_core.logging import get_logger
+from rag_core.retrieval.index import VectorIndex
+from rag_core.settings import Settings
+
+log = get_logger(__name__)
+REFRESH_SECONDS = 5.0
+_STOP_SECONDS = 1.0
+_WAIT_SECONDS = 0.5
+"""Longest wait for a run of the same source, before the changes are put off."""
+MISSED_HEARTBEATS = 3
+
+
+class ObserverDependencies:
+    """The resources of a pipeline with database connections of its own, so that streams never wait for one of them.
+
+    Implements `StageDependencies`.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.settings: Settings = pipeline.settings.model_copy(update={"source_wait_seconds": _WAIT_SECONDS})
+
+    @locked_property
+    def store(self) -> Store:
+        return open_store(self.settings)
+
+    @property
+    def recorder(self) -> HistoryRecorder:
+        return self._pipeline.recorder
+
+    @property
+    def parser(self) -> Parser:
+        return self._pipeline.parser
+
+    @property
+    def transform_registry(self) -> TransformRegistry:
+        return self._pipeline.transform_registry
+
+    @property
+    def index(self) -> VectorIndex:
+        return self._pipeline.index
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.store.close()
+
+
+class SourceObserver:
+    """Observes listed sources until it is to stop. `sources` are those that this worker has now."""
+
+    def __init__(
+        self, pipeline: Pipeline, *, refresh_seconds: float = REFRESH_SECONDS, spare_seconds: float = SPARE_SECONDS
+    ) -> None:
+        self._pipeline, self._settings = pipeline, pipeline.settings
+        self._refresh_seconds, self._spare = refresh_seconds, spare_seconds
+        self._sources: dict[SourceName, ObservedSource] = {}
+        self._configs: dict[SourceName, SourceConfig] = {}
+        self._files: object = None
+        self._left: dict[SourceName, float] = {}
+        """Sources that are left to runs, and until when."""
+        self._served: dict[str, float] = {}
+        """Time of the last look at a source of each tenant: the tenant that has waited longest is next."""
+        self._wake = threading.Event()
+        self._folders = FolderWatcher(self._on_change)
+
+    @property
+    def sources(self) -> list[ObservedSource]:
+        return list(self._sources.copy().values())
+
+    def status(self) -> dict[str, Any]:
+        """The worker's entry of its heartbeat, from which the sensor starts the runs that are wanted."""
+        found = self.sources
+        wanted = [
+            asdict(WantedRun(*one.name, tag, one.newest_run.run_id)) for one in found if (tag := one.wanted) is not None
+        ]
+        failing = sum(bool(one.failures) for one in found)
+        return {"state": "running", "observed": len(found), "failing": failing, "wanted": wanted}
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until `stopping`; what is being brought in is finished first."""
+        watcher = threading.Thread(target=self._folders.run, args=(stopping,), name="folders", daemon=True)
+        watcher.start()
+        threads = self._settings.stream_source_threads
+        with closing(ObserverDependencies(self._pipeline)) as resources, ThreadPoolExecutor(threads, "listed") as pool:
+            leases = Leases(resources.store, spare_seconds=self._spare)
+            refresh = 0.0
+            while not stopping.is_set():
+                if time.monotonic() >= refresh:
+                    self._refresh(leases)
+                    refresh = time.monotonic() + self._refresh_seconds
+                self._start_due(pool, resources, threads)
+                self._wake.wait(self._pause(refresh))  # at most a second, to see `stopping`
+                self._wake.clear()
+            leases.close()
+        watcher.join()
+
+    def _refresh(self, leases: Leases) -> None:
+        """Take the sources as they are configured now, and share them with the other workers."""
+        self._read_files()
+        living = MISSED_HEARTBEATS * self._settings.stream_heartbeat_seconds
+        try:
+            with self._pipeline.store.engine.connect() as connection:
+                known = {(one.tenant, one.source): one for one in observable_store.observable(connection)}
+                workers = observable_store.count_observers(connection, within_seconds=living)
+            leases.share({name for name in known.keys() & self._configs.keys() if self._can_observe(name)}, workers)
+        except RagError as error:  # the streams say so too
+            log.warning("sources_not_shared", reason=error.reason, problem=error.message)
+            leases.close()
+        for name in self._sources.keys() - leases.held:
+            del self._sources[name]
+        self._left = {one.name: one.left_until for one in self.sources if one.left_until} | {
+            name: until for name, until in self._left.items() if until > time.monotonic()
+        }
+        for name in leases.held:
+            self._take(name, known[name])
+        self._folders.watch(_roots(self._sources.values()))
+
+    def _can_observe(self, name: SourceName) -> bool:
+        options, left = self._configs[name].options, self._left.get(name, 0.0)
+        mounted = not isinstance(options, FilesystemOptions) or Path(options.root).is_dir()
+        return mounted and left < time.monotonic()
+
+    def _take(self, name: SourceName, newest_run: ObservableSource) -> None:
+        config = self._configs[name]
+        self._sources.setdefault(name, ObservedSource(config, newest_run)).configure(config, newest_run)
+
+    def _read_files(self) -> None:
+        folder = self._settings.effective_sources_dir
+        if (seen := _file_states(folder)) != self._files:
+            self._files, self._left = seen, {}
+            self._configs = {(one.tenant, one.name): one for one in read_sources(folder).sources if is_observable(one)}
+
+    def _on_change(self, name: SourceName) -> None:
+        one = self._sources.get(name)
+        if one is not None:
+            one.changed = True
+            self._wake.set()
+
+    def _start_due(self, pool: ThreadPoolExecutor, resources: ObserverDependencies, threads: int) -> None:
+        while (one := next_due(self.sources, self._served, threads, time.monotonic())) is not None:
+            one.working, self._served[one.config.tenant] = True, time.monotonic()
+            pool.submit(self._look, one, resources)
+
+    def _look(self, one: ObservedSource, resources: ObserverDependencies) -> None:
+        try:
+            one.look(resources)
+        finally:
+            one.working = False
+            self._wake.set()
+
+    def _pause(self, refresh: float) -> float:
+        now = time.monotonic()
+        # What is due already waits for a thread, whose end wakes this one.
+        times = (at for one in self.sources for at in (one.due, one.rest_until) if not one.working and at > now)
+        return max(0.0, min(_STOP_SECONDS, refresh - now, min(times, default=refresh) - now))
+
+
+def next_due(
+    sources: Iterable[ObservedSource], served: Mapping[str, float], threads: int, now: float
+) -> ObservedSource | None:
+    """Return the source to look at next, if any is due and may start.
+
+    A tenant with less at work is first, then the one that waits longest; of its sources those that reported a change.
+    The last free thread is for folders: hosts that do not answer never hold up what this machine reported.
+    """
+    found = list(sources)
+    working = Counter(one.config.tenant for one in found if one.working)
+    free = threads - working.total()
+    if free <= 0:
+        return None
+    due = [one for one in found if one.is_due(now)]
+    if free == 1 and threads > 1:
+        due = [one for one in due if isinstance(one.config.options, FilesystemOptions)]
+    return min(due, key=lambda one: (working[one.config.tenant], served.get(one.config.tenant, 0.0), not one.changed,
+                                     one.due), default=None)  # fmt: skip
+
+
+def is_observable(config: SourceConfig) -> bool:
+    """Return whether changes of a source are brought in without a run: it is listed, has one shard and a sensor."""
+    return config.options.kind != "kafka" and config.shards == 1 and config.sensor is not None
+
+
+def _roots(sources: Iterable[ObservedSource]) -> dict[SourceName, str]:
+    """The folders to watch: those that could be read, since a place that is refused is not watched either."""
+    return {
+        one.name: one.config.options.root
+        for one in sources
+        if isinstance(one.config.options, FilesystemOptions) and one.tag and not one.failures
+    }
+
+
+def _file_states(folder: Path) -> object:
+    try:
+        return sorted((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in folder.iterdir())
+    except OSError:
+        return None

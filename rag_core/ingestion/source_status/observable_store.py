@@ -1,0 +1,121 @@
+"""Listed sources whose changes a stream worker may bring in, and who observes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from rag_core.content.streams import store as streams
+from rag_core.database import locks
+from rag_core.governance.tenants import store as tenants
+from rag_core.ingestion.source_status.base import RunState
+
+SourceName = tuple[str, str]
+"""(tenant, source)"""
+WORKER_ENTRY = "listed sources"
+"""Entry of a worker's heartbeat that is about listed sources: `observed`, `failing`, and the runs it wants."""
+
+WORKER_SUFFIX = "-worker"
+"""End of the id under which a worker's changes of a source are recorded, as those of a run are under its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservableSource:
+    """A source whose change sensor is on and that a run has listed to its end, and its newest run."""
+
+    tenant: str
+    source: str
+    run_id: str | None
+    run_state: str | None
+
+    @property
+    def failed(self) -> bool:
+        return self.run_state == RunState.FAILED
+
+    @property
+    def under_way(self) -> bool:
+        return self.run_state in (RunState.QUEUED, RunState.RUNNING)
+
+
+_OBSERVABLE = text("""
+SELECT s.tenant, s.source, r.run_id, r.state AS run_state
+FROM rag.source_states s
+JOIN rag.sources o ON o.tenant = s.tenant AND o.name = s.source AND o.last_complete_at IS NOT NULL
+LEFT JOIN rag.source_runs r ON r.tenant = s.tenant AND r.source = s.source AND r.shard = 0
+WHERE s.configured AND s.has_runs AND s.automatic
+""")
+
+
+def observable(connection: Connection) -> list[ObservableSource]:
+    """The sources of active tenants that a worker may observe."""
+    closed = tenants.closed(connection)
+    found = (ObservableSource(**row._mapping) for row in connection.execute(_OBSERVABLE))
+    return [one for one in found if one.tenant not in closed]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSource:
+    """The facts by which a source needs a run or not. `follows`: its change sensor is on, `None` when not known yet."""
+
+    follows: bool | None = None
+    applied: str | None = None
+    stored: bool = False
+    failed: bool = False
+
+
+_LISTED = text("""
+SELECT coalesce(s.tenant, o.tenant) AS tenant, coalesce(s.source, o.name) AS source, s.automatic AS follows,
+       o.change_token AS applied, o.name IS NOT NULL AS stored, coalesce(r.failed, false) AS failed
+FROM rag.source_states s
+FULL JOIN rag.sources o ON o.tenant = s.tenant AND o.name = s.source
+LEFT JOIN LATERAL (
+    SELECT bool_or(state <> 'succeeded') AS failed FROM rag.source_runs r
+    WHERE r.tenant = coalesce(s.tenant, o.tenant) AND r.source = coalesce(s.source, o.name)) AS r ON true
+""")
+
+
+def listed(connection: Connection) -> dict[SourceName, ListedSource]:
+    """The facts about every source."""
+    return {
+        (row.tenant, row.source): ListedSource(row.follows, row.applied, row.stored, row.failed)
+        for row in connection.execute(_LISTED)
+    }
+
+
+def lock_name(tenant: str, source: str) -> tuple[str, ...]:
+    """The lock that the observer of a source holds as long as its session lives."""
+    return "source observer", tenant, source
+
+
+def observed(connection: Connection, sources: Sequence[SourceName]) -> set[SourceName]:
+    """Those of the sources that a living worker observes."""
+    names = {lock_name(*source): source for source in sources}
+    return {names[name] for name in locks.held_of(connection, names)}
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRun:
+    """A run that a worker wants for this version tag of a source. `after`: the newest run that it knows."""
+
+    tenant: str
+    source: str
+    tag: str
+    after: str | None
+
+
+def wanted_runs(connection: Connection, *, within_seconds: float) -> dict[SourceName, WantedRun]:
+    """The runs that living workers want, by source."""
+    found: dict[SourceName, WantedRun] = {}
+    for worker in streams.workers(connection, within_seconds=within_seconds):
+        for entry in worker["details"].get(WORKER_ENTRY, {}).get("wanted", ()):
+            found[entry["tenant"], entry["source"]] = WantedRun(**entry)
+    return found
+
+
+def count_observers(connection: Connection, *, within_seconds: float) -> int:
+    """Count the living workers that observe listed sources."""
+    return sum(
+        WORKER_ENTRY in worker["details"] for worker in streams.workers(connection, within_seconds=within_seconds)
+    )

@@ -1,0 +1,398 @@
+"""Listed sources that a worker observes: what changes in them is searchable, or gone, without a run."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+import pytest
+import yaml
+
+from rag_assets.connectors import connector_context, open_connector
+from rag_assets.defs.alerts.sensors import CHECKS
+from rag_assets.lib.generation_runs import ACTIVE
+from rag_assets.source_config import SourceConfig
+from rag_assets.stream_worker.listed.leases import Leases
+from rag_assets.stream_worker.listed.observed import ObservedSource
+from rag_assets.stream_worker.listed.observer import SourceObserver, next_due
+from rag_assets.stream_worker.listed.reports import report
+from rag_core.content.sources import Scope
+from rag_core.database import Store, locks
+from rag_core.errors import Reason
+from rag_core.ingestion.pipeline import Pipeline, StageDependencies, run_pipeline
+from rag_core.ingestion.source_status import ObservableSource, RunState, SourceRun, observable_store
+from rag_core.ingestion.source_status import store as status
+from tests.support.stream import StreamHarness
+from tests.support.waiting import eventually
+
+
+class Installation:
+    """Source files with folders behind them, and an observer that runs in a thread."""
+
+    def __init__(self, stream: StreamHarness, folder: Path) -> None:
+        self.stream, self.folder = stream, folder
+        stream.settings.effective_sources_dir.mkdir(parents=True)
+        self.configs: dict[str, SourceConfig] = {}
+        self._observer: SourceObserver | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._follows: dict[str, bool] = {}
+
+    def add(self, name: str, *, tenant: str = "acme", files: int = 3, **changes: Any) -> Path:
+        """A source of a folder that a run has listed."""
+        root = self.folder / name
+        root.mkdir()
+        for number in range(files):
+            (root / f"{number}.md").write_text(f"Document {number} of {name} says pump.")
+        self.configure(name, tenant=tenant, **changes)
+        self.run(name)
+        return root
+
+    def configure(self, name: str, *, tenant: str = "acme", follows: bool = True, **changes: Any) -> None:
+        options = {"kind": "filesystem", "root": str(self.folder / name)}
+        attributes = {"name": name, "tenant": tenant, "acl": ["everyone"], "options": options} | changes
+        document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
+        self.configs[name] = SourceConfig.model_validate(attributes)
+        (self.stream.settings.effective_sources_dir / f"{name}.yaml").write_text(yaml.safe_dump(document))
+        self.switch(name, follows=follows)
+
+    def switch(self, name: str, *, follows: bool) -> None:
+        self._follows[name] = follows
+        seen = [
+            status.Observation(one.tenant, one.name, one.options.kind, True, self._follows[one.name], False, None)
+            for one in self.configs.values()
+        ]
+        with self.stream.store.engine.begin() as connection:
+            status.observe(connection, seen)
+
+    def run(self, name: str) -> None:
+        """What a run of Dagster does."""
+        config = self.configs[name]
+        context = connector_context(config, self.stream.settings, self.stream.store)
+        with open_connector(config, context) as connector:
+            run_pipeline(self.stream, Scope(config.source, f"run-{name}"), connector=connector)
+        self.record(name, RunState.SUCCEEDED)
+
+    def record(self, name: str, state: RunState, run_id: str = "") -> None:
+        moment = datetime.now(UTC)
+        run = SourceRun(0, run_id or f"run-{name}", state, moment, moment, moment)
+        with self.stream.store.engine.begin() as connection:
+            status.record_runs(connection, self.configs[name].tenant, name, [run])
+
+    def start(self) -> None:
+        self._stopping.clear()
+        self._observer = SourceObserver(cast(Pipeline, self.stream), refresh_seconds=0.2, spare_seconds=0)
+        self._thread = threading.Thread(target=self._observer.run, args=(self._stopping,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def observed(self, name: str) -> ObservedSource | None:
+        assert self._observer is not None
+        return next((one for one in self._observer.sources if one.config.name == name), None)
+
+    @property
+    def wanted(self) -> dict[tuple[str, str], str]:
+        assert self._observer is not None
+        return {(one["tenant"], one["source"]): one["tag"] for one in self._observer.status()["wanted"]}
+
+    def is_looked_at(self, name: str) -> bool:
+        one = self.observed(name)
+        return one is not None and bool(one.tag) and not one.working
+
+    def texts(self) -> dict[str, str]:
+        return self.stream.texts()
+
+    def acl(self, locator: str) -> list[str] | None:
+        """Who may find a document, as the index says."""
+        points = [point.payload for point in self.stream.flow.points() if point.payload.locator == locator]
+        return list(points[0].acl) if points else None
+
+    def held(self) -> int:
+        return int(self.stream.all("SELECT sum(held_deletions) FROM rag.sources")[0][0])
+
+    def limit(self, **settings: int) -> None:
+        self.stream.settings = self.stream.settings.model_copy(update=settings)
+
+    def newest_run(self, name: str) -> ObservableSource:
+        with self.stream.store.engine.connect() as connection:
+            return next(one for one in observable_store.observable(connection) if one.source == name)
+
+    @property
+    def resources(self) -> StageDependencies:
+        return self.stream
+
+
+class Table:
+    """A table whose rows say who may read them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._changed = path, 0
+        self._execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, body TEXT, readers TEXT, changed INTEGER,"
+                      " gone INTEGER)")  # fmt: skip
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {
+            "kind": "sql", "database": {"driver": "sqlite", "path": str(self.path)}, "table": "articles", "key": "id",
+            "updated_at": "changed", "content": "body", "deleted": "gone", "acl": {"column": "readers"}, "overlap": 0,
+        }  # fmt: skip
+
+    def write(self, key: int, body: str, readers: str, gone: int = 0) -> None:
+        self._changed += 1
+        row = (key, body, readers, self._changed, gone)
+        self._execute("INSERT OR REPLACE INTO articles VALUES (?, ?, ?, ?, ?)", *row)
+
+    def delete(self, key: int) -> None:
+        self.write(key, "", "", 1)
+
+    def _execute(self, statement: str, *values: object) -> None:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute(statement, values)
+
+
+@pytest.fixture
+def installation(stream: StreamHarness, tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(stream, tmp_path / "docs")
+    made.folder.mkdir()
+    yield made
+    made.stop()
+
+
+@pytest.mark.catalogue("F21")
+def test_what_changes_in_a_folder_is_searchable_and_what_is_deleted_is_gone(installation: Installation) -> None:
+    root = installation.add("handbook", sensor={"interval_seconds": 86_400})
+    installation.start()
+    assert eventually(lambda: installation.is_looked_at("handbook"))
+    (root / "1.md").write_text("Changed: valve.")
+    assert eventually(lambda: installation.texts().get("1.md") == "Changed: valve.")
+    (root / "new").mkdir()
+    (root / "new" / "deep.md").write_text("New: turbine.")
+    assert eventually(lambda: installation.texts().get("new/deep.md") == "New: turbine.")
+    (root / "new" / "later.md").write_text("Later: rotor.")
+    assert eventually(lambda: "new/later.md" in installation.texts())
+    (root / "0.md").unlink()
+    assert eventually(lambda: "0.md" not in installation.texts())
+    assert installation.wanted == {}
+
+
+def test_permissions_of_a_row_follow_at_its_interval_and_a_changed_interval_at_once(
+    installation: Installation,
+) -> None:
+    table = Table(installation.folder / "wiki.sqlite")
+    table.write(1, "Row one says pump.", "everyone")
+    installation.configure("wiki", options=table.options, acl=None, sensor={"interval_seconds": 86_400})
+    installation.run("wiki")
+    installation.start()
+    assert eventually(lambda: installation.is_looked_at("wiki"))
+    table.write(1, "Row one says pump.", "group:board")
+    # The file of the source is all that changes: nothing else would be looked at for a day.
+    installation.configure("wiki", options=table.options, acl=None, sensor={"interval_seconds": 5})
+    assert eventually(lambda: installation.acl("1") == ["group:board"])
+    table.write(1, "Row one says pump.", "user:ann")
+    assert eventually(lambda: installation.acl("1") == ["user:ann"])
+    table.delete(1)
+    assert eventually(lambda: installation.texts() == {})
+
+
+def test_deletions_of_most_of_a_source_are_held_and_changes_go_on(installation: Installation) -> None:
+    root = installation.add("handbook", files=10)
+    installation.start()
+    assert eventually(lambda: installation.is_looked_at("handbook"))
+    for number in range(8):
+        (root / f"{number}.md").unlink()
+    (root / "9.md").write_text("Changed: valve.")
+    assert eventually(lambda: installation.texts().get("9.md") == "Changed: valve.")
+    assert len(installation.texts()) == 10
+    assert installation.held() == 8
+    one = installation.observed("handbook")
+    assert one is not None
+    assert eventually(lambda: one.reason == Reason.MASS_DELETE_HELD)
+    assert eventually(lambda: ("acme", "handbook") in installation.wanted), "its run fails where operators see it"
+
+
+def test_dagster_gets_one_summary_with_the_checks_of_a_run(installation: Installation) -> None:
+    root, pipeline = installation.add("handbook", files=10), cast(Pipeline, installation.stream)
+    one = ObservedSource(installation.configs["handbook"], installation.newest_run("handbook"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        one.look(installation.resources)
+        assert report(pipeline, instance, [one]) == 0, "nothing was brought in"
+        for word in ("valve", "rotor"):
+            (root / "0.md").write_text(f"Changed: {word}.")
+            one.look(installation.resources)
+        assert report(pipeline, instance, [one]) == 1
+        assert report(pipeline, instance, [one]) == 0, "each is reported once"
+        event = instance.get_latest_materialization_event(dg.AssetKey(["handbook", "documents"]))
+        assert event is not None
+        assert event.asset_materialization is not None
+        assert event.asset_materialization.metadata["updated"].value == 2
+        assert instance.get_latest_materialization_event(dg.AssetKey(["handbook", "index"])) is not None
+        assert instance.get_latest_materialization_event(ACTIVE) is not None
+        assert failed_checks(instance) == set()
+        for number in range(8):
+            (root / f"{number}.md").unlink()
+        one.look(installation.resources)
+        report(pipeline, instance, [one])
+        assert failed_checks(instance) == {"deletion_guard"}
+
+
+def failed_checks(instance: dg.DagsterInstance) -> set[str]:
+    keys = [dg.AssetCheckKey(dg.AssetKey(["handbook", "index"]), name) for name in CHECKS["index"]]
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert len(found) == len(keys), "every blocking check is reported"
+    return {key.name for key, record in found.items() if record.status.value != "SUCCEEDED"}
+
+
+def test_more_than_small_changes_are_left_to_a_run_and_nothing_of_them_is_written(installation: Installation) -> None:
+    root = installation.add("handbook")
+    installation.limit(stream_source_items=4)
+    installation.start()
+    assert eventually(lambda: installation.is_looked_at("handbook"))
+    installation.stop()  # all of them are there before it looks
+    for number in range(10, 16):
+        (root / f"{number}.md").write_text(f"Document {number} says turbine.")
+    (root / "0.md").unlink()
+    installation.start()
+    assert eventually(lambda: ("acme", "handbook") in installation.wanted)
+    assert set(installation.texts()) == {"0.md", "1.md", "2.md"}
+    installation.run("handbook")
+    assert len(installation.texts()) == 8
+    (root / "1.md").write_text("After the run: valve.")
+    assert eventually(lambda: installation.texts()["1.md"] == "After the run: valve.")
+    assert eventually(lambda: installation.wanted == {})
+
+
+def test_a_run_and_the_worker_never_work_on_a_source_at_once(installation: Installation) -> None:
+    root = installation.add("handbook")
+    installation.start()
+    assert eventually(lambda: installation.is_looked_at("handbook"))
+    one = installation.observed("handbook")
+    assert one is not None
+    with locks.shard_connection(installation.stream.store, "acme", "handbook", 0, wait=1):
+        looked = one.due
+        (root / "1.md").write_text("Changed: valve.")
+        assert eventually(lambda: one.due != looked and not one.working), "it looks, and puts the change off"
+        assert installation.texts()["1.md"] != "Changed: valve."
+        assert one.failures == 0
+    assert eventually(lambda: installation.texts()["1.md"] == "Changed: valve."), "the run's end leaves it the source"
+
+
+def test_a_source_that_fails_is_looked_at_ever_less_and_a_run_is_wanted_that_says_so(
+    installation: Installation,
+) -> None:
+    table = Table(installation.folder / "wiki.sqlite")
+    table.write(1, "Row one says pump.", "everyone")
+    installation.configure("wiki", options=table.options, acl=None)
+    installation.run("wiki")
+    one = ObservedSource(installation.configs["wiki"], installation.newest_run("wiki"))
+    resources = installation.resources
+    one.look(resources)
+    assert one.wanted is None
+    table.path.rename(away := table.path.with_suffix(".away"))
+    pauses = []
+    for _ in range(8):
+        one.look(resources)
+        pauses.append(round(one.due - time.monotonic()))
+    assert all(low <= pause <= high for pause, low, high in zip(pauses, *BACK_OFF, strict=True)), pauses
+    assert one.wanted is not None
+    assert set(installation.texts()) == {"1"}, "a source that is away deletes nothing"
+    away.rename(table.path)
+    one.look(resources)
+    assert (one.failures, one.wanted) == (0, None)
+    one.configure(one.config, ObservableSource("acme", "wiki", "a run", RunState.RUNNING))
+    one.look(resources)
+    one.configure(one.config, ObservableSource("acme", "wiki", "a run", RunState.FAILED))
+    assert one.wanted is None, "it was not looked at since"
+    one.look(resources)
+    assert one.wanted == one.tag, "a run that succeeds ends the failure"
+
+
+BACK_OFF = ([3, 9, 18, 36, 72, 144, 270, 270], [6, 11, 22, 44, 88, 176, 330, 330])
+"""Shortest and longest seconds between two looks, with their jitter."""
+
+
+def test_what_fails_here_and_not_in_runs_is_left_to_them(installation: Installation) -> None:
+    table = Table(installation.folder / "wiki.sqlite")
+    table.write(1, "Row one says pump.", "everyone")
+    installation.configure("wiki", options=table.options, acl=None)
+    one = ObservedSource(installation.configs["wiki"], ObservableSource("acme", "wiki", "first", RunState.SUCCEEDED))
+    table.path.unlink()
+    one.look(installation.resources)
+    one.look(installation.resources)
+    assert one.left_until == 0
+    one.configure(one.config, ObservableSource("acme", "wiki", "second", RunState.SUCCEEDED))
+    one.look(installation.resources)
+    assert one.left_until > 0
+
+
+def test_a_paused_source_is_left_alone_until_it_is_resumed(installation: Installation) -> None:
+    root = installation.add("handbook")
+    installation.switch("handbook", follows=False)
+    other = installation.add("other")
+    installation.start()
+    (root / "paused.md").write_text("Changed: valve.")
+    (other / "9.md").write_text("Other: rotor.")
+    assert eventually(lambda: "9.md" in installation.texts())
+    assert installation.observed("handbook") is None
+    installation.switch("handbook", follows=True)
+    assert eventually(lambda: installation.texts().get("paused.md") == "Changed: valve.")
+
+
+def test_sources_are_divided_and_those_of_a_dead_worker_are_taken_over(store: Store) -> None:
+    names = [("acme", f"s{number}") for number in range(6)]
+    one, two = Leases(store, spare_seconds=3600), Leases(store, spare_seconds=3600)
+    one.share(names, 1)
+    assert len(one.held) == 6
+    two.share(names, 2)
+    one.share(names, 2)
+    two.share(names, 2)
+    assert (len(one.held), len(two.held), one.held & two.held) == (3, 3, set())
+    one.close()  # as its session ends
+    with store.engine.connect() as connection:
+        assert observable_store.observed(connection, names) == two.held
+    two.share(names, 1)
+    assert two.held == set(names)
+    two.share(names[:2], 1)
+    assert two.held == set(names[:2])
+    two.close()
+
+
+def test_sources_that_another_worker_cannot_open_are_taken_beyond_a_share(store: Store) -> None:
+    names = [("acme", f"s{number}") for number in range(4)]
+    leases = Leases(store, spare_seconds=0)
+    leases.share(names, 2)
+    assert leases.held == set(names)
+    leases.close()
+
+
+def test_tenants_take_turns_and_folders_keep_a_thread(installation: Installation) -> None:
+    def observed(tenant: str, name: str, **state: Any) -> ObservedSource:
+        options = state.pop("options", {"kind": "filesystem", "root": "/srv/docs"})
+        config = SourceConfig.model_validate({"name": name, "tenant": tenant, "options": options})
+        one = ObservedSource(config, ObservableSource(tenant, name, None, None))
+        for field, value in state.items():
+            setattr(one, field, value)
+        return one
+
+    many = [observed("acme", f"a{number}", due=number) for number in range(3)]
+    few = observed("zeta", "z", due=9)
+    assert next_due([*many, few], {"acme": 5.0, "zeta": 4.0}, 2, 10) is few, "its tenant waits longer"
+    many[0].working = True
+    assert next_due([*many, few], {"acme": 5.0, "zeta": 6.0}, 3, 10) is few, "the other tenant has one at work"
+    many[2].changed = True
+    assert next_due(many, {}, 3, 10) is many[2], "a change that was reported is first"
+    assert next_due(many, {}, 1, 10) is None, "no thread is free"
+    site = observed("zeta", "web", due=0, options={"kind": "web", "seeds": ["https://a.example/"]})
+    assert next_due([many[0], site], {}, 2, 10) is None, "the last thread is for folders"
+    assert next_due([many[0], site, many[1]], {}, 2, 10) is many[1]
+    assert next_due([site, few], {}, 3, 1) is site, "the other is not due"
