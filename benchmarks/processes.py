@@ -24,6 +24,9 @@ from ragctl.gateway.options import GatewayOptions
 from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.runtime_folder import create_private
 
+CLIENT = "client"
+_RUNNING: dict[str, int] = {}
+"""Process ids by name, the first of each."""
 _START_SECONDS = 300
 _STOP_SECONDS = 30
 
@@ -157,14 +160,27 @@ def process(
         child = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
         try:
             _wait(name, child, ready, log)
+            _RUNNING.setdefault(name, child.pid)
             yield time.perf_counter() - started
         finally:
+            if _RUNNING.get(name) == child.pid:
+                del _RUNNING[name]
             child.terminate()
             try:
                 child.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+
+
+def processor_seconds() -> dict[str, float]:
+    """Return the processor time that each process that runs has taken so far, by its name; this one is the client."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    found = {}
+    for name, pid in {**_RUNNING, CLIENT: os.getpid()}.items():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        found[name] = (int(fields[11]) + int(fields[12])) / ticks
+    return found
 
 
 def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:

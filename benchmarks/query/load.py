@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from benchmarks.timing import percentile
 
@@ -16,13 +16,15 @@ Call = Callable[[str], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Answers per second, latencies in milliseconds, and how many calls failed."""
+    """Answers per second, latencies in milliseconds, how many calls failed, and the milliseconds of processor time that
+    each process took for an answer, where they were measured."""
 
     rate: float
     p50: float
     p95: float
     p99: float
     failed: int
+    processor: Mapping[str, float] = field(default_factory=dict)
 
 
 async def closed_loop(call: Call, questions: Iterator[str], *, in_flight: int, seconds: float) -> Outcome:

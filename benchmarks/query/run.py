@@ -206,10 +206,16 @@ async def _closed_loops(systems: dict[str, System], sizes: Sizes, progress: Prog
     steps = list(itertools.product(range(sizes.rounds), sizes.in_flight, systems))
     for done, (_, in_flight, name) in enumerate(steps):
         progress(done, len(steps))
+        before = processes.processor_seconds()
         async with systems[name]() as call:
-            asked = questions(texts, done * 1_000_000)
+            asked, started = questions(texts, done * 1_000_000), time.perf_counter()
             outcome = await closed_loop(call, asked, in_flight=in_flight, seconds=sizes.seconds)
-        results.setdefault((name, in_flight), []).append(outcome)
+            answers = max(1.0, outcome.rate * (time.perf_counter() - started))
+        spent = {
+            process: 1000 * (seconds - before[process]) / answers
+            for process, seconds in processes.processor_seconds().items()
+        }
+        results.setdefault((name, in_flight), []).append(replace(outcome, processor=spent))
     return results
 
 
@@ -255,6 +261,7 @@ def _report(
     loop_columns = ("calls/s sent", "answers/s", "p50 ms", "p95 ms", "p99 ms", "failed")
     tables = (
         Table(f"Closed loop, {sizes.chunks} chunks", columns, tuple(rows)),
+        _processor_table(closed),
         Table("Open loop through the gateway", loop_columns, (loop,)),
         *([overload_table(waves)] if waves else []),
     )
@@ -274,6 +281,20 @@ def _report(
     )
 
 
+_PROCESSES = ("query server", "index process", "gateway", processes.CLIENT)
+
+
+def _processor_table(closed: Closed) -> Table:
+    found = {in_flight: _processor(closed, in_flight) for name, in_flight in closed if name == GATEWAY}
+    rows = tuple((in_flight, *spent, sum(spent)) for in_flight, spent in sorted(found.items()))
+    return Table("Processor time of a search through the gateway, ms", ("in flight", *_PROCESSES, "all"), rows)
+
+
+def _processor(closed: Closed, in_flight: int) -> list[float]:
+    outcomes = closed[GATEWAY, in_flight]
+    return [median([outcome.processor.get(process, 0.0) for outcome in outcomes]) for process in _PROCESSES]
+
+
 def _targets(
     sizes: Sizes, closed: Closed, recall: Mapping[str, float], opened: Outcome, cold: float
 ) -> tuple[Target, ...]:
@@ -282,7 +303,9 @@ def _targets(
         for name in (ENGINE, GATEWAY)
     }
     spread = opened.p99 / opened.p50 if opened.p50 else float("inf")
+    busy = min(sizes.in_flight, key=lambda count: abs(count - 8))
     return (
+        Target(f"processor time of a search, {busy} in flight, ms", sum(_processor(closed, busy)), 15, "/proc"),
         Target("best rate through the gateway / engine only", best[GATEWAY] / best[ENGINE], 0.6, ENGINE, at_least=True),
         Target(f"p99 / p50 at {sizes.rate:g} calls/s, {sizes.chunks} chunks", spread, 5, "same run"),
         Target(f"query server ready, {sizes.chunks} chunks, s", cold, 2, "from process start"),

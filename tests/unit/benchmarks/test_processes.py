@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.ports import free_port
+from benchmarks.processes import CLIENT, process, processor_seconds
 from tests.support.waiting import eventually
 
 BENCHMARK = """
@@ -32,3 +34,13 @@ def test_a_benchmark_that_is_asked_to_end_ends_what_it_started(tmp_path: Path) -
         assert eventually(lambda: running.poll() is not None, seconds=30)
         assert running.returncode == 143
     assert not child.exists()
+
+
+def test_processor_time_is_that_of_each_process_while_it_runs(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    with process("served", command, os.environ, tmp_path, f"http://127.0.0.1:{port}/"):
+        spent = processor_seconds()
+    assert spent.keys() == {"served", CLIENT}
+    assert min(spent.values()) > 0
+    assert processor_seconds().keys() == {CLIENT}
