@@ -32,7 +32,7 @@ CHANGES = "changes"
 """The reason for a run of a source of which more has changed than is brought in here."""
 _LONGEST_SECONDS = 300.0
 """Longest time between two looks at a source that fails or is large, unless its interval is longer."""
-_LEFT_SECONDS = 600.0
+_LEFT_SECONDS = 3600.0
 _LOOK_SHARE = 20
 """A look at a source takes at most this part of the time: a large tree is looked at less often."""
 _JITTER = 0.1
