@@ -25,7 +25,7 @@ _WATCHING_SHARE = 0.1
 _FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 _WAITING = {"QUEUED", "NOT_STARTED"}
 _NOT_READING = {"QUEUED": "queued", "NOT_STARTED": "queued", "STARTING": "its process starts"}
-"""What a run waits for, by its status; one that reads says itself what it does."""
+"""A run that does not read yet, by its status: the cause that it waits for."""
 _PARTITION_TAG = "dagster/partition"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
