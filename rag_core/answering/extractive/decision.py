@@ -18,6 +18,8 @@ from rag_core.answering.extractive.ranking import Candidate
 from rag_core.answering.extractive.terms import NAMED
 from rag_core.answering.extractive.weights import BY_WORDS, COMPARED
 
+ACROSS: Final = 0.1
+"""What MaxSim is lower by where question and documents are of different scripts (XQuAD, both directions)."""
 _FEW: Final = 3
 """Passages of which an average cosine says something."""
 
@@ -41,7 +43,7 @@ def features(asked: Asked, candidates: Sequence[Candidate]) -> dict[str, float]:
     # Words in another script than the documents' say nothing about what these know.
     foreign = best.matches is not None and is_chinese(asked.text) != is_chinese(best.passage.text)
     return {
-        "late": best.matches.whole() if best.matches is not None else 0.0,
+        "late": best.matches.whole() + ACROSS * foreign if best.matches is not None else 0.0,
         "known": 1.0 if foreign else sum(term.weight for term in asked.terms if term.known) / total,
         "near": _nearness(candidates),
         "words": best.features["words"],
