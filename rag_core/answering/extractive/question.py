@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from rag_core.answering.extractive.terms import Bag, Term, bag, question_terms
+from rag_core.answering.numerals import CHINESE_NUMBER, NUMBER_WORD
 
 INHERITED: Final = 0.4
 """What a word of an earlier question weighs beside those of the follow-up."""
@@ -16,10 +17,7 @@ _AMOUNT: Final = re.compile(
     r"|version|timeout)\b|多少|几[个次天年月]|多[大长久]|默认|上限|最[大小]|何时|什么时候",
     re.IGNORECASE,
 )
-_NUMBER: Final = re.compile(
-    r"\d|[一二三四五六七八九十百千]|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|unlimited)\b",
-    re.IGNORECASE,
-)
+_NUMBER: Final = re.compile(rf"\d|{NUMBER_WORD}|{CHINESE_NUMBER}|\bunlimited\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

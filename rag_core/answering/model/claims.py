@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Final
 
-from rag_core.answering.model.numerals import CHINESE_NUMBER, NUMBER_WORD, chinese_value, digits_value, words_value
+from rag_core.answering.numerals import CHINESE_NUMBER, NUMBER_WORD, chinese_value, digits_value, words_value
 from rag_core.retrieval.search import STOPWORDS, encode_query
 
 Key = str | int
