@@ -14,7 +14,7 @@ from streamlit.navigation.page import StreamlitPage
 from console.clients.errors import SIGNED_OUT, ServiceError
 from console.components.page_language import set_page_language
 from console.components.page_switch import PAGES
-from console.components.widgets import DOWN, plain_markdown, problem
+from console.components.widgets import DIALOG, DOWN, plain_markdown, problem
 from console.i18n import LANGUAGES
 from console.identity import MARK, PRODUCT, version, wordmark
 from console.navigation import Entry, sections
@@ -129,7 +129,7 @@ def _recover() -> None:
     down = place.health_cache.down({"query server": lambda: api().alerts(), "Dagster": lambda: place.dagster.health()})
     if st.session_state.pop(_DRAWN, False):
         st.session_state[_SEEN] = down
-    elif st.session_state.get(DOWN) or down != st.session_state.get(_SEEN):
+    elif DIALOG not in st.session_state and (st.session_state.get(DOWN) or down != st.session_state.get(_SEEN)):
         st.rerun()
 
 
@@ -156,7 +156,10 @@ def _main() -> None:
     with st.sidebar:
         set_page_language(language())
     # Expanded: Streamlit would hide all pages after the tenth behind words of its own, which are not translated.
-    st.navigation(pages, expanded=True).run()
+    page = st.navigation(pages, expanded=True)
+    if page.url_path != "sources":
+        st.session_state.pop(DIALOG, None)  # it was left with its page
+    page.run()
     st.session_state[_DRAWN] = True
     _recover()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.components.held_deletions import review
 from console.components.widgets import DEFECTS, at, confirm, plain_markdown
 from console.i18n import ENGLISH
 from console.presenters.conditions import headline, remedy, sentence
@@ -75,10 +76,6 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, ha
             dagster.switch(item, on=on)
         return t("{count} switched on.", count=len(items)) if on else t("{count} switched off.", count=len(items))
 
-    def release(why: str) -> str:
-        return t("{count} deletions are approved for the next run.",
-                 count=api().release(source, detail.held_deletions, why))  # fmt: skip
-
     def check(why: str) -> str:
         if sensor is None:
             return t("This source has no change sensor.")
@@ -97,10 +94,8 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, ha
         ("pause", t("Pause"), t("Stops the change sensor and the schedule. Runs in progress continue."), pause,
          bool(on)),
         ("play_arrow", t("Resume"), t("Starts the change sensor and the schedule."), resume, bool(off)),
-        ("delete_sweep", t("Approve {count} deletions", count=held),
-         t("The next run deletes the documents that the source no longer lists. This cannot be undone."), release,
-         held > 0),
     ]  # fmt: skip
     with st.container(horizontal=True):
         for icon, label, explain, act, possible in offered:
             confirm(label, explain, act, key=f"{icon}-{key}", icon=f":material/{icon}:", disabled=not possible)
+        review(source, held)

@@ -21,6 +21,10 @@ DOWN = "a-part-is-down"
 """Set while a panel of this page waits for a service to return; the frame then refreshes automatically."""
 
 
+DIALOG = "open-dialog"
+"""What the dialog that is open is about. The page is not drawn again by itself then: that would take what is typed."""
+
+
 def load_or_report(part: str, load: Callable[[], T]) -> T | None:
     """The result of `load`; `None` after showing which service cannot be reached, why, and since when."""
     outages = shared().outages

@@ -10,7 +10,7 @@ from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
 from console.components.source_outcome import outcome
 from console.components.sources import actions, show_source
-from console.components.widgets import age, at, chosen_row, listed_ago, load_or_report, table, timestamp
+from console.components.widgets import DIALOG, age, at, chosen_row, listed_ago, load_or_report, table, timestamp
 from console.i18n import N_
 from console.presenters import sources as presenters
 from console.presenters.conditions import marked
@@ -73,10 +73,12 @@ def state(source: str, listed: admin_pb2.SourceCondition) -> None:
     found = next((item for item in status.sources if item.name == source), None) if status is not None else None
     if found is None:
         return
-    if (found.condition.state, found.condition.reason) != (listed.state, listed.reason):
+    if (found.condition.state, found.condition.reason) != (
+        listed.state,
+        listed.reason,
+    ) and DIALOG not in st.session_state:
         st.rerun()
     show_source(found)
-    outcome(found)
 
 
 @st.fragment(run_every=_REFRESH)
@@ -108,6 +110,7 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
     # One block, however much it says: what moved to another place on the page would close the actions below.
     with st.container():
         state(source, found.condition)
+        outcome(found)
         mine = load_or_report("Dagster", automations_call) or []
     actions(source, detail, mine, has_runs=not found.streamed)
     facts = [*presenters.source_fields(detail), *((item.kind, _automation(item)) for item in mine)]

@@ -41,6 +41,7 @@ def to_wanted(request: pb.FindDocumentsRequest) -> DocumentQuery:
         changed_before=to_moment(request, "changed_before"),
         order=order,
         exclude_deleted=request.exclude_deleted,
+        held_for_deletion=request.held_for_deletion,
     )
 
 

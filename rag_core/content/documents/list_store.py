@@ -65,6 +65,7 @@ class DocumentQuery:
     changed_before: datetime | None = None
     order: DocumentOrder = DocumentOrder.NEWEST
     exclude_deleted: bool = False
+    held_for_deletion: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,7 @@ def _unstored(
 
 
 def _may_be_unstored(query: DocumentQuery) -> bool:
-    return query.state in (None, *_SKIPPED) and not query.media_type
+    return query.state in (None, *_SKIPPED) and not query.media_type and not query.held_for_deletion
 
 
 def _conditions(query: DocumentQuery) -> tuple[str, dict[str, Any]]:
@@ -247,6 +248,8 @@ def _conditions(query: DocumentQuery) -> tuple[str, dict[str, Any]]:
         parts.append(f"AND {_IN_STATE[query.state]}")
     elif query.exclude_deleted:
         parts.append("AND d.deleted_at IS NULL")
+    if query.held_for_deletion:
+        parts.append("AND EXISTS (SELECT FROM rag.held_deletions h WHERE h.doc_id = d.doc_id)")
     times, values = _times(query, "d.updated_at")
     return " ".join([*parts, *times]), _texts(query) | values
 

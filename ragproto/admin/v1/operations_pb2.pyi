@@ -307,7 +307,7 @@ class DiscardQuarantineResponse(_message.Message):
     def __init__(self, locators: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FindDocumentsRequest(_message.Message):
-    __slots__ = ("text", "source", "limit", "state", "media_type", "changed_from", "changed_before", "order", "page_token", "count", "page_size", "exclude_deleted")
+    __slots__ = ("text", "source", "limit", "state", "media_type", "changed_from", "changed_before", "order", "page_token", "count", "page_size", "exclude_deleted", "held_for_deletion")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -320,6 +320,7 @@ class FindDocumentsRequest(_message.Message):
     COUNT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FOR_DELETION_FIELD_NUMBER: _ClassVar[int]
     text: str
     source: str
     limit: int
@@ -332,7 +333,8 @@ class FindDocumentsRequest(_message.Message):
     count: bool
     page_size: int
     exclude_deleted: bool
-    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., order: _Optional[_Union[DocumentOrder, str]] = ..., page_token: _Optional[str] = ..., count: _Optional[bool] = ..., page_size: _Optional[int] = ..., exclude_deleted: _Optional[bool] = ...) -> None: ...
+    held_for_deletion: bool
+    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ..., state: _Optional[_Union[DocumentState, str]] = ..., media_type: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., order: _Optional[_Union[DocumentOrder, str]] = ..., page_token: _Optional[str] = ..., count: _Optional[bool] = ..., page_size: _Optional[int] = ..., exclude_deleted: _Optional[bool] = ..., held_for_deletion: _Optional[bool] = ...) -> None: ...
 
 class FindDocumentsResponse(_message.Message):
     __slots__ = ("documents", "next_page_token", "counts")

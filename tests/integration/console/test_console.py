@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_httpserver import HTTPServer
+from sqlalchemy import text
 
 from rag_core.database import Store, open_store
 from rag_core.database.embedded.server import EmbeddedPostgres
@@ -57,6 +58,7 @@ def place(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFa
         settings = Settings(home=folder, database_url=url)
         store = open_store(settings)
         fill(store)
+        hold_deletions(store)
         deploy(store)
         with running(folder / "server", docs=DOCS, open_store=lambda: open_store(settings)) as server:
             environment = {
@@ -115,6 +117,24 @@ def act(page: Page, button: str, reason: str, said: str) -> None:
     page.keyboard.press("Escape")
 
 
+def hold_deletions(store: Store) -> None:
+    """Hold the deletion of every document of the source."""
+    with store.engine.begin() as db:
+        db.execute(text("INSERT INTO rag.held_deletions (doc_id, tenant, source, held_at)"
+                        " SELECT doc_id, tenant, source, now() FROM rag.documents WHERE tenant = 'acme'"))  # fmt: skip
+        db.execute(text("UPDATE rag.sources SET held_deletions = 5 WHERE tenant = 'acme'"))
+
+
+def approve_deletions(page: Page, count: int, reason: str) -> None:
+    """Review what would go, and approve it."""
+    page.get_by_role("button", name=f"Review {count} deletions").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(WHY).fill(reason)
+    dialog.get_by_label(WHY).press("Tab")
+    dialog.get_by_role("button", name=f"Approve these {count}").click()
+    expect(page.get_by_text(f"{count} deletions are approved")).to_be_visible()
+
+
 def on_record(page: Page, reason: str, action: str) -> None:
     go(page, "Audit")
     row = page.get_by_test_id("stDataFrame").locator("tr", has_text=reason)
@@ -123,8 +143,8 @@ def on_record(page: Page, reason: str, action: str) -> None:
 
 
 def test_held_deletions_are_released_and_on_record_once(page: Page) -> None:
-    page.get_by_role("link", name="handbook: held for approval: 7 deletions").click()
-    act(page, "Approve 7 deletions", "the chapter was withdrawn", "7 deletions are approved")
+    page.get_by_role("link", name="Review and approve the deletions").click()
+    approve_deletions(page, 5, "the chapter was withdrawn")
     on_record(page, "the chapter was withdrawn", "approve")
 
 

@@ -16,6 +16,7 @@ from rag_core.database.tables.content import (
     documents,
     generation_documents,
     generations,
+    held_deletions,
     quarantine,
     run_stages,
     sources,
@@ -132,6 +133,15 @@ def test_a_list_is_narrowed_by_state_type_source_and_time_and_counted_on_all_pag
     kept = all_pages(viewer, 4, exclude_deleted=True)
     assert len(kept) == viewer.FindDocuments(page_size=1, count=True, exclude_deleted=True).counts.documents
     assert {row.locator for row in kept} == names(viewer) - {"05.md"}
+    with store.engine.begin() as db:
+        gone = {"tenant": "acme", "source": "handbook", "held_at": NEWEST}
+        held = [{**gone, "doc_id": document_id("acme", "handbook", f"{number:02}.md")} for number in (8, 9, 10)]
+        db.execute(held_deletions.insert(), held)
+    assert [row.locator for row in all_pages(viewer, 2, held_for_deletion=True, order=pb.DOCUMENT_ORDER_LOCATOR)] == [
+        "08.md", "09.md", "10.md",
+    ]  # fmt: skip
+    assert viewer.FindDocuments(page_size=1, count=True, held_for_deletion=True).counts.documents == 3
+    assert names(Ops(server, scopes=VIEWER, tenant="other"), held_for_deletion=True) == set()
     entries = {row.quarantine_id for row in all_pages(viewer, 4) if not row.version}
     assert {viewer.GetQuarantineEntry(id=number).entry.locator for number in entries} == {
         "empty.md",

@@ -173,19 +173,41 @@ def held(platform: Platform, count: int, state: admin_pb2.SourceState, sentence:
     platform.gateway.peer.operations["ListSources"] = ops.ListSourcesResponse(sources=details)
 
 
-def test_a_reason_that_is_being_typed_stays_while_the_state_changes_beneath_it(page: Page, platform: Platform) -> None:
+def test_held_deletions_are_reviewed_and_approved_in_a_dialog_that_no_refresh_closes(
+    page: Page, platform: Platform
+) -> None:
+    rows = [ops.DocumentRow(doc_id=str(n), locator=f"{'old' if n < 5 else 'new'}/page-{n}.md") for n in range(7)]
+    platform.gateway.peer.operations |= {
+        "FindDocuments": lambda request: ops.FindDocumentsResponse(
+            documents=rows if request.held_for_deletion else [], counts=ops.DocumentCounts(documents=7)
+        ),
+        "ReleaseDeletions": ops.ReleaseDeletionsResponse(released=7),
+    }
     held(platform, 7, admin_pb2.SOURCE_STATE_HELD, "held for approval: {count} deletions")
     page.get_by_role("link", name="Sources", exact=True).click()
-    page.get_by_role("button", name="Approve 7 deletions").click()
-    reason = page.get_by_test_id("stPopoverBody").get_by_label("Reason (for the audit log)")
+    page.get_by_role("button", name="Review 7 deletions").click()
+    dialog = page.get_by_role("dialog")
+    folders, documents = (dialog.get_by_test_id("stDataFrame").nth(number) for number in range(2))
+    expect(folders.locator("td", has_text="old")).to_be_attached()
+    expect(documents.locator("td", has_text="new/page-6.md")).to_be_attached()
+    dialog.get_by_label("Part of a path or a title").fill("page-3")
+    dialog.get_by_label("Part of a path or a title").press("Enter")
+    expect(documents.locator("td", has_text="new/page-6.md")).to_have_count(0)
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Download CSV").click()
+    assert Path(download.value.path()).read_text("utf-8").count("page-") == 7, "the whole list"
+    reason = dialog.get_by_label("Reason (for the audit log)")
     reason.press_sequentially("the chapter was withdr")
     held(platform, 7, admin_pb2.SOURCE_STATE_STALE, "stale since {since}")
     expect(page.get_by_test_id("stAlert").get_by_text("Stale since")).to_be_visible()
     expect(reason).to_have_value("the chapter was withdr")
     reason.press_sequentially("awn")
-    held(platform, 8, admin_pb2.SOURCE_STATE_HELD, "held for approval: {count} deletions")
-    expect(page.get_by_test_id("stAlert").get_by_text("Held for approval: 8 deletions")).to_be_visible()
-    expect(reason).to_have_value("the chapter was withdrawn")
+    reason.press("Tab")
+    dialog.get_by_role("button", name="Approve these 7").click()
+    expect(page.get_by_text("7 deletions are approved for the next run.")).to_be_visible()
+    expect(dialog).to_have_count(0)
+    [request] = [request for name, request in platform.gateway.peer.asked if name == "ReleaseDeletions"]
+    assert (request.source, request.expected, request.reason) == ("handbook", 7, "the chapter was withdrawn")
 
 
 def test_an_address_that_is_not_for_the_role_says_so(page: Page, platform: Platform, console_url: str) -> None:

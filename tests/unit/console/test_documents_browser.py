@@ -153,7 +153,8 @@ def test_the_end_of_a_run_says_how_many_are_searchable_and_links_to_each_rest(
     peer.operations["ListSources"] = ops.ListSourcesResponse(sources=[ops.SourceDetail(name="handbook", shards=1)])
 
     def count(request: ops.FindDocumentsRequest) -> ops.FindDocumentsResponse:
-        of = {ops.DOCUMENT_STATE_SKIPPED: 2, ops.DOCUMENT_STATE_QUARANTINED: 5}.get(request.state, 60)
+        of = {ops.DOCUMENT_STATE_UNSPECIFIED: 60, ops.DOCUMENT_STATE_SEARCHABLE: 53, ops.DOCUMENT_STATE_SKIPPED: 2,
+              ops.DOCUMENT_STATE_QUARANTINED: 5}.get(request.state, 0)  # fmt: skip
         return ops.FindDocumentsResponse(counts=ops.DocumentCounts(documents=of))
 
     peer.operations["FindDocuments"] = count

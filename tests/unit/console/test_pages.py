@@ -446,14 +446,6 @@ def test_a_check_asks_the_sensor_and_starts_nothing(app: AppTest, platform: Plat
     assert "FETCH_REFUSED" in app.error[0].value.replace("\\", "")
 
 
-def test_held_deletions_are_released_for_the_number_that_is_shown(app: AppTest, platform: Platform) -> None:
-    with_source(platform, held_deletions=60)
-    opened(app, "sources")
-    app.button(key="delete_sweep-handbook-do").click().run()
-    [request] = [request for name, request in platform.gateway.peer.asked if name == "ReleaseDeletions"]
-    assert (request.source, request.expected) == ("handbook", 60)
-
-
 def test_a_viewer_sees_and_is_offered_no_action(app: AppTest, platform: Platform) -> None:
     platform.gateway.peer.scopes = ["ops.read", "query.read"]
     with_source(platform)
