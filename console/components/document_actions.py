@@ -49,7 +49,7 @@ def actions(found: ops.InspectDocumentResponse, source: admin_pb2.SourceStatus |
                     asks=False, disabled=not stored)  # fmt: skip
         with st.popover(t("Erase"), icon=":material/delete_forever:"):
             st.write(t(ERASE))
-            st.code(f"rag documents delete {document.doc_id} --erase", language="bash", wrap_lines=True)
+            st.code(f"rag documents delete {document.doc_id} --erase", language=None, wrap_lines=True)
     if not found.pushed and stored:
         st.caption(t("To delete it, delete it at its source: the next run then removes it here."))
 

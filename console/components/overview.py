@@ -27,8 +27,10 @@ _PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "q
 def todo(item: health.Todo, values: dict[str, str]) -> None:
     """One entry of what needs attention: how severe, which source, since when, the cause, and the way to act."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        color, word = ("red", t("critical")) if item.critical else ("orange", t("warning"))
-        st.badge(word, color=color, icon=":material/error:" if item.critical else ":material/warning:", width="content")
+        if item.critical:
+            st.badge(t("critical"), color="red", icon=":material/error:", width="content")
+        else:
+            st.badge(t("warning"), color="orange", icon=":material/warning:", width="content")
         name = f"**{plain_markdown(item.source)}** · " if item.source else ""
         began = f" · {t('since {time}', time=at(item.since))}" if item.since else ""
         st.markdown(f"{name}{t(item.sentence, **values)}{began}", width="content")

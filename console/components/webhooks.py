@@ -155,7 +155,7 @@ def _act_on(chosen: pb.Webhook) -> None:
 def _show(chosen: pb.WebhookDelivery, addresses: Mapping[str, str]) -> None:
     st.text(t("To {name}", name=addresses.get(chosen.webhook_id, chosen.webhook_id)))
     event = {"type": chosen.type, "webhook-id": chosen.event_id, "data": MessageToDict(chosen.data)}
-    st.code(json.dumps(event, ensure_ascii=False, indent=2), language="json")
+    st.code(json.dumps(event, ensure_ascii=False, indent=2), language=None)
 
     def again(why: str) -> str:
         api().webhooks.redeliver(chosen.id, "", why)

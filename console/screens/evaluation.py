@@ -25,7 +25,7 @@ def runs() -> None:
     if not found:
         st.info(t("No questions have been asked yet. Write some, or accept proposed ones; they are asked every day and "
                   "by the promotion gate. Without questions nothing is refused for its answers."))  # fmt: skip
-        st.code("rag evaluate --questions questions.yaml", language="bash")
+        st.code("rag evaluate --questions questions.yaml", language=None)
         return
     st.caption(t("Share of satisfied questions over time"))
     over_time(presenters.series(found), "satisfied", t("Satisfied"), by="name", legend=t("Questions"), bounds=(0, 1),
