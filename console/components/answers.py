@@ -40,7 +40,7 @@ def span(doc_id: str, start: int, end: int) -> None:
 
 
 def cited_place(item: query_pb2.Citation) -> None:
-    """What a citation names: its page as a picture, or the rows of a sheet under their header; then the text."""
+    """Show the place of a citation: its page as a picture, or the rows of a sheet under their header; then the text."""
     if presenters.has_picture(item):
         page_image(item.doc_id, item.page, item.start, item.end, key=f"cited-{item.doc_id}-{item.start}")
     for table in presenters.cited_rows(item):

@@ -15,7 +15,7 @@ from console.session import Role, api, role, t
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _FOUND = "held-deletions-found"
-"""What was read when the review began: only that is approved."""
+"""The deletions that were read when the review began: only they are approved."""
 _DONE = "held-deletions-approved"
 _SHOWN = 200
 _MOST = 10_000

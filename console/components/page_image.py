@@ -17,7 +17,7 @@ PICTURED = "application/pdf", "image/"
 
 
 def has_pages(media_type: str) -> bool:
-    """Whether pages of documents of this type can be shown."""
+    """Return whether pages of documents of this type can be shown."""
     return media_type.startswith(PICTURED)
 
 

@@ -1,4 +1,4 @@
-"""What became of a source's documents: so many of so many are searchable, each rest with a link to exactly those."""
+"""The outcome for a source's documents: so many of so many are searchable, each rest with a link to exactly those."""
 
 from __future__ import annotations
 

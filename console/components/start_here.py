@@ -15,8 +15,6 @@ from console.presenters.formats import number, plain
 from console.session import ahead, api, shared, t
 from ragproto.query.v2 import query_pb2
 
-_SEEN = "start-here"
-"""Whether the page was drawn with the card."""
 _REFRESH = shared().settings.refresh_seconds
 
 
@@ -53,7 +51,7 @@ def _question() -> None:
 
 @st.fragment(run_every=_REFRESH)
 def _progress() -> None:
-    """How far the first sources are; the page is drawn again without the card once one is searchable."""
+    """Show how far the first sources are; the page is drawn again without the card once one is searchable."""
     try:
         sources = api().status().sources
     except ServiceError:

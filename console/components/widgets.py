@@ -22,7 +22,7 @@ DOWN = "a-part-is-down"
 
 
 DIALOG = "open-dialog"
-"""What the dialog that is open is about. The page is not drawn again by itself then: that would take what is typed."""
+"""The subject of the dialog that is open. The page is not drawn again by itself then: that would take what is typed."""
 
 
 def load_or_report(part: str, load: Callable[[], T]) -> T | None:

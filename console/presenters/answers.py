@@ -87,7 +87,7 @@ def document_place(item: query_pb2.Citation) -> dict[str, str]:
 
 
 def has_picture(item: query_pb2.Citation) -> bool:
-    """Whether a citation is on a page that can be shown: of a PDF or a scan, or a slide that came as one."""
+    """Return whether a citation is on a page that can be shown: of a PDF or a scan, or a slide that came as one."""
     return bool(item.doc_id) and item.page > 0 and item.page_kind == query_pb2.PAGE_KIND_PAGE
 
 

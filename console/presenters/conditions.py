@@ -47,7 +47,7 @@ def marked(condition: pb.SourceCondition, t: Translate, at: Callable[[float], st
 
 
 def headline(source: pb.SourceStatus, t: Translate, language: str) -> str:
-    """What is wrong with a source, as somebody would say it: the cause, what still works, what happens next."""
+    """Say what is wrong with a source as a person would: the cause, what still works, what happens next."""
     condition = source.condition
     code, said = innermost(condition.reason, condition.message)
     cause = explain_reason(language, code).partition("。")[0] if language != ENGLISH else said
@@ -60,7 +60,7 @@ def headline(source: pb.SourceStatus, t: Translate, language: str) -> str:
 
 
 def trouble(source: pb.SourceStatus, t: Translate, at: Callable[[float], str], language: str) -> str:
-    """Why a source is listed: the cause where it has one, else its state."""
+    """Say why a source is listed: the cause where it has one, else its state."""
     said = headline(source, t, language) if source.condition.message else sentence(source.condition, t, at)
     return said[:1].upper() + said[1:]
 

@@ -12,7 +12,7 @@ EXAMPLES = frozenset({"project", "packages"})
 
 
 def is_new(sources: Iterable[admin_pb2.SourceStatus]) -> bool:
-    """Whether no source of the owner has anything to be found yet."""
+    """Return whether no source of the owner has anything to be found yet."""
     return not any(item.name not in EXAMPLES and item.searchable for item in sources)
 
 

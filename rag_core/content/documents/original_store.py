@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True)
 class PageSource:
-    """What is needed to read the original of a live document again, with the cited text.
+    """Data to read the original of a live document again, with the cited text.
 
     `content` is set when the platform keeps the original; `source_kind` is that of its source.
     """
