@@ -13,6 +13,7 @@ from query_server.runtime.polling import Poller
 
 if TYPE_CHECKING:
     from rag_core.content.quality import Latest
+    from rag_core.governance.audit import DeliveryFigures
     from rag_core.ingestion.alerts import SourceAlertState
     from rag_core.ingestion.generations import DocumentTotals
     from rag_core.ingestion.pipeline import Stage
@@ -36,6 +37,7 @@ class Readings:
     alerts: dict[tuple[str, str], int]
     conditions: list[tuple[str, str]] = field(default_factory=list)
     """Name and state of each source."""
+    delivery: DeliveryFigures | None = None
 
 
 class SourceGauges:
@@ -49,6 +51,7 @@ class SourceGauges:
     def _read(self) -> Readings:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
         from rag_core.content.quality import store as quality
+        from rag_core.governance.audit import delivery_store
         from rag_core.ingestion.alerts import source_states
         from rag_core.ingestion.alerts import store as alerts
         from rag_core.ingestion.pipeline import run_store as runs
@@ -61,6 +64,7 @@ class SourceGauges:
                 runs.latest(connection),
                 alerts.count_open(connection),
                 [(report.counts.name, str(report.status.state)) for _, report in read_all(connection)],
+                delivery_store.read(connection),
             )
 
     def _set(self, found: Readings) -> None:
@@ -76,6 +80,9 @@ class SourceGauges:
             metrics.source_run_inputs,
             metrics.source_run_seconds,
             metrics.alerts,
+            metrics.deployments,
+            metrics.deployment_lead,
+            metrics.deployment_restore,
         ):
             gauge.clear()
         for state in found.states:
@@ -92,6 +99,18 @@ class SourceGauges:
             self._set_stage(stage)
         for (kind, severity), count in found.alerts.items():
             metrics.alerts.labels(kind, severity).set(count)
+        if found.delivery is not None:
+            self._set_delivery(found.delivery)
+
+    def _set_delivery(self, found: DeliveryFigures) -> None:
+        """Without a deployment of the kind there is no time, and so no series."""
+        metrics = self._metrics
+        for outcome, number in found.outcomes.items():
+            metrics.deployments.labels(outcome).set(number)
+        if found.lead_seconds is not None:
+            metrics.deployment_lead.labels("done").set(found.lead_seconds)
+        if found.restore_seconds is not None:
+            metrics.deployment_restore.labels("rolled_back").set(found.restore_seconds)
 
     def _set_stage(self, stage: Stage) -> None:
         self._metrics.source_run_seconds.labels(stage.source, stage.stage).set(stage.seconds)

@@ -208,4 +208,17 @@ class Metrics:
         )
         self.source_run_inputs = gauge("run_inputs", "Inputs of the last run by outcome.", "outcome")
         self.source_run_seconds = gauge("run_stage_seconds", "Time of each stage of the last run.", "stage")
+        self.deployments = self._gauge(
+            "rag_deployments", "Deployments that ended in the last 30 days, by outcome.", ["outcome"]
+        )
+        self.deployment_lead = self._gauge(
+            "rag_deployment_lead_seconds",
+            "Median time of these from the request of a release until it served all traffic.",
+            ["outcome"],
+        )
+        self.deployment_restore = self._gauge(
+            "rag_deployment_restore_seconds",
+            "Median time of these from the first failed step until the release before served all traffic again.",
+            ["outcome"],
+        )
         self.alerts = self._gauge("rag_alerts_firing", "Open alerts of the sensor `alerts`.", ["kind", "severity"])

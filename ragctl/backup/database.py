@@ -10,15 +10,13 @@ from contextlib import suppress
 
 import psycopg
 
-from rag_core.database.embedded.account import ServerAccount, programs
+from rag_core.database import roles
 from rag_core.database.embedded.server import ROLE, EmbeddedPostgres
-from rag_core.database.roles import OWNER
-from rag_core.database.tables.base import SCHEMA
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.settings import Settings
 
 _CHUNK = 1 << 20
-_DAGSTER = "public"
+_SCHEMA, _DAGSTER = "rag", "public"
 
 
 def dump(settings: Settings) -> Iterator[bytes]:
@@ -44,9 +42,9 @@ def load(server: EmbeddedPostgres, settings: Settings, read: Iterator[Iterator[b
     """
     url = server.owner_url()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
     password = psycopg.conninfo.conninfo_to_dict(url)["password"]
-    _restore(settings, OWNER, SCHEMA, next(read), str(password))
+    _restore(settings, roles.OWNER, _SCHEMA, next(read), str(password))
     _restore(settings, ROLE, _DAGSTER, next(read), "")
 
 
@@ -72,7 +70,7 @@ def _restore(settings: Settings, role: str, schema: str, chunks: Iterable[bytes]
 
 def _program(settings: Settings, name: str, role: str) -> list[str]:
     where = ["-h", "127.0.0.1", "-p", str(settings.postgres_port), "-U", role, "-d", "rag"]
-    return [str(programs(ServerAccount()) / name), *where]
+    return [str(EmbeddedPostgres.programs() / name), *where]
 
 
 def _environment(**own: str) -> dict[str, str]:

@@ -67,7 +67,7 @@ def restore_data(
     with step("checking the file"):
         reader.check()
     with storage_checked():
-        _begin(data_dir)
+        _begin(settings, data_dir)
         files = _restore_files(settings, data_dir, reader)
         found = RestoreResult(manifest.made_at, manifest.platform, manifest.database, files)
         if manifest.database:
@@ -103,23 +103,18 @@ def _require_empty(data_dir: DataDir) -> None:
         )
 
 
-def _begin(data_dir: DataDir) -> None:
-    """Remove what an interrupted restore left, and mark this one."""
-    _stop_left_server(data_dir)
+def _begin(settings: Settings, data_dir: DataDir) -> None:
+    """Remove what an interrupted restore left, and mark this one.
+
+    Raises `Conflict` (`HOME_IN_USE`) while a server of that one still uses the folder.
+    """
+    if settings.postgres_dir.exists():
+        EmbeddedPostgres(settings.postgres_dir, settings.postgres_port).prepare()
     for path in data_dir.root.iterdir() if data_dir.root.is_dir() else ():
         if path.name not in _DERIVED | {MARKER}:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     data_dir.create()
     (data_dir.root / MARKER).touch(mode=0o600)
-
-
-def _stop_left_server(data_dir: DataDir) -> None:
-    """Raise `Conflict` (`HOME_IN_USE`) while a server of an interrupted restore still uses the folder."""
-    from rag_core.database.embedded.data_folder import clear_crash
-
-    place = data_dir.root / "postgres"
-    if place.exists():
-        clear_crash(place.resolve(), timeout=15)
 
 
 def _restore_files(settings: Settings, data_dir: DataDir, reader: BackupReader) -> int:
@@ -206,6 +201,7 @@ def _erase_again(settings: Settings, ledger: Path | None, actor: str, progress: 
 
 def bring_up_to_date(settings: Settings, found: RestoreResult, outcomes: dict[str, tuple[str, str]]) -> None:
     """Note how the syncs ended, verify, and name what is not there."""
+    from rag_assets.config import read_sources
     from rag_core.ingestion.source_status import orphaned
     from rag_core.ingestion.verify import verify
     from rag_core.retrieval.engines import open_index
@@ -216,6 +212,8 @@ def bring_up_to_date(settings: Settings, found: RestoreResult, outcomes: dict[st
         for name, (status, why) in outcomes.items()
         if status != "SUCCESS"
     ]
+    problems = read_sources(settings.effective_sources_dir).problems
+    found.missing += [f"source {one.source} is left out: {one}" for one in problems]
     with closing(open_store(settings)) as store:
         with store.engine.connect() as connection:
             found.missing += [

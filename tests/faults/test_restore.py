@@ -45,11 +45,11 @@ def ten_sources(stack: LocalStack, site: Site) -> dict[str, dict[str, Any]]:
     for name in TABLES:
         path = stack.folder / f"{name}.db"
         with sqlite3.connect(path) as table:
-            table.execute("CREATE TABLE articles (id integer PRIMARY KEY, body text)")
-            table.execute("INSERT INTO articles VALUES (1, ?)", (text_of(name),))
+            table.execute("CREATE TABLE articles (id integer PRIMARY KEY, body text, changed integer)")
+            table.execute("INSERT INTO articles VALUES (1, ?, 1)", (text_of(name),))
         found[name] = {
             "kind": "sql", "database": {"driver": "sqlite", "path": str(path)}, "table": "articles", "key": "id",
-            "content": "body",
+            "content": "body", "updated_at": "changed",
         }  # fmt: skip
     for name in APIS:
         site.json(f"/{name}", {"data": [{"id": "1", "body": text_of(name)}]})
@@ -63,7 +63,7 @@ def ten_sources(stack: LocalStack, site: Site) -> dict[str, dict[str, Any]]:
     porcelain.add(repository, [str(stack.folder / "repository" / "page.md")])
     porcelain.commit(repository, b"one", author=b"t <t@example.com>", committer=b"t <t@example.com>")
     repository.close()
-    found["repository"] = {"kind": "git", "path": str(stack.folder / "repository")}
+    found["repository"] = {"kind": "git", "repository": str(stack.folder / "repository")}
     return found
 
 
@@ -97,7 +97,7 @@ def test_a_lost_folder_comes_back_with_ten_sources_and_what_was_erased_since_sta
     options = ten_sources(stack, Site(httpserver))
     assert (len(options), len({one["kind"] for one in options.values()})) == (10, 5)
     write_sources(stack, options)
-    ok(stack, "up")
+    assert ok(stack, "up")["ingest"] == dict.fromkeys(options, "SUCCESS")
     (tmp_path / "person.md").write_text("# Person\n\nThe locker of Ada Marigold is number seven.\n")
     person = ok(stack, "documents", "put", str(tmp_path / "person.md"), "--acl", "everyone")["doc_id"]
     assert eventually(lambda: stack.rag("documents", "get", person)[0] == 0, seconds=300)

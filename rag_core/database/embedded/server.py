@@ -78,6 +78,11 @@ class EmbeddedPostgres:
         """The URL of the role that owns the schema. Call `start` first."""
         return f"postgresql://{OWNER}:{self._owner_file.read_text()}@127.0.0.1:{self.port}/{database}"
 
+    @staticmethod
+    def programs() -> Path:
+        """The folder of PostgreSQL's programs for the current user, such as pg_dump."""
+        return postgres_place.programs(ServerAccount())
+
     @property
     def _owner_file(self) -> Path:
         return self.data_dir.parent / "secrets" / "database-owner"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import insert, text
 
@@ -12,6 +12,7 @@ from rag_core.content.quality import store as quality
 from rag_core.content.quality.sources import Profile
 from rag_core.database import Store
 from rag_core.database.tables.content import sources
+from rag_core.database.tables.operations import deployment_steps, deployments
 from rag_core.errors import Reason, Unavailable
 from rag_core.ingestion.alerts import Alert, AlertKind, deliver
 from rag_core.ingestion.verify import verify
@@ -34,6 +35,38 @@ async def test_the_state_of_every_source_is_exported(store: Store) -> None:
 
 
 NAMES = ("quality_score", "failed_inputs", "quarantined", "held_deletions", "listed_timestamp_seconds")
+
+
+async def test_how_often_how_fast_and_how_well_releases_came_out_is_exported(store: Store) -> None:
+    row = {
+        "target": "local",
+        "release": "r",
+        "spec": {},
+        "colour": "green",
+        "from_colour": "blue",
+        "steps": [],
+        "actor": "a",
+    }
+    began = datetime.now(UTC) - timedelta(days=1)
+    ended = [("done", 60, began), ("done", 120, began), ("done", 600, began), ("rolled_back", 90, began),
+             ("refused", 30, began), ("done", 9_000, began - timedelta(days=40))]  # fmt: skip
+    with store.engine.begin() as connection:
+        for state, seconds, at in ended:
+            finished = at + timedelta(seconds=seconds)
+            values = {**row, "state": state, "created_at": at, "finished_at": finished}
+            number = connection.execute(insert(deployments).values(**values).returning(deployments.c.id)).scalar_one()
+            failed = {"deployment": number, "step": "watch", "passed": state == "done", "weight": 10, "seconds": 1.0}
+            connection.execute(insert(deployment_steps).values(**failed, at=at + timedelta(seconds=50)))
+    metrics = Metrics()
+    await SourceGauges(LazyStore(lambda: store), metrics).poller.refresh()
+
+    def value(name: str, outcome: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"outcome": outcome})
+
+    counts = {state: value("rag_deployments", state) for state in ("done", "rolled_back", "refused", "replaced")}
+    assert counts == {"done": 3, "rolled_back": 1, "refused": 1, "replaced": None}
+    assert value("rag_deployment_lead_seconds", "done") == 120
+    assert value("rag_deployment_restore_seconds", "rolled_back") == 40
 
 
 async def test_a_database_that_is_down_leaves_the_last_values() -> None:
