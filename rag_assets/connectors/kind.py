@@ -42,9 +42,9 @@ class SourceOptions(Model):
     undivided: ClassVar[str] = ""
     """Reason why shards cannot divide such a source; empty: they can."""
     counts_in_preview: ClassVar[bool] = False
-    """Whether a listing is cheap enough for a preview to count its entries."""
+    """True when a listing is cheap enough for a preview to count its entries."""
     is_stream: ClassVar[bool] = False
-    """Whether messages are applied as they come, so that there is no listing."""
+    """True when messages are applied as they come, so that there is no listing."""
 
     kind: str
 
@@ -118,12 +118,12 @@ class Card:
 
 
 Readers = Literal["file", "file or source", "source"]
-"""Where the readers of a document come from: the source's file, the source itself, or whichever says more."""
+"""Origin of the readers of a document: the source's file, the source itself, or whichever says more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorKind:
-    """What a package brings. `connector` makes the connector and imports its libraries only then; `libraries` are the
+    """A kind of source, as a package registers it. `connector` makes the connector and imports its libraries only then; `libraries` are the
     modules that it needs, and `extra` the requirement that installs them (`rag-platform[files]`)."""
 
     options: type[SourceOptions]

@@ -15,12 +15,13 @@ _RULES = AddressRules.parse(
     )
 )  # fmt: skip
 """Allowed in addition to public addresses: loopback and private networks."""
-DATABASE_AWAY = "the database cannot be reached; check that it runs, host and port"
+AWAY = "the {} cannot be reached; check that it runs, host and port"
+DATABASE_AWAY = AWAY.format("database")
 BROKER_AWAY = "no broker has an address that may be called; check their names"
 
 
-def checked_addresses(host: str, port: int, own: OwnParts = NO_PARTS) -> list[str]:
-    """Every address of a database host, all of them checked.
+def checked_addresses(host: str, port: int, own: OwnParts = NO_PARTS, *, what: str = "database") -> list[str]:
+    """Every address of a database host, or of another server (`what`), all of them checked.
 
     Refused are link-local, instance metadata, multicast, unspecified and reserved addresses, also where an IPv6 address
     carries them, and the platform's own parts. Raises `InvalidInput` (`SSRF_BLOCKED`) for an address, and for a name
@@ -29,7 +30,7 @@ def checked_addresses(host: str, port: int, own: OwnParts = NO_PARTS) -> list[st
     addresses = addresses_of(host, port)
     if addresses and not is_refused(host, port, addresses, own):
         return addresses
-    raise refusal(host, "the database host", Unavailable(Reason.SOURCE_UNAVAILABLE, DATABASE_AWAY))
+    raise refusal(host, f"the {what} host", Unavailable(Reason.SOURCE_UNAVAILABLE, AWAY.format(what)))
 
 
 def addresses_of(host: str, port: int) -> list[str]:

@@ -130,7 +130,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(found.body)
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve  # noqa: N815 - the names of http.server
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_PROPFIND = _serve  # noqa: N815 - the names of http.server
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             return

@@ -30,6 +30,10 @@ TYPED: dict[str, dict[str, Any]] = {
            "credentials.type": "keys", "credentials.access_key_id": "RAG_SECRET_S3_ID",
            "credentials.secret_access_key": "/run/secrets/s3"},
     "git": {"repository": "https://git.example.org/acme/docs.git", "ref": "main", "auth.token": "RAG_SECRET_GIT"},
+    "sftp": {"host": "files.example.org", "user": "reader", "path": "/srv", "login.type": "password",
+             "login.password": "RAG_SECRET_FILES", "host_keys": "SHA256:" + "A" * 43},
+    "webdav": {"url": "https://cloud.example.org/dav", "auth.type": "basic", "auth.user": "reader",
+               "auth.password": "/run/secrets/dav"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

@@ -54,7 +54,7 @@ def listener() -> Iterator[Listener]:
     made.close()
 
 
-_PORTS = {"postgresql", "mysql"}
+_PORTS = {"postgresql", "mysql", "sftp"}
 KINDS: dict[str, dict[str, Any]] = {
     "postgresql": {**_SQL, "database": {"driver": "postgresql", "host": "HOST", "name": "rag", "user": "rag"}},
     "mysql": {**_SQL, "database": {"driver": "mysql", "host": "HOST", "name": "rag", "user": "rag"}},
@@ -65,6 +65,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "credentials": {"type": "anonymous"},
     },
     "git": {"kind": "git", "repository": "http://HOST:PORT/x.git", "attempts": 1},
+    "sftp": {
+        "kind": "sftp", "host": "HOST", "user": "rag", "attempts": 1, "host_keys": ["SHA256:" + "A" * 43],
+        "login": {"type": "password", "password": {"env": "RAG_SECRET_NONE"}},
+    },
+    "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
     "kafka": {"kind": "kafka", "brokers": "HOST:PORT", "topic": "t"},
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Files of a server that fsspec reads: SFTP and WebDAV."""

@@ -1,0 +1,157 @@
+"""The connector of files on a server, whatever fsspec backend reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from rag_assets.connectors.files.options import FilesOptions
+from rag_assets.connectors.files.server import Entry, FileServer
+from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+
+MAX_DEPTH: Final = 64
+_READS: Final = 3
+"""Tries to read a file whose size and time are the same before and after."""
+_UNKNOWN_TYPES: Final = frozenset({"application/octet-stream", "application/x-unknown", ""})
+
+
+class FilesConnector:
+    """Reads the files below one folder of a server."""
+
+    shares_listings = True
+
+    def __init__(self, options: FilesOptions, context: ConnectorContext) -> None:
+        self._options = options
+        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._server = FileServer(options, context.fetch_policy, self._limit)
+
+    def list_items(self) -> FilesListing:
+        return FilesListing(self._options, self._server, self._limit)
+
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        path = f"{self._options.path.rstrip('/')}/{'/'.join(names.decode(item.locator))}"
+        before = self._server.info(path)
+        for _ in range(_READS):
+            if int(before.get("size") or 0) > self._limit:
+                raise _too_large(before["size"], self._limit)
+            content = self._server.read(path)
+            after = self._server.info(path)
+            if tag_of(before) == tag_of(after):
+                break
+            before = after
+        else:
+            raise Unavailable(Reason.CHANGED_WHILE_READING, "the file is being written; the next run reads it")
+        if len(content) > self._limit:
+            raise _too_large(len(content), self._limit)
+        media_type = str(after.get("content_type") or "").split(";")[0].strip().lower()
+        # The tag of what was read, which may be newer than what was listed.
+        read = replace(item, version_tag=tag_of(after), size=len(content), modified_at=modified_of(after))
+        return FetchedItem(read, content, None if media_type in _UNKNOWN_TYPES else media_type)
+
+    def version_tag(self) -> str:
+        listing = self.list_items()
+        for _ in listing:
+            pass
+        return listing.version_tag if listing.complete else f"unavailable:{listing.error}"
+
+    def check(self) -> dict[str, Any]:
+        return check_by_sample(self)
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self._server.close()
+
+
+class FilesListing(ListingState):
+    """One pass over the folders of a server, one request for each. It is complete when each could be read."""
+
+    def __init__(self, options: FilesOptions, server: FileServer, limit: int) -> None:
+        super().__init__()
+        self._options, self._server, self._limit = options, server, limit
+        self._chosen = names.PathFilter(options.include, options.exclude, hidden=options.hidden)
+        self._hash, self._seen = hashlib.sha256(), 0
+
+    @property
+    def version_tag(self) -> str:
+        return self._hash.hexdigest()
+
+    def __iter__(self) -> Iterator[SourceItem | Problem]:
+        folders = [""]
+        while folders and self._seen <= self._options.max_files:
+            folder = folders.pop()
+            try:
+                entries = self._entries(folder)
+            except NotFound:
+                self._fail(Reason.SOURCE_UNAVAILABLE, f"the folder /{names.encode(folder)} is not there")
+                continue
+            except RagError as error:
+                self._errors[str(error)] = None
+                return
+            for path, entry in entries:
+                if entry.get("type") == "directory":
+                    self._enter(path, folders)
+                elif (found := self._entry(path, entry)) is not None:
+                    yield found
+        if self._seen > self._options.max_files:
+            most = f"more than max_files ({self._options.max_files}); name a folder further down, or raise it"
+            self._fail(Reason.LISTING_INCOMPLETE, most)
+        self._finished = True
+
+    def _entries(self, folder: str) -> list[tuple[str, Entry]]:
+        """Return a folder's entries by name. Raises `Unavailable` (`RESPONSE_INVALID`) for what is not in it."""
+        root = self._options.path.strip("/")
+        place = "/".join(filter(None, (root, folder)))
+        found: dict[str, Entry] = {}
+        for entry in self._server.entries(f"/{place}"):
+            above, _, name = str(entry["name"]).strip("/").rpartition("/")
+            if above != place or name in ("", ".", ".."):
+                raise Unavailable(Reason.RESPONSE_INVALID, "the server lists names that are not in the folder")
+            found[f"{folder}/{name}" if folder else name] = entry
+        return sorted(found.items())
+
+    def _enter(self, path: str, folders: list[str]) -> None:
+        if path.count("/") >= MAX_DEPTH:
+            self._fail(Reason.LISTING_INCOMPLETE, f"folders are nested more than {MAX_DEPTH} deep")
+        else:
+            folders.append(path)
+
+    def _entry(self, path: str, entry: Entry) -> SourceItem | Problem | None:
+        if not self._chosen(path):
+            return None
+        self._seen += 1
+        locator = names.encode(path)
+        self._hash.update(f"{locator}\x1f{tag_of(entry)}\n".encode("utf-8", "surrogatepass"))
+        if names.is_too_long(locator):
+            return Problem(names.shorten(locator), Reason.ID_CHARS, "the path is too long")
+        if entry.get("type") != "file":
+            return Problem(locator, Reason.SYMLINK_IGNORED, "a link, which is not followed", skipped=True)
+        size = int(entry.get("size") or 0)
+        if size > self._limit:
+            return Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")
+        return SourceItem(locator, tag_of(entry), size, modified_of(entry))
+
+    def _fail(self, reason: Reason, message: str) -> None:
+        self._errors[f"{reason}: {message}"] = None
+
+
+def tag_of(entry: Entry) -> str:
+    """The version tag of a file: its size, its time, and the server's own tag where it has one."""
+    modified = modified_of(entry)
+    parts = (entry.get("size"), modified.isoformat() if modified else "", entry.get("etag") or entry.get("md5"))
+    return ":".join(str(part or "").strip('"') for part in parts)
+
+
+def modified_of(entry: Entry) -> datetime | None:
+    """When the file changed, in whichever words its backend says so."""
+    found = next((entry[name] for name in ("mtime", "modified", "last_modified") if entry.get(name)), None)
+    return found if isinstance(found, datetime) else None
+
+
+def _too_large(size: int, limit: int) -> InvalidInput:
+    return InvalidInput(Reason.FILE_TOO_LARGE, f"the file has {size} > {limit} bytes")

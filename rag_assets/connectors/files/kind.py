@@ -1,0 +1,52 @@
+"""Registers the kinds `sftp` and `webdav`: files of a server that fsspec reads, by one connector."""
+
+from __future__ import annotations
+
+from rag_assets.connectors.files.options import FilesOptions, SftpOptions, WebdavOptions
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.outside import ConnectorContext
+from rag_core.content.sources import Connector
+
+_EXTRA = "rag-platform[files]"
+_PASSWORD = ("login.type", ("password",))
+_KEY = ("login.type", ("key",))
+_BASIC = ("auth.type", ("basic",))
+_PATTERNS = (
+    FormField("include", "Include patterns (**/*.md, …)", "list"),
+    FormField("exclude", "Exclude patterns", "list"),
+)
+
+
+def connect(options: FilesOptions, context: ConnectorContext) -> Connector:
+    """Make the connector. fsspec and the backend are imported here."""
+    from rag_assets.connectors.files.connector import FilesConnector
+
+    return FilesConnector(options, context)
+
+
+SFTP = ConnectorKind(SftpOptions, connect, (
+    Card("sftp", "SFTP server", "Files of a server by SSH.", "dns", "host", (
+        FormField("host", "Host", required=True),
+        FormField("port", "Port (empty: 22)", "port"),
+        FormField("path", "Folder (absolute path)", default="/"),
+        FormField("user", "User that may only read", required=True),
+        FormField("login.type", "How the user signs in", "choice", default="password", choices=("password", "key")),
+        FormField("login.password", "Password", "secret", required=True, only=_PASSWORD),
+        FormField("login.private_key", "Private key", "secret", required=True, only=_KEY),
+        FormField("host_keys", "Fingerprints of the host keys (SHA256:…)", "list", required=True),
+        *_PATTERNS,
+    )),
+), libraries=("fsspec", "paramiko"), extra=_EXTRA)  # fmt: skip
+
+WEBDAV = ConnectorKind(WebdavOptions, connect, (
+    Card("webdav", "WebDAV server", "Files of Nextcloud, Apache or another server that speaks WebDAV.", "cloud_sync",
+         "url", (
+        FormField("url", "URL where the files begin", required=True),
+        FormField("path", "Folder (absolute path)", default="/"),
+        FormField("auth.type", "How the user signs in", "choice", default="basic", choices=("basic", "bearer")),
+        FormField("auth.user", "User that may only read", required=True, only=_BASIC),
+        FormField("auth.password", "Password", "secret", required=True, only=_BASIC),
+        FormField("auth.token", "Bearer token", "secret", required=True, only=("auth.type", ("bearer",))),
+        *_PATTERNS,
+    )),
+), libraries=("fsspec", "webdav4"), extra=_EXTRA)  # fmt: skip

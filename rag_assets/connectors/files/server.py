@@ -1,0 +1,139 @@
+"""The server of a source of files: a connection that is made again, and the backends' errors as the platform's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from rag_assets.connectors.files.options import FilesOptions, SftpOptions, WebdavOptions
+from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason, Unavailable
+from rag_core.http_client import Again, FetchPolicy, Pacing, check_state
+
+T = TypeVar("T")
+Entry = dict[str, Any]
+
+
+class FileServer:
+    """fsspec's file system of a source. A call that fails for a moment is tried again, by a new connection; so a
+    listing continues at the folder where it was interrupted. Used from one thread."""
+
+    def __init__(self, options: FilesOptions, policy: FetchPolicy, max_bytes: int) -> None:
+        self._options, self._policy, self._max_bytes = options, policy, max_bytes
+        self._pacing = Pacing(options.requests_per_second, options.attempts)
+        self._files: Any = None
+
+    def entries(self, folder: str) -> list[Entry]:
+        """Return what is in a folder. Raises as `info`."""
+        return self._run(lambda files: list(files.ls(folder, detail=True)))
+
+    def info(self, path: str) -> Entry:
+        """Return size, times and tags of a file.
+
+        Raises `NotFound` (`VANISHED`), `Unavailable` (`ACCESS_REFUSED`, `SOURCE_UNAVAILABLE`, `RESPONSE_INVALID`, …),
+        `DeadlineExceeded`, `InvalidInput` (`SSRF_BLOCKED`, …) and `ConfigError` (`SECRET_MISSING`).
+        """
+        return self._run(lambda files: dict(files.info(path)))
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file, and no more than a byte above the limit. Raises as `info`."""
+
+        def read(files: Any) -> bytes:
+            with files.open(path, "rb") as stream:
+                return bytes(stream.read(self._max_bytes + 1))
+
+        return self._run(read)
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        files, self._files = self._files, None
+        if files is not None:
+            with suppress(Exception):  # a connection that broke cannot be closed any better
+                self._backend.close(files)
+
+    def _run(self, call: Callable[[Any], T]) -> T:
+        return self._pacing.run(lambda: self._attempt(call))
+
+    def _attempt(self, call: Callable[[Any], T]) -> T:
+        try:
+            if self._files is None:
+                self._files = self._backend.open(self._options, self._policy)
+            return call(self._files)
+        except (Unavailable, DeadlineExceeded) as error:
+            self.close()
+            raise error if error.reason in (Reason.ACCESS_REFUSED, Reason.SECRET_MISSING) else Again(error) from None
+        except (RagError, Again):
+            raise
+        except FileNotFoundError:
+            raise NotFound(Reason.VANISHED, "the server does not have it any more") from None
+        except PermissionError:
+            raise _refused("the server refuses to let the user read it; check its rights") from None
+        except UnicodeDecodeError:
+            raise Unavailable(Reason.ID_CHARS, "a name on the server is no UTF-8; rename it, or exclude it") from None
+        except Exception as error:
+            self.close()
+            raise self._backend.explained(error) from None
+
+    @property
+    def _backend(self) -> Any:
+        return _Sftp if isinstance(self._options, SftpOptions) else _Webdav
+
+
+class _Sftp:
+    @staticmethod
+    def open(options: SftpOptions, policy: FetchPolicy) -> Any:
+        from rag_assets.connectors.files.sftp import open_sftp
+
+        return open_sftp(options, policy.own)
+
+    @staticmethod
+    def close(files: Any) -> None:
+        files.client.close()
+
+    @staticmethod
+    def explained(error: Exception) -> Exception:
+        import paramiko
+
+        from rag_assets.connectors.files.sftp import HostKeyRefused
+
+        if isinstance(error, HostKeyRefused):
+            return _refused(str(error))
+        if isinstance(error, paramiko.AuthenticationException):
+            return _refused("the server does not let the user in; check user and login")
+        if isinstance(error, paramiko.SSHException | OSError | EOFError):
+            return Again(Unavailable(Reason.SOURCE_UNAVAILABLE, "the server does not answer; check that it runs"))
+        return error
+
+
+class _Webdav:
+    @staticmethod
+    def open(options: WebdavOptions, policy: FetchPolicy) -> Any:
+        from rag_assets.connectors.files.webdav import open_webdav
+
+        return open_webdav(options, policy)
+
+    @staticmethod
+    def close(files: Any) -> None:
+        files.client.http.close()
+
+    @staticmethod
+    def explained(error: Exception) -> Exception:
+        from webdav4.client import ClientError, HTTPError
+
+        status = error.status_code if isinstance(error, HTTPError) else 0
+        if status in (401, 403):
+            return _refused(f"the server answers with status {status}; check user and secret")
+        if isinstance(error, HTTPError):
+            try:
+                check_state(status, error.response.headers, "the server")
+            except Again as again:
+                return again
+            return Unavailable(Reason.HTTP_STATUS, f"the server answers with status {status}")
+        # An answer that is no WebDAV, such as a sign-in page, is none about an empty folder.
+        if isinstance(error, ClientError | ValueError | LookupError | SyntaxError | AttributeError | OSError):
+            return Again(Unavailable(Reason.RESPONSE_INVALID, "the server answers with something that is no WebDAV"))
+        return error
+
+
+def _refused(message: str) -> Unavailable:
+    return Unavailable(Reason.ACCESS_REFUSED, message)
