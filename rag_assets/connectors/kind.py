@@ -123,8 +123,11 @@ Readers = Literal["file", "file or source", "source"]
 
 @dataclass(frozen=True, slots=True)
 class ConnectorKind:
-    """A kind of source, as a package registers it. `connector` makes the connector and imports its libraries only then; `libraries` are the
-    modules that it needs, and `extra` the requirement that installs them (`rag-platform[files]`)."""
+    """A kind of source, as a package registers it.
+
+    `connector` makes the connector and imports its libraries only then; `libraries` are the modules that it needs, and
+    `extra` the requirement that installs them (`rag-platform[files]`).
+    """
 
     options: type[SourceOptions]
     connector: Callable[[Any, ConnectorContext], Connector]

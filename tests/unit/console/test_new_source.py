@@ -150,6 +150,28 @@ def at_step(app: AppTest, platform: Platform, shown: dict[str, Any]) -> AppTest:
     return app.switch_page("screens/add_source.py").run()
 
 
+def test_the_wizard_offers_what_is_installed_and_names_what_is_broken(app: AppTest, platform: Platform) -> None:
+    stranger = pb.SourceKind(name="wiki", package="rag-connector-wiki", version="2.1", readers="source")
+    stranger.cards.add(name="wiki", title="Wiki", icon="description", location="url").fields.add(
+        path="url", label="Url", type="text", required=True
+    )
+    missing = pb.SourceKind(name="smb", package="rag-platform", missing="rag-platform[smb]", cards=[pb.SourceCard(
+        name="smb", title="Share", icon="dns")])  # fmt: skip
+    broken = pb.SourceKind(name="odd", package="rag-connector-odd", problem="ImportError: no <b>module</b>")
+    kinds = pb.SourceKinds(kinds=[*INSTALLED.kinds, stranger, missing, broken])
+    ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, kinds=kinds)
+    platform.gateway.peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=ended)
+    shown = at_step(app, platform, {})
+    offered = {item.label.removeprefix("Choose "): item for item in shown.button if item.label.startswith("Choose ")}
+    assert {"Folder", "SFTP server", "Wiki", "Upload files"} <= offered.keys()
+    assert (offered["Share"].disabled, offered["Folder"].disabled) == (True, False)
+    assert any("rag\\-connector\\-wiki 2" in item.value for item in shown.caption)
+    assert ["rag\\-connector\\-odd" in item.value for item in shown.warning] == [True]
+    offered["Wiki"].click().run()
+    assert shown.session_state["new-source"]["form"].kind == "wiki"
+    assert "Url *" in {item.label for item in shown.text_input}
+
+
 def first_run(app: AppTest, platform: Platform, *, written_at: float = 1_700_000_001.0, **more: Any) -> AppTest:
     """The last step of the wizard, after the file was written."""
     made = pb.SourceFile(name="handbook.yaml", written=True)
