@@ -88,7 +88,8 @@ class FilesListing(ListingState):
             try:
                 entries = self._entries(folder)
             except NotFound:
-                self._fail(Reason.SOURCE_UNAVAILABLE, f"the folder /{names.encode(folder)} is not there")
+                missing = names.encode(f"{self._options.path.rstrip('/')}/{folder}".rstrip("/") or "/")
+                self._fail(Reason.SOURCE_UNAVAILABLE, f"the folder {missing} is not there")
                 continue
             except RagError as error:
                 self._errors[str(error)] = None
