@@ -24,7 +24,7 @@ MAX_MESSAGE = 200_000
 """Bytes; what names a run has some two thousand."""
 IDLE_SECONDS = 300.0
 PROCESS_NAME = "rag-run"
-"""What `ps` and `top` call the process of a run."""
+"""Name of the process of a run in `ps` and `top`."""
 NOT_RECORDED = 75
 """Exit code of a run whose launcher ended before it had recorded the process."""
 # Not polars, pandera and ONNX Runtime: they start threads when they are imported, and a fork has one thread alone.

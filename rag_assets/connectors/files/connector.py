@@ -149,7 +149,7 @@ def tag_of(entry: Entry) -> str:
 
 
 def modified_of(entry: Entry) -> datetime | None:
-    """When the file changed, in whichever words its backend says so."""
+    """Return the time of the last change, under whichever name the backend has it."""
     found = next((entry[name] for name in ("mtime", "modified", "last_modified") if entry.get(name)), None)
     return found if isinstance(found, datetime) else None
 

@@ -28,7 +28,7 @@ Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_fo
 
 
 class FilesOptions(SourceOptions):
-    """What sources of files on a server have in common."""
+    """Options of every source of files on a server."""
 
     path: Folder = Field("/", description="Folder on the server; only what is below it is read.")
     include: list[Glob] = Field(["**/*"], min_length=1, max_length=256, description="Globs relative to the folder.")

@@ -118,7 +118,7 @@ def image_type(content: bytes) -> str:
 
 
 def has_pages(content: bytes) -> bool:
-    """Whether content is a PDF or a picture, whose pages can be shown."""
+    """Return whether content is a PDF or a picture, whose pages can be shown."""
     return b"%PDF-" in content[:1024] or bool(image_type(content))
 
 

@@ -26,7 +26,7 @@ _POINTS: Final = 72
 _QUALITIES: Final = (85, 60, 30)
 _MARKER: Final = (255, 226, 102)
 _MARGIN: Final = 0.12
-"""Of a line's height, around its words."""
+"""Share of a line's height that is marked around its words."""
 _MOST_CHARS: Final = 100_000
 
 
@@ -192,13 +192,13 @@ def _lines(boxes: Sequence[Box]) -> Iterator[Box]:
 
 
 def _runs_across(boxes: Sequence[Box]) -> bool:
-    """Whether one character stands beside the next rather than above or below it, as on a page that is turned."""
+    """Return whether one character stands beside the next rather than above or below it, as on a page that is turned."""
     steps = [(abs(box.left - before.left), abs(box.top - before.top)) for before, box in pairwise(boxes)]
     return 2 * sum(dx >= dy for dx, dy in steps) >= len(steps)
 
 
 def _follows(line: Box, box: Box, *, across: bool) -> bool:
-    """Whether a box stands on the same line, a space away at most."""
+    """Return whether a box stands on the same line, a space away at most."""
     if not across:
         line, box = (Box(each.top, each.left, each.bottom, each.right) for each in (line, box))
     height = max(box.bottom - box.top, 1)
