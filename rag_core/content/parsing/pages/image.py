@@ -192,7 +192,7 @@ def _lines(boxes: Sequence[Box]) -> Iterator[Box]:
 
 
 def _runs_across(boxes: Sequence[Box]) -> bool:
-    """Return whether one character stands beside the next rather than above or below it, as on a page that is turned."""
+    """Return whether characters stand beside each other rather than above, as on a page that is turned."""
     steps = [(abs(box.left - before.left), abs(box.top - before.top)) for before, box in pairwise(boxes)]
     return 2 * sum(dx >= dy for dx, dy in steps) >= len(steps)
 
