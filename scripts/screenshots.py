@@ -46,7 +46,7 @@ PAGES = (
     "access",
 )
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
-FIND = {"en": "performance", "zh": "zh-CN"}
+FIND = {"en": "security", "zh": "zh-CN"}
 
 
 def main(take: Callable[[str, str], None]) -> int:
