@@ -65,18 +65,13 @@ def overview(
 
 @st.fragment(run_every=_REFRESH)
 def state(source: str, listed: admin_pb2.SourceCondition) -> None:
-    """Show what the source does now, or what it needs; refreshes automatically.
-
-    `listed` is what the list above says of it: when that is over, the list is drawn again.
-    """
+    """Show what the source does now, or what it needs. When that is not `listed` any more, the list is drawn again."""
     status = load_or_report("query server", lambda: api().status())
     found = next((item for item in status.sources if item.name == source), None) if status is not None else None
     if found is None:
         return
-    if (found.condition.state, found.condition.reason) != (
-        listed.state,
-        listed.reason,
-    ) and DIALOG not in st.session_state:
+    now = (found.condition.state, found.condition.reason)
+    if now != (listed.state, listed.reason) and DIALOG not in st.session_state:
         st.rerun()
     show_source(found)
 
