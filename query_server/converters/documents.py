@@ -11,7 +11,7 @@ from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.query.v2 import query_pb2 as v2
 
 if TYPE_CHECKING:
-    from query_server.handlers.documents.pages import DocumentPage
+    from query_server.handlers.documents.pages import PagePicture
     from rag_core.content.documents import VisibleDocument
     from rag_core.content.streams import Receipt
 
@@ -64,7 +64,7 @@ def from_stored(stored: VisibleDocument) -> pb.Document:
     return message_of(pb.Document, stored, doc_id=str(stored.doc_id))
 
 
-def from_page_image(found: DocumentPage, page: int) -> v2.GetPageResponse:
+def from_page_image(found: PagePicture, page: int) -> v2.GetPageResponse:
     """Convert a picture of a page."""
     image = found.image
     return v2.GetPageResponse(

@@ -10,7 +10,7 @@ from query_server.converters.blocks import add_blocks, touched
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import ResultPage
-from query_server.handlers.query.surroundings import ContextOptions
+from query_server.handlers.query.surroundings import ContextSize
 from query_server.handlers.query.validation import MAX_TOP_K, Query
 from rag_core.answering import (
     Abstained,
@@ -79,7 +79,7 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
         highlight=request.highlight,
         diversity=request.diversity,
         explain=request.explain,
-        context=ContextOptions(request.context.before, request.context.after, request.context.section),
+        context=ContextSize(request.context.before, request.context.after, request.context.section),
     )
 
 

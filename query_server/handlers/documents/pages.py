@@ -48,7 +48,7 @@ class PageRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentPage:
+class PagePicture:
     """A page of one version of a document."""
 
     image: PageImage
@@ -61,7 +61,7 @@ class PagesHandler:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
 
-    async def get(self, principal: Principal, asked: PageRequest) -> DocumentPage:
+    async def get(self, principal: Principal, asked: PageRequest) -> PagePicture:
         """A page as a picture. Raises `NotFound` (`DOCUMENT_NOT_FOUND`, `PAGE_NOT_FOUND`, `ORIGINAL_NOT_FOUND`),
         `InvalidInput` (`PAGES_UNSUPPORTED`, and why the original cannot be read), `Conflict` (`ORIGINAL_CHANGED`),
         `Exhausted` (`OVERLOADED`), `Unavailable`, `DeadlineExceeded`."""
@@ -76,7 +76,7 @@ class PagesHandler:
             return found, _operation(connection, principal, found, asked)
 
         found, operation = await transact(self._store, start)
-        return DocumentPage(await self._result(principal, operation), found.version)
+        return PagePicture(await self._result(principal, operation), found.version)
 
     async def _result(self, principal: Principal, operation: Operation) -> PageImage:
         """Wait for the picture. The stream worker says nothing of its end, so its row is read again and again."""

@@ -14,7 +14,7 @@ from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.searcher import Searcher
 from query_server.handlers.query.surroundings import (
-    ContextOptions,
+    ContextSize,
     Surroundings,
     check_context,
     places_around,
@@ -304,9 +304,7 @@ class SearchHandler:
                 raise
             raise _no_generation() from None
 
-    async def _surroundings(
-        self, plan: Plan, result: SearchResult, options: ContextOptions
-    ) -> tuple[Surroundings, ...]:
+    async def _surroundings(self, plan: Plan, result: SearchResult, options: ContextSize) -> tuple[Surroundings, ...]:
         """The text around hits, within what the caller may see; none of a generation that was retired meanwhile."""
         if not result.hits:
             return ()

@@ -18,7 +18,7 @@ MAX_PASSAGES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class ContextOptions:
+class ContextSize:
     """Number of chunks around a passage, or its section."""
 
     before: int = 0
@@ -36,7 +36,7 @@ class Surroundings:
     end: int
 
 
-def check_context(options: ContextOptions | None) -> ContextOptions | None:
+def check_context(options: ContextSize | None) -> ContextSize | None:
     """Raise `InvalidInput` (`FIELD_INVALID`) for options out of range; return `None` for those that ask for nothing."""
     if options is None:
         return None
@@ -46,11 +46,11 @@ def check_context(options: ContextOptions | None) -> ContextOptions | None:
     if options.section:
         if options.before or options.after:
             raise InvalidInput(Reason.FIELD_INVALID, "context: set section, or before and after")
-        return ContextOptions(MAX_CHUNKS, MAX_CHUNKS, section=True)
+        return ContextSize(MAX_CHUNKS, MAX_CHUNKS, section=True)
     return options if options.before or options.after else None
 
 
-def places_around(hits: Sequence[SearchHit], options: ContextOptions) -> list[ChunkRange]:
+def places_around(hits: Sequence[SearchHit], options: ContextSize) -> list[ChunkRange]:
     """Return the chunks to read for the first `MAX_PASSAGES` hits."""
     payloads = [hit.payload for hit in hits[:MAX_PASSAGES]]
     return [
@@ -60,7 +60,7 @@ def places_around(hits: Sequence[SearchHit], options: ContextOptions) -> list[Ch
 
 
 def surroundings(
-    hits: Sequence[SearchHit], around: Iterable[SearchHit], options: ContextOptions
+    hits: Sequence[SearchHit], around: Iterable[SearchHit], options: ContextSize
 ) -> tuple[Surroundings, ...]:
     """The text around each of the first `MAX_PASSAGES` hits. A chunk that was not read ends it: nothing is left out."""
     read = {(hit.payload.doc_id, hit.payload.version, hit.payload.ordinal): hit.payload for hit in around}
@@ -83,7 +83,7 @@ def surroundings(
 
 
 def _adjacent(
-    own: Payload, read: dict[tuple[uuid.UUID, int, int], Payload], ordinals: Iterable[int], options: ContextOptions
+    own: Payload, read: dict[tuple[uuid.UUID, int, int], Payload], ordinals: Iterable[int], options: ContextSize
 ) -> list[Payload]:
     found: list[Payload] = []
     for ordinal in ordinals:
