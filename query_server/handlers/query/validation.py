@@ -6,7 +6,7 @@ import unicodedata
 import uuid
 from dataclasses import dataclass
 
-from query_server.handlers.query.surroundings import ContextOptions
+from query_server.handlers.query.surroundings import ContextSize
 from rag_core.content.documents import (
     All,
     AnyOf,
@@ -60,7 +60,7 @@ class Query:
     """True when quotes may come instead of a model's words."""
     progress: bool = False
     """True when the caller takes events of a model that has not written yet."""
-    context: ContextOptions | None = None
+    context: ContextSize | None = None
 
 
 def clean_text(text: str, *, limit: int) -> str:
