@@ -9,7 +9,14 @@ from rag_core.errors import RagError
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
-    from rag_core.ingestion.source_status import SourceReport
+    from rag_core.ingestion.source_status import SourceReport, SourceStatus
+
+
+def _is_under_way(status: SourceStatus) -> bool:
+    from rag_core.ingestion.source_status import SourceState, WaitingCause
+
+    working = (SourceState.LISTING, SourceState.EMBEDDING, SourceState.INDEXING)
+    return status.state in working or status.waiting_for is WaitingCause.EMBEDDING
 
 
 class CountReader:
@@ -32,12 +39,18 @@ class CountReader:
         except RagError:
             return
 
-    def progress(self, tenant: str, source: str) -> tuple[int, str]:
-        """The documents of a source, and what happens to it now."""
+    def progress(self, tenant: str, source: str, *, running: bool = False) -> tuple[int, str]:
+        """The documents of a source, and what happens to it now.
+
+        `running`: a run reads it. The rows learn that some seconds later, so a state of a source at rest is not shown.
+        """
         from rag_core.ingestion.source_status import describe
 
         found = self._last.get((tenant, source))
-        return (found.counts.documents, f"documents; {describe(found.status)}") if found else (0, "documents")
+        if found is None:
+            return 0, "documents"
+        behind = running and not _is_under_way(found.status)
+        return found.counts.documents, f"documents; {'its run reads' if behind else describe(found.status)}"
 
     def is_read(self, tenant: str, source: str) -> bool:
         """Return whether a source was read to its end, by whatever reads it, and nothing waits."""

@@ -219,8 +219,9 @@ class Sync:
                 line = counts.result(job.tenant, job.source, outcome.status, outcome.reason)
                 display.ready(f"ingest {outcome.source}", outcome.seconds, line)
             for job in waiting.values():
-                done, what = counts.progress(job.tenant, job.source)
-                display.progress(f"ingest {job.source}", done, None, self._waits_for(job) or what)
+                waits_for = self._waits_for(job)
+                done, what = counts.progress(job.tenant, job.source, running=not waits_for)
+                display.progress(f"ingest {job.source}", done, None, waits_for or what)
             pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
             time.sleep(pause if waiting else 0)
         return outcomes

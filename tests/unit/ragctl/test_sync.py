@@ -237,6 +237,20 @@ def test_a_wait_says_what_it_waits_for_until_the_run_reads(
     assert shown.said == [*(f"documents; {what}" for what in waited), "documents"]
 
 
+def test_while_a_run_reads_no_state_of_a_source_at_rest_is_shown(
+    webserver: Webserver, folder: Path, flow: PipelineHarness, settings: Settings
+) -> None:
+    """The rows learn of a run seconds later: a first load went from "its process starts" back to "not read yet"."""
+    here = settings.model_copy(update={"sources_dir": folder, "dagster_port": webserver.port})
+    flow.connector.put("a.txt", b"The bells ring at noon in the old tower.")
+    flow.run()
+    webserver.run("STARTED")
+    shown = Shown(lambda _: webserver.runs[0].update(status="SUCCESS"))
+    with closing(Sync(here)) as opened:
+        opened.wait([opened.get("handbook")], shown)
+    assert shown.said == ["documents; its run reads"]
+
+
 def test_a_source_that_something_else_than_a_run_has_read_is_not_waited_for(
     webserver: Webserver, folder: Path, flow: PipelineHarness, settings: Settings
 ) -> None:
