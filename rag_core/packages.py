@@ -9,7 +9,10 @@ from importlib.metadata import PackageNotFoundError, distribution, requires
 from rag_core.errors import ConfigError, Reason
 
 DISTRIBUTION = "rag-platform"
-EXTRAS = {"ocr": "reads scans and pictures by character recognition"}
+EXTRAS = {
+    "files": "reads files of SFTP and WebDAV servers",
+    "ocr": "reads scans and pictures by character recognition",
+}
 """Purpose of each extra of the package; a test compares the names with pyproject.toml."""
 REINSTALL = f"install `{DISTRIBUTION}` again (in a checkout: `make setup`)"
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")

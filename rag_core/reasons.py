@@ -77,7 +77,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.ORIGINAL_CHANGED: (
         "The file at the source is newer than the text that was cited.",
-        "Ask again once the next run has read it.",
+        "Ask again once the source has been read again.",
     ),
     R.QUARANTINE_NOT_FOUND: ("No such quarantine entry.", "`rag quarantine list`."),
     R.GENERATION_NOT_FOUND: ("No such index generation.", "`rag index generations`."),

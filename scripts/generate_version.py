@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = {
-    "helm/rag-platform/Chart.yaml": r'(?m)^((?:version|appVersion): "?)[^"\n]+',
-    "clients/python/pyproject.toml": r'(?m)^(version = ")[^"]+',
+    "helm/rag-platform/Chart.yaml": re.compile(r'(?m)^((?:version|appVersion): "?)[^"\n]+'),
+    "clients/python/pyproject.toml": re.compile(r'(?m)^(version = ")[^"]+'),
 }
 
 
@@ -29,9 +29,9 @@ def main() -> int:
         print(f"the tag {given.tag} is not v{version()}, the version in pyproject.toml", file=sys.stderr)
         return 1
     stale = []
-    for name, pattern in PLACES.items():
+    for name, place in PLACES.items():
         before = (ROOT / name).read_text("utf-8")
-        after = re.sub(pattern, rf"\g<1>{version()}", before)
+        after = place.sub(rf"\g<1>{version()}", before)
         if given.check and after != before:
             stale.append(name)
         elif not given.check:

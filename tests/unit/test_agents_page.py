@@ -36,7 +36,7 @@ def test_a_command_of_the_page_can_be_given(words: list[str]) -> None:
 def test_every_page_stands_in_the_index_once() -> None:
     linked = re.findall(r"\]\(([\w/.-]+\.md)\): \S", INDEX)
     pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
-    assert sorted(linked) == sorted(pages)
+    assert sorted(linked) == sorted(page for page in pages if not page.startswith("history/"))
 
 
 def test_the_page_stays_short() -> None:

@@ -261,7 +261,7 @@ def test_a_release_is_read_in_two_minutes() -> None:
     assert {version: body.count("\n") for version, _, body in sections if body.count("\n") > 60} == {}
     for _, day, body in sections:
         datetime.date.fromisoformat(day)
-        assert re.findall(r"(?m)^### (.*)$", body)[0] == "New"
+        assert re.findall(r"(?m)^### (.*)$", body)[0] == "Security"
         assert {"What to do", "Broke"} <= set(re.findall(r"(?m)^### (.*)$", body))
 
 
