@@ -17,7 +17,7 @@ from rag_assets.connectors import open_connector
 from rag_assets.defs.alerts.sensors import evaluate
 from rag_assets.defs.sources.sensors import evaluate as look
 from rag_assets.resources import PIPELINE
-from rag_assets.version_tags import CHANGES, LISTING_TAG
+from rag_assets.version_tags import CHANGES, LISTING_TAG, current_version_tag
 from rag_core.ingestion.alerts import Alert
 from tests.integration.assets.conftest import Chain
 
@@ -84,7 +84,7 @@ def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, 
 
     database.execute("INSERT INTO articles VALUES (3, 'Fan', 'The fan runs at night.', NULL, datetime('now'), NULL)")
     with open_connector(config) as connector:
-        (request,) = look(config, connector, chain.instance, now=0)  # type: ignore[misc]
+        (request,) = look(config, lambda: current_version_tag(connector), chain.instance, now=0)  # type: ignore[misc]
     assert request.tags[LISTING_TAG] == CHANGES
     second = run(**request.tags)
     assert second.success

@@ -113,6 +113,7 @@ _VALID = {
     "generation": GENERATION,
     "action": "dagster.retry",
     "id": 1,
+    "page": 1,
     "name": "g-2",
     "confirm_name": "g-2",
     "deployment": 1,

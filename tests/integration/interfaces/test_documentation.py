@@ -40,9 +40,12 @@ def test_the_wheel_holds_every_page_that_the_index_names() -> None:
     found = {
         str((target / path.relative_to(source)).relative_to("interfaces/pages"))
         for source, target in inside.items()
+        if target.is_relative_to("interfaces/pages")
         for path in (source.rglob("*.md") if source.is_dir() else [source])
     }
-    assert found == {str(path.relative_to(FOLDER)) for path in [*FOLDER.rglob("*.md"), FOLDER / "llms.txt"]}
+    assert found == {str(path.relative_to(FOLDER)) for path in [*FOLDER.rglob("*.md"), FOLDER / "llms.txt"]} - {
+        "history/before-0.2.md"
+    }
 
 
 def test_an_event_of_a_bucket_comes_in_the_form_of_its_service_with_a_key_where_that_puts_it(

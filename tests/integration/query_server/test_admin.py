@@ -111,7 +111,7 @@ def test_the_state_of_a_source_is_the_same_over_the_wire_and_another_tenant_s_is
             connection,
             [
                 source_status.store.Observation(
-                    tenant, name, "filesystem", has_runs=True, automatic=True, paused=False, freshness_minutes=60
+                    tenant, name, "filesystem", has_runs=True, follows_changes=True, paused=False, freshness_minutes=60
                 )
                 for tenant, name in names
             ],

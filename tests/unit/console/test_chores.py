@@ -83,7 +83,7 @@ def troubled(platform: Platform) -> None:
 
 
 def test_why_is_this_source_stale(page: Page, clicks: Clicks) -> None:
-    clicks.on(page.get_by_role("link", name="wiki: failed since"))
+    clicks.on(page.get_by_role("link", name="See why"))
     expect(page.get_by_role("heading", name="wiki")).to_be_visible()
     expect(page.get_by_text("and is tried again: LISTING_INCOMPLETE")).to_be_visible()
 

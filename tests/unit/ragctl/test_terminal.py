@@ -131,8 +131,8 @@ def test_a_machine_that_can_run_the_stack_has_no_failed_check(
         monkeypatch.setenv(f"RAG_{name}_PORT", str(free_tcp_port_factory()))
     found = checks(home)
     assert set(found) == {
-        *("versions", "sources", "connectors", "ports", "disk", "memory", "open files", "clock", "permissions"),
-        *("stack", "source states"),
+        *("versions", "extras", "sources", "connectors", "ports", "disk", "memory", "open files", "clock"),
+        *("permissions", "stack", "source states"),
     }
     assert [check for check in found.values() if check.state == "failed"] == []
     assert (found["stack"].state, found["source states"].state) == ("warning", "warning")
