@@ -64,7 +64,7 @@ def _read(pipeline: Pipeline, found: PageSource) -> bytes:
         raise Unavailable(Reason.SOURCE_UNAVAILABLE, message) from error
     if content_hash(raw) != found.content_hash:
         raise Conflict(
-            Reason.ORIGINAL_CHANGED, "the original has changed since its text was read; try again after the next run"
+            Reason.ORIGINAL_CHANGED, "the original is newer than the text; try again once the source was read again"
         )
     return raw.content
 

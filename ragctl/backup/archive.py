@@ -2,7 +2,7 @@
 
 Encrypted members are a series of AES-256-GCM messages of one chunk each. Its number and whether it is the last are
 authenticated, so that no chunk can be left out, repeated or exchanged. The manifest is not encrypted: it names the
-version, the parameters of the key and a message by which a wrong key is told from a damaged file.
+version, the parameters of the key and a message by which a wrong key and a damaged file are distinguished.
 """
 
 from __future__ import annotations
@@ -242,6 +242,7 @@ def _manifest_of(text: bytes) -> Manifest:
                 Reason.BACKUP_VERSION,
                 f"the backup was made by a later release ({said['platform']}): restore it with that one",
             )
+        bytes.fromhex(said["salt"])
         return Manifest(**{name: said[name] for name in Manifest.__slots__})
     except (ValueError, KeyError, TypeError):
         raise _damaged() from None

@@ -74,11 +74,15 @@ def rewrite(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
 
 
 def later(path: Path) -> None:
-    rewrite(path, lambda members: members.update({"manifest.json": with_format(members["manifest.json"])}))
+    rewrite(path, lambda members: said(members, format=99, platform="9.0.0"))
 
 
-def with_format(manifest: bytes) -> bytes:
-    return json.dumps({**json.loads(manifest), "format": 99, "platform": "9.0.0"}).encode()
+def without_salt(path: Path) -> None:
+    rewrite(path, lambda members: said(members, salt="not hexadecimal"))
+
+
+def said(members: dict[str, bytes], **changes: object) -> None:
+    members["manifest.json"] = json.dumps({**json.loads(members["manifest.json"]), **changes}).encode()
 
 
 def without_last_message(path: Path) -> None:
@@ -96,6 +100,7 @@ BAD: list[tuple[Callable[[Path], None], bytes | None, bytes | None, Reason]] = [
     (lambda _: None, KEY, OTHER, Reason.BACKUP_KEY),
     (lambda _: None, KEY, None, Reason.BACKUP_KEY),
     (later, None, None, Reason.BACKUP_VERSION),
+    (without_salt, KEY, KEY, Reason.BACKUP_INVALID),
 ]
 
 
