@@ -21,8 +21,6 @@ from rag_core.governance.audit import audit_store as audit
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
 
-MISSED_HEARTBEATS = 3
-
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
@@ -41,7 +39,7 @@ def pending_streams(pipeline: Pipeline) -> PendingWork:
     """Pending changes. Topics are only read when no worker is alive. Raises `Unavailable` when a service is down."""
     settings, store = pipeline.settings, pipeline.store
     with store.engine.connect() as connection:
-        workers = streams.live_workers(connection, within_seconds=MISSED_HEARTBEATS * settings.stream_heartbeat_seconds)
+        workers = streams.live_workers(connection, within_seconds=settings.stream_lost_seconds)
         messages = {INBOX: inbox.pending(connection)[0]}
     if workers:
         return PendingWork(workers, messages)
@@ -59,9 +57,7 @@ def overview(settings: Settings) -> dict[str, Any]:
     with closing(open_store(settings)) as store:
         with store.engine.connect() as connection:
             workers = streams.workers(connection)
-            living = streams.live_workers(
-                connection, within_seconds=MISSED_HEARTBEATS * settings.stream_heartbeat_seconds
-            )
+            living = streams.live_workers(connection, within_seconds=settings.stream_lost_seconds)
             waiting, seconds = inbox.pending(connection)
             dead = streams.count_dead_letters(connection)
         topics = (

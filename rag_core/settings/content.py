@@ -320,3 +320,8 @@ class ContentSettings(BaseModel):
     alertmanager_url: str | None = Field(None, description="Base URL of an Alertmanager that receives alerts.")
     alert_timeout_seconds: float = Field(10, gt=0, le=60, description="Time allowed to one alert message.")
     alert_interval_seconds: int = Field(60, ge=10, le=3600, description="Interval between two evaluations.")
+
+    @property
+    def stream_lost_seconds(self) -> float:
+        """Seconds without a heartbeat after which a stream worker is taken for dead: three are missed."""
+        return 3 * self.stream_heartbeat_seconds

@@ -16,7 +16,6 @@ from rag_assets.defs.streams.jobs import JOB as STREAM_JOB
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
-from rag_assets.stream_worker.waiting import MISSED_HEARTBEATS
 from rag_core.content.quality import store as quality
 from rag_core.content.streams import store as streams
 from rag_core.database import Store
@@ -65,7 +64,7 @@ def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.Sens
         with typed_failures():
             notifiers = open_notifiers(pipeline.settings)
             try:
-                living = MISSED_HEARTBEATS * pipeline.settings.stream_heartbeat_seconds
+                living = pipeline.settings.stream_lost_seconds
                 share = pipeline.settings.delete_guard_fraction
                 outcome = evaluate(pipeline.store, context.instance, configs, notifiers, living=living, share=share)
             finally:

@@ -14,7 +14,6 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from rag_assets.lib.failures import typed_failures
-from rag_assets.stream_worker.waiting import MISSED_HEARTBEATS
 from rag_core.content.streams import store as streams
 from rag_core.database import Store
 from rag_core.governance.history import ROWS, StoredSeries, Tally, resident_bytes
@@ -80,7 +79,7 @@ def measure(connection: Connection, settings: Settings, minutes: range) -> Tally
     tally, size = Tally(), history.database_bytes(connection)
     queued, memory = history.queued_runs(connection), resident_bytes("self")
     reports = [(tenant, report.counts) for tenant, report in read_all(connection) if tenant != CANARY_TENANT]
-    lags = _lags(connection, MISSED_HEARTBEATS * settings.stream_heartbeat_seconds)
+    lags = _lags(connection, settings.stream_lost_seconds)
     for at in minutes:
         tally.record_up(at, ROWS, 60)
         tally.sample(StoredSeries.DISK, size, label="database", at=at)

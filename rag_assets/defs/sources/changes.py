@@ -29,7 +29,6 @@ from rag_core.settings import Settings
 
 log = get_logger(__name__)
 SENSOR_SECONDS = 5
-MISSED_HEARTBEATS = 3
 _THREADS = 8
 _TICK_SECONDS = 20.0
 """Longest wait of a tick for sources; the answer of a slower one is used by a later tick."""
@@ -97,12 +96,11 @@ def request_runs(
     configs: Sequence[SourceConfig], pipeline: Pipeline, instance: dg.DagsterInstance, looks: Looks
 ) -> dg.SkipReason | list[dg.RunRequest]:
     """The runs that sources need now, or how many were left as they are."""
-    living = MISSED_HEARTBEATS * pipeline.settings.stream_heartbeat_seconds
     with pipeline.store.engine.connect() as connection:
         known = observable_store.listed(connection)
         closed = tenants.closed(connection)
         observed = observable_store.observed(connection, [(one.tenant, one.name) for one in configs])
-        wanted = observable_store.wanted_runs(connection, within_seconds=living)
+        wanted = observable_store.wanted_runs(connection, within_seconds=pipeline.settings.stream_lost_seconds)
     follows = [one for one in configs if one.tenant not in closed and _follows(one, known)]
     alone = [one for one in follows if (one.tenant, one.name) not in observed]
     asked = [(one, wanted[one.tenant, one.name].tag) for one in follows

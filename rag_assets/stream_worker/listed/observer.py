@@ -35,7 +35,6 @@ REFRESH_SECONDS = 5.0
 _STOP_SECONDS = 1.0
 _WAIT_SECONDS = 0.5
 """Longest wait for a run of the same source, before the changes are put off."""
-MISSED_HEARTBEATS = 3
 
 
 class ObserverDependencies:
@@ -125,11 +124,12 @@ class SourceObserver:
     def _refresh(self, leases: Leases) -> None:
         """Take the sources as they are configured now, and share them with the other workers."""
         self._read_files()
-        living = MISSED_HEARTBEATS * self._settings.stream_heartbeat_seconds
         try:
             with self._pipeline.store.engine.connect() as connection:
                 known = {(one.tenant, one.source): one for one in observable_store.observable(connection)}
-                workers = observable_store.count_observers(connection, within_seconds=living)
+                workers = observable_store.count_observers(
+                    connection, within_seconds=self._settings.stream_lost_seconds
+                )
             leases.share({name for name in known.keys() & self._configs.keys() if self._can_observe(name)}, workers)
         except RagError as error:  # the streams say so too
             log.warning("sources_not_shared", reason=error.reason, problem=error.message)
