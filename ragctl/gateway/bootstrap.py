@@ -121,7 +121,7 @@ def _overload(options: GatewayOptions) -> Config:
         _HEAP, "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=options.heap_bytes
     )
     return {
-        "refresh_interval": "0.05s",
+        "refresh_interval": "0.02s",
         "resource_monitors": [_connection_monitor(options.max_client_connections), heap],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": _TRACKED_POWER},
         "actions": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.rpc import error_details_pb2
 
@@ -14,15 +14,15 @@ from rag_core.errors import Reason
 from ragctl.gateway.access import FAILURE
 from ragctl.gateway.files import JWT_FILTER
 from ragctl.gateway.interfaces import REQUEST_ID, refusals
-from ragctl.gateway.options import Config
+from ragctl.gateway.options import Config, extension
 from ragctl.gateway.requests import CHECK
 
 
 @dataclass(frozen=True, slots=True)
 class LocalError:
     """An HTTP status of Envoy's own. `message=None` keeps Envoy's text. It applies to every such reply, or only to a
-    missing header (`missing`), a response flag (`flag`) or a filter's metadata (`metadata`: filter, path, value).
-    Callers get the status `becomes` and are asked to wait `pushback_ms`."""
+    missing header (`missing`), a response flag (`flag`), a detail of the response (`detail`) or a filter's metadata
+    (`metadata`: filter, path, value). Callers get the status `becomes` and are asked to wait `pushback_ms`."""
 
     http_status: int
     grpc_status: int
@@ -30,6 +30,7 @@ class LocalError:
     message: str | None = None
     missing: str | None = None
     flag: str | None = None
+    detail: str | None = None
     metadata: tuple[str, ...] | None = None
     becomes: int | None = None
     pushback_ms: int | None = None
@@ -42,6 +43,17 @@ _UNCOUNTED = "RLSE"
 """Envoy's flag of a request that the rate-limit service did not answer about."""
 _CIRCUIT_OPEN = "UO"
 """Envoy's flag of a request that a circuit breaker did not let through."""
+_MEMORY_FULL = "overload"
+"""Envoy's detail of a request that it did not accept because its memory is nearly full: it has no flag for that."""
+_AT_LIMIT = LocalError(
+    503,
+    8,
+    Reason.OVERLOADED,
+    "the service is at its limit; retry after a short while",
+    flag=_CIRCUIT_OPEN,
+    becomes=429,
+    pushback_ms=PUSHBACK_MS,
+)
 LOCAL_ERRORS = (
     LocalError(
         400,
@@ -81,15 +93,8 @@ LOCAL_ERRORS = (
     LocalError(429, 8, Reason.RATE_LIMITED, "too many calls from this client; wait for the time in Retry-After"),
     LocalError(431, 8, Reason.REQUEST_TOO_LARGE, "the request headers are larger than the gateway accepts"),
     LocalError(501, 3, Reason.FIELD_INVALID, "the body has an encoding that the gateway does not have", becomes=400),
-    LocalError(
-        503,
-        8,
-        Reason.OVERLOADED,
-        "the query servers are at their limit; retry after a short while",
-        flag=_CIRCUIT_OPEN,
-        becomes=429,
-        pushback_ms=PUSHBACK_MS,
-    ),
+    _AT_LIMIT,
+    replace(_AT_LIMIT, flag=None, detail=_MEMORY_FULL),
     LocalError(
         503,
         14,
@@ -175,8 +180,15 @@ def _conditions(error: LocalError) -> list[Config]:
     status: Config = {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
     missing = [] if error.missing is None else [_header(error.missing, present_match=False)]
     flagged: list[Config] = [] if error.flag is None else [{"response_flag_filter": {"flags": [error.flag]}}]
+    detailed = [] if error.detail is None else [_detail(error.detail)]
     left = [] if error.metadata is None else [_metadata(*error.metadata)]
-    return [status, *missing, *flagged, *left]
+    return [status, *missing, *flagged, *detailed, *left]
+
+
+def _detail(value: str) -> Config:
+    name = "envoy.access_loggers.extension_filters.cel"
+    kind = "extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+    return {"extension_filter": extension(name, kind, expression=f"response.code_details == '{value}'")}
 
 
 def _metadata(filter_name: str, *path_and_value: str) -> Config:
