@@ -102,11 +102,17 @@ def _database(settings: Settings) -> str | dict[str, str]:
     if settings.database_url is None:
         return settings.effective_database_url  # on loopback, without a password
     try:
-        driver = make_url(settings.database_url.get_secret_value()).drivername
+        url = make_url(settings.database_url.get_secret_value())
     except (ArgumentError, ValueError):
-        driver = ""
-    if driver not in {"postgresql", "postgresql+psycopg2"}:
+        url = None
+    if url is None or url.drivername not in {"postgresql", "postgresql+psycopg2"}:
         raise ConfigError(
             Reason.CONFIG_INVALID, "RAG_DATABASE_URL: must start with postgresql:// (Dagster reads it too)"
+        )
+    if isinstance(url.query.get("host"), tuple) and "target_session_attrs" not in url.query:
+        raise ConfigError(
+            Reason.CONFIG_INVALID,
+            "RAG_DATABASE_URL: names several servers; add target_session_attrs=read-write, by which Dagster finds the "
+            "primary too",
         )
     return {"env": "RAG_DATABASE_URL"}

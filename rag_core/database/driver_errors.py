@@ -72,6 +72,10 @@ def translate(error: BaseException) -> RagError | None:
         return Unavailable(
             Reason.DATABASE_UNAVAILABLE, "the database refuses the user, the password or the database's name in its URL"
         )
+    if isinstance(cause, errors.ReadOnlySqlTransaction) or "session is read-only" in str(cause):
+        return Unavailable(
+            Reason.DATABASE_UNAVAILABLE, "the database takes no writes: its servers change places, or it was set so"
+        )
     if recovering(cause):
         return Unavailable(
             Reason.DATABASE_UNAVAILABLE,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from psycopg.errors import ReadOnlySqlTransaction
 from sqlalchemy import Connection, Engine, column, create_engine, event, func, inspect, make_url, select, table, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 
+_PRIMARY: Final = {"target_session_attrs": "read-write"}
+"""Only a primary is used: of several servers, and behind a name that still leads to the former one."""
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Migrations, and the check that the schema fits this program.
 
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 HEAD = "0032"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
+_SESSIONS_COMPARED = 3
+"""Under load a pooler may serve two connections by two sessions by chance."""
 VERSION_TABLE = "schema_version"
 _VERSIONS = table(VERSION_TABLE, schema=SCHEMA)
 _LOCK = 0x7261675F736368  # one migration at a time, across all processes
@@ -47,8 +54,10 @@ def upgrade(target: Settings | str, *, services: str | None = None) -> None:
 
     url = target if isinstance(target, str) else target.effective_owner_url
     users = services if isinstance(target, str) else roles.role_of(target.effective_database_url)
-    engine = create_engine(driver_url(url), hide_parameters=True, connect_args={"connect_timeout": 10})
+    engine = create_engine(driver_url(url), hide_parameters=True, connect_args={**_PRIMARY, "connect_timeout": 10})
     try:
+        with translated(), engine.connect() as connection:
+            _require_sessions(connection)
         with translated(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             found = revision(connection)
@@ -75,6 +84,7 @@ def require_current(engine: Engine, *, or_newer: bool = False) -> None:
     `or_newer` also accepts a newer schema that this program can read according to its table `schema_readers`.
     """
     with engine.connect() as connection:
+        _require_sessions(connection)
         found = revision(connection)
         if or_newer and found is not None and found > HEAD and _readable(connection):
             return
@@ -86,6 +96,31 @@ def require_current(engine: Engine, *, or_newer: bool = False) -> None:
         )
     if found > HEAD:
         raise _newer(found)
+
+
+def _require_sessions(connection: Connection) -> None:
+    """Raise `ConfigError` (`CONFIG_INVALID`) when a pooler gives every transaction another session.
+
+    Such a pooler (pgbouncer in transaction mode) says another process id than the server does, and serves two
+    connections that are outside of a transaction by one session. Locks and notifications would be lost without a word.
+    """
+    if _session(connection) == connection.connection.driver_connection.info.backend_pid:  # type: ignore[union-attr]
+        return
+    for _ in range(_SESSIONS_COMPARED):
+        first = _session(connection)
+        with connection.engine.connect() as other:
+            if _session(other) == first or _session(connection) != first:
+                raise ConfigError(
+                    Reason.CONFIG_INVALID,
+                    "RAG_DATABASE_URL: a pooler in transaction mode stands before the database, and locks and "
+                    "notifications need a session: set pool_mode = session there, or name the database itself",
+                )
+
+
+def _session(connection: Connection) -> int | None:
+    found = connection.scalar(select(func.pg_backend_pid()))
+    connection.rollback()  # after the transaction a pooler may give the session to another
+    return found
 
 
 def _readable(connection: Connection) -> bool:
@@ -141,8 +176,11 @@ class Store:
 
     def session(self, name: str, connect_seconds: float) -> dict[str, Any]:
         """Arguments of `psycopg.connect` for a session of its own beside the pool, which waits for notifications."""
+        # By the dialect, as the pool does it: libpq reads no URL with several hosts of SQLAlchemy's.
+        _, place = self.engine.dialect.create_connect_args(self.engine.url)
         return {
-            "conninfo": self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False),
+            **place,
+            **_PRIMARY,
             "autocommit": True,
             "connect_timeout": max(1, round(connect_seconds)),
             "application_name": name,
@@ -185,6 +223,7 @@ def open_engine(settings: Settings) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
+            **_PRIMARY,
             "connect_timeout": max(1, round(settings.database_connect_timeout_seconds)),
             "application_name": "rag",
             # Without keepalives a run waits hours for a database host that lost power.
@@ -227,6 +266,8 @@ def driver_url(url: str) -> str:
 
 
 def _raise_ours(context: ExceptionContext) -> None:
+    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+        context.is_disconnect = True  # the server is no primary any more: the pool connects again
     known = translate(context.sqlalchemy_exception or context.original_exception)
     if known is not None:
         raise known from context.original_exception

@@ -136,12 +136,11 @@ def test_a_power_cut_in_an_ingest_loses_nothing_that_was_acknowledged(disk: Path
             for number in range(5)
         ]
         assert {code for code, _ in kept} == {0}, kept
-        running = stack.processes()
-        for process in running:
-            process.suspend()
+        running = stack.freeze()
         subprocess.run(["cp", "--sparse=always", disk / "disk", disk / "copy"], check=True)
         for process in running:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(running, 30)
         subprocess.run(["umount", disk / "home"], check=True)
         (disk / "copy").rename(disk / "disk")

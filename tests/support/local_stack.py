@@ -123,6 +123,16 @@ class LocalStack:
                     found.append(process)
         return found
 
+    def freeze(self) -> list[psutil.Process]:
+        """Halt every process, those too that are made meanwhile."""
+        halted: list[psutil.Process] = []
+        while new := [process for process in self.processes() if process not in halted]:
+            for process in new:
+                with suppress(psutil.NoSuchProcess):
+                    process.suspend()
+            halted += new
+        return halted
+
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             return process.environ().get("RAG_HOME") == str(self.home)

@@ -43,12 +43,23 @@ def test_a_configured_database_url_stays_in_its_environment_variable(tmp_path: P
     assert yaml.safe_load(text)["storage"]["custom"]["config"]["postgres_url"] == {"env": "RAG_DATABASE_URL"}
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg://u:canary@db/rag", "mysql://u:canary@db/rag", "canary"])
+TWO_HOSTS = "postgresql://u:canary@/rag?host=db1:5432&host=db2:5432"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://u:canary@db/rag", "mysql://u:canary@db/rag", "canary", TWO_HOSTS]
+)
 def test_a_url_that_dagster_cannot_use_is_refused_without_repeating_it(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         render_dagster_yaml(Settings.load(home=tmp_path, database_url=url))
     assert caught.value.reason is Reason.CONFIG_INVALID
     assert "canary" not in str(caught.value)
+
+
+def test_of_several_databases_dagster_takes_the_one_that_is_written_to(tmp_path: Path) -> None:
+    url = f"{TWO_HOSTS}&target_session_attrs=read-write"
+    text = render_dagster_yaml(Settings.load(home=tmp_path, database_url=url))
+    assert yaml.safe_load(text)["storage"]["custom"]["config"]["postgres_url"] == {"env": "RAG_DATABASE_URL"}
 
 
 def test_the_workspace_names_the_code_server(tmp_path: Path) -> None:
