@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rag_clients.environment import EnvironmentSettings
 
 
-class ConsoleSettings(BaseSettings):
+class ConsoleSettings(EnvironmentSettings):
     """Environment variables are the upper-case field names with the prefix `RAG_CONSOLE_`."""
 
-    model_config = SettingsConfigDict(env_prefix="RAG_CONSOLE_", frozen=True, extra="ignore", env_ignore_empty=True)
+    env_prefix: ClassVar[str] = "RAG_CONSOLE_"
 
     environment: str = Field(
         "",

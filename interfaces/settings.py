@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rag_clients.environment import EnvironmentSettings
 
 
-class InterfacesSettings(BaseSettings):
+class InterfacesSettings(EnvironmentSettings):
     """Environment variables are the upper-case field names with the prefix `RAG_INTERFACES_`."""
 
-    model_config = SettingsConfigDict(env_prefix="RAG_INTERFACES_", frozen=True, extra="ignore", env_ignore_empty=True)
+    env_prefix: ClassVar[str] = "RAG_INTERFACES_"
 
     host: str = Field("127.0.0.1", description="Address to listen on; callers come through the gateway.")
     port: int = Field(8090, ge=0, le=65535, description="HTTP: `/v1`, `/mcp`, `/openapi.json`, /health and /ready.")

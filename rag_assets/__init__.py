@@ -2,6 +2,3 @@
 
 # Imported by every Dagster process that runs code of ours; the import itself keeps content out of its logs.
 import rag_core.logging
-
-LOCATION = "rag"
-"""The name of the code location, for modules that must not import Dagster."""

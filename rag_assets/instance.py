@@ -9,9 +9,8 @@ import yaml
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from rag_assets import LOCATION
 from rag_core.errors import ConfigError, Reason
-from rag_core.settings import Settings
+from rag_core.settings import DAGSTER_LOCATION, Settings
 
 _HEADER = (
     "# Written by `rag up` from the settings; changes here are lost. See docs/explanation/pipeline-in-dagster.md\n"
@@ -30,7 +29,8 @@ def render_dagster_yaml(settings: Settings, *, compute_logs: Path | None = None)
 
 def render_workspace_yaml(settings: Settings) -> str:
     """The workspace: one code location, served on loopback unless the settings say where."""
-    server = {"host": settings.code_location_host, "port": settings.code_location_port, "location_name": LOCATION}
+    where = {"host": settings.code_location_host, "port": settings.code_location_port}
+    server = where | {"location_name": DAGSTER_LOCATION}
     return _HEADER + yaml.safe_dump({"load_from": [{"grpc_server": server}]}, sort_keys=False)
 
 

@@ -1,1 +1,2 @@
-"""Clients of the platform's own services, for every process that calls one: failed calls, circuit breaker, Dagster."""
+"""What every process shares that calls the platform's services: failed calls, circuit breaker, Dagster, and settings
+read from the environment."""

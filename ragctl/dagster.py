@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from rag_core.errors import Exhausted, RagError, Reason, Unavailable
-from ragctl.gateway.options import reachable
+from ragctl.call_settings import reachable
 
 if TYPE_CHECKING:
     from rag_clients.dagster import DagsterClient, Trouble
@@ -20,13 +20,13 @@ def dagster_client(settings: Settings, seconds: float = _TIMEOUT_SECONDS) -> Dag
     """A client whose every method may raise `Unavailable` (`DAGSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE`)."""
     import httpx
 
-    from rag_assets import LOCATION
     from rag_clients.dagster import DagsterClient
+    from rag_core.settings import DAGSTER_LOCATION
 
     # Plain HTTP on loopback: no proxy, and no trusted certificates (loading them costs more than a query).
     nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     http = httpx.Client(timeout=seconds, trust_env=False, verify=nothing)
-    return DagsterClient(f"http://{reachable(settings.host)}:{settings.dagster_port}", LOCATION, http, _error)
+    return DagsterClient(f"http://{reachable(settings.host)}:{settings.dagster_port}", DAGSTER_LOCATION, http, _error)
 
 
 def _error(trouble: Trouble, message: str) -> RagError:

@@ -23,11 +23,13 @@ from rag_core.errors import (
     Unavailable,
     kind_of,
 )
+from ragctl.call_settings import reachable
 
 if TYPE_CHECKING:
     import grpc
 
     from rag_core.settings import Settings
+    from ragctl.call_settings import CallSettings
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -65,10 +67,8 @@ class GatewayAddress:
         return f"{'http' if self.certificate is None else 'https'}://{self.target}"
 
 
-def gateway_address(settings: Settings) -> GatewayAddress:
+def gateway_address(settings: CallSettings | Settings) -> GatewayAddress:
     """Return where commands call. Raises `ConfigError` (`CONFIG_INVALID`) for a certificate that cannot be used."""
-    from ragctl.gateway.options import reachable
-
     target, certificate = f"{reachable(settings.host)}:{settings.gateway_port}", settings.gateway_tls_certificate
     return GatewayAddress(target) if certificate is None else GatewayAddress(target, certificate, _name_of(certificate))
 
@@ -96,7 +96,7 @@ def query_channel(settings: Settings, address: str, *options: tuple[str, int]) -
     return _channel(address, trusted, settings.query_tls_name, client, options)
 
 
-def open_gateway(settings: Settings) -> grpc.Channel:
+def open_gateway(settings: CallSettings | Settings) -> grpc.Channel:
     """A channel to the gateway of this machine, with TLS where it serves that. Raises as `query_channel`."""
     found = gateway_address(settings)
     return _channel(found.target, found.certificate, found.name)
@@ -152,7 +152,7 @@ def _typed(error: grpc.RpcError) -> RagError:
 
 @contextmanager
 def query_stub(
-    settings: Settings, tenant: str, lifetime: int = 300, scopes: Iterable[str] = ("query.read",)
+    settings: CallSettings | Settings, tenant: str, lifetime: int = 300, scopes: Iterable[str] = ("query.read",)
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """A stub of `query.v2` through the gateway, and the arguments of each call; the token lives so many seconds."""
     from ragctl.tokens import mint_token

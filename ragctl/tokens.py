@@ -14,6 +14,7 @@ from rag_core.files import replace_file
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
+    from ragctl.call_settings import CallSettings
 
 SCOPES = ("query.read", "documents.read", "documents.write", "admin")
 """Scopes of the developer's token: everything in its tenant."""
@@ -87,7 +88,7 @@ def require_known_scopes(scopes: Iterable[str]) -> None:
 
 
 def mint_token(
-    settings: Settings,
+    settings: CallSettings | Settings,
     *,
     subject: str,
     tenant: str = DEFAULT_TENANT,
@@ -122,7 +123,7 @@ def mint_token(
     )
 
 
-def signing_key_path(settings: Settings) -> Path:
+def signing_key_path(settings: CallSettings | Settings) -> Path:
     """Return the path of the local private key."""
     return settings.secrets_dir / "jwt-private.pem"
 

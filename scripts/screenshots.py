@@ -17,7 +17,7 @@ from rag_core.errors import RagError
 from rag_core.governance import webhooks
 from rag_core.governance.access import AccountRole, NewAccount, new_password, put_account, remove_account
 from rag_core.settings import Settings
-from ragctl.gateway.options import reachable
+from ragctl.call_settings import reachable
 from ragctl.tokens import DEFAULT_TENANT
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are no installed package

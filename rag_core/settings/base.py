@@ -7,23 +7,18 @@ without a description fails a test.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
+from rag_clients.environment import EnvironmentSettings
 from rag_core.errors import ConfigError, Reason
 from rag_core.processor import usable_cores
 from rag_core.settings.answers import AnswerSettings
@@ -43,29 +38,12 @@ Rotating = Literal["index_secret", "page_token_secret", "hash_secret", "webhook_
 _ROTATING: tuple[Rotating, ...] = get_args(Rotating)
 
 
-class _Environment(EnvSettingsSource):
-    """Looks at the fields that variables name. The library asks for each of 300, which was most of what a load cost."""
-
-    def __call__(self) -> dict[str, Any]:
-        whole = self.settings_cls.model_fields
-        named = {name.removeprefix("rag_") for name in self.env_vars if name.startswith("rag_")}
-        found: dict[str, Any] = {}
-        for name in whole.keys() & named:
-            value, key, is_json = self.get_field_value(whole[name], name)
-            found[key] = value
-            with suppress(ValueError):  # as it is, so that it is refused like any other wrong value
-                found[key] = self.prepare_field_value(name, whole[name], value, is_json)
-        return found
-
-
-class _EnvironmentFile(_Environment, DotEnvSettingsSource):
-    """The same of a file."""
-
-
-class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
+class Settings(
+    ContentSettings, AnswerSettings, ServingSettings, DeployingSettings, QdrantSettings, EnvironmentSettings
+):
     """All settings. Environment variables are the upper-case field names with the prefix `RAG_`."""
 
-    model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="ignore", env_ignore_empty=True)
+    env_prefix: ClassVar[str] = "RAG_"
 
     # --- where and how it runs -------------------------------------------------------------------------------
     home: Path = Field(Path(".rag"), description="Folder for all local state: database, index, models, logs, secrets.")
@@ -245,19 +223,6 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     )
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = dotenv_settings.env_file if isinstance(dotenv_settings, DotEnvSettingsSource) else None
-        own = (_Environment(settings_cls), _EnvironmentFile(settings_cls, env_file=file))
-        return init_settings, *own, file_secret_settings
-
-    @classmethod
     def load(cls, **overrides: object) -> Self:
         """Read the environment and `stack.env`.
 
@@ -266,8 +231,9 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
         """
         home = Path(str(overrides.get("home") or os.environ.get("RAG_HOME") or cls.model_fields["home"].default))
         secrets = _secrets_folder(overrides)
+        given = cls.of_file(home / "stack.env") | cls.named(os.environ) | overrides
         try:
-            return cls(_env_file=home / "stack.env", _secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
+            return cls(**(cls.of_folder(secrets) | given if secrets else given))
         except ValidationError as error:
             problems = "; ".join(
                 f"RAG_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
@@ -283,6 +249,13 @@ class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettin
     @classmethod
     def _split_names(cls, value: object) -> object:
         return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("source_allowances", mode="before")
+    @classmethod
+    def _decoded(cls, value: object) -> object:
+        with suppress(ValueError):  # as it is, so that it is refused like any other wrong value
+            return json.loads(value) if isinstance(value, str) else value
+        return value
 
     @field_validator("fetch_allow_networks")
     @classmethod
@@ -521,8 +494,8 @@ def environment_secret(name: str) -> str | None:
     return os.environ.get(name)
 
 
-def _secrets_folder(overrides: dict[str, object]) -> str | None:
+def _secrets_folder(overrides: dict[str, object]) -> Path | None:
     folder = overrides.get("secrets_folder") or os.environ.get("RAG_SECRETS_FOLDER")
     if folder and not Path(str(folder)).is_dir():
         raise ConfigError(Reason.SECRET_MISSING, "RAG_SECRETS_FOLDER: not a folder")
-    return str(folder) if folder else None
+    return Path(str(folder)) if folder else None

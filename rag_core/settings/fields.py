@@ -11,6 +11,9 @@ from pydantic import Field
 # Fields of `rag_core.settings.Settings`, by topic. Use that class; nothing else reads the environment.
 
 
+DAGSTER_LOCATION = "rag"
+"""The name of the code location in Dagster."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import NoDecode
 
 from rag_core.settings.fields import Port
 
@@ -119,7 +118,7 @@ class ServingSettings(BaseModel):
         "long; 0: the last reading holds (while PostgreSQL is down for everyone, none change). Before the first "
         "reading no call is answered.",
     )
-    metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
+    metadata_fields: frozenset[str] = Field(
         frozenset(),
         description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas. "
         "`name:number` takes number ranges, `name:time` time ranges (RFC 3339).",
@@ -139,7 +138,7 @@ class ServingSettings(BaseModel):
     jwt_issuer: str = Field("rag-platform", min_length=1, description="Required `iss` claim.")
     jwt_audience: str = Field("rag-query", min_length=1, description="Required `aud` claim.")
     jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
-    jwt_platform_groups: Annotated[frozenset[str], NoDecode] = Field(
+    jwt_platform_groups: frozenset[str] = Field(
         frozenset(),
         description="Groups of the identity provider whose members have a platform scope: `group=platform.admin` or "
         "`group=platform.read`, separated by commas. Unset: only a token's own `scope` grants one.",
@@ -219,7 +218,7 @@ class ServingSettings(BaseModel):
     gateway_limited_clients: int = Field(
         10_000, ge=100, description="Clients (and addresses) counted at once; more than that forget the oldest."
     )
-    gateway_limit_overrides: Annotated[frozenset[str], NoDecode] = Field(
+    gateway_limit_overrides: frozenset[str] = Field(
         frozenset(),
         description="Limits of single clients: `tenant/subject=per_minute:per_hour`, with commas; `*` is any tenant.",
     )
@@ -242,7 +241,7 @@ class ServingSettings(BaseModel):
         description="Searches that the gateway lets in flight to each colour; more are refused as OVERLOADED. Unset: "
         "what the query servers of the local stack can hold; 0: only the servers refuse.",
     )
-    gateway_cors_origins: Annotated[frozenset[str], NoDecode] = Field(
+    gateway_cors_origins: frozenset[str] = Field(
         frozenset(), description="Origins whose pages may call the API from a browser, separated by commas."
     )
     gateway_tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); set it to serve TLS.")
@@ -251,13 +250,13 @@ class ServingSettings(BaseModel):
         None, description="Certificate chain (PEM) that the gateway shows to query servers; needs RAG_QUERY_TLS_CA."
     )
     gateway_query_key: Path | None = Field(None, description="Its private key (PEM).")
-    allowed_hosts: Annotated[frozenset[str], NoDecode] = Field(
+    allowed_hosts: frozenset[str] = Field(
         frozenset(),
         description="Names, separated by commas, by which Dagster's UI and the pages of metrics and health may be "
         "called; addresses, localhost and the name of this machine always may. Others are refused, so that no web page "
         "reads them by a name that was made to lead here.",
     )
-    dagster_origins: Annotated[frozenset[str], NoDecode] = Field(
+    dagster_origins: frozenset[str] = Field(
         frozenset(),
         description="Origins (`https://dagster.example.org`), separated by commas, of a proxy before Dagster's UI that "
         "changes the `Host` of requests. Pages of other origins are refused.",

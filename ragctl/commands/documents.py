@@ -238,12 +238,12 @@ def _accepted(response: Any, json: bool) -> None:
 
 @contextmanager
 def _stub(tenant: str, scope: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    from rag_core.settings import Settings
+    from ragctl.call_settings import load_call_settings
     from ragctl.grpc_client import open_gateway, typed_errors
     from ragctl.tokens import mint_token
     from ragproto.documents.v1 import documents_pb2_grpc
 
-    settings = Settings.load()
+    settings = load_call_settings()
     token = mint_token(settings, subject="developer", tenant=tenant, scopes=(scope,), lifetime=300)
     call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
     with open_gateway(settings) as channel, typed_errors():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ragctl.call_settings import load_call_settings
 from ragctl.grpc_client import query_stub
 from ragctl.output import Json, console, emit_json, markdown, message_json, note, say, visible
 
@@ -69,9 +70,7 @@ def query(
     tenant
         Tenant whose documents are searched.
     """
-    from rag_core.settings import Settings
-
-    settings = Settings.load()
+    settings = load_call_settings()
     # Who names a generation must be allowed to observe.
     scopes = ("query.read", "ops.read") if generation else ("query.read",)
     options = {"query": text, "top_k": top_k, "generation": generation, "rerank": rerank}

@@ -6,11 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from rag_assets import LOCATION
 from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
 from rag_core.errors import ConfigError, Reason
 from rag_core.files import replace_file
-from rag_core.settings import Settings
+from rag_core.settings import DAGSTER_LOCATION, Settings
 
 ROLES = (
     "query-server",
@@ -43,7 +42,7 @@ def command_of(settings: Settings, role: str) -> list[str]:
         case "query-server":
             return [*python, "query_server"]
         case "dagster-code":
-            where = ["-h", host, "-p", code_port, "-m", "rag_assets.definitions", "--location-name", LOCATION]
+            where = ["-h", host, "-p", code_port, "-m", "rag_assets.definitions", "--location-name", DAGSTER_LOCATION]
             # Runs start as `python -m dagster`: the script of that name is on no PATH here.
             return [*python, "rag_assets.code_server", *where, "--use-python-environment-entry-point"]
         case "dagster-webserver":

@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 from rag_core.errors import ConfigError, Reason
 from rag_core.files import update_file
 from rag_core.settings import Settings
-from ragctl.gateway.options import Backends, Endpoint, port_pairs, reachable, replica_ports
+from ragctl.call_settings import reachable
+from ragctl.gateway.options import Backends, Endpoint, port_pairs, replica_ports
 
 ColourName = Literal["blue", "green"]
 COLOURS: tuple[ColourName, ...] = get_args(ColourName)

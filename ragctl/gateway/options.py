@@ -15,6 +15,7 @@ from rag_core.browser_guard import BrowserGuard
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from rag_tracing import Destination, destination_of
+from ragctl.call_settings import reachable
 from ragctl.runtime_folder import runtime_folder
 
 Config = dict[str, object]
@@ -314,11 +315,6 @@ def _pair(setting: str, certificate: Path | None, key: Path | None) -> Tls | Non
     if certificate is None or key is None:
         raise ConfigError(Reason.CONFIG_INVALID, f"{setting}_CERTIFICATE and {setting}_KEY go together")
     return Tls(certificate.absolute(), key.absolute())
-
-
-def reachable(host: str) -> str:
-    """The address a client on this machine uses for a server that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def any_of(type_name: str, **fields: object) -> Config:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
-from ragctl.gateway.options import reachable
+from ragctl.call_settings import reachable
 from ragctl.grpc_client import GatewayAddress, gateway_address
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.trace_viewer.environment import viewer_url

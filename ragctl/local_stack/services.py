@@ -8,10 +8,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from rag_assets import LOCATION
-from rag_core.settings import Settings
+from rag_core.settings import DAGSTER_LOCATION, Settings
+from ragctl.call_settings import reachable
 from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours
-from ragctl.gateway.options import reachable
 from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.grpc_client import gateway_address
 from ragctl.local_stack import probes
@@ -32,7 +31,7 @@ TLS = "https://"
 CODE_SERVER = "dagster://"
 """Before the address of a heartbeat that is Dagster's code server."""
 
-_DEFINITIONS = ("-m", "rag_assets.definitions", "--location-name", LOCATION)
+_DEFINITIONS = ("-m", "rag_assets.definitions", "--location-name", DAGSTER_LOCATION)
 # A full garbage collection after each run of a page (postScriptGC) stands still for every session: with 20 of them it
 # took three quarters of the process.
 STREAMLIT_FLAGS = tuple(

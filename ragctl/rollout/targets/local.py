@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 
 from rag_core.errors import Conflict, Reason, Unavailable
 from rag_core.settings import Settings
+from ragctl.call_settings import reachable
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.colours import Release, colour_ports, read_colours, write_colours
 from ragctl.gateway.live import current_options, green_share, shift
-from ragctl.gateway.options import reachable
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.services import build_services, colour_services
 from ragctl.local_stack.supervisor import Supervisor

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 
+from rag_core.errors import ConfigError
 from rag_core.settings import Settings
 from ragctl.app import run
+from ragctl.call_settings import CallSettings, load_call_settings
 from ragctl.tokens import ensure_keys
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.wire import WirePeer, wire_peer
@@ -201,3 +204,31 @@ def test_the_scope_to_observe_is_taken_for_a_generation_only(peer: WirePeer) -> 
     assert scopes == ["query.read", "ops.read query.read"]
     asked = [(request.generation, request.mode) for _, request in peer.asked]
     assert asked == [("", v2.SEARCH_MODE_UNSPECIFIED), ("g2", v2.SEARCH_MODE_DENSE)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(None, None), ("gateway_port", 8123), *((name, value) for name, value in [
+        ("gateway_tls_certificate", Path("/etc/rag/gateway.pem")), ("max_deadline_seconds", 12.0), ("host", "::"),
+        ("jwt_issuer", "ours"), ("jwt_audience", "theirs"), ("jwt_max_lifetime_seconds", 60)])],
+)  # fmt: skip
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_call_reads_the_same_settings_as_everything_else(
+    in_file: bool, name: str | None, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_HOME", str(tmp_path))
+    if name and in_file:
+        (tmp_path / "stack.env").write_text(f"RAG_{name.upper()}='{value}'\n")
+    elif name:
+        monkeypatch.setenv(f"RAG_{name.upper()}", str(value))
+    read, whole = load_call_settings(), Settings.load()
+    names = [*(field.name for field in fields(CallSettings)), "secrets_dir"]
+    assert {name: getattr(read, name) for name in names} == {name: getattr(whole, name) for name in names}
+    assert name is None or getattr(read, name) == value
+
+
+def test_a_call_refuses_a_port_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_HOME", str(tmp_path))
+    monkeypatch.setenv("RAG_GATEWAY_PORT", "0")
+    with pytest.raises(ConfigError, match="RAG_GATEWAY_PORT: "):
+        load_call_settings()
