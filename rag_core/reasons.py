@@ -239,7 +239,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A file of questions for `rag evaluate` is malformed.",
         "See the message; the layout is in docs/how-to/evaluate-answers.md.",
     ),
-    R.RATING_NOT_FOUND: ("There is no rating with this number.", "`rag index golden list` shows them."),
+    R.RATING_NOT_FOUND: (
+        "There is no rating with this number.",
+        "`rag evaluate questions` has those of ratings.",
+    ),
     R.EVALUATION_NOT_FOUND: (
         "There is no run of questions with this number; old ones are deleted.",
         "`rag evaluate runs` lists them.",

@@ -92,13 +92,14 @@ def _show_limits(allowed: pb.GetSourcePermissionsResponse) -> None:
     st.info(plain_markdown(t("Sources of your tenant may use: {lists}", lists=words)), icon=":material/lock:")
 
 
-def _input(item: forms.Field, values: dict[str, Any]) -> Any:
+def _input(item: pb.SourceField, values: dict[str, Any]) -> Any:
     label = t(item.label) + (" *" if item.required else "")
     known: Any = values.get(item.path, item.default)
     key = f"field-{item.path}"
     if item.type == "choice":
-        index = item.choices.index(known) if known in item.choices else 0
-        return st.selectbox(label, item.choices, index=index, key=key, format_func=lambda choice: choice or "–")
+        choices = list(item.choices)
+        index = choices.index(known) if known in choices else 0
+        return st.selectbox(label, choices, index=index, key=key, format_func=lambda choice: choice or "–")
     if item.type == "flag":
         return st.checkbox(label, known is True or known == "True", key=key, help=t(item.help) or None)
     if item.type == "number":

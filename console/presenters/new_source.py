@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,22 +29,6 @@ _VARIABLE = re.compile(r"RAG_SECRET_[A-Z0-9_]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """One input of a kind. `path` is its place among the options; `type`: text, list, number, port, choice, secret,
-    flag."""
-
-    path: str
-    label: str
-    type: str = "text"
-    required: bool = False
-    help: str = ""
-    default: Any = ""
-    choices: tuple[str, ...] = ()
-    only: tuple[str, tuple[str, ...]] | None = None
-    """Shown only when another field has one of these values."""
-
-
-@dataclass(frozen=True, slots=True)
 class SourceKind:
     """A kind of source as the wizard offers it; `kind` is the one of its file."""
 
@@ -53,7 +37,7 @@ class SourceKind:
     title: str
     about: str
     icon: str
-    fields: tuple[Field, ...] = ()
+    fields: Sequence[pb.SourceField] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
     location: str = ""
     """Path of the option that says where the documents are."""
@@ -76,15 +60,9 @@ def kinds_of(found: pb.SourceKinds) -> list[SourceKind]:
 
 
 def _kind(kind: pb.SourceKind, card: pb.SourceCard) -> SourceKind:
-    fields = tuple(_field(item) for item in card.fields)
     package = "" if kind.package == OWN_PACKAGE else f"{kind.package} {kind.version}"
-    return SourceKind(card.name, kind.name, card.title, card.about, card.icon, fields, _plain(card.fixed),
+    return SourceKind(card.name, kind.name, card.title, card.about, card.icon, card.fields, _plain(card.fixed),
                       card.location, kind.stream, package, kind.missing)  # fmt: skip
-
-
-def _field(item: pb.SourceField) -> Field:
-    only = (item.only_path, tuple(item.only_values)) if item.only_path else None
-    return Field(item.path, item.label, item.type, item.required, item.help, item.default, tuple(item.choices), only)
 
 
 def _plain(fixed: Struct) -> dict[str, Any]:
@@ -94,12 +72,12 @@ def _plain(fixed: Struct) -> dict[str, Any]:
             for name, value in values.items()}  # fmt: skip
 
 
-def shown_fields(kind: SourceKind, values: Mapping[str, Any]) -> list[Field]:
+def shown_fields(kind: SourceKind, values: Mapping[str, Any]) -> list[pb.SourceField]:
     """The fields that apply to what was chosen so far."""
     return [
         item
         for item in kind.fields
-        if item.only is None or (values.get(item.only[0]) or _default(kind, item.only[0])) in item.only[1]
+        if not item.only_path or (values.get(item.only_path) or _default(kind, item.only_path)) in item.only_values
     ]
 
 
@@ -156,7 +134,7 @@ def options_of(kind: SourceKind, values: Mapping[str, Any]) -> dict[str, Any]:
     return options | dict(kind.fixed)
 
 
-def _typed(item: Field, value: Any) -> Any:
+def _typed(item: pb.SourceField, value: Any) -> Any:
     if item.type == "list":
         return split(str(value or ""))
     if item.type == "number":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from ragctl.output import Json, Limit, emit_json, progress_bar, say, table
+from ragctl.output import Json, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -19,14 +17,6 @@ if TYPE_CHECKING:
     from rag_core.settings import Settings
 
 app = App(name="index", help="Index generations: build, evaluate, promote, roll back, retire.", help_format="plaintext")
-golden = App(
-    name="golden",
-    help="Golden questions from rated answers: they measure retrieval. `rag evaluate` has what measures answers too.",
-    help_format="plaintext",
-)
-_SET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SHOWN = 60
-app.command(golden)
 
 
 @app.command
@@ -134,72 +124,6 @@ def _print_plan(needed: CapacityPlan, nodes: str, replicas: int, cores: int, per
     say()
     for name, value in needed.settings.items():
         say(f"{name}={value}")
-
-
-@golden.command(name="list")
-def list_(*, limit: Limit = 50, json: Json = False) -> None:
-    """List rated answers, the newest first, with the documents that have the answer, as far as the rating says.
-
-    Example: rag index golden list
-
-    Parameters
-    ----------
-    limit
-        So many at most.
-    """
-    from rag_core.database import open_store
-    from rag_core.ingestion.promotion import candidates
-    from rag_core.settings import Settings
-
-    with closing(open_store(Settings.load())) as store:
-        found = candidates(store, limit)
-    if json:
-        emit_json([{name: getattr(one, name) for name in one.__slots__} for one in found])
-        return
-    rows = [
-        (one.id, "good" if one.good else "bad", one.question[:_SHOWN], ", ".join(one.documents) or "-", one.actor)
-        for one in found
-    ]
-    table(("id", "rated", "question", "documents", "by"), rows, empty="nobody has rated an answer yet")
-
-
-@golden.command
-def accept(
-    rating: int,
-    /,
-    *,
-    to: str = "console",
-    document: Annotated[list[str] | None, Parameter(negative="")] = None,
-    json: Json = False,
-) -> None:
-    """Take a rated answer into a golden set; the gate asks its question from then on. Repeating it changes nothing.
-
-    Example: rag index golden accept 17 --document handbook/leave.md
-
-    Parameters
-    ----------
-    rating
-        Its number in the list.
-    to
-        The set, a folder in the golden directory (RAG_GOLDEN_DIR).
-    document
-        Where the answer is (source/locator), instead of what the rating says; may be repeated. Needed for an answer
-        that did not help, unless the user named the right document.
-    """
-    from rag_core.database import open_store
-    from rag_core.errors import InvalidInput, Reason
-    from rag_core.ingestion.promotion import accept as take
-    from rag_core.settings import Settings
-
-    if not _SET.fullmatch(to):
-        raise InvalidInput(Reason.FIELD_INVALID, "--to: letters, digits, dot, dash and underscore, 64 at most")
-    settings = Settings.load()
-    with closing(open_store(settings)) as store:
-        added = take(store, settings.effective_golden_dir / to, rating, document or ())
-    if json:
-        emit_json({"rating": rating, "set": to, "added": added})
-    else:
-        say(f"rating {rating}: {'now' if added else 'already'} in the golden set {to}")
 
 
 def _open_for_repair(settings: Settings) -> VectorIndex:

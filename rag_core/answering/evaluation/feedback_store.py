@@ -154,14 +154,6 @@ def newest(
     return list(map(_rating, connection.execute(statement)))
 
 
-def get(connection: Connection, rating: int) -> Rating:
-    """One rating, of any tenant. Raises `NotFound` (`RATING_NOT_FOUND`)."""
-    row = connection.execute(select(ratings).where(ratings.c.id == rating)).one_or_none()
-    if row is None:
-        raise NotFound(Reason.RATING_NOT_FOUND, f"there is no rating {rating}")
-    return _rating(row)
-
-
 def _rating(row: Row[Any]) -> Rating:
     said = (row.question, row.answer, row.good, row.comment, row.generation, row.citations, row.right_doc_id)
     return Rating(row.id, row.at, row.tenant, row.actor, Judgement(*said))

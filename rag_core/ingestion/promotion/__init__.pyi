@@ -2,7 +2,6 @@ from . import promotion as promotion
 from .answers import NO_QUESTIONS as NO_QUESTIONS, QuestionRunner as QuestionRunner, evaluate_active as evaluate_active
 from .asking import load_own_questions as load_own_questions
 from .build import BuildReport as BuildReport, build as build
-from .candidates_store import accept as accept, candidates as candidates
 from .forecast import Forecast as Forecast, forecast as forecast
 from .golden import load_golden as load_golden
 from .promotion import (

@@ -19,7 +19,7 @@ from rag_core.ingestion.pipeline import Progress
 from rag_core.ingestion.promotion import checks
 from rag_core.ingestion.promotion.answers import QuestionRunner, compare_answers
 from rag_core.ingestion.promotion.checks import CheckedGeneration, CheckResult
-from rag_core.ingestion.promotion.golden import GoldenSet, load_golden
+from rag_core.ingestion.promotion.golden import GoldenSet, bound_questions
 from rag_core.ingestion.promotion.retrieval import Scoring, compare_latency, compare_retrieval, score
 from rag_core.ingestion.verify import VerifyReport
 from rag_core.retrieval.index import VectorIndex
@@ -174,8 +174,10 @@ class _Gate:
 
     def _scores(self) -> tuple[Scoring, Scoring | None]:
         if self._scored is None:
-            golden = load_golden(self._settings) if self._golden is None else self._golden
-            bound = [one.bind(self._store) for one in golden]
+            if self._golden is None:
+                bound = bound_questions(self._store, self._settings)
+            else:
+                bound = [one.bind(self._store) for one in self._golden]
             with self._store.engine.connect() as connection:
                 policy = tenants.directory(connection, self._settings).policy
             embedder = self._registry.for_generation(self._row).embedder

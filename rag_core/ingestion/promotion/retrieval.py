@@ -57,7 +57,7 @@ def score(
             hits = index.search(request).hits
             if mode is SearchMode.HYBRID:
                 searches.append(replace(request, limit=_TIMED_LIMIT))
-            ranking = list(dict.fromkeys(f"{hit.payload.source}/{hit.payload.locator}" for hit in hits))
+            ranking = question.ranking(f"{hit.payload.source}/{hit.payload.locator}" for hit in hits)
             for metric, measure in METRICS.items():
                 values[mode, metric].append(measure(ranking, question.gains))
     arrays = {key: np.asarray(column, np.float64) for key, column in values.items()}
@@ -89,7 +89,7 @@ def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -
     if ours.questions < MIN_QUESTIONS:
         detail = (
             f"only {ours.questions} golden questions are about stored documents; at least {MIN_QUESTIONS} are needed "
-            "to decide whether a generation is worse; add a golden set (docs/how-to/change-the-embedding-model.md)"
+            "to decide whether a generation is worse; write some with a source (docs/how-to/evaluate-answers.md)"
         )
         return CheckResult("retrieval", False, detail, figures)
     if theirs is None:

@@ -47,7 +47,9 @@ def here(plant: GenerationHarness, **changed: Any) -> QuestionRunner:
     return QuestionRunner(plant.store, plant.index, plant.transform_registry, settings)
 
 
-def candidate(plant: GenerationHarness, name: str, *, without: int = 0, **changed: Any) -> GateEvaluation:
+def candidate(
+    plant: GenerationHarness, name: str, *, without: int = 0, golden_set: bool = True, **changed: Any
+) -> GateEvaluation:
     """A generation without the documents of so many topics, built and evaluated."""
     transforms = word_transforms(version="2")
     declare(plant.store, plant.index, transforms, name=name, actor="ann")
@@ -59,7 +61,8 @@ def candidate(plant: GenerationHarness, name: str, *, without: int = 0, **change
     plant.transform_registry._others[key_of(transforms.generation_config)] = transforms
     asked = golden({f"who inspects the {topic}": f"{topic}.txt" for topic in TOPICS})
     settings = plant.settings.model_copy(update=changed)
-    return evaluate(plant.store, plant.index, plant.transform_registry, name, settings, golden=[asked])
+    sets = [asked] if golden_set else None
+    return evaluate(plant.store, plant.index, plant.transform_registry, name, settings, golden=sets)
 
 
 def answers(evaluation: GateEvaluation) -> CheckResult:
@@ -84,6 +87,16 @@ def test_an_equal_generation_passes_with_the_figures_of_each_tenant(plant: Gener
     assert check.detail.startswith("acme: no worse than the active generation ")
     figures = {"questions": len(TOPICS), "satisfied": 1, "wrong": 0, "recall": 1, "tenants": 1, "worse_tenants": 0}
     assert figures.items() <= check.figures.items()
+
+
+def test_own_questions_that_name_a_source_measure_retrieval_without_a_golden_set(
+    plant: GenerationHarness, own: Path
+) -> None:
+    checks = {check.name: check for check in candidate(plant, "green", without=7, golden_set=False).checks}
+    assert not checks["retrieval"].passed
+    assert checks["retrieval"].detail.startswith("worse than the active one: ")
+    figures = {"questions": len(TOPICS), "hybrid_recall": 0.5, "baseline_hybrid_recall": 1}
+    assert figures.items() <= {name: checks["retrieval"].figures[name] for name in figures}.items()
 
 
 def test_a_generation_that_answers_worse_is_refused_unless_overridden_with_a_reason(
