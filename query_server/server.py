@@ -26,6 +26,7 @@ from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.operations import OperationsHandler
+from query_server.handlers.documents.access import ExplainAccessHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.documents.pages import PagesHandler
 from query_server.handlers.feedback import FeedbackHandler
@@ -267,7 +268,8 @@ class QueryServer:
         admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents_handler = DocumentsHandler(self._settings, self._dependencies)
-        documents = DocumentServicer(documents_handler, pages)
+        access = ExplainAccessHandler(self._dependencies.store, searcher, self._pending_revocations)
+        documents = DocumentServicer(documents_handler, access, pages)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         store = self._dependencies.store

@@ -13,6 +13,7 @@ from rag_assets.connectors.fields import AclEntry, MetadataName, Model
 from rag_assets.connectors.kinds import Options
 from rag_core.content.quality import RULES, QualityPolicy, Severity
 from rag_core.content.sources import Source
+from rag_core.governance.access import without_refused
 from rag_core.ids import fingerprint
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ class SourceConfig(Model):
     @property
     def source(self) -> Source:
         """The source as the pipeline takes it."""
-        acl = tuple(self.acl) if self.acl is not None else None
+        acl = without_refused(self.acl) if self.acl is not None else None
         metadata, policy = dict(self.metadata), self.quality.policy
         egress = None if self.egress is None else tuple(sorted(set(self.egress)))
         options = fingerprint(self.options.model_dump_json())

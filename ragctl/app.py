@@ -68,7 +68,7 @@ _GROUPS = {
     "index": "index_generations",
     "evaluate": "evaluate_questions",
     **dict.fromkeys(("tenant", "account", "token", "key", "session", "budget", "webhook", "secret", "audit"), ""),
-    **dict.fromkeys(("gateway", "deploy"), ""),
+    **dict.fromkeys(("access", "gateway", "deploy"), ""),
 }
 for _name, _function in _FUNCTIONS.items():
     app.command(f"ragctl.commands.{_function}", name=_name)

@@ -328,6 +328,13 @@ class Api:
         request = documents_pb2.PutRequest(source=source, locator=locator, data=content, acl=access)
         return str(self._call(SERVER, self._channels.documents.Put, request, self._settings.answer_seconds).doc_id)
 
+    def explain_access(
+        self, doc_id: str, user: str, groups: Sequence[str], reason: str
+    ) -> documents_pb2.ExplainAccessResponse:
+        """Why a person finds a document or not."""
+        request = documents_pb2.ExplainAccessRequest(doc_id=doc_id, user=user, groups=groups, reason=reason)
+        return self._call(SERVER, self._channels.documents.ExplainAccess, request)
+
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
         return self._call(GATEWAY, self._channels.query.Search, request, metadata=self._asking())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.components.access_explanation import access_explanation
 from console.components.page_image import has_pages, page_image
 from console.components.widgets import at, explain, plain_markdown, table
 from console.i18n import N_
@@ -136,6 +137,7 @@ def who_may_read(inspected: ops.InspectDocumentResponse) -> None:
         st.caption(t("This is the default of its source: the document itself names nobody."))
     elif inspected.acl:
         st.caption(t("The document itself says so."))
+    access_explanation(inspected.document.doc_id)
 
 
 def history(inspected: ops.InspectDocumentResponse) -> None:

@@ -245,11 +245,12 @@ def _indexed(inspected: ops.InspectDocumentResponse, item: ops.GenerationVersion
 
 def readers(inspected: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
     """Return who may read a document, as sentences with the name that belongs into each."""
-    words = N_({"user": "The user {name}", "group": "Everyone in the group {name}"})
+    words = N_({"user": "The user {name}", "group": "Everyone in the group {name}", "deny": "But not {name}"})
     made = []
-    for entry in inspected.acl:
+    for entry in sorted(inspected.acl, key=lambda entry: entry.startswith("deny:")):
         kind, _, name = entry.partition(":")
-        made.append((words[kind], plain(name)) if kind in words and name else (N_("Everyone in the tenant"), ""))
+        everyone = (N_("Everyone in the tenant"), "")
+        made.append(everyone if entry == "everyone" else (words.get(kind, "{name}"), plain(name)))
     return made
 
 

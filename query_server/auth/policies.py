@@ -87,6 +87,7 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),
     "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/ReceiveObjectEvents": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS),
+    "/ragproto.documents.v1.DocumentService/ExplainAccess": Policy(ACCESS, ConcurrencyClass.DOCUMENTS, recorded=True),
     "/ragproto.admin.v1.AccessService/ListApiKeys": Policy(ACCESS, only_reads=True),
     "/ragproto.admin.v1.AccessService/CreateApiKey": Policy(ACCESS, recorded=True),
     "/ragproto.admin.v1.AccessService/RevokeApiKey": Policy(ACCESS, recorded=True),

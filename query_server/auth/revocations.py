@@ -12,7 +12,7 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
 from rag_core.errors import Reason, Unauthenticated, Unavailable
-from rag_core.governance.access import VerifiedToken
+from rag_core.governance.access import VerifiedToken, admits
 from rag_core.retrieval.index import (
     NO_PENDING_REVOCATIONS,
     PendingRevocations,
@@ -131,7 +131,7 @@ class PendingRevocationCache:
         self.age.require_recent()
         if not self.known:
             raise Unavailable(Reason.REVOCATIONS_UNKNOWN, "pushed deletions were not read since this server started")
-        lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
+        lost = [one for one in self._by_tenant.get(tenant, ()) if not admits(one.acl, acl)]
         deleted = self._deleted.get(tenant, frozenset())
         if not lost and not deleted:
             return NO_PENDING_REVOCATIONS

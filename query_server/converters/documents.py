@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from query_server.converters.fields import message_of
 from query_server.converters.times import to_moment
+from query_server.handlers.documents.access import AccessEntry, Explanation
 from query_server.handlers.documents.handler import Delete, Put
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.query.v2 import query_pb2 as v2
@@ -62,6 +63,23 @@ def from_delete(receipt: Receipt) -> pb.DeleteResponse:
 def from_stored(stored: VisibleDocument) -> pb.Document:
     """A document as a message."""
     return message_of(pb.Document, stored, doc_id=str(stored.doc_id))
+
+
+def from_explanation(explained: Explanation) -> pb.ExplainAccessResponse:
+    """Why a person finds a document or not."""
+    return pb.ExplainAccessResponse(
+        allowed=explained.allowed,
+        checks=[
+            message_of(pb.AccessCheck, check, kind=pb.AccessCheckKind.Value(f"ACCESS_CHECK_KIND_{check.kind.upper()}"))
+            for check in explained.checks
+        ],
+        entries=map(_access_entry, explained.entries),
+        acl=map(_access_entry, explained.acl),
+    )
+
+
+def _access_entry(entry: AccessEntry) -> pb.AccessEntry:
+    return message_of(pb.AccessEntry, entry, origin=pb.AccessOrigin.Value(f"ACCESS_ORIGIN_{entry.origin.upper()}"))
 
 
 def from_page_image(found: PagePicture, page: int) -> v2.GetPageResponse:

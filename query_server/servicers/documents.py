@@ -8,7 +8,8 @@ from typing import Any
 import grpc.aio
 from google.protobuf import json_format
 
-from query_server.converters.documents import from_delete, from_put, from_stored, to_delete, to_put
+from query_server.converters.documents import from_delete, from_explanation, from_put, from_stored, to_delete, to_put
+from query_server.handlers.documents.access import ExplainAccessHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
@@ -22,8 +23,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class DocumentServicer(rpc.DocumentServiceServicer):
     """Pushed documents, and stored documents that the caller may see."""
 
-    def __init__(self, documents: DocumentsHandler, pages: ListPages) -> None:
-        self._documents, self._pages = documents, pages
+    def __init__(self, documents: DocumentsHandler, access: ExplainAccessHandler, pages: ListPages) -> None:
+        self._documents, self._access, self._pages = documents, access, pages
 
     async def Put(self, request: pb.PutRequest, context: Context) -> pb.PutResponse:
         call = current_call()
@@ -55,3 +56,9 @@ class DocumentServicer(rpc.DocumentServiceServicer):
         found = await self._documents.page(caller, page, source=request.source)
         shown, token = page.cut(found, lambda row: (str(row.doc_id),))
         return pb.ListResponse(documents=map(from_stored, shown), next_page_token=token)
+
+    async def ExplainAccess(self, request: pb.ExplainAccessRequest, context: Context) -> pb.ExplainAccessResponse:
+        caller = current_call().principal
+        return from_explanation(
+            await self._access.explain(caller, request.doc_id, request.user, request.groups, request.reason)
+        )

@@ -8,14 +8,13 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from rag_core.errors import RagError
+from rag_core.governance.access import ACL_PATTERN
 from rag_core.http_client import FetchPolicy
 
 MAX_LOCATOR_BYTES: Final = 2048
 """PostgreSQL's unique index refuses keys much above this."""
 NOBODY: Final = "group:rag-nobody"
 """An empty ACL: nobody may read the document. `None` means the ACL is unknown."""
-_ACL_PATTERN: Final = r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$"
-_ACL_ENTRY: Final = re.compile(_ACL_PATTERN)
 _SECRET_NAME: Final = re.compile(
     r"^(authorization|cookie|proxy-authorization|x-api-key|.*(token|secret|password|passwd|api[-_]?key|access[-_]?key).*)$",
     re.IGNORECASE,
@@ -28,11 +27,6 @@ class Model(BaseModel):
     """Options are strict and frozen."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-def is_acl_entry(text: str) -> bool:
-    """Return whether this is a valid ACL entry."""
-    return _ACL_ENTRY.fullmatch(text) is not None
 
 
 def check_http_url(value: str) -> str:
@@ -69,5 +63,5 @@ Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(check_
 JsonPath = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_path)]
 Plain = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,128}$")]
-AclEntry = Annotated[str, StringConstraints(pattern=_ACL_PATTERN)]
+AclEntry = Annotated[str, StringConstraints(pattern=ACL_PATTERN)]
 MetadataName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rag_assets.connectors.fields import NOBODY, is_acl_entry
+from rag_assets.connectors.fields import NOBODY
 from rag_core.content.sources import SourceMemory
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
+from rag_core.governance.access import is_acl_entry
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
 

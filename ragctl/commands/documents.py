@@ -81,7 +81,7 @@ def put(
     )
     if acl:
         request.acl.entries.extend(acl)
-    with _stub(tenant, "documents.write") as (stub, call):
+    with document_service(tenant, "documents.write") as (stub, call):
         response = stub.Put(request, **call)
     _accepted(response, json)
 
@@ -103,7 +103,7 @@ def get(doc_id: str, /, *, text: bool = False, tenant: str = "default", json: Js
     """
     from ragproto.documents.v1 import documents_pb2
 
-    with _stub(tenant, "documents.read") as (stub, call):
+    with document_service(tenant, "documents.read") as (stub, call):
         response = stub.Get(documents_pb2.GetRequest(doc_id=doc_id, include_text=text), **call)
     if json:
         emit_json(message_json(response))
@@ -128,7 +128,7 @@ def list_(*, source: str = "", limit: Limit = 50, tenant: str = "default", json:
     tenant
         Tenant of the documents.
     """
-    with _stub(tenant, "documents.read") as (stub, call):
+    with document_service(tenant, "documents.read") as (stub, call):
         rows = [message_json(document) for document in _pages(stub, call, source, limit)]
     if json:
         emit_json(rows)
@@ -159,7 +159,7 @@ def delete(doc_id: str, /, *, erase: bool = False, key: str = "", tenant: str = 
         return
     from ragproto.documents.v1 import documents_pb2
 
-    with _stub(tenant, "documents.write") as (stub, call):
+    with document_service(tenant, "documents.write") as (stub, call):
         response = stub.Delete(documents_pb2.DeleteRequest(doc_id=doc_id, idempotency_key=key), **call)
     _accepted(response, json)
 
@@ -237,7 +237,8 @@ def _accepted(response: Any, json: bool) -> None:
 
 
 @contextmanager
-def _stub(tenant: str, scope: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+def document_service(tenant: str, scope: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The documents' service through the gateway, and the arguments of a call with this scope."""
     from ragctl.call_settings import load_call_settings
     from ragctl.grpc_client import open_gateway, typed_errors
     from ragctl.tokens import mint_token

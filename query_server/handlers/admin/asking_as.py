@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from query_server.auth.policies import ADMIN, OBSERVE
-from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.admin.rules import check_groups, check_text_field
 from query_server.handlers.query.search import ResultPage, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.errors import InvalidInput, Reason
-from rag_core.governance.access import Principal
+from rag_core.governance.access import Principal, admits
 from rag_core.retrieval.index import SearchHit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-MAX_GROUPS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +74,11 @@ def _check(person: Person, why: str) -> None:
     check_text_field("tenant", person.tenant, required=True)
     check_text_field("subject", person.subject)
     check_text_field("reason", why, required=True)
-    _check_groups(person.groups)
-
-
-def _check_groups(groups: Sequence[str]) -> None:
-    if len(groups) > MAX_GROUPS:
-        raise InvalidInput(Reason.FIELD_INVALID, f"groups: at most {MAX_GROUPS}")
-    for group in groups:
-        check_text_field("groups", group, required=True)
+    check_groups(person.groups)
 
 
 def _may_read(principal: Principal, hit: SearchHit) -> bool:
     payload = hit.payload
     if payload.tenant != principal.tenant:
         return False
-    return ADMIN in principal.scopes or not set(payload.acl).isdisjoint(principal.acl_entries)
+    return ADMIN in principal.scopes or admits(payload.acl, principal.acl_entries)

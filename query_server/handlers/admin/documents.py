@@ -12,7 +12,7 @@ from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import InvalidInput, NotFound, Reason
-from rag_core.governance.access import Principal
+from rag_core.governance.access import Principal, admits
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -131,4 +131,4 @@ def _history(
 
 
 def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:
-    return ADMIN in principal.scopes or (acl is not None and not set(acl).isdisjoint(principal.acl_entries))
+    return ADMIN in principal.scopes or admits(acl, principal.acl_entries)

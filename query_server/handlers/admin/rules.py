@@ -19,6 +19,7 @@ MAX_QUESTION_CHARS = 8192
 MAX_ANSWER_CHARS = 100_000
 MAX_CITATIONS = 100
 MAX_DETAILS = 16
+MAX_GROUPS = 200
 ACTIONS = frozenset(
     {"dagster.launch", "dagster.terminate", "dagster.retry", "dagster.pause", "dagster.resume", "dagster.check"}
 )
@@ -31,6 +32,14 @@ def check_text_field(name: str, value: str, *, limit: int = MAX_FIELD_CHARS, req
         raise InvalidInput(Reason.FIELD_INVALID, f"{name}: {len(value)} > {limit} characters")
     if required and not value.strip():
         raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must not be empty")
+
+
+def check_groups(groups: Sequence[str]) -> None:
+    """Raise `InvalidInput` for too many groups of a person, and as `check_text_field`."""
+    if len(groups) > MAX_GROUPS:
+        raise InvalidInput(Reason.FIELD_INVALID, f"groups: at most {MAX_GROUPS}")
+    for group in groups:
+        check_text_field("groups", group, required=True)
 
 
 def tenant_of(principal: Principal, asked: str) -> str:

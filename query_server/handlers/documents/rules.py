@@ -11,6 +11,7 @@ from typing import Any, Final
 from query_server.handlers.query.validation import check_storable
 from rag_core.content.documents import RESERVED_FIELDS
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance.access import is_acl_entry
 
 DEFAULT_SOURCE: Final = "push"
 MAX_LOCATOR_CHARS: Final = 1024
@@ -26,7 +27,6 @@ RESERVED_METADATA: Final = RESERVED_FIELDS | {"source", "doc_id", "source_versio
 
 _SOURCE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _METADATA_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_ACL_ENTRY = re.compile(r"everyone|(?:user|group):[^\x00-\x20\x7f]{1,256}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(;[^\x00-\x1f\x7f]{0,200})?")
 
 
@@ -90,8 +90,10 @@ def check_acl(entries: Sequence[str] | None) -> tuple[str, ...] | None:
     if not 1 <= len(entries) <= MAX_ACL_ENTRIES:
         raise InvalidInput(Reason.FIELD_INVALID, f"acl: 1 to {MAX_ACL_ENTRIES} entries, or leave it out to keep it")
     for entry in entries:
-        if not _ACL_ENTRY.fullmatch(entry):
-            raise InvalidInput(Reason.FIELD_INVALID, "acl: entries are everyone, user:<subject> or group:<name>")
+        if not is_acl_entry(entry):
+            raise InvalidInput(
+                Reason.FIELD_INVALID, "acl: entries are everyone, user:<subject> or group:<name>, or deny: before one"
+            )
     return tuple(dict.fromkeys(entries))
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import jsonpath
 
-from rag_assets.connectors.fields import MAX_LOCATOR_BYTES, NOBODY, is_acl_entry
+from rag_assets.connectors.fields import MAX_LOCATOR_BYTES, NOBODY
 from rag_assets.connectors.http_api.options import AclField, HttpApiOptions
 from rag_core.errors import InvalidInput, Reason, Unavailable
+from rag_core.governance.access import is_acl_entry
 from rag_core.logging import get_logger
 
 log = get_logger(__name__)

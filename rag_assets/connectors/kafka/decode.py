@@ -13,13 +13,13 @@ from typing import Any, Final
 import jsonschema
 from jsonschema.protocols import Validator
 
-from rag_assets.connectors.fields import is_acl_entry
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.registry import Registry
 from rag_assets.connectors.kafka.schemas import SchemaDecoder, checked_by, json_object, validator_of
 from rag_core.content.sources import Source
 from rag_core.database import is_storable
 from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.governance.access import is_acl_entry
 from rag_core.http_client import FetchPolicy
 from rag_core.ingestion.pipeline import Event
 
@@ -179,7 +179,9 @@ class Decoder:
         if not isinstance(entries, list) or not 1 <= len(entries) <= 256:
             raise _invalid(f"{self._fields.acl}: must be a list of 1 to 256 entries")
         if not all(isinstance(entry, str) and is_acl_entry(entry) for entry in entries):
-            raise _invalid(f"{self._fields.acl}: entries are everyone, user:<subject> or group:<name>")
+            raise _invalid(
+                f"{self._fields.acl}: entries are everyone, user:<subject> or group:<name>, or deny: before one"
+            )
         return tuple(dict.fromkeys(entries))
 
     def _metadata(self, body: Mapping[str, Any]) -> dict[str, str]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote_to_bytes
 
-from rag_assets.connectors.fields import NOBODY, is_acl_entry
+from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.sql.options import AclColumn
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance.access import is_acl_entry
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
 

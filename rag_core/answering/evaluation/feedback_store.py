@@ -118,7 +118,7 @@ def add(
 _HIDDEN = text("""
 SELECT count(*) FROM unnest(CAST(:ids AS uuid[])) AS i(doc_id) WHERE NOT EXISTS (
     SELECT FROM rag.documents d
-    WHERE d.doc_id = i.doc_id AND d.tenant = :tenant AND d.acl && CAST(:acl AS text[]))
+    WHERE d.doc_id = i.doc_id AND d.tenant = :tenant AND rag.admits(d.acl, CAST(:acl AS text[])))
 """)
 
 

@@ -127,7 +127,7 @@ def listed(
 _ALL_VISIBLE = """
 NOT EXISTS (SELECT FROM unnest(evaluation_questions.doc_ids) AS i(doc_id) WHERE NOT EXISTS (
     SELECT FROM rag.documents d
-    WHERE d.doc_id = i.doc_id AND d.tenant = evaluation_questions.tenant AND d.acl && CAST(:acl AS text[])))
+    WHERE d.doc_id = i.doc_id AND d.tenant = evaluation_questions.tenant AND rag.admits(d.acl, CAST(:acl AS text[]))))
 """
 
 

@@ -169,7 +169,7 @@ def results(connection: Connection, run: int) -> list[Result]:
 
 _VISIBLE = text("""
 SELECT doc_id FROM rag.documents
-WHERE tenant = :tenant AND doc_id = ANY(:ids) AND acl && CAST(:acl AS text[])
+WHERE tenant = :tenant AND doc_id = ANY(:ids) AND rag.admits(acl, CAST(:acl AS text[]))
 """)
 
 

@@ -22,6 +22,7 @@ from .filters import (
     validate as validate,
 )
 from .inspection_store import (
+    AccessRow as AccessRow,
     DocumentDetails as DocumentDetails,
     DocumentEvent as DocumentEvent,
     EventKind as EventKind,

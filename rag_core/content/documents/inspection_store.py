@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from rag_core.content.documents.list_store import SUMMARY, DocumentSummary, active_generation, summary
+from rag_core.errors import NotFound, Reason
 
 MAX_COPIES = 10
 MAX_EVENTS = 50
@@ -154,6 +155,42 @@ def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentD
         citations=Citations(*connection.execute(_CITED, {"tenant": tenant, "cited": cited}).one()),
         copies=tuple(connection.scalars(_COPIES, one | {"most": MAX_COPIES})),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRow:
+    """What decides who finds a document. `indexed_version` 0: the active generation does not have it."""
+
+    source: str
+    kind: str
+    locator: str
+    version: int
+    acl: tuple[str, ...] | None
+    acl_inherited: bool
+    updated_at: datetime
+    deleted_at: datetime | None
+    generation: str
+    indexed_version: int
+    indexed_at: datetime | None
+
+
+_ACCESS = text("""
+SELECT d.source, coalesce(s.kind, ''), d.locator, d.version, d.acl, d.acl_inherited, d.updated_at, d.deleted_at,
+       coalesce(g.name, ''), coalesce(m.indexed_version, 0), m.indexed_at
+FROM rag.documents d LEFT JOIN rag.sources s ON s.tenant = d.tenant AND s.name = d.source
+LEFT JOIN rag.generations g ON g.state = 'active'
+LEFT JOIN rag.generation_documents m ON m.generation = g.name AND m.doc_id = d.doc_id
+WHERE d.tenant = :tenant AND d.doc_id = :doc_id
+""")
+
+
+def access(connection: Connection, tenant: str, doc_id: uuid.UUID) -> AccessRow:
+    """Who may see a document of the tenant. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
+    row = connection.execute(_ACCESS, {"tenant": tenant, "doc_id": doc_id}).one_or_none()
+    if row is None:
+        raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: there is none with this id")
+    source, kind, locator, version, acl, *rest = row
+    return AccessRow(source, kind, locator, version, None if acl is None else tuple(acl), *rest)
 
 
 def summary_of(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentSummary | None:

@@ -49,7 +49,7 @@ SELECT d.doc_id, d.source, d.locator, d.title, d.media_type, d.language, d.versi
                SELECT FROM rag.pending_index(g.name) p WHERE p.doc_id = d.doc_id)),
        EXISTS (SELECT FROM rag.inbox i WHERE i.doc_id = d.doc_id AND i.applied_at IS NULL)
 FROM rag.documents d
-WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])
+WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND rag.admits(d.acl, CAST(:acl AS text[]))
 """
 _GET = text(f"{_COLUMNS} AND d.doc_id = :doc_id")
 _LIST = text(
@@ -68,7 +68,8 @@ WITH RECURSIVE names(source) AS (
 SELECT names.source, seen.documents FROM names CROSS JOIN LATERAL (
   SELECT count(*) AS documents FROM (
     SELECT FROM rag.documents d
-    WHERE d.tenant = :tenant AND d.source = names.source AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])
+    WHERE d.tenant = :tenant AND d.source = names.source AND d.deleted_at IS NULL
+      AND rag.admits(d.acl, CAST(:acl AS text[]))
     LIMIT :most
   ) visible
 ) seen
@@ -77,7 +78,7 @@ ORDER BY names.source LIMIT :limit
 """)
 _TEXT = text("""
 SELECT substr(text, 1, :chars), length(text) > :chars FROM rag.documents d
-WHERE d.tenant = :tenant AND d.doc_id = :doc_id AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])
+WHERE d.tenant = :tenant AND d.doc_id = :doc_id AND d.deleted_at IS NULL AND rag.admits(d.acl, CAST(:acl AS text[]))
 """)
 
 

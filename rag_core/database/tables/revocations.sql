@@ -1,13 +1,20 @@
 -- Changes of permissions, deletions and revoked tokens: recorded for query servers, and announced when they are committed.
 -- Triggers, so that no statement, of this program or an operator, can change who sees a document without a trace.
 
+-- An ACL admits a caller with one of its entries, and with none that it refuses. Without a subquery, so that it is inlined.
+CREATE OR REPLACE FUNCTION rag.admits(acl text[], entries text[]) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT acl && entries AND NOT acl && string_to_array('deny:' || array_to_string(entries, E'\x1fdeny:'), E'\x1f')
+$$;
+
 -- It acts on rows whose ACL or deletion changed; for other rows it costs one comparison.
 CREATE OR REPLACE FUNCTION rag.note_visibility() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO rag.visibility_changes AS v (doc_id, tenant, source, shard, version, acl, restricts)
     VALUES (NEW.doc_id, NEW.tenant, NEW.source, NEW.shard, NEW.version,
             CASE WHEN NEW.deleted_at IS NULL THEN NEW.acl END,
-            NEW.deleted_at IS NOT NULL OR NOT coalesce(OLD.acl, '{}') <@ coalesce(NEW.acl, '{}'))
+            NEW.deleted_at IS NOT NULL OR NOT coalesce(OLD.acl, '{}') <@ coalesce(NEW.acl, '{}')
+            OR EXISTS (SELECT FROM unnest(NEW.acl) AS refused(entry)
+                       WHERE starts_with(refused.entry, 'deny:') AND refused.entry <> ALL(coalesce(OLD.acl, '{}'))))
     ON CONFLICT (doc_id) DO UPDATE
     SET version = excluded.version, acl = excluded.acl, shard = excluded.shard, position = excluded.position,
         restricts = v.restricts OR excluded.restricts;

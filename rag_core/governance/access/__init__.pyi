@@ -22,6 +22,15 @@ from .accounts import (
     password_matches as password_matches,
     require_role as require_role,
 )
+from .acl import (
+    ACL_PATTERN as ACL_PATTERN,
+    DENY as DENY,
+    EVERYONE as EVERYONE,
+    admits as admits,
+    denials as denials,
+    is_acl_entry as is_acl_entry,
+    without_refused as without_refused,
+)
 from .api_keys import KEY_MARK as KEY_MARK, ApiKey as ApiKey, invalid_key as invalid_key, parse_api_key as parse_api_key
 from .key_source import FileKeys as FileKeys, KeySource as KeySource, UrlKeys as UrlKeys
 from .keyed_hash import NameHash as NameHash
@@ -53,7 +62,6 @@ from .store import (
     revoke_tokens as revoke_tokens,
 )
 from .tokens import (
-    EVERYONE as EVERYONE,
     SESSION_MARK as SESSION_MARK,
     Principal as Principal,
     TokenRules as TokenRules,

@@ -18,6 +18,7 @@ from pathlib import Path
 import jwt
 
 from rag_core.errors import InvalidInput, PermissionDenied, Reason, Unauthenticated
+from rag_core.governance.access.acl import EVERYONE
 from rag_core.governance.access.key_source import FileKeys, KeySource
 from rag_core.governance.access.keys import VerificationKey
 
@@ -34,8 +35,6 @@ _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,256}")
 _SCOPES = re.compile(r"[\x20-\x7e]{0,4096}")
 _LATEST_TIME = 2**40
 """Seconds. A later numeric date is invalid and would overflow date arithmetic."""
-EVERYONE = "everyone"
-"""The ACL entry that admits every principal of the document's own tenant."""
 SESSION_MARK = "\x1f"
 """First character of a session in revocations: no `sub` may contain it."""
 

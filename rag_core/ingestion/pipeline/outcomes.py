@@ -17,6 +17,7 @@ from rag_core.content.quality import BEFORE_STORE, QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import Scope
 from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.governance.access import without_refused
 from rag_core.ids import document_id
 from rag_core.ingestion.pipeline.reading import WITHOUT_TEXT, ReadResult
 
@@ -156,7 +157,7 @@ class Batch:
     def _acl(self, read: ReadResult) -> tuple[Sequence[str] | None, bool]:
         """The ACL to store (reported, else stored, else the source's default), and whether it is the default."""
         if read.raw_acl is not None:
-            return read.raw_acl, False
+            return without_refused(read.raw_acl), False
         if read.task.acl is not None and not read.task.acl_inherited:
             return read.task.acl, False
         default = self.scope.source.acl if self.scope.source.acl is not None else read.task.acl

@@ -14,6 +14,7 @@ import numpy as np
 
 from rag_core.content.embedding import Vectors
 from rag_core.errors import DataCorruption
+from rag_core.governance.access import admits
 from rag_core.retrieval.index import IndexPoint, SearchMode, SearchRequest, VectorIndex
 
 NEAREST = 10
@@ -63,7 +64,7 @@ class ExactNearest:
         vectors = _unit([point.vector for point in page])
         own = {point.chunk_id: column for column, point in enumerate(page)}
         for (tenant, acl), rows in self._readers.items():
-            seen = np.array([one.payload.tenant == tenant and not acl.isdisjoint(one.payload.acl) for one in page])
+            seen = np.array([one.payload.tenant == tenant and admits(one.payload.acl, acl) for one in page])
             scores = np.where(seen, self._queries[rows] @ vectors.T, -np.inf)
             for at, row in enumerate(rows):
                 if (column := own.get(self._sample[row].chunk_id)) is not None:

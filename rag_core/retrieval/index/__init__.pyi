@@ -55,3 +55,4 @@ from .planning import (
     plan as plan,
     slices as slices,
 )
+from .scope_trace import ScopeCheck as ScopeCheck, trace_scope as trace_scope

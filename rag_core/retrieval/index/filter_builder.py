@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from rag_core.content.documents import METADATA_PREFIX, All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance.access import denials
 from rag_core.retrieval.index.base import ChunkRange, SearchRequest
 from rag_core.retrieval.index.payloads import NUMBERS
 
@@ -25,12 +26,20 @@ Bounds = dict[str, float]
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 
 
-class FilterBuilder(Protocol[Filter]):
-    """Builds filters for one engine. Each method returns a complete filter; groups nest them."""
+class ScopeBuilder(Protocol[Filter]):
+    """Builds what `scope` consists of: a filter of an engine, or the trace of one document."""
 
     def any_of(self, field: str, values: Sequence[str]) -> Filter:
         """Match a field that has one of the values."""
         ...
+
+    def all_of(self, filters: Sequence[Filter]) -> Filter: ...
+
+    def none_of(self, filters: Sequence[Filter]) -> Filter: ...
+
+
+class FilterBuilder(ScopeBuilder[Filter], Protocol[Filter]):
+    """Builds filters for one engine. Each method returns a complete filter; groups nest them."""
 
     def newer_than(self, field: str, value: int) -> Filter:
         """Match an integer field that is greater."""
@@ -44,11 +53,7 @@ class FilterBuilder(Protocol[Filter]):
         """Match a field that is missing, null or an empty list."""
         ...
 
-    def all_of(self, filters: Sequence[Filter]) -> Filter: ...
-
     def any_filter(self, filters: Sequence[Filter]) -> Filter: ...
-
-    def none_of(self, filters: Sequence[Filter]) -> Filter: ...
 
 
 MAX_REMEMBERED = 64
@@ -80,11 +85,15 @@ class Visibility:
         return cls(request.tenant, frozenset(request.acl), frozenset(revoked.doc_ids), frozenset(revoked.sources))
 
 
-def scope(builder: FilterBuilder[Filter], seen: Visibility) -> Filter:
-    """The points a caller may see: the tenant's, with at least one of the caller's ACL entries, except pending
-    revocations."""
+def scope(builder: ScopeBuilder[Filter], seen: Visibility) -> Filter:
+    """The points a caller may see: the tenant's, with at least one of the caller's ACL entries and none that refuses
+    the caller, except pending revocations. The one definition: `rag access explain` traces it."""
     allowed = [builder.any_of("tenant", [seen.tenant]), builder.any_of("acl", sorted(seen.acl))]
-    hidden = [("doc_id", sorted(map(str, seen.hidden_documents))), ("source", sorted(seen.hidden_sources))]
+    hidden = [
+        ("acl", sorted(denials(seen.acl))),
+        ("doc_id", sorted(map(str, seen.hidden_documents))),
+        ("source", sorted(seen.hidden_sources)),
+    ]
     if refused := [builder.any_of(field, values) for field, values in hidden if values]:
         allowed.append(builder.none_of(refused))
     return builder.all_of(allowed)

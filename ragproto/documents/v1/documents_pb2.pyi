@@ -4,12 +4,51 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class AccessCheckKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACCESS_CHECK_KIND_UNSPECIFIED: _ClassVar[AccessCheckKind]
+    ACCESS_CHECK_KIND_CREDENTIALS: _ClassVar[AccessCheckKind]
+    ACCESS_CHECK_KIND_TENANT: _ClassVar[AccessCheckKind]
+    ACCESS_CHECK_KIND_STORED: _ClassVar[AccessCheckKind]
+    ACCESS_CHECK_KIND_ADMITTED: _ClassVar[AccessCheckKind]
+    ACCESS_CHECK_KIND_NOT_REFUSED: _ClassVar[AccessCheckKind]
+    ACCESS_CHECK_KIND_NOT_REVOKED: _ClassVar[AccessCheckKind]
+    ACCESS_CHECK_KIND_INDEXED: _ClassVar[AccessCheckKind]
+
+class AccessOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACCESS_ORIGIN_UNSPECIFIED: _ClassVar[AccessOrigin]
+    ACCESS_ORIGIN_TENANT: _ClassVar[AccessOrigin]
+    ACCESS_ORIGIN_TOKEN: _ClassVar[AccessOrigin]
+    ACCESS_ORIGIN_ACCOUNT: _ClassVar[AccessOrigin]
+    ACCESS_ORIGIN_API_KEY: _ClassVar[AccessOrigin]
+    ACCESS_ORIGIN_DIRECTORY: _ClassVar[AccessOrigin]
+    ACCESS_ORIGIN_DOCUMENT: _ClassVar[AccessOrigin]
+    ACCESS_ORIGIN_SOURCE: _ClassVar[AccessOrigin]
+ACCESS_CHECK_KIND_UNSPECIFIED: AccessCheckKind
+ACCESS_CHECK_KIND_CREDENTIALS: AccessCheckKind
+ACCESS_CHECK_KIND_TENANT: AccessCheckKind
+ACCESS_CHECK_KIND_STORED: AccessCheckKind
+ACCESS_CHECK_KIND_ADMITTED: AccessCheckKind
+ACCESS_CHECK_KIND_NOT_REFUSED: AccessCheckKind
+ACCESS_CHECK_KIND_NOT_REVOKED: AccessCheckKind
+ACCESS_CHECK_KIND_INDEXED: AccessCheckKind
+ACCESS_ORIGIN_UNSPECIFIED: AccessOrigin
+ACCESS_ORIGIN_TENANT: AccessOrigin
+ACCESS_ORIGIN_TOKEN: AccessOrigin
+ACCESS_ORIGIN_ACCOUNT: AccessOrigin
+ACCESS_ORIGIN_API_KEY: AccessOrigin
+ACCESS_ORIGIN_DIRECTORY: AccessOrigin
+ACCESS_ORIGIN_DOCUMENT: AccessOrigin
+ACCESS_ORIGIN_SOURCE: AccessOrigin
 
 class PutRequest(_message.Message):
     __slots__ = ("doc_id", "source", "locator", "text", "data", "media_type", "title", "acl", "metadata", "source_version", "idempotency_key", "event_time")
@@ -182,3 +221,53 @@ class ListResponse(_message.Message):
     documents: _containers.RepeatedCompositeFieldContainer[Document]
     next_page_token: str
     def __init__(self, documents: _Optional[_Iterable[_Union[Document, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ExplainAccessRequest(_message.Message):
+    __slots__ = ("doc_id", "user", "groups", "reason")
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    doc_id: str
+    user: str
+    groups: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    def __init__(self, doc_id: _Optional[str] = ..., user: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ExplainAccessResponse(_message.Message):
+    __slots__ = ("allowed", "checks", "entries", "acl")
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    ACL_FIELD_NUMBER: _ClassVar[int]
+    allowed: bool
+    checks: _containers.RepeatedCompositeFieldContainer[AccessCheck]
+    entries: _containers.RepeatedCompositeFieldContainer[AccessEntry]
+    acl: _containers.RepeatedCompositeFieldContainer[AccessEntry]
+    def __init__(self, allowed: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[AccessCheck, _Mapping]]] = ..., entries: _Optional[_Iterable[_Union[AccessEntry, _Mapping]]] = ..., acl: _Optional[_Iterable[_Union[AccessEntry, _Mapping]]] = ...) -> None: ...
+
+class AccessCheck(_message.Message):
+    __slots__ = ("kind", "passed", "detail", "since")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    kind: AccessCheckKind
+    passed: bool
+    detail: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[_Union[AccessCheckKind, str]] = ..., passed: _Optional[bool] = ..., detail: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AccessEntry(_message.Message):
+    __slots__ = ("entry", "origin", "matches", "detail", "since")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    entry: str
+    origin: AccessOrigin
+    matches: bool
+    detail: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, entry: _Optional[str] = ..., origin: _Optional[_Union[AccessOrigin, str]] = ..., matches: _Optional[bool] = ..., detail: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class DocumentServiceStub:
-    """Pushed documents. `Put` and `Delete` need the scope `documents.write`, `Get` and `List` the scope `documents.read`.
+    """Pushed documents. `Put` and `Delete` need the scope `documents.write`, `Get` and `List` the scope `documents.read`,
+    `ExplainAccess` the scope `access.write`.
     The tenant is the one of the token; nothing in a request can name another.
     """
 
@@ -61,10 +62,16 @@ class DocumentServiceStub:
                 request_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsRequest.SerializeToString,
                 response_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsResponse.FromString,
                 _registered_method=True)
+        self.ExplainAccess = channel.unary_unary(
+                '/ragproto.documents.v1.DocumentService/ExplainAccess',
+                request_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ExplainAccessRequest.SerializeToString,
+                response_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ExplainAccessResponse.FromString,
+                _registered_method=True)
 
 
 class DocumentServiceServicer:
-    """Pushed documents. `Put` and `Delete` need the scope `documents.write`, `Get` and `List` the scope `documents.read`.
+    """Pushed documents. `Put` and `Delete` need the scope `documents.write`, `Get` and `List` the scope `documents.read`,
+    `ExplainAccess` the scope `access.write`.
     The tenant is the one of the token; nothing in a request can name another.
     """
 
@@ -104,6 +111,14 @@ class DocumentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainAccess(self, request, context):
+        """Say why a person finds a document or does not, entry by entry. Each call is written to the audit log. NOT_FOUND when
+        the tenant has no such document. Scope `access.write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DocumentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +147,11 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     request_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsRequest.FromString,
                     response_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsResponse.SerializeToString,
             ),
+            'ExplainAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainAccess,
+                    request_deserializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ExplainAccessRequest.FromString,
+                    response_serializer=ragproto_dot_documents_dot_v1_dot_documents__pb2.ExplainAccessResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'ragproto.documents.v1.DocumentService', rpc_method_handlers)
@@ -141,7 +161,8 @@ def add_DocumentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DocumentService:
-    """Pushed documents. `Put` and `Delete` need the scope `documents.write`, `Get` and `List` the scope `documents.read`.
+    """Pushed documents. `Put` and `Delete` need the scope `documents.write`, `Get` and `List` the scope `documents.read`,
+    `ExplainAccess` the scope `access.write`.
     The tenant is the one of the token; nothing in a request can name another.
     """
 
@@ -270,6 +291,33 @@ class DocumentService:
             '/ragproto.documents.v1.DocumentService/ReceiveObjectEvents',
             ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsRequest.SerializeToString,
             ragproto_dot_documents_dot_v1_dot_documents__pb2.ReceiveObjectEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.documents.v1.DocumentService/ExplainAccess',
+            ragproto_dot_documents_dot_v1_dot_documents__pb2.ExplainAccessRequest.SerializeToString,
+            ragproto_dot_documents_dot_v1_dot_documents__pb2.ExplainAccessResponse.FromString,
             options,
             channel_credentials,
             insecure,

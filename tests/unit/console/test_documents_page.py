@@ -230,6 +230,26 @@ def test_why_a_document_can_be_found_or_not_is_said_in_words(fields: dict[str, o
     assert [reason.good for reason in found] == sorted(reason.good for reason in found)  # what stands in the way first
 
 
+def test_who_manages_access_is_told_why_a_person_finds_it_or_not(app: AppTest, platform: Platform) -> None:
+    platform.gateway.peer.operations["ExplainAccess"] = documents_pb2.ExplainAccessResponse(
+        checks=[documents_pb2.AccessCheck(kind=documents_pb2.ACCESS_CHECK_KIND_NOT_REFUSED, detail="deny:user:ann")],
+        entries=[documents_pb2.AccessEntry(entry="user:ann", origin=documents_pb2.ACCESS_ORIGIN_TOKEN, matches=True)],
+        acl=[documents_pb2.AccessEntry(entry="deny:user:ann", origin=documents_pb2.ACCESS_ORIGIN_SOURCE)],
+    )
+    show(app, platform, inspected(acl=["everyone", "deny:user:ann"]))
+    assert "But not user:ann" in {item.value for item in app.text}
+    assert not asked(platform, "ExplainAccess")  # each question is on record
+    next(item for item in app.text_input if item.label.startswith("User, account")).input("ann")
+    next(item for item in app.text_area if item.label.startswith("Groups of")).input("hr\nsales")
+    button(app, "Explain").click().run()
+    [request] = asked(platform, "ExplainAccess")
+    assert (request.doc_id, request.user, list(request.groups)) == ("d1", "ann", ["hr", "sales"])  # type: ignore[attr-defined]
+    assert "No search of this person finds it." in said(app)
+    assert "✖ Its ACL does not refuse the person: deny:user:ann" in {item.value for item in app.text}
+    [entries] = [frame.value for frame in app.dataframe if "origin" in frame.value]
+    assert list(entries["origin"]) == ["the token", "the default of its source"]
+
+
 def test_a_text_that_is_withheld_shows_where_chunks_are_and_nothing_of_it(app: AppTest, platform: Platform) -> None:
     show(app, platform, inspected(text="", text_withheld=True))
     assert any("You may not read the text" in item.value for item in app.info)

@@ -5,6 +5,59 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 
+class AccessCheck(TypedDict):
+    """A check."""
+
+    kind: AccessCheckKind
+    passed: bool
+    detail: str
+    since: NotRequired[str]
+
+
+AccessCheckKind = Literal[
+    "ACCESS_CHECK_KIND_UNSPECIFIED",
+    "ACCESS_CHECK_KIND_CREDENTIALS",
+    "ACCESS_CHECK_KIND_TENANT",
+    "ACCESS_CHECK_KIND_STORED",
+    "ACCESS_CHECK_KIND_ADMITTED",
+    "ACCESS_CHECK_KIND_NOT_REFUSED",
+    "ACCESS_CHECK_KIND_NOT_REVOKED",
+    "ACCESS_CHECK_KIND_INDEXED",
+]
+"""Something that must hold. `ACCESS_CHECK_KIND_UNSPECIFIED`: Not known. `ACCESS_CHECK_KIND_CREDENTIALS`: The
+    person may call at all. `ACCESS_CHECK_KIND_TENANT`: The tenant is active. `ACCESS_CHECK_KIND_STORED`: The
+    document is not deleted. `ACCESS_CHECK_KIND_ADMITTED`: The document's ACL is known and has an entry of the
+    person. `ACCESS_CHECK_KIND_NOT_REFUSED`: The document's ACL refuses no entry of the person.
+    `ACCESS_CHECK_KIND_NOT_REVOKED`: No permission ended, and no deletion was accepted, that the index has not
+    applied yet. `ACCESS_CHECK_KIND_INDEXED`: The index that searches read has the document, with this ACL."""
+
+
+class AccessEntry(TypedDict):
+    """An ACL entry of a person or of a document."""
+
+    entry: str
+    origin: AccessOrigin
+    matches: bool
+    detail: str
+    since: NotRequired[str]
+
+
+AccessOrigin = Literal[
+    "ACCESS_ORIGIN_UNSPECIFIED",
+    "ACCESS_ORIGIN_TENANT",
+    "ACCESS_ORIGIN_TOKEN",
+    "ACCESS_ORIGIN_ACCOUNT",
+    "ACCESS_ORIGIN_API_KEY",
+    "ACCESS_ORIGIN_DIRECTORY",
+    "ACCESS_ORIGIN_DOCUMENT",
+    "ACCESS_ORIGIN_SOURCE",
+]
+"""Where an ACL entry comes from. `ACCESS_ORIGIN_UNSPECIFIED`: Not known. `ACCESS_ORIGIN_TENANT`: Every caller of
+    the tenant has it. `ACCESS_ORIGIN_TOKEN`: The person's token. `ACCESS_ORIGIN_ACCOUNT`: The console account.
+    `ACCESS_ORIGIN_API_KEY`: The API key. `ACCESS_ORIGIN_DIRECTORY`: A directory. `ACCESS_ORIGIN_DOCUMENT`: The
+    document itself: its source says so. `ACCESS_ORIGIN_SOURCE`: The default of the document's source."""
+
+
 class Acl(TypedDict):
     """Principals that may see a document."""
 
@@ -37,6 +90,24 @@ class Document(TypedDict):
     metadata: dict[str, str]
     searchable: bool
     pending: bool
+
+
+class ExplainAccessRequest(TypedDict):
+    """Who, and which document."""
+
+    doc_id: NotRequired[str]
+    user: NotRequired[str]
+    groups: NotRequired[list[str]]
+    reason: NotRequired[str]
+
+
+class ExplainAccessResponse(TypedDict):
+    """The result, and everything that decides it."""
+
+    allowed: bool
+    checks: list[AccessCheck]
+    entries: list[AccessEntry]
+    acl: list[AccessEntry]
 
 
 class GetResponse(TypedDict):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from rag_assets.connectors.fields import AclEntry, is_acl_entry
+from rag_assets.connectors.fields import AclEntry
+from rag_core.governance.access import is_acl_entry
 
-GOOD = ["everyone", "user:ann", "group:a-b", "user:" + "x" * 256]
-BAD = ["", "everyone\n", "user:ann\n", "user:", "user:a b", "team:a", "xuser:a", "user:" + "x" * 257]
+GOOD = ["everyone", "deny:everyone", "deny:user:ann", "user:ann", "group:a-b", "user:" + "x" * 256]
+BAD = ["", "deny:", "deny:deny:everyone", "everyone\n", "user:ann\n", "user:", "user:a b", "team:a", "xuser:a"]
+BAD += ["user:" + "x" * 257]
 
 
 @pytest.mark.parametrize("entry", GOOD)
