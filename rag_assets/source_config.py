@@ -185,6 +185,11 @@ class SourceConfig(Model):
         return self.options.has_runs
 
     @property
+    def is_observable(self) -> bool:
+        """True when stream workers may bring in its changes: it is listed, has one shard and a change sensor."""
+        return not self.options.is_stream and self.shards == 1 and self.sensor is not None
+
+    @property
     def key(self) -> str:
         """The name as Dagster can use it for jobs and asset keys, which have no hyphen."""
         return self.name.replace("-", "_")

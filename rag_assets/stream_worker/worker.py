@@ -54,6 +54,8 @@ class Worker:
         self.ready = threading.Event()
         """Set once every stream has been opened."""
         self._stopping = threading.Event()
+        self._beat = threading.Event()
+        """Set when the next heartbeat is not to wait."""
         self._states: dict[str, str] = {}
         self._lags: dict[str, dict[str, float]] = {}
         self.pipeline: Pipeline | None = None
@@ -64,6 +66,7 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to finish what it has in hand and end. Callable from a signal handler."""
         self._stopping.set()
+        self._beat.set()
 
     def status(self) -> dict[str, Any]:
         """State and totals of each stream, for the heartbeat and /health."""
@@ -115,7 +118,7 @@ class Worker:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
                 threads.append(self._thread("canary", partial(canary.run, self._stopping)))
             if self.settings.stream_sources:
-                self.observer = SourceObserver(pipeline)
+                self.observer = SourceObserver(pipeline, on_wanted=self._beat.set)
                 threads.append(self._thread("listed sources", partial(self.observer.run, self._stopping)))
             look_after = partial(self._maintain, pipeline, applier, fingerprint(repr([*sources, *buckets])))
             threads.append(self._thread("reconcile", look_after))
@@ -223,7 +226,8 @@ class Worker:
     def _send_heartbeats(self, pipeline: Pipeline) -> None:
         while not self._stopping.is_set():
             self._send_heartbeat(pipeline)
-            self._stopping.wait(self.settings.stream_heartbeat_seconds)
+            self._beat.wait(self.settings.stream_heartbeat_seconds)
+            self._beat.clear()
 
     def _maintain(self, pipeline: Pipeline, applier: EventApplier, sources: str) -> None:
         """Reconcile until stopped, on a thread of its own: it waits for sources, and heartbeats must not."""

@@ -201,7 +201,9 @@ def sync(
     wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
     json: Json = False,
 ) -> Reason | None:
-    """Sync sources now, each in a Dagster run: list them and bring the index up to date.
+    """Sync sources now: list them and bring the index up to date, each in a Dagster run.
+
+    The first load of a small source is a stream worker's.
 
     Example: rag source sync handbook wiki
 
@@ -210,7 +212,7 @@ def sync(
     names
         Only these sources. Default: all sources.
     wait
-        Wait until the runs end.
+        Wait until all are read. One that fails does not stop the others.
     """
     from rag_core.settings import Settings
     from ragctl.local_stack.display import open_display
@@ -235,25 +237,38 @@ def sync(
 
 
 @app.command
-def reload(*, json: Json = False) -> Reason | None:
+def reload(*, wait: Annotated[bool, Parameter(negative="--no-wait")] = True, json: Json = False) -> Reason | None:
     """Load the source files again. Not needed after an edit: within 10 seconds it happens by itself.
 
-    Fails with CHECK_FAILED when a file is wrong; all others are loaded.
+    Ends when new sources that are small have been read. Fails with CHECK_FAILED when a file is wrong; all others are
+    loaded.
 
     Example: rag source reload
+
+    Parameters
+    ----------
+    wait
+        Wait until a stream worker has read the new sources; those that need a run are not waited for.
     """
     from rag_assets.config import read_sources
     from rag_core.settings import Settings
     from ragctl.dagster import dagster_client
+    from ragctl.local_stack.display import open_display
+    from ragctl.local_stack.ingest import Sync
 
     settings = Settings.load()
     with closing(dagster_client(settings)) as api:
         api.reload()
     found = read_sources(settings.effective_sources_dir)
+    read = []
+    if wait:
+        with closing(Sync(settings)) as sync, open_display(silent=json) as display:
+            read = sync.wait_for_worker(sync.first_loads(sync.jobs.values()), display)
     if json:
-        emit_json({"sources": [config.name for config in found.sources], "problems": list(map(str, found.problems))})
+        emit_json({"sources": [config.name for config in found.sources], "read": [one.source for one in read],
+                   "problems": list(map(str, found.problems))})  # fmt: skip
     else:
-        say(f"{len(found.sources)} sources are loaded")
+        say(f"{len(found.sources)} sources are loaded" + (f", {len(read)} were read" if read else ""))
         for problem in found.problems:
             say(f"  source {problem.source} is left out: {problem}")
     return Reason.CHECK_FAILED if found.problems else None

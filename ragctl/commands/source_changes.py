@@ -41,7 +41,7 @@ def add(
     sync: Annotated[bool, Parameter(negative="--no-sync")] = True,
     json: Json = False,
 ) -> Reason | None:
-    """Add a source: test it, preview it, write its file, and start its first run.
+    """Add a source: test it, preview it, write its file, and wait until it is read.
 
     On a terminal it asks for what is missing. Example: rag source add folder /srv/handbook --name handbook
 
@@ -72,7 +72,7 @@ def add(
     yes
         Write without asking.
     sync
-        Start the first run and wait until it ends.
+        Wait until its first load ends: by a stream worker, or by a run when it is large.
     """
     from rag_assets.source_admin import find_card, parse_definition, render_definition, require_readable
     from rag_core.settings import Settings
@@ -101,7 +101,7 @@ def add(
     file = _write(config, text, settings)
     synced = None
     if sync and file.written and config.has_runs:
-        synced = _first_run(settings, chosen, readable=found["check"]["ok"], silent=json)
+        synced = _first_load(settings, chosen, silent=json)
     if json:
         said = {"written": file.written, "merge_request": file.merge_request, "file": file.file, "text": text}
         emit_json({**found, **said, "run": synced})
@@ -110,8 +110,8 @@ def add(
     elif not file.written:
         say(f"The folder of source files is read-only: commit the text above as {file.file} where it comes from.")
     else:
-        say(f"{file.file} is written" + (f"; the first run ended: {synced}" if synced else ""))
-    # The source is there: a first run that failed is a part that is not done.
+        say(f"{file.file} is written" + (f"; its first load ended: {synced}" if synced else ""))
+    # The source is there: a first load that failed is a part that is not done.
     return None if synced in (None, "SUCCESS") else Reason.PARTLY_DONE
 
 
@@ -306,18 +306,15 @@ def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     return file
 
 
-def _first_run(settings: Settings, name: str, *, readable: bool, silent: bool) -> str:
-    """Wait for the first run, which is the change sensor's where it has one: both at once would be two."""
+def _first_load(settings: Settings, name: str, *, silent: bool) -> str:
+    """Wait until a stream worker has read the source, or its first run has."""
     from ragctl.local_stack.display import open_display
     from ragctl.local_stack.ingest import Sync
 
-    with open_display(silent=silent) as display:
-        display.progress(f"ingest {name}", 0, None, "documents; its file is loaded")
-        with closing(Sync(settings)) as runs:
-            job = runs.get(name)
-            if not (readable and runs.is_left_to_sensor(job)):
-                runs.start([job])
-            (outcome,) = runs.wait([job], display)
+    with open_display(silent=silent) as display, closing(Sync(settings)) as sync:
+        job = sync.get(name)
+        sync.start([job])
+        (outcome,) = sync.wait([job], display)
     if outcome.reason:
         note(f"{name}: {outcome.reason}")
     return outcome.status

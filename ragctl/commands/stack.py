@@ -105,7 +105,7 @@ def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[RunOutcome]:
 
     with closing(Sync(stack.settings)) as sync:
         under_way = sync.under_way()
-        wanted = [job for job in sync.never_succeeded() if job not in under_way]
+        wanted = [job for job in sync.never_read() if job not in under_way]
         sync.start(wanted)
         return sync.wait([*wanted, *under_way], display) if wait else []
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
+    from rag_core.database import Store
     from rag_core.ingestion.source_status import SourceReport, SourceStatus
+    from ragctl.local_stack.ingest import SourceJob
 
 
 def _is_under_way(status: SourceStatus) -> bool:
@@ -23,10 +26,14 @@ class CountReader:
     """Reads what every face of the platform shows of sources; a database that is busy or down just gives no news."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._last: dict[tuple[str, str], SourceReport] = {}
+
+    @cached_property
+    def _store(self) -> Store:
         from rag_core.database import open_store
 
-        self._store = open_store(settings)
-        self._last: dict[tuple[str, str], SourceReport] = {}
+        return open_store(self._settings)
 
     def refresh(self, tenants: Iterable[str]) -> None:
         """Read the sources of these tenants."""
@@ -38,6 +45,23 @@ class CountReader:
                     self._last.update({(tenant, one.counts.name): one for one in read(connection, tenant)})
         except RagError:
             return
+
+    def left_to_workers(self, jobs: Iterable[SourceJob]) -> set[str]:
+        """The sources of these jobs whose first load a living stream worker brings in; none without the database."""
+        from rag_core.ingestion.source_status import observable_store
+
+        names = {(job.tenant, job.source) for job in jobs if job.observable}
+        lost = self._settings.stream_lost_seconds
+        if not names:
+            return set()
+        try:
+            with self._store.engine.connect() as connection:
+                left = observable_store.left_to_workers(
+                    connection, names, within_seconds=lost
+                )
+        except RagError:
+            return set()
+        return {source for _, source in left}
 
     def progress(self, tenant: str, source: str, *, running: bool = False) -> tuple[int, str]:
         """The documents of a source, and what happens to it now.
@@ -70,4 +94,5 @@ class CountReader:
 
     def close(self) -> None:
         """Close the connection."""
-        self._store.close()
+        if "_store" in vars(self):
+            self._store.close()

@@ -1,11 +1,11 @@
-"""The first ingest: launch the job of each source through Dagster and wait until it ends."""
+"""Bring sources up to date: wait for the stream worker's first loads, and launch and follow Dagster's runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_clients.dagster import DagsterClient
@@ -35,13 +35,14 @@ _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 class SourceJob:
     """Dagster's names for a source: `key` names its asset group and begins its job's name; partitions are its shards.
 
-    `tenant` is whose documents are counted meanwhile.
+    `tenant` is whose documents are counted meanwhile. `observable`: a stream worker may bring it in without a run.
     """
 
     source: str
     key: str
     shards: int
     tenant: str = ""
+    observable: bool = False
 
     @property
     def name(self) -> str:
@@ -67,7 +68,11 @@ def source_jobs(settings: Settings) -> dict[str, SourceJob]:
     from rag_assets.config import read_sources
 
     sources = read_sources(settings.effective_sources_dir).sources
-    return {item.name: SourceJob(item.name, item.key, item.shards, item.tenant) for item in sources if item.has_runs}
+    return {
+        item.name: SourceJob(item.name, item.key, item.shards, item.tenant, item.is_observable and item.enabled)
+        for item in sources
+        if item.has_runs
+    }
 
 
 def reload_changed(api: DagsterClient, settings: Settings) -> bool:
@@ -124,23 +129,34 @@ def runs_of(api: DagsterClient, job: SourceJob) -> list[DagsterRun]:
 
 
 class Sync:
-    """Launches and follows the runs of sources. Close it at the end."""
+    """Brings sources up to date. Dagster is asked only about sources that need a run. Close it at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._api = dagster_client(settings)
         self._began = time.time()
-        reload_changed(self._api, settings)
         self.jobs = source_jobs(settings)
-        self._runs = {job.source: runs_of(self._api, job) for job in self.jobs.values()}
-        # What had ended before says nothing about now; what was under way is followed like what is launched.
-        self._launched: set[str] = set()
+        self._counts = CountReader(settings)
+        self._left: set[str] = set()
+        """Sources whose first load is left to the stream worker."""
         self._followed: dict[str, list[DagsterRun]] = {}
-        self._ignored = {run.run_id for runs in self._runs.values() for run in runs if _ended(run)}
 
-    def never_succeeded(self) -> list[SourceJob]:
-        """Sources without a good run: `rag up` tries again what failed before."""
-        return [job for job in self.jobs.values() if not self._has_run(job, {"SUCCESS"})]
+    @cached_property
+    def _runs(self) -> dict[str, list[DagsterRun]]:
+        """The runs of each source when Dagster was asked first, with the source files as they are now."""
+        reload_changed(self._api, self._settings)
+        return {job.source: runs_of(self._api, job) for job in self.jobs.values()}
+
+    @cached_property
+    def _ignored(self) -> set[str]:
+        # What had ended before says nothing about now; what was under way is followed like what is launched.
+        return {run.run_id for runs in self._runs.values() for run in runs if _ended(run)}
+
+    def never_read(self) -> list[SourceJob]:
+        """Sources without a good run that no worker has read either: `rag up` tries again what failed before."""
+        self._counts.refresh(job.tenant for job in self.jobs.values())
+        unread = [job for job in self.jobs.values() if not self._counts.is_read(job.tenant, job.source)]
+        return [job for job in unread if not self._has_run(job, {"SUCCESS"})]
 
     def under_way(self) -> list[SourceJob]:
         """Sources with a run that had not ended when this object was made."""
@@ -154,23 +170,28 @@ class Sync:
             raise NotFound(Reason.SOURCE_NOT_FOUND, message)
         return self.jobs[source]
 
-    def is_left_to_sensor(self, job: SourceJob) -> bool:
-        """Return whether the change sensor starts the first run: it evaluates a source without runs at once."""
-        sensors = [known.running for known in self._api.automations_of(job.key) if known.name == f"{job.key}_changes"]
-        return not self._runs[job.source] and any(sensors)
-
     def start(self, jobs: Iterable[SourceJob]) -> None:
-        """Launch a run for each that needs one.
+        """Launch a run for each that needs one; the first load of a small source is left to a living stream worker.
 
         A run that waits will see all that is there now, and one in progress that was started for this same state of
         the source sees it too.
         """
+        wanted = list(jobs)
+        left = {job.source for job in self.first_loads(wanted)}
+        self._launch(job for job in wanted if job.source not in left)
+
+    def first_loads(self, jobs: Iterable[SourceJob]) -> list[SourceJob]:
+        """Those of the sources whose first load is left to a living stream worker."""
+        known = list(jobs)
+        self._left = self._counts.left_to_workers(known)
+        return [job for job in known if job.source in self._left]
+
+    def _launch(self, jobs: Iterable[SourceJob]) -> None:
         for job in jobs:
             if self._has_run(job, _WAITING):
                 continue
             version_tag, partial = self._look_at(job)
             if not self._is_under_way(job, version_tag, partial=partial):
-                self._launched.add(job.source)
                 launch(self._api, job, version_tag)
 
     def _look_at(self, job: SourceJob) -> tuple[str, bool]:
@@ -199,25 +220,40 @@ class Sync:
 
     def wait(self, jobs: list[SourceJob], display: Display) -> list[RunOutcome]:
         """Follow the runs until all have ended, showing how many documents there are and what happens meanwhile."""
-        with closing(CountReader(self._settings)) as counts:
-            return self._follow(jobs, display, counts)
+        outcomes = self.wait_for_worker(jobs, display)
+        read = {outcome.source for outcome in outcomes}
+        self._launch(job for job in jobs if job.source in self._left - read)
+        return outcomes + self._wait([job for job in jobs if job.source not in read], display, self._outcomes)
 
-    def _follow(self, jobs: list[SourceJob], display: Display, counts: CountReader) -> list[RunOutcome]:
-        waiting = {job.source: job for job in jobs}
+    def wait_for_worker(self, jobs: Iterable[SourceJob], display: Display) -> list[RunOutcome]:
+        """Follow the first loads that are left to a stream worker, until it has brought in each, or wants a run for it:
+        because it is more than the worker brings in, or cannot be read."""
+        left = [job for job in jobs if job.source in self._left]
+        returned: set[str] = set()
+
+        def ended(waiting: Sequence[SourceJob]) -> list[RunOutcome]:
+            returned.update({job.source for job in waiting} - self._counts.left_to_workers(waiting))
+            self._counts.refresh(job.tenant for job in waiting)
+            seconds = time.time() - self._began
+            read = [job for job in waiting if self._counts.is_read(job.tenant, job.source)]
+            return [RunOutcome(job.source, "SUCCESS", seconds) for job in read]
+
+        return self._wait(left, display, ended, returned)
+
+    def _wait(
+        self, jobs: Iterable[SourceJob], display: Display,
+        ended: Callable[[Sequence[SourceJob]], list[RunOutcome]], given_up: Container[str] = (),
+    ) -> list[RunOutcome]:  # fmt: skip
+        counts, waiting = self._counts, {job.source: job for job in jobs}
         outcomes = []
         while waiting:
             looked = time.monotonic()
-            ended = self._outcomes(waiting.values())
-            counts.refresh(job.tenant for job in waiting.values())
-            seconds = time.time() - self._began
-            ended += [
-                RunOutcome(job.source, "SUCCESS", seconds) for job in waiting.values() if self._is_read(job, counts)
-            ]
-            for outcome in ended:
+            for outcome in ended([*waiting.values()]):
                 outcomes.append(outcome)
                 job = waiting.pop(outcome.source)
                 line = counts.result(job.tenant, job.source, outcome.status, outcome.reason)
                 display.ready(f"ingest {outcome.source}", outcome.seconds, line)
+            waiting = {name: job for name, job in waiting.items() if name not in given_up}
             for job in waiting.values():
                 waits_for = self._waits_for(job)
                 done, what = counts.progress(job.tenant, job.source, running=not waits_for)
@@ -226,21 +262,17 @@ class Sync:
             time.sleep(pause if waiting else 0)
         return outcomes
 
-    def _is_read(self, job: SourceJob, counts: CountReader) -> bool:
-        """Return whether a source for which no run was started is up to date: a stream worker reads small ones."""
-        runs = self._followed[job.source] or job.source in self._launched
-        return not runs and counts.is_read(job.tenant, job.source)
-
     def _waits_for(self, job: SourceJob) -> str:
         """Return what keeps the run of a source from reading; empty when nothing does."""
+        if job.source not in self._followed:
+            return "documents; a stream worker reads it"
         under_way = [run.status for run in self._followed[job.source] if not _ended(run)]
-        if not self._followed[job.source]:
-            return "documents; waiting for Dagster to start its run"
         texts = [f"documents; {_NOT_READING[status]}" for status in under_way if status in _NOT_READING]
         return texts[0] if texts and len(texts) == len(under_way) else ""
 
-    def _outcomes(self, jobs: Iterable[SourceJob]) -> list[RunOutcome]:
+    def _outcomes(self, jobs: Sequence[SourceJob]) -> list[RunOutcome]:
         """The jobs of `jobs` whose runs have all ended."""
+        self._counts.refresh(job.tenant for job in jobs)
         recent = self._api.search_runs({"createdAfter": self._began - _RECENT_SECONDS})
         found = []
         for job in jobs:
@@ -260,8 +292,9 @@ class Sync:
         return RunOutcome(job.source, worst, time.time() - self._began, reason)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._api.close()
+        self._counts.close()
 
 
 def _not_superseded(runs: Iterable[DagsterRun]) -> list[DagsterRun]:

@@ -40,7 +40,13 @@ class Looks:
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "source-looks"))
     last: dict[SourceName, float] = field(default_factory=dict)
+    left_since: dict[SourceName, float] = field(default_factory=dict)
     pending: dict[SourceName, Future[str]] = field(default_factory=dict)
+
+    def has_waited(self, name: SourceName, seconds: float) -> bool:
+        """Return whether a source that is left to the workers has been so for that long."""
+        now = time.monotonic()
+        return now - self.left_since.setdefault(name, now) >= seconds
 
     def tags(self, configs: Sequence[SourceConfig], settings: Settings) -> Iterator[tuple[SourceConfig, str]]:
         """Look at those whose interval is over; returns the version tags that are known in time."""
@@ -96,13 +102,17 @@ def request_runs(
     configs: Sequence[SourceConfig], pipeline: Pipeline, instance: dg.DagsterInstance, looks: Looks
 ) -> dg.SkipReason | list[dg.RunRequest]:
     """The runs that sources need now, or how many were left as they are."""
+    lost = pipeline.settings.stream_lost_seconds
     with pipeline.store.engine.connect() as connection:
         known = observable_store.listed(connection)
         closed = tenants.closed(connection)
         observed = observable_store.observed(connection, [(one.tenant, one.name) for one in configs])
-        wanted = observable_store.wanted_runs(connection, within_seconds=pipeline.settings.stream_lost_seconds)
+        wanted = observable_store.wanted_runs(connection, within_seconds=lost)
+        new = [(one.tenant, one.name) for one in configs if one.is_observable]
+        left = observable_store.left_to_workers(connection, new, within_seconds=lost) - observed
+    waiting = {name for name in left if not looks.has_waited(name, lost)}
     follows = [one for one in configs if one.tenant not in closed and _follows(one, known)]
-    alone = [one for one in follows if (one.tenant, one.name) not in observed]
+    alone = [one for one in follows if (one.tenant, one.name) not in observed | waiting]
     asked = [(one, wanted[one.tenant, one.name].tag) for one in follows
              if (one.tenant, one.name) in observed & wanted.keys()]  # fmt: skip
     requests: list[dg.RunRequest] = []

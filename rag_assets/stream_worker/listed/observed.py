@@ -110,7 +110,8 @@ class ObservedSource:
             self.reason = self._bring_in(dependencies)
         except RagError as error:
             if isinstance(error, Conflict) and error.reason is Reason.SOURCE_BUSY:
-                self.due = time.monotonic() + _BUSY_SECONDS  # a run has it
+                # A run has it.
+                self.due = time.monotonic() + max(_BUSY_SECONDS, self.look_seconds * _LOOK_SHARE)
                 return
             log.warning("source_not_brought_in", source=self.config.name, reason=error.reason, problem=error.message)
             self.reason = error.reason
@@ -158,7 +159,7 @@ class ObservedSource:
         if self.tag == self.applied and current:
             self.applied_config = config
             return ""
-        if config.options.kind in _LISTS_BY_READING and stored > settings.stream_source_items:
+        if config.options.kind in _LISTS_BY_READING and not 0 < stored <= settings.stream_source_items:
             return CHANGES
         scope = Scope(config.source, f"{uuid.uuid4().hex[:12]}{WORKER_SUFFIX}")
         most = SmallChanges(settings.stream_source_items, settings.stream_source_bytes, _LISTING_SECONDS)

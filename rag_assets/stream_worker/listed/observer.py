@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
@@ -33,6 +33,8 @@ from rag_core.settings import Settings
 log = get_logger(__name__)
 REFRESH_SECONDS = 5.0
 _STOP_SECONDS = 1.0
+_FILES: SourceName = ("", "")
+"""Stands for the folder of source files among the folders that are watched."""
 _WAIT_SECONDS = 0.5
 """Longest wait for a run of the same source, before the changes are put off."""
 
@@ -76,10 +78,16 @@ class SourceObserver:
     """Observes listed sources until it is to stop. `sources` are those that this worker has now."""
 
     def __init__(
-        self, pipeline: Pipeline, *, refresh_seconds: float = REFRESH_SECONDS, spare_seconds: float = SPARE_SECONDS
+        self,
+        pipeline: Pipeline,
+        *,
+        on_wanted: Callable[[], object] = lambda: None,
+        refresh_seconds: float = REFRESH_SECONDS,
+        spare_seconds: float = SPARE_SECONDS,
     ) -> None:
         self._pipeline, self._settings = pipeline, pipeline.settings
         self._refresh_seconds, self._spare = refresh_seconds, spare_seconds
+        self._on_wanted = on_wanted
         self._sources: dict[SourceName, ObservedSource] = {}
         self._configs: dict[SourceName, SourceConfig] = {}
         self._files: object = None
@@ -88,6 +96,7 @@ class SourceObserver:
         self._served: dict[str, float] = {}
         """Time of the last look at a source of each tenant: the tenant that has waited longest is next."""
         self._wake = threading.Event()
+        self._files_changed = threading.Event()
         self._folders = FolderWatcher(self._on_change)
 
     @property
@@ -112,7 +121,8 @@ class SourceObserver:
             leases = Leases(resources.store, spare_seconds=self._spare)
             refresh = 0.0
             while not stopping.is_set():
-                if time.monotonic() >= refresh:
+                if time.monotonic() >= refresh or self._files_changed.is_set():
+                    self._files_changed.clear()
                     self._refresh(leases)
                     refresh = time.monotonic() + self._refresh_seconds
                 self._start_due(pool, resources, threads)
@@ -126,11 +136,12 @@ class SourceObserver:
         self._read_files()
         try:
             with self._pipeline.store.engine.connect() as connection:
-                known = {(one.tenant, one.source): one for one in observable_store.observable(connection)}
+                enabled = {name: config.enabled for name, config in self._configs.items()}
+                known = observable_store.observable(connection, enabled)
                 workers = observable_store.count_observers(
                     connection, within_seconds=self._settings.stream_lost_seconds
                 )
-            leases.share({name for name in known.keys() & self._configs.keys() if self._can_observe(name)}, workers)
+            leases.share({name for name in known if self._can_observe(name)}, workers)
         except RagError as error:  # the streams say so too
             log.warning("sources_not_shared", reason=error.reason, problem=error.message)
             leases.close()
@@ -141,7 +152,7 @@ class SourceObserver:
         }
         for name in leases.held:
             self._take(name, known[name])
-        self._folders.watch(_roots(self._sources.values()))
+        self._folders.watch(_roots(self._sources.values()) | {_FILES: str(self._settings.effective_sources_dir)})
 
     def _can_observe(self, name: SourceName) -> bool:
         options, left = self._configs[name].options, self._left.get(name, 0.0)
@@ -156,13 +167,15 @@ class SourceObserver:
         folder = self._settings.effective_sources_dir
         if (seen := _file_states(folder)) != self._files:
             self._files, self._left = seen, {}
-            self._configs = {(one.tenant, one.name): one for one in read_sources(folder).sources if is_observable(one)}
+            self._configs = {(one.tenant, one.name): one for one in read_sources(folder).sources if one.is_observable}
 
     def _on_change(self, name: SourceName) -> None:
         one = self._sources.get(name)
-        if one is not None:
+        if name == _FILES:
+            self._files_changed.set()
+        elif one is not None:
             one.changed = True
-            self._wake.set()
+        self._wake.set()
 
     def _start_due(self, pool: ThreadPoolExecutor, resources: ObserverDependencies, threads: int) -> None:
         while (one := next_due(self.sources, self._served, threads, time.monotonic())) is not None:
@@ -170,11 +183,14 @@ class SourceObserver:
             pool.submit(self._look, one, resources)
 
     def _look(self, one: ObservedSource, resources: ObserverDependencies) -> None:
+        before = one.wanted
         try:
             one.look(resources)
         finally:
             one.working = False
             self._wake.set()
+        if one.wanted not in (before, None):
+            self._on_wanted()
 
     def _pause(self, refresh: float) -> float:
         now = time.monotonic()
@@ -201,11 +217,6 @@ def next_due(
         due = [one for one in due if isinstance(one.config.options, FilesystemOptions)]
     return min(due, key=lambda one: (working[one.config.tenant], served.get(one.config.tenant, 0.0), not one.changed,
                                      one.due), default=None)  # fmt: skip
-
-
-def is_observable(config: SourceConfig) -> bool:
-    """Return whether changes of a source are brought in without a run: it is listed, has one shard and a sensor."""
-    return config.options.kind != "kafka" and config.shards == 1 and config.sensor is not None
 
 
 def _roots(sources: Iterable[ObservedSource]) -> dict[SourceName, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -23,12 +23,12 @@ WORKER_SUFFIX = "-worker"
 
 @dataclass(frozen=True, slots=True)
 class ObservableSource:
-    """A source whose change sensor is on and that a run has listed to its end, and its newest run."""
+    """A source whose change switch is on, and its newest run."""
 
     tenant: str
     source: str
-    run_id: str | None
-    run_state: str | None
+    run_id: str | None = None
+    run_state: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -39,20 +39,40 @@ class ObservableSource:
         return self.run_state in (RunState.QUEUED, RunState.RUNNING)
 
 
-_OBSERVABLE = text("""
-SELECT s.tenant, s.source, r.run_id, r.state AS run_state
-FROM rag.source_states s
-JOIN rag.sources o ON o.tenant = s.tenant AND o.name = s.source AND o.last_complete_at IS NOT NULL
-LEFT JOIN rag.source_runs r ON r.tenant = s.tenant AND r.source = s.source AND r.shard = 0
-WHERE s.configured AND s.has_runs AND s.automatic
+_KNOWN = text("""
+SELECT tenant, source, s.automatic AS follows, r.run_id, r.state AS run_state
+FROM rag.source_states s FULL JOIN (SELECT * FROM rag.source_runs WHERE shard = 0) AS r USING (tenant, source)
 """)
 
 
-def observable(connection: Connection) -> list[ObservableSource]:
-    """The sources of active tenants that a worker may observe."""
+def observable(connection: Connection, enabled: Mapping[SourceName, bool]) -> dict[SourceName, ObservableSource]:
+    """The sources of active tenants that a worker may observe, of those that are configured.
+
+    `enabled` is what their files say, which counts until Dagster has loaded them.
+    """
     closed = tenants.closed(connection)
-    found = (ObservableSource(**row._mapping) for row in connection.execute(_OBSERVABLE))
-    return [one for one in found if one.tenant not in closed]
+    known = {(row.tenant, row.source): row for row in connection.execute(_KNOWN)}
+    found = {}
+    for name, default in enabled.items():
+        row = known.get(name)
+        follows = default if row is None or row.follows is None else row.follows
+        if follows and name[0] not in closed:
+            found[name] = ObservableSource(*name, *((row.run_id, row.run_state) if row is not None else ()))
+    return found
+
+
+_BEGUN = text("""
+SELECT tenant, name FROM rag.sources WHERE change_token IS NOT NULL
+UNION SELECT tenant, source FROM rag.source_runs
+""")
+
+
+def left_to_workers(connection: Connection, sources: Iterable[SourceName], *, within_seconds: float) -> set[SourceName]:
+    """Those of these listed sources whose first load is up to the living workers: no run was started or is wanted."""
+    if not count_observers(connection, within_seconds=within_seconds):
+        return set()
+    begun = {(row.tenant, row.name) for row in connection.execute(_BEGUN)}
+    return set(sources) - begun - wanted_runs(connection, within_seconds=within_seconds).keys()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from werkzeug import Request, Response
 from rag_assets.config import files_fingerprint, load_sources
 from rag_assets.connectors import build_connector
 from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
+from rag_core.content.sources import store as sources
+from rag_core.content.streams import store as streams
 from rag_core.database import Store
+from rag_core.ingestion.source_status import WORKER_ENTRY
 from rag_core.settings import Settings
 from ragctl.local_stack.display import Silent
 from ragctl.local_stack.ingest import Sync
@@ -33,7 +36,6 @@ class Webserver:
         self.runs: list[dict[str, Any]] = []
         self.launched: list[dict[str, str]] = []
         self.reloads, self.port = 0, server.port
-        self.sensor = "RUNNING"
         self._folder, self.loaded = folder, files_fingerprint(folder)
         server.expect_request("/graphql").respond_with_handler(self._answer)
 
@@ -49,10 +51,6 @@ class Webserver:
         if "sensorOrError" in document:
             tags = [{"key": "rag/source_files", "value": self.loaded}]
             data: dict[str, Any] = {"sensorOrError": {"__typename": "Sensor", "tags": tags}}
-        elif "pipelineOrError" in document:
-            state = {"id": "sensor-1", "status": self.sensor, "ticks": []}
-            sensor = {"name": "handbook_changes", "targets": [], "sensorState": state}
-            data = {"job": {"__typename": "Pipeline", "sensors": [sensor], "schedules": []}}
         elif "sensorDryRun" in document:  # the watcher of the source files loads them
             self.reloads += 1
             self.loaded = files_fingerprint(self._folder)
@@ -190,23 +188,6 @@ def test_source_files_that_changed_are_loaded_before_the_run(sync: Any, webserve
     assert webserver.reloads == 1
 
 
-def test_the_first_run_of_a_new_source_is_left_to_its_sensor(
-    webserver: Webserver, httpserver: HTTPServer, folder: Path
-) -> None:
-    settings = Settings(home=folder.parent, dagster_port=httpserver.port)
-
-    def left_to_sensor() -> bool:
-        with closing(Sync(settings)) as opened:
-            return opened.is_left_to_sensor(opened.get("handbook"))
-
-    assert left_to_sensor()
-    webserver.sensor = "STOPPED"
-    assert not left_to_sensor()
-    webserver.sensor = "RUNNING"
-    webserver.run("SUCCESS")
-    assert not left_to_sensor(), "a source that is added again may look as it did in its last good run"
-
-
 class Shown(Silent):
     """Keeps what is said of the work, and lets something happen each time."""
 
@@ -223,17 +204,19 @@ def test_a_wait_says_what_it_waits_for_until_the_run_reads(
     webserver: Webserver, folder: Path, settings: Settings
 ) -> None:
     here = settings.model_copy(update={"sources_dir": folder, "dagster_port": webserver.port})
-    states = iter(["QUEUED", "STARTING", "STARTED", "SUCCESS"])
+    states = iter(["STARTING", "STARTED", "SUCCESS"])
 
     def go_on(_: str) -> None:
         webserver.runs[:] = []
         webserver.run(next(states))
 
+    webserver.run("QUEUED")
     shown = Shown(go_on)
     with closing(Sync(here)) as opened:
+        opened.start([opened.get("handbook")])
         [outcome] = opened.wait([opened.get("handbook")], shown)
     assert outcome.succeeded
-    waited = ["waiting for Dagster to start its run", "queued", "its process starts"]
+    waited = ["queued", "its process starts"]
     assert shown.said == [*(f"documents; {what}" for what in waited), "documents"]
 
 
@@ -251,17 +234,44 @@ def test_while_a_run_reads_no_state_of_a_source_at_rest_is_shown(
     assert shown.said == ["documents; its run reads"]
 
 
-def test_a_source_that_something_else_than_a_run_has_read_is_not_waited_for(
-    webserver: Webserver, folder: Path, flow: PipelineHarness, settings: Settings
+def test_the_first_load_of_a_small_source_is_left_to_a_living_worker_and_dagster_is_not_asked(
+    httpserver: HTTPServer, folder: Path, flow: PipelineHarness, settings: Settings
 ) -> None:
-    here = settings.model_copy(update={"sources_dir": folder, "dagster_port": webserver.port})
+    here = settings.model_copy(update={"sources_dir": folder, "dagster_port": httpserver.port})
     flow.connector.put("a.txt", b"The bells ring at noon in the old tower.")
+    beat(flow)
 
     def read(_: str) -> None:
         flow.run()
+        with flow.store.engine.begin() as connection:
+            sources.record_applied(connection, "acme", "handbook", "as it is now")
 
     shown = Shown(read)
     with closing(Sync(here)) as opened:
+        opened.start([opened.get("handbook")])
         [outcome] = opened.wait([opened.get("handbook")], shown)
     assert outcome.succeeded
-    assert webserver.launched == []
+    assert shown.said == ["documents; a stream worker reads it"]
+
+
+def test_a_first_load_that_a_worker_does_not_bring_in_has_a_run(
+    webserver: Webserver, folder: Path, flow: PipelineHarness, settings: Settings
+) -> None:
+    here = settings.model_copy(update={"sources_dir": folder, "dagster_port": webserver.port})
+    beat(flow)
+
+    def want_a_run(said: str) -> None:
+        beat(flow, {"tenant": "acme", "source": "handbook", "tag": "large", "after": None})
+        if webserver.launched and not webserver.runs:
+            webserver.run("SUCCESS")
+
+    with closing(Sync(here)) as opened:
+        opened.start([opened.get("handbook")])
+        assert webserver.launched == []
+        [outcome] = opened.wait([opened.get("handbook")], Shown(want_a_run))
+    assert (outcome.succeeded, len(webserver.launched)) == (True, 1)
+
+
+def beat(flow: PipelineHarness, *wanted: dict[str, Any]) -> None:
+    with flow.store.engine.begin() as connection:
+        streams.heartbeat(connection, "worker", {WORKER_ENTRY: {"wanted": wanted}})

@@ -11,7 +11,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.connectors import build_connector
-from rag_assets.defs.sources.changes import changes_sensor
+from rag_assets.defs.sources.changes import Looks, changes_sensor, request_runs
 from rag_assets.defs.sources.sensors import evaluate
 from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_assets.source_config import SourceConfig
@@ -21,7 +21,7 @@ from rag_core.content.sources import operation_store
 from rag_core.content.streams import store as streams
 from rag_core.governance.tenants import store as tenants
 from rag_core.ingestion.pipeline import Pipeline
-from rag_core.ingestion.source_status import WORKER_ENTRY
+from rag_core.ingestion.source_status import WORKER_ENTRY, RunState, SourceRun
 from rag_core.ingestion.source_status import store as status
 from rag_core.settings import Settings
 from tests.unit.rag_assets.connectors.listings import settle
@@ -257,6 +257,12 @@ class Observed:
         with self._store.engine.begin() as connection:
             streams.heartbeat(connection, "worker", entry)
 
+    def record_run(self) -> None:
+        moment = datetime.now(UTC)
+        run = SourceRun(0, "a run", RunState.SUCCEEDED, moment, moment, moment)
+        with self._store.engine.begin() as connection:
+            status.record_runs(connection, self.config.tenant, self.config.name, [run])
+
     @contextmanager
     def lease(self) -> Iterator[None]:
         leases = Leases(self._store)
@@ -281,7 +287,21 @@ def test_an_observed_source_has_the_runs_that_its_worker_wants_and_no_others(
         observed.beat("larger", after=sensor.instance.get_runs(limit=1)[0].run_id)
         assert ticked(sensor.config, sensor.instance, pipeline) == ["larger"]
         observed.beat()
+        observed.record_run()
     assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token], "its worker died"
+
+
+def test_a_new_source_is_left_to_a_living_worker_for_a_while(sensor: Sensor, pipeline: Pipeline) -> None:
+    observed, looks = Observed(sensor.config, pipeline), Looks()
+
+    def requested() -> int:
+        found = request_runs([sensor.config], pipeline, sensor.instance, looks)
+        return len(found) if isinstance(found, list) else 0
+
+    observed.beat()
+    assert requested() == 0
+    looks.left_since = {name: since - pipeline.settings.stream_lost_seconds for name, since in looks.left_since.items()}
+    assert requested() == 1, "no worker has taken it"
 
 
 def test_a_source_whose_switch_is_off_has_no_runs(sensor: Sensor, pipeline: Pipeline) -> None:

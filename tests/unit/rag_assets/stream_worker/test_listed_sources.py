@@ -24,10 +24,11 @@ from rag_assets.stream_worker.listed.observed import ObservedSource
 from rag_assets.stream_worker.listed.observer import SourceObserver, next_due
 from rag_assets.stream_worker.listed.reports import report
 from rag_core.content.sources import Scope
+from rag_core.content.streams import store as streams
 from rag_core.database import Store, locks
 from rag_core.errors import Reason
 from rag_core.ingestion.pipeline import Pipeline, StageDependencies, run_pipeline
-from rag_core.ingestion.source_status import ObservableSource, RunState, SourceRun, observable_store
+from rag_core.ingestion.source_status import WORKER_ENTRY, ObservableSource, RunState, SourceRun, observable_store
 from rag_core.ingestion.source_status import store as status
 from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
@@ -45,29 +46,36 @@ class Installation:
         self._thread: threading.Thread | None = None
         self._follows: dict[str, bool] = {}
 
-    def add(self, name: str, *, tenant: str = "acme", files: int = 3, **changes: Any) -> Path:
-        """A source of a folder that a run has listed."""
+    def write(self, name: str, files: int = 3) -> Path:
         root = self.folder / name
         root.mkdir()
         for number in range(files):
             (root / f"{number}.md").write_text(f"Document {number} of {name} says pump.")
+        return root
+
+    def add(self, name: str, *, tenant: str = "acme", files: int = 3, **changes: Any) -> Path:
+        """A source of a folder that a run has listed."""
+        root = self.write(name, files)
         self.configure(name, tenant=tenant, **changes)
         self.run(name)
         return root
 
-    def configure(self, name: str, *, tenant: str = "acme", follows: bool = True, **changes: Any) -> None:
+    def configure(self, name: str, *, tenant: str = "acme", follows: bool | None = True, **changes: Any) -> None:
+        """Write the file of a source; with `follows=None` Dagster has not loaded it."""
         options = {"kind": "filesystem", "root": str(self.folder / name)}
         attributes = {"name": name, "tenant": tenant, "acl": ["everyone"], "options": options} | changes
         document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
         self.configs[name] = SourceConfig.model_validate(attributes)
         (self.stream.settings.effective_sources_dir / f"{name}.yaml").write_text(yaml.safe_dump(document))
-        self.switch(name, follows=follows)
+        if follows is not None:
+            self.switch(name, follows=follows)
 
     def switch(self, name: str, *, follows: bool) -> None:
         self._follows[name] = follows
         seen = [
             status.Observation(one.tenant, one.name, one.options.kind, True, self._follows[one.name], False, None)
             for one in self.configs.values()
+            if one.name in self._follows
         ]
         with self.stream.store.engine.begin() as connection:
             status.observe(connection, seen)
@@ -86,9 +94,9 @@ class Installation:
         with self.stream.store.engine.begin() as connection:
             status.record_runs(connection, self.configs[name].tenant, name, [run])
 
-    def start(self) -> None:
+    def start(self, refresh: float = 0.2) -> None:
         self._stopping.clear()
-        self._observer = SourceObserver(cast(Pipeline, self.stream), refresh_seconds=0.2, spare_seconds=0)
+        self._observer = SourceObserver(cast(Pipeline, self.stream), refresh_seconds=refresh, spare_seconds=0)
         self._thread = threading.Thread(target=self._observer.run, args=(self._stopping,))
         self._thread.start()
 
@@ -118,6 +126,20 @@ class Installation:
         points = [point.payload for point in self.stream.flow.points() if point.payload.locator == locator]
         return list(points[0].acl) if points else None
 
+    def read(self) -> set[str]:
+        """The sources whose state is searchable as a whole."""
+        return {name for (name,) in self.stream.all("SELECT name FROM rag.sources WHERE change_token IS NOT NULL")}
+
+    def beat(self) -> None:
+        assert self._observer is not None
+        with self.stream.store.engine.begin() as connection:
+            streams.heartbeat(connection, "worker", {WORKER_ENTRY: self._observer.status()})
+
+    def left(self, *names: str) -> set[str]:
+        places = [(self.configs[name].tenant, name) for name in names]
+        with self.stream.store.engine.connect() as connection:
+            return {name for _, name in observable_store.left_to_workers(connection, places, within_seconds=60)}
+
     def held(self) -> int:
         return int(self.stream.all("SELECT sum(held_deletions) FROM rag.sources")[0][0])
 
@@ -125,8 +147,9 @@ class Installation:
         self.stream.settings = self.stream.settings.model_copy(update=settings)
 
     def newest_run(self, name: str) -> ObservableSource:
+        place = self.configs[name].tenant, name
         with self.stream.store.engine.connect() as connection:
-            return next(one for one in observable_store.observable(connection) if one.source == name)
+            return observable_store.observable(connection, {place: True})[place]
 
     @property
     def resources(self) -> StageDependencies:
@@ -184,6 +207,39 @@ def test_what_changes_in_a_folder_is_searchable_and_what_is_deleted_is_gone(inst
     (root / "0.md").unlink()
     assert eventually(lambda: "0.md" not in installation.texts())
     assert installation.wanted == {}
+
+
+def test_small_sources_are_read_as_soon_as_their_files_are_there_without_dagster_and_without_a_run(
+    installation: Installation,
+) -> None:
+    installation.start(refresh=3600)  # what is not reported is not seen
+    names = [f"s{number}" for number in range(6)]
+    for name in names:
+        installation.write(name, 2)
+        installation.configure(name, follows=None)
+    installation.configure("broken", follows=None)
+    installation.configure("off", follows=None, enabled=False)
+    assert eventually(lambda: installation.read() == set(names))
+    found = " ".join(installation.texts().values())
+    assert all(f"Document {number} of {name} says pump." in found for name in names for number in range(2))
+    assert installation.observed("off") is None
+    assert installation.left(*names, "broken", "off") == set(), "no worker lives that has said so"
+    installation.beat()
+    assert installation.left(*names, "broken", "off") == {"broken", "off"}
+    (installation.folder / "s0" / "0.md").write_text("Changed: valve.")
+    assert eventually(lambda: "Changed: valve." in installation.texts()["0.md"])
+
+
+def test_a_first_load_beyond_small_changes_wants_a_run_and_leaves_it_to_it(installation: Installation) -> None:
+    installation.limit(stream_source_items=4)
+    installation.write("large", 5)
+    installation.configure("large", follows=None)
+    installation.start()
+    assert eventually(lambda: ("acme", "large") in installation.wanted)
+    installation.beat()
+    assert (installation.texts(), installation.left("large")) == ({}, set())
+    installation.run("large")
+    assert eventually(lambda: installation.wanted == {})
 
 
 def test_permissions_of_a_row_follow_at_its_interval_and_a_changed_interval_at_once(
