@@ -257,13 +257,12 @@ def reload(*, wait: Annotated[bool, Parameter(negative="--no-wait")] = True, jso
     from ragctl.local_stack.ingest import Sync
 
     settings = Settings.load()
-    with closing(dagster_client(settings)) as api:
-        api.reload()
+    with closing(Sync(settings)) as sync, open_display(silent=json) as display:
+        new = sync.first_loads(sync.jobs.values())
+        with closing(dagster_client(settings)) as api:
+            api.reload()
+        read = sync.wait_for_worker(new, display) if wait else []
     found = read_sources(settings.effective_sources_dir)
-    read = []
-    if wait:
-        with closing(Sync(settings)) as sync, open_display(silent=json) as display:
-            read = sync.wait_for_worker(sync.first_loads(sync.jobs.values()), display)
     if json:
         emit_json({"sources": [config.name for config in found.sources], "read": [one.source for one in read],
                    "problems": list(map(str, found.problems))})  # fmt: skip

@@ -56,9 +56,7 @@ class CountReader:
             return set()
         try:
             with self._store.engine.connect() as connection:
-                left = observable_store.left_to_workers(
-                    connection, names, within_seconds=lost
-                )
+                left = observable_store.left_to_workers(connection, names, within_seconds=lost)
         except RagError:
             return set()
         return {source for _, source in left}

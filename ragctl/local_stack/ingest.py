@@ -232,10 +232,12 @@ class Sync:
         returned: set[str] = set()
 
         def ended(waiting: Sequence[SourceJob]) -> list[RunOutcome]:
-            returned.update({job.source for job in waiting} - self._counts.left_to_workers(waiting))
+            left = self._counts.left_to_workers(waiting)
             self._counts.refresh(job.tenant for job in waiting)
+            ready = [job for job in waiting if job.source not in left]
+            returned.update(job.source for job in ready)
             seconds = time.time() - self._began
-            read = [job for job in waiting if self._counts.is_read(job.tenant, job.source)]
+            read = [job for job in ready if self._counts.is_read(job.tenant, job.source)]
             return [RunOutcome(job.source, "SUCCESS", seconds) for job in read]
 
         return self._wait(left, display, ended, returned)
