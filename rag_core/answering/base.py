@@ -25,7 +25,7 @@ ReadAround = Callable[[Sequence[ChunkRange]], Awaitable[tuple[SearchHit, ...]]]
 
 
 class Outcome(StrEnum):
-    """How sure an answer is."""
+    """Confidence of an answer."""
 
     ANSWERED = "ANSWERED"
     """The question is answered."""
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
 
 class Abstention(StrEnum):
-    """Why there is no answer."""
+    """Reason that there is no answer."""
 
     NO_RESULTS = "NO_RESULTS"
     """Nothing that the caller may see matched."""
@@ -45,7 +45,7 @@ class Abstention(StrEnum):
 
 
 class Role(StrEnum):
-    """Who said a message."""
+    """Author of a message."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -60,7 +60,7 @@ class Message:
 
 
 class StandaloneBy(StrEnum):
-    """How a question came to stand alone."""
+    """The way in which a question came to stand alone."""
 
     ASKED = "asked"
     """It does so as it was asked."""
@@ -75,7 +75,7 @@ NOTHING_LEAVES: Final = EgressPolicy(frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to answer, and from what: hits in descending relevance.
+    """A question with the passages to answer it from, in descending relevance.
 
     `contrast` are the hits after them, which the caller is not shown as hits. `compare` compares the question with
     passages token by token, where the model can; `search` and `around` read more, within what the caller may see.
@@ -107,7 +107,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a model read and wrote, as its endpoint counts, and what that costs at the prices of the settings."""
+    """Tokens that a model read and wrote, as its endpoint counts them, and their cost at the prices of the settings."""
 
     prompt: int
     completion: int
@@ -126,7 +126,7 @@ class StandaloneQuestion:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredBy:
-    """Who wrote an answer. `instead_because` is why it was not the configured model, `None` when it was.
+    """The author of an answer. `instead_because` is why it was not the configured model, `None` when it was.
 
     `first_token` is the time in seconds until the model's first words.
     """

@@ -36,7 +36,7 @@ _CORRECTS: Final = re.compile(
     r"|^\W{0,4}(?:不是?|不对|抱歉|对不起)?\W{0,4}我(?:是)?(?:说|指|问)(?:的是?)?\W{0,4}",
     re.IGNORECASE,
 )
-"""What introduces a correction and says nothing of its own: "No, I meant …"."""
+"""Words that introduce a correction and say nothing of their own: "No, I meant …"."""
 _CORRECTED: Final = 3
 """Content words up to which what follows it replaces a word of the question before, and is no question itself."""
 _ASKS: Final = re.compile(
@@ -70,7 +70,7 @@ def _standalone(text: str, question: str) -> StandaloneQuestion:
 
 
 def _continues(question: str) -> bool:
-    """Whether a question leans on the one before it."""
+    """Return whether a question depends on the one before it."""
     if is_chinese(question):
         short = len(_LETTERS.findall(question)) <= _SHORT_ZH and not _DEFINES.search(question)
         return short or bool(_POINTS_BACK_ZH.search(question))

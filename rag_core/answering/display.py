@@ -1,4 +1,4 @@
-"""How text of documents and models may stand in an answer."""
+"""Make text of documents and models safe to show in an answer."""
 
 from __future__ import annotations
 

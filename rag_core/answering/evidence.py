@@ -1,4 +1,4 @@
-"""How much of a question a text covers, by its words: no model call, about 20 microseconds a sentence.
+"""Measure how much of a question a text covers, by its words: no model call, about 20 microseconds a sentence.
 
 English counts words (stemmed, without stop words); Chinese counts characters that stand in a matching pair, because
 pairs alone would make every Chinese coverage lower than an English one for the same evidence.
@@ -46,12 +46,12 @@ def question_units(text: str) -> tuple[Unit, ...]:
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a text has Chinese characters."""
+    """Return whether a text has Chinese characters."""
     return _HAN.search(text) is not None
 
 
 def asks(question: str, sentence: str) -> bool:
-    """Whether a sentence asks rather than says: a heading of a list of questions, an example call with a question.
+    """Return whether a sentence asks rather than says: a heading in a list of questions, an example of a question.
 
     It may cover every word of the question and answers none of it.
     """

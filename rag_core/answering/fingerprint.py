@@ -1,4 +1,4 @@
-"""What decides how an answer reads: the code of this package and the settings that choose among it."""
+"""Fingerprint of what decides how an answer reads: the code of this package and the settings that select from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages of a document are called: a presentation has slides, a workbook sheets."""
+"""Names for the pages of a document: a presentation has slides, a workbook sheets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class PageKind(StrEnum):
-    """What the number of a page counts; also the word before it."""
+    """The unit that a page number counts; also the word before it."""
 
     PAGE = "page"
     SLIDE = "slide"
@@ -23,5 +23,5 @@ _KINDS: Final = {
 
 
 def page_kind(media_type: str) -> PageKind:
-    """What the pages of a document of this type are."""
+    """Return the kind of page that documents of this type have."""
     return _KINDS.get(media_type, PageKind.PAGE)

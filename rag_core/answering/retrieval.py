@@ -1,4 +1,4 @@
-"""What an answerer is given of an index: the passages of a question, and the ways to read more of the same request.
+"""Give an answerer the passages of a question, and ways to read more of the index within the same request.
 
 `IndexReader` asks an index that this process holds. The query server, which follows promotions and takes turns, has a
 way of its own; what decides on the passages is here for both.
@@ -42,7 +42,7 @@ def in_reading_order(points: Iterable[IndexPoint]) -> tuple[SearchHit, ...]:
 
 
 def place_around(hit: SearchHit) -> ChunkRange:
-    """Where a hit and its neighbours are."""
+    """Return the range of chunks that holds a hit and its neighbours."""
     own = hit.payload
     return ChunkRange(own.doc_id, own.version, max(0, own.ordinal - REACH), own.ordinal + REACH)
 
@@ -88,7 +88,7 @@ class IndexReader:
         )
 
     def listed(self, per_document: int | None) -> tuple[SearchHit, ...]:
-        """What a search for the same text shows."""
+        """Return the hits that a search for the same text shows."""
         return self._hits(replace(self._request, per_document=per_document), self._request.limit)
 
     def _hits(self, request: SearchRequest, limit: int) -> tuple[SearchHit, ...]:

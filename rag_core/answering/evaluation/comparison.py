@@ -1,4 +1,4 @@
-"""How two runs over the same questions differ, and whether the later one is worse beyond chance."""
+"""Compare two runs over the same questions, and test whether the later one is worse beyond chance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ORDER = (
 
 
 class Direction(StrEnum):
-    """Where a question went."""
+    """Change of a question between two runs."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -85,7 +85,7 @@ class Measure:
     chance: float
 
     def is_worse(self, tolerance: float) -> bool:
-        """Whether it fell by more than `tolerance`, and by more than chance explains."""
+        """True when it fell by more than `tolerance`, and by more than chance explains."""
         return self.before - self.now > tolerance and self.chance < LEVEL
 
     def __str__(self) -> str:

@@ -38,7 +38,7 @@ class Dataset:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether the folder itself is a set."""
+    """Return whether the folder itself is a set."""
     return all((folder / name).is_file() for name in _FILES)
 
 

@@ -36,7 +36,7 @@ class Judgement:
 
     @property
     def answer_hash(self) -> bytes:
-        """What identifies the rated answer among those of one caller: question and text."""
+        """Key of the rated answer among those of one caller: question and text."""
         return hashlib.sha256(f"{self.question}\0{self.answer}".encode()).digest()
 
     @property
@@ -47,7 +47,7 @@ class Judgement:
 
     @property
     def answer_doc_ids(self) -> tuple[uuid.UUID, ...]:
-        """Where the answer is, as far as it says: the right document, or the first cited ones of a helpful answer."""
+        """Documents that hold the answer: the right one that was named, or the first cited ones of a helpful answer."""
         if self.right_doc_id:
             return (self.right_doc_id,)
         return self.doc_ids[:MAX_CITED] if self.good else ()

@@ -13,11 +13,11 @@ from rag_core.answering.evaluation.questions import EvaluationQuestion
 from rag_core.errors import InvalidInput, Reason
 
 CLOSEST_THAT_COUNT = 2
-"""Of the closest passages, the first two satisfy; nobody reads far when nothing was promised."""
+"""Places of the best matches that count: a reader reads no further when no answer is claimed."""
 
 
 class Grade(StrEnum):
-    """What became of a question."""
+    """Grade of an answered question."""
 
     RIGHT = "right"
     """Answered with what was expected first; or not answered, and it has no answer."""
@@ -42,7 +42,7 @@ UNSATISFIED = frozenset(Grade) - SATISFIED - {Grade.NOT_GRADED}
 
 
 class Shown(StrEnum):
-    """What an answer claims to be."""
+    """The claim that an answer makes about itself."""
 
     ANSWERED = "answered"
     CLOSEST = "closest"

@@ -21,14 +21,14 @@ _T = evaluation_questions.c
 
 
 class Origin(StrEnum):
-    """Where a question came from."""
+    """Origin of a question."""
 
     FEEDBACK = "feedback"
     HEADING = "heading"
 
 
 class Verdict(StrEnum):
-    """What was decided about a question."""
+    """Decision about a proposed question."""
 
     PROPOSED = "proposed"
     ACCEPTED = "accepted"

@@ -77,7 +77,7 @@ class EvaluationQuestion:
         return UNANSWERABLE not in self.tags
 
     def is_held_by(self, text: str) -> bool:
-        """Whether a text has all that is expected; case and white space do not count, except to patterns."""
+        """Return whether a text has all that is expected; case and white space do not count, except to patterns."""
         folded = _folded(text)
         return all(_folded(one) in folded for one in self.expected) and all(one.search(text) for one in self.patterns)
 

@@ -37,7 +37,7 @@ from rag_core.answering.retrieval import place_around
 from rag_core.retrieval.index import ChunkRange, SearchHit
 
 MAX_SECTION_CHARS: Final = 200
-"""Of the first line of an answer, which names the section it is from."""
+"""Characters that are searched for of the first line of an answer, which names the section it is from."""
 OPENINGS: Final = 2
 """Pages whose opening is read."""
 SHOWN: Final = 3
@@ -47,7 +47,7 @@ FOLLOWED: Final = 6
 
 
 class ExtractiveAnswerer:
-    """Quotes; needs no model but the one that embedded the question. Safe for concurrent use."""
+    """Answer with quotes, without a model but the one that embeds. Safe for concurrent use."""
 
     def __init__(self, threshold: float = 0.0) -> None:
         """`threshold` is taken from the log odds that the evidence answers; higher answers less often."""
@@ -62,7 +62,7 @@ class ExtractiveAnswerer:
         yield outcome
 
     async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
-        """By the words of the questions before it."""
+        """Complete a follow-up with the words of the questions before it."""
         return carry_over(question, earlier)
 
     async def close(self) -> None:
@@ -95,7 +95,7 @@ async def rank_passages(question: Question) -> Ranking:
 
 
 async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
-    """The whole answer. Raises what the question's functions raise."""
+    """Rank, decide on the outcome, and write the whole answer. Raises what the question's functions raise."""
     if not question.hits:
         return Abstained(Abstention.NO_RESULTS)
     ranking = await rank_passages(question)
@@ -118,7 +118,7 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
 
 
 async def _corrected(question: Question) -> tuple[str, tuple[SearchHit, ...]]:
-    """The text and its hits; searched for again when a word of the question had to be corrected."""
+    """Return the text and its hits, retrieved again when a word of the question had to be corrected."""
     hits = (*question.hits, *question.contrast)
     if question.search is None:
         return question.text, hits
@@ -130,7 +130,7 @@ async def _corrected(question: Question) -> tuple[str, tuple[SearchHit, ...]]:
 
 
 async def _with_previous(question: Question, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
-    """The hits, and those for a follow-up within the section that the answer before it showed first."""
+    """Add the hits for a follow-up within the section that the answer before it showed first."""
     section = question.previous.partition("\n")[0][:MAX_SECTION_CHARS]
     if not section or question.search is None:
         return hits
@@ -158,7 +158,7 @@ async def _with_openings(question: Question, text: str, hits: tuple[SearchHit, .
 
 
 async def _around(question: Question, ranking: Ranking) -> tuple[SearchHit, ...]:
-    """The chunks before and behind those that are shown."""
+    """Read the chunks before and behind those that are shown."""
     if question.around is None:
         return ()
     known = {hit.chunk_id for hit in ranking.hits}
@@ -169,7 +169,7 @@ async def _around(question: Question, ranking: Ranking) -> tuple[SearchHit, ...]
 def _citations(
     question: Question, hits: Sequence[SearchHit], cited: Sequence[Span]
 ) -> tuple[tuple[Citation, ...], tuple[SearchHit, ...]]:
-    """A citation for each span, and the passages among them that are no hits of the question."""
+    """Make a citation of each span, and list the cited passages that are no hits of the question."""
     ranks = {hit.chunk_id: rank for rank, hit in enumerate(question.hits)}
     evidence: list[SearchHit] = []
     citations = []

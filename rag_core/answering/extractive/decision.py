@@ -19,9 +19,9 @@ from rag_core.answering.extractive.terms import NAMED
 from rag_core.answering.extractive.weights import BY_WORDS, COMPARED
 
 ACROSS: Final = 0.1
-"""What MaxSim is lower by where question and documents are of different scripts (XQuAD, both directions)."""
+"""Correction of MaxSim where question and documents are of different scripts (XQuAD, both directions)."""
 _FEW: Final = 3
-"""Passages of which an average cosine says something."""
+"""Passages from which an average cosine is meaningful."""
 
 
 def decide_outcome(asked: Asked, candidates: Sequence[Candidate], threshold: float = 0.0) -> Outcome:
@@ -37,7 +37,7 @@ def decide_outcome(asked: Asked, candidates: Sequence[Candidate], threshold: flo
 
 
 def features(asked: Asked, candidates: Sequence[Candidate]) -> dict[str, float]:
-    """What speaks for the best passage."""
+    """Compute the features of the best passage."""
     best = candidates[0]
     total = sum(term.weight for term in asked.terms) or 1.0
     # Words in another script than the documents' say nothing about what these know.
@@ -52,8 +52,8 @@ def features(asked: Asked, candidates: Sequence[Candidate]) -> dict[str, float]:
 
 
 def _nearness(candidates: Sequence[Candidate]) -> float:
-    """How much nearer the best passage is than the average one: the ratio of their distances, minus one. A ratio,
-    because embedders spread cosines differently."""
+    """Return the ratio of the average distance of a passage to that of the best one, minus one. A ratio, because
+    embedders spread cosines differently."""
     own = candidates[0].passage.dense
     known = [one.passage.dense for one in candidates if one.passage.dense is not None]
     if own is None or len(known) < _FEW:
@@ -62,7 +62,7 @@ def _nearness(candidates: Sequence[Candidate]) -> float:
 
 
 def _is_named(asked: Asked, candidates: Sequence[Candidate]) -> bool:
-    """Whether the best passage is of a page or a section of the name that was asked for, or has the one word that was
-    typed."""
+    """Return whether the best passage is of a page or section of the name that was asked for, or has the one word that
+    was typed."""
     best = candidates[0].features
     return best["heading"] >= NAMED or (len({term.stems for term in asked.terms}) == 1 and best["words"] == 1.0)

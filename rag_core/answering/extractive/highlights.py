@@ -1,4 +1,4 @@
-"""Which statements of a window answer: they are marked where they stand."""
+"""Rank the statements of a passage by how well they answer: the best are marked where they stand."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rag_core.content.parsing import BlockKind
 
 MOST: Final = 3
 NEAR: Final = 0.93
-"""Part of the best statement's score from which another one is marked too."""
+"""Share of the best statement's score from which another one is marked too."""
 _NEVER: Final = frozenset({BlockKind.HEADING})
 WORDS, NUMBER = 0.25, 0.08
-"""What the words of the question and a number that is asked for are worth beside MaxSim."""
+"""Weights of the question's words and of a number that is asked for, beside MaxSim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,7 @@ class Statement:
 
 
 class Relevance:
-    """Scores spans of passages: how near their tokens are to those of the question, and how many of its words they
-    have."""
+    """Score spans of passages by MaxSim and by the words of the question in them."""
 
     def __init__(self, reading: Reading, asked: Asked, matches: dict[int, TokenMatches]) -> None:
         """`matches` are those of passages by number."""
@@ -50,7 +49,7 @@ class Relevance:
 
 
 def ranked(reading: Reading, positions: Sequence[int], asked: Asked, relevance: Relevance) -> list[Statement]:
-    """The statements of blocks, best first, without those that ask themselves."""
+    """Return the statements of blocks, best first, without those that ask themselves."""
     found = [
         Statement(at, start, end, relevance(reading.positions[at].passage, *understood))
         for at in positions

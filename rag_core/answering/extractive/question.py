@@ -11,7 +11,7 @@ from rag_core.answering.extractive.terms import Bag, Term, bag, question_terms
 from rag_core.answering.numerals import CHINESE_NUMBER, NUMBER_WORD
 
 INHERITED: Final = 0.4
-"""What a word of an earlier question weighs beside those of the follow-up."""
+"""Weight of a word of an earlier question beside those of the follow-up."""
 _AMOUNT: Final = re.compile(
     r"\bhow\s+(?:many|much|long|large|big|often|old|fast|far|high|deep|soon)\b|\b(?:when|default|maximum|minimum|size|limit|port"
     r"|version|timeout)\b|多少|几[个次天年月]|多[大长久]|默认|上限|最[大小]|何时|什么时候",
@@ -29,7 +29,7 @@ class Asked:
     number: bool = False
 
     def has_number(self, text: str) -> bool:
-        """Whether a text has a number."""
+        """Return whether a text has a number."""
         return _NUMBER.search(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Which passage answers: the order of the hybrid search, corrected by words, headings and late interaction.
+"""Order passages by how well they answer: the order of the hybrid search, words, headings and late interaction.
 
 The weights were found by cross-validation over the development questions (docs/retrieval-answers.md).
 """
@@ -26,7 +26,7 @@ _TITLES: Final = re.compile(r"\b\d{1,2}\.\d{1,2}\.\s+[^\W\d]")
 SHOWN_BEFORE: Final = 0.8
 """Share of a passage's words in the answer before, from which that showed it."""
 _LEAST_SPREAD: Final = 0.012
-"""Of cosines: of passages that are all equally near, none is nearer."""
+"""Least standard deviation of cosines: below it all passages are equally near."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def _word_features(passage: Passage, asked: Asked, shown: Bag) -> dict[str, floa
 
 
 def _standard(values: Sequence[float | None], least: float) -> list[float]:
-    """The values in standard deviations from their mean; 0 for one that is not known."""
+    """Return the values in standard deviations from their mean; 0 for one that is not known."""
     known = [value for value in values if value is not None]
     spread = max(pstdev(known), least, 1e-9) if known else 1.0
     middle = mean(known) if known else 0.0

@@ -1,4 +1,4 @@
-"""What an answer may rest on: retrieved passages with their blocks, and the passages around them."""
+"""Read retrieved passages and those around them as documents in reading order, block by block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_core.retrieval.index import SearchHit
 
 Path = tuple[str, ...]
 MAX_CHARS: Final = 16_384
-"""Of a chunk that are read: no fewer than of the chunks that the platform makes, and as many as a model that embeds."""
+"""Characters of a chunk that are read: no fewer than the platform's chunks have, and as many as an embedder reads."""
 _NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
 """Blocks that help a search and say nothing to a reader."""
 
@@ -40,16 +40,16 @@ class Passage:
 
     @property
     def searched(self) -> str:
-        """The text with its title, name and headings, as a search finds it."""
+        """Return the text with its title, name and headings, as a search finds it."""
         return "\n".join((self.title, re.sub(r"[-_/.]", " ", self.locator), *self.headings, self.text))
 
     def slice(self, start: int, end: int) -> str:
-        """The document's text between two places within the passage."""
+        """Return the document's text between two offsets within the passage."""
         return self.text[max(start - self.start, 0) : max(end - self.start, 0)]
 
 
 def passage_of(hit: SearchHit) -> Passage:
-    """A hit as the answerer reads it; one of an old generation, without blocks, is one paragraph."""
+    """Convert a hit; one of an old generation, without blocks, is one paragraph."""
     held = hit.payload
     text = held.text[:MAX_CHARS]
     end = held.start + len(text)
@@ -62,7 +62,7 @@ def passage_of(hit: SearchHit) -> Passage:
 
 
 def _read_block(block: Block, start: int, text: str) -> Block:
-    """A block of a chunk as far as the text is read, with its parts."""
+    """Cut a block to the text that is read, and find its parts."""
     end = min(block.end, start + len(text))
     return replace(block, end=end, parts=parts_of(block, text[block.start - start : end - start]))
 
@@ -86,7 +86,7 @@ class Reading:
     gap."""
 
     def text(self, position: BlockPosition) -> str:
-        """The text of a block."""
+        """Return the text of a block."""
         return self.passages[position.passage].slice(position.block.start, position.block.end)
 
 

@@ -1,4 +1,4 @@
-"""Windows as a person would write them, in Markdown and in plain text, from the same pieces.
+"""Write windows as a person would, in Markdown and in plain text, from the same pieces.
 
 The spans to highlight travel through the writing as two marks within the text; in Markdown they become bold, in plain
 text offsets.
@@ -38,7 +38,7 @@ def render(
     passage: Passage, path: Path, page: int, pieces: Sequence[Piece], marked: Iterable[Span], first: int,
     *, further: bool = False,
 ) -> tuple[Excerpt, list[Span]]:  # fmt: skip
-    """A window in both forms, and the span of each of its citations, whose numbers begin behind `first`."""
+    """Write a window in both forms, with the span of each of its citations, whose numbers begin behind `first`."""
     shown = [_marked(piece, marked) for piece in pieces]
     cited = spans(pieces)
     text, highlights = _without_marks(_body(shown, first, _plain))
@@ -58,7 +58,7 @@ def render(
 
 
 def to_markdown(excerpts: Sequence[Excerpt], lead: str = "") -> str:
-    """The whole answer in Markdown: fenced code, tables with their header, lists, terms in bold."""
+    """Write the whole answer in Markdown: fenced code, tables with their header, lists, terms in bold."""
     blocks = [lead] if lead else []
     for excerpt in excerpts:
         blocks += [f"**{escaped(named)}**"] if (named := heading(excerpt)) else []
@@ -67,7 +67,7 @@ def to_markdown(excerpts: Sequence[Excerpt], lead: str = "") -> str:
 
 
 def to_plain(excerpts: Sequence[Excerpt], lead: str = "") -> list[str]:
-    """The pieces of the answer in plain text, one for each excerpt; joined they are the whole."""
+    """Write the answer in plain text, one piece for each excerpt; joined they are the whole."""
     written = [f"{lead}\n\n" if lead else ""]
     for number, excerpt in enumerate(excerpts):
         named = heading(excerpt)
@@ -77,7 +77,7 @@ def to_plain(excerpts: Sequence[Excerpt], lead: str = "") -> list[str]:
 
 
 def trail(title: str, headings: Sequence[str]) -> list[str]:
-    """Title and headings, each once. The title of a page often is its first heading with the name of the site."""
+    """Return title and headings, each once: the title often is the first heading with the name of the site."""
     path = list(dict.fromkeys(headings))
     after = title.removeprefix(path[0]) if path else title
     if after != title and not after[:1].isalnum():
@@ -86,7 +86,7 @@ def trail(title: str, headings: Sequence[str]) -> list[str]:
 
 
 def heading(excerpt: Excerpt) -> str:
-    """Title and headings above a place, and its page; empty for text without either."""
+    """Return title and headings above an excerpt, and its page; empty for text without either."""
     if not excerpt.heading_path and not excerpt.page:
         return ""
     named = " > ".join(dict.fromkeys(display(part) for part in trail(excerpt.title, excerpt.heading_path) if part))
@@ -94,7 +94,7 @@ def heading(excerpt: Excerpt) -> str:
 
 
 def spans(pieces: Sequence[Piece]) -> list[Span]:
-    """The span of each citation; neighbouring pieces of a passage share one."""
+    """Return the span of each citation; neighbouring pieces of a passage share one."""
     found: list[Span] = []
     for position, piece in enumerate(pieces):
         if position and _adjacent(pieces[position - 1], piece):
@@ -110,7 +110,7 @@ def spans(pieces: Sequence[Piece]) -> list[Span]:
 
 
 def _marked(piece: Piece, marked: Iterable[Span]) -> Piece:
-    """The piece with marks around what is highlighted of it."""
+    """Put marks around what is highlighted of a piece."""
     text = piece.text
     inside = sorted(
         (max(start, piece.start) - piece.start, min(end, piece.end) - piece.start)
@@ -127,7 +127,7 @@ def _marked(piece: Piece, marked: Iterable[Span]) -> Piece:
 
 
 def _without_marks(text: str) -> tuple[str, tuple[AnswerSpan, ...]]:
-    """The text without marks, and the spans between them."""
+    """Return the text without marks, and the spans between them."""
     found: list[AnswerSpan] = []
     shown: list[str] = []
     length, opened = 0, None
@@ -179,21 +179,21 @@ def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -
 
 
 def _continues(one: Piece, other: Piece) -> bool:
-    """Whether a piece is the rest of a block that was cut between passages, or a further row of the same table."""
+    """Return whether a piece is the rest of a block that was cut, or a further row of the same table."""
     if one.kind is PieceKind.TABLE and other.kind is one.kind and one.header and one.header == other.header:
         return True
     return one.kind is other.kind and other.cut and one.passage != other.passage
 
 
 def _joined(one: Piece, rest: Piece) -> Piece:
-    """A piece with the rest of it."""
+    """Join a piece with the rest of it."""
     words = one.kind is PieceKind.TEXT
     gap = ("\n" if not words else " ") if rest.start > one.end else ""
     return replace(one, end=rest.end, text=f"{one.text}{gap}{rest.text}")
 
 
 def _adjacent(one: Piece, other: Piece) -> bool:
-    """Whether two pieces are cited as one span."""
+    """Return whether two pieces are cited as one span."""
     return one.passage == other.passage and 0 <= other.start - one.end <= 2
 
 

@@ -1,4 +1,4 @@
-"""From ranked passages to what is shown: the best one, a second that adds something, and the further ones."""
+"""Select what is shown of ranked passages: the best one, a second that adds something, and the further ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def select(
 def _places(
     asked: Asked, candidates: Sequence[Candidate], reading: Reading, relevance: Relevance, limit: int
 ) -> list[_Place]:
-    """The windows of the best passages, without those that say what one before them says."""
+    """Return the windows of the best passages, without repetitions."""
     places: list[_Place] = []
     for one in candidates:
         if len(places) == limit:
@@ -72,7 +72,7 @@ def _places(
 
 
 def _place(asked: Asked, passage: int, reading: Reading, relevance: Relevance, taken: Container[int]) -> _Place | None:
-    """The window around the best statement of a passage that is not shown yet."""
+    """Return the window around the best statement of a passage that is not shown yet."""
     own = [at for at, position in enumerate(reading.positions) if position.passage == passage and at not in taken]
     found = ranked(reading, own, asked, relevance)
     if not found:
@@ -98,7 +98,7 @@ def _repeats(one: _Place, other: _Place) -> bool:
 
 
 def _adds(asked: Asked, places: Sequence[_Place]) -> bool:
-    """Whether the second place has words of the question that the first does not have."""
+    """Return whether the second place has words of the question that the first does not have."""
     first, second = places[0].words, places[1].words
     total = sum(term.weight for term in asked.terms) or 1.0
     new = sum(term.weight for term in asked.terms if first.isdisjoint(term.stems) and not second.isdisjoint(term.stems))

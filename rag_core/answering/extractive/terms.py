@@ -1,4 +1,4 @@
-"""The words of a question against the words of the passages: stems and pairs as in search, identifiers, misspellings.
+"""Compare the words of a question with those of passages: stems and pairs as in search, identifiers, misspellings.
 
 A question becomes `Term`s with weights by rarity. A word that no passage knows is matched to the nearest one that some
 passage does; what stays unknown weighs no more than the median word, so one odd word cannot sink a question, and how
@@ -103,7 +103,7 @@ def _joined(question: str, passages: Sequence[Bag]) -> dict[tuple[int, ...], tup
 
 
 def content_words(question: str) -> list[str]:
-    """The words of an English question that could be looked for."""
+    """Return the words of an English question that could be looked for."""
     words = re.findall(r"[A-Za-z0-9_]+(?:'[a-z]+)?", question.casefold())
     return [word for word in words if word.split("'")[0] not in STOPWORDS and word not in _EMPTY]
 
@@ -147,17 +147,17 @@ NAMED: Final = 0.6
 
 
 def naming(terms: Sequence[Term], heading: str) -> float:
-    """How far a heading is what is asked for: it has the words of the question, and few others."""
+    """Return how far a heading is what is asked for: it has the words of the question, and few others."""
     return coverage(terms, bag(heading)) * precision(terms, heading)
 
 
 def is_named(terms: Sequence[Term], heading: str) -> bool:
-    """Whether a heading is what was asked for."""
+    """Return whether a heading is what was asked for."""
     return naming(terms, heading) >= NAMED
 
 
 def vocabulary(texts: Iterable[str]) -> dict[str, int]:
-    """How often each word of five letters or more stands in the texts."""
+    """Count the texts that have each word of five letters or more."""
     counts: dict[str, int] = {}
     for text in texts:
         for word in set(_PLAIN.findall(text)):
@@ -167,7 +167,7 @@ def vocabulary(texts: Iterable[str]) -> dict[str, int]:
 
 
 def corrected(question: str, known: dict[str, int]) -> str:
-    """The question with each word that no text has replaced by the nearest one that two texts have, compounds split."""
+    """Replace each word of a question that no text has by the nearest one that some text has, and split compounds."""
     held = {stem for word in known for stem in word_stems(word)}
 
     def better(match: re.Match[str]) -> str:
@@ -182,12 +182,12 @@ def corrected(question: str, known: dict[str, int]) -> str:
 
 @lru_cache(maxsize=1 << 15)
 def word_stems(word: str) -> tuple[int, ...]:
-    """The terms of one word."""
+    """Return the terms of one word."""
     return tuple(encode_query(word).indices)
 
 
 def _nearest(word: str, known: dict[str, int]) -> str | None:
-    """A word of the texts that differs by a letter or two: the same first letter, nearly the same length."""
+    """Find a word of the texts that differs by a letter or two: the same first letter, nearly the same length."""
     best, best_score = None, NEAR
     for other, count in known.items():
         if other[0] != word[0] or abs(len(other) - len(word)) > 2:

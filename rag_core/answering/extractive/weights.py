@@ -17,12 +17,12 @@ RANKING: Final = {
     "contents": -3.0,
     "late": 0.4,
 }
-"""What each feature of a passage is worth in the order of passages."""
+"""Weight of each feature of a passage in the order of passages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A logistic regression: what each feature of the best passage is worth in the log odds that it answers."""
+    """A logistic regression: weights of the features of the best passage in the log odds that it answers."""
 
     weights: Mapping[str, float]
     bias: float
@@ -42,11 +42,11 @@ COMPARED: Final = Evidence(
     answer_from=0.7,
     closest_from=0.08,
 )
-"""Where the question was compared token by token."""
+"""For questions that were compared token by token."""
 BY_WORDS: Final = Evidence(
     weights={"words": 1.63, "heading": 0.91, "known": 3.82, "near": 7.53},
     bias=-7.3,
     answer_from=0.67,
     closest_from=0.08,
 )
-"""Where the model gives no states of tokens."""
+"""For models that give no states of tokens."""

@@ -1,4 +1,4 @@
-"""What is shown of a place: the passage around it, extended to whole blocks.
+"""Extend the block that answers to what is shown: whole blocks around it.
 
 A window is a run of adjacent blocks of one document. It begins with the block that answers, takes what that cannot be
 understood without (what introduces a list, the rest of code that was cut), then the rest of its passage and of its
@@ -27,11 +27,11 @@ _INTRODUCED: Final = frozenset({BlockKind.CODE, BlockKind.LIST, BlockKind.TABLE,
 _ANNOUNCES: Final = (":", "：")
 
 Relevance = Callable[[int, int, int], float]
-"""How much of the question a span of a passage answers: (passage, start, end) in offsets of the document."""
+"""Score of a span of a passage for the question: (passage, start, end) in offsets of the document."""
 
 
 class PieceKind(StrEnum):
-    """How a piece is written."""
+    """Form in which a piece is written."""
 
     TEXT = "text"
     CODE = "code"
@@ -125,7 +125,7 @@ def _whole(reading: Reading, at: int) -> tuple[int, int]:
 
 
 def _continues(reading: Reading, at: int) -> bool:
-    """Whether a block is the rest of the one before it, which ends where another passage begins."""
+    """Return whether a block is the rest of the one before it, which ends where another passage begins."""
     position, before = reading.positions[at], reading.positions[at - 1]
     block, other = position.block, before.block
     adjacent = reading.run[at] == reading.run[at - 1] and position.passage != before.passage
@@ -162,7 +162,7 @@ def _adjacent(reading: Reading, other: int, at: int) -> bool:
 
 
 def _belongs(reading: Reading, other: int, step: int, at: int) -> bool:
-    """Whether a neighbour introduces what is shown, or is announced by it."""
+    """Return whether a neighbour introduces what is shown, or is announced by it."""
     one = reading.positions[other - step]
     position = reading.positions[other]
     if position.block.path != one.block.path or position.block.kind is BlockKind.HEADING:
@@ -173,13 +173,13 @@ def _belongs(reading: Reading, other: int, step: int, at: int) -> bool:
 
 
 def _of_passage(reading: Reading, other: int, step: int, at: int) -> bool:
-    """Whether a neighbour is of the same passage: before the focus only of its section."""
+    """Return whether a neighbour is of the same passage: before the focus only of its section."""
     position, focus = reading.positions[other], reading.positions[at]
     return position.passage == focus.passage and (step > 0 or position.block.path == focus.block.path)
 
 
 def _of_section(reading: Reading, other: int, step: int, at: int) -> bool:
-    """Whether a neighbour stands under the same heading, or behind it under one of its own below."""
+    """Return whether a neighbour stands under the same heading, or behind the focus under one below that."""
     path, own = reading.positions[other].block.path, reading.positions[at].block.path
     return path == own if step < 0 else bool(own) and path[: len(own)] == own
 

@@ -45,7 +45,7 @@ from rag_tracing import CLIENT, openinference, span
 MIN_FROM_CONVERSATION = 0.5
 """Share of a rewritten question's words that conversation and question must contain."""
 _LABEL: Final = re.compile(r"(?:user|(?:(?:last|rewritten|standalone) )?question)\s*:\s*", re.IGNORECASE)
-"""What small models copy from the prompt to before a rewritten question."""
+"""Label that small models copy from the prompt before a rewritten question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class OpenAIAnswerer:
 
 
 def _adds_to(question: str, written: str) -> bool:
-    """Whether a rewritten question says more than it did."""
+    """Return whether a rewritten question says more than the original."""
     said, now = text_terms([question, written])
     return not now <= said
 

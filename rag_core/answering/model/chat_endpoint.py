@@ -28,7 +28,7 @@ MAX_LINE_BYTES: Final = 262_144
 """Longest line of the event stream: one token with its log probabilities is a few kilobytes."""
 _BYTES_BESIDES: Final = 1_048_576
 _BYTES_PER_TOKEN: Final = 4096
-"""What the events of one token may take, thoughts that are not shown included."""
+"""Bytes that the events of one token may take, thoughts that are not shown included."""
 _CHARS_PER_TOKEN: Final = 32
 MAX_PAUSE_SECONDS: Final = 60.0
 """Longest pause that an endpoint's Retry-After is given."""
@@ -154,7 +154,7 @@ async def _lines(response: httpx.Response, limit: int) -> AsyncGenerator[bytes, 
 
 
 def _parsed(data: bytes) -> list[ChatEvent]:
-    """What one event says. Raises `Unavailable` for what is no event of a chat completion."""
+    """Parse one event. Raises `Unavailable` for what is no event of a chat completion."""
     try:
         message = json.loads(data)
         choices = message["choices"]

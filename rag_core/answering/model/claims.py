@@ -21,7 +21,7 @@ Key = str | int
 
 
 class Kind(Enum):
-    """What a token is to a claim."""
+    """Role of a token in a claim."""
 
     WORD = auto()
     CHARACTER = auto()
@@ -111,7 +111,7 @@ REPORTED: Final = re.compile(
     r"|(?:文件|文档|手册)(?:中)?(?:说|规定|指出|表明)[,，:：]?",
     re.IGNORECASE,
 )
-"""How a sentence begins that reports what a document says."""
+"""Beginning of a sentence that reports what a document says."""
 _FREE_CHINESE: Final = (
     "其中|此外|另外|因此|而且|并且|以及|[的了是在有由和与與及对對从從到以为為其该該这這那些之于於所者而且并並也都会會将將把给給向让"
     "则則即就还還又再很等个個吗嗎呢您你我们們它他她或但中上时時]"

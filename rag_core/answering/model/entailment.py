@@ -33,7 +33,7 @@ _SKIP: Final = 1
 
 
 def _level(gap: str) -> int:
-    """How strongly a gap separates: 3 a sentence, 2 a clause, 1 a joined part, 0 nothing."""
+    """Strength with which a gap separates: 3 a sentence, 2 a clause, 1 a joined part, 0 nothing."""
     if _STOP.search(gap):
         return 3
     if _COMMA.search(gap) or _CONTRAST.search(gap):
@@ -58,7 +58,7 @@ class Evidence:
 
     @cached_property
     def levels(self) -> list[int]:
-        """How strongly each token is separated from the one before it."""
+        """Return for each token the strength of its separation from the one before it."""
         return [_level(token.gap) for token in self.tokens]
 
     @cached_property

@@ -34,7 +34,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """What a model reads. `passages` are the hits of the question and then the neighbours that were added."""
+    """The sections that a model reads. `passages` are the hits of the question, then the neighbours that were added."""
 
     passages: tuple[SearchHit, ...]
     sections: tuple[Section, ...]
@@ -96,7 +96,7 @@ def _nearest(hits: Sequence[SearchHit], around: Sequence[SearchHit]) -> Iterator
 
 
 def same_section(one: Payload, other: Payload) -> bool:
-    """Whether one of the two stands under the other's headings."""
+    """Return whether one of the two stands under the other's headings."""
     shared = min(len(one.headings), len(other.headings))
     return one.headings[:shared] == other.headings[:shared]
 

@@ -67,7 +67,7 @@ class SupportChecker:
         yield from self._supported(complete)
 
     def finish(self) -> Iterator[str]:
-        """What is left when the model has ended."""
+        """Yield the supported sentences of the rest, when the model has ended."""
         rest, self._buffer = self._buffer, ""
         yield from self._supported(rest)
 
