@@ -17,7 +17,7 @@ depends on its neighbours but the order in which the last sum adds up (below 1e-
 
 ONNX Runtime's LayerNormalization behind an Add takes a fifth of the time of its fused SkipLayerNormalization, and
 MultiHeadAttention has a faster path for calls without a mask: a quarter of the dynamic network's time each
-(docs/performance.md).
+(docs/history/measurements.md).
 """
 
 from __future__ import annotations
