@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from rag_core.database import Store, open_store
 from rag_core.ingestion.pipeline import Pipeline
+from rag_core.lazy import locked_property
 from rag_core.settings import Settings
 from rag_tracing import INTERNAL, NOTHING, Span, entry, openinference, start_tracing
 
@@ -21,14 +23,32 @@ def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
     It has no configuration of its own, so that no setting and no secret is ever shown by the UI or kept with a run.
     """
 
+    ticks = _TickStore(settings)
+
     @dg.resource(description="Database, index, embedder, parser and chunker of this installation.")
     def pipeline(context: dg.InitResourceContext) -> Iterator[Pipeline]:
         start_tracing("dagster", content=settings.trace_content)
+        shared = ticks.get if context.run is None else None
         # Dagster runs the steps between the two halves of this function, in this thread (`in_process_executor`).
-        with _run_span(context.run), Pipeline(settings) as opened:
+        with _run_span(context.run), Pipeline(settings, shared_store=shared) as opened:
             yield opened
 
     return pipeline
+
+
+class _TickStore:
+    """The database of all ticks of a process: sensors would open it, and compare its schema, some thirty times a
+    minute."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def get(self) -> Store:
+        return self._store
+
+    @locked_property
+    def _store(self) -> Store:
+        return open_store(self._settings)
 
 
 def _run_span(run: dg.DagsterRun | None) -> Span:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ragctl.output import note
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from rag_assets.source_config import SourceConfig
     from rag_core.errors import Reason
     from rag_core.ingestion.pipeline import Stage
@@ -23,46 +25,49 @@ def status_of(configs: Iterable[SourceConfig]) -> tuple[dict[str, SourceReport],
 
     Without the database: nothing, a note, and the reason, so that the command does not succeed.
     """
-    from contextlib import closing
-
-    from rag_core.database import open_store
-    from rag_core.errors import RagError
     from rag_core.ingestion.source_status import read
-    from rag_core.settings import Settings
 
     known = list(configs)
-    if not known:
-        return {}, None
-    found = {}
-    try:
-        with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:
-            for tenant in {config.tenant for config in known}:
-                found.update({(tenant, report.counts.name): report for report in read(connection, tenant)})
-    except RagError as error:
-        note(f"the states of the sources are not known: {error.reason}: {error.message}")
-        return {}, error.reason
+    tenants = {config.tenant for config in known}
+    found, unknown = _reports(lambda connection: [(one, each) for one in tenants for each in read(connection, one)])
+    return ({}, unknown) if unknown else (_by_name(known, found), None)
+
+
+def status_of_all(
+    configs: Iterable[SourceConfig],
+) -> tuple[dict[str, SourceReport], list[SourceReport], Reason | None]:
+    """As `status_of`, and the sources with documents that no source file configures, by one reading of all."""
+    from rag_core.ingestion.source_status import read_all
+
+    found, unknown = _reports(read_all)
+    orphans = [report for _, report in found if report.orphaned]
+    return ({} if unknown else _by_name(configs, found)), orphans, unknown
+
+
+def _by_name(configs: Iterable[SourceConfig], found: list[tuple[str, SourceReport]]) -> dict[str, SourceReport]:
+    known = {(tenant, report.counts.name): report for tenant, report in found}
     return {
-        config.name: found.get((config.tenant, config.name))
+        config.name: known.get((config.tenant, config.name))
         or report_of(config.name, config.options.kind, config.tenant)
-        for config in known
-    }, None
+        for config in configs
+    }
 
 
-def orphans() -> list[tuple[str, SourceReport]]:
-    """The sources with documents that no source file configures, each with its tenant. Empty while the database is
-    down, as `status_of` has noted."""
+def _reports(
+    read: Callable[[Connection], Iterable[tuple[str, SourceReport]]],
+) -> tuple[list[tuple[str, SourceReport]], Reason | None]:
     from contextlib import closing
 
     from rag_core.database import open_store
     from rag_core.errors import RagError
-    from rag_core.ingestion.source_status import orphaned
     from rag_core.settings import Settings
 
     try:
         with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:
-            return orphaned(connection)
-    except RagError:
-        return []
+            return list(read(connection)), None
+    except RagError as error:
+        note(f"the states of the sources are not known: {error.reason}: {error.message}")
+        return [], error.reason
 
 
 def report_of(name: str, kind: str, tenant: str, mistake: str = "") -> SourceReport:

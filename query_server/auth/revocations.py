@@ -6,11 +6,11 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
-from query_server.runtime.polling import Poller
+from query_server.runtime.polling import ANNOUNCED_SECONDS, Poller
 from rag_core.errors import Reason, Unauthenticated, Unavailable
 from rag_core.governance.access import VerifiedToken, admits
 from rag_core.retrieval.index import (
@@ -39,6 +39,11 @@ class Age:
         self.read_at: float | None = None
 
     @property
+    def interval(self) -> float:
+        """Seconds between two readings while changes are announced, so that a reading is never too old."""
+        return min(ANNOUNCED_SECONDS, self._max_age / 4) if self._max_age else ANNOUNCED_SECONDS
+
+    @property
     def known(self) -> bool:
         """True once it was read."""
         return self.read_at is not None
@@ -60,7 +65,9 @@ class Revocations:
         self._store = store
         self._before: Mapping[tuple[str, str], float] = {}
         self.age = Age("revoked tokens", max_age)
-        self.poller = Poller("revocations", self._load, self._take, seconds=REVOCATION_SECONDS)
+        self.poller = Poller(
+            "revocations", self._load, self._take, seconds=REVOCATION_SECONDS, announced_seconds=self.age.interval
+        )
 
     def check(self, token: VerifiedToken) -> None:
         """Refuse a token that was signed out, and one issued before its subject's tokens were revoked.
@@ -116,15 +123,19 @@ class PendingRevocationCache:
         self._applied: dict[tuple[str, uuid.UUID], float] = {}
         self._deleted: Mapping[str, Set[uuid.UUID]] = {}
         """Both by tenant, so that no search walks through another tenant's."""
-        self.poller = Poller("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
-        self.deletions = Poller(
-            "pushed deletions", self._read_deletions, self._take_deletions, seconds=READ_SECONDS, share=MAX_SHARE
-        )
+        announced: dict[str, Any] = {"announced_seconds": self.age.interval, "is_settled": self._is_settled}
+        limits = {"seconds": READ_SECONDS, "share": MAX_SHARE} | announced
+        self.poller = Poller("permissions", self._read, self._take, **limits)
+        self.deletions = Poller("pushed deletions", self._read_deletions, self._take_deletions, **limits)
 
     @property
     def known(self) -> bool:
         """True once both were read."""
         return self.age.known and self._pushed is not None
+
+    def _is_settled(self) -> bool:
+        """Return whether nothing is pending: only what comes is announced, not that the index has applied it."""
+        return not self._by_tenant and not self._deleted
 
     def of_caller(self, tenant: str, acl: Sequence[str]) -> PendingRevocations:
         """Revocations of a caller. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""

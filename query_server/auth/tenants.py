@@ -23,7 +23,9 @@ class Tenants:
         self._store, self._settings = store, settings
         self._directory: Directory | None = None
         self.age = Age("tenants", settings.acl_max_age_seconds)
-        self.poller = Poller("tenants", self._load, self._take, seconds=READ_SECONDS)
+        self.poller = Poller(
+            "tenants", self._load, self._take, seconds=READ_SECONDS, announced_seconds=self.age.interval
+        )
 
     def require_active(self, tenant: str, issued: float | None = None) -> None:
         """Let nobody of a suspended or erased tenant in, nor a token `issued` to one whose name another has now.

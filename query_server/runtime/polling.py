@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Pollers: values that the server reads from the database at intervals.
 
 
+ANNOUNCED_SECONDS = 5.0
+"""Longest time between two readings of what the database announces, as long as announcements arrive here."""
 READ_SECONDS = 10.0
 """Time allowed to one reading. A thread that hangs longer is left to itself; nothing is read until it returns."""
 Finding = TypeVar("Finding")
@@ -46,13 +48,23 @@ class Poller(Generic[Finding]):
         *,
         seconds: float,
         share: float = 1.0,
+        announced_seconds: float | None = None,
+        is_settled: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`read` runs on the thread, `take` on the event loop. Reading takes up at most this `share` of the time."""
+        """`read` runs on the thread, `take` on the event loop. Reading takes up at most this `share` of the time.
+
+        `announced_seconds` is the interval while every change is announced; what `is_settled` denies may end without an
+        announcement, and is read at the short interval.
+        """
         self._what = what
         self._read = read
         self._take = take
         self._seconds = seconds
         self._share = share
+        self._announced_seconds = max(seconds, announced_seconds or 0.0)
+        self._is_settled = is_settled
+        self.announced = False
+        """Set while a listener hears what the database announces."""
         self._reachable = True
         self._woken = asyncio.Event()
         self.thread = database_thread(f"poll-{what.replace(' ', '-')}")
@@ -71,6 +83,11 @@ class Poller(Generic[Finding]):
             _log.exception("not read", what=self._what)
         return (time.monotonic() - started) / self._share
 
+    @property
+    def interval(self) -> float:
+        """Seconds between two readings that nothing announces."""
+        return self._announced_seconds if self.announced and self._is_settled() else self._seconds
+
     def wake(self) -> None:
         """Read as soon as the share of time allows it, instead of at the next interval."""
         self._woken.set()
@@ -82,7 +99,7 @@ class Poller(Generic[Finding]):
             least = await self.refresh()
             await asyncio.sleep(least)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds - least):
+                async with asyncio.timeout(self.interval - least):
                     await self._woken.wait()
 
 
@@ -92,7 +109,8 @@ LISTEN_AGAIN_SECONDS = 1.0
 class RevocationListener:
     """Wakes pollers when the database announces a revocation, so that it counts within milliseconds of its commit.
 
-    It promises nothing: while it has no session, the pollers read at their intervals.
+    It promises nothing: while it has no session, or a connection pooler keeps announcements from it, the pollers read
+    at their short intervals. So it announces something itself at first, by another connection.
     """
 
     def __init__(self, store: LazyStore, connect_seconds: float, *pollers: Poller[Any]) -> None:
@@ -111,18 +129,27 @@ class RevocationListener:
                 arguments = store.session("rag-query-listener", self._connect_seconds)
                 async with await psycopg.AsyncConnection.connect(**arguments) as session:
                     await self._listen(session)
+            self._wake(announced=False)
             await asyncio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _listen(self, session: AsyncConnection[Any]) -> None:
         from rag_core.governance.access import listen
 
         await listen(session)
-        self._wake()  # what was announced before nobody heard
+        self._wake(announced=False)  # what was announced before nobody heard
+        await self._store.threads.run_within(READ_SECONDS, self._announce)
         async for _ in session.notifies():
-            self._wake()
+            self._wake(announced=True)
 
-    def _wake(self) -> None:
+    def _announce(self) -> None:
+        from rag_core.governance.access import announce
+
+        with self._store.get().engine.begin() as connection:
+            announce(connection)
+
+    def _wake(self, *, announced: bool) -> None:
         for poller in self._pollers:
+            poller.announced = announced
             poller.wake()
 
 

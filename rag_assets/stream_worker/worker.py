@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
+from rag_assets.config import files_fingerprint
 from rag_assets.source_admin.worker import SourceOperationWorker
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.base import StreamSource
@@ -56,6 +57,7 @@ class Worker:
         self._stopping = threading.Event()
         self._beat = threading.Event()
         """Set when the next heartbeat is not to wait."""
+        self._files = ""
         self._states: dict[str, str] = {}
         self._lags: dict[str, dict[str, float]] = {}
         self.pipeline: Pipeline | None = None
@@ -244,6 +246,9 @@ class Worker:
             self._stopping.wait(self.settings.stream_reconcile_seconds)
 
     def _sources_changed(self, before: str) -> bool:
+        if (files := files_fingerprint(self.settings.effective_sources_dir)) == self._files:
+            return False  # reading a thousand of them takes most of a second
+        self._files = files
         try:
             now = [*kafka_configs(self.settings, consume="stream"), *bucket_configs(self.settings)]
             return fingerprint(repr(now)) != before

@@ -11,10 +11,11 @@ from rag_core.errors import Reason
 from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet
 from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
-from ragctl.source_history import orphans, report_of, state_fields, status_of
+from ragctl.source_history import report_of, state_fields, status_of, status_of_all
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
+    from rag_core.ingestion.source_status import SourceReport
 
 app = App(
     name="source",
@@ -106,15 +107,18 @@ def status(name: str | None = None, /, *, json: Json = False) -> Reason | None:
 
     found = read_sources(Settings.load().effective_sources_dir) if name is None else None
     configs = found.sources if found is not None else _named(name)
-    states, unknown = status_of(configs)
+    orphans: list[SourceReport] = []
+    if name is None:
+        states, orphans, unknown = status_of_all(configs)
+    else:
+        states, unknown = status_of(configs)
     rows = [{"name": config.name, **state_fields(states.get(config.name))} for config in configs]
     wrong: dict[tuple[str, str], list[str]] = {}
     for one in found.problems if found is not None else ():
         wrong.setdefault((one.source, one.tenant), []).append(str(one))
     for (source, tenant), said in wrong.items():
         rows.append({"name": source, **state_fields(report_of(source, "", tenant, "; ".join(said)))})
-    if name is None:
-        rows += [{"name": report.counts.name, **state_fields(report)} for _, report in orphans()]
+    rows += [{"name": report.counts.name, **state_fields(report)} for report in orphans]
     if json:
         emit_json(rows)
         return unknown

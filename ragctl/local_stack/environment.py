@@ -118,6 +118,8 @@ def stack_environment(settings: Settings, data_dir: DataDir, stack_id: str) -> d
         **telemetry_environment(settings),
         "RAG_HOME": str(data_dir.root),
         "DAGSTER_HOME": str(data_dir.dagster),
+        # Freshness is a matter of minutes: every 30 s it took a share of a core that grows with the sources.
+        "FRESHNESS_DAEMON_INTERVAL_SECONDS": "300",
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "PYTHONUNBUFFERED": "1",
         STACK_VARIABLE: stack_id,

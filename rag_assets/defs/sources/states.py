@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus
 
 from rag_assets.defs.sources.sensors import switch_name
 from rag_assets.lib.failures import typed_failures
@@ -30,8 +31,6 @@ FULL_SECONDS = 600.0
 """Between two comparisons of all runs; in between only runs that changed since the last one are read."""
 _OVERLAP = timedelta(seconds=60)
 _MAX_MESSAGE, _MAX_EVENTS = 500, 1000
-_RUNNING, _STOPPED = "RUNNING", "STOPPED"
-"""Tag of a sensor or schedule that an operator switched."""
 _STATES = {
     dg.DagsterRunStatus.QUEUED: RunState.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED: RunState.QUEUED,
@@ -148,8 +147,8 @@ def _observation(config: SourceConfig, switched: Mapping[str, bool]) -> status.O
 
 def _switched(instance: dg.DagsterInstance) -> dict[str, bool]:
     """Sensors and schedules that an operator switched on or off; the others are as their source files say."""
-    found = [one for one in instance.all_instigator_state() if one.status.value in {_RUNNING, _STOPPED}]
-    return {one.instigator_name: one.status.value == _RUNNING for one in found}
+    found = instance.all_instigator_state(instigator_statuses={InstigatorStatus.RUNNING, InstigatorStatus.STOPPED})
+    return {one.instigator_name: one.status is InstigatorStatus.RUNNING for one in found}
 
 
 def _run(record: dg.RunRecord, shard: int, reason: str | None, message: str | None) -> SourceRun:

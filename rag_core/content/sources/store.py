@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -191,13 +192,17 @@ def record_egress(connection: Connection, tenant: str, name: str, *, refused: bo
     connection.execute(_REFUSED, {"tenant": tenant, "name": name, "refused": refused})
 
 
+_SET_EGRESS = text("""
+UPDATE rag.sources s SET egress = f.egress
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(tenant text, name text, egress text[])
+WHERE s.tenant = f.tenant AND s.name = f.name AND s.egress IS DISTINCT FROM f.egress
+""")
+
+
 def set_egress(connection: Connection, sources: Sequence[Source]) -> None:
     """Store what the files of sources allow their text, of those that have rows."""
-    statement = text("UPDATE rag.sources SET egress = :egress WHERE tenant = :tenant AND name = :name"
-                     " AND egress IS DISTINCT FROM CAST(:egress AS text[])")  # fmt: skip
     rows = [{"tenant": one.tenant, "name": one.name, "egress": _egress(one)} for one in sources]
-    if rows:
-        connection.execute(statement, rows)
+    connection.execute(_SET_EGRESS, {"rows": json.dumps(rows)})
 
 
 def _egress(source: Source) -> list[str] | None:

@@ -54,6 +54,7 @@ from .store import (
     get_key as get_key,
     list_keys as list_keys,
     list_token_revocations as list_token_revocations,
+    announce as announce,
     listen as listen,
     pending_revocations as pending_revocations,
     record_use as record_use,

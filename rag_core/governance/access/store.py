@@ -244,6 +244,11 @@ def pending_revocations(connection: Connection, *, most: int) -> list[PendingRev
     return [PendingRevocation(tenant, source, doc_id, frozenset(acl)) for tenant, source, doc_id, acl in rows]
 
 
+def announce(connection: Connection) -> None:
+    """Announce as a revocation does when it is committed."""
+    connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
 async def listen(session: AsyncConnection[Any]) -> None:
     """Let a session be notified of revocations."""
     await session.execute(f"LISTEN {CHANNEL}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 from rag_core import failpoints
@@ -24,13 +25,15 @@ class Pipeline:
     Opening a resource raises the errors of its `open_*` function.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, shared_store: Callable[[], Store] | None = None) -> None:
+        """With `shared_store` the database is its lender's to close."""
         self.settings = settings
+        self._shared_store = shared_store
         failpoints.arm(settings.failpoint)
 
     @locked_property
     def store(self) -> Store:
-        return open_store(self.settings)
+        return self._shared_store() if self._shared_store is not None else open_store(self.settings)
 
     @locked_property
     def recorder(self) -> HistoryRecorder:
@@ -79,7 +82,7 @@ class Pipeline:
         """Close the opened resources. Idempotent."""
         for name in ("recorder", "transform_registry", "index", "embedder", "parser", "store"):
             part = self.__dict__.pop(name, None)
-            if part is not None:
+            if part is not None and not (name == "store" and self._shared_store is not None):
                 part.close()
 
     def __enter__(self) -> Self:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +34,6 @@ _CLOSED = {
 }
 
 
-# --------------------------------------------------------------------------------------------------------------------
 # What Dagster knows, written by its sensor.
 
 
@@ -53,15 +53,22 @@ class Observation:
     freshness_minutes: int | None
 
 
+# Rows in which nothing has changed are written every 30 s, so that all of them at once cost nothing at rest.
 _OBSERVE = text("""
 INSERT INTO rag.source_states AS s (tenant, source, kind, configured, has_runs, automatic, paused_at,
                                     freshness_minutes, observed_at)
-VALUES (:tenant, :source, :kind, true, :has_runs, :follows_changes, CASE WHEN :paused THEN now() END,
-        :freshness_minutes, now())
+SELECT tenant, source, kind, true, has_runs, follows_changes, CASE WHEN paused THEN now() END, freshness_minutes, now()
+FROM jsonb_to_recordset(CAST(:found AS jsonb)) AS f(
+    tenant text, source text, kind text, has_runs boolean, follows_changes boolean, paused boolean,
+    freshness_minutes integer)
 ON CONFLICT (tenant, source) DO UPDATE
 SET kind = excluded.kind, configured = true, has_runs = excluded.has_runs, automatic = excluded.automatic,
-    paused_at = CASE WHEN :paused THEN coalesce(s.paused_at, now()) END,
+    paused_at = CASE WHEN excluded.paused_at IS NOT NULL THEN coalesce(s.paused_at, now()) END,
     freshness_minutes = excluded.freshness_minutes, observed_at = now()
+WHERE s.observed_at IS NULL OR s.observed_at < now() - interval '30 seconds'
+   OR (s.kind, s.configured, s.has_runs, s.automatic, s.paused_at IS NULL, s.freshness_minutes) IS DISTINCT FROM
+      (excluded.kind, true, excluded.has_runs, excluded.automatic, excluded.paused_at IS NULL,
+       excluded.freshness_minutes)
 """)
 _UNCONFIGURED = text("""
 UPDATE rag.source_states SET configured = false, observed_at = now()
@@ -81,8 +88,7 @@ DELETE FROM rag.source_states s WHERE NOT s.configured AND NOT EXISTS (
 
 def observe(connection: Connection, found: Sequence[Observation]) -> None:
     """Store what Dagster knows of every configured source; others are marked as not configured."""
-    if found:
-        connection.execute(_OBSERVE, [{name: getattr(one, name) for name in Observation.__slots__} for one in found])
+    connection.execute(_OBSERVE, {"found": json.dumps([asdict(one) for one in found])})
     keys = {"tenants": [one.tenant for one in found], "sources": [one.source for one in found]}
     connection.execute(_UNCONFIGURED, keys)
     connection.execute(_FORGET_RUNS)
@@ -120,7 +126,6 @@ def known_runs(connection: Connection) -> dict[tuple[str, str, int], tuple[str, 
     return {(row.tenant, row.source, row.shard): (row.run_id, RunState(row.state)) for row in found}
 
 
-# --------------------------------------------------------------------------------------------------------------------
 # The status of sources.
 
 
@@ -171,8 +176,8 @@ def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
 
 def read_all(connection: Connection) -> Iterator[tuple[str, SourceReport]]:
     """The sources of every tenant, each with its tenant."""
-    statement = select(sources.c.tenant).union(select(source_states.c.tenant)).order_by("tenant")
-    for tenant in connection.scalars(statement).all():
+    tenants = select(sources.c.tenant).union(select(source_states.c.tenant)).order_by("tenant")
+    for tenant in connection.scalars(tenants).all():
         for report in read(connection, tenant):
             yield tenant, report
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from query_server.auth.revocations import PendingRevocationCache
+from query_server.auth.revocations import READ_SECONDS, PendingRevocationCache
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller, RevocationListener
@@ -82,21 +82,35 @@ async def test_a_revocation_is_read_when_it_is_committed_and_not_at_the_next_int
     store: Store, change: Callable[[Store], None]
 ) -> None:
     _store_document(store)
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        readings, tried = asyncio.Queue[None](), LazyStore(lambda: store)
-        poller = Poller("permissions", lambda: None, readings.put_nowait, seconds=3600)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        readings, tried = asyncio.Queue[float](), LazyStore(lambda: store)
+        poller = Poller("permissions", time.monotonic, readings.put_nowait, seconds=3600, announced_seconds=7200)
         listener = RevocationListener(tried, 5, poller)
         running = [tasks.create_task(poller.run()), tasks.create_task(listener.run())]
-        await readings.get()  # at the start
-        await readings.get()  # when the session listens
-        await asyncio.to_thread(change, store)
-        await readings.get()
-        await asyncio.to_thread(_end_listeners, store)
-        await readings.get()  # a session again, and what was missed is read
-        await asyncio.to_thread(change, store)
-        await readings.get()
+        for _ in range(2):
+            while poller.interval != 7200:  # it hears what is announced
+                await readings.get()
+            began = time.monotonic()
+            await asyncio.to_thread(change, store)
+            while await readings.get() < began:
+                pass
+            await asyncio.to_thread(_end_listeners, store)
+            while poller.interval != 3600:  # no session: it may miss something
+                await readings.get()
         for task in running:
             task.cancel()
+
+
+async def test_what_is_pending_is_read_often_because_nothing_announces_its_end(store: Store) -> None:
+    _store_document(store)
+    cache = PendingRevocationCache(LazyStore(lambda: store), Metrics(), max_age=8)
+    cache.poller.announced = True
+    short, announced = READ_SECONDS, 2
+    await cache.poller.refresh()
+    assert cache.poller.interval == announced, "readings must not be too old"
+    restrict_document(store)
+    await cache.poller.refresh()
+    assert cache.poller.interval == short
 
 
 def _end_listeners(store: Store) -> None:
