@@ -13,13 +13,13 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import ColumnElement, Connection, Integer, MetaData, case, cast, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from rag_core.content.parsing import PROSE, Block, BlockKind, ParsedDocument, to_rows
+from rag_core.content.parsing import PROSE, Block, BlockKind, ParsedDocument, links_to_rows, to_rows
 from rag_core.database import FEW_ROWS, copy_rows
 from rag_core.database.tables.content import documents
 from rag_core.ids import text_hash
 
 _TEXT = ("text_hash", "title", "blocks", "structure", "language", "media_type")
-_OTHER = ("metadata", "flags", "acl")
+_OTHER = ("metadata", "flags", "acl", "links")
 _LOADED = (
     ("doc_id", "uuid"),
     ("tenant", "text"),
@@ -40,6 +40,7 @@ _LOADED = (
     ("text", "text"),
     ("blocks", "jsonb"),
     ("structure", "jsonb"),
+    ("links", "jsonb"),
     ("metadata", "jsonb"),
     ("flags", "text[]"),
     ("acl", "text[]"),
@@ -226,6 +227,7 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
         parsed.text,
         Jsonb([_plain_block(block) for block in parsed.blocks]),
         Jsonb(to_rows(parsed.blocks)),
+        Jsonb(links_to_rows(parsed.links)) if parsed.links else None,
         Jsonb(dict(parsed.metadata)),
         sorted(parsed.flags),
         None if row.acl is None else list(row.acl),

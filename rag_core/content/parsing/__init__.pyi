@@ -19,5 +19,11 @@ from .pages.values import (
     PageImage as PageImage,
     checked_image as checked_image,
 )
+from .links import (
+    Link as Link,
+    links_from_rows as links_from_rows,
+    links_to_rows as links_to_rows,
+    links_within as links_within,
+)
 from .parse import PARSER_VERSION as PARSER_VERSION
 from .parser import Pages as Pages, open_pages as open_pages, open_parser as open_parser

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 from rag_core.content.parsing.blocks import Block
+from rag_core.content.parsing.links import Link
 
 if TYPE_CHECKING:  # a sandbox process starts for every crash, and needs neither the database nor settings
     from rag_core.content.sources import FetchedItem
@@ -21,8 +22,8 @@ if TYPE_CHECKING:  # a sandbox process starts for every crash, and needs neither
 class ParsedDocument:
     """A document as a parser read it: plain text with structure.
 
-    `blocks` are ordered, disjoint and lie within `text`. `flags` name things worth knowing that did not stop
-    the parse (`hidden_text`, `injection_suspect`, `truncated_metadata`, ...).
+    `blocks` and `links` are ordered, disjoint and lie within `text`. `flags` name things worth knowing that did not
+    stop the parse (`hidden_text`, `injection_suspect`, `truncated_metadata`, ...).
     """
 
     text: str
@@ -33,6 +34,7 @@ class ParsedDocument:
     blocks: tuple[Block, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

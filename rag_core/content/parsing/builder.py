@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.blocks import MAX_LANGUAGE_CHARS, Block, BlockKind, Part, PartKind
 from rag_core.content.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, is_wide, one_line
+from rag_core.content.parsing.links import MAX_LINKS, Link, NamedTarget, locate
 from rag_core.errors import InvalidInput, Reason
 
 MAX_TITLE_CHARS = 300
@@ -30,6 +32,7 @@ class Piece:
     kind: PartKind
     text: str
     level: int = 0
+    links: tuple[NamedTarget, ...] = ()
 
 
 class TextBuilder:
@@ -39,6 +42,7 @@ class TextBuilder:
         self.limits = limits
         self._parts: list[str] = []
         self._blocks: list[Block] = []
+        self._links: list[Link] = []
         self._length = 0
         self._named = 0
         self.page = 0
@@ -50,7 +54,9 @@ class TextBuilder:
     def empty(self) -> bool:
         return not self._blocks
 
-    def add(self, kind: BlockKind, text: str, level: int = 0, language: str = "") -> None:
+    def add(
+        self, kind: BlockKind, text: str, level: int = 0, language: str = "", links: Sequence[NamedTarget] = ()
+    ) -> None:
         """Append a block; blank text is dropped.
 
         Raises `InvalidInput` (`TEXT_TOO_LARGE`, `TOO_MANY_CHUNKS`) when the document outgrows its limits.
@@ -62,7 +68,8 @@ class TextBuilder:
             return
         if kind is BlockKind.HEADING:
             kind, cleaned, level = self._heading(cleaned, level)
-        self._append(kind, cleaned, level, one_line(language, MAX_LANGUAGE_CHARS))
+        start = self._append(kind, cleaned, level, one_line(language, MAX_LANGUAGE_CHARS))
+        self._link(cleaned, links, start)
 
     def heading(self, text: str, level: int) -> None:
         """Append a heading of `level` (cut to 1..6)."""
@@ -73,7 +80,7 @@ class TextBuilder:
 
         `header` is the term of a description that another block stands before.
         """
-        cleaned = [Piece(piece.kind, self._clean(piece.text).strip("\n").rstrip(), piece.level) for piece in pieces]
+        cleaned = [replace(piece, text=self._clean(piece.text).strip("\n").rstrip()) for piece in pieces]
         cleaned = [piece for piece in cleaned if piece.text.strip()]
         if not cleaned:
             return
@@ -81,19 +88,20 @@ class TextBuilder:
         parts = []
         for piece in cleaned:
             parts.append(Part(piece.kind, position, position + len(piece.text), piece.level))
+            self._link(piece.text, piece.links, position)
             position += len(piece.text) + 1
         self._named += len(parts)
         if self._named <= self.limits.max_blocks:  # beyond, lines are parts enough
             self._blocks[-1] = replace(self._blocks[-1], parts=tuple(parts), header=one_line(header, MAX_HEADING_CHARS))
 
-    def paragraph(self, text: str) -> None:
-        self.add(BlockKind.PARAGRAPH, text)
+    def paragraph(self, text: str, links: Sequence[NamedTarget] = ()) -> None:
+        self.add(BlockKind.PARAGRAPH, text, links=links)
 
-    def table(self, rows: Sequence[str], *, header: bool = True) -> None:
+    def table(self, rows: Sequence[str], *, header: bool = True, links: Sequence[NamedTarget] = ()) -> None:
         """Append a table, one line per row; the first names the columns unless there is no `header`."""
         rows = [row for row in rows if row.strip()]
         if header:
-            self.add(BlockKind.TABLE, "\n".join(rows))
+            self.add(BlockKind.TABLE, "\n".join(rows), links=links)
         else:
             self.add_parts(BlockKind.TABLE, [Piece(PartKind.ROW, row) for row in rows])
 
@@ -112,7 +120,12 @@ class TextBuilder:
             blocks=tuple(self._blocks),
             metadata=clean_metadata(metadata or {}),
             flags=frozenset(self.flags),
+            links=tuple(self._links),
         )
+
+    def _link(self, text: str, links: Sequence[NamedTarget], start: int) -> None:
+        if links and len(self._links) < MAX_LINKS:
+            self._links += islice(locate(text, links, start), MAX_LINKS - len(self._links))
 
     def _heading(self, text: str, level: int) -> tuple[BlockKind, str, int]:
         line = " ".join(text.split())

@@ -80,6 +80,7 @@ documents = Table(
     Column(
         "structure", JSONB, comment="the blocks with all that is known of them, see rag_core.content.parsing.to_rows"
     ),
+    Column("links", JSONB, comment="[[start, end, target], ...]; null: none, or parsed before they were kept"),
     Column("metadata", JSONB, nullable=False, server_default="{}"),
     Column("flags", ARRAY(Text), nullable=False, server_default="{}"),
     Column("acl", ARRAY(Text), comment="null: never known, not searchable"),

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from rag_core.content.embedding import decode
-from rag_core.content.parsing import from_rows
+from rag_core.content.parsing import from_rows, links_within
 from rag_core.ingestion.generations import Generation
 from rag_core.retrieval.index import DocumentUpdate, IndexPoint, Payload
 
 _DOCUMENTS = text("""
 SELECT d.doc_id, d.version, d.tenant, d.source, d.locator, d.title, d.acl, d.text, d.language, d.media_type,
-       d.updated_at, d.metadata
+       d.updated_at, d.metadata, d.links
 FROM rag.documents d JOIN unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS n (doc_id, version)
      ON n.doc_id = d.doc_id AND n.version = d.version
 WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
@@ -72,6 +72,7 @@ def payload_of(document: Any, chunk: Any, content: str) -> Payload:
         headings=tuple(chunk.headings),
         blocks=(blocks := from_rows(chunk.blocks or (), chunk.start, chunk.headings)),
         page=blocks[0].page if blocks else 0,
+        links=links_within(document.links or (), chunk.start, chunk.end),
         language=document.language,
         media_type=document.media_type,
         updated_at=document.updated_at,

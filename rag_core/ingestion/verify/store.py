@@ -52,7 +52,8 @@ WHERE c.chunker = :chunker AND d.deleted_at IS NULL AND d.acl IS NOT NULL AND NO
 """
 _POINT = """
 SELECT c.chunk_id, c.doc_id, d.version, d.tenant, d.source, d.locator, d.title, d.acl, c.ordinal, c.start, c."end",
-       c.headings, c.blocks, c.embed_text, d.language, d.media_type, d.updated_at, d.metadata, e.vector
+       c.headings, c.blocks, c.embed_text, d.language, d.media_type, d.updated_at, d.metadata, d.links,
+       e.vector
 """
 _POINTS = text(f"""
 {_POINT} {_EXPECTED} AND c.chunk_id > :after ORDER BY c.chunk_id LIMIT :page

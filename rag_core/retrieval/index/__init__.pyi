@@ -42,6 +42,8 @@ from .payloads import (
     from_json_or_blank as from_json_or_blank,
     hit_payload as hit_payload,
     idf_sample as idf_sample,
+    LAZY as LAZY,
+    Structure as Structure,
     structure_from_json as structure_from_json,
     structure_to_json as structure_to_json,
     time_text as time_text,

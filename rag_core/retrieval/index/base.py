@@ -16,7 +16,7 @@ from typing import Protocol
 
 from rag_core.content.documents import Condition
 from rag_core.content.embedding import Vectors
-from rag_core.content.parsing import Block
+from rag_core.content.parsing import Block, Link
 
 
 class SearchMode(StrEnum):
@@ -61,6 +61,8 @@ class Payload:
     """The structure of the text, in the document's offsets; empty in a generation from before it was kept."""
     page: int = 0
     """Page of the first block, from 1; 0 where the format has none."""
+    links: tuple[Link, ...] = ()
+    """The links of the text, in the document's offsets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from rag_core.content.parsing import Block, from_rows, to_rows
+from rag_core.content.parsing import Block, Link, from_rows, links_from_rows, links_to_rows, to_rows
 from rag_core.errors import DataCorruption, Reason
 from rag_core.retrieval.index.base import IndexPoint, Payload
 
@@ -50,7 +50,7 @@ NUMBERS = "numbers"
 """Metadata values that are numbers, as numbers, for range filters."""
 
 STRUCTURE = "structure"
-"""The blocks: `{"format": 2, "blocks": rows}`. Absent in points from before it was kept.
+"""The blocks and links: `{"format": 2, "blocks": rows, "links": rows}`. Absent in points from before it was kept.
 
 A format that is not known here is not read: its points are passages without structure. Format 1 has fewer kinds.
 """
@@ -90,18 +90,33 @@ def to_json(point: IndexPoint, total: int) -> dict[str, Any]:
 
 
 def structure_to_json(payload: Payload) -> dict[str, Any]:
-    """The blocks of a payload, relative to its text."""
-    return {"format": _FORMAT, "blocks": to_rows(payload.blocks, payload.start, payload.headings)}
+    """Convert blocks and links of a payload, relative to its text."""
+    links = {"links": links_to_rows(payload.links, payload.start)} if payload.links else {}
+    return {"format": _FORMAT, "blocks": to_rows(payload.blocks, payload.start, payload.headings), **links}
 
 
-def structure_from_json(stored: Mapping[str, Any], start: int, headings: Sequence[str]) -> tuple[Block, ...]:
-    """The blocks of `structure_to_json`. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-    return from_rows(stored["blocks"], start, headings) if stored["format"] in _READABLE else ()
+class Structure(NamedTuple):
+    """The structure of a chunk, in the document's offsets."""
+
+    blocks: tuple[Block, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def page(self) -> int:
+        """Page of the first block, 0 where the format has none."""
+        return self.blocks[0].page if self.blocks else 0
 
 
-def _blocks(stored: Mapping[str, Any]) -> tuple[Block, ...]:
+def structure_from_json(stored: Mapping[str, Any], start: int, headings: Sequence[str]) -> Structure:
+    """Read what `structure_to_json` writes. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+    if stored["format"] not in _READABLE:
+        return Structure()
+    return Structure(from_rows(stored["blocks"], start, headings), links_from_rows(stored.get("links", ()), start))
+
+
+def _structure(stored: Mapping[str, Any]) -> Structure:
     if STRUCTURE not in stored:
-        return ()
+        return Structure()
     return structure_from_json(stored[STRUCTURE], int(stored["start"]), _texts(stored["headings"]))
 
 
@@ -118,7 +133,7 @@ def from_json(stored: Mapping[str, Any] | None) -> Payload:
     try:
         if stored is None:
             raise KeyError("payload")
-        return _payload(Payload, stored, _blocks(stored))
+        return _payload(Payload, stored, _structure(stored))
     except _MALFORMED as error:
         raise _corruption(error) from error
 
@@ -127,18 +142,22 @@ def hit_payload(stored: Mapping[str, Any]) -> Payload:
     """As `from_json`, but the structure stays as it is stored until somebody reads it: most hits only pass through."""
     try:
         if STRUCTURE not in stored:
-            return _payload(Payload, stored, ())
+            return _payload(Payload, stored, Structure())
         structure = stored[STRUCTURE]
         if not isinstance(structure, dict) or structure.get("format") not in _READABLE or not structure.get("blocks"):
-            return _payload(Payload, stored, _blocks(stored))
-        payload = _payload(StoredPayload, stored, ())
+            return _payload(Payload, stored, _structure(stored))
+        payload = _payload(StoredPayload, stored, Structure())
         object.__setattr__(payload, "structure", structure)
         # Unset fields, which are read from the structure when they are asked for.
-        object.__delattr__(payload, "blocks")
-        object.__delattr__(payload, "page")
+        for name in LAZY:
+            object.__delattr__(payload, name)
     except _MALFORMED as error:
         raise _corruption(error) from error
     return payload
+
+
+LAZY = frozenset({"blocks", "page", "links"})
+"""Fields of a hit that are read from its structure when they are asked for."""
 
 
 class StoredPayload(Payload):
@@ -148,15 +167,15 @@ class StoredPayload(Payload):
     structure: Mapping[str, Any]
 
     def __getattr__(self, name: str) -> object:  # asked only for what is not there yet
-        if name not in {"blocks", "page"}:
+        if name not in LAZY:
             raise AttributeError(name)
         try:
-            blocks = structure_from_json(self.structure, self.start, self.headings)
+            structure = structure_from_json(self.structure, self.start, self.headings)
         except _MALFORMED as error:
             raise _corruption(error) from error
-        object.__setattr__(self, "blocks", blocks)
-        object.__setattr__(self, "page", blocks[0].page)
-        return getattr(self, name)
+        for field in LAZY:
+            object.__setattr__(self, field, getattr(structure, field))
+        return getattr(structure, name)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Payload) and all(getattr(self, one) == getattr(other, one) for one in _FIELDS)
@@ -175,7 +194,7 @@ def _corruption(error: Exception) -> DataCorruption:
     )
 
 
-def _payload(kind: type[Payload], stored: Mapping[str, Any], blocks: tuple[Block, ...]) -> Payload:
+def _payload(kind: type[Payload], stored: Mapping[str, Any], structure: Structure) -> Payload:
     tenant, source, locator, title, text, language, media_type = _texts(_TEXTS(stored))
     metadata = stored["metadata"]
     return kind(
@@ -195,8 +214,9 @@ def _payload(kind: type[Payload], stored: Mapping[str, Any], blocks: tuple[Block
         media_type=media_type,
         updated_at=datetime.fromisoformat(stored["updated_at"]),
         metadata=dict(zip(_texts(metadata), _texts(metadata.values()), strict=True)),
-        blocks=blocks,
-        page=blocks[0].page if blocks else 0,
+        blocks=structure.blocks,
+        page=structure.page,
+        links=structure.links,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from selectolax.lexbor import LexborNode
@@ -17,6 +18,7 @@ from rag_core.content.parsing.formats.html_dom import (
     is_permalink,
 )
 from rag_core.content.parsing.formats.html_table import HtmlTable
+from rag_core.content.parsing.links import NamedTarget
 
 _BREAK: Final = "\x0b"  # a <br> inside running text; no cleaned text contains it
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
@@ -39,6 +41,8 @@ class HtmlWalk:
         self._in_main = in_main
         self._keep_boilerplate = keep_boilerplate
         self._text: list[str] = []
+        self._links: list[NamedTarget] = []
+        self._link_begins = 0
         self._lists = 0
         self._items: list[Piece] = []
         self._term = self._continued = ""
@@ -64,6 +68,8 @@ class HtmlWalk:
             return False
         if tag == "br":
             self._text.append(_BREAK)
+        elif tag == "a":
+            self._link_begins = len(self._text)
         elif tag == "pre":
             self._code(node)
             return False
@@ -74,6 +80,8 @@ class HtmlWalk:
     def leave(self, node: LexborNode) -> None:
         """End the block of a node."""
         tag = node.tag or ""
+        if tag == "a" and (target := node.attributes.get("href")):
+            self._links.append(("".join(self._text[self._link_begins :]), target))
         if tag in _INLINE or tag == "br":
             return
         if tag == "p" and not self._tables and is_label(node.attributes):
@@ -81,6 +89,7 @@ class HtmlWalk:
         elif tag in _HEADINGS and not self._tables:
             self._flush_list()
             self._flush_label()
+            self._links.clear()
             self._builder.heading(self._take().replace("\n", " "), _HEADINGS[tag])
         elif self._tables and tag in {"td", "th"}:
             self._cell(tag, node)
@@ -152,6 +161,10 @@ class HtmlWalk:
         text, self._text = "".join(self._text), []
         return "\n".join(filter(None, (" ".join(line.split()) for line in text.split(_BREAK))))
 
+    def _take_links(self) -> tuple[NamedTarget, ...]:
+        links, self._links = tuple(self._links), []
+        return links
+
     def _flush(self) -> None:
         """Write running text where it belongs: to the table cell, the list or a paragraph; images behind it."""
         if self._tables and self._table.in_row:
@@ -160,10 +173,10 @@ class HtmlWalk:
             return
         text = self._labelled(self._take())
         if text and self._lists:
-            self._items.append(self._part(text, self._lists - 1))
+            self._items.append(replace(self._part(text, self._lists - 1), links=self._take_links()))
             self._item_open = False
         elif text:
-            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text)
+            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text, links=self._take_links())
         if self._images and not self._lists:
             images, self._images = self._images, []
             for description, source in images:
@@ -207,10 +220,11 @@ class HtmlWalk:
 
     def _flush_table(self) -> None:
         (rows, header), self._table = self._table.finish(), HtmlTable()
+        links = self._take_links()
         if len(rows) == 1 and " | " not in rows[0]:
-            self._builder.paragraph(rows[0])  # one cell: layout, not data
+            self._builder.paragraph(rows[0], links)  # one cell: layout, not data
         elif rows:
-            self._builder.table(rows, header=header)
+            self._builder.table(rows, header=header, links=links)
 
     def _code(self, node: LexborNode) -> None:
         if self._tables and self._table.in_row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
@@ -19,6 +19,7 @@ from rag_core.content.parsing.formats.front_matter import FrontMatter, front_mat
 from rag_core.content.parsing.formats.html import add_html
 from rag_core.content.parsing.formats.plain import clean_line_ends
 from rag_core.content.parsing.formats.site_templates import without_templates
+from rag_core.content.parsing.links import NamedTarget
 from rag_core.errors import InvalidInput, Reason
 
 _REFERENCE: Final = re.compile(r"^ {0,3}\[[^\]\n]{1,500}\]:[^\n]*$", re.MULTILINE)
@@ -116,6 +117,7 @@ class _Writer:
         self._label = ""
         self._items: list[Piece] = []
         self._rows: list[str] = []
+        self._row_links: list[NamedTarget] = []
         self._header = True
         self._cells: list[str] | None = None
 
@@ -163,7 +165,7 @@ class _Writer:
         self._bullet = "  " if token.type == "dd_open" else mark
 
     def _inline(self, content: str) -> None:
-        text, images = self._plain(content)
+        text, images, links = self._plain(content)
         if self._label == _TITLE_FOLLOWS:
             self._label = text.rstrip(":： ")
             return
@@ -171,24 +173,26 @@ class _Writer:
             text, self._label = f"{self._label}: {text}", ""
         if self._cells is not None:
             self._cells.append(text)
+            self._row_links += links
         elif self._lists:
-            self._item(text)
+            self._item(text, links)
         elif self._heading:
             self._builder.heading(text, self._heading)
         else:
-            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text)
+            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text, links=links)
             for image in images:
                 self._builder.image(image.content, str(image.attrs.get("src") or ""))
         self._heading = 0
 
-    def _item(self, text: str) -> None:
+    def _item(self, text: str, links: Sequence[NamedTarget]) -> None:
         """An item begins with its mark; a further paragraph of it is a part of its own, indented."""
         if not text:
             return
         if self._part is PartKind.TERM:
             self._term = text
         level = self._lists - 1
-        self._items.append(Piece(self._part, f"{'  ' * level}{self._bullet or '  '}{text}", level))
+        line = f"{'  ' * level}{self._bullet or '  '}{text}"
+        self._items.append(Piece(self._part, line, level, tuple(links)))
         self._bullet = ""
 
     def _end_label(self) -> None:
@@ -210,10 +214,11 @@ class _Writer:
 
     def _end_table(self) -> None:
         rows, self._rows = self._rows, []
+        links, self._row_links = self._row_links, []
         if self._lists:
             self._items.extend(Piece(PartKind.ITEM, row, self._lists) for row in rows)
         else:
-            self._builder.table(rows, header=self._header)
+            self._builder.table(rows, header=self._header, links=links)
 
     def _code(self, token: Token) -> None:
         if self._definitions:
@@ -236,20 +241,26 @@ class _Writer:
         else:
             add_html(self._builder, content, self._builder.limits)
 
-    def _plain(self, content: str) -> tuple[str, list[Token]]:
-        """The text of inline Markdown without marks, link targets and tags, and its images."""
+    def _plain(self, content: str) -> tuple[str, list[Token], list[NamedTarget]]:
+        """Return the text of inline Markdown without marks, link targets and tags, its images and its links."""
         if len(content) > _MAX_INLINE_CHARS:
-            return content, []
+            return content, [], []
         tokens: list[Token] = []
         self._parser.inline.parse(content, self._parser, self._env, tokens)
         pieces: list[str] = []
         images: list[Token] = []
+        links: list[NamedTarget] = []
+        target, begin = "", 0
         for token in tokens:
             if token.type in ("text", "text_special", "code_inline"):
                 pieces.append(token.content)
+            elif token.type == "link_open":
+                target, begin = str(token.attrs.get("href") or ""), len(pieces)
+            elif token.type == "link_close":
+                links.append(("".join(pieces[begin:]), target))
             elif token.type == "image":
                 images.append(token)
             elif token.type in ("softbreak", "hardbreak") or token.content in ("<br>", "<br/>", "<br />"):
                 pieces.append("\n")
         # Where an image stood, two spaces are left.
-        return join_lines(_SPACES.sub(" ", "".join(pieces)).split("\n")), images
+        return join_lines(_SPACES.sub(" ", "".join(pieces)).split("\n")), images, links

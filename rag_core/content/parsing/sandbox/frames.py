@@ -16,6 +16,7 @@ from rag_core.content.parsing.blocks import MAX_LANGUAGE_CHARS, Block, from_rows
 from rag_core.content.parsing.builder import MAX_METADATA_ENTRIES, MAX_TITLE_CHARS, clean_metadata
 from rag_core.content.parsing.clean import clean, one_line
 from rag_core.content.parsing.detect import Kind
+from rag_core.content.parsing.links import MAX_LINKS, MAX_TARGET_CHARS, Link, links_from_rows, links_to_rows
 from rag_core.content.parsing.pages.values import PageImage, checked_image
 from rag_core.errors import InvalidInput, Reason
 
@@ -89,6 +90,7 @@ def encode_document(document: ParsedDocument) -> bytes:
         "title": document.title,
         "language": document.language,
         "blocks": to_rows(document.blocks),
+        "links": links_to_rows(document.links),
         "metadata": dict(document.metadata),
         "flags": sorted(document.flags),
     }
@@ -106,8 +108,8 @@ def encode_refusal(reason: Reason, message: str) -> bytes:
 
 
 def max_response_bytes(limits: ParseLimits) -> int:
-    """Largest response a well-behaved worker sends: text in UTF-8, eighty bytes a block or part, and the rest."""
-    return 4 * limits.max_text_chars + 160 * limits.max_blocks + 1_000_000
+    """Largest response a well-behaved worker sends: text in UTF-8, eighty bytes a block or part, links, the rest."""
+    return 4 * limits.max_text_chars + 160 * limits.max_blocks + MAX_LINKS * (12 * MAX_TARGET_CHARS + 40) + 1_000_000
 
 
 def decode_response(header: bytes, payload: bytes, limits: ParseLimits) -> ParsedDocument:
@@ -146,12 +148,13 @@ def _refusal(fields: dict[str, Any]) -> InvalidInput:
 
 def _document(fields: dict[str, Any], text: str, limits: ParseLimits) -> ParsedDocument:
     metadata, flags = fields["metadata"], fields["flags"]
-    blocks = from_rows(fields["blocks"])
+    blocks, links = from_rows(fields["blocks"]), links_from_rows(fields.get("links", ()))
     if len(text) > limits.max_text_chars or len(blocks) > limits.max_blocks or clean(text) != text:
         raise FrameError
     if len(metadata) > MAX_METADATA_ENTRIES or len(flags) > _MAX_FLAGS:
         raise FrameError
     _require_order(blocks, len(text), limits)
+    _require_links_in_order(links, len(text))
     return ParsedDocument(
         text=text,
         media_type=str(Kind(fields["media_type"])),
@@ -160,7 +163,14 @@ def _document(fields: dict[str, Any], text: str, limits: ParseLimits) -> ParsedD
         blocks=blocks,
         metadata=clean_metadata({str(key): str(value) for key, value in metadata.items()}),
         flags=frozenset(one_line(str(flag), 40) for flag in flags),
+        links=links,
     )
+
+
+def _require_links_in_order(links: tuple[Link, ...], length: int) -> None:
+    ends = [0, *(end for link in links for end in (link.start, link.end)), length]
+    if len(links) > MAX_LINKS or ends != sorted(ends):
+        raise FrameError
 
 
 def _require_order(blocks: tuple[Block, ...], length: int, limits: ParseLimits) -> None:

@@ -16,10 +16,10 @@ from rag_core.errors import Exhausted, InvalidInput, Reason
 from rag_core.retrieval.engines.remote.wire_filters import filter_from_wire, filter_to_wire
 from rag_core.retrieval.engines.remote.wire_payloads import (
     ReceivedPayload,
-    blocks_from_wire,
     id_from_wire,
     payload_from_wire,
     payload_to_wire,
+    structure_from_wire,
 )
 from rag_core.retrieval.index import (
     ChunkRange,
@@ -72,7 +72,7 @@ def point_from_wire(message: pb.Point) -> IndexPoint:
     return IndexPoint(
         chunk_id=id_from_wire(message.chunk_id),
         vector=vector_from_wire(message.vector),
-        payload=payload_from_wire(message.payload, blocks_from_wire(message.payload)),
+        payload=payload_from_wire(message.payload, structure_from_wire(message.payload)),
         lexical_text=message.lexical_text,
     )
 

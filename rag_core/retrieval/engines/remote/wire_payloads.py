@@ -10,9 +10,8 @@ from typing import Self
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from rag_core.content.parsing import Block
 from rag_core.errors import DataCorruption, InvalidInput, Reason
-from rag_core.retrieval.index import Payload, StoredPayload, structure_from_json, structure_to_json
+from rag_core.retrieval.index import LAZY, Payload, StoredPayload, Structure, structure_from_json, structure_to_json
 from ragproto.admin.v1 import index_pb2 as pb
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,7 +45,7 @@ class ReceivedPayload(Payload):
             return getattr(self.message, name)
         if name not in _FIELDS:
             raise AttributeError(name)
-        read = self._structure() if name in _STRUCTURE else self._fields()
+        read = self._structure() if name in LAZY else self._fields()
         for field, value in read.items():
             object.__setattr__(self, field, value)
         return read[name]
@@ -54,18 +53,17 @@ class ReceivedPayload(Payload):
     def _structure(self) -> dict[str, object]:
         """Raises `DataCorruption` (`INDEX_CORRUPT`): the process that owns the index passes it on unread."""
         try:
-            blocks = blocks_from_wire(self.message)
+            structure = structure_from_wire(self.message)
         except InvalidInput as error:
             raise DataCorruption(
                 Reason.INDEX_CORRUPT, "a point of the index has a malformed structure; run `rag verify`"
             ) from error
         text, start, end = self.message.text, self.message.start, self.message.end  # read with every block
-        page = blocks[0].page if blocks else 0
-        return {"blocks": blocks, "page": page, "text": text, "start": start, "end": end}
+        return {name: getattr(structure, name) for name in LAZY} | {"text": text, "start": start, "end": end}
 
     def _fields(self) -> dict[str, object]:
-        read = payload_from_wire(self.message, ())
-        return {field: getattr(read, field) for field in _FIELDS - _STRUCTURE}
+        read = payload_from_wire(self.message, Structure())
+        return {field: getattr(read, field) for field in _FIELDS - LAZY}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Payload) and all(getattr(self, one) == getattr(other, one) for one in _FIELDS)
@@ -74,7 +72,6 @@ class ReceivedPayload(Payload):
 
 
 _FIELDS = frozenset(field.name for field in fields(Payload))
-_STRUCTURE = frozenset({"blocks", "page"})
 _SENT_AS_THEY_ARE = frozenset({"source", "text"})
 """Fields that are read of every hit of some searches: to count the sources, to mark words."""
 
@@ -109,8 +106,8 @@ def _structure_to_wire(payload: Payload) -> str:
     return json.dumps(stored, separators=(",", ":")) if stored else ""
 
 
-def payload_from_wire(message: pb.Payload, blocks: tuple[Block, ...]) -> Payload:
-    """Convert a message to a payload with these blocks."""
+def payload_from_wire(message: pb.Payload, structure: Structure) -> Payload:
+    """Convert a message to a payload with this structure."""
     return Payload(
         tenant=message.tenant,
         source=message.source,
@@ -128,15 +125,16 @@ def payload_from_wire(message: pb.Payload, blocks: tuple[Block, ...]) -> Payload
         media_type=message.media_type,
         updated_at=_moment(message.updated_at),
         metadata=dict(message.metadata),
-        blocks=blocks,
-        page=blocks[0].page if blocks else 0,
+        blocks=structure.blocks,
+        page=structure.page,
+        links=structure.links,
     )
 
 
-def blocks_from_wire(message: pb.Payload) -> tuple[Block, ...]:
+def structure_from_wire(message: pb.Payload) -> Structure:
     """Read the structure of a payload's message."""
     if not message.structure:
-        return ()
+        return Structure()
     try:
         return structure_from_json(json.loads(message.structure), message.start, message.headings)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

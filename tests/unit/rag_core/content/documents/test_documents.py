@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from rag_core.content.documents import store as documents
-from rag_core.content.parsing import ParsedDocument
+from rag_core.content.parsing import Link, ParsedDocument
 from rag_core.database import FEW_ROWS, Store
 from tests.support import writer
 from tests.support.writer import new_document
@@ -122,7 +122,8 @@ def _wait_for_lines(ledger: Path, lines: int) -> None:
 
 def test_a_document_is_stored_the_same_alone_and_among_many(store: Store) -> None:
     locators = [f"d{number:02}" for number in range(FEW_ROWS + 1)]
-    parsed = ParsedDocument("A\n\ntext 文", "text/plain", title='a "b"', metadata={"team": "x"}, flags=frozenset({"f"}))
+    named = {"title": 'a "b"', "metadata": {"team": "x"}, "flags": frozenset({"f"}), "links": (Link(3, 7, "文.md"),)}
+    parsed = ParsedDocument("A\n\ntext 文", "text/plain", **named)  # type: ignore[arg-type]
     rows = [replace(new_document(locator, "text"), document=parsed, acl=None, token="t\\n") for locator in locators]
     with store.engine.begin() as connection:
         for row in rows:

@@ -267,6 +267,14 @@ def test_a_worker_gets_no_secret_from_the_environment(monkeypatch: pytest.Monkey
             b"text",
         ),
         (b'{"media_type":"text/plain","title":"","language":"","blocks":[],"metadata":{},"flags":[]}', b"nul\0"),
+        *[
+            (
+                b'{"media_type":"text/plain","title":"","language":"","blocks":[],"metadata":{},"flags":[],"links":%b}'
+                % links,
+                b"text",
+            )
+            for links in (b"1", b'[[0,9,"a"]]', b'[[2,3,"a"],[0,1,"a"]]', b'[[0,1,"javascript:x"]]', b'[[0,1,"a\\nb"]]')
+        ],
         (b'{"media_type":"text/plain","title":"","language":"","blocks":[],"metadata":{},"flags":[]}', b"\xff"),
     ],
 )

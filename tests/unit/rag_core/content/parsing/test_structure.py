@@ -252,3 +252,44 @@ def test_structure_is_the_same_in_every_script(read: Read, source: str) -> None:
     assert [kind for kind, _ in blocks(document)] == [BlockKind.HEADING, BlockKind.LIST, BlockKind.TABLE]
     assert [part.level for part in document.blocks[1].parts] == [0, 1]
     assert [kind for kind, _ in parts(document, document.blocks[2])] == [PartKind.HEADER, PartKind.ROW]
+
+
+# Links --------------------------------------------------------------------------------------------------------------
+
+MARKDOWN_LINKS = """# See [no](title.md)
+
+Read [the backups
+page](../ops/backup.md#x) or [x][r], not [mail](mailto:a@b.c) or [below](#below).
+
+- first
+- second [two **b**](<b c.md> "t")
+
+| a | b |
+|---|---|
+| [c1](/c1) | z |
+
+[r]: https://example.com/r
+"""
+HTML_LINKS = """<main><h1>See <a href="title.md">no</a></h1>
+<p>Read <a href="../ops/backup.md#x"><b>the</b> backups
+page</a> or <a href="https://example.com/r">x</a>, not <a href="mailto:a@b.c">mail</a> or <a href="#below">below</a>.
+<a href="h.md" hidden>hidden</a></p><ul><li>first</li><li>second <a href="b c.md">two b</a></li></ul>
+<table><tr><th>a</th><th>b</th></tr><tr><td><a href="/c1">c1</a></td><td>z</td></tr></table></main>"""
+
+
+@pytest.mark.parametrize(("source", "name"), [(MARKDOWN_LINKS, "a.md"), (HTML_LINKS, "a.html")])
+def test_links_to_documents_are_kept_where_their_labels_stand(read: Read, source: str, name: str) -> None:
+    document = read(source, name)
+    assert [(document.text[link.start : link.end], link.target.replace("%20", " ")) for link in document.links] == [
+        ("the backups page", "../ops/backup.md#x"),
+        ("x", "https://example.com/r"),
+        ("two b", "b c.md"),
+        ("c1", "/c1"),
+    ]
+
+
+def test_of_very_many_links_a_bounded_number_is_kept(read: Read) -> None:
+    source = "\n\n".join(f"[page {number}](p{number}.md) [long](a{'b' * 400}.md)" for number in range(1500))
+    links = read(source, "a.md").links
+    assert len(links) == 1000
+    assert links[-1].target == "p999.md"

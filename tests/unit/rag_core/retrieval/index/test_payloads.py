@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rag_core.content.parsing import Block, BlockKind, Part, PartKind
+from rag_core.content.parsing import Block, BlockKind, Link, Part, PartKind
 from rag_core.errors import DataCorruption
 from rag_core.retrieval.engines.remote import wire, wire_payloads
 from rag_core.retrieval.index import IndexPoint, Payload, StoredPayload, from_json, hit_payload, to_json
@@ -25,14 +25,15 @@ BLOCKS = (
         path=("Top", "Section"),
     ),
 )
-POINT = replace(PLAIN, payload=replace(PLAIN.payload, blocks=BLOCKS, page=4))
+LINKS = (Link(1002, 1005, "../one.md#first"),)
+POINT = replace(PLAIN, payload=replace(PLAIN.payload, blocks=BLOCKS, page=4, links=LINKS))
 
 
 def stored(point: IndexPoint) -> dict[str, Any]:
     return to_json(point, 2)
 
 
-def test_blocks_and_page_come_back_from_the_index_and_over_the_wire() -> None:
+def test_blocks_page_and_links_come_back_from_the_index_and_over_the_wire() -> None:
     assert from_json(stored(POINT)) == POINT.payload
     assert wire.point_from_wire(wire.point_to_wire(POINT)).payload == POINT.payload
 
@@ -61,7 +62,7 @@ def test_the_structure_of_a_hit_passes_on_as_it_is_stored_until_somebody_reads_i
     message = wire_payloads.payload_to_wire(read)
     assert json.loads(message.structure) == stored(POINT)["structure"]
     received = wire_payloads.ReceivedPayload.of(message)
-    assert (received.blocks, received.page) == (POINT.payload.blocks, POINT.payload.page)
+    assert (received.links, received.blocks, received.page) == (LINKS, BLOCKS, 4)
     assert received == read == POINT.payload
     changed = wire_payloads.payload_to_wire(replace(read, blocks=()))
     assert changed.structure == "", "blocks that were changed are not those that are stored"
@@ -90,5 +91,9 @@ def test_damaged_structure_is_corruption(structure: object) -> None:
 
 def test_the_compact_form_is_small() -> None:
     payload: Payload = POINT.payload
-    assert stored(POINT)["structure"] == {"format": 2, "blocks": [[2, 0, 11, 0, 4, "", [0, 0, 5, 0, 0, 6, 11, 1]]]}
+    assert stored(POINT)["structure"] == {
+        "format": 2,
+        "blocks": [[2, 0, 11, 0, 4, "", [0, 0, 5, 0, 0, 6, 11, 1]]],
+        "links": [[2, 5, "../one.md#first"]],
+    }
     assert payload.blocks[0].path == payload.headings
