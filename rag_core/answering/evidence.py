@@ -25,7 +25,6 @@ _QUESTION_WORDS = re.compile(
 )
 # A question mark with nothing behind it but what closes quotes, brackets and marks of code or stress.
 _INTERROGATIVE = re.compile("[?？][\\s\"'`*_)\\]}>”’»」』）】]*$")
-_ALSO_EMPTY = frozenset({"name", "many", "much", "kind", "type", "also", "may", "might", "shall", "via", "per"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Unit:
 def question_units(text: str) -> tuple[Unit, ...]:
     """The words of a question that carry meaning; when none does all but those that ask, or all."""
     return (
-        tuple(_units(text, _QUESTION_WORDS, empty=STOPWORDS | _ALSO_EMPTY))
+        tuple(_units(text, _QUESTION_WORDS, empty=STOPWORDS))
         or tuple(_units(text, _QUESTION_WORDS))
         or tuple(_units(text, None))
     )

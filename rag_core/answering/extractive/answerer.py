@@ -27,6 +27,7 @@ from rag_core.answering.composing import in_thread
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.evidence import is_chinese
 from rag_core.answering.extractive.decision import decide_outcome
+from rag_core.answering.extractive.pointers import pointed_to
 from rag_core.answering.extractive.question import Asked, understand
 from rag_core.answering.extractive.ranking import POOL, Candidate, rank, rerank
 from rag_core.answering.extractive.reading import Passage, passage_of
@@ -38,8 +39,8 @@ from rag_core.retrieval.index import ChunkRange, SearchHit
 
 MAX_SECTION_CHARS: Final = 200
 """Characters that are searched for of the first line of an answer, which names the section it is from."""
-OPENINGS: Final = 2
-"""Pages whose opening is read."""
+KEPT: Final = 0.75
+"""Share of the question's words in a passage that points, from which the one behind its link replaces it."""
 SHOWN: Final = 3
 """Places of an answer, the further ones included."""
 FOLLOWED: Final = 6
@@ -91,7 +92,7 @@ async def rank_passages(question: Question) -> Ranking:
     if question.compare is not None:
         matches = await question.compare(text, [one.passage.text for one in candidates[:POOL]])
         candidates = rerank(candidates, matches)
-    return Ranking(asked, hits, passages, candidates)
+    return await _followed(question, Ranking(asked, hits, passages, candidates))
 
 
 async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
@@ -140,21 +141,40 @@ async def _with_previous(question: Question, hits: tuple[SearchHit, ...]) -> tup
 
 
 async def _with_openings(question: Question, text: str, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
-    """The hits, and behind the first one of a page of the name that was asked for the opening of that page."""
-    if question.around is None:
-        return hits
+    """Add the opening of the first page of the name that was asked for, behind the hit of that page."""
     terms = question_terms(text, [])
-    named = {hit.payload.doc_id: hit for hit in reversed(hits) if is_named(terms, hit.payload.title)}
-    pages = sorted(named.values(), key=hits.index)[:OPENINGS]
+    page = next((hit for hit in hits if is_named(terms, hit.payload.title)), None)
+    if page is None or question.around is None:
+        return hits
     known = {hit.chunk_id for hit in hits}
-    places = [ChunkRange(hit.payload.doc_id, hit.payload.version, 0, 1) for hit in pages]
-    openings = [hit for hit in await question.around(places) if hit.chunk_id not in known] if places else []
-    found: list[SearchHit] = []
-    for hit in hits:
-        found.append(hit)
-        if hit in pages:
-            found += [one for one in openings if one.payload.doc_id == hit.payload.doc_id]
-    return tuple(found)
+    read = await question.around([ChunkRange(page.payload.doc_id, page.payload.version, 0, 1)])
+    at = hits.index(page) + 1
+    return (*hits[:at], *(hit for hit in read if hit.chunk_id not in known), *hits[at:])
+
+
+async def _followed(question: Question, ranking: Ranking) -> Ranking:
+    """Put the best passages of the document that the best one only points to in its place, one step far."""
+    best = ranking.candidates[0]
+    named = await in_thread(pointed_to, ranking.asked, best)
+    if not named or question.search is None:
+        return ranking
+    own = ranking.hits[best.rank].payload
+    found = await question.search(ranking.asked.text, named)
+    behind = [hit for hit in found if hit.payload.source == own.source and hit.payload.doc_id != own.doc_id][:POOL]
+    passages = [passage_of(hit) for hit in behind]
+    followed = await in_thread(rank, passages, ranking.asked)
+    if not followed or followed[0].features["words"] < KEPT * best.features["words"]:
+        return ranking  # not indexed or not visible, in another language, or about something else
+    if question.compare is not None:
+        followed = rerank(followed, await question.compare(ranking.asked.text, [one.passage.text for one in followed]))
+    for one in followed:
+        one.rank += len(ranking.hits)
+    return Ranking(
+        ranking.asked,
+        (*ranking.hits, *behind),
+        [*ranking.passages, *passages],
+        [*followed[:1], *ranking.candidates[1:], *followed[1:]],
+    )
 
 
 async def _around(question: Question, ranking: Ranking) -> tuple[SearchHit, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rag_core.content.parsing import Block, BlockKind, parts_of
+from rag_core.content.parsing import Block, BlockKind, Link, parts_of
 from rag_core.retrieval.index import SearchHit
 
 Path = tuple[str, ...]
@@ -37,6 +37,7 @@ class Passage:
     score: float = 0.0
     dense: float | None = None
     media_type: str = ""
+    links: tuple[Link, ...] = ()
 
     @property
     def searched(self) -> str:
@@ -57,7 +58,7 @@ def passage_of(hit: SearchHit) -> Passage:
     blocks = tuple(_read_block(block, held.start, text) for block in held.blocks or (whole,) if block.start < end)
     return Passage(
         held.doc_id, held.locator, held.title, held.ordinal, held.start, end, text,
-        held.headings, blocks, hit.score, hit.dense, held.media_type,
+        held.headings, blocks, hit.score, hit.dense, held.media_type, held.links,
     )  # fmt: skip
 
 

@@ -27,7 +27,6 @@ _MARKS: Final = re.compile(f"[{OPEN}{CLOSE}]")
 _CELL: Final = re.compile(r"(?:(?<=\s)|^)\|(?=\s|$)")
 """Between the cells of a row; the first and the last may be empty."""
 _FENCE: Final = re.compile(r"`{3,}")
-_BOX: Final = re.compile("[\u2500-\u257f]")
 _CHINESE_STOPS: Final = "。！？；」』”）"
 
 Span = tuple[int, int, int]
@@ -243,16 +242,12 @@ def _plain(piece: Piece) -> str:
 
 
 def _code(piece: Piece) -> str:
-    """Code without the indentation that all its lines share and without the boxes that are drawn around help texts; the
-    first line of a cut one has lost its own indentation."""
-    text = "\n".join(
-        line for line in _BOX.sub(" ", piece.text).split("\n") if line.strip() or not _BOX.search(piece.text)
-    )
-    first, *others = text.split("\n")
+    """Return code without the indentation that all its lines share; the first line of a cut one has lost its own."""
+    first, *others = piece.text.split("\n")
     if piece.cut and not first[:1].isspace():
         indents = [len(line) - len(line.lstrip()) for line in others if line.strip()]
         return _dedented("\n".join((" " * min(indents, default=0) + first, *others)))
-    return _dedented(text)
+    return _dedented(piece.text)
 
 
 def _dedented(text: str) -> str:

@@ -26,10 +26,11 @@ from rag_core.answering import (
 from rag_core.answering.citations import cite
 from rag_core.answering.display import display
 from rag_core.answering.extractive import ExtractiveAnswerer, decide
+from rag_core.answering.extractive.pointers import locators
 from rag_core.answering.extractive.reading import MAX_CHARS
 from rag_core.answering.extractive.rendering import trail
 from rag_core.content.chunking.chunker import Chunker, ChunkSettings
-from rag_core.content.parsing import ParseLimits
+from rag_core.content.parsing import ParseLimits, links_to_rows, links_within
 from rag_core.content.parsing.parse import parse
 from rag_core.errors import RagError
 from rag_core.retrieval.index import ChunkRange, SearchHit
@@ -91,6 +92,7 @@ def corpus(source: str = GUIDE, name: str = "operations.md", *, tokens: int = 60
             replace(
                 plain, doc_id=doc_id, title=document.title, locator=name, ordinal=chunk.ordinal, start=chunk.start,
                 end=chunk.end, text=chunk.text, headings=chunk.headings, blocks=chunk.blocks,
+                links=links_within(links_to_rows(document.links), chunk.start, chunk.end),
             ),
             dense=0.84,
         )
@@ -303,12 +305,6 @@ async def test_text_without_blocks_of_an_old_generation_is_read_as_a_paragraph(c
     assert "Parental leave lasts 16 weeks." in highlighted(outcome)
 
 
-async def test_words_that_the_documents_write_as_one_are_found() -> None:
-    guide = "# Data\n\n## Backup\n\nDump it with pg_dump.\n\n## Restore\n\nRead it again with pg_restore.\n"
-    outcome = await answered("How do I back up?", "pg_dump", hits=corpus(guide, tokens=12))
-    assert "pg_dump" in outcome.excerpts[0].text
-
-
 @pytest.mark.parametrize(
     ("intro", "block"),
     [
@@ -454,6 +450,62 @@ async def test_a_question_in_another_script_than_the_documents_is_answered_by_me
     assert likely.outcome is Outcome.CLOSEST_PASSAGES
     far = await decide(Question("How do I bake bread?", hits, compare=Compares(others=0.69)))
     assert far == Abstained(Abstention.NOT_SUPPORTED)
+
+
+POINTER = (
+    "# Tasks\n\n- How do I drain the boiler? See [its page](care/boiler.md#drain).\n"
+    "- Paint it: [colours](care/paint.md)\n"
+)
+BOILER = (
+    "# Boiler\n\n## Drain the boiler\n\nOpen the lower valve and wait for an hour.\n\n## Paint\n\nNever paint it.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("index", "target", "shown"),
+    [
+        (POINTER, BOILER, "Open the lower valve"),
+        (POINTER, None, "- How do I drain the boiler? See its page"),
+        (POINTER.replace("See", "Ask a trained plumber of the town for help first. See"), BOILER, "- How do I drain"),
+    ],
+    ids=["followed", "not indexed or not visible", "says something itself"],
+)
+async def test_a_passage_that_only_points_is_replaced_by_what_it_points_to(
+    index: str, target: str | None, shown: str
+) -> None:
+    hits = corpus(index, "guide/tasks.md")
+    searched: list[Sequence[str]] = []
+
+    async def search(text: str, names: Sequence[str]) -> tuple[SearchHit, ...]:
+        searched.append(names)
+        return corpus(target, "guide/care/boiler.md", tokens=12) if target and names else ()
+
+    near = Compares("drain the boiler", "Open the lower valve")
+    outcome = await decide(Question("How do I drain the boiler?", hits, compare=near, search=search))
+    assert isinstance(outcome, Answered)
+    assert outcome.excerpts[0].text.startswith(shown)
+    check_citations(outcome.citations, [*hits, *outcome.evidence])
+    assert all("guide/care/boiler.md" in names for names in searched if names)
+
+
+@pytest.mark.parametrize(
+    ("target", "locator", "named"),
+    [
+        ("../ops/a%20b.md#x", "docs/how-to/c.md", "docs/ops/a b.md"),
+        ("/leave", "people/c.md", "leave.md"),
+        ("leave/", "people/c.md", "people/leave/index.html"),
+        ("leave.html", "people/c.md", "people/leave.md"),
+        ("leave?x=1#y", "https://a.example/people/c", "https://a.example/people/leave?x=1"),
+        ("https://a.example/leave", "people/c.md", "https://a.example/leave"),
+        ("../../../etc/passwd", "people/c.md", None),
+        ("?only=query", "people/c.md", None),
+    ],
+)
+def test_the_target_of_a_link_is_resolved_against_the_path_of_its_document(
+    target: str, locator: str, named: str | None
+) -> None:
+    found = [*locators(target, locator)]
+    assert (named in found) if named else not found
 
 
 @pytest.mark.parametrize(
