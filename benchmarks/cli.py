@@ -406,6 +406,32 @@ def idle(*, seconds: Annotated[int, Parameter(validator=Number(gte=1))] = 60, as
     show(report, as_json=as_json)
 
 
+@app.command
+def sources(
+    *,
+    folders: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
+    rounds: Annotated[int, Parameter(validator=Number(gte=1))] = 10,
+    as_json: Json = False,
+) -> None:
+    """Add folders of two files to the running local stack, and time first loads, changes, deletions and permissions.
+
+    Example: rag bench sources --folders 100
+
+    Parameters
+    ----------
+    folders
+        Folders that are added, and removed at the end.
+    rounds
+        Changes of each kind, before and after they are added.
+    """
+    from benchmarks import sources as bench
+    from benchmarks.report import show
+
+    with progress_bar("sources") as progress:
+        report = bench.run(Settings.load(), bench.Sizes(folders, rounds), progress=progress)
+    show(report, as_json=as_json)
+
+
 @app.command(name="all")
 def everything(
     *,

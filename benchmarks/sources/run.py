@@ -1,0 +1,193 @@
+"""Add folders to the running stack, change files and the readers of a row, and look for each change by searches."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.report import Progress, Report, Table, Target
+from benchmarks.timing import median, percentile
+from rag_assets.config import read_sources
+from rag_assets.source_admin import SourceFolder, find_removable, parse_definition, remove, render_definition
+from rag_core.errors import Reason, Unavailable
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.settings import Settings
+from ragctl.dagster import dagster_client
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.display import Silent
+from ragctl.local_stack.ingest import Sync
+from ragctl.tokens import DEFAULT_TENANT
+
+_ROW_SECONDS = 5
+"""Interval at which the table is looked at."""
+_LOST_SECONDS = 300.0
+_PAUSE = 0.02
+_TABLE = "bench-sources-table"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many folders of two files are added, and changes of each kind before and after."""
+
+    folders: int = 100
+    rounds: int = 10
+
+
+@dataclass(slots=True)
+class _Measured:
+    """Seconds of each change of one kind."""
+
+    written: list[float] = field(default_factory=list)
+    deleted: list[float] = field(default_factory=list)
+    restricted: list[float] = field(default_factory=list)
+
+
+def run(settings: Settings, sizes: Sizes, *, progress: Progress = lambda *_: None) -> Report:
+    """Measure on the stack of these settings, and remove what was added.
+
+    Raises `Unavailable` (`START_FAILED`) when it does not run.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="rag-bench-sources-"))
+    with closing(_Installation(settings, folder)) as stack:
+        before = len(read_sources(settings.effective_sources_dir).sources)
+        stack.add_table()
+        stack.add("bench-sources-first", files=2)
+        stack.load()
+        few = stack.measure(sizes.rounds)
+        progress(1, 3)
+        for number in range(sizes.folders):
+            stack.add(f"bench-sources-{number}", files=2)
+        loaded = stack.load()
+        progress(2, 3)
+        many = stack.measure(sizes.rounds)
+        progress(3, 3)
+    rows = [
+        row for count, found in ((before + 2, few), (before + 2 + sizes.folders, many)) for row in _rows(count, found)
+    ]
+    changes = [*few.written, *few.deleted, *many.written, *many.deleted]
+    return Report(
+        "sources",
+        tables=(
+            Table("first loads", ("folders of two files", "all searchable, s"), ((sizes.folders, round(loaded, 2)),)),
+            Table("changes", ("change", "sources", "median, s", "p95, s", "slowest, s"), tuple(rows)),
+        ),
+        targets=(
+            Target("first loads, s", loaded, 60, f"{sizes.folders} folders of two files"),
+            Target("a changed or deleted file, median, s", median(changes), 2, "searchable or gone"),
+            Target("a changed or deleted file, p95, s", percentile(changes, 95), 5, "searchable or gone"),
+            Target("readers of a row, s", max([*few.restricted, *many.restricted]), _ROW_SECONDS + 2, "slowest"),
+        ),
+        notes=("What was added is removed at the end; a change beside a large first load is not measured.",),
+    )
+
+
+def _rows(sources: int, found: _Measured) -> Iterator[tuple[str | int | float, ...]]:
+    kinds = {"a written file is searchable": found.written, "a deleted file is gone": found.deleted,
+             f"a row is hidden, looked at every {_ROW_SECONDS} s": found.restricted}  # fmt: skip
+    for kind, seconds in kinds.items():
+        yield kind, sources, round(median(seconds), 2), round(percentile(seconds, 95), 2), round(max(seconds), 2)
+
+
+class _Installation:
+    """The running stack, what was added to it, and a client that searches."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self._files = SourceFolder(settings.effective_sources_dir)
+        self._added: list[str] = []
+        token = DataDir.of(settings).dev_token
+        if not token.exists():
+            raise Unavailable(Reason.START_FAILED, "the local stack does not run: `rag up` starts it")
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{settings.gateway_port}", timeout=30, trust_env=False,
+            headers={"authorization": f"Bearer {token.read_text().strip()}"},
+        )  # fmt: skip
+
+    def add(self, name: str, *, files: int) -> None:
+        root = self._folder / name
+        root.mkdir()
+        for number in range(files):
+            (root / f"{number}.md").write_text(f"# Note {number}\n\nNote {number} of {name} is about valves.\n")
+        self._add(name, ["everyone"], {"kind": "filesystem", "root": str(root)})
+
+    def add_table(self) -> None:
+        with self._database() as database:
+            database.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT, readers TEXT, changed INTEGER)")
+        options = {"kind": "sql", "database": {"driver": "sqlite", "path": str(self._folder / "rows.sqlite")},
+                   "table": "rows", "key": "id", "updated_at": "changed", "content": "body", "overlap": 0,
+                   "acl": {"column": "readers"}}  # fmt: skip
+        self._add(_TABLE, None, options, sensor={"interval_seconds": _ROW_SECONDS})
+
+    def _add(self, name: str, acl: list[str] | None, options: dict[str, Any], **more: Any) -> None:
+        attributes = {"name": name, "tenant": DEFAULT_TENANT, "options": options} | more | ({"acl": acl} if acl else {})
+        text = render_definition(attributes)
+        self._files.add(parse_definition(text), text)
+        self._added.append(name)
+
+    def load(self) -> float:
+        """Seconds until all that was added is searchable."""
+        began = time.monotonic()
+        with closing(Sync(self._settings)) as sync:
+            jobs = [sync.jobs[name] for name in self._added]
+            sync.wait_for_worker(sync.first_loads(jobs), Silent())
+        return time.monotonic() - began
+
+    def measure(self, rounds: int) -> _Measured:
+        found = _Measured()
+        for number in range(rounds):
+            word, path = f"zyx{secrets.token_hex(5)}", self._folder / "bench-sources-first" / f"new{number}.md"
+            found.written.append(self._until(word, lambda path=path, word=word: path.write_text(f"The word {word}.\n")))  # type: ignore[misc]
+            found.deleted.append(self._until(word, path.unlink, there=False))
+            row = f"row{secrets.token_hex(5)}"
+            self._until(row, lambda row=row, number=number: self._write(number, row, "everyone"))  # type: ignore[misc]
+            hide = lambda row=row, number=number: self._write(number, row, "user:nobody-else")  # type: ignore[misc]  # noqa: E731
+            found.restricted.append(self._until(row, hide, there=False))
+        return found
+
+    def _write(self, key: int, word: str, readers: str) -> None:
+        with self._database() as database:
+            row = (key, f"The word of this row is {word}.", readers, time.time_ns())
+            database.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", row)
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._folder / "rows.sqlite", isolation_level=None)) as opened:
+            yield opened
+
+    def _until(self, word: str, change: Callable[[], object], *, there: bool = True) -> float:
+        """Seconds from a change until a search finds the word, or finds it no more."""
+        change()
+        began = time.monotonic()
+        while self._finds(word) is not there:
+            if time.monotonic() - began > _LOST_SECONDS:
+                raise Unavailable(Reason.START_FAILED, f"a change was not seen within {_LOST_SECONDS:.0f} s")
+            time.sleep(_PAUSE)
+        return time.monotonic() - began
+
+    def _finds(self, word: str) -> bool | None:
+        asked = {"query": word, "mode": "SEARCH_MODE_LEXICAL", "top_k": 3}
+        answer = self._client.post("/api/v2/search", json=asked)
+        if answer.status_code != httpx.codes.OK:
+            return None
+        return any(word in str(passage) for passage in answer.json().get("passages", ()))
+
+    def close(self) -> None:
+        """Remove every source that was added."""
+        self._client.close()
+        with Pipeline(self._settings) as pipeline:
+            for name in self._added:
+                removable = find_removable(pipeline, name, DEFAULT_TENANT, self._files.find(name))
+                remove(pipeline, removable, f"bench-{name}", actor="rag bench sources")
+        with closing(dagster_client(self._settings)) as api:
+            api.reload()
+        shutil.rmtree(self._folder, ignore_errors=True)
