@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 from query_server.administration import add_administration
 from query_server.auth.audit import AuditTrail
 from query_server.auth.authenticator import Authenticator
+from query_server.auth.directories import Directories
 from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, Revocations
 from query_server.auth.sessions import SessionRecorder
@@ -131,8 +132,14 @@ class QueryServer:
         self._freshness = Freshness(dependencies.observer_store, self.metrics, seconds=settings.freshness_seconds)
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
         self._sessions = SessionRecorder(dependencies.observer_store)
+        self._directories = Directories(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
         self._authenticator = Authenticator(
-            dependencies.verifier, dependencies.observer_store, self._revocations, self._sessions, self._tenants
+            dependencies.verifier,
+            dependencies.observer_store,
+            self._revocations,
+            self._sessions,
+            self._tenants,
+            self._directories,
         )
         self._audit = AuditTrail(dependencies.store, self.metrics, settings)
         self._pending_revocations = PendingRevocationCache(
@@ -167,6 +174,7 @@ class QueryServer:
         self._pollers: dict[str, Poller[Any]] = {
             "revocations": self._revocations.poller,
             "tenants": self._tenants.poller,
+            "directories": self._directories.poller,
             "permissions": self._pending_revocations.poller,
             "pushed deletions": self._pending_revocations.deletions,
             "freshness": self._freshness.poller,
@@ -202,7 +210,13 @@ class QueryServer:
         with suppress(TimeoutError):  # a database that hangs must not keep the server from saying why it is not ready
             async with asyncio.timeout(FIRST_READ_SECONDS):
                 pending = self._pending_revocations
-                first = (pending.poller, self._revocations.poller, pending.deletions, self._tenants.poller)
+                first = (
+                    pending.poller,
+                    self._revocations.poller,
+                    pending.deletions,
+                    self._tenants.poller,
+                    self._directories.poller,
+                )
                 await asyncio.gather(*(one.refresh() for one in first))
         try:
             self.ports = await self._listen(wanted)
@@ -285,7 +299,7 @@ class QueryServer:
         usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage, pages), server)
         v2_grpc.add_QueryServiceServicer_to_server(queries, server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
-        asking_as = AskingAsHandler(store, search)
+        asking_as = AskingAsHandler(store, search, self._directories)
         operations = OperationsServicer(
             handler, InspectionHandler(store), ConditionsHandler(store), search, feedback, hashes, asking_as, pages
         )
@@ -382,8 +396,9 @@ class QueryServer:
 
     @property
     def has_revocations(self) -> bool:
-        """True once revoked tokens, permissions and closed tenants were read since the start."""
-        return self._revocations.age.known and self._pending_revocations.known and self._tenants.age.known
+        """True once revoked tokens, permissions, closed tenants and directories were read since the start."""
+        ages = (self._revocations.age, self._tenants.age, self._directories.age)
+        return self._pending_revocations.known and all(age.known for age in ages)
 
     @property
     def stuck(self) -> bool:

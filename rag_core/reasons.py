@@ -160,6 +160,23 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_AUDIENCE: ("The token was issued for another service (`aud`).", "Get one for RAG_JWT_AUDIENCE."),
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
+    R.PERSON_DISABLED: (
+        "A directory of the tenant says that the person is disabled.",
+        "Enable the person in the directory; `rag access explain` shows which.",
+    ),
+    R.DIRECTORY_GROUPS_EXCEEDED: (
+        "Directories give the caller more ACL entries than a search takes.",
+        "Take the person out of groups, or nest fewer groups in each other.",
+    ),
+    R.DIRECTORY_HELD: (
+        "A directory lacks half or more of the people and memberships it had; the reading was not applied.",
+        "Look at the directory; then `rag access sync --approve N` applies up to N removals.",
+    ),
+    R.DIRECTORY_NOT_FOUND: ("The tenant has no such directory.", "List them: `rag access directories`."),
+    R.ACL_INEXPRESSIBLE: (
+        "The permissions of an item at its source cannot be expressed as an ACL; the document is hidden.",
+        "Simplify the permissions at the source: what refuses somebody must name them in a form without spaces.",
+    ),
     R.SCOPE_MISSING: ("The token has no scope for this method.", "Ask for the scope named in the message."),
     R.HOST_REFUSED: (
         "A request names a host that the platform does not know; it may come from a page that another name leads here.",

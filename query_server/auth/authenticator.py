@@ -12,6 +12,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from query_server.auth.directories import Directories
 from query_server.auth.revocations import Revocations
 from query_server.auth.sessions import SessionRecorder
 from query_server.auth.tenants import Tenants
@@ -58,20 +59,22 @@ class Authenticator:
         revocations: Revocations,
         sessions: SessionRecorder,
         tenants: Tenants,
+        directories: Directories,
     ) -> None:
         self._verifier = verifier
         self._keys = _KeyRows(store)
         self._revocations = revocations
         self._sessions = sessions
         self._tenants = tenants
+        self._directories = directories
         self._fetching: asyncio.Task[bool] | None = None
 
     async def authenticate(self, call: CallState) -> Principal:
         """The caller. A token wins over a key.
 
         Raises `Unauthenticated` (`TOKEN_…`, `API_KEY_INVALID`), `PermissionDenied` (`TENANT_MISSING`, and for everybody
-        of a closed tenant `TENANT_SUSPENDED` or `TENANT_ERASED`), or `Unavailable` when the issuer's keys or the
-        database of API keys cannot be reached: nobody gets in unverified.
+        of a closed tenant `TENANT_SUSPENDED` or `TENANT_ERASED`; as `Directories.resolve`), or `Unavailable` when the
+        issuer's keys, the directories or the database of API keys cannot be reached: nobody gets in unverified.
         """
         token, key = _credentials(call)
         if token:
@@ -79,11 +82,11 @@ class Authenticator:
             self._tenants.require_active(verified.principal.tenant, verified.issued)
             if call.method == WHO_AM_I:
                 self._sessions.used(verified)
-            return verified.principal
+            return await self._directories.resolve(verified.principal)
         if key:
             principal = await self._by_key(parse_api_key(key))
             self._tenants.require_active(principal.tenant)
-            return principal
+            return await self._directories.resolve(principal)
         raise Unauthenticated(
             Reason.TOKEN_MISSING, "send `authorization: Bearer` with a token or an API key, or a key as `x-api-key`"
         )

@@ -452,6 +452,10 @@ class Settings(
         return self.sources_dir or self.home / "sources"
 
     @property
+    def effective_directories_dir(self) -> Path:
+        return self.directories_dir or self.home / "directories"
+
+    @property
     def jwks_path(self) -> Path:
         return self.jwt_public_keys or self.secrets_dir / "jwks.json"
 

@@ -82,6 +82,9 @@ class ContentSettings(BaseModel):
     sources_dir: Path | None = Field(
         None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`."
     )
+    directories_dir: Path | None = Field(
+        None, description="Folder of directories of people and groups (`*.yaml`); without it `$RAG_HOME/directories`."
+    )
     source_allowances: dict[str, SourceAllowance] = Field(
         {},
         description="What administrators of a tenant may add sources for, as JSON by tenant: "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, message_json, say, table
 
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
 
-app = App(name="access", help="Who may see what: explain.", help_format="plaintext")
+app = App(name="access", help="Who may see what: explain, directories, sync, remove.", help_format="plaintext")
 _FAILED = {
     "CREDENTIALS": "the credentials open nothing",
     "STORED": "the document is deleted",
@@ -71,6 +73,81 @@ def explain(
         for entry in entries
     ]
     table(("", "of", "entry", "from", "since (UTC)"), rows, empty="no ACL entry")
+
+
+@app.command
+def directories(*, tenant: str | None = None, json: Json = False) -> None:
+    """List directories of people and groups.
+
+    Example: rag access directories
+
+    Parameters
+    ----------
+    tenant
+        Only directories of this tenant.
+    """
+    from dataclasses import asdict
+
+    from rag_core.governance.directories import list_directories
+
+    with transaction() as connection:
+        found = [asdict(one) for one in list_directories(connection, tenant)]
+    if json:
+        emit_json(found)
+        return
+    columns = ("tenant", "name", "kind", "people", "groups", "memberships", "held_removals", "unknown_principals")
+    rows = [["" if one[name] is None else one[name] for name in columns] for one in found]
+    table(tuple(name.replace("_", " ") for name in columns), rows, empty="no directory; see RAG_DIRECTORIES_DIR")
+
+
+@app.command
+def sync(*, approve: int | None = None, json: Json = False) -> None:
+    """Read the directories of this installation's folder now, as the stack does when a file changes.
+
+    Example: rag access sync
+
+    Parameters
+    ----------
+    approve
+        Apply a reading that was held, when it removes at most so many people and memberships.
+    """
+    from rag_assets.directories import sync_directories
+    from rag_core.database import open_store
+    from rag_core.errors import Conflict, RagError, Reason
+    from rag_core.settings import Settings
+
+    settings = Settings.load()
+    with closing(open_store(settings)) as store:
+        done = sync_directories(store, settings.effective_directories_dir, approved=approve)
+    failed = [one for one in done.values() if isinstance(one, RagError)]
+    results = {name: one for name, one in done.items() if not isinstance(one, RagError)}
+    if json:
+        emit_json({name: {"changed": one.changed, "held": one.held} for name, one in results.items()})
+    for name, one in results.items():
+        if not json:
+            say(f"{name}: {one.changed} rows changed" if not one.held else f"{name}: {one.held} removals are held")
+    if failed:
+        raise failed[0]
+    if held := [name for name, one in results.items() if one.held]:
+        raise Conflict(Reason.DIRECTORY_HELD, f"not applied: {', '.join(held)}; it would remove half or more")
+
+
+@app.command
+def remove(name: str, /, *, tenant: str = "default") -> None:
+    """Remove a directory with all that it holds: nobody gets anything from it any more.
+
+    Example: rag access remove corp --tenant acme
+
+    Parameters
+    ----------
+    tenant
+        Whose directory it is.
+    """
+    from rag_core.governance.directories import remove_directory
+
+    with transaction() as connection:
+        remove_directory(connection, tenant, name, actor=actor())
+    say(f"{name} is removed; remove its file too, or it is read again")
 
 
 def _id(tenant: str, document: str) -> str:

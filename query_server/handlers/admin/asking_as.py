@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from query_server.auth.directories import Directories
 from query_server.auth.policies import ADMIN, OBSERVE
 from query_server.handlers.admin.rules import check_groups, check_text_field
 from query_server.handlers.query.search import ResultPage, SearchHandler
@@ -34,9 +35,8 @@ class AskingAsHandler:
     Their scope opens no documents. So of what the person finds, they get text only where they may read it themselves.
     """
 
-    def __init__(self, store: LazyStore, search: SearchHandler) -> None:
-        self._store = store
-        self._search = search
+    def __init__(self, store: LazyStore, search: SearchHandler, directories: Directories) -> None:
+        self._store, self._search, self._directories = store, search, directories
 
     async def search(
         self, principal: Principal, person: Person, why: str, query: Query
@@ -51,7 +51,7 @@ class AskingAsHandler:
         asking = Principal(person.subject, person.tenant, person.groups, frozenset({OBSERVE}))
         self._search.checked(asking, asked)  # what is refused was not asked
         await self._record(principal, person, why)
-        page = await self._search.search(asking, asked)
+        page = await self._search.search(await self._directories.resolve(asking), asked)
         hidden = frozenset(str(hit.chunk_id) for hit in page.result.hits if not _may_read(principal, hit))
         return replace(page, next_page_token=""), hidden
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from query_server.auth.directories import resolved
 from query_server.auth.policies import READ, allows
 from query_server.auth.revocations import PendingRevocationCache
 from query_server.handlers.admin.rules import check_groups, check_text_field
@@ -115,7 +116,7 @@ class ExplainAccessHandler:
             from rag_core.content.documents import inspection_store
 
             row = inspection_store.access(connection, caller.tenant, wanted)
-            return _person(connection, caller.tenant, user, tuple(groups)), row
+            return _resolved(connection, _person(connection, caller.tenant, user, tuple(groups))), row
 
         def record(connection: Connection) -> tuple[_Person, AccessRow]:
             from rag_core.governance.audit import audit_store as audit
@@ -175,6 +176,23 @@ def _kind(check: ScopeCheck) -> CheckKind:
 def _document_entry(row: AccessRow, entry: str, met: set[str]) -> AccessEntry:
     origin = Origin.SOURCE if row.acl_inherited else Origin.DOCUMENT
     return AccessEntry(entry, origin, f"{row.source} ({row.kind})", row.updated_at, entry.removeprefix(DENY) in met)
+
+
+def _resolved(connection: Connection, person: _Person) -> _Person:
+    """The person with what directories give and take; a disabled one keeps the entries, and may not call."""
+    said = resolved(connection, person.principal)
+    principal = replace(said, active=True).apply(person.principal)
+    given = {one.entry: one for one in said.memberships}
+    own = [entry for entry in person.entries if entry.entry in principal.acl_entries]
+    ways = [
+        AccessEntry(one.entry, Origin.DIRECTORY, f"{one.directory}: {' > '.join(one.way)}", one.since)
+        for one in given.values()
+        if one.entry not in {entry.entry for entry in own}
+    ]
+    credentials = person.credentials
+    if not said.active:
+        credentials = AccessCheck(CheckKind.CREDENTIALS, passed=False, detail=Reason.PERSON_DISABLED)
+    return _Person(principal, (*own, *ways), credentials)
 
 
 def _person(connection: Connection, tenant: str, user: str, groups: tuple[str, ...]) -> _Person:

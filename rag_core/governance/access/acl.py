@@ -11,7 +11,8 @@ EVERYONE: Final = "everyone"
 """The ACL entry that admits every principal of the document's own tenant."""
 DENY: Final = "deny:"
 """Begins an entry that refuses those it names, whatever else admits them."""
-ACL_PATTERN: Final = r"^(deny:)?(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$"
+ACL_PATTERN: Final = r"^(deny:)?(everyone|((user|group):|[a-z][a-z0-9_-]{0,62}/)[^\x00-\x20\x7f]{1,256})$"
+"""The last form names a reader as a source does, for a directory to resolve: `corp/gid:100`."""
 _ENTRY: Final = re.compile(ACL_PATTERN)
 
 

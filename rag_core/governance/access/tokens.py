@@ -47,6 +47,8 @@ class Principal:
     tenant: str
     groups: tuple[str, ...] = ()
     scopes: frozenset[str] = frozenset()
+    directory_entries: tuple[str, ...] = ()
+    """ACL entries that the directories of the tenant give the caller now."""
 
     @property
     def actor(self) -> str:
@@ -56,7 +58,8 @@ class Principal:
     @property
     def acl_entries(self) -> tuple[str, ...]:
         """The ACL entries this caller matches, any of which opens a document."""
-        return (EVERYONE, f"user:{self.subject}", *(f"group:{group}" for group in self.groups))
+        named = (EVERYONE, f"user:{self.subject}", *(f"group:{group}" for group in self.groups))
+        return tuple(dict.fromkeys((*named, *self.directory_entries)))
 
 
 @dataclass(frozen=True, slots=True)

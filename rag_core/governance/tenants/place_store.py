@@ -106,6 +106,9 @@ PLACES: Final = (
         "console_sessions", export="access/sessions.jsonl", without=("session",), order="first_used_at, session"
     ),
     TenantTable("console_accounts", export="access/accounts.jsonl", without=("salt", "password_hash"), order="name"),
+    TenantTable("directory_members", export="access/directory_members.jsonl", order='directory, member, "group"'),
+    TenantTable("directory_entries", export="access/directory_entries.jsonl", order="directory, entry"),
+    TenantTable("directories", export="access/directories.jsonl", order="name"),
     TenantTable("token_revocations", export="access/token_revocations.jsonl", order="subject"),
     # What was done.
     TenantTable("audit_documents", export="audit/documents.jsonl", order="doc_id"),

@@ -80,6 +80,9 @@ _KINDS: Final = {
     "deployments": "target:system release:system spec:system colour:system from_colour:system state:system"
     " steps:system generation:system generation_before:system actor:name why:operator wanted:system wanted_by:name"
     " wanted_why:operator reason:system detail:system",
+    "directories": "tenant:name name:name kind:system",
+    "directory_entries": "tenant:name directory:name entry:name names:name",
+    "directory_members": "tenant:name directory:name member:name group:name",
     "documents": "tenant:name source:name locator:document token:document parsed_as:system content_hash:document"
     " text_hash:document media_type:document title:document language:document text:document blocks:document"
     " structure:document metadata:document flags:system acl:name run_id:system",

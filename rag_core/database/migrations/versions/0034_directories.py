@@ -1,0 +1,20 @@
+"""Directories of people and groups, and entries of ACLs that refuse."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from rag_core.database.schema import create_functions
+from rag_core.database.tables.directories import directories, directory_entries, directory_members
+
+revision = "0034"
+down_revision = "0033"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables and `rag.admits`, and replace the trigger that records lost permissions."""
+    for table in (directories, directory_entries, directory_members):
+        table.create(op.get_bind())
+    create_functions(op.get_bind())

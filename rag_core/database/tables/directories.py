@@ -1,0 +1,44 @@
+"""Tables of directories: people and groups that identity providers know, and who is in which group."""
+
+from __future__ import annotations
+
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, Index, Integer, Table, Text
+
+from rag_core.database.tables.base import metadata, now_column
+
+directories = Table(
+    "directories",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="raised by every change of its entries"),
+    now_column("synced_at"),
+    Column(
+        "held_removals", Integer, comment="people and memberships that the last reading lacks; null: it was applied"
+    ),
+    Column("held_at", DateTime(timezone=True)),
+)
+
+directory_entries = Table(
+    "directory_entries",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("directory", Text, primary_key=True),
+    Column("entry", Text, primary_key=True, comment="user:SUBJECT or group:NAME, as tokens name them"),
+    Column("names", ARRAY(Text), nullable=False, comment="what sources call it, such as uid:1000"),
+    Column("active", Boolean, nullable=False, comment="false: a person who may do nothing"),
+    Column("by_token", Boolean, nullable=False, comment="a group whose members are those whose tokens name it"),
+    now_column("since"),
+    Index("ix_directory_entries_entry", "tenant", "entry"),
+)
+
+directory_members = Table(
+    "directory_members",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("directory", Text, primary_key=True),
+    Column("member", Text, primary_key=True),
+    Column("group", Text, primary_key=True),
+    now_column("since"),
+)

@@ -1,0 +1,18 @@
+from .base import (
+    DIRECTORY_NAME as DIRECTORY_NAME,
+    MAX_REACHED as MAX_REACHED,
+    DirectoryEntry as DirectoryEntry,
+    DirectoryStatus as DirectoryStatus,
+    Membership as Membership,
+    Resolved as Resolved,
+    SyncResult as SyncResult,
+    normal_name as normal_name,
+    principals as principals,
+)
+from .store import (
+    list_directories as list_directories,
+    remove_directory as remove_directory,
+    resolve as resolve,
+    revisions as revisions,
+    sync as sync,
+)

@@ -1,0 +1,239 @@
+"""Rows of directories: replace what one holds, and resolve a caller. The tenant is part of every statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.governance.audit import audit_store as audit
+from rag_core.governance.directories.base import (
+    MAX_REACHED,
+    DirectoryEntry,
+    DirectoryStatus,
+    Membership,
+    Resolved,
+    SyncResult,
+    normal_name,
+)
+
+LEAST_HELD = 5
+"""As many removals as this are applied however small the directory is."""
+HELD_SHARE = 0.5
+
+# --------------------------------------------------------------------------------------------------------------------
+# What a directory holds is replaced as a whole; rows that stay the same keep their time.
+
+_LOCK = text("""
+INSERT INTO rag.directories AS d (tenant, name, kind) VALUES (:tenant, :directory, :kind)
+ON CONFLICT (tenant, name) DO UPDATE SET kind = excluded.kind RETURNING revision
+""")
+_LOAD = text("""
+CREATE TEMPORARY TABLE read_directory ON COMMIT DROP AS
+SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+    AS r(entry text, names text[], members text[], active boolean, by_token boolean)
+""")
+_LOAD_MEMBERS = text("""
+CREATE TEMPORARY TABLE read_members ON COMMIT DROP AS
+SELECT DISTINCT unnest(members) AS member, entry AS "group" FROM read_directory
+""")
+_REMOVALS = text("""
+SELECT (SELECT count(*) FROM rag.directory_members m
+        WHERE m.tenant = :tenant AND m.directory = :directory AND NOT EXISTS (
+            SELECT FROM read_members r WHERE r."group" = m."group" AND r.member = m.member))
+     + (SELECT count(*) FROM rag.directory_entries e
+        WHERE e.tenant = :tenant AND e.directory = :directory AND e.active AND e.entry LIKE 'user:%' AND NOT EXISTS (
+            SELECT FROM read_directory r WHERE r.entry = e.entry AND r.active)),
+       (SELECT count(*) FROM rag.directory_members WHERE tenant = :tenant AND directory = :directory)
+     + (SELECT count(*) FROM rag.directory_entries
+        WHERE tenant = :tenant AND directory = :directory AND active AND entry LIKE 'user:%')
+""")
+_APPLY = tuple(
+    text(statement)
+    for statement in (
+        """
+DELETE FROM rag.directory_members m WHERE m.tenant = :tenant AND m.directory = :directory AND NOT EXISTS (
+    SELECT FROM read_members r WHERE r."group" = m."group" AND r.member = m.member)""",
+        """
+DELETE FROM rag.directory_entries e WHERE e.tenant = :tenant AND e.directory = :directory
+AND NOT EXISTS (SELECT FROM read_directory r WHERE r.entry = e.entry)""",
+        """
+INSERT INTO rag.directory_entries AS e (tenant, directory, entry, names, active, by_token)
+SELECT :tenant, :directory, entry, names, active, by_token FROM read_directory
+ON CONFLICT (tenant, directory, entry) DO UPDATE
+SET names = excluded.names, active = excluded.active, by_token = excluded.by_token, since = now()
+WHERE (e.names, e.active, e.by_token) IS DISTINCT FROM (excluded.names, excluded.active, excluded.by_token)""",
+        """
+INSERT INTO rag.directory_members (tenant, directory, member, "group")
+SELECT :tenant, :directory, member, "group" FROM read_members
+ON CONFLICT DO NOTHING""",
+    )
+)
+_DONE = text("""
+UPDATE rag.directories SET synced_at = now(),
+       revision = CASE WHEN :changed > 0 THEN CAST(CAST(pg_current_xact_id() AS text) AS bigint) ELSE revision END,
+       held_removals = NULLIF(:held, 0), held_at = CASE WHEN :held > 0 THEN coalesce(held_at, now()) END
+WHERE tenant = :tenant AND name = :directory
+""")
+
+
+def sync(
+    connection: Connection,
+    tenant: str,
+    directory: str,
+    kind: str,
+    entries: Iterable[DirectoryEntry],
+    *,
+    approved: int | None = None,
+) -> SyncResult:
+    """Replace what a directory holds, in one transaction.
+
+    A reading that lacks more than half of the people and memberships (and more than `LEAST_HELD`) is held: nothing
+    changes until it lacks fewer or an operator approved so many removals.
+    """
+    whose = {"tenant": tenant, "directory": directory}
+    connection.execute(_LOCK, whose | {"kind": kind})
+    connection.execute(_LOAD, {"rows": json.dumps(_rows(entries))})
+    connection.execute(_LOAD_MEMBERS)
+    removed, total = connection.execute(_REMOVALS, whose).one()
+    held = removed if removed > max(LEAST_HELD, approved or 0) and removed >= total * HELD_SHARE else 0
+    changed = 0 if held else sum(connection.execute(statement, whose).rowcount for statement in _APPLY)
+    connection.execute(_DONE, whose | {"changed": changed, "held": held})
+    connection.execute(text("DROP TABLE read_directory, read_members"))
+    return SyncResult(changed, held)
+
+
+def _rows(entries: Iterable[DirectoryEntry]) -> list[dict[str, object]]:
+    """Raises `InvalidInput` (`FIELD_INVALID`) for what stands twice: nobody gets what is somebody else's."""
+    rows: dict[str, dict[str, object]] = {}
+    named: set[str] = set()
+    for one in entries:
+        names = set(map(normal_name, one.names))
+        if one.entry in rows or not named.isdisjoint(names):
+            raise InvalidInput(Reason.FIELD_INVALID, f"{one.entry[:64]!r}: it, or one of its names, stands twice")
+        named |= names
+        rows[one.entry] = {
+            "entry": one.entry, "names": sorted(names), "members": list(one.members or ()), "active": one.active,
+            "by_token": one.by_token,
+        }  # fmt: skip
+    return list(rows.values())
+
+
+_TABLES = ("directory_members", "directory_entries", "directories")
+_REMOVE = tuple(
+    text(f"DELETE FROM rag.{table} WHERE tenant = :tenant AND {column} = :name")  # noqa: S608  names of tables
+    for table, column in zip(_TABLES, ("directory", "directory", "name"), strict=True)
+)
+
+
+def remove_directory(connection: Connection, tenant: str, name: str, *, actor: str) -> None:
+    """Remove a directory with all that it holds, on record. Raises `NotFound` (`DIRECTORY_NOT_FOUND`)."""
+    done = [connection.execute(statement, {"tenant": tenant, "name": name}).rowcount for statement in _REMOVE]
+    if not done[-1]:
+        raise NotFound(Reason.DIRECTORY_NOT_FOUND, f"the tenant {tenant} has no directory {name!r}")
+    audit.record(connection, actor=actor, action="directory.remove", target=name, details={}, tenant=tenant)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# A caller, resolved from their own rows: what it costs does not depend on how many are in their groups.
+
+_OWN = text("""
+SELECT entry, active, by_token FROM rag.directory_entries
+WHERE tenant = :tenant AND entry = ANY(CAST(:entries AS text[]))
+""")
+_REACHED = text("""
+WITH RECURSIVE reached(directory, entry) AS (
+    (SELECT directory, entry FROM rag.directory_entries WHERE tenant = :tenant AND entry = ANY(CAST(:starts AS text[]))
+     UNION SELECT directory, member FROM rag.directory_members
+     WHERE tenant = :tenant AND member = ANY(CAST(:starts AS text[])))
+    UNION
+    SELECT m.directory, m."group" FROM reached
+    JOIN rag.directory_members m
+      ON m.tenant = :tenant AND m.directory = reached.directory AND m.member = reached.entry
+)
+SELECT r.directory, r.entry, e.names, e.since FROM (SELECT * FROM reached LIMIT :most) AS r
+LEFT JOIN rag.directory_entries e ON e.tenant = :tenant AND e.directory = r.directory AND e.entry = r.entry
+""")
+_WAYS = text("""
+SELECT directory, member, "group", since FROM rag.directory_members
+WHERE tenant = :tenant AND member = ANY(CAST(:entries AS text[])) AND "group" = ANY(CAST(:entries AS text[]))
+""")
+
+
+def resolve(connection: Connection, tenant: str, subject: str, groups: Sequence[str], *, trusted: bool) -> Resolved:
+    """Resolve a caller by the directories of their tenant.
+
+    A group that a directory gives members to has these and no others, whatever a token says; `trusted` groups (of an
+    API key, given by an administrator) count as they are. Raises `PermissionDenied` (`DIRECTORY_GROUPS_EXCEEDED`).
+    """
+    person, named = f"user:{subject}", [f"group:{group}" for group in groups]
+    own = connection.execute(_OWN, {"tenant": tenant, "entries": [person, *named]}).all()
+    decided = {row.entry for row in own if row.entry != person and not row.by_token and not trusted}
+    starts = [person, *(entry for entry in named if entry not in decided)]
+    reached = connection.execute(_REACHED, {"tenant": tenant, "starts": starts, "most": MAX_REACHED + 1}).all()
+    decided -= {row.entry for row in reached}
+    memberships = tuple(_memberships(connection, tenant, set(starts), reached))
+    if max(len(reached), len(memberships)) > MAX_REACHED:
+        raise PermissionDenied(Reason.DIRECTORY_GROUPS_EXCEEDED, f"more than {MAX_REACHED} entries from directories")
+    return Resolved(
+        all(row.active for row in own if row.entry == person),
+        tuple(group for group in groups if f"group:{group}" not in decided),
+        memberships,
+    )
+
+
+def _memberships(
+    connection: Connection, tenant: str, starts: set[str], reached: Sequence[Row[Any]]
+) -> Iterator[Membership]:
+    """Yield what a caller gets, each with one way to it through the groups."""
+    entries = [row.entry for row in reached]
+    edges = connection.execute(_WAYS, {"tenant": tenant, "entries": entries}) if reached else ()
+    ways = {(row.directory, row.group): row for row in edges}
+    for row in reached:
+        if row.names is None:  # a person, or a group of tokens, that is only a member
+            continue
+        way, since, at = [row.entry], row.since, ways.get((row.directory, row.entry))
+        while at is not None and way[0] not in starts and at.member not in way:
+            way.insert(0, at.member)
+            since, at = max(since, at.since), ways.get((row.directory, at.member))
+        names = [f"{row.directory}/{name}" for name in row.names]
+        for entry in [row.entry, *names] if row.entry.startswith("group:") else names:
+            yield Membership(entry, row.directory, tuple(way), since)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What there is.
+
+
+_REVISIONS = text("""
+SELECT tenant, string_agg(name || '=' || revision, ',' ORDER BY name) AS revisions FROM rag.directories GROUP BY tenant
+""")
+
+
+def revisions(connection: Connection) -> Mapping[str, str]:
+    """Return a text for each tenant with a directory, which changes when anything in one does."""
+    return {row.tenant: row.revisions for row in connection.execute(_REVISIONS)}
+
+
+_STATUS = text("""
+SELECT d.tenant, d.name, d.kind, d.synced_at,
+       (SELECT count(*) FROM rag.directory_entries e
+        WHERE e.tenant = d.tenant AND e.directory = d.name AND e.entry LIKE 'user:%') AS people,
+       (SELECT count(*) FROM rag.directory_entries e
+        WHERE e.tenant = d.tenant AND e.directory = d.name AND e.entry LIKE 'group:%') AS groups,
+       (SELECT count(*) FROM rag.directory_members m WHERE m.tenant = d.tenant AND m.directory = d.name) AS memberships,
+       d.held_removals, d.held_at,
+       (SELECT count(DISTINCT a.entry) FROM rag.documents o CROSS JOIN LATERAL unnest(o.acl) AS a(entry)
+        WHERE o.tenant = d.tenant AND o.deleted_at IS NULL AND starts_with(a.entry, d.name || '/') AND NOT EXISTS (
+            SELECT FROM rag.directory_entries e WHERE e.tenant = d.tenant AND e.directory = d.name
+            AND substr(a.entry, length(d.name) + 2) = ANY(e.names))) AS unknown_principals
+FROM rag.directories d WHERE CAST(:tenant AS text) IS NULL OR d.tenant = :tenant ORDER BY d.tenant, d.name
+""")
+
+
+def list_directories(connection: Connection, tenant: str | None = None) -> list[DirectoryStatus]:
+    """Directories of a tenant, or of all, by name."""
+    return [DirectoryStatus(**row._mapping) for row in connection.execute(_STATUS, {"tenant": tenant})]
