@@ -9,6 +9,7 @@ from typing import Any
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.filesystem.permissions import readers, with_readers
 from rag_assets.connectors.filesystem.safe_open import ANYWHERE, PathRules, file_version_tag, read_stable, resolve_links
 from rag_assets.connectors.filesystem.walk import FilesystemListing
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
@@ -44,7 +45,11 @@ class FilesystemConnector:
             rules=self._rules,
         )
         # The token of what was read, which may be newer than what was listed.
-        return FetchedItem(replace(item, version_tag=file_version_tag(status), size=status.st_size), content)
+        tag, acl = file_version_tag(status), None
+        if self._options.directory:
+            acl = readers(self._options.root, parts, self._options.directory, self._rules)
+            tag = with_readers(tag, acl)
+        return FetchedItem(replace(item, version_tag=tag, size=status.st_size), content, acl=acl)
 
     def version_tag(self) -> str:
         listing = self.list_items()

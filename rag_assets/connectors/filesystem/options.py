@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.kind import Opened, SourceOptions
 
@@ -55,6 +55,16 @@ class FilesystemOptions(SourceOptions):
         description="`refuse` quarantines files with a second name, for folders that others write to.",
     )
     hidden: bool = Field(False, description="Whether wildcards match names that start with a dot.")
+    directory: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")] | None = Field(
+        None,
+        description="Directory that knows owners (`uid:1000`) and groups (`gid:100`): who may read a file finds it.",
+    )
+
+    @model_validator(mode="after")
+    def _links_have_no_permissions(self) -> FilesystemOptions:
+        if self.directory and self.symlinks != "skip":
+            raise ValueError("directory: only with symlinks: skip, whose folders have permissions of their own")
+        return self
 
     @property
     def asset_kind(self) -> str:

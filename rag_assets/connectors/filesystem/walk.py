@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.names import GlobSet, PatternState
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.filesystem.permissions import readers, with_readers
 from rag_assets.connectors.filesystem.safe_open import (
     ANYWHERE,
     PathRules,
@@ -168,8 +169,14 @@ class FilesystemListing(ListingState):
             check_status(status, limit=self._limit, refuse_links=self._options.hard_links == "refuse")
         except InvalidInput as error:
             return Problem(locator, error.reason, error.message)
-        modified = datetime.fromtimestamp(max(0, min(status.st_mtime, _LATEST)), UTC)
-        return SourceItem(locator, file_version_tag(status), status.st_size, modified)
+        modified, tag = datetime.fromtimestamp(max(0, min(status.st_mtime, _LATEST)), UTC), file_version_tag(status)
+        if self._options.directory:
+            try:
+                acl = readers(self._options.root, path.split("/"), self._options.directory, self._rules)
+            except RagError as error:
+                return Problem(locator, error.reason, error.message)
+            tag = with_readers(tag, acl)
+        return SourceItem(locator, tag, status.st_size, modified)
 
     def _fail(self, path: str, error: OSError) -> None:
         if len(self._errors) < _MAX_ERRORS:
