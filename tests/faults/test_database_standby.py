@@ -84,8 +84,8 @@ def searchable(client: httpx.Client) -> set[str]:
     """Every pushed document that a search can find."""
     found, token = set[str](), ""
     while True:
-        place = {"source": "push", "page_size": 500, "page_token": token}
-        page = client.get("/api/v1/documents", params=place).raise_for_status().json()
+        url = f"/api/v1/documents?source=push&page_size=500&page_token={token}"
+        page = client.get(url).raise_for_status().json()
         found |= {one["doc_id"] for one in page["documents"] if one["searchable"]}
         token = page.get("next_page_token", "")
         if not token:

@@ -74,8 +74,8 @@ class Pair:
 def replicated() -> Iterator[Pair]:
     """A running pair; the primary waits for the standby with every commit."""
     folder = reachable_folder()
-    servers = [EmbeddedPostgres(folder / name, free_port()) for name in ("primary", "standby")]
-    pair = Pair(*servers, server_account())
+    primary, standby = (EmbeddedPostgres(folder / name, free_port()) for name in ("primary", "standby"))
+    pair = Pair(primary, standby, server_account())
     try:
         pair.primary.init()
         with (pair.primary.data_dir / "pg_hba.conf").open("a") as rules:
@@ -88,7 +88,7 @@ def replicated() -> Iterator[Pair]:
         pair.tell(pair.primary, "SELECT pg_reload_conf()")
         yield pair
     finally:
-        for server in servers:
+        for server in (primary, standby):
             with suppress(ProcessLookupError):
                 server.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,8 @@ from alembic import op
 from rag_core.database.schema import create_functions
 from rag_core.database.tables.directories import directories, directory_entries, directory_members
 
-revision = "0034"
-down_revision = "0033"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
