@@ -150,7 +150,7 @@ class _Installation:
             found.deleted.append(self._until(word, path.unlink, there=False))
             row = f"row{secrets.token_hex(5)}"
             self._until(row, lambda row=row, number=number: self._write(number, row, "everyone"))  # type: ignore[misc]
-            hide = lambda row=row, number=number: self._write(number, row, "user:nobody-else")  # type: ignore[misc]  # noqa: E731
+            hide = lambda row=row, number=number: self._write(number, row, "user:nobody-else")  # noqa: E731
             found.restricted.append(self._until(row, hide, there=False))
         return found
 
