@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.exit_codes import exit_code
 from rag_core.reasons import REASONS
 from ragctl.envelope import ENVELOPE, take_output_option
+from ragctl.output import runnable
 
 EXIT_INTERRUPTED = 130
 _HELP = {"--help", "-h", "--version"}
@@ -34,55 +35,66 @@ def _version() -> str:
 app = App(
     name="rag",
     help="Run and operate the RAG platform on one machine.\n\n"
-    "Settings are RAG_* variables (docs/reference/settings.md). Failures print `rag: REASON: message`; the exit code "
-    "names the next action: 1 read the reason, 2 correct the input, 3 sign in, 4 ask for the permission, 5 there is no "
-    "such thing, 6 try again later, 7 some of it is done. `--output json` makes any result `{ok, data, error}`.",
+    "Settings are RAG_* variables (docs/reference/settings.md). `--output json` makes any result `{ok, data, error}`. "
+    "Failures print `rag: REASON: message`; the exit code names the next action: 1 read the reason, 2 correct the "
+    "input, 3 sign in, 4 ask for the permission, 5 there is no such thing, 6 try again later, 7 some of it is done.",
     help_format="plaintext",
     version=_version,
     result_action="return_value",
 )
 
 # The module of a command is imported when the command runs, or its help is shown.
-_FUNCTIONS = {
-    "up": "stack:up",
-    "down": "stack:down",
-    "status": "stack:status",
-    "logs": "logs:logs",
-    "doctor": "doctor:doctor",
-    "backup": "backup:backup",
-    "restore": "backup:restore",
-    "completion": "completion:completion",
-    "query": "query:query",
-    "chat": "chat:chat",
-    "mcp": "mcp:mcp",
-    "verify": "verify:verify",
-    "usage": "budget:usage",
-    "open": "completion:open_",
+_SECTIONS: dict[str, dict[str, str]] = {
+    "Start": {
+        "up": "stack:up",
+        "down": "stack:down",
+        "status": "stack:status",
+        "open": "completion:open_",
+        "doctor": "doctor:doctor",
+        "logs": "logs:logs",
+        "completion": "completion:completion",
+    },
+    "Ask": {"query": "query:query", "chat": "chat:chat", "mcp": "mcp:mcp", "evaluate": "evaluate_questions:app"},
+    "Data": {
+        **{name: f"{name}:app" for name in ("source", "documents", "quarantine", "stream", "connector")},
+        "index": "index_generations:app",
+        "verify": "verify:verify",
+    },
+    "Access": {
+        **{name: f"{name}:app" for name in ("tenant", "account", "access", "token", "key", "session", "secret", "budget")},
+        "usage": "budget:usage",
+        "audit": "audit:app",
+    },
+    "Operate": {
+        **{name: f"{name}:app" for name in ("gateway", "deploy", "webhook")},
+        "backup": "backup:backup",
+        "restore": "backup:restore",
+        # The wheel leaves the benchmarks out.
+        "bench": "benchmarks.cli:app" if find_spec("benchmarks") else "bench:app",
+    },
 }
-_GROUPS = {
-    "source": "source",
-    "connector": "connector",
-    "documents": "documents",
-    "stream": "stream",
-    "quarantine": "quarantine",
-    "index": "index_generations",
-    "evaluate": "evaluate_questions",
-    **dict.fromkeys(("tenant", "account", "token", "key", "session", "budget", "webhook", "secret", "audit"), ""),
-    **dict.fromkeys(("access", "gateway", "deploy"), ""),
-}
-for _name, _function in _FUNCTIONS.items():
-    app.command(f"ragctl.commands.{_function}", name=_name)
-for _name, _module in _GROUPS.items():
-    app.command(f"ragctl.commands.{_module or _name}:app", name=_name)
-_BENCH = "benchmarks.cli:app" if find_spec("benchmarks") else "ragctl.commands.bench:app"  # which the wheel leaves out
-app.command(_BENCH, name="bench", help="Measure this installation (needs a source checkout).")
+for _place, (_section, _commands) in enumerate(_SECTIONS.items()):
+    _group = Group(_section, sort_key=_place)
+    for _nth, (_name, _function) in enumerate(_commands.items()):
+        _path = _function if _function.startswith("benchmarks.") else f"ragctl.commands.{_function}"
+        app.command(_path, name=_name, group=_group, sort_key=_nth)
+_options_group = Group("Options", sort_key=len(_SECTIONS))
+for _flag in ("--help", "--version"):
+    app[_flag].group = _options_group
 
 
 def loaded_app() -> App:
     """The app with the module of every command imported: a list of commands has the first line of each."""
-    for name in (*_FUNCTIONS, *_GROUPS):
+    for name in [name for commands in _SECTIONS.values() for name in commands]:
         _ = app[name]
     return app
+
+
+def _make_runnable(tokens: Sequence[str]) -> None:
+    """Have the help of a command show its examples as they can be typed here."""
+    *_, last = app.parse_commands([token for token in tokens if token not in _HELP])[1]
+    if last is not app:
+        last.help = runnable(last.help)
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -135,6 +147,8 @@ def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failur
     report = (lambda reason, message: None) if quiet else _print_failure
     called = loaded_app() if not tokens or tokens[0] in {"--help", "-h"} else app
     try:
+        if _HELP & set(tokens):
+            _make_runnable(tokens)
         result = called(list(tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         failure = Reason.USAGE, _one_line(str(error))
@@ -200,7 +214,7 @@ def _fail(reason: Reason, message: str) -> int:
 
 
 def _print_failure(reason: Reason, message: str) -> None:
-    print(f"rag: {reason}: {message}", file=sys.stderr)
+    print(f"rag: {reason}: {runnable(message)}", file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

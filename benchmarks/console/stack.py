@@ -76,7 +76,7 @@ def _write_sources(folder: Path, count: int) -> None:
             "tenant": "default",
             "acl": ["everyone"],
             "enabled": False,
-            "options": {"kind": "filesystem", "root": str(documents)},
+            "options": {"kind": "folder", "root": str(documents)},
         }
         document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
         (target / f"{source_name(number)}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))

@@ -157,7 +157,7 @@ def _opened(settings: Settings) -> Iterator[Pipeline]:
 def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
     """The four stages over a folder. Raises `DataCorruption` when the accounting does not balance."""
     settings = pipeline.settings
-    options = FilesystemOptions(kind="filesystem", root=str(folder))
+    options = FilesystemOptions(kind="folder", root=str(folder))
     connector = FilesystemConnector(options, max_file_bytes=settings.max_file_bytes)
     scope = Scope(Source("bench", "bench", "filesystem", acl=(EVERYONE,)), run_id)
     embedder = CountingEmbedder(pipeline.embedder)

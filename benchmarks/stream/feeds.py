@@ -22,7 +22,7 @@ attributes:
   name: topic
   tenant: bench
   acl: [everyone]
-  options: {{kind: kafka, brokers: "{brokers}", topic: {topic}, session_timeout_ms: 6000}}
+  options: {{kind: topic, brokers: "{brokers}", topic: {topic}, session_timeout_ms: 6000}}
 """
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
+
+from pydantic import field_validator
 
 from rag_assets.connectors.fields import Model
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from rag_assets.connectors.outside import ConnectorContext
     from rag_core.content.sources import Connector
 
+FORMER_NAMES: Final = {"filesystem": "folder", "http_api": "api", "web": "site", "kafka": "topic"}
+"""Names of the platform's kinds in the source files of 0.2, which go on to work."""
 Endpoint = tuple[str, int | None]
 _PORTS = {"http": 80, "https": 443}
 
@@ -47,6 +51,11 @@ class SourceOptions(Model):
     """True when messages are applied as they come, so that there is no listing."""
 
     kind: str
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _current_name(cls, value: object) -> object:
+        return FORMER_NAMES.get(value, value) if isinstance(value, str) else value
 
     @property
     def location(self) -> str:

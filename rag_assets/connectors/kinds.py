@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from rag_assets.connectors.kind import ConnectorKind, SourceOptions
+from rag_assets.connectors.kind import FORMER_NAMES, ConnectorKind, SourceOptions
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.logging import get_logger
 
@@ -62,7 +62,11 @@ def import_own_libraries() -> None:
 
 
 def find_kind(name: str) -> ConnectorKind:
-    """Return the kind of a name. Raises `NotFound` and `InvalidInput` (`SOURCE_KIND_UNKNOWN`)."""
+    """Return the kind of a name, also of one that it had in 0.2.
+
+    Raises `NotFound` and `InvalidInput` (`SOURCE_KIND_UNKNOWN`).
+    """
+    name = FORMER_NAMES.get(name, name)
     entries = _entry_points().get(name)
     if not entries:
         known = ", ".join(sorted(_entry_points())) or "none: run `make setup`"

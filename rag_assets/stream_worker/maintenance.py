@@ -29,7 +29,7 @@ from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
 log = get_logger(__name__)
-STREAM_KINDS = ("push", "kafka")
+STREAM_KINDS = ("push", "topic", "kafka")  # the last is the name that a release before wrote
 _REDRIVES = 64
 
 

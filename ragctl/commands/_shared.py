@@ -10,9 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from ragctl.output import runnable, say
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from rag_core.content.sources import SourceProblem
     from rag_core.errors import Reason
     from rag_core.ingestion.pipeline import Pipeline
 
@@ -68,6 +71,16 @@ def partly(succeeded: Sequence[bool]) -> Reason | None:
     if all(succeeded):
         return None
     return Reason.PARTLY_DONE if any(succeeded) else Reason.CHECK_FAILED
+
+
+def say_left_out(problems: Sequence[SourceProblem]) -> None:
+    """Name the sources that are not loaded, and what is wrong with the file of each."""
+    if not problems:
+        return
+    say("\nLeft out, because their files are wrong:")
+    for one in problems:
+        say(f"  {one.source} ({one.place}): {one.reason}: {one.message}")
+    say(runnable("Correct them (`rag source edit NAME`); within 10 seconds they are loaded."))
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from rag_core.errors import Reason
 from ragctl.commands import source_changes, source_edits
-from ragctl.commands._shared import actor, partly, quiet
+from ragctl.commands._shared import actor, partly, quiet, say_left_out
 from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
 from ragctl.source_history import report_of, state_fields, status_of, status_of_all
 
@@ -82,10 +82,7 @@ def list_(*, json: Json = False) -> Reason | None:
         return unknown
     columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "place", "status")
     table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
-    if wrong:
-        say("\nLeft out, because their files are wrong:")
-        for one in wrong:
-            say(f"  {one['name']} ({one['place']}): {one['problem']}")
+    say_left_out(found.problems)
     return unknown
 
 
@@ -273,8 +270,7 @@ def reload(*, wait: Annotated[bool, Parameter(negative="--no-wait")] = True, jso
                    "problems": list(map(str, found.problems))})  # fmt: skip
     else:
         say(f"{len(found.sources)} sources are loaded" + (f", {len(read)} were read" if read else ""))
-        for problem in found.problems:
-            say(f"  source {problem.source} is left out: {problem}")
+        say_left_out(found.problems)
     return Reason.CHECK_FAILED if found.problems else None
 
 

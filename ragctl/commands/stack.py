@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from rag_core.errors import Reason
-from ragctl.output import Json, emit_json, note, say, table
+from ragctl.commands._shared import say_left_out
+from ragctl.output import Json, emit_json, note, runnable, say, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag_core.content.sources import SourceProblem
     from rag_core.settings import Settings
     from ragctl.local_stack.display import Display
     from ragctl.local_stack.estimate import Estimate
@@ -35,6 +39,8 @@ def up(
 
     Safe to repeat: starts only what is missing, and again only what reads a setting that has changed.
 
+    Ends with 7 (PARTLY_DONE) when a source failed or its file is wrong: the rest runs.
+
     Example: rag up --docs ~/handbook
 
     Parameters
@@ -55,6 +61,7 @@ def up(
         First of the ports that the stack listens on, all of them counted from it, kept for later starts: for a second
         stack on this machine.
     """
+    from rag_assets.config import read_sources
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.display import open_display
     from ragctl.local_stack.ports import ports_counted_from
@@ -80,11 +87,13 @@ def up(
         except KeyboardInterrupt:
             note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")
             raise
-    _report(stack, outcomes, expected, json=json)
-    if ingest and not waits and not json:
-        say("The sources are ingested in the background; `rag source status` shows how far they are.")
-    # The stack runs: a source that failed is a part that is not done.
-    return None if all(outcome.succeeded for outcome in outcomes) else Reason.PARTLY_DONE
+    wrong = read_sources(settings.effective_sources_dir).problems
+    if json:
+        _emit(stack, outcomes, expected, wrong)
+    else:
+        _report(stack, wrong, background=ingest and not waits)
+    # The stack runs: a source that failed, or whose file is wrong, is a part that is not done.
+    return Reason.PARTLY_DONE if wrong or not all(outcome.succeeded for outcome in outcomes) else None
 
 
 def _estimate(docs: Path, settings: Settings) -> Estimate:
@@ -111,36 +120,56 @@ def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[RunOutcome]:
 
 
 def _announce(stack: Stack) -> None:
-    from rag_core.governance.access import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import urls
 
     say(f"\nReady after {stack.seconds:.1f} s.\n")
     table(("what", "where"), urls(stack.settings).items())
-    if stack.console_password:
-        say(f"\nConsole account: {FIRST_ACCOUNT}, password: {stack.console_password} (shown only now; `rag account`)")
-    say()
+    _sign_in(stack)
 
 
-def _report(stack: Stack, outcomes: list[RunOutcome], expected: Estimate | None, *, json: bool) -> None:
+def _sign_in(stack: Stack) -> None:
+    """Where to sign in, and with what: the last lines, which stay on the screen."""
     from rag_core.governance.access import FIRST_ACCOUNT
-    from ragctl.local_stack.next_steps import examples, sample_question, urls
+    from ragctl.local_stack.next_steps import urls
 
-    if json:
-        ingested = {outcome.source: outcome.status for outcome in outcomes}
-        made = {"name": FIRST_ACCOUNT, "password": stack.console_password} if stack.console_password else None
-        emit_json(
-            {
-                "ready_seconds": round(stack.seconds, 1),
-                "ingest": ingested,
-                "estimate": expected.to_json() if expected else None,
-                "urls": urls(stack.settings),
-                "console_account": made,
-            }
+    say(f"\nConsole   {urls(stack.settings)['Console']}")
+    if stack.console_password:
+        say(f"Account   {FIRST_ACCOUNT}\nPassword  {stack.console_password}   (shown only now)")
+    else:
+        say(
+            runnable(
+                f"Account   {FIRST_ACCOUNT}, or another; `rag account add {FIRST_ACCOUNT}` gives it a new password"
+            )
         )
-        return
+
+
+def _emit(stack: Stack, outcomes: list[RunOutcome], expected: Estimate | None, wrong: Sequence[SourceProblem]) -> None:
+    from rag_core.governance.access import FIRST_ACCOUNT
+    from ragctl.local_stack.next_steps import urls
+
+    made = {"name": FIRST_ACCOUNT, "password": stack.console_password} if stack.console_password else None
+    emit_json(
+        {
+            "ready_seconds": round(stack.seconds, 1),
+            "ingest": {outcome.source: outcome.status for outcome in outcomes},
+            "left_out": [str(problem) for problem in wrong],
+            "estimate": expected.to_json() if expected else None,
+            "urls": urls(stack.settings),
+            "console_account": made,
+        }
+    )
+
+
+def _report(stack: Stack, wrong: Sequence[SourceProblem], *, background: bool) -> None:
+    from ragctl.local_stack.next_steps import examples, sample_question
+
     say("\nTry:\n")
     for title, command in examples(stack.settings, stack.home, sample_question(stack.settings)):
         say(f"# {title}\n{command}\n")
+    if background:
+        say(runnable("The sources are ingested in the background; `rag source status` shows how far they are."))
+    say_left_out(wrong)
+    _sign_in(stack)
 
 
 def down(*, json: Json = False) -> None:

@@ -16,6 +16,7 @@ from ragctl.call_settings import reachable
 from ragctl.grpc_client import GatewayAddress, gateway_address
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.trace_viewer.environment import viewer_url
+from ragctl.output import command, shorten
 
 if TYPE_CHECKING:
     import grpc
@@ -67,10 +68,8 @@ def examples(settings: Settings, data_dir: DataDir, question: str) -> list[tuple
 
 
 def _rag(data_dir: DataDir) -> str:
-    command = shlex.quote(_shorten(Path(sys.argv[0]))) if Path(sys.argv[0]).name == "rag" else "rag"
-    return (
-        command if data_dir.root == Path(".rag").absolute() else f"RAG_HOME={shlex.quote(str(data_dir.root))} {command}"
-    )
+    home = "" if data_dir.root == Path(".rag").absolute() else f"RAG_HOME={shlex.quote(str(data_dir.root))} "
+    return f"{home}{command()}"
 
 
 def _trusted(gateway: GatewayAddress) -> str:
@@ -97,13 +96,7 @@ def _python(gateway: GatewayAddress, token: Path, question: str) -> str:
         "    print(event)",
     )
     program = "\n".join(lines)
-    return f"{shlex.quote(_shorten(Path(sys.executable)))} - <<'EOF'\n{program}\nEOF"
-
-
-def _shorten(path: Path) -> str:
-    """Relative to the working folder when it lies below it: that is what people type."""
-    absolute = path.absolute()
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+    return f"{shlex.quote(shorten(Path(sys.executable)))} - <<'EOF'\n{program}\nEOF"
 
 
 # --------------------------------------------------------------------------------------------------------------------

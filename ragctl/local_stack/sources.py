@@ -211,7 +211,7 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> Non
         "name": name,
         "tenant": DEFAULT_TENANT,
         "acl": ["everyone"],
-        "options": {"kind": "filesystem", "root": str(root), **options},
+        "options": {"kind": "folder", "root": str(root), **options},
     }
     document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)

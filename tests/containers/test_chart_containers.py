@@ -36,7 +36,7 @@ attributes:
   name: handbook
   tenant: default
   acl: [everyone]
-  options: {kind: filesystem, root: /data/handbook}
+  options: {kind: folder, root: /data/handbook}
   sensor: {interval_seconds: 5}
 """
 SIGN_IN = """[auth]

@@ -29,7 +29,7 @@ attributes:
   name: handbook
   tenant: default
   acl: [everyone]
-  options: {kind: filesystem, root: /data}
+  options: {kind: folder, root: /data}
   sensor: {interval_seconds: 5}
 """,
     "tickets": """type: rag_assets.components.DocumentSource
@@ -37,7 +37,7 @@ attributes:
   name: tickets
   tenant: default
   acl: [everyone]
-  options: {kind: kafka, brokers: "kafka:9092", topic: tickets}
+  options: {kind: topic, brokers: "kafka:9092", topic: tickets}
 """,
 }
 PRODUCE = """

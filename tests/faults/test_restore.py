@@ -41,7 +41,7 @@ def ten_sources(stack: LocalStack, site: Site) -> dict[str, dict[str, Any]]:
     for name in FOLDERS:
         (stack.folder / name).mkdir()
         (stack.folder / name / "page.md").write_text(text_of(name))
-        found[name] = {"kind": "filesystem", "root": str(stack.folder / name)}
+        found[name] = {"kind": "folder", "root": str(stack.folder / name)}
     for name in TABLES:
         path = stack.folder / f"{name}.db"
         with sqlite3.connect(path) as table:
@@ -54,9 +54,9 @@ def ten_sources(stack: LocalStack, site: Site) -> dict[str, dict[str, Any]]:
     for name in APIS:
         site.json(f"/{name}", {"data": [{"id": "1", "body": text_of(name)}]})
         fields = {"id": "$.id", "content": "$.body"}
-        found[name] = {"kind": "http_api", "url": site.url(f"/{name}"), "items": "$.data", "fields": fields}
+        found[name] = {"kind": "api", "url": site.url(f"/{name}"), "items": "$.data", "fields": fields}
     site.page("/site/", text_of("pages"))
-    found["pages"] = {"kind": "web", "seeds": [site.url("/site/")], "delay_seconds": 0}
+    found["pages"] = {"kind": "site", "seeds": [site.url("/site/")], "delay_seconds": 0}
     (stack.folder / "repository").mkdir()
     repository = porcelain.init(str(stack.folder / "repository"))
     (stack.folder / "repository" / "page.md").write_text(text_of("repository"))

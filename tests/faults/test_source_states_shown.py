@@ -84,7 +84,7 @@ class Operator:
         folder.mkdir()
         for file, text in documents.items():
             (folder / file).write_text(text, "utf-8")
-        self.configure(name, {"kind": "filesystem", "root": str(folder)}, **more)
+        self.configure(name, {"kind": "folder", "root": str(folder)}, **more)
         return folder
 
     def configure(self, name: str, options: dict[str, Any], **more: Any) -> None:
@@ -171,7 +171,7 @@ def test_every_state_of_a_source_is_shown_in_the_console_as_on_the_command_line(
     operator.sees("prices", "stale since", "stale")
 
     operator.configure("tickets", {
-        "kind": "http_api", "url": operator.outside.server.url_for("/tickets"), "poll_params": {"look": "1"},
+        "kind": "api", "url": operator.outside.server.url_for("/tickets"), "poll_params": {"look": "1"},
         "fields": {"id": "$.id", "content": "$.text"},
     })  # fmt: skip
     operator.rag("source", "sync", "tickets", "--no-wait")

@@ -43,7 +43,7 @@ class Files:
         root.mkdir()
 
     def options(self) -> dict[str, Any]:
-        return {"kind": "filesystem", "root": str(self.root)}
+        return {"kind": "folder", "root": str(self.root)}
 
     def locator(self, number: int) -> str:
         return f"{number % 10}/{number}.txt"
@@ -112,7 +112,7 @@ class Items:
 
     def options(self) -> dict[str, Any]:
         return {
-            "kind": "http_api", "url": self._site.url("/items"), "items": "$.data", "total": "$.total",
+            "kind": "api", "url": self._site.url("/items"), "items": "$.data", "total": "$.total",
             "fields": {"id": "$.id", "content": "$.body", "acl": {"path": "$.acl[*]"}},
             "paging": {"type": "offset", "limit": PAGE}, "requests_per_second": 1000, "attempts": 1,
         }  # fmt: skip
@@ -146,7 +146,7 @@ class Pages:
 
     def options(self) -> dict[str, Any]:
         return {
-            "kind": "web", "seeds": [self._site.url("/")], "delay_seconds": 0, "max_pages": 20_000, "concurrency": 4,
+            "kind": "site", "seeds": [self._site.url("/")], "delay_seconds": 0, "max_pages": 20_000, "concurrency": 4,
         }  # fmt: skip
 
     def locator(self, number: int) -> str:
@@ -182,7 +182,7 @@ class Topic:
         self._waiting: list[tuple[str, Any]] = []
 
     def options(self) -> dict[str, Any]:
-        return {"kind": "kafka", "brokers": self._broker.address, "topic": self._topic, "session_timeout_ms": 2000}
+        return {"kind": "topic", "brokers": self._broker.address, "topic": self._topic, "session_timeout_ms": 2000}
 
     def locator(self, number: int) -> str:
         return f"ticket-{number}"

@@ -42,7 +42,7 @@ class FilesystemOptions(SourceOptions):
 
     counts_in_preview: ClassVar[bool] = True
 
-    kind: Literal["filesystem"]
+    kind: Literal["folder"]
     root: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(check_root)] = Field(
         description="Absolute path of the folder."
     )

@@ -100,7 +100,7 @@ class HttpApiOptions(SourceOptions):
         "every shard would read every page of the list (with `detail` shards divide its requests)"
     )
 
-    kind: Literal["http_api"]
+    kind: Literal["api"]
     url: Url = Field(description="The list endpoint.")
     params: Params = Field({}, description="Query parameters of every list request.")
     headers: Annotated[dict[HeaderName, Plain], Field(max_length=32), AfterValidator(no_secrets)] = Field({})
@@ -126,10 +126,6 @@ class HttpApiOptions(SourceOptions):
         if self.changes is not None and self.fields.updated_at is None:
             raise ValueError("`changes` needs `fields.updated_at`")
         return self
-
-    @property
-    def asset_kind(self) -> str:
-        return "api"
 
     def opened(self) -> Opened:
         urls = [self.url, *([self.detail.url] if self.detail else [])]

@@ -70,7 +70,7 @@ class KafkaOptions(SourceOptions):
     undivided: ClassVar[str] = "a topic has its own partitions"
     is_stream: ClassVar[bool] = True
 
-    kind: Literal["kafka"]
+    kind: Literal["topic"]
     brokers: Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$", max_length=2048)] = Field(
         description="host:port, separated by commas."
     )

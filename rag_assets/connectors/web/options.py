@@ -29,7 +29,7 @@ class WebOptions(SourceOptions):
 
     undivided: ClassVar[str] = "every shard would crawl the whole site"
 
-    kind: Literal["web"]
+    kind: Literal["site"]
     seeds: list[Url] = Field(min_length=1, max_length=100, description="Where the crawl starts.")
     sitemaps: list[Url] = Field([], max_length=100, description="Sitemaps in addition to those that robots.txt names.")
     use_sitemaps: bool = Field(True, description="Whether the sitemaps of robots.txt are read.")

@@ -78,7 +78,7 @@ def _look(config: SourceConfig, settings: Settings) -> str:
 
 def changes_sensor(configs: Sequence[SourceConfig], jobs: Sequence[AssetJob]) -> dg.SensorDefinition:
     """The sensor of all sources that are listed; topics have their own."""
-    listed = [config for config in configs if config.options.kind != "kafka" and config.sensor is not None]
+    listed = [config for config in configs if not config.options.is_stream and config.sensor is not None]
     looks = Looks()
 
     @dg.sensor(

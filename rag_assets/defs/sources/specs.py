@@ -77,7 +77,7 @@ def _about(config: SourceConfig) -> str:
 
 
 def _linked(config: SourceConfig, location: str) -> dg.MetadataValue[Any]:
-    if config.options.kind == "filesystem":
+    if config.options.kind == "folder":
         return dg.MetadataValue.path(location)
     is_one_url = location.startswith(("http://", "https://")) and ", " not in location
     return dg.MetadataValue.url(location) if is_one_url else dg.MetadataValue.text(location)

@@ -38,7 +38,7 @@ _LOOK_SHARE = 20
 _JITTER = 0.1
 _REPORTED = 100
 """Looks that are remembered for a report, which a Dagster that is away does not take."""
-_LISTS_BY_READING = frozenset({"web"})
+_LISTS_BY_READING = frozenset({"site"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Folder:
     def __init__(self, folder: Path, _: Site) -> None:
         self._root = folder / "documents"
         self._root.mkdir()
-        self.options = {"kind": "filesystem", "root": str(self._root)}
+        self.options = {"kind": "folder", "root": str(self._root)}
 
     def put(self, name: str, text: str) -> None:
         path = self._root / name
@@ -66,7 +66,7 @@ class Endpoint:
     def __init__(self, _: Path, site: Site) -> None:
         self._site, self._texts = site, dict[str, str]()
         fields = {"id": "$.id", "content": "$.body"}
-        self.options = {"kind": "http_api", "url": site.url("/items"), "items": "$.data", "fields": fields}
+        self.options = {"kind": "api", "url": site.url("/items"), "items": "$.data", "fields": fields}
         self.options["attempts"] = 1
 
     def put(self, name: str, text: str) -> None:
@@ -119,9 +119,9 @@ class Files:
 
 
 PLACES: dict[str, Callable[[Path, Site], Place]] = {
-    "filesystem": Folder,
+    "folder": Folder,
     "sql": Table,
     "git": Files,
-    "http_api": Endpoint,
+    "api": Endpoint,
     "s3": Objects,
 }

@@ -42,7 +42,7 @@ class KafkaHarness:
         self.topic = broker.topic(partitions)
         self.options = KafkaOptions.model_validate(
             {
-                "kind": "kafka",
+                "kind": "topic",
                 "brokers": broker.address,
                 "topic": self.topic,
                 "group": self.topic,

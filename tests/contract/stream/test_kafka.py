@@ -123,7 +123,7 @@ def test_a_subscription_sends_events_to_the_completion_topic_signed(
     done, moved = (broker.topic(name=f"{topic.topic}-{name}") for name in ("events", "moved"))
 
     def write_file(completion_topic: str) -> None:
-        options = {"kind": "kafka", "brokers": topic.options.brokers, "topic": topic.topic, "consume": "batch"}
+        options = {"kind": "topic", "brokers": topic.options.brokers, "topic": topic.topic, "consume": "batch"}
         options["completion_topic"] = completion_topic
         file = {"name": "tickets", "tenant": "acme", "acl": ["everyone"], "options": options}
         component = {"type": "rag_assets.components.DocumentSource", "attributes": file}

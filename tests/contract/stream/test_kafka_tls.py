@@ -33,7 +33,7 @@ class Behind:
 
     def options(self, host: str = "localhost", ca_file: Path | None = None) -> KafkaOptions:
         security = {"protocol": "SSL", "ca_file": str(ca_file or self.certificate)}
-        given = {"kind": "kafka", "brokers": f"{host}:{self.port}", "topic": "tickets", "security": security}
+        given = {"kind": "topic", "brokers": f"{host}:{self.port}", "topic": "tickets", "security": security}
         return KafkaOptions.model_validate(given | {"session_timeout_ms": 2000})
 
 

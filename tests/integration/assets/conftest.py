@@ -28,7 +28,7 @@ class Chain:
             "name": "handbook",
             "tenant": "acme",
             "acl": ["everyone"],
-            "options": {"kind": "filesystem", "root": str(root)},
+            "options": {"kind": "folder", "root": str(root)},
         }
 
     def write(self, name: str, text: str) -> Path:

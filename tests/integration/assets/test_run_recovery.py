@@ -26,7 +26,7 @@ def stack_settings(prepared: Settings, tmp_path: Path, free_tcp_port: int) -> Se
         "tenant": "acme",
         "acl": ["everyone"],
         "sensor": {"interval_seconds": 5},
-        "options": {"kind": "filesystem", "root": str(docs)},
+        "options": {"kind": "folder", "root": str(docs)},
     }
     settings.effective_sources_dir.mkdir(parents=True)
     document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}

@@ -21,7 +21,7 @@ def test_the_outcomes_of_a_crawl_are_metadata_of_its_asset(chain: Chain, httpser
     site.page("/", "The home page of the pump works.", links=["/a", "/b", "/missing"])
     site.page("/a", "Pump 7 needs oil every five days.")
     site.page("/b", "Not for others.", head='<meta name="robots" content="noindex">')
-    chain.attributes["options"] = {"kind": "web", "seeds": [site.url("/")], "delay_seconds": 0}
+    chain.attributes["options"] = {"kind": "site", "seeds": [site.url("/")], "delay_seconds": 0}
     result = chain.run()
     assert result.success
     message = chain.metadata(result, "documents")

@@ -31,7 +31,7 @@ def measured(store: Store, settings: Settings, cursor: str, minute: int) -> str:
 @pytest.fixture
 def source(store: Store) -> None:
     with store.engine.begin() as connection:
-        connection.execute(sources.insert().values(tenant="acme", name="handbook", kind="filesystem"))
+        connection.execute(sources.insert().values(tenant="acme", name="handbook", kind="folder"))
         values = {"tenant": "acme", "source": "handbook", "version": 1, "text_version": 1, "source_version": 1,
                   "token": "t", "parsed_as": "p", "content_hash": b"h", "text_hash": b"h", "bytes": 1,
                   "media_type": "text/plain", "text": "x", "run_id": "r"}  # fmt: skip

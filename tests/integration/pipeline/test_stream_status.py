@@ -27,7 +27,7 @@ attributes:
   name: tickets
   tenant: acme
   acl: [everyone]
-  options: {{kind: kafka, brokers: "{brokers}", topic: tickets, session_timeout_ms: 2000}}
+  options: {{kind: topic, brokers: "{brokers}", topic: tickets, session_timeout_ms: 2000}}
 """
 
 

@@ -23,7 +23,7 @@ LIVE, STALE, DELETED, FOREIGN = (f"00000000-0000-0000-0000-00000000000{n}" for n
 
 def insert(connection: Connection) -> None:
     """Two tenants: three documents of one (current, due and deleted-but-indexed), one of the other."""
-    source = {"kind": "filesystem", "held_deletions": 0}
+    source = {"kind": "folder", "held_deletions": 0}
     connection.execute(sources.insert(), [source | {"tenant": "acme", "name": "handbook", "held_deletions": 7}])
     connection.execute(sources.insert(), [source | {"tenant": "other", "name": "hidden"}])
     generation = {"name": "g1", "state": "active", "embedder": "e", "dimensions": 64, "chunker": "chunker"}
@@ -85,7 +85,7 @@ def test_the_status_counts_what_the_tenant_has_and_nothing_of_others(tmp_path: P
         ("embedder", True),
     ]
     [source] = found.sources
-    assert (source.name, source.kind, source.documents, source.chunks) == ("handbook", "filesystem", 2, 5)
+    assert (source.name, source.kind, source.documents, source.chunks) == ("handbook", "folder", 2, 5)
     assert (source.pending, source.quarantined, source.held_deletions) == (1, 0, 7)
     [generation] = found.generations
     assert (generation.name, generation.state) == ("g1", "active")

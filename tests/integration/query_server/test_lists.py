@@ -73,9 +73,7 @@ def fill(store: Store) -> None:
     every = range(ROWS)
     now = datetime.now(UTC)
     with store.engine.begin() as db:
-        add(
-            db, TABLES.sources, *({"tenant": "acme", "name": f"s{n}", "kind": "filesystem", "shards": 1} for n in every)
-        )
+        add(db, TABLES.sources, *({"tenant": "acme", "name": f"s{n}", "kind": "folder", "shards": 1} for n in every))
         add(db, TABLES.documents, *(
             {"doc_id": document_id("acme", f"s{n}", "d.md"), "tenant": "acme", "source": f"s{n}", "locator": "d.md",
              "version": 1, "acl": ["everyone"], "updated_at": BEGAN} for n in every

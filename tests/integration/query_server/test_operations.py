@@ -83,7 +83,7 @@ def entry(tenant: str, locator: str, **changes: Any) -> dict[str, Any]:
 def fill(store: Store) -> None:
     with store.engine.begin() as db:
         for tenant, held in (("acme", 7), ("other", 1)):
-            db.execute(sources.insert(), [{"tenant": tenant, "name": "handbook", "kind": "filesystem", "shards": 1,
+            db.execute(sources.insert(), [{"tenant": tenant, "name": "handbook", "kind": "folder", "shards": 1,
                                            "cursor": {"offset": 12}, "held_deletions": held}])  # fmt: skip
         db.execute(generations.insert(), [
             {"name": "g1", "state": "active", "embedder": "e", "dimensions": 4, "chunker": "c"},

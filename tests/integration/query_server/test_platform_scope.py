@@ -126,7 +126,7 @@ def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
     fill(opened)
     with opened.engine.begin() as db:
         db.execute(sources.insert(), [
-            {"tenant": "other", "name": "wiki-pages", "kind": "web", "shards": 1},
+            {"tenant": "other", "name": "wiki-pages", "kind": "site", "shards": 1},
             {"tenant": "acme", "name": "wiki-pages", "kind": "push", "shards": 1},
         ])  # fmt: skip
         db.execute(run_stages.insert(), [{

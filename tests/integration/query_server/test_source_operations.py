@@ -83,7 +83,7 @@ class Desk:
 
 
 def definition(root: Path, tenant: str = "acme") -> str:
-    options = {"kind": "filesystem", "root": str(root)}
+    options = {"kind": "folder", "root": str(root)}
     return render_definition({"name": "docs", "tenant": tenant, "acl": ["everyone"], "options": options})
 
 
@@ -153,13 +153,13 @@ def test_callers_see_which_deletions_are_held(desk: Desk) -> None:
 
 def test_the_kinds_installed_where_connectors_run_are_listed_with_their_forms(desk: Desk) -> None:
     found = {kind.name: kind for kind in desk.do(pb.SOURCE_ACTION_KINDS, ADMIN).kinds.kinds}
-    page = next(card for card in found["web"].cards if card.name == "page")
-    assert (found["web"].package, page.location, page.fixed["max_pages"]) == ("rag-platform", "seeds", 1)
+    page = next(card for card in found["site"].cards if card.name == "page")
+    assert (found["site"].package, page.location, page.fixed["max_pages"]) == ("rag-platform", "seeds", 1)
     driver, host = found["sql"].cards[0].fields[:2]
     assert (list(driver.choices), host.only_path, host.required) == (
         ["postgresql", "mysql", "sqlite"], "database.driver", True
     )  # fmt: skip
-    assert found["kafka"].stream
+    assert found["topic"].stream
 
 
 def test_a_tenant_without_allow_lists_adds_nothing(desk: Desk) -> None:

@@ -247,8 +247,12 @@ def _installed(package: str) -> bool:
 
 
 def _a_second_up_changes_nothing(stack: LocalStack, status: dict[str, Any]) -> None:
+    wrong = stack.home / "sources" / "wrong.yaml"
+    wrong.write_text("type: rag_assets.components.DocumentSource\nattributes: {name: wrong, options: {kind: folder}}\n")
     code, again = stack.rag("up")
-    assert code == 0, again
+    wrong.unlink()
+    assert code == 7, "a source that is left out is a part that is not done"
+    assert ["wrong.yaml" in said for said in again["left_out"]] == [True]
     assert again["ingest"] == {}
     assert _pids(_healthy(stack)) == _pids(status)
 

@@ -100,7 +100,7 @@ def _secret(folder: Path, value: str) -> dict[str, str]:
 
 
 def _options(cluster: Cluster, security: dict[str, Any]) -> KafkaOptions:
-    given = {"kind": "kafka", "brokers": cluster.address, "topic": "tickets", "security": security}
+    given = {"kind": "topic", "brokers": cluster.address, "topic": "tickets", "security": security}
     return KafkaOptions.model_validate(given | {"session_timeout_ms": 6000})
 
 

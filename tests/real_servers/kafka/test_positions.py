@@ -26,7 +26,7 @@ attributes:
   name: tickets
   tenant: acme
   acl: [everyone]
-  options: {{kind: kafka, brokers: "{brokers}", topic: {topic}, group: {topic}, session_timeout_ms: 6000}}
+  options: {{kind: topic, brokers: "{brokers}", topic: {topic}, group: {topic}, session_timeout_ms: 6000}}
 """
 
 

@@ -53,13 +53,13 @@ def troubled(platform: Platform) -> None:
     """A platform in which there is something to find for each chore."""
     peer = platform.gateway.peer
     stale = ops.SourceDetail(name="wiki", shards=1, last_run=ops.RunStage(problem="LISTING_INCOMPLETE"))
-    counted = admin_pb2.SourceStatus(name="wiki", kind="web")
+    counted = admin_pb2.SourceStatus(name="wiki", kind="site")
     stale.last_complete_at.seconds = counted.last_complete_at.seconds = int(time.time()) - 200_000
     counted.condition.state, counted.condition.needs_attention = admin_pb2.SOURCE_STATE_STALE, True
     counted.condition.sentence, counted.condition.since.seconds = "stale since {since}", int(time.time()) - 110_000
     counted.condition.reason = "LISTING_INCOMPLETE"
     counted.condition.failing_since.seconds = int(time.time()) - 110_000
-    fine = admin_pb2.SourceStatus(name="handbook", kind="filesystem")
+    fine = admin_pb2.SourceStatus(name="handbook", kind="folder")
     peer.status = admin_pb2.GetStatusResponse(sources=[fine, counted])
     row = ops.DocumentRow(
         doc_id="d", source="wiki", locator="plan.pdf", version=1, state=ops.DOCUMENT_STATE_QUARANTINED

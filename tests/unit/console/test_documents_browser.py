@@ -30,7 +30,7 @@ is still on its way has no contrast yet."""
 def stocked(platform: Platform) -> None:
     """A source with history and one document."""
     peer = platform.gateway.peer
-    source = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1, searchable=1)
+    source = admin_pb2.SourceStatus(name="handbook", kind="folder", documents=1, searchable=1)
     source.condition.state, source.condition.sentence = admin_pb2.SOURCE_STATE_UP_TO_DATE, "up to date"
     peer.status = admin_pb2.GetStatusResponse(sources=[source])
     row = ops.DocumentRow(doc_id="d1", source="handbook", locator="a/plan.md", title="Plan", version=2, state=1)
@@ -112,7 +112,7 @@ def test_a_new_installation_opens_on_a_card_until_the_first_own_source_is_search
 ) -> None:
     peer = platform.gateway.peer
     example = admin_pb2.SourceStatus(name="project", documents=9, searchable=9)
-    own = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=60)
+    own = admin_pb2.SourceStatus(name="handbook", kind="folder", documents=60)
     own.condition.state, own.condition.percent = admin_pb2.SOURCE_STATE_EMBEDDING, 25
     own.condition.sentence = "embedding {percent} %"
     peer.status = admin_pb2.GetStatusResponse(sources=[example, own])
@@ -142,7 +142,7 @@ def test_the_end_of_a_run_says_how_many_are_searchable_and_links_to_each_rest(
     page: Page, platform: Platform, console_url: str
 ) -> None:
     peer = platform.gateway.peer
-    source = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=53, searchable=53, quarantined=5)
+    source = admin_pb2.SourceStatus(name="handbook", kind="folder", documents=53, searchable=53, quarantined=5)
     source.condition.state, source.condition.needs_attention = admin_pb2.SOURCE_STATE_DEGRADED, True
     source.condition.reason, source.condition.sentence = "LISTING_INCOMPLETE", "failed since {since}: {reason}"
     source.condition.message = (

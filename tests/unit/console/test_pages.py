@@ -38,7 +38,7 @@ def with_source(platform: Platform, **changes: Any) -> None:
     peer = platform.gateway.peer
     held = changes.get("held_deletions", 0)
     counted = admin_pb2.SourceStatus(
-        name="handbook", kind="filesystem", documents=1234, searchable=1234, chunks=5678, held_deletions=held
+        name="handbook", kind="folder", documents=1234, searchable=1234, chunks=5678, held_deletions=held
     )
     counted.condition.state, counted.condition.sentence = admin_pb2.SOURCE_STATE_UP_TO_DATE, "up to date"
     if held:
@@ -49,7 +49,7 @@ def with_source(platform: Platform, **changes: Any) -> None:
         sources=[counted],
         generations=[admin_pb2.Generation(name="g", state="active", points=5678)],
     )
-    detail = ops.SourceDetail(name="handbook", kind="filesystem", shards=1, **changes)
+    detail = ops.SourceDetail(name="handbook", kind="folder", shards=1, **changes)
     peer.operations["ListSources"] = ops.ListSourcesResponse(sources=[detail])
 
 

@@ -65,7 +65,7 @@ def test_deployments_are_shown_to_the_platform_alone(app: AppTest, platform: Pla
 
 def everybodys(platform: Platform) -> None:
     """Dagster with a source of this tenant and one of another, whose documents this tenant also pushes by that name."""
-    mine = ops.SourceDetail(name="hand-book", kind="filesystem", shards=1)
+    mine = ops.SourceDetail(name="hand-book", kind="folder", shards=1)
     pushed = ops.SourceDetail(name="secret", kind="push", shards=1)
     platform.gateway.peer.operations["ListSources"] = ops.ListSourcesResponse(sources=[mine, pushed])
     data = platform.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -62,7 +63,7 @@ def test_every_command_explains_itself_gives_an_example_and_speaks_json(
     assert run([*path, "--help"]) == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "Example: " in text
-    assert "--output json" in text
+    assert "json" in inspect.signature(COMMANDS[path].default_command).parameters
 
 
 def test_the_commands_of_the_plan_exist() -> None:
@@ -199,7 +200,7 @@ def _folder_source(home: Path, name: str, root: Path) -> None:
     (home / "sources").mkdir(exist_ok=True)
     (home / "sources" / f"{name}.yaml").write_text(
         "type: rag_assets.components.DocumentSource\n"
-        f"attributes: {{name: {name}, tenant: t, options: {{kind: filesystem, root: {root}}}}}\n"
+        f"attributes: {{name: {name}, tenant: t, options: {{kind: folder, root: {root}}}}}\n"
     )
 
 
@@ -216,6 +217,16 @@ def test_a_result_of_which_a_part_failed_is_exit_code_7_with_its_data(
     found = json.loads(capsys.readouterr().out)
     assert (found["ok"], found["error"]["reason"]) == (False, "PARTLY_DONE")
     assert {name: result["ok"] for name, result in found["data"].items()} == {"good": True, "gone": False}
+
+
+def test_help_is_grouped_and_says_nothing_of_what_is_deprecated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    listed = capsys.readouterr().out
+    places = [listed.index(f"─ {section} ─") for section in ("Start", "Ask", "Data", "Access", "Operate", "Options")]
+    assert places == sorted(places)
+    assert "─ Commands ─" not in listed
+    assert run(["source", "check", "--help"]) == 0
+    assert "--json" not in capsys.readouterr().out
 
 
 def test_json_keeps_its_shape_and_says_that_it_is_deprecated(

@@ -94,7 +94,7 @@ def webserver(
 ) -> Webserver:
     folder = tmp_path / "home" / "sources"
     folder.mkdir(parents=True)
-    attributes = {"name": "hand-book", "tenant": "acme", "options": {"kind": "filesystem", "root": str(tmp_path)}}
+    attributes = {"name": "hand-book", "tenant": "acme", "options": {"kind": "folder", "root": str(tmp_path)}}
     file = folder / "handbook.yaml"
     file.write_text(yaml.safe_dump({"type": "rag_assets.components.DocumentSource", "attributes": attributes}))
     values = {

@@ -72,7 +72,7 @@ def folder(tmp_path: Path, httpserver: HTTPServer, database_url: str, monkeypatc
 
 
 def write(sources: Path, root: Path, **more: Any) -> str:
-    attributes = {"name": "hand-book", "tenant": "acme", "options": {"kind": "filesystem", "root": str(root)}, **more}
+    attributes = {"name": "hand-book", "tenant": "acme", "options": {"kind": "folder", "root": str(root)}, **more}
     document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     made = yaml.safe_dump(document, sort_keys=False)
     (sources / "handbook.yaml").write_text(made, "utf-8")
@@ -142,7 +142,7 @@ def test_a_new_text_is_tested_and_written_and_that_is_on_record(folder: Path, st
     [
         ({"shards": -1}, Reason.CONFIG_INVALID),
         ({"name": "other"}, Reason.DUPLICATE_SOURCE),
-        ({"options": {"kind": "filesystem", "root": "/nonexistent/folder"}}, Reason.SOURCE_UNAVAILABLE),
+        ({"options": {"kind": "folder", "root": "/nonexistent/folder"}}, Reason.SOURCE_UNAVAILABLE),
     ],
 )
 def test_a_wrong_text_is_refused_and_nothing_is_written(

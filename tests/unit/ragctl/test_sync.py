@@ -77,7 +77,7 @@ def folder(tmp_path: Path) -> Path:
     (docs / "a.md").write_text("# A\n")
     sources = tmp_path / "home" / "sources"
     sources.mkdir(parents=True)
-    attributes = {"name": "handbook", "tenant": "acme", "options": {"kind": "filesystem", "root": str(docs)}}
+    attributes = {"name": "handbook", "tenant": "acme", "options": {"kind": "folder", "root": str(docs)}}
     document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     (sources / "handbook.yaml").write_text(yaml.safe_dump(document))
     return sources

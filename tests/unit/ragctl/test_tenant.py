@@ -76,7 +76,7 @@ type: rag_assets.components.DocumentSource
 attributes:
   name: {name}
   tenant: {tenant}
-  options: {{kind: filesystem, root: /srv}}
+  options: {{kind: folder, root: /srv}}
 """
 
 

@@ -27,7 +27,7 @@ def connect(root: Path) -> Open:
     """Make a connector on `root` with the given options."""
 
     def make(*, max_file_bytes: int = 1_000_000, **options: Any) -> FilesystemConnector:
-        given = {"kind": "filesystem", "root": str(root), **options}
+        given = {"kind": "folder", "root": str(root), **options}
         return FilesystemConnector(FilesystemOptions.model_validate(given), max_file_bytes=max_file_bytes)
 
     return make

@@ -53,11 +53,11 @@ class Home:
 
     def config(self, name: str, *, restricted: bool = True) -> SourceConfig:
         options: dict[str, Any] = {
-            "docs": {"kind": "filesystem", "root": str(self.mine / "docs")},
+            "docs": {"kind": "folder", "root": str(self.mine / "docs")},
             "wiki": {"kind": "git", "repository": str(self.mine / "wiki")},
             "notes.db": {"kind": "sql", "database": {"driver": "sqlite", "path": str(self.mine / "notes.db")},
                          "table": "notes", "key": "id", "updated_at": "changed", "content": "body"},
-            "token": {"kind": "http_api", "url": "https://api.acme.example/", "fields": {"id": "$.i", "content": "$.c"},
+            "token": {"kind": "api", "url": "https://api.acme.example/", "fields": {"id": "$.i", "content": "$.c"},
                       "auth": {"type": "bearer", "token": {"file": str(self.mine / "token")}}},
         }[name]  # fmt: skip
         given = {"name": "docs", "tenant": "acme", "restricted": restricted, "options": options}
@@ -196,13 +196,13 @@ def test_lists_that_were_shortened_hold_from_the_next_run_on(home: Home) -> None
 
 
 @pytest.mark.parametrize("text", [
-    render_definition({"name": "docs", "tenant": "acme", "options": {"kind": "filesystem", "root": "/srv/acme"}}),
+    render_definition({"name": "docs", "tenant": "acme", "options": {"kind": "folder", "root": "/srv/acme"}}),
     "# ours\ntype: rag_assets.components.DocumentSource\nattributes:\n    name: docs # a name\n    tenant: acme\n"
-    "    options: {kind: filesystem, root: /srv/acme}\n",
+    "    options: {kind: folder, root: /srv/acme}\n",
     '{"type": "rag_assets.components.DocumentSource", "attributes": {"name": "docs", "tenant": "acme", "options":'
-    ' {"kind": "filesystem", "root": "/srv/acme"}}}',
+    ' {"kind": "folder", "root": "/srv/acme"}}}',
     "type: rag_assets.components.DocumentSource\nattributes:\n  restricted: false\n  name: docs\n  tenant: acme\n"
-    "  options: {kind: filesystem, root: /srv/acme}\n",
+    "  options: {kind: folder, root: /srv/acme}\n",
 ])  # fmt: skip
 def test_a_definition_is_restricted_and_stays_as_it_was_written(text: str) -> None:
     made = restrict_definition(text)

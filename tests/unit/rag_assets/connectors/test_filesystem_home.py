@@ -23,7 +23,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def build(root: Path, home: Path) -> None:
-    given = {"name": "notes", "tenant": "acme", "options": {"kind": "filesystem", "root": str(root)}}
+    given = {"name": "notes", "tenant": "acme", "options": {"kind": "folder", "root": str(root)}}
     config = SourceConfig.model_validate(given)
     build_connector(config, connector_context(config, Settings.load(home=home)))
 

@@ -147,7 +147,7 @@ def test_a_file_over_the_limit_is_reported_by_its_status_alone(root: Path, conne
 def test_the_lower_of_both_size_limits_holds(root: Path) -> None:
     write(root, "a.txt", text="x" * 11)
     for platform, own, refused in ((10, None, True), (10, 100, True), (100, 10, True), (11, 11, False)):
-        options = FilesystemOptions(kind="filesystem", root=str(root), max_file_bytes=own)
+        options = FilesystemOptions(kind="folder", root=str(root), max_file_bytes=own)
         assert bool(problems(FilesystemConnector(options, max_file_bytes=platform))) is refused
 
 

@@ -16,7 +16,7 @@ SOURCE = Source("tickets", "acme", "kafka")
 
 
 def options(**security: object) -> KafkaOptions:
-    given = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets", "security": security}
+    given = {"kind": "topic", "brokers": "localhost:9092", "topic": "tickets", "security": security}
     return KafkaOptions.model_validate(given)
 
 
@@ -47,7 +47,7 @@ def test_brokers_that_do_not_answer_are_said_once(
     capfd: pytest.CaptureFixture[str], free_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rag_assets.connectors.kafka.connector.BROKER_SECONDS", 0.5)
-    topic = KafkaOptions(kind="kafka", brokers=f"127.0.0.1:{free_tcp_port}", topic="events")
+    topic = KafkaOptions(kind="topic", brokers=f"127.0.0.1:{free_tcp_port}", topic="events")
     found = KafkaConnector(topic, Source("events", "acme", "kafka")).check()
     assert (found["ok"], found["error"].partition(":")[0]) == (False, "BROKER_UNAVAILABLE")
     assert "".join(capfd.readouterr()) == ""

@@ -33,7 +33,7 @@ class Site(RegistryStandIn):
     """With the decoder that asks it."""
 
     def decoder(self, policy: FetchPolicy = INSIDE, fields: Any = None, **registry: Any) -> Decoder:
-        given: dict[str, Any] = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets", "version": "offset"}
+        given: dict[str, Any] = {"kind": "topic", "brokers": "localhost:9092", "topic": "tickets", "version": "offset"}
         given["registry"] = {"url": self.url, **registry}
         return Decoder(KafkaOptions.model_validate(given | {"fields": fields or {}}), SOURCE, policy)
 

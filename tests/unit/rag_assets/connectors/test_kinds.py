@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from rag_assets.config import COMPONENT_TYPE, load_sources
 from rag_assets.connectors import build_connector, kinds
 from rag_assets.connectors.forms import form_fields
+from rag_assets.connectors.kind import FORMER_NAMES
 from rag_assets.source_admin import describe_kinds
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import ConfigError, InvalidInput
@@ -23,7 +24,7 @@ from ragctl.local_stack.data_dir import load
 from ragctl.local_stack.doctor import examine
 
 WIKI = {"kind": "wiki", "url": "https://wiki.example.org", "token": {"env": "RAG_SECRET_WIKI"}}
-FOLDER = {"kind": "filesystem", "root": "/srv"}
+FOLDER = {"kind": "folder", "root": "/srv"}
 Install = Callable[..., Path]
 
 
@@ -68,8 +69,16 @@ def source(options: dict[str, object]) -> str:
 
 def test_the_kinds_of_the_platform_are_registered_as_those_of_any_package() -> None:
     own = [name for name, package in listed() if package == "rag-platform"]
-    assert {"filesystem", "git", "http_api", "kafka", "s3", "sql", "web"} <= set(own)
+    assert {"folder", "git", "api", "topic", "s3", "sql", "site"} <= set(own)
     assert [one.name for one in kinds.installed_kinds() if one.problem] == []
+
+
+@pytest.mark.parametrize(("former", "name"), FORMER_NAMES.items())
+def test_a_kind_has_one_name_and_is_found_by_the_one_that_it_had(former: str, name: str, tmp_path: Path) -> None:
+    assert kinds.find_kind(former) is kinds.find_kind(name)
+    if former == "filesystem":
+        (tmp_path / "docs.yaml").write_text(source({"kind": former, "root": "/data/docs"}))
+        assert [config.source.kind for config in load_sources(tmp_path)] == [name]
 
 
 def test_a_package_brings_a_kind_that_a_file_may_name(install: Install, tmp_path: Path) -> None:
@@ -107,7 +116,7 @@ def test_a_broken_package_is_named_and_stops_no_other(install: Install, kind: st
     (folder / "rag_connector_wiki" / "exits.py").write_text("raise SystemExit(1)\n")
     broken = listed()[kind, "rag-connector-wiki"]
     assert problem in broken.problem
-    assert SourceConfig.model_validate({"name": "a", "tenant": "acme", "options": FOLDER}).options.kind == "filesystem"
+    assert SourceConfig.model_validate({"name": "a", "tenant": "acme", "options": FOLDER}).options.kind == "folder"
     with pytest.raises(ValueError, match="of the package rag-connector-wiki cannot be used"):
         SourceConfig.model_validate({"name": "a", "tenant": "acme", "options": {**WIKI, "kind": kind}})
     with capture_logs() as lines:
@@ -128,10 +137,10 @@ def test_doctor_names_a_broken_package(install: Install, monkeypatch: pytest.Mon
 
 
 def test_no_package_takes_the_name_of_a_kind_of_the_platform(install: Install) -> None:
-    install("filesystem")
-    assert listed()["filesystem", "rag-platform"].problem == ""
-    assert "registered by rag-platform too" in listed()["filesystem", "rag-connector-wiki"].problem
-    assert kinds.find_kind("filesystem").options.__name__ == "FilesystemOptions"
+    install("folder")
+    assert listed()["folder", "rag-platform"].problem == ""
+    assert "registered by rag-platform too" in listed()["folder", "rag-connector-wiki"].problem
+    assert kinds.find_kind("folder").options.__name__ == "FilesystemOptions"
 
 
 def test_of_two_strangers_with_one_name_neither_is_used(install: Install) -> None:
@@ -167,7 +176,7 @@ def test_a_source_imports_its_own_kind_and_the_list_imports_no_library() -> None
     program = """
 import sys
 from rag_assets.source_config import SourceConfig
-SourceConfig.model_validate({"name": "a", "tenant": "t", "options": {"kind": "filesystem", "root": "/srv"}})
+SourceConfig.model_validate({"name": "a", "tenant": "t", "options": {"kind": "folder", "root": "/srv"}})
 print(sorted(name for name in sys.modules if name.startswith("rag_assets.connectors.") and name.endswith(".options")))
 from rag_assets.connectors.kinds import usable_kinds
 print(sorted({name for kind in usable_kinds().values() for name in kind.libraries if name in sys.modules}))

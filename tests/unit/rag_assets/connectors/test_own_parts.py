@@ -58,8 +58,8 @@ _PORTS = {"postgresql", "mysql", "sftp"}
 KINDS: dict[str, dict[str, Any]] = {
     "postgresql": {**_SQL, "database": {"driver": "postgresql", "host": "HOST", "name": "rag", "user": "rag"}},
     "mysql": {**_SQL, "database": {"driver": "mysql", "host": "HOST", "name": "rag", "user": "rag"}},
-    "http_api": {"kind": "http_api", "url": "http://HOST:PORT/", "attempts": 1, "fields": _FIELDS},
-    "web": {"kind": "web", "seeds": ["http://HOST:PORT/"], "delay_seconds": 0},
+    "http_api": {"kind": "api", "url": "http://HOST:PORT/", "attempts": 1, "fields": _FIELDS},
+    "web": {"kind": "site", "seeds": ["http://HOST:PORT/"], "delay_seconds": 0},
     "s3": {
         "kind": "s3", "bucket": "bucket", "endpoint": "http://HOST:PORT", "attempts": 1,
         "credentials": {"type": "anonymous"},
@@ -70,7 +70,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "login": {"type": "password", "password": {"env": "RAG_SECRET_NONE"}},
     },
     "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
-    "kafka": {"kind": "kafka", "brokers": "HOST:PORT", "topic": "t"},
+    "kafka": {"kind": "topic", "brokers": "HOST:PORT", "topic": "t"},
 }  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_no_kind_of_source_connects_to_a_part_of_the_platform(
 
 
 def test_every_kind_that_connects_is_tried() -> None:
-    assert {options["kind"] for options in KINDS.values()} | {"filesystem"} == {one.name for one in installed_kinds()}
+    assert {options["kind"] for options in KINDS.values()} | {"folder"} == {one.name for one in installed_kinds()}
 
 
 def test_a_database_name_without_an_address_and_one_that_is_refused_are_one_error(

@@ -30,7 +30,7 @@ def docs(tmp_path: Path) -> Path:
 @pytest.fixture
 def attributes(docs: Path) -> Attributes:
     """The smallest valid source."""
-    options = {"kind": "filesystem", "root": str(docs)}
+    options = {"kind": "folder", "root": str(docs)}
     return {"name": "handbook", "tenant": "acme", "acl": ["everyone"], "options": options}
 
 

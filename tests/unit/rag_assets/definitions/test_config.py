@@ -38,7 +38,7 @@ def test_a_small_file_gives_a_source_with_defaults(sources_dir: Path, write_sour
 def test_sources_with_other_options_do_not_pass_for_the_same(
     sources_dir: Path, write_source: WriteSource, docs: Path
 ) -> None:
-    options = {"kind": "filesystem", "root": str(docs)}
+    options = {"kind": "folder", "root": str(docs)}
     found = []
     for chosen in (options, options, {**options, "include": ["**/*.md"]}):
         write_source(options=chosen)
@@ -56,7 +56,7 @@ def test_every_attribute_can_be_set(sources_dir: Path, write_source: WriteSource
         freshness_minutes=60,
         metadata={"team": "support"},
         options={
-            "kind": "filesystem",
+            "kind": "folder",
             "root": str(docs),
             "include": ["**/*.md"],
             "exclude": ["**/drafts/**"],
@@ -83,9 +83,9 @@ def test_a_missing_folder_holds_no_source(tmp_path: Path) -> None:
     assert load_sources(tmp_path / "none") == []
 
 
-WEB = {"kind": "web", "seeds": ["https://example.com/"]}
-API = {"kind": "http_api", "url": "https://example.com/items", "fields": {"id": "$.id", "content": "$.body"}}
-TOPIC = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets"}
+WEB = {"kind": "site", "seeds": ["https://example.com/"]}
+API = {"kind": "api", "url": "https://example.com/items", "fields": {"id": "$.id", "content": "$.body"}}
+TOPIC = {"kind": "topic", "brokers": "localhost:9092", "topic": "tickets"}
 
 
 def topic(**security: object) -> dict[str, object]:
@@ -114,9 +114,9 @@ def topic(**security: object) -> dict[str, object]:
         ({"freshness_minutes": True}, "attributes.freshness_minutes: Input should be a valid integer"),
         ({"metadata": {"Team": "x"}}, "attributes.metadata.Team.[key]: String should match pattern"),
         ({"metadata": {"team": 1}}, "attributes.metadata.team: Input should be a valid string"),
-        ({"options": {"kind": "filesystem"}}, "attributes.options.root: Field required"),
+        ({"options": {"kind": "folder"}}, "attributes.options.root: Field required"),
         ({"options": {"kind": "ftp", "root": "/srv"}}, "attributes.options: no installed package has the kind 'ftp'"),
-        ({"options": {"kind": "filesystem", "root": "/srv", "glob": "*"}}, "attributes.options.glob: unknown key"),
+        ({"options": {"kind": "folder", "root": "/srv", "glob": "*"}}, "attributes.options.glob: unknown key"),
         (
             {"shards": 2, "options": WEB},
             "attributes: shards: every shard would crawl the whole site; leave shards at 1",
@@ -294,7 +294,7 @@ def test_components_of_other_types_in_the_project_are_not_ours_to_check(tmp_path
 def test_a_root_or_pattern_that_leads_elsewhere_is_refused(
     sources_dir: Path, write_source: WriteSource, options: dict[str, Any], place: str
 ) -> None:
-    write_source(options={"kind": "filesystem", **options})
+    write_source(options={"kind": "folder", **options})
     (line,) = refused(sources_dir)
     assert line.startswith(f"CONFIG_INVALID at sources/handbook.yaml: attributes.options.{place}: PATH_OUTSIDE_ROOT:")
 
@@ -313,7 +313,7 @@ def test_a_name_that_becomes_a_group_a_job_and_an_asset_key_cannot_be_a_path(
 def test_a_pattern_that_could_never_match_is_refused(
     sources_dir: Path, write_source: WriteSource, pattern: str
 ) -> None:
-    write_source(options={"kind": "filesystem", "root": "/srv", "include": [pattern]})
+    write_source(options={"kind": "folder", "root": "/srv", "include": [pattern]})
     (line,) = refused(sources_dir)
     assert "attributes.options.include.0: must be names and wildcards" in line
 

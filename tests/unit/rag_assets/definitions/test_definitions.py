@@ -176,7 +176,7 @@ def test_no_setting_and_no_secret_is_part_of_a_run_configuration(
 
 
 def test_a_topic_is_an_external_asset_and_in_batches_a_job_with_sensor_and_schedule() -> None:
-    options = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets"}
+    options = {"kind": "topic", "brokers": "localhost:9092", "topic": "tickets"}
     stream = SourceConfig.model_validate({"name": "live", "tenant": "acme", "options": options})
     batch = SourceConfig.model_validate(
         {"name": "nightly", "tenant": "acme", "options": {**options, "consume": "batch"}}

@@ -16,7 +16,7 @@ from rag_assets.source_config import SourceConfig
 from rag_core.errors import PermissionDenied, Reason
 from rag_core.settings import Settings, SourceAllowance
 
-API = {"kind": "http_api", "url": "https://api.acme.example/items", "fields": {"id": "$.id", "content": "$.text"}}
+API = {"kind": "api", "url": "https://api.acme.example/items", "fields": {"id": "$.id", "content": "$.text"}}
 
 
 def config(options: dict[str, Any], tenant: str = "acme") -> SourceConfig:
@@ -84,14 +84,14 @@ def test_a_folder_is_below_a_root_with_its_links_followed(tmp_path: Path) -> Non
         folder.mkdir(parents=True)
     (mine / "sly").symlink_to(other)
     roots = [str(mine)]
-    assert allowed({"kind": "filesystem", "root": str(mine / "docs")}, roots=roots)
-    assert not allowed({"kind": "filesystem", "root": str(mine / "sly")}, roots=roots)
-    assert not allowed({"kind": "filesystem", "root": f"{mine}-archive"}, roots=roots)
+    assert allowed({"kind": "folder", "root": str(mine / "docs")}, roots=roots)
+    assert not allowed({"kind": "folder", "root": str(mine / "sly")}, roots=roots)
+    assert not allowed({"kind": "folder", "root": f"{mine}-archive"}, roots=roots)
 
 
 def test_every_host_of_a_source_is_found() -> None:
     kafka = config({
-        "kind": "kafka", "brokers": "b1:9092,b2:9092", "topic": "t",
+        "kind": "topic", "brokers": "b1:9092,b2:9092", "topic": "t",
         "security": {"protocol": "SASL_SSL", "mechanism": "OAUTHBEARER", "token_url": "https://login.example/token",
                      "username": {"env": "RAG_SECRET_ID"}, "password": {"env": "RAG_SECRET_KEY"}},
         "registry": {"url": "https://registry.example/", "auth": {
@@ -101,7 +101,7 @@ def test_every_host_of_a_source_is_found() -> None:
     reach = reach_of(kafka)
     assert reach.hosts == ("b1", "b2", "login.example", "registry.example", "other-login.example")
     assert set(reach.secrets) == {"env:RAG_SECRET_ID", "env:RAG_SECRET_KEY", "file:/run/registry"}
-    web = config({"kind": "web", "seeds": ["https://a.example/"], "sitemaps": ["https://b.example/s.xml"],
+    web = config({"kind": "site", "seeds": ["https://a.example/"], "sitemaps": ["https://b.example/s.xml"],
                   "hosts": ["c.example:8443"]})  # fmt: skip
     assert reach_of(web).hosts == ("a.example", "b.example", "c.example")
 
@@ -109,7 +109,7 @@ def test_every_host_of_a_source_is_found() -> None:
 def test_a_kind_that_does_not_say_what_it_opens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     own = {name: kind.options for name, kind in usable_kinds().items()}
     assert [name for name, model in own.items() if model.opened is SourceOptions.opened] == []
-    monkeypatch.delattr(own["http_api"], "opened")
+    monkeypatch.delattr(own["api"], "opened")
     assert not allowed(API, hosts=["api.acme.example"])
 
 

@@ -13,7 +13,7 @@ from rag_core.errors import ConfigError, Conflict, NotFound, Reason
 
 
 def text_of(name: str, root: str = "/srv/docs") -> str:
-    return render_definition({"name": name, "tenant": "acme", "options": {"kind": "filesystem", "root": root}})
+    return render_definition({"name": name, "tenant": "acme", "options": {"kind": "folder", "root": root}})
 
 
 def config(name: str) -> SourceConfig:

@@ -13,7 +13,7 @@ from rag_core.settings import Settings
 
 
 def config(root: Path) -> SourceConfig:
-    options = {"kind": "filesystem", "root": str(root)}
+    options = {"kind": "folder", "root": str(root)}
     return parse_definition(
         render_definition({"name": "docs", "tenant": "acme", "acl": ["group:staff"], "options": options})
     )

@@ -62,7 +62,7 @@ class Installation:
 
     def configure(self, name: str, *, tenant: str = "acme", follows: bool | None = True, **changes: Any) -> None:
         """Write the file of a source; with `follows=None` Dagster has not loaded it."""
-        options = {"kind": "filesystem", "root": str(self.folder / name)}
+        options = {"kind": "folder", "root": str(self.folder / name)}
         attributes = {"name": name, "tenant": tenant, "acl": ["everyone"], "options": options} | changes
         document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
         self.configs[name] = SourceConfig.model_validate(attributes)
@@ -432,7 +432,7 @@ def test_sources_that_another_worker_cannot_open_are_taken_beyond_a_share(store:
 
 def test_tenants_take_turns_and_folders_keep_a_thread(installation: Installation) -> None:
     def observed(tenant: str, name: str, **state: Any) -> ObservedSource:
-        options = state.pop("options", {"kind": "filesystem", "root": "/srv/docs"})
+        options = state.pop("options", {"kind": "folder", "root": "/srv/docs"})
         config = SourceConfig.model_validate({"name": name, "tenant": tenant, "options": options})
         one = ObservedSource(config, ObservableSource(tenant, name, None, None))
         for field, value in state.items():
@@ -447,7 +447,7 @@ def test_tenants_take_turns_and_folders_keep_a_thread(installation: Installation
     many[2].changed = True
     assert next_due(many, {}, 3, 10) is many[2], "a change that was reported is first"
     assert next_due(many, {}, 1, 10) is None, "no thread is free"
-    site = observed("zeta", "web", due=0, options={"kind": "web", "seeds": ["https://a.example/"]})
+    site = observed("zeta", "site", due=0, options={"kind": "site", "seeds": ["https://a.example/"]})
     assert next_due([many[0], site], {}, 2, 10) is None, "the last thread is for folders"
     assert next_due([many[0], site, many[1]], {}, 2, 10) is many[1]
     assert next_due([site, few], {}, 3, 1) is site, "the other is not due"

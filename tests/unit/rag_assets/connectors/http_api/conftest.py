@@ -35,7 +35,7 @@ def connect(site: Site) -> Iterator[Connect]:
         *, fields: dict[str, Any] | None = None, max_file_bytes: int = 1_000_000, **options: Any
     ) -> HttpApiConnector:
         given = {
-            "kind": "http_api",
+            "kind": "api",
             "url": site.url("/items"),
             "items": "$.data",
             "fields": {"id": "$.id", "content": "$.body", **(fields or {})},

@@ -126,7 +126,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_origin(site: Site, conn
     ],
 )
 def test_options_with_secrets_or_mistakes_are_refused(change: dict[str, Any], code: str) -> None:
-    good = {"kind": "http_api", "url": "https://api.example/items", "fields": {"id": "$.id", "content": "$.c"}}
+    good = {"kind": "api", "url": "https://api.example/items", "fields": {"id": "$.id", "content": "$.c"}}
     HttpApiOptions.model_validate(good)
     with pytest.raises(ValidationError) as caught:
         HttpApiOptions.model_validate({**good, **change})

@@ -149,7 +149,7 @@ def test_a_private_address_is_not_called(site: Site) -> None:
     from rag_core.http_client import FetchPolicy
 
     options = HttpApiOptions.model_validate(
-        {"kind": "http_api", "url": "http://127.0.0.1:8080/x", "fields": {"id": "$.id", "content": "$.c"}}
+        {"kind": "api", "url": "http://127.0.0.1:8080/x", "fields": {"id": "$.id", "content": "$.c"}}
     )
     connector = HttpApiConnector(options, ConnectorContext(fetch_policy=FetchPolicy()))
     assert why(connector).startswith("SSRF_BLOCKED: ")

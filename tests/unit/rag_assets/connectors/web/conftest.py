@@ -38,7 +38,7 @@ def open_web(site: Site, memory: TransientMemory) -> Iterator[Open]:
     made: list[WebConnector] = []
 
     def build(*, max_file_bytes: int = 5_000_000, **options: Any) -> WebConnector:
-        given = {"kind": "web", "seeds": [site.url("/")], "delay_seconds": 0, **options}
+        given = {"kind": "site", "seeds": [site.url("/")], "delay_seconds": 0, **options}
         made.append(WebConnector(WebOptions.model_validate(given), ConnectorContext(max_file_bytes, POLICY, memory)))
         return made[-1]
 

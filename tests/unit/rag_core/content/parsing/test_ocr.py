@@ -195,6 +195,6 @@ def test_what_the_how_to_names_is_there() -> None:
     named = set(re.findall(r"RAG_(OCR\w*)`", page))
     assert {name.lower() for name in named} == {name for name in Settings.model_fields if name.split("_")[0] == "ocr"}
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    options = {"kind": "filesystem", "root": "/srv/scans"}
+    options = {"kind": "folder", "root": "/srv/scans"}
     config = SourceConfig.model_validate({"name": "s", "tenant": "t", "options": options, **yaml.safe_load(block)})
     assert config.quality.policy.severities == {"ocr_uncertainty": "error"}

@@ -50,7 +50,7 @@ class Api:
 @pytest.fixture
 def api(site: Site, flow: PipelineHarness) -> Iterator[Api]:
     options = {
-        "kind": "http_api",
+        "kind": "api",
         "url": site.url("/items"),
         "items": "$.data",
         "total": "$.n",
@@ -134,7 +134,7 @@ def test_changes_since_the_last_run_reach_the_index_and_the_others_stay(site: Si
 
     site.answers["/items"] = answer
     options = {
-        "kind": "http_api",
+        "kind": "api",
         "url": site.url("/items"),
         "items": "$.data",
         "fields": {"id": "$.id", "content": "$.body", "updated_at": "$.at", "version": "$.at", "deleted": "$.gone"},
@@ -157,7 +157,7 @@ def website(site: Site, flow: PipelineHarness) -> Iterator[Site]:
     site.page("/", "The home page of the pump works.", links=["/a", "/b"])
     site.page("/a", prose(1, 2))
     site.page("/b", prose(2, 2))
-    options = WebOptions.model_validate({"kind": "web", "seeds": [site.url("/")], "delay_seconds": 0})
+    options = WebOptions.model_validate({"kind": "site", "seeds": [site.url("/")], "delay_seconds": 0})
     memory = StoredMemory(flow.store, flow.source.tenant, flow.source.name)
     connector = WebConnector(options, ConnectorContext(fetch_policy=POLICY, memory=memory))
     flow.connector = connector  # type: ignore[assignment]
