@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import deque
@@ -59,6 +60,16 @@ class Replica:
     address: str
     health: str
     weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCall:
+    """A call that was recorded as a trace, as the histogram of its method names it: an exemplar."""
+
+    at: float
+    method: str
+    seconds: float
+    trace_id: str
 
 
 class MetricsClient:
@@ -118,6 +129,11 @@ class MetricsClient:
         except (ValueError, KeyError, TypeError):
             raise ServiceError("gateway", "METRICS_UNAVAILABLE") from None
 
+    def slow_calls(self) -> list[SlowCall]:
+        """The newest recorded call of each bucket of latency, of every server. Raises `ServiceError`."""
+        pages = [self._get("metrics", page, Accept=_OPENMETRICS) for page in self._pages]
+        return [call for page in pages for call in exemplars(page)]
+
     def _poll(self, now: float) -> Sample:
         values: dict[tuple[str, Labels], float] = {}
         failure: ServiceError | None = None
@@ -152,9 +168,9 @@ class MetricsClient:
                 moments.setdefault(float(at), {})[name, _labels(labels)] = float(value)
         return [Sample(at, values) for at, values in sorted(moments.items())]
 
-    def _get(self, service: str, url: str) -> str:
+    def _get(self, service: str, url: str, **headers: str) -> str:
         try:
-            response = self._http.get(url)
+            response = self._http.get(url, headers=headers)
         except httpx.HTTPError:
             raise ServiceError(service, "METRICS_UNAVAILABLE") from None
         if not response.is_success:
@@ -184,6 +200,21 @@ def parse(text: str, names: Iterable[str]) -> dict[tuple[str, Labels], float]:
         }
     except ValueError:
         raise ServiceError("metrics", "METRICS_UNAVAILABLE") from None
+
+
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+_EXEMPLAR = re.compile(
+    r'^rag_server_request_seconds_bucket\{le="[^"\n]+",method="([^"\n]+)"\} \S+'
+    r' # \{trace_id="([0-9a-f]{32})"\} (\S+) (\S+)$',
+    re.MULTILINE,
+)
+
+
+def exemplars(text: str) -> list[SlowCall]:
+    """The calls that a metrics page names beside its buckets."""
+    return [
+        SlowCall(float(at), method, float(seconds), trace) for method, trace, seconds, at in _EXEMPLAR.findall(text)
+    ]
 
 
 def _labels(labels: Mapping[str, str]) -> Labels:

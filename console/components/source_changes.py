@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import streamlit as st
 from google.protobuf.json_format import MessageToDict
 
 from console.clients.errors import ServiceError
-from console.components.source_operations import operate, show_check, show_preview, show_unwritten
+from console.components import source_wizard
+from console.components.source_operations import operate, show_check, show_preview, show_unwritten, source_kinds
 from console.components.widgets import problem, today
+from console.i18n import N_
+from console.presenters import new_source as forms
 from console.presenters.formats import number
 from console.presenters.sources import key_of
 from console.session import api, shared, t
@@ -37,13 +41,13 @@ def _edit(name: str) -> None:
                 st.rerun(scope="fragment")
         return
     file: pb.SourceFile = st.session_state[key]
-    text = st.text_area(t("Source file (YAML)"), file.text, height=320, max_chars=65_536, key=f"{key}-text")
+    text = _edited_text(key, file)
     with st.container(horizontal=True):
         tests = st.button(t("Test connection"), key=f"{key}-test")
         previews = st.button(t("Preview"), key=f"{key}-preview")
         saves = st.button(t("Save"), key=f"{key}-save", type="primary", disabled=text == file.text)
         if st.button(t("Close"), key=f"{key}-close"):
-            del st.session_state[key]
+            del st.session_state[key], st.session_state[f"{key}-edit"]
             st.rerun(scope="fragment")
     if tests and (found := operate(pb.SOURCE_ACTION_CHECK, name, t("Connecting …"), definition=text)):
         show_check(found.check)
@@ -57,6 +61,31 @@ def _edit(name: str) -> None:
         if saved is not None:
             _saved(saved.file)
             st.session_state[key] = saved.file
+            st.session_state[f"{key}-edit"]["mode"] = ""
+
+
+_MODES = N_({"form": "Form", "yaml": "YAML"})
+
+
+def _edited_text(key: str, file: pb.SourceFile) -> str:
+    """The file as it is being changed: by the form of the wizard, or as YAML. What one shows the other begins with."""
+    edit: dict[str, Any] = st.session_state.setdefault(f"{key}-edit", {"text": file.text, "mode": ""})
+    mode = st.segmented_control(t("Edit as"), list(_MODES), default="form", required=True, key=f"{key}-mode",
+                                format_func=lambda name: t(_MODES[name]))  # fmt: skip
+    if mode != edit["mode"]:
+        draft = forms.draft_of(edit["text"], source_kinds()) if mode == "form" else None
+        edit.update(mode=mode, begun=edit["text"], draft=draft, same=forms.definition(draft) if draft else "")
+    if mode == "form" and edit["draft"] is None:
+        st.caption(t("The form cannot show everything that this file says: change it as YAML."))
+        return str(edit["text"])
+    if mode == "form":
+        for sentence in source_wizard.edit(edit["draft"], api().source_permissions()):
+            st.caption(f":material/info: {t(sentence)}")
+        text = forms.definition(edit["draft"])
+        edit["text"] = edit["begun"] if text == edit["same"] else text
+        return str(edit["text"])
+    edit["text"] = st.text_area(t("Source file (YAML)"), edit["begun"], height=320, max_chars=65_536, key=f"{key}-text")
+    return str(edit["text"])
 
 
 def _saved(file: pb.SourceFile) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.widgets import explain, problem, table
+from console.components.widgets import explain, plain_markdown, problem, table
 from console.i18n import with_meaning
+from console.presenters import new_source as forms
 from console.presenters.documents import heading_path
 from console.presenters.formats import number, size
 from console.session import api, language, t
@@ -42,6 +43,22 @@ def operate(action: pb.SourceAction, source: str, waiting: str, **fields: Any) -
     except ServiceError as error:
         _show(error)
         return None
+
+
+def source_kinds() -> list[forms.SourceKind]:
+    """The kinds that are installed where connectors run; asked once in a session."""
+    if "source-kinds" not in st.session_state:
+        found = operate(pb.SOURCE_ACTION_KINDS, "", t("Reading the kinds of source …"))
+        if found is None:
+            return [forms.UPLOAD_KIND]
+        st.session_state["source-kinds"] = found.kinds
+        for kind in found.kinds.kinds:
+            if kind.problem:
+                st.session_state.setdefault("broken-kinds", []).append(kind)
+    for kind in st.session_state.get("broken-kinds", []):
+        st.warning(plain_markdown(t("The kind {kind} of the package {package} cannot be used: {problem}",
+                                    kind=kind.name, package=kind.package, problem=kind.problem)))  # fmt: skip
+    return forms.kinds_of(st.session_state["source-kinds"])
 
 
 def _ended(operation: pb.SourceOperation) -> pb.SourceOperation:

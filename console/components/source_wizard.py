@@ -58,14 +58,8 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
     kind, values = draft["form"], draft["values"]
     if not allowed.unrestricted:
         _show_limits(allowed)
-    # What was chosen just now decides which fields there are, before they are drawn.
-    for item in kind.fields:
-        if item.type == "choice" and (key := f"field-{item.path}") in st.session_state:
-            values[item.path] = st.session_state[key]
     left, right = st.columns(2)
-    for place, item in enumerate(forms.shown_fields(kind, values)):
-        with (left, right)[place % 2]:
-            values[item.path] = _input(item, values)
+    _options(draft, (left, right))
     # The suggestion follows what is read and is no value of the field: that would replace what is being typed.
     suggested = forms.suggested_name(kind, values)
     with left:
@@ -86,16 +80,39 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
     return wrong
 
 
+def edit(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
+    """The form of a source that there is: the steps of the wizard below each other. Returns what is wrong."""
+    _options(draft, st.columns(2))
+    wrong = forms.connection_problems(draft["form"], draft["name"], draft["tenant"], draft["values"])
+    wrong += access(draft)
+    return wrong if draft["form"].stream else wrong + schedule(draft, allowed)
+
+
+def _options(draft: Draft, columns: Sequence[Any]) -> None:
+    kind, values = draft["form"], draft["values"]
+    # What was chosen just now decides which fields there are, before they are drawn.
+    for item in kind.fields:
+        if item.type == "choice" and (key := _key(draft, f"field-{item.path}")) in st.session_state:
+            values[item.path] = st.session_state[key]
+    for place, item in enumerate(forms.shown_fields(kind, values)):
+        with columns[place % 2]:
+            values[item.path] = _input(item, values, _key(draft, f"field-{item.path}"))
+
+
+def _key(draft: Draft, name: str) -> str:
+    """The key of an input: those of a source that is edited are its own."""
+    return f"{name}-{draft['name']}" if "document" in draft else name
+
+
 def _show_limits(allowed: pb.GetSourcePermissionsResponse) -> None:
     parts = [(t("Folders"), allowed.roots), (t("Hosts"), allowed.hosts), (t("Secrets"), allowed.secrets)]
     words = "; ".join(f"{label}: {', '.join(entries) or t('none')}" for label, entries in parts)
     st.info(plain_markdown(t("Sources of your tenant may use: {lists}", lists=words)), icon=":material/lock:")
 
 
-def _input(item: pb.SourceField, values: dict[str, Any]) -> Any:
+def _input(item: pb.SourceField, values: dict[str, Any], key: str) -> Any:
     label = t(item.label) + (" *" if item.required else "")
     known: Any = values.get(item.path, item.default)
-    key = f"field-{item.path}"
     if item.type == "choice":
         choices = list(item.choices)
         index = choices.index(known) if known in choices else 0
@@ -139,10 +156,12 @@ def access(draft: Draft) -> list[str]:
     acl = list(draft.get("acl") or [])
     now = "everyone" if acl == ["everyone"] else "some" if acl else "nobody"
     chosen = st.radio(t("Who may read the documents of this source?"), list(choices), format_func=choices.__getitem__,
-                      index=list(choices).index(now), key="access")  # fmt: skip
+                      index=list(choices).index(now), key=_key(draft, "access"))  # fmt: skip
     if chosen == "some":
         known = "\n".join(entry for entry in acl if entry != "everyone")
-        text = st.text_area(t("One entry a line: group:NAME or user:NAME"), known, max_chars=20_000, key="acl")
+        text = st.text_area(
+            t("One entry a line: group:NAME or user:NAME"), known, max_chars=20_000, key=_key(draft, "acl")
+        )
         draft["acl"] = forms.split(text)
     else:
         draft["acl"] = ["everyone"] if chosen == "everyone" else []
@@ -169,17 +188,20 @@ def schedule(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str
     now = draft.get("cron", "")
     left, right = st.columns(2)
     with left:
-        chosen = st.selectbox(t("Compare the whole source"), list(SCHEDULES), key="schedule",
+        chosen = st.selectbox(t("Compare the whole source"), list(SCHEDULES), key=_key(draft, "schedule"),
                               index=list(SCHEDULES).index(now if now in SCHEDULES else "custom"),
                               format_func=lambda key: t(SCHEDULES[key]))  # fmt: skip
         if chosen == "custom":
-            draft["cron"] = st.text_input(t("Cron expression"), now or "0 3 * * *", max_chars=64, key="cron").strip()
+            draft["cron"] = st.text_input(
+                t("Cron expression"), now or "0 3 * * *", max_chars=64, key=_key(draft, "cron")
+            ).strip()
         else:
             draft["cron"] = chosen
     with right:
-        zone = st.text_input(t("Time zone"), draft["timezone"], max_chars=64, key="timezone")
+        zone = st.text_input(t("Time zone"), draft["timezone"], max_chars=64, key=_key(draft, "timezone"))
         draft["timezone"] = zone.strip()
-        draft["interval"] = int(st.number_input(t("Check for changes every (seconds)"), 5, 86_400, draft["interval"]))
+        draft["interval"] = st.number_input(t("Check for changes every (seconds)"), 5, 86_400, draft["interval"],
+                                            key=_key(draft, "interval"))  # fmt: skip
     cron = draft["cron"]
     if cron and cron_problem(cron) is None and timezone_known(draft["timezone"]):
         times = [moment_words(moment, language()) for moment in next_times(cron, draft["timezone"])]

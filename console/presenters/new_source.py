@@ -1,9 +1,10 @@
-"""A new source from what was typed into the wizard: its kinds, their fields, and the text of its file."""
+"""A source's file from what was typed into its form, and the form from the file: kinds, their fields, the text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -157,18 +158,81 @@ def _put(options: dict[str, Any], path: str, value: Any) -> None:
 
 
 def definition(draft: Mapping[str, Any]) -> str:
-    """The text of the source's file."""
+    """The text of the source's file. What the form has no field for stays as it was."""
     kind: SourceKind = draft["form"]
-    attributes: dict[str, Any] = {"name": draft["name"], "tenant": draft["tenant"]}
-    if acl := draft.get("acl"):
-        attributes["acl"] = list(acl)
+    document = deepcopy(draft.get("document", {"type": COMPONENT, "attributes": {}}))
+    attributes = document["attributes"]
+    attributes |= {"name": draft["name"], "tenant": draft["tenant"], "acl": list(draft.get("acl") or ())}
+    if not attributes["acl"]:
+        del attributes["acl"]
     if not kind.stream:
         cron = draft.get("cron", "0 3 * * *")
         attributes["schedule"] = {"cron": cron, "timezone": draft.get("timezone", "UTC")} if cron else None
         attributes["sensor"] = {"interval_seconds": draft["interval"]} if draft.get("interval") else None
-    attributes["options"] = options_of(kind, draft.get("values", {}))
-    document = {"type": COMPONENT, "attributes": attributes}
+    options = attributes.pop("options", {})
+    for item in kind.fields:
+        _remove(options, item.path)
+    attributes["options"] = _merged(options_of(kind, draft.get("values", {})), options)
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def draft_of(text: str, kinds: Iterable[SourceKind]) -> dict[str, Any] | None:
+    """Return the answers of the wizard that a source's file holds; `None` where its form could not show them all."""
+    try:
+        document = yaml.safe_load(text)
+        attributes = document["attributes"]
+        options, name, tenant = attributes["options"], str(attributes["name"]), str(attributes["tenant"])
+        schedule, sensor = attributes.get("schedule", {}), attributes.get("sensor", {})
+        of_kind = [kind for kind in kinds if kind.kind == options["kind"] and kind.fixed.items() <= options.items()]
+        form = max(of_kind, key=lambda kind: len(kind.fixed))
+        values = {item.path: _shown(_get(options, item.path)) for item in form.fields}
+        cron = "" if schedule is None else schedule.get("cron", "0 3 * * *")
+        zone = (schedule or {}).get("timezone", "UTC")
+        interval = None if sensor is None else sensor.get("interval_seconds", 30)
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError):
+        return None
+    return {"form": form, "kind": form.name, "document": document, "name": name, "tenant": tenant, "cron": cron,
+            "timezone": zone, "interval": interval, "acl": attributes.get("acl") or [],
+            "values": {path: value for path, value in values.items() if value is not None}}  # fmt: skip
+
+
+def _shown(value: Any) -> Any:
+    """An option as its field shows it. Raises `ValueError` for one that has no such form."""
+    if isinstance(value, Mapping):  # a reference to a secret
+        ((name, place),) = value.items()
+        if name not in ("env", "file"):
+            raise ValueError(name)
+        return place
+    if isinstance(value, list):
+        if not all(isinstance(entry, str) and split(entry) == [entry] for entry in value):
+            raise ValueError("a list of other things than words")
+        return ", ".join(value)
+    return value
+
+
+def _get(options: Any, path: str) -> Any:
+    for name in path.split("."):
+        options = (options or {}).get(name)
+    return options
+
+
+def _remove(options: dict[str, Any], path: str) -> None:
+    name, _, rest = path.partition(".")
+    if not rest:
+        options.pop(name, None)
+    elif isinstance(options.get(name), dict):
+        _remove(options[name], rest)
+        if not options[name]:
+            del options[name]
+
+
+def _merged(options: dict[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in others.items():
+        if isinstance(value, Mapping) and isinstance(options.get(name), dict):
+            _merged(options[name], value)
+        else:
+            options.setdefault(name, value)
+    return options
 
 
 def suggested_name(kind: SourceKind, values: Mapping[str, Any]) -> str:

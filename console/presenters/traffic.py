@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from console.clients.metrics import Replica, Sample
+from console.clients.metrics import Replica, Sample, SlowCall
 from console.i18n import N_
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -57,6 +58,7 @@ def series(sample: Sample, name: str) -> Iterable[tuple[dict[str, str], float]]:
 Values = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 REQUESTS, SECONDS = "rag_server_requests_total", "rag_server_request_seconds_bucket"
 TENANT_CALLS = "rag_server_tenant_calls_total"
+OWN_CALLS = "/ragproto.admin."
 
 
 def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-") -> list[dict[str, Any]]:
@@ -71,6 +73,7 @@ def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-
     def counted(labels: dict[str, str]) -> bool:
         return not labels.get("method", "").startswith(without)
 
+    name = call_name if label == "method" else str
     moved = {value for value, count in grew(samples[0], samples[-1], name, label, where=counted).items() if count}
     rows = []
     for before, after in pairwise(samples):
@@ -79,13 +82,19 @@ def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-
             continue
         increase = grew(before, after, name, label, where=counted)
         rows += [
-            {"at": after.at, label: short(value), "rate": increase.get(value, 0.0) / seconds} for value in sorted(moved)
+            {
+                "at": after.at,
+                label: call_name(value) if label == "method" else value,
+                "rate": increase.get(value, 0.0) / seconds,
+            }
+            for value in sorted(moved)
         ]
     return rows
 
 
 def table(samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """One row per method over all samples: calls per second, p50/p95/p99 in milliseconds, share of errors."""
+    """One row per method over all samples, the slowest first: calls per second, p50/p95/p99 in milliseconds, share of
+    errors."""
     if len(samples) < 2:
         return []
     first, last = samples[0], samples[-1]
@@ -93,19 +102,19 @@ def table(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     calls = grew(first, last, REQUESTS, "method")
     failed = grew(first, last, REQUESTS, "method", where=lambda labels: labels.get("code") != "OK")
     rows = []
-    for method, count in sorted(calls.items()):
+    for method, count in calls.items():
         if not count:
             continue
         buckets = _buckets(first, last, method)
         rows.append(
             {
-                "method": short(method),
+                "method": call_name(method),
                 "rate": count / seconds if seconds else 0.0,
                 **{f"p{share}": quantile(buckets, share / 100) for share in (50, 95, 99)},
                 "errors": failed.get(method, 0.0) / count if count else 0.0,
             }
         )
-    return rows
+    return sorted(rows, key=lambda row: -(row["p95"] or 0.0))
 
 
 def overall(samples: Sequence[Sample], method: str = "QueryService") -> tuple[float, float | None]:
@@ -130,11 +139,20 @@ def reasons(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["calls"], row["reason"]))
 
 
-def short(method: str) -> str:
-    """`/ragproto.query.v2.QueryService/Search` as `query.v2 Search`."""
+_OLD = "query.v1"
+
+
+def call_name(method: str) -> str:
+    """`/ragproto.query.v2.QueryService/BatchSearch` as `Batch search`; calls of the first API say so."""
     service, _, name = method.removeprefix("/").partition("/")
-    parts = service.split(".")
-    return f"{'.'.join(parts[-3:-1])} {name}" if name and len(parts) > 2 else method
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
+    return f"{words} (v1)" if _OLD in service else words or method
+
+
+def slowest(calls: Iterable[SlowCall], limit: int = 20) -> list[SlowCall]:
+    """The slowest calls that have a trace, without the console's own polls."""
+    asked = [call for call in calls if not call.method.startswith(OWN_CALLS)]
+    return sorted(asked, key=lambda call: -call.seconds)[:limit]
 
 
 def replica_rows(replicas: Iterable[Replica]) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from typing import Any
 import streamlit as st
 
 from console.components import source_upload, source_wizard
-from console.components.source_operations import operate, show_unwritten
+from console.components.source_operations import operate, show_unwritten, source_kinds
 from console.components.source_progress import first_run
-from console.components.widgets import load_or_report, plain_markdown
+from console.components.widgets import load_or_report
 from console.i18n import N_
 from console.presenters import new_source as forms
 from console.session import api, t
@@ -30,7 +30,7 @@ def wizard(allowed: pb.GetSourcePermissionsResponse) -> None:
         return
     _show_steps(step)
     if step == 0:
-        if source_wizard.choose_kind(draft, _kinds()):
+        if source_wizard.choose_kind(draft, source_kinds()):
             _go(draft, 1)
     elif step == 1:
         _buttons(draft, step, source_wizard.connection(draft, allowed))
@@ -46,22 +46,6 @@ def wizard(allowed: pb.GetSourcePermissionsResponse) -> None:
         _buttons(draft, step, [])
     else:
         _created(draft)
-
-
-def _kinds() -> list[forms.SourceKind]:
-    """The kinds that are installed where connectors run; asked once in a session."""
-    if "source-kinds" not in st.session_state:
-        found = operate(pb.SOURCE_ACTION_KINDS, "", t("Reading the kinds of source …"))
-        if found is None:
-            return [forms.UPLOAD_KIND]
-        st.session_state["source-kinds"] = found.kinds
-        for kind in found.kinds.kinds:
-            if kind.problem:
-                st.session_state.setdefault("broken-kinds", []).append(kind)
-    for kind in st.session_state.get("broken-kinds", []):
-        st.warning(plain_markdown(t("The kind {kind} of the package {package} cannot be used: {problem}",
-                                    kind=kind.name, package=kind.package, problem=kind.problem)))  # fmt: skip
-    return forms.kinds_of(st.session_state["source-kinds"])
 
 
 def _show_steps(step: int) -> None:

@@ -35,6 +35,7 @@ def live() -> None:
         if platform() >= PlatformRole.READER:
             _charts(samples)
             _methods(samples)
+            _slowest()
             _refusals(samples)
         _tenants(samples)
     if platform() >= PlatformRole.READER:
@@ -44,12 +45,12 @@ def live() -> None:
 def _charts(samples: list[Sample]) -> None:
     left, right = st.columns(2, gap="medium")
     for place, label, title, legend in (
-        (left, "method", t("Calls per second by method"), t("Method")),
+        (left, "method", t("Calls per second by call"), t("Call")),
         (right, "code", t("Calls per second by result"), t("Result")),
     ):
         with place:
             st.subheader(title)
-            rows = presenters.rates(samples, presenters.REQUESTS, label, without="/ragproto.admin.")
+            rows = presenters.rates(samples, presenters.REQUESTS, label, without=presenters.OWN_CALLS)
             over_time(rows, "rate", t("Calls per second"), by=label, legend=legend)
 
 
@@ -63,9 +64,24 @@ def _methods(samples: list[Sample]) -> None:
         }
         for row in presenters.table(samples)
     ]
-    columns = {"method": t("Method"), "rate": t("Calls per second"), "p50": "p50 (ms)", "p95": "p95 (ms)",
+    columns = {"method": t("Call"), "rate": t("Calls per second"), "p50": "p50 (ms)", "p95": "p95 (ms)",
                "p99": "p99 (ms)", "errors": t("Errors")}  # fmt: skip
     table(rows, columns, empty=t("No calls yet."))
+
+
+def _slowest() -> None:
+    """From a peak to its requests."""
+    calls = load_or_report("metrics", shared().metrics.slow_calls)
+    st.subheader(t("Slowest requests"))
+    url = shared().settings.trace_url
+    rows = [
+        {"call": presenters.call_name(call.method), "ms": f"{call.seconds * 1000:,.1f}", "at": at(call.at),
+         "trace": url.replace("{trace}", call.trace_id) if url else call.trace_id}
+        for call in presenters.slowest(calls or ())
+    ]  # fmt: skip
+    trace = st.column_config.LinkColumn(t("Trace"), display_text=t("Open the trace")) if url else t("Trace")
+    columns = {"call": t("Call"), "ms": t("Time (ms)"), "at": t("Ended"), "trace": trace}
+    table(rows, columns, empty=t("No request was recorded as a trace yet: `rag up --traces` records and shows them."))
 
 
 def _refusals(samples: list[Sample]) -> None:

@@ -15,7 +15,7 @@ from console.presenters import schedules
 from rag_assets.source_admin import describe_kinds, parse_definition
 from ragproto.admin.v1 import sources_pb2 as pb
 from tests.unit.console.conftest import RUN, Platform
-from tests.unit.console.test_pages import with_source
+from tests.unit.console.test_pages import opened, with_source
 
 TYPED: dict[str, dict[str, Any]] = {
     "folder": {"root": "/srv/handbook", "include": "**/*.md, **/*.pdf"},
@@ -52,6 +52,55 @@ def test_every_kind_makes_a_file_that_the_pipeline_accepts(kind: str) -> None:
     assert forms.connection_problems(KINDS[kind], "new-source", "acme", TYPED[kind]) == []
     config = parse_definition(forms.definition(draft(kind)))
     assert (config.name, config.tenant, config.acl) == ("new-source", "acme", ["group:staff"])
+
+
+@pytest.mark.parametrize("kind", TYPED)
+def test_the_form_of_a_file_is_the_one_that_made_it_and_keeps_what_it_has_no_field_for(kind: str) -> None:
+    document = yaml.safe_load(forms.definition(draft(kind)))
+    document["attributes"] |= {"shards": 1, "metadata": {"team": "docs"}}
+    document["attributes"]["options"]["unheard"] = {"of": [1, 2]}
+    text = yaml.safe_dump(document, sort_keys=False)
+    read = forms.draft_of(text, KINDS.values())
+    assert read is not None
+    assert read["form"] is KINDS[kind]
+    assert yaml.safe_load(forms.definition(read)) == document
+    read |= {"acl": [], "cron": ""}
+    changed = yaml.safe_load(forms.definition(read))["attributes"]
+    assert ("acl" in changed, changed["metadata"]) == (False, {"team": "docs"})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "unheard"},
+        {"kind": "folder", "root": ["a, b"]},
+        {"kind": "folder", "root": {"a": 1}},
+        "no options",
+        None,
+    ],
+)
+def test_a_file_that_the_form_could_not_show_whole_is_changed_as_yaml(options: object) -> None:
+    text = yaml.safe_dump({"attributes": {"name": "a", "tenant": "acme", "options": options}})
+    assert forms.draft_of(text, KINDS.values()) is None
+    assert forms.draft_of("a: [", KINDS.values()) is None
+
+
+def test_a_source_is_edited_in_the_form_of_the_wizard_and_as_yaml(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    read = pb.SourceFile(name="handbook.yaml", text="# ours\n" + forms.definition(draft("folder", name="handbook")))
+    ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, kinds=INSTALLED)
+    peer = platform.gateway.peer
+    peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=ended)
+    peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(allowed=True, unrestricted=True)
+    app.session_state["edit-handbook"] = read
+    opened(app, "sources")
+    assert app.text_input(key="field-root-handbook").value == "/srv/handbook"
+    assert app.button(key="edit-handbook-save").disabled, "nothing was changed"
+    app.text_input(key="field-root-handbook").input("/srv/other").run()
+    assert not app.button(key="edit-handbook-save").disabled
+    app.session_state["edit-handbook-mode"] = "yaml"
+    app.run()
+    assert "root: /srv/other" in app.text_area(key="edit-handbook-text").value
 
 
 def test_every_kind_of_the_wizard_is_tried() -> None:

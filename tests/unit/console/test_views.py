@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import Parse
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from console.clients.errors import ServiceError
-from console.clients.metrics import Sample
+from console.clients.metrics import Sample, exemplars
 from console.i18n import explain_reason, translate
 from console.presenters import (
     answers,
@@ -25,6 +26,7 @@ from console.presenters import (
     traffic,
 )
 from console.presenters.conditions import bringing_up_to_date, marked
+from query_server.runtime.metrics import Metrics
 from rag_clients.dagster_answers import Asset, Check, DagsterHealth, DagsterRun, failure_reason, to_run
 from rag_core.ingestion.alerts import AlertKind
 from rag_core.ingestion.source_status import SENTENCES
@@ -309,11 +311,31 @@ def sample(at: float, ok: float, slow: float, failed: float = 0) -> Sample:
 def test_rates_latencies_and_reasons_come_from_what_the_counters_grew() -> None:
     samples = [sample(0, 100, 0), sample(10, 180, 8, failed=20)]
     [row] = traffic.table(samples)
-    assert (row["method"], row["rate"], row["errors"]) == ("query.v2 Search", 10.0, 0.2)
+    assert (row["method"], row["rate"], row["errors"]) == ("Search", 10.0, 0.2)
     assert row["p50"] == pytest.approx(100 * 40 / 72)
     assert row["p95"] == pytest.approx(100 + 900 * (76 - 72) / 8)
     assert traffic.reasons(samples) == [{"reason": "INDEX_EMPTY", "calls": 20}]
     assert traffic.overall(samples)[0] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("query.v2.QueryService/Answer", "Answer"), ("query.v1.QueryService/Query", "Query (v1)"),
+     ("query.v2.QueryService/BatchSearch", "Batch search")],
+)  # fmt: skip
+def test_calls_have_the_names_that_people_say(method: str, name: str) -> None:
+    assert traffic.call_name(f"/ragproto.{method}") == name
+
+
+def test_a_peak_leads_to_its_requests_the_slowest_first() -> None:
+    counters = Metrics()
+    calls = {"query.v2.QueryService/Search": (0.02, "a"), "query.v2.QueryService/Answer": (3, "b"),
+             "admin.v1.AdminService/GetStatus": (9, "c")}  # fmt: skip
+    for method, (seconds, trace) in calls.items():
+        counters.seconds.labels(f"/ragproto.{method}").observe(seconds, {"trace_id": trace * 32})
+    found = traffic.slowest(exemplars(generate_latest(counters.registry).decode()))
+    assert [(call.seconds, call.trace_id[0]) for call in found] == [(3.0, "b"), (0.02, "a")]
+    assert all(call.at > 0 for call in found)
 
 
 def test_a_counter_that_fell_belongs_to_a_server_that_was_started_again() -> None:
