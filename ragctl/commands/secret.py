@@ -1,18 +1,76 @@
-"""`rag secret`: secrets of the local stack that are not keys of tokens (`rag token`) or clients (`rag key`)."""
+"""`rag secret`: credentials of sources, and secrets of the local stack that are not keys of tokens (`rag token`) or
+clients (`rag key`)."""
 
 from __future__ import annotations
 
+import sys
+from getpass import getpass
 from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
-from ragctl.output import Json, emit_json, say
+from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
     from ragctl.local_stack.data_dir import DataDir
 
-app = App(name="secret", help="Secrets of the local stack: rotate, retire, hash.", help_format="plaintext")
+app = App(
+    name="secret",
+    help="Credentials of sources: set, list, remove. Secrets of the stack: rotate, retire, hash.",
+    help_format="plaintext",
+)
 Name = Literal["index", "page-token", "hash"]
+
+
+@app.command(name="set")
+def set_(name: str, /, *, json: Json = False) -> None:
+    """Store a credential for sources; the next run, check or preview uses it. Asks for it, or reads standard input.
+
+    It is a file below RAG_HOME that this user alone may read, and is never shown again nor in the database. In a
+    cluster the Secret is its place.
+
+    Example: rag secret set shop-password < password.txt
+
+    Parameters
+    ----------
+    name
+        shop-password is RAG_SECRET_SHOP_PASSWORD in source files and in the console's forms.
+    """
+    from rag_core.content.sources import full_name, store_secret
+
+    known = full_name(name)
+    store_secret(known, _typed(known))
+    emit_json({"stored": known}) if json else say(f"{known} is stored; a source names it as `env: {known}`")
+
+
+def _typed(name: str) -> str:
+    """The value: a terminal is asked without showing what is typed."""
+    return (getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.read()).rstrip("\r\n")
+
+
+@app.command(name="list")
+def list_(*, json: Json = False) -> None:
+    """List the names of the stored credentials, never their values.
+
+    Example: rag secret list
+    """
+    from rag_core.content.sources import stored_names
+
+    names = stored_names()
+    emit_json(names) if json else table(("secret",), [(name,) for name in names], empty="no secret is stored")
+
+
+@app.command
+def remove(name: str, /, *, json: Json = False) -> None:
+    """Remove a stored credential: sources that name it cannot be read from then on.
+
+    Example: rag secret remove shop-password
+    """
+    from rag_core.content.sources import full_name, remove_secret
+
+    known = full_name(name)
+    remove_secret(known)
+    emit_json({"removed": known}) if json else say(f"{known} is removed")
 
 
 @app.command

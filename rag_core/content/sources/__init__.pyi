@@ -35,5 +35,11 @@ from .listings import (
 from .operation_store import Action as Action, Operation as Operation
 from .problem_store import SourceProblem as SourceProblem
 from .removal_store import SourceContents as SourceContents
-from .secrets import SecretRef as SecretRef
+from .secrets import (
+    SecretRef as SecretRef,
+    full_name as full_name,
+    remove_secret as remove_secret,
+    store_secret as store_secret,
+    stored_names as stored_names,
+)
 from .store import StoredMemory as StoredMemory

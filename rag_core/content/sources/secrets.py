@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StringConstraints, model_validator
 
-from rag_core.errors import ConfigError, Reason
-from rag_core.files import Accept, open_resolved
-from rag_core.settings import environment_secret
+from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason
+from rag_core.files import Accept, open_resolved, replace_file
+from rag_core.settings import Settings, environment_secret
 
 _MAX_BYTES = 65_536
+_PREFIX = "RAG_SECRET_"
+_NAME = re.compile(r"RAG_SECRET_[A-Z0-9_]{1,100}")
 
 
 class SecretRef(BaseModel):
@@ -21,7 +24,7 @@ class SecretRef(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     env: Annotated[str, StringConstraints(pattern=r"^RAG_SECRET_[A-Z0-9_]{1,100}$")] | None = Field(
-        None, description="Environment variable; its name starts with RAG_SECRET_."
+        None, description="Environment variable, or a secret of `rag secret set`; its name starts with RAG_SECRET_."
     )
     file: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")] | None = Field(
         None, description="Absolute path of a file; a line end at its end is left out."
@@ -53,7 +56,7 @@ class SecretRef(BaseModel):
         of its file raises.
         """
         file, accept = Path(self.file or ""), self._accept or _anywhere
-        value = environment_secret(self.env) if self.env is not None else _from_file(file, accept)
+        value = _named(self.env) if self.env is not None else _from_file(file, accept)
         if not value:
             place = self.env or f"the file of the secret ({Path(self.file or '').name})"
             raise ConfigError(Reason.SECRET_MISSING, f"{place} is not set, cannot be read or is empty")
@@ -71,3 +74,57 @@ def _from_file(path: Path, accept: Accept) -> str | None:
         return None if len(content) > _MAX_BYTES else content.decode("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         return None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Secrets that `rag secret set` keeps: a file each beside the stack's own keys, which its user alone may read, and never
+# in the database. In a cluster, whose processes share no RAG_HOME, they are variables and files of the Secret.
+
+
+def full_name(name: str) -> str:
+    """The name that a source file has for a secret: `shop-password` is `RAG_SECRET_SHOP_PASSWORD`.
+
+    Raises `InvalidInput` (`USAGE`).
+    """
+    word = name.upper().replace("-", "_")
+    found = word if word.startswith(_PREFIX) else f"{_PREFIX}{word}"
+    if _NAME.fullmatch(found) is None:
+        raise InvalidInput(Reason.USAGE, f"{name[:64]!r} is no name of a secret: use letters, digits, dashes")
+    return found
+
+
+def _named(name: str) -> str | None:
+    """The variable, or the stored secret of the name. Read each time, so that a new one is used at once."""
+    if value := environment_secret(name):
+        return value
+    try:
+        return (_folder() / name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def store_secret(name: str, value: str) -> None:
+    """Keep a secret, in place of one of the same name. Raises `InvalidInput` (`USAGE`) for what is none."""
+    if not value or len(value.encode()) > _MAX_BYTES or "\0" in value:
+        raise InvalidInput(Reason.USAGE, f"a secret has 1 to {_MAX_BYTES:,} bytes and no NUL")
+    folder = _folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(folder / name, value.encode(), mode=0o600)
+
+
+def stored_names() -> list[str]:
+    """Return the names of the stored secrets."""
+    folder = _folder()
+    return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def remove_secret(name: str) -> None:
+    """Remove a stored secret. Raises `NotFound` (`SECRET_MISSING`)."""
+    try:
+        (_folder() / name).unlink()
+    except FileNotFoundError:
+        raise NotFound(Reason.SECRET_MISSING, f"{name} is not stored; `rag secret list` names those that are") from None
+
+
+def _folder() -> Path:
+    return Settings.load().home / "secrets" / "sources"

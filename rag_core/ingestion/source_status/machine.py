@@ -190,7 +190,8 @@ def _idle(facts: Facts, now: datetime) -> SourceStatus:
     if facts.held_deletions and facts.deletions_approved:
         waiting = _waiting(WaitingCause.DELETIONS, count=facts.held_deletions)
         return replace(waiting, remedy=f"`rag source sync {facts.name}` carries them out now.")
-    if completed is None and not facts.documents and not facts.quarantined:
+    # What was pushed was read: a source of pushes is there from its first document on.
+    if completed is None and not facts.documents and not facts.quarantined and facts.kind != "push":
         return SourceStatus(SourceState.NEW)
     if facts.quarantined:
         remedy = f"See `rag quarantine list --source {facts.name}`."

@@ -117,5 +117,10 @@ def test_a_source_that_works_or_was_paused_needs_nobody(facts: Facts) -> None:
     assert not needs_attention(decide(facts, NOW))
 
 
+@pytest.mark.parametrize(("kind", "state"), [("push", SourceState.UP_TO_DATE), ("topic", SourceState.NEW)])
+def test_a_source_of_pushes_whose_documents_are_all_deleted_was_read(kind: str, state: SourceState) -> None:
+    assert decide(Facts("notes", kind, has_runs=False, worker_alive=True), NOW).state is state
+
+
 def test_every_state_has_words() -> None:
     assert {key.partition(".")[0] for key in SENTENCES} == {str(state) for state in SourceState}
