@@ -1,16 +1,21 @@
 """`make screenshots`: the pictures of docs/console.md in both languages, taken from the running stack of RAG_HOME.
 
-Names of pages take those alone.
+Names of pages take those alone. A small stack is best (`rag up --docs docs`). Each page is opened once per language;
+one that fails is named at the end, and the others are taken.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page
+import httpx
+from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Error as PlaywrightError
 
 from rag_core.database import open_store
 from rag_core.errors import RagError
@@ -18,15 +23,17 @@ from rag_core.governance import webhooks
 from rag_core.governance.access import AccountRole, NewAccount, new_password, put_account, remove_account
 from rag_core.settings import Settings
 from ragctl.call_settings import reachable
-from ragctl.tokens import DEFAULT_TENANT
+from ragctl.grpc_client import gateway_address
+from ragctl.tokens import DEFAULT_TENANT, mint_token
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are no installed package
 from tests.support.browser import CHROMIUM, NEEDS, chromium
 from tests.support.pictures import IMAGES, save, settle
 
 ACCOUNT = "screenshots"
-_PATIENCE_MS = 600_000
-"""A machine may be busy."""
+_PATIENCE_MS = 60_000
+"""For one step of one page: a machine may be busy."""
+_SEARCHES = 30
 HOOK = "https://chat.example.com/hooks/rag"
 PAGES = (
     "overview",
@@ -45,12 +52,13 @@ PAGES = (
     "webhooks",
     "access",
 )
+LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
 FIND = {"en": "security", "zh": "zh-CN"}
 
 
-def main(take: Callable[[str, str], None]) -> int:
-    """Take pictures of the running stack, as an admin with this password."""
+def main(take: Callable[[str, str], list[str]]) -> int:
+    """Take pictures of the running stack, as an admin with this password. What failed is printed at the end."""
     settings = Settings.load()
     if CHROMIUM is None:
         print(NEEDS, file=sys.stderr)
@@ -58,11 +66,12 @@ def main(take: Callable[[str, str], None]) -> int:
     password = new_password()
     try:
         with account(settings, password):
-            take(f"http://{reachable(settings.host)}:{settings.console_port}", password)
+            failed = take(f"http://{reachable(settings.host)}:{settings.console_port}", password)
     except RagError as error:
         print(f"needs a running stack (`make up`): {error.message}", file=sys.stderr)
         return 1
-    return 0
+    print("\n".join(failed), file=sys.stderr)
+    return int(bool(failed))
 
 
 @contextmanager
@@ -83,15 +92,28 @@ def account(settings: Settings, password: str) -> Iterator[None]:
                 remove_account(connection, ACCOUNT, actor=actor, lifetime=lifetime)
 
 
-def take_all(url: str, password: str, names: Sequence[str]) -> None:
-    """Pictures of these pages in both languages, and of answers with that of the page Ask."""
+def take_all(url: str, password: str, names: Sequence[str]) -> list[str]:
+    """Pictures of these pages in both languages. Returns those that failed."""
+    make_traffic(Settings.load())
     with chromium() as browser:
-        for language, locale in (("en", "en-GB"), ("zh", "zh-CN")):
-            context = browser.new_context(locale=locale, viewport={"width": 1360, "height": 860}, timezone_id="UTC")
-            page = context.new_page()
-            page.set_default_timeout(_PATIENCE_MS)
-            take(page, url, language, password, names)
-            context.close()
+        return [failure for language in LOCALES for failure in take(browser, url, language, password, names)]
+
+
+def make_traffic(settings: Settings) -> None:
+    """Searches, so that figures and charts have something to show."""
+    bearer = {"authorization": f"Bearer {mint_token(settings, subject=ACCOUNT, lifetime=300)}"}
+    with httpx.Client(base_url=gateway_address(settings).url, headers=bearer, timeout=30, trust_env=False) as client:
+        for number in range(_SEARCHES):
+            path, question = ("search", "security") if number % 3 else ("answer", QUESTIONS["en"])
+            client.post(f"/api/v2/{path}", json={"query": question})
+
+
+def context_of(browser: Browser, language: str, **more: Any) -> BrowserContext:
+    """Browser of a reader of the language, in UTC."""
+    shown = {"viewport": {"width": 1360, "height": 860}, **more}
+    context = browser.new_context(locale=LOCALES[language], timezone_id="UTC", **shown)
+    context.set_default_timeout(_PATIENCE_MS)
+    return context
 
 
 def sign_in(page: Page, password: str) -> None:
@@ -100,19 +122,31 @@ def sign_in(page: Page, password: str) -> None:
     page.locator("button").click()
 
 
-def take(page: Page, url: str, language: str, password: str, names: Sequence[str]) -> None:
-    """The pages in one language."""
-    page.goto(url)
-    take_picture(page, f"sign-in-{language}")
-    sign_in(page, password)
-    for name in names:
-        page.goto(f"{url}/{'' if name == 'overview' else name}")
+def take(browser: Browser, url: str, language: str, password: str, names: Sequence[str]) -> list[str]:
+    """The pages in one language. Returns those that failed."""
+    failed = []
+    with closing(context_of(browser, language)) as context:
+        page = context.new_page()
+        page.goto(url)
+        take_picture(page, f"sign-in-{language}")
+        sign_in(page, password)
+        for name in names:
+            began = time.monotonic()
+            try:
+                take_page(page, url, name, language)
+                print(f"{name}-{language} {time.monotonic() - began:.0f} s", flush=True)
+            except PlaywrightError as error:
+                failed.append(f"{name}-{language}: {str(error).splitlines()[0]}")
+    return failed
+
+
+def take_page(page: Page, url: str, name: str, language: str) -> None:
+    page.goto(f"{url}/{'' if name == 'overview' else name}")
+    settle(page)
+    if prepare := PREPARE.get(name):
+        prepare(page, language)
         settle(page)
-        prepare = PREPARE.get(name)
-        if prepare is not None:
-            prepare(page, language)
-            settle(page)
-        take_picture(page, f"{name}-{language}")
+    take_picture(page, f"{name}-{language}")
 
 
 def ask(page: Page, question: str) -> None:
@@ -155,7 +189,7 @@ def choose_first(page: Page, language: str) -> None:
 
 def traffic(page: Page, language: str) -> None:
     page.get_by_test_id("stVegaLiteChart").first.wait_for()
-    page.wait_for_timeout(12_000)  # a few refreshes, so that there is a line to draw
+    settle(page)
 
 
 PREPARE: dict[str, Callable[[Page, str], None]] = {

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
+from playwright.sync_api import Error as PlaywrightError
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import Flowable, PageBreak, Paragraph, SimpleDocTemplate
-from screenshots import ask, main, settle, sign_in, take_picture
+from screenshots import LOCALES, ask, context_of, main, settle, sign_in, take_picture
 
 from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
@@ -27,9 +28,10 @@ QUESTIONS = {
 }
 """Questions that the documentation of this project answers, by the kind of the answer."""
 CITED = {"en": "How often is pump seven lubricated?", "zh": "How often is pump seven lubricated?"}
+PAGE = "page"
+"""A citation opened as the page that it is of."""
 DARK = (("how-to", "en"),)
 """What is shown dark too."""
-LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 MANUAL = (
     ("Pump seven", "Title", "The pump moves cooling water from the basin to the heat exchanger."),
     ("Maintenance", "Heading1", "The bearings of pump seven are lubricated every three weeks with 25 millilitres of oil"
@@ -39,24 +41,39 @@ MANUAL = (
 )  # fmt: skip
 
 
-def take_answers(url: str, password: str) -> None:
+def take_answers(url: str, password: str) -> list[str]:
     """Every picture, from the question down; the pictures of the docs are wide enough for tables."""
     with closing(open_store(Settings.load())) as store, manual(store), chromium() as browser:
-        for language, locale in LOCALES.items():
-            for scheme in ("light", "dark"):
-                context = browser.new_context(
-                    locale=locale, color_scheme=scheme, viewport={"width": 1360, "height": 1100}, timezone_id="UTC"
-                )
-                page = context.new_page()
-                page.set_default_timeout(600_000)
-                page.goto(url)
-                sign_in(page, password)
-                for kind, questions in QUESTIONS.items():
-                    if scheme == "light" or (kind, language) in DARK:
-                        picture(page, url, questions[language], f"answer-{kind}-{language}-{scheme}")
-                if scheme == "light":
-                    picture(page, url, CITED[language], f"answer-page-{language}-{scheme}", opened=True)
-                context.close()
+        return [
+            failure
+            for language in LOCALES
+            for scheme in ("light", "dark")
+            for failure in take(browser, url, password, language, scheme)
+        ]
+
+
+def take(browser: Browser, url: str, password: str, language: str, scheme: str) -> list[str]:
+    """The answers in one language and theme. Returns those that failed."""
+    asked = [
+        (kind, questions[language])
+        for kind, questions in QUESTIONS.items()
+        if scheme == "light" or (kind, language) in DARK
+    ]
+    if scheme == "light":
+        asked.append((PAGE, CITED[language]))
+    failed = []
+    viewport = {"width": 1360, "height": 1100}
+    with closing(context_of(browser, language, color_scheme=scheme, viewport=viewport)) as context:
+        page = context.new_page()
+        page.goto(url)
+        sign_in(page, password)
+        for kind, question in asked:
+            name = f"answer-{kind}-{language}-{scheme}"
+            try:
+                picture(page, url, question, name, opened=kind == PAGE)
+            except PlaywrightError as error:
+                failed.append(f"{name}: {str(error).splitlines()[0]}")
+    return failed
 
 
 def picture(page: Page, url: str, question: str, name: str, *, opened: bool = False) -> None:

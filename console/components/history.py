@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
 from console.clients.prometheus import ChartLines
 from console.components.charts import over_time
-from console.components.widgets import at, load_or_report, table
+from console.components.golden import save_question
+from console.components.page_switch import PAGES
+from console.components.widgets import at, chosen_row, load_or_report, table
 from console.presenters import history as presenters
+from console.presenters import traffic
 from console.presenters.formats import number
 from console.session import PlatformRole, api, platform, shared, t
 
@@ -33,6 +37,8 @@ def history_of(span: str, *, everyone: bool) -> None:
     st.caption(source)
     _figures(chart)
     _traffic(chart)
+    if platform() >= PlatformRole.READER:
+        slowest_requests()
     _sources_and_questions(chart, span, everyone=everyone)
     _pipeline(chart)
     if platform() >= PlatformRole.READER:
@@ -94,16 +100,49 @@ def _questions(span: str) -> None:
     if unanswered.mode == "off":
         st.caption(t("Not recorded: RAG_UNANSWERED_QUESTIONS is off."))
         return
+    found = presenters.question_groups(presenters.question_rows(unanswered.questions))
     rows = [
-        {**row, "outcome": t(row["outcome"]), "last": at(row["last"]), "question": row["question"] or row["hash"]}
-        for row in presenters.question_rows(unanswered.questions)
-    ]
-    columns = {"question": t("Question"), "outcome": t("Outcome"), "asked": t("Asked"), "last": t("Last asked")}
-    table(rows, columns, empty=t("No question was left without an answer."))
+        {**row, "outcome": t(row["outcome"]), "last": at(row["last"]), "question": row["question"] or row["hash"],
+         "alike": len(row["alike"])}
+        for row in found
+    ]  # fmt: skip
+    columns = {"question": t("Question"), "outcome": t("Outcome"), "asked": t("Asked"), "alike": t("Wordings"),
+               "last": t("Last asked")}  # fmt: skip
+    event = table(rows, columns, empty=t("No question was left without an answer."), key="unanswered",
+                  on_select="rerun", selection_mode="single-row")  # fmt: skip
+    chosen = chosen_row(event)
+    if chosen is not None and found[chosen]["question"]:
+        _answer_it(found[chosen])
     if rows and unanswered.mode == "hashed":
         st.caption(t("Questions are kept as hashes; RAG_UNANSWERED_QUESTIONS=plain keeps their text."))
     elif any(row["withheld"] for row in rows):
         st.caption(t("The text is shown to the role admin."))
+
+
+def _answer_it(group: dict[str, Any]) -> None:
+    """What can be done about a question without an answer."""
+    st.text("\n".join(group["alike"]))
+    with st.container(horizontal=True):
+        st.page_link("screens/ask.py", label=t("Ask it again"), query_params={"q": group["question"]},
+                     icon=":material/search:")  # fmt: skip
+        if st.session_state.get(PAGES, ()) and "add_source" in st.session_state[PAGES]:
+            st.page_link("screens/add_source.py", label=t("Add a document"), icon=":material/note_add:")
+    save_question(group["question"], [])
+
+
+def slowest_requests() -> None:
+    """From a peak to its requests."""
+    calls = load_or_report("metrics", shared().metrics.slow_calls)
+    st.subheader(t("Slowest requests"))
+    url = shared().settings.trace_url
+    rows = [
+        {"call": traffic.call_name(call.method), "ms": f"{call.seconds * 1000:,.1f}", "at": at(call.at),
+         "trace": url.replace("{trace}", call.trace_id) if url else call.trace_id}
+        for call in traffic.slowest(calls or ())
+    ]  # fmt: skip
+    trace = st.column_config.LinkColumn(t("Trace"), display_text=t("Open the trace")) if url else t("Trace")
+    columns = {"call": t("Call"), "ms": t("Time (ms)"), "at": t("Ended"), "trace": trace}
+    table(rows, columns, empty=t("No request was recorded as a trace yet: `rag up --traces` records and shows them."))
 
 
 def _pipeline(chart: ChartLines) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -92,3 +93,35 @@ def question_rows(questions: Iterable[pb.UnansweredQuestion]) -> list[dict[str, 
          "outcome": word(one.outcome), "asked": one.asked, "last": one.last_at.seconds}
         for one in questions
     ]  # fmt: skip
+
+
+_ALIKE = 0.5
+"""Share of words that questions of one group have in common."""
+
+
+def question_groups(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `question_rows` grouped by likeness, the most asked first; `alike` are the texts of a group. A hash is
+    alike to nothing."""
+    groups: list[tuple[set[str], dict[str, Any]]] = []
+    for row in sorted(rows, key=lambda row: -row["asked"]):
+        words = _words(row["question"])
+        alike = next((group for known, group in groups if words and _likeness(known, words) >= _ALIKE), None)
+        if alike is None:
+            groups.append((words, {**row, "alike": [row["question"]]}))
+            continue
+        alike["alike"].append(row["question"])
+        alike["asked"] += row["asked"]
+        alike["last"] = max(alike["last"], row["last"])
+    return sorted((group for _, group in groups), key=lambda group: -group["asked"])
+
+
+def _words(question: str) -> set[str]:
+    """The words that say what is asked, and each character of scripts without spaces."""
+    found = re.findall(r"[^\W_]+", question.casefold())
+    return {
+        part for word in found for part in ([word] if word.isascii() else word) if len(part) > 3 or not part.isascii()
+    }
+
+
+def _likeness(one: set[str], other: set[str]) -> float:
+    return len(one & other) / (len(one | other) or 1)

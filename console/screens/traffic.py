@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.metrics import Sample
 from console.components.charts import over_time
-from console.components.history import history_of
+from console.components.history import history_of, slowest_requests
 from console.components.page_switch import page_title
 from console.components.widgets import at, load_or_report, table
 from console.i18n import N_
@@ -35,7 +35,7 @@ def live() -> None:
         if platform() >= PlatformRole.READER:
             _charts(samples)
             _methods(samples)
-            _slowest()
+            slowest_requests()
             _refusals(samples)
         _tenants(samples)
     if platform() >= PlatformRole.READER:
@@ -67,21 +67,6 @@ def _methods(samples: list[Sample]) -> None:
     columns = {"method": t("Call"), "rate": t("Calls per second"), "p50": "p50 (ms)", "p95": "p95 (ms)",
                "p99": "p99 (ms)", "errors": t("Errors")}  # fmt: skip
     table(rows, columns, empty=t("No calls yet."))
-
-
-def _slowest() -> None:
-    """From a peak to its requests."""
-    calls = load_or_report("metrics", shared().metrics.slow_calls)
-    st.subheader(t("Slowest requests"))
-    url = shared().settings.trace_url
-    rows = [
-        {"call": presenters.call_name(call.method), "ms": f"{call.seconds * 1000:,.1f}", "at": at(call.at),
-         "trace": url.replace("{trace}", call.trace_id) if url else call.trace_id}
-        for call in presenters.slowest(calls or ())
-    ]  # fmt: skip
-    trace = st.column_config.LinkColumn(t("Trace"), display_text=t("Open the trace")) if url else t("Trace")
-    columns = {"call": t("Call"), "ms": t("Time (ms)"), "at": t("Ended"), "trace": trace}
-    table(rows, columns, empty=t("No request was recorded as a trace yet: `rag up --traces` records and shows them."))
 
 
 def _refusals(samples: list[Sample]) -> None:

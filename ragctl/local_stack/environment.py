@@ -24,11 +24,15 @@ _HEADER = """\
 _OF_THE_INDEX = ("RAG_INDEX_ENDPOINT", "RAG_INDEX_SECRET", "RAG_INDEX_SECRET_ACCEPTED")
 _SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET", "RAG_WEBHOOK_SECRET")
 
+_FIRST = {"RAG_UNANSWERED_QUESTIONS": "plain"}
+"""Settings of a new stack: the person who tries it is the one who asks."""
+
 
 def write_stack_env(settings: Settings, data_dir: DataDir) -> None:
     """Write the file (mode 0600). A secret is made once and then kept, also in a file of an earlier release."""
     kept = _kept(data_dir)
-    values = {name: value for name, value in kept.items() if name not in _unset(settings)} | _explicit(settings)
+    values = {name: value for name, value in (kept or _FIRST).items() if name not in _unset(settings)}
+    values |= _explicit(settings)
     if settings.qdrant_url is None:
         values["RAG_INDEX_ENDPOINT"] = f"127.0.0.1:{settings.index_port}"
         needed: tuple[str, ...] = ("RAG_INDEX_SECRET", *_SECRETS)

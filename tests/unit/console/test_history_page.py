@@ -81,7 +81,7 @@ def test_the_time_is_chosen_and_stays_in_the_address(app: AppTest, platform: Pla
     assert "week" in app.query_params["span"]
     app.segmented_control(key="t-span").set_value("live").run()
     assert not app.exception
-    assert "Calls per second by method" in [item.value for item in app.subheader]
+    assert "Calls per second by call" in [item.value for item in app.subheader]
 
 
 def test_of_all_tenants_only_who_may_read_the_platform_asks(app: AppTest, platform: Platform) -> None:
@@ -120,6 +120,15 @@ def test_questions_without_an_answer_are_hashes_or_text_that_is_never_interprete
     (table,) = [frame.value for frame in app.dataframe if "asked" in frame.value]
     assert (table["question"][0], table["asked"][0]) == (shown, 7)
     assert "attacker" not in interpreted(app)
+
+
+def test_questions_are_grouped_by_likeness_the_most_asked_first() -> None:
+    asked = (("How do I rotate the signing key?", 2), ("rotate signing key", 5), ("Who may eat here?", 3),
+             ("怎么更换签名密钥？", 1), ("如何更换签名密钥", 1), ("", 4), ("", 6))  # fmt: skip
+    rows = [{"question": text, "asked": count, "last": 1.0 * count} for text, count in asked]
+    groups = presenters.question_groups(rows)
+    assert [(group["asked"], len(group["alike"])) for group in groups] == [(7, 2), (6, 1), (4, 1), (3, 1), (2, 2)]
+    assert groups[0]["last"] == 5
 
 
 def test_what_is_not_recorded_is_said(app: AppTest, platform: Platform) -> None:
