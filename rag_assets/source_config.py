@@ -196,5 +196,5 @@ class SourceConfig(Model):
 
     @property
     def group(self) -> str:
-        """The asset group of its tenant. The prefix keeps it apart from the platform's own groups."""
-        return "tenant_" + re.sub(r"[^A-Za-z0-9_]", "_", self.tenant)
+        """The asset group of the source. The prefix keeps it apart from the platform's own."""
+        return f"source_{self.key}"

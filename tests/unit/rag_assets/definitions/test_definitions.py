@@ -57,6 +57,7 @@ def _graph(defs: dg.Definitions) -> dict[str, Any]:
 def _columns(metadata: Mapping[str, Any]) -> Sequence[dg.TableColumn]:
     schema = metadata.get("dagster/column_schema", dg.TableSchema([]))
     found: Sequence[dg.TableColumn] = getattr(schema, "schema", schema).columns
+    assert all(column.description for column in found)
     return found
 
 
