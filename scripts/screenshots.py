@@ -171,15 +171,6 @@ def find(page: Page, language: str) -> None:
     page.mouse.move(0, 0)
 
 
-def sync(page: Page, language: str) -> None:
-    """A real action, so that the audit log has something to show."""
-    if language == "en":
-        page.get_by_role("button", name="Sync now").click()
-        page.get_by_label("Reason (for the audit log)").first.fill("new handbook was published")
-        page.get_by_role("button", name="Confirm").first.click()
-        page.get_by_text("Started").first.wait_for()
-
-
 def choose_first(page: Page, language: str) -> None:
     """The first row of the list of the page."""
     page.get_by_test_id("stDataFrame").first.click(position={"x": 12, "y": 52})
@@ -193,7 +184,6 @@ def traffic(page: Page, language: str) -> None:
 
 
 PREPARE: dict[str, Callable[[Page, str], None]] = {
-    "sources": sync,
     "ask": ask_first,
     "documents": find,
     "traffic": traffic,

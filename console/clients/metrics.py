@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,9 +131,12 @@ class MetricsClient:
             raise ServiceError("gateway", "METRICS_UNAVAILABLE") from None
 
     def slow_calls(self) -> list[SlowCall]:
-        """The newest recorded call of each bucket of latency, of every server. Raises `ServiceError`."""
-        pages = [self._get("metrics", page, Accept=_OPENMETRICS) for page in self._pages]
-        return [call for page in pages for call in exemplars(page)]
+        """The newest recorded call of each bucket of latency, of the servers that answer."""
+        calls: list[SlowCall] = []
+        for page in self._pages:
+            with suppress(ServiceError):
+                calls += exemplars(self._get("metrics", page, Accept=_OPENMETRICS))
+        return calls
 
     def _poll(self, now: float) -> Sample:
         values: dict[tuple[str, Labels], float] = {}

@@ -132,13 +132,12 @@ def _answer_it(group: dict[str, Any]) -> None:
 
 def slowest_requests() -> None:
     """From a peak to its requests."""
-    calls = load_or_report("metrics", shared().metrics.slow_calls)
     st.subheader(t("Slowest requests"))
     url = shared().settings.trace_url
     rows = [
         {"call": traffic.call_name(call.method), "ms": f"{call.seconds * 1000:,.1f}", "at": at(call.at),
          "trace": url.replace("{trace}", call.trace_id) if url else call.trace_id}
-        for call in traffic.slowest(calls or ())
+        for call in traffic.slowest(shared().metrics.slow_calls())
     ]  # fmt: skip
     trace = st.column_config.LinkColumn(t("Trace"), display_text=t("Open the trace")) if url else t("Trace")
     columns = {"call": t("Call"), "ms": t("Time (ms)"), "at": t("Ended"), "trace": trace}

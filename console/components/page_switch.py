@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.i18n import N_
 from console.session import t
 
 PAGES = "pages-of-this-role"
 _SHARED = (
-    (("traffic", "Traffic"), ("usage", "Usage")),
-    (("index", "Index"), ("deployments", "Deployments")),
-    (("access", "Access"), ("tenants", "Tenants")),
-    (("audit", "Audit"), ("webhooks", "Webhooks")),
+    (("traffic", N_("Traffic")), ("usage", N_("Usage"))),
+    (("index", N_("Index")), ("deployments", N_("Deployments"))),
+    (("access", N_("Access")), ("tenants", N_("Tenants"))),
+    (("audit", N_("Audit")), ("webhooks", N_("Webhooks"))),
 )
 
 

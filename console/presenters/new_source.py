@@ -47,6 +47,8 @@ class SourceKind:
     """The package that it comes from, when that is not the platform's."""
     missing: str = ""
     """Requirement to install before it can be used."""
+    former: str = ""
+    """Its kind in files of earlier releases."""
 
 
 UPLOAD_KIND = SourceKind(
@@ -63,7 +65,7 @@ def kinds_of(found: pb.SourceKinds) -> list[SourceKind]:
 def _kind(kind: pb.SourceKind, card: pb.SourceCard) -> SourceKind:
     package = "" if kind.package == OWN_PACKAGE else f"{kind.package} {kind.version}"
     return SourceKind(card.name, kind.name, card.title, card.about, card.icon, card.fields, _plain(card.fixed),
-                      card.location, kind.stream, package, kind.missing)  # fmt: skip
+                      card.location, kind.stream, package, kind.missing, kind.former_name)  # fmt: skip
 
 
 def _plain(fixed: Struct) -> dict[str, Any]:
@@ -183,7 +185,11 @@ def draft_of(text: str, kinds: Iterable[SourceKind]) -> dict[str, Any] | None:
         attributes = document["attributes"]
         options, name, tenant = attributes["options"], str(attributes["name"]), str(attributes["tenant"])
         schedule, sensor = attributes.get("schedule", {}), attributes.get("sensor", {})
-        of_kind = [kind for kind in kinds if kind.kind == options["kind"] and kind.fixed.items() <= options.items()]
+        of_kind = [
+            kind
+            for kind in kinds
+            if options["kind"] in (kind.kind, kind.former) and kind.fixed.items() <= options.items()
+        ]
         form = max(of_kind, key=lambda kind: len(kind.fixed))
         values = {item.path: _shown(_get(options, item.path)) for item in form.fields}
         cron = "" if schedule is None else schedule.get("cron", "0 3 * * *")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rag_assets.connectors.forms import form_fields
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.kind import FORMER_NAMES, Card, ConnectorKind, FormField
 from rag_assets.connectors.kinds import InstalledKind, installed_kinds, usable_kinds
 from rag_core.errors import NotFound, Reason
 
@@ -30,6 +30,8 @@ def _described(one: InstalledKind) -> dict[str, Any]:
     kind = one.kind
     cards = [_card(kind, card) for card in kind.cards]
     stream = {"stream": True} if kind.options.is_stream else {}
+    former = next((former for former, name in FORMER_NAMES.items() if name == one.name), "")
+    said["former_name"] = former
     return said | {"missing": one.missing, "readers": kind.readers, "cards": cards} | stream
 
 

@@ -138,7 +138,7 @@ class SourceKinds(_message.Message):
     def __init__(self, kinds: _Optional[_Iterable[_Union[SourceKind, _Mapping]]] = ...) -> None: ...
 
 class SourceKind(_message.Message):
-    __slots__ = ("name", "package", "version", "problem", "missing", "readers", "cards", "stream")
+    __slots__ = ("name", "package", "version", "problem", "missing", "readers", "cards", "stream", "former_name")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +147,7 @@ class SourceKind(_message.Message):
     READERS_FIELD_NUMBER: _ClassVar[int]
     CARDS_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
+    FORMER_NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     package: str
     version: str
@@ -155,7 +156,8 @@ class SourceKind(_message.Message):
     readers: str
     cards: _containers.RepeatedCompositeFieldContainer[SourceCard]
     stream: bool
-    def __init__(self, name: _Optional[str] = ..., package: _Optional[str] = ..., version: _Optional[str] = ..., problem: _Optional[str] = ..., missing: _Optional[str] = ..., readers: _Optional[str] = ..., cards: _Optional[_Iterable[_Union[SourceCard, _Mapping]]] = ..., stream: _Optional[bool] = ...) -> None: ...
+    former_name: str
+    def __init__(self, name: _Optional[str] = ..., package: _Optional[str] = ..., version: _Optional[str] = ..., problem: _Optional[str] = ..., missing: _Optional[str] = ..., readers: _Optional[str] = ..., cards: _Optional[_Iterable[_Union[SourceCard, _Mapping]]] = ..., stream: _Optional[bool] = ..., former_name: _Optional[str] = ...) -> None: ...
 
 class SourceCard(_message.Message):
     __slots__ = ("name", "title", "about", "icon", "location", "fields", "fixed")
