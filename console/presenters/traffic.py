@@ -73,7 +73,7 @@ def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-
     def counted(labels: dict[str, str]) -> bool:
         return not labels.get("method", "").startswith(without)
 
-    name = call_name if label == "method" else str
+    shown = call_name if label == "method" else str
     moved = {value for value, count in grew(samples[0], samples[-1], name, label, where=counted).items() if count}
     rows = []
     for before, after in pairwise(samples):
