@@ -61,7 +61,10 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "verify": "verify:verify",
     },
     "Access": {
-        **{name: f"{name}:app" for name in ("tenant", "account", "access", "token", "key", "session", "secret", "budget")},
+        **{
+            name: f"{name}:app"
+            for name in ("tenant", "account", "access", "token", "key", "session", "secret", "budget")
+        },
         "usage": "budget:usage",
         "audit": "audit:app",
     },

@@ -82,12 +82,7 @@ def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-
             continue
         increase = grew(before, after, name, label, where=counted)
         rows += [
-            {
-                "at": after.at,
-                label: call_name(value) if label == "method" else value,
-                "rate": increase.get(value, 0.0) / seconds,
-            }
-            for value in sorted(moved)
+            {"at": after.at, label: shown(value), "rate": increase.get(value, 0.0) / seconds} for value in sorted(moved)
         ]
     return rows
 
