@@ -241,8 +241,7 @@ def sync(
 def reload(*, wait: Annotated[bool, Parameter(negative="--no-wait")] = True, json: Json = False) -> Reason | None:
     """Load the source files again. Not needed after an edit: within 10 seconds it happens by itself.
 
-    Ends when new sources that are small have been read. Fails with CHECK_FAILED when a file is wrong; all others are
-    loaded.
+    Ends when new small sources are read. Fails with CHECK_FAILED when a file is wrong; the others are loaded.
 
     Example: rag source reload
 
