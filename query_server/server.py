@@ -186,6 +186,7 @@ class QueryServer:
             settings.database_connect_timeout_seconds,
             self._revocations.poller,
             self._tenants.poller,
+            self._directories.poller,
             self._pending_revocations.poller,
             self._pending_revocations.deletions,
         )

@@ -36,7 +36,9 @@ class Directories:
         self._revisions: Mapping[str, str] = {}
         self._callers: OrderedDict[Principal, tuple[str, Resolved]] = OrderedDict()
         self.age = Age("directories", max_age)
-        self.poller = Poller("directories", self._load, self._take, seconds=READ_SECONDS)
+        self.poller = Poller(
+            "directories", self._load, self._take, seconds=READ_SECONDS, announced_seconds=self.age.interval
+        )
         self.threads = BlockingPool(LOOKUPS, name="callers", reason=Reason.DATABASE_UNAVAILABLE, what="the database")
 
     async def resolve(self, principal: Principal) -> Principal:

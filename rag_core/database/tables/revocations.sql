@@ -35,5 +35,7 @@ CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.visi
 EXECUTE FUNCTION rag.announce_revocation();
 CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.token_revocations FOR EACH STATEMENT
 EXECUTE FUNCTION rag.announce_revocation();
+CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE OR DELETE ON rag.directories FOR EACH STATEMENT
+EXECUTE FUNCTION rag.announce_revocation();
 CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.tenants FOR EACH STATEMENT
 EXECUTE FUNCTION rag.announce_revocation();
