@@ -249,8 +249,12 @@ def readers(inspected: ops.InspectDocumentResponse) -> list[tuple[str, str]]:
     made = []
     for entry in sorted(inspected.acl, key=lambda entry: entry.startswith("deny:")):
         kind, _, name = entry.partition(":")
-        everyone = (N_("Everyone in the tenant"), "")
-        made.append(everyone if entry == "everyone" else (words.get(kind, "{name}"), plain(name)))
+        if entry == "everyone":
+            made.append((N_("Everyone in the tenant"), ""))
+        elif kind in words:
+            made.append((words[kind], plain(name)))
+        else:
+            made.append((N_("Whom a directory knows as {name}"), plain(entry)))
     return made
 
 

@@ -236,8 +236,8 @@ def test_who_manages_access_is_told_why_a_person_finds_it_or_not(app: AppTest, p
         entries=[documents_pb2.AccessEntry(entry="user:ann", origin=documents_pb2.ACCESS_ORIGIN_TOKEN, matches=True)],
         acl=[documents_pb2.AccessEntry(entry="deny:user:ann", origin=documents_pb2.ACCESS_ORIGIN_SOURCE)],
     )
-    show(app, platform, inspected(acl=["everyone", "deny:user:ann"]))
-    assert "But not user:ann" in {item.value for item in app.text}
+    show(app, platform, inspected(acl=["everyone", "deny:user:ann", "corp/gid:100"]))
+    assert {"But not user:ann", "Whom a directory knows as corp/gid:100"} <= {item.value for item in app.text}
     assert not asked(platform, "ExplainAccess")  # each question is on record
     next(item for item in app.text_input if item.label.startswith("User, account")).input("ann")
     next(item for item in app.text_area if item.label.startswith("Groups of")).input("hr\nsales")
