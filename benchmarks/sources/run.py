@@ -22,7 +22,6 @@ from rag_assets.source_admin import SourceFolder, find_removable, parse_definiti
 from rag_core.errors import Reason, Unavailable
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
-from ragctl.dagster import dagster_client
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Silent
 from ragctl.local_stack.ingest import Sync
@@ -32,7 +31,7 @@ _ROW_SECONDS = 5
 """Interval at which the table is looked at."""
 _LOST_SECONDS = 300.0
 _PAUSE = 0.02
-_TABLE = "bench-sources-table"
+_FIRST = "first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,12 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress = lambda *_: Non
     with closing(_Installation(settings, folder)) as stack:
         before = len(read_sources(settings.effective_sources_dir).sources)
         stack.add_table()
-        stack.add("bench-sources-first", files=2)
+        stack.add(_FIRST, files=2)
         stack.load()
         few = stack.measure(sizes.rounds)
         progress(1, 3)
         for number in range(sizes.folders):
-            stack.add(f"bench-sources-{number}", files=2)
+            stack.add(f"folder-{number}", files=2)
         loaded = stack.load()
         progress(2, 3)
         many = stack.measure(sizes.rounds)
@@ -105,6 +104,7 @@ class _Installation:
         self._settings, self._folder = settings, folder
         self._files = SourceFolder(settings.effective_sources_dir)
         self._added: list[str] = []
+        self._prefix = f"bench-{secrets.token_hex(3)}"
         token = DataDir.of(settings).dev_token
         if not token.exists():
             raise Unavailable(Reason.START_FAILED, "the local stack does not run: `rag up` starts it")
@@ -126,9 +126,10 @@ class _Installation:
         options = {"kind": "sql", "database": {"driver": "sqlite", "path": str(self._folder / "rows.sqlite")},
                    "table": "rows", "key": "id", "updated_at": "changed", "content": "body", "overlap": 0,
                    "acl": {"column": "readers"}}  # fmt: skip
-        self._add(_TABLE, None, options, sensor={"interval_seconds": _ROW_SECONDS})
+        self._add("table", None, options, sensor={"interval_seconds": _ROW_SECONDS})
 
-    def _add(self, name: str, acl: list[str] | None, options: dict[str, Any], **more: Any) -> None:
+    def _add(self, what: str, acl: list[str] | None, options: dict[str, Any], **more: Any) -> None:
+        name = f"{self._prefix}-{what}"
         attributes = {"name": name, "tenant": DEFAULT_TENANT, "options": options} | more | ({"acl": acl} if acl else {})
         text = render_definition(attributes)
         self._files.add(parse_definition(text), text)
@@ -145,7 +146,7 @@ class _Installation:
     def measure(self, rounds: int) -> _Measured:
         found = _Measured()
         for number in range(rounds):
-            word, path = f"zyx{secrets.token_hex(5)}", self._folder / "bench-sources-first" / f"new{number}.md"
+            word, path = f"zyx{secrets.token_hex(5)}", self._folder / _FIRST / f"new{number}.md"
             found.written.append(self._until(word, lambda path=path, word=word: path.write_text(f"The word {word}.\n")))  # type: ignore[misc]
             found.deleted.append(self._until(word, path.unlink, there=False))
             row = f"row{secrets.token_hex(5)}"
@@ -188,6 +189,4 @@ class _Installation:
             for name in self._added:
                 removable = find_removable(pipeline, name, DEFAULT_TENANT, self._files.find(name))
                 remove(pipeline, removable, f"bench-{name}", actor="rag bench sources")
-        with closing(dagster_client(self._settings)) as api:
-            api.reload()
         shutil.rmtree(self._folder, ignore_errors=True)
