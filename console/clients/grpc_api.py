@@ -331,7 +331,7 @@ class Api:
     def explain_access(
         self, doc_id: str, user: str, groups: Sequence[str], reason: str
     ) -> documents_pb2.ExplainAccessResponse:
-        """Why a person finds a document or not."""
+        """Explain why a person finds a document or not."""
         request = documents_pb2.ExplainAccessRequest(doc_id=doc_id, user=user, groups=groups, reason=reason)
         return self._call(SERVER, self._channels.documents.ExplainAccess, request)
 

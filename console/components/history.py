@@ -120,7 +120,7 @@ def _questions(span: str) -> None:
 
 
 def _answer_it(group: dict[str, Any]) -> None:
-    """What can be done about a question without an answer."""
+    """Show what can be done about a question without an answer."""
     st.text("\n".join(group["alike"]))
     with st.container(horizontal=True):
         st.page_link("screens/ask.py", label=t("Ask it again"), query_params={"q": group["question"]},

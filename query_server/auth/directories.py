@@ -25,7 +25,7 @@ _KEY = "key:"
 
 
 class Directories:
-    """What directories say, at most a second old. For one event loop.
+    """The contents of directories, at most a second old. For one event loop.
 
     A caller is read again when anything in a directory of the tenant changed. While the database is away the last
     reading stands: nothing can be committed there meanwhile. A tenant without a directory costs one look at a mapping.

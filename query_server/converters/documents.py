@@ -66,7 +66,7 @@ def from_stored(stored: VisibleDocument) -> pb.Document:
 
 
 def from_explanation(explained: Explanation) -> pb.ExplainAccessResponse:
-    """Why a person finds a document or not."""
+    """Convert the explanation of why a person finds a document or not."""
     return pb.ExplainAccessResponse(
         allowed=explained.allowed,
         checks=[

@@ -128,7 +128,7 @@ def _announce(stack: Stack) -> None:
 
 
 def _sign_in(stack: Stack) -> None:
-    """Where to sign in, and with what: the last lines, which stay on the screen."""
+    """Print where to sign in, and with what: the last lines, which stay on the screen."""
     from rag_core.governance.access import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import urls
 

@@ -33,7 +33,7 @@ _KEY = "key:"
 
 
 class CheckKind(StrEnum):
-    """What must hold; the names of `ragproto.documents.v1.AccessCheckKind`."""
+    """A condition that must hold; the names of `ragproto.documents.v1.AccessCheckKind`."""
 
     CREDENTIALS = "credentials"
     TENANT = "tenant"
@@ -45,7 +45,7 @@ class CheckKind(StrEnum):
 
 
 class Origin(StrEnum):
-    """Where an ACL entry comes from; the names of `ragproto.documents.v1.AccessOrigin`."""
+    """Origin of an ACL entry; the names of `ragproto.documents.v1.AccessOrigin`."""
 
     TENANT = "tenant"
     TOKEN = "token"  # noqa: S105  no secret
@@ -79,7 +79,7 @@ class AccessEntry:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Whether a search finds the document, and everything that decides it."""
+    """The answer to whether a search finds the document, and everything that decides it."""
 
     allowed: bool
     checks: tuple[AccessCheck, ...]

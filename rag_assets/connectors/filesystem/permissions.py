@@ -52,7 +52,7 @@ def with_readers(tag: str, acl: Sequence[str]) -> str:
 
 
 def _rights(fd: int, bit: int) -> _Rights:
-    """Who may read a file, or enter a folder: the first class that a process is in decides, so a class can refuse."""
+    """Return who may read a file or enter a folder: the first class that a process is in decides, so one can refuse."""
     if _has_acl(fd):
         return _Rights(frozenset())
     status = os.fstat(fd)

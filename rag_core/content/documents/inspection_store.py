@@ -159,7 +159,7 @@ def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentD
 
 @dataclass(frozen=True, slots=True)
 class AccessRow:
-    """What decides who finds a document. `indexed_version` 0: the active generation does not have it."""
+    """The facts that decide who finds a document. `indexed_version` 0: the active generation does not have it."""
 
     source: str
     kind: str
@@ -185,7 +185,7 @@ WHERE d.tenant = :tenant AND d.doc_id = :doc_id
 
 
 def access(connection: Connection, tenant: str, doc_id: uuid.UUID) -> AccessRow:
-    """Who may see a document of the tenant. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
+    """Return who may see a document of the tenant. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
     row = connection.execute(_ACCESS, {"tenant": tenant, "doc_id": doc_id}).one_or_none()
     if row is None:
         raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: there is none with this id")

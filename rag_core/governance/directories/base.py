@@ -71,7 +71,7 @@ class DirectoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryStatus:
-    """What a directory holds, and what its last reading would remove and was held for."""
+    """The contents of a directory, and what its last reading would remove and was held for."""
 
     tenant: str
     name: str
@@ -106,8 +106,8 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What the directories of a tenant say of a caller: whether they may do anything, the groups that count, and what
-    they get in addition."""
+    """The statement of a tenant's directories on a caller: whether they may do anything, the groups that count, and
+    what they get in addition."""
 
     active: bool = True
     groups: tuple[str, ...] = ()
