@@ -7,7 +7,7 @@ import sys
 
 from pydantic import ValidationError
 
-from interfaces.logs import configure
+from interfaces.server import configure
 from rag_tracing import start_tracing
 
 

@@ -1,4 +1,5 @@
-"""Citations in the shapes that clients know: `annotations` of a message, and a list with everything we know."""
+"""Citations in the shapes that clients know: `annotations` of a message, a list with everything we know, and the
+outcome of an answer in words."""
 
 from __future__ import annotations
 
@@ -65,3 +66,16 @@ def _place(one: pb.Citation | pb.Passage) -> Cited:
         "start": one.start,
         "end": one.end,
     }
+
+
+NOT_ANSWERED = "The sources that you may read do not answer this question."
+_NAMES = {
+    pb.ANSWER_OUTCOME_ANSWERED: "answered",
+    pb.ANSWER_OUTCOME_CLOSEST_PASSAGES: "closest_passages",
+    pb.ANSWER_OUTCOME_NOT_FOUND: "not_found",
+}
+
+
+def outcome_of(final: pb.AnswerFinal) -> str:
+    """`answered`, `closest_passages` (not sure: the text shows the nearest places) or `not_found`."""
+    return _NAMES.get(final.answer_outcome, "answered" if final.HasField("answered") else "not_found")

@@ -1,10 +1,15 @@
-"""One ASGI application of all open interfaces, and its process."""
+"""One ASGI application of all open interfaces with a span for each request, its logs, and its process."""
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -13,11 +18,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interfaces import documentation
 from interfaces.errors import ApiError, internal
 from interfaces.limits import Bounds
-from interfaces.logs import place_of
 from interfaces.mcp.http import PATH as MCP
 from interfaces.mcp.http import McpEndpoint
 from interfaces.mcp.http import refusal as mcp_refusal
@@ -28,7 +33,76 @@ from interfaces.openapi.routes import routes as openapi_routes
 from interfaces.platform import Platform
 from interfaces.settings import InterfacesSettings
 from interfaces.tenants import CallerTenants
-from interfaces.tracing import Traced
+from rag_tracing import current_ids, entry
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage() if record.name.startswith(("interfaces", "uvicorn")) else "library",
+        }
+        ids = current_ids()
+        if ids is not None:
+            line["trace_id"], line["span_id"] = ids
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = place_of(record.exc_info[1])
+        return json.dumps(line)
+
+
+def configure() -> None:
+    """Send every log line of this process to standard output. Libraries speak up from warnings on."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Lines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("interfaces", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def place_of(error: BaseException) -> str:
+    """Type and innermost place of an exception."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__module__}.{type(error).__qualname__}{where}"
+
+
+_PROBES = ("/health", "/ready")
+_W3C = (b"traceparent", b"tracestate")
+
+
+class Traced:
+    """ASGI middleware. A request is named by its route, never by its path, which may name a document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on within its span."""
+        if scope["type"] != "http" or scope["path"] in _PROBES:
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name in _W3C}
+        with entry(method, headers, {"http.request.method": method}) as block:
+
+            async def sending(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    status = int(message["status"])
+                    block.set({"http.response.status_code": status})
+                    block.end_as(str(status) if status >= 400 else "", failed=status >= 500)
+                await send(message)
+
+            try:
+                await self._app(scope, receive, sending)
+            finally:
+                route: Any = scope.get("route")
+                path = getattr(route, "path", None)
+                block.set({"http.route": path})
+                if path:
+                    block.rename(f"{method} {path}")
+
 
 _log = logging.getLogger(__name__)
 

@@ -1,16 +1,22 @@
-"""Dagster's webserver, as the command line calls it."""
+"""Dagster's webserver, as the command line calls it, and the end of a source's runs."""
 
 from __future__ import annotations
 
 import ssl
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from rag_core.content.sources import Source
+from rag_core.database import open_store
 from rag_core.errors import Exhausted, RagError, Reason, Unavailable
+from rag_core.governance.audit import audit_store
+from rag_core.settings import Settings
 from ragctl.call_settings import reachable
 
 if TYPE_CHECKING:
     from rag_clients.dagster import DagsterClient, Trouble
     from rag_core.settings import Settings
+
 
 # The first queries of a webserver load the code location; on a busy machine that takes its time.
 _TIMEOUT_SECONDS = 60.0
@@ -50,3 +56,24 @@ def _storage_failure(message: str) -> RagError | None:
             Reason.DATABASE_UNAVAILABLE, "Dagster cannot reach its database; run it again in a moment, see `rag status`"
         )
     return None
+
+
+def end_runs(api: DagsterClient, settings: Settings, source: Source, *, actor: str) -> list[str]:
+    """End what is queued and under way of a source, backfills first: they start further runs. Returns what was ended.
+
+    Each is recorded in the audit log before it is asked for, so that none ends unseen. Raises `Unavailable`
+    (`DAGSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE`).
+    """
+    backfills, runs = api.active_work(source.name.replace("-", "_"))
+    if not backfills and not runs:
+        return []
+    details = {"tenant": source.tenant, "source": source.name, "reason": "the source is deleted"}
+    with closing(open_store(settings)) as store:
+        for run in (*backfills, *runs):
+            with store.engine.begin() as connection:
+                audit_store.record(connection, actor=actor, action="dagster.terminate", target=run, details=details)
+            if run in backfills:
+                api.cancel_backfill(run)
+            else:
+                api.terminate(run, ended_ok=True)
+    return [*backfills, *runs]

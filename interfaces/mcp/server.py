@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 
 from interfaces.errors import ApiError
 from interfaces.mcp import tools
-from interfaces.mcp.untrusted import META
+from interfaces.mcp.tools import META
 from interfaces.platform import Caller
 from interfaces.refusals import rpc_code
 from ragproto.documents.v1 import documents_pb2 as docs

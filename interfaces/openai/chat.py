@@ -12,12 +12,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from interfaces.citations import Cited, annotate, from_citation, from_passage
+from interfaces.citations import NOT_ANSWERED, Cited, annotate, from_citation, from_passage, outcome_of
 from interfaces.errors import ApiError, internal
 from interfaces.filters import within
 from interfaces.openai import shapes
 from interfaces.openai.requests import ChatRequest, read
-from interfaces.outcomes import NOT_ANSWERED, outcome_of
 from interfaces.platform import Caller
 from ragproto.query.v2 import query_pb2 as pb
 

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from interfaces.documentation import read_page
 from interfaces.settings import InterfacesSettings
-from interfaces.static import read_page
 
 DESCRIPTION = Path(__file__).with_name("openapi.json")
 _PACKAGE = "swagger_ui"

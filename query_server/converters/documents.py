@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from query_server.converters.fields import message_of
-from query_server.converters.times import to_moment
+from query_server.converters.fields import message_of, to_moment
 from query_server.handlers.documents.access import AccessEntry, Explanation
 from query_server.handlers.documents.handler import Delete, Put
 from ragproto.documents.v1 import documents_pb2 as pb

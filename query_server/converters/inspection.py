@@ -5,9 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from query_server.converters.fields import message_of
+from query_server.converters.fields import message_of, to_moment
 from query_server.converters.operations import from_entry
-from query_server.converters.times import to_moment
 from query_server.handlers.admin.documents import MAX_SHOWN_TEXT_CHARS, Inspection, MatchingDocuments
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as pb

@@ -51,7 +51,7 @@ class SourceGauges:
     def _read(self) -> Readings:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
         from rag_core.content.quality import store as quality
-        from rag_core.governance.audit import delivery_store
+        from rag_core.governance.audit import deployment_store
         from rag_core.ingestion.alerts import source_states
         from rag_core.ingestion.alerts import store as alerts
         from rag_core.ingestion.pipeline import run_store as runs
@@ -64,7 +64,7 @@ class SourceGauges:
                 runs.latest(connection),
                 alerts.count_open(connection),
                 [(report.counts.name, str(report.status.state)) for _, report in read_all(connection)],
-                delivery_store.read(connection),
+                deployment_store.delivery_figures(connection),
             )
 
     def _set(self, found: Readings) -> None:

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
 from query_server.auth.authenticator import bearer_of
-from query_server.converters import conditions as from_condition
 from query_server.converters import inspection as inspected
 from query_server.converters import operations as to_message
 from query_server.converters.feedback import from_rating, to_judgement
-from query_server.converters.fields import part_of_request
+from query_server.converters.fields import message_of, part_of_request, to_moment
 from query_server.converters.query_v2 import from_page, to_query, without_text
-from query_server.converters.times import to_moment
 from query_server.handlers.admin.asking_as import AskingAsHandler, Person
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.documents import InspectionHandler
@@ -28,6 +27,12 @@ from rag_core.governance.access import NameHash, session_of
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 from ragproto.query.v2.query_pb2 import SearchRequest
+
+if TYPE_CHECKING:
+    from rag_core.content.quality import RuleFindings, ShardResult
+    from rag_core.ingestion.alerts import Alert
+    from rag_core.ingestion.pipeline import SourceHistory
+
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -147,7 +152,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         page = self._pages.of(caller, request, default=1000)
         found = await self._conditions.source_history(caller, to_moment(request, "changed_from"), runs, page)
         shown, token = page.cut(found, lambda row: (row.source,))
-        sources = map(from_condition.from_source_history, shown)
+        sources = map(from_source_history, shown)
         return pb.ListSourceHistoryResponse(sources=sources, next_page_token=token)
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: Context) -> pb.ListAuditResponse:
@@ -185,14 +190,14 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         page = self._pages.of(caller, request, most=500)
         found = await self._conditions.alerts(caller, page, ended=request.include_ended)
         shown, token = page.cut(found, lambda row: (row.ended_at is None, row.started_at, row.key))
-        return pb.ListAlertsResponse(alerts=map(from_condition.from_alert, shown), next_page_token=token)
+        return pb.ListAlertsResponse(alerts=map(from_alert, shown), next_page_token=token)
 
     async def ListQuality(self, request: pb.ListQualityRequest, context: Context) -> pb.ListQualityResponse:
         caller = current_call().principal
         page = self._pages.of(caller, request)
         results, findings = await self._conditions.quality(caller, request.source, page)
         shown, token = page.cut(results, lambda row: (row.finished_at, row.run_id, row.shard))
-        return from_condition.from_quality(shown, findings, token)
+        return from_quality(shown, findings, token)
 
     async def SearchGeneration(
         self, request: pb.SearchGenerationRequest, context: Context
@@ -214,3 +219,42 @@ class OperationsServicer(rpc.OperationsServiceServicer):
             page, hidden = await self._asking_as.search(call.principal, person, request.reason, wanted)
         call.log_result(page.result)
         return pb.SearchAsResponse(found=without_text(from_page(page), hidden), withheld=sorted(hidden))
+
+
+def from_alert(alert: Alert) -> pb.Alert:
+    """An alert. Its tenant is left out: it is the caller's own, or none."""
+    return message_of(pb.Alert, alert)
+
+
+def from_quality(
+    results: Iterable[ShardResult], findings: Iterable[RuleFindings], token: str
+) -> pb.ListQualityResponse:
+    """The quality of a source."""
+    found = [pb.RuleFinding(rule=item.rule, found=item.found, samples=item.samples) for item in findings]
+    return pb.ListQualityResponse(results=map(_result, results), findings=found, next_page_token=token)
+
+
+def from_source_history(found: SourceHistory) -> pb.SourceHistory:
+    """The history of a source."""
+    points = [message_of(pb.SourceHistoryPoint, point) for point in found.points]
+    return message_of(pb.SourceHistory, found, points=points)
+
+
+def _result(result: ShardResult) -> pb.QualityResult:
+    judged, seen = result.assessment, result.profile
+    return pb.QualityResult(
+        run_id=result.run_id,
+        shard=result.shard,
+        score=judged.score,
+        failed=judged.failed,
+        tried=judged.tried,
+        exceeded=judged.exceeded,
+        warnings=judged.warnings,
+        errors=judged.errors,
+        documents=seen.documents,
+        duplicates=seen.duplicates,
+        flagged=seen.flagged,
+        median_bytes=seen.median_bytes,
+        languages=seen.languages,
+        finished_at=result.finished_at,
+    )

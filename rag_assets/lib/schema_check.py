@@ -28,7 +28,7 @@ _CHECKS = {
     "chunks": ("ChunkRows", "chunk_frames"),
     "embeddings": ("EmbeddingRows", "embedding_frames"),
 }
-"""Stage: a class of `rag_assets.lib.models`, and the function of `rag_assets.lib.frames` whose rows it is about.
+"""Stage: a class of `rag_assets.lib.frames`, and the function of `rag_assets.lib.frames` whose rows it is about.
 
 By name: Polars and Pandera take a second and 100 MB to load, which only a run needs."""
 
@@ -129,9 +129,9 @@ def validate_frames(model: str, frames: Iterable[pl.DataFrame]) -> Validation:
 
 
 def _load(name: str) -> type[pa.DataFrameModel]:
-    from rag_assets.lib import models
+    from rag_assets.lib import frames
 
-    model: type[pa.DataFrameModel] = getattr(models, name)
+    model: type[pa.DataFrameModel] = getattr(frames, name)
     return model
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
+from croniter import croniter
 
 from rag_assets.config import COMPONENT_TYPE, source_attributes, validate_source
-from rag_assets.source_config import SourceConfig
+from rag_assets.source_config import ScheduleConfig, SourceConfig
 from rag_assets.strict_yaml import parse_yaml
 from rag_core.errors import ConfigError, Reason
 
@@ -59,3 +62,9 @@ def render_definition(attributes: Mapping[str, Any]) -> str:
     """The text of a source file with these attributes."""
     document = {"type": COMPONENT_TYPE, "attributes": dict(attributes)}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def next_times(schedule: ScheduleConfig, count: int = 3) -> list[datetime]:
+    """The next times, in the time zone of the schedule."""
+    times = croniter(schedule.cron, datetime.now(ZoneInfo(schedule.timezone)))
+    return [times.get_next(datetime) for _ in range(count)]

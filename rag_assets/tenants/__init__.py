@@ -1,4 +1,3 @@
 """The parts of a tenant outside of database and index: source files, questions, runs; and the erasing of tenants."""
 
-from rag_assets.tenants.erasing import continue_erasures
-from rag_assets.tenants.files import outside, tenant_files
+from rag_assets.tenants.files import continue_erasures, outside, tenant_files

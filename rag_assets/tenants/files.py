@@ -1,17 +1,21 @@
-"""The files of a tenant: those of its sources, and those with its questions."""
+"""The files of a tenant: those of its sources, and those with its questions; its runs, and erasures that were
+interrupted."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from rag_assets.config import read_sources
-from rag_assets.tenants.runs import forget_runs
 from rag_core.answering.evaluation import question_files
 from rag_core.database import Store
+from rag_core.errors import RagError
 from rag_core.governance.tenants import place_store
+from rag_core.governance.tenants import store as tenants
+from rag_core.ingestion.erasure import erase_tenant, sweep_erased
+from rag_core.ingestion.pipeline import Pipeline
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
@@ -67,3 +71,51 @@ def _unlink(what: str, paths: list[Path]) -> dict[str, int]:
         log.warning("tenant_files_read_only", kind=what, files=len(paths) - gone)
         return {what: gone, f"{what}_read_only": len(paths) - gone}
     return {what: gone}
+
+
+_STAGES = ("source", "documents", "chunks", "embeddings", "index")
+
+
+def forget_runs(settings: Settings, sources: Sequence[str]) -> int:
+    """Delete the runs and assets of sources from Dagster's storage; returns how many runs.
+
+    Without a Dagster instance in reach there is nothing to do: events are deleted after `RAG_EVENT_RETENTION_DAYS`.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home)
+    if not sources or not (home / "dagster.yaml").is_file():
+        return 0
+    import dagster as dg
+
+    from rag_assets.version_tags import SYNC_TAG
+
+    deleted = 0
+    try:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            for key in (name.replace("-", "_") for name in sources):
+                found = {
+                    run.run_id
+                    for filters in (dg.RunsFilter(job_name=f"{key}_sync"), dg.RunsFilter(tags={SYNC_TAG: key}))
+                    for run in instance.get_runs(filters)
+                }
+                for run_id in found:
+                    instance.delete_run(run_id)
+                deleted += len(found)
+                instance.wipe_assets([dg.AssetKey([key, stage]) for stage in _STAGES])
+    except Exception as error:  # Dagster raises what its storage raises; the events end with their retention
+        log.warning("runs_not_forgotten", problem=type(error).__name__)
+    return deleted
+
+
+def continue_erasures(pipeline: Pipeline) -> int:
+    """Erase what waits for it; returns how many tenants. One that cannot be erased now waits for the next call."""
+    with pipeline.store.engine.connect() as connection:
+        waiting = tenants.erasing(connection)
+    done = 0
+    for name in waiting:
+        try:
+            erase_tenant(pipeline, name, outside=outside(pipeline.store, pipeline.settings))
+            done += 1
+        except RagError as error:
+            log.warning("erasure_postponed", reason=error.reason, problem=error.message)
+    sweep_erased(pipeline.store)
+    return done

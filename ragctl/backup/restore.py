@@ -18,8 +18,8 @@ from rag_core.errors import ConfigError, Conflict, Exhausted, InvalidInput, NotF
 from rag_core.files import replace_file
 from rag_core.settings import Settings
 from ragctl.backup.archive import DATABASE, FILES, BackupReader, storage_checked, unpack
+from ragctl.backup.backup import target_of
 from ragctl.backup.database import load as load_database
-from ragctl.backup.places import target_of
 from ragctl.local_stack.data_dir import DataDir, existing_part, load
 
 MARKER = "restore-unfinished"

@@ -197,8 +197,7 @@ def _end_runs(settings: Settings, source: Source) -> list[str]:
     another tenant's, and so are they.
     """
     from rag_assets.source_admin import SourceFolder
-    from ragctl.dagster import dagster_client
-    from ragctl.local_stack.ending import end_runs
+    from ragctl.dagster import dagster_client, end_runs
     from ragctl.local_stack.ingest import reload_changed
 
     with suppress(NotFound):
@@ -262,7 +261,7 @@ def _examined(config: SourceConfig, settings: Settings, *, preview: bool) -> dic
 
 
 def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
-    from rag_assets.source_admin.schedule import next_times
+    from rag_assets.source_admin.definition import next_times
 
     check = found["check"]
     say(f"Connected: {check['items']}{'+' if check.get('more') else ''} items" if check["ok"] else "Not readable now")

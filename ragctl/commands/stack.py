@@ -62,9 +62,8 @@ def up(
         stack on this machine.
     """
     from rag_assets.config import read_sources
-    from ragctl.local_stack.data_dir import load
+    from ragctl.local_stack.data_dir import load, ports_counted_from
     from ragctl.local_stack.display import open_display
-    from ragctl.local_stack.ports import ports_counted_from
     from ragctl.local_stack.sources import ensure_sources, is_new_folder
     from ragctl.local_stack.up import start_stack
 

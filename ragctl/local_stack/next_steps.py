@@ -15,7 +15,7 @@ from rag_core.settings import Settings
 from ragctl.call_settings import reachable
 from ragctl.grpc_client import GatewayAddress, gateway_address
 from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.trace_viewer.environment import viewer_url
+from ragctl.local_stack.trace_viewer.install import viewer_url
 from ragctl.output import command, shorten
 
 if TYPE_CHECKING:

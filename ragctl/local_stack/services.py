@@ -16,8 +16,7 @@ from ragctl.grpc_client import gateway_address
 from ragctl.local_stack import probes
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.probes import Probe, ProbeResult
-from ragctl.local_stack.trace_viewer.environment import SERVE, trace_url, viewer_environment, viewer_url
-from ragctl.local_stack.trace_viewer.install import python_of
+from ragctl.local_stack.trace_viewer.install import SERVE, python_of, trace_url, viewer_environment, viewer_url
 
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
 WATCHDOG_MAX_AGE_SECONDS = 60

@@ -6,14 +6,15 @@ import asyncio
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rag_core.files import update_file
 from rag_core.packages import require_complete
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import current_options
-from ragctl.local_stack.accounts import prepare_accounts
 from ragctl.local_stack.data_dir import DataDir, StackState, load
 from ragctl.local_stack.display import Display
 from ragctl.local_stack.environment import stack_environment, write_stack_env
@@ -25,7 +26,10 @@ from ragctl.local_stack.start_deadline import StartDeadline
 from ragctl.local_stack.steps import model_is_prepared
 from ragctl.local_stack.supervisor import Supervisor
 from ragctl.local_stack.trace_viewer.install import is_installed
-from ragctl.tokens import ensure_keys, new_secret
+from ragctl.tokens import DEFAULT_TENANT, ensure_keys, new_secret
+
+if TYPE_CHECKING:
+    from rag_core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +139,15 @@ def _write_files(settings: Settings, data_dir: DataDir, given: Mapping[str, obje
     write_dynamic(current_options(settings, data_dir.gateway), data_dir.gateway)
     Supervisor(data_dir).write_config(services)
     return _Prepared(settings, services, describe_stack(stack_id, settings, data_dir, services))
+
+
+ACTOR = f"{DEFAULT_TENANT}/rag-up"
+
+
+def prepare_accounts(settings: Settings) -> str | None:
+    """Make the account `admin` when there is none; returns its password."""
+    from rag_core.database import open_store
+    from rag_core.governance.access import create_first_account
+
+    with closing(open_store(settings)) as store, store.engine.begin() as connection:
+        return create_first_account(connection, tenant=DEFAULT_TENANT, actor=ACTOR)

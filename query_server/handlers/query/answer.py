@@ -13,10 +13,9 @@ from functools import partial
 
 from query_server.auth.usage import UsageMeter
 from query_server.handlers.query import conversation
-from query_server.handlers.query.answerers import Answerers
+from query_server.handlers.query.answerers import Answerers, ModelTokens
 from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.fallback import InsteadAnswerer
-from query_server.handlers.query.model_tokens import ModelTokens
 from query_server.handlers.query.resuming import (
     Progress,
     ResumableDelta,

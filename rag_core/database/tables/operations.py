@@ -1,4 +1,4 @@
-"""Tables of operations: audit, keys, quality, alerts."""
+"""Tables of operations: audit, keys, quality, alerts, tenants, usage and budgets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -268,4 +269,51 @@ source_operations = Table(
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
     Index("ix_source_operations_open", "state", "id", postgresql_where=text("finished_at IS NULL")),
+)
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", Text, nullable=False, server_default="active"),
+    Column("reason", Text, nullable=False, server_default="", comment="why it is in this state"),
+    Column("egress", ARRAY(Text), comment="endpoints its text may go to; null: RAG_EGRESS_DEFAULT"),
+    Column("egress_sources", JSONB, nullable=False, server_default="{}", comment="the same of sources with less"),
+    Column("created_by", Text, nullable=False),
+    now_column("created_at"),
+    Column("changed_by", Text, nullable=False),
+    now_column("changed_at"),
+    Column("erase_audit", Text, comment="asked with an erasure: keep or remove; null: none was asked for"),
+    Column("erased_at", DateTime(timezone=True), comment="of the last erasure"),
+    Column("receipt", JSONB, comment="of that erasure: what was removed where, without content"),
+    CheckConstraint("state IN ('active', 'suspended', 'erasing', 'erased')", name="state"),
+)
+
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", Date, primary_key=True, comment="in UTC"),
+    Column("tenant", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True, comment="of an API key; empty: calls with a token"),
+    Column("writer", Text, primary_key=True, comment="the process that counted it; empty: all, when the day is over"),
+    Column("calls", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False, comment="by a budget"),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+)
+"""Each process writes its own totals of the day, so that writing twice counts once."""
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True, comment="of an API key; empty: of the whole tenant"),
+    Column("calls_per_day", BigInteger, CheckConstraint("calls_per_day >= 0", name="calls")),
+    Column("model_tokens_per_day", BigInteger, CheckConstraint("model_tokens_per_day >= 0", name="model_tokens")),
+    Column("documents", BigInteger, CheckConstraint("documents >= 0", name="documents")),
+    Column("set_by", Text, nullable=False),
+    now_column("set_at"),
+    CheckConstraint("key_id = '' OR documents IS NULL", name="documents_of_tenant"),
 )

@@ -1,4 +1,4 @@
-from . import audit_store as audit_store, delivery_store as delivery_store, deployment_store as deployment_store
+from . import audit_store as audit_store, deployment_store as deployment_store
 from .audit_store import (
     ChainReport as ChainReport,
     AuditEntry as AuditEntry,
@@ -8,7 +8,7 @@ from .audit_store import (
     prune as prune,
     verify_chains as verify_chains,
 )
-from .delivery_store import DeliveryFigures as DeliveryFigures
+from .deployment_store import DeliveryFigures as DeliveryFigures
 from .deployment_store import (
     ROLLBACK as ROLLBACK,
     SWITCH as SWITCH,

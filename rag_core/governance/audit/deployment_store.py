@@ -1,4 +1,4 @@
-"""Rows of blue/green deployments, from which the deployer resumes after a crash."""
+"""Rows of blue/green deployments, from which the deployer resumes after a crash, and figures of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from rag_core.database import locks
@@ -222,3 +222,38 @@ def load_colours(connection: Connection) -> list[Colour]:
 def _from_row(row: Row[Any]) -> Deployment:
     values: dict[str, Any] = dict(row._mapping)
     return Deployment(**{**values, "state": DeploymentState(values["state"])})
+
+
+DAYS = 30
+_OUTCOMES = text(
+    "SELECT state, count(*) AS found,"
+    " percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - created_at)) AS seconds"
+    " FROM rag.deployments WHERE finished_at > now() - make_interval(days => :days) GROUP BY state"
+)
+_RESTORED = text(
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM d.finished_at - failed.at))"
+    " FROM rag.deployments d JOIN LATERAL"
+    " (SELECT min(s.at) AS at FROM rag.deployment_steps s WHERE s.deployment = d.id AND NOT s.passed) failed"
+    " ON failed.at IS NOT NULL"
+    " WHERE d.state = 'rolled_back' AND d.finished_at > now() - make_interval(days => :days)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFigures:
+    """Deployments that ended in the last `DAYS` days. Times are medians, `None` where nothing of the kind ended."""
+
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Number by final state."""
+    lead_seconds: float | None = None
+    """From the request of a release until it serves all traffic."""
+    restore_seconds: float | None = None
+    """From the first failed step of a deployment until the release before serves all traffic again."""
+
+
+def delivery_figures(connection: Connection) -> DeliveryFigures:
+    """Return the figures of the last `DAYS` days."""
+    rows = connection.execute(_OUTCOMES, {"days": DAYS}).all()
+    restored = connection.scalar(_RESTORED, {"days": DAYS})
+    lead = {row.state: float(row.seconds) for row in rows}.get("done")
+    return DeliveryFigures({row.state: row.found for row in rows}, lead, None if restored is None else float(restored))

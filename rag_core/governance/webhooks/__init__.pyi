@@ -14,4 +14,4 @@ from .base import (
     require_url as require_url,
 )
 from .dispatcher import Dispatcher as Dispatcher
-from .signing import require_keys as require_keys, secret_of as secret_of
+from .dispatcher import require_keys as require_keys, secret_of as secret_of

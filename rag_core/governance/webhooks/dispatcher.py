@@ -6,24 +6,74 @@ At least once: a receiver knows a repeated message by its `webhook-id`.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import json
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from rag_core.database import Store
-from rag_core.errors import NotFound, RagError, Reason
+from rag_core.errors import Conflict, NotFound, RagError, Reason
 from rag_core.governance.webhooks import delivery_store as deliveries
 from rag_core.governance.webhooks.base import KAFKA, Delivery, ReceiverResponse, Sender, Webhook
 from rag_core.governance.webhooks.delivery_store import AttemptResult
-from rag_core.governance.webhooks.signing import body_of, signed_headers
 from rag_core.http_client import Fetcher, FetchLimits, FetchPolicy, retry_after
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
+
+PREFIX: Final = "whsec_"
+
+
+def require_keys(keys: Sequence[bytes]) -> Sequence[bytes]:
+    """Raise `Conflict` (`SECRET_MISSING`) where webhooks cannot be signed."""
+    if not keys:
+        raise Conflict(Reason.SECRET_MISSING, "webhooks need RAG_WEBHOOK_SECRET, which an administrator sets")
+    return keys
+
+
+def secret_of(key: bytes, webhook_id: str, number: int) -> str:
+    """The signing secret of a webhook, as its receiver gets it."""
+    return PREFIX + base64.b64encode(_derived(key, webhook_id, number)).decode()
+
+
+def body_of(delivery: Delivery) -> bytes:
+    """The body of a message: `type`, `timestamp`, `data`."""
+    message = {
+        "type": delivery.type,
+        "timestamp": delivery.occurred_at.astimezone(UTC).isoformat(),
+        "data": {"tenant": delivery.tenant, **delivery.data},
+    }
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def signed_headers(
+    keys: Sequence[bytes], webhook: Webhook, message_id: str, body: bytes, now: datetime
+) -> dict[str, str]:
+    """The three headers. One signature for each secret that is accepted now, so that rotations overlap."""
+    timestamp = str(int(now.timestamp()))
+    numbers = [webhook.secret_number]
+    if webhook.previous_secret_until is not None and now < webhook.previous_secret_until:
+        numbers.append(webhook.secret_number - 1)
+    said = message_id.encode() + b"." + timestamp.encode() + b"." + body
+    signatures = [
+        "v1," + base64.b64encode(hmac.new(_derived(key, webhook.id, number), said, hashlib.sha256).digest()).decode()
+        for number in numbers
+        for key in keys
+    ]
+    return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": " ".join(signatures)}
+
+
+def _derived(key: bytes, webhook_id: str, number: int) -> bytes:
+    return hmac.new(key, f"webhook:{webhook_id}:{number}".encode(), hashlib.sha256).digest()
+
 
 log = get_logger(__name__)
 _IN_FLIGHT: Final = 32

@@ -17,16 +17,20 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from rag_core.content.chunking import ChunkingResult
+from rag_core.content.chunking import store as chunks
+from rag_core.content.quality import QuarantineEntry
+from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import Connector, Scope
 from rag_core.content.sources import store as sources
+from rag_core.errors import Reason
 from rag_core.governance.tenants import store as tenants
-from rag_core.ids import fingerprint
+from rag_core.ids import document_id, fingerprint
 from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import progress_store
 from rag_core.ingestion.pipeline.base import Progress, SmallChanges, StageResult, Work
 from rag_core.ingestion.pipeline.metadata_updates import MetadataPublisher
 from rag_core.ingestion.pipeline.pending_store import Backlog
-from rag_core.ingestion.pipeline.rejections import quarantine_stored
 from rag_core.ingestion.pipeline.stage_runner import STAGES, StageDependencies, record, record_ingested, run_stages
 from rag_core.ingestion.pipeline.stages.document_sync import DocumentSync, ReadLimit
 from rag_core.ingestion.pipeline.turns import NO_TURN, SharedTurn
@@ -245,3 +249,23 @@ class Rounds:
         progress = self._progress if doc_ids is None else None  # of a round only the end is reported
         turn = self._turn if self._only is None else NO_TURN  # small changes wait for no turn, as pushes do
         return Work(self._connection, self._scope, self._dependencies.settings, doc_ids, progress, turn=turn)
+
+
+def quarantine_stored(work: Work, refused: Mapping[str, str]) -> None:
+    """Withdraw stored documents, by locator with the reason in words, until their text or the chunker changes."""
+    if not refused:
+        return
+    connection, (tenant, source, shard) = work.connection, work.scope.key
+    stored = chunks.texts(connection, [document_id(tenant, source, locator) for locator in refused])
+    without = [ChunkingResult(row.doc_id, row.text_version, (), rejected=True) for row in stored]
+    chunkers = sorted({row.chunker for row in generations.write_targets(connection)})
+    for chunker in chunkers:
+        chunks.replace(connection, chunker, without)
+    entries = [
+        QuarantineEntry(
+            row.locator, "index", Reason.SCHEMA_VIOLATION, refused[row.locator], row.token, " ".join(chunkers)
+        )
+        for row in stored
+    ]
+    quarantine.record(connection, tenant, source, shard, work.scope.run_id, entries)
+    connection.commit()

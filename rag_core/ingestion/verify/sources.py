@@ -24,7 +24,7 @@ from rag_core.database import Store, locks
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id, text_hash
 from rag_core.ingestion.pipeline import WITHOUT_TEXT, Progress, Reader, ReadResult, parser_fingerprint
-from rag_core.ingestion.verify import source_store as rows
+from rag_core.ingestion.verify import store as rows
 from rag_core.ingestion.verify.report import Finding, FindingKind, Findings
 from rag_core.settings import Settings
 

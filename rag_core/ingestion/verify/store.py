@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from rag_core.content.embedding import Vectors, decode
 from rag_core.database import Store
@@ -205,3 +205,42 @@ def _torn(texts: dict[uuid.UUID, str], chunks: Sequence[Any]) -> Iterator[Findin
         if len(span) != chunk.end - chunk.start or not chunk.embed_text.endswith(span):
             detail = f"the chunk is not the span {chunk.start}..{chunk.end} of its document's text"
             yield Finding(FindingKind.MALFORMED, detail, chunk.doc_id, chunk.chunk_id)
+
+
+_ROWS = text("""
+SELECT d.doc_id, d.text_hash, d.title, d.language, d.media_type, d.metadata, d.acl, d.acl_inherited
+FROM rag.documents d WHERE d.doc_id = ANY(:ids) AND d.deleted_at IS NULL
+""")
+
+
+def live_rows(connection: Connection, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Row[Any]]:
+    """The live documents among these, by id."""
+    return {row.doc_id: row for row in connection.execute(_ROWS, {"ids": list(ids)})}
+
+
+_KNOWN = text("""
+SELECT q.locator FROM rag.quarantine q
+WHERE q.tenant = :tenant AND q.source = :source AND q.locator = ANY(:locators)
+""")
+
+
+def quarantined(connection: Connection, tenant: str, source: str, locators: Sequence[str]) -> set[str]:
+    """Return which of these locators are in quarantine."""
+    return set(connection.scalars(_KNOWN, {"tenant": tenant, "source": source, "locators": list(locators)}))
+
+
+_REFUSED = text("""
+SELECT l.locator, l.reason, l.skipped, q.id IS NOT NULL AS known FROM listing l
+LEFT JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = l.locator
+WHERE l.reason IS NOT NULL ORDER BY l.locator
+""")
+
+
+def refused(connection: Connection, tenant: str, source: str) -> Sequence[Row[Any]]:
+    """Entries of the listing that the connector could not offer: `locator`, `reason`, `skipped`, `known`."""
+    return connection.execute(_REFUSED, {"tenant": tenant, "source": source}).all()
+
+
+def absent(connection: Connection) -> Sequence[Row[Any]]:
+    """Return the rows that `deletion_store.find_deleted` queued, by locator: `locator`, `doc_id`."""
+    return connection.execute(text("SELECT locator, doc_id FROM gone ORDER BY locator")).all()

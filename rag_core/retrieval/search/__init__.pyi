@@ -15,7 +15,7 @@ from .fusion import (
     fuse as fuse,
     lexical_weight as lexical_weight,
 )
-from .legs import leg as leg, returned as returned
+from .hybrid import leg as leg, returned as returned
 from .lexical import (
     STOPWORDS as STOPWORDS,
     Sparse as Sparse,

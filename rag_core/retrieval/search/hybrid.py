@@ -31,8 +31,20 @@ from rag_core.retrieval.search.fusion import (
     newest_only,
     unit_score,
 )
-from rag_core.retrieval.search.legs import leg, returned
 from rag_core.retrieval.search.lexical import Sparse
+from rag_tracing import CLIENT, Span, span
+
+
+def leg(name: str, candidates: int) -> Span:
+    """The block of one leg of a search, within a trace."""
+    found = {"db.system.name": "qdrant", "db.operation.name": "query", "rag.leg": name, "rag.candidates": candidates}
+    return span(f"{name} leg", found, CLIENT)
+
+
+def returned(block: Span, rows: int) -> None:
+    """Record how many candidates a leg gave."""
+    block.set({"db.response.returned_rows": rows})
+
 
 MAX_ROUNDS = 5
 """Maximum engine queries of one search. Usually one; more only with updates in progress or interrupted."""

@@ -29,7 +29,6 @@ from rag_core.governance.access import (
 )
 from rag_core.settings import Settings
 from ragctl.app import run
-from ragctl.local_stack.accounts import prepare_accounts
 from ragctl.local_stack.token_broker import (
     FREE_FAILURES,
     FREE_FAILURES_OF_ADDRESS,
@@ -38,6 +37,7 @@ from ragctl.local_stack.token_broker import (
     StoredAccounts,
     TokenBroker,
 )
+from ragctl.local_stack.up import prepare_accounts
 from ragctl.tokens import ensure_keys
 from tests.support.postgres import outage
 

@@ -13,8 +13,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.http_client import OwnParts
 from rag_core.settings import Settings
 from ragctl.gateway.colours import COLOURS, colour_ports
-from ragctl.local_stack.data_dir import DataDir
-from ragctl.local_stack.ports import ports_counted_from
+from ragctl.local_stack.data_dir import DataDir, ports_counted_from
 from ragctl.local_stack.restarts import describe_stack, environment_hash, reads, services_to_restart
 from ragctl.local_stack.services import Service, build_services
 

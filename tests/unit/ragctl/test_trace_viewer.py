@@ -16,8 +16,7 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.services import build_services
-from ragctl.local_stack.trace_viewer.environment import viewer_environment
-from ragctl.local_stack.trace_viewer.install import environment_of, install, is_installed
+from ragctl.local_stack.trace_viewer.install import environment_of, install, is_installed, viewer_environment
 from ragctl.local_stack.trace_viewer.serve import Front
 
 

@@ -1,4 +1,4 @@
-"""The revision that migrations start from. `rag_core.database.schema` creates an empty database at the newest one."""
+"""The revision that migrations start from. `rag_core.database.engine` creates an empty database at the newest one."""
 
 from __future__ import annotations
 

@@ -15,9 +15,8 @@ from qdrant_client import QdrantClient, models
 
 from rag_core.errors import ConfigError, Conflict, RagError, Reason
 from rag_core.logging import get_logger
-from rag_core.retrieval.engines.qdrant.layout import DENSE, LEXICAL, QdrantLayout
+from rag_core.retrieval.engines.qdrant.layout import DENSE, LEXICAL, QdrantLayout, Shards
 from rag_core.retrieval.engines.qdrant.reader import Call, QdrantReader
-from rag_core.retrieval.engines.qdrant.shards import Shards
 from rag_core.retrieval.index import GenerationSpec, IndexPoint
 from rag_core.retrieval.search import lexical
 from rag_core.settings import FieldType, QdrantSettings

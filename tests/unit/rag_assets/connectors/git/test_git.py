@@ -19,8 +19,7 @@ from werkzeug import Request, Response
 from rag_assets.config import SourceConfig
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.allowances import require_allowed
-from rag_assets.connectors.git.connector import GitConnector
-from rag_assets.connectors.git.links import permalink
+from rag_assets.connectors.git.connector import GitConnector, permalink
 from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.git.packs import check_pack
 from rag_assets.connectors.outside import ConnectorContext

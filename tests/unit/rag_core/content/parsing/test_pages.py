@@ -14,7 +14,7 @@ from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from rag_core.content.parsing import Kind, PageImage, Pages, checked_image, open_pages
-from rag_core.content.parsing.pages.words import find_quote, words_of
+from rag_core.content.parsing.pages.image import find_quote, words_of
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
 from tests.unit.rag_core.content.parsing import builders
