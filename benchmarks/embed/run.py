@@ -26,9 +26,7 @@ def run(settings: Settings, *, texts: int, tokens: int, rounds: int) -> Report:
     counter = E5TokenCounter(settings.model_dir)
     english, chinese = english_passages(texts, tokens, counter), chinese_passages(texts, tokens, counter)
     passages = english + chinese
-    with closing(
-        OnnxEmbedder(settings.model_dir, threads=settings.embed_threads, network=settings.embed_network)
-    ) as embedder:
+    with closing(OnnxEmbedder(settings.model_dir, threads=settings.embed_threads)) as embedder:
         shipped = _shipped(embedder, passages, rounds)
         queries = _queries(embedder, [text[:60] for text in passages])
     mean = np.mean(counter.count_many(passages))

@@ -176,10 +176,10 @@ class Settings(
         "onnx",
         description="`onnx` runs the bundled model; `openai` calls an OpenAI-compatible endpoint; `fake` is for tests.",
     )
-    embed_network: Literal["static-int8", "dynamic-int8"] = Field(
+    embed_network: Literal["static-int8"] = Field(
         "static-int8",
-        description="Network of the bundled model for new generations: `static-int8` is faster and nearer to float32. "
-        "A generation keeps the one it was built with; `dynamic-int8` built those of releases before.",
+        description="Network of the bundled model. Generations that `dynamic-int8` built, before the first release, "
+        "must be built again.",
     )
     embed_threads: int = Field(0, ge=0, le=256, description="Parallel embedding threads; 0 means one per core.")
     embed_batch: int = Field(256, ge=1, le=4096, description="Texts embedded and stored per commit.")

@@ -1,15 +1,10 @@
-"""The bundled model's networks on ONNX Runtime: from token ids to vectors.
-
-`static-int8` is the default. `dynamic-int8` made the vectors of generations from before there was another, which it
-still serves.
-"""
+"""The bundled model's network on ONNX Runtime: from token ids to vectors."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +16,11 @@ from rag_core.content.embedding.calibration import load_calibration
 from rag_core.ids import fingerprint
 
 Tokens = list[int]
-NetworkName = Literal["static-int8", "dynamic-int8"]
 
-# Raise one when its network's vectors could change, also by a change of `graph` or `packed_graph`.
-DYNAMIC_VERSION = 1
+# Raise it when the network's vectors could change, also by a change of `packed_graph`.
 STATIC_VERSION = 1
 # Raise it when the files change and their vectors do not: another output, another name.
 LAYOUT = 3
-DYNAMIC_FILE = Artifact("e5-small-int8", ".onnx", fingerprint(SHA256, DYNAMIC_VERSION, LAYOUT))
 STATIC_FILE = Artifact("e5-small-static-int8", ".onnx", fingerprint(SHA256, CALIBRATION, STATIC_VERSION, LAYOUT))
 
 SLOTS, FEW_SLOTS = 8, 4
@@ -40,30 +32,8 @@ _BALANCED_TOKENS = 64
 """Texts are not spread over idle threads in runs of fewer tokens than this."""
 
 
-class Network(Protocol):
-    """Thread-safe."""
-
-    name: NetworkName
-    identity: tuple[str | int, ...]
-    """The part of a fingerprint that names the network."""
-    texts_per_run: int
-
-    def run(self, texts: Sequence[Tokens]) -> Floats:
-        """The vectors of `texts_per_run` texts at most, shape [texts, hidden]."""
-        ...
-
-    def states(self, texts: Sequence[Tokens]) -> list[Floats]:
-        """The last states of the tokens of as many texts, each of shape [tokens, hidden]."""
-        ...
-
-
-def open_network(name: NetworkName, model_dir: Path, bundle: Bundle) -> Network:
-    """Raises `DataCorruption` (`MODEL_CORRUPT`) when its file was changed."""
-    return StaticNetwork(model_dir, bundle) if name == "static-int8" else DynamicNetwork(model_dir, bundle)
-
-
 def last_state(bundle: Bundle) -> str:
-    """The output of both networks that holds the states of the tokens, before they are averaged."""
+    """The output of the network that holds the states of the tokens, before they are averaged."""
     return f"l{bundle.shape.layers - 1}.oln"
 
 
@@ -78,26 +48,14 @@ def load_static_graph(model_dir: Path, bundle: Bundle) -> bytes:
     return STATIC_FILE.load(model_dir, build)
 
 
-def load_dynamic_graph(model_dir: Path, bundle: Bundle) -> bytes:
-    """As `load_static_graph`."""
-
-    def build() -> bytes:
-        from rag_core.content.embedding.graph import build_graph
-
-        return build_graph(bundle)
-
-    return DYNAMIC_FILE.load(model_dir, build)
-
-
 class StaticNetwork:
     """Recorded scales of all activations: a text's vector does not depend on its neighbours, so short texts share runs.
 
-    Equal text gives equal vectors up to the order of the last sum (below 1e-6), on processors of one kind.
+    Equal text gives equal vectors up to the order of the last sum (below 1e-6), on processors of one kind. Thread-safe.
     """
 
-    name: NetworkName = "static-int8"
     identity: tuple[str | int, ...] = ("static-int8", STATIC_VERSION, CALIBRATION)
-    texts_per_run = SLOTS
+    """The part of a fingerprint that names the network."""
 
     def __init__(self, model_dir: Path, bundle: Bundle) -> None:
         self._table = TokenTable(bundle)
@@ -105,38 +63,15 @@ class StaticNetwork:
         self._state = last_state(bundle)
 
     def run(self, texts: Sequence[Tokens]) -> Floats:
+        """The vectors of `SLOTS` texts at most, shape [texts, hidden]."""
         vectors: Floats = self._session.run(["vectors"], packed_inputs(self._table, texts))[0]
         return vectors
 
     def states(self, texts: Sequence[Tokens]) -> list[Floats]:
+        """The last states of the tokens of as many texts, each of shape [tokens, hidden]."""
         packed: Floats = self._session.run([self._state], packed_inputs(self._table, texts))[0][0]
         ends = np.cumsum([len(ids) for ids in texts])
         return [packed[end - len(ids) : end] for ids, end in zip(texts, ends, strict=True)]
-
-
-class DynamicNetwork:
-    """Takes the scale of an activation from the whole input, so only one text a run gives reproducible vectors."""
-
-    name: NetworkName = "dynamic-int8"
-    identity: tuple[str | int, ...] = ("dynamic-int8", DYNAMIC_VERSION)
-    texts_per_run = 1
-
-    def __init__(self, model_dir: Path, bundle: Bundle) -> None:
-        self._table = TokenTable(bundle)
-        self._session = open_session(load_dynamic_graph(model_dir, bundle))
-        self._state = last_state(bundle)
-
-    def run(self, texts: Sequence[Tokens]) -> Floats:
-        return self._run("vectors", texts)
-
-    def states(self, texts: Sequence[Tokens]) -> list[Floats]:
-        return [self._run(self._state, texts)[0]]
-
-    def _run(self, output: str, texts: Sequence[Tokens]) -> Floats:
-        (ids,) = texts
-        inputs = {"embeddings": self._table.read(ids)[None], "lengths": np.array([len(ids)], np.int32)}
-        found: Floats = self._session.run([output], inputs)[0]
-        return found
 
 
 class TokenTable:

@@ -1,7 +1,6 @@
 """The default embedder: the bundled multilingual-e5-small on ONNX Runtime, int8, in this process.
 
-As many runs of the network are parallel as there are threads, each on one core. How many texts a run takes is the
-network's (`networks`): several short ones of the static network, one of the dynamic network.
+As many runs of the network are parallel as there are threads, each on one core. A run takes several short texts.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 
 from rag_core.content.embedding.base import TokenStates, Vectors, clean, unit_rows
 from rag_core.content.embedding.bundle import MODEL_NAME, SHA256, Floats, open_bundle
-from rag_core.content.embedding.networks import DYNAMIC_VERSION, NetworkName, Tokens, open_network, plan_runs
+from rag_core.content.embedding.networks import SLOTS, StaticNetwork, Tokens, plan_runs
 from rag_core.content.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
 from rag_core.ids import fingerprint
 from rag_core.processor import give_way, usable_cores
@@ -33,23 +32,19 @@ class OnnxEmbedder:
 
     remote = False
 
-    def __init__(self, model_dir: Path, *, threads: int = 0, network: NetworkName = "static-int8") -> None:
+    def __init__(self, model_dir: Path, *, threads: int = 0) -> None:
         self._bundle = open_bundle()
         self._tokenizer = load_tokenizer(model_dir)
-        self._network = open_network(network, model_dir, self._bundle)
+        self._network = StaticNetwork(model_dir, self._bundle)
         self._threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
         # Other callers wait for queries and searches, which need the cores for a fraction of the time.
         self._giving_way = ThreadPoolExecutor(self._threads, "embed-states", initializer=give_way)
         self.dimensions = self._bundle.shape.hidden
         self.max_tokens = self._bundle.shape.max_tokens
-        self.texts_per_run = self._network.texts_per_run
-        self.fingerprint = fingerprint(*self._identity(network), QUERY_PREFIX, PASSAGE_PREFIX, "mean", "l2")
-
-    def _identity(self, network: NetworkName) -> tuple[str | int, ...]:
-        if network == "dynamic-int8":  # as it was written when there was no other: stored vectors carry it
-            return (MODEL_NAME, SHA256, TOKENIZER_VERSION, DYNAMIC_VERSION, self.dimensions, "int8")
-        return (MODEL_NAME, SHA256, TOKENIZER_VERSION, self.dimensions, *self._network.identity)
+        self.texts_per_run = SLOTS
+        identity = (MODEL_NAME, SHA256, TOKENIZER_VERSION, self.dimensions, *self._network.identity)
+        self.fingerprint = fingerprint(*identity, QUERY_PREFIX, PASSAGE_PREFIX, "mean", "l2")
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """As `Embedder`. A few texts are spread over the threads: somebody may wait for them."""

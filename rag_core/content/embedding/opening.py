@@ -39,7 +39,7 @@ def open_embedder(settings: Settings) -> Embedder:
         return open_openai_embedder(settings)
     from rag_core.content.embedding.onnx import OnnxEmbedder
 
-    return OnnxEmbedder(settings.model_dir, threads=settings.embed_threads, network=settings.embed_network)
+    return OnnxEmbedder(settings.model_dir, threads=settings.embed_threads)
 
 
 def texts_per_run(embedder: Embedder) -> int:
@@ -72,11 +72,9 @@ def prepare(model_dir: Path, *, with_graph: bool, progress: Callable[[int, int |
     """See `rag_core.content.embedding.prepare_model`."""
     steps: list[Callable[[], object]] = [lambda: load_tokenizer(model_dir)]
     if with_graph:
-        from rag_core.content.embedding.networks import load_dynamic_graph, load_static_graph
+        from rag_core.content.embedding.networks import load_static_graph
 
-        # Both: a generation is served by the network that built it, and the folder of an image is read-only.
         steps.append(lambda: load_static_graph(model_dir, open_bundle()))
-        steps.append(lambda: load_dynamic_graph(model_dir, open_bundle()))
     for done, step in enumerate(steps):
         if progress:
             progress(done, len(steps))

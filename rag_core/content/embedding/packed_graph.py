@@ -16,27 +16,51 @@ layers are int8 with one scale per output column; their inputs have recorded sca
 depends on its neighbours but the order in which the last sum adds up (below 1e-6).
 
 ONNX Runtime's LayerNormalization behind an Add takes a fifth of the time of its fused SkipLayerNormalization, and
-MultiHeadAttention has a faster path for calls without a mask: a quarter of the dynamic network's time each
-(docs/history/measurements.md).
+MultiHeadAttention has a faster path for calls without a mask (docs/history/measurements.md).
 """
 
 from __future__ import annotations
 
-import numpy as np
-import onnx
-from onnx import TensorProto, helper
+from typing import Any
 
-from rag_core.content.embedding.bundle import Bundle
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from rag_core.content.embedding.bundle import MODEL_NAME, Bundle, Floats
 from rag_core.content.embedding.calibration import Calibration
-from rag_core.content.embedding.graph import CONTRIB, GraphBuilder, quantise_columns
 from rag_core.content.embedding.networks import FEW_SLOTS, SLOTS
 
+CONTRIB = "com.microsoft"  # ONNX Runtime's own fused operators
 _LEVELS = 255  # of uint8
 
 
 def build_packed_graph(bundle: Bundle, calibration: Calibration | None) -> bytes:
     """The serialised model; equal input gives equal bytes. Without a calibration it is the network in float32."""
     return _Packed(bundle, calibration).build()
+
+
+class GraphBuilder:
+    """Collects nodes and constants; every method returns the name of a tensor."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, operator: str, inputs: list[str], output: str, *more: str, domain: str = "", **extra: Any) -> str:
+        self._nodes.append(helper.make_node(operator, inputs, [output, *more], name=output, domain=domain, **extra))
+        return output
+
+    def serialise(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
+        graph = helper.make_graph(self._nodes, MODEL_NAME, inputs, outputs, self._constants)
+        opsets = [helper.make_opsetid("", 20), helper.make_opsetid(CONTRIB, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        return bytes(model.SerializeToString(deterministic=True))
 
 
 class _Packed:
@@ -159,3 +183,10 @@ def _branch(nodes: list[onnx.NodeProto]) -> onnx.GraphProto:
     """A branch of an If, whose output is that of its last node. Weights and inputs are those of the graph around it."""
     output = nodes[-1].output[0]
     return helper.make_graph(nodes, output, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)])
+
+
+def quantise_columns(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Quantise to symmetric int8 with one scale per column."""
+    scale = np.abs(weights).max(axis=0) / np.float32(127)
+    scale[scale == 0] = 1
+    return np.rint(weights / scale).astype(np.int8), scale

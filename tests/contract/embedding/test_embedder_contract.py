@@ -19,7 +19,6 @@ from werkzeug import Request, Response
 from benchmarks.ports import free_port
 from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.content.embedding.fake import FakeEmbedder
-from rag_core.content.embedding.networks import NetworkName
 from rag_core.content.embedding.onnx import OnnxEmbedder
 from rag_core.settings import Settings
 
@@ -73,14 +72,13 @@ def scripted_server() -> Iterator[str]:
         "fake",
         "openai",
         pytest.param("static-int8", marks=pytest.mark.slow),
-        pytest.param("dynamic-int8", marks=pytest.mark.slow),
         pytest.param("independent", marks=pytest.mark.slow),
     ],
 )
 def embedder(request: pytest.FixtureRequest) -> Iterator[Embedder]:
     if request.param.endswith("int8"):
         home = request.getfixturevalue("model_home")
-        settings = Settings(home=home, embed_threads=2, embed_network=request.param)
+        settings = Settings(home=home, embed_threads=2)
     elif request.param == "fake":
         settings = Settings(embedder="fake")
     else:
@@ -146,14 +144,11 @@ def test_the_fingerprint_is_stable_and_short(embedder: Embedder) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["static-int8", "dynamic-int8"])
-def test_the_model_agrees_with_an_engine_that_is_not_ours(
-    independent_server: str, model_dir: Path, network: NetworkName
-) -> None:
+def test_the_model_agrees_with_an_engine_that_is_not_ours(independent_server: str, model_dir: Path) -> None:
     """int8 against that engine's 4-bit arithmetic on the same weights: close, not equal."""
     texts = [text for text in TEXTS if text and "\ud800" not in text]
     settings = Settings(embedder="openai", embed_url=independent_server, embed_model="e5-passage", embed_dimensions=384)
-    theirs, ours = open_embedder(settings), OnnxEmbedder(model_dir, network=network)
+    theirs, ours = open_embedder(settings), OnnxEmbedder(model_dir)
     try:
         cosines = (theirs.embed_passages(texts) * ours.embed_passages(texts)).sum(axis=1)
     finally:

@@ -12,15 +12,12 @@ import pytest
 
 from rag_core.answering.late_interaction import match_tokens
 from rag_core.content.embedding import calibration
-from rag_core.content.embedding.bundle import Artifact, open_bundle
+from rag_core.content.embedding.bundle import open_bundle
 from rag_core.content.embedding.calibration import load_calibration
-from rag_core.content.embedding.graph import build_graph
 from rag_core.content.embedding.networks import (
-    DYNAMIC_FILE,
     RUN_TOKENS,
     SLOTS,
     STATIC_FILE,
-    NetworkName,
     TokenTable,
     open_session,
     packed_inputs,
@@ -45,12 +42,9 @@ CHINESE = [
 ]
 
 
-NETWORKS: tuple[NetworkName, ...] = ("static-int8", "dynamic-int8")
-
-
-@pytest.fixture(scope="module", params=NETWORKS)
-def embedder(model_dir: Path, request: pytest.FixtureRequest) -> Iterator[OnnxEmbedder]:
-    opened = OnnxEmbedder(model_dir, threads=2, network=request.param)
+@pytest.fixture(scope="module")
+def embedder(model_dir: Path) -> Iterator[OnnxEmbedder]:
+    opened = OnnxEmbedder(model_dir, threads=2)
     yield opened
     opened.close()
 
@@ -112,34 +106,21 @@ def test_a_vector_does_not_depend_on_its_place_among_texts_of_any_length(embedde
     np.testing.assert_allclose(embedder.embed_queries(texts[::-1])[::-1], apart, atol=1e-6)
 
 
-@pytest.mark.parametrize(("network", "least"), [("static-int8", 0.998), ("dynamic-int8", 0.99)])
-def test_vectors_are_near_those_of_the_same_weights_in_float32(
-    model_dir: Path, network: NetworkName, least: float
-) -> None:
+def test_vectors_are_near_those_of_the_same_weights_in_float32(model_dir: Path) -> None:
     texts = [text for pair in ENGLISH + CHINESE for text in pair] + [
         "def parse(line: str) -> int:\n    return int(line)",
         "The committee met on 26 November 2026 and approved the budget for roads, schools and water. " * 8,
     ]
     bundle, tokenizer = open_bundle(), load_tokenizer(model_dir)
     exact, table = open_session(build_packed_graph(bundle, None)), TokenTable(bundle)
-    opened = OnnxEmbedder(model_dir, threads=2, network=network)
+    opened = OnnxEmbedder(model_dir, threads=2)
     try:
         found = opened.embed_passages(texts)
     finally:
         opened.close()
     ids = [tokenizer.encode(PASSAGE_PREFIX + text).ids for text in texts]
     expected = np.concatenate([exact.run(["vectors"], packed_inputs(table, [one]))[0] for one in ids])
-    assert (found * expected).sum(axis=1).min() > least
-
-
-def test_each_network_has_a_fingerprint_and_the_one_of_older_generations_stays(model_dir: Path) -> None:
-    prints = []
-    for network in NETWORKS:
-        opened = OnnxEmbedder(model_dir, threads=1, network=network)
-        prints.append(opened.fingerprint)
-        opened.close()
-    assert prints[1] == "ec83e83a02391435907e75a30f85c22e"  # stored with every vector of the releases before
-    assert prints[0] != prints[1]
+    assert (found * expected).sum(axis=1).min() > 0.998
 
 
 def test_short_texts_share_runs_and_long_ones_are_alone() -> None:
@@ -161,10 +142,9 @@ def test_a_few_texts_are_spread_over_the_threads() -> None:
     assert plan_runs([40] * 6, SLOTS, threads=2) == [[0, 1, 2], [3, 4, 5]]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_no_more_threads_are_used_than_the_setting_says(model_dir: Path, network: NetworkName) -> None:
+def test_no_more_threads_are_used_than_the_setting_says(model_dir: Path) -> None:
     before = len(list(Path("/proc/self/task").iterdir()))
-    opened = OnnxEmbedder(model_dir, threads=2, network=network)
+    opened = OnnxEmbedder(model_dir, threads=2)
     opened.embed_passages([f"passage {number}" for number in range(20)])
     opened.embed_queries([f"query {number}" for number in range(20)])
     used = len(list(Path("/proc/self/task").iterdir())) - before
@@ -206,9 +186,8 @@ def test_text_beyond_the_limit_is_cut_not_refused(embedder: OnnxEmbedder) -> Non
     assert (embedder.embed_passages([long]) == embedder.embed_passages([long + "and more"])).all()
 
 
-def test_the_graphs_are_the_same_bytes_every_time() -> None:
+def test_the_graph_is_the_same_bytes_every_time() -> None:
     bundle, recorded = open_bundle(), load_calibration()
-    assert build_graph(bundle) == build_graph(bundle)
     assert build_packed_graph(bundle, recorded) == build_packed_graph(bundle, recorded)
 
 
@@ -223,15 +202,14 @@ def test_a_changed_calibration_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.catalogue("S45")
-@pytest.mark.parametrize(("network", "file"), [("static-int8", STATIC_FILE), ("dynamic-int8", DYNAMIC_FILE)])
-def test_a_changed_graph_is_refused(tmp_path: Path, model_dir: Path, network: NetworkName, file: Artifact) -> None:
+def test_a_changed_graph_is_refused(tmp_path: Path, model_dir: Path) -> None:
     for original in model_dir.glob("e5-*"):
         (tmp_path / original.name).write_bytes(original.read_bytes())
-    path = file.find(tmp_path)
+    path = STATIC_FILE.find(tmp_path)
     assert path is not None
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x10
     path.write_bytes(content)
     with pytest.raises(DataCorruption) as caught:
-        OnnxEmbedder(tmp_path, network=network)
+        OnnxEmbedder(tmp_path)
     assert caught.value.reason == Reason.MODEL_CORRUPT

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.errors import InvalidInput
+from rag_core.errors import ConfigError, InvalidInput
 from rag_core.ingestion.generations import changed, generation_config_of, settings_for
 from rag_core.settings import Settings
 
@@ -19,18 +19,18 @@ def test_a_recipe_gives_back_the_settings_it_was_taken_from(tmp_path: Path) -> N
 
 
 def test_a_recipe_kept_before_context_was_a_choice_has_context(tmp_path: Path) -> None:
-    old = {"embedder": "onnx", "chunk_tokens": 200, "chunk_overlap": 0}
-    own = Settings(home=tmp_path, embed_network="dynamic-int8")
+    own = Settings(home=tmp_path, embedder="fake")
+    old = {name: value for name, value in generation_config_of(own).items() if name != "chunk_context"}
     assert settings_for(own, old) is own
     assert settings_for(own.model_copy(update={"chunk_context": False}), old).chunk_context
 
 
-def test_a_recipe_kept_before_there_were_two_networks_has_the_one_there_was(tmp_path: Path) -> None:
-    old = {"embedder": "onnx", "chunk_tokens": 200, "chunk_overlap": 0, "chunk_context": True}
+@pytest.mark.parametrize("kept", [{}, {"embed_network": "dynamic-int8"}])
+def test_a_recipe_of_the_network_that_is_gone_is_refused(kept: dict[str, str], tmp_path: Path) -> None:
     own = Settings(home=tmp_path)
-    assert settings_for(own, old).embed_network == "dynamic-int8"
+    with pytest.raises(ConfigError, match="embed_network"):
+        settings_for(own, {"embedder": "onnx", "chunk_tokens": 200, "chunk_overlap": 0, **kept})
     assert settings_for(own, generation_config_of(own)) is own
-    assert generation_config_of(own)["embed_network"] == "static-int8"
 
 
 def test_a_recipe_of_an_endpoint_names_no_network(tmp_path: Path) -> None:
