@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
 from urllib.parse import urlsplit
 
 import dagster as dg
-import kubernetes
 import pytest
 import yaml
 from dagster._config import process_config
-from dagster_k8s import K8sRunLauncher
-from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.job import construct_dagster_k8s_job
 
 from console.settings import ConsoleSettings
 from rag_core.settings import Settings
 from tests.support.chart import DIGEST, PRESETS, Manifest, everything, find, render, values
 from tests.support.kubernetes import problems
+
+if TYPE_CHECKING:
+    from dagster_k8s import K8sRunLauncher  # the client of Kubernetes is as large as the rest of the suite's imports
 
 VERSIONS = ("1.31", "1.34", "1.37")
 # Objects of operators, whose schemas Kubernetes does not publish.
@@ -39,13 +38,15 @@ def test_every_object_is_valid_in_this_version(preset: str, version: str) -> Non
 @pytest.fixture(scope="module")
 def launcher_config() -> dict[str, Any]:
     data = find(render(values("production")), "ConfigMap", "-dagster")["data"]
-    config: dict[str, Any] = yaml.safe_load(data["dagster.yaml"])["run_launcher"]
+    config: dict[str, Any] = yaml.load(data["dagster.yaml"], yaml.CSafeLoader)["run_launcher"]
     return config
 
 
 @pytest.fixture(scope="module")
 def launcher(launcher_config: dict[str, Any]) -> K8sRunLauncher:
     """Dagster's own, with the rendered configuration."""
+    from dagster_k8s import K8sRunLauncher
+
     known = process_config(K8sRunLauncher.config_type(), launcher_config["config"])  # type: ignore[no-untyped-call]
     assert known.success, known.errors
     given = {name: value for name, value in launcher_config["config"].items() if name != "load_incluster_config"}
@@ -59,6 +60,10 @@ def launcher(launcher_config: dict[str, Any]) -> K8sRunLauncher:
 @pytest.fixture(scope="module")
 def job(launcher: K8sRunLauncher) -> Manifest:
     """The Job as the launcher would send it, made by its own code from the rendered configuration."""
+    from dagster_k8s.container_context import K8sContainerContext
+    from dagster_k8s.job import UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+    from kubernetes.client import ApiClient
+
     context = K8sContainerContext.create_from_config(None)
     context = context.merge(
         K8sContainerContext(
@@ -70,7 +75,7 @@ def job(launcher: K8sRunLauncher) -> Manifest:
             namespace=launcher.job_namespace,
             service_account_name=launcher.service_account_name,
             image_pull_policy=launcher.image_pull_policy,
-            run_k8s_config=_user_config(launcher),
+            run_k8s_config=UserDefinedDagsterK8sConfig.from_dict(dict(launcher.run_k8s_config)),
         )
     )
     made = construct_dagster_k8s_job(
@@ -80,14 +85,8 @@ def job(launcher: K8sRunLauncher) -> Manifest:
         component="run_worker",
         user_defined_k8s_config=context.run_k8s_config,
     )
-    plain: Manifest = kubernetes.client.ApiClient().sanitize_for_serialization(made)
+    plain: Manifest = ApiClient().sanitize_for_serialization(made)
     return plain
-
-
-def _user_config(launcher: K8sRunLauncher) -> Any:
-    from dagster_k8s.job import UserDefinedDagsterK8sConfig
-
-    return UserDefinedDagsterK8sConfig.from_dict(dict(launcher.run_k8s_config))
 
 
 @pytest.mark.catalogue("A22")
@@ -160,8 +159,10 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
 
     given = {"max_concurrent_runs": 7, "event_retention_days": 9}
     data = find(render(values("staging", {"settings": given})), "ConfigMap", "-dagster")["data"]
-    deployed = yaml.safe_load(data["dagster.yaml"])
-    local = yaml.safe_load(render_dagster_yaml(Settings.model_validate({"database_url": "postgresql://h/d", **given})))
+    deployed = yaml.load(data["dagster.yaml"], yaml.CSafeLoader)
+    local = yaml.load(
+        render_dagster_yaml(Settings.model_validate({"database_url": "postgresql://h/d", **given})), yaml.CSafeLoader
+    )
     assert deployed.pop("run_launcher")["class"] == "K8sRunLauncher"
     local.pop("run_launcher")
     # Every process would build the launcher to see whether it can resume, and most have no token for that.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -116,22 +116,22 @@ def test_on_a_scan_the_recognized_words_are_marked(pages: Pages) -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "page", "reason"),
     [
-        (page_of("One."), Kind.PDF, 3, Reason.PAGE_NOT_FOUND),
-        (png(picture("One.")), Kind.IMAGE, 2, Reason.PAGE_NOT_FOUND),
-        (b"# no pages", Kind.MARKDOWN, 1, Reason.PAGES_UNSUPPORTED),
-        (b"%PDF-1.7 but no more", Kind.PDF, 1, Reason.PARSE_FAILED),
-        (b"\x89PNG\r\n\x1a\n cut", Kind.IMAGE, 1, Reason.TYPE_UNSUPPORTED),
-        (builders.png(65_000, 65_000), Kind.IMAGE, 1, Reason.IMAGE_BOMB),
-        (builders.pdf(user_password="secret"), Kind.PDF, 1, Reason.ENCRYPTED),
-        (builders.pdf_of(builders.inflating(100)), Kind.PDF, 1, Reason.PDF_LIMIT),
+        (lambda: page_of("One."), Kind.PDF, 3, Reason.PAGE_NOT_FOUND),
+        (lambda: png(picture("One.")), Kind.IMAGE, 2, Reason.PAGE_NOT_FOUND),
+        (lambda: b"# no pages", Kind.MARKDOWN, 1, Reason.PAGES_UNSUPPORTED),
+        (lambda: b"%PDF-1.7 but no more", Kind.PDF, 1, Reason.PARSE_FAILED),
+        (lambda: b"\x89PNG\r\n\x1a\n cut", Kind.IMAGE, 1, Reason.TYPE_UNSUPPORTED),
+        (lambda: builders.png(65_000, 65_000), Kind.IMAGE, 1, Reason.IMAGE_BOMB),
+        (lambda: builders.pdf(user_password="secret"), Kind.PDF, 1, Reason.ENCRYPTED),
+        (lambda: builders.pdf_of(builders.inflating(100)), Kind.PDF, 1, Reason.PDF_LIMIT),
     ],
     ids=["beyond the last", "one picture", "no pages", "damaged", "cut", "bomb", "password", "inflating"],
 )
 def test_what_cannot_be_drawn_is_refused_by_its_reason(
-    pages: Pages, content: bytes, kind: Kind, page: int, reason: Reason
+    pages: Pages, content: Callable[[], bytes], kind: Kind, page: int, reason: Reason
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        draw(pages, content, "x", page, kind)
+        draw(pages, content(), "x", page, kind)
     assert refused.value.reason is reason
 
 

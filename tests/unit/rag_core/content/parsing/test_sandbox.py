@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -21,25 +21,27 @@ from tests.unit.rag_core.content.parsing import builders
 
 LIMITS = ParseLimits()
 HELLO = b"# Hello\n\nworld"
-# Seconds of work for the Markdown parser.
-SLOW = b"".join(b" " * (number % 190) + b"- x\n" for number in range(160_000))
-# Eight times its size in memory, and soon.
-LARGE = b"[" + b'"abcd",' * 5_000_000 + b'"x"]'
-HOSTILE = {
-    "b41": (builders.zip_of([("a.txt", bytes(64 * 2**20))]), "a.docx", Reason.ARCHIVE_BOMB),
-    "b42": (builders.zip_of([("../a", b"x")]), "a.docx", Reason.ARCHIVE_PATH),
-    "b43": (builders.pdf(user_password="secret"), "a.pdf", Reason.ENCRYPTED),
-    "b44": (builders.pdf_of(builders.inflating(100)), "a.pdf", Reason.PDF_LIMIT),
+# Made by the test that reads them: every worker imports this file, and few run these tests.
+HOSTILE: dict[str, tuple[Callable[[], bytes], str, Reason]] = {
+    "b41": (lambda: builders.zip_of([("a.txt", bytes(64 * 2**20))]), "a.docx", Reason.ARCHIVE_BOMB),
+    "b42": (lambda: builders.zip_of([("../a", b"x")]), "a.docx", Reason.ARCHIVE_PATH),
+    "b43": (lambda: builders.pdf(user_password="secret"), "a.pdf", Reason.ENCRYPTED),
+    "b44": (lambda: builders.pdf_of(builders.inflating(100)), "a.pdf", Reason.PDF_LIMIT),
     "b47": (
-        builders.with_member(
+        lambda: builders.with_member(
             builders.word(), "[Content_Types].xml", lambda xml: xml.replace(b"?>", b"?>" + builders.DTD, 1)
         ),
         "a.docx",
         Reason.XML_DTD_FORBIDDEN,
     ),
-    "b48": (builders.png(65_000, 65_000), "a.png", Reason.IMAGE_BOMB),
-    "mismatch": (b"%PDF-1.7 but no more", "a.pdf", Reason.PARSE_FAILED),
+    "b48": (lambda: builders.png(65_000, 65_000), "a.png", Reason.IMAGE_BOMB),
+    "mismatch": (lambda: b"%PDF-1.7 but no more", "a.pdf", Reason.PARSE_FAILED),
 }
+
+
+def slow() -> bytes:
+    """Seconds of work for the Markdown parser."""
+    return b"".join(b" " * (number % 190) + b"- x\n" for number in range(160_000))
 
 
 def read(pool: SandboxPool, content: bytes, name: str = "a.md") -> ParsedDocument:
@@ -82,7 +84,7 @@ def test_hostile_documents_are_refused_and_the_worker_lives(sandbox: SandboxPool
     read(sandbox, HELLO)
     before = sandbox.pids()
     content, name, expected = HOSTILE[case]
-    assert reason(sandbox, content, name) is expected
+    assert reason(sandbox, content(), name) is expected
     assert sandbox.pids() == before
     assert read(sandbox, HELLO).title == "Hello"
 
@@ -90,7 +92,7 @@ def test_hostile_documents_are_refused_and_the_worker_lives(sandbox: SandboxPool
 @pytest.mark.catalogue("S37")
 def test_a_document_that_takes_too_long_is_stopped_and_the_next_one_read() -> None:
     pool = SandboxPool(workers=1, memory_mb=1024, timeout_seconds=3)
-    assert reason(pool, SLOW) is Reason.PARSER_TIMEOUT
+    assert reason(pool, slow()) is Reason.PARSER_TIMEOUT
     assert pool.pids() == []
     assert read(pool, HELLO).title == "Hello"
     pool.close()
@@ -99,7 +101,8 @@ def test_a_document_that_takes_too_long_is_stopped_and_the_next_one_read() -> No
 @pytest.mark.catalogue("F53")
 def test_a_document_that_needs_too_much_memory_is_the_only_one_to_fail(small: SandboxPool) -> None:
     assert read(small, HELLO).title == "Hello"
-    assert reason(small, LARGE, "a.json") is Reason.PARSER_OOM
+    eight_times_its_size_in_memory = b"[" + b'"abcd",' * 5_000_000 + b'"x"]'
+    assert reason(small, eight_times_its_size_in_memory, "a.json") is Reason.PARSER_OOM
     assert read(small, HELLO).title == "Hello"
 
 
@@ -114,8 +117,8 @@ def test_a_document_that_needs_too_much_memory_is_the_only_one_to_fail(small: Sa
 )
 def test_a_worker_that_dies_at_work_costs_its_document_only(number: signal.Signals, expected: Reason) -> None:
     pool = SandboxPool(workers=1, memory_mb=1024, timeout_seconds=30)
-    found: list[Reason] = []
-    thread = threading.Thread(target=lambda: found.append(reason(pool, SLOW)))
+    found, content = list[Reason](), slow()
+    thread = threading.Thread(target=lambda: found.append(reason(pool, content)))
     known = {child.pid for child in psutil.Process().children()}
     thread.start()
     worker = _wait_for_work(known)
