@@ -42,8 +42,9 @@ status: $(VENV)/.runtime ## Show the parts of the stack and their health
 
 setup: $(VENV)/.dev ## Create .venv with everything a developer needs
 
+# What other targets run is not even collected: a worker imports every file of the suite.
 test: $(VENV)/.test ## Run every test that needs no root (about 20 minutes on 2 cores; MARKERS=browser for fewer)
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "$(if $(MARKERS),($(MARKERS)) and )not faults and not containers and not real_servers and not benchmarks" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal $(addprefix --ignore tests/,faults containers real_servers benchmarks) -m "$(if $(MARKERS),($(MARKERS)) and )not faults and not containers and not real_servers and not benchmarks" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about two hours)
 	@$(BIN)/pytest -m faults -n 0 --timeout 900 $(PYTEST_ARGS)

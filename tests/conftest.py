@@ -5,11 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Generator
 
 import pytest
 
 pytest_plugins = ["tests.support.postgres", "tests.support.flow"]
+
+# Where nothing may write bytecode, every worker and each of the hundreds of processes that tests start would compile
+# all it imports (`make` sees to the same).
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell that runs the suite in the background has it ignore SIGINT. Its children inherit that, and Dagster gives
 # SIGTERM the meaning of SIGINT: they could not be ended.

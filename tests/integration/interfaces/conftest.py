@@ -24,6 +24,11 @@ DOCS = [
 QUESTION = "How many days of paid leave does the vacation policy grant?"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Schemathesis makes a test of every operation; only here, because its plugin takes a second to import."""
+    config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
+
+
 @pytest.fixture(scope="session")
 def open_interfaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenInterfaces]:
     folder = tmp_path_factory.mktemp("interfaces")
