@@ -121,7 +121,7 @@ def installed(**given: Any) -> Iterator[Installed]:
 
 def weights(routes: Object) -> set[tuple[int, int]]:
     """The pairs of weights, blue and green, in the gateway's routes."""
-    (host,) = yaml.safe_load(routes["data"]["routes.yaml"])["resources"][0]["virtual_hosts"]
+    (host,) = yaml.load(routes["data"]["routes.yaml"], yaml.CSafeLoader)["resources"][0]["virtual_hosts"]
     targets = [item.get("route", {}).get("weighted_clusters", {}).get("clusters", []) for item in host["routes"]]
     pairs = [{cluster["name"]: cluster["weight"] for cluster in pair} for pair in targets if pair]
     return {(pair["query-blue"], pair["query-green"]) for pair in pairs}

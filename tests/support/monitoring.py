@@ -30,7 +30,7 @@ def missing(*programs: str) -> str | None:
 
 def prometheus_config(targets: Mapping[str, str], alertmanager: str) -> dict[str, Any]:
     """deploy/prometheus/prometheus.yaml with an address for each job; jobs without one are left out."""
-    config: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text("utf-8"))
+    config: dict[str, Any] = yaml.load((DEPLOY / "prometheus" / "prometheus.yaml").read_text("utf-8"), yaml.CSafeLoader)
     config["global"] = {"scrape_interval": "3s", "evaluation_interval": "1s"}  # a page gets as long to answer
     config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
@@ -45,7 +45,9 @@ def prometheus_config(targets: Mapping[str, str], alertmanager: str) -> dict[str
 
 def alertmanager_config(folder: Path, webhook: str) -> dict[str, Any]:
     """deploy/alertmanager/alertmanager.yaml that sends to this address."""
-    config: dict[str, Any] = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yaml").read_text("utf-8"))
+    config: dict[str, Any] = yaml.load(
+        (DEPLOY / "alertmanager" / "alertmanager.yaml").read_text("utf-8"), yaml.CSafeLoader
+    )
     (folder / "webhook").write_text(webhook)
     config["receivers"][0]["webhook_configs"][0]["url_file"] = str(folder / "webhook")
     config["route"]["group_interval"] = "1s"

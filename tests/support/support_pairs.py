@@ -40,7 +40,7 @@ class Pair:
 
 
 def _read(name: str) -> Any:
-    return yaml.safe_load((_DATA / name).read_text("utf-8"))
+    return yaml.load((_DATA / name).read_text("utf-8"), yaml.CSafeLoader)
 
 
 @cache

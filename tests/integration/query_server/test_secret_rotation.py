@@ -114,7 +114,7 @@ def test_an_index_process_and_its_clients_understand_each_other_across_one_step(
 
 
 def test_qdrant_takes_what_its_clients_of_one_step_before_and_after_send(folder: Path, tmp_path: Path) -> None:
-    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text("utf-8"))["services"]
+    services = yaml.load((ROOT / "deploy" / "compose.yaml").read_text("utf-8"), yaml.CSafeLoader)["services"]
     (command,) = services["qdrant"]["command"]
     stub = tmp_path / "entrypoint.sh"
     stub.write_text('#!/bin/bash\necho "$QDRANT__SERVICE__API_KEY,$QDRANT__SERVICE__ALT_API_KEY"\n')

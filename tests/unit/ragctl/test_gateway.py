@@ -38,14 +38,14 @@ def test_equal_options_give_an_equal_file_and_plain_yaml(options: GatewayOptions
     write(options, tmp_path / "envoy.yaml")
     text = (tmp_path / "envoy.yaml").read_text("utf-8")
     assert text == render(options)
-    assert yaml.safe_load(text) == json.loads(json.dumps(bootstrap(options)))
+    assert yaml.load(text, yaml.CSafeLoader) == json.loads(json.dumps(bootstrap(options)))
     assert list(tmp_path.iterdir()) == [tmp_path / "envoy.yaml"]
 
 
 @pytest.mark.catalogue("S31")
 def test_the_admin_interface_is_on_loopback_whatever_the_listener(settings_with_keys: Settings) -> None:
     settings = settings_with_keys.model_copy(update={"host": "0.0.0.0"})  # noqa: S104
-    rendered = yaml.safe_load(render(GatewayOptions.from_settings(settings)))
+    rendered = yaml.load(render(GatewayOptions.from_settings(settings)), yaml.CSafeLoader)
     assert rendered["admin"]["address"]["pipe"]["mode"] == 0o600
     [served] = [item for item in rendered["static_resources"]["listeners"] if item["name"] == "operations"]
     assert served["address"]["socket_address"]["address"] == "127.0.0.1"

@@ -24,7 +24,9 @@ from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
 from tests.support.chart import ROOT
 
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text("utf-8"))["services"]
+SERVICES: dict[str, dict[str, Any]] = yaml.load(
+    (ROOT / "deploy" / "compose.yaml").read_text("utf-8"), yaml.CSafeLoader
+)["services"]
 
 
 @pytest.fixture
@@ -38,7 +40,9 @@ def settings(tmp_path: Path) -> Settings:
 
 def gateway(settings: Settings, folder: Path, *weight: str) -> tuple[dict[str, Any], dict[str, Any]]:
     write(settings, str(folder), *weight)
-    read = [yaml.safe_load((folder / name).read_text("utf-8")) for name in ("envoy.yaml", "routes/routes.yaml")]
+    read = [
+        yaml.load((folder / name).read_text("utf-8"), yaml.CSafeLoader) for name in ("envoy.yaml", "routes/routes.yaml")
+    ]
     return read[0]["static_resources"], read[1]["resources"][0]["virtual_hosts"][0]
 
 

@@ -33,7 +33,7 @@ MULTILINE = {"docker", "cri", "go", "java", "python", "ruby"}
 
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
-    return yaml.safe_load(FILE.read_text("utf-8"))  # type: ignore[no-any-return]
+    return yaml.load(FILE.read_text("utf-8"), yaml.CSafeLoader)  # type: ignore[no-any-return]
 
 
 def plugins(config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from ragctl.chart.parts import Rollout
 from tests.real_servers.cluster.control_plane import HELM
 from tests.support.chart import ROOT
 
-PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text("utf-8"))
+PIPELINE: dict[str, Any] = yaml.load((ROOT / ".gitlab-ci.yml").read_text("utf-8"), yaml.CSafeLoader)
 TEXT = (ROOT / ".gitlab-ci.yml").read_text("utf-8")
 _KEYWORDS = {"stages", "workflow", "variables", "default"}
 
@@ -148,7 +148,7 @@ def test_the_digests_of_the_registry_become_values_which_the_jobs_of_cosign_read
     command = [sys.executable, str(ROOT / "deploy" / "digest-values.py"), str(dist), "registry.example/rag"]
     values = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (dist / "digests.yaml").write_text(values, encoding="utf-8")
-    assert yaml.safe_load(values) == {"images": {"registry": "registry.example/rag", **digests}}
+    assert yaml.load(values, yaml.CSafeLoader) == {"images": {"registry": "registry.example/rag", **digests}}
     subprocess.run(["bash", "-c", JOBS["sign"]["before_script"][-1]], cwd=tmp_path, check=True)
     assert dict(line.split() for line in (tmp_path / "images.txt").read_text("utf-8").splitlines()) == digests
 
