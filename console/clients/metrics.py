@@ -209,7 +209,7 @@ def parse(text: str, names: Iterable[str]) -> dict[tuple[str, Labels], float]:
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 _EXEMPLAR = re.compile(
     r'^rag_server_request_seconds_bucket\{le="[^"\n]+",method="([^"\n]+)"\} \S+'
-    r' # \{trace_id="([0-9a-f]{32})"\} (\S+) (\S+)$',
+    r' # \{(?:span_id="[0-9a-f]{16}",)?trace_id="([0-9a-f]{32})"\} (\S+) (\S+)$',
     re.MULTILINE,
 )
 

@@ -120,7 +120,7 @@ def _questions(span: str) -> None:
 
 
 def _answer_it(group: dict[str, Any]) -> None:
-    """Show what can be done about a question without an answer."""
+    """Show a group of questions without an answer, with the pages that can mend it."""
     st.text("\n".join(group["alike"]))
     with st.container(horizontal=True):
         st.page_link("screens/ask.py", label=t("Ask it again"), query_params={"q": group["question"]},

@@ -32,13 +32,7 @@ def source_changes(name: str) -> None:
 
 def _edit(name: str) -> None:
     key = f"edit-{name}"
-    if key not in st.session_state:
-        st.write(t("Reads the file of the source, which can then be changed, tested and saved."))
-        if st.button(t("Open the source file"), key=f"{key}-open"):
-            read = operate(pb.SOURCE_ACTION_READ, name, t("Reading …"))
-            if read is not None:
-                st.session_state[key] = read.file
-                st.rerun(scope="fragment")
+    if key not in st.session_state and not _opened(key, name):
         return
     file: pb.SourceFile = st.session_state[key]
     text = _edited_text(key, file)
@@ -86,6 +80,18 @@ def _edited_text(key: str, file: pb.SourceFile) -> str:
         return str(edit["text"])
     edit["text"] = st.text_area(t("Source file (YAML)"), edit["begun"], height=320, max_chars=65_536, key=f"{key}-text")
     return str(edit["text"])
+
+
+def _opened(key: str, name: str) -> bool:
+    place = st.empty()  # so that nothing of it stays below the file
+    with place.container():
+        st.write(t("Reads the file of the source, which can then be changed, tested and saved."))
+        asked = st.button(t("Open the source file"), key=f"{key}-open")
+    if not asked or (read := operate(pb.SOURCE_ACTION_READ, name, t("Reading …"))) is None:
+        return False
+    place.empty()
+    st.session_state[key] = read.file
+    return True
 
 
 def _saved(file: pb.SourceFile) -> None:

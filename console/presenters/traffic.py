@@ -98,7 +98,7 @@ def table(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     failed = grew(first, last, REQUESTS, "method", where=lambda labels: labels.get("code") != "OK")
     rows = []
     for method, count in calls.items():
-        if not count:
+        if not count or method.startswith(OWN_CALLS):
             continue
         buckets = _buckets(first, last, method)
         rows.append(

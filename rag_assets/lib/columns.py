@@ -41,7 +41,7 @@ _DESCRIPTIONS = {
     "updated_at": "when it was changed last",
     "version": "version of the document that it is of",
 }
-"""Descriptions of columns whose table has no comment on them."""
+"""Descriptions of columns without a comment in their table."""
 
 
 def column_schema(stage: str) -> dg.TableSchema:

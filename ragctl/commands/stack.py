@@ -127,7 +127,7 @@ def _announce(stack: Stack) -> None:
 
 
 def _sign_in(stack: Stack) -> None:
-    """Print where to sign in, and with what: the last lines, which stay on the screen."""
+    """Print the console's address, account and password: the last lines, which stay on the screen."""
     from rag_core.governance.access import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import urls
 

@@ -332,7 +332,7 @@ def test_a_peak_leads_to_its_requests_the_slowest_first() -> None:
     calls = {"query.v2.QueryService/Search": (0.02, "a"), "query.v2.QueryService/Answer": (3, "b"),
              "admin.v1.AdminService/GetStatus": (9, "c")}  # fmt: skip
     for method, (seconds, trace) in calls.items():
-        counters.seconds.labels(f"/ragproto.{method}").observe(seconds, {"trace_id": trace * 32})
+        counters.seconds.labels(f"/ragproto.{method}").observe(seconds, {"trace_id": trace * 32, "span_id": "d" * 16})
     found = traffic.slowest(exemplars(generate_latest(counters.registry).decode()))
     assert [(call.seconds, call.trace_id[0]) for call in found] == [(3.0, "b"), (0.02, "a")]
     assert all(call.at > 0 for call in found)
