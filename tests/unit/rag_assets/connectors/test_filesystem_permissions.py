@@ -19,7 +19,7 @@ ANN, BO, CY, DI = people = [(1000, {100}), (1001, {100}), (1002, {200}), (1003, 
 
 
 def connect(root: Path) -> FilesystemConnector:
-    options = FilesystemOptions(kind="filesystem", root=str(root), directory="corp")
+    options = FilesystemOptions(kind="folder", root=str(root), directory="corp")
     return FilesystemConnector(options, max_file_bytes=1000)
 
 
@@ -90,7 +90,7 @@ def test_plain_modes_are_said_exactly_and_a_folder_narrows_its_files(tmp_path: P
         tags.add(connect(root).version_tag())
     assert len(tags) == len(expected)
     with pytest.raises(ValueError, match="symlinks: skip"):
-        FilesystemOptions(kind="filesystem", root="/srv", directory="corp", symlinks="within_root")
+        FilesystemOptions(kind="folder", root="/srv", directory="corp", symlinks="within_root")
 
 
 def test_a_changed_folder_changes_the_version_tag_of_its_files(tmp_path: Path) -> None:
