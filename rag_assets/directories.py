@@ -44,7 +44,7 @@ class _File(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
+class DirectoryFile:
     """A directory as its file says."""
 
     tenant: str
@@ -64,7 +64,7 @@ def version_tag(folder: Path) -> str:
     return fingerprint(*(f"{name}\x1f{stat.st_mtime_ns}\x1f{stat.st_size}\x1f{stat.st_ino}" for name, stat in seen))
 
 
-def read_directory(path: Path) -> Directory:
+def read_directory(path: Path) -> DirectoryFile:
     """Read one. Raises `ConfigError` (`CONFIG_INVALID`), `InvalidInput` (`FIELD_INVALID`)."""
     found = load_yaml(path)
     if found.problems:
@@ -78,7 +78,7 @@ def read_directory(path: Path) -> Directory:
     if not DIRECTORY_NAME.fullmatch(path.stem):
         raise ConfigError(Reason.CONFIG_INVALID, f"{path.name}: the name must be lower-case letters, digits, - and _")
     entries = tuple(_given(read)) + tuple(_rows(path.parent / Path(read.csv).name) if read.csv else ())
-    return Directory(read.tenant, path.stem, read.kind, entries)
+    return DirectoryFile(read.tenant, path.stem, read.kind, entries)
 
 
 def _given(read: _File) -> Iterator[DirectoryEntry]:

@@ -44,7 +44,7 @@ class CheckKind(StrEnum):
     INDEXED = "indexed"
 
 
-class Origin(StrEnum):
+class EntryOrigin(StrEnum):
     """Origin of an ACL entry; the names of `ragproto.documents.v1.AccessOrigin`."""
 
     TENANT = "tenant"
@@ -71,7 +71,7 @@ class AccessEntry:
     """An ACL entry of a person or a document; `matches`: they meet in it."""
 
     entry: str
-    origin: Origin
+    origin: EntryOrigin
     detail: str = ""
     since: datetime | None = None
     matches: bool = False
@@ -174,7 +174,7 @@ def _kind(check: ScopeCheck) -> CheckKind:
 
 
 def _document_entry(row: AccessRow, entry: str, met: set[str]) -> AccessEntry:
-    origin = Origin.SOURCE if row.acl_inherited else Origin.DOCUMENT
+    origin = EntryOrigin.SOURCE if row.acl_inherited else EntryOrigin.DOCUMENT
     return AccessEntry(entry, origin, f"{row.source} ({row.kind})", row.updated_at, entry.removeprefix(DENY) in met)
 
 
@@ -185,7 +185,7 @@ def _resolved(connection: Connection, person: _Person) -> _Person:
     given = {one.entry: one for one in said.memberships}
     own = [entry for entry in person.entries if entry.entry in principal.acl_entries]
     ways = [
-        AccessEntry(one.entry, Origin.DIRECTORY, f"{one.directory}: {' > '.join(one.way)}", one.since)
+        AccessEntry(one.entry, EntryOrigin.DIRECTORY, f"{one.directory}: {' > '.join(one.way)}", one.since)
         for one in given.values()
         if one.entry not in {entry.entry for entry in own}
     ]
@@ -203,8 +203,8 @@ def _person(connection: Connection, tenant: str, user: str, groups: tuple[str, .
     account = find_account(connection, user)
     known = account[0] if account is not None and account[0].tenant == tenant else None
     if known is not None and not groups:
-        return _of(Principal(user, tenant, known.groups), Origin.ACCOUNT, user, known.created_at)
-    return _of(Principal(user, tenant, groups), Origin.TOKEN)
+        return _of(Principal(user, tenant, known.groups), EntryOrigin.ACCOUNT, user, known.created_at)
+    return _of(Principal(user, tenant, groups), EntryOrigin.TOKEN)
 
 
 def _key(connection: Connection, tenant: str, key_id: str, groups: Sequence[str]) -> _Person:
@@ -217,13 +217,13 @@ def _key(connection: Connection, tenant: str, key_id: str, groups: Sequence[str]
         raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
     ended = key.revoked or key.expires <= datetime.now(UTC)
     reason = Reason.API_KEY_INVALID if ended else None if allows(key.scopes, READ) else Reason.SCOPE_MISSING
-    person = _of(Principal(f"{_KEY}{key_id}", tenant, key.groups, key.scopes), Origin.API_KEY, key_id)
+    person = _of(Principal(f"{_KEY}{key_id}", tenant, key.groups, key.scopes), EntryOrigin.API_KEY, key_id)
     return replace(person, credentials=AccessCheck(CheckKind.CREDENTIALS, reason is None, reason or ""))
 
 
-def _of(principal: Principal, origin: Origin, detail: str = "", since: datetime | None = None) -> _Person:
+def _of(principal: Principal, origin: EntryOrigin, detail: str = "", since: datetime | None = None) -> _Person:
     entries = tuple(
-        AccessEntry(entry, Origin.TENANT) if entry == EVERYONE else AccessEntry(entry, origin, detail, since)
+        AccessEntry(entry, EntryOrigin.TENANT) if entry == EVERYONE else AccessEntry(entry, origin, detail, since)
         for entry in principal.acl_entries
     )
     return _Person(principal, entries, AccessCheck(CheckKind.CREDENTIALS, passed=True))

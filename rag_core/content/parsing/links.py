@@ -16,7 +16,7 @@ MAX_TARGET_CHARS: Final = 300
 _MAX_LABEL_CHARS: Final = 300
 _MAX_SCAN_CHARS: Final = 20_000
 """Characters behind the link before that are searched for a label; it bounds the time of hostile text."""
-_OTHER_SCHEME: Final = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:|#|//", re.IGNORECASE)
+_OTHER_SCHEME: Final = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]{0,30}:|#|//", re.IGNORECASE)
 
 NamedTarget = tuple[str, str]
 """The label of a link as it is written, and its target."""

@@ -3,7 +3,7 @@ from .base import (
     MAX_REACHED as MAX_REACHED,
     DirectoryEntry as DirectoryEntry,
     DirectoryStatus as DirectoryStatus,
-    Membership as Membership,
+    GroupMembership as GroupMembership,
     Resolved as Resolved,
     SyncResult as SyncResult,
     normal_name as normal_name,

@@ -95,7 +95,7 @@ class SyncResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class GroupMembership:
     """An ACL entry that a caller gets from a directory, the way to it, and since when."""
 
     entry: str
@@ -111,7 +111,7 @@ class Resolved:
 
     active: bool = True
     groups: tuple[str, ...] = ()
-    memberships: tuple[Membership, ...] = field(default=())
+    memberships: tuple[GroupMembership, ...] = field(default=())
 
     def apply(self, principal: Principal) -> Principal:
         """Return the caller with the entries that count. Raises `PermissionDenied` (`PERSON_DISABLED`)."""

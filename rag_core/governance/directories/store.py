@@ -14,7 +14,7 @@ from rag_core.governance.directories.base import (
     MAX_REACHED,
     DirectoryEntry,
     DirectoryStatus,
-    Membership,
+    GroupMembership,
     Resolved,
     SyncResult,
     normal_name,
@@ -187,7 +187,7 @@ def resolve(connection: Connection, tenant: str, subject: str, groups: Sequence[
 
 def _memberships(
     connection: Connection, tenant: str, starts: set[str], reached: Sequence[Row[Any]]
-) -> Iterator[Membership]:
+) -> Iterator[GroupMembership]:
     """Yield what a caller gets, each with one way to it through the groups."""
     entries = [row.entry for row in reached]
     edges = connection.execute(_WAYS, {"tenant": tenant, "entries": entries}) if reached else ()
@@ -201,7 +201,7 @@ def _memberships(
             since, at = max(since, at.since), ways.get((row.directory, at.member))
         names = [f"{row.directory}/{name}" for name in row.names]
         for entry in [row.entry, *names] if row.entry.startswith("group:") else names:
-            yield Membership(entry, row.directory, tuple(way), since)
+            yield GroupMembership(entry, row.directory, tuple(way), since)
 
 
 # --------------------------------------------------------------------------------------------------------------------
