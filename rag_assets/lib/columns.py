@@ -25,6 +25,7 @@ _DESCRIPTIONS = {
     "flags": "what the quality rules found",
     "headings": "headings above it, outermost first",
     "language": "language of the text",
+    "links": "targets of the links in it",
     "locator": "its place in the source: path, URL, key",
     "media_type": "type of the original",
     "metadata": "fields of the source file and of the document",

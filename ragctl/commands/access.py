@@ -133,7 +133,7 @@ def sync(*, approve: int | None = None, json: Json = False) -> None:
 
 
 @app.command
-def remove(name: str, /, *, tenant: str = "default") -> None:
+def remove(name: str, /, *, tenant: str = "default", json: Json = False) -> None:
     """Remove a directory with all that it holds: nobody gets anything from it any more.
 
     Example: rag access remove corp --tenant acme
@@ -147,7 +147,10 @@ def remove(name: str, /, *, tenant: str = "default") -> None:
 
     with transaction() as connection:
         remove_directory(connection, tenant, name, actor=actor())
-    say(f"{name} is removed; remove its file too, or it is read again")
+    if json:
+        emit_json({"removed": name})
+    else:
+        say(f"{name} is removed; remove its file too, or it is read again")
 
 
 def _id(tenant: str, document: str) -> str:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus
 
 from rag_assets.defs.sources.sensors import switch_name
 from rag_assets.lib.failures import typed_failures
@@ -147,8 +146,10 @@ def _observation(config: SourceConfig, switched: Mapping[str, bool]) -> status.O
 
 def _switched(instance: dg.DagsterInstance) -> dict[str, bool]:
     """Sensors and schedules that an operator switched on or off; the others are as their source files say."""
-    found = instance.all_instigator_state(instigator_statuses={InstigatorStatus.RUNNING, InstigatorStatus.STOPPED})
-    return {one.instigator_name: one.status is InstigatorStatus.RUNNING for one in found}
+    found = instance.all_instigator_state()
+    return {
+        one.instigator_name: one.status.name == "RUNNING" for one in found if one.status.name in {"RUNNING", "STOPPED"}
+    }
 
 
 def _run(record: dg.RunRecord, shard: int, reason: str | None, message: str | None) -> SourceRun:

@@ -85,7 +85,7 @@ _KINDS: Final = {
     "directory_members": "tenant:name directory:name member:name group:name",
     "documents": "tenant:name source:name locator:document token:document parsed_as:system content_hash:document"
     " text_hash:document media_type:document title:document language:document text:document blocks:document"
-    " structure:document metadata:document flags:system acl:name run_id:system",
+    " links:document structure:document metadata:document flags:system acl:name run_id:system",
     "embedding_turns": "tenant:name source:name run_id:system state:system",
     "embeddings": "text_hash:document embedder:system vector:document",
     "erasures": "tenant:name source:name requested_by:name receipt:system",

@@ -111,7 +111,8 @@ def structure_from_json(stored: Mapping[str, Any], start: int, headings: Sequenc
     """Read what `structure_to_json` writes. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
     if stored["format"] not in _READABLE:
         return Structure()
-    return Structure(from_rows(stored["blocks"], start, headings), links_from_rows(stored.get("links", ()), start))
+    links = stored.get("links")
+    return Structure(from_rows(stored["blocks"], start, headings), links_from_rows(links, start) if links else ())
 
 
 def _structure(stored: Mapping[str, Any]) -> Structure:

@@ -74,7 +74,7 @@ def test_a_document_is_opened_by_its_link_worked_with_by_keyboard_and_has_no_bar
     button = page.get_by_role("button", name="Index again")
     button.focus()
     page.keyboard.press("Enter")
-    page.get_by_label("Reason (for the audit log)").first.fill("looks odd")
+    page.get_by_label("Reason (for the audit log)").locator("visible=true").first.fill("looks odd")
     page.get_by_role("button", name="Confirm").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("It will be written again to")).to_be_visible()

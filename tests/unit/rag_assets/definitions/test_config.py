@@ -28,7 +28,7 @@ def refused(directory: Path) -> list[str]:
 def test_a_small_file_gives_a_source_with_defaults(sources_dir: Path, write_source: WriteSource) -> None:
     write_source()
     (source,) = load_sources(sources_dir)
-    assert replace(source.source, options="") == Source("handbook", "acme", "filesystem", ("everyone",))
+    assert replace(source.source, options="") == Source("handbook", "acme", "folder", ("everyone",))
     assert source.schedule is not None
     assert (source.schedule.cron, source.schedule.timezone) == ("0 3 * * *", "UTC")
     assert source.sensor is not None

@@ -135,6 +135,7 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "sources_dir",
         "golden_dir",
         "questions_dir",
+        "directories_dir",
         "erasure_folder",
         "reranker_dir",
         "database_owner_url",

@@ -6,7 +6,7 @@ import uuid
 
 from rag_core.content.chunking import CHUNKER_VERSION, Chunker
 from rag_core.content.chunking.chunker import ChunkSettings
-from rag_core.content.parsing import PARSER_VERSION, ParseLimits, to_rows
+from rag_core.content.parsing import PARSER_VERSION, ParseLimits, links_to_rows, to_rows
 from rag_core.content.parsing.parse import parse
 from rag_core.ids import fingerprint
 from tests.unit.rag_core.content.parsing.conftest import WordCounter
@@ -29,9 +29,9 @@ def test_parsed_documents_change_only_with_the_parser_version() -> None:
     seen = []
     for name, content in sorted(DOCUMENTS.items()):
         document = parse(content, name=name, media_type=None, limits=ParseLimits())
-        blocks = to_rows(document.blocks)
-        seen.append((name, document.text, document.title, document.language, blocks, sorted(document.metadata.items())))
-    assert (PARSER_VERSION, fingerprint(*seen)) == (10, "049843f9fefa5eda1ebc8be8e7556e8e"), HINT
+        rows = (to_rows(document.blocks), links_to_rows(document.links))
+        seen.append((name, document.text, document.title, document.language, rows, sorted(document.metadata.items())))
+    assert (PARSER_VERSION, fingerprint(*seen)) == (11, "5c32ad36f4b6189a2eef6f76b856503e"), HINT
 
 
 def test_chunks_change_only_with_the_chunker_version() -> None:

@@ -69,7 +69,6 @@ EVERYTHING_WRONG = replace(
      "waiting for Dagster, which has not reported since 2026-11-26 11:00 UTC"),
     (replace(GOOD, runs=(FAILED,), mistake="attributes.name: missing"), "failed: CONFIG_INVALID"),
     (Facts("tickets", "push", has_runs=False, inbox=7, worker_alive=False), "waiting for a stream worker: 7 changes"),
-    (Facts("tickets", "push", has_runs=False, worker_alive=False), "new: not read yet"),
     (Facts("events", "kafka", has_runs=False, halted="POISON_RATE"), "failed: POISON_RATE"),
 ])  # fmt: skip
 def test_what_is_under_way_comes_before_what_needs_somebody_and_that_before_how_good_it_is(
