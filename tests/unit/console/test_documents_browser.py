@@ -55,8 +55,11 @@ def barriers(page: Page) -> list[str]:
     page.add_style_tag(content=AT_ONCE)
     found = Axe().run(page).response["violations"]
     return [
-        f"{item['id']}: {node['target']}" for item in found if item["impact"] in SERIOUS for node in item["nodes"]
-    ]  # fmt: skip
+        f"{item['id']}: {node['target']} {node['html']} {[one['message'] for one in node['any']]}"
+        for item in found
+        if item["impact"] in SERIOUS
+        for node in item["nodes"]
+    ]
 
 
 def test_a_document_is_opened_by_its_link_worked_with_by_keyboard_and_has_no_barrier(

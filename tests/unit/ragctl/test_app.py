@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_no_zero_and_no_success(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing runs (secrets are files): neither the database nor a server. Sources are configured in files, which can be read."""
+    """Nothing runs: neither the database nor a server. Sources are configured in files, which can be read."""
     from rag_core.settings import Settings
 
     ensure_keys(Settings.load())
