@@ -325,7 +325,7 @@ def test_a_source_that_no_file_configures_any_more_says_so(watched: Watched) -> 
 def test_a_push_source_waits_for_the_stream_worker_and_is_never_paused(watched: Watched) -> None:
     watched.status()
     watched.execute("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'tickets', 'push')")
-    assert watched.stored("tickets").state is SourceState.NEW
+    assert watched.stored("tickets").state is SourceState.UP_TO_DATE
     with watched.store.engine.begin() as connection:
         inbox.accept(
             connection,
