@@ -21,7 +21,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from rag_assets.connectors.fields import Model, Plain
 from rag_assets.strict_yaml import load_yaml
 from rag_core.database import Store
-from rag_core.errors import ConfigError, InvalidInput, RagError, Reason
+from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason
 from rag_core.governance.directories import DIRECTORY_NAME, DirectoryEntry, SyncResult, sync
 from rag_core.ids import fingerprint
 
@@ -116,10 +116,19 @@ def _active(text: str | None, path: Path, number: int) -> bool:
     return known[(text or "").strip().lower()]
 
 
-def sync_directories(store: Store, folder: Path, *, approved: int | None = None) -> dict[str, SyncResult | RagError]:
-    """Bring every directory up to date, each in a transaction; one that fails does not stop the others."""
+def sync_directories(
+    store: Store, folder: Path, *, only: str | None = None, approved: int | None = None
+) -> dict[str, SyncResult | RagError]:
+    """Bring every directory up to date, each in a transaction; one that fails does not stop the others.
+
+    `only` names one, and `approved` is how many removals of a held reading of it are applied. Raises `NotFound`
+    (`DIRECTORY_NOT_FOUND`) when there is no file of that name.
+    """
+    paths = [path for path in directory_files(folder) if only in {None, path.stem}]
+    if only is not None and not paths:
+        raise NotFound(Reason.DIRECTORY_NOT_FOUND, f"{folder} has no file {only}.yaml")
     done: dict[str, SyncResult | RagError] = {}
-    for path in directory_files(folder):
+    for path in paths:
         try:
             one = read_directory(path)
             with store.engine.begin() as connection:

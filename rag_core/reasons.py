@@ -169,8 +169,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Take the person out of groups, or nest fewer groups in each other.",
     ),
     R.DIRECTORY_HELD: (
-        "A directory lacks half or more of the people and memberships it had; the reading was not applied.",
-        "Look at the directory; then `rag access sync --approve N` applies up to N removals.",
+        "A reading of a directory would remove half or more of its people and memberships; it was not applied.",
+        "Look at the directory; then `rag access sync NAME --approve N` applies up to N removals.",
     ),
     R.DIRECTORY_NOT_FOUND: ("The tenant has no such directory.", "List them: `rag access directories`."),
     R.ACL_INEXPRESSIBLE: (
@@ -255,10 +255,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.QUESTIONS_INVALID: (
         "A file of questions for `rag evaluate` is malformed.",
         "See the message; the layout is in docs/how-to/evaluate-answers.md.",
-    ),
-    R.RATING_NOT_FOUND: (
-        "There is no rating with this number.",
-        "`rag evaluate questions` has those of ratings.",
     ),
     R.EVALUATION_NOT_FOUND: (
         "There is no run of questions with this number; old ones are deleted.",

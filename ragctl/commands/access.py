@@ -101,24 +101,28 @@ def directories(*, tenant: str | None = None, json: Json = False) -> None:
 
 
 @app.command
-def sync(*, approve: int | None = None, json: Json = False) -> None:
+def sync(name: str | None = None, /, *, approve: int | None = None, json: Json = False) -> None:
     """Read the directories of this installation's folder now, as the stack does when a file changes.
 
     Example: rag access sync
 
     Parameters
     ----------
+    name
+        Only this directory.
     approve
-        Apply a reading that was held, when it removes at most so many people and memberships.
+        Apply a reading of it that was held, when it removes at most so many people and memberships.
     """
     from rag_assets.directories import sync_directories
     from rag_core.database import open_store
-    from rag_core.errors import Conflict, RagError, Reason
+    from rag_core.errors import Conflict, InvalidInput, RagError, Reason
     from rag_core.settings import Settings
 
+    if approve is not None and name is None:
+        raise InvalidInput(Reason.USAGE, "--approve is for one directory: rag access sync NAME --approve N")
     settings = Settings.load()
     with closing(open_store(settings)) as store:
-        done = sync_directories(store, settings.effective_directories_dir, approved=approve)
+        done = sync_directories(store, settings.effective_directories_dir, only=name, approved=approve)
     failed = [one for one in done.values() if isinstance(one, RagError)]
     results = {name: one for name, one in done.items() if not isinstance(one, RagError)}
     if json:

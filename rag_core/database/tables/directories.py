@@ -14,9 +14,7 @@ directories = Table(
     Column("kind", Text, nullable=False),
     Column("revision", BigInteger, nullable=False, server_default="0", comment="raised by every change of its entries"),
     now_column("synced_at"),
-    Column(
-        "held_removals", Integer, comment="people and memberships that the last reading lacks; null: it was applied"
-    ),
+    Column("held_removals", Integer, comment="what the last reading would remove; null: it was applied"),
     Column("held_at", DateTime(timezone=True)),
 )
 

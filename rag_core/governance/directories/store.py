@@ -91,8 +91,8 @@ def sync(
 ) -> SyncResult:
     """Replace what a directory holds, in one transaction.
 
-    A reading that lacks more than half of the people and memberships (and more than `LEAST_HELD`) is held: nothing
-    changes until it lacks fewer or an operator approved so many removals.
+    A reading that would remove half or more of the people and memberships (and more than `LEAST_HELD`) is held:
+    nothing changes until one removes fewer or an operator approved so many removals.
     """
     whose = {"tenant": tenant, "directory": directory}
     connection.execute(_LOCK, whose | {"kind": kind})

@@ -108,7 +108,9 @@ def test_the_command_syncs_lists_holds_approves_and_removes(
     shown = capsys.readouterr()
     assert "corp: 9 removals are held" in shown.out
     assert "DIRECTORY_HELD" in shown.err
-    assert run(["access", "sync", "--approve", "9"]) == 0
+    assert run(["access", "sync", "--approve", "9"]) == Exit.WRONG_INPUT, "of which directory?"
+    assert run(["access", "sync", "other", "--approve", "9"]) == Exit.NOT_FOUND
+    assert run(["access", "sync", "corp", "--approve", "9"]) == 0
     assert run(["access", "directories"]) == 0
     assert run(["access", "remove", "corp", "--tenant", "acme"]) == 0
     assert run(["access", "remove", "corp", "--tenant", "acme"]) == Exit.NOT_FOUND
