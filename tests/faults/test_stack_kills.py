@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 KILLS = 30
 DOCUMENTS = 400
-FEW = 60
+FEW = 320
+"""More than a stream worker brings in without a run."""
 WORDS = (
     "index",
     "vector",
@@ -160,8 +161,7 @@ def fill(stack: LocalStack, chance: random.Random) -> None:
     for number in range(FEW):
         write(stack.docs, number, 0, chance)
     stack.up()
-    while not stack.run_workers():
-        time.sleep(0.2)  # polling a whole stack from outside; there is no event to wait for
+    assert eventually(stack.run_workers, seconds=600), "no run began"
 
 
 def settle(stack: LocalStack) -> None:
