@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM
 TEXT = "Before.\n\nBackups are taken at three.\n\nAfter."
 SERIOUS = ("serious", "critical")
 AT_ONCE = """*, *::before, *::after { animation: none !important; transition: none !important }
-[data-stale=true] { opacity: 1 !important }"""
-"""A page refreshes by itself, and a slow machine never sees it at rest: what is drawn again is faded, and a colour that
-is still on its way has no contrast yet."""
+[data-stale=true], [data-testid=stExpander] summary, [role=tablist], [role=tab] { opacity: 1 !important }"""
+"""A page refreshes by itself, and a slow machine never sees it at rest: what is drawn again is faded (headings of
+expanders and tabs without an attribute that says so), and a colour that is still on its way has no contrast yet."""
 
 
 @pytest.fixture(autouse=True)
