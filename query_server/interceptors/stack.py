@@ -7,7 +7,7 @@ from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.usage import UsageMeter
 from query_server.interceptors.chain import Chain
-from query_server.interceptors.concurrency import ConcurrencyLimiter, limit_concurrency
+from query_server.interceptors.concurrency import ConcurrencyLimiter, RecentTenants, limit_concurrency
 from query_server.interceptors.layers import (
     limit_time,
     map_errors,
@@ -37,10 +37,15 @@ def build_limiters(settings: Settings, metrics: Metrics) -> Limiters:
         ConcurrencyClass.ANSWER: (settings.answer_slots, settings.max_queued_answers),
         ConcurrencyClass.DOCUMENTS: (settings.max_concurrent_document_calls, settings.max_queued_document_calls),
     }
+    recent = RecentTenants()
+    computed = {ConcurrencyClass.ANSWER} if settings.answerer == "extractive" else set()
     return {
-        gate: ConcurrencyLimiter(gate, slots=slots, queue=queue, share=settings.max_tenant_share, metrics=metrics)
+        gate: ConcurrencyLimiter(
+            gate, slots=slots, queue=queue, share=settings.max_tenant_share, metrics=metrics, recent=recent,
+            paced=gate in computed,
+        )
         for gate, (slots, queue) in sizes.items()
-    }
+    }  # fmt: skip
 
 
 def build_chain(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from query_server.auth.policies import ConcurrencyClass
+from query_server.interceptors import concurrency
 from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import Exhausted, Reason
@@ -15,9 +17,9 @@ from rag_core.errors import Exhausted, Reason
 class Crowd:
     """Callers that stay inside until released."""
 
-    def __init__(self, *, slots: int, queue: int, share: float = 1) -> None:
+    def __init__(self, *, slots: int, queue: int, share: float = 1, paced: bool = False) -> None:
         self.gate = ConcurrencyLimiter(
-            ConcurrencyClass.SEARCH, slots=slots, queue=queue, share=share, metrics=Metrics()
+            ConcurrencyClass.SEARCH, slots=slots, queue=queue, share=share, metrics=Metrics(), paced=paced
         )
         self.order: list[str] = []
         self.inside = 0
@@ -136,3 +138,37 @@ async def test_callers_that_leave_at_the_moment_a_slot_comes_lose_none() -> None
     assert results[3] is None
     await crowd.call("c")
     assert crowd.inside == 0
+
+
+async def test_a_paced_tenant_has_one_slot_beside_others_and_rests_after_each_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed = 0.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
+    monkeypatch.setattr(concurrency, "LONGEST_REST_SECONDS", 1000)
+    crowd = Crowd(slots=5, queue=9, paced=True)
+    calls = [asyncio.create_task(crowd.call(tenant)) for tenant in ("other", "busy", "busy", "busy")]
+    await settle()
+    assert crowd.order == ["other", "busy"]
+    passed = 100
+    calls.append(asyncio.create_task(crowd.call("other")))
+    await settle()
+    crowd.release.set()
+    await calls[1]
+    await asyncio.create_task(crowd.call("third"))
+    assert crowd.order == ["other", "busy", "other", "third"]  # the slot of the busy tenant rests for 200 s
+    passed = 400
+    await asyncio.gather(*calls)
+    assert crowd.order[4:] == ["busy", "busy"]
+
+
+async def test_a_paced_tenant_alone_has_its_share_and_no_rest() -> None:
+    crowd = Crowd(slots=4, queue=9, paced=True)
+    calls = [asyncio.create_task(crowd.call("busy")) for _ in range(5)]
+    await settle()
+    assert crowd.inside == 4
+    crowd.release.set()
+    await calls[0]
+    await settle()
+    assert crowd.order == ["busy"] * 5
+    await asyncio.gather(*calls)
