@@ -82,6 +82,15 @@ def test_what_is_wanted_is_made_whole_by_its_owner_and_belongs_to_what_helm_remo
     assert not target.runs("green", other)
 
 
+def test_a_release_is_left_to_the_deployer_that_has_its_golden_sets(
+    cluster: Installed, target: KubernetesTarget, tmp_path: Path
+) -> None:
+    cluster.want(sources={"golden": [{"name": "handbook", "configMap": "golden-handbook"}]})
+    assert target.wanted() is None  # the one of the upgrade before
+    (tmp_path / "golden" / "handbook").mkdir(parents=True)
+    assert target.wanted() is not None
+
+
 def test_the_autoscaler_keeps_the_number_of_pods(cluster: Installed, target: KubernetesTarget) -> None:
     scale(cluster, "blue", 3)
     target.start("green", Release("r2", image=DIGESTS[0]))
