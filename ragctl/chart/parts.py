@@ -9,7 +9,8 @@ from pydantic.alias_generators import to_camel
 
 Cpu = Annotated[str, StringConstraints(pattern=r"^([0-9]+m|[0-9]+(\.[0-9]+)?)$")]
 Bytes = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$")]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$")]
+"""Or a tag, which the chart refuses in production."""
 Replicas = Annotated[int, Field(ge=1, le=500)]
 
 
@@ -49,7 +50,7 @@ class Part(PartModel):
     """A Deployment with a fixed number of pods."""
 
     replicas: Replicas = Field(1, description="Pods.")
-    resources: Resources
+    resources: Resources = Field(description="Of one pod.")
 
 
 class DagsterRuns(PartModel):

@@ -41,7 +41,7 @@ class PullSecret(PartModel):
 
 
 class Images(PartModel):
-    """Our own images, one per role, all of one release. There are no tags: what runs is named by its digest."""
+    """Our own images, one per role, all of one release. In production what runs is named by its digest, never a tag."""
 
     registry: str = Field("registry.example.com/rag", min_length=1, description="Registry and path before the role.")
     pull_policy: Literal["IfNotPresent", "Always"] = Field("IfNotPresent", description="When a node pulls.")
@@ -224,7 +224,7 @@ class Values(PartModel):
     )
     name_override: str = Field("", pattern=_NAME, description="Instead of the chart's name in the names of objects.")
     fullname_override: str = Field("", pattern=_NAME, description="What the names of objects begin with.")
-    images: Images = Field(description="Our images, by digest.")
+    images: Images = Field(description="Our images, by digest; outside production a tag will do.")
     settings: dict[str, object] = Field({}, description="Settings of the program (docs/reference/settings.md).")
     secrets: Secrets = Field(Secrets(), description="Secrets, by reference.")
     auth: Auth = Field(Auth(), description="Public keys that verify tokens; one of these or settings.jwt_jwks_url.")

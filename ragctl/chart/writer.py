@@ -25,6 +25,16 @@ _HEADER = """\
 # `memory` in bytes with a unit.
 """
 _WIDTH = 116
+_README = """\
+# rag-platform
+
+Retrieval over company documents: Dagster pipeline, gRPC query servers behind Envoy, operations console. How to install, upgrade, roll back and remove it:
+`docs/how-to/deploy-to-kubernetes.md` of the project. `values-dev.yaml`, `values-staging.yaml` and `values-production.yaml` are where to start; what has no
+default here is required. This table is generated from the values' own descriptions.
+
+| value | default | meaning |
+|---|---|---|
+"""
 
 
 def chart_files(root: Path) -> dict[str, bytes]:
@@ -33,6 +43,7 @@ def chart_files(root: Path) -> dict[str, bytes]:
     files["files/dagster.yaml"] = dagster_file().encode()
     files["files/secrets.txt"] = " ".join(secret_names()).encode()
     files["values.yaml"] = values_yaml().encode()
+    files["README.md"] = (_README + "\n".join(_rows(Values, "")) + "\n").encode()
     files["values.schema.json"] = (json.dumps(schema(), indent=1, ensure_ascii=False) + "\n").encode()
     for path in sorted((root / "deploy" / "prometheus").glob("*.rules.yaml")):
         files[f"files/rules/{path.name}"] = path.read_bytes()
@@ -102,6 +113,25 @@ def _lines(model: type[BaseModel], depth: int, default: BaseModel | None = None)
         if depth == 0:
             lines.append("")
     return lines[:-1] if depth == 0 else lines
+
+
+def _rows(model: type[BaseModel], prefix: str, default: BaseModel | None = None) -> list[str]:
+    """The rows of the table of values, one a leaf of their tree."""
+    rows = []
+    for name, field in model.model_fields.items():
+        key, value = prefix + (field.alias or name), getattr(default, name, field.default)
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel) and nested is not Resources:
+            rows += _rows(nested, f"{key}.", value if isinstance(value, BaseModel) else None)
+        else:
+            rows.append(f"| `{key}` | {_default(value)} | {(field.description or '').replace('|', chr(92) + '|')} |")
+    return rows
+
+
+def _default(value: object) -> str:
+    if isinstance(value, Resources):
+        return f"requests {value.requests.cpu}, {value.requests.memory}; limit {value.limits.memory}"
+    return "" if value is None or value is PydanticUndefined else f"`{_flow(value)}`"
 
 
 def _entry(field: FieldInfo, key: str, depth: int, value: object) -> list[str]:

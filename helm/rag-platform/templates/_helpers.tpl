@@ -69,7 +69,12 @@ labels:
 
 {{- define "rag.image" -}}
 {{- $root := index . 0 -}}{{- $role := index . 1 -}}
-{{ $root.Values.images.registry }}/{{ $role }}@{{ index $root.Values.images $role }}
+{{ include "rag.pinned" (list (printf "%s/%s" $root.Values.images.registry $role) (index $root.Values.images $role)) }}
+{{- end -}}
+
+{{- /* list IMAGE DIGEST_OR_TAG */ -}}
+{{- define "rag.pinned" -}}
+{{ join (ternary "@" ":" (hasPrefix "sha256:" (index . 1))) . }}
 {{- end -}}
 
 {{- /* Pod Security "restricted", said by every pod and container itself: list ROOT SERVICEACCOUNT UID */ -}}

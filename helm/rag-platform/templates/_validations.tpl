@@ -38,6 +38,16 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if eq .Values.environment "production" }}
+{{- $named := pick .Values.images "dagster" "query" "stream" "console" }}
+{{- range list "gateway" "postgresql" "qdrant" "valkey" }}{{ $_ := set $named . ((index $.Values .).digest | default "sha256:") }}{{ end }}
+{{- $_ := set $named "postgresExporter" (.Values.monitoring.postgresExporter.digest | default "sha256:") }}
+{{- range $name, $digest := $named }}
+{{- if not (hasPrefix "sha256:" $digest) }}
+{{- fail (printf "%s: %s is a tag, which may name another image tomorrow; in environment: production give the digest" $name $digest) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.console.enabled (eq .Values.environment "production") (eq .Values.console.signIn "none") }}
 {{- fail "console.signIn: none lets everybody who reaches the console act with its token: in environment: production set it to oidc, or switch the console off" }}
 {{- end }}

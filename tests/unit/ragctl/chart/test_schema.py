@@ -10,11 +10,17 @@ import pytest
 from rag_core.settings import Settings
 from ragctl.chart import writer
 from ragctl.chart.settings import secret_names, settable
-from tests.support.chart import CHART, PRESETS, ROOT, chart, everything, find, notes, render, values
+from tests.support.chart import CHART, PRESETS, ROOT, chart, containers, everything, find, notes, render, values
 
 
 def test_generated_files_are_current() -> None:
     assert writer.stale(ROOT) == []
+
+
+def test_the_readme_explains_every_value() -> None:
+    rows = [line for line in (CHART / "README.md").read_text().splitlines() if line.startswith("| `")]
+    assert "| `query.autoscaling.minReplicas` | `2` | Fewest pods. |" in rows
+    assert [row for row in rows if not row.rsplit("|", 2)[1].strip()] == []
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -32,7 +38,8 @@ def test_every_preset_lints_without_a_warning(preset: str) -> None:
         ({"query": {"autoscaling": {"minReplicas": 0}}}, "minReplicas"),
         ({"query": {"maxUnavailable": 0}}, "maxUnavailable"),
         ({"images": {"tag": "latest"}}, "tag"),
-        ({"images": {"query": "latest"}}, "query"),
+        ({"images": {"query": "latest"}}, "query: latest is a tag"),
+        ({"gateway": {"digest": "v1.40"}}, "gateway: v1.40 is a tag"),
         ({"gateway": {"digest": ""}}, "digest"),
         ({"console": {"resources": {"requests": None}}}, "requests"),
         ({"query": {"resources": {"limits": {"memory": None}}}}, "memory"),
@@ -65,6 +72,13 @@ def test_a_missing_digest_fails_the_render(image: str) -> None:
     del given["images"][image]
     with pytest.raises(helm_python.HelmError, match=image):
         render(given)
+
+
+def test_outside_production_a_tag_will_do() -> None:
+    tags = {"images": {"query": "0.2.0"}, "gateway": {"digest": "v1.40"}, "qdrant": {"digest": "v1.19.0"}}
+    images = {container["image"] for _, container in containers(render(values("dev", tags)))}
+    named = {"registry.example.com/rag/query:0.2.0", "docker.io/envoyproxy/envoy:v1.40", "docker.io/qdrant/qdrant:v1.19.0"}
+    assert named <= images
 
 
 @pytest.mark.catalogue("B76")
