@@ -28,9 +28,10 @@ _WIDTH = 116
 _README = """\
 # rag-platform
 
-Retrieval over company documents: Dagster pipeline, gRPC query servers behind Envoy, operations console. How to install, upgrade, roll back and remove it:
-`docs/how-to/deploy-to-kubernetes.md` of the project. `values-dev.yaml`, `values-staging.yaml` and `values-production.yaml` are where to start; what has no
-default here is required. This table is generated from the values' own descriptions.
+Retrieval over company documents: Dagster pipeline, gRPC query servers behind Envoy, operations console.
+
+`docs/how-to/deploy-to-kubernetes.md` of the project says how to install, upgrade, roll back and remove it. Start from
+`values-dev.yaml`, `values-staging.yaml` or `values-production.yaml`; what has no default here is required.
 
 | value | default | meaning |
 |---|---|---|

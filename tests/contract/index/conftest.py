@@ -13,7 +13,7 @@ import pytest
 from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.retrieval.engines.qdrant.collections import Installation
 from rag_core.retrieval.engines.qdrant.index import QdrantIndex
-from rag_core.retrieval.engines.qdrant.layout import QdrantLayout
+from rag_core.retrieval.engines.qdrant.layout import ONE_NODE, QdrantLayout
 from rag_core.retrieval.engines.remote import RemoteIndex
 from rag_core.retrieval.index import VectorIndex
 from rag_core.settings import QdrantSettings
@@ -67,10 +67,13 @@ def _remote(folder: Path) -> Iterator[VectorIndex]:
         index.close()
 
 
-def _server(folder: Path) -> Iterator[VectorIndex]:
+def _server(
+    folder: Path, kind: type[QdrantIndex] = QdrantIndex, layout: QdrantLayout = ONE_NODE, key: str | None = None
+) -> Iterator[QdrantIndex]:
     assert SERVER is not None
     mine = Installation(f"test-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex)
-    index = QdrantIndex.connect(SERVER, os.environ.get("RAG_TEST_QDRANT_KEY"), 30, installation=lambda: mine)
+    key = key or os.environ.get("RAG_TEST_QDRANT_KEY")
+    index = kind.connect(SERVER, key, 30, installation=lambda: mine, layout=layout)
     yield index
     index.discard()  # only what the test made: the server may be somebody's
     index.close()

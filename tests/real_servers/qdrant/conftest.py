@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,3 +15,10 @@ def qdrant_url() -> str:
     if not url:
         pytest.skip("needs a Qdrant server: RAG_TEST_QDRANT_URL=http://host:6334, and its key in RAG_TEST_QDRANT_KEY")
     return url
+
+
+@pytest.fixture(scope="session")
+def qdrant_rest(qdrant_url: str) -> str:
+    """Its address for REST."""
+    parts = urlsplit(qdrant_url)
+    return os.environ.get("RAG_TEST_QDRANT_REST_URL", f"{parts.scheme}://{parts.hostname}:6333")

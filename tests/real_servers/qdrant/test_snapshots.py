@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -29,8 +28,6 @@ pytestmark = pytest.mark.real_servers
 @pytest.fixture
 def own(settings: Settings, qdrant_url: str) -> Settings:
     """Settings for that server, with a prefix of their own."""
-    if missing := [name for name in ("curl", "jq") if shutil.which(name) is None]:
-        pytest.skip(f"needs {' and '.join(missing)} on PATH")
     key = os.environ.get("RAG_TEST_QDRANT_KEY")
     changes = {
         "qdrant_url": qdrant_url,
@@ -51,14 +48,16 @@ def index(own: Settings) -> Iterator[QdrantIndex]:  # type: ignore[override]
 
 
 def test_a_restored_collection_is_brought_to_the_rows_and_readers_come_back(
-    own: Settings, store: Store, index: QdrantIndex, parser: Parser, tmp_path: Path
+    own: Settings, store: Store, index: QdrantIndex, parser: Parser, tmp_path: Path, qdrant_rest: str
 ) -> None:
+    if missing := [name for name in ("curl", "jq") if shutil.which(name) is None]:
+        pytest.skip(f"needs {' and '.join(missing)} on PATH")
     flow = PipelineHarness(store, index, parser, own)
     for name in ("kept", "removed"):
         flow.connector.put(f"{name}.txt", f"The {name} walrus sleeps.")
     flow.run()
     generation = str(index.alias())
-    environment = _environment(own, generation)
+    environment = _environment(own, generation, qdrant_rest)
     taking, restoring = commands()
     run(taking, tmp_path, environment)
 
@@ -76,9 +75,22 @@ def test_a_restored_collection_is_brought_to_the_rows_and_readers_come_back(
     again.close()
 
 
-def _environment(own: Settings, generation: str) -> dict[str, str]:
-    parts = urlsplit(str(own.qdrant_url))
-    rest = os.environ.get("RAG_TEST_QDRANT_REST_URL", f"{parts.scheme}://{parts.hostname}:6333")
+def test_an_empty_server_is_filled_from_the_rows_and_readers_come_back(
+    own: Settings, store: Store, index: QdrantIndex, parser: Parser, tmp_path: Path
+) -> None:
+    flow = PipelineHarness(store, index, parser, own)
+    flow.connector.put("kept.txt", "The kept walrus sleeps.")
+    flow.run()
+    generation = str(index.alias())
+    _lose(index)
+    run("rag index rebuild\nrag verify\n", tmp_path, _environment(own, generation))
+    again = open_qdrant(str(own.qdrant_url), own)
+    assert again.alias() == generation
+    assert {point.payload.locator for page in again.scroll(generation) for point in page} == {"kept.txt"}
+    again.close()
+
+
+def _environment(own: Settings, generation: str, rest: str = "") -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(own.home),

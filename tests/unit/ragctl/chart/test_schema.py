@@ -77,7 +77,11 @@ def test_a_missing_digest_fails_the_render(image: str) -> None:
 def test_outside_production_a_tag_will_do() -> None:
     tags = {"images": {"query": "0.2.0"}, "gateway": {"digest": "v1.40"}, "qdrant": {"digest": "v1.19.0"}}
     images = {container["image"] for _, container in containers(render(values("dev", tags)))}
-    named = {"registry.example.com/rag/query:0.2.0", "docker.io/envoyproxy/envoy:v1.40", "docker.io/qdrant/qdrant:v1.19.0"}
+    named = {
+        "registry.example.com/rag/query:0.2.0",
+        "docker.io/envoyproxy/envoy:v1.40",
+        "docker.io/qdrant/qdrant:v1.19.0",
+    }
     assert named <= images
 
 
