@@ -10,7 +10,21 @@ import pytest
 from rag_core.settings import Settings
 from ragctl.chart import writer
 from ragctl.chart.settings import secret_names, settable
-from tests.support.chart import CHART, PRESETS, ROOT, chart, containers, everything, find, notes, render, values
+from tests.support.chart import (
+    CHART,
+    PRESETS,
+    ROOT,
+    chart,
+    containers,
+    everything,
+    files,
+    find,
+    loaded,
+    merged,
+    notes,
+    render,
+    values,
+)
 
 
 def test_generated_files_are_current() -> None:
@@ -83,6 +97,14 @@ def test_outside_production_a_tag_will_do() -> None:
         "docker.io/qdrant/qdrant:v1.19.0",
     }
     assert named <= images
+
+
+def test_the_minimal_values_are_all_that_the_evaluation_preset_asks_for() -> None:
+    preset, least = (loaded((CHART / f"values-{name}.yaml").read_text("utf-8")) for name in ("dev", "minimal"))
+    assert files(merged(preset, least))
+    for name in least:
+        with pytest.raises(helm_python.HelmError):
+            files(merged(preset, {key: value for key, value in least.items() if key != name}))
 
 
 @pytest.mark.catalogue("B76")
