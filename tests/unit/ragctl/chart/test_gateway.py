@@ -16,7 +16,7 @@ from ragctl.chart.files import routes_file
 from ragctl.container.gateway import write
 from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
-from tests.support.chart import Manifest, everything, find, loaded, render, values
+from tests.support.chart import ROOT, Manifest, everything, find, loaded, render, values
 
 
 def deployment(manifests: list[Manifest]) -> Manifest:
@@ -77,6 +77,19 @@ def test_keys_come_from_an_address_instead_of_a_volume(tmp_path: Path) -> None:
     for name in ("-gateway", "-query-blue"):
         spec = find(made.manifests, "Deployment", name)["spec"]["template"]["spec"]
         assert "jwks" not in {volume["name"] for volume in spec["volumes"]}
+
+
+def test_the_page_gives_gateway_query_servers_deployer_and_console_tls_among_them(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "deploy-to-kubernetes.md").read_text("utf-8")
+    (text,) = re.findall(r"(?ms)^## TLS inside\n.*?^```yaml\n(.*?)^```", page)
+    made = Configured(tmp_path, loaded(text))
+    for path in ("tls.crt", "tls.key", "ca.crt"):
+        assert f"/etc/rag/query-tls/{path}" in made.text
+    assert "query-server" in made.text
+    for name in ("-gateway", "-query-blue", "-deployer", "-console"):
+        spec = find(made.manifests, "Deployment", name)["spec"]["template"]["spec"]
+        assert "query-tls" in {volume["name"] for volume in spec["volumes"]}
+        assert all("/etc/rag/query-tls" in str(container["volumeMounts"]) for container in spec["containers"])
 
 
 def test_keys_come_from_a_secret(tmp_path: Path) -> None:
