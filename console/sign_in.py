@@ -70,8 +70,8 @@ class _SignIn:
             fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
         except ValueError:
             return self._page(request, "SIGN_IN_FAILED", 400, following=following)
-        name, password = (fields.get(key, [""])[0] for key in ("name", "password"))
-        asked = {"name": name.strip(), "password": password, "address": self._address(request)}
+        name, password, code = (fields.get(key, [""])[0] for key in ("name", "password", "code"))
+        asked = {"name": name.strip(), "password": password, "code": code, "address": self._address(request)}
         reply = await asyncio.to_thread(_ask_broker, self._settings.sign_in_socket, asked)
         if "token" not in reply:
             return self._page(request, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401, following=following)
@@ -114,6 +114,8 @@ class _SignIn:
 <label for="name">{word("Name")}</label><input id="name" name="name" autocomplete="username" required autofocus>
 <label for="password">{word("Password")}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
+<label for="code">{word("Code of your authenticator app, if your account has one")}</label>
+<input id="code" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="7">
 <button>{word("Sign in")}</button></form><p class="quiet">{whence}</p>"""
         return plain_page(
             request, translate(language, "Sign in"), body, status,
@@ -157,9 +159,10 @@ def _ask_broker(path: Path | None, asked: dict[str, str]) -> dict[str, object]:
 _PROBLEMS = N_(
     {
         "FORBIDDEN": "Sign in from the console's own page.",
-        "SIGN_IN_FAILED": "Name or password is wrong.",
+        "SIGN_IN_FAILED": "Name, password or code is wrong.",
         "SIGN_OUT_UNAVAILABLE": "Signed out in this browser only: the query server does not respond.",
         "SIGN_IN_LOCKED": "Too many failed attempts. Wait half a minute.",
+        "SECRET_MISSING": "Your code cannot be checked here. An administrator sets your second factor again.",
         "SIGN_IN_UNAVAILABLE": "Sign-in is unavailable: the token service does not respond.",
     }
 )

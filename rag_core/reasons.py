@@ -209,7 +209,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The client or its address made too many calls; of a source: its host asks to wait longer than a run does.",
         "Wait for the seconds in `Retry-After`; ask for another limit, or lower the rate of the source.",
     ),
-    R.SIGN_IN_FAILED: ("The name or the password is wrong.", "Try again, or set a new one with `rag account add`."),
+    R.SIGN_IN_FAILED: (
+        "The name, the password or the code of the second factor is wrong; each code opens once.",
+        "Try again, or set new ones with `rag account add` and `rag account second-factor`.",
+    ),
     R.SIGN_IN_LOCKED: ("This name failed to sign in five times in a row.", "Wait 30 seconds."),
     R.ACCOUNT_NOT_FOUND: ("No console account has this name.", "See `rag account list`."),
     R.ACCOUNT_EXISTS: (

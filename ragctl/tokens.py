@@ -128,6 +128,11 @@ def signing_key_path(settings: CallSettings | Settings) -> Path:
     return settings.secrets_dir / "jwt-private.pem"
 
 
+def second_factor_key_path(settings: Settings) -> Path:
+    """Return the path of the key that seals the second factors of local accounts."""
+    return settings.secrets_dir / "second-factor-key"
+
+
 def new_secret() -> str:
     """A random secret of 256 bits."""
     return secrets.token_urlsafe(32)

@@ -61,6 +61,7 @@ def accounts(*, all_tenants: bool) -> None:
     columns = {"name": t("Name"), "tenant": t("Tenant"), "role": t("Role"),
                "platform": st.column_config.CheckboxColumn(t("Platform")), "groups": t("Groups"),
                "created_by": t("Created by"), "created_at": t("Created"), "last_used_at": t("Last sign-in"),
+               "second_factor": st.column_config.CheckboxColumn(t("Second factor")),
                "failures": t("Failed since")}  # fmt: skip
     rows = [{**row, "role": t(row["role"])} for row in presenters.account_rows(found)]
     empty = t("No account matches. Where an identity provider knows the people there are none.")

@@ -60,6 +60,7 @@ def account_rows(accounts: Iterable[pb.ConsoleAccount]) -> list[dict[str, Any]]:
             "created_by": plain(item.created_by),
             "created_at": _moment(item.created_at),
             "last_used_at": _moment(item.last_sign_in_at),
+            "second_factor": item.second_factor,
             "failures": item.failures,
             "last_failure_at": _moment(item.last_failure_at),
         }

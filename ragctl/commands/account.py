@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, say, table
 
-app = App(name="account", help="Accounts of the local console: add, list, remove, unlock.", help_format="plaintext")
+if TYPE_CHECKING:
+    from rag_core.settings import Settings
+
+app = App(
+    name="account",
+    help="Accounts of the local console: add, list, remove, unlock, second factor.",
+    help_format="plaintext",
+)
 
 
 @app.command(name="list")
@@ -41,12 +48,14 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
             ", ".join(account.groups),
             "admin" if account.platform else "",
             account.created_by,
+            "codes" if account.second_factor else "",
             f"{account.last_sign_in_at:%Y-%m-%d %H:%M}" if account.last_sign_in_at else "never",
             account.failures,
         ]
         for account in accounts
     ]
-    columns = ("name", "role", "tenant", "groups", "platform", "created by", "last sign-in (UTC)", "failures since")
+    last = ("second factor", "last sign-in (UTC)", "failures since")
+    columns = ("name", "role", "tenant", "groups", "platform", "created by", *last)
     table(columns, cells, empty="no account; `rag up` makes the first one")
 
 
@@ -80,7 +89,8 @@ def add(
     platform
         Also allow actions on what all tenants share: generations, deployments, runs of any source.
     password_stdin
-        Read the password from standard input instead of generating one.
+        Read the password from standard input instead of generating one: 12 to 256 characters that are not easy to
+        guess.
     """
     from dataclasses import asdict
 
@@ -130,6 +140,48 @@ def unlock(name: str, /, *, json: Json = False) -> None:
     with transaction() as connection:
         unlock_account(connection, name, actor=actor())
     emit_json({"unlocked": name}) if json else say(f"{name} may sign in again")
+
+
+@app.command(name="second-factor")
+def second_factor(name: str, /, *, remove: Annotated[bool, Parameter(negative="")] = False, json: Json = False) -> None:
+    """Ask an account for a code of an authenticator app at each sign-in. Prints the setup key once.
+
+    Ends the sessions of the account. Again for the same account: a new key takes the place of the one before.
+
+    Example: rag account second-factor lin
+
+    Parameters
+    ----------
+    remove
+        Ask for the password alone again, for example when the phone is lost.
+    """
+    from rag_core.governance.access import put_second_factor, setup_key, setup_uri
+    from rag_core.settings import Settings
+
+    settings = Settings.load()
+    secret, sealed = (None, None) if remove else _new_second_factor(settings, name)
+    with transaction() as connection:
+        put_second_factor(connection, name, sealed, actor=actor(), lifetime=settings.longest_token_seconds)
+    shown = {} if secret is None else {"key": setup_key(secret), "uri": setup_uri(secret, name)}
+    if json:
+        emit_json({"name": name, "second_factor": not remove} | shown)
+    elif secret is None:
+        say(f"{name} signs in with the password alone")
+    else:
+        say(f"{name} needs a code from now on. Give this to an authenticator app, it is shown only now:")
+        say(f"Setup key  {shown['key']}\nAddress    {shown['uri']}")
+
+
+def _new_second_factor(settings: Settings, name: str) -> tuple[bytes, bytes]:
+    """A secret, plain and sealed by the key of this data folder, which is made when there is none."""
+    from rag_core.governance.access import SecondFactorKey, new_second_factor, new_second_factor_key
+    from ragctl.tokens import second_factor_key_path, write_private
+
+    path, secret = second_factor_key_path(settings), new_second_factor()
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(path, new_second_factor_key() + "\n")
+    return secret, SecondFactorKey(path).seal(secret, name)
 
 
 def _longest_token() -> int:

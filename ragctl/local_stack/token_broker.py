@@ -1,7 +1,8 @@
 """Exchange a name and password for an access token, over a Unix socket that only this user can open.
 
 The console shows the sign-in form, and must not hold a key that could sign anything. One JSON line each way:
-`{"name", "password", "address"}` -> `{"token", "role", "expires_in"}` or `{"reason"}`. `address` is the visitor's.
+`{"name", "password", "code", "address"}` -> `{"token", "role", "expires_in"}` or `{"reason"}`. `address` is the
+visitor's; `code` that of an authenticator app, where the account has one.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rag_core.errors import Exhausted, InvalidInput, RagError, Reason, Unauthenticated
 from rag_core.lazy import locked_property
-from ragctl.tokens import mint_token
+from ragctl.tokens import mint_token, second_factor_key_path
 
 if TYPE_CHECKING:
     from rag_core.database import Store
-    from rag_core.governance.access import Account
+    from rag_core.governance.access import Account, Credentials
     from rag_core.settings import Settings
 
 SESSION_SECONDS = 12 * 3600
@@ -91,22 +92,22 @@ class StoredAccounts:
         self._opened.append(open_store(self._settings))
         return self._opened[-1]
 
-    def find(self, name: str) -> tuple[Account, tuple[bytes, bytes]] | None:
-        """The account of this name with its salt and hash, or `None`."""
+    def find(self, name: str) -> tuple[Account, Credentials] | None:
+        """The account of this name and what proves who signs in, or `None`."""
         from rag_core.governance.access import find_account
 
         with self._store.engine.connect() as connection:
             return find_account(connection, name)
 
-    def signed_in(self, name: str, password_hash: bytes) -> bool:
-        """Record a sign-in; whether the account is still there, with this password."""
+    def signed_in(self, name: str, known: Credentials, step: int | None = None) -> bool:
+        """Record a sign-in; whether the account is still there, with these credentials, and the code unused."""
         from rag_core.governance.access import record_sign_in
 
         with self._store.engine.begin() as connection:
-            return record_sign_in(connection, name, password_hash)
+            return record_sign_in(connection, name, known, step)
 
     def failed(self, name: str) -> None:
-        """Record a wrong password."""
+        """Record a wrong password or code."""
         from rag_core.governance.access import record_failure
 
         with self._store.engine.begin() as connection:
@@ -143,19 +144,20 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
         except RagError as error:
             return {"reason": str(error.reason)}
 
-    def _sign_in(self, name: str, password: str, address: str) -> dict[str, object]:
+    def _sign_in(self, name: str, password: str, code: str, address: str) -> dict[str, object]:
         from rag_core.governance.access import password_matches
 
         found = self.accounts.find(name)
         unlocked = found[0].unlocked_at if found else None
-        self._attempts.check(address, name, unlocked_at=unlocked.timestamp() if unlocked else 0.0)
+        unlocked_at = unlocked.timestamp() if unlocked else 0.0
+        self._attempts.check(address, name, unlocked_at=unlocked_at)
         # The same text and effort whatever was wrong.
         matches = password_matches(password, found[1] if found else None)
         if found is None or not matches:
-            self._attempts.failed(address, name)
-            self.accounts.failed(name)
-            raise _refused()
-        account, (_, password_hash) = found
+            self._fail(address, name)
+        account, known = found
+        sealed = known.second_factor
+        step = self._step_of(name, sealed, code, address, unlocked_at) if sealed is not None else None
         lifetime = min(SESSION_SECONDS, self._settings.jwt_max_lifetime_seconds)
         token = mint_token(
             self._settings,
@@ -166,25 +168,45 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
             lifetime=lifetime,
         )
         # After the token was made: one that is issued before an account is removed or changed ends with that.
-        if not self.accounts.signed_in(name, password_hash):
-            raise _refused()
+        if not self.accounts.signed_in(name, known, step):
+            self._fail(address, name)
         self._attempts.succeeded(address, name)
+        self._attempts.succeeded(_of_codes(name), name)
         return {"token": token, "role": str(account.role), "expires_in": lifetime}
 
+    def _step_of(self, name: str, sealed: bytes, code: str, address: str, unlocked_at: float) -> int:
+        """The step of a code that is right. Guesses at it are counted for all addresses: they need the password."""
+        from rag_core.governance.access import SecondFactorKey, step_of_code
 
-def _refused() -> Unauthenticated:
-    return Unauthenticated(Reason.SIGN_IN_FAILED, "name or password is wrong")
+        self._attempts.check(_of_codes(name), name, unlocked_at=unlocked_at)
+        secret = SecondFactorKey(second_factor_key_path(self._settings)).open(sealed, name)
+        step = step_of_code(secret, code, time.time())
+        if step is None:
+            self._attempts.failed(_of_codes(name), name)
+            self._fail(address, name)
+        return step
+
+    def _fail(self, address: str, name: str) -> NoReturn:
+        self._attempts.failed(address, name)
+        self.accounts.failed(name)
+        raise Unauthenticated(Reason.SIGN_IN_FAILED, "name, password or code is wrong")
 
 
-def _parse(line: bytes) -> tuple[str, str, str]:
+def _of_codes(name: str) -> str:
+    """What stands for every address in the count of an account's wrong codes."""
+    return f"codes of {name}"
+
+
+def _parse(line: bytes) -> tuple[str, str, str, str]:
     try:
         request = json.loads(line)
-        name, password, address = request["name"], request["password"], request.get("address", "")
+        name, password = request["name"], request["password"]
+        code, address = request.get("code", ""), request.get("address", "")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InvalidInput(Reason.FIELD_INVALID, "send a name and a password") from None
-    if not all(isinstance(text, str) for text in (name, password, address)) or len(name) > 64:
+    if not all(isinstance(text, str) for text in (name, password, code, address)) or len(name) > 64:
         raise InvalidInput(Reason.FIELD_INVALID, "send a name and a password")
-    return name, password, _network(address)
+    return name, password, code, _network(address)
 
 
 def _network(address: str) -> str:

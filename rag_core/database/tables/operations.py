@@ -116,6 +116,8 @@ console_accounts = Table(
     Column("failures", Integer, nullable=False, server_default="0", comment="since the last sign-in"),
     Column("last_failure_at", DateTime(timezone=True)),
     Column("unlocked_at", DateTime(timezone=True), comment="failures before this no longer count"),
+    Column("second_factor", LargeBinary, comment="sealed secret of its codes; NULL: a password is enough"),
+    Column("second_factor_step", BigInteger, comment="newest step whose code was used; older ones are refused"),
 )
 
 console_sessions = Table(

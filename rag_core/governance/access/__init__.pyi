@@ -7,6 +7,7 @@ from .account_store import (
     get_account as get_account,
     list_accounts as list_accounts,
     put_account as put_account,
+    put_second_factor as put_second_factor,
     record_failure as record_failure,
     record_sign_in as record_sign_in,
     remove_account as remove_account,
@@ -16,6 +17,7 @@ from .accounts import (
     PLATFORM_SCOPE as PLATFORM_SCOPE,
     ROLE_SCOPES as ROLE_SCOPES,
     Account as Account,
+    Credentials as Credentials,
     NewAccount as NewAccount,
     AccountRole as AccountRole,
     new_password as new_password,
@@ -34,6 +36,15 @@ from .acl import (
 from .api_keys import KEY_MARK as KEY_MARK, ApiKey as ApiKey, invalid_key as invalid_key, parse_api_key as parse_api_key
 from .key_source import FileKeys as FileKeys, KeySource as KeySource, UrlKeys as UrlKeys
 from .keyed_hash import NameHash as NameHash
+from .second_factor import (
+    SecondFactorKey as SecondFactorKey,
+    code_at as code_at,
+    new_second_factor as new_second_factor,
+    new_second_factor_key as new_second_factor_key,
+    setup_key as setup_key,
+    setup_uri as setup_uri,
+    step_of_code as step_of_code,
+)
 from .signing import generate_key as generate_key, mint as mint
 from .session_store import (
     Session as Session,

@@ -12,11 +12,22 @@ from rag_core.database import page_of
 from rag_core.database.tables.operations import console_accounts
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.governance.access import store
-from rag_core.governance.access.accounts import Account, AccountRole, NewAccount, hash_new_password, new_password
+from rag_core.governance.access.accounts import (
+    Account,
+    AccountRole,
+    Credentials,
+    NewAccount,
+    hash_new_password,
+    new_password,
+)
 from rag_core.governance.audit import audit_store as audit
 
 FIRST_ACCOUNT = "admin"
-_SHOWN = [column for column in console_accounts.c if column.name not in {"salt", "password_hash"}]
+_HIDDEN = {"salt", "password_hash", "second_factor", "second_factor_step"}
+_SHOWN = [
+    *(column for column in console_accounts.c if column.name not in _HIDDEN),
+    console_accounts.c.second_factor.is_not(None).label("has_second_factor"),
+]
 
 
 def list_accounts(
@@ -29,10 +40,12 @@ def list_accounts(
     return [_account(row) for row in connection.execute(statement)]
 
 
-def find_account(connection: Connection, name: str) -> tuple[Account, tuple[bytes, bytes]] | None:
-    """The account and its salt and hash, or `None`."""
-    row = connection.execute(select(console_accounts).where(console_accounts.c.name == name)).one_or_none()
-    return None if row is None else (_account(row), (bytes(row.salt), bytes(row.password_hash)))
+def find_account(connection: Connection, name: str) -> tuple[Account, Credentials] | None:
+    """The account and what proves who signs in, or `None`."""
+    columns = console_accounts.c
+    statement = select(*_SHOWN, columns.salt, columns.password_hash, columns.second_factor)
+    row = connection.execute(statement.where(columns.name == name)).one_or_none()
+    return None if row is None else (_account(row), Credentials(row.salt, row.password_hash, row.second_factor))
 
 
 def get_account(connection: Connection, name: str) -> Account:
@@ -86,6 +99,19 @@ def unlock_account(connection: Connection, name: str, *, actor: str, why: str = 
     audit.record(connection, actor=actor, action="account.unlock", target=name, details=details, tenant=account.tenant)
 
 
+def put_second_factor(connection: Connection, name: str, sealed: bytes | None, *, actor: str, lifetime: int) -> None:
+    """Ask for codes of this sealed secret from now on, `None` for none, and end the account's sessions.
+
+    `lifetime` as above. Raises `NotFound` (`ACCOUNT_NOT_FOUND`).
+    """
+    account = get_account(connection, name)
+    changed = update(console_accounts).where(console_accounts.c.name == name)
+    connection.execute(changed.values(second_factor=sealed, second_factor_step=None))
+    store.revoke_tokens(connection, tenant=account.tenant, subject=name, lifetime=lifetime, actor=actor)
+    action = "account.second_factor.remove" if sealed is None else "account.second_factor.add"
+    audit.record(connection, actor=actor, action=action, target=name, details={}, tenant=account.tenant)
+
+
 def create_first_account(connection: Connection, *, tenant: str, actor: str) -> str | None:
     """Create the account `admin` when there is none at all; returns its password, which is stored nowhere."""
     if connection.execute(select(console_accounts.c.name).limit(1)).one_or_none() is not None:
@@ -97,11 +123,18 @@ def create_first_account(connection: Connection, *, tenant: str, actor: str) -> 
     return password
 
 
-def record_sign_in(connection: Connection, name: str, password_hash: bytes) -> bool:
-    """Record that a person signed in; whether the account is still there, with this password."""
+def record_sign_in(connection: Connection, name: str, known: Credentials, step: int | None = None) -> bool:
+    """Record a sign-in. Returns whether the account still has these credentials and the code of `step` is unused."""
     columns = console_accounts.c
-    changed = update(console_accounts).where(columns.name == name, columns.password_hash == password_hash)
-    return connection.execute(changed.values(last_sign_in_at=func.now(), failures=0)).rowcount == 1
+    changed = update(console_accounts).where(
+        columns.name == name,
+        columns.password_hash == known.password_hash,
+        columns.second_factor.is_not_distinct_from(known.second_factor),
+    )
+    if step is not None:
+        changed = changed.where(func.coalesce(columns.second_factor_step, 0) < step)
+    values = {"last_sign_in_at": func.now(), "failures": 0, "second_factor_step": step}
+    return connection.execute(changed.values(values)).rowcount == 1
 
 
 def record_failure(connection: Connection, name: str) -> None:
@@ -117,7 +150,7 @@ def _insert(connection: Connection, values: dict[str, Any]) -> bool:
 
 
 def _values(wanted: NewAccount, password: str, actor: str) -> dict[str, Any]:
-    salt, digest = hash_new_password(password)
+    salt, digest = hash_new_password(password, wanted.name)
     return _properties(wanted, actor) | {"salt": salt, "password_hash": digest}
 
 
@@ -152,4 +185,5 @@ def _account(row: Row[Any]) -> Account:
         failures=row.failures,
         last_failure_at=row.last_failure_at,
         unlocked_at=row.unlocked_at,
+        second_factor=row.has_second_factor,
     )

@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.governance.access.tokens import require_identity_names
@@ -16,6 +17,13 @@ from rag_core.governance.access.tokens import require_identity_names
 MIN_PASSWORD_CHARS = 12
 MAX_PASSWORD_CHARS = 256
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+_MIN_DIFFERENT_CHARS = 6
+_GUESSED_FIRST = (
+    *("password", "passwort", "letmein", "welcome", "admin", "changeme", "secret", "iloveyou"),
+    *("1234567890", "123456789", "12345678", "1234567", "123456", "12345", "1234", "123"),
+    *("qwertyuiop", "qwerty", "qwertz", "asdfghjkl", "asdf", "zxcvbnm", "abcdef", "abc"),
+)
+"""Beginnings of the lists of leaked passwords, longer ones before what they contain."""
 _SALT_BYTES = 16
 _COST = {"n": 2**14, "r": 8, "p": 1}
 """16 MB and some 50 ms for each guess."""
@@ -83,11 +91,21 @@ class Account:
     last_failure_at: datetime | None
     unlocked_at: datetime | None
     """Failed sign-ins before this moment no longer count."""
+    second_factor: bool
+    """True when a code of an authenticator app is asked for beside the password."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes of the person's tokens."""
         return scopes_of(self.role, platform=self.platform)
+
+
+class Credentials(NamedTuple):
+    """Stored proof of who signs in: salt and hash of the password, sealed secret of the codes or `None`."""
+
+    salt: bytes
+    password_hash: bytes
+    second_factor: bytes | None
 
 
 def require_role(name: str) -> AccountRole:
@@ -103,17 +121,27 @@ def new_password() -> str:
     return secrets.token_urlsafe(15)
 
 
-def hash_new_password(password: str) -> tuple[bytes, bytes]:
-    """A salt and the hash. Raises `InvalidInput` (`FIELD_INVALID`) for a password that is too short or too long."""
+def hash_new_password(password: str, name: str) -> tuple[bytes, bytes]:
+    """A salt and the hash. Raises `InvalidInput` (`FIELD_INVALID`) for a password too short, too long or guessable."""
     if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
         raise InvalidInput(Reason.FIELD_INVALID, f"password: {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters")
+    if _is_guessable(password.casefold(), name):
+        message = "password: easy to guess (the account's name, a row of the keyboard, a word, few characters in turns)"
+        raise InvalidInput(Reason.FIELD_INVALID, message)
     salt = secrets.token_bytes(_SALT_BYTES)
     return salt, _hash(password, salt)
 
 
-def password_matches(password: str, stored: tuple[bytes, bytes] | None) -> bool:
+def _is_guessable(password: str, name: str) -> bool:
+    """Whether what people begin with when they guess leaves fewer than six different characters of a password."""
+    for known in (name, *_GUESSED_FIRST):
+        password = password.replace(known, "")
+    return len(set(password)) < _MIN_DIFFERENT_CHARS
+
+
+def password_matches(password: str, stored: Credentials | None) -> bool:
     """Compare with a stored salt and hash. `None`, an unknown name, takes the same time as a wrong password."""
-    salt, expected = stored or (b"\0" * _SALT_BYTES, b"")
+    salt, expected = stored[:2] if stored else (b"\0" * _SALT_BYTES, b"")
     return hmac.compare_digest(_hash(password[:MAX_PASSWORD_CHARS], salt), expected)
 
 

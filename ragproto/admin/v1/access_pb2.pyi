@@ -182,7 +182,7 @@ class ListAccountsResponse(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[ConsoleAccount, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ConsoleAccount(_message.Message):
-    __slots__ = ("name", "tenant", "role", "groups", "platform", "scopes", "created_by", "created_at", "last_sign_in_at", "failures", "last_failure_at")
+    __slots__ = ("name", "tenant", "role", "groups", "platform", "scopes", "created_by", "created_at", "last_sign_in_at", "failures", "last_failure_at", "second_factor")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class ConsoleAccount(_message.Message):
     LAST_SIGN_IN_AT_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     LAST_FAILURE_AT_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FACTOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     tenant: str
     role: str
@@ -205,7 +206,8 @@ class ConsoleAccount(_message.Message):
     last_sign_in_at: _timestamp_pb2.Timestamp
     failures: int
     last_failure_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., role: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., platform: _Optional[bool] = ..., scopes: _Optional[_Iterable[str]] = ..., created_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_sign_in_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failures: _Optional[int] = ..., last_failure_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    second_factor: bool
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., role: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., platform: _Optional[bool] = ..., scopes: _Optional[_Iterable[str]] = ..., created_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_sign_in_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failures: _Optional[int] = ..., last_failure_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., second_factor: _Optional[bool] = ...) -> None: ...
 
 class CreateAccountRequest(_message.Message):
     __slots__ = ("name", "tenant", "role", "groups", "platform", "reason")

@@ -94,8 +94,11 @@ def test_a_visitor_without_a_session_is_led_to_the_form_in_their_language(client
     assert "登录" in client.get("/sign-in", headers={"accept-language": "zh-CN"}).text
 
 
-def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use(client: TestClient) -> None:
-    response = client.post("/sign-in", data=FORM)
+def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use(
+    client: TestClient, asked: list[dict[str, str]]
+) -> None:
+    response = client.post("/sign-in", data={**FORM, "code": "123 456"})
+    assert asked == [{**FORM, "code": "123 456", "address": "192.0.2.7"}]
     assert (response.status_code, response.headers["location"]) == (303, "/")
     cookie = response.headers["set-cookie"].lower()
     assert cookie.startswith(f"{COOKIE}=a.b.c")
@@ -129,7 +132,7 @@ def test_a_wrong_password_is_said_and_nothing_of_it_is_repeated(client: TestClie
     response = client.post("/sign-in", data={"name": "<script>alert(1)</script>", "password": "wrong"})
     assert response.status_code == 401
     assert "set-cookie" not in response.headers
-    assert "Name or password is wrong." in response.text
+    assert "Name, password or code is wrong." in response.text
     assert "alert(1)" not in response.text
 
 
@@ -233,7 +236,7 @@ def test_a_form_that_is_too_large_is_not_read_to_its_end(client: TestClient) -> 
 def test_a_form_with_many_fields_is_refused_like_a_wrong_password(client: TestClient) -> None:
     response = client.post("/sign-in", data=FORM | {f"field-{number}": "x" for number in range(20)})
     assert response.status_code == 400
-    assert "Name or password is wrong." in response.text
+    assert "Name, password or code is wrong." in response.text
 
 
 def test_without_the_broker_nobody_comes_in_and_the_page_says_so(tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from rag_core.database import Store
 from rag_core.errors import Conflict, Exhausted, InvalidInput, NotFound
@@ -21,12 +25,17 @@ from rag_core.governance.access import (
     NewAccount,
     TokenRules,
     TokenVerifier,
+    code_at,
     create_account,
     find_account,
     list_accounts,
+    list_token_revocations,
     put_account,
+    put_second_factor,
     remove_account,
+    step_of_code,
 )
+from rag_core.governance.access.second_factor import STEP_SECONDS
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.local_stack.token_broker import (
@@ -38,7 +47,7 @@ from ragctl.local_stack.token_broker import (
     TokenBroker,
 )
 from ragctl.local_stack.up import prepare_accounts
-from ragctl.tokens import ensure_keys
+from ragctl.tokens import ensure_keys, second_factor_key_path
 from tests.support.postgres import outage
 
 PASSWORD = "correct horse battery"
@@ -85,7 +94,7 @@ def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(setti
     with store.engine.connect() as connection:
         found = find_account(connection, "admin")
         assert found is not None
-        assert password.encode() not in b"".join(found[1])
+        assert password.encode() not in found[1].salt + found[1].password_hash
     assert set(found[0].scopes) == {"query.read", "documents.write", "admin", "platform.admin"}
 
 
@@ -111,8 +120,10 @@ def test_an_account_is_created_once_replaced_and_removed(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "password"), [("Lin", PASSWORD), ("a b", PASSWORD), ("lin", "short"), ("lin", "x" * 300)]
-)
+    ("name", "password"),
+    [("Lin", PASSWORD), ("a b", PASSWORD), ("lin", "short"), ("lin", "x" * 300), ("lin", "x" * 30),
+     ("lin", "Password123456!"), ("lin", "qwertyuiop1234"), ("linda", "linda-linda-2026"), ("lin", "abcabcabcabc1")],
+)  # fmt: skip
 def test_a_name_or_password_that_will_not_do_is_refused(store: Store, name: str, password: str) -> None:
     with pytest.raises(InvalidInput):
         add(store, name, password=password)
@@ -165,6 +176,7 @@ def test_the_socket_is_closed_to_other_users(broker: TokenBroker) -> None:
         b"[]\n",
         b'{"name": 1, "password": "x"}\n',
         b'{"name": "a", "password": "b", "address": 1}\n',
+        b'{"name": "a", "password": "b", "code": 123456}\n',
         b"[" * 4000 + b"\n",
     ],
 )
@@ -172,9 +184,11 @@ def test_nonsense_gets_a_reason(broker: TokenBroker, line: bytes) -> None:
     assert exchange(broker, line) == {"reason": "FIELD_INVALID"}
 
 
-def attempt(broker: TokenBroker, password: str, address: str = "192.0.2.1", name: str = "lin") -> object:
+def attempt(
+    broker: TokenBroker, password: str, address: str = "192.0.2.1", name: str = "lin", code: str = ""
+) -> object:
     """The reason of a refusal, None when it was let in."""
-    line = json.dumps({"name": name, "password": password, "address": address}).encode()
+    line = json.dumps({"name": name, "password": password, "code": code, "address": address}).encode()
     return broker.answer(line).get("reason")
 
 
@@ -274,8 +288,101 @@ def test_a_password_that_was_changed_while_it_was_checked_signs_nobody_in(settin
         put_account(connection, wanted, "first password", actor="t", lifetime=60)
     found = accounts.find("ann")
     assert found is not None
-    assert accounts.signed_in("ann", found[1][1])
+    assert accounts.signed_in("ann", found[1])
     with store.engine.begin() as connection:
         put_account(connection, wanted, "second password", actor="t", lifetime=60)
-    assert not accounts.signed_in("ann", found[1][1])
+    assert not accounts.signed_in("ann", found[1])
     accounts.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code"), [(59, "287082"), (1111111109, "081804"), (2000000000, "279037"), (20000000000, "353130")]
+)
+def test_codes_are_those_of_rfc_6238(seconds: int, code: str) -> None:
+    secret = b"12345678901234567890"  # the RFC's own, and the last six of its eight digits
+    assert code_at(secret, seconds // STEP_SECONDS) == code
+    assert step_of_code(secret, f"{code[:3]} {code[3:]}", seconds) == seconds // STEP_SECONDS
+    assert step_of_code(secret, code, seconds + 3 * STEP_SECONDS) is None
+
+
+@pytest.fixture
+def command(
+    signing: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Any]:
+    """Runs a `rag account` command and returns its data."""
+    monkeypatch.setenv("RAG_HOME", str(signing.home))
+    monkeypatch.setenv("RAG_DATABASE_URL", signing.effective_database_url)
+
+    def call(*arguments: str) -> Any:
+        capsys.readouterr()
+        assert run(["account", *arguments, "--output", "json"]) == 0
+        return json.loads(capsys.readouterr().out)["data"]
+
+    return call
+
+
+def secret_of(shown: dict[str, str]) -> bytes:
+    return base64.b32decode(shown["key"])
+
+
+def test_an_account_with_a_second_factor_is_opened_once_by_each_code(
+    broker: TokenBroker, command: Callable[..., Any]
+) -> None:
+    assert attempt(broker, PASSWORD) is None
+    shown = command("second-factor", "lin")
+    assert parse_qs(urlsplit(shown["uri"]).query)["secret"] == [shown["key"]]
+    secret, step = secret_of(shown), int(time.time()) // STEP_SECONDS
+    right, following = code_at(secret, step), code_at(secret, step + 1)
+    refused = {attempt(broker, PASSWORD), attempt(broker, PASSWORD, code="12345６"), attempt(broker, "x", code=right)}
+    assert refused == {"SIGN_IN_FAILED"}
+    assert attempt(broker, PASSWORD, code=right) is None
+    assert attempt(broker, PASSWORD, code=right) == "SIGN_IN_FAILED"
+    assert attempt(broker, PASSWORD, code=following) is None
+    assert attempt(broker, PASSWORD, code=right) == "SIGN_IN_FAILED"  # older than one that was used
+
+
+def test_a_new_password_keeps_the_second_factor_and_only_the_command_takes_it_away(
+    broker: TokenBroker, command: Callable[..., Any], store: Store
+) -> None:
+    before = secret_of(command("second-factor", "lin"))
+    secret = secret_of(command("second-factor", "lin"))
+    password = command("add", "lin")["password"]
+    assert known(store)["lin"].second_factor
+    step = int(time.time()) // STEP_SECONDS
+    assert attempt(broker, password, code=code_at(before, step)) == "SIGN_IN_FAILED"
+    assert attempt(broker, password, code=code_at(secret, step)) is None
+    assert command("second-factor", "lin", "--remove") == {"name": "lin", "second_factor": False}
+    assert attempt(broker, password) is None
+    assert [account["second_factor"] for account in command("list")] == [False]
+
+
+def test_guesses_at_codes_wait_whatever_their_address(broker: TokenBroker, command: Callable[..., Any]) -> None:
+    secret = secret_of(command("second-factor", "lin"))
+    guesses = [attempt(broker, PASSWORD, f"192.0.2.{number}", code="x") for number in range(FREE_FAILURES + 1)]
+    assert guesses == ["SIGN_IN_FAILED"] * FREE_FAILURES + ["SIGN_IN_LOCKED"]
+    command("unlock", "lin")
+    code = code_at(secret, int(time.time()) // STEP_SECONDS)
+    assert attempt(broker, PASSWORD, "192.0.2.99", code=code) is None
+
+
+def test_the_database_alone_gives_no_codes_and_no_others(
+    broker: TokenBroker, command: Callable[..., Any], store: Store, signing: Settings
+) -> None:
+    add(store, "kim")
+    secrets = {name: secret_of(command("second-factor", name)) for name in ("lin", "kim")}
+    assert second_factor_key_path(signing).stat().st_mode & 0o077 == 0
+    with store.engine.begin() as connection:
+        sealed = {name: find_account(connection, name)[1].second_factor or b"" for name in secrets}  # type: ignore[index]
+        put_second_factor(connection, "lin", sealed["kim"], actor="a/b", lifetime=60)
+    assert all(secret not in sealed[name] for name, secret in secrets.items())
+    code = code_at(secrets["kim"], int(time.time()) // STEP_SECONDS)
+    assert attempt(broker, PASSWORD, code=code) == "SECRET_MISSING"
+
+
+def test_a_second_factor_ends_what_is_open_and_is_audited(command: Callable[..., Any], lin: None, store: Store) -> None:
+    command("second-factor", "lin")
+    with store.engine.connect() as connection:
+        revoked = [one.subject for one in list_token_revocations(connection)]
+        actions = connection.execute(text("SELECT action FROM rag.audit ORDER BY id DESC LIMIT 2")).scalars().all()
+    assert revoked == ["lin"]
+    assert "account.second_factor.add" in actions
