@@ -16,7 +16,7 @@ from dagster._config import process_config
 
 from console.settings import ConsoleSettings
 from rag_core.settings import Settings
-from tests.support.chart import DIGEST, PRESETS, Manifest, everything, find, render, values
+from tests.support.chart import CHART, DIGEST, PRESETS, Manifest, everything, find, loaded, render, values
 from tests.support.kubernetes import problems
 
 if TYPE_CHECKING:
@@ -33,6 +33,19 @@ def test_every_object_is_valid_in_this_version(preset: str, version: str) -> Non
     own = [item for item in everything(values(preset)) if not item["apiVersion"].startswith(_FOREIGN)]
     assert len(own) > 40
     assert [problem for item in own for problem in problems(version, item)] == []
+
+
+def test_the_examples_fit_the_chart() -> None:
+    secret, backup = (
+        loaded((CHART / "examples" / f"{name}.yaml").read_text("utf-8"))
+        for name in ("external-secrets", "backup-postgresql")
+    )
+    known = set((CHART / "files" / "secrets.txt").read_text("utf-8").split())
+    given = {item["secretKey"] for item in secret["spec"]["data"]}
+    assert {"RAG_DATABASE_URL", "RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET"} <= given <= known
+    assert [problem for version in VERSIONS for problem in problems(version, backup)] == []
+    [container] = backup["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["env"][0]["valueFrom"]["secretKeyRef"]["name"] == secret["spec"]["target"]["name"]
 
 
 @pytest.fixture(scope="module")
