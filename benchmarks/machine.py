@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag_core.processor import usable_cores
+from rag_core.platform import usable_cores
 
 
 @dataclass(frozen=True, slots=True)

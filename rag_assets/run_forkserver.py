@@ -20,6 +20,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from rag_core.platform import name_process
+
 MAX_MESSAGE = 200_000
 """Bytes; what names a run has some two thousand."""
 IDLE_SECONDS = 300.0
@@ -42,15 +44,35 @@ _PRELOADED = (
 
 
 def main() -> None:
-    """Serve the launcher at the other end of the standard input until it leaves; in a fork, execute its run."""
+    """Serve the launcher at the other end of the standard input until it leaves; in a fork, execute its run.
+
+    With arguments (pipe, job, and those of `dagster`), where nothing forks: execute this one run.
+    """
     [command] = entry_points(group="console_scripts", name="dagster")
     cli = command.load()
-    for module in _PRELOADED:
-        import_module(module)
-    arguments = _Server(socket.socket(fileno=os.dup(0))).serve()
+    arguments: list[str] | None
+    if sys.argv[1:]:
+        pipe, job, *arguments = sys.argv[1:]
+        _await_go(int(pipe), job)
+    else:
+        for module in _PRELOADED:
+            import_module(module)
+        arguments = _Server(socket.socket(fileno=os.dup(0))).serve()
     if arguments is not None:
         sys.argv = ["dagster", *arguments]
         cli()
+
+
+def _await_go(pipe: int, job: str) -> None:
+    """Wait until the process is recorded, then make it that of a run of the job.
+
+    When the daemon dies before that, the pipe ends and so does the process: it could not be found, so the run would be
+    resumed beside it.
+    """
+    if os.read(pipe, 2) != b"go":
+        os._exit(NOT_RECORDED)
+    os.close(pipe)
+    os.environ[import_module(_DEFINITIONS).JOB_VARIABLE] = job
 
 
 class _Server:
@@ -107,13 +129,8 @@ class _Server:
             each.close()
         # A session of its own: neither Ctrl-C at the terminal nor the end of the daemon takes a run with it.
         os.setsid()
-        Path("/proc/self/comm").write_text(PROCESS_NAME)
-        # When the daemon dies before the process is recorded, the pipe ends and so does the process: it could not be
-        # found, so the run would be resumed beside it.
-        if os.read(go, 2) != b"go":
-            os._exit(NOT_RECORDED)
-        os.close(go)
-        os.environ[import_module(_DEFINITIONS).JOB_VARIABLE] = request["job"]
+        name_process(PROCESS_NAME)
+        _await_go(go, request["job"])
         return list(request["arguments"])
 
     def _send(self, answer: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from rag_core.platform import OPEN_PATH
+
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace a file by a rename: a reader, also after a power cut, finds the complete old or new content.
@@ -37,7 +39,7 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_STEP = OPEN_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 Accept = Callable[[Path], None]
 """Raises for a resolved path that must not be opened."""
 
@@ -62,7 +64,7 @@ def open_resolved(path: str | Path, flags: int, accept: Accept) -> int:
         finally:
             os.close(fd)
         fd = following
-    if stat.S_ISLNK(os.fstat(fd).st_mode):  # `O_PATH` opens the link itself
+    if stat.S_ISLNK(os.fstat(fd).st_mode):  # `OPEN_PATH` opens the link itself
         os.close(fd)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return fd

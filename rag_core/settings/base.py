@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rag_clients.environment import EnvironmentSettings
 from rag_core.errors import ConfigError, Reason
-from rag_core.processor import usable_cores
+from rag_core.platform import usable_cores
 from rag_core.settings.answers import AnswerSettings
 from rag_core.settings.cluster import DeployingSettings, QdrantSettings
 from rag_core.settings.content import ContentSettings

@@ -19,6 +19,7 @@ from rich.filesize import decimal
 from rag_core.errors import RagError
 from rag_core.packages import DISTRIBUTION as _DISTRIBUTION
 from rag_core.packages import EXTRAS, REINSTALL, missing_extras
+from rag_core.platform import LINUX, TESTED, is_tested
 from rag_core.retrieval.engines.edge import SPACE_RESERVE
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir, existing_part
@@ -49,7 +50,7 @@ class DoctorCheck:
 def examine(settings: Settings, data_dir: DataDir) -> list[DoctorCheck]:
     """Every check. None of them changes anything, and none raises."""
     found: list[DoctorCheck] = []
-    machine = (_ports, _disk, _memory, _files, _clock, _permissions)
+    machine = (_platform, _ports, _disk, _memory, _files, _clock, _permissions)
     checks = (_versions, _extras, _sources, _connectors, *machine, _stack, _source_states)
     for check in checks:
         try:
@@ -144,6 +145,17 @@ def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[DoctorChec
         yield DoctorCheck(f"source {one.counts.name}", "failed" if failed else "warning", detail, remedy)
     if not troubled:
         yield DoctorCheck("source states", "ok", f"sources: {len(found)}, none needs attention")
+
+
+def _platform(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
+    """Say whether the tests run on such a machine, and what protects less on another system."""
+    found = f"{platform.system()} on {platform.machine()}"
+    if is_tested():
+        yield DoctorCheck("platform", "ok", found)
+        return
+    missing = "" if LINUX else "; parsers keep the network and files, services may outlive the supervisor"
+    remedy = f"Tested is {TESTED}. Say what does not work (SECURITY.md, docs/reference/supported.md)."
+    yield DoctorCheck("platform", "warning", f"{found}: not tested here{missing}", remedy)
 
 
 def _ports(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from rich.filesize import decimal
 
 from rag_core.errors import RagError
 from rag_core.ingestion.source_status import duration
+from rag_core.platform import usable_cores
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import existing_part
 
@@ -102,8 +102,7 @@ def estimate(folder: Path, settings: Settings) -> Estimate:
     tokens = sum(kind.bytes * kind.text_tokens / kind.read for kind in kinds.values() if kind.read)
     chunks = max(documents, round(tokens / (settings.chunk_tokens * _FILLED)))
     remote = settings.embedder not in ("onnx", "fake")
-    # Those that a container or taskset leaves to this process.
-    cores = len(psutil.Process().cpu_affinity())
+    cores = usable_cores()
     speed = _TEXTS_A_SECOND_AND_CORE * min(cores, settings.embed_threads or cores)
     return Estimate(
         documents=documents,

@@ -13,7 +13,6 @@ Little more than the standard library is imported: this runs before every start.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import signal
 import socket
@@ -24,10 +23,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from rag_core.files import replace_file
+from rag_core.platform import end_with_parent
 
 SERVICE_VARIABLE = "RAG_STACK_PART"
 STACK_VARIABLE = "RAG_STACK_ID"
-_PR_SET_PDEATHSIG = 1
 _WAIT_SECONDS = 300.0
 
 
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, prepare, become the command."""
     options = _parse(arguments)
     parent = os.getppid()
-    die_with_parent()
+    end_with_parent(signal.SIGTERM)
     if os.getppid() != parent:
         sys.exit("the supervisor is gone")
     if options.count:
@@ -44,12 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _wait_for(address)
     environment = {**os.environ, SERVICE_VARIABLE: options.part, **dict(item.split("=", 1) for item in options.env)}
     os.execvpe(options.command[0], options.command, environment)  # noqa: S606
-
-
-def die_with_parent() -> None:
-    """Get SIGTERM when the parent process ends, however it ends. Survives exec. Linux only; elsewhere a no-op."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

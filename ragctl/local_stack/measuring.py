@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rag_core.governance.history import HistoryRecorder, StoredSeries, Tally, resident_bytes
+from rag_core.governance.history import HistoryRecorder, StoredSeries, Tally
+from rag_core.platform import resident_bytes
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.services import FIRST_QUERY_SERVER

@@ -19,7 +19,7 @@ FORBIDDEN_WORDS = {name.partition(".")[0] for name in FORBIDDEN - {"os.system", 
 PRODUCT = ("rag_core", "rag_assets", "query_server", "console", "interfaces", "ragctl")
 TRUNCATING = ("write_text", "write_bytes")
 WRITTEN_AGAIN = {
-    "rag_assets/run_forkserver.py",
+    "rag_core/platform.py",
     "ragctl/chart/writer.py",
     "ragctl/commands/connector.py",
     "ragctl/local_stack/sources.py",

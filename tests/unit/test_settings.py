@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag_core.errors import ConfigError, Reason
-from rag_core.processor import usable_cores
+from rag_core.platform import usable_cores
 from rag_core.settings import Settings
 
 

@@ -17,7 +17,7 @@ from rag_core.content.embedding import Embedder, TokenEmbedder, TokenStates, Vec
 from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import OWN_TEXT, EgressPolicy, Provenance, Use, forbidden, sending
 from rag_core.ids import text_hash
-from rag_core.processor import usable_cores
+from rag_core.platform import usable_cores
 from rag_core.settings import Settings
 from rag_tracing import carried, openinference, span
 

@@ -18,8 +18,10 @@ from typing import Final
 
 from rag_assets.connectors.filesystem.safe_open import PathRules, closing_fd
 from rag_core.errors import InvalidInput, Reason, Unavailable
+from rag_core.platform import OPEN_PATH
 
-_DESCRIPTORS: Final = Path("/proc/self/fd")
+_DESCRIPTORS: Final = Path("/dev/fd")
+_REPLACED: Final = "the file was replaced while it was opened; the next run retries"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 _connecting = threading.Lock()
 _Identity = tuple[int, int]
@@ -28,14 +30,14 @@ _Identity = tuple[int, int]
 def connect_accepted(path: str, paths: PathRules, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
     """Connect to the file that a path leads to now. Raises `Unavailable` (`SOURCE_UNAVAILABLE`, `UNREADABLE`), as
     `PathRules.accept`, `InvalidInput` (`SYMLINK_ESCAPE`), and what `connect` raises."""
-    # `O_PATH`: to close another descriptor of the file would end the locks that SQLite holds on it.
+    # `OPEN_PATH`: to close another descriptor of the file would end the locks that SQLite holds on it.
     try:
-        accepted = paths.open(path, os.O_PATH)
+        accepted = paths.open(path, OPEN_PATH)
     except OSError:
         message = "the SQLite file does not exist, or the platform may not read it"
         raise Unavailable(Reason.SOURCE_UNAVAILABLE, message) from None
     with closing_fd(accepted) as fd, _connecting:
-        real = (_DESCRIPTORS / str(fd)).readlink()
+        real = _path_of(fd, path)
         _require_no_links(real)
         before = _open_files()
         connection = connect()
@@ -45,6 +47,15 @@ def connect_accepted(path: str, paths: PathRules, connect: Callable[[], sqlite3.
             connection.close()
             raise
     return connection
+
+
+def _path_of(fd: int, path: str) -> Path:
+    """The path without links of the open file. Raises `Unavailable` (`SOURCE_UNAVAILABLE`) when it is another's now."""
+    with suppress(OSError, RuntimeError):
+        real = Path(path).resolve(strict=True)
+        if _identity(real.lstat()) == _identity(os.fstat(fd)):
+            return real
+    raise Unavailable(Reason.SOURCE_UNAVAILABLE, _REPLACED)
 
 
 def _require_opened(connection: sqlite3.Connection, main: _Identity, real: Path, before: Counter[_Identity]) -> None:
@@ -59,7 +70,7 @@ def _require_opened(connection: sqlite3.Connection, main: _Identity, real: Path,
             expected.append(_identity(os.lstat(f"{real}-wal")))
     after = _open_files()
     if not all(after[identity] > before[identity] for identity in expected):
-        raise Unavailable(Reason.SOURCE_UNAVAILABLE, "the file was replaced while it was opened; the next run retries")
+        raise Unavailable(Reason.SOURCE_UNAVAILABLE, _REPLACED)
 
 
 def _require_no_links(real: Path) -> None:
@@ -75,7 +86,7 @@ def _open_files() -> Counter[_Identity]:
     found: Counter[_Identity] = Counter()
     for descriptor in _DESCRIPTORS.iterdir():
         with suppress(OSError):  # closed meanwhile
-            found[_identity(descriptor.stat())] += 1
+            found[_identity(os.fstat(int(descriptor.name)))] += 1
     return found
 
 

@@ -16,11 +16,12 @@ from sqlalchemy import Connection
 from rag_assets.lib.failures import typed_failures
 from rag_core.content.streams import store as streams
 from rag_core.database import Store
-from rag_core.governance.history import ROWS, StoredSeries, Tally, resident_bytes
+from rag_core.governance.history import ROWS, StoredSeries, Tally
 from rag_core.governance.history import store as history
 from rag_core.governance.tenants import CANARY_TENANT
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.ingestion.source_status import read_all
+from rag_core.platform import resident_bytes
 from rag_core.settings import Settings
 
 INTERVAL_SECONDS = 60
@@ -77,7 +78,7 @@ def record(store: Store, settings: Settings, cursor: str | None, now: float) -> 
 def measure(connection: Connection, settings: Settings, minutes: range) -> Tally:
     """Return what the rows say now, as samples of each of these minutes."""
     tally, size = Tally(), history.database_bytes(connection)
-    queued, memory = history.queued_runs(connection), resident_bytes("self")
+    queued, memory = history.queued_runs(connection), resident_bytes()
     reports = [(tenant, report.counts) for tenant, report in read_all(connection) if tenant != CANARY_TENANT]
     lags = _lags(connection, settings.stream_lost_seconds)
     for at in minutes:

@@ -17,7 +17,7 @@ from rag_core.content.embedding.bundle import MODEL_NAME, SHA256, Floats, open_b
 from rag_core.content.embedding.networks import SLOTS, StaticNetwork, Tokens, plan_runs
 from rag_core.content.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
 from rag_core.ids import fingerprint
-from rag_core.processor import give_way, usable_cores
+from rag_core.platform import give_way, usable_cores
 
 Result = TypeVar("Result")
 

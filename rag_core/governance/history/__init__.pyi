@@ -11,7 +11,6 @@ from .base import (
 from .recorder import (
     HistoryRecorder as HistoryRecorder,
     measure_memory as measure_memory,
-    resident_bytes as resident_bytes,
 )
 from .report import read_history as read_history
 from .store import UnansweredQuestion as UnansweredQuestion

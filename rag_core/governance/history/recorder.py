@@ -6,13 +6,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_core.errors import RagError
 from rag_core.governance.history.base import MINUTE, MinuteFigures, StoredSeries
 from rag_core.governance.history.tally import Tally
 from rag_core.logging import get_logger
+from rag_core.platform import resident_bytes
 
 if TYPE_CHECKING:
     from rag_core.database import Store
@@ -116,18 +116,8 @@ def measure_memory(service: str) -> Callable[[Tally, int], None]:
     """Samples the resident memory of this process."""
 
     def measure(tally: Tally, at: int) -> None:
-        found = resident_bytes("self")
+        found = resident_bytes()
         if found is not None:
             tally.sample(StoredSeries.MEMORY, found, label=service, at=at)
 
     return measure
-
-
-def resident_bytes(process: int | str) -> int | None:
-    """Resident memory of a process; `None` when it is gone, or where there is no /proc."""
-    try:
-        text = Path(f"/proc/{process}/status").read_text("ascii", errors="replace")
-    except OSError:
-        return None
-    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    return int(lines["VmRSS"].split()[0]) * 1024 if "VmRSS" in lines else None

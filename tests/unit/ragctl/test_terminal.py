@@ -132,7 +132,7 @@ def test_a_machine_that_can_run_the_stack_has_no_failed_check(
     found = checks(home)
     assert set(found) == {
         *("versions", "extras", "sources", "connectors", "ports", "disk", "memory", "open files", "clock"),
-        *("permissions", "stack", "source states"),
+        *("permissions", "platform", "stack", "source states"),
     }
     assert [check for check in found.values() if check.state == "failed"] == []
     assert (found["stack"].state, found["source states"].state) == ("warning", "warning")

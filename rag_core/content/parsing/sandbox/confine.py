@@ -11,8 +11,13 @@ import os
 import resource
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Final
+
+from rag_core.content.parsing.sandbox.frames import EXIT_OUT_OF_MEMORY
+from rag_core.platform import LINUX
 
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
@@ -28,6 +33,7 @@ _READ_DIR: Final = 1 << 3
 _EXECUTE: Final = 1 << 0
 _ALL_FILE_RIGHTS_ABI_1: Final = (1 << 13) - 1
 _OPEN_FILES: Final = 32
+_WATCH_SECONDS: Final = 0.02
 
 
 def limit_resources(memory_mb: int) -> None:
@@ -37,14 +43,35 @@ def limit_resources(memory_mb: int) -> None:
     now on, so a worker could otherwise start on memory it holds already and blame a document for the limit.
     """
     size = memory_mb * 1024 * 1024
-    if sys.platform.startswith("linux"):
+    if LINUX:
         if _address_space() >= size:
             raise MemoryError("the libraries alone need more than the limit")
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    else:
+        _watch_memory(size)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def _watch_memory(size: int) -> None:
+    """End the process when more is resident than that, for kernels that do not enforce a limit (macOS)."""
+    if _most_resident() >= size:
+        raise MemoryError("the libraries alone need more than the limit")
+
+    def watch() -> None:
+        while _most_resident() < size:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(EXIT_OUT_OF_MEMORY)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _most_resident() -> int:
+    """Bytes that were resident at most (macOS counts in bytes, Linux in KB)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _address_space() -> int:
@@ -70,7 +97,7 @@ def no_time_limit() -> None:
 
 def drop_access(readable: list[Path]) -> dict[str, bool]:
     """Leave the network, forbid new privileges, and allow reading below `readable` only. Returns what took effect."""
-    if not sys.platform.startswith("linux"):
+    if not LINUX:
         return {"network": False, "files": False}
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -14,6 +14,7 @@ from typing import IO, Final
 import rag_core
 from rag_core.content.parsing.sandbox import frames
 from rag_core.errors import InvalidInput, Reason
+from rag_core.platform import LINUX, PORTABLE_VARIABLE
 
 _READ_BYTES: Final = 1 << 16
 _START_SECONDS: Final = 60.0
@@ -162,7 +163,8 @@ class WorkerProcess:
 def _environment() -> dict[str, str]:
     project = str(Path(rag_core.__file__).parent.parent)
     # A library that imports numpy would reserve memory for each core, and ends the process when it gets none.
-    return {"PYTHONPATH": project, "LANG": "C.UTF-8", "PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1"}
+    known = {"PYTHONPATH": project, "LANG": "C.UTF-8", "PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1"}
+    return known if LINUX else known | {PORTABLE_VARIABLE: "1"}
 
 
 def _complete(received: bytearray, max_bytes: int) -> bool:

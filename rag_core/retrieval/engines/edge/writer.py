@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from rag_core.errors import RagError, Reason
+from rag_core.platform import end_with_parent
 from rag_core.retrieval.engines.edge.files import copy_sparse, require_space
 from rag_core.retrieval.engines.edge.filters import engine_errors
 from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
@@ -68,7 +68,6 @@ def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UU
 
 _NICE = 10
 _ROUNDS = 5
-_PR_SET_PDEATHSIG = 1
 
 
 def copy_shard(source: Path, target: Path) -> None:
@@ -117,7 +116,7 @@ def _unreached(reader: ShardReader) -> list[uuid.UUID]:
 
 def main(path: str, dimensions: str) -> None:
     """The child's entry point. It ends with its parent, because its result would be unused."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     os.nice(_NICE)
     shard = edge.EdgeShard.load(path, config(int(dimensions)))
     sys.stdout.write(str(optimize(shard)))
