@@ -22,6 +22,7 @@ from ragctl.container.identity import publish
 from ragctl.container.roles import ROLES, command_of
 from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
+from tests.support.certificates import self_signed
 from tests.support.chart import ROOT
 
 SERVICES: dict[str, dict[str, Any]] = yaml.load(
@@ -36,6 +37,14 @@ def settings(tmp_path: Path) -> Settings:
     made.secrets_dir.mkdir(parents=True)
     ensure_keys(made)
     return Settings(home=tmp_path, environment="production", jwt_public_keys=made.jwks_path)
+
+
+def with_tls(settings: Settings, folder: Path) -> Settings:
+    """Those of `gateway-config` in compose.tls.yaml, whose folder of certificates lies elsewhere here."""
+    made = dict(zip(("crt", "key"), self_signed(folder, "rag.example.com"), strict=True))
+    text = (ROOT / "deploy" / "compose.tls.yaml").read_text("utf-8")
+    given = re.findall(r"RAG_(GATEWAY_TLS_\w+): /etc/rag/tls/tls\.(crt|key)", text)
+    return settings.model_copy(update={name.lower(): made[kind] for name, kind in given})
 
 
 def gateway(settings: Settings, folder: Path, *weight: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -91,8 +100,11 @@ def test_the_gateway_of_compose_asks_the_rate_limit_service_that_is_named(settin
     assert SERVICES["rate-limits"]["command"][-1] == "rate-limits"
 
 
-def test_envoy_accepts_the_files_of_compose(settings: Settings, tmp_path: Path) -> None:
-    gateway(settings, tmp_path)
+@pytest.mark.parametrize("tls", [False, True])
+def test_envoy_accepts_the_files_of_compose(settings: Settings, tmp_path: Path, tls: bool) -> None:
+    statics, _ = gateway(with_tls(settings, tmp_path) if tls else settings, tmp_path)
+    encrypted = ["transport_socket" in chain for item in statics["listeners"] for chain in item["filter_chains"]]
+    assert any(encrypted) == tls
     file = tmp_path / "envoy.yaml"
     file.chmod(0o644)
     text = file.read_text("utf-8").replace("/etc/envoy/static", str(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -168,10 +169,15 @@ def _no_compose_2() -> str | None:
 
 
 @pytest.mark.skipif(_no_compose_2() is not None, reason=str(_no_compose_2()))
-def test_compose_accepts_the_file(tmp_path: Path) -> None:
-    command = ["docker-compose", "-f", str(DEPLOY / "compose.yaml"), "--profile", "*", "config", "-q"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+@pytest.mark.parametrize(("files", "published"), [(["compose"], "8080"), (["compose", "compose.tls"], "443")])
+def test_compose_accepts_the_files(files: list[str], published: str, tmp_path: Path) -> None:
+    given = [text for name in files for text in ("-f", str(DEPLOY / f"{name}.yaml"))]
+    command = ["docker-compose", *given, "--profile", "*", "config", "--format", "json"]
+    environment = {**os.environ, "RAG_TLS_NAME": "rag.example.com"}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr
+    [port] = json.loads(result.stdout)["services"]["gateway"]["ports"]
+    assert (port["published"], port["target"]) == (published, 8080)
 
 
 @pytest.mark.catalogue("S41")
