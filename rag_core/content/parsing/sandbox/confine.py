@@ -10,14 +10,13 @@ import ctypes
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Final
 
 from rag_core.content.parsing.sandbox.frames import EXIT_OUT_OF_MEMORY
-from rag_core.platform import LINUX
+from rag_core.platform import LINUX, resident_bytes
 
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
@@ -57,21 +56,16 @@ def limit_resources(memory_mb: int) -> None:
 
 def _watch_memory(size: int) -> None:
     """End the process when more is resident than that, for kernels that do not enforce a limit (macOS)."""
-    if _most_resident() >= size:
+    # What is resident now: the peak that `getrusage` has is inherited from the process that started this one.
+    if (resident_bytes() or 0) >= size:
         raise MemoryError("the libraries alone need more than the limit")
 
     def watch() -> None:
-        while _most_resident() < size:
+        while (resident_bytes() or 0) < size:
             time.sleep(_WATCH_SECONDS)
         os._exit(EXIT_OUT_OF_MEMORY)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _most_resident() -> int:
-    """Bytes that were resident at most (macOS counts in bytes, Linux in KB)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _address_space() -> int:
