@@ -11,6 +11,7 @@ from rag_core.errors import ConfigError, Reason
 DISTRIBUTION = "rag-platform"
 EXTRAS = {
     "files": "reads files of SFTP and WebDAV servers",
+    "imap": "reads mailboxes",
     "ocr": "reads scans and pictures by character recognition",
 }
 """Purpose of each extra of the package; a test compares the names with pyproject.toml."""

@@ -15,7 +15,7 @@ from pydantic import Field
 from rag_assets.connectors.fields import HeaderName, Model, Plain, Url
 from rag_core.content.sources import SecretRef
 from rag_core.errors import ConfigError, Reason, Unavailable
-from rag_core.http_client import Fetcher
+from rag_core.http_client import Fetched, Fetcher
 
 _EARLY_SECONDS = 30
 
@@ -88,16 +88,23 @@ class ServiceCredentials:
         form = {"grant_type": "client_credentials"}
         form |= {name: value for name in ("scope", "audience") if (value := getattr(auth, name))}
         basic = {"authorization": _basic(auth.client_id, auth.client_secret.read().get_secret_value())}
-        answer = self._fetcher.post_form(auth.token_url, form, credentials=basic)
-        if answer.status != 200:
-            raise Unavailable(Reason.ACCESS_REFUSED, f"the token endpoint answers with status {answer.status}")
-        try:
-            said = json.loads(answer.content)
-            token, seconds = str(said["access_token"]), float(said.get("expires_in", 300))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise Unavailable(Reason.RESPONSE_INVALID, "the token endpoint gave no token") from None
-        self._token = token, time.monotonic() + max(seconds - _EARLY_SECONDS, 1)
-        return token
+        self._token = token_of(self._fetcher.post_form(auth.token_url, form, credentials=basic))
+        return self._token[0]
+
+
+def token_of(answer: Fetched) -> tuple[str, float]:
+    """Return the token that an endpoint gave, and until when it is used by `time.monotonic`.
+
+    Raises `Unavailable` (`ACCESS_REFUSED`, `RESPONSE_INVALID`).
+    """
+    if answer.status != 200:
+        raise Unavailable(Reason.ACCESS_REFUSED, f"the token endpoint answers with status {answer.status}")
+    try:
+        said = json.loads(answer.content)
+        token, seconds = str(said["access_token"]), float(said.get("expires_in", 300))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Unavailable(Reason.RESPONSE_INVALID, "the token endpoint gave no token") from None
+    return token, time.monotonic() + max(seconds - _EARLY_SECONDS, 1)
 
 
 def _basic(user: str, password: str) -> str:

@@ -63,5 +63,7 @@ Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(check_
 JsonPath = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_path)]
 Plain = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,128}$")]
+Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?$|^[0-9A-Fa-f:.]{2,45}$")]
+DirectoryName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 AclEntry = Annotated[str, StringConstraints(pattern=ACL_PATTERN)]
 MetadataName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from ipaddress import ip_address
+from typing import Generic, TypeVar
 
-from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.http_client import NO_PARTS, Address, AddressRules, OwnParts, carried, is_address, system_resolver
+from rag_core.errors import DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
+from rag_core.http_client import (
+    NO_PARTS,
+    Address,
+    AddressRules,
+    Again,
+    OwnParts,
+    Pacing,
+    carried,
+    is_address,
+    system_resolver,
+)
 
+C = TypeVar("C")
+T = TypeVar("T")
+_FINAL = (Reason.ACCESS_REFUSED, Reason.SECRET_MISSING, Reason.ID_CHARS)
+"""Not tried again: the next try has the same end."""
 _RULES = AddressRules.parse(
     (
         "127.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15",
@@ -57,3 +74,52 @@ def refusal(host: str, what: str, away: RagError) -> RagError:
 def _is_refused(address: Address) -> bool:
     # Nobody has a reason to spell loopback as an address of another network.
     return _RULES.problem(address) is not None or any(inner.is_loopback for inner in carried(address))
+
+
+def open_socket(host: str, port: int, own: OwnParts, seconds: float) -> socket.socket:
+    """Connect to a checked address of a server. Raises as `checked_addresses`, and `OSError`."""
+    return socket.create_connection((checked_addresses(host, port, own, what="server")[0], port), timeout=seconds)
+
+
+class Reconnecting(Generic[C]):
+    """A connection that is opened when it is needed, and again after it broke, at a rate. Used from one thread.
+
+    `explain` makes a `RagError`, or `Again` with one, of what the protocol's library raises.
+    """
+
+    def __init__(
+        self, open_: Callable[[], C], close: Callable[[C], object], explain: Callable[[Exception], Exception],
+        pacing: Pacing,
+    ) -> None:  # fmt: skip
+        self._open, self._close, self._explain, self._pacing = open_, close, explain, pacing
+        self._opened: C | None = None
+
+    def run(self, call: Callable[[C], T]) -> T:
+        """Return what a call with the connection returns; one that fails for a moment is tried again, by a new one.
+
+        Raises `RagError`, and what `explain` makes nothing of.
+        """
+        return self._pacing.run(lambda: self._attempt(call))
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with suppress(Exception):  # a connection that broke cannot be closed any better
+                self._close(opened)
+
+    def _attempt(self, call: Callable[[C], T]) -> T:
+        try:
+            if self._opened is None:
+                self._opened = self._open()
+            return call(self._opened)
+        except (Unavailable, DeadlineExceeded) as error:
+            self.close()
+            raise error if error.reason in _FINAL else Again(error) from None
+        except (RagError, Again):
+            raise
+        except Exception as error:
+            explained = self._explain(error)
+            if not isinstance(explained, RagError):
+                self.close()
+            raise explained from None

@@ -11,13 +11,16 @@ from typing import Any, Final
 from rag_assets.connectors.files.options import FilesOptions
 from rag_assets.connectors.files.server import Entry, FileServer
 from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.filesystem.permissions import Rights, with_readers
 from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.governance.access import EVERYONE
 
 MAX_DEPTH: Final = 64
 _READS: Final = 3
 """Tries to read a file whose size and time are the same before and after."""
+EVERYBODY: Final = Rights(frozenset({EVERYONE}))
 _UNKNOWN_TYPES: Final = frozenset({"application/octet-stream", "application/x-unknown", ""})
 
 
@@ -51,8 +54,21 @@ class FilesConnector:
             raise _too_large(len(content), self._limit)
         media_type = str(after.get("content_type") or "").split(";")[0].strip().lower()
         # The tag of what was read, which may be newer than what was listed.
-        read = replace(item, version_tag=tag_of(after), size=len(content), modified_at=modified_of(after))
-        return FetchedItem(read, content, None if media_type in _UNKNOWN_TYPES else media_type)
+        tag, acl = tag_of(after), self._acl(path, after)
+        tag = tag if acl is None else with_readers(tag, acl)
+        read = replace(item, version_tag=tag, size=len(content), modified_at=modified_of(after))
+        return FetchedItem(read, content, None if media_type in _UNKNOWN_TYPES else media_type, acl=acl)
+
+    def _acl(self, path: str, entry: Entry) -> tuple[str, ...] | None:
+        """Return who may read a file, by its rights and those of each folder from the source's to it."""
+        directory = self._options.principals
+        if directory is None:
+            return None
+        found, top = rights_of(entry), self._options.path.rstrip("/")
+        while len(path) > len(top):
+            path = path.rpartition("/")[0]
+            found &= rights_of(self._server.info(path or "/"))
+        return found.acl(directory)
 
     def version_tag(self) -> str:
         listing = self.list_items()
@@ -82,10 +98,12 @@ class FilesListing(ListingState):
         return self._hash.hexdigest()
 
     def __iter__(self) -> Iterator[SourceItem | Problem]:
-        folders = [""]
+        folders: list[tuple[str, Rights]] = [("", EVERYBODY)]
         while folders and self._seen <= self._options.max_files:
-            folder = folders.pop()
+            folder, above = folders.pop()
             try:
+                if not folder and self._options.principals:
+                    above = rights_of(self._server.info(self._options.path))
                 entries = self._entries(folder)
             except NotFound:
                 missing = names.encode(f"{self._options.path.rstrip('/')}/{folder}".rstrip("/") or "/")
@@ -96,8 +114,8 @@ class FilesListing(ListingState):
                 return
             for path, entry in entries:
                 if entry.get("type") == "directory":
-                    self._enter(path, folders)
-                elif (found := self._entry(path, entry)) is not None:
+                    self._enter(path, folders, above & rights_of(entry))
+                elif (found := self._entry(path, entry, above)) is not None:
                     yield found
         if self._seen > self._options.max_files:
             most = f"more than max_files ({self._options.max_files}); name a folder further down, or raise it"
@@ -116,18 +134,20 @@ class FilesListing(ListingState):
             found[f"{folder}/{name}" if folder else name] = entry
         return sorted(found.items())
 
-    def _enter(self, path: str, folders: list[str]) -> None:
+    def _enter(self, path: str, folders: list[tuple[str, Rights]], rights: Rights) -> None:
         if path.count("/") >= MAX_DEPTH:
             self._fail(Reason.LISTING_INCOMPLETE, f"folders are nested more than {MAX_DEPTH} deep")
         else:
-            folders.append(path)
+            folders.append((path, rights))
 
-    def _entry(self, path: str, entry: Entry) -> SourceItem | Problem | None:
+    def _entry(self, path: str, entry: Entry, above: Rights) -> SourceItem | Problem | None:
         if not self._chosen(path):
             return None
         self._seen += 1
-        locator = names.encode(path)
-        self._hash.update(f"{locator}\x1f{tag_of(entry)}\n".encode("utf-8", "surrogatepass"))
+        locator, tag, directory = names.encode(path), tag_of(entry), self._options.principals
+        if directory:
+            tag = with_readers(tag, (above & rights_of(entry)).acl(directory))
+        self._hash.update(f"{locator}\x1f{tag}\n".encode("utf-8", "surrogatepass"))
         if names.is_too_long(locator):
             return Problem(names.shorten(locator), Reason.ID_CHARS, "the path is too long")
         if entry.get("type") != "file":
@@ -135,7 +155,7 @@ class FilesListing(ListingState):
         size = int(entry.get("size") or 0)
         if size > self._limit:
             return Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")
-        return SourceItem(locator, tag_of(entry), size, modified_of(entry))
+        return SourceItem(locator, tag, size, modified_of(entry))
 
     def _fail(self, reason: Reason, message: str) -> None:
         self._errors[f"{reason}: {message}"] = None
@@ -146,6 +166,14 @@ def tag_of(entry: Entry) -> str:
     modified = modified_of(entry)
     parts = (entry.get("size"), modified.isoformat() if modified else "", entry.get("etag") or entry.get("md5"))
     return ":".join(str(part or "").strip('"') for part in parts)
+
+
+def rights_of(entry: Entry) -> Rights:
+    """Return the rights of a file or folder; those of nobody where the server does not say owner and mode."""
+    owner, group, mode = entry.get("uid"), entry.get("gid"), entry.get("mode")
+    if owner is None or group is None or mode is None:
+        return Rights()
+    return Rights.of_mode(owner, group, mode, folder=entry.get("type") == "directory")
 
 
 def modified_of(entry: Entry) -> datetime | None:

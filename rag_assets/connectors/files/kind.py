@@ -34,9 +34,10 @@ SFTP = ConnectorKind(SftpOptions, connect, (
         FormField("login.password", "Password", "secret", required=True, only=_PASSWORD),
         FormField("login.private_key", "Private key", "secret", required=True, only=_KEY),
         FormField("host_keys", "Fingerprints of the host keys (SHA256:…)", "list", required=True),
+        FormField("directory", "Directory that knows its users and groups"),
         *_PATTERNS,
     )),
-), libraries=("fsspec", "paramiko"), extra=_EXTRA)  # fmt: skip
+), readers="file or source", libraries=("fsspec", "paramiko"), extra=_EXTRA)  # fmt: skip
 
 WEBDAV = ConnectorKind(WebdavOptions, connect, (
     Card("webdav", "WebDAV server", "Files of Nextcloud, Apache or another server that speaks WebDAV.", "cloud_sync",

@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from rag_assets.connectors.auth import Auth
-from rag_assets.connectors.fields import Model, Plain, Url
+from rag_assets.connectors.fields import DirectoryName, Host, Model, Plain, Url
 from rag_assets.connectors.filesystem.options import Glob
 from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, host_and_port, token_hosts
 from rag_core.content.sources import SecretRef
 
-Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?$|^[0-9A-Fa-f:.]{2,45}$")]
 HostKey = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")]
 
 
@@ -39,6 +38,11 @@ class FilesOptions(SourceOptions):
     requests_per_second: float = Field(50, gt=0, le=10_000)
     attempts: int = Field(4, ge=1, le=10, description="Tries of one request, each with a connection that works.")
     timeout_seconds: float = Field(30, gt=0, le=3600, description="Silence of the server that is waited for.")
+
+    @property
+    def principals(self) -> str | None:
+        """The directory that knows owners and groups; `None`: the server says nothing about readers."""
+        return None
 
 
 class PasswordLogin(Model):
@@ -70,6 +74,15 @@ class SftpOptions(FilesOptions):
         min_length=1, max_length=16, description="Fingerprints (SHA256:…) of its host keys: `ssh-keyscan HOST | "
         "ssh-keygen -lf -`."
     )  # fmt: skip
+    directory: DirectoryName | None = Field(
+        None, description="Directory that knows owners (`uid:1000`) and groups (`gid:100`) of the server: owner, group "
+        "and mode say who may read a file. Not where files have POSIX ACLs, which SFTP does not tell."
+    )  # fmt: skip
+
+    @property
+    def principals(self) -> str | None:
+        """The directory that knows owners and groups."""
+        return self.directory
 
     @property
     def location(self) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from rag_assets.connectors.files.options import FilesOptions, SftpOptions, WebdavOptions
-from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason, Unavailable
+from rag_assets.connectors.servers import Reconnecting
+from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.http_client import Again, FetchPolicy, Pacing, check_state
 
-T = TypeVar("T")
 Entry = dict[str, Any]
 
 
@@ -19,13 +17,16 @@ class FileServer:
     listing continues at the folder where it was interrupted. Used from one thread."""
 
     def __init__(self, options: FilesOptions, policy: FetchPolicy, max_bytes: int) -> None:
-        self._options, self._policy, self._max_bytes = options, policy, max_bytes
-        self._pacing = Pacing(options.requests_per_second, options.attempts)
-        self._files: Any = None
+        self._max_bytes = max_bytes
+        backend: Any = _Sftp if isinstance(options, SftpOptions) else _Webdav
+        pacing = Pacing(options.requests_per_second, options.attempts)
+        self._files = Reconnecting[Any](
+            lambda: backend.open(options, policy), backend.close, lambda error: _explained(error, backend), pacing
+        )
 
     def entries(self, folder: str) -> list[Entry]:
         """Return what is in a folder. Raises as `info`."""
-        return self._run(lambda files: list(files.ls(folder, detail=True)))
+        return self._files.run(lambda files: list(files.ls(folder, detail=True)))
 
     def info(self, path: str) -> Entry:
         """Return size, times and tags of a file.
@@ -33,7 +34,7 @@ class FileServer:
         Raises `NotFound` (`VANISHED`), `Unavailable` (`ACCESS_REFUSED`, `SOURCE_UNAVAILABLE`, `RESPONSE_INVALID`, …),
         `DeadlineExceeded`, `InvalidInput` (`SSRF_BLOCKED`, …) and `ConfigError` (`SECRET_MISSING`).
         """
-        return self._run(lambda files: dict(files.info(path)))
+        return self._files.run(lambda files: dict(files.info(path)))
 
     def read(self, path: str) -> bytes:
         """Return the content of a file, and no more than a byte above the limit. Raises as `info`."""
@@ -42,41 +43,22 @@ class FileServer:
             with files.open(path, "rb") as stream:
                 return bytes(stream.read(self._max_bytes + 1))
 
-        return self._run(read)
+        return self._files.run(read)
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
-        files, self._files = self._files, None
-        if files is not None:
-            with suppress(Exception):  # a connection that broke cannot be closed any better
-                self._backend.close(files)
+        self._files.close()
 
-    def _run(self, call: Callable[[Any], T]) -> T:
-        return self._pacing.run(lambda: self._attempt(call))
 
-    def _attempt(self, call: Callable[[Any], T]) -> T:
-        try:
-            if self._files is None:
-                self._files = self._backend.open(self._options, self._policy)
-            return call(self._files)
-        except (Unavailable, DeadlineExceeded) as error:
-            self.close()
-            raise error if error.reason in (Reason.ACCESS_REFUSED, Reason.SECRET_MISSING) else Again(error) from None
-        except (RagError, Again):
-            raise
-        except FileNotFoundError:
-            raise NotFound(Reason.VANISHED, "the server does not have it any more") from None
-        except PermissionError:
-            raise _refused("the server refuses to let the user read it; check its rights") from None
-        except UnicodeDecodeError:
-            raise Unavailable(Reason.ID_CHARS, "a name on the server is no UTF-8; rename it, or exclude it") from None
-        except Exception as error:
-            self.close()
-            raise self._backend.explained(error) from None
-
-    @property
-    def _backend(self) -> Any:
-        return _Sftp if isinstance(self._options, SftpOptions) else _Webdav
+def _explained(error: Exception, backend: Any) -> Exception:
+    if isinstance(error, FileNotFoundError):
+        return NotFound(Reason.VANISHED, "the server does not have it any more")
+    if isinstance(error, PermissionError):
+        return _refused("the server refuses to let the user read it; check its rights")
+    if isinstance(error, UnicodeDecodeError):
+        return Unavailable(Reason.ID_CHARS, "a name on the server is no UTF-8; rename it, or exclude it")
+    explained: Exception = backend.explained(error)
+    return explained
 
 
 class _Sftp:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import socket
 from typing import Any
 
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
 from rag_assets.connectors.files.options import KeyLogin, SftpOptions
-from rag_assets.connectors.servers import checked_addresses
+from rag_assets.connectors.servers import open_socket
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client import OwnParts
 
@@ -35,13 +34,21 @@ class _NamedKeys(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
             raise HostKeyRefused(f"the server's host key SHA256:{digest} is not one of `host_keys`")
 
 
+class _Files(SFTPFileSystem):  # type: ignore[misc]
+    """The library's file system, which leaves out the mode of a file."""
+
+    @staticmethod
+    def _decode_stat(stat: paramiko.SFTPAttributes, parent_path: str | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = SFTPFileSystem._decode_stat(stat, parent_path)
+        return found | {"mode": stat.st_mode}
+
+
 def open_sftp(options: SftpOptions, own: OwnParts) -> SFTPFileSystem:
     """Connect. Raises `InvalidInput` (`SSRF_BLOCKED`), `Unavailable`, `ConfigError`, and what paramiko raises."""
-    address = checked_addresses(options.host, options.port, own, what="server")[0]
     login = _login(options)
-    connection = socket.create_connection((address, options.port), timeout=options.timeout_seconds)
+    connection = open_socket(options.host, options.port, own, options.timeout_seconds)
     try:
-        files = SFTPFileSystem(
+        files = _Files(
             options.host,
             sock=connection,
             port=options.port,

@@ -21,4 +21,4 @@ KIND = ConnectorKind(FilesystemOptions, connect, (
         FormField("include", "Include patterns (**/*.md, …)", "list"),
         FormField("exclude", "Exclude patterns", "list"),
     )),
-))  # fmt: skip
+), readers="file or source")  # fmt: skip

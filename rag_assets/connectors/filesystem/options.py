@@ -6,8 +6,9 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from rag_assets.connectors.fields import DirectoryName
 from rag_assets.connectors.kind import Opened, SourceOptions
 
 # Device files, kernel views: reading them hangs, never ends or has side effects.
@@ -55,7 +56,7 @@ class FilesystemOptions(SourceOptions):
         description="`refuse` quarantines files with a second name, for folders that others write to.",
     )
     hidden: bool = Field(False, description="Whether wildcards match names that start with a dot.")
-    directory: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")] | None = Field(
+    directory: DirectoryName | None = Field(
         None,
         description="Directory that knows owners (`uid:1000`) and groups (`gid:100`): who may read a file finds it.",
     )

@@ -22,16 +22,34 @@ _POSIX_ACL = "system.posix_acl_access"
 
 
 @dataclass(frozen=True, slots=True)
-class _Rights:
-    allowed: frozenset[str]
+class Rights:
+    """Readers of a file, or those who may enter a folder, by the names `uid:…`, `gid:…` and `everyone`."""
+
+    allowed: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
 
-    def __and__(self, other: _Rights) -> _Rights:
+    @classmethod
+    def of_mode(cls, uid: int, gid: int, mode: int, *, folder: bool) -> Rights:
+        """Return the rights that owner, group and mode give. The first class that a process is in decides, so that one
+        class can refuse what a later one allows."""
+        bit = 0o1 if folder else 0o4
+        classes = ((f"uid:{uid}", bit << 6), (f"gid:{gid}", bit << 3), (EVERYONE, bit))
+        allowed = {name for name, mask in classes if mode & mask}
+        refused = {name for name, mask in classes[:2] if not mode & mask} if allowed else set()
+        return cls(frozenset(allowed), frozenset(refused) if _wider(allowed, refused) else frozenset())
+
+    def __and__(self, other: Rights) -> Rights:
         both = {one for one in self.allowed | other.allowed if self._allows(one) and other._allows(one)}
-        return _Rights(frozenset(both), self.refused | other.refused)
+        return Rights(frozenset(both), self.refused | other.refused)
 
     def _allows(self, name: str) -> bool:
         return name in self.allowed or EVERYONE in self.allowed
+
+    def acl(self, directory: str) -> tuple[str, ...]:
+        """Return the ACL of these rights. Raises `InvalidInput` (`ACL_INEXPRESSIBLE`)."""
+        allowed = sorted(self.allowed - self.refused)
+        names = [*allowed, *(f"deny:{name}" for name in sorted(self.refused))]
+        return principals(directory, names) if allowed else (NOBODY,)
 
 
 def readers(root: str, parts: Sequence[str], directory: str, rules: PathRules) -> tuple[str, ...]:
@@ -39,11 +57,8 @@ def readers(root: str, parts: Sequence[str], directory: str, rules: PathRules) -
     rights = []
     for depth in range(len(parts) + 1):
         with closing_fd(safe_open(root, parts[:depth], rules)) as fd:
-            rights.append(_rights(fd, 0o4 if depth == len(parts) else 0o1))
-    found = reduce(_Rights.__and__, rights)
-    allowed = sorted(found.allowed - found.refused)
-    names = [*allowed, *(f"deny:{name}" for name in sorted(found.refused))]
-    return principals(directory, names) if allowed else (NOBODY,)
+            rights.append(_rights(fd, folder=depth < len(parts)))
+    return reduce(Rights.__and__, rights).acl(directory)
 
 
 def with_readers(tag: str, acl: Sequence[str]) -> str:
@@ -51,15 +66,11 @@ def with_readers(tag: str, acl: Sequence[str]) -> str:
     return f"{tag}:{fingerprint(*acl)}"
 
 
-def _rights(fd: int, bit: int) -> _Rights:
-    """Return who may read a file or enter a folder: the first class that a process is in decides, so one can refuse."""
+def _rights(fd: int, *, folder: bool) -> Rights:
     if _has_acl(fd):
-        return _Rights(frozenset())
+        return Rights()
     status = os.fstat(fd)
-    classes = ((f"uid:{status.st_uid}", bit << 6), (f"gid:{status.st_gid}", bit << 3), (EVERYONE, bit))
-    allowed = {name for name, mask in classes if status.st_mode & mask}
-    refused = {name for name, mask in classes[:2] if not status.st_mode & mask} if allowed else set()
-    return _Rights(frozenset(allowed), frozenset(refused) if _wider(allowed, refused) else frozenset())
+    return Rights.of_mode(status.st_uid, status.st_gid, status.st_mode, folder=folder)
 
 
 def _wider(allowed: set[str], refused: set[str]) -> bool:

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, model_validator
 
 from rag_assets.connectors.fields import Model, Url
-from rag_assets.connectors.filesystem.options import Glob
-from rag_assets.connectors.kind import Endpoint, Opened, SourceOptions, endpoint
+from rag_assets.connectors.kind import Endpoint, Opened, endpoint
+from rag_assets.connectors.objects.options import NoCredentials, ObjectOptions
 from rag_core.content.sources import SecretRef
 
 INSTANCE_SECRET = "instance:aws"  # noqa: S105 - a name, as allow-lists write it
@@ -35,12 +35,6 @@ class InstanceCredentials(Model):
     type: Literal["instance"]
 
 
-class NoCredentials(Model):
-    """Unsigned requests, for a public bucket."""
-
-    type: Literal["anonymous"]
-
-
 Credentials = Annotated[KeyCredentials | InstanceCredentials | NoCredentials, Field(discriminator="type")]
 
 
@@ -52,21 +46,16 @@ class QueueEvents(Model):
     wait_seconds: int = Field(20, ge=1, le=20, description="Long polling: how long the queue holds an empty answer.")
 
 
-class S3Options(SourceOptions):
+class S3Options(ObjectOptions):
     """Objects of a bucket."""
 
     kind: Literal["s3"]
     bucket: Bucket
-    prefix: Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")] = Field(
-        "", description="Only keys that start with it."
-    )
     endpoint: Url | None = Field(None, description="URL of a service that speaks S3; left out: Amazon's of the region.")
     region: Region = Field("us-east-1", description="Region of the bucket.")
     path_style: bool | None = Field(
         None, description="Bucket in the path instead of the host name; left out: where there is an `endpoint`."
     )
-    include: list[Glob] = Field(["**/*"], min_length=1, max_length=256, description="Globs relative to the prefix.")
-    exclude: list[Glob] = Field([], max_length=256, description="Globs that win over include.")
     credentials: Credentials
     sse_customer_key: SecretRef | None = Field(
         None, description="Base64 of the 32 bytes of the key (SSE-C) that the objects are encrypted with."
@@ -78,16 +67,7 @@ class S3Options(SourceOptions):
     version_ids: bool = Field(
         False, description="List with version ids and read exactly the listed version, in a versioned bucket."
     )
-    max_file_bytes: int | None = Field(None, ge=1, description="Largest object; RAG_MAX_FILE_BYTES applies as well.")
-    max_objects: int = Field(1_000_000, ge=1, le=100_000_000, description="A longer listing is incomplete.")
-    polled_objects: int = Field(
-        20_000, ge=1_000, le=1_000_000, description="Objects from the first key on that the change sensor compares."
-    )
     events: QueueEvents | None = Field(None, description="Event notifications, so that changes take seconds.")
-    requests_per_second: float = Field(50, gt=0, le=10_000)
-    attempts: int = Field(4, ge=1, le=10, description="Tries of one request.")
-    max_wait_seconds: float = Field(60, ge=0, le=3600, description="Longest Retry-After that is waited for.")
-    timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Default RAG_FETCH_TIMEOUT_SECONDS.")
 
     @model_validator(mode="after")
     def _key_stays_secret(self) -> Self:

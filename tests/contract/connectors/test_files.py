@@ -11,6 +11,8 @@ import pytest
 import stamina
 
 from rag_assets.connectors import open_connector
+from rag_assets.connectors.filesystem.connector import FilesystemConnector
+from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.source_config import SourceConfig
 from rag_assets.testing import LOOPBACK, Answer, ConnectorSuite, FakeServer
@@ -176,6 +178,30 @@ class TestSftp:
         place.put("a.txt", "text")
         (place.root / "link").symlink_to("/etc")
         assert listed(connect()) == (["a.txt"], ["SYMLINK_IGNORED"], None)
+
+    def test_readers_are_those_of_the_same_files_in_a_folder(
+        self, place: Server, connect: Callable[..., Connector]
+    ) -> None:
+        """Owner, group and mode, of the file and of each folder to it, and a tag that changes with them."""
+        place.put("team/a.txt", "text")
+        place.put("b.txt", "text")
+        local = FilesystemConnector(
+            FilesystemOptions(kind="folder", root=str(place.root), directory="corp"), max_file_bytes=1000
+        )
+        seen, tags = set[tuple[str, ...] | None](), set[str]()
+        for outer, inner in ((0o755, 0o644), (0o755, 0o640), (0o750, 0o644), (0o700, 0o604), (0o711, 0o604)):
+            (place.root / "team").chmod(outer)
+            (place.root / "team" / "a.txt").chmod(inner)
+            connector = connect(directory="corp")
+            found, expected = ({one.locator: one for one in each.list_items()} for each in (connector, local))
+            acls = {name: connector.fetch(one).acl for name, one in found.items() if isinstance(one, SourceItem)}
+            assert acls == {name: local.fetch(one).acl for name, one in expected.items() if isinstance(one, SourceItem)}
+            item = found["team/a.txt"]
+            assert isinstance(item, SourceItem)
+            assert connector.fetch(item).item.version_tag == item.version_tag
+            seen.add(acls["team/a.txt"])
+            tags.add(item.version_tag)
+        assert (len(seen), len(tags)) == (4, 4)
 
     def test_another_server_at_the_address_gets_no_password(
         self, place: Server, connect: Callable[..., Connector]

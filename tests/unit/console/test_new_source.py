@@ -34,6 +34,11 @@ TYPED: dict[str, dict[str, Any]] = {
              "login.password": "RAG_SECRET_FILES", "host_keys": "SHA256:" + "A" * 43},
     "webdav": {"url": "https://cloud.example.org/dav", "auth.type": "basic", "auth.user": "reader",
                "auth.password": "/run/secrets/dav"},
+    "azure": {"account": "acmefiles", "container": "handbook", "credentials.type": "sas",
+              "credentials.sas": "RAG_SECRET_SAS"},
+    "gcs": {"bucket": "handbook", "credentials.type": "service_account", "credentials.key": "/run/secrets/gcs"},
+    "imap": {"host": "mail.example.org", "user": "team", "login.type": "password", "login.password": "RAG_SECRET_MAIL",
+             "include": "INBOX", "attachments": True, "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

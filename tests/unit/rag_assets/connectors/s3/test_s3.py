@@ -288,7 +288,7 @@ def test_the_role_of_the_machine_is_used_and_nothing_that_belongs_to_a_person(
     assert signed == ["ROLE"]
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with opened(options) as connector, pytest.raises(ConfigError):
-        connector._client.call("list_objects_v2", Bucket="b")
+        connector.fetch(SourceItem("a.txt", "1"))
 
 
 def test_a_tenant_uses_the_platforms_own_role_only_where_a_list_says_so(bucket: Bucket) -> None:

@@ -1,0 +1,1 @@
+"""Messages and attachments of an IMAP server."""

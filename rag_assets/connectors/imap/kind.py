@@ -1,0 +1,34 @@
+"""Registers the kind `imap`: messages of mailboxes."""
+
+from __future__ import annotations
+
+from rag_assets.connectors.imap.options import ImapOptions
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.outside import ConnectorContext
+from rag_core.content.sources import Connector
+
+
+def connect(options: ImapOptions, context: ConnectorContext) -> Connector:
+    """Make the connector. Its library is imported here."""
+    from rag_assets.connectors.imap.connector import ImapConnector
+
+    return ImapConnector(options, context)
+
+
+_PASSWORD, _APP = (("login.type", (name,)) for name in ("password", "oauth2"))
+KIND = ConnectorKind(ImapOptions, connect, (
+    Card("imap", "Mailboxes (IMAP)", "Messages and attachments of an IMAP server.", "mail", "host", (
+        FormField("host", "Host", required=True),
+        FormField("user", "Account", required=True),
+        FormField("login.type", "How it signs in", "choice", default="password", choices=("password", "oauth2")),
+        FormField("login.password", "Password", "secret", required=True, only=_PASSWORD),
+        FormField("login.token_url", "Token URL", required=True, only=_APP),
+        FormField("login.client_id", "Client id", required=True, only=_APP),
+        FormField("login.client_secret", "Client secret", "secret", required=True, only=_APP),
+        FormField("login.scope", "Scope", only=_APP),
+        FormField("include", "Mailboxes (INBOX, Projects/**)", "list"),
+        FormField("exclude", "Exclude patterns", "list"),
+        FormField("attachments", "Attachments become documents"),
+        FormField("directory", "Directory that knows its users and groups"),
+    )),
+), readers="file or source", libraries=("imapclient",), extra="rag-platform[imap]")  # fmt: skip

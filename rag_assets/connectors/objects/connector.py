@@ -1,0 +1,61 @@
+"""The connector of objects, whatever store has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.objects.listing import ObjectListing, ObjectStore
+from rag_assets.connectors.objects.options import ObjectOptions
+from rag_assets.connectors.outside import ConnectorContext, check_by_sample
+from rag_core.content.sources import FetchedItem, SourceItem
+from rag_core.errors import InvalidInput, Reason
+from rag_core.http_client import FetchPolicy, Pacing
+
+Store = TypeVar("Store", bound=ObjectStore)
+
+
+class ObjectConnector(Generic[Store]):
+    """Reads one bucket or container."""
+
+    shares_listings = True
+
+    def __init__(self, options: ObjectOptions, context: ConnectorContext, store: Store) -> None:
+        self._options, self._store = options, store
+        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+
+    def list_items(self) -> ObjectListing:
+        return ObjectListing(self._options, self._store, self._limit)
+
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        found, content = self._store.read(names.decode_key(item.locator), item.version_tag)
+        if len(content) > self._limit:
+            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the object has {len(content)} > {self._limit} bytes")
+        # The tag of what was read, which may be newer than what was listed.
+        read = replace(item, version_tag=found.tag, size=len(content), modified_at=found.modified_at)
+        return FetchedItem(read, content, found.known_type)
+
+    def version_tag(self) -> str:
+        listing = ObjectListing(self._options, self._store, self._limit, most=self._options.polled_objects)
+        for _ in listing:
+            pass
+        return listing.version_tag if listing.complete else f"unavailable:{listing.error}"
+
+    def check(self) -> dict[str, Any]:
+        return check_by_sample(self)
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._store.close()
+
+
+def policy_of(options: ObjectOptions, context: ConnectorContext) -> FetchPolicy:
+    """Return what a source may call, with its own time limit."""
+    policy = context.fetch_policy
+    return policy if options.timeout_seconds is None else policy.with_seconds(options.timeout_seconds)
+
+
+def pacing_of(options: ObjectOptions) -> Pacing:
+    """Return the rate and the retries of a source's requests."""
+    return Pacing(options.requests_per_second, options.attempts, options.max_wait_seconds)
