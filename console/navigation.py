@@ -19,6 +19,7 @@ def sections(who: Identity, t: Translate) -> dict[str, list[Entry]]:
         t("Data"): [
             ("sources", t("Sources"), ":material/folder_open:"),
             *([("add_source", t("Add a source"), ":material/add:")] if administers else []),
+            *([("secrets", t("Secrets"), "")] if administers else []),
             ("documents", t("Documents"), ":material/description:"),
             ("quality", t("Quality"), ":material/fact_check:"),
             ("pipeline", t("Pipeline"), ":material/account_tree:"),

@@ -10,6 +10,7 @@ from query_server.handlers.admin.access import AccessHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
 from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.history import HistoryHandler
+from query_server.handlers.admin.source_secrets import SourceSecretsHandler
 from query_server.handlers.admin.sources import SourcesHandler
 from query_server.handlers.admin.tenants import TenantsHandler
 from query_server.handlers.admin.webhooks import WebhooksHandler
@@ -48,6 +49,8 @@ def add_administration(
     granting = AccessHandler(
         store, token_seconds=settings.longest_token_seconds, platform_groups=settings.platform_groups
     )
+    sources = SourcesHandler(store, settings.source_allowances)
+    secrets = SourceSecretsHandler(store, sources, can_store=settings.home_shared)
     services: tuple[tuple[Any, Any, Any], ...] = (
         (access_pb2, access_pb2_grpc.add_AccessServiceServicer_to_server, AccessServicer(granting, pages)),
         (
@@ -68,7 +71,7 @@ def add_administration(
         (
             sources_pb2,
             sources_pb2_grpc.add_SourceServiceServicer_to_server,
-            SourceServicer(SourcesHandler(store, settings.source_allowances), settings),
+            SourceServicer(sources, secrets, settings),
         ),
         (
             tenants_pb2,

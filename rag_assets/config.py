@@ -179,10 +179,13 @@ def source_attributes(data: Any, report: Callable[[str], None]) -> dict[str, Any
     return attributes
 
 
-def validate_source(attributes: dict[str, Any], report: Callable[[str], None]) -> SourceConfig | None:
-    """The configuration in the attributes; `None` when it is wrong, and its problems are reported."""
+def validate_source(
+    attributes: dict[str, Any], report: Callable[[str], None], *, context: dict[str, Any] | None = None
+) -> SourceConfig | None:
+    """The configuration in the attributes; `None` when it is wrong, and its problems are reported. With the context
+    `BROWSING` its options may be incomplete."""
     try:
-        return SourceConfig.model_validate(attributes)
+        return SourceConfig.model_validate(attributes, context=context)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
             report(_explain(detail, _options_model(attributes)))

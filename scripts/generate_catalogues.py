@@ -34,6 +34,7 @@ TEXTS = {
     "VisibilityReason": (1,),
     "FormField": (1,),
     "Card": (1, 2),
+    "Browse": (0,),
     "SourceKind": (2, 3),
 }
 """Which arguments of which calls are texts of the console."""

@@ -12,6 +12,7 @@ import grpc
 from console.clients.access_api import AccessApi
 from console.clients.errors import Breakers, ServiceError, from_rpc
 from console.clients.paging import whole
+from console.clients.sources_api import SourcesApi
 from console.clients.tenants_api import TenantsApi
 from console.clients.webhooks_api import WebhooksApi
 from console.settings import ConsoleSettings
@@ -21,7 +22,6 @@ from ragproto.admin.v1 import (
     admin_pb2_grpc,
     history_pb2,
     history_pb2_grpc,
-    sources_pb2,
     sources_pb2_grpc,
     tenants_pb2_grpc,
     usage_pb2,
@@ -114,6 +114,11 @@ class Api:
     def webhooks(self) -> WebhooksApi:
         """Subscriptions and deliveries."""
         return WebhooksApi(self._channels.webhooks, lambda method, request: self._call(SERVER, method, request))
+
+    @property
+    def source_admin(self) -> SourcesApi:
+        """Adding, changing and removing sources, and their credentials."""
+        return SourcesApi(self._channels.sources, lambda method, request: self._call(SERVER, method, request))
 
     @property
     def tenants(self) -> TenantsApi:
@@ -305,22 +310,6 @@ class Api:
         """Questions that got no answer."""
         request = history_pb2.ListUnansweredQuestionsRequest(span=span)
         return self._call(SERVER, self._channels.history.ListUnansweredQuestions, request)
-
-    def source_permissions(self) -> sources_pb2.GetSourcePermissionsResponse:
-        """Return what the caller may add sources for."""
-        return self._call(
-            SERVER, self._channels.sources.GetSourcePermissions, sources_pb2.GetSourcePermissionsRequest()
-        )
-
-    def start_source_operation(self, **wanted: Any) -> sources_pb2.SourceOperation:
-        """Ask for an operation on a source, which `source_operation` follows."""
-        request = sources_pb2.StartSourceOperationRequest(**wanted)
-        return self._call(SERVER, self._channels.sources.StartSourceOperation, request).operation
-
-    def source_operation(self, number: int) -> sources_pb2.SourceOperation:
-        """An operation on a source, with its result once it has ended."""
-        request = sources_pb2.GetSourceOperationRequest(id=number)
-        return self._call(SERVER, self._channels.sources.GetSourceOperation, request).operation
 
     def put_document(self, source: str, locator: str, content: bytes, acl: Sequence[str]) -> str:
         """Push a file as a document; returns its id."""

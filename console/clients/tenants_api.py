@@ -53,6 +53,10 @@ class TenantsApi:
             message.uses.extend(pb.EgressUse(use) for use in sources[message.source])
         self._ask("SetEgressPolicy", name=name, inherit=uses is None, uses=uses or (), sources=narrower, reason=reason)
 
+    def set_question_words(self, name: str, readable: bool | None, reason: str) -> None:
+        """Say whether the texts of questions without an answer are kept; `None`: as the installation says."""
+        self._ask("SetQuestionWords", name=name, readable=readable, reason=reason)
+
     def erase(self, name: str, reason: str) -> None:
         """Close a tenant and have it erased."""
         self._ask("EraseTenant", name=name, confirm_name=name, reason=reason)

@@ -114,7 +114,12 @@ def _questions(span: str) -> None:
     if chosen is not None and found[chosen]["question"]:
         _answer_it(found[chosen])
     if rows and unanswered.mode == "hashed":
-        st.caption(t("Questions are kept as hashes; RAG_UNANSWERED_QUESTIONS=plain keeps their text."))
+        st.caption(
+            t(
+                "Questions are kept as hashes; a switch on the page Tenants, or RAG_UNANSWERED_QUESTIONS=plain, "
+                "keeps their text."
+            )
+        )
     elif any(row["withheld"] for row in rows):
         st.caption(t("The text is shown to the role admin."))
 

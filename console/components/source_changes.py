@@ -73,7 +73,7 @@ def _edited_text(key: str, file: pb.SourceFile) -> str:
         st.caption(t("The form cannot show everything that this file says: change it as YAML."))
         return str(edit["text"])
     if mode == "form":
-        for sentence in source_wizard.edit(edit["draft"], api().source_permissions()):
+        for sentence in source_wizard.edit(edit["draft"], api().source_admin.permissions()):
             st.caption(f":material/info: {t(sentence)}")
         text = forms.definition(edit["draft"])
         edit["text"] = edit["begun"] if text == edit["same"] else text

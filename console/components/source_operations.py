@@ -39,7 +39,7 @@ def operate(action: pb.SourceAction, source: str, waiting: str, **fields: Any) -
     """Carry out an operation; `None` after showing why it failed. `waiting` is shown meanwhile."""
     try:
         with st.spinner(waiting, show_time=True):
-            return _ended(api().start_source_operation(action=action, source=source, **fields))
+            return _ended(api().source_admin.start(action=action, source=source, **fields))
     except ServiceError as error:
         _show(error)
         return None
@@ -68,7 +68,7 @@ def _ended(operation: pb.SourceOperation) -> pb.SourceOperation:
         if time.monotonic() - began > limit:
             raise ServiceError("stream worker", "SOURCE_OPERATION_TIMEOUT", t("No stream worker took the request."))
         time.sleep(_POLL_SECONDS)
-        operation = api().source_operation(operation.id)
+        operation = api().source_admin.operation(operation.id)
     if operation.state == pb.SOURCE_OPERATION_STATE_FAILED:
         raise ServiceError("query server", operation.reason, operation.message, str(operation.id))
     return operation

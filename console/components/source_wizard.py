@@ -8,12 +8,14 @@ from typing import Any
 
 import streamlit as st
 
+from console.clients.errors import ServiceError
+from console.components.source_browse import browse, selected
 from console.components.source_operations import operate, show_check, show_preview
 from console.components.widgets import plain_markdown
 from console.i18n import N_
 from console.presenters import new_source as forms
 from console.presenters.schedules import cron_problem, cron_words, moment_words, next_times, timezone_known
-from console.session import PlatformRole, language, platform, t, tenant
+from console.session import PlatformRole, api, language, platform, t, tenant
 from ragproto.admin.v1 import sources_pb2 as pb
 
 Draft = MutableMapping[str, Any]
@@ -90,13 +92,19 @@ def edit(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
 
 def _options(draft: Draft, columns: Sequence[Any]) -> None:
     kind, values = draft["form"], draft["values"]
-    # What was chosen just now decides which fields there are, before they are drawn.
+    # What was answered just now decides which fields there are, and what can be offered, before they are drawn.
     for item in kind.fields:
-        if item.type == "choice" and (key := _key(draft, f"field-{item.path}")) in st.session_state:
-            values[item.path] = st.session_state[key]
-    for place, item in enumerate(forms.shown_fields(kind, values)):
+        for key in (_key(draft, f"field-{item.path}"), _key(draft, f"offer-{item.path}")):
+            if key in st.session_state and not isinstance(st.session_state[key], list):
+                values[item.path] = st.session_state[key] or ""
+    browse(draft, lambda name: _key(draft, name))
+    shown = forms.shown_fields(kind, values)
+    secrets = _stored_secrets() if any(item.type == "secret" for item in shown) else []
+    for place, item in enumerate(shown):
         with columns[place % 2]:
-            values[item.path] = _input(item, values, _key(draft, f"field-{item.path}"))
+            chosen = selected(item, draft, lambda name: _key(draft, name))
+            typed = _input(item, values, _key(draft, f"field-{item.path}"), secrets) if chosen is None else chosen
+            values[item.path] = typed
 
 
 def _key(draft: Draft, name: str) -> str:
@@ -110,7 +118,7 @@ def _show_limits(allowed: pb.GetSourcePermissionsResponse) -> None:
     st.info(plain_markdown(t("Sources of your tenant may use: {lists}", lists=words)), icon=":material/lock:")
 
 
-def _input(item: pb.SourceField, values: dict[str, Any], key: str) -> Any:
+def _input(item: pb.SourceField, values: dict[str, Any], key: str, secrets: Sequence[str]) -> Any:
     label = t(item.label) + (" *" if item.required else "")
     known: Any = values.get(item.path, item.default)
     if item.type == "choice":
@@ -122,10 +130,21 @@ def _input(item: pb.SourceField, values: dict[str, Any], key: str) -> Any:
     if item.type == "number":
         return int(st.number_input(label, 1, 200_000, int(known or 1), key=key))
     if item.type == "secret":
-        note = t("The secret itself never goes here: name a variable of the platform (RAG_SECRET_…) or a file.")
-        return st.text_input(label, known, key=key, max_chars=4096, help=note, placeholder="RAG_SECRET_NAME")
+        note = t("The secret itself never goes here: select one of the page Secrets, or type the name of a variable"
+                 " of the platform (RAG_SECRET_…) or the path of a file.")  # fmt: skip
+        names = list(dict.fromkeys([*([known] if known else []), *secrets]))
+        return st.selectbox(label, names, 0 if known else None, key=key, accept_new_options=True, help=note,
+                            placeholder="RAG_SECRET_NAME") or ""  # fmt: skip
     several = t("Several are separated by commas.") if item.type == "list" else ""
     return st.text_input(label, known, key=key, max_chars=4096, help=f"{t(item.help)} {several}".strip() or None)
+
+
+def _stored_secrets() -> list[str]:
+    """Names of the credentials that are stored now. Without an answer a name can still be typed."""
+    try:
+        return list(api().source_admin.secrets().names)
+    except ServiceError:
+        return []
 
 
 def preview(draft: Draft) -> None:

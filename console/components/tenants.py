@@ -52,6 +52,7 @@ def tenants() -> None:
     chosen = items[picked]
     _actions(chosen)
     _receipt(chosen)
+    _questions(chosen)
     _egress(chosen)
 
 
@@ -121,6 +122,28 @@ def _receipt(chosen: pb.Tenant) -> None:
             table(rows, {"name": t("Name"), "value": t("Value")}, empty="")
             st.download_button(t("Download the receipt"), chosen.receipt_json, f"{chosen.name}-{today()}.json",
                                "application/json", key="tenant-receipt")  # fmt: skip
+
+
+def _questions(chosen: pb.Tenant) -> None:
+    st.subheader(t("Questions without an answer"))
+    inherited, readable = chosen.question_words_inherited, chosen.question_words
+    words = {None: t("as the installation says"), True: t("in words, for administrators"),
+             False: t("only how often each was asked")}  # fmt: skip
+    now = t("in words, for administrators") if readable else t("only how often each was asked")
+    st.caption(t("They are kept now: {how}.", how=now))
+    if platform() < ADMIN:
+        return
+    key = f"questions-{chosen.name}-{st.session_state.get(_CHANGES, 0)}"
+    place = 0 if inherited else 1 if readable else 2
+    wanted = st.radio(t("Keep them"), list(words), place, key=key, format_func=words.__getitem__, horizontal=True)
+
+    def change(why: str) -> str:
+        api().tenants.set_question_words(chosen.name, wanted, why)
+        return _done(t("Questions of {name} without an answer: {how}.", name=chosen.name, how=words[wanted]))
+
+    explain = t("What people ask may be confidential. Texts that are stored go at once when they are not to be kept.")
+    confirm(t("Change what is kept"), explain, change, key="tenant-questions", icon=":material/contact_support:",
+            need=ADMIN, disabled=wanted == (None if inherited else readable))  # fmt: skip
 
 
 def _egress(chosen: pb.Tenant) -> None:

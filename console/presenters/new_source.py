@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +49,8 @@ class SourceKind:
     """Requirement to install before it can be used."""
     former: str = ""
     """Its kind in files of earlier releases."""
+    browse: str = ""
+    """Label of the button that shows what there is to select from; empty: it cannot be browsed."""
 
 
 UPLOAD_KIND = SourceKind(
@@ -65,7 +67,8 @@ def kinds_of(found: pb.SourceKinds) -> list[SourceKind]:
 def _kind(kind: pb.SourceKind, card: pb.SourceCard) -> SourceKind:
     package = "" if kind.package == OWN_PACKAGE else f"{kind.package} {kind.version}"
     return SourceKind(card.name, kind.name, card.title, card.about, card.icon, card.fields, _plain(card.fixed),
-                      card.location, kind.stream, package, kind.missing, kind.former_name)  # fmt: skip
+                      card.location, kind.stream, package, kind.missing, kind.former_name,
+                      card.browse)  # fmt: skip
 
 
 def _plain(fixed: Struct) -> dict[str, Any]:
@@ -86,6 +89,31 @@ def shown_fields(kind: SourceKind, values: Mapping[str, Any]) -> list[pb.SourceF
 
 def _default(kind: SourceKind, path: str) -> Any:
     return next((item.default for item in kind.fields if item.path == path), "")
+
+
+def can_browse(kind: SourceKind, values: Mapping[str, Any]) -> bool:
+    """Return whether all is known that browsing needs: what it offers itself is not."""
+    needed = [item for item in shown_fields(kind, values) if item.required and not item.offered]
+    return all(str(values.get(item.path, item.default) or "").strip() for item in needed)
+
+
+def narrowing(kind: SourceKind, values: Mapping[str, Any]) -> list[Any]:
+    """The answers that decide what else is offered."""
+    return [values.get(item.path) for item in kind.fields if item.narrows]
+
+
+def take_suggestions(draft: MutableMapping[str, Any], suggested: Mapping[str, str]) -> list[pb.SourceField]:
+    """Fill in what fits where nobody typed anything else; returns the inputs that changed."""
+    values, before = draft["values"], draft.get("suggested", {})
+    changed = []
+    for item in draft["form"].fields:
+        known = values.get(item.path) or item.default
+        new = suggested.get(item.path, item.default if item.path in before else known)
+        if known in (item.default, before.get(item.path, item.default)) and new != known:
+            values[item.path] = new
+            changed.append(item)
+    draft["suggested"] = dict(suggested)
+    return changed
 
 
 def connection_problems(kind: SourceKind, name: str, tenant: str, values: Mapping[str, Any]) -> list[str]:

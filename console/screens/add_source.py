@@ -34,6 +34,7 @@ def wizard(allowed: pb.GetSourcePermissionsResponse) -> None:
             _go(draft, 1)
     elif step == 1:
         _buttons(draft, step, source_wizard.connection(draft, allowed))
+        st.page_link("screens/secrets.py", label=t("Store a secret"), icon=":material/lock:")
     elif step == 2:
         source_wizard.preview(draft)
         _buttons(draft, step, [])
@@ -101,7 +102,7 @@ def _restart() -> None:
 
 
 st.title(t("Add a source"))
-permissions = load_or_report("query server", lambda: api().source_permissions())
+permissions = load_or_report("query server", lambda: api().source_admin.permissions())
 if permissions is not None:
     if permissions.allowed:
         wizard(permissions)

@@ -145,4 +145,6 @@ if role() >= Role.ADMIN or platform() >= PlatformRole.ADMIN:
     if chosen is not None:
         with st.expander(t("Edit or delete {source}", source=chosen.name), icon=":material/edit:"):
             source_changes(chosen.name)
-    st.page_link("screens/add_source.py", label=t("Add a source"), icon=":material/add:")
+    with st.container(horizontal=True):
+        st.page_link("screens/add_source.py", label=t("Add a source"), icon=":material/add:")
+        st.page_link("screens/secrets.py", label=t("Secrets"), icon=":material/lock:")

@@ -145,6 +145,9 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.SourceService/GetSourcePermissions": Policy(SOURCES, only_reads=True),
     "/ragproto.admin.v1.SourceService/StartSourceOperation": Policy(SOURCES, recorded=True),
     "/ragproto.admin.v1.SourceService/GetSourceOperation": Policy(SOURCES, only_reads=True),
+    "/ragproto.admin.v1.SourceService/ListSourceSecrets": Policy(SOURCES, only_reads=True),
+    "/ragproto.admin.v1.SourceService/SetSourceSecret": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.SourceService/RemoveSourceSecret": Policy(SOURCES, recorded=True),
     "/ragproto.admin.v1.WebhookService/ListWebhooks": Policy(SOURCES, only_reads=True),
     "/ragproto.admin.v1.WebhookService/CreateWebhook": Policy(SOURCES, recorded=True),
     "/ragproto.admin.v1.WebhookService/SetWebhookEnabled": Policy(SOURCES, recorded=True),
@@ -159,6 +162,7 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.TenantService/SuspendTenant": Policy(PLATFORM_ADMIN, recorded=True),
     "/ragproto.admin.v1.TenantService/ResumeTenant": Policy(PLATFORM_ADMIN, recorded=True),
     "/ragproto.admin.v1.TenantService/SetEgressPolicy": Policy(PLATFORM_ADMIN, recorded=True),
+    "/ragproto.admin.v1.TenantService/SetQuestionWords": Policy(PLATFORM_ADMIN, recorded=True),
     "/ragproto.admin.v1.TenantService/ExportTenant": Policy(PLATFORM_ADMIN, recorded=True),
     "/ragproto.admin.v1.TenantService/EraseTenant": Policy(PLATFORM_ADMIN, recorded=True),
 }

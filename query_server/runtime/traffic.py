@@ -59,5 +59,5 @@ class Traffic:
         self._tally.count(StoredSeries.ANSWERS, tenant=tenant, label=outcome)
         self._tally.record_sources(StoredSeries.CITED, tenant, (hit.payload.source for hit in cited))
         if outcome not in ("answered", FAILED) and self._questions != "off":
-            text = question if self._questions == "plain" else None
-            self._tally.record_unanswered(tenant, self._hashes.question(tenant, question), text, outcome)
+            digest, plain = self._hashes.question(tenant, question), self._questions == "plain"
+            self._tally.record_unanswered(tenant, digest, question, outcome, plain=plain)

@@ -47,12 +47,18 @@ class HistoryServicer(rpc.HistoryServiceServicer):
     ) -> pb.ListUnansweredQuestionsResponse:
         principal = current_call().principal
         page = self._pages.of(principal, request, most=500)
-        found = await self._history.unanswered(principal, request.span, page)
+        found, words = await self._history.unanswered(principal, request.span, page)
         rows, token = page.cut(found, lambda row: (row.asked, row.last_at, row.question_hash))
         shown = allows(principal.scopes, ADMIN)
         return pb.ListUnansweredQuestionsResponse(
-            questions=[_question(row, shown=shown) for row in rows], mode=self._mode, next_page_token=token
+            questions=[_question(row, shown=shown) for row in rows], mode=self._mode_of(words), next_page_token=token
         )
+
+    def _mode_of(self, words: bool | None) -> str:
+        """How questions of a tenant with this switch are kept; where none is recorded it changes nothing."""
+        if words is None or self._mode == "off":
+            return self._mode
+        return "plain" if words else "hashed"
 
 
 def _series(series: Series) -> pb.HistorySeries:

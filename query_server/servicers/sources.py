@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 from google.protobuf.json_format import ParseDict
 
+from query_server.handlers.admin.source_secrets import SourceSecretsHandler
 from query_server.handlers.admin.sources import OperationRequest, SourcesHandler
 from query_server.runtime.calls import current_call
 from rag_core.errors import InvalidInput, Reason
@@ -26,8 +27,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SourceServicer(rpc.SourceServiceServicer):
     """Stores requests of operations on sources, and returns their results."""
 
-    def __init__(self, sources: SourcesHandler, settings: Settings) -> None:
-        self._sources = sources
+    def __init__(self, sources: SourcesHandler, secrets: SourceSecretsHandler, settings: Settings) -> None:
+        self._sources, self._secrets = sources, secrets
         self._settings = settings
 
     async def GetSourcePermissions(
@@ -47,6 +48,24 @@ class SourceServicer(rpc.SourceServiceServicer):
     ) -> pb.GetSourceOperationResponse:
         row = await self._sources.get(current_call().principal, request.id)
         return pb.GetSourceOperationResponse(operation=from_operation(row))
+
+    async def ListSourceSecrets(
+        self, request: pb.ListSourceSecretsRequest, context: Context
+    ) -> pb.ListSourceSecretsResponse:
+        names = self._secrets.names(current_call().principal)
+        return pb.ListSourceSecretsResponse(names=names, can_store=self._secrets.can_store)
+
+    async def SetSourceSecret(self, request: pb.SetSourceSecretRequest, context: Context) -> pb.SetSourceSecretResponse:
+        caller = current_call().principal
+        return pb.SetSourceSecretResponse(
+            name=await self._secrets.set(caller, request.name, request.value, request.reason)
+        )
+
+    async def RemoveSourceSecret(
+        self, request: pb.RemoveSourceSecretRequest, context: Context
+    ) -> pb.RemoveSourceSecretResponse:
+        await self._secrets.remove(current_call().principal, request.name, request.reason)
+        return pb.RemoveSourceSecretResponse()
 
 
 _ACTION, _STATE = "SOURCE_ACTION_", "SOURCE_OPERATION_STATE_"

@@ -59,6 +59,14 @@ class TenantServicer(rpc.TenantServiceServicer):
         changed = await self._tenants.set_egress(caller, request.name, uses, sources, request.reason)
         return pb.SetEgressPolicyResponse(tenant=from_view(changed))
 
+    async def SetQuestionWords(
+        self, request: pb.SetQuestionWordsRequest, context: Context
+    ) -> pb.SetQuestionWordsResponse:
+        readable = request.readable if request.HasField("readable") else None
+        caller = current_call().principal
+        changed = await self._tenants.set_question_words(caller, request.name, readable, request.reason)
+        return pb.SetQuestionWordsResponse(tenant=from_view(changed))
+
     async def ExportTenant(
         self, request: pb.ExportTenantRequest, context: Context
     ) -> AsyncIterator[pb.ExportTenantResponse]:
@@ -91,7 +99,8 @@ def from_view(view: TenantView) -> pb.Tenant:
     egress = pb.EgressPolicy(uses=_numbers(policy.allowed), inherited=tenant.egress is None, sources=sources)
     receipt = "" if tenant.receipt is None else json.dumps(dict(tenant.receipt))
     state = f"TENANT_STATE_{tenant.state.name}"
-    return message_of(pb.Tenant, tenant, state=state, egress=egress, receipt_json=receipt)
+    words = {"question_words": view.question_words, "question_words_inherited": tenant.question_words is None}
+    return message_of(pb.Tenant, tenant, state=state, egress=egress, receipt_json=receipt, **words)
 
 
 def to_uses(numbers: Sequence[pb.EgressUse], field: str) -> list[str]:

@@ -107,6 +107,43 @@ class FormField:
     choices: tuple[str, ...] = ()
     only: tuple[str, tuple[str, ...]] | None = None
     """Shown only when another field has one of these values."""
+    offered: str = ""
+    """Type of the offers of `Browse` that can be selected for it."""
+    narrows: bool = False
+    """Whether another value of it calls for browsing again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A value that can be selected for an input; `about` says what it is."""
+
+    type: str
+    value: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What there is at a source to select from. `sample` is a part of what was read, `suggested` are values that fit
+    the remaining inputs, by the path of the option."""
+
+    offers: tuple[Offer, ...]
+    more: bool = False
+    sample: str = ""
+    suggested: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Browse:
+    """How a source is browsed before all of its options are known.
+
+    `options` are those of the kind with fewer required, and what they say is opened is held to the same allow-lists;
+    `read` opens the source through its context, as a connector does.
+    """
+
+    label: str
+    options: type[SourceOptions]
+    read: Callable[[Any, ConnectorContext], Offers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +181,7 @@ class ConnectorKind:
     readers: Readers = "file"
     libraries: tuple[str, ...] = ()
     extra: str = ""
+    browse: Browse | None = None
 
 
 def endpoint(url: str) -> Endpoint:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from operator import attrgetter
 from typing import Annotated, Any, Final, get_args
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from rag_assets.connectors.kind import FORMER_NAMES, ConnectorKind, SourceOptions
@@ -21,6 +21,8 @@ log = get_logger(__name__)
 GROUP: Final = "rag_platform.connectors"
 OWN_PACKAGE: Final = "rag-platform"
 MAX_PROBLEM_CHARS: Final = 300
+BROWSING: Final = {"browsing": True}
+"""Context of a validation whose options may be incomplete, see `Browse`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +147,23 @@ class _OfKind:
     """Chooses the model by `kind`, so that the options of other kinds are not even imported."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(_validate)
+        return core_schema.with_info_plain_validator_function(_validate)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"oneOf": [handler(kind.options.__pydantic_core_schema__) for kind in usable_kinds().values()]}
 
 
-def _validate(value: Any) -> SourceOptions:
+def _validate(value: Any, info: ValidationInfo) -> SourceOptions:
     if isinstance(value, SourceOptions):
         return value
     name = value.get("kind") if isinstance(value, Mapping) else None
     if not isinstance(name, str):
         raise PydanticCustomError("kind_missing", "name the `kind` of the source; `rag source kinds` lists them")
     try:
-        model = find_kind(name).options
+        kind = find_kind(name)
     except RagError as error:
         raise PydanticCustomError("kind_unknown", "{message}", {"message": error.message}) from None
-    return model.model_validate(value)
+    return (kind.browse.options if info.context == BROWSING and kind.browse else kind.options).model_validate(value)
 
 
 Options = Annotated[SourceOptions, _OfKind()]

@@ -11,6 +11,7 @@ import yaml
 from croniter import croniter
 
 from rag_assets.config import COMPONENT_TYPE, source_attributes, validate_source
+from rag_assets.connectors.kinds import BROWSING
 from rag_assets.source_config import ScheduleConfig, SourceConfig
 from rag_assets.strict_yaml import parse_yaml
 from rag_core.errors import ConfigError, Reason
@@ -18,8 +19,11 @@ from rag_core.errors import ConfigError, Reason
 MAX_DEFINITION_CHARS = 65_536
 
 
-def parse_definition(text: str, place: str = "source") -> SourceConfig:
-    """The configuration in the text of a source file. Raises `ConfigError` (`CONFIG_INVALID`) with all problems."""
+def parse_definition(text: str, place: str = "source", *, browsing: bool = False) -> SourceConfig:
+    """The configuration in the text of a source file; `browsing`: with options that may be incomplete.
+
+    Raises `ConfigError` (`CONFIG_INVALID`) with all problems.
+    """
     if len(text) > MAX_DEFINITION_CHARS:
         raise ConfigError(Reason.CONFIG_INVALID, f"longer than {MAX_DEFINITION_CHARS} characters")
     parsed = parse_yaml(text)
@@ -28,7 +32,7 @@ def parse_definition(text: str, place: str = "source") -> SourceConfig:
     if not problems:
         attributes = source_attributes(parsed.data, problems.append)
         if attributes is not None and not problems:
-            config = validate_source(attributes, problems.append)
+            config = validate_source(attributes, problems.append, context=BROWSING if browsing else None)
     if config is None or problems:
         raise ConfigError(Reason.CONFIG_INVALID, "\n".join(problems) or f"{place}: holds no source")
     return config

@@ -38,10 +38,12 @@ def _described(one: InstalledKind) -> dict[str, Any]:
 def _card(kind: ConnectorKind, card: Card) -> dict[str, Any]:
     fields = [_field(one) for one in form_fields(kind, card)]
     said = {"name": card.name, "title": card.title, "about": card.about, "icon": card.icon, "location": card.location}
-    return said | {"fields": fields, "fixed": dict(card.fixed)}
+    browse = kind.browse.label if kind.browse else ""
+    return said | {"fields": fields, "fixed": dict(card.fixed), "browse": browse}
 
 
 def _field(one: FormField) -> dict[str, Any]:
     only = {"only_path": one.only[0], "only_values": list(one.only[1])} if one.only else {}
     return {"path": one.path, "label": one.label, "type": one.type, "required": one.required, "help": one.help,
-            "default": str(one.default), "choices": list(one.choices), **only}  # fmt: skip
+            "default": str(one.default), "choices": list(one.choices), "offered": one.offered,
+            "narrows": one.narrows, **only}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Carry out an operation on a source: check, preview, read, create, update or delete."""
+"""Carry out an operation on a source: check, preview, browse, read, create, update or delete."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rag_assets.connectors.allowances import require_allowed
+from rag_assets.source_admin.browse import browse_source
 from rag_assets.source_admin.definition import parse_definition, restrict_definition
 from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.kinds import describe_kinds
@@ -51,6 +52,10 @@ def _preview(pipeline: Pipeline, operation: Operation) -> Result:
         return {"check": check_source(config, settings), "preview": {"items": [], "chunks": []}}
     seconds = settings.source_operation_seconds * PREVIEW_SHARE
     return {"preview": preview_source(config, settings, seconds=seconds)}
+
+
+def _browse(pipeline: Pipeline, operation: Operation) -> Result:
+    return {"offers": browse_source(_allowed(pipeline.settings, operation, browsing=True), pipeline.settings)}
 
 
 def _read(pipeline: Pipeline, operation: Operation) -> Result:
@@ -107,6 +112,7 @@ def _delete(pipeline: Pipeline, operation: Operation) -> Result | None:
 _HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
     Action.CHECK: _check,
     Action.PREVIEW: _preview,
+    Action.BROWSE: _browse,
     Action.READ: _read,
     Action.CREATE: _create,
     Action.UPDATE: _update,
@@ -116,16 +122,20 @@ _HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
 }
 
 
-def _allowed(settings: Settings, operation: Operation) -> SourceConfig:
-    """The configuration in the request, when the caller may connect to all of what it names."""
-    config = parse_definition(_definition(operation))
-    if not operation.unrestricted:
-        require_allowed(config, operation.tenant, settings.source_allowances.get(operation.tenant))
-    return config
+def _allowed(settings: Settings, operation: Operation, *, browsing: bool = False) -> SourceConfig:
+    """The configuration in the request, when the caller may connect to all of what it names.
+
+    Of a caller with allow-lists it is `restricted`: they hold wherever something is opened.
+    """
+    config = parse_definition(str(operation.request.get("definition", "")), browsing=browsing)
+    if operation.unrestricted:
+        return config
+    require_allowed(config, operation.tenant, settings.source_allowances.get(operation.tenant))
+    return config.model_copy(update={"restricted": True})
 
 
 def _definition(operation: Operation) -> str:
-    """The text in the request; of a caller with allow-lists it says that they apply in every run."""
+    """The text to write; of a caller with allow-lists it says that they apply in every run."""
     text = str(operation.request.get("definition", ""))
     return text if operation.unrestricted else restrict_definition(text)
 

@@ -54,6 +54,11 @@ class Settings(
     log_json: bool | None = Field(None, description="JSON log lines; unset: unless on a terminal.")
     host: str = Field("127.0.0.1", description="Address every local server listens on.")
 
+    home_shared: bool = Field(
+        False,
+        description="Whether every process has this RAG_HOME, as those of `rag up` do: credentials of sources can then "
+        "be stored in the console. Elsewhere they are variables and files, as the cluster's Secret gives them.",
+    )
     secrets_folder: Path | None = Field(
         None,
         description="Folder with secrets as files named like the variable in lower case (`rag_database_url`); "

@@ -275,8 +275,8 @@ class ContentSettings(BaseModel):
     unanswered_questions: Literal["hashed", "plain", "off"] = Field(
         "hashed",
         description="How questions that got no answer are kept: as keyed hashes, which only show how often each was "
-        "asked, in plain text for those with the scope `admin`, or not at all. Plain texts are deleted when it is "
-        "changed.",
+        "asked, in plain text for those with the scope `admin`, or not at all. A tenant can have a switch of its own "
+        "(`rag tenant questions`). Plain texts are deleted when it is changed.",
     )
     feedback_answers: Literal["hashed", "plain"] = Field(
         "hashed",

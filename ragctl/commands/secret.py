@@ -26,7 +26,7 @@ Name = Literal["index", "page-token", "hash"]
 def set_(name: str, /, *, json: Json = False) -> None:
     """Store a credential for sources; the next run, check or preview uses it. Asks for it, or reads standard input.
 
-    It is a file below RAG_HOME of mode 0600, never shown again nor in the database; in a cluster use its Secret.
+    It is an encrypted file below RAG_HOME, never shown again nor in the database; in a cluster use its Secret.
 
     Example: rag secret set shop-password < password.txt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -159,6 +159,30 @@ def egress(
         said = "source file" if one in files else "its policy"
         cells.append([one, _names(policy.sources[one] & policy.allowed), said])
     table(("source", "text may go to", "set by"), cells)
+
+
+@app.command
+def questions(
+    name: str, words: Literal["readable", "hidden", "default"], /, *, reason: str = "", json: Json = False
+) -> None:
+    """Say whether those with the scope admin may read questions without an answer, or only how often each was asked.
+
+    Example: rag tenant questions acme readable
+
+    Parameters
+    ----------
+    words
+        readable: their texts are kept. hidden: they are not, and those that are stored go now. default: as
+        RAG_UNANSWERED_QUESTIONS says.
+    reason
+        Why, for the audit log.
+    """
+    from rag_core.governance.tenants import store
+
+    readable = {"readable": True, "hidden": False, "default": None}[words]
+    with transaction() as connection:
+        changed = store.set_question_words(connection, name, actor=actor(), readable=readable, why=reason)
+    _done(changed, f"tenant {name}: questions without an answer are {words}", json=json)
 
 
 @app.command

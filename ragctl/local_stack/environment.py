@@ -121,6 +121,7 @@ def stack_environment(settings: Settings, data_dir: DataDir, stack_id: str) -> d
         **inherited,
         **telemetry_environment(settings),
         "RAG_HOME": str(data_dir.root),
+        "RAG_HOME_SHARED": "true",
         "DAGSTER_HOME": str(data_dir.dagster),
         # Freshness is a matter of minutes: every 30 s it took a share of a core that grows with the sources.
         "FRESHNESS_DAEMON_INTERVAL_SECONDS": "300",

@@ -41,14 +41,19 @@ class HistoryHandler:
         now = datetime.now(UTC)
         return await transact(self._store, lambda db: read_history(db, chosen, now, tenant=whose, platform=beyond))
 
-    async def unanswered(self, principal: Principal, span: str, page: ListPage) -> list[UnansweredQuestion]:
-        """Questions of the caller's tenant, the most frequent first."""
+    async def unanswered(
+        self, principal: Principal, span: str, page: ListPage
+    ) -> tuple[list[UnansweredQuestion], bool | None]:
+        """Questions of the caller's tenant, the most frequent first, and its switch for their texts."""
         since = datetime.now(UTC) - timedelta(seconds=_span_of(span or "week").seconds)
 
-        def read(connection: Connection) -> list[UnansweredQuestion]:
+        def read(connection: Connection) -> tuple[list[UnansweredQuestion], bool | None]:
             from rag_core.governance.history import store as history
+            from rag_core.governance.tenants import store as tenants
 
-            return history.unanswered(connection, principal.tenant, since=since, limit=page.rows, after=page.after)
+            tenant = principal.tenant
+            found = history.unanswered(connection, tenant, since=since, limit=page.rows, after=page.after)
+            return found, tenants.question_words(connection, tenant)
 
         return await transact(self._store, read)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_DEFINITION_CHARS = 65_536
 MAX_NAME_CHARS = 63
-_DEFINED = ("check", "preview", "create", "update")
+_DEFINED = ("check", "preview", "browse", "create", "update")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class SourcesHandler:
         Raises `InvalidInput`, `PermissionDenied` (`SOURCE_NOT_ALLOWED`), `Exhausted` (`OVERLOADED`).
         The allow-lists themselves are applied by the worker, which can read the definition.
         """
-        unrestricted = self._require(principal)
+        unrestricted = self.require(principal)
         about_a_source = request.action != "kinds"
         check_text_field("source", request.source, limit=MAX_NAME_CHARS, required=about_a_source)
         check_text_field("definition", request.definition, limit=MAX_DEFINITION_CHARS)
@@ -88,7 +88,7 @@ class SourcesHandler:
 
     async def get(self, principal: Principal, number: int) -> Operation:
         """An operation of the caller's tenant. Raises `NotFound` (`SOURCE_OPERATION_NOT_FOUND`), `PermissionDenied`."""
-        self._require(principal)
+        self.require(principal)
 
         def read(connection: Any) -> Operation:
             from rag_core.content.sources import Action, operation_store
@@ -100,7 +100,8 @@ class SourcesHandler:
 
         return await transact(self._store, read)
 
-    def _require(self, principal: Principal) -> bool:
+    def require(self, principal: Principal) -> bool:
+        """Return whether the caller may add any source. Raises `PermissionDenied` when it may add none."""
         unrestricted, allowance = self.permissions(principal)
         if unrestricted or allowance is not None:
             return unrestricted

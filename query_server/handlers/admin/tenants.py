@@ -29,11 +29,13 @@ _END = b""
 
 @dataclass(frozen=True, slots=True)
 class TenantView:
-    """A tenant, the policy that holds for it, and the sources whose own files narrow it."""
+    """A tenant, the policy that holds for it, the sources whose own files narrow it, and whether the texts of its
+    questions without an answer are kept."""
 
     tenant: Tenant
     policy: EgressPolicy
     by_file: frozenset[str]
+    question_words: bool
 
 
 class TenantsHandler:
@@ -91,6 +93,13 @@ class TenantsHandler:
             lambda db: _store().set_egress(db, name, actor=principal.actor, egress=egress, sources=sources, why=why)
         )
 
+    async def set_question_words(self, principal: Principal, name: str, readable: bool | None, why: str) -> TenantView:
+        """Say whether the texts of questions without an answer are kept."""
+        _check(name, why)
+        return await self._changed(
+            lambda db: _store().set_question_words(db, name, actor=principal.actor, readable=readable, why=why)
+        )
+
     async def erase(self, principal: Principal, name: str, confirm: str, why: str) -> TenantView:
         """Have a tenant erased. Raises `InvalidInput` unless the name was repeated, `Conflict` (`TENANT_STATE`)."""
         _check(name, why)
@@ -125,7 +134,12 @@ class TenantsHandler:
     def _with_policies(self, connection: Connection, found: Sequence[Tenant]) -> list[TenantView]:
         directory = _store().directory(connection, self._settings)
         files = _store().narrowed_by_files(connection)
-        return [TenantView(one, directory.policy(one.name), files.get(one.name, frozenset())) for one in found]
+        plain = self._settings.unanswered_questions == "plain"
+        return [
+            TenantView(one, directory.policy(one.name), files.get(one.name, frozenset()),
+                       plain if one.question_words is None else one.question_words)
+            for one in found
+        ]  # fmt: skip
 
 
 def _store() -> Any:

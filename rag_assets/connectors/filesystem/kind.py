@@ -1,9 +1,10 @@
-"""Registers the kind `filesystem`: files of this machine or of a mounted share."""
+"""Registers the kind `folder`: files of this machine or of a mounted share."""
 
 from __future__ import annotations
 
-from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.filesystem.browse import list_folders
+from rag_assets.connectors.filesystem.options import FilesystemOptions, PlaceOptions
+from rag_assets.connectors.kind import Browse, Card, ConnectorKind, FormField
 from rag_assets.connectors.outside import ConnectorContext
 from rag_core.content.sources import Connector
 
@@ -17,8 +18,8 @@ def connect(options: FilesystemOptions, context: ConnectorContext) -> Connector:
 
 KIND = ConnectorKind(FilesystemOptions, connect, (
     Card("folder", "Folder", "Files of this machine or of a mounted share.", "folder", "root", (
-        FormField("root", "Folder (absolute path)", required=True),
+        FormField("root", "Folder (absolute path)", required=True, offered="folder", narrows=True),
         FormField("include", "Include patterns (**/*.md, …)", "list"),
         FormField("exclude", "Exclude patterns", "list"),
     )),
-), readers="file or source")  # fmt: skip
+), readers="file or source", browse=Browse("Browse folders", PlaceOptions, list_folders))  # fmt: skip

@@ -12,7 +12,7 @@ from rag_assets.connectors.fields import DirectoryName
 from rag_assets.connectors.kind import Opened, SourceOptions
 
 # Device files, kernel views: reading them hangs, never ends or has side effects.
-_PSEUDO_ROOTS = ("/proc", "/sys", "/dev")
+PSEUDO_ROOTS = ("/proc", "/sys", "/dev")
 _FOREIGN = re.compile(r"~|[A-Za-z]:[\\/]|\\")
 
 
@@ -22,9 +22,13 @@ def check_root(value: str) -> str:
     if "\x00" in value or not path.is_absolute() or ".." in path.parts:
         raise ValueError("PATH_OUTSIDE_ROOT: must be an absolute path without `..`")
     normal = str(path)
-    if normal == "/" or any(normal == pseudo or normal.startswith(f"{pseudo}/") for pseudo in _PSEUDO_ROOTS):
+    if normal == "/" or any(normal == pseudo or normal.startswith(f"{pseudo}/") for pseudo in PSEUDO_ROOTS):
         raise ValueError("PATH_OUTSIDE_ROOT: must be a folder of documents, not / or a system folder")
     return normal
+
+
+def _place(value: str) -> str:
+    return value if value in ("", "/") else check_root(value)
 
 
 def _glob(value: str) -> str:
@@ -81,3 +85,12 @@ class FilesystemOptions(SourceOptions):
     def location(self) -> str:
         """The location of the documents, for display."""
         return self.root
+
+
+class PlaceOptions(FilesystemOptions):
+    """A folder whose folders are listed; empty: where browsing begins."""
+
+    root: Annotated[str, Field(max_length=4096), AfterValidator(_place)] = ""
+
+    def opened(self) -> Opened:
+        return Opened(paths=(self.root,) if self.root else ())

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rag_core.errors import ConfigError, InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
@@ -47,9 +48,13 @@ class PathRules:
         (`SOURCE_NOT_ALLOWED`)."""
         return open_resolved(path, flags, self.accept)
 
-    def accept(self, resolved: Path) -> None:
+    def open_to_browse(self, path: str) -> int:
+        """Open a folder to list its folders: as `open`, but a folder above `home` may be passed through."""
+        return open_resolved(path, _FOLDER & ~os.O_NOFOLLOW, partial(self.accept, above_home=True))
+
+    def accept(self, resolved: Path, *, above_home: bool = False) -> None:
         """Raise for a resolved path that the source may not open."""
-        if self.home is not None:
+        if self.home is not None and not (above_home and resolved in self.home.resolve().parents):
             require_apart(str(resolved), self.home)
         if self.allowance is not None and not self.allowance.names_path(resolved):
             message = "the folder or file leads to a place that your tenant may not read (RAG_SOURCE_ALLOWANCES)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -138,3 +138,13 @@ class HttpApiOptions(SourceOptions):
     def location(self) -> str:
         """The location of the documents, for display."""
         return self.url
+
+
+class AnswerOptions(HttpApiOptions):
+    """An endpoint whose answer is shown, so that the fields can be selected in it."""
+
+    fields: dict[str, Any] = Field({})  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        return self

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.kind import Browse, Card, ConnectorKind, FormField, Offers
 from rag_assets.connectors.outside import ConnectorContext
-from rag_assets.connectors.sql.options import SqlOptions
+from rag_assets.connectors.sql.options import DatabaseOptions, SqlOptions
 from rag_core.content.sources import Connector
 
 
@@ -14,6 +14,13 @@ def connect(options: SqlOptions, context: ConnectorContext) -> Connector:
 
     own = context.fetch_policy.own
     return SqlConnector(options, max_cell_bytes=context.max_file_bytes, own=own, paths=context.paths)
+
+
+def browse(options: DatabaseOptions, context: ConnectorContext) -> Offers:
+    """List tables, and the columns of one."""
+    from rag_assets.connectors.sql.browse import list_tables
+
+    return list_tables(options, context)
 
 
 _SERVER = ("database.driver", ("postgresql", "mysql"))
@@ -27,10 +34,11 @@ KIND = ConnectorKind(SqlOptions, connect, (
         FormField("database.user", "User that may only read", required=True, only=_SERVER),
         FormField("database.password", "Password", "secret", only=_SERVER),
         FormField("database.path", "File (absolute path)", required=True, only=("database.driver", ("sqlite",))),
-        FormField("table", "Table or view", required=True),
-        FormField("key", "Key columns", "list", required=True),
-        FormField("updated_at", "Column of the last change", required=True),
-        FormField("content", "Columns of the text", "list", required=True),
-        FormField("title", "Column of the title"),
+        FormField("table", "Table or view", required=True, offered="table", narrows=True),
+        FormField("key", "Key columns", "list", required=True, offered="column"),
+        FormField("updated_at", "Column of the last change", required=True, offered="column"),
+        FormField("content", "Columns of the text", "list", required=True, offered="column"),
+        FormField("title", "Column of the title", offered="column"),
     )),
-), readers="file or source", libraries=("sqlglot",))  # fmt: skip
+), readers="file or source", libraries=("sqlglot",),
+   browse=Browse("List tables and columns", DatabaseOptions, browse))  # fmt: skip

@@ -135,3 +135,15 @@ class SqlOptions(SourceOptions):
         database = self.database
         where = database.path if isinstance(database, SqliteDatabase) else f"{database.host}/{database.name}"
         return f"{where} {self.table or '(query)'}"
+
+
+class DatabaseOptions(SqlOptions):
+    """A database whose tables are listed, and the columns of one."""
+
+    key: Annotated[list[Name], BeforeValidator(_as_list)] = Field([])
+    updated_at: str = ""
+    content: Annotated[list[Name], BeforeValidator(_as_list)] = Field([])
+
+    @model_validator(mode="after")
+    def _one_relation(self) -> Self:
+        return self

@@ -70,7 +70,7 @@ class SqlReader:
     def relation(self) -> Relation:
         """The relation as the catalogue knows it. Raises as `resolve`."""
         if self._relation is None:
-            self._relation = self._retried(lambda connection: resolve(connection, self._options))
+            self._relation = self.run(lambda connection: resolve(connection, self._options))
         return self._relation
 
     def close(self) -> None:
@@ -142,9 +142,13 @@ class SqlReader:
         """The condition that a row is not deleted, when the source has such a column."""
         return [] if self._options.deleted is None else [not_(self._deleted())]
 
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Do something with a connection, again when the database was away. Raises `RagError` only."""
+        return _RETRYING(Unavailable, self._once, work)
+
     def rows(self, statement: Select[Any]) -> list[Row]:
         """Run one statement. Raises `RagError` only."""
-        return self._retried(lambda connection: [tuple(row) for row in connection.execute(statement)])
+        return self.run(lambda connection: [tuple(row) for row in connection.execute(statement)])
 
     def _pages(
         self, order: list[ColumnElement[Any]], names: Sequence[str], conditions: list[ColumnElement[bool]]
@@ -179,9 +183,6 @@ class SqlReader:
     def _deleted(self) -> ColumnElement[bool]:
         name = self._options.deleted or ""
         return self.relation.dialect.is_deleted(self.relation.element(name), self.relation.columns[name])
-
-    def _retried(self, work: Callable[[Connection], Result]) -> Result:
-        return _RETRYING(Unavailable, self._once, work)
 
     def _once(self, work: Callable[[Connection], Result]) -> Result:
         with translated():

@@ -115,7 +115,7 @@ def resolve(connection: Connection, options: SqlOptions) -> Relation:
         source: FromClause = statement.columns(*wanted).subquery(_ALIAS)
     else:
         catalogue = inspect(connection)
-        schema, name = _find_table(catalogue, options.table or "")
+        schema, name = find_table(catalogue, options.table or "")
         declared = {item["name"]: str(item["type"]) for item in catalogue.get_columns(name, schema=schema)}
         quoted_schema = quoted_name(schema, True) if schema else None
         source = table(quoted_name(name, True), *wanted, schema=quoted_schema).alias(_ALIAS)
@@ -132,18 +132,22 @@ def _statement(query: str, driver: str) -> TextClause:
     return text(written.replace("\\", "\\\\").replace(":", "\\:"))
 
 
-def _find_table(catalogue: Inspector, wanted: str) -> tuple[str | None, str]:
-    """The schema and the name in `wanted`; a name that contains a dot is first resolved as a whole."""
-    own = _names(catalogue, None)
+def find_table(catalogue: Inspector, wanted: str) -> tuple[str | None, str]:
+    """The schema and the name in `wanted`; a name that contains a dot is first resolved as a whole.
+
+    Raises `InvalidInput` (`IDENTIFIER_INVALID`, `SCHEMA_CHANGED`).
+    """
+    own = relation_names(catalogue, None)
     if wanted in own:
         return None, wanted
     schema, dot, name = wanted.partition(".")
-    if dot and schema in catalogue.get_schema_names() and name in _names(catalogue, schema):
+    if dot and schema in catalogue.get_schema_names() and name in relation_names(catalogue, schema):
         return schema, name
     raise _unknown("table", wanted, own)
 
 
-def _names(catalogue: Inspector, schema: str | None) -> set[str]:
+def relation_names(catalogue: Inspector, schema: str | None) -> set[str]:
+    """The tables and views of a schema; `None`: of the connection's own."""
     names = {*catalogue.get_table_names(schema), *catalogue.get_view_names(schema)}
     if catalogue.dialect.name == "postgresql":
         names |= set(catalogue.get_materialized_view_names(schema))

@@ -39,6 +39,7 @@ class Action(StrEnum):
     PAGE = "page"
     """Draw a page of a document, for a reader; not an action on the source."""
     KINDS = "kinds"
+    BROWSE = "browse"
 
 
 class OperationState(StrEnum):

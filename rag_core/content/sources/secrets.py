@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StringConstraints, model_validator
 
 from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason
 from rag_core.files import Accept, open_resolved, replace_file
 from rag_core.settings import Settings, environment_secret
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _MAX_BYTES = 65_536
 _PREFIX = "RAG_SECRET_"
@@ -77,8 +81,13 @@ def _from_file(path: Path, accept: Accept) -> str | None:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Secrets that `rag secret set` keeps: a file each beside the stack's own keys, which its user alone may read, and never
-# in the database. In a cluster, whose processes share no RAG_HOME, they are variables and files of the Secret.
+# Secrets that `rag secret set` and the console keep: a file each beside the stack's own keys, which its user alone may
+# read, and never in the database. Encrypted, so that neither a listing of such files nor a copy of one shows a
+# password; who may read all of RAG_HOME has the key too. In a cluster, whose processes share no RAG_HOME, they are
+# variables and files of the Secret.
+
+_SEALED = b"rag-sealed-1\n"
+_NONCE_BYTES = 12
 
 
 def full_name(name: str) -> str:
@@ -98,8 +107,8 @@ def _named(name: str) -> str | None:
     if value := environment_secret(name):
         return value
     try:
-        return (_folder() / name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+        return _opened(name, (_folder() / name).read_bytes()).decode("utf-8")
+    except (OSError, UnicodeDecodeError, ValueError):
         return None
 
 
@@ -109,7 +118,9 @@ def store_secret(name: str, value: str) -> None:
         raise InvalidInput(Reason.USAGE, f"a secret has 1 to {_MAX_BYTES:,} bytes and no NUL")
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(folder / name, value.encode(), mode=0o600)
+    nonce = os.urandom(_NONCE_BYTES)
+    sealed = _cipher(make=True).encrypt(nonce, value.encode(), name.encode())
+    replace_file(folder / name, _SEALED + nonce + sealed, mode=0o600)
 
 
 def stored_names() -> list[str]:
@@ -128,3 +139,30 @@ def remove_secret(name: str) -> None:
 
 def _folder() -> Path:
     return Settings.load().home / "secrets" / "sources"
+
+
+def _opened(name: str, content: bytes) -> bytes:
+    """The secret in a file; one of 0.3 holds it as it is. Raises `ValueError` when the key is another one."""
+    from cryptography.exceptions import InvalidTag
+
+    if not content.startswith(_SEALED):
+        return content
+    nonce, sealed = content[len(_SEALED) :][:_NONCE_BYTES], content[len(_SEALED) + _NONCE_BYTES :]
+    try:
+        return _cipher().decrypt(nonce, sealed, name.encode())
+    except InvalidTag:
+        raise ValueError(name) from None
+
+
+def _cipher(*, make: bool = False) -> AESGCM:
+    """The cipher of stored secrets; its key is made with the first of them."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    path = _folder().with_name("sources.key")
+    if make and not path.exists():
+        made = path.with_name(f".{path.name}.{os.getpid()}")
+        replace_file(made, os.urandom(32), mode=0o600)
+        with suppress(FileExistsError):  # another process was faster
+            os.link(made, path)
+        made.unlink()
+    return AESGCM(path.read_bytes())

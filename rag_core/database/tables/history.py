@@ -25,7 +25,7 @@ unanswered_questions = Table(
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("question_hash", Text, primary_key=True, comment="keyed: equal for equal questions of a tenant"),
-    Column("question", Text, comment="its text; null unless RAG_UNANSWERED_QUESTIONS is plain"),
+    Column("question", Text, comment="its text; null unless it is kept, see rag.tenants"),
     Column("outcome", Text, nullable=False, comment="of the last time"),
     Column("asked", BigInteger, nullable=False),
     Column("first_at", DateTime(timezone=True), nullable=False),

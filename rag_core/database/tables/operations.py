@@ -286,6 +286,7 @@ tenants = Table(
     now_column("created_at"),
     Column("changed_by", Text, nullable=False),
     now_column("changed_at"),
+    Column("question_words", Boolean, comment="keep texts of unanswered questions; null: RAG_UNANSWERED_QUESTIONS"),
     Column("erase_audit", Text, comment="asked with an erasure: keep or remove; null: none was asked for"),
     Column("erased_at", DateTime(timezone=True), comment="of the last erasure"),
     Column("receipt", JSONB, comment="of that erasure: what was removed where, without content"),

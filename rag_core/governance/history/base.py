@@ -102,13 +102,15 @@ class Figure:
 
 @dataclass(slots=True)
 class Unanswered:
-    """A question without an answer; `text` is `None` unless plain text is kept."""
+    """A question without an answer. Its `text` is written where the switch of its tenant says so, or, without one,
+    when `plain` is true."""
 
     outcome: str
     asked: int
     first_at: datetime
     last_at: datetime
     text: str | None = None
+    plain: bool = True
 
 
 @dataclass(slots=True)

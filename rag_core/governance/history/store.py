@@ -43,8 +43,11 @@ SET total = CASE WHEN h.series = 'up' THEN least(60, h.total + excluded.total) E
 """)
 _ASK = text("""
 INSERT INTO rag.unanswered_questions AS q (tenant, question_hash, question, outcome, asked, first_at, last_at)
-SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:hashes AS text[]), CAST(:texts AS text[]),
-    CAST(:outcomes AS text[]), CAST(:asked AS bigint[]), CAST(:first AS timestamptz[]), CAST(:last AS timestamptz[]))
+SELECT n.tenant, n.hash, CASE WHEN coalesce(t.question_words, n.plain) THEN n.words END, n.outcome, n.asked, n.first,
+    n.last
+FROM unnest(CAST(:tenants AS text[]), CAST(:hashes AS text[]), CAST(:texts AS text[]), CAST(:plain AS boolean[]),
+    CAST(:outcomes AS text[]), CAST(:asked AS bigint[]), CAST(:first AS timestamptz[]), CAST(:last AS timestamptz[])
+) AS n (tenant, hash, words, plain, outcome, asked, first, last) LEFT JOIN rag.tenants t ON t.name = n.tenant
 ORDER BY 1, 2
 ON CONFLICT (tenant, question_hash) DO UPDATE
 SET asked = q.asked + excluded.asked, outcome = excluded.outcome, question = excluded.question,
@@ -67,6 +70,7 @@ def write(connection: Connection, writer: str, minute: MinuteFigures) -> bool:
                 "tenants": [tenant for tenant, _ in minute.unanswered],
                 "hashes": [digest for _, digest in minute.unanswered],
                 "texts": [one.text for one in minute.unanswered.values()],
+                "plain": [one.plain for one in minute.unanswered.values()],
                 "outcomes": [one.outcome for one in minute.unanswered.values()],
                 "asked": [one.asked for one in minute.unanswered.values()],
                 "first": [one.first_at for one in minute.unanswered.values()],
@@ -122,7 +126,10 @@ DELETE FROM rag.unanswered_questions q WHERE last_at < :before OR (tenant, quest
         FROM rag.unanswered_questions) AS ranked
     WHERE place > :most)
 """)
-_FORGET_TEXTS = text("UPDATE rag.unanswered_questions SET question = NULL WHERE question IS NOT NULL")
+_FORGET_TEXTS = text("""
+UPDATE rag.unanswered_questions q SET question = NULL WHERE question IS NOT NULL
+    AND NOT coalesce((SELECT question_words FROM rag.tenants t WHERE t.name = q.tenant), :plain)
+""")
 
 
 def downsample(connection: Connection, now: datetime) -> None:
@@ -133,16 +140,15 @@ def downsample(connection: Connection, now: datetime) -> None:
 
 
 def purge(connection: Connection, now: datetime, *, days: int, plain_questions: bool) -> int:
-    """Delete figures and questions that are too old, and texts of questions unless they are kept. Returns how many
-    rows were deleted."""
+    """Delete figures and questions that are too old, and texts of questions unless they are kept:
+    as the switch of their tenant says, else as `plain_questions`. Returns how many rows were deleted."""
     deleted = 0
     for step, seconds in (*KEEP_SECONDS.items(), (HOUR, days * 86_400)):
         before = datetime.fromtimestamp(now.timestamp() - min(seconds, days * 86_400), UTC)
         deleted += connection.execute(_PURGE, {"step": step, "before": before}).rowcount
     before = datetime.fromtimestamp(now.timestamp() - days * 86_400, UTC)
     deleted += connection.execute(_PURGE_QUESTIONS, {"before": before, "most": MAX_QUESTIONS}).rowcount
-    if not plain_questions:
-        connection.execute(_FORGET_TEXTS)
+    connection.execute(_FORGET_TEXTS, {"plain": plain_questions})
     return deleted
 
 

@@ -64,15 +64,17 @@ class Tally:
         for source in set(sources):
             self.count(series, tenant=tenant, label=source)
 
-    def record_unanswered(self, tenant: str, question_hash: str, text: str | None, outcome: str) -> None:
-        """Count a question that got no answer."""
+    def record_unanswered(
+        self, tenant: str, question_hash: str, text: str | None, outcome: str, *, plain: bool = True
+    ) -> None:
+        """Count a question that got no answer; `plain` decides about its text for tenants without a switch."""
         with self._lock:
             minute, now = self._current(), datetime.fromtimestamp(self._clock(), UTC)
             known = minute.unanswered.get((tenant, question_hash))
             if known is not None:
                 known.asked, known.last_at, known.outcome = known.asked + 1, now, outcome
             elif len(minute.unanswered) < MAX_QUESTIONS:
-                minute.unanswered[tenant, question_hash] = Unanswered(outcome, 1, now, now, text)
+                minute.unanswered[tenant, question_hash] = Unanswered(outcome, 1, now, now, text, plain)
 
     def record_up(self, at: int, service: str, seconds: float) -> None:
         """Record that a service was there for so many seconds of a minute."""

@@ -30,7 +30,8 @@ class TenantState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant. `egress` `None`: as `RAG_EGRESS_DEFAULT` says. One that nobody created has neither times nor names.
+    """A tenant. `egress` `None`: as `RAG_EGRESS_DEFAULT` says; `question_words` `None`: as `RAG_UNANSWERED_QUESTIONS`.
+    One that nobody created has neither times nor names.
 
     `documents` and `sources` count what is stored, and are filled by `store.listed` and `store.get`.
     """
@@ -40,6 +41,7 @@ class Tenant:
     reason: str = ""
     egress: tuple[Use, ...] | None = None
     egress_sources: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
+    question_words: bool | None = None
     created_by: str = ""
     created_at: datetime | None = None
     changed_by: str = ""

@@ -36,8 +36,8 @@ UNION SELECT DISTINCT tenant FROM rag.documents
 ORDER BY 1
 """)
 _ROWS = text("""
-SELECT t.name, t.state, t.reason, t.egress, t.egress_sources, t.created_by, t.created_at, t.changed_by, t.changed_at,
-       t.erased_at, t.receipt, n.name AS wanted,
+SELECT t.name, t.state, t.reason, t.egress, t.egress_sources, t.question_words, t.created_by, t.created_at,
+       t.changed_by, t.changed_at, t.erased_at, t.receipt, n.name AS wanted,
        (SELECT count(*) FROM rag.sources s WHERE s.tenant = n.name) AS sources,
        (SELECT count(*) FROM rag.documents d WHERE d.tenant = n.name AND d.deleted_at IS NULL) AS documents
 FROM unnest(CAST(:names AS text[])) AS n (name) LEFT JOIN rag.tenants t ON t.name = n.name ORDER BY n.name
@@ -68,7 +68,7 @@ _CREATE = text("""
 INSERT INTO rag.tenants AS t (name, created_by, changed_by, egress) VALUES (:name, :actor, :actor, :egress)
 ON CONFLICT (name) DO UPDATE
 SET state = 'active', reason = '', created_by = :actor, created_at = now(), changed_by = :actor, changed_at = now(),
-    egress = :egress, egress_sources = '{}', erase_audit = NULL
+    egress = :egress, egress_sources = '{}', question_words = NULL, erase_audit = NULL
 WHERE t.state = 'erased' RETURNING name
 """)
 
@@ -143,6 +143,30 @@ def set_egress(
     return get(connection, name)
 
 
+def set_question_words(
+    connection: Connection, name: str, *, actor: str, readable: bool | None, why: str = ""
+) -> Tenant:
+    """Say whether the texts of a tenant's questions without an answer are kept, for those with the scope `admin`;
+    `None`: as the setting says. With `False` those that are stored go now.
+
+    Raises `NotFound` (`TENANT_NOT_FOUND`), `PermissionDenied` (`TENANT_ERASED`).
+    """
+    get(connection, name)
+    require_not_erased(connection, name)
+    _change(connection, name, actor, {"question_words": readable})
+    if readable is False:
+        connection.execute(_FORGET_QUESTIONS, {"tenant": name})
+    _record(connection, actor, "questions", name, why, {"readable": readable})
+    return get(connection, name)
+
+
+def question_words(connection: Connection, name: str) -> bool | None:
+    """The switch of a tenant for the texts of questions without an answer; `None`: it has none."""
+    found = connection.scalar(text("SELECT question_words FROM rag.tenants WHERE name = :name"), {"name": name})
+    return None if found is None else bool(found)
+
+
+_FORGET_QUESTIONS = text("UPDATE rag.unanswered_questions SET question = NULL WHERE tenant = :tenant")
 _UNKNOWN_SOURCES = text("""
 SELECT n.name FROM unnest(CAST(:names AS text[])) AS n (name)
 WHERE NOT EXISTS (SELECT FROM rag.sources s WHERE s.tenant = :tenant AND s.name = n.name)
@@ -153,6 +177,7 @@ _COLUMNS = {
     "reason": "reason = :reason",
     "egress": "egress = :egress",
     "egress_sources": "egress_sources = CAST(:egress_sources AS jsonb)",
+    "question_words": "question_words = :question_words",
     "erase_audit": "erase_audit = :erase_audit",
 }
 
@@ -215,7 +240,8 @@ UPDATE rag.tenants SET receipt = CASE
 WHERE name = :name AND state = 'erasing' RETURNING receipt
 """)  # noqa: S608  constant above
 _FINISH = text("""
-UPDATE rag.tenants SET state = 'erased', reason = '', egress = NULL, egress_sources = '{}', erased_at = :at,
+UPDATE rag.tenants SET state = 'erased', reason = '', egress = NULL, egress_sources = '{}', question_words = NULL,
+    erased_at = :at,
     receipt = CAST(:receipt AS jsonb), changed_at = now()
 WHERE name = :name AND state = 'erasing'
 """)

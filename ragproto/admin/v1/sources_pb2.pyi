@@ -21,6 +21,7 @@ class SourceAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SOURCE_ACTION_UPDATE: _ClassVar[SourceAction]
     SOURCE_ACTION_DELETE: _ClassVar[SourceAction]
     SOURCE_ACTION_KINDS: _ClassVar[SourceAction]
+    SOURCE_ACTION_BROWSE: _ClassVar[SourceAction]
 
 class SourceOperationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -37,6 +38,7 @@ SOURCE_ACTION_CREATE: SourceAction
 SOURCE_ACTION_UPDATE: SourceAction
 SOURCE_ACTION_DELETE: SourceAction
 SOURCE_ACTION_KINDS: SourceAction
+SOURCE_ACTION_BROWSE: SourceAction
 SOURCE_OPERATION_STATE_UNSPECIFIED: SourceOperationState
 SOURCE_OPERATION_STATE_QUEUED: SourceOperationState
 SOURCE_OPERATION_STATE_RUNNING: SourceOperationState
@@ -64,6 +66,46 @@ class GetSourcePermissionsResponse(_message.Message):
     delete_guard_fraction: float
     delete_guard_minimum: int
     def __init__(self, allowed: _Optional[bool] = ..., unrestricted: _Optional[bool] = ..., roots: _Optional[_Iterable[str]] = ..., hosts: _Optional[_Iterable[str]] = ..., secrets: _Optional[_Iterable[str]] = ..., delete_guard_fraction: _Optional[float] = ..., delete_guard_minimum: _Optional[int] = ...) -> None: ...
+
+class ListSourceSecretsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSourceSecretsResponse(_message.Message):
+    __slots__ = ("names", "can_store")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    CAN_STORE_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    can_store: bool
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., can_store: _Optional[bool] = ...) -> None: ...
+
+class SetSourceSecretRequest(_message.Message):
+    __slots__ = ("name", "value", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetSourceSecretResponse(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class RemoveSourceSecretRequest(_message.Message):
+    __slots__ = ("name", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RemoveSourceSecretResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class StartSourceOperationRequest(_message.Message):
     __slots__ = ("action", "source", "definition", "digest", "dry_run", "unchecked", "reason")
@@ -102,7 +144,7 @@ class GetSourceOperationResponse(_message.Message):
     def __init__(self, operation: _Optional[_Union[SourceOperation, _Mapping]] = ...) -> None: ...
 
 class SourceOperation(_message.Message):
-    __slots__ = ("id", "action", "source", "state", "reason", "message", "requested_at", "finished_at", "check", "preview", "file", "removal", "kinds")
+    __slots__ = ("id", "action", "source", "state", "reason", "message", "requested_at", "finished_at", "check", "preview", "file", "removal", "kinds", "offers")
     ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +158,7 @@ class SourceOperation(_message.Message):
     FILE_FIELD_NUMBER: _ClassVar[int]
     REMOVAL_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
+    OFFERS_FIELD_NUMBER: _ClassVar[int]
     id: int
     action: SourceAction
     source: str
@@ -129,7 +172,37 @@ class SourceOperation(_message.Message):
     file: SourceFile
     removal: SourceRemoval
     kinds: SourceKinds
-    def __init__(self, id: _Optional[int] = ..., action: _Optional[_Union[SourceAction, str]] = ..., source: _Optional[str] = ..., state: _Optional[_Union[SourceOperationState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., check: _Optional[_Union[SourceCheck, _Mapping]] = ..., preview: _Optional[_Union[SourcePreview, _Mapping]] = ..., file: _Optional[_Union[SourceFile, _Mapping]] = ..., removal: _Optional[_Union[SourceRemoval, _Mapping]] = ..., kinds: _Optional[_Union[SourceKinds, _Mapping]] = ...) -> None: ...
+    offers: SourceOffers
+    def __init__(self, id: _Optional[int] = ..., action: _Optional[_Union[SourceAction, str]] = ..., source: _Optional[str] = ..., state: _Optional[_Union[SourceOperationState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., check: _Optional[_Union[SourceCheck, _Mapping]] = ..., preview: _Optional[_Union[SourcePreview, _Mapping]] = ..., file: _Optional[_Union[SourceFile, _Mapping]] = ..., removal: _Optional[_Union[SourceRemoval, _Mapping]] = ..., kinds: _Optional[_Union[SourceKinds, _Mapping]] = ..., offers: _Optional[_Union[SourceOffers, _Mapping]] = ...) -> None: ...
+
+class SourceOffers(_message.Message):
+    __slots__ = ("offers", "more", "sample", "suggested")
+    class SuggestedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    OFFERS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTED_FIELD_NUMBER: _ClassVar[int]
+    offers: _containers.RepeatedCompositeFieldContainer[SourceOffer]
+    more: bool
+    sample: str
+    suggested: _containers.ScalarMap[str, str]
+    def __init__(self, offers: _Optional[_Iterable[_Union[SourceOffer, _Mapping]]] = ..., more: _Optional[bool] = ..., sample: _Optional[str] = ..., suggested: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class SourceOffer(_message.Message):
+    __slots__ = ("type", "value", "about")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    value: str
+    about: str
+    def __init__(self, type: _Optional[str] = ..., value: _Optional[str] = ..., about: _Optional[str] = ...) -> None: ...
 
 class SourceKinds(_message.Message):
     __slots__ = ("kinds",)
@@ -160,7 +233,7 @@ class SourceKind(_message.Message):
     def __init__(self, name: _Optional[str] = ..., package: _Optional[str] = ..., version: _Optional[str] = ..., problem: _Optional[str] = ..., missing: _Optional[str] = ..., readers: _Optional[str] = ..., cards: _Optional[_Iterable[_Union[SourceCard, _Mapping]]] = ..., stream: _Optional[bool] = ..., former_name: _Optional[str] = ...) -> None: ...
 
 class SourceCard(_message.Message):
-    __slots__ = ("name", "title", "about", "icon", "location", "fields", "fixed")
+    __slots__ = ("name", "title", "about", "icon", "location", "fields", "fixed", "browse")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     ABOUT_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +241,7 @@ class SourceCard(_message.Message):
     LOCATION_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     FIXED_FIELD_NUMBER: _ClassVar[int]
+    BROWSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     title: str
     about: str
@@ -175,10 +249,11 @@ class SourceCard(_message.Message):
     location: str
     fields: _containers.RepeatedCompositeFieldContainer[SourceField]
     fixed: _struct_pb2.Struct
-    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., about: _Optional[str] = ..., icon: _Optional[str] = ..., location: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[SourceField, _Mapping]]] = ..., fixed: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    browse: str
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., about: _Optional[str] = ..., icon: _Optional[str] = ..., location: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[SourceField, _Mapping]]] = ..., fixed: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., browse: _Optional[str] = ...) -> None: ...
 
 class SourceField(_message.Message):
-    __slots__ = ("path", "label", "type", "required", "help", "default", "choices", "only_path", "only_values")
+    __slots__ = ("path", "label", "type", "required", "help", "default", "choices", "only_path", "only_values", "offered", "narrows")
     PATH_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +263,8 @@ class SourceField(_message.Message):
     CHOICES_FIELD_NUMBER: _ClassVar[int]
     ONLY_PATH_FIELD_NUMBER: _ClassVar[int]
     ONLY_VALUES_FIELD_NUMBER: _ClassVar[int]
+    OFFERED_FIELD_NUMBER: _ClassVar[int]
+    NARROWS_FIELD_NUMBER: _ClassVar[int]
     path: str
     label: str
     type: str
@@ -197,7 +274,9 @@ class SourceField(_message.Message):
     choices: _containers.RepeatedScalarFieldContainer[str]
     only_path: str
     only_values: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, path: _Optional[str] = ..., label: _Optional[str] = ..., type: _Optional[str] = ..., required: _Optional[bool] = ..., help: _Optional[str] = ..., default: _Optional[str] = ..., choices: _Optional[_Iterable[str]] = ..., only_path: _Optional[str] = ..., only_values: _Optional[_Iterable[str]] = ...) -> None: ...
+    offered: str
+    narrows: bool
+    def __init__(self, path: _Optional[str] = ..., label: _Optional[str] = ..., type: _Optional[str] = ..., required: _Optional[bool] = ..., help: _Optional[str] = ..., default: _Optional[str] = ..., choices: _Optional[_Iterable[str]] = ..., only_path: _Optional[str] = ..., only_values: _Optional[_Iterable[str]] = ..., offered: _Optional[str] = ..., narrows: _Optional[bool] = ...) -> None: ...
 
 class SourceCheck(_message.Message):
     __slots__ = ("ok", "items", "more", "sample", "problems", "reason", "message", "remedy")

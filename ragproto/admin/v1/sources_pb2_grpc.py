@@ -52,6 +52,21 @@ class SourceServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.GetSourceOperationRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.GetSourceOperationResponse.FromString,
                 _registered_method=True)
+        self.ListSourceSecrets = channel.unary_unary(
+                '/ragproto.admin.v1.SourceService/ListSourceSecrets',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.ListSourceSecretsRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.ListSourceSecretsResponse.FromString,
+                _registered_method=True)
+        self.SetSourceSecret = channel.unary_unary(
+                '/ragproto.admin.v1.SourceService/SetSourceSecret',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.SetSourceSecretRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.SetSourceSecretResponse.FromString,
+                _registered_method=True)
+        self.RemoveSourceSecret = channel.unary_unary(
+                '/ragproto.admin.v1.SourceService/RemoveSourceSecret',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.RemoveSourceSecretRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.RemoveSourceSecretResponse.FromString,
+                _registered_method=True)
 
 
 class SourceServiceServicer:
@@ -81,6 +96,29 @@ class SourceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSourceSecrets(self, request, context):
+        """Names of the stored credentials that the caller's sources may refer to; never a value. Scope `sources.write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSourceSecret(self, request, context):
+        """Store a credential for sources, in place of one of the same name; the next run, check or preview uses it. Refused
+        where the processes share no RAG_HOME, and for a name that the allow-lists of the tenant do not have. Scope
+        `sources.write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSourceSecret(self, request, context):
+        """Remove a stored credential. Scope `sources.write`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SourceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +136,21 @@ def add_SourceServiceServicer_to_server(servicer, server):
                     servicer.GetSourceOperation,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.GetSourceOperationRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.GetSourceOperationResponse.SerializeToString,
+            ),
+            'ListSourceSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSourceSecrets,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.ListSourceSecretsRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.ListSourceSecretsResponse.SerializeToString,
+            ),
+            'SetSourceSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSourceSecret,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.SetSourceSecretRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.SetSourceSecretResponse.SerializeToString,
+            ),
+            'RemoveSourceSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSourceSecret,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.RemoveSourceSecretRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_sources__pb2.RemoveSourceSecretResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +237,87 @@ class SourceService:
             '/ragproto.admin.v1.SourceService/GetSourceOperation',
             ragproto_dot_admin_dot_v1_dot_sources__pb2.GetSourceOperationRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_sources__pb2.GetSourceOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSourceSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.SourceService/ListSourceSecrets',
+            ragproto_dot_admin_dot_v1_dot_sources__pb2.ListSourceSecretsRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_sources__pb2.ListSourceSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSourceSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.SourceService/SetSourceSecret',
+            ragproto_dot_admin_dot_v1_dot_sources__pb2.SetSourceSecretRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_sources__pb2.SetSourceSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSourceSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.SourceService/RemoveSourceSecret',
+            ragproto_dot_admin_dot_v1_dot_sources__pb2.RemoveSourceSecretRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_sources__pb2.RemoveSourceSecretResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,7 +55,7 @@ class SourceEgress(_message.Message):
     def __init__(self, source: _Optional[str] = ..., uses: _Optional[_Iterable[_Union[EgressUse, str]]] = ..., by_file: _Optional[bool] = ...) -> None: ...
 
 class Tenant(_message.Message):
-    __slots__ = ("name", "state", "reason", "egress", "sources", "documents", "created_by", "created_at", "changed_by", "changed_at", "erased_at", "receipt_json")
+    __slots__ = ("name", "state", "reason", "egress", "sources", "documents", "created_by", "created_at", "changed_by", "changed_at", "erased_at", "receipt_json", "question_words", "question_words_inherited")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,8 @@ class Tenant(_message.Message):
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
     ERASED_AT_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_JSON_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_WORDS_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_WORDS_INHERITED_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: TenantState
     reason: str
@@ -80,7 +82,9 @@ class Tenant(_message.Message):
     changed_at: _timestamp_pb2.Timestamp
     erased_at: _timestamp_pb2.Timestamp
     receipt_json: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[TenantState, str]] = ..., reason: _Optional[str] = ..., egress: _Optional[_Union[EgressPolicy, _Mapping]] = ..., sources: _Optional[int] = ..., documents: _Optional[int] = ..., created_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_by: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., erased_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt_json: _Optional[str] = ...) -> None: ...
+    question_words: bool
+    question_words_inherited: bool
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[TenantState, str]] = ..., reason: _Optional[str] = ..., egress: _Optional[_Union[EgressPolicy, _Mapping]] = ..., sources: _Optional[int] = ..., documents: _Optional[int] = ..., created_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_by: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., erased_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., receipt_json: _Optional[str] = ..., question_words: _Optional[bool] = ..., question_words_inherited: _Optional[bool] = ...) -> None: ...
 
 class ListTenantsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -171,6 +175,22 @@ class SetEgressPolicyRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., inherit: _Optional[bool] = ..., uses: _Optional[_Iterable[_Union[EgressUse, str]]] = ..., sources: _Optional[_Iterable[_Union[SourceEgress, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class SetEgressPolicyResponse(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: Tenant
+    def __init__(self, tenant: _Optional[_Union[Tenant, _Mapping]] = ...) -> None: ...
+
+class SetQuestionWordsRequest(_message.Message):
+    __slots__ = ("name", "readable", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    READABLE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    readable: bool
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., readable: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetQuestionWordsResponse(_message.Message):
     __slots__ = ("tenant",)
     TENANT_FIELD_NUMBER: _ClassVar[int]
     tenant: Tenant

@@ -66,6 +66,11 @@ class TenantServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetEgressPolicyRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetEgressPolicyResponse.FromString,
                 _registered_method=True)
+        self.SetQuestionWords = channel.unary_unary(
+                '/ragproto.admin.v1.TenantService/SetQuestionWords',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetQuestionWordsRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetQuestionWordsResponse.FromString,
+                _registered_method=True)
         self.ExportTenant = channel.unary_stream(
                 '/ragproto.admin.v1.TenantService/ExportTenant',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.ExportTenantRequest.SerializeToString,
@@ -126,6 +131,13 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetQuestionWords(self, request, context):
+        """Say whether the texts of questions without an answer are kept. Scope `platform.admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportTenant(self, request, context):
         """Everything that the database holds of a tenant, as one ZIP archive in pieces; `rag tenant export` adds its source
         files, and has all the time it takes. Scope `platform.admin`.
@@ -174,6 +186,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.SetEgressPolicy,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetEgressPolicyRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetEgressPolicyResponse.SerializeToString,
+            ),
+            'SetQuestionWords': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQuestionWords,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetQuestionWordsRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetQuestionWordsResponse.SerializeToString,
             ),
             'ExportTenant': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportTenant,
@@ -350,6 +367,33 @@ class TenantService:
             '/ragproto.admin.v1.TenantService/SetEgressPolicy',
             ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetEgressPolicyRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetEgressPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetQuestionWords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.TenantService/SetQuestionWords',
+            ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetQuestionWordsRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_tenants__pb2.SetQuestionWordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

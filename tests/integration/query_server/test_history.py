@@ -11,6 +11,7 @@ import pytest
 
 from rag_core.answering.extractive import ExtractiveAnswerer
 from rag_core.database import open_store
+from rag_core.governance.tenants import store as tenants
 from rag_core.settings import Settings
 from ragproto.admin.v1 import history_pb2 as pb
 from ragproto.admin.v1 import history_pb2_grpc as rpc
@@ -122,6 +123,35 @@ def test_a_plain_question_is_shown_to_admins_only(tmp_path: Path, database_url: 
         (seen,), (hidden,) = unanswered(server, "empty", ["admin"]), unanswered(server, "empty", ["ops.read"])
         assert (seen.question.strip().lower(), seen.question_withheld) == (NEVER.lower(), False)
         assert (hidden.question, hidden.question_withheld) == ("", True)
+
+
+@pytest.mark.parametrize(("setting", "switch", "mode"), [
+    ("hashed", True, "plain"), ("plain", False, "hashed"), ("off", True, "off"), ("plain", None, "plain"),
+])  # fmt: skip
+def test_the_switch_of_a_tenant_decides_whether_its_questions_are_kept_in_words(
+    tmp_path: Path, database_url: str, setting: str, switch: bool | None, mode: str
+) -> None:
+    store = open_store(Settings(home=tmp_path, database_url=database_url))
+    with store.engine.begin() as connection:
+        for name in ("empty", "acme"):
+            tenants.create(connection, name, actor="op")
+        tenants.set_question_words(connection, "empty", actor="op", readable=switch)
+    abstaining(tmp_path / "a", database_url, unanswered_questions=setting)
+    with server_on(tmp_path / "b", database_url, unanswered_questions=setting) as server:
+        stub = rpc.HistoryServiceStub(server.channel)
+        asked = server.auth(tenant="empty", scopes=["admin"])
+        found = stub.ListUnansweredQuestions(pb.ListUnansweredQuestionsRequest(), metadata=asked)
+        assert (found.mode, [bool(one.question) for one in found.questions]) == (
+            mode,
+            [] if mode == "off" else [mode == "plain"],
+        )
+    with store.engine.begin() as connection:
+        tenants.set_question_words(connection, "acme", actor="op", readable=False)
+        kept = connection.exec_driver_sql("SELECT count(question) FROM rag.unanswered_questions").scalar_one()
+        assert kept == (mode == "plain"), "another tenant's switch changes nothing"
+        tenants.set_question_words(connection, "empty", actor="op", readable=False)
+        assert not connection.exec_driver_sql("SELECT count(question) FROM rag.unanswered_questions").scalar_one()
+    store.close()
 
 
 @pytest.mark.parametrize("changes", [{"history_days": 0}, {"unanswered_questions": "off"}])

@@ -18,8 +18,8 @@ from rag_assets.connectors import connector_context, open_connector
 from rag_assets.source_admin import parse_definition, render_definition
 from rag_assets.source_admin.definition import restrict_definition
 from rag_assets.source_admin.operations import carry_out
-from rag_core.content.sources import Scope, operation_store
-from rag_core.database import Store
+from rag_core.content.sources import Scope, SecretRef, operation_store
+from rag_core.database import Store, open_store
 from rag_core.database.tables.content import documents, sources
 from rag_core.database.tables.operations import audit, source_operations
 from rag_core.errors import PermissionDenied, Reason
@@ -189,6 +189,21 @@ def test_an_administrator_stays_within_the_allow_lists_and_a_platform_administra
         assert desk.do(action, ADMIN).reason == "SOURCE_NOT_FOUND", "another tenant's source"
 
 
+def test_a_source_is_browsed_before_it_is_complete_within_the_allow_lists(desk: Desk, tmp_path: Path) -> None:
+    (desk.folder / "manuals").mkdir()
+    text = definition(desk.folder).replace(f"    root: {desk.folder}\n", "")
+    top = desk.do(pb.SOURCE_ACTION_BROWSE, ADMIN, definition=text)
+    assert [offer.value for offer in top.offers.offers] == [str(desk.folder)]
+    found = desk.do(pb.SOURCE_ACTION_BROWSE, ADMIN, definition=definition(desk.folder)).offers
+    assert ([offer.value for offer in found.offers], found.sample) == ([str(desk.folder / "manuals")], "pump.md")
+    refused = desk.do(pb.SOURCE_ACTION_BROWSE, ADMIN, definition=definition(tmp_path))
+    assert (refused.state, refused.reason) == (pb.SOURCE_OPERATION_STATE_FAILED, "SOURCE_NOT_ALLOWED")
+    assert str(desk.folder) in [
+        offer.value
+        for offer in desk.do(pb.SOURCE_ACTION_BROWSE, PLATFORM, definition=definition(tmp_path)).offers.offers
+    ]
+
+
 @pytest.mark.catalogue("A24")
 def test_a_folder_that_leads_elsewhere_after_its_source_was_made_is_refused_in_its_runs(
     desk: Desk, tmp_path: Path
@@ -248,6 +263,65 @@ def test_an_operation_that_no_worker_takes_fails_in_time(desk: Desk) -> None:
     with desk.store.engine.begin() as connection:
         operation_store.clean_up(connection, seconds=-1)
     assert desk.get(number).reason == "SOURCE_OPERATION_TIMEOUT"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Credentials of sources, which are written and never read.
+
+HIDDEN = "pass phrase of the shop"
+
+
+def secret(desk: Desk, method: str, scopes: list[str] = ADMIN, **fields: Any) -> Any:
+    request = getattr(pb, f"{method}SourceSecret{'s' if method == 'List' else ''}Request")(**fields)
+    call = getattr(desk.stub, f"{method}SourceSecret{'s' if method == 'List' else ''}")
+    return call(request, metadata=desk.server.auth(scopes=scopes))
+
+
+@pytest.fixture
+def shared_home(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """The desk of a server whose processes share a RAG_HOME, and of a tenant with secrets of its own."""
+    monkeypatch.setenv("RAG_HOME", str(tmp_path / "home"))
+    allowances = {"acme": {"roots": [str(desk.folder)], "secrets": ["env:RAG_SECRET_ACME_*"]}}
+    settings = desk.pipeline.settings
+    with running(tmp_path / "other", open_store=lambda: open_store(settings), source_allowances=allowances,
+                 home_shared=True) as server:  # fmt: skip
+        yield Desk(server, desk.pipeline, desk.folder)
+
+
+@pytest.mark.catalogue("S26")
+def test_a_credential_is_written_used_at_once_listed_by_name_and_removed(shared_home: Desk, tmp_path: Path) -> None:
+    desk, reference = shared_home, SecretRef(env="RAG_SECRET_ACME_SHOP")
+    made = secret(desk, "Set", name="acme-shop", value=HIDDEN, reason="new shop")
+    assert (made.name, reference.read().get_secret_value()) == ("RAG_SECRET_ACME_SHOP", HIDDEN)
+    secret(desk, "Set", PLATFORM, name="other", value="x")
+    assert list(secret(desk, "List").names) == ["RAG_SECRET_ACME_SHOP"], "another tenant's are not named"
+    assert list(secret(desk, "List", PLATFORM).names) == ["RAG_SECRET_ACME_SHOP", "RAG_SECRET_OTHER"]
+    with desk.store.engine.connect() as connection:
+        stored = str(connection.execute(select(audit)).all())
+    assert "source_secret.set" in stored
+    assert HIDDEN not in stored + "".join(path.read_text("latin-1") for path in tmp_path.rglob("*") if path.is_file())
+    secret(desk, "Remove", name="RAG_SECRET_ACME_SHOP")
+    assert not secret(desk, "List").names
+    assert failing(lambda: secret(desk, "Remove", name="acme-shop")).reason == "SECRET_MISSING"
+
+
+@pytest.mark.parametrize(("fields", "reason"), [
+    ({"name": "other", "value": "x"}, "SOURCE_NOT_ALLOWED"), ({"name": "../acme", "value": "x"}, "USAGE"),
+    ({"name": "acme-shop", "value": ""}, "FIELD_INVALID"), ({"name": "", "value": "x"}, "FIELD_INVALID"),
+    ({"name": "acme-shop", "value": "x" * 65_537}, "FIELD_INVALID"),
+])  # fmt: skip
+def test_a_credential_that_the_caller_may_not_name_or_that_is_none_is_refused(
+    shared_home: Desk, fields: dict[str, str], reason: str
+) -> None:
+    assert failing(lambda: secret(shared_home, "Set", **fields)).reason == reason
+    assert not secret(shared_home, "List", PLATFORM).names
+
+
+def test_where_no_home_is_shared_credentials_are_kept_elsewhere(desk: Desk) -> None:
+    assert not secret(desk, "List", PLATFORM).can_store
+    refused = failing(lambda: secret(desk, "Set", PLATFORM, name="shop", value=HIDDEN))
+    assert (refused.reason, "Secret" in refused.message) == ("CONFIG_INVALID", True)
+    assert failing(lambda: secret(desk, "List", ["ops.read"])).reason == "SCOPE_MISSING"
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -250,6 +250,7 @@ _OPERATIONS = (
 )
 _TENANTS = (
     *("CreateTenant", "EraseTenant", "ExportTenant", "GetTenant", "ListTenants", "ResumeTenant", "SetEgressPolicy"),
+    "SetQuestionWords",
     "SuspendTenant",
 )
 _EVALUATION = ("ListEvaluationRuns", "ListProposedQuestions", "SaveQuestion")

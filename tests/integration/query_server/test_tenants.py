@@ -195,6 +195,24 @@ def test_tenants_are_listed_in_pages_with_the_policies_that_hold(desk: Desk) -> 
     assert desk.refusal("ListTenants", page_token="nonsense") == "PAGE_TOKEN_INVALID"
 
 
+def test_whether_questions_are_kept_in_words_is_a_switch_of_the_tenant_and_on_record(desk: Desk) -> None:
+    def kept() -> tuple[bool, bool]:
+        found = desk.do("GetTenant", name="acme").tenant
+        return found.question_words, found.question_words_inherited
+
+    assert kept() == (False, True), "as RAG_UNANSWERED_QUESTIONS says"
+    desk.do("SetQuestionWords", name="acme", readable=True, reason="they agreed")
+    assert kept() == (True, False)
+    desk.do("SetQuestionWords", name="acme", readable=False)
+    assert kept() == (False, False)
+    desk.do("SetQuestionWords", name="acme")
+    assert kept() == (False, True)
+    with desk.store.engine.connect() as connection:
+        entries = find(connection, AuditQuery(action="tenant.questions"))
+    assert entries[-1].details == {"readable": True, "reason": "they agreed"}
+    assert desk.refusal("SetQuestionWords", name="nobody", readable=True) == "TENANT_NOT_FOUND"
+
+
 def test_an_export_brings_the_tenants_rows_and_is_on_record(desk: Desk) -> None:
     with desk.store.engine.begin() as connection:
         TenantRows("full").write(connection)

@@ -109,6 +109,63 @@ def test_a_source_is_edited_in_the_form_of_the_wizard_and_as_yaml(app: AppTest, 
     assert "root: /srv/other" in app.text_area(key="edit-handbook-text").value
 
 
+ARTICLES = [("table", "articles", ""), ("table", "orders", ""), ("column", "id", "integer"), ("column", "body", "text")]
+
+
+def offering(platform: Platform, offers: list[tuple[str, str, str]], **more: Any) -> None:
+    """Let the platform answer an operation with these offers."""
+    found = pb.SourceOffers(offers=[pb.SourceOffer(type=one, value=value, about=what) for one, value, what in offers],
+                            **more)  # fmt: skip
+    ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, offers=found)
+    platform.gateway.peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=ended)
+
+
+def test_what_a_database_has_is_selected_in_the_form(app: AppTest, platform: Platform) -> None:
+    known = {name: TYPED["sql"][name] for name in TYPED["sql"] if name.startswith("database.")}
+    shown = at_step(app, platform, {**draft("sql", values=known), "step": 1}).run()
+    offering(platform, [one for one in ARTICLES if one[0] == "table"])
+    shown.button(key="browse").click().run()
+    assert shown.selectbox(key="offer-table").options == ["articles", "orders"]
+    assert not shown.session_state["new-source"]["values"].get("table"), "nothing is selected for who did not ask"
+    offering(platform, ARTICLES, suggested={"key": "id", "content": "body"})
+    shown.selectbox(key="offer-table").select("articles").run()
+    assert [shown.multiselect(key=f"offer-{name}").value for name in ("key", "content")] == [["id"], ["body"]]
+    assert "body  ·  text" in shown.multiselect(key="offer-content").options
+    written = yaml.safe_load(forms.definition(shown.session_state["new-source"]))["attributes"]["options"]
+    assert (written["table"], written["key"], written["content"]) == ("articles", ["id"], ["body"])
+    browsed = [request for name, request in platform.gateway.peer.asked if name == "StartSourceOperation"]
+    asked = [yaml.safe_load(request.definition)["attributes"]["options"].get("table") for request in browsed]
+    assert asked == [None, "articles"], "it is browsed again when another table is selected, and not otherwise"
+    shown.multiselect(key="offer-content").set_value(["id"]).run()
+    offering(platform, ARTICLES, suggested={"key": "id", "content": "body"})
+    shown.selectbox(key="offer-table").select("orders").run()
+    assert shown.multiselect(key="offer-content").value == ["id"], "what was selected by hand stays"
+
+
+def test_the_fields_of_an_answer_are_selected_in_it(app: AppTest, platform: Platform) -> None:
+    shown = at_step(app, platform, {**draft("api", values={}), "step": 1}).run()
+    assert shown.button(key="browse").disabled, "where to look is not known"
+    shown.text_input(key="field-url").input("https://api.example.org/items").run()
+    paths = [("list", "$.data", "2"), ("field", "$.slug", "pump"), ("field", "$.body", "Pump 7 needs <b>oil</b>.")]
+    suggested = {"items": "$.data", "fields.id": "$.slug", "fields.content": "$.body"}
+    offering(platform, paths, sample='{"data": []}', suggested=suggested)
+    shown.button(key="browse").click().run()
+    assert [item.value for item in shown.code] == ['{"data": []}']
+    options = yaml.safe_load(forms.definition(shown.session_state["new-source"]))["attributes"]["options"]
+    assert (options["items"], options["fields"]) == ("$.data", {"id": "$.slug", "content": "$.body"})
+    assert [name for name, _ in platform.gateway.peer.asked].count("StartSourceOperation") == 1
+
+
+def test_a_source_that_cannot_be_browsed_is_typed_as_before(app: AppTest, platform: Platform) -> None:
+    shown = at_step(app, platform, {**draft("folder", values={}), "step": 1}).run()
+    failed = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_FAILED, reason="UNREADABLE", message="no <b>")
+    platform.gateway.peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=failed)
+    shown.button(key="browse").click().run()
+    assert any("UNREADABLE" in item.value for item in shown.error)
+    shown.text_input(key="field-root").input("/srv/handbook").run()
+    assert shown.session_state["new-source"]["values"]["root"] == "/srv/handbook"
+
+
 def test_every_kind_of_the_wizard_is_tried() -> None:
     assert {kind.name for kind in KINDS.values()} - {forms.UPLOAD} == TYPED.keys()
 

@@ -21,7 +21,7 @@ HOSTILE = (
 )
 PAGES = (
     *("overview", "sources", "add_source", "documents", "pipeline", "quality", "evaluation", "index", "ask", "traffic"),
-    *("usage", "deployments", "audit", "access", "webhooks", "tenants"),
+    *("usage", "deployments", "audit", "access", "webhooks", "tenants", "secrets"),
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.content.sources import SecretRef
+from rag_core.content.sources import SecretRef, store_secret
 from rag_core.errors import ConfigError
 from ragctl.app import run
 
@@ -34,12 +34,33 @@ def test_a_stored_secret_is_used_at_once_replaced_listed_by_name_and_removed(
     monkeypatch.delenv("RAG_SECRET_SHOP_PASSWORD")
     (file,) = (tmp_path / "secrets" / "sources").iterdir()
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert b"pass phrase" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert run(["secret", "list", "--output", "json"]) == 0
     printed = capsys.readouterr()
     assert "pass phrase" not in printed.out + printed.err
     assert json.loads(printed.out[printed.out.index("{\n") :])["data"] == ["RAG_SECRET_SHOP_PASSWORD"]
     assert run(["secret", "remove", "RAG_SECRET_SHOP_PASSWORD"]) == 0
     assert run(["secret", "remove", "shop-password"]) != 0
+    with pytest.raises(ConfigError):
+        SHOP.read()
+
+
+def test_a_secret_of_another_key_or_name_is_none_and_one_of_the_release_before_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_HOME", str(tmp_path))
+    folder = tmp_path / "secrets" / "sources"
+    folder.mkdir(parents=True)
+    (folder / "RAG_SECRET_SHOP_PASSWORD").write_text("as it was")
+    assert SHOP.read().get_secret_value() == "as it was"
+    store_secret("RAG_SECRET_OTHER", "of another")
+    (folder / "RAG_SECRET_OTHER").replace(folder / "RAG_SECRET_SHOP_PASSWORD")
+    with pytest.raises(ConfigError, match="RAG_SECRET_SHOP_PASSWORD is not set"):
+        SHOP.read()
+    store_secret("RAG_SECRET_SHOP_PASSWORD", "mine")
+    key = tmp_path / "secrets" / "sources.key"
+    assert (key.stat().st_mode & 0o777, len(key.read_bytes())) == (0o600, 32)
+    key.write_bytes(bytes(32))
     with pytest.raises(ConfigError):
         SHOP.read()
 

@@ -12,8 +12,9 @@ import pytest
 import stamina
 
 from rag_assets.connectors import connector_context, open_connector
-from rag_assets.connectors.kinds import installed_kinds
+from rag_assets.connectors.kinds import find_kind, installed_kinds
 from rag_assets.connectors.servers import checked_addresses
+from rag_assets.source_admin.browse import browse_source
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import RagError
 from rag_core.settings import Settings
@@ -101,6 +102,9 @@ def test_no_kind_of_source_connects_to_a_part_of_the_platform(
         open_connector(config, connector_context(config, settings)) as connector,
     ):
         found = connector.check()
+        if find_kind(config.options.kind).browse is not None:
+            with pytest.raises(RagError, match="SSRF_BLOCKED"):
+                browse_source(config, settings)
     assert (found["ok"], "SSRF_BLOCKED" in str(found["error"])) == (False, True)
     assert listener.connections == before
 

@@ -12,6 +12,7 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.governance.history import QUERY_SERVER, HistoryRecorder, StoredSeries, Tally, TimeSpan, read_history
 from rag_core.governance.history import store as history
 from rag_core.governance.history.tally import MAX_KEYS, MAX_MINUTES, MAX_QUESTIONS
+from rag_core.governance.tenants import store as tenants
 
 NOON = 1_789_999_200  # begins a minute, ten minutes and an hour
 assert NOON % 3600 == 0
@@ -164,6 +165,28 @@ def test_old_rows_go_step_by_step_and_questions_with_them(store: Store, clock: C
     assert left(14, NOON + 4 * 3600) == ({600, 3600}, ["What is it?"])
     assert left(14, NOON + 3 * 86_400, plain=False) == ({3600}, [None])
     assert left(14, NOON + 15 * 86_400) == (set(), [])
+
+
+def test_texts_that_are_not_kept_go_but_those_of_tenants_whose_switch_keeps_them(store: Store, clock: Clock) -> None:
+    recorder = recorder_of(store, clock)
+    with store.engine.begin() as connection:
+        for name, readable in (("open", True), ("shut", False), ("neither", None)):
+            tenants.create(connection, name, actor="op")
+            tenants.set_question_words(connection, name, actor="op", readable=readable)
+    for name in ("open", "shut", "neither"):
+        recorder.tally.record_unanswered(name, "h1", "What is it?", "no_evidence", plain=True)
+    clock.now = NOON + 60
+    recorder.flush()
+
+    def kept() -> list[str]:
+        with store.engine.connect() as connection:
+            found = "SELECT tenant FROM rag.unanswered_questions WHERE question IS NOT NULL ORDER BY 1"
+            return list(connection.exec_driver_sql(found).scalars())
+
+    assert kept() == ["neither", "open"]
+    with store.engine.begin() as connection:
+        history.purge(connection, datetime.fromtimestamp(NOON + 60, UTC), days=14, plain_questions=False)
+    assert kept() == ["open"]
 
 
 def test_of_a_tenants_questions_those_asked_last_are_kept(

@@ -1,0 +1,76 @@
+"""Credentials of sources: stored and removed by name, never shown. The value reaches no log, no row and no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.admin.sources import SourcesHandler
+from query_server.handlers.transactions import transact
+from query_server.runtime.dependencies import LazyStore
+from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.governance.access import Principal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+MAX_VALUE = 65_536
+
+
+class SourceSecretsHandler:
+    """What a caller may name is what its sources may refer to. Raises `PermissionDenied` (`SOURCE_NOT_ALLOWED`), and
+    `Unavailable` (`DATABASE_UNAVAILABLE`) while a change cannot be audited."""
+
+    def __init__(self, store: LazyStore, sources: SourcesHandler, *, can_store: bool) -> None:
+        self._store, self._sources, self.can_store = store, sources, can_store
+
+    def names(self, principal: Principal) -> list[str]:
+        """The stored credentials that sources of the caller may refer to."""
+        from rag_core.content.sources import stored_names
+
+        self._sources.require(principal)
+        return [name for name in stored_names() if self._may_name(principal, name)] if self.can_store else []
+
+    async def set(self, principal: Principal, name: str, value: str, why: str) -> str:
+        """Store a credential, and return its whole name. Raises `InvalidInput` (`FIELD_INVALID`, `USAGE`)."""
+        from rag_core.content.sources import store_secret
+
+        check_text_field("value", value, limit=MAX_VALUE, required=True)
+        return await self._change(principal, "set", name, why, lambda full: store_secret(full, value))
+
+    async def remove(self, principal: Principal, name: str, why: str) -> str:
+        """Remove a credential. Raises `NotFound` (`SECRET_MISSING`)."""
+        from rag_core.content.sources import remove_secret
+
+        return await self._change(principal, "remove", name, why, remove_secret)
+
+    async def _change(self, principal: Principal, what: str, name: str, why: str, act: Callable[[str], None]) -> str:
+        from rag_core.content.sources import full_name
+
+        check_text_field("name", name, required=True)
+        check_text_field("reason", why)
+        self._sources.require(principal)
+        full = full_name(name)
+        if not self._may_name(principal, full):
+            message = f"name: env:{full} is not a secret that your tenant may use (RAG_SOURCE_ALLOWANCES)"
+            raise PermissionDenied(Reason.SOURCE_NOT_ALLOWED, message)
+        if not self.can_store:
+            message = "credentials are variables and files of this installation's Secret; set it there"
+            raise InvalidInput(Reason.CONFIG_INVALID, message)
+
+        def write(connection: Connection) -> str:
+            from rag_core.governance.audit import audit_store as audit
+
+            details = {"tenant": principal.tenant} | ({"reason": why} if why else {})
+            audit.record(
+                connection, actor=principal.actor, action=f"source_secret.{what}", target=full, details=details
+            )
+            act(full)  # before the commit: a change that fails is not on record
+            return full
+
+        return await transact(self._store, write)
+
+    def _may_name(self, principal: Principal, full: str) -> bool:
+        unrestricted, allowance = self._sources.permissions(principal)
+        return unrestricted or (allowance is not None and allowance.names_secret(f"env:{full}"))
