@@ -7,8 +7,8 @@ from alembic import op
 
 from rag_core.database.tables.operations import console_accounts
 
-revision = "0039"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 
