@@ -1,4 +1,4 @@
-"""What differs between Linux and other systems (macOS), each with its portable fallback.
+"""The differences between Linux and other systems (macOS), each with its portable fallback.
 
 Linux is what the tests run on. They also run the fallbacks there, which `RAG_PORTABLE=1` switches on.
 """
@@ -19,14 +19,14 @@ TESTED = "Linux on x86-64"
 OPEN_PATH: int = getattr(os, "O_PATH", os.O_RDONLY) if LINUX else os.O_RDONLY
 """Flag that opens a path without reading it. The fallback needs the right to read it."""
 FORKS = LINUX
-"""Whether a process that has imported libraries may fork without exec; frameworks of macOS end such a child."""
+"""A process that has imported libraries may fork without exec; frameworks of macOS end such a child."""
 _NICE = 10
 _PR_SET_PDEATHSIG = 1
 _PARENT_SECONDS = 0.5
 
 
 def is_tested() -> bool:
-    """Whether the tests run on this kind of machine."""
+    """Return whether the tests run on this kind of machine."""
     return LINUX and os.uname().machine == "x86_64"
 
 

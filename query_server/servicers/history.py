@@ -55,7 +55,7 @@ class HistoryServicer(rpc.HistoryServiceServicer):
         )
 
     def _mode_of(self, words: bool | None) -> str:
-        """How questions of a tenant with this switch are kept; where none is recorded it changes nothing."""
+        """Return the mode of a tenant with this switch; where no question is recorded it changes nothing."""
         if words is None or self._mode == "off":
             return self._mode
         return "plain" if words else "hashed"

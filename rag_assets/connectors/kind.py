@@ -110,7 +110,7 @@ class FormField:
     offered: str = ""
     """Type of the offers of `Browse` that can be selected for it."""
     narrows: bool = False
-    """Whether another value of it calls for browsing again."""
+    """Another value of it calls for browsing again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What there is at a source to select from. `sample` is a part of what was read, `suggested` are values that fit
+    """Things at a source to select from. `sample` is a part of what was read, `suggested` are values that fit
     the remaining inputs, by the path of the option."""
 
     offers: tuple[Offer, ...]
@@ -135,7 +135,7 @@ class Offers:
 
 @dataclass(frozen=True, slots=True)
 class Browse:
-    """How a source is browsed before all of its options are known.
+    """A way to browse a source before all of its options are known.
 
     `options` are those of the kind with fewer required, and what they say is opened is held to the same allow-lists;
     `read` opens the source through its context, as a connector does.

@@ -193,7 +193,7 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
 
 
 def _of_codes(name: str) -> str:
-    """What stands for every address in the count of an account's wrong codes."""
+    """The name that stands for every address in the count of an account's wrong codes."""
     return f"codes of {name}"
 
 

@@ -19,7 +19,7 @@ MAX_VALUE = 65_536
 
 
 class SourceSecretsHandler:
-    """What a caller may name is what its sources may refer to. Raises `PermissionDenied` (`SOURCE_NOT_ALLOWED`), and
+    """A caller may name what its sources may refer to. Raises `PermissionDenied` (`SOURCE_NOT_ALLOWED`), and
     `Unavailable` (`DATABASE_UNAVAILABLE`) while a change cannot be audited."""
 
     def __init__(self, store: LazyStore, sources: SourcesHandler, *, can_store: bool) -> None:

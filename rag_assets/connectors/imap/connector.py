@@ -159,7 +159,7 @@ def _tag(validity: object, uid: object, part: str, acl: Sequence[str] | None) ->
 
 
 def _about(said: dict[bytes, Any]) -> dict[str, Any]:
-    """What is remembered of a message: its name, size, time and attachments."""
+    """Collect what is remembered of a message: its name, size, time and attachments."""
     name = (said[b"ENVELOPE"].message_id or b"").decode("ascii", "replace").strip(" <>").replace("/", "_")
     at = said.get(b"INTERNALDATE")
     structure = list(_leaves(said[b"BODYSTRUCTURE"]))

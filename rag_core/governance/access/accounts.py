@@ -133,7 +133,7 @@ def hash_new_password(password: str, name: str) -> tuple[bytes, bytes]:
 
 
 def _is_guessable(password: str, name: str) -> bool:
-    """Whether what people begin with when they guess leaves fewer than six different characters of a password."""
+    """Return whether fewer than six different characters of a password are left without what is guessed first."""
     for known in (name, *_GUESSED_FIRST):
         password = password.replace(known, "")
     return len(set(password)) < _MIN_DIFFERENT_CHARS

@@ -52,8 +52,19 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["a-filesystem", "a-sql", "a-kafka", "a-website", "an-http-api", "an-s3", "a-git", "an-sftp-or-webdav",
-             "an-azure-or-google-cloud", "an-imap"]
+    "kind",
+    [
+        "a-filesystem",
+        "a-sql",
+        "a-kafka",
+        "a-website",
+        "an-http-api",
+        "an-s3",
+        "a-git",
+        "an-sftp-or-webdav",
+        "an-azure-or-google-cloud",
+        "an-imap",
+    ],
 )
 def test_every_whole_file_of_a_how_to_is_valid(kind: str, tmp_path: Path) -> None:
     found = list(blocks(guide(kind)))
