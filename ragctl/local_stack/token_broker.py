@@ -23,7 +23,7 @@ from ragctl.tokens import mint_token, second_factor_key_path
 
 if TYPE_CHECKING:
     from rag_core.database import Store
-    from rag_core.governance.access import Account, Credentials
+    from rag_core.governance.access import Account, AccountSecrets
     from rag_core.settings import Settings
 
 SESSION_SECONDS = 12 * 3600
@@ -92,14 +92,14 @@ class StoredAccounts:
         self._opened.append(open_store(self._settings))
         return self._opened[-1]
 
-    def find(self, name: str) -> tuple[Account, Credentials] | None:
+    def find(self, name: str) -> tuple[Account, AccountSecrets] | None:
         """The account of this name and what proves who signs in, or `None`."""
         from rag_core.governance.access import find_account
 
         with self._store.engine.connect() as connection:
             return find_account(connection, name)
 
-    def signed_in(self, name: str, known: Credentials, step: int | None = None) -> bool:
+    def signed_in(self, name: str, known: AccountSecrets, step: int | None = None) -> bool:
         """Record a sign-in; whether the account is still there, with these credentials, and the code unused."""
         from rag_core.governance.access import record_sign_in
 

@@ -40,6 +40,9 @@ def dotted_in(text: str) -> Iterator[str]:
 
 
 def is_path(name: str) -> bool:
+    """Whether a path is in the tree, or a folder that readers make and git ignores."""
+    if f"/{name.strip('/')}/" in (ROOT / ".gitignore").read_text("utf-8").splitlines():
+        return True
     return any(True for _ in ROOT.glob(name)) if "*" in name else (ROOT / name).exists()
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from rag_assets.connectors.http_api.client import ApiClient
-from rag_assets.connectors.http_api.options import AnswerOptions
+from rag_assets.connectors.http_api.options import SampleOptions
 from rag_assets.connectors.kind import Offer, Offers
 from rag_assets.connectors.outside import ConnectorContext
 
@@ -22,7 +22,7 @@ _IDS: Final = ("id", "uuid", "key", "slug", "_id", "number")
 _TITLES: Final = ("title", "name", "subject", "headline", "summary")
 
 
-def show_answer(options: AnswerOptions, context: ConnectorContext) -> Offers:
+def show_answer(options: SampleOptions, context: ConnectorContext) -> Offers:
     """A sample of the first answer, its lists, the fields of the items of one, and which of them fit.
 
     The list is the one that the options name, else the one with most items. Raises as `ApiClient.page`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.http_api.options import AnswerOptions, HttpApiOptions
+from rag_assets.connectors.http_api.options import HttpApiOptions, SampleOptions
 from rag_assets.connectors.kind import Browse, Card, ConnectorKind, FormField, Offers
 from rag_assets.connectors.outside import ConnectorContext
 from rag_core.content.sources import Connector
@@ -15,7 +15,7 @@ def connect(options: HttpApiOptions, context: ConnectorContext) -> Connector:
     return HttpApiConnector(options, context)
 
 
-def browse(options: AnswerOptions, context: ConnectorContext) -> Offers:
+def browse(options: SampleOptions, context: ConnectorContext) -> Offers:
     """Show an answer, its lists and the fields of their items."""
     from rag_assets.connectors.http_api.browse import show_answer
 
@@ -32,4 +32,4 @@ KIND = ConnectorKind(HttpApiOptions, connect, (
         FormField("auth.token", "Bearer token", "secret"),
     )),
 ), readers="file or source", libraries=("jsonpath",),
-   browse=Browse("Show a sample answer", AnswerOptions, browse))  # fmt: skip
+   browse=Browse("Show a sample answer", SampleOptions, browse))  # fmt: skip

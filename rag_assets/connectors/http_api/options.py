@@ -140,7 +140,7 @@ class HttpApiOptions(SourceOptions):
         return self.url
 
 
-class AnswerOptions(HttpApiOptions):
+class SampleOptions(HttpApiOptions):
     """An endpoint whose answer is shown, so that the fields can be selected in it."""
 
     fields: dict[str, Any] = Field({})  # type: ignore[assignment]

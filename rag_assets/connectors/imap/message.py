@@ -17,14 +17,14 @@ from selectolax.lexbor import LexborHTMLParser
 MAX_PARTS: Final = 1_000
 _QUOTED_HTML: Final = "blockquote, .gmail_quote, .gmail_signature, .moz-cite-prefix, .moz-signature, #appendonsend"
 _FORWARDED: Final = ("fwd:", "fw:", "wg:", "tr:", "i:", "rv:", "转发:", "转发：")
-_RULED: Final = re.compile(r"(-{3,} ?[^-]{3,60} ?-{3,}|_{20,})\s*")
+_RULED: Final = re.compile(r"\A(-{3,}+[^-]{3,62}+-{3,}+|_{20,}+)\s*+")
 _HEADER: Final = re.compile(r"\*?[^\W\d][\w ]{1,19}:\*? \S")
 _MOST_SIGNATURE_LINES: Final = 12
 _MOST_ATTRIBUTION_LINES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class MessagePart:
     """A part of a message as a document."""
 
     content: bytes
@@ -33,7 +33,7 @@ class Rendered:
     metadata: dict[str, str]
 
 
-def render(raw: bytes, part: str, *, keep_quotes: bool) -> Rendered | None:
+def render(raw: bytes, part: str, *, keep_quotes: bool) -> MessagePart | None:
     """The message itself (`part` is empty) or the attachment of a part number; `None` when there is no such part."""
     message = message_from_bytes(raw)
     about = {name.replace("-", "_"): text for name in ("from", "to", "cc", "date", "subject", "message-id")
@@ -46,14 +46,14 @@ def render(raw: bytes, part: str, *, keep_quotes: bool) -> Rendered | None:
         name = header_text(found.get_filename() or "") or part
         title = f"{name} ({subject})" if subject else name
         media_type = "text/plain" if found.get_content_maintype() == "message" else found.get_content_type()
-        return Rendered(_content(found), media_type, title, about)
+        return MessagePart(_content(found), media_type, title, about)
     text, media_type = _body(message, keep_quotes or subject.casefold().startswith(_FORWARDED))
     head = [f"{name.capitalize()}: {about[name]}" for name in ("from", "to", "date") if name in about]
     if media_type == "text/html":
         content = "".join(f"<p>{escape(line)}</p>" for line in head) + text
     else:
         content = "\n".join([*head, "", text])
-    return Rendered(content.encode("utf-8", "replace"), media_type, subject, about)
+    return MessagePart(content.encode("utf-8", "replace"), media_type, subject, about)
 
 
 def numbered(message: Message, prefix: str = "") -> Iterator[tuple[str, Message]]:

@@ -17,7 +17,7 @@ from .accounts import (
     PLATFORM_SCOPE as PLATFORM_SCOPE,
     ROLE_SCOPES as ROLE_SCOPES,
     Account as Account,
-    Credentials as Credentials,
+    AccountSecrets as AccountSecrets,
     NewAccount as NewAccount,
     AccountRole as AccountRole,
     new_password as new_password,

@@ -15,7 +15,7 @@ from rag_core.governance.access import store
 from rag_core.governance.access.accounts import (
     Account,
     AccountRole,
-    Credentials,
+    AccountSecrets,
     NewAccount,
     hash_new_password,
     new_password,
@@ -40,12 +40,12 @@ def list_accounts(
     return [_account(row) for row in connection.execute(statement)]
 
 
-def find_account(connection: Connection, name: str) -> tuple[Account, Credentials] | None:
+def find_account(connection: Connection, name: str) -> tuple[Account, AccountSecrets] | None:
     """The account and what proves who signs in, or `None`."""
     columns = console_accounts.c
     statement = select(*_SHOWN, columns.salt, columns.password_hash, columns.second_factor)
     row = connection.execute(statement.where(columns.name == name)).one_or_none()
-    return None if row is None else (_account(row), Credentials(row.salt, row.password_hash, row.second_factor))
+    return None if row is None else (_account(row), AccountSecrets(row.salt, row.password_hash, row.second_factor))
 
 
 def get_account(connection: Connection, name: str) -> Account:
@@ -123,7 +123,7 @@ def create_first_account(connection: Connection, *, tenant: str, actor: str) -> 
     return password
 
 
-def record_sign_in(connection: Connection, name: str, known: Credentials, step: int | None = None) -> bool:
+def record_sign_in(connection: Connection, name: str, known: AccountSecrets, step: int | None = None) -> bool:
     """Record a sign-in. Returns whether the account still has these credentials and the code of `step` is unused."""
     columns = console_accounts.c
     changed = update(console_accounts).where(

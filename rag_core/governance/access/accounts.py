@@ -100,7 +100,7 @@ class Account:
         return scopes_of(self.role, platform=self.platform)
 
 
-class Credentials(NamedTuple):
+class AccountSecrets(NamedTuple):
     """Stored proof of who signs in: salt and hash of the password, sealed secret of the codes or `None`."""
 
     salt: bytes
@@ -139,7 +139,7 @@ def _is_guessable(password: str, name: str) -> bool:
     return len(set(password)) < _MIN_DIFFERENT_CHARS
 
 
-def password_matches(password: str, stored: Credentials | None) -> bool:
+def password_matches(password: str, stored: AccountSecrets | None) -> bool:
     """Compare with a stored salt and hash. `None`, an unknown name, takes the same time as a wrong password."""
     salt, expected = stored[:2] if stored else (b"\0" * _SALT_BYTES, b"")
     return hmac.compare_digest(_hash(password[:MAX_PASSWORD_CHARS], salt), expected)

@@ -71,7 +71,7 @@ _KINDS: Final = {
     "chunkings": "chunker:system",
     "chunks": "chunker:system headings:document embed_text:document text_hash:document blocks:document",
     "colours": "target:system name:system release:system detail:system",
-    "console_accounts": "name:name tenant:name role:system groups:name salt:secret password_hash:secret"
+    "console_accounts": "name:name tenant:name role:system groups:name salt:secret password_hash:secret second_factor:secret"
     " created_by:name",
     "console_sessions": "session:secret tenant:name subject:name scopes:system",
     "dead_letters": "tenant:name source:name locator:document topic:name stage:system reason:system message:system"
