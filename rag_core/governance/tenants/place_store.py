@@ -105,7 +105,12 @@ PLACES: Final = (
     TenantTable(
         "console_sessions", export="access/sessions.jsonl", without=("session",), order="first_used_at, session"
     ),
-    TenantTable("console_accounts", export="access/accounts.jsonl", without=("salt", "password_hash"), order="name"),
+    TenantTable(
+        "console_accounts",
+        export="access/accounts.jsonl",
+        without=("salt", "password_hash", "second_factor"),
+        order="name",
+    ),
     TenantTable("directory_members", export="access/directory_members.jsonl", order='directory, member, "group"'),
     TenantTable("directory_entries", export="access/directory_entries.jsonl", order="directory, entry"),
     TenantTable("directories", export="access/directories.jsonl", order="name"),
