@@ -12,6 +12,7 @@ DISTRIBUTION = "rag-platform"
 EXTRAS = {
     "files": "reads files of SFTP and WebDAV servers",
     "imap": "reads mailboxes",
+    "ldap": "reads people and groups of an LDAP server",
     "ocr": "reads scans and pictures by character recognition",
 }
 """Purpose of each extra of the package; a test compares the names with pyproject.toml."""

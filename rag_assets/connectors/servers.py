@@ -77,8 +77,12 @@ def _is_refused(address: Address) -> bool:
 
 
 def open_socket(host: str, port: int, own: OwnParts, seconds: float) -> socket.socket:
-    """Connect to a checked address of a server. Raises as `checked_addresses`, and `OSError`."""
-    return socket.create_connection((checked_addresses(host, port, own, what="server")[0], port), timeout=seconds)
+    """Connect to the first checked address of a server that answers. Raises as `checked_addresses`, and `OSError`."""
+    *others, last = checked_addresses(host, port, own, what="server")
+    for address in others:
+        with suppress(OSError):
+            return socket.create_connection((address, port), timeout=seconds)
+    return socket.create_connection((last, port), timeout=seconds)
 
 
 class Reconnecting(Generic[C]):

@@ -122,7 +122,7 @@ def sync(name: str | None = None, /, *, approve: int | None = None, json: Json =
         raise InvalidInput(Reason.USAGE, "--approve is for one directory: rag access sync NAME --approve N")
     settings = Settings.load()
     with closing(open_store(settings)) as store:
-        done = sync_directories(store, settings.effective_directories_dir, only=name, approved=approve)
+        done = sync_directories(store, settings, only=name, approved=approve)
     failed = [one for one in done.values() if isinstance(one, RagError)]
     results = {name: one for name, one in done.items() if not isinstance(one, RagError)}
     if json:

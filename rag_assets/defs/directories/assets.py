@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from rag_assets.directories import sync_directories, version_tag
+from rag_assets.directories import any_directory, sync_directories, version_tag
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_core.errors import RagError, Reason
 from rag_core.governance.directories import list_directories
@@ -27,7 +27,7 @@ _CHECK = "applied"
 def directories(pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult[None]]:
     """Brings what directories hold up to date; queries see it within a second of the commit."""
     with typed_failures():
-        done = sync_directories(pipeline.store, pipeline.settings.effective_directories_dir)
+        done = sync_directories(pipeline.store, pipeline.settings)
         with pipeline.store.engine.connect() as connection:
             found = list_directories(connection)
     wrong = {name: _problem(one) for name, one in done.items() if isinstance(one, RagError) or one.held}
@@ -50,15 +50,15 @@ directories_job = dg.define_asset_job(
     job=directories_job,
     minimum_interval_seconds=SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts a run when a file of a directory changed.",
+    description="Starts a run when a file of a directory changed, or people or groups on its server.",
 )
 def directory_files(
     context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Compare the files with those of the last run; the first evaluation without any asks for nothing."""
+    """Compare files and servers with those of the last run; the first evaluation without any asks for nothing."""
     with typed_failures():
-        tag = version_tag(pipeline.settings.effective_directories_dir)
-    if tag == (context.cursor or version_tag(pipeline.settings.effective_directories_dir / "none")):
-        return dg.SkipReason("no file of a directory changed")
+        tag = version_tag(pipeline.settings)
+    if tag == context.cursor or not (context.cursor or any_directory(pipeline.settings)):
+        return dg.SkipReason("no directory changed")
     context.update_cursor(tag)
     return dg.RunRequest(run_key=tag)

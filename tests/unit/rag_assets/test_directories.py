@@ -77,7 +77,8 @@ def test_a_changed_file_starts_a_run_that_applies_it_and_its_check_finds_what_is
 @pytest.mark.parametrize(
     ("yaml", "rows", "why"),
     [
-        ("kind: ldap\ntenant: acme\n", "", "kind"),
+        ("kind: other\ntenant: acme\n", "", "kind"),
+        ("kind: ldap\ntenant: acme\n", "", "host"),
         ("kind: file\n", "", "tenant"),
         ("kind: file\ntenant: acme\ncsv: none.csv\n", "", "cannot be read"),
         (CORP, "entry,active\nuser:ann,maybe\n", "row 2: active"),
@@ -85,11 +86,13 @@ def test_a_changed_file_starts_a_run_that_applies_it_and_its_check_finds_what_is
         (CORP, "name\nann\n", "user:SUBJECT or group:NAME"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_where_and_why(folder: Path, yaml: str, rows: str, why: str) -> None:
+def test_a_file_that_cannot_be_used_says_where_and_why(
+    settings: Settings, folder: Path, yaml: str, rows: str, why: str
+) -> None:
     (folder / "corp.yaml").write_text(yaml)
     (folder / "people.csv").write_text(rows)
     with pytest.raises(RagError, match=why):
-        read_directory(folder / "corp.yaml")
+        read_directory(folder / "corp.yaml", settings)
 
 
 def test_the_command_syncs_lists_holds_approves_and_removes(

@@ -1,4 +1,4 @@
-"""Directories that are files: one YAML file each in `RAG_DIRECTORIES_DIR`, with its entries or the name of a CSV file.
+"""The file of a directory: its entries or the name of a CSV file with them, or the server that has them.
 
 kind: file
 tenant: acme
@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from rag_assets.connectors.fields import Model, Plain
+from rag_assets.directories.ldap import ldap_entries, ldap_tag
+from rag_assets.directories.ldap_options import LdapDirectory, TenantName
 from rag_assets.strict_yaml import load_yaml
-from rag_core.database import Store
-from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason
-from rag_core.governance.directories import DIRECTORY_NAME, DirectoryEntry, SyncResult, sync
+from rag_core.errors import ConfigError, InvalidInput, RagError, Reason
+from rag_core.governance.directories import DIRECTORY_NAME, DirectoryEntry
 from rag_core.ids import fingerprint
+from rag_core.settings import Settings
 
 MAX_ENTRIES: Final = 200_000
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -38,9 +40,12 @@ class _Entry(Model):
 
 class _File(Model):
     kind: Literal["file"]
-    tenant: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    tenant: TenantName
     entries: list[_Entry] = Field([], max_length=MAX_ENTRIES)
     csv: Plain | None = Field(None, description="A file beside it, with the columns entry, names, members, active.")
+
+
+_Definition = TypeAdapter[_File | LdapDirectory](Annotated[_File | LdapDirectory, Field(discriminator="kind")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +63,55 @@ def directory_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.yaml")) if folder.is_dir() else []
 
 
-def version_tag(folder: Path) -> str:
+def any_directory(settings: Settings) -> bool:
+    """Return whether this installation has a directory."""
+    return bool(directory_files(settings.effective_directories_dir))
+
+
+def version_tag(settings: Settings) -> str:
+    """A value that changes with any file of a directory, and with what a server of one has."""
+    folder = settings.effective_directories_dir
+    tags = [files_tag(folder)]
+    for path in directory_files(folder):
+        try:
+            definition = _definition(path)
+            if isinstance(definition, LdapDirectory):
+                tags.append(ldap_tag(definition, settings))
+        except RagError as error:
+            tags.append(str(error.reason))
+    return fingerprint(*tags)
+
+
+def files_tag(folder: Path) -> str:
     """A value that changes with any file of a directory."""
     seen = ((path.name, path.stat()) for path in sorted(folder.glob("*")) if path.is_file()) if folder.is_dir() else ()
     return fingerprint(*(f"{name}\x1f{stat.st_mtime_ns}\x1f{stat.st_size}\x1f{stat.st_ino}" for name, stat in seen))
 
 
-def read_directory(path: Path) -> DirectoryFile:
-    """Read one. Raises `ConfigError` (`CONFIG_INVALID`), `InvalidInput` (`FIELD_INVALID`)."""
+def read_directory(path: Path, settings: Settings) -> DirectoryFile:
+    """Read one. Raises `ConfigError` (`CONFIG_INVALID`), `InvalidInput` (`FIELD_INVALID`), and of a server
+    `Unavailable` (`ACCESS_REFUSED`, `SOURCE_UNAVAILABLE`)."""
+    read = _definition(path)
+    if isinstance(read, LdapDirectory):
+        entries = tuple(ldap_entries(read, settings))
+    else:
+        entries = (*_given(read), *(_rows(path.parent / Path(read.csv).name) if read.csv else ()))
+    return DirectoryFile(read.tenant, path.stem, read.kind, entries)
+
+
+def _definition(path: Path) -> _File | LdapDirectory:
     found = load_yaml(path)
     if found.problems:
         raise ConfigError(Reason.CONFIG_INVALID, f"{path.name}: {found.problems[0]}")
     try:
-        read = _File.model_validate(found.data)
+        read = _Definition.validate_python(found.data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigError(Reason.CONFIG_INVALID, f"{path.name}: {place}: {first['msg']}") from None
     if not DIRECTORY_NAME.fullmatch(path.stem):
         raise ConfigError(Reason.CONFIG_INVALID, f"{path.name}: the name must be lower-case letters, digits, - and _")
-    entries = tuple(_given(read)) + tuple(_rows(path.parent / Path(read.csv).name) if read.csv else ())
-    return DirectoryFile(read.tenant, path.stem, read.kind, entries)
+    return read
 
 
 def _given(read: _File) -> Iterator[DirectoryEntry]:
@@ -114,25 +147,3 @@ def _active(text: str | None, path: Path, number: int) -> bool:
     if (text or "").strip().lower() not in known:
         raise ConfigError(Reason.CONFIG_INVALID, f"{path.name}: row {number}: active must be true or false")
     return known[(text or "").strip().lower()]
-
-
-def sync_directories(
-    store: Store, folder: Path, *, only: str | None = None, approved: int | None = None
-) -> dict[str, SyncResult | RagError]:
-    """Bring every directory up to date, each in a transaction; one that fails does not stop the others.
-
-    `only` names one, and `approved` is how many removals of a held reading of it are applied. Raises `NotFound`
-    (`DIRECTORY_NOT_FOUND`) when there is no file of that name.
-    """
-    paths = [path for path in directory_files(folder) if only in {None, path.stem}]
-    if only is not None and not paths:
-        raise NotFound(Reason.DIRECTORY_NOT_FOUND, f"{folder} has no file {only}.yaml")
-    done: dict[str, SyncResult | RagError] = {}
-    for path in paths:
-        try:
-            one = read_directory(path)
-            with store.engine.begin() as connection:
-                done[one.name] = sync(connection, one.tenant, one.name, one.kind, one.entries, approved=approved)
-        except RagError as error:
-            done[path.stem] = error
-    return done
