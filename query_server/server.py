@@ -23,6 +23,7 @@ from query_server.auth.tenants import Tenants
 from query_server.auth.usage import UsageMeter, shared_counters
 from query_server.handlers.admin.asking_as import AskingAsHandler
 from query_server.handlers.admin.conditions import ConditionsHandler
+from query_server.handlers.admin.curations import CurationsHandler
 from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
@@ -35,6 +36,7 @@ from query_server.handlers.paging import ListPages, PageTokens
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.answerers import Answerers
 from query_server.handlers.query.conversation import Conversations
+from query_server.handlers.query.curations import Curations, SourceFreshness
 from query_server.handlers.query.embedder import QueryEmbedder, StateLimits, parallel_queries
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
@@ -42,6 +44,7 @@ from query_server.handlers.query.resuming import ResumeTokens
 from query_server.handlers.query.revocation_filter import RevocationFilter
 from query_server.handlers.query.search import BatchHandler, SearchHandler
 from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher, TimedSearcher
+from query_server.handlers.query.suggestions import Suggestions
 from query_server.handlers.usage import UsageHandler
 from query_server.interceptors.chain import Chain
 from query_server.interceptors.stack import build_chain, build_index_chain, build_limiters
@@ -54,6 +57,7 @@ from query_server.runtime.polling import BackgroundTasks, Poller, RevocationList
 from query_server.runtime.readiness import ReadinessMonitor, health_pages
 from query_server.runtime.traffic import Traffic
 from query_server.servicers.admin import AdminServicer
+from query_server.servicers.curations import CurationServicer
 from query_server.servicers.documents import DocumentServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
@@ -83,6 +87,7 @@ from ragproto.admin.v1 import (
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from ragproto.query.v2 import curation_pb2, curation_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 
@@ -97,6 +102,7 @@ _DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"]
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _USAGE_SERVICE = usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name
+_CURATION_SERVICE = curation_pb2.DESCRIPTOR.services_by_name["CurationService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -129,6 +135,8 @@ class QueryServer:
             window=settings.rerank_candidates,
             calls=settings.search_slots if settings.reranker_url else None,
         )
+        self._curations = Curations(dependencies.observer_store, self._models, similarity=settings.curation_similarity)
+        self._source_freshness = SourceFreshness(dependencies.observer_store)
         self._freshness = Freshness(dependencies.observer_store, self.metrics, seconds=settings.freshness_seconds)
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
         self._sessions = SessionRecorder(dependencies.observer_store)
@@ -177,6 +185,8 @@ class QueryServer:
             "directories": self._directories.poller,
             "permissions": self._pending_revocations.poller,
             "pushed deletions": self._pending_revocations.deletions,
+            "curations": self._curations.poller,
+            "source freshness": self._source_freshness.poller,
             "freshness": self._freshness.poller,
             "source gauges": SourceGauges(dependencies.observer_store, self.metrics).poller,
             "generation gauges": GenerationGauges(dependencies.observer_store, self.metrics).poller,
@@ -189,6 +199,7 @@ class QueryServer:
             self._directories.poller,
             self._pending_revocations.poller,
             self._pending_revocations.deletions,
+            self._curations.poller,
         )
         self._background = BackgroundTasks(self.metrics.background_failures)
         self.ports: BindAddresses | None = None
@@ -274,6 +285,9 @@ class QueryServer:
             freshness=self._freshness,
             traffic=self._traffic,
             policy=self._tenants.policy,
+            curations=self._curations,
+            freshness_of=self._source_freshness.of,
+            suggestions=Suggestions(self._dependencies.observer_store, self._settings.metadata_types),
         )
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
         answerers = Answerers.of_settings(self._settings, self._dependencies.answerer, self.metrics)
@@ -297,6 +311,9 @@ class QueryServer:
         queries = QueryV2Servicer(
             search, batches, answers, answerers.listed, feedback, documents_handler, usage, pages, PagesHandler(store)
         )
+        curation_pb2_grpc.add_CurationServiceServicer_to_server(
+            CurationServicer(CurationsHandler(store), pages), server
+        )
         usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage, pages), server)
         v2_grpc.add_QueryServiceServicer_to_server(queries, server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
@@ -309,7 +326,7 @@ class QueryServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
-            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _USAGE_SERVICE, *administration)
+            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _USAGE_SERVICE, _CURATION_SERVICE, *administration)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server

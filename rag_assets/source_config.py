@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from rag_assets.connectors.fields import AclEntry, MetadataName, Model
 from rag_assets.connectors.kinds import Options
 from rag_core.content.quality import RULES, QualityPolicy, Severity
-from rag_core.content.sources import Source
+from rag_core.content.sources import Recency, Source
 from rag_core.governance.access import without_refused
 from rag_core.ids import fingerprint
 
@@ -106,6 +106,15 @@ class SensorConfig(Model):
     interval_seconds: int = Field(30, ge=5, le=86_400, description="Seconds between two polls; Dagster's floor is 5.")
 
 
+class FreshnessConfig(Model):
+    """How much newer documents are preferred in searches and answers, by the date that they or their source name."""
+
+    half_life_days: float = Field(
+        gt=0, le=36_500, strict=False, description="Age at which half the preference is left."
+    )
+    weight: float = Field(ge=0, le=1, strict=False, description="Share of the score that age decides.")
+
+
 class QualityConfig(Model):
     """This source's settings of the rules in docs/reference/quality-rules.md."""
 
@@ -154,6 +163,9 @@ class SourceConfig(Model):
         description="Model endpoints that its text may go to, of those its tenant allows: `answer`, `rerank`, `embed`; "
         "`[]`: none. Left out: as its tenant.",
     )
+    freshness: FreshnessConfig | None = Field(
+        None, description="Preference for newer documents, where a request names none; null: age does not count."
+    )
     restricted: bool = Field(
         False,
         description="Whether the allow-lists of its tenant (RAG_SOURCE_ALLOWANCES) apply in every run. Set in the "
@@ -175,9 +187,11 @@ class SourceConfig(Model):
         metadata, policy = dict(self.metadata), self.quality.policy
         egress = None if self.egress is None else tuple(sorted(set(self.egress)))
         options = fingerprint(self.options.model_dump_json())
+        freshness = None if self.freshness is None else Recency(self.freshness.half_life_days, self.freshness.weight)
         return Source(
-            self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy, options, self.weight, egress
-        )
+            self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy, options, self.weight, egress,
+            freshness,
+        )  # fmt: skip
 
     @property
     def has_runs(self) -> bool:

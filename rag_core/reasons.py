@@ -539,6 +539,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "An alert could not be delivered to a notifier.",
         "Check its URL and secret; it is sent again.",
     ),
+    R.CURATION_NOT_FOUND: ("No such curation, or not for this caller.", "`rag curate list`."),
+    R.CURATION_LIMIT: ("The tenant has as many curations as it may have.", "Remove one that is not used."),
     R.WEBHOOK_NOT_FOUND: ("No such webhook, or not for this caller.", "`rag webhook list`."),
     R.WEBHOOK_DELIVERY_NOT_FOUND: (
         "No such delivery in the log of the caller's webhooks; old ones are deleted.",

@@ -54,7 +54,13 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "logs": "logs:logs",
         "completion": "completion:completion",
     },
-    "Ask": {"query": "query:query", "chat": "chat:chat", "mcp": "mcp:mcp", "evaluate": "evaluate_questions:app"},
+    "Ask": {
+        "query": "query:query",
+        "chat": "chat:chat",
+        "mcp": "mcp:mcp",
+        "evaluate": "evaluate_questions:app",
+        "curate": "curate:app",
+    },
     "Data": {
         **{name: f"{name}:app" for name in ("source", "documents", "quarantine", "stream", "connector")},
         "index": "index_generations:app",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from console.clients.access_api import AccessApi
+from console.clients.curation_api import CurationApi
 from console.clients.errors import Breakers, ServiceError, from_rpc
 from console.clients.paging import whole
 from console.clients.sources_api import SourcesApi
@@ -35,7 +36,7 @@ from ragproto.admin.v1 import evaluation_pb2_grpc as evaluation_rpc
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
-from ragproto.query.v2 import query_pb2, query_pb2_grpc
+from ragproto.query.v2 import curation_pb2_grpc, query_pb2, query_pb2_grpc
 
 SERVER = "query server"
 GATEWAY = "gateway"
@@ -63,6 +64,7 @@ class Channels:
         self.usage = usage_pb2_grpc.UsageServiceStub(server)
         self.webhooks = webhooks_pb2_grpc.WebhookServiceStub(server)
         self.documents = documents_pb2_grpc.DocumentServiceStub(server)
+        self.curation = curation_pb2_grpc.CurationServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
     def close(self) -> None:
@@ -109,6 +111,11 @@ class Api:
     def access(self) -> AccessApi:
         """Keys, accounts, sessions, revoked tokens."""
         return AccessApi(self._channels.access, lambda method, request: self._call(SERVER, method, request))
+
+    @property
+    def curation(self) -> CurationApi:
+        """What editors decide for a question."""
+        return CurationApi(self._channels.curation, lambda method, request: self._call(SERVER, method, request))
 
     @property
     def webhooks(self) -> WebhooksApi:

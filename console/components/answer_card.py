@@ -8,6 +8,7 @@ import streamlit as st
 
 from console.components import conversation
 from console.components.answers import cited_place, excerpt_body, original, rating_buttons
+from console.components.ask_chips import suggestions
 from console.components.golden import save_question
 from console.components.passages import passages
 from console.components.request_copies import copies
@@ -68,6 +69,7 @@ def _answer(turn: Turn) -> None:
                 st.caption(t("Only what the settings let through was searched. Clear them to search everything."))
         else:
             _body(turn)
+    suggestions(final.suggested_filters, turn.request.query, key=str(turn.number))
     rating_buttons(turn.request.query, "" if sentence else turn.text, final, key=f"thumbs-{turn.number}")
     _details(turn)
 

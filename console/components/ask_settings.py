@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components import ask_as
+from console.components import ask_as, ask_chips
 from console.presenters import retrieval as presenters
 from console.presenters.retrieval import RetrievalSettings
 from console.session import api, t
@@ -55,7 +55,8 @@ def ask_settings() -> AskSettings:
         kind = st.radio(
             t("What a question does"), list(kinds), format_func=kinds.__getitem__, key="ask-kind", horizontal=True
         )
-        narrowed = narrowing(names)
+        own = narrowing(names)
+        narrowed = presenters.together([*([own] if own is not None else []), *ask_chips.filters()])
         first, second = retrieval_settings(compares=kind == COMPARE)
         return AskSettings(kind, narrowed, first, second, ask_as.person() if kind == AS else None)
 

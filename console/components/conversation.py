@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.components.passages import rerank_skipped
+from console.components.passages import curated, rerank_skipped
 from console.conversations import Person, Turn, bounded
 from console.presenters.formats import plain
 from console.session import identity, shared, t
@@ -72,6 +72,7 @@ def notes(final: query_pb2.AnswerFinal) -> None:
             st.info(t("The egress policy keeps this from the answer model. These are quotes of the sources."))
         else:
             st.info(t("The answer model failed ({code}). These are quotes of the sources.", code=code))
+    curated(final.curations)
     if final.rerank_skipped:
         rerank_skipped(final.rerank_skipped)
 

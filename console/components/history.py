@@ -15,7 +15,7 @@ from console.components.widgets import at, chosen_row, load_or_report, table
 from console.presenters import history as presenters
 from console.presenters import traffic
 from console.presenters.formats import number
-from console.session import PlatformRole, api, platform, shared, t
+from console.session import PlatformRole, Role, api, platform, role, shared, t
 
 MIB = 1 / 1024**2
 
@@ -130,6 +130,9 @@ def _answer_it(group: dict[str, Any]) -> None:
     with st.container(horizontal=True):
         st.page_link("screens/ask.py", label=t("Ask it again"), query_params={"q": group["question"]},
                      icon=":material/search:")  # fmt: skip
+        if role() >= Role.OPERATOR:
+            st.page_link("screens/evaluation.py", label=t("Write an answer"), icon=":material/edit_note:",
+                         query_params={"curate": group["question"]})  # fmt: skip
         if st.session_state.get(PAGES, ()) and "add_source" in st.session_state[PAGES]:
             st.page_link("screens/add_source.py", label=t("Add a document"), icon=":material/note_add:")
     save_question(group["question"], [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
@@ -9,8 +10,9 @@ import streamlit as st
 from console.components.answers import span
 from console.components.widgets import chosen_row, load_or_report, table
 from console.presenters import retrieval as presenters
+from console.presenters.formats import plain
 from console.session import api, t
-from ragproto.query.v2 import query_pb2
+from ragproto.query.v2 import curation_pb2, query_pb2
 
 
 def say(sentences: list[presenters.Sentence]) -> None:
@@ -27,8 +29,18 @@ def rerank_skipped(code: str) -> None:
         st.info(t("The reranker failed ({code}). Passages are in the order of retrieval.", code=code))
 
 
+def curated(applied: Sequence[curation_pb2.AppliedCuration]) -> None:
+    """Show what editors decided for a question, and who answers for it."""
+    for one in applied:
+        sentence = presenters.CURATED.get(one.action)
+        if sentence:
+            st.badge(t("Curated"), icon=":material/verified:", color="green")
+            st.text(t(sentence, owner=plain(one.owner), question=plain(one.question)))
+
+
 def passages(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse, key: str = "passages") -> None:
     """Passages with their scores. One that is chosen says why it is there and is shown in its document."""
+    curated(found.curations)
     say(presenters.search_sentences(request, found))
     rows = presenters.explained_rows(found.passages)
     reranked = any(row["reranked"] is not None for row in rows)

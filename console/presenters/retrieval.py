@@ -10,7 +10,7 @@ from typing import Any
 from console.i18n import N_
 from console.presenters.answers import passage_rows, source_filter
 from console.presenters.formats import plain
-from ragproto.query.v2 import query_pb2
+from ragproto.query.v2 import curation_pb2, query_pb2
 
 Sentence = tuple[str, dict[str, object]]
 """A sentence of `SENTENCES` and the values for its braces."""
@@ -72,9 +72,14 @@ def narrowing(
     if equals and name.strip() and value.strip():
         field = f"metadata.{name.strip().removeprefix('metadata.')}"
         found.append(query_pb2.Filter(eq=query_pb2.Filter.Eq(field=field, value=value.strip())))
-    if len(found) < 2:
-        return found[0] if found else None
-    return query_pb2.Filter(all=query_pb2.Filter.Group(conditions=found))
+    return together(found)
+
+
+def together(conditions: Sequence[query_pb2.Filter]) -> query_pb2.Filter | None:
+    """All conditions as one, `None` for none."""
+    if len(conditions) < 2:
+        return conditions[0] if conditions else None
+    return query_pb2.Filter(all=query_pb2.Filter.Group(conditions=conditions))
 
 
 def is_incomplete(metadata: str) -> bool:
@@ -98,6 +103,9 @@ SENTENCES = N_(
         "sum": "Place {rank} of retrieval, score {score} = {dense} by meaning + {lexical} by words.",
         "clipped": "Place {rank} of retrieval, score {score}: {dense} by meaning + {lexical} by words, kept within 0"
         " and 1.",
+        "dated": "Newer documents are preferred: it is of {date}, which makes {score}.",
+        "undated": "Newer documents are preferred: it has no date, which makes {score}.",
+        "curated": "An editor prefers its document: {score} is added.",
         "place": "Place {rank} of retrieval, score {score}.",
         "near": "By meaning: number {rank} among the candidates (cosine {cosine}).",
         "far": "By meaning: not among the candidates (cosine {cosine}).",
@@ -128,6 +136,16 @@ def search_sentences(request: query_pb2.SearchRequest, found: query_pb2.SearchRe
     return said
 
 
+CURATED = N_(
+    {
+        curation_pb2.CURATION_ACTION_ANSWER: "{owner} wrote this answer to “{question}”.",
+        curation_pb2.CURATION_ACTION_PIN: "{owner} put a document first for “{question}”.",
+        curation_pb2.CURATION_ACTION_BOOST: "{owner} prefers a document for “{question}”.",
+        curation_pb2.CURATION_ACTION_HIDE: "{owner} left a document out for “{question}”.",
+    }
+)
+
+
 def passage_sentences(passage: query_pb2.Passage, rank: int) -> list[Sentence]:
     """Return why a passage has its rank, as sentences; empty without an explanation."""
     if not passage.HasField("explanation"):
@@ -151,6 +169,12 @@ def passage_sentences(passage: query_pb2.Passage, rank: int) -> list[Sentence]:
         said.append((SENTENCES["words_found" if marked else "words"], words | ({"words": marked} if marked else {})))
     elif fused:
         said.append((SENTENCES["no_match"], {}))
+    if why.freshness_part:
+        date = f"{why.dated_at.ToDatetime():%Y-%m-%d}" if why.HasField("dated_at") else ""
+        aged: dict[str, object] = {"score": f"{why.freshness_part:+.3f}", "date": date}
+        said.append((SENTENCES["dated" if date else "undated"], aged))
+    if why.curated_part:
+        said.append((SENTENCES["curated"], {"score": f"{why.curated_part:.3f}"}))
     if passage.HasField("rerank_score"):
         before = why.retrieval_rank
         name = "stayed" if before == rank else "moved_up" if before > rank else "moved_down"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components import ask_as, ask_settings, conversation
+from console.components import ask_as, ask_chips, ask_settings, conversation
 from console.components.answer_card import ANSWERS, ASKS, answer_card, close_citation, earlier_turn
 from console.components.answers import writing
 from console.components.ask_empty import start
@@ -69,7 +69,9 @@ def search(question: str, settings: AskSettings) -> None:
     if settings.kind == SEARCH:
         found = asking.search(request)
         trace_link(asking.trace_id)
+        ask_chips.chips(question)
         passages(request, found)
+        ask_chips.suggestions(found.suggested_filters, question, key="search")
         save_question(question, found.passages[:1])
     elif settings.kind == AS and settings.person is not None:
         ask_as.search(settings.person, request)
@@ -93,6 +95,7 @@ def page() -> None:
     """The conversation, then what was just asked."""
     settings = head()
     question = st.chat_input(t("Ask a question"), max_chars=MAX_QUESTION_CHARS, key="question") or linked_question()
+    question = question or ask_chips.asked_again()
     turns = conversation.turns()
     focus_question(turns[-1].number if turns and not question else 0)
     answers = settings.kind == ANSWER
@@ -104,6 +107,7 @@ def page() -> None:
         for turn in turns if question else turns[:-1]:
             earlier_turn(turn)
         if turns and not question:
+            ask_chips.chips(turns[-1].request.query)
             answer_card(turns[-1])
     if question.strip():
         try:

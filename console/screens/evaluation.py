@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.charts import over_time
+from console.components.curations import PARAMETER, curations
 from console.components.evaluation import decide, run_details, share
 from console.components.widgets import age, chosen_row, confirm, load_or_report, table
 from console.i18n import N_
@@ -82,8 +83,13 @@ def questions() -> None:
 st.title(t("Evaluation"))
 if role() < Role.OPERATOR:
     st.caption(t("Read-only: accepting runs and questions requires the role operator."))
-runs_tab, questions_tab = st.tabs([t("Evaluations"), t("Proposed questions")])
+curated = t("Curated answers")
+runs_tab, questions_tab, curated_tab = st.tabs(
+    [t("Evaluations"), t("Proposed questions"), curated], default=curated if PARAMETER in st.query_params else None
+)
 with runs_tab:
     runs()
 with questions_tab:
     questions()
+with curated_tab:
+    curations()

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from query_server.converters.blocks import add_blocks, touched
+from query_server.converters.curations import ACTIONS, from_applied
 from query_server.handlers.query.answer import Event, Failed, Retrieved
+from query_server.handlers.query.curations import AppliedCurations
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import ResultPage
 from query_server.handlers.query.surroundings import ContextSize
@@ -24,9 +26,12 @@ from rag_core.answering import (
     Writing,
     page_kind,
 )
+from rag_core.content.sources import Recency
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.retrieval.engines.remote import filter_from_wire, wire_payloads
+from rag_core.retrieval.curation import CurationAction
+from rag_core.retrieval.engines.remote import filter_from_wire, filter_to_wire, wire_payloads
 from rag_core.retrieval.index import LegWeights, Payload, ScoreExplanation, SearchHit, SearchMode, SearchRequest
+from rag_core.retrieval.search import SuggestedFilter
 from ragproto.admin.v1 import index_pb2 as index_pb
 from ragproto.query.v2 import query_pb2 as pb
 
@@ -62,6 +67,7 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
         mode=_mode(request.mode),
         weights=LegWeights(request.weights.dense, request.weights.lexical) if request.HasField("weights") else None,
         generation=request.generation,
+        freshness=_freshness(request),
     )
     if isinstance(request, pb.AnswerRequest):
         messages = tuple((message.role, message.text) for message in request.messages)
@@ -106,6 +112,11 @@ def _size(request: pb.SearchRequest | pb.AnswerRequest) -> int | None:
     return request.page_size
 
 
+def _freshness(request: pb.SearchRequest | pb.AnswerRequest) -> Recency | None:
+    wanted = request.freshness
+    return Recency(wanted.half_life_days, wanted.weight) if request.HasField("freshness") else None
+
+
 def _mode(value: int) -> SearchMode:
     try:
         return _MODES[value]
@@ -131,7 +142,25 @@ def from_page(page: ResultPage) -> pb.SearchResponse:
     for passage, around in zip(response.passages, page.surroundings, strict=False):  # there may be none
         passage.context.before, passage.context.after = around.before, around.after
         passage.context.start, passage.context.end = around.start, around.end
+    if page.curations.all:
+        _add_curations(response, page.curations)
+    if page.suggested:
+        response.suggested_filters.extend(map(_suggested, page.suggested))
     return response
+
+
+def _suggested(one: SuggestedFilter) -> pb.SuggestedFilter:
+    wire = filter_to_wire(one.condition)
+    return pb.SuggestedFilter(filter=wire, words=one.words, field=one.field, value=one.value)
+
+
+def _add_curations(response: pb.SearchResponse, applied: AppliedCurations) -> None:
+    response.curations.extend(map(from_applied, applied.all))
+    for action in (CurationAction.BOOST, CurationAction.PIN):
+        named = applied.documents(action)
+        for passage in response.passages if named else ():
+            if passage.doc_id in named:
+                passage.curated = ACTIONS[action]
 
 
 def _explanation(request: SearchRequest, hits: Sequence[SearchHit]) -> pb.SearchExplanation:
@@ -155,6 +184,9 @@ def _score_explanation(one: ScoreExplanation) -> pb.Passage.ScoreExplanation:
         lexical_rank=one.lexical_rank,
         dense_part=one.dense,
         lexical_part=one.lexical,
+        curated_part=one.curated,
+        freshness_part=one.freshness,
+        dated_at=wire_payloads.timestamp(one.dated_at) if one.dated_at else None,
     )
 
 
@@ -199,8 +231,12 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
     if isinstance(event, Writing):
         return pb.AnswerEvent(writing=_writing(event, found.result.hits))
     result = found.result
+    curations = map(from_applied, found.curations.all)
     usage = pb.AnswerFinal.Usage(passages=len(result.hits), milliseconds=found.milliseconds())
-    final = pb.AnswerFinal(generation=result.generation, usage=usage, rerank_skipped=found.rerank_skipped or "")
+    final = pb.AnswerFinal(
+        generation=result.generation, usage=usage, rerank_skipped=found.rerank_skipped or "", curations=curations,
+        suggested_filters=map(_suggested, found.suggested),
+    )  # fmt: skip
     if found.question.by is not StandaloneBy.ASKED:
         final.standalone_question, final.standalone_by = found.question.text, found.question.by
     if found.as_of is not None:
@@ -272,6 +308,7 @@ def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: Sea
     payload = hit.payload
     held: Payload | index_pb.Payload = payload
     structured = True
+    score = hit.preferred if hit.preferred is not None else hit.reranked  # inline: a property is a call for each hit
     if isinstance(payload, wire_payloads.ReceivedPayload):  # copied from message to message: a search has ten of them
         held = payload.message
         structured = bool(held.structure)
@@ -286,7 +323,7 @@ def _add_passage(passages: RepeatedCompositeFieldContainer[pb.Passage], hit: Sea
         start=held.start,
         end=held.end,
         text=held.text,
-        score=hit.score if hit.reranked is None else hit.reranked,
+        score=hit.score if score is None else score,
         rerank_score=hit.reranked,
         retrieval_score=hit.score,
         dense_score=hit.dense,

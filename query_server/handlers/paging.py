@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from rag_core.content.sources import Recency
 from rag_core.errors import InvalidInput, Reason
 from rag_core.governance.access import Principal
 from rag_core.retrieval.index import SearchRequest
@@ -110,7 +111,7 @@ class PageTokens:
         return PagePosition(offset, content[_OFFSET.size :].decode())
 
 
-def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> bytes:
+def context_of(request: SearchRequest, *, diversity: float, freshness: Recency | None, rerank: bool) -> bytes:
     """The context of a token: tenant, permissions and everything that decides the order; not the page's size."""
     dependencies: tuple[object, ...] = (
         request.tenant,
@@ -124,6 +125,8 @@ def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> byt
     )
     if request.weights is not None or request.generation is not None:
         dependencies = (*dependencies, request.weights, request.generation)
+    if freshness is not None:
+        dependencies = (*dependencies, freshness)
     return repr(dependencies).encode("utf-8", "surrogatepass")
 
 

@@ -31,7 +31,7 @@ RETRY_SECONDS = 1.0
 """A database that could not be opened is tried again so much later; until then every call fails at once."""
 OBSERVER_SECONDS = 10.0
 """Time allowed to one statement of a poller."""
-OBSERVERS = 11
+OBSERVERS = 14
 """Pollers and the writers of history, sessions and usage, each with a connection of its own."""
 LOOKUPS = 4
 """API keys that are read at once."""

@@ -1,7 +1,9 @@
 from .base import (
+    CURATED as CURATED,
     Abstained as Abstained,
     Abstention as Abstention,
     Answered as Answered,
+    AnsweredBy as AnsweredBy,
     Answerer as Answerer,
     AnswerEvent as AnswerEvent,
     Delta as Delta,

@@ -6,6 +6,7 @@ span of a retrieved passage: `document.text[start:end] == quote`.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -70,6 +71,8 @@ class StandaloneBy(StrEnum):
     """The words of the questions before it were added."""
 
 
+CURATED: Final = "curated"
+"""The name of editors as the author of an answer."""
 NOTHING_LEAVES: Final = EgressPolicy(frozenset())
 
 
@@ -82,7 +85,7 @@ class Question:
     `egress` is the policy of the caller's tenant, which passages for an endpoint must pass. `deadline` is the caller's,
     by `time.monotonic`. Of a follow-up that was completed by the words of questions before it, `follow_up` is what was
     asked, and `previous` the answer that it follows on: untrusted text. With `progress` the caller wants
-    `Writing` events.
+    `Writing` events. Documents that editors `pinned` are shown first.
     """
 
     text: str
@@ -96,6 +99,7 @@ class Question:
     progress: bool = False
     follow_up: str = ""
     previous: str = ""
+    pinned: frozenset[uuid.UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ class TokenMatches:
         """MaxSim of the passage; 0 without tokens."""
         return _max_sim(self.cosines)
 
+    def worst(self) -> float:
+        """The least similarity of a token, on either side, to the one that is nearest to it; 0 without tokens."""
+        return float(min(self.cosines.max(axis=1).min(), self.cosines.max(axis=0).min())) if self.cosines.size else 0.0
+
     def within(self, start: int, end: int) -> float:
         """MaxSim of the tokens in `text[start:end]` of the passage."""
         first, last = np.searchsorted(self.spans[:, 0], [start, end])

@@ -68,6 +68,13 @@ class ServingSettings(BaseModel):
         300, gt=0, description="Age at which a client connection is renewed, so that new servers get their share."
     )
     query_batch: int = Field(8, ge=1, le=256, description="Concurrent queries embedded together at most.")
+    curation_similarity: float = Field(
+        0.97,
+        ge=0,
+        le=1,
+        description="Cosine from which a question means the same as one that an editor curated. Another embedding "
+        "model needs another value.",
+    )
     query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (by embedder, tenant and text).")
     drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")

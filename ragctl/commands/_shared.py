@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -62,6 +63,22 @@ def confirmed(question: str) -> bool:
         raise ConfigError(Reason.CONFIRMATION_NEEDED, f"{question} Repeat with --yes (there is no terminal to ask on)")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return input().strip().lower() in {"y", "yes"}
+
+
+def document_id_of(tenant: str, document: str) -> uuid.UUID:
+    """The id of a document that is named by its id or as SOURCE/LOCATOR. Raises `InvalidInput` (`FIELD_INVALID`)."""
+    from rag_core.errors import InvalidInput, Reason
+    from rag_core.ids import document_id
+
+    source, slash, locator = document.partition("/")
+    if slash:
+        return document_id(tenant, source, locator)
+    try:
+        return uuid.UUID(document)
+    except ValueError:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"{document}: is neither the id of a document nor SOURCE/LOCATOR"
+        ) from None
 
 
 def partly(succeeded: Sequence[bool]) -> Reason | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from ragctl.commands._shared import actor, transaction
+from ragctl.commands._shared import actor, document_id_of, transaction
 from ragctl.output import Json, emit_json, message_json, say, table
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def explain(
     from ragctl.commands.documents import document_service
     from ragproto.documents.v1 import documents_pb2
 
-    request = documents_pb2.ExplainAccessRequest(doc_id=_id(tenant, document), user=user, groups=group, reason=reason)
+    request = documents_pb2.ExplainAccessRequest(
+        doc_id=str(document_id_of(tenant, document)), user=user, groups=group, reason=reason
+    )
     with document_service(tenant, "access.write") as (stub, call):
         explained = stub.ExplainAccess(request, **call)
     if json:
@@ -155,14 +157,6 @@ def remove(name: str, /, *, tenant: str = "default", json: Json = False) -> None
         emit_json({"removed": name})
     else:
         say(f"{name} is removed; remove its file too, or it is read again")
-
-
-def _id(tenant: str, document: str) -> str:
-    """The id of a document that is named by its place."""
-    from rag_core.ids import document_id
-
-    source, slash, locator = document.partition("/")
-    return str(document_id(tenant, source, locator)) if slash else document
 
 
 def _origin(entry: documents_pb2.AccessEntry) -> str:

@@ -15,7 +15,7 @@ from ragctl.grpc_client import query_stub
 from ragctl.output import Json, console, emit_json, markdown, message_json, note, say, visible
 
 if TYPE_CHECKING:
-    from ragproto.query.v2 import query_pb2
+    from ragproto.query.v2 import curation_pb2, query_pb2
 
 _ABSTENTIONS = {
     "NO_RESULTS": "no document that you may read matches this question",
@@ -34,6 +34,7 @@ def query(
     weights: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     generation: str = "",
     rerank: bool | None = None,
+    freshness: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     explain: bool = False,
     more: bool = False,
     tenant: str = "default",
@@ -63,6 +64,9 @@ def query(
         The index generation to search instead of the active one (`rag index generations`).
     rerank
         Whether a cross-encoder puts the best passages in order. Default: when the server has one.
+    freshness
+        Prefer newer documents: the age in days at which half the preference is left, and the share of the score that
+        age decides, such as `90 0.3`. Default: as the sources say.
     explain
         Print the matching passages, each with how it came to its score and its place.
     more
@@ -74,7 +78,7 @@ def query(
     # Who names a generation must be allowed to observe.
     scopes = ("query.read", "ops.read") if generation else ("query.read",)
     options = {"query": text, "top_k": top_k, "generation": generation, "rerank": rerank}
-    options |= source_filter(source or ()) | _retrieval(mode, weights)
+    options |= source_filter(source or ()) | _retrieval(mode, weights, freshness)
     with query_stub(settings, tenant, scopes=scopes) as (stub, call):
         if search or explain:
             code = _search(partial(stub.Search, **call), options | {"explain": explain}, json)
@@ -96,7 +100,9 @@ def say_sources(sources: Sequence[str]) -> None:
         note(f"only these sources were searched: {', '.join(sources)} (`rag source list` names all)")
 
 
-def _retrieval(mode: str | None, weights: tuple[float, float] | None) -> dict[str, Any]:
+def _retrieval(
+    mode: str | None, weights: tuple[float, float] | None, freshness: tuple[float, float] | None
+) -> dict[str, Any]:
     from ragproto.query.v2 import query_pb2
 
     options: dict[str, Any] = {}
@@ -104,6 +110,8 @@ def _retrieval(mode: str | None, weights: tuple[float, float] | None) -> dict[st
         options["mode"] = query_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}")
     if weights is not None:
         options["weights"] = query_pb2.LegWeights(dense=weights[0], lexical=weights[1])
+    if freshness is not None:
+        options["freshness"] = query_pb2.Freshness(half_life_days=freshness[0], weight=freshness[1])
     return options
 
 
@@ -116,6 +124,8 @@ def _search(ask: Callable[[query_pb2.SearchRequest], query_pb2.SearchResponse], 
         return 0
     if response.rerank_skipped:
         note(f"in the order of retrieval: {_why_not('reranker', response.rerank_skipped)}")
+    _note_curations(response.curations)
+    _note_suggested(response.suggested_filters)
     if response.HasField("explanation"):
         say(_how(response.explanation) + "\n")
     for number, passage in enumerate(response.passages, start=1):
@@ -152,6 +162,11 @@ def _why(passage: query_pb2.Passage) -> str:
         parts.append(f"meaning: number {why.dense_rank}, cosine {passage.dense_score:.3f}")
     if why.HasField("lexical_rank"):
         parts.append(f"words: number {why.lexical_rank}, BM25 {passage.lexical_score:.2f}")
+    if why.freshness_part:
+        date = f"dated {why.dated_at.ToDatetime():%F}" if why.HasField("dated_at") else "without a date"
+        parts.append(f"{why.freshness_part:+.3f} by age ({date})")
+    if why.curated_part:
+        parts.append(f"{why.curated_part:.3f} added by an editor")
     if passage.HasField("rerank_score"):
         parts.append(f"reranker {passage.rerank_score:.3f}")
     return "; ".join(parts)
@@ -244,10 +259,32 @@ def _note_outcome(final: query_pb2.AnswerFinal) -> bool:
         note(f"{why}; quotes of the sources instead:")
     if final.rerank_skipped:
         note(f"in the order of retrieval: the reranker failed ({final.rerank_skipped})")
+    _note_curations(final.curations)
+    _note_suggested(final.suggested_filters)
     closest = final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
     if closest:
         note("best matches:")
     return closest
+
+
+def _note_curations(applied: Iterable[curation_pb2.AppliedCuration]) -> None:
+    from ragproto.query.v2 import curation_pb2
+
+    done = {
+        curation_pb2.CURATION_ACTION_ANSWER: "curated answer by",
+        curation_pb2.CURATION_ACTION_PIN: "a document is shown first, as decided by",
+        curation_pb2.CURATION_ACTION_BOOST: "a document is preferred, as decided by",
+        curation_pb2.CURATION_ACTION_HIDE: "a document is left out, as decided by",
+    }
+    for one in applied:
+        end = f", until {one.ends_at.ToDatetime():%F}" if one.HasField("ends_at") else ""
+        note(f"{done.get(one.action, 'curated by')} {one.owner} for “{one.question}” (curation {one.id}{end})")
+
+
+def _note_suggested(found: Iterable[query_pb2.SuggestedFilter]) -> None:
+    for one in found:
+        how = f"repeat with --source {one.value}" if one.field == "source" else f"filter by {one.field}"
+        note(f"“{one.words}” may mean {one.field} {one.value}: {how} to search only there")
 
 
 def _print_body(

@@ -51,6 +51,7 @@ from ragproto.admin.v1 import (
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from ragproto.query.v2 import curation_pb2, curation_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.waiting import eventually
@@ -234,6 +235,7 @@ _SCRIPTED: tuple[tuple[Any, Any], ...] = (
     (operations_pb2, operations_pb2_grpc),
     (deployments_pb2, deployments_pb2_grpc),
     (evaluation_pb2, evaluation_pb2_grpc),
+    (curation_pb2, curation_pb2_grpc),
     (history_pb2, history_pb2_grpc),
     (sources_pb2, sources_pb2_grpc),
     (usage_pb2, usage_pb2_grpc),

@@ -15,6 +15,7 @@ from query_server.auth.usage import UsageMeter
 from query_server.handlers.query import conversation
 from query_server.handlers.query.answerers import Answerers, ModelTokens
 from query_server.handlers.query.conversation import Conversations
+from query_server.handlers.query.curations import NO_CURATIONS, AppliedCurations
 from query_server.handlers.query.fallback import InsteadAnswerer
 from query_server.handlers.query.resuming import (
     Progress,
@@ -30,10 +31,12 @@ from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.traffic import FAILED, Traffic
 from rag_core.answering import (
+    CURATED,
     MIN_RETRIEVED,
     Abstained,
     Abstention,
     Answered,
+    AnsweredBy,
     Answerer,
     AnswerEvent,
     Delta,
@@ -49,7 +52,9 @@ from rag_core.answering import (
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.governance.access import Principal
 from rag_core.http_client import Provenance, sending
+from rag_core.retrieval.curation import CurationAction
 from rag_core.retrieval.index import ChunkRange, SearchHit, SearchResult
+from rag_core.retrieval.search import SuggestedFilter
 from rag_tracing import openinference, span
 
 FINAL_MARGIN_SECONDS = 0.1
@@ -75,6 +80,8 @@ class Retrieved:
     started: float
     question: StandaloneQuestion
     rerank_skipped: Reason | None = None
+    curations: AppliedCurations = NO_CURATIONS
+    suggested: tuple[SuggestedFilter, ...] = ()
 
     def milliseconds(self) -> int:
         """Since the request."""
@@ -169,7 +176,7 @@ class AnswerHandler:
         egress = self._search.egress(principal.tenant)
         with sending(Provenance(egress)):
             asked = await self._conversations.understand(answerer, plan.request.text, earlier, deadline)
-        plan = plan.asking(asked.text)
+        plan = await self._search.curated(principal, plan.asking(asked.text))
         as_of, limit = self._search.as_of(principal), plan.request.limit
         found = await self._retrieve(plan)
         result = SearchResult(found.generation, found.hits[:limit])
@@ -188,10 +195,15 @@ class AnswerHandler:
             progress=progress,
             follow_up=follow_up,
             previous=previous,
+            pinned=frozenset(map(uuid.UUID, plan.curations.documents(CurationAction.PIN))),
         )
-        retrieved = Retrieved(result, as_of, started, asked, self._search.rerank_skipped(plan, found.hits))
-        spent = ModelTokens(asked.tokens, question, by_model=self._answerers.by_model(answerer))
-        events = self._events(principal, answerer.answer(question), question, more.read, asked, spent, deadline)
+        skipped, curations = self._search.rerank_skipped(plan, found.hits), plan.curations
+        suggested = await self._search.suggested(plan.pinned_to(found.generation))
+        retrieved = Retrieved(result, as_of, started, asked, skipped, curations, suggested)
+        by_model = curations.answer is None and self._answerers.by_model(answerer)
+        spent = ModelTokens(asked.tokens, question, by_model=by_model)
+        written = _written(curations.answer.answer) if curations.answer else answerer.answer(question)
+        events = self._events(principal, written, question, more.read, asked, spent, deadline)
         return retrieved, _traced(events)
 
     async def _retrieve(self, plan: Plan) -> SearchResult:
@@ -236,6 +248,12 @@ class AnswerHandler:
         conversation.count_tokens(self._metrics, event.tokens)
         if event.answered_by.first_token is not None:
             self._metrics.first_token_seconds.observe(event.answered_by.first_token)
+
+
+async def _written(answer: str) -> AsyncGenerator[AnswerEvent, None]:
+    """The answer of an editor, which rests on no passage."""
+    yield Delta(answer)
+    yield Answered((), markdown=answer, answered_by=AnsweredBy(CURATED))
 
 
 def _cited(answer: Answered, question: Question, read: set[uuid.UUID]) -> list[SearchHit]:

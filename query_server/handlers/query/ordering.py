@@ -14,7 +14,7 @@ from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.http_client import EgressPolicy, Provenance, Use, sending
 from rag_core.logging import get_logger
 from rag_core.retrieval.index import SearchHit
-from rag_core.retrieval.search import Reranker, diversified, reranked
+from rag_core.retrieval.search import NO_PREFERENCES, Preferences, Reranker, diversified, reranked
 from rag_tracing import CLIENT, carried, openinference, span
 
 _THREADS = 2
@@ -53,7 +53,14 @@ class Ordering:
         return self._reranker is not None and wanted is not False
 
     async def order(
-        self, query: str, hits: Sequence[SearchHit], *, rerank: bool, diversity: float, egress: EgressPolicy
+        self,
+        query: str,
+        hits: Sequence[SearchHit],
+        *,
+        rerank: bool,
+        diversity: float,
+        egress: EgressPolicy,
+        preferences: Preferences = NO_PREFERENCES,
     ) -> tuple[SearchHit, ...]:
         """The hits in their final order. With diversity they must carry vectors.
 
@@ -63,7 +70,12 @@ class Ordering:
         best, rest = list(hits[: self.window]), hits[self.window :]
         if rerank and best:
             best = await self._reranked(query, best, egress)
+        if preferences:
+            # Those behind the window have scores of another scale when it was reranked.
+            best, rest = (best, rest) if rerank else ([*best, *rest], ())
+            best = preferences.applied(best)
         if diversity > 0 and len(best) > 2:
+            best, rest = best[: self.window], [*best[self.window :], *rest]
             best = await asyncio.to_thread(_diverse, best, diversity)
         return (*best, *rest)
 
@@ -112,7 +124,7 @@ def _reranked(reranker: Reranker, query: str, hits: Sequence[SearchHit], egress:
 
 
 def _diverse(hits: list[SearchHit], diversity: float) -> list[SearchHit]:
-    relevance = [hit.score if hit.reranked is None else hit.reranked for hit in hits]
+    relevance = [hit.relevance for hit in hits]
     some = next(hit.vector for hit in hits if hit.vector is not None)
     # A point that was removed between search and reading its vector is unlike every other.
     vectors = np.stack([np.zeros_like(some) if hit.vector is None else hit.vector for hit in hits])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from query_server.auth.policies import OBSERVE, allows
 from query_server.handlers.paging import MAX_RESULTS, PagePosition, PageTokens, context_of, invalid_token
+from query_server.handlers.query.curations import NO_CURATIONS, AppliedCurations, Curations
 from query_server.handlers.query.embedder import PolicyOf, QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.searcher import Searcher
+from query_server.handlers.query.suggestions import Suggestions
 from query_server.handlers.query.surroundings import (
     ContextSize,
     Surroundings,
@@ -24,6 +29,7 @@ from query_server.handlers.query.validation import (
     Query,
     check_diversity,
     check_filter,
+    check_freshness,
     check_per_document,
     check_top_k,
     clean_text,
@@ -32,12 +38,15 @@ from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.gauges import Freshness
 from query_server.runtime.traffic import Traffic
 from rag_core.answering import Span, TokenMatches, highlights, in_documents, in_reading_order, query_terms
-from rag_core.content.documents import All, Condition, In
+from rag_core.content.documents import All, AnyOf, Condition, In, Not
 from rag_core.content.embedding import Vectors
+from rag_core.content.sources import Recency
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
 from rag_core.governance.access import Principal
 from rag_core.http_client import EgressPolicy
+from rag_core.retrieval.curation import CurationAction
 from rag_core.retrieval.index import ChunkRange, SearchHit, SearchMode, SearchRequest, SearchResult, checks
+from rag_core.retrieval.search import NO_PREFERENCES, WINDOW, Preferences, SuggestedFilter
 from rag_core.settings import Settings
 
 
@@ -54,10 +63,12 @@ class Plan:
     """Context of further pages when the reranker failed for the first: they keep the order of retrieval."""
     named: bool = False
     """True when the caller named the generation, not a token."""
+    curations: AppliedCurations = NO_CURATIONS
+    preferences: Preferences = NO_PREFERENCES
 
     @property
     def reorders(self) -> bool:
-        return self.rerank or self.diversity > 0
+        return self.rerank or self.diversity > 0 or bool(self.preferences)
 
     @property
     def pinned(self) -> bool:
@@ -73,6 +84,22 @@ class Plan:
         """The same request with another text, of documents with one of these locators when any are named."""
         narrowed = in_documents(self.request.filter, locators)
         return replace(self, request=replace(self.request, text=text, filter=narrowed))
+
+    def curated(self, applied: AppliedCurations) -> Plan:
+        """The same request with what editors decided for its text; hidden documents are not searched."""
+        hidden = applied.documents(CurationAction.HIDE)
+        request = self.request
+        if hidden:
+            request = replace(request, filter=_both(request.filter, Not(In("doc_id", hidden))))
+        boosted = frozenset(map(uuid.UUID, applied.documents(CurationAction.BOOST)))
+        preferences = replace(self.preferences, boosted=boosted)
+        return replace(self, request=request, curations=applied, preferences=preferences)
+
+    def of_documents(self, doc_ids: tuple[str, ...]) -> Plan:
+        """The best passage of each of these documents, by the same request."""
+        within = _both(self.request.filter, In("doc_id", doc_ids))
+        request = replace(self.request, filter=within, per_document=1, limit=len(doc_ids))
+        return replace(self, request=request, preferences=NO_PREFERENCES, rerank=False, diversity=0.0)
 
     def pinned_to(self, generation: str) -> Plan:
         """The same request to one generation."""
@@ -93,6 +120,8 @@ class ResultPage:
     rerank_skipped: Reason | None = None
     explained: SearchRequest | None = None
     surroundings: tuple[Surroundings, ...] = ()
+    curations: AppliedCurations = NO_CURATIONS
+    suggested: tuple[SuggestedFilter, ...] = ()
 
 
 class SearchHandler:
@@ -109,8 +138,15 @@ class SearchHandler:
         freshness: Freshness,
         traffic: Traffic,
         policy: PolicyOf,
+        curations: Curations,
+        freshness_of: Callable[[str], Mapping[str, Recency]],
+        suggestions: Suggestions,
     ) -> None:
+        """`freshness_of` is how much newer documents of a tenant are preferred, by source."""
         self._settings = settings
+        self._curations = curations
+        self._freshness_of = freshness_of
+        self._suggestions = suggestions
         self._searcher = searcher
         self._models = models
         self._ordering = ordering
@@ -128,6 +164,7 @@ class SearchHandler:
         """
         plan = self.checked(principal, query, default_cap=self._settings.default_max_per_document)
         context = check_context(query.context)
+        plan = await self.curated(principal, plan)
         as_of = self.as_of(principal)  # before the search: what is committed meanwhile may or may not be in it
         end = min(plan.offset + plan.request.limit, MAX_RESULTS)
         try:
@@ -148,7 +185,9 @@ class SearchHandler:
         self._traffic.record_found(principal.tenant, result.hits)
         marks = await self._marks(plan, result) if query.highlight else ()
         around = await self._surroundings(plan, result, context) if context else ()
-        return ResultPage(result, token, as_of, marks, skipped, plan.request if plan.request.explain else None, around)
+        explained = plan.request if plan.request.explain else None
+        suggested = () if plan.offset else await self.suggested(plan.pinned_to(found.generation))
+        return ResultPage(result, token, as_of, marks, skipped, explained, around, plan.curations, suggested)
 
     async def search_in(self, generation: str, principal: Principal, query: Query) -> ResultPage:
         """The best passages of a generation that readers need not be on, without a further page.
@@ -172,6 +211,7 @@ class SearchHandler:
         limit = check_top_k(query.top_k, default=self._settings.default_top_k)
         check_filter(query.filter, metadata_fields=self._fields)
         diversity = check_diversity(query.diversity)
+        check_freshness(query.freshness)
         rerank = self._ordering.reranks(query.rerank)
         checks.check_weights(query.weights, query.mode)
         _check_generation(principal, query.generation)
@@ -188,9 +228,11 @@ class SearchHandler:
             weights=query.weights,
             explain=query.explain,
         )
-        context = context_of(request, diversity=diversity, rerank=rerank)
-        unranked = context_of(request, diversity=diversity, rerank=False) if rerank else context
-        plan = Plan(request, 0, rerank, diversity, context, unranked, named=bool(query.generation))
+        preferences = Preferences((), query.freshness, self._freshness_of(principal.tenant))
+        context_with = partial(context_of, request, diversity=diversity, freshness=query.freshness)
+        context, unranked = context_with(rerank=rerank), context_with(rerank=False)
+        named = bool(query.generation)
+        plan = Plan(request, 0, rerank, diversity, context, unranked, named=named, preferences=preferences)
         if not query.page_token:
             return plan
         try:
@@ -202,12 +244,49 @@ class SearchHandler:
             position = self._tokens.read(query.page_token, unranked)
         return replace(plan, offset=position.offset).pinned_to(position.generation)
 
+    async def curated(self, principal: Principal, plan: Plan) -> Plan:
+        """The plan with what editors decided for its text."""
+        applied = await self._curations.find(principal, plan.request.text)
+        return plan.curated(applied) if applied.all else plan
+
+    async def suggested(self, plan: Plan) -> tuple[SuggestedFilter, ...]:
+        """Return the filters that the text of a plan names and that leave the caller something to see."""
+        own = _fields(plan.request.filter)
+        named = await self._suggestions.find(plan.request.tenant, plan.request.text)
+        found = []
+        for one in named:
+            if one.field in own:
+                continue
+            with suppress(RagError):  # a suggestion is no reason to fail
+                within = replace(plan.request, filter=_both(plan.request.filter, one.condition), limit=1)
+                seen, _ = await self._ordered(
+                    replace(plan, request=within, preferences=NO_PREFERENCES, rerank=False), 1
+                )
+                found += [one] if seen.hits else []
+        return tuple(found)
+
     async def retrieve(self, plan: Plan, limit: int) -> tuple[SearchResult, Vectors | None]:
         """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none).
 
-        Raises `NotFound` (`GENERATION_NOT_FOUND`) when the generation that the plan names was retired.
+        Pinned documents come first. Raises `NotFound` (`GENERATION_NOT_FOUND`) when the generation that the plan names
+        was retired.
         """
+        found, vector = await self._ordered(plan, limit)
+        pins = plan.curations.documents(CurationAction.PIN)
+        if not pins:
+            return found, vector
+        try:
+            first, _ = await self._ordered(plan.of_documents(pins).pinned_to(found.generation), len(pins))
+        except NotFound:  # the generation was retired meanwhile
+            return found, vector
+        best = sorted(first.hits, key=lambda hit: pins.index(str(hit.payload.doc_id)))
+        known = {hit.chunk_id for hit in best}
+        hits = (*best, *(hit for hit in found.hits if hit.chunk_id not in known))
+        return SearchResult(found.generation, hits[:limit]), vector
+
+    async def _ordered(self, plan: Plan, limit: int) -> tuple[SearchResult, Vectors | None]:
         wide = max(limit, self._ordering.window) if plan.reorders else limit
+        wide = max(wide, WINDOW) if plan.preferences else wide
         request = replace(plan.request, limit=wide)
         pinned = request.generation
         found, vector = await (self._current(request) if pinned is None else self._pinned(request, pinned))
@@ -221,6 +300,7 @@ class SearchHandler:
             rerank=plan.rerank,
             diversity=plan.diversity,
             egress=self.egress(request.tenant),
+            preferences=plan.preferences,
         )
         return SearchResult(found.generation, hits[:limit]), vector
 
@@ -339,6 +419,23 @@ class SearchHandler:
             )
             if not (await self._searcher.search(probe)).hits:
                 raise NotFound(Reason.SOURCE_NOT_FOUND, "filter: no such source")
+
+
+def _both(condition: Condition | None, other: Condition) -> Condition:
+    return other if condition is None else All((condition, other))
+
+
+def _fields(condition: Condition | None) -> set[str]:
+    """The fields that a filter names."""
+    match condition:
+        case None:
+            return set()
+        case All(children) | AnyOf(children):
+            return {field for child in children for field in _fields(child)}
+        case Not(child):
+            return _fields(child)
+        case _:
+            return {condition.field}
 
 
 def _required_sources(condition: Condition | None) -> Iterator[In]:

@@ -19,10 +19,12 @@ from rag_core.content.documents import (
     TimeRange,
     validate,
 )
+from rag_core.content.sources import Recency
 from rag_core.errors import InvalidInput, Reason
 from rag_core.retrieval.index import LegWeights, SearchMode
 
 MAX_TOP_K = 100
+MAX_HALF_LIFE_DAYS = 36_500
 MAX_FILTER_VALUE_CHARS = 1024
 
 # Letters by category, blank by appearance.
@@ -61,6 +63,8 @@ class Query:
     progress: bool = False
     """True when the caller takes events of a model that has not written yet."""
     context: ContextSize | None = None
+    freshness: Recency | None = None
+    """`None`: as the sources of the documents say."""
 
 
 def clean_text(text: str, *, limit: int) -> str:
@@ -122,6 +126,15 @@ def check_diversity(wanted: float) -> float:
     if not 0 <= wanted <= 1:  # also refuses NaN
         raise InvalidInput(Reason.FIELD_INVALID, f"diversity: {wanted:g} is not in 0..1")
     return wanted
+
+
+def check_freshness(wanted: Recency | None) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) for a half-life or weight out of range."""
+    if wanted is not None and not 0 < wanted.half_life_days <= MAX_HALF_LIFE_DAYS:  # also refuses NaN
+        message = f"freshness.half_life_days: {wanted.half_life_days:g} is not above 0 and at most {MAX_HALF_LIFE_DAYS}"
+        raise InvalidInput(Reason.FIELD_INVALID, message)
+    if wanted is not None and not 0 <= wanted.weight <= 1:
+        raise InvalidInput(Reason.FIELD_INVALID, f"freshness.weight: {wanted.weight:g} is not in 0..1")
 
 
 def check_filter(condition: Condition | None, *, metadata_fields: FieldTypes) -> None:

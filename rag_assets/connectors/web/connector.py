@@ -42,16 +42,20 @@ class WebConnector:
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         kept = self._spool.get(item.locator)
-        content, media_type = (kept[0], kept[1]["media_type"]) if kept is not None else self._again(item.locator)
+        content, about = kept if kept is not None else self._again(item.locator)
         if len(content) > self._limit:
             raise InvalidInput(Reason.FILE_TOO_LARGE, f"the page has {len(content)} > {self._limit} bytes")
         rule = self._scope.rule(item.locator)
         return FetchedItem(
             replace(item, size=len(content)),
             content,
-            media_type,
+            about["media_type"],
             acl=tuple(rule.acl) if rule is not None and rule.acl else None,
-            metadata={"url": item.locator, **(rule.metadata if rule is not None else {})},
+            metadata={
+                "url": item.locator,
+                **({"last_modified": about["modified"]} if about.get("modified") else {}),
+                **(rule.metadata if rule is not None else {}),
+            },
         )
 
     def version_tag(self) -> str:
@@ -102,7 +106,7 @@ class WebConnector:
             token = f"unavailable:{error.reason}"
         return WebListing(options, self._scope, self._visitor, memory, self._spool, token)
 
-    def _again(self, url: str) -> tuple[bytes, str | None]:
+    def _again(self, url: str) -> tuple[bytes, dict[str, Any]]:
         """A page whose content the crawl did not need."""
         visit = self._visitor.visit(url)
         if visit.error is not None:
@@ -114,7 +118,8 @@ class WebConnector:
             raise NotFound(Reason.VANISHED, f"status {answer.status}")
         if answer.status != 200:
             raise Unavailable(Reason.HTTP_STATUS, f"status {answer.status}")
-        return answer.content, answer.headers.get("content-type")
+        headers = answer.headers
+        return answer.content, {"media_type": headers.get("content-type"), "modified": headers.get("last-modified")}
 
     def _seen(self, visit: Visit) -> str:
         if visit.error is not None:

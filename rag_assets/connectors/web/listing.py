@@ -156,7 +156,11 @@ class WebListing(ListingState):
         rule = self._scope.rule(target.url)
         classification = classify.classify_content(answer, page, old, rule)
         if classification.listed:
-            about = {"media_type": answer.headers.get("content-type"), "token": classification.state.token}
+            about = {
+                "media_type": answer.headers.get("content-type"),
+                "token": classification.state.token,
+                "modified": answer.headers.get("last-modified"),
+            }
             self._spool.put(target.url, answer.content, **about)
         classification.state.links = page.links
         return classify.classify_redirect_target(classification)

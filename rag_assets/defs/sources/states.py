@@ -101,7 +101,7 @@ def record(
     changed = 0
     with store.engine.begin() as connection:
         status.observe(connection, [_observation(config, switched) for config in configs])
-        sources.set_egress(connection, [config.source for config in configs])
+        sources.set_serving_options(connection, [config.source for config in configs])
         for place, one in newest.items():
             config, shard = wanted[place], int(place[1] or 0)
             identity = (one.dagster_run.run_id, _STATES[one.dagster_run.status])

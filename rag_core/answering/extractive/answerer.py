@@ -92,6 +92,7 @@ async def rank_passages(question: Question) -> Ranking:
     if question.compare is not None:
         matches = await question.compare(text, [one.passage.text for one in candidates[:POOL]])
         candidates = rerank(candidates, matches)
+    candidates.sort(key=lambda one: hits[one.rank].payload.doc_id not in question.pinned)
     return await _followed(question, Ranking(asked, hits, passages, candidates))
 
 
@@ -101,6 +102,8 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
         return Abstained(Abstention.NO_RESULTS)
     ranking = await rank_passages(question)
     outcome = decide_outcome(ranking.asked, ranking.candidates, threshold)
+    if outcome is Outcome.NOT_FOUND and question.pinned:
+        outcome = Outcome.CLOSEST_PASSAGES
     if outcome is Outcome.NOT_FOUND:
         return Abstained(Abstention.NOT_SUPPORTED)
     around = await _around(question, ranking)

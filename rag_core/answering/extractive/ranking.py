@@ -23,6 +23,9 @@ POOL: Final = 4
 CONTENTS: Final = 8
 """Numbered titles of sections that make a passage a table of contents, which names everything and says nothing."""
 _TITLES: Final = re.compile(r"\b\d{1,2}\.\d{1,2}\.\s+[^\W\d]")
+PREFERRED: Final = 6.0
+"""Weight of what is added to the relevance of a passage, or taken from it, by age or an editor: the best relevance then
+counts as much as the words and headings of the question."""
 SHOWN_BEFORE: Final = 0.8
 """Share of a passage's words in the answer before, from which that showed it."""
 _LEAST_SPREAD: Final = 0.012
@@ -42,6 +45,7 @@ class Candidate:
     def weigh(self) -> None:
         """Compute the score from the features."""
         self.score = sum(RANKING[name] * value for name, value in self.features.items())
+        self.score += PREFERRED * self.passage.gain
 
 
 def rank(passages: Sequence[Passage], asked: Asked, previous: str = "") -> list[Candidate]:

@@ -23,6 +23,7 @@ class Passage:
     """A chunk of a document. `start`, `end` and blocks are offsets into the document's text.
 
     `score` is the fused one of retrieval in [0, 1] and `dense` the cosine; a neighbour of a hit has neither.
+    `gain` is what it is preferred by.
     """
 
     doc_id: uuid.UUID
@@ -38,6 +39,7 @@ class Passage:
     dense: float | None = None
     media_type: str = ""
     links: tuple[Link, ...] = ()
+    gain: float = 0.0
 
     @property
     def searched(self) -> str:
@@ -59,6 +61,7 @@ def passage_of(hit: SearchHit) -> Passage:
     return Passage(
         held.doc_id, held.locator, held.title, held.ordinal, held.start, end, text,
         held.headings, blocks, hit.score, hit.dense, held.media_type, held.links,
+        hit.relevance - hit.relevance_alone,
     )  # fmt: skip
 
 

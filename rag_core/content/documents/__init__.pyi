@@ -6,6 +6,7 @@ from . import (
     store as store,
     tombstone_store as tombstone_store,
 )
+from .dates import document_date as document_date, parse_date as parse_date
 from .filters import (
     MAX_DEPTH as MAX_DEPTH,
     METADATA_PREFIX as METADATA_PREFIX,

@@ -114,3 +114,21 @@ def sources(connection: Connection, tenant: str, acl: Sequence[str], *, after: s
     """The next page of sources with documents that the caller may see, by name."""
     params = {"tenant": tenant, "acl": list(acl), "after": after, "limit": limit, "most": MAX_COUNTED}
     return [VisibleSource(*row) for row in connection.execute(_SOURCES, params)]
+
+
+MAX_VALUES = 2000
+_VALUES = text("""
+SELECT 'source' AS field, source AS value FROM rag.documents
+WHERE tenant = :tenant AND deleted_at IS NULL GROUP BY source
+UNION ALL
+(SELECT 'metadata.' || f.name, d.metadata->>f.name
+ FROM rag.documents d CROSS JOIN unnest(CAST(:names AS text[])) AS f(name)
+ WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND length(d.metadata->>f.name) BETWEEN 1 AND :chars
+ GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2 LIMIT :most)
+""")
+
+
+def filter_values(connection: Connection, tenant: str, names: Sequence[str], *, chars: int) -> list[tuple[str, str]]:
+    """Fields and values that filters of a tenant can name: its sources, and the most frequent values of metadata."""
+    params = {"tenant": tenant, "names": list(names), "chars": chars, "most": MAX_VALUES}
+    return [(row.field, row.value) for row in connection.execute(_VALUES, params)]

@@ -16,6 +16,7 @@ from .base import (
     Incremental as Incremental,
     Listing as Listing,
     Problem as Problem,
+    Recency as Recency,
     Removed as Removed,
     Scope as Scope,
     Shard as Shard,

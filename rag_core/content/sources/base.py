@@ -44,13 +44,24 @@ class FetchedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Recency:
+    """How much newer documents are preferred: with half the preference for each half-life of their age.
+
+    `weight` is the share of the score that age decides, 0 to 1.
+    """
+
+    half_life_days: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A configured source of documents, as the pipeline needs it (options stay with the connector).
 
     `acl` applies to documents whose connector reports none; `None` leaves them unsearchable until an ACL is known.
     `options` is a fingerprint of the connector's options: runs share a listing only when it is equal. `weight` is its
     share of embedding when several sources wait for it. `egress` are the endpoints its text may go to (`None`: as its
-    tenant's).
+    tenant's). `freshness` is how much its newer documents are preferred.
     """
 
     name: str
@@ -63,6 +74,7 @@ class Source:
     options: str = ""
     weight: float = 1.0
     egress: tuple[str, ...] | None = None
+    freshness: Recency | None = None
 
 
 @dataclass(frozen=True, slots=True)

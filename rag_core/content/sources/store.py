@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from rag_core.content.sources.base import Source
+from rag_core.content.sources.base import Recency, Source
 from rag_core.database import Store, copy_rows, page_of
 from rag_core.database.tables.content import documents, source_items, sources
 from rag_core.errors import Conflict, NotFound, Reason
@@ -49,11 +50,12 @@ def is_current(connection: Connection, source: Source) -> bool:
     """Return whether the source's rows were written with this configuration."""
     row = find(connection, source.tenant, source.name)
     acl = list(source.acl) if source.acl is not None else None
-    return row is not None and (row.kind, row.shards, row.acl, row.egress) == (
+    return row is not None and (row.kind, row.shards, row.acl, row.egress, row.freshness) == (
         source.kind,
         source.shards,
         acl,
         _egress(source),
+        _freshness(source),
     )
 
 
@@ -71,6 +73,7 @@ def configure(connection: Connection, source: Source, run_id: str) -> None:
         "shards": source.shards,
         "acl": acl,
         "egress": _egress(source),
+        "freshness": _freshness(source),
         "updated_at": func.now(),
     }
     if row is not None and (row.kind, row.shards) != (source.kind, source.shards):
@@ -192,21 +195,40 @@ def record_egress(connection: Connection, tenant: str, name: str, *, refused: bo
     connection.execute(_REFUSED, {"tenant": tenant, "name": name, "refused": refused})
 
 
-_SET_EGRESS = text("""
-UPDATE rag.sources s SET egress = f.egress
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(tenant text, name text, egress text[])
-WHERE s.tenant = f.tenant AND s.name = f.name AND s.egress IS DISTINCT FROM f.egress
+_SET_OPTIONS = text("""
+UPDATE rag.sources s SET egress = f.egress, freshness = nullif(f.freshness, 'null')
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(tenant text, name text, egress text[], freshness jsonb)
+WHERE s.tenant = f.tenant AND s.name = f.name
+    AND (s.egress, s.freshness) IS DISTINCT FROM (f.egress, nullif(f.freshness, 'null'))
 """)
 
 
-def set_egress(connection: Connection, sources: Sequence[Source]) -> None:
-    """Store what the files of sources allow their text, of those that have rows."""
-    rows = [{"tenant": one.tenant, "name": one.name, "egress": _egress(one)} for one in sources]
-    connection.execute(_SET_EGRESS, {"rows": json.dumps(rows)})
+def set_serving_options(connection: Connection, sources: Sequence[Source]) -> None:
+    """Store what query servers need of the files of sources, of those that have rows."""
+    rows = [
+        {"tenant": one.tenant, "name": one.name, "egress": _egress(one), "freshness": _freshness(one)}
+        for one in sources
+    ]
+    connection.execute(_SET_OPTIONS, {"rows": json.dumps(rows)})
+
+
+_FRESHNESS = text("SELECT tenant, name, freshness FROM rag.sources WHERE freshness IS NOT NULL")
+
+
+def freshness_of_sources(connection: Connection) -> dict[str, dict[str, Recency]]:
+    """Return how much newer documents are preferred, by tenant and source."""
+    found: dict[str, dict[str, Recency]] = {}
+    for row in connection.execute(_FRESHNESS):
+        found.setdefault(row.tenant, {})[row.name] = Recency(**row.freshness)
+    return found
 
 
 def _egress(source: Source) -> list[str] | None:
     return None if source.egress is None else list(source.egress)
+
+
+def _freshness(source: Source) -> dict[str, float] | None:
+    return None if source.freshness is None else asdict(source.freshness)
 
 
 def _is(tenant: str, name: str) -> ColumnElement[bool]:

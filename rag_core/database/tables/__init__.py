@@ -13,7 +13,7 @@ the next run. Pending has one definition per stage, a database function (pending
 """
 
 # Every module is imported, so that `metadata` knows its tables.
-from rag_core.database.tables import directories, history, operations, streams, webhooks
+from rag_core.database.tables import curations, directories, history, operations, streams, webhooks
 from rag_core.database.tables.base import metadata
 from rag_core.database.tables.content import chunks, documents, embeddings
 from rag_core.database.tables.evaluation import evaluation_questions, evaluation_results, evaluation_runs, ratings

@@ -44,6 +44,11 @@ sources = Table(
     now_column("updated_at"),
     Column("egress", ARRAY(Text), comment="endpoints its file allows its text to go to; null: as its tenant"),
     Column("egress_refused_at", DateTime(timezone=True), comment="its text may not go to the embedding model"),
+    Column(
+        "freshness",
+        JSONB(none_as_null=True),
+        comment="half_life_days and weight its file names; null: age does not count",
+    ),
 )
 
 documents = Table(

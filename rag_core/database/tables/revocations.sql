@@ -37,5 +37,7 @@ CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.toke
 EXECUTE FUNCTION rag.announce_revocation();
 CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE OR DELETE ON rag.directories FOR EACH STATEMENT
 EXECUTE FUNCTION rag.announce_revocation();
+CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE OR DELETE ON rag.curations FOR EACH STATEMENT
+EXECUTE FUNCTION rag.announce_revocation();
 CREATE OR REPLACE TRIGGER announce_revocation AFTER INSERT OR UPDATE ON rag.tenants FOR EACH STATEMENT
 EXECUTE FUNCTION rag.announce_revocation();

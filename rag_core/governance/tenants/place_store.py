@@ -62,6 +62,7 @@ PLACES: Final = (
     TenantTable("evaluation_results", _OF_RUN, export="feedback/evaluation_results.jsonl", order="run, number"),
     TenantTable("evaluation_runs", export="feedback/evaluation_runs.jsonl", order="id"),
     TenantTable("evaluation_questions", export="feedback/evaluation_questions.jsonl", order="id"),
+    TenantTable("curations", export="feedback/curations.jsonl", order="id"),
     TenantTable("unanswered_questions", export="feedback/unanswered_questions.jsonl", order="question_hash"),
     TenantTable("history", export="feedback/figures.jsonl", order="step, at, series, label"),
     # Documents, and what is made of them.

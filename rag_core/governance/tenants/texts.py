@@ -52,6 +52,7 @@ USER_TEXTS: Final = {
         retention="feedback_retention_days",
         ends="accepted ones stay",
     ),
+    "curations.questions": UserText("plain: editors wrote them", ends="deleted when an editor removes the curation"),
     "evaluation_questions.note": UserText("plain: it says what was wrong", retention="feedback_retention_days"),
     "evaluation_results.question": UserText("plain: owners' questions", retention="evaluation_retention_days"),
     "evaluation_results.answer": UserText("plain: two runs are compared", retention="evaluation_retention_days"),
@@ -74,6 +75,7 @@ _KINDS: Final = {
     "console_accounts": "name:name tenant:name role:system groups:name salt:secret password_hash:secret second_factor:secret"
     " created_by:name",
     "console_sessions": "session:secret tenant:name subject:name scopes:system",
+    "curations": "tenant:name questions:user action:system answer:operator acl:name owner:name changed_by:name",
     "dead_letters": "tenant:name source:name locator:document topic:name stage:system reason:system message:system"
     " sha256:document payload:document attributes:document key:document headers:document",
     "deployment_steps": "step:system reason:system detail:system figures:system",

@@ -130,6 +130,12 @@ class ScoreExplanation:
     dense: float = 0.0
     lexical: float = 0.0
     weights: LegWeights | None = None
+    curated: float = 0.0
+    """What is added because an editor boosted the document."""
+    freshness: float = 0.0
+    """What its age adds or takes."""
+    dated_at: datetime | None = None
+    """The document's own date, where its age counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +183,22 @@ class SearchHit:
     lexical: float | None = None
     reranked: float | None = None
     """The score of a cross-encoder in [0, 1], if one has scored the hit."""
+    preferred: float | None = None
+    """The score with what the hit is preferred by, if anything was preferred."""
     vector: Vectors | None = field(default=None, compare=False, repr=False)
     """The vector, shape [dimensions], if requested."""
     explanation: ScoreExplanation | None = field(default=None, compare=False)
     """If requested."""
+
+    @property
+    def relevance(self) -> float:
+        """The score that the order follows."""
+        return self.relevance_alone if self.preferred is None else self.preferred
+
+    @property
+    def relevance_alone(self) -> float:
+        """The score without what the hit is preferred by."""
+        return self.score if self.reranked is None else self.reranked
 
 
 @dataclass(frozen=True, slots=True)

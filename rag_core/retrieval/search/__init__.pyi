@@ -23,6 +23,12 @@ from .lexical import (
     encode_query as encode_query,
     stems as stems,
 )
+from .narrowing import SuggestedFilter as SuggestedFilter, Values as Values, normal as normal, suggest as suggest
+from .preferring import (
+    NO_PREFERENCES as NO_PREFERENCES,
+    WINDOW as WINDOW,
+    Preferences as Preferences,
+)
 from .reranking import Reranker as Reranker, open_reranker as open_reranker, reranked as reranked
 from .own_vectors import self_retrieval as self_retrieval
 from .statistics import (

@@ -2,6 +2,7 @@ import datetime
 
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from ragproto.query.v2 import curation_pb2 as _curation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -45,7 +46,7 @@ ANSWER_OUTCOME_CLOSEST_PASSAGES: AnswerOutcome
 ANSWER_OUTCOME_NOT_FOUND: AnswerOutcome
 
 class SearchRequest(_message.Message):
-    __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank", "weights", "generation", "explain", "page_size", "context")
+    __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank", "weights", "generation", "explain", "page_size", "context", "freshness")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +61,7 @@ class SearchRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     mode: SearchMode
@@ -74,7 +76,16 @@ class SearchRequest(_message.Message):
     explain: bool
     page_size: int
     context: ContextOptions
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., page_token: _Optional[str] = ..., max_per_document: _Optional[int] = ..., highlight: _Optional[bool] = ..., diversity: _Optional[float] = ..., rerank: _Optional[bool] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., explain: _Optional[bool] = ..., page_size: _Optional[int] = ..., context: _Optional[_Union[ContextOptions, _Mapping]] = ...) -> None: ...
+    freshness: Freshness
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., page_token: _Optional[str] = ..., max_per_document: _Optional[int] = ..., highlight: _Optional[bool] = ..., diversity: _Optional[float] = ..., rerank: _Optional[bool] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., explain: _Optional[bool] = ..., page_size: _Optional[int] = ..., context: _Optional[_Union[ContextOptions, _Mapping]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class Freshness(_message.Message):
+    __slots__ = ("half_life_days", "weight")
+    HALF_LIFE_DAYS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    half_life_days: float
+    weight: float
+    def __init__(self, half_life_days: _Optional[float] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class ContextOptions(_message.Message):
     __slots__ = ("before", "after", "section")
@@ -159,20 +170,36 @@ class Filter(_message.Message):
     def __init__(self, all: _Optional[_Union[Filter.Group, _Mapping]] = ..., any: _Optional[_Union[Filter.Group, _Mapping]] = ..., time: _Optional[_Union[Filter.TimeRange, _Mapping]] = ..., exists: _Optional[_Union[Filter.Exists, _Mapping]] = ..., eq: _Optional[_Union[Filter.Eq, _Mapping]] = ..., range: _Optional[_Union[Filter.NumberRange, _Mapping]] = ..., **kwargs) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("passages", "generation", "next_page_token", "as_of", "rerank_skipped", "explanation")
+    __slots__ = ("passages", "generation", "next_page_token", "as_of", "rerank_skipped", "explanation", "curations", "suggested_filters")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    CURATIONS_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTED_FILTERS_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     generation: str
     next_page_token: str
     as_of: _timestamp_pb2.Timestamp
     rerank_skipped: str
     explanation: SearchExplanation
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ..., next_page_token: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rerank_skipped: _Optional[str] = ..., explanation: _Optional[_Union[SearchExplanation, _Mapping]] = ...) -> None: ...
+    curations: _containers.RepeatedCompositeFieldContainer[_curation_pb2.AppliedCuration]
+    suggested_filters: _containers.RepeatedCompositeFieldContainer[SuggestedFilter]
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ..., next_page_token: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rerank_skipped: _Optional[str] = ..., explanation: _Optional[_Union[SearchExplanation, _Mapping]] = ..., curations: _Optional[_Iterable[_Union[_curation_pb2.AppliedCuration, _Mapping]]] = ..., suggested_filters: _Optional[_Iterable[_Union[SuggestedFilter, _Mapping]]] = ...) -> None: ...
+
+class SuggestedFilter(_message.Message):
+    __slots__ = ("filter", "words", "field", "value")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    filter: Filter
+    words: str
+    field: str
+    value: str
+    def __init__(self, filter: _Optional[_Union[Filter, _Mapping]] = ..., words: _Optional[str] = ..., field: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class SearchExplanation(_message.Message):
     __slots__ = ("mode", "weights", "weights_given", "reranked")
@@ -213,7 +240,7 @@ class BatchSearchResponse(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[BatchSearchResponse.Outcome, _Mapping]]] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path", "blocks", "explanation", "page_kind", "context")
+    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path", "blocks", "explanation", "page_kind", "context", "curated")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -233,18 +260,24 @@ class Passage(_message.Message):
         end: int
         def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
     class ScoreExplanation(_message.Message):
-        __slots__ = ("retrieval_rank", "dense_rank", "lexical_rank", "dense_part", "lexical_part")
+        __slots__ = ("retrieval_rank", "dense_rank", "lexical_rank", "dense_part", "lexical_part", "curated_part", "freshness_part", "dated_at")
         RETRIEVAL_RANK_FIELD_NUMBER: _ClassVar[int]
         DENSE_RANK_FIELD_NUMBER: _ClassVar[int]
         LEXICAL_RANK_FIELD_NUMBER: _ClassVar[int]
         DENSE_PART_FIELD_NUMBER: _ClassVar[int]
         LEXICAL_PART_FIELD_NUMBER: _ClassVar[int]
+        CURATED_PART_FIELD_NUMBER: _ClassVar[int]
+        FRESHNESS_PART_FIELD_NUMBER: _ClassVar[int]
+        DATED_AT_FIELD_NUMBER: _ClassVar[int]
         retrieval_rank: int
         dense_rank: int
         lexical_rank: int
         dense_part: float
         lexical_part: float
-        def __init__(self, retrieval_rank: _Optional[int] = ..., dense_rank: _Optional[int] = ..., lexical_rank: _Optional[int] = ..., dense_part: _Optional[float] = ..., lexical_part: _Optional[float] = ...) -> None: ...
+        curated_part: float
+        freshness_part: float
+        dated_at: _timestamp_pb2.Timestamp
+        def __init__(self, retrieval_rank: _Optional[int] = ..., dense_rank: _Optional[int] = ..., lexical_rank: _Optional[int] = ..., dense_part: _Optional[float] = ..., lexical_part: _Optional[float] = ..., curated_part: _Optional[float] = ..., freshness_part: _Optional[float] = ..., dated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     class Highlight(_message.Message):
         __slots__ = ("start", "end")
         START_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +311,7 @@ class Passage(_message.Message):
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     PAGE_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    CURATED_FIELD_NUMBER: _ClassVar[int]
     chunk_id: str
     doc_id: str
     version: int
@@ -304,7 +338,8 @@ class Passage(_message.Message):
     explanation: Passage.ScoreExplanation
     page_kind: PageKind
     context: Passage.Context
-    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., explanation: _Optional[_Union[Passage.ScoreExplanation, _Mapping]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ..., context: _Optional[_Union[Passage.Context, _Mapping]] = ...) -> None: ...
+    curated: _curation_pb2.CurationAction
+    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., explanation: _Optional[_Union[Passage.ScoreExplanation, _Mapping]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ..., context: _Optional[_Union[Passage.Context, _Mapping]] = ..., curated: _Optional[_Union[_curation_pb2.CurationAction, str]] = ...) -> None: ...
 
 class Block(_message.Message):
     __slots__ = ("kind", "start", "end", "page", "heading_path", "level", "language", "header", "parts")
@@ -378,7 +413,7 @@ class Block(_message.Message):
     def __init__(self, kind: _Optional[_Union[Block.Kind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., level: _Optional[int] = ..., language: _Optional[str] = ..., header: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Block.Part, _Mapping]]] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages", "mode", "weights", "generation", "answerer", "no_fallback", "progress")
+    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages", "mode", "weights", "generation", "answerer", "no_fallback", "progress", "freshness")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
@@ -392,6 +427,7 @@ class AnswerRequest(_message.Message):
     ANSWERER_FIELD_NUMBER: _ClassVar[int]
     NO_FALLBACK_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     filter: Filter
@@ -405,7 +441,8 @@ class AnswerRequest(_message.Message):
     answerer: str
     no_fallback: bool
     progress: bool
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., answerer: _Optional[str] = ..., no_fallback: _Optional[bool] = ..., progress: _Optional[bool] = ...) -> None: ...
+    freshness: Freshness
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., weights: _Optional[_Union[LegWeights, _Mapping]] = ..., generation: _Optional[str] = ..., answerer: _Optional[str] = ..., no_fallback: _Optional[bool] = ..., progress: _Optional[bool] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
 
 class ListSourcesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -571,7 +608,7 @@ class Excerpt(_message.Message):
     def __init__(self, title: _Optional[str] = ..., locator: _Optional[str] = ..., heading_path: _Optional[_Iterable[str]] = ..., page: _Optional[int] = ..., markdown: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[int]] = ..., page_kind: _Optional[_Union[PageKind, str]] = ..., highlights: _Optional[_Iterable[_Union[Excerpt.Highlight, _Mapping]]] = ..., further: _Optional[bool] = ...) -> None: ...
 
 class AnswerFinal(_message.Message):
-    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts", "standalone_question", "answered_by", "standalone_by", "rerank_skipped")
+    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts", "standalone_question", "answered_by", "standalone_by", "rerank_skipped", "curations", "suggested_filters")
     class Usage(_message.Message):
         __slots__ = ("passages", "milliseconds", "prompt_tokens", "completion_tokens", "cost", "currency")
         PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -629,6 +666,8 @@ class AnswerFinal(_message.Message):
     ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
     STANDALONE_BY_FIELD_NUMBER: _ClassVar[int]
     RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    CURATIONS_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTED_FILTERS_FIELD_NUMBER: _ClassVar[int]
     answered: AnswerFinal.Answered
     abstained: AnswerFinal.Abstained
     failed: AnswerFinal.Failed
@@ -643,7 +682,9 @@ class AnswerFinal(_message.Message):
     answered_by: AnswerFinal.AnsweredBy
     standalone_by: str
     rerank_skipped: str
-    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ..., standalone_question: _Optional[str] = ..., answered_by: _Optional[_Union[AnswerFinal.AnsweredBy, _Mapping]] = ..., standalone_by: _Optional[str] = ..., rerank_skipped: _Optional[str] = ...) -> None: ...
+    curations: _containers.RepeatedCompositeFieldContainer[_curation_pb2.AppliedCuration]
+    suggested_filters: _containers.RepeatedCompositeFieldContainer[SuggestedFilter]
+    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ..., standalone_question: _Optional[str] = ..., answered_by: _Optional[_Union[AnswerFinal.AnsweredBy, _Mapping]] = ..., standalone_by: _Optional[str] = ..., rerank_skipped: _Optional[str] = ..., curations: _Optional[_Iterable[_Union[_curation_pb2.AppliedCuration, _Mapping]]] = ..., suggested_filters: _Optional[_Iterable[_Union[SuggestedFilter, _Mapping]]] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote", "page", "heading_path", "blocks", "page_kind")

@@ -295,3 +295,27 @@ def test_a_question_links_to_its_trace_for_the_platform(
     _, trace, _, flags = platform.gateway.peer.asking["traceparent"].split("-")
     assert flags == "01", "recorded, whatever share of calls is"
     assert links(app) == ([f"http://127.0.0.1:9/trace/{trace}"] if "platform.admin" in scopes else [])
+
+
+def test_a_filter_that_the_question_names_applies_only_while_its_chip_is_there(
+    app: AppTest, platform: Platform
+) -> None:
+    wanted = v2.Filter(**{"in": v2.Filter.In(field="source", values=["finance"])})
+    offer = v2.SuggestedFilter(filter=wanted, words="from Finance", field="source", value="finance")
+    hostile = v2.SuggestedFilter(filter=wanted, words=HOSTILE, field="metadata.team", value=HOSTILE)
+    final = v2.AnswerFinal(answer_markdown="Seven.", suggested_filters=[offer, hostile])
+    final.answered.SetInParent()
+    platform.gateway.peer.answer = [v2.AnswerEvent(final=final)]
+    opened(app, "ask")
+    ask(app, "budget from Finance?")
+    [first] = asked(platform, "Answer")
+    assert not first.HasField("filter")
+    assert "http://attacker" not in interpreted(app)  # escaped, where it is a label
+    next(item for item in app.button if "finance" in item.label).click().run()
+    *_, second = asked(platform, "Answer")
+    assert (second.query, second.filter) == ("budget from Finance?", wanted)
+    chip = app.button(key="chip-source=finance")
+    chip.click().run()
+    *_, third = asked(platform, "Answer")
+    assert (third.query, third.HasField("filter")) == ("budget from Finance?", False)
+    assert not app.exception

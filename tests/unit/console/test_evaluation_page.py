@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from console.presenters import evaluation as presenters
 from ragproto.admin.v1 import evaluation_pb2 as pb
+from ragproto.query.v2 import curation_pb2 as curation
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import HOSTILE, interpreted, opened
 
@@ -94,3 +95,29 @@ def test_rows_of_figures_have_the_difference_to_the_run_before() -> None:
     assert [row["at"] for row in presenters.series([run(2, 0.5), run(1, 0.75)])] == [1_700_000_001, 1_700_000_002]
     assert presenters.series([pb.EvaluationRun(origin="gate")]) == []
     assert presenters.lines(" a \n\n b") == ["a", "b"]
+
+
+def test_an_answer_is_written_for_a_question_that_another_page_leads_here_with(
+    app: AppTest, platform: Platform
+) -> None:
+    scripted(platform)
+    one = curation.Curation(id=3, questions=[HOSTILE], action=curation.CURATION_ACTION_ANSWER, answer=HOSTILE,
+                            acl=["everyone"], owner=HOSTILE)  # fmt: skip
+    platform.gateway.peer.operations |= {
+        "ListCurations": curation.ListCurationsResponse(curations=[one]),
+        "SaveCuration": curation.SaveCurationResponse(curation=one),
+    }
+    app.query_params["curate"] = "How long is leave?"
+    opened(app, "evaluation")
+    app.text_area(key="curation-0-answer").input("16 **weeks**")
+    app.text_input(key="curation-0-acl").input("group:hr, user:ann")
+    app.text_input(key="curation-0-why").input("asked every week")
+    next(item for item in app.button if item.label == "Save").click().run()
+    [saved] = [request for name, request in platform.gateway.peer.asked if name == "SaveCuration"]
+    made = saved.curation
+    assert (list(made.questions), made.answer, made.id) == (["How long is leave?"], "16 **weeks**", 0)
+    assert (made.action, list(made.acl), saved.reason) == (
+        curation.CURATION_ACTION_ANSWER, ["group:hr", "user:ann"], "asked every week",
+    )  # fmt: skip
+    assert "http://attacker" not in interpreted(app)  # escaped, where it is said
+    assert not app.exception

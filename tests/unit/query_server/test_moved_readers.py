@@ -11,10 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from query_server.handlers.paging import PageTokens
+from query_server.handlers.query.curations import Curations
 from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.search import SearchHandler
+from query_server.handlers.query.suggestions import Suggestions
 from query_server.handlers.query.validation import Query
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
@@ -111,6 +113,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         freshness=Freshness(store, Metrics(), seconds=1),
         traffic=Traffic(store, settings),
         policy=lambda _: UNRESTRICTED,
+        curations=Curations(store, models, similarity=1),
+        freshness_of=lambda _: {},
+        suggestions=Suggestions(store, {}),
     )
     yield Served(index, handler)
     for embedder in embedders.values():

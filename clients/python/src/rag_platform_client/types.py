@@ -222,6 +222,8 @@ class AnswerFinal(TypedDict):
     answered_by: NotRequired[AnswerFinalAnsweredBy]
     standalone_by: str
     rerank_skipped: str
+    curations: list[AppliedCuration]
+    suggested_filters: list[SuggestedFilter]
 
 
 class AnswerFinalAbstained(TypedDict):
@@ -290,6 +292,7 @@ class AnswerRequest(TypedDict):
     answerer: NotRequired[str]
     no_fallback: NotRequired[bool]
     progress: NotRequired[bool]
+    freshness: NotRequired[Freshness]
 
 
 class AnswerWriting(TypedDict):
@@ -299,6 +302,17 @@ class AnswerWriting(TypedDict):
     outcome: AnswerOutcome
     excerpts: list[Excerpt]
     citations: list[Citation]
+
+
+class AppliedCuration(TypedDict):
+    """A curation that counted for a search or an answer."""
+
+    id: str
+    action: CurationAction
+    question: str
+    owner: str
+    ends_at: NotRequired[str]
+    changed_at: NotRequired[str]
 
 
 class BatchSearchRequest(TypedDict):
@@ -404,6 +418,35 @@ class ContextOptions(TypedDict):
     section: NotRequired[bool]
 
 
+class Curation(TypedDict):
+    """What an editor decided for a question."""
+
+    id: NotRequired[str]
+    questions: NotRequired[list[str]]
+    action: NotRequired[CurationAction]
+    answer: NotRequired[str]
+    doc_id: NotRequired[str]
+    acl: NotRequired[list[str]]
+    owner: NotRequired[str]
+    ends_at: NotRequired[str]
+    changed_by: NotRequired[str]
+    changed_at: NotRequired[str]
+    source: NotRequired[str]
+    locator: NotRequired[str]
+
+
+CurationAction = Literal[
+    "CURATION_ACTION_UNSPECIFIED",
+    "CURATION_ACTION_ANSWER",
+    "CURATION_ACTION_PIN",
+    "CURATION_ACTION_BOOST",
+    "CURATION_ACTION_HIDE",
+]
+"""What a curation does for its question. `CURATION_ACTION_UNSPECIFIED`: Not an action. `CURATION_ACTION_ANSWER`:
+    Its written answer is given. `CURATION_ACTION_PIN`: Its document comes first. `CURATION_ACTION_BOOST`: Its
+    document is preferred to others that are as relevant. `CURATION_ACTION_HIDE`: Its document is left out."""
+
+
 class Excerpt(TypedDict):
     """A readable piece of one document."""
 
@@ -486,6 +529,14 @@ class FilterTimeRange(TypedDict):
     lt: NotRequired[str]
 
 
+class Freshness(TypedDict):
+    """A preference for newer documents, by the date that a document itself or its source names (front matter,
+    metadata, `Last-Modified`). One without a date counts as one that is as old as the half-life."""
+
+    half_life_days: NotRequired[float]
+    weight: NotRequired[float]
+
+
 class GetPageResponse(TypedDict):
     """A page. The picture is made from untrusted content: show it as a picture and nothing else."""
 
@@ -560,6 +611,13 @@ class ListAnswerersResponseAnswerer(TypedDict):
     model: str
 
 
+class ListCurationsResponse(TypedDict):
+    """Curations."""
+
+    curations: list[Curation]
+    next_page_token: str
+
+
 class ListSourcesResponse(TypedDict):
     """A page of sources."""
 
@@ -615,6 +673,7 @@ class Passage(TypedDict):
     explanation: NotRequired[PassageScoreExplanation]
     page_kind: PageKind
     context: NotRequired[PassageContext]
+    curated: CurationAction
 
 
 class PassageContext(TypedDict):
@@ -642,6 +701,26 @@ class PassageScoreExplanation(TypedDict):
     lexical_rank: NotRequired[int]
     dense_part: float
     lexical_part: float
+    curated_part: float
+    freshness_part: float
+    dated_at: NotRequired[str]
+
+
+class RemoveCurationResponse(TypedDict):
+    """The curation is removed."""
+
+
+class SaveCurationRequest(TypedDict):
+    """A curation to save."""
+
+    curation: NotRequired[Curation]
+    reason: NotRequired[str]
+
+
+class SaveCurationResponse(TypedDict):
+    """The curation is saved."""
+
+    curation: NotRequired[Curation]
 
 
 class SearchExplanation(TypedDict):
@@ -675,6 +754,7 @@ class SearchRequest(TypedDict):
     explain: NotRequired[bool]
     page_size: NotRequired[int]
     context: NotRequired[ContextOptions]
+    freshness: NotRequired[Freshness]
 
 
 class SearchResponse(TypedDict):
@@ -686,6 +766,8 @@ class SearchResponse(TypedDict):
     as_of: NotRequired[str]
     rerank_skipped: str
     explanation: NotRequired[SearchExplanation]
+    curations: list[AppliedCuration]
+    suggested_filters: list[SuggestedFilter]
 
 
 class SendFeedbackRequest(TypedDict):
@@ -713,3 +795,12 @@ class SendFeedbackResponse(TypedDict):
     """The feedback is stored, for as long as the operator keeps feedback."""
 
     replaced: bool
+
+
+class SuggestedFilter(TypedDict):
+    """A filter that the words of a question name, such as "from Finance", "2024" or "last month"."""
+
+    filter: NotRequired[Filter]
+    words: str
+    field: str
+    value: str

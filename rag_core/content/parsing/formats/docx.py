@@ -38,6 +38,7 @@ def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
         "author": properties.author or "",
         "subject": properties.subject or "",
         "keywords": properties.keywords or "",
+        "modified": properties.modified.isoformat() if properties.modified else "",
     }
     return builder.finish(str(Kind.DOCX), title=properties.title or "", metadata=metadata)
 

@@ -17,7 +17,8 @@ from rag_core.content.parsing.formats.site_templates import without_tags
 HIDDEN_FLAG: Final = "hidden_text"
 _MAIN_IDS: Final = frozenset({"main", "content", "main-content", "bodyContent"})
 _MIN_MAIN_SHARE: Final = 0.25
-_META: Final = frozenset({"description", "author", "keywords"})
+_META: Final = frozenset({"description", "author", "keywords", "date", "last-modified"})
+_PROPERTIES: Final = {"article:published_time": "published", "article:modified_time": "modified"}
 
 
 def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
@@ -125,5 +126,9 @@ def _metadata(tree: LexborHTMLParser) -> dict[str, str]:
     for meta in tree.css("head > meta[name][content]"):
         name = (meta.attributes.get("name") or "").lower()
         if name in _META:
+            found.setdefault(name, meta.attributes.get("content") or "")
+    for meta in tree.css("head > meta[property][content]"):
+        name = _PROPERTIES.get((meta.attributes.get("property") or "").lower(), "")
+        if name:
             found.setdefault(name, meta.attributes.get("content") or "")
     return found

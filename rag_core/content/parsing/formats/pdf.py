@@ -107,7 +107,9 @@ def _limit(limits: ParseLimits) -> InvalidInput:
 
 _MAX_FRONT_TITLE: Final = 200
 _MAX_OUTLINE: Final = 20_000
-_METADATA: Final = {"Author": "author", "Subject": "subject", "Keywords": "keywords"}
+_METADATA: Final = {
+    "Author": "author", "Subject": "subject", "Keywords": "keywords", "CreationDate": "created", "ModDate": "modified",
+}  # fmt: skip
 
 
 def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
