@@ -72,8 +72,8 @@ _KINDS: Final = {
     "chunkings": "chunker:system",
     "chunks": "chunker:system headings:document embed_text:document text_hash:document blocks:document",
     "colours": "target:system name:system release:system detail:system",
-    "console_accounts": "name:name tenant:name role:system groups:name salt:secret password_hash:secret second_factor:secret"
-    " created_by:name",
+    "console_accounts": "name:name tenant:name role:system groups:name salt:secret password_hash:secret"
+    " second_factor:secret created_by:name",
     "console_sessions": "session:secret tenant:name subject:name scopes:system",
     "curations": "tenant:name questions:user action:system answer:operator acl:name owner:name changed_by:name",
     "dead_letters": "tenant:name source:name locator:document topic:name stage:system reason:system message:system"
