@@ -124,7 +124,8 @@ _KINDS: Final = {
     "source_problems": "place:name message:system source:name tenant:name reason:system",
     "source_runs": "tenant:name source:name run_id:system state:system reason:system message:system",
     "source_states": "tenant:name source:name kind:system",
-    "sources": "tenant:name name:name kind:system cursor:document change_token:document acl:name egress:system",
+    "sources": "tenant:name name:name kind:system cursor:document change_token:document acl:name egress:system"
+    " freshness:system",
     "stream_offsets": "stream:name topic:name topic_id:system",
     "stream_workers": "worker:system details:system",
     "tenants": "name:name state:system reason:operator egress:system egress_sources:system created_by:name"

@@ -30,6 +30,8 @@ OPERATORS = {"ops.read", "ops.write", "admin"}
 OPENED_BY: dict[str, set[str]] = {
     "ragproto.query.v1.QueryService": {"query.read"},
     "ragproto.query.v2.QueryService": {"query.read"},
+    "ragproto.query.v2.CurationService": {"ops.write", "admin"},
+    "ragproto.query.v2.CurationService.ListCurations": OPERATORS,
     "ragproto.documents.v1.DocumentService.Put": {"documents.write"},
     "ragproto.documents.v1.DocumentService.Delete": {"documents.write"},
     "ragproto.documents.v1.DocumentService.ReceiveObjectEvents": {"documents.write"},

@@ -55,7 +55,7 @@ def listener() -> Iterator[Listener]:
     made.close()
 
 
-_PORTS = {"postgresql", "mysql", "sftp"}
+_PORTS = {"postgresql", "mysql", "sftp", "imap"}
 KINDS: dict[str, dict[str, Any]] = {
     "postgresql": {**_SQL, "database": {"driver": "postgresql", "host": "HOST", "name": "rag", "user": "rag"}},
     "mysql": {**_SQL, "database": {"driver": "mysql", "host": "HOST", "name": "rag", "user": "rag"}},
@@ -69,6 +69,18 @@ KINDS: dict[str, dict[str, Any]] = {
     "sftp": {
         "kind": "sftp", "host": "HOST", "user": "rag", "attempts": 1, "host_keys": ["SHA256:" + "A" * 43],
         "login": {"type": "password", "password": {"env": "RAG_SECRET_NONE"}},
+    },
+    "imap": {
+        "kind": "imap", "host": "HOST", "user": "rag", "attempts": 1,
+        "login": {"type": "password", "password": {"env": "RAG_SECRET_NONE"}},
+    },
+    "azure": {
+        "kind": "azure", "account": "archive", "container": "docs", "endpoint": "http://HOST:PORT", "attempts": 1,
+        "credentials": {"type": "anonymous"},
+    },
+    "gcs": {
+        "kind": "gcs", "bucket": "bucket", "endpoint": "http://HOST:PORT", "attempts": 1,
+        "credentials": {"type": "anonymous"},
     },
     "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
     "kafka": {"kind": "topic", "brokers": "HOST:PORT", "topic": "t"},
@@ -89,8 +101,9 @@ def filled(value: Any, host: str, port: int) -> Any:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_kind_of_source_connects_to_a_part_of_the_platform(
-    listener: Listener, tmp_path: Path, kind: str, host: str
+    monkeypatch: pytest.MonkeyPatch, listener: Listener, tmp_path: Path, kind: str, host: str
 ) -> None:
+    monkeypatch.setenv("RAG_SECRET_NONE", "x")
     options = filled(KINDS[kind], host, listener.port)
     config = SourceConfig.model_validate({"name": "docs", "tenant": "acme", "options": options})
     settings = Settings(
