@@ -22,6 +22,7 @@ TOOLS = ("docker", "docker-compose", *(() if GIVEN else ("dockerd",)), *(() if B
 PROJECT = "rag-containers"
 PORTS = {"RAG_GATEWAY_PORT": "18081", "RAG_DAGSTER_PORT": "13001", "RAG_CONSOLE_PORT": "18502"}
 _DOCUMENTS_EXIST = Path(__file__).parent
+_FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _BASE_PACKAGES = "ca-certificates,python3,python3-venv"
 
@@ -41,7 +42,10 @@ def engine(folder: Path) -> Iterator[dict[str, str]]:
         yield {**os.environ, "DOCKER_HOST": GIVEN, **PORTS}
         return
     socket = folder / "docker.sock"
-    command = ["dockerd", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
+    forwards = _FORWARDS.read_text()
+    _FORWARDS.write_text("1")  # or the engine does it, and shuts everybody else's way at the same time
+    command = ["dockerd", "--ip-forward=false", "--data-root", str(folder / "data")]
+    command += ["--exec-root", str(folder / "exec")]
     command += ["--pidfile", str(folder / "pid"), "--host", f"unix://{socket}"]
     with (folder / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -58,6 +62,17 @@ def engine(folder: Path) -> Iterator[dict[str, str]]:
         process.wait(60)
         # The engine mounts its folder onto itself and leaves it so.
         subprocess.run(["umount", str(folder / "data")], capture_output=True, check=False)
+        _remove_network()
+        _FORWARDS.write_text(forwards)
+
+
+def _remove_network() -> None:
+    """The engine leaves its bridge and its rules of the packet filter."""
+    subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True, check=False)
+    for tool in ("iptables", "ip6tables"):
+        rules = subprocess.run([f"{tool}-save"], capture_output=True, text=True, check=True).stdout
+        others = "".join(line for line in rules.splitlines(keepends=True) if "docker" not in line.lower())
+        subprocess.run([f"{tool}-restore"], input=others, text=True, capture_output=True, check=True)
 
 
 def build(environment: dict[str, str], folder: Path) -> None:
