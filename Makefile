@@ -95,8 +95,8 @@ generate: $(VENV)/.dev ## Regenerate ragproto/, openapi.json, the client's types
 		&& $(BIN)/python scripts/generate_catalogues.py && $(BIN)/python scripts/generate_monitoring.py \
 		&& $(BIN)/python scripts/generate_version.py && $(BIN)/python scripts/generate_chart.py
 
-docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
-	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py
+docs: $(VENV)/.dev ## Regenerate the reference pages, check every link, and build the site of the docs with its search (site/)
+	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py && $(BIN)/python scripts/build_docs.py
 
 screenshots: $(VENV)/.test ## Take the pictures of the docs: those of docs/console.md from the running stack, the others from tests (needs Chromium)
 	@$(BIN)/python scripts/screenshots.py; pages=$$?; $(BIN)/python scripts/screenshots_answers.py && exit $$pages

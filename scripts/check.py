@@ -30,6 +30,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),
     ("links", ["python", "scripts/check_links.py"]),
+    ("docs site", ["python", "scripts/build_docs.py"]),
     ("words", ["python", "scripts/check_words.py"]),
     ("secrets", ["python", "scripts/check_secrets.py"]),
 ]

@@ -60,8 +60,7 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
     kind, values = draft["form"], draft["values"]
     if not allowed.unrestricted:
         _show_limits(allowed)
-    left, right = st.columns(2)
-    _options(draft, (left, right))
+    left, right = _options(draft)
     # The suggestion follows what is read and is no value of the field: that would replace what is being typed.
     suggested = forms.suggested_name(kind, values)
     with left:
@@ -84,27 +83,38 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
 
 def edit(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
     """The form of a source that there is: the steps of the wizard below each other. Returns what is wrong."""
-    _options(draft, st.columns(2))
+    _options(draft)
     wrong = forms.connection_problems(draft["form"], draft["name"], draft["tenant"], draft["values"])
     wrong += access(draft)
     return wrong if draft["form"].stream else wrong + schedule(draft, allowed)
 
 
-def _options(draft: Draft, columns: Sequence[Any]) -> None:
+def _options(draft: Draft) -> Sequence[Any]:
+    """The inputs of a kind: what browsing needs, a button that does it, and what it helps with. Returns the columns of
+    the last ones."""
     kind, values = draft["form"], draft["values"]
     # What was answered just now decides which fields there are, and what can be offered, before they are drawn.
     for item in kind.fields:
         for key in (_key(draft, f"field-{item.path}"), _key(draft, f"offer-{item.path}")):
             if key in st.session_state and not isinstance(st.session_state[key], list):
                 values[item.path] = st.session_state[key] or ""
-    browse(draft, lambda name: _key(draft, name))
-    shown = forms.shown_fields(kind, values)
+    needed, others = forms.around_browsing(kind, values)
+    if kind.browse:
+        _inputs(draft, needed)
+        browse(draft, lambda name: _key(draft, name))
+        return _inputs(draft, others)
+    return _inputs(draft, [*needed, *others])
+
+
+def _inputs(draft: Draft, shown: Sequence[pb.SourceField]) -> Sequence[Any]:
+    values, columns = draft["values"], st.columns(2)
     secrets = _stored_secrets() if any(item.type == "secret" for item in shown) else []
     for place, item in enumerate(shown):
         with columns[place % 2]:
             chosen = selected(item, draft, lambda name: _key(draft, name))
             typed = _input(item, values, _key(draft, f"field-{item.path}"), secrets) if chosen is None else chosen
             values[item.path] = typed
+    return columns
 
 
 def _key(draft: Draft, name: str) -> str:

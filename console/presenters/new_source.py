@@ -97,6 +97,14 @@ def can_browse(kind: SourceKind, values: Mapping[str, Any]) -> bool:
     return all(str(values.get(item.path, item.default) or "").strip() for item in needed)
 
 
+def around_browsing(kind: SourceKind, values: Mapping[str, Any]) -> tuple[list[pb.SourceField], list[pb.SourceField]]:
+    """The fields that say where to browse, and those after it: from the first of which something is offered."""
+    shown = shown_fields(kind, values)
+    begin = next((place for place, item in enumerate(shown) if item.offered), len(shown))
+    needed = [item for place, item in enumerate(shown) if place < begin or item.type == "secret"]
+    return needed, [item for item in shown if item not in needed]
+
+
 def narrowing(kind: SourceKind, values: Mapping[str, Any]) -> list[Any]:
     """The answers that decide what else is offered."""
     return [values.get(item.path) for item in kind.fields if item.narrows]
