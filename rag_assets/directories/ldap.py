@@ -117,7 +117,7 @@ def _entries(directory: LdapDirectory, people: list[_Found], groups: list[_Found
 
 
 def _names(directory: LdapDirectory, one: _Found, number: str) -> tuple[str, ...]:
-    """What sources call a person or group: numbers, SID, mail addresses, login."""
+    """Return the names by which sources call a person or group: numbers, SID, mail addresses, login."""
     login = one.first(directory.login_attribute) if number == "uid" else ""
     numbers = one.first("uidNumber" if number == "uid" else "gidNumber")
     group = one.first("cn") if number == "gid" else ""
