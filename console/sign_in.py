@@ -114,8 +114,9 @@ class _SignIn:
 <label for="name">{word("Name")}</label><input id="name" name="name" autocomplete="username" required autofocus>
 <label for="password">{word("Password")}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
-<label for="code">{word("Code of your authenticator app, if your account has one")}</label>
-<input id="code" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="7">
+<details><summary>{word("My account asks for a code")}</summary>
+<label for="code">{word("Code of your authenticator app")}</label>
+<input id="code" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="7"></details>
 <button>{word("Sign in")}</button></form><p class="quiet">{whence}</p>"""
         return plain_page(
             request, translate(language, "Sign in"), body, status,
