@@ -28,7 +28,8 @@ background: var(--card); border: 1px solid var(--line); border-radius: .75rem }
 h1 { font-size: 1.5rem; margin: 1.25rem 0 .5rem }
 footer { max-width: 26rem; margin: 0 auto 2rem; text-align: center; color: var(--quiet); font-size: .875rem }
 p { margin: .5rem 0 } .quiet { color: var(--quiet); font-size: .875rem }
-label { display: block; margin: 1rem 0 .25rem } details { margin-top: 1rem } input, button { font: inherit; width: 100%; padding: .55rem;
+label { display: block; margin: 1rem 0 .25rem } details { margin-top: 1rem }
+input, button { font: inherit; width: 100%; padding: .55rem;
 box-sizing: border-box; border: 1px solid var(--line); border-radius: .5rem; background: transparent;
 color: inherit } button { margin-top: 1.5rem; cursor: pointer; background: #0b5cad; color: #fff; border-color: #0b5cad }
 [role=alert] { border-left: .3rem solid var(--alarm); padding-left: .6rem }
