@@ -110,7 +110,7 @@ class FormField:
     offered: str = ""
     """Type of the offers of `Browse` that can be selected for it."""
     narrows: bool = False
-    """Another value of it calls for browsing again."""
+    """True when another value of it calls for browsing again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """Things at a source to select from. `sample` is a part of what was read, `suggested` are values that fit
+    """Values that can be selected at a source. `sample` is a part of what was read, `suggested` are values that fit
     the remaining inputs, by the path of the option."""
 
     offers: tuple[Offer, ...]
