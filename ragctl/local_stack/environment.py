@@ -24,6 +24,7 @@ _HEADER = """\
 _OF_THE_INDEX = ("RAG_INDEX_ENDPOINT", "RAG_INDEX_SECRET", "RAG_INDEX_SECRET_ACCEPTED")
 _SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET", "RAG_WEBHOOK_SECRET")
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FIRST = {"RAG_UNANSWERED_QUESTIONS": "plain"}
 """Settings of a new stack: the person who tries it is the one who asks."""
 
@@ -119,6 +120,7 @@ def stack_environment(settings: Settings, data_dir: DataDir, stack_id: str) -> d
     inherited = {name: value for name, value in os.environ.items() if name.upper() not in dropped}
     return {
         **inherited,
+        **_no_proxy(inherited),
         **telemetry_environment(settings),
         "RAG_HOME": str(data_dir.root),
         "RAG_HOME_SHARED": "true",
@@ -129,3 +131,10 @@ def stack_environment(settings: Settings, data_dir: DataDir, stack_id: str) -> d
         "PYTHONUNBUFFERED": "1",
         STACK_VARIABLE: stack_id,
     }
+
+
+def _no_proxy(environment: dict[str, str]) -> dict[str, str]:
+    """Keep calls of this machine from a proxy: Dagster's own clients would ask it for the code server."""
+    given = environment.get("no_proxy") or environment.get("NO_PROXY")
+    hosts = ",".join(filter(None, (given, *_LOOPBACK)))
+    return {"no_proxy": hosts, "NO_PROXY": hosts}

@@ -139,6 +139,21 @@ def test_services_take_settings_from_the_file_and_secrets_from_the_environment(
     assert environment["RAG_EMBED_API_KEY"] == "sk-kept"
 
 
+@pytest.mark.parametrize("given", [{}, {"no_proxy": "intranet"}, {"NO_PROXY": "intranet"}])
+def test_services_call_each_other_past_a_proxy(
+    home: DataDir, given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries of others follow these variables, also to this machine: gRPC reads the lower case alone."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"http_proxy": "http://127.0.0.1:9", **given}.items():
+        monkeypatch.setenv(name, value)
+    environment = stack_environment(Settings(home=home.root), home, "mark")
+    expected = [*given.values(), "127.0.0.1", "localhost", "::1"]
+    assert [environment[name].split(",") for name in ("no_proxy", "NO_PROXY")] == [expected] * 2
+    assert environment["http_proxy"] == "http://127.0.0.1:9"
+
+
 def test_parts_know_their_home_and_carry_the_mark_of_the_stack(home: DataDir) -> None:
     environment = stack_environment(Settings(home=home.root), home, "mark")
     assert environment["RAG_HOME"] == str(home.root)
