@@ -65,6 +65,14 @@ test-fuzz: $(VENV)/.test ## Call every RPC with 2,000 generated messages each (R
 test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debian's mariadb-server)
 	@scripts/test_mysql.sh
 
+test-arm: $(VENV)/.test ## Run what differs by processor, and a whole stack, in a Debian of ARM64 under qemu-user (root, mmdebstrap, qemu-user-static)
+	@scripts/test_arm.sh $(PYTEST_ARGS)
+
+# The fallbacks of other systems, on Linux.
+PORTABLE := tests/unit/rag_core/foundation/test_platform.py tests/unit/rag_core/content/parsing/test_sandbox.py tests/unit/rag_assets/connectors/sql tests/unit/rag_assets/connectors/test_filesystem_links.py tests/unit/rag_assets/connectors/test_filesystem_reading.py tests/unit/ragctl/test_terminal.py
+test-portable: $(VENV)/.test ## Run the tests of what differs between systems with the fallbacks for macOS
+	@RAG_PORTABLE=1 $(BIN)/pytest -n $(PYTEST_WORKERS) $(PORTABLE) $(PYTEST_ARGS)
+
 check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs, secrets (CHECKS=types for fewer)
 	@$(BIN)/python scripts/check.py $(CHECKS)
 
