@@ -107,7 +107,7 @@ class SensorConfig(Model):
 
 
 class FreshnessConfig(Model):
-    """How much newer documents are preferred in searches and answers, by the date that they or their source name."""
+    """A preference for newer documents in searches and answers, by the date that they or their source name."""
 
     half_life_days: float = Field(
         gt=0, le=36_500, strict=False, description="Age at which half the preference is left."

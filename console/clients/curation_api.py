@@ -18,7 +18,7 @@ class CurationApi:
         self._call = call
 
     def curations(self) -> list[pb.Curation]:
-        """What was decided, newest first."""
+        """List what was decided, newest first."""
 
         def page(token: str) -> pb.ListCurationsResponse:
             response: pb.ListCurationsResponse = self._call(

@@ -114,7 +114,7 @@ class Api:
 
     @property
     def curation(self) -> CurationApi:
-        """What editors decide for a question."""
+        """Decisions of editors for a question."""
         return CurationApi(self._channels.curation, lambda method, request: self._call(SERVER, method, request))
 
     @property

@@ -1,4 +1,4 @@
-"""What editors decide for a question: the list, and the form that adds or changes an entry."""
+"""Decisions of editors for a question: the list, and the form that adds or changes an entry."""
 
 from __future__ import annotations
 

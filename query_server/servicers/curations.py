@@ -18,7 +18,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CurationServicer(rpc.CurationServiceServicer):
-    """What editors decide for a question."""
+    """Decisions of editors for a question."""
 
     def __init__(self, curations: CurationsHandler, pages: ListPages) -> None:
         self._curations, self._pages = curations, pages

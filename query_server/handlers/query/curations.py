@@ -1,4 +1,4 @@
-"""What a server knows of the preferences of editors and sources: curations, and the freshness of sources."""
+"""The preferences of editors and sources that a server holds: curations, and the freshness of sources."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ One word is all that tells "How long is sick leave?" from "How long is parental 
 
 
 class SourceFreshness:
-    """How much newer documents are preferred, by tenant and source, as files of sources say. For one event loop."""
+    """The freshness of sources by tenant and name, as their files say. For one event loop."""
 
     def __init__(self, store: LazyStore) -> None:
         self._store = store
@@ -67,7 +67,7 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class AppliedCurations:
-    """What editors decided for one question, the nearest wording first."""
+    """The curations that apply to one question, the nearest wording first."""
 
     all: tuple[Applied, ...] = ()
     answer: Curation | None = field(default=None)

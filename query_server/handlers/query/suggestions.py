@@ -20,7 +20,7 @@ READ_SECONDS: Final = 10.0
 KEPT_SECONDS: Final = 60.0
 """Age from which the values of a tenant are read again, while those known still count."""
 WAIT_SECONDS: Final = 0.25
-"""Longest wait of a question for the first reading; later ones nobody waits for."""
+"""Longest wait of a question for the first reading; no question waits for later ones."""
 MAX_CHARS: Final = 64
 MAX_TENANTS: Final = 1000
 

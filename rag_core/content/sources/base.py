@@ -45,7 +45,7 @@ class FetchedItem:
 
 @dataclass(frozen=True, slots=True)
 class Recency:
-    """How much newer documents are preferred: with half the preference for each half-life of their age.
+    """A preference for newer documents: with half the preference for each half-life of their age.
 
     `weight` is the share of the score that age decides, 0 to 1.
     """

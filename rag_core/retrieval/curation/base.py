@@ -29,7 +29,7 @@ _SAME: Final = 2.0
 
 
 class CurationAction(StrEnum):
-    """What a curation does for its question."""
+    """The effect of a curation on its question."""
 
     ANSWER = "answer"
     """Its written answer is given."""
@@ -130,7 +130,7 @@ _KINDS: Final = {
     "amount": re.compile(r"\bhow (long|many|much|often|far|old|big)\b|多少|多久|几天|几次"),
     "yes or no": re.compile(r"^(is|are|am|was|were|do|does|did|can|could|may|must|should|will|has|have)\b|吗$"),
 }
-"""What a question asks for, where its words say it."""
+"""The kind of answer a question asks for, where its words say it."""
 
 
 def ask_for_the_same(one: str, other: str) -> bool:

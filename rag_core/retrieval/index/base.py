@@ -131,9 +131,9 @@ class ScoreExplanation:
     lexical: float = 0.0
     weights: LegWeights | None = None
     curated: float = 0.0
-    """What is added because an editor boosted the document."""
+    """Added because an editor boosted the document."""
     freshness: float = 0.0
-    """What its age adds or takes."""
+    """Added or taken for its age."""
     dated_at: datetime | None = None
     """The document's own date, where its age counts."""
 

@@ -22,7 +22,7 @@ UNDATED: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What is preferred in a search, besides relevance.
+    """The preferences of a search, besides relevance.
 
     `freshness` counts for every document; without it that of its source does, if that has one.
     """
