@@ -26,7 +26,7 @@ export UV_OFFLINE := 1
 export UV_FIND_LINKS := $(abspath $(BUNDLE))/wheels
 endif
 
-.PHONY: bundle help up down status setup test check audit format generate bench test-bench test-faults test-integration test-fuzz test-mysql test-containers chart-package client-wheel wheel ci-local docs screenshots lock clean
+.PHONY: bundle help up down status setup test check audit format generate bench test-bench test-faults test-integration test-arm test-portable test-fuzz test-mysql test-containers chart-package client-wheel wheel ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'

@@ -72,6 +72,7 @@ def upgrade(target: Settings | str, *, services: str | None = None) -> None:
                 command.stamp(alembic_config(connection), HEAD)
             elif found != HEAD:
                 command.upgrade(alembic_config(connection), HEAD)
+                schema.create_functions(connection)  # their present text names tables of the newest revision
             if users is not None and users != roles.role_of(url):
                 roles.grant(connection, users)
     finally:

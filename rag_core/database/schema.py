@@ -27,7 +27,7 @@ def create(connection: Connection) -> None:
 
 
 def create_functions(connection: Connection) -> None:
-    """Create or replace every function and trigger; a migration that changes one calls this."""
+    """Create or replace every function and trigger, in a new database and after migrations: no migration calls this."""
     folder = Path(tables.__file__).parent
     driver = connection.connection.driver_connection
     for path in sorted(folder.glob("*.sql")):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from alembic import op
 
-from rag_core.database.schema import create_functions
 from rag_core.database.tables.directories import directories, directory_entries, directory_members
 
 revision = "0033"
@@ -14,7 +13,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables and `rag.admits`, and replace the trigger that records lost permissions."""
+    """Create the tables."""
     for table in (directories, directory_entries, directory_members):
         table.create(op.get_bind())
-    create_functions(op.get_bind())

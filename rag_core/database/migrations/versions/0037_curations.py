@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from alembic import op
 
-from rag_core.database.schema import create_functions
 from rag_core.database.tables.curations import curations
 
 revision = "0037"
@@ -14,6 +13,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table and its triggers."""
+    """Create the table."""
     curations.create(op.get_bind())
-    create_functions(op.get_bind())
