@@ -48,7 +48,12 @@ def ask_settings() -> AskSettings:
     asked = st.query_params.get("source", "")  # other pages lead here with a source
     if asked in names and "ask-sources" not in st.session_state:
         st.session_state["ask-sources"] = [asked]
-    count = sum(st.session_state.get(key, preset) != preset for key, preset in _PRESET.items())
+    others = {
+        key: st.session_state[key] for key, preset in _PRESET.items() if st.session_state.get(key, preset) != preset
+    }
+    # A value that was set before the closed popover drew its widget reaches the browser only if it is set again.
+    st.session_state.update(others)
+    count = len(others)
     label = t("Settings · {count} set", count=count) if count else t("Settings")
     with st.popover(label, icon=":material/tune:", key="ask-settings", width="content"):
         kinds = {name: t(name) for name in (ANSWER, SEARCH, COMPARE, *([AS] if ask_as.may() else []))}

@@ -104,6 +104,20 @@ def test_a_citation_of_a_sheet_opens_as_its_rows_under_their_header(
     assert "GetPage" not in [name for name, _ in platform.gateway.peer.asked]
 
 
+def test_the_source_that_another_page_led_here_with_can_be_taken_out_after_a_question(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    cites_a_page(platform)
+    handbook = v2.ListSourcesResponse.Source(name="handbook", documents=1)
+    platform.gateway.peer.operations["AskableSources"] = v2.ListSourcesResponse(sources=[handbook])
+    page.goto(f"{console_url}/ask?source=handbook")
+    ask(page, "How often does pump seven need oil?")
+    expect(page.get_by_role("button", name="Open [1]")).to_be_visible()
+    page.get_by_role("button", name="Settings · 1 set").click()
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.get_by_role("button", name="Settings", exact=False)).not_to_contain_text("set")
+
+
 @pytest.mark.catalogue("S35")
 def test_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, platform: Platform) -> None:
     hosts: set[str] = set()
