@@ -71,7 +71,7 @@ def add_administration(
         (
             sources_pb2,
             sources_pb2_grpc.add_SourceServiceServicer_to_server,
-            SourceServicer(sources, secrets, settings),
+            SourceServicer(sources, secrets, settings, pages),
         ),
         (
             tenants_pb2,

@@ -30,7 +30,7 @@ class SourcesApi:
 
     def secrets(self) -> pb.ListSourceSecretsResponse:
         """Names of the stored credentials, and whether any can be stored here."""
-        return self._ask("ListSourceSecrets")
+        return self._ask("ListSourceSecrets", page_size=1000)
 
     def set_secret(self, name: str, value: str, reason: str) -> str:
         """Store a credential; returns the name that source files refer to."""

@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 
 from query_server.converters.curations import from_curation, to_draft
+from query_server.converters.fields import part_of_request
 from query_server.handlers.admin.curations import CurationsHandler
 from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
@@ -31,7 +32,8 @@ class CurationServicer(rpc.CurationServiceServicer):
 
     async def SaveCuration(self, request: pb.SaveCurationRequest, context: Context) -> pb.SaveCurationResponse:
         caller, wanted = current_call().principal, request.curation
-        saved = await self._curations.save(caller, wanted.id, to_draft(wanted), request.reason)
+        with part_of_request("curation", pb.Curation):
+            saved = await self._curations.save(caller, wanted.id, to_draft(wanted), request.reason)
         return pb.SaveCurationResponse(curation=from_curation(saved))
 
     async def RemoveCuration(self, request: pb.RemoveCurationRequest, context: Context) -> pb.RemoveCurationResponse:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 
 from query_server.handlers.admin.source_secrets import SourceSecretsHandler
 from query_server.handlers.admin.sources import OperationRequest, SourcesHandler
+from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
 from rag_core.errors import InvalidInput, Reason
 from rag_core.reasons import remedy_of
@@ -27,9 +28,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SourceServicer(rpc.SourceServiceServicer):
     """Stores requests of operations on sources, and returns their results."""
 
-    def __init__(self, sources: SourcesHandler, secrets: SourceSecretsHandler, settings: Settings) -> None:
+    def __init__(
+        self, sources: SourcesHandler, secrets: SourceSecretsHandler, settings: Settings, pages: ListPages
+    ) -> None:
         self._sources, self._secrets = sources, secrets
-        self._settings = settings
+        self._settings, self._pages = settings, pages
 
     async def GetSourcePermissions(
         self, request: pb.GetSourcePermissionsRequest, context: Context
@@ -52,8 +55,9 @@ class SourceServicer(rpc.SourceServiceServicer):
     async def ListSourceSecrets(
         self, request: pb.ListSourceSecretsRequest, context: Context
     ) -> pb.ListSourceSecretsResponse:
-        names = self._secrets.names(current_call().principal)
-        return pb.ListSourceSecretsResponse(names=names, can_store=self._secrets.can_store)
+        caller = current_call().principal
+        names, token = self._pages.of(caller, request).within(self._secrets.names(caller), lambda name: (name,))
+        return pb.ListSourceSecretsResponse(names=names, can_store=self._secrets.can_store, next_page_token=token)
 
     async def SetSourceSecret(self, request: pb.SetSourceSecretRequest, context: Context) -> pb.SetSourceSecretResponse:
         caller = current_call().principal

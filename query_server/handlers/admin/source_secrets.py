@@ -9,7 +9,7 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.admin.sources import SourcesHandler
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.errors import Conflict, InvalidInput, PermissionDenied, Reason
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ class SourceSecretsHandler:
         return [name for name in stored_names() if self._may_name(principal, name)] if self.can_store else []
 
     async def set(self, principal: Principal, name: str, value: str, why: str) -> str:
-        """Store a credential, and return its whole name. Raises `InvalidInput` (`FIELD_INVALID`, `USAGE`)."""
+        """Store a credential, and return its whole name. Raises `InvalidInput` (`FIELD_INVALID`)."""
         from rag_core.content.sources import store_secret
 
         check_text_field("value", value, limit=MAX_VALUE, required=True)
+        if len(value.encode()) > MAX_VALUE:
+            raise InvalidInput(Reason.FIELD_INVALID, f"value: more than {MAX_VALUE:,} bytes")
         return await self._change(principal, "set", name, why, lambda full: store_secret(full, value))
 
     async def remove(self, principal: Principal, name: str, why: str) -> str:
@@ -51,13 +53,16 @@ class SourceSecretsHandler:
         check_text_field("name", name, required=True)
         check_text_field("reason", why)
         self._sources.require(principal)
-        full = full_name(name)
+        try:
+            full = full_name(name)
+        except InvalidInput as error:
+            raise InvalidInput(Reason.FIELD_INVALID, f"name: {error.message}") from None
         if not self._may_name(principal, full):
             message = f"name: env:{full} is not a secret that your tenant may use (RAG_SOURCE_ALLOWANCES)"
             raise PermissionDenied(Reason.SOURCE_NOT_ALLOWED, message)
         if not self.can_store:
             message = "credentials are variables and files of this installation's Secret; set it there"
-            raise InvalidInput(Reason.CONFIG_INVALID, message)
+            raise Conflict(Reason.CONFIG_INVALID, message)
 
         def write(connection: Connection) -> str:
             from rag_core.governance.audit import audit_store as audit

@@ -142,7 +142,7 @@ def _folder() -> Path:
 
 
 def _opened(name: str, content: bytes) -> bytes:
-    """The secret in a file; one of 0.3 holds it as it is. Raises `ValueError` when the key is another one."""
+    """The secret in a file, which is sealed unless an older program wrote it. Raises `ValueError` for another key."""
     from cryptography.exceptions import InvalidTag
 
     if not content.startswith(_SEALED):

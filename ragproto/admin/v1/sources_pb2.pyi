@@ -68,16 +68,22 @@ class GetSourcePermissionsResponse(_message.Message):
     def __init__(self, allowed: _Optional[bool] = ..., unrestricted: _Optional[bool] = ..., roots: _Optional[_Iterable[str]] = ..., hosts: _Optional[_Iterable[str]] = ..., secrets: _Optional[_Iterable[str]] = ..., delete_guard_fraction: _Optional[float] = ..., delete_guard_minimum: _Optional[int] = ...) -> None: ...
 
 class ListSourceSecretsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListSourceSecretsResponse(_message.Message):
-    __slots__ = ("names", "can_store")
+    __slots__ = ("names", "can_store", "next_page_token")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     CAN_STORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
     can_store: bool
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., can_store: _Optional[bool] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., can_store: _Optional[bool] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SetSourceSecretRequest(_message.Message):
     __slots__ = ("name", "value", "reason")

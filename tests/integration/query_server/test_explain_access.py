@@ -113,7 +113,9 @@ def test_entries_say_where_they_come_from_and_where_they_meet(desk: Desk) -> Non
     desk.flow.connector.put("default.txt", "Default at nine.")
     desk.flow.run()
     with desk.flow.store.engine.begin() as connection:
-        create_account(connection, NewAccount("lin", AccountRole.VIEWER, "acme", ("hr",)), "p" * 12, actor="x/y")
+        create_account(
+            connection, NewAccount("lin", AccountRole.VIEWER, "acme", ("hr",)), "seven lamps of tin", actor="x/y"
+        )
         key = create_key(connection, NewKey("mirror", "acme", ["query.read"], ["sales"], 7), actor="x/y")
     own = desk.explain("lin", "own.txt")
     assert own.allowed

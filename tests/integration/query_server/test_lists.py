@@ -18,6 +18,7 @@ from sqlalchemy import ARRAY, Connection, Table
 
 from query_server.auth.policies import POLICIES
 from rag_core.content.quality.sources import Profile
+from rag_core.content.sources import store_secret
 from rag_core.database import Store, open_store
 from rag_core.database.tables import metadata
 from rag_core.governance.access import SESSION_MARK
@@ -118,6 +119,8 @@ def fill(store: Store) -> None:
                                           for n in every))  # fmt: skip
         add(db, TABLES.evaluation_questions, *({"tenant": "acme", "question": f"q{n}", "origin": "feedback"}
                                                for n in every))  # fmt: skip
+        add(db, TABLES.curations, *({"tenant": "acme", "questions": [f"q{n}"], "action": "answer", "acl": ["everyone"]}
+                                    for n in every))  # fmt: skip
         add(db, TABLES.unanswered_questions, *({"tenant": "acme", "question_hash": f"h{n}", "asked": 2, "first_at": now,
                                                 "last_at": now} for n in every))  # fmt: skip
         day = now.date() - timedelta(days=3)
@@ -131,13 +134,26 @@ def fill(store: Store) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    home: Path = tmp_path_factory.mktemp("lists")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lists")
+
+
+@pytest.fixture(autouse=True)
+def shared_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server finds stored credentials."""
+    monkeypatch.setenv("RAG_HOME", str(home))
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[RunningServer]:
     docs = [Doc(f"The bell rings at {n}." + " Listen." * n, locator=f"{n}.txt") for n in range(ROWS)]
-    with running(home, docs=docs) as started:
+    with pytest.MonkeyPatch.context() as patch, running(home, docs=docs, home_shared=True) as started:
+        patch.setenv("RAG_HOME", str(home))
         store = open_store(Settings(home=home, database_url=started.database_url))
         fill(store)
         store.close()
+        for n in range(ROWS):
+            store_secret(f"RAG_SECRET_S{n}", "x")
         yield started
 
 
@@ -157,7 +173,7 @@ def rows(method: MethodDescriptor, page: Message) -> list[bytes]:
     found = getattr(page, name)
     if method.name == "Search":  # the last bit of a score may differ
         return [row.chunk_id.encode() for row in found]
-    return [row.SerializeToString(deterministic=True) for row in found]
+    return [row.encode() if isinstance(row, str) else row.SerializeToString(deterministic=True) for row in found]
 
 
 def refused(server: RunningServer, method: MethodDescriptor, **fields: Any) -> tuple[str, list[tuple[str, str]]]:

@@ -222,7 +222,7 @@ def test_what_cannot_be_saved_says_which_field_is_wrong(
     desk: Desk, fields: dict[str, Any], reason: str, about: str
 ) -> None:
     refused = failing(lambda: desk.save(**fields))
-    assert (refused.reason, refused.message.partition(":")[0]) == (reason, about)
+    assert (refused.reason, refused.message.partition(":")[0].removeprefix("curation.")) == (reason, about)
     assert desk.listed() == []
 
 

@@ -264,6 +264,8 @@ WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.TenantService.{name}" for name in _TENANTS),
     "ragproto.admin.v1.DeploymentService.ListColours",
     "ragproto.admin.v1.DeploymentService.ListDeployments",
+    "ragproto.query.v2.CurationService.ListCurations",
+    "ragproto.admin.v1.SourceService.ListSourceSecrets",
     "ragproto.query.v2.QueryService.ListAnswerers",
     "ragproto.query.v2.QueryService.ListSources",
     "ragproto.query.v2.QueryService.GetUsage",
