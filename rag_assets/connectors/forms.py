@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from rag_assets.connectors.kind import Card, ConnectorKind, FormField
 from rag_core.content.sources import SecretRef
+from rag_core.errors import InvalidInput, Reason
 
 
 def form_fields(kind: ConnectorKind, card: Card) -> list[FormField]:
@@ -45,6 +46,30 @@ def put_option(options: dict[str, Any], path: str, value: Any) -> None:
         if not isinstance(options, dict):
             raise TypeError(part)
     options[last] = value
+
+
+def require_options(kind: ConnectorKind, card: Card, options: Mapping[str, Any]) -> None:
+    """Raise `InvalidInput` (`USAGE`) that names all that a source of `rag source add` needs beside these options."""
+    fields = form_fields(kind, card)
+    defaults = {one.path: one.default or one.choices[0] for one in fields if one.choices}
+
+    def applies(field: FormField) -> bool:
+        path, values = field.only or ("", ("",))
+        return str(_option(options, path) or defaults.get(path, "")) in values if path else True
+
+    needed = [one for one in fields if one.required and applies(one) and _option(options, one.path) in (None, "", [])]
+    if needed:
+        named = ", ".join(f"{one.path} ({one.label})" if one.label else one.path for one in needed)
+        example = {"secret": "'{}={{env: RAG_SECRET_NAME}}'", "list": "'{}=[a, b]'"}.get(needed[0].type, "{}=VALUE")
+        message = f"{card.name} also needs {named}: give each with -o, as -o {example.format(needed[0].path)}"
+        raise InvalidInput(Reason.USAGE, f"{message}; the form in the console asks for them (Add a source)")
+
+
+def _option(options: Mapping[str, Any], path: str) -> Any:
+    found: Any = options
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def _completed(field: FormField, made: FormField | None) -> FormField:

@@ -43,12 +43,13 @@ def add(
 ) -> Reason | None:
     """Add a source: test it, preview it, write its file, and wait until it is read.
 
-    On a terminal it asks for what is missing. Example: rag source add folder /srv/handbook --name handbook
+    On a terminal it asks for location and name. Example: rag source add folder /srv/handbook --name handbook
 
     Parameters
     ----------
     kind
-        folder, site, page (one URL), sql, api, s3, git, topic, or a word of another package (`rag source kinds`).
+        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, imap, git, topic, or a word of another
+        package (`rag source kinds`).
     location
         What the kind reads: folder, URL, table, bucket (or s3://BUCKET/PREFIX), repository, topic, host.
     name
@@ -215,7 +216,7 @@ def _end_runs(settings: Settings, source: Source) -> list[str]:
 def _options(kind: ConnectorKind, card: Card, location: str, given: list[str]) -> dict[str, Any]:
     import yaml
 
-    from rag_assets.connectors.forms import location_options, put_option
+    from rag_assets.connectors.forms import location_options, put_option, require_options
 
     options = location_options(kind, card, location)
     for entry in given:
@@ -228,6 +229,7 @@ def _options(kind: ConnectorKind, card: Card, location: str, given: list[str]) -
             raise InvalidInput(Reason.USAGE, f"--option {entry!r}: {error} is no mapping") from None
         except yaml.YAMLError:
             raise InvalidInput(Reason.USAGE, f"--option {entry!r}: the value is no YAML") from None
+    require_options(kind, card, options)
     return options
 
 

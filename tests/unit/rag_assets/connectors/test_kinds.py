@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,9 +16,9 @@ from structlog.testing import capture_logs
 
 from rag_assets.config import COMPONENT_TYPE, load_sources
 from rag_assets.connectors import build_connector, kinds
-from rag_assets.connectors.forms import form_fields
+from rag_assets.connectors.forms import form_fields, location_options, require_options
 from rag_assets.connectors.kind import FORMER_NAMES
-from rag_assets.source_admin import describe_kinds
+from rag_assets.source_admin import describe_kinds, find_card
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import ConfigError, InvalidInput
 from ragctl.commands.connector import write_package
@@ -183,3 +185,28 @@ print(sorted({name for kind in usable_kinds().values() for name in kind.librarie
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines() == ["['rag_assets.connectors.filesystem.options']", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("word", "location", "given", "needed"),
+    [
+        ("imap", "mail.example.com", {}, {"user", "login.password"}),
+        ("imap", "mail.example.com",
+         {"user": "a", "login": {"type": "oauth2", "token_url": "https://x", "client_id": "y"}}, {"login.client_secret"}),
+        ("sql", "articles", {"key": ["id"], "updated_at": "u", "content": ["c"], "database": {"driver": "sqlite"}},
+         {"database.path"}),
+        ("folder", "/srv/handbook", {}, set()),
+    ],
+)  # fmt: skip
+def test_what_a_new_source_needs_beside_its_location_is_named_at_once(
+    word: str, location: str, given: dict[str, Any], needed: set[str]
+) -> None:
+    kind, card = find_card(word)
+    options = location_options(kind, card, location) | given
+    if not needed:
+        require_options(kind, card, options)
+        return
+    with pytest.raises(InvalidInput, match=f"^USAGE: {word} also needs ") as caught:
+        require_options(kind, card, options)
+    named = str(caught.value).partition("also needs ")[2].partition(": give")[0]
+    assert {part.partition(" ")[0] for part in re.split(r"\), ", named)} == needed
