@@ -192,7 +192,8 @@ print(sorted({name for kind in usable_kinds().values() for name in kind.librarie
     [
         ("imap", "mail.example.com", {}, {"user", "login.password"}),
         ("imap", "mail.example.com",
-         {"user": "a", "login": {"type": "oauth2", "token_url": "https://x", "client_id": "y"}}, {"login.client_secret"}),
+         {"user": "a", "login": {"type": "oauth2", "token_url": "https://x", "client_id": "y"}},
+         {"login.client_secret"}),
         ("sql", "articles", {"key": ["id"], "updated_at": "u", "content": ["c"], "database": {"driver": "sqlite"}},
          {"database.path"}),
         ("folder", "/srv/handbook", {}, set()),
