@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
-from sqlalchemy import ColumnElement, Connection, Integer, MetaData, case, cast, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Integer, MetaData, Row, case, cast, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from rag_core.content.parsing import PROSE, Block, BlockKind, ParsedDocument, links_to_rows, to_rows
 from rag_core.database import FEW_ROWS, copy_rows
@@ -73,6 +75,10 @@ class NewDocument:
     source_version: int | None = None
 
 
+_RACES = 3
+"""Upserts that are tried again after another transaction created one of their documents."""
+
+
 @dataclass(frozen=True, slots=True)
 class MetadataUpdate:
     """A document whose stored text is current: only its version tag, its raw bytes or its ACL are new."""
@@ -130,8 +136,8 @@ def write(
     ordered = (_values(row, tenant, source, shard, run_id) for row in sorted(rows, key=lambda row: row.doc_id))
     if len(rows) <= FEW_ROWS:
         upsert, names = _upsert(given=True, by_source=by_source), [name for name, _ in _LOADED]
-        given = (dict(zip(names, values, strict=True)) for values in ordered)
-        returned = [row for values in given for row in connection.execute(upsert, values)]
+        given = [dict(zip(names, values, strict=True)) for values in ordered]
+        returned = upserted(connection, lambda: [row for values in given for row in connection.execute(upsert, values)])
     else:
         connection.execute(
             text(
@@ -140,9 +146,25 @@ def write(
             )
         )
         copy_rows(connection, "incoming_documents", _LOADED, ordered)
-        returned = [*connection.execute(_upsert(given=False, by_source=by_source))]
+        returned = upserted(connection, lambda: connection.execute(_upsert(given=False, by_source=by_source)).all())
     changed = sum(row.run_id == run_id for row in returned)
     return WriteResult(changed, len(returned) - changed, len(rows) - len(returned))
+
+
+def upserted(connection: Connection, write_rows: Callable[[], Sequence[Row[Any]]]) -> Sequence[Row[Any]]:
+    """Upsert rows by `doc_id`, again when another transaction created one of them at the same moment.
+
+    PostgreSQL resolves a conflict with the index that `ON CONFLICT` names. Where both transactions had looked before
+    either wrote, the index of the documents' names, which says the same, raises an error instead.
+    """
+    for _ in range(_RACES):
+        try:
+            with connection.begin_nested():
+                return write_rows()
+        except IntegrityError as error:
+            if not isinstance(error.orig, UniqueViolation):
+                raise
+    return write_rows()
 
 
 def update_metadata(connection: Connection, run_id: str, rows: Sequence[MetadataUpdate]) -> WriteResult:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from rag_core.content.documents.store import upserted
 from rag_core.governance.webhooks import outbox_store as outbox
 from rag_core.ids import text_hash
 
@@ -56,7 +57,7 @@ def soft_delete_versions(
         "locators": [row.locator for row in ordered],
         "versions": [row.source_version for row in ordered],
     }
-    deleted = connection.execute(_SOFT_DELETE_VERSIONS, params).all()
+    deleted = upserted(connection, lambda: connection.execute(_SOFT_DELETE_VERSIONS, params).all())
     dropped = {"ids": [row.doc_id for row in deleted]}
     for statement in (_DROP_CHUNKS, _DROP_CHUNKINGS, _DROP_ORIGINALS, _DROP_QUARANTINE):
         connection.execute(statement, dropped)

@@ -59,6 +59,25 @@ def test_two_writers_of_the_same_documents_neither_deadlock_nor_lose_the_newer_o
     assert {_row(store, name).text for name in names} == {"version 3"}
 
 
+@pytest.mark.catalogue("F24")
+def test_two_writers_that_create_the_same_document_at_the_same_moment_are_one_after_the_other(store: Store) -> None:
+    meeting, rounds = threading.Barrier(2), range(300)
+
+    def write(version: int) -> None:
+        for number in rounds:
+            with store.engine.begin() as connection:
+                row = new_document(f"new-{number}", f"version {version}", source_version=version)
+                meeting.wait(60)
+                documents.write(connection, "acme", "push", 0, f"writer-{version}", [row])
+
+    threads = [threading.Thread(target=write, args=(version,)) for version in (2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {_row(store, f"new-{number}").text for number in rounds} == {"version 3"}
+
+
 def test_a_write_that_was_compared_with_an_older_row_is_ignored(store: Store) -> None:
     with store.engine.begin() as connection:
         documents.write(connection, "acme", "push", 0, "r1", [new_document("a", "one")])
