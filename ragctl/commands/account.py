@@ -174,14 +174,12 @@ def second_factor(name: str, /, *, remove: Annotated[bool, Parameter(negative=""
 
 def _new_second_factor(settings: Settings, name: str) -> tuple[bytes, bytes]:
     """A secret, plain and sealed by the key of this data folder, which is made when there is none."""
-    from rag_core.governance.access import SecondFactorKey, new_second_factor, new_second_factor_key
-    from ragctl.tokens import second_factor_key_path, write_private
+    from rag_core.governance.access import new_second_factor
+    from rag_core.sealing import SealingKey
+    from ragctl.tokens import second_factor_key_path
 
-    path, secret = second_factor_key_path(settings), new_second_factor()
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(path, new_second_factor_key() + "\n")
-    return secret, SecondFactorKey(path).seal(secret, name)
+    secret = new_second_factor()
+    return secret, SealingKey.made(second_factor_key_path(settings)).seal(secret, name)
 
 
 def _longest_token() -> int:

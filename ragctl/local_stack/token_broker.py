@@ -176,10 +176,10 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
 
     def _step_of(self, name: str, sealed: bytes, code: str, address: str, unlocked_at: float) -> int:
         """The step of a code that is right. Guesses at it are counted for all addresses: they need the password."""
-        from rag_core.governance.access import SecondFactorKey, step_of_code
+        from rag_core.governance.access import open_second_factor, step_of_code
 
         self._attempts.check(_of_codes(name), name, unlocked_at=unlocked_at)
-        secret = SecondFactorKey(second_factor_key_path(self._settings)).open(sealed, name)
+        secret = open_second_factor(second_factor_key_path(self._settings), sealed, name)
         step = step_of_code(secret, code, time.time())
         if step is None:
             self._attempts.failed(_of_codes(name), name)

@@ -15,8 +15,6 @@ from rag_core.governance.access import Principal
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-MAX_VALUE = 65_536
-
 
 class SourceSecretsHandler:
     """A caller may name what its sources may refer to. Raises `PermissionDenied` (`SOURCE_NOT_ALLOWED`), and
@@ -34,11 +32,11 @@ class SourceSecretsHandler:
 
     async def set(self, principal: Principal, name: str, value: str, why: str) -> str:
         """Store a credential, and return its whole name. Raises `InvalidInput` (`FIELD_INVALID`)."""
-        from rag_core.content.sources import store_secret
+        from rag_core.content.sources import MAX_SECRET_BYTES, store_secret
 
-        check_text_field("value", value, limit=MAX_VALUE, required=True)
-        if len(value.encode()) > MAX_VALUE:
-            raise InvalidInput(Reason.FIELD_INVALID, f"value: more than {MAX_VALUE:,} bytes")
+        check_text_field("value", value, limit=MAX_SECRET_BYTES, required=True)
+        if len(value.encode()) > MAX_SECRET_BYTES:
+            raise InvalidInput(Reason.FIELD_INVALID, f"value: more than {MAX_SECRET_BYTES:,} bytes")
         return await self._change(principal, "set", name, why, lambda full: store_secret(full, value))
 
     async def remove(self, principal: Principal, name: str, why: str) -> str:

@@ -37,6 +37,7 @@ from .operation_store import Action as Action, Operation as Operation
 from .problem_store import SourceProblem as SourceProblem
 from .removal_store import SourceContents as SourceContents
 from .secrets import (
+    MAX_SECRET_BYTES as MAX_SECRET_BYTES,
     SecretRef as SecretRef,
     full_name as full_name,
     remove_secret as remove_secret,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StringConstraints, model_validator
 
@@ -14,10 +13,8 @@ from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason
 from rag_core.files import Accept, open_resolved, replace_file
 from rag_core.settings import Settings, environment_secret
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-_MAX_BYTES = 65_536
+MAX_SECRET_BYTES = 65_536
+"""Largest secret."""
 _PREFIX = "RAG_SECRET_"
 _NAME = re.compile(r"RAG_SECRET_[A-Z0-9_]{1,100}")
 
@@ -74,8 +71,8 @@ def _anywhere(_: Path) -> None:
 def _from_file(path: Path, accept: Accept) -> str | None:
     try:
         with os.fdopen(open_resolved(path, os.O_RDONLY, accept), "rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
-        return None if len(content) > _MAX_BYTES else content.decode("utf-8").rstrip("\r\n")
+            content = stream.read(MAX_SECRET_BYTES + 1)
+        return None if len(content) > MAX_SECRET_BYTES else content.decode("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -87,7 +84,6 @@ def _from_file(path: Path, accept: Accept) -> str | None:
 # variables and files of the Secret.
 
 _SEALED = b"rag-sealed-1\n"
-_NONCE_BYTES = 12
 
 
 def full_name(name: str) -> str:
@@ -114,13 +110,14 @@ def _named(name: str) -> str | None:
 
 def store_secret(name: str, value: str) -> None:
     """Keep a secret, in place of one of the same name. Raises `InvalidInput` (`USAGE`) for what is none."""
-    if not value or len(value.encode()) > _MAX_BYTES or "\0" in value:
-        raise InvalidInput(Reason.USAGE, f"a secret has 1 to {_MAX_BYTES:,} bytes and no NUL")
+    from rag_core.sealing import SealingKey
+
+    if not value or len(value.encode()) > MAX_SECRET_BYTES or "\0" in value:
+        raise InvalidInput(Reason.USAGE, f"a secret has 1 to {MAX_SECRET_BYTES:,} bytes and no NUL")
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    nonce = os.urandom(_NONCE_BYTES)
-    sealed = _cipher(make=True).encrypt(nonce, value.encode(), name.encode())
-    replace_file(folder / name, _SEALED + nonce + sealed, mode=0o600)
+    sealed = SealingKey.made(_key_path()).seal(value.encode(), name)
+    replace_file(folder / name, _SEALED + sealed, mode=0o600)
 
 
 def stored_names() -> list[str]:
@@ -142,27 +139,13 @@ def _folder() -> Path:
 
 
 def _opened(name: str, content: bytes) -> bytes:
-    """The secret in a file, which is sealed unless an older program wrote it. Raises `ValueError` for another key."""
-    from cryptography.exceptions import InvalidTag
+    """The secret in a file, which is sealed unless an older program wrote it. Raises as `SealingKey`."""
+    from rag_core.sealing import SealingKey
 
     if not content.startswith(_SEALED):
         return content
-    nonce, sealed = content[len(_SEALED) :][:_NONCE_BYTES], content[len(_SEALED) + _NONCE_BYTES :]
-    try:
-        return _cipher().decrypt(nonce, sealed, name.encode())
-    except InvalidTag:
-        raise ValueError(name) from None
+    return SealingKey(_key_path()).open(content[len(_SEALED) :], name)
 
 
-def _cipher(*, make: bool = False) -> AESGCM:
-    """The cipher of stored secrets; its key is made with the first of them."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    path = _folder().with_name("sources.key")
-    if make and not path.exists():
-        made = path.with_name(f".{path.name}.{os.getpid()}")
-        replace_file(made, os.urandom(32), mode=0o600)
-        with suppress(FileExistsError):  # another process was faster
-            os.link(made, path)
-        made.unlink()
-    return AESGCM(path.read_bytes())
+def _key_path() -> Path:
+    return _folder().with_name("sources.key")

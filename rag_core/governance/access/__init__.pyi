@@ -37,10 +37,9 @@ from .api_keys import KEY_MARK as KEY_MARK, ApiKey as ApiKey, invalid_key as inv
 from .key_source import FileKeys as FileKeys, KeySource as KeySource, UrlKeys as UrlKeys
 from .keyed_hash import NameHash as NameHash
 from .second_factor import (
-    SecondFactorKey as SecondFactorKey,
     code_at as code_at,
     new_second_factor as new_second_factor,
-    new_second_factor_key as new_second_factor_key,
+    open_second_factor as open_second_factor,
     setup_key as setup_key,
     setup_uri as setup_uri,
     step_of_code as step_of_code,
