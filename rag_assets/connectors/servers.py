@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Generic, TypeVar
@@ -78,7 +78,12 @@ def _is_refused(address: Address) -> bool:
 
 def open_socket(host: str, port: int, own: OwnParts, seconds: float) -> socket.socket:
     """Connect to the first checked address of a server that answers. Raises as `checked_addresses`, and `OSError`."""
-    *others, last = checked_addresses(host, port, own, what="server")
+    return first_socket(checked_addresses(host, port, own, what="server"), port, seconds)
+
+
+def first_socket(addresses: Sequence[str], port: int, seconds: float) -> socket.socket:
+    """Connect to the first of these addresses that answers. Raises `OSError` of the last when none does."""
+    *others, last = addresses
     for address in others:
         with suppress(OSError):
             return socket.create_connection((address, port), timeout=seconds)

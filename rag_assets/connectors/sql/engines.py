@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
 
 from rag_assets.connectors.filesystem.safe_open import PathRules
-from rag_assets.connectors.servers import checked_addresses
+from rag_assets.connectors.servers import checked_addresses, first_socket
 from rag_assets.connectors.sql.options import SQL_PORTS, ServerDatabase, SqliteDatabase, SqlOptions
 from rag_assets.connectors.sql.sqlite import connect_accepted
 from rag_core.errors import ConfigError, Reason
 from rag_core.http_client import OwnParts
-
-
-def open_socket(addresses: Sequence[str], port: int, seconds: float) -> socket.socket:
-    """A connection to the first of these addresses that answers. Raises `OSError` of the last when none does."""
-    for number, address in enumerate(addresses, start=1):
-        try:
-            return socket.create_connection((address, port), timeout=seconds)
-        except OSError:
-            if number == len(addresses):
-                raise
-    raise OSError("no address")
 
 
 def is_loopback(host: str) -> bool:
@@ -157,7 +145,7 @@ def _mysql(database: ServerDatabase, options: SqlOptions, addresses: list[str]) 
         # The driver would resolve the name again; the name it is given is what TLS compares.
         connection = dialect.loaded_dbapi.connect(*given, **named, defer_connect=True)
         try:
-            connection.connect(open_socket(addresses, port, options.connect_timeout_seconds))
+            connection.connect(first_socket(addresses, port, options.connect_timeout_seconds))
         except OSError as error:
             raise dialect.loaded_dbapi.OperationalError(_MYSQL_NOT_REACHED, type(error).__name__) from None
         return connection

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from rag_assets.connectors.fields import NOBODY
-from rag_assets.connectors.sql.engines import checked_addresses, open_socket
+from rag_assets.connectors.sql.engines import checked_addresses, first_socket
 from rag_assets.connectors.sql.options import AclColumn, SqlOptions
 from rag_assets.connectors.sql.relation import read_only_query
 from rag_assets.connectors.sql.values import acl_entries
@@ -182,7 +182,7 @@ def test_mysql_is_reached_at_the_address_that_was_checked(
     """The name resolves in the check alone, so a driver that looked it up again would find nothing."""
     mysql_database.articles(2)
     address = mysql_database.options["host"]
-    monkeypatch.setattr("rag_assets.connectors.sql.engines.system_resolver", lambda host, port: [address])
+    monkeypatch.setattr("rag_assets.connectors.servers.system_resolver", lambda host, port: [address])
     named = Database("mysql", {**mysql_database.options, "host": "db.invalid", "tls": "require"}, lambda *_: [])
     found = connect_to(named).check()
     assert (found["ok"], found["items"], found["error"]) == (True, 2, None)
@@ -192,7 +192,7 @@ def test_mysql_is_reached_at_the_address_that_was_checked(
 def test_the_next_checked_address_is_tried_when_one_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        with open_socket(["127.0.0.2", "127.0.0.1"], port, 5) as connected:
+        with first_socket(["127.0.0.2", "127.0.0.1"], port, 5) as connected:
             assert connected.getpeername() == ("127.0.0.1", port)
 
 
