@@ -109,7 +109,7 @@ class Hour:
 
     def ask_until(self, question: str, answer: str) -> None:
         """Ask again until the answer is another one: the change sensor needs up to half a minute, and its run."""
-        shown = self.page.get_by_text(answer).first
+        shown = self.page.get_by_text(answer).locator("visible=true").first
         for _ in range(60):
             self.ask(question)
             try:

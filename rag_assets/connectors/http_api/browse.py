@@ -115,11 +115,12 @@ def _sample(data: Any) -> str:
 def _shortened(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= TEXT_CHARS else f"{value[:TEXT_CHARS]}…"
+    if isinstance(value, list | dict) and depth >= 2 * MAX_DEPTH:
+        return "…"  # before what is in it: an answer may be nested deeper than functions can call themselves
     if isinstance(value, list):
         return [_shortened(item, depth + 1) for item in value[:SAMPLE_ITEMS]] + ["…"] * (len(value) > SAMPLE_ITEMS)
     if isinstance(value, dict):
-        inner = {str(name): _shortened(member, depth + 1) for name, member in islice(value.items(), MAX_NAMES)}
-        return inner if depth < 2 * MAX_DEPTH else "…"
+        return {str(name): _shortened(member, depth + 1) for name, member in islice(value.items(), MAX_NAMES)}
     return value
 
 

@@ -154,6 +154,12 @@ def test_an_answer_without_a_list_of_objects_is_shown_all_the_same(
     assert found["sample"]
 
 
+def test_an_answer_that_is_nested_deeply_is_cut(tmp_path: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/items").respond_with_data("[" * 700 + "]" * 700, content_type="application/json")
+    found = browse({"kind": "api", "url": httpserver.url_for("/items")}, tmp_path, **LOOPBACK)
+    assert found["sample"].count("[") < 20
+
+
 def test_a_large_answer_is_cut(tmp_path: Path, httpserver: HTTPServer) -> None:
     rows = [{f"field{name}": "x" * 5000 for name in range(300)} for _ in range(20)]
     httpserver.expect_request("/items").respond_with_json(rows)
