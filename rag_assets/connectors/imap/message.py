@@ -14,6 +14,8 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser
 
+from rag_core.errors import InvalidInput, Reason
+
 MAX_PARTS: Final = 1_000
 _QUOTED_HTML: Final = "blockquote, .gmail_quote, .gmail_signature, .moz-cite-prefix, .moz-signature, #appendonsend"
 _FORWARDED: Final = ("fwd:", "fw:", "wg:", "tr:", "i:", "rv:", "转发:", "转发：")
@@ -34,8 +36,17 @@ class MessagePart:
 
 
 def render(raw: bytes, part: str, *, keep_quotes: bool) -> MessagePart | None:
-    """The message itself (`part` is empty) or the attachment of a part number; `None` when there is no such part."""
-    message = message_from_bytes(raw)
+    """The message itself (`part` is empty) or the attachment of a part number; `None` when there is no such part.
+
+    Raises `InvalidInput` (`UNREADABLE`) for parts within parts that are nested deeper than can be read.
+    """
+    try:
+        return _rendered(message_from_bytes(raw), part, keep_quotes=keep_quotes)
+    except RecursionError:
+        raise InvalidInput(Reason.UNREADABLE, "the parts of the message are nested too deeply") from None
+
+
+def _rendered(message: Message, part: str, *, keep_quotes: bool) -> MessagePart | None:
     about = {name.replace("-", "_"): text for name in ("from", "to", "cc", "date", "subject", "message-id")
              if (text := header(message, name))}  # fmt: skip
     subject = about.get("subject", "")

@@ -8,6 +8,7 @@ from email.policy import SMTP
 import pytest
 
 from rag_assets.connectors.imap.message import numbered, render, without_quotes
+from rag_core.errors import InvalidInput
 
 
 def message(text: str = "Pump 7 needs oil.", **headers: str) -> EmailMessage:
@@ -98,6 +99,13 @@ def test_a_broken_message_is_read_as_far_as_it_goes(raw: bytes) -> None:
     rendered = render(raw, "", keep_quotes=False)
     assert rendered is not None
     assert isinstance(rendered.content, bytes)
+
+
+def test_parts_within_parts_without_end_are_one_unreadable_message() -> None:
+    depth = range(2000)
+    opened = "".join(f'Content-Type: multipart/mixed; boundary="b{at}"\n\n--b{at}\n' for at in depth)
+    with pytest.raises(InvalidInput, match="UNREADABLE"):
+        render(f"Subject: x\n{opened}Content-Type: text/plain\n\nhello\n".encode(), "", keep_quotes=False)
 
 
 def test_deep_and_long_messages_take_time_in_proportion() -> None:
