@@ -38,12 +38,12 @@ class MessagePart:
 def render(raw: bytes, part: str, *, keep_quotes: bool) -> MessagePart | None:
     """The message itself (`part` is empty) or the attachment of a part number; `None` when there is no such part.
 
-    Raises `InvalidInput` (`UNREADABLE`) for parts within parts that are nested deeper than can be read.
+    Raises `InvalidInput` (`NESTING_TOO_DEEP`) for parts within parts that are nested deeper than can be read.
     """
     try:
         return _rendered(message_from_bytes(raw), part, keep_quotes=keep_quotes)
     except RecursionError:
-        raise InvalidInput(Reason.UNREADABLE, "the parts of the message are nested too deeply") from None
+        raise InvalidInput(Reason.NESTING_TOO_DEEP, "the parts of the message are nested too deeply") from None
 
 
 def _rendered(message: Message, part: str, *, keep_quotes: bool) -> MessagePart | None:

@@ -104,7 +104,7 @@ def test_a_broken_message_is_read_as_far_as_it_goes(raw: bytes) -> None:
 def test_parts_within_parts_without_end_are_one_unreadable_message() -> None:
     depth = range(2000)
     opened = "".join(f'Content-Type: multipart/mixed; boundary="b{at}"\n\n--b{at}\n' for at in depth)
-    with pytest.raises(InvalidInput, match="UNREADABLE"):
+    with pytest.raises(InvalidInput, match="NESTING_TOO_DEEP"):
         render(f"Subject: x\n{opened}Content-Type: text/plain\n\nhello\n".encode(), "", keep_quotes=False)
 
 
