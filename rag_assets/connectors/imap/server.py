@@ -218,7 +218,7 @@ def _explained(error: Exception) -> Exception:
         return Unavailable(Reason.ACCESS_REFUSED, problem)
     if isinstance(error, IMAPClientAbortError | OSError | EOFError):
         return Again(Unavailable(Reason.SOURCE_UNAVAILABLE, "the server does not answer; check that it runs"))
-    if isinstance(error, ProtocolError | LookupError | ValueError):
+    if isinstance(error, ProtocolError | LookupError | ValueError | RecursionError):
         return Again(Unavailable(Reason.RESPONSE_INVALID, "the server answers with something that is no IMAP"))
     if isinstance(error, IMAPClientError):
         said = str(error).upper()

@@ -33,7 +33,8 @@ def setup_key(secret: bytes) -> str:
 
 def setup_uri(secret: bytes, name: str) -> str:
     """The address that apps read, also as a QR code."""
-    return TOTP(secret, _DIGITS, _HASH, STEP_SECONDS).get_provisioning_uri(name, _ISSUER)
+    made = TOTP(secret, _DIGITS, _HASH, STEP_SECONDS).get_provisioning_uri(name, _ISSUER)
+    return made.replace("+", "%20")  # apps show a `+` as it is
 
 
 def code_at(secret: bytes, step: int) -> str:
