@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from query_server.auth.policies import ConcurrencyClass
 from query_server.interceptors import concurrency
 from query_server.interceptors.concurrency import ConcurrencyLimiter
+from query_server.interceptors.stack import build_limiters
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import Exhausted, Reason
+from rag_core.settings import Settings
 
 
 class Crowd:
@@ -171,4 +175,20 @@ async def test_a_paced_tenant_alone_has_its_share_and_no_rest() -> None:
     await calls[0]
     await settle()
     assert crowd.order == ["busy"] * 5
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.parametrize(("answerer", "inside"), [("extractive", 1), ("openai", 2)])
+async def test_answers_that_are_composed_here_are_paced_beside_the_searches_of_others(
+    tmp_path: Path, answerer: Literal["extractive", "openai"], inside: int
+) -> None:
+    settings = Settings(home=tmp_path, answerer=answerer, max_concurrent_answers=4, max_tenant_share=1)
+    limiters = build_limiters(settings, Metrics())
+    busy = Crowd(slots=1, queue=0)
+    busy.gate = limiters[ConcurrencyClass.ANSWER]
+    async with limiters[ConcurrencyClass.SEARCH].enter("other"):
+        calls = [asyncio.create_task(busy.call()) for _ in range(2)]
+        await settle()
+        assert busy.inside == inside
+    busy.release.set()
     await asyncio.gather(*calls)
