@@ -182,7 +182,10 @@ async def test_a_paced_tenant_alone_has_its_share_and_no_rest() -> None:
 async def test_answers_that_are_composed_here_are_paced_beside_the_searches_of_others(
     tmp_path: Path, answerer: Literal["extractive", "openai"], inside: int
 ) -> None:
-    settings = Settings(home=tmp_path, answerer=answerer, max_concurrent_answers=4, max_tenant_share=1)
+    settings = Settings(
+        home=tmp_path, answerer=answerer, answer_url="http://127.0.0.1:1/v1", answer_model="m",
+        max_concurrent_answers=4, max_tenant_share=1,
+    )  # fmt: skip
     limiters = build_limiters(settings, Metrics())
     busy = Crowd(slots=1, queue=0)
     busy.gate = limiters[ConcurrencyClass.ANSWER]
