@@ -171,8 +171,8 @@ def test_a_strangers_first_hour_needs_no_documentation(hour: Hour) -> None:
     hour.camera.take(page, "5-answer")
     page.get_by_role("button", name="Open [1]").first.click()
     # The cited sentence in its frame, and the text of the same document that follows it.
-    expect(page.get_by_text("Beans are in the cupboard.").first).to_be_visible()
-    page.get_by_text("Beans are in the cupboard.").first.scroll_into_view_if_needed()
+    expect(page.get_by_text("Beans are in the cupboard.").locator("visible=true").first).to_be_visible()
+    page.get_by_text("Beans are in the cupboard.").locator("visible=true").first.scroll_into_view_if_needed()
     hour.camera.take(page, "6-citation")
 
     hour.write("second")
@@ -184,7 +184,7 @@ def test_a_strangers_first_hour_needs_no_documentation(hour: Hour) -> None:
     hour.drop_table()
     for name, why in (("handbook", "the root folder cannot be opened"), ("articles", "there is no table 'articles'")):
         hour.open_source(name)
-        expect(page.get_by_text(why).first).to_be_visible()
+        expect(page.get_by_text(why).locator("visible=true").first).to_be_visible()
         hour.camera.take(page, f"8-broken-{name}")
     hour.handbook.with_name("elsewhere").rename(hour.handbook)
     hour.make_table()
