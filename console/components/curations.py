@@ -31,8 +31,8 @@ def curations() -> None:
     if said := st.session_state.pop(_SAID, None):
         st.success(said, icon=":material/check_circle:")
     st.caption(
-        t("An editor's answer is given to the readers that it names, in whatever words they ask. It is shown as"
-          " curated, with its owner.")
+        t("An editor's answer is given to the readers that it names, for its wordings and those close to them. It is"
+          " shown as curated, with its owner.")
     )  # fmt: skip
     found = load_or_report("query server", lambda: api().curation.curations())
     if found is None:

@@ -37,7 +37,7 @@ def add(
 ) -> None:
     """Decide for a question: one of --answer, --pin, --boost and --hide. Recorded in the audit log.
 
-    It counts within seconds, also for questions that mean the same.
+    It counts within seconds, for these wordings and those close to them: give the usual ones.
 
     Example: rag curate add "How long is parental leave?" --answer "16 weeks, see the handbook." --until 2027-06-30
 
