@@ -172,7 +172,6 @@ def test_a_strangers_first_hour_needs_no_documentation(hour: Hour) -> None:
     page.get_by_role("button", name="Open [1]").first.click()
     # The cited sentence in its frame, and the text of the same document that follows it.
     expect(page.get_by_text("Beans are in the cupboard.").locator("visible=true").first).to_be_visible()
-    page.get_by_text("Beans are in the cupboard.").locator("visible=true").first.scroll_into_view_if_needed()
     hour.camera.take(page, "6-citation")
 
     hour.write("second")
