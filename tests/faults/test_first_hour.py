@@ -191,7 +191,7 @@ def test_a_strangers_first_hour_needs_no_documentation(hour: Hour) -> None:
         hour.open_source(name)
         page.get_by_role("button", name="Sync now").click()
         page.get_by_test_id("stPopoverBody").get_by_role("button", name="Confirm").click()
-        expect(page.get_by_test_id("stAlert").get_by_text("up to date", exact=True)).to_be_visible()
+        expect(page.get_by_role("status").get_by_text("Up to date", exact=True)).to_be_visible()
     hour.camera.take(page, "9-mended-articles")
     go(page, "Ask")
     hour.ask_until("At how many bar does the compressor run?", "The compressor runs at eight bar.")
