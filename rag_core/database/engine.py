@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -189,6 +191,15 @@ class Store:
             "keepalives_interval": 5,
             "keepalives_count": 3,
         }
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Yield a connection whose statements all read one snapshot, until `commit` begins another.
+
+        For rows of several statements that are compared with each other: writers go on meanwhile.
+        """
+        with self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="REPEATABLE READ")
 
     def close(self) -> None:
         """Close the pooled connections."""

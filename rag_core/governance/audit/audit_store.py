@@ -172,8 +172,7 @@ class ChainReport:
 
 def verify_chains(store: Store) -> ChainReport:
     """Recompute every hash, from the newest checkpoint of each tenant to its head, in one snapshot."""
-    with store.engine.connect() as plain:
-        connection = plain.execution_options(isolation_level="REPEATABLE READ")
+    with store.snapshot() as connection:
         starts = {row.tenant: (row.seq, bytes(row.hash)) for row in connection.execute(_STARTS)}
         heads = {row.tenant: (row.seq, bytes(row.hash)) for row in connection.execute(_HEADS)}
         rows, broken = 0, []

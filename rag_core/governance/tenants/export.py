@@ -49,8 +49,7 @@ def record(database: Store, tenant: str, *, actor: str, why: str = "") -> None:
 def entries(database: Store, tenant: str, files: Files = (), progress: Progress | None = None) -> Iterator[ExportFile]:
     """The files of an export in order; the manifest and the checksums, which need all others, are the last."""
     written: dict[str, dict[str, Any]] = {}
-    with database.engine.connect() as plain:
-        connection = plain.execution_options(isolation_level="REPEATABLE READ")
+    with database.snapshot() as connection:
         for place in PLACES:
             if place.export:
                 lines = place_store.lines(connection, place, tenant)

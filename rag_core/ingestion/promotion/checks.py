@@ -120,7 +120,7 @@ def coverage(candidate: CheckedGeneration) -> CheckResult:
     missed: Counter[str] = Counter()
     documents = lost = whole = 0
     examples: list[str] = []
-    with candidate.store.engine.connect() as connection:
+    with candidate.store.snapshot() as connection:  # a text and its chunks are two statements
         after = uuid.UUID(int=0)
         while page := rows.chunked_page(connection, chunker, after, _PAGE):
             after = page[-1].doc_id

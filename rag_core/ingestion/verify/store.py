@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -130,7 +129,7 @@ class GenerationRows:
             yield from _unindexed(connection, self._keys)
         after = _NIL
         while True:
-            with self._snapshot() as connection:
+            with self._store.snapshot() as connection:
                 texts = connection.execute(_TEXTS, {**self._keys, "after": after, "page": TEXT_PAGE}).all()
                 ids = [row.doc_id for row in texts]
                 chunks = connection.execute(_SPANS, {**self._keys, "ids": ids}).all()
@@ -138,12 +137,6 @@ class GenerationRows:
                 return
             yield from _torn({row.doc_id: row.text for row in texts}, chunks)
             after = ids[-1]
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[Connection]:
-        """A connection whose statements all read the same snapshot."""
-        with self._store.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="REPEATABLE READ")
 
     def states(self) -> tuple[DocumentStates, int, int]:
         """Documents by state, and the recorded and actual number of chunks of indexed ones, in one snapshot."""

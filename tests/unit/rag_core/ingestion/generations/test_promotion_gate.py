@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from rag_core.content.chunking import Chunker
 from rag_core.content.chunking.chunker import ChunkSettings
@@ -227,6 +227,28 @@ def test_a_chunker_that_drops_tables_is_refused(plant: GenerationHarness, questi
     found = failed(plant, judged(plant, questions, transforms))
     assert "in table" in found["coverage"]
     assert "parts.md" in found["coverage"]
+
+
+def test_an_edit_during_the_comparison_of_texts_and_chunks_is_no_loss(
+    plant: GenerationHarness, questions: GoldenSet
+) -> None:
+    """Texts and chunks of one moment are compared, whatever is written between reading the two."""
+    flow = plant.pipeline
+    edited: list[str] = []
+
+    def edit(connection: Connection, cursor: object, statement: str, *_: object) -> None:
+        if not edited and "d.text, d.blocks, d.locator FROM rag.documents" in statement:
+            edited.append(statement)
+            flow.connector.put("pump.txt", "Pumps are gone.")
+            assert plant.run().balanced
+
+    event.listen(flow.store.engine, "after_cursor_execute", edit)
+    try:
+        evaluation = judged(plant, questions, word_transforms())
+    finally:
+        event.remove(flow.store.engine, "after_cursor_execute", edit)
+    assert edited
+    assert {check.name: check.detail for check in evaluation.checks if not check.passed}.get("coverage") is None
 
 
 def test_too_few_golden_questions_cannot_tell_and_are_refused(plant: GenerationHarness) -> None:
