@@ -198,7 +198,7 @@ def running(
             url = stack.enter_context(temporary_database())
             open_store = lambda: _open_store(Settings(home=home, database_url=url), or_newer=True)  # noqa: E731
         started = stack.enter_context(_running(home, docs, wrap, open_store, dependencies or {}, changes))
-        assert not informed or eventually(lambda: started.server.has_revocations)
+        assert not informed or eventually(lambda: started.server.caches.know_access)
         yield replace(started, database_url=url)
 
 

@@ -64,7 +64,7 @@ def allow(server: RunningServer, *uses: str, **sources: list[str]) -> None:
         for name in sources:
             connection.execute(SOURCE, {"name": name})
         tenants.set_egress(connection, "acme", actor="op", egress=uses, sources=sources)
-    policy = server.server._tenants.policy
+    policy = server.server.caches.tenants.policy
     assert eventually(lambda: {str(use) for use in policy("acme").allowed} == set(uses)
                       and set(policy("acme").sources) == set(sources))  # fmt: skip
 
