@@ -27,12 +27,13 @@ from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import ListPages, PageTokens
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.answerers import Answerers
+from query_server.handlers.query.batch import BatchHandler
 from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
-from query_server.handlers.query.search import BatchHandler, SearchHandler
+from query_server.handlers.query.search import SearchHandler
 from query_server.handlers.query.searcher import Searcher
 from query_server.handlers.query.suggestions import Suggestions
 from query_server.handlers.usage import UsageHandler

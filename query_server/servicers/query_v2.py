@@ -19,7 +19,8 @@ from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import ListPages
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.answerers import Named
-from query_server.handlers.query.search import BatchHandler, SearchHandler
+from query_server.handlers.query.batch import BatchHandler
+from query_server.handlers.query.search import SearchHandler
 from query_server.handlers.usage import UsageHandler
 from query_server.runtime.calls import current_call
 from rag_core.errors import RagError

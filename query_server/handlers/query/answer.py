@@ -17,6 +17,7 @@ from query_server.handlers.query.answerers import Answerers, ModelTokens
 from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.curations import NO_CURATIONS, AppliedCurations
 from query_server.handlers.query.fallback import InsteadAnswerer
+from query_server.handlers.query.plan import Plan
 from query_server.handlers.query.resuming import (
     Progress,
     ResumableDelta,
@@ -26,7 +27,7 @@ from query_server.handlers.query.resuming import (
     lost,
     resumable,
 )
-from query_server.handlers.query.search import Plan, SearchHandler
+from query_server.handlers.query.search import SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.traffic import FAILED, Traffic

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from query_server.handlers.paging import SignedTokens
-from query_server.handlers.query.search import Plan
+from query_server.handlers.query.plan import Plan
 from rag_core.answering import Abstained, Answered, AnswerEvent, Delta, Writing
 from rag_core.errors import Conflict, InvalidInput, Reason
 

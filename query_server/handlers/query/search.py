@@ -1,10 +1,9 @@
-"""Retrieval: check, embed, search within what the caller may see, order, cut into pages."""
+"""Retrieval: check, search within what the caller may see, order, cut into pages."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,9 +12,11 @@ from functools import partial
 from query_server.auth.policies import OBSERVE, allows
 from query_server.handlers.paging import MAX_RESULTS, PagePosition, PageTokens, context_of, invalid_token
 from query_server.handlers.query.curations import NO_CURATIONS, AppliedCurations, Curations
-from query_server.handlers.query.embedder import PolicyOf, QueryEmbedder
+from query_server.handlers.query.embedder import PolicyOf
+from query_server.handlers.query.generation_search import GenerationSearch
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
+from query_server.handlers.query.plan import Plan, fields_of, narrowed
 from query_server.handlers.query.searcher import Searcher
 from query_server.handlers.query.suggestions import Suggestions
 from query_server.handlers.query.surroundings import (
@@ -34,76 +35,18 @@ from query_server.handlers.query.validation import (
     check_top_k,
     clean_text,
 )
-from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.gauges import Freshness
 from query_server.runtime.traffic import Traffic
-from rag_core.answering import Span, TokenMatches, highlights, in_documents, in_reading_order, query_terms
-from rag_core.content.documents import All, AnyOf, Condition, In, Not
+from rag_core.answering import Span, TokenMatches, highlights, in_reading_order, query_terms
 from rag_core.content.embedding import Vectors
 from rag_core.content.sources import Recency
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, RagError, Reason, Unavailable
 from rag_core.governance.access import Principal
 from rag_core.http_client import EgressPolicy
 from rag_core.retrieval.curation import CurationAction
-from rag_core.retrieval.index import ChunkRange, SearchHit, SearchMode, SearchRequest, SearchResult, checks
+from rag_core.retrieval.index import ChunkRange, SearchHit, SearchRequest, SearchResult, checks
 from rag_core.retrieval.search import NO_PREFERENCES, WINDOW, Preferences, SuggestedFilter
 from rag_core.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A checked request. `request` has no vector yet; its limit is the size of one page, which starts at `offset`."""
-
-    request: SearchRequest
-    offset: int
-    rerank: bool
-    diversity: float
-    context: bytes
-    unranked_context: bytes
-    """Context of further pages when the reranker failed for the first: they keep the order of retrieval."""
-    named: bool = False
-    """True when the caller named the generation, not a token."""
-    curations: AppliedCurations = NO_CURATIONS
-    preferences: Preferences = NO_PREFERENCES
-
-    @property
-    def reorders(self) -> bool:
-        return self.rerank or self.diversity > 0 or bool(self.preferences)
-
-    @property
-    def pinned(self) -> bool:
-        """True when it names a generation instead of using the active one."""
-        return self.request.generation is not None
-
-    @property
-    def by_token(self) -> bool:
-        """True when a token names it: the generation was there when the token was made."""
-        return self.pinned and not self.named
-
-    def asking(self, text: str, locators: Sequence[str] = ()) -> Plan:
-        """The same request with another text, of documents with one of these locators when any are named."""
-        narrowed = in_documents(self.request.filter, locators)
-        return replace(self, request=replace(self.request, text=text, filter=narrowed))
-
-    def curated(self, applied: AppliedCurations) -> Plan:
-        """The same request with what editors decided for its text; hidden documents are not searched."""
-        hidden = applied.documents(CurationAction.HIDE)
-        request = self.request
-        if hidden:
-            request = replace(request, filter=_both(request.filter, Not(In("doc_id", hidden))))
-        boosted = frozenset(map(uuid.UUID, applied.documents(CurationAction.BOOST)))
-        preferences = replace(self.preferences, boosted=boosted)
-        return replace(self, request=request, curations=applied, preferences=preferences)
-
-    def of_documents(self, doc_ids: tuple[str, ...]) -> Plan:
-        """The best passage of each of these documents, by the same request."""
-        within = _both(self.request.filter, In("doc_id", doc_ids))
-        request = replace(self.request, filter=within, per_document=1, limit=len(doc_ids))
-        return replace(self, request=request, preferences=NO_PREFERENCES, rerank=False, diversity=0.0)
-
-    def pinned_to(self, generation: str) -> Plan:
-        """The same request to one generation."""
-        return replace(self, request=replace(self.request, generation=generation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +92,7 @@ class SearchHandler:
         self._suggestions = suggestions
         self._searcher = searcher
         self._models = models
+        self._generations = GenerationSearch(searcher, models)
         self._ordering = ordering
         self._tokens = tokens
         self._freshness = freshness
@@ -251,14 +195,14 @@ class SearchHandler:
 
     async def suggested(self, plan: Plan) -> tuple[SuggestedFilter, ...]:
         """Return the filters that the text of a plan names and that leave the caller something to see."""
-        own = _fields(plan.request.filter)
+        own = fields_of(plan.request.filter)
         named = await self._suggestions.find(plan.request.tenant, plan.request.text)
         found = []
         for one in named:
             if one.field in own:
                 continue
             with suppress(RagError):  # a suggestion is no reason to fail
-                within = replace(plan.request, filter=_both(plan.request.filter, one.condition), limit=1)
+                within = replace(plan.request, filter=narrowed(plan.request.filter, one.condition), limit=1)
                 seen, _ = await self._ordered(
                     replace(plan, request=within, preferences=NO_PREFERENCES, rerank=False), 1
                 )
@@ -288,10 +232,7 @@ class SearchHandler:
         wide = max(limit, self._ordering.window) if plan.reorders else limit
         wide = max(wide, WINDOW) if plan.preferences else wide
         request = replace(plan.request, limit=wide)
-        pinned = request.generation
-        found, vector = await (self._current(request) if pinned is None else self._pinned(request, pinned))
-        if not found.hits:
-            await self._require_sources(request, found.generation)
+        found, vector = await self._generations.search(request)
         if not plan.reorders:
             return found, vector
         hits = await self._ordering.order(
@@ -329,61 +270,6 @@ class SearchHandler:
         embedder = await self._models.embedder_of(generation)
         return await embedder.compare(tenant, question, passages)
 
-    async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
-        """Search the active generation. Vector and search are of one generation; after a promotion in between, both are
-        repeated."""
-        while True:
-            generation, embedder = await self._models.target()
-            vector = await _embed(embedder, request)
-            found = await self._unless_moved(replace(request, vector=vector), generation)
-            if found is not None:
-                return found, vector
-
-    async def _unless_moved(self, request: SearchRequest, generation: str | None) -> SearchResult | None:
-        """Search the active generation, which `generation` was a moment ago.
-
-        `None` when readers were moved to another one and this server follows.
-        """
-        try:
-            found = await self._searcher.search(request)
-        except InvalidInput:  # the vector may be of another size than the generation that readers are on now
-            alias = await self._models.alias()
-            if alias is None or alias == generation:
-                raise
-        else:
-            if generation == found.generation:
-                return found
-            alias = found.generation
-        if await self._models.switch_to(alias):
-            return None
-        return await self._stayed(replace(request, generation=generation))
-
-    async def _stayed(self, request: SearchRequest) -> SearchResult:
-        """Search the previous generation, because this server has no model for the active one."""
-        try:
-            return await self._searcher.search(request)
-        except NotFound as error:
-            if error.reason is not Reason.GENERATION_NOT_FOUND:
-                raise
-            message = "the active generation's query model is not loaded here and the one before was retired"
-            raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, message) from None
-
-    async def _pinned(self, request: SearchRequest, generation: str) -> tuple[SearchResult, Vectors | None]:
-        """Search the generation of the pages before, or one that the caller chose.
-
-        Its permissions must be those of now: one that was retired and not removed yet receives no more changes.
-        """
-        try:
-            if not await self._models.receives_writes(generation):
-                raise _no_generation()
-            embedder = await self._models.embedder_of(generation)
-            vector = await _embed(embedder, request)
-            return await self._searcher.search(replace(request, vector=vector)), vector
-        except RagError as error:
-            if error.reason is not Reason.GENERATION_NOT_FOUND and self._models.knows(generation):
-                raise
-            raise _no_generation() from None
-
     async def _surroundings(self, plan: Plan, result: SearchResult, options: ContextSize) -> tuple[Surroundings, ...]:
         """The text around hits, within what the caller may see; none of a generation that was retired meanwhile."""
         if not result.hits:
@@ -403,50 +289,6 @@ class SearchHandler:
 
         return await asyncio.to_thread(mark)
 
-    async def _require_sources(self, request: SearchRequest, generation: str) -> None:
-        """An empty result for a source that the caller cannot see is an error, the same whether it exists or not."""
-        for names in _required_sources(request.filter):
-            # Any word of the corpus would do; the dense leg needs none, so it finds whatever is visible.
-            embedder = await self._models.embedder_of(generation)
-            probe = SearchRequest(
-                tenant=request.tenant,
-                acl=request.acl,
-                limit=1,
-                mode=SearchMode.DENSE,
-                vector=await embedder.embed(request.tenant, request.text),
-                filter=names,
-                generation=generation,
-            )
-            if not (await self._searcher.search(probe)).hits:
-                raise NotFound(Reason.SOURCE_NOT_FOUND, "filter: no such source")
-
-
-def _both(condition: Condition | None, other: Condition) -> Condition:
-    return other if condition is None else All((condition, other))
-
-
-def _fields(condition: Condition | None) -> set[str]:
-    """The fields that a filter names."""
-    match condition:
-        case None:
-            return set()
-        case All(children) | AnyOf(children):
-            return {field for child in children for field in _fields(child)}
-        case Not(child):
-            return _fields(child)
-        case _:
-            return {condition.field}
-
-
-def _required_sources(condition: Condition | None) -> Iterator[In]:
-    """The conditions on `source` that every result must meet."""
-    match condition:
-        case In("source"):
-            yield condition
-        case All(children):
-            for child in children:
-                yield from _required_sources(child)
-
 
 def _check_generation(principal: Principal, name: str) -> None:
     if not name:
@@ -454,51 +296,3 @@ def _check_generation(principal: Principal, name: str) -> None:
     checks.check_name(name, "generation")
     if not allows(principal.scopes, OBSERVE):
         raise PermissionDenied(Reason.SCOPE_MISSING, f"generation: choosing one needs {OBSERVE}; leave it out")
-
-
-def _no_generation() -> NotFound:
-    message = "index: there is no generation of this name, or it was retired (`rag index generations`)"
-    return NotFound(Reason.GENERATION_NOT_FOUND, message)
-
-
-async def _embed(embedder: QueryEmbedder, request: SearchRequest) -> Vectors | None:
-    return None if request.mode is SearchMode.LEXICAL else await embedder.embed(request.tenant, request.text)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Several searches in one call.
-
-
-MAX_SEARCHES = 16
-SIDE_BY_SIDE = 4
-"""Searches of one call that may be at work at once."""
-
-
-class BatchHandler:
-    """Every search of a batch takes a slot of the search gate of its own: a batch is no way around the limit."""
-
-    def __init__(self, search: SearchHandler, limiter: ConcurrencyLimiter) -> None:
-        self._search = search
-        self._limiter = limiter
-
-    async def run(self, principal: Principal, queries: Sequence[Query | InvalidInput]) -> list[ResultPage | RagError]:
-        """The outcome of each search, in order; an entry that could not be read comes back as it is.
-
-        Raises `InvalidInput` (`FIELD_INVALID`) unless there are 1 to 16.
-        """
-        if not 1 <= len(queries) <= MAX_SEARCHES:
-            raise InvalidInput(Reason.FIELD_INVALID, f"searches: {len(queries)} is not in 1..{MAX_SEARCHES}")
-        turns = asyncio.Semaphore(SIDE_BY_SIDE)
-
-        async def one(query: Query | InvalidInput) -> ResultPage | RagError:
-            if isinstance(query, InvalidInput):
-                return query
-            try:
-                async with turns, self._limiter.enter(principal.tenant):
-                    return await self._search.search(principal, query)
-            except RagError as error:
-                return error
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(query)) for query in queries]
-        return [task.result() for task in tasks]
