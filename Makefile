@@ -26,7 +26,7 @@ export UV_OFFLINE := 1
 export UV_FIND_LINKS := $(abspath $(BUNDLE))/wheels
 endif
 
-.PHONY: bundle help up down status setup test check audit format generate bench test-bench test-faults test-integration test-arm test-portable test-fuzz test-mysql test-containers chart-package client-wheel wheel ci-local docs screenshots lock clean
+.PHONY: bundle help up down status setup test check audit format generate bench test-bench test-faults test-integration test-arm test-portable test-fuzz test-mysql test-containers test-cluster chart-package client-wheel wheel ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ setup: $(VENV)/.dev ## Create .venv with everything a developer needs
 
 # What other targets run is not even collected: a worker imports every file of the suite.
 test: $(VENV)/.test ## Run every test that needs no root (about 20 minutes on 2 cores; MARKERS=browser for fewer)
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal $(addprefix --ignore tests/,faults containers real_servers benchmarks) -m "$(if $(MARKERS),($(MARKERS)) and )not faults and not containers and not real_servers and not benchmarks" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal $(addprefix --ignore tests/,faults cluster containers real_servers benchmarks) -m "$(if $(MARKERS),($(MARKERS)) and )not faults and not cluster and not containers and not real_servers and not benchmarks" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about two hours)
 	@$(BIN)/pytest -m faults -n 0 --timeout 900 $(PYTEST_ARGS)
@@ -54,6 +54,9 @@ test-bench: $(VENV)/.test ## Run every `rag bench` command at its smallest size,
 
 test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
+
+test-cluster: $(VENV)/.test ## Build a Kubernetes node and run the chart on it (needs root, Debian and Go)
+	@$(BIN)/pytest -m cluster -n 0 --timeout 3600 tests/cluster $(PYTEST_ARGS)
 
 # What is not given and cannot be started here is skipped with its name and how to give it (docs/reference/supported.md).
 test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG), Qdrant (RAG_TEST_QDRANT_URL), Redis (RAG_TEST_REDIS, or redis-server), OpenSSH (RAG_TEST_SSHD, or sshd), Dovecot (RAG_TEST_DOVECOT, or dovecot), OpenLDAP (RAG_TEST_SLAPD, or slapd), Azurite (RAG_TEST_AZURITE, or azurite-blob), a chat server (two wheels, or RAG_TEST_CHAT_URL)

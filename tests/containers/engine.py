@@ -36,16 +36,18 @@ def missing() -> str | None:
 
 
 @contextmanager
-def engine(folder: Path) -> Iterator[dict[str, str]]:
-    """A running engine; yields the environment that reaches it. One of our own is gone afterwards with all it made."""
+def engine(folder: Path, data: Path | None = None) -> Iterator[dict[str, str]]:
+    """A running engine; yields the environment that reaches it. One of our own is gone afterwards with all it made.
+
+    With `data` what it builds stays there for the next one.
+    """
     if GIVEN:
         yield {**os.environ, "DOCKER_HOST": GIVEN, **PORTS}
         return
-    socket = folder / "docker.sock"
+    socket, data = folder / "docker.sock", data or folder / "data"
     forwards = _FORWARDS.read_text()
     _FORWARDS.write_text("1")  # or the engine does it, and shuts everybody else's way at the same time
-    command = ["dockerd", "--ip-forward=false", "--data-root", str(folder / "data")]
-    command += ["--exec-root", str(folder / "exec")]
+    command = ["dockerd", "--ip-forward=false", "--data-root", str(data), "--exec-root", str(folder / "exec")]
     command += ["--pidfile", str(folder / "pid"), "--host", f"unix://{socket}"]
     with (folder / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -61,7 +63,7 @@ def engine(folder: Path) -> Iterator[dict[str, str]]:
         process.terminate()
         process.wait(60)
         # The engine mounts its folder onto itself and leaves it so.
-        subprocess.run(["umount", str(folder / "data")], capture_output=True, check=False)
+        subprocess.run(["umount", str(data)], capture_output=True, check=False)
         _remove_network()
         _FORWARDS.write_text(forwards)
 
@@ -75,19 +77,23 @@ def _remove_network() -> None:
         subprocess.run([f"{tool}-restore"], input=others, text=True, capture_output=True, check=True)
 
 
-def build(environment: dict[str, str], folder: Path) -> None:
-    """The base, all our images and their contents in one build, and the stand-ins for upstream ones."""
+def build(environment: dict[str, str], folder: Path, *targets: str) -> None:
+    """The base, all our images and their contents in one build, and stand-ins for upstream ones; or only `targets`."""
     if BUILT:
         return
     base = folder / "base.tar"
-    if not BASE:
+    known = subprocess.run(
+        ["docker", "image", "inspect", "rag-base:local"], env=environment, capture_output=True, check=False
+    )
+    if not BASE and known.returncode:
         bootstrap = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_BASE_PACKAGES}", "trixie", str(base)]
         run(environment, *bootstrap)
         run(environment, "docker", "import", str(base), "rag-base:local")
     given = {"BASE": BASE or "rag-base:local", "CERTIFICATES": str(_CERTIFICATES) if _CERTIFICATES.exists() else ""}
     files = ["-f", str(ROOT / "deploy" / "docker-bake.hcl"), "-f", str(_DOCUMENTS_EXIST / "bake.hcl")]
     where = ["--set", f"sbom.output=type=local,dest={folder / 'sbom'}"]
-    bake = ["docker", "buildx", "bake", "--progress", "plain", *files, *where, "images", "sbom", "stand-ins"]
+    bake = ["docker", "buildx", "bake", "--progress", "plain", *files, *where]
+    bake += targets or ("images", "sbom", "stand-ins")
     run({**environment, **given}, *bake)
 
 

@@ -25,7 +25,7 @@ from tests.support.postgres import die_with_parent
 SOURCE = Path(__file__).parent / "controlplane"
 HELM = "helm.sh/helm/v4/cmd/helm@v4.3.1"
 """The one Helm of the pipeline, the docs and these tests."""
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rag-tests"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rag-tests"
 _BUILD_SECONDS = 3600
 _VERSION = {"gitVersion": "v1.34.2", "gitMajor": "1", "gitMinor": "34"}
 _LINKED = "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in _VERSION.items())
@@ -60,20 +60,21 @@ def helm() -> str:
         and wanted in subprocess.run([found, "version", "--short"], capture_output=True, text=True, check=False).stdout
     ):
         return found
-    folder = _CACHE / f"helm-{wanted}"
+    folder = CACHE / f"helm-{wanted}"
     if not (folder / "helm").exists():
         folder.mkdir(parents=True, exist_ok=True)
         _run(["go", "install", HELM], {"GOBIN": str(folder)}, Path.home())
     return str(folder / "helm")
 
 
-def program() -> Path:
-    """The control plane, built once for what its sources are (about ten minutes of processor time)."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()))).hexdigest()[:16]
-    built = _CACHE / f"controlplane-{digest}"
+def program(source: Path = SOURCE, linked: str = _LINKED) -> Path:
+    """A program of the tests, built once for what its sources are (Kubernetes: ten minutes of processor time)."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(source.iterdir()))).hexdigest()[:16]
+    built = CACHE / f"{source.name}-{digest}"
     if not built.exists():
         built.parent.mkdir(parents=True, exist_ok=True)
-        _run(["go", "build", "-trimpath", "-ldflags", _LINKED, "-o", f"{built}.part", "."], {}, SOURCE)
+        go = ["go", "build", "-trimpath", "-ldflags", linked, "-o", f"{built}.part", "."]
+        _run(go, {"CGO_ENABLED": "0"}, source)
         Path(f"{built}.part").rename(built)
     return built
 
@@ -86,12 +87,15 @@ def kubernetes(folder: Path) -> Iterator[Kubernetes]:
         yield Kubernetes(Path(given), cluster["server"], None)
         return
     with ExitStack() as running:
-        yield _start(folder, running)
+        # Pods of the stand-in reach no API, and its node sends no heartbeats.
+        api = ["--endpoint-reconciler-type", "none", "--advertise-address", "10.0.0.1"]
+        yield start(folder, running, "127.0.0.1", api, ["--controllers", "*,-node-lifecycle-controller"])
 
 
-def _start(folder: Path, running: ExitStack) -> Kubernetes:
+def start(folder: Path, running: ExitStack, address: str, api: list[str], manager: list[str]) -> Kubernetes:
+    """A control plane that listens at an address until `running` ends, with further flags of its programs."""
     port, token, built = free_port(), secrets.token_urlsafe(32), str(program())
-    server = f"https://127.0.0.1:{port}"
+    server = f"https://{address}:{port}"
     _keys(folder)
     (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
     config = folder / "admin.conf"
@@ -107,25 +111,20 @@ def _start(folder: Path, running: ExitStack) -> Kubernetes:
         client,
     ]
     etcd += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
-    _background(running, [*etcd, "--unsafe-no-fsync"], folder / "etcd.log")
+    background(running, [*etcd, "--unsafe-no-fsync"], folder / "etcd.log")
     accounts = ["--service-account-key-file", str(folder / "sa.pub"), "--service-account-issuer", "https://kubernetes"]
     accounts += ["--service-account-signing-key-file", str(folder / "sa.key")]
-    api = [built, "apiserver", "--etcd-servers", client, "--bind-address", "127.0.0.1", "--secure-port", str(port)]
+    api = [built, "apiserver", *api, "--etcd-servers", client, "--bind-address", address, "--secure-port", str(port)]
     api += ["--cert-dir", str(folder / "certs"), "--service-cluster-ip-range", "10.96.0.0/16", *accounts]
-    api += ["--token-auth-file", str(folder / "tokens.csv"), "--authorization-mode", "RBAC"]
-    api += ["--endpoint-reconciler-type", "none", "--advertise-address", "10.0.0.1", "-v", "1"]
-    _background(running, api, folder / "apiserver.log")
+    api += ["--token-auth-file", str(folder / "tokens.csv"), "--authorization-mode", "RBAC", "-v", "1"]
+    background(running, api, folder / "apiserver.log")
     _await_ready(server, token, folder / "apiserver.log")
     common = ["--kubeconfig", str(config), "--leader-elect=false", "--secure-port", "0"]
-    manager = [built, "controller-manager", *common, "--service-account-private-key-file", str(folder / "sa.key")]
-    manager += [
-        "--root-ca-file",
-        str(folder / "certs" / "apiserver.crt"),
-        "--controllers",
-        "*,-node-lifecycle-controller",
-    ]
-    _background(running, manager, folder / "manager.log")
-    _background(running, [built, "scheduler", *common], folder / "scheduler.log")
+    manager = [built, "controller-manager", *common, *manager]
+    manager += ["--service-account-private-key-file", str(folder / "sa.key")]
+    manager += ["--root-ca-file", str(folder / "certs" / "apiserver.crt")]
+    background(running, manager, folder / "manager.log")
+    background(running, [built, "scheduler", *common], folder / "scheduler.log")
     return Kubernetes(config, server, folder / "certs" / "apiserver.crt")
 
 
@@ -154,7 +153,8 @@ def _keys(folder: Path) -> None:
     (folder / "sa.pub").write_bytes(public)
 
 
-def _background(running: ExitStack, command: list[str], log: Path) -> None:
+def background(running: ExitStack, command: list[str], log: Path) -> None:
+    """Start a program that ends with `running`, or with this process."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=die_with_parent)
 

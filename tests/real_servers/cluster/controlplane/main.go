@@ -1,7 +1,8 @@
-// The control plane of Kubernetes in one program, from the published modules: no cluster tool and no image is needed.
+// Kubernetes in one program, from the published modules: no cluster tool and no image is needed.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -10,7 +11,9 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	manager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 func main() {
@@ -18,9 +21,11 @@ func main() {
 		"apiserver":          apiserver.NewAPIServerCommand,
 		"controller-manager": manager.NewControllerManagerCommand,
 		"scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+		"kubelet":            func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+		"proxy":              proxy.NewProxyCommand,
 	}
 	if len(os.Args) < 2 || parts[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: controlplane apiserver|controller-manager|scheduler FLAGS")
+		fmt.Fprintln(os.Stderr, "usage: controlplane apiserver|controller-manager|scheduler|kubelet|proxy FLAGS")
 		os.Exit(2)
 	}
 	part := parts[os.Args[1]]

@@ -1,0 +1,207 @@
+"""Installations of the chart on the real node, and the callers of their gateways."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from rag_core.settings import Settings
+from ragctl.tokens import ensure_keys, mint_token
+from tests.cluster.images import REGISTRY, ROLES
+from tests.cluster.node import NAME, Cluster
+from tests.real_servers.cluster.control_plane import helm
+from tests.support.chart import ROOT
+
+OBJECTS = "rag-rag-platform"
+PAGE = ROOT / "docs" / "how-to" / "deploy-to-kubernetes.md"
+KINDS = "deployments,statefulsets,jobs,cronjobs,pods,services,configmaps,serviceaccounts,roles,rolebindings"
+KINDS += ",networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,ingresses"
+TIMEOUT = "20m"
+QUESTION, ANSWER = "How many days of leave are there?", "thirty days"
+_LEAVE = "# Leave\n\nEverybody has thirty days of leave in a year.\n"
+SOURCE = """type: rag_assets.components.DocumentSource
+attributes: {name: handbook, tenant: default, acl: [everyone], options: {kind: folder, root: /data/handbook}}
+"""
+_LITTLE = {"requests": {"cpu": "20m", "memory": "64Mi"}}
+_DATA = {"requests": {"cpu": "100m", "memory": "128Mi"}}  # a database without a share of the processor starves
+_LIMITS = dict.fromkeys(("gateway_client_per_minute", "gateway_client_per_hour", "gateway_ip_per_minute"), 0)
+CUT: dict[str, Any] = {
+    # A release is watched for as long as a test can wait, and no slower machine than a cluster's makes it a bad one.
+    "settings": {
+        "deploy_watch_seconds": 5, "deploy_burst_requests": 10, "deploy_failing_seconds": 2,
+        "deploy_ready_seconds": 600, "deploy_latency_seconds": 30, **_LIMITS,
+    },
+    "dagster": {
+        "code": {"resources": _LITTLE}, "webserver": {"replicas": 1, "resources": _LITTLE}, "daemon": _LITTLE,
+        "runs": {"resources": _LITTLE},
+    },
+    "query": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}, "resources": _LITTLE},
+    "stream": {"replicas": 1, "resources": _LITTLE},
+    "gateway": {"replicas": 2, "resources": _LITTLE},
+    "interfaces": {"replicas": 1, "resources": _LITTLE},
+    "console": {"resources": _LITTLE},
+    "rollout": {"resources": _LITTLE},
+    "jobs": {"resources": _LITTLE},
+    "postgresql": {"resources": _DATA},
+    "qdrant": {"resources": _DATA},
+}  # fmt: skip
+"""What two cores can hold of a preset."""
+
+
+@dataclass
+class Traffic:
+    """Callers of the gateway's Service, each call on a new connection."""
+
+    url: str
+    token: str
+    answers: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def ask(self) -> str:
+        """The answer, or why there is none."""
+        headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
+        try:
+            response = httpx.post(
+                f"{self.url}/api/v1/query", json={"query": QUESTION}, headers=headers, timeout=30, trust_env=False
+            )
+        except httpx.HTTPError as error:
+            return repr(error)
+        return response.text if response.status_code == 200 else f"HTTP {response.status_code} {response.text[:300]}"
+
+    @contextmanager
+    def flowing(self) -> Iterator[None]:
+        """Five questions a second for as long as the block lasts; what is not answered is counted."""
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.wait(0.4):
+                said = self.ask()
+                if ANSWER in said:
+                    self.answers += 1
+                else:
+                    self.failures.append(said)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+@dataclass
+class Installation:
+    """A preset in a namespace of its own."""
+
+    cluster: Cluster
+    folder: Path
+    namespace: str
+    preset: str
+    images: dict[str, str]
+    token: str
+
+    def kubectl(self, *words: str, given: str = "") -> str:
+        return self.cluster.kubectl("-n", self.namespace, *words, given=given)
+
+    def values(self, tag: int, release: str = "") -> dict[str, Any]:
+        """What `digests.yaml` holds for a tag, and the name of the release."""
+        images = {"registry": REGISTRY, **{role: self.images[f"{role}:{tag}"] for role in ROLES}}
+        digests = {name: {"digest": self.images[image]} for name, image in
+                   (("gateway", "envoy"), ("postgresql", "postgres"), ("qdrant", "index"))}  # fmt: skip
+        return {"images": images, "rollout": {"release": release or f"v{tag}"}, **digests}
+
+    def helm(self, *words: str, fails: bool = False) -> str:
+        """What Helm prints."""
+        command = [helm(), "--kubeconfig", str(self.cluster.kubernetes.kubeconfig), "-n", self.namespace, *words]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+        said = result.stdout + result.stderr
+        assert (result.returncode != 0) is fails, f"helm {words[0]}: {said[-3000:]}\n{self.look()}"
+        return said
+
+    def upgrade(self, tag: int, *, fails: bool = False) -> str:
+        """The command of the page with the images of a tag."""
+        (self.folder / "digests.yaml").write_text(yaml.safe_dump(self.values(tag)))
+        preset = ROOT / "helm" / "rag-platform" / f"values-{self.preset}.yaml"
+        files = [str(word) for file in (preset, "mine.yaml", "digests.yaml", "cut.yaml") for word in ("-f", file)]
+        chart = str(ROOT / "helm" / "rag-platform")
+        return self.helm("upgrade", "--install", "rag", chart, *files, "--wait", "--timeout", TIMEOUT, fails=fails)
+
+    def deployer(self, *words: str) -> str:
+        """`rag deploy …` as an operator runs it in the deployer's pod."""
+        pod = f"deploy/{OBJECTS}-deployer"
+        return self.kubectl("exec", pod, "--", "rag", "deploy", *words, "--target", "kubernetes")
+
+    def traffic(self) -> Traffic:
+        address = self.kubectl("get", "service", f"{OBJECTS}-gateway", "-o", "jsonpath={.spec.clusterIP}")
+        return Traffic(f"http://{address}:8080", self.token)
+
+    def left(self) -> list[str]:
+        """Names of everything of the release that is there."""
+        return self.kubectl("get", KINDS, "-o", "name", "-l", "app.kubernetes.io/instance=rag").split()
+
+    def look(self) -> str:
+        """What a person would look at first."""
+        pods = self.kubectl("get", "pods,jobs", "-o", "wide")
+        bad = re.findall(r"(?m)^(pod/\S+)(?!.*(?:Running|Completed))", pods)
+        events = self.kubectl("get", "events", "--sort-by=.lastTimestamp").splitlines()[-25:]
+        logs = [self._logs(name) for name in [*bad[:3], f"deploy/{OBJECTS}-deployer"]]
+        return "\n".join([pods, *events, *logs])
+
+    def _logs(self, name: str) -> str:
+        try:
+            return self.kubectl("logs", name, "--all-containers", "--tail", "30")
+        except AssertionError as error:
+            return str(error)
+
+
+def index_secret(key: str) -> str:
+    """What the index process in the place of Qdrant makes of Qdrant's key (`index.py`)."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def identity(folder: Path) -> tuple[str, str]:
+    """The key set of an identity provider, and a token of it that may ask."""
+    settings = Settings(home=folder / "identity")
+    settings.secrets_dir.mkdir(parents=True)
+    ensure_keys(settings)
+    token = mint_token(settings, subject="tester", scopes=("query.read",), groups=(), lifetime=4 * 3600)
+    return settings.jwks_path.read_text(), token
+
+
+def volume(cluster: Cluster, name: str, mode: str, size: str) -> Path:
+    """A volume of the node; returns its folder."""
+    folder = cluster.machine.folder / "volumes" / name
+    folder.mkdir(parents=True)
+    where = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NAME]}
+    spec = {
+        "capacity": {"storage": size},
+        "accessModes": [mode],
+        "local": {"path": str(folder)},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [where]}]}},
+    }
+    body = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    cluster.kubectl("apply", "-f", "-", given=json.dumps(body))
+    return folder
+
+
+def documents(cluster: Cluster, namespace: str) -> None:
+    """The claim that the page names, with a handbook."""
+    folder = volume(cluster, f"{namespace}-handbook", "ReadOnlyMany", "1Gi")
+    (folder / "leave.md").write_text(_LEAVE)
+    asked = {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "handbook"}, "spec": asked}
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(body))
