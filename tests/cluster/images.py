@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster.node import Cluster
-from tests.containers.engine import build, engine, run
-from tests.real_servers.cluster.control_plane import CACHE
+from tests.containers.engine import CACHE, build, engine, run
 
 REGISTRY = "registry.example.com/rag"
 ROLES = ("dagster", "query", "stream", "console")

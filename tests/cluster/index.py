@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -25,6 +26,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def main() -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sys.exit, 0)  # the first process has no default
     await (await asyncio.start_server(serve, "0.0.0.0", 6334)).serve_forever()  # noqa: S104  a pod's own address
 
 

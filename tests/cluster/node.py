@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,16 +15,14 @@ import yaml
 
 from tests.cluster.machine import ADDRESS, CGROUP, HOST, PODS, Machine, machine
 from tests.containers.engine import missing as missing_engine
-from tests.containers.engine import run
-from tests.real_servers.cluster.control_plane import CACHE, Kubernetes, program, start
-from tests.support.chart import ROOT
+from tests.containers.engine import tools
+from tests.real_servers.cluster.control_plane import Kubernetes, program, start
 from tests.support.waiting import eventually
 
 NAME = "rag-node"
-TOOLS = ("go", "etcd", "kubectl", "runc", "iptables", "conntrack", "nsenter", "unshare", "ip")
+TOOLS = ("go", "etcd", "kubectl", "conntrack", "nsenter", "unshare", "ip")
 _PLUGINS = Path("/usr/lib/cni")
 _SOCKET = "/run/containerd/containerd.sock"
-_CONTAINERD = CACHE / "containerd"
 _COREDNS = Path(__file__).parent / "coredns"
 _RESOURCES = {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"}
 
@@ -36,7 +33,7 @@ def missing() -> str | None:
         return why
     absent = [tool for tool in TOOLS if shutil.which(tool) is None]
     absent += [] if (_PLUGINS / "bridge").exists() else ["the network plugins"]
-    packages = "etcd-server kubernetes-client runc iptables conntrack containernetworking-plugins"
+    packages = "etcd-server kubernetes-client conntrack iproute2 containernetworking-plugins"
     return f"needs {', '.join(absent)} (Debian: {packages})" if absent else None
 
 
@@ -71,7 +68,7 @@ class Cluster:
 
     @property
     def _ctr(self) -> tuple[str, ...]:
-        return (str(_containerd() / "ctr"), "-a", _SOCKET, "-n", "k8s.io")
+        return ("env", f"PATH={tools()['PATH']}", "ctr", "-a", _SOCKET, "-n", "k8s.io")
 
     def name(self, hosts: str) -> None:
         """Lines of a hosts file, which the cluster's DNS answers from."""
@@ -90,7 +87,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     """A running one, with everything that runs in it gone afterwards."""
     with ExitStack() as running:
         node = running.enter_context(machine(folder))
-        kubernetes = start(folder, running, HOST, ["--advertise-address", HOST], [])
+        api = ["--advertise-address", HOST, "--kubelet-preferred-address-types", "InternalIP"]
+        kubernetes = start(folder, running, HOST, api, [])
         known = Cluster(kubernetes, node)
         _start_containerd(node)
         _write_kubelet(folder)
@@ -104,14 +102,6 @@ def _is_ready(known: Cluster) -> bool:
     nodes = known.objects("nodes")
     conditions = [one for node in nodes for one in node["status"].get("conditions", []) if one["type"] == "Ready"]
     return any(one["status"] == "True" for one in conditions)
-
-
-def _containerd() -> Path:
-    """Debian 12 has one that is too old; that of Debian 13 runs there."""
-    found = _CONTAINERD / "usr" / "bin"
-    if not (found / "containerd").exists():
-        run(dict(os.environ), str(ROOT / "scripts" / "newer_debian.sh"), str(_CONTAINERD), "containerd")
-    return found
 
 
 def _start_containerd(node: Machine) -> None:
@@ -132,8 +122,7 @@ restrict_oom_score_adj = true
 bin_dir = "{_PLUGINS}"
 conf_dir = "{node.folder / "cni"}"
 """)
-    paths = f"PATH={_containerd()}:{os.environ['PATH']}:/usr/sbin"
-    node.start("containerd", "env", paths, str(_containerd() / "containerd"), "--config", str(config))
+    node.start("containerd", "env", f"PATH={tools()['PATH']}", "containerd", "--config", str(config))
 
 
 def _write_kubelet(folder: Path) -> None:

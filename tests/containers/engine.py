@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,13 +13,17 @@ from pathlib import Path
 
 from tests.support.chart import ROOT
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rag-tests"
+"""What tests build or unpack once."""
 GIVEN = os.environ.get("RAG_TEST_DOCKER_HOST", "")
 """Address of an engine that runs already, for a pipeline that has one as a service."""
 BASE = os.environ.get("RAG_TEST_BASE", "")
 """Base image; empty: one made of Debian's packages, because no registry can be reached."""
 BUILT = bool(os.environ.get("RAG_TEST_IMAGES"))
 """The given engine holds the images already."""
-TOOLS = ("docker", "docker-compose", *(() if GIVEN else ("dockerd",)), *(() if BASE else ("mmdebstrap",)))
+_DEBIAN = ("docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd")
+_ENGINE = ("docker", "docker-compose", *(() if GIVEN else ("dockerd", "containerd")))
+_TOOLS = (*(() if GIVEN else ("runc", "iptables")), *(() if BASE else ("mmdebstrap",)))
 PROJECT = "rag-containers"
 PORTS = {"RAG_GATEWAY_PORT": "18081", "RAG_DAGSTER_PORT": "13001", "RAG_CONSOLE_PORT": "18502"}
 _DOCUMENTS_EXIST = Path(__file__).parent
@@ -31,8 +36,23 @@ def missing() -> str | None:
     """Why containers cannot be run here, `None` when they can."""
     if os.geteuid() != 0:
         return "needs root, to run a Docker engine"
-    absent = [tool for tool in TOOLS if shutil.which(tool) is None]
-    return f"needs {', '.join(absent)} (Debian: docker.io docker-cli docker-compose mmdebstrap)" if absent else None
+    absent = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    absent += [] if shutil.which("apt-get") else [tool for tool in _ENGINE if shutil.which(tool) is None]
+    packages = " ".join((*_DEBIAN, "iptables", "mmdebstrap", "runc"))
+    return f"needs {', '.join(absent)} (Debian 13: {packages})" if absent else None
+
+
+def tools() -> dict[str, str]:
+    """An environment that finds the engine's programs: this machine's, or those of Debian 13, which run on 12 too."""
+    if all(shutil.which(tool) for tool in _ENGINE):
+        return dict(os.environ)
+    folder = CACHE / "debian"
+    if not (folder / "config.json").exists():
+        run(dict(os.environ), str(ROOT / "scripts" / "newer_debian.sh"), str(folder), *_DEBIAN)
+        plugins = {"cliPluginsExtraDirs": [str(folder / "usr" / "libexec" / "docker" / "cli-plugins")]}
+        (folder / "config.json").write_text(json.dumps(plugins))
+    paths = f"{folder}/usr/bin:{folder}/usr/sbin:{os.environ['PATH']}"
+    return {**os.environ, "PATH": paths, "DOCKER_CONFIG": str(folder)}
 
 
 @contextmanager
@@ -42,16 +62,16 @@ def engine(folder: Path, data: Path | None = None) -> Iterator[dict[str, str]]:
     With `data` what it builds stays there for the next one.
     """
     if GIVEN:
-        yield {**os.environ, "DOCKER_HOST": GIVEN, **PORTS}
+        yield {**tools(), "DOCKER_HOST": GIVEN, **PORTS}
         return
     socket, data = folder / "docker.sock", data or folder / "data"
     forwards = _FORWARDS.read_text()
     _FORWARDS.write_text("1")  # or the engine does it, and shuts everybody else's way at the same time
     command = ["dockerd", "--ip-forward=false", "--data-root", str(data), "--exec-root", str(folder / "exec")]
     command += ["--pidfile", str(folder / "pid"), "--host", f"unix://{socket}"]
+    environment = {**tools(), "DOCKER_HOST": f"unix://{socket}", **PORTS}
     with (folder / "dockerd.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    environment = {**os.environ, "DOCKER_HOST": f"unix://{socket}", **PORTS}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         deadline = time.monotonic() + 60
         while subprocess.run(["docker", "version"], env=environment, capture_output=True, check=False).returncode:

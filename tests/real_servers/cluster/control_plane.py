@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from benchmarks.ports import free_port
+from tests.containers.engine import CACHE
 from tests.support.postgres import die_with_parent
 
 SOURCE = Path(__file__).parent / "controlplane"
 HELM = "helm.sh/helm/v4/cmd/helm@v4.3.1"
 """The one Helm of the pipeline, the docs and these tests."""
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rag-tests"
 _BUILD_SECONDS = 3600
 _VERSION = {"gitVersion": "v1.34.2", "gitMajor": "1", "gitMinor": "34"}
 _LINKED = "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in _VERSION.items())
