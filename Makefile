@@ -56,7 +56,7 @@ test-containers: $(VENV)/.test ## Build and run the container images (needs root
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
 
 test-cluster: $(VENV)/.test ## Build a Kubernetes node and run the chart on it (needs root, Debian and Go)
-	@$(BIN)/pytest -m cluster -n 0 --timeout 3600 tests/cluster $(PYTEST_ARGS)
+	@$(BIN)/pytest -m cluster -n 0 --timeout 3600 -o log_cli=true -o log_cli_level=INFO tests/cluster $(PYTEST_ARGS)
 
 # What is not given and cannot be started here is skipped with its name and how to give it (docs/reference/supported.md).
 test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG), Qdrant (RAG_TEST_QDRANT_URL), Redis (RAG_TEST_REDIS, or redis-server), OpenSSH (RAG_TEST_SSHD, or sshd), Dovecot (RAG_TEST_DOVECOT, or dovecot), OpenLDAP (RAG_TEST_SLAPD, or slapd), Azurite (RAG_TEST_AZURITE, or azurite-blob), a chat server (two wheels, or RAG_TEST_CHAT_URL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 from tests.cluster.images import load
 from tests.cluster.node import Cluster, cluster, missing
+
+_log = logging.getLogger("cluster")
 
 
 @pytest.fixture(scope="session")
@@ -20,5 +24,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, di
     for path in [folder, *folder.parents]:  # containers run as other users, and pytest closes its folders
         if path.name.startswith("pytest-") or path == folder:
             path.chmod(0o755)
+    began = time.monotonic()
     with cluster(folder) as running:
-        yield running, load(running, Path(folder))
+        _log.info("a node is ready, %.0f s", time.monotonic() - began)
+        images = load(running, Path(folder))
+        _log.info("the node has all images, %.0f s", time.monotonic() - began)
+        yield running, images

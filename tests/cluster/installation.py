@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +26,7 @@ from tests.cluster.node import NAME, Cluster
 from tests.real_servers.cluster.control_plane import helm
 from tests.support.chart import ROOT
 
+_log = logging.getLogger("cluster")
 OBJECTS = "rag-rag-platform"
 PAGE = ROOT / "docs" / "how-to" / "deploy-to-kubernetes.md"
 KINDS = "deployments,statefulsets,jobs,cronjobs,pods,services,configmaps,serviceaccounts,roles,rolebindings"
@@ -67,32 +71,33 @@ class Traffic:
     token: str
     answers: int = 0
     failures: list[str] = field(default_factory=list)
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=30))
 
     def ask(self) -> str:
         """The answer, or why there is none."""
         headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
         try:
-            response = httpx.post(
-                f"{self.url}/api/v1/query", json={"query": QUESTION}, headers=headers, timeout=30, trust_env=False
-            )
+            response = self.client.post(f"{self.url}/api/v1/query", json={"query": QUESTION}, headers=headers)
         except httpx.HTTPError as error:
             return repr(error)
         return response.text if response.status_code == 200 else f"HTTP {response.status_code} {response.text[:300]}"
 
     @contextmanager
-    def flowing(self) -> Iterator[None]:
-        """Five questions a second for as long as the block lasts; what is not answered is counted."""
-        stop = threading.Event()
+    def flowing(self, what: str) -> Iterator[None]:
+        """Five questions a second for as long as the block lasts; all of them must be answered."""
+        stop, began = threading.Event(), time.monotonic()
 
         def work() -> None:
-            while not stop.wait(0.4):
+            due = time.monotonic()
+            while not stop.wait(max(0.0, due - time.monotonic())):
+                due += 1
                 said = self.ask()
                 if ANSWER in said:
                     self.answers += 1
                 else:
                     self.failures.append(said)
 
-        threads = [threading.Thread(target=work) for _ in range(2)]
+        threads = [threading.Thread(target=work) for _ in range(5)]
         for thread in threads:
             thread.start()
         try:
@@ -101,6 +106,9 @@ class Traffic:
             stop.set()
             for thread in threads:
                 thread.join()
+            took, failed = time.monotonic() - began, len(self.failures)
+            _log.info("%s: %d calls, %d failed, %.0f s", what, self.answers + failed, failed, took)
+        assert self.failures[:5] == []
 
 
 @dataclass
@@ -126,9 +134,11 @@ class Installation:
 
     def helm(self, *words: str, fails: bool = False) -> str:
         """What Helm prints."""
+        began = time.monotonic()
         command = [helm(), "--kubeconfig", str(self.cluster.kubernetes.kubeconfig), "-n", self.namespace, *words]
         result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
         said = result.stdout + result.stderr
+        _log.info("%s: helm %s, %.0f s", self.preset, words[0], time.monotonic() - began)
         assert (result.returncode != 0) is fails, f"helm {words[0]}: {said[-3000:]}\n{self.look()}"
         return said
 
@@ -140,10 +150,22 @@ class Installation:
         chart = str(ROOT / "helm" / "rag-platform")
         return self.helm("upgrade", "--install", "rag", chart, *files, "--wait", "--timeout", TIMEOUT, fails=fails)
 
-    def deployer(self, *words: str) -> str:
-        """`rag deploy …` as an operator runs it in the deployer's pod."""
-        pod = f"deploy/{OBJECTS}-deployer"
-        return self.kubectl("exec", pod, "--", "rag", "deploy", *words, "--target", "kubernetes")
+    def page(self, script: str) -> str:
+        """Commands of the page in the reader's folder."""
+        began, paths = time.monotonic(), f"{Path(helm()).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubernetes.kubeconfig), "PATH": paths}
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        _log.info("%s: %s …, %.0f s", self.preset, script.partition("\n")[0][:60], time.monotonic() - began)
+        assert result.returncode == 0, f"{result.stdout}{result.stderr}\n{self.look()}"
+        return result.stdout
+
+    def colours(self) -> list[dict[str, Any]]:
+        """What `rag deploy status` says in the deployer's pod."""
+        words = ["rag", "deploy", "status", "--output", "json", "--target", "kubernetes"]
+        said = self.kubectl("exec", f"deploy/{OBJECTS}-deployer", "--", *words)
+        colours: list[dict[str, Any]] = json.loads(said)["data"]["colours"]
+        return colours
 
     def traffic(self) -> Traffic:
         address = self.kubectl("get", "service", f"{OBJECTS}-gateway", "-o", "jsonpath={.spec.clusterIP}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ class Machine:
 
     folder: Path
     init: int
-    pids: dict[str, int] = field(default_factory=dict)
+    programs: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def run(self, *words: str, given: bytes = b"") -> str:
         """Run a command in it to its end and return what it printed."""
@@ -50,7 +51,8 @@ class Machine:
         """Start a program that stays; its output is in a file of its name."""
         begin = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.folder / f"{name}.pid"), *words]
         with self.log(name).open("ab") as log:
-            subprocess.Popen(self.command(*begin), stdout=log, stderr=log, preexec_fn=die_with_parent)
+            program = subprocess.Popen(self.command(*begin), stdout=log, stderr=log, preexec_fn=die_with_parent)
+        self.programs.append(program)
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to a program that `start` started."""
@@ -71,20 +73,24 @@ def machine(folder: Path) -> Iterator[Machine]:
         (folder / "var" / name).mkdir(parents=True)
     before = {name: Path("/proc/sys", name).read_text() for name in _KUBELET_SETS if Path("/proc/sys", name).exists()}
     spaces = ["--fork", "--pid", "--mount-proc", "--net", "--uts", "--ipc", "--kill-child"]
+    made = None
     outer = subprocess.Popen(["unshare", *spaces, "bash", "-c", _INIT, str(folder)], preexec_fn=die_with_parent)
     try:
         assert eventually((folder / "ready").exists, seconds=30), "no namespaces can be made here"
         init = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()[0])
         _cgroups()
         _cable(init)
-        yield Machine(folder, init)
+        made = Machine(folder, init)
+        yield made
     finally:
         outer.kill()  # the kernel kills the first process of the namespace with it, and all others with that
-        outer.wait()
+        for program in [outer, *(made.programs if made else [])]:
+            program.wait()
         for name, value in before.items():
             with suppress(OSError):
                 Path("/proc/sys", name).write_text(value)
         assert eventually(_cgroups_are_gone)
+        shutil.rmtree(folder / "var", ignore_errors=True)  # gigabytes of images
 
 
 def _cable(init: int) -> None:
@@ -124,4 +130,4 @@ def _hierarchies() -> list[Path]:
     """Version 1 mounts one a controller, version 2 one for all."""
     if (_CONTROLLERS / "cgroup.controllers").exists():
         return [_CONTROLLERS]
-    return [path for path in _CONTROLLERS.iterdir() if path.is_dir() and path.name != "unified" and path.is_mount()]
+    return [path for path in _CONTROLLERS.iterdir() if path.is_dir() and not path.is_symlink() and path.is_mount()]

@@ -123,6 +123,7 @@ bin_dir = "{_PLUGINS}"
 conf_dir = "{node.folder / "cni"}"
 """)
     node.start("containerd", "env", f"PATH={tools()['PATH']}", "containerd", "--config", str(config))
+    assert eventually(Path(f"/proc/{node.init}/root{_SOCKET}").exists), node.log("containerd").read_text()[-3000:]
 
 
 def _write_kubelet(folder: Path) -> None:

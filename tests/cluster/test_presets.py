@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from tests.cluster.installation import (
     OBJECTS,
     PAGE,
     SOURCE,
-    TIMEOUT,
     Installation,
     documents,
     identity,
@@ -28,7 +25,6 @@ from tests.cluster.installation import (
     volume,
 )
 from tests.cluster.node import Cluster
-from tests.real_servers.cluster.control_plane import helm
 from tests.support.chart import ROOT
 from tests.support.waiting import eventually
 
@@ -60,7 +56,7 @@ def test_the_evaluation_preset_ingests_by_a_run_answers_and_leaves_nothing(node:
     known.upgrade(1)
     assert known.helm("test", "rag").count("Phase:          Succeeded") == 4
     assert ANSWER in known.traffic().ask()
-    assert _good_runs(known)
+    assert eventually(lambda: {"handbook_sync", "maintenance"} <= _good_runs(known), seconds=300), known.look()
     _remove(known)
 
 
@@ -76,11 +72,11 @@ def test_the_production_preset_as_its_page_installs_it(node: Node, tmp_path: Pat
     password, key = secrets.token_urlsafe(24), secrets.token_urlsafe(40)
     _outside(cluster, images, password, key)
     assert _GIVEN in before
-    _run(before.replace("PASSWORD", password).replace("QDRANT_KEY", key), known)
+    known.page(before.replace("PASSWORD", password).replace("QDRANT_KEY", key))
     more = json.dumps({"stringData": {"RAG_INDEX_SECRET": index_secret(key)}})
     known.kubectl("patch", "secret", "rag-platform", "--patch", more)
     documents(cluster, known.namespace)
-    said = _run(install.replace("-f digests.yaml", "-f digests.yaml -f cut.yaml"), known)
+    said = known.page(install.replace("-f digests.yaml", "-f digests.yaml -f cut.yaml"))
     assert "STATUS: deployed" in said
     assert said.count("Phase:          Succeeded") == 4
     _go_through_releases(known)
@@ -90,41 +86,41 @@ def test_the_production_preset_as_its_page_installs_it(node: Node, tmp_path: Pat
 
 
 def _go_through_releases(known: Installation) -> None:
-    """Three tags under traffic, back by `rag`, a bad one, back by Helm: no call fails."""
+    """Three tags under traffic, a bad one, back by Helm and by `rag`: no call fails."""
+    at_once, by_helm = _commands("Roll back")
     traffic = known.traffic()
-    with traffic.flowing():
+    with traffic.flowing("releases"):
         for tag in (2, 3):
             known.upgrade(tag)
             assert _serving(known) == f"v{tag}"
-        known.deployer("rollback")
+        assert "rollout" in known.upgrade(BAD, fails=True)
+        assert _serving(known) == "v3"
+        known.page(by_helm)  # what the refused upgrade replaced goes back too
+        assert _serving(known) == "v3"
+        known.page(at_once)
         assert _serving(known) == "v2"
-        said = known.upgrade(BAD, fails=True)
-        assert "rollout" in said
-        assert _serving(known) == "v2"
-        known.helm("rollback", "rag", "1", "--wait", "--timeout", TIMEOUT)
+        known.page(by_helm.replace(" rag ", " rag 1 ", 1))
         assert _serving(known) == "v1"
-    assert traffic.failures[:5] == []
     assert traffic.answers > 500
 
 
 def _survive_kills(known: Installation) -> None:
     """A pod and a container of gateways and query servers, one at a time, and the kubelet: no call fails."""
     traffic = known.traffic()
-    with traffic.flowing():
+    with traffic.flowing("kills"):
         for component in ("gateway", f"query-{_serving(known, 'name')}"):
             pod = _pods(known, component)[0]["metadata"]["name"]
             known.kubectl("delete", "pod", pod, "--grace-period", "5")
             assert eventually(lambda of=component: _ready(known, of) == 2, seconds=300), known.look()
-            pod = _pods(known, component)[0]
+            before, pod = _restarts(known, component), _pods(known, component)[0]
             container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
             known.cluster.ctr("tasks", "kill", "--signal", "SIGKILL", container)
-            assert eventually(lambda of=component: _restarts(known, of), seconds=300), known.look()
+            assert eventually(lambda of=component, by=before: _restarts(known, of) > by, seconds=300), known.look()
             assert eventually(lambda of=component: _ready(known, of) == 2, seconds=300), known.look()
         known.cluster.machine.kill("kubelet")
-        before = traffic.answers
-        assert eventually(lambda: traffic.answers > before + 50, seconds=300)
+        answered = traffic.answers
+        assert eventually(lambda: traffic.answers > answered + 50, seconds=300)
         known.cluster.start_kubelet()
-    assert traffic.failures[:5] == []
 
 
 def _drain(known: Installation) -> None:
@@ -132,32 +128,36 @@ def _drain(known: Installation) -> None:
     node, traffic = ("rag-node",), known.traffic()
     words = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout", "40s"]
     words += ["--pod-selector", "app.kubernetes.io/component=gateway"]
-    with traffic.flowing(), pytest.raises(AssertionError, match="disruption budget"):
+    with traffic.flowing("drain"), pytest.raises(AssertionError, match="disruption budget"):
         known.cluster.kubectl("drain", *node, *words)
     assert _ready(known, "gateway") == 1
-    assert traffic.failures[:5] == []
     known.cluster.kubectl("uncordon", *node)
     assert eventually(lambda: _ready(known, "gateway") == 2, seconds=300), known.look()
 
 
 def _remove(known: Installation) -> None:
-    """Nothing of the release stays but what its page names."""
-    known.helm("uninstall", "rag", "--wait", "--timeout", "10m")
-    left = "job,pod", "-l", "app.kubernetes.io/instance=rag"
-    known.kubectl("delete", *left)
+    """Nothing of the release stays but what its page names, and that goes by the page's command."""
+    uninstall, rest = (command.replace("-n rag", f"-n {known.namespace}", 1) for command in _commands("Remove"))
+    known.page(uninstall)
+    assert eventually(lambda: _kinds(known) <= {"job.batch", "pod"}, seconds=180), known.left()
+    known.page(rest)
     assert eventually(lambda: known.left() == [], seconds=180), known.left()
     known.cluster.kubectl("delete", "namespace", known.namespace, "--wait")
 
 
-def _good_runs(known: Installation) -> list[dict[str, Any]]:
+def _kinds(known: Installation) -> set[str]:
+    return {name.partition("/")[0] for name in known.left()}
+
+
+def _good_runs(known: Installation) -> set[str]:
+    """Jobs of Dagster that a Job of the cluster ran to a good end."""
     runs = known.cluster.objects("-n", known.namespace, "jobs", "-l", "rag-platform/role=run")
-    return [run for run in runs if run["status"].get("succeeded")]
+    return {run["metadata"]["labels"]["dagster/job"] for run in runs if run["status"].get("succeeded")}
 
 
 def _serving(known: Installation, what: str = "release") -> str:
     """Release or name of the colour that has the traffic."""
-    colours = json.loads(known.deployer("status", "--output", "json"))["data"]["colours"]
-    return next(colour[what] for colour in colours if colour["weight"] == 100)
+    return next(colour[what] for colour in known.colours() if colour["weight"] == 100)
 
 
 def _pods(known: Installation, component: str) -> list[dict[str, Any]]:
@@ -220,10 +220,19 @@ def _outside(cluster: Cluster, images: dict[str, str], password: str, key: str) 
     cluster.kubectl("-n", "outside", "wait", "--for=condition=Ready", "pod", "--all", "--timeout", "300s")
 
 
+def _section(name: str) -> str:
+    (text,) = re.findall(rf"(?ms)^## {name}\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"))
+    return text
+
+
 def _blocks(section: str, language: str) -> list[str]:
     """The blocks of code of a section of the page."""
-    (text,) = re.findall(rf"(?ms)^## {section}\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"))
-    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", text)
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", _section(section))
+
+
+def _commands(section: str) -> list[str]:
+    """The commands in a section's sentences."""
+    return re.findall(r"`((?:kubectl|helm) -?[^`]+)`", _section(section))
 
 
 def _what_the_reader_has(folder: Path) -> str:
@@ -243,13 +252,3 @@ def _what_the_reader_has(folder: Path) -> str:
         (folder / name).write_text(text)
     (folder / "helm").symlink_to(ROOT / "helm")
     return token
-
-
-def _run(script: str, known: Installation) -> str:
-    """The commands of a block in the reader's folder."""
-    paths = f"{Path(helm()).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "KUBECONFIG": str(known.cluster.kubernetes.kubeconfig), "PATH": paths}
-    command = ["bash", "-euo", "pipefail", "-c", script]
-    result = subprocess.run(command, cwd=known.folder, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{result.stdout}{result.stderr}\n{known.look()}"
-    return result.stdout

@@ -1,4 +1,7 @@
-"""The chart in a real Kubernetes API: installed, upgraded, refused, rolled back and removed while clients call."""
+"""The chart in a real Kubernetes API: installed, upgraded, refused, rolled back and removed while clients call.
+
+What a real node can prove is in `tests/cluster`. Its query servers cannot be made to answer for long, or no probe.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ from ragproto.query.v2 import query_pb2_grpc as rpc
 from tests.real_servers.cluster.control_plane import Kubernetes, helm
 from tests.real_servers.cluster.node import Node, with_password
 from tests.real_servers.cluster.query_stand_in import LONG
-from tests.support.chart import CHART, PRESETS, merged, values
+from tests.support.chart import CHART, merged, values
 from tests.support.postgres import temporary_database
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(3600)]
@@ -39,6 +42,7 @@ SETTINGS = {"deploy_watch_seconds": 1, "deploy_burst_requests": 10, "deploy_fail
 SETTINGS |= dict.fromkeys(("gateway_client_per_minute", "gateway_client_per_hour", "gateway_ip_per_minute"), 0)
 KINDS = "deployments,statefulsets,jobs,cronjobs,pods,services,configmaps,serviceaccounts,roles,rolebindings"
 KINDS += ",networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,ingresses"
+PRESET = "staging"
 TIMEOUT = "10m"
 
 
@@ -141,12 +145,11 @@ class Traffic:
 
 @dataclass
 class Installation:
-    """One preset in a namespace of its own."""
+    """The preset in a namespace of its own."""
 
     kubernetes: Kubernetes
     node: Node
     folder: Path
-    preset: str
     given: dict[str, Any]
     settings: Settings
     traffic: Traffic
@@ -196,18 +199,16 @@ class Installation:
         )
 
 
-@pytest.fixture(params=PRESETS)
-def installation(
-    request: pytest.FixtureRequest, cluster: Kubernetes, postgres_server: EmbeddedPostgres, tmp_path: Path
-) -> Iterator[Installation]:
+@pytest.fixture
+def installation(cluster: Kubernetes, postgres_server: EmbeddedPostgres, tmp_path: Path) -> Iterator[Installation]:
     identity = Settings(home=tmp_path / "identity")
     identity.secrets_dir.mkdir(parents=True)
     ensure_keys(identity)
     token = mint_token(identity, subject="tester", scopes=("query.read",), groups=(), lifetime=3600)
-    node = Node(cluster, f"rag-{request.param}", tmp_path / "pods")
+    node = Node(cluster, f"rag-{PRESET}", tmp_path / "pods")
     node.folder.mkdir()
     given = values(
-        request.param,
+        PRESET,
         {"auth": {"jwks": identity.jwks_path.read_text()}, "settings": SETTINGS, "sources": {"claims": []}},
     )
     with temporary_database(postgres_server) as url:
@@ -215,7 +216,7 @@ def installation(
         settings = Settings(home=tmp_path, database_url=url)
         node.start()
         try:
-            yield Installation(cluster, node, tmp_path, request.param, given, settings, Traffic(node, token))
+            yield Installation(cluster, node, tmp_path, given, settings, Traffic(node, token))
         finally:
             node.core.delete_namespace(node.namespace)
             node.close()
@@ -224,16 +225,12 @@ def installation(
 def _namespace(node: Node, url: str, token: str) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     node.core.create_namespace({"metadata": {"name": node.namespace, "labels": labels}})
-    names = ("RAG_QDRANT_API_KEY", "RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET", "POSTGRES_PASSWORD")
+    names = ("RAG_QDRANT_API_KEY", "RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")
     main = {name: secrets.token_urlsafe(40) for name in names}
     main |= {"RAG_DATABASE_URL": with_password(url), "RAG_DEPLOY_CREDENTIAL": token}
-    own = {"rag-platform": main, "rag-console": {"token": token}, "rag-console-oidc": {"secrets.toml": "[auth]"}}
+    own = {"rag-platform": main, "rag-console": {"token": token}}
     for name, data in own.items():
         node.core.create_namespaced_secret(node.namespace, {"metadata": {"name": name}, "stringData": data})
-    for number in range(2):
-        spec = {"capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/none"}}
-        name = f"{node.namespace}-{number}"
-        node.core.create_persistent_volume({"metadata": {"name": name}, "spec": spec})
 
 
 @pytest.mark.catalogue("A20")
