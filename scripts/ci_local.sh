@@ -21,7 +21,7 @@ options=(--force-shell-executor --shell-isolation --concurrency 1)
 run() { "$work/tool/node_modules/.bin/gitlab-ci-local" "${options[@]}" "$@"; }
 run --list
 jobs=("$@")
-# Left out: `containers` and `real-servers` install packages of Debian as root (make test-containers, make
-# test-integration); `nightly` takes hours (make test-faults, test-bench, bench).
+# Left out: `containers`, `cluster` and `real-servers` install packages of Debian as root (make test-containers,
+# test-cluster, test-integration); `nightly` takes hours (make test-faults, test-bench, bench).
 [ "${#jobs[@]}" -gt 0 ] || jobs=(lint typecheck unit integration browser chart client audit)
 run "${jobs[@]}"

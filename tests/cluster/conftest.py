@@ -13,6 +13,7 @@ from tests.cluster.images import load
 from tests.cluster.node import Cluster, cluster, missing
 
 _log = logging.getLogger("cluster")
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a call
 
 
 @pytest.fixture(scope="session")

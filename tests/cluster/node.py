@@ -13,14 +13,14 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.machine import ADDRESS, CGROUP, HOST, PODS, Machine, machine
+from tests.cluster.machine import ADDRESS, CGROUP, HOST, PODS, SERVICES, Machine, machine
 from tests.containers.engine import missing as missing_engine
 from tests.containers.engine import tools
 from tests.real_servers.cluster.control_plane import Kubernetes, program, start
 from tests.support.waiting import eventually
 
 NAME = "rag-node"
-TOOLS = ("go", "etcd", "kubectl", "conntrack", "nsenter", "unshare", "ip")
+TOOLS = ("go", "etcd", "kubectl", "conntrack", "ipset", "nsenter", "unshare", "ip")
 _PLUGINS = Path("/usr/lib/cni")
 _SOCKET = "/run/containerd/containerd.sock"
 _COREDNS = Path(__file__).parent / "coredns"
@@ -33,7 +33,7 @@ def missing() -> str | None:
         return why
     absent = [tool for tool in TOOLS if shutil.which(tool) is None]
     absent += [] if (_PLUGINS / "bridge").exists() else ["the network plugins"]
-    packages = "etcd-server kubernetes-client conntrack iproute2 containernetworking-plugins"
+    packages = "etcd-server kubernetes-client conntrack ipset iproute2 containernetworking-plugins"
     return f"needs {', '.join(absent)} (Debian: {packages})" if absent else None
 
 
@@ -80,6 +80,11 @@ class Cluster:
         words += ["--hostname-override", NAME, "--node-ip", ADDRESS]
         words += ["--node-labels", "topology.kubernetes.io/zone=zone-0"]
         self.machine.start("kubelet", str(program()), *words)
+
+    def start_policies(self) -> None:
+        """From now on network policies are enforced."""
+        words = ["policies", "--kubeconfig", str(self.kubernetes.kubeconfig), "--hostname-override", NAME]
+        self.machine.start("policies", str(program()), *words, "--service-cluster-ip-range", SERVICES)
 
 
 @contextmanager

@@ -23,9 +23,10 @@ func main() {
 		"scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 		"kubelet":            func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 		"proxy":              proxy.NewProxyCommand,
+		"policies":           policies,
 	}
 	if len(os.Args) < 2 || parts[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: controlplane apiserver|controller-manager|scheduler|kubelet|proxy FLAGS")
+		fmt.Fprintln(os.Stderr, "usage: controlplane apiserver|controller-manager|scheduler|kubelet|proxy|policies FLAGS")
 		os.Exit(2)
 	}
 	part := parts[os.Args[1]]
