@@ -38,7 +38,8 @@ SOURCE = """type: rag_assets.components.DocumentSource
 attributes: {name: handbook, tenant: default, acl: [everyone], options: {kind: folder, root: /data/handbook}}
 """
 _LITTLE = {"requests": {"cpu": "20m", "memory": "64Mi"}}
-_DATA = {"requests": {"cpu": "100m", "memory": "128Mi"}}  # a database without a share of the processor starves
+# As in the presets, what a caller waits for has a larger share of the processor than what starts beside it.
+_MORE = {"requests": {"cpu": "100m", "memory": "128Mi"}}
 _LIMITS = dict.fromkeys(("gateway_client_per_minute", "gateway_client_per_hour", "gateway_ip_per_minute"), 0)
 CUT: dict[str, Any] = {
     # A release is watched for as long as a test can wait, and no slower machine than a cluster's makes it a bad one.
@@ -50,15 +51,15 @@ CUT: dict[str, Any] = {
         "code": {"resources": _LITTLE}, "webserver": {"replicas": 1, "resources": _LITTLE}, "daemon": _LITTLE,
         "runs": {"resources": _LITTLE},
     },
-    "query": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}, "resources": _LITTLE},
+    "query": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}, "resources": _MORE},
     "stream": {"replicas": 1, "resources": _LITTLE},
-    "gateway": {"replicas": 2, "resources": _LITTLE},
+    "gateway": {"replicas": 2, "resources": _MORE},
     "interfaces": {"replicas": 1, "resources": _LITTLE},
     "console": {"resources": _LITTLE},
     "rollout": {"resources": _LITTLE},
     "jobs": {"resources": _LITTLE},
-    "postgresql": {"resources": _DATA},
-    "qdrant": {"resources": _DATA},
+    "postgresql": {"resources": _MORE},
+    "qdrant": {"resources": _MORE},
 }  # fmt: skip
 """What two cores can hold of a preset."""
 
@@ -95,6 +96,7 @@ class Traffic:
                 if ANSWER in said:
                     self.answers += 1
                 else:
+                    _log.warning("%s: %s", what, said)
                     self.failures.append(said)
 
         threads = [threading.Thread(target=work) for _ in range(5)]

@@ -25,7 +25,7 @@ from tests.cluster.installation import (
     volume,
 )
 from tests.cluster.node import Cluster
-from tests.support.chart import ROOT
+from tests.support.chart import ROOT, merged
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.root, pytest.mark.timeout(3600)]
@@ -36,23 +36,32 @@ _OPERATORS = {"monitoring": _NONE, "ingress": {"tls": {"clusterIssuer": ""}}}
 """Objects of operators that are not here."""
 
 
-def test_the_evaluation_preset_ingests_by_a_run_answers_and_leaves_nothing(node: Node, tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", ["dev", "staging"])
+def test_a_preset_ingests_by_a_run_answers_and_leaves_nothing(node: Node, preset: str, tmp_path: Path) -> None:
     cluster, images = node
     keys, token = identity(tmp_path)
-    known = Installation(cluster, tmp_path, "rag-dev", "dev", images, token)
+    known = Installation(cluster, tmp_path, f"rag-{preset}", preset, images, token)
+    _namespace(cluster, known.namespace, enforced=True)
+    password, key = secrets.token_urlsafe(24), secrets.token_urlsafe(40)
     claim = {"name": "handbook", "claimName": "handbook", "mountPath": "/data/handbook"}
     mine = {"auth": {"jwks": keys}, "sources": {"files": {"handbook": SOURCE}, "claims": [claim]}}
+    server = f"{OBJECTS}-postgresql"
+    if preset == "dev":
+        for name in ("one", "two"):
+            volume(cluster, f"dev-{name}", "ReadWriteOnce", "10Gi")
+    else:
+        _outside(cluster, images, password, key)
+        page, server = yaml.safe_load(_blocks("Before", "yaml")[1]), "postgres.example.com"
+        mine |= {name: page[name] for name in ("settings", "ingress", "networkPolicy")}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
-    (tmp_path / "cut.yaml").write_text(yaml.safe_dump(CUT))
-    password = secrets.token_urlsafe(24)
-    _namespace(cluster, known.namespace, enforced=True)
-    main = _secrets(f"postgresql://rag:{password}@{OBJECTS}-postgresql:5432/rag")
-    main |= {"POSTGRES_PASSWORD": password, "RAG_DEPLOY_CREDENTIAL": token}
+    (tmp_path / "cut.yaml").write_text(yaml.safe_dump(merged(CUT, _OPERATORS)))
+    main = {"RAG_DATABASE_URL": f"postgresql://rag:{password}@{server}:5432/rag", "POSTGRES_PASSWORD": password}
+    main |= {"RAG_QDRANT_API_KEY": key, "RAG_INDEX_SECRET": index_secret(key), "RAG_DEPLOY_CREDENTIAL": token}
+    main |= {name: secrets.token_urlsafe(40) for name in ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")}
     _secret(cluster, known.namespace, "rag-platform", main)
     _secret(cluster, known.namespace, "rag-console", {"token": token})
+    _secret(cluster, known.namespace, "rag-console-oidc", {"secrets.toml": _blocks("The console", "toml")[0]})
     documents(cluster, known.namespace)
-    for name in ("one", "two"):
-        volume(cluster, f"dev-{name}", "ReadWriteOnce", "10Gi")
     known.upgrade(1)
     assert known.helm("test", "rag").count("Phase:          Succeeded") == 4
     assert ANSWER in known.traffic().ask()
@@ -68,7 +77,7 @@ def test_the_production_preset_as_its_page_installs_it(node: Node, tmp_path: Pat
     assert set(yaml.safe_load(digests)) <= set(known.values(1))
     (tmp_path / "digests.yaml").write_text(yaml.safe_dump(known.values(1)))
     (tmp_path / "mine.yaml").write_text(mine)
-    (tmp_path / "cut.yaml").write_text(yaml.safe_dump({**CUT, **_OPERATORS}))
+    (tmp_path / "cut.yaml").write_text(yaml.safe_dump(merged(CUT, _OPERATORS)))
     password, key = secrets.token_urlsafe(24), secrets.token_urlsafe(40)
     _outside(cluster, images, password, key)
     assert _GIVEN in before
@@ -142,7 +151,7 @@ def _remove(known: Installation) -> None:
     assert eventually(lambda: _kinds(known) <= {"job.batch", "pod"}, seconds=180), known.left()
     known.page(rest)
     assert eventually(lambda: known.left() == [], seconds=180), known.left()
-    known.cluster.kubectl("delete", "namespace", known.namespace, "--wait")
+    known.cluster.kubectl("delete", "namespace", known.namespace, "outside", "--ignore-not-found", "--wait")
 
 
 def _kinds(known: Installation) -> set[str]:
@@ -183,12 +192,6 @@ def _namespace(cluster: Cluster, name: str, *, enforced: bool) -> None:
 def _secret(cluster: Cluster, namespace: str, name: str, data: dict[str, str]) -> None:
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
     cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(body))
-
-
-def _secrets(database: str) -> dict[str, str]:
-    names = ("RAG_QDRANT_API_KEY", "RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")
-    made = {name: secrets.token_urlsafe(40) for name in names}
-    return made | {"RAG_DATABASE_URL": database, "RAG_INDEX_SECRET": index_secret(made["RAG_QDRANT_API_KEY"])}
 
 
 def _outside(cluster: Cluster, images: dict[str, str], password: str, key: str) -> None:

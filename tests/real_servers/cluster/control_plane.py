@@ -53,7 +53,9 @@ def missing() -> str | None:
 
 
 def helm() -> str:
-    """The program, from PATH when it is the pinned one, else built once."""
+    """The program of `RAG_TEST_HELM`, or from PATH when it is the pinned one, else built once."""
+    if given := os.environ.get("RAG_TEST_HELM"):
+        return given
     found, wanted = shutil.which("helm"), HELM.rpartition("@")[2]
     if (
         found
