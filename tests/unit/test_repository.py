@@ -236,6 +236,20 @@ def test_every_make_target_is_explained_by_make_help() -> None:
     assert phony == explained
 
 
+def test_no_sentence_of_the_first_pages_has_more_than_35_words() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    pages.append(ROOT / "docs" / "explanation" / "query-server.md")
+    assert [f"{page.name}: {one}" for page in pages for one in sentences(page) if len(one.split()) > 35] == []
+
+
+def sentences(page: Path) -> list[str]:
+    """Sentences of prose, list items and cells; a link counts as its text, code as one word."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    text = re.sub(r"`[^`]*`", "Code", re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text))
+    text = re.sub(r"(?m)^ *(?:[-*>]|\d+\.|#.*$) ?|\|", "\n\n", text)
+    return [one for part in text.split("\n\n") for one in re.split(r"[.?!][\"*_)]*\s+(?=[\"*_(]*[A-Z0-9])|:\s", part)]
+
+
 def test_the_readmes_name_commands_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for name in ("README.md", "README.zh-CN.md"):
