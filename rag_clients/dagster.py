@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -34,6 +35,8 @@ _SEARCHED_BACKFILLS = 100
 _SEARCHED_RUNS = 100
 _LOG_PAGES = 20
 """Of a thousand events each; the run of a large source has several thousand."""
+_CODE_SERVER = re.compile("_InactiveRpcError|DagsterUserCodeUnreachableError|DEADLINE_EXCEEDED")
+"""In the traceback that Dagster answers with when its code server does not answer it."""
 
 
 def job_of(source: str) -> str:
@@ -319,8 +322,12 @@ class DagsterClient:
 
     def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
         if answer["__typename"].endswith(("Error", "Failure", "Invalid")):
-            raise self._error(Trouble.REFUSED, str(answer.get("message", "")))
+            raise self._failed(Trouble.REFUSED, str(answer.get("message", "")))
         return answer
+
+    def _failed(self, trouble: Trouble, message: str) -> Exception:
+        """Make the error of an answer; a code server that did not answer Dagster in time is no refusal."""
+        return self._error(Trouble.TIMEOUT, "") if _CODE_SERVER.search(message) else self._error(trouble, message)
 
     def _query(
         self, document: str, *, seconds: float | None = None, checked: bool = True, **variables: Any
@@ -331,7 +338,7 @@ class DagsterClient:
         if not isinstance(data, dict) or any(value is None for value in data.values()):
             # An error of the execution has a path in the answer, one of the query itself has none.
             trouble = Trouble.FAILED if all(error.get("path") for error in errors) else Trouble.INVALID
-            raise self._error(trouble, "\n".join(str(error.get("message", "")) for error in errors))
+            raise self._failed(trouble, "\n".join(str(error.get("message", "")) for error in errors))
         for field, found in data.items():
             if checked and field.endswith("OrError"):
                 self._done(found)

@@ -39,7 +39,7 @@ def _error(trouble: Trouble, message: str) -> RagError:
     said = message.strip().partition("\n")[0][:200] or "no data"
     texts = {
         "down": "the Dagster webserver does not answer; see `rag status`",
-        "timeout": "the Dagster webserver has not answered in time: it is busy; run it again in a moment",
+        "timeout": "Dagster's webserver or code server has not answered in time: it is busy; run it again in a moment",
         "invalid": f"Dagster did not answer a query: {said}; its version may not fit",
         "failed": f"Dagster did not answer a query: {said}",
         "refused": f"Dagster refused: {said}",

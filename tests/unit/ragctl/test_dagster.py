@@ -24,6 +24,7 @@ FULL = (
     "sqlalchemy.exc.OperationalError: (psycopg2.errors.DiskFull) could not extend file: No space left on device\n"
     "[SQL: INSERT INTO runs VALUES (1)]"
 )
+LATE = "grpc._channel._InactiveRpcError: <_InactiveRpcError of RPC that terminated with:\n\tstatus = DEADLINE_EXCEEDED"
 GONE = "(psycopg2.OperationalError) server closed the connection unexpectedly"
 
 
@@ -63,6 +64,24 @@ def test_an_error_of_dagsters_database_is_not_called_one_of_versions(
     assert str(caught.value).startswith(said)
     assert ("version may not fit" in caught.value.message) is ("path" not in error)
     assert "psycopg2" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "said", [LATE, f"dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach\n{LATE}"]
+)
+@pytest.mark.parametrize("executed", [True, False])
+def test_a_code_server_that_does_not_answer_is_busy_and_its_traceback_is_not_shown(
+    api: DagsterClient, httpserver: HTTPServer, said: str, executed: bool
+) -> None:
+    error = {"message": said, "path": ["runsOrError"]}
+    refused = {"data": {"runsOrError": {"__typename": "PythonError", "message": said}}}
+    answers(httpserver, refused if executed else {"data": None, "errors": [error]})
+    with pytest.raises(RagError) as caught:
+        api.runs()
+    assert str(caught.value) == (
+        "DAGSTER_UNAVAILABLE: Dagster's webserver or code server has not answered in time: it is busy; "
+        "run it again in a moment"
+    )
 
 
 def test_a_webserver_that_is_busy_is_not_called_one_that_is_down(httpserver: HTTPServer) -> None:
