@@ -45,7 +45,7 @@ for place in /proc /dev /sys /rag; do
 done
 inside() {
   chroot "$root" env -i PATH=/usr/bin:/bin LANG=C.UTF-8 HOME=/root PYTHONPATH=/opt/packages PYTHONDONTWRITEBYTECODE=1 \
-    RAG_HOME=/opt/home RAG_HANG_SECONDS=600 RAG_EMBEDDING_RUNS=1 RAG_MAX_CONCURRENT_RUNS=1 "$@"
+    RAG_HOME=/opt/home RAG_HANG_SECONDS=600 RAG_START_SECONDS=14400 RAG_EMBEDDING_RUNS=1 RAG_MAX_CONCURRENT_RUNS=1 "$@"
 }
 rag() { inside python3 -c 'from ragctl.app import main; main()' "$@"; }
 vectors='
@@ -73,12 +73,13 @@ echo "== tests"
 inside sh -c "cd /rag && python3 -m pytest -q -n 0 -p no:cacheprovider --timeout 1800 \
   tests/unit/rag_core/content/embedding tests/unit/rag_core/content/chunking tests/unit/rag_core/content/parsing/test_sandbox.py \
   $*"
-echo "== a stack"
+echo "== a stack, begun after $SECONDS s"
 rm -rf "$root/opt/home" "$root/opt/docs"
 mkdir -p "$root/opt/docs"
 for number in $(seq 20); do
   printf '# Pump %s\n\nPump %s needs oil every %s days.\n' "$number" "$number" "$((number + 2))" >"$root/opt/docs/pump-$number.md"
 done
-rag up --docs /opt/docs --wait
+rag up --docs /opt/docs --wait --ports-from "${RAG_TEST_ARM64_PORTS:-18080}"  # the network is that of this machine
 rag verify
 rag query "How often does pump 7 need oil?"
+echo "== all of it took $SECONDS s"

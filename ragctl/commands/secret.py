@@ -12,6 +12,8 @@ from cyclopts import App
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ragctl.local_stack.data_dir import DataDir
 
 app = App(
@@ -19,7 +21,9 @@ app = App(
     help="Credentials of sources: set, list, remove. Secrets of the stack: rotate, retire, hash.",
     help_format="plaintext",
 )
-Name = Literal["index", "page-token", "hash"]
+Sealing = Literal["sources", "second-factor"]
+"""Keys that seal what is stored. Those who use them read the file each time: no start is needed."""
+Name = Literal["index", "page-token", "hash", Sealing]
 
 
 @app.command(name="set")
@@ -81,8 +85,12 @@ def rotate(name: Name, /, *, json: Json = False) -> None:
     Parameters
     ----------
     name
-        index guards the index process; page-token signs page and resume tokens; hash keys the hashes in logs.
+        index guards the index process; page-token signs page and resume tokens; hash keys the hashes in logs; sources
+        seals the credentials of `rag secret set`, second-factor those of accounts. The last two apply at once.
     """
+    if name == "sources" or name == "second-factor":
+        _say_resealed(name, _rotate_key(name), done="rotated", json=json)
+        return
     from ragctl.local_stack.environment import rotate_secret
 
     rotate_secret(_home(), _setting(name))
@@ -95,6 +103,9 @@ def retire(name: Name, /, *, json: Json = False) -> None:
 
     Example: rag secret retire page-token && rag up
     """
+    if name == "sources" or name == "second-factor":
+        _say_resealed(name, _retire_key(name), done="retired", json=json)
+        return
     from ragctl.local_stack.environment import retire_secret
 
     retire_secret(_home(), _setting(name))
@@ -117,6 +128,62 @@ def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> 
     hashes = NameHash(keys)
     text = hashes.tenant(tenant) if subject is None else hashes.subject(tenant, subject)
     emit_json({"tenant": tenant, "subject": subject, "hash": text}) if json else say(text)
+
+
+def _rotate_key(name: Sealing) -> list[str]:
+    from rag_core.sealing import SealingKey
+
+    path = _sealing_key(name)
+    SealingKey.rotated(path)
+    return _reseal(name, path)
+
+
+def _retire_key(name: Sealing) -> list[str]:
+    from rag_core.sealing import SealingKey
+
+    path = _sealing_key(name)
+    unreadable = _reseal(name, path)  # also what was sealed meanwhile by a process that had read the old key
+    SealingKey.retire(path)
+    return unreadable
+
+
+def _sealing_key(name: Sealing) -> Path:
+    """Raises `ConfigError` (`SECRET_MISSING`)."""
+    from rag_core.content.sources import sealing_key_path
+    from rag_core.errors import ConfigError, Reason
+    from rag_core.sealing import SealingKey
+    from rag_core.settings import Settings
+    from ragctl.tokens import second_factor_key_path
+
+    path = sealing_key_path() if name == "sources" else second_factor_key_path(Settings.load())
+    try:
+        SealingKey(path)
+    except (OSError, ValueError):
+        message = f"RAG_HOME has no key of {name} ({path.name}): nothing was sealed, or `rag restore` brings it back"
+        raise ConfigError(Reason.SECRET_MISSING, message) from None
+    return path
+
+
+def _reseal(name: Sealing, path: Path) -> list[str]:
+    from rag_core.content.sources import reseal_secrets
+    from rag_core.governance.access import reseal_second_factors
+    from rag_core.sealing import SealingKey
+    from ragctl.commands._shared import actor, transaction
+
+    if name == "sources":
+        return reseal_secrets()
+    with transaction() as connection:
+        return reseal_second_factors(connection, SealingKey(path), actor=actor())
+
+
+def _say_resealed(name: Sealing, unreadable: list[str], *, done: str, json: bool) -> None:
+    if json:
+        emit_json({done: name, "unreadable": unreadable})
+        return
+    then = "the old key still opens" if done == "rotated" else "only the new key opens"
+    say(f"{name}: everything is sealed by the new key; {then}")
+    if unreadable:
+        say(f"No key opens these, set them again: {', '.join(unreadable)}")
 
 
 def _home() -> DataDir:

@@ -41,6 +41,8 @@ from .secrets import (
     SecretRef as SecretRef,
     full_name as full_name,
     remove_secret as remove_secret,
+    reseal_secrets as reseal_secrets,
+    sealing_key_path as sealing_key_path,
     store_secret as store_secret,
     stored_names as stored_names,
 )

@@ -116,7 +116,7 @@ def store_secret(name: str, value: str) -> None:
         raise InvalidInput(Reason.USAGE, f"a secret has 1 to {MAX_SECRET_BYTES:,} bytes and no NUL")
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sealed = SealingKey.made(_key_path()).seal(value.encode(), name)
+    sealed = SealingKey.made(sealing_key_path()).seal(value.encode(), name)
     replace_file(folder / name, _SEALED + sealed, mode=0o600)
 
 
@@ -134,6 +134,24 @@ def remove_secret(name: str) -> None:
         raise NotFound(Reason.SECRET_MISSING, f"{name} is not stored; `rag secret list` names those that are") from None
 
 
+def reseal_secrets() -> list[str]:
+    """Seal every stored secret by the newest key; returns the names of those that no key opens.
+
+    Raises `OSError` or `ValueError` without a key.
+    """
+    from rag_core.sealing import SealingKey
+
+    key, folder, unreadable = SealingKey(sealing_key_path()), _folder(), []
+    for name in stored_names():
+        if (content := (folder / name).read_bytes()).startswith(_SEALED):
+            resealed = key.reseal(content[len(_SEALED) :], name)
+            if resealed is None:
+                unreadable.append(name)
+            else:
+                replace_file(folder / name, _SEALED + resealed, mode=0o600)
+    return unreadable
+
+
 def _folder() -> Path:
     return Settings.load().home / "secrets" / "sources"
 
@@ -144,8 +162,9 @@ def _opened(name: str, content: bytes) -> bytes:
 
     if not content.startswith(_SEALED):
         return content
-    return SealingKey(_key_path()).open(content[len(_SEALED) :], name)
+    return SealingKey(sealing_key_path()).open(content[len(_SEALED) :], name)
 
 
-def _key_path() -> Path:
+def sealing_key_path() -> Path:
+    """The key of the stored secrets."""
     return _folder().with_name("sources.key")

@@ -19,6 +19,8 @@ from rag_core.files import replace_file
 MAJOR = "18"
 _SUPERUSER = "postgres"
 _PROC = Path("/proc")
+_RUN_SECONDS = 600
+"""Reached by a hang alone: a busy or emulated machine takes minutes to make a database folder."""
 # The superuser cannot connect over TCP; the platform's role may use every database, from this machine only.
 _HBA = """\
 # TYPE  DATABASE  USER  ADDRESS       METHOD
@@ -202,7 +204,7 @@ def _run(argv: list[str], account: ServerAccount, stdin: str = "") -> None:
             extra_groups=[] if account.uid is not None else None,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=_RUN_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -11,6 +11,7 @@ from .account_store import (
     record_failure as record_failure,
     record_sign_in as record_sign_in,
     remove_account as remove_account,
+    reseal_second_factors as reseal_second_factors,
     unlock_account as unlock_account,
 )
 from .accounts import (

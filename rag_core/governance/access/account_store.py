@@ -21,6 +21,7 @@ from rag_core.governance.access.accounts import (
     new_password,
 )
 from rag_core.governance.audit import audit_store as audit
+from rag_core.sealing import SealingKey
 
 FIRST_ACCOUNT = "admin"
 _HIDDEN = {"salt", "password_hash", "second_factor", "second_factor_step"}
@@ -110,6 +111,22 @@ def put_second_factor(connection: Connection, name: str, sealed: bytes | None, *
     store.revoke_tokens(connection, tenant=account.tenant, subject=name, lifetime=lifetime, actor=actor)
     action = "account.second_factor.remove" if sealed is None else "account.second_factor.add"
     audit.record(connection, actor=actor, action=action, target=name, details={}, tenant=account.tenant)
+
+
+def reseal_second_factors(connection: Connection, key: SealingKey, *, actor: str) -> list[str]:
+    """Seal every second factor by the newest key; returns the accounts whose secret no key opens."""
+    columns, unreadable = console_accounts.c, []
+    sealed = select(columns.name, columns.second_factor).where(columns.second_factor.is_not(None)).with_for_update()
+    for name, secret in connection.execute(sealed.order_by(columns.name)).all():
+        resealed = key.reseal(secret, name)
+        if resealed is None:
+            unreadable.append(name)
+        else:
+            changed = update(console_accounts).where(columns.name == name)
+            connection.execute(changed.values(second_factor=resealed))
+    details = {"unreadable": unreadable}
+    audit.record(connection, actor=actor, action="account.second_factor.reseal", target="*", details=details)
+    return unreadable
 
 
 def create_first_account(connection: Connection, *, tenant: str, actor: str) -> str | None:

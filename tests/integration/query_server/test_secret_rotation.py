@@ -155,7 +155,7 @@ def test_the_local_stack_rotates_by_the_commands_of_the_page(tmp_path: Path, mon
     home = DataDir.of(Settings.load())
     home.create()
     write_stack_env(Settings.load(), home)
-    (block,) = shown("rag secret rotate")
+    (block,) = shown("rag secret rotate page-token")
     lines = [line.partition("#")[0].split() for line in block.splitlines()]
     for rotate, retire in zip(lines[::2], lines[1::2], strict=True):
         name = f"{rotate[3].replace('-', '_')}_secret"

@@ -379,6 +379,21 @@ def test_the_database_alone_gives_no_codes_and_no_others(
     assert attempt(broker, PASSWORD, code=code) == "SECRET_MISSING"
 
 
+def test_a_rotated_key_opens_the_second_factors_that_the_old_one_sealed_and_the_old_one_none(
+    broker: TokenBroker, command: Callable[..., Any], store: Store, signing: Settings
+) -> None:
+    secret, key = secret_of(command("second-factor", "lin")), second_factor_key_path(signing)
+    add(store, "kim")  # who has none
+    old, step = key.read_bytes(), int(time.time()) // STEP_SECONDS
+    for number, action in enumerate(("rotate", "retire")):
+        assert run(["secret", action, "second-factor"]) == 0
+        assert attempt(broker, PASSWORD, code=code_at(secret, step + number)) is None
+    with store.engine.connect() as connection:
+        assert "account.second_factor.reseal" in connection.execute(text("SELECT action FROM rag.audit")).scalars()
+    key.write_bytes(old)
+    assert attempt(broker, PASSWORD, code=code_at(secret, step)) == "SECRET_MISSING"
+
+
 def test_a_second_factor_ends_what_is_open_and_is_audited(command: Callable[..., Any], lin: None, store: Store) -> None:
     command("second-factor", "lin")
     with store.engine.connect() as connection:

@@ -65,6 +65,30 @@ def test_a_secret_of_another_key_or_name_is_none_and_one_of_the_release_before_i
         SHOP.read()
 
 
+def test_a_rotated_key_takes_every_secret_with_it_and_the_old_one_opens_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_HOME", str(tmp_path))
+    for step in ("rotate", "retire"):
+        assert run(["secret", step, "sources"]) == 2  # there is no key yet
+    key, folder = tmp_path / "secrets" / "sources.key", tmp_path / "secrets" / "sources"
+    store_secret("RAG_SECRET_SHOP_PASSWORD", "mine")
+    (folder / "RAG_SECRET_LOST").write_bytes(b"rag-sealed-1\n" + bytes(40))
+    old, before = key.read_bytes(), (folder / "RAG_SECRET_SHOP_PASSWORD").read_bytes()
+    assert run(["secret", "rotate", "sources"]) == 0
+    assert SHOP.read().get_secret_value() == "mine"
+    assert (folder / "RAG_SECRET_SHOP_PASSWORD").read_bytes() != before
+    (folder / "RAG_SECRET_SHOP_PASSWORD").write_bytes(before)  # by a process that had read the old key
+    assert SHOP.read().get_secret_value() == "mine"
+    assert run(["secret", "retire", "sources"]) == 0
+    assert "RAG_SECRET_LOST" in capsys.readouterr().out
+    assert SHOP.read().get_secret_value() == "mine"
+    assert (key.stat().st_mode & 0o777, len(key.read_bytes())) == (0o600, 32)
+    key.write_bytes(old)
+    with pytest.raises(ConfigError):
+        SHOP.read()
+
+
 @pytest.mark.parametrize(("name", "value"), [("../x", "a"), ("a b", "a"), ("a", ""), ("a", "x\0"), ("a", "x" * 70_000)])
 def test_what_is_no_name_or_no_secret_is_refused(
     name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
