@@ -23,6 +23,7 @@ from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.revocation_filter import RevocationFilter
 from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher, TimedSearcher
 from query_server.interceptors.chain import Chain
+from query_server.interceptors.concurrency import RecentTenants
 from query_server.interceptors.stack import build_chain, build_index_chain, build_limiters
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import Dependencies, open_dependencies
@@ -174,9 +175,18 @@ class QueryServer:
 
     def _client_server(self, searcher: Searcher) -> grpc.aio.Server:
         settings, metrics = self._settings, self.metrics
-        limiters = build_limiters(settings, metrics)
+        recent = RecentTenants()
+        limiters = build_limiters(settings, metrics, recent)
         chain = build_chain(
-            settings, self._authenticator, self._audit, metrics, limiters, self._hashes, self._traffic, self.usage
+            settings,
+            self._authenticator,
+            self._audit,
+            metrics,
+            limiters,
+            recent,
+            self._hashes,
+            self._traffic,
+            self.usage,
         )
         server = self._new_server(chain, settings.max_message_bytes)
         shared = Shared(

@@ -30,14 +30,13 @@ INDEX_CALL_SECONDS = 12 * 3600.0
 """`Optimize` and a full scroll take as long as they take; the client's own deadline is the limit that matters."""
 
 
-def build_limiters(settings: Settings, metrics: Metrics) -> Limiters:
+def build_limiters(settings: Settings, metrics: Metrics, recent: RecentTenants) -> Limiters:
     """The concurrency gates of one server."""
     sizes = {
         ConcurrencyClass.SEARCH: (settings.search_slots, settings.max_queued_searches),
         ConcurrencyClass.ANSWER: (settings.answer_slots, settings.max_queued_answers),
         ConcurrencyClass.DOCUMENTS: (settings.max_concurrent_document_calls, settings.max_queued_document_calls),
     }
-    recent = RecentTenants()
     computed = {ConcurrencyClass.ANSWER} if settings.answerer == "extractive" else set()
     return {
         gate: ConcurrencyLimiter(
@@ -54,6 +53,7 @@ def build_chain(
     audit: AuditTrail,
     metrics: Metrics,
     limiters: Limiters,
+    recent: RecentTenants,
     hashes: NameHash,
     traffic: Traffic,
     usage: UsageMeter,
@@ -68,7 +68,7 @@ def build_chain(
             audit.layer,
             require_identity(authenticator),
             usage.layer,
-            limit_volume(VolumeLimiter(settings.max_tenant_answer_bytes)),
+            limit_volume(VolumeLimiter(settings.max_tenant_answer_bytes, recent)),
             limit_concurrency(limiters),
         ]
     )

@@ -53,7 +53,8 @@ class ServingSettings(BaseModel):
         8_388_608,
         ge=65_536,
         description="Bytes a second that the answers of one tenant may take on one query server, twice as many at "
-        "once; beyond it calls are refused with RATE_LIMITED. Large answers keep the gateway busy.",
+        "once, and a quarter of it while another tenant calls; beyond it calls are refused with RATE_LIMITED. Large "
+        "answers keep the gateway busy.",
     )
     index_optimize_points: int = Field(
         10_000,

@@ -11,7 +11,7 @@ import pytest
 
 from query_server.auth.policies import ConcurrencyClass
 from query_server.interceptors import concurrency
-from query_server.interceptors.concurrency import ConcurrencyLimiter
+from query_server.interceptors.concurrency import ConcurrencyLimiter, RecentTenants
 from query_server.interceptors.stack import build_limiters
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import Exhausted, Reason
@@ -186,7 +186,7 @@ async def test_answers_that_are_composed_here_are_paced_beside_the_searches_of_o
         home=tmp_path, answerer=answerer, answer_url="http://127.0.0.1:1/v1", answer_model="m",
         max_concurrent_answers=4, max_tenant_share=1,
     )  # fmt: skip
-    limiters = build_limiters(settings, Metrics())
+    limiters = build_limiters(settings, Metrics(), RecentTenants())
     busy = Crowd(slots=1, queue=0)
     busy.gate = limiters[ConcurrencyClass.ANSWER]
     async with limiters[ConcurrencyClass.SEARCH].enter("other"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from query_server.interceptors import volume
+from query_server.interceptors.concurrency import RecentTenants
 from query_server.interceptors.volume import VolumeLimiter
 from rag_core.errors import Exhausted
 
@@ -55,6 +56,20 @@ def test_calls_that_run_at_the_same_time_pass_only_as_far_as_their_usual_answers
     for reserved in running:
         limiter.charge("acme", reserved, 0)
     assert allowed(limiter), "there was no answer, so nothing is owed"
+
+
+async def test_a_quarter_is_left_while_another_tenant_calls() -> None:
+    clock, recent = Clock(), RecentTenants()
+    limiter = VolumeLimiter(100, recent, clock=clock)
+    recent.note("acme")
+    answer(limiter, 150)
+    assert allowed(limiter), "alone, within the burst"
+    clock.now += 60
+    recent.note("globex")
+    answer(limiter, 75)
+    assert not allowed(limiter), "beside another, three seconds are owed"
+    clock.now += 1
+    assert allowed(limiter)
 
 
 def test_tenants_that_owe_nothing_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
