@@ -18,7 +18,7 @@ MAX_FOLLOWED: Final = 3
 """Links of one statement that are followed."""
 SAYS_MORE: Final = 0.5
 """Share of a statement's words, neither of the question nor of a link, up to which it only points."""
-_ENDINGS: Final = ("", ".md", ".html", "/index.md", "/README.md", "/index.html")
+_ENDINGS: Final = ("", ".md", ".rst", ".html", "/index.md", "/README.md", "/index.html")
 """Endings of the file that a link without one means, as servers and generators of sites resolve it."""
 _SOURCES: Final = {".html": (".md", ".rst")}
 """Endings of the files that pages of a site are generated from."""

@@ -16,6 +16,7 @@ from rag_core.content.parsing.blocks import BlockKind, PartKind
 from rag_core.content.parsing.builder import Piece, TextBuilder
 from rag_core.content.parsing.clean import clean
 from rag_core.content.parsing.formats import man_page
+from rag_core.content.parsing.links import NamedTarget
 
 _GAP: Final = re.compile(r"\n[ \t]*+\n(?:[ \t]*+\n)*+")
 _RULE: Final = re.compile(r"([=\-~^\"'#*+`:._])\1{2,}")
@@ -117,12 +118,13 @@ class PlainWriter:
         pieces, self._definition = self._definition, []
         self._add_parts(BlockKind.DEFINITIONS, pieces)
 
-    def _shown(self, text: str) -> str:
-        """The text that a reader sees: all of it, where there are no marks."""
-        return text
+    def _shown(self, text: str) -> tuple[str, list[NamedTarget]]:
+        """The text that a reader sees, and its links: all of it, where there are no marks."""
+        return text, []
 
     def _add_parts(self, kind: BlockKind, pieces: Iterable[Piece]) -> None:
-        self._builder.add_parts(kind, [replace(piece, text=self._shown(piece.text)) for piece in pieces])
+        shown = [(piece, *self._shown(piece.text)) for piece in pieces]
+        self._builder.add_parts(kind, [replace(piece, text=text, links=tuple(links)) for piece, text, links in shown])
 
     def _describes(self, paragraph: str) -> bool:
         """Return whether a paragraph continues the description of the term before it: all of it is further right."""
@@ -137,7 +139,7 @@ class PlainWriter:
         title, style, used = heading
         if style not in self._styles:
             self._styles.append(style)
-        self._builder.heading(self._shown(title), self._styles.index(style) + 1)
+        self._builder.heading(self._shown(title)[0], self._styles.index(style) + 1)
         return "\n".join(paragraph.split("\n")[used:])
 
     def _body(self, paragraph: str) -> None:
@@ -150,7 +152,7 @@ class PlainWriter:
         elif _is_options(paragraph):
             self._add_parts(BlockKind.LIST, _items(paragraph, _OPTION))
         else:
-            self._builder.paragraph(self._shown(paragraph))
+            self._builder.paragraph(*self._shown(paragraph))
 
 
 def _definition(paragraph: str) -> list[Piece]:

@@ -7,7 +7,7 @@ time, never a document: its other directives would read files, and prose is spli
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import dedent
 from typing import Final
@@ -21,7 +21,8 @@ from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.builder import TextBuilder
 from rag_core.content.parsing.formats.html_table import HtmlTable
 from rag_core.content.parsing.formats.plain import clean_line_ends
-from rag_core.content.parsing.formats.rst_text import RstWriter
+from rag_core.content.parsing.formats.rst_text import RstWriter, named_targets
+from rag_core.content.parsing.links import NamedTarget
 
 _GRID_BORDER: Final = re.compile(r"\A[ \t]*+\+(?:[-=]++\+)++[ \t]*+\Z")
 _GRID_LINE: Final = re.compile(r"\A[ \t]*+[+|]")
@@ -44,21 +45,23 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
 
 def add_rst(builder: TextBuilder, text: str) -> None:
     """Append reStructuredText to a document."""
-    writer = RstWriter(builder)
-    lines = clean_line_ends(text).split("\n")
+    source = clean_line_ends(text)
+    targets = named_targets(source)
+    writer = RstWriter(builder, targets)
+    lines = source.split("\n")
     written = 0
     for start, end in _tables(lines):
         writer.write("\n".join(lines[written:start]))
         written = end
         source = "\n".join(lines[start:end])
         # Indented behind `::` it is an example of a table.
-        tables = [] if writer.is_literal(source) else list(_read_tables(source))
+        tables = [] if writer.is_literal(source) else list(_read_tables(source, targets))
         if not tables:
             writer.write(source)
         for table in tables:
             writer.finish()
             builder.paragraph(table.title)
-            builder.table(table.rows, header=table.header)
+            builder.table(table.rows, header=table.header, links=table.links)
     writer.write("\n".join(lines[written:]))
     writer.finish()
 
@@ -123,10 +126,11 @@ def _indent(line: str) -> int:
 class _Table:
     rows: list[str]
     header: bool
+    links: list[NamedTarget]
     title: str = ""
 
 
-def _read_tables(source: str) -> Iterator[_Table]:
+def _read_tables(source: str, targets: Mapping[str, str]) -> Iterator[_Table]:
     """The tables of a piece of source; none when docutils finds fault with it."""
     if len(source) > _MAX_CHARS or source.count("\n") > _MAX_LINES:
         return
@@ -138,10 +142,10 @@ def _read_tables(source: str) -> Iterator[_Table]:
     Parser().parse(dedent(source), document)
     for child in document.children:
         if isinstance(child, nodes.table):
-            yield _table(child)
+            yield _table(child, targets)
 
 
-def _table(node: nodes.table) -> _Table:
+def _table(node: nodes.table, targets: Mapping[str, str]) -> _Table:
     rows = HtmlTable()
     header = False
     for row in node.findall(nodes.row):
@@ -156,7 +160,9 @@ def _table(node: nodes.table) -> _Table:
             rows.add_cell("th" if head else "td", _text(entry), spans)
         rows.close_row("")
     title = next((_text(child) for child in node.children if isinstance(child, nodes.title)), "")
-    return _Table(rows.finish()[0], header, title)
+    references = node.findall(nodes.reference)
+    links = [(one.astext(), one.get("refuri") or targets.get(one.get("refname", ""), "")) for one in references]
+    return _Table(rows.finish()[0], header, links, title)
 
 
 def _nested(row: nodes.row, table: nodes.table) -> bool:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
+from rag_core.content.parsing.builder import TextBuilder
 from rag_core.content.parsing.formats.plain import PlainWriter
+from rag_core.content.parsing.links import NamedTarget
 
 _INLINE: Final = re.compile(
     r"``(?P<literal>(?:[^`]|`(?!`)){1,2000}+)``"
-    r"|(?::(?P<series>pep|rfc):|:[A-Za-z][\w.+-]{0,40}+(?::[\w.+-]{1,40}+){0,2}:)?(?<!`)`[~!]?(?P<text>[^`\s<](?:[^`<]|<(?![^`<>]{0,500}>`)){0,1000}+)(?:<[^`<>]{0,500}+>)?`_{0,2}"
+    r"|(?::(?P<role>[A-Za-z][\w.+-]{0,40}+(?::[\w.+-]{1,40}+){0,2}):)?(?<!`)`[~!]?(?P<text>[^`\s<](?:[^`<]|<(?![^`<>]{0,500}>`)){0,1000}+)(?:<(?P<target>[^`<>]{0,500}+)>)?`(?P<refers>_{0,2})"
     r"|(?<![\w*\\])(?P<marks>\*\*?)(?=[^\s*])(?P<marked>[^*]{1,1000}+)(?<=\S)(?P=marks)(?![\w*])"
     r"|(?P<note>\[#?\w{0,40}\])_(?!\w)"
+    r"|(?<![\w.+:-])(?P<name>[A-Za-z0-9]++(?:[-.+:_][A-Za-z0-9]++)*+)_(?![\w`])"
+    r"|(?P<substituted>\|[^|\s][^|\n]{0,99}+\|)_{0,2}"
     r"|\\(?:[ \n]|(?P<escaped>[^\s\w]))"
 )
+_MARKED: Final = re.compile(r"[`*\\|]|[\w\]]_(?!\w)")
+"""What any of these has."""
+_SUBSTITUTION: Final = re.compile(
+    r"^[ \t]*+\.\. (\|[^|\n]{1,100}\|)[ \t]++(?:replace::[ \t]*+([^\n]*+)|image::[^\n]*+)$", re.MULTILINE
+)
+_TARGET: Final = re.compile(r"^[ \t]*+\.\. _`?([^:`\n]{1,200})`?:[ \t]++(\S[^\n]*+)$", re.MULTILINE)
 _DIRECTIVE: Final = re.compile(
     r"\A([ \t]*+)\.\.(?:[ ]+([a-z][\w.+-]{0,40}+(?::[\w.+-]{1,40}+){0,2})::(?![:\w])[ \t]*+([^\n]*+)|[ \n]|\Z)"
 )
@@ -24,6 +35,7 @@ _READ_ELSEWHERE: Final = frozenset(
     "code-block code sourcecode prompt table list-table csv-table".split()  # noqa: SIM905
 )
 """Code, which plain text has too, and tables; those that docutils refused stay as they are."""
+_SERIES: Final = frozenset({"pep", "rfc"})
 _HIDDEN: Final = frozenset(
     "index module currentmodule toctree include literalinclude contents highlight meta raw image figure role".split()  # noqa: SIM905
 )
@@ -37,22 +49,16 @@ _LABELS: Final = {
 }
 
 
-def shown(text: str) -> str:
-    """Text without roles, back-ticks, targets, emphasis and escapes."""
-    return _INLINE.sub(_replacement, text) if _MARKED.search(text) else text
+def named_targets(text: str) -> dict[str, str]:
+    """Return the targets and substitutions that a document defines, by their normalized names. An image is no text."""
+    return {_name(name): meant.strip() for name, meant in (*_TARGET.findall(text), *_SUBSTITUTION.findall(text))}
 
 
-_MARKED: Final = re.compile(r"[`*\\]|\]_")
+def _name(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
-def _replacement(match: re.Match[str]) -> str:
-    number = match["series"]
-    return (f"{number.upper()} " if number else "") + next(
-        (found for name in _KEPT if (found := match[name]) is not None), ""
-    ).rstrip(" ")
-
-
-_KEPT: Final = ("literal", "text", "marked", "note", "escaped")
+_KEPT: Final = ("literal", "text", "marked", "note", "escaped", "name")
 
 
 class RstWriter(PlainWriter):
@@ -62,9 +68,33 @@ class RstWriter(PlainWriter):
     """Indentation of a directive whose content is not shown."""
     _label = ""
 
-    def _shown(self, text: str) -> str:
+    def __init__(self, builder: TextBuilder, targets: Mapping[str, str]) -> None:
+        super().__init__(builder)
+        self._targets = targets
+
+    def _shown(self, text: str) -> tuple[str, list[NamedTarget]]:
+        """Text without roles, back-ticks, targets, emphasis and escapes, and what its links point to."""
+        links: list[NamedTarget] = []
+
+        def shown(match: re.Match[str]) -> str:
+            if name := match["substituted"]:
+                return self._targets.get(_name(name), match[0])
+            kept = next((found for name in _KEPT if (found := match[name]) is not None), "").rstrip(" ")
+            if target := self._target(match, kept):
+                links.append((kept, target))
+            elif match["name"]:
+                return match[0]
+            return f"{match['role'].upper()} {kept}" if match["role"] in _SERIES else kept
+
+        plain = _INLINE.sub(shown, text) if _MARKED.search(text) else text
         label, self._label = self._label, ""
-        return f"{label}: {shown(text).strip()}" if label else shown(text)
+        return (f"{label}: {plain.strip()}" if label else plain), links
+
+    def _target(self, match: re.Match[str], kept: str) -> str:
+        """Return where an inline mark points to: beside its text, as the name of a document, or defined elsewhere."""
+        if match["role"] or not (match["refers"] or match["name"]):
+            return (match["target"] or kept) if match["role"] == "doc" else ""
+        return match["target"] or self._targets.get(_name(kept), "")
 
     def _begin(self, paragraph: str) -> None:
         indent = len(paragraph) - len(paragraph.lstrip(" \t"))

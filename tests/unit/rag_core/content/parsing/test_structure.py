@@ -276,16 +276,45 @@ page</a> or <a href="https://example.com/r">x</a>, not <a href="mailto:a@b.c">ma
 <a href="h.md" hidden>hidden</a></p><ul><li>first</li><li>second <a href="b c.md">two b</a></li></ul>
 <table><tr><th>a</th><th>b</th></tr><tr><td><a href="/c1">c1</a></td><td>z</td></tr></table></main>"""
 
+RST_LINKS = """See :doc:`no <title.md>`
+=========================
 
-@pytest.mark.parametrize(("source", "name"), [(MARKDOWN_LINKS, "a.md"), (HTML_LINKS, "a.html")])
+Read `the backups
+page <../ops/backup.md#x>`__ or x_, not `mail <mailto:a@b.c>`_, :ref:`below <below>`, ``x_``, an_other_ or x_y.
+
+- first
+- second :doc:`two b <b c.md>`
+
+=====  ==
+a      b
+=====  ==
+`c1`_  z
+=====  ==
+
+.. _x: https://example.com/r
+.. _C1: /c1
+"""
+
+
+@pytest.mark.parametrize(("source", "name"), [(MARKDOWN_LINKS, "a.md"), (HTML_LINKS, "a.html"), (RST_LINKS, "a.rst")])
 def test_links_to_documents_are_kept_where_their_labels_stand(read: Read, source: str, name: str) -> None:
     document = read(source, name)
-    assert [(document.text[link.start : link.end], link.target.replace("%20", " ")) for link in document.links] == [
+    found = [(" ".join(document.text[one.start : one.end].split()), one.target) for one in document.links]
+    assert [(label, target.replace("%20", " ")) for label, target in found] == [
         ("the backups page", "../ops/backup.md#x"),
         ("x", "https://example.com/r"),
         ("two b", "b c.md"),
         ("c1", "/c1"),
     ]
+
+
+def test_references_of_rst_are_read_as_their_names_and_documents_without_ending_are_files(read: Read) -> None:
+    source = "Read :doc:`/ops/backup`, Python_, `a b`_ and an_unknown_ one_.\n\n.. _python: p.html\n.. _A B: d.html\n"
+    document = read(source, "a.rst")
+    assert document.text == "Read /ops/backup, Python, a b and an_unknown_ one_."
+    assert [(document.text[one.start : one.end], one.target) for one in document.links] == [
+        ("/ops/backup", "/ops/backup"), ("Python", "p.html"), ("a b", "d.html"),
+    ]  # fmt: skip
 
 
 def test_of_very_many_links_a_bounded_number_is_kept(read: Read) -> None:
