@@ -34,7 +34,10 @@ def earlier_turn(turn: Turn) -> None:
             st.text(t(sentence, code=code))
             return
         cited = presenters.citations(turn.final)
-        st.text(plain(presenters.shown_text(turn.text, turn.final)))
+        if turn.final.excerpts:
+            st.text(plain(presenters.shown_text(turn.text, turn.final)))
+        else:
+            excerpt_body(_written(turn), (), key=f"earlier-{turn.number}", on_cited=_opener(turn))
         st.text(plain(", ".join(f"[{item.number}] {item.title or item.locator}" for item in cited)))
 
 
@@ -87,14 +90,18 @@ def _body(turn: Turn) -> None:
     for place, excerpt in enumerate(shown):
         _excerpt(turn, excerpt, f"{turn.number}-{place}")
     if not final.excerpts:
-        written = query_pb2.Excerpt(markdown=final.answer_markdown, text=turn.text)
-        excerpt_body(written, presenters.citations(final), key=f"{turn.number}", on_cited=_opener(turn))
+        excerpt_body(_written(turn), presenters.citations(final), key=f"{turn.number}", on_cited=_opener(turn))
         for item in presenters.citations(final):
             _source(turn, [item.number], presenters.citation_title(item, t), f"{turn.number}")
     if folded:
         with st.expander(t("Other passages ({count})", count=len(folded))):
             for place, excerpt in enumerate(folded):
                 _excerpt(turn, excerpt, f"{turn.number}-other-{place}")
+
+
+def _written(turn: Turn) -> query_pb2.Excerpt:
+    """The whole answer of a model or of an editor, which has no excerpts."""
+    return query_pb2.Excerpt(markdown=turn.final.answer_markdown, text=turn.text)
 
 
 def _excerpt(turn: Turn, excerpt: query_pb2.Excerpt, key: str) -> None:

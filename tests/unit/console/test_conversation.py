@@ -72,6 +72,17 @@ def test_where_everybody_has_the_same_token_a_conversation_ends_with_its_session
     assert not shared().conversations.of(ANN)
 
 
+def test_an_answer_by_an_editor_is_read_again_as_it_was_shown(app: AppTest, platform: Platform) -> None:
+    says(platform, "")
+    for event in platform.gateway.peer.answer:
+        event.final.answer_markdown = "**At three**, by `rag backup`:\n\n| day | hour |\n|---|---|\n| Monday | 3 |\n"
+    ask(opened(app, "ask"), "When are backups taken?")
+    says(platform, "Later. [1]")
+    ask(app, "And of the logs?")
+    assert answered(app) == ["At three, by rag backup:", "Later. [1]"]
+    assert [table.value.values.tolist() for table in app.table] == [[["Monday", "3"]]]
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Where it begins.
 
