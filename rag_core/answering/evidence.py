@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rag_core.retrieval.search import STOPWORDS, encode_documents, encode_query
+from rag_core.retrieval.search import STOPWORDS, encode_query
 
 Terms = frozenset[int]
 
@@ -62,11 +62,6 @@ def asks(question: str, sentence: str) -> bool:
 def _spoken(text: str) -> str:
     """The words alone, with a space around each, so that no word is found within another."""
     return f" {' '.join(match.group().casefold() for match in _WORD.finditer(text))} "
-
-
-def text_terms(texts: Sequence[str]) -> list[Terms]:
-    """The lexical terms of each text."""
-    return [frozenset(sparse.indices) for sparse in encode_documents(texts)]
 
 
 def coverage(units: Sequence[Unit], terms: Terms) -> float:

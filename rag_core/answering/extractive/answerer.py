@@ -26,14 +26,14 @@ from rag_core.answering.citations import Citation, cite
 from rag_core.answering.composing import in_thread
 from rag_core.answering.conversation import carry_over
 from rag_core.answering.evidence import is_chinese
-from rag_core.answering.extractive.decision import decide_outcome
+from rag_core.answering.extractive.decision import SHOWN, decide_outcome
 from rag_core.answering.extractive.pointers import pointed_to
 from rag_core.answering.extractive.question import Asked, understand
 from rag_core.answering.extractive.ranking import POOL, Candidate, rank, rerank
 from rag_core.answering.extractive.reading import Passage, passage_of
 from rag_core.answering.extractive.rendering import CLOSEST, CLOSEST_ZH, Span, to_markdown, to_plain
 from rag_core.answering.extractive.selection import select
-from rag_core.answering.extractive.terms import bags, corrected, is_named, question_terms, vocabulary
+from rag_core.answering.extractive.terms import NAMED, bag, corrected, naming, question_terms, vocabulary
 from rag_core.answering.retrieval import place_around
 from rag_core.retrieval.index import ChunkRange, SearchHit
 
@@ -41,8 +41,6 @@ MAX_SECTION_CHARS: Final = 200
 """Characters that are searched for of the first line of an answer, which names the section it is from."""
 KEPT: Final = 0.75
 """Share of the question's words in a passage that points, from which the one behind its link replaces it."""
-SHOWN: Final = 3
-"""Places of an answer, the further ones included."""
 FOLLOWED: Final = 6
 """Passages of the section that the answer before showed, for a follow-up."""
 
@@ -87,7 +85,7 @@ async def rank_passages(question: Question) -> Ranking:
     hits = await _with_previous(question, hits)
     hits = await _with_openings(question, text, hits)
     passages = [passage_of(hit) for hit in hits]
-    asked = await in_thread(lambda: understand(text, bags(one.searched for one in passages), question.follow_up))
+    asked = await in_thread(lambda: understand(text, [bag(one.searched) for one in passages], question.follow_up))
     candidates = await in_thread(rank, passages, asked, question.previous)
     if question.compare is not None:
         matches = await question.compare(text, [one.passage.text for one in candidates[:POOL]])
@@ -146,7 +144,7 @@ async def _with_previous(question: Question, hits: tuple[SearchHit, ...]) -> tup
 async def _with_openings(question: Question, text: str, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
     """Add the opening of the first page of the name that was asked for, behind the hit of that page."""
     terms = question_terms(text, [])
-    page = next((hit for hit in hits if is_named(terms, hit.payload.title)), None)
+    page = next((hit for hit in hits if naming(terms, hit.payload.title) >= NAMED), None)
     if page is None or question.around is None:
         return hits
     known = {hit.chunk_id for hit in hits}

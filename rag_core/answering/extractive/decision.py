@@ -20,41 +20,47 @@ from rag_core.answering.extractive.weights import BY_WORDS, COMPARED
 
 ACROSS: Final = 0.1
 """Correction of MaxSim where question and documents are of different scripts (XQuAD, both directions)."""
+SHOWN: Final = 3
+"""Places of an answer, the further ones included."""
 _FEW: Final = 3
 """Passages from which an average cosine is meaningful."""
 
 
 def decide_outcome(asked: Asked, candidates: Sequence[Candidate], threshold: float = 0.0) -> Outcome:
-    """Decide on the best passage of a ranking. `threshold` is taken from the log odds: higher answers less often."""
+    """Decide on the places that a ranking shows: the first one answers, or any is near enough to be shown.
+
+    `threshold` is taken from the log odds: higher answers less often.
+    """
     evidence = COMPARED if candidates[0].matches is not None else BY_WORDS
-    odds = evidence.odds(features(asked, candidates)) - threshold
-    probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
-    if probability >= evidence.answer_from:
+    shown = range(min(SHOWN, len(candidates)) if evidence is COMPARED else 1)
+    odds = [evidence.odds(features(asked, candidates, at)) - threshold for at in shown]
+    found = [1 / (1 + math.exp(-max(-50.0, min(50.0, one)))) for one in odds]
+    if found[0] >= evidence.answer_from:
         return Outcome.ANSWERED
-    if probability >= evidence.closest_from or _is_named(asked, candidates):
+    if max(found) >= evidence.closest_from or _is_named(asked, candidates):
         return Outcome.CLOSEST_PASSAGES
     return Outcome.NOT_FOUND
 
 
-def features(asked: Asked, candidates: Sequence[Candidate]) -> dict[str, float]:
-    """Compute the features of the best passage."""
-    best = candidates[0]
+def features(asked: Asked, candidates: Sequence[Candidate], at: int = 0) -> dict[str, float]:
+    """Compute the features of a passage of a ranking."""
+    best = candidates[at]
     total = sum(term.weight for term in asked.terms) or 1.0
     # Words in another script than the documents' say nothing about what these know.
     foreign = best.matches is not None and is_chinese(asked.text) != is_chinese(best.passage.text)
     return {
         "late": best.matches.whole() + ACROSS * foreign if best.matches is not None else 0.0,
         "known": 1.0 if foreign else sum(term.weight for term in asked.terms if term.known) / total,
-        "near": _nearness(candidates),
+        "near": _nearness(best, candidates),
         "words": best.features["words"],
         "heading": best.features["heading"],
     }
 
 
-def _nearness(candidates: Sequence[Candidate]) -> float:
-    """Return the ratio of the average distance of a passage to that of the best one, minus one. A ratio, because
-    embedders spread cosines differently."""
-    own = candidates[0].passage.dense
+def _nearness(best: Candidate, candidates: Sequence[Candidate]) -> float:
+    """Return the ratio of the average distance of a passage to that of one, minus one. A ratio, because embedders
+    spread cosines differently."""
+    own = best.passage.dense
     known = [one.passage.dense for one in candidates if one.passage.dense is not None]
     if own is None or len(known) < _FEW:
         return 0.0

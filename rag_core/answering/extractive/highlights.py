@@ -17,7 +17,6 @@ from rag_core.content.parsing import BlockKind
 MOST: Final = 3
 NEAR: Final = 0.93
 """Share of the best statement's score from which another one is marked too."""
-_NEVER: Final = frozenset({BlockKind.HEADING})
 WORDS, NUMBER = 0.25, 0.08
 """Weights of the question's words and of a number that is asked for, beside MaxSim."""
 
@@ -53,7 +52,7 @@ def ranked(reading: Reading, positions: Sequence[int], asked: Asked, relevance: 
     found = [
         Statement(at, start, end, relevance(reading.positions[at].passage, *understood))
         for at in positions
-        if reading.positions[at].block.kind not in _NEVER
+        if reading.positions[at].block.kind is not BlockKind.HEADING
         for (start, end), understood in statements(reading, at)
         if not asks(asked.text, reading.passages[reading.positions[at].passage].slice(start, end))
     ]

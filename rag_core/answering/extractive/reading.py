@@ -22,8 +22,7 @@ _NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
 class Passage:
     """A chunk of a document. `start`, `end` and blocks are offsets into the document's text.
 
-    `score` is the fused one of retrieval in [0, 1] and `dense` the cosine; a neighbour of a hit has neither.
-    `gain` is what it is preferred by.
+    `dense` is the cosine, which a neighbour of a hit does not have, and `gain` what it is preferred by.
     """
 
     doc_id: uuid.UUID
@@ -35,7 +34,6 @@ class Passage:
     text: str
     headings: Path
     blocks: tuple[Block, ...]
-    score: float = 0.0
     dense: float | None = None
     media_type: str = ""
     links: tuple[Link, ...] = ()
@@ -60,8 +58,7 @@ def passage_of(hit: SearchHit) -> Passage:
     blocks = tuple(_read_block(block, held.start, text) for block in held.blocks or (whole,) if block.start < end)
     return Passage(
         held.doc_id, held.locator, held.title, held.ordinal, held.start, end, text,
-        held.headings, blocks, hit.score, hit.dense, held.media_type, held.links,
-        hit.relevance - hit.relevance_alone,
+        held.headings, blocks, hit.dense, held.media_type, held.links, hit.relevance - hit.relevance_alone,
     )  # fmt: skip
 
 

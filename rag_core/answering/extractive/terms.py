@@ -11,13 +11,13 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from functools import lru_cache
 from statistics import median
 from typing import Final
 
 from rag_core.answering.evidence import question_units
-from rag_core.retrieval.search import STOPWORDS, encode_query, stems
+from rag_core.retrieval.search import STOPWORDS, stems
 
 Bag = frozenset[int]
 
@@ -46,11 +46,6 @@ class Term:
 def bag(text: str) -> Bag:
     """Return the stems and pairs of a text. Cached: popular passages come again."""
     return frozenset(stems(text))
-
-
-def bags(texts: Iterable[str]) -> list[Bag]:
-    """`bag` of each text, in order."""
-    return [bag(text) for text in texts]
 
 
 def question_terms(question: str, passages: Sequence[Bag]) -> list[Term]:
@@ -103,51 +98,21 @@ def naming(terms: Sequence[Term], heading: str) -> float:
     return coverage(terms, bag(heading)) * precision(terms, heading)
 
 
-def is_named(terms: Sequence[Term], heading: str) -> bool:
-    """Return whether a heading is what was asked for."""
-    return naming(terms, heading) >= NAMED
+def vocabulary(texts: Iterable[str]) -> list[str]:
+    """Return the words of five letters or more."""
+    return sorted({word.casefold() for text in texts for word in _PLAIN.findall(text)})
 
 
-def vocabulary(texts: Iterable[str]) -> dict[str, int]:
-    """Count the texts that have each word of five letters or more."""
-    counts: dict[str, int] = {}
-    for text in texts:
-        for word in set(_PLAIN.findall(text)):
-            folded = word.casefold()
-            counts[folded] = counts.get(folded, 0) + 1
-    return counts
-
-
-def corrected(question: str, known: dict[str, int]) -> str:
+def corrected(question: str, known: Sequence[str]) -> str:
     """Replace each word of a question that no text has by the nearest one that some text has."""
-    held = {stem for word in known for stem in word_stems(word)}
+    found = frozenset().union(*map(bag, known))
 
     def better(match: re.Match[str]) -> str:
         word = match.group()
         folded = word.casefold()
-        if folded in known or folded in STOPWORDS or folded in _EMPTY or not held.isdisjoint(word_stems(folded)):
+        if folded in STOPWORDS or folded in _EMPTY or not found.isdisjoint(bag(folded)):
             return word
-        return _nearest(folded, known) or word
+        similar = [other for other in known if other[0] == folded[0] and abs(len(other) - len(folded)) <= 2]
+        return next(iter(get_close_matches(folded, similar, 1, NEAR)), word)
 
     return _PLAIN.sub(better, question)
-
-
-@lru_cache(maxsize=1 << 15)
-def word_stems(word: str) -> tuple[int, ...]:
-    """Return the terms of one word."""
-    return tuple(encode_query(word).indices)
-
-
-def _nearest(word: str, known: dict[str, int]) -> str | None:
-    """Find a word of the texts that differs by a letter or two: the same first letter, nearly the same length."""
-    best, best_score = None, NEAR
-    for other, count in known.items():
-        if other[0] != word[0] or abs(len(other) - len(word)) > 2:
-            continue
-        matcher = SequenceMatcher(None, word, other, autojunk=False)
-        if matcher.quick_ratio() < best_score:
-            continue
-        score = matcher.ratio() + min(count, 5) * 1e-3
-        if score > best_score:
-            best, best_score = other, score
-    return best

@@ -31,7 +31,7 @@ from rag_core.answering.base import (
 )
 from rag_core.answering.citations import Citation
 from rag_core.answering.conversation import carry_over
-from rag_core.answering.evidence import coverage, question_units, text_terms
+from rag_core.answering.evidence import coverage, question_units
 from rag_core.answering.model.chat_endpoint import CONNECT_SECONDS, ChatEndpoint, ChatEvent, Finished, Text, unavailable
 from rag_core.answering.model.prompts import MAX_REWRITE_TOKENS, answer_prompt, read_style, rewrite_prompt
 from rag_core.answering.model.sections import Sections, read_sections
@@ -39,6 +39,7 @@ from rag_core.answering.model.support import SupportChecker
 from rag_core.errors import DeadlineExceeded, Reason
 from rag_core.http_client import Provenance, Use, check_endpoint, covered, endpoint_client, provenance
 from rag_core.retrieval.index import SearchHit
+from rag_core.retrieval.search import stems
 from rag_core.settings import Settings
 from rag_tracing import CLIENT, openinference, span
 
@@ -146,7 +147,7 @@ class OpenAIAnswerer:
         except TimeoutError:
             raise unavailable(f"did not rewrite the question within {self._limits.rewrite_seconds:g} seconds") from None
         text = self._usable(written, question, recent)
-        if text is None or not _adds_to(question, text):
+        if text is None or stems(text) <= stems(question):
             # Small models repeat a question that leans on the one before it.
             return replace(carry_over(question, earlier), tokens=tokens)
         return StandaloneQuestion(text, StandaloneBy.MODEL, tokens)
@@ -212,14 +213,8 @@ class OpenAIAnswerer:
         text = text.strip("\"'“”`").strip()
         if not text or "\n" in text or len(text) > self._limits.question_chars:
             return None
-        said = text_terms(["\n".join((question, *(message.text for message in earlier)))])[0]
+        said = stems("\n".join((question, *(message.text for message in earlier))))
         return text if coverage(question_units(text), said) >= MIN_FROM_CONVERSATION else None
-
-
-def _adds_to(question: str, written: str) -> bool:
-    """Return whether a rewritten question says more than the original."""
-    said, now = text_terms([question, written])
-    return not now <= said
 
 
 def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:

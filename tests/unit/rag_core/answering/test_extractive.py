@@ -276,6 +276,17 @@ async def test_nothing_found_and_nothing_supported_are_reported_apart() -> None:
     assert [event async for event in ExtractiveAnswerer().answer(asked)] == [Abstained(Abstention.NOT_SUPPORTED)]
 
 
+async def test_nothing_is_found_only_where_no_place_that_would_be_shown_is_near() -> None:
+    texts = ("The form of a purchase approval is green.", "Ask your manager before you buy.", "We open at nine.")
+    hits = tuple(hit(text, score=1 - at / 10, dense=0.84) for at, text in enumerate(texts))
+    near = await decide(Question("purchase approval", hits, compare=Compares(texts[1], others=0.76)))
+    assert isinstance(near, Answered)
+    assert near.outcome is Outcome.CLOSEST_PASSAGES
+    assert [excerpt.text.partition(" [")[0] for excerpt in near.excerpts[:2]] == list(texts[:2])
+    far = await decide(Question("purchase approval", hits, compare=Compares(others=0.76)))
+    assert far == Abstained(Abstention.NOT_SUPPORTED)
+
+
 async def test_a_higher_threshold_claims_less() -> None:
     asked = Question("What do the inputs hold?", corpus(), compare=Compares("quarantine holds"))
     assert isinstance(await decide(asked, threshold=100), Abstained)
