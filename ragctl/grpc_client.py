@@ -52,6 +52,22 @@ _WITHOUT_REASON: dict[type[RagError], Reason] = {
 """The reason of a failure that names none, or one that this release does not know."""
 
 
+_IN_OUR_WORDS: tuple[tuple[type[RagError], str, str], ...] = (
+    (
+        Unavailable,
+        "failed to connect",
+        "the server does not answer; `rag status` shows the parts, `rag up` starts them",
+    ),
+    (Unavailable, "RST_STREAM", "the connection to the server broke; ask again"),
+    (
+        DeadlineExceeded,
+        "Deadline Exceeded",
+        "no answer in time: the server is busy; ask again, `rag status` shows the parts",
+    ),
+)
+"""What the gRPC library says of a failed call by itself, and what is said instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayAddress:
     """Address of the gateway of this machine. With a `certificate` it serves TLS, and that is the one to trust."""
@@ -140,11 +156,8 @@ def _typed(error: grpc.RpcError) -> RagError:
     known = kind_of(failure.status)
     kind = Unavailable if known is RagError else known
     reason = Reason(failure.reason) if failure.reason in Reason.__members__ else _WITHOUT_REASON[kind]
-    details = failure.message or failure.status
-    if kind is Unavailable and details.startswith("failed to connect"):
-        details = "the server does not answer; `rag status` shows the parts, `rag up` starts them"
-    if kind is Unavailable and "RST_STREAM" in details:
-        details = "the connection to the server broke; ask again"
+    said = failure.message or failure.status
+    details = next((text for of, words, text in _IN_OUR_WORDS if kind is of and words in said), said)
     if reason is Reason.INTERNAL and failure.request_id:
         details = f"{details} (request {failure.request_id})"
     return kind(reason, details)

@@ -101,3 +101,18 @@ def test_a_server_that_is_gone_says_so_on_every_face() -> None:
         (Unavailable, Reason.SERVER_UNAVAILABLE),
     ]
     assert (console_error("gateway", error).code, interface_error(error).status) == ("UNAVAILABLE", 503)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "said"),
+    [
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", "DEADLINE: no answer in time: the server is busy"),
+        (grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses", "SERVER_UNAVAILABLE: the server does not"),
+    ],
+)
+def test_what_the_grpc_library_says_by_itself_is_said_with_what_to_do(
+    status: grpc.StatusCode, text: str, said: str
+) -> None:
+    shown = str(command_error(Failed(status, text)))
+    assert shown.startswith(said)
+    assert "`rag status`" in shown
