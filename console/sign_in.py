@@ -74,7 +74,10 @@ class _SignIn:
         asked = {"name": name.strip(), "password": password, "code": code, "address": self._address(request)}
         reply = await asyncio.to_thread(_ask_broker, self._settings.sign_in_socket, asked)
         if "token" not in reply:
-            return self._page(request, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401, following=following)
+            reason = str(reply.get("reason", ""))
+            if reason not in _PROBLEMS:  # of the service or its database: nothing that was typed is wrong
+                return self._page(request, "SIGN_IN_UNAVAILABLE", 503, following=following)
+            return self._page(request, reason, 401, following=following)
         response = RedirectResponse(following or "/", 303)
         response.set_cookie(
             COOKIE,
@@ -104,7 +107,7 @@ class _SignIn:
         def word(text: str) -> str:
             return html.escape(translate(language, text))
 
-        said = f"<p role=alert>{word(_PROBLEMS.get(problem, _PROBLEMS['SIGN_IN_FAILED']))}</p>" if problem else ""
+        said = f"<p role=alert>{word(_PROBLEMS[problem])}</p>" if problem else ""
         about = word(
             "Answers from your company's documents, with their sources, and the pipeline that keeps them current."
         )
@@ -164,7 +167,7 @@ _PROBLEMS = N_(
         "SIGN_OUT_UNAVAILABLE": "Signed out in this browser only: the query server does not respond.",
         "SIGN_IN_LOCKED": "Too many failed attempts. Wait half a minute.",
         "SECRET_MISSING": "Your code cannot be checked here. An administrator sets your second factor again.",
-        "SIGN_IN_UNAVAILABLE": "Sign-in is unavailable: the token service does not respond.",
+        "SIGN_IN_UNAVAILABLE": "Sign-in does not work at the moment. Try again in a minute.",
     }
 )
 

@@ -34,7 +34,9 @@ class _Broker(socketserver.StreamRequestHandler):
         line = self.rfile.readline()
         self.server.asked.append(json.loads(line))  # type: ignore[attr-defined]
         good = b'"correct horse battery"' in line
-        self.wfile.write(b'{"token": "a.b.c", "expires_in": 60}\n' if good else b'{"reason": "SIGN_IN_FAILED"}\n')
+        reason = "DATABASE_UNAVAILABLE" if b'"away"' in line else "SIGN_IN_FAILED"
+        reply = {"token": "a.b.c", "expires_in": 60} if good else {"reason": reason}
+        self.wfile.write(json.dumps(reply).encode() + b"\n")
 
 
 @pytest.fixture
@@ -105,6 +107,14 @@ def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use(
     assert {"httponly", "samesite=strict", "max-age=60"} <= {part.strip() for part in cookie.split(";")}
     assert client.get("/sources").text == "page"
     assert "max-age=0" in client.get("/sign-out").headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize(("password", "status", "wrong"), [("away", 503, False), ("guess", 401, True)])
+def test_only_a_wrong_password_is_called_wrong(client: TestClient, password: str, status: int, wrong: bool) -> None:
+    response = client.post("/sign-in", data={**FORM, "password": password})
+    assert response.status_code == status
+    assert ("Name, password or code is wrong." in response.text) is wrong
+    assert ("Sign-in does not work at the moment. Try again in a minute." in response.text) is not wrong
 
 
 def test_a_link_to_a_page_survives_the_sign_in_also_a_wrong_password(client: TestClient) -> None:
@@ -242,8 +252,8 @@ def test_a_form_with_many_fields_is_refused_like_a_wrong_password(client: TestCl
 def test_without_the_broker_nobody_comes_in_and_the_page_says_so(tmp_path: Path) -> None:
     lonely = client_of(ConsoleSettings(sign_in="local", sign_in_socket=tmp_path / "absent"))
     response = lonely.post("/sign-in", data=FORM)
-    assert response.status_code == 401
-    assert "does not respond" in response.text
+    assert response.status_code == 503
+    assert "does not work at the moment" in response.text
 
 
 @pytest.mark.catalogue("S35")
