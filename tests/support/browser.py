@@ -6,8 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -44,13 +44,24 @@ def ask(page: Page, question: str) -> None:
     box.press("Enter")
 
 
-@contextmanager
-def running_console(folder: Path, settings: Mapping[str, str], port: int | None = None) -> Iterator[str]:
+def running_console(folder: Path, settings: Mapping[str, str], port: int | None = None) -> AbstractContextManager[str]:
     """The console with these settings; yields its address once it answers. `folder` is its working folder."""
+    return running_app(folder, _APP, {**settings, "PYTHONPATH": str(_APP.parent.parent)}, port)
+
+
+@contextmanager
+def running_app(
+    folder: Path,
+    app: Path,
+    settings: Mapping[str, str] | None = None,
+    port: int | None = None,
+    arguments: Sequence[str] = (),
+) -> Iterator[str]:
+    """A page of Streamlit; yields its address once it answers."""
     port = port or free_port()
     address = ("--server.port", str(port), "--server.address", "127.0.0.1")
-    command = [sys.executable, "-m", "streamlit", "run", str(_APP), *address, *STREAMLIT_FLAGS]
-    environment = {**os.environ, **settings, "PYTHONPATH": str(_APP.parent.parent)}
+    command = [sys.executable, "-m", "streamlit", "run", str(app), *address, *STREAMLIT_FLAGS, "--", *arguments]
+    environment = {**os.environ, **(settings or {})}
     with (folder / "console.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -57,6 +57,13 @@ def test_what_is_pending_is_defined_in_one_place() -> None:
     assert found == set()
 
 
+def test_the_badge_of_the_readme_names_the_coverage_that_the_pipeline_requires() -> None:
+    (required,) = re.findall(r"--fail-under=(\d+)", (ROOT / ".gitlab-ci.yml").read_text("utf-8"))
+    badge = (ROOT / "docs" / "images" / "coverage.svg").read_text("utf-8")
+    assert re.findall(r"at least (\d+) %", badge) == [required] * 2
+    assert f"![coverage: at least {required} %](docs/images/coverage.svg)" in (ROOT / "README.md").read_text("utf-8")
+
+
 def tracked() -> list[Path]:
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode != 0:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.chart import ROOT
+from benchmarks.ports import free_port
+from tests.support.chart import CHART, ROOT, loaded
 from tests.support.local_stack import LocalStack
+from tests.support.monitoring import process
 
+EXPORTER = shutil.which("prometheus-redis-exporter")
 pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(900)]
 PAGE = ROOT / "docs" / "how-to" / "share-limits.md"
 
@@ -38,3 +43,20 @@ def test_a_stack_with_a_redis_asks_the_service(redis_url: str) -> None:
         assert float(allowed) >= 1
     finally:
         stack.close()
+
+
+@pytest.mark.skipif(EXPORTER is None, reason="needs Debian's prometheus-redis-exporter")
+def test_the_exporter_of_the_chart_s_example_reads_the_store_by_its_own_variables(
+    redis_url: str, tmp_path: Path
+) -> None:
+    example = loaded((CHART / "examples" / "redis-exporter.yaml").read_text("utf-8"))
+    (container,) = example["spec"]["template"]["spec"]["containers"]
+    where = f"127.0.0.1:{free_port()}"
+    values = {"REDIS_ADDR": redis_url, "REDIS_EXPORTER_WEB_LISTEN_ADDRESS": where}
+    environment = {one["name"]: values[one["name"]] for one in container["env"]}
+    ready = f"http://{where}{container['readinessProbe']['httpGet']['path']}"
+    with process([str(EXPORTER)], ready, tmp_path / "exporter.log", environment):
+        shown = httpx.get(f"http://{where}/metrics", trust_env=False, timeout=60).text
+    assert "redis_up 1" in shown
+    named = re.findall(r"`(redis_\w+)`", (CHART / "examples" / "redis-exporter.yaml").read_text("utf-8"))
+    assert [name for name in named if f"\n{name} " not in shown] == []

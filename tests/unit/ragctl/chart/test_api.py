@@ -36,16 +36,19 @@ def test_every_object_is_valid_in_this_version(preset: str, version: str) -> Non
 
 
 def test_the_examples_fit_the_chart() -> None:
-    secret, backup = (
+    secret, backup, exporter, database = (
         loaded((CHART / "examples" / f"{name}.yaml").read_text("utf-8"))
-        for name in ("external-secrets", "backup-postgresql")
+        for name in ("external-secrets", "backup-postgresql", "redis-exporter", "postgresql-replica")
     )
     known = set((CHART / "files" / "secrets.txt").read_text("utf-8").split())
     given = {item["secretKey"] for item in secret["spec"]["data"]}
     assert {"RAG_DATABASE_URL", "RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET"} <= given <= known
-    assert [problem for version in VERSIONS for problem in problems(version, backup)] == []
-    [container] = backup["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert container["env"][0]["valueFrom"]["secretKeyRef"]["name"] == secret["spec"]["target"]["name"]
+    assert [problem for version in VERSIONS for item in (backup, exporter) for problem in problems(version, item)] == []
+    for job in (backup["spec"]["jobTemplate"], exporter):
+        [container] = job["spec"]["template"]["spec"]["containers"]
+        reference = container["env"][-1]["valueFrom"]["secretKeyRef"]
+        assert (reference["name"], reference["key"] in known) == (secret["spec"]["target"]["name"], True)
+    assert (database["spec"]["instances"], database["spec"]["postgresql"]["synchronous"]["number"]) == (2, 1)
 
 
 @pytest.fixture(scope="module")
