@@ -14,6 +14,7 @@ EXTRAS = {
     "imap": "reads mailboxes",
     "ldap": "reads people and groups of an LDAP server",
     "ocr": "reads scans and pictures by character recognition",
+    "smb": "reads Windows shares with their permissions",
 }
 """Purpose of each extra of the package; a test compares the names with pyproject.toml."""
 REINSTALL = f"install `{DISTRIBUTION}` again (in a checkout: `make setup`)"

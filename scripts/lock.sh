@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"; }
-compile pyproject.toml --extra ocr --extra files --extra imap --extra ldap --group build --group test --group dev --group sbom -o requirements/dev.txt
-compile pyproject.toml --extra ocr --extra files --extra imap --extra ldap --group build --group test -c requirements/dev.txt -o requirements/test.txt
+compile pyproject.toml --extra ocr --extra files --extra imap --extra ldap --extra smb --group build --group test --group dev --group sbom -o requirements/dev.txt
+compile pyproject.toml --extra ocr --extra files --extra imap --extra ldap --extra smb --group build --group test -c requirements/dev.txt -o requirements/test.txt
 compile pyproject.toml --group build -c requirements/dev.txt -o requirements/runtime.txt
 compile --group bootstrap -o requirements/bootstrap.txt
 compile --group sbom -c requirements/dev.txt -o requirements/sbom.txt
@@ -19,7 +19,7 @@ mapfile -t shared < <(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package=\1/p'
 { core; echo rapidocr; } | compile - -c requirements/dev.txt -o requirements/ocr.txt
 # Kinds of source and of directory: what their extra adds, to install over any of the others.
 printf '%s\n' fsspec paramiko webdav4 | compile - -c requirements/dev.txt -o requirements/files.txt
-for package in imap:imapclient ldap:ldap3; do
+for package in imap:imapclient ldap:ldap3 smb:smbprotocol; do
   echo "${package#*:}" | compile - -c requirements/dev.txt -o "requirements/${package%:*}.txt"
 done
 # The stream worker has what Dagster's image has; the interfaces run from the query servers' image.

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rag_assets.connectors.filesystem.safe_open import PathRules
-from rag_core.content.sources import Connector, Problem, Source, SourceItem, SourceMemory, TransientMemory
+from rag_core.content.sources import (
+    Connector,
+    FetchedItem,
+    Listing,
+    Problem,
+    Source,
+    SourceItem,
+    SourceMemory,
+    TransientMemory,
+)
 from rag_core.errors import RagError
 from rag_core.http_client import FetchPolicy
 
@@ -59,6 +69,35 @@ def check_by_sample(connector: Connector) -> dict[str, Any]:
         "problems": [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)],
         "error": error,
     }
+
+
+class PolledConnector(ABC):
+    """Base of connectors that are polled by a listing: its version tag is the source's."""
+
+    shares_listings = True
+
+    @abstractmethod
+    def list_items(self) -> Listing:
+        """List all items, see `Connector`."""
+
+    @abstractmethod
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        """Read one item, see `Connector`."""
+
+    def version_tag(self) -> str:
+        """The tag of a listing that came to its end, else what kept it from that."""
+        listing = self.polled()
+        for _ in listing:
+            pass
+        return listing.version_tag if listing.complete else f"unavailable:{listing.error}"
+
+    def polled(self) -> Listing:
+        """The listing of a poll."""
+        return self.list_items()
+
+    def check(self) -> dict[str, Any]:
+        """Check a sample."""
+        return check_by_sample(self)
 
 
 class ListingState:

@@ -83,11 +83,16 @@ def open_socket(host: str, port: int, own: OwnParts, seconds: float) -> socket.s
 
 def first_socket(addresses: Sequence[str], port: int, seconds: float) -> socket.socket:
     """Connect to the first of these addresses that answers. Raises `OSError` of the last when none does."""
+    return first_answering(addresses, lambda one: socket.create_connection((one, port), timeout=seconds), OSError)
+
+
+def first_answering(addresses: Sequence[str], open_: Callable[[str], T], away: type[Exception]) -> T:
+    """Return what the first address opens that does not raise `away`. Raises that of the last."""
     *others, last = addresses
     for address in others:
-        with suppress(OSError):
-            return socket.create_connection((address, port), timeout=seconds)
-    return socket.create_connection((last, port), timeout=seconds)
+        with suppress(away):
+            return open_(address)
+    return open_(last)
 
 
 class Reconnecting(Generic[C]):

@@ -11,7 +11,8 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
-from rag_assets.connectors.servers import checked_addresses
+from rag_assets.connectors.files.descriptors import sid_text
+from rag_assets.connectors.servers import checked_addresses, first_answering
 from rag_assets.directories.ldap_options import LdapDirectory
 from rag_core.errors import ConfigError, InvalidInput, Reason, Unavailable
 from rag_core.governance.directories import DirectoryEntry, normal_name
@@ -76,11 +77,7 @@ class _Found:
     @property
     def sid(self) -> str:
         """The security identifier, as `S-1-5-21-…`; empty when there is none."""
-        raw = next(iter(self.raw.get("objectsid", ())), b"")
-        if len(raw) < 8 or len(raw) < 8 + 4 * raw[1]:
-            return ""
-        parts = (int.from_bytes(raw[8 + 4 * n : 12 + 4 * n], "little") for n in range(raw[1]))
-        return "-".join(map(str, ("S", raw[0], int.from_bytes(raw[2:8]), *parts)))
+        return sid_text(next(iter(self.raw.get("objectsid", ())), b""))
 
     @property
     def mails(self) -> list[str]:
@@ -160,12 +157,8 @@ def _connected(directory: LdapDirectory, settings: Settings) -> Iterator[Any]:
         raise package_missing("ldap3") from None
     connection = None
     try:
-        *others, last = checked_addresses(*directory.endpoint, OwnParts.from_settings(settings), what="server")
-        for address in others:
-            with suppress(errors.LDAPSocketOpenError):
-                connection = _open(ldap3, directory, address)
-                break
-        connection = connection or _open(ldap3, directory, last)
+        addresses = checked_addresses(*directory.endpoint, OwnParts.from_settings(settings), what="server")
+        connection = first_answering(addresses, partial(_open, ldap3, directory), errors.LDAPSocketOpenError)
         yield connection
     except errors.LDAPException as error:
         raise _explained(error, errors) from None

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, cast
 
 from rag_assets.connectors.files.options import FilesOptions
 from rag_assets.connectors.files.server import Entry, FileServer
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.permissions import Rights, with_readers
-from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample
+from rag_assets.connectors.outside import ConnectorContext, ListingState, PolledConnector
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.governance.access import EVERYONE
@@ -24,10 +24,8 @@ EVERYBODY: Final = Rights(frozenset({EVERYONE}))
 _UNKNOWN_TYPES: Final = frozenset({"application/octet-stream", "application/x-unknown", ""})
 
 
-class FilesConnector:
+class FilesConnector(PolledConnector):
     """Reads the files below one folder of a server."""
-
-    shares_listings = True
 
     def __init__(self, options: FilesOptions, context: ConnectorContext) -> None:
         self._options = options
@@ -69,15 +67,6 @@ class FilesConnector:
             path = path.rpartition("/")[0]
             found &= rights_of(self._server.info(path or "/"))
         return found.acl(directory)
-
-    def version_tag(self) -> str:
-        listing = self.list_items()
-        for _ in listing:
-            pass
-        return listing.version_tag if listing.complete else f"unavailable:{listing.error}"
-
-    def check(self) -> dict[str, Any]:
-        return check_by_sample(self)
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
@@ -170,6 +159,8 @@ def tag_of(entry: Entry) -> str:
 
 def rights_of(entry: Entry) -> Rights:
     """Return the rights of a file or folder; those of nobody where the server does not say owner and mode."""
+    if "rights" in entry:
+        return cast(Rights, entry["rights"])
     owner, group, mode = entry.get("uid"), entry.get("gid"), entry.get("mode")
     if owner is None or group is None or mode is None:
         return Rights()

@@ -1,8 +1,8 @@
-"""Registers the kinds `sftp` and `webdav`: files of a server that fsspec reads, by one connector."""
+"""Registers the kinds `sftp`, `webdav` and `smb`: files of a server, by one connector."""
 
 from __future__ import annotations
 
-from rag_assets.connectors.files.options import FilesOptions, SftpOptions, WebdavOptions
+from rag_assets.connectors.files.options import FilesOptions, SftpOptions, SmbOptions, WebdavOptions
 from rag_assets.connectors.kind import Card, ConnectorKind, FormField
 from rag_assets.connectors.outside import ConnectorContext
 from rag_core.content.sources import Connector
@@ -51,3 +51,17 @@ WEBDAV = ConnectorKind(WebdavOptions, connect, (
         *_PATTERNS,
     )),
 ), libraries=("fsspec", "webdav4"), extra=_EXTRA)  # fmt: skip
+
+SMB = ConnectorKind(SmbOptions, connect, (
+    Card("smb", "Windows share (SMB)", "Files of a share, of Windows or Samba, with its permissions.", "lan", "host", (
+        FormField("host", "Server", required=True),
+        FormField("share", "Shared folder", required=True),
+        FormField("path", "Folder (absolute path)", default="/"),
+        FormField("user", r"User that may only read (DOMAIN\user)", required=True),
+        FormField("password", "Password", "secret", required=True),
+        FormField("directory", "Directory that knows its users and groups"),
+        FormField("share_readers", "Who may use the share (SIDs, or everyone)", "list"),
+        FormField("bypass_traverse_checking", "Only a file's own permissions count, as in Windows"),
+        *_PATTERNS,
+    )),
+), readers="file or source", libraries=("smbprotocol",), extra="rag-platform[smb]")  # fmt: skip

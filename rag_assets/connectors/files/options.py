@@ -1,11 +1,11 @@
-"""The options of SFTP and WebDAV sources, as they stand in their YAML."""
+"""The options of SFTP, WebDAV and SMB sources, as they stand in their YAML."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.auth import Auth
 from rag_assets.connectors.fields import DirectoryName, Host, Model, Plain, Url
@@ -13,6 +13,8 @@ from rag_assets.connectors.filesystem.options import Glob
 from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, host_and_port, token_hosts
 from rag_core.content.sources import SecretRef
 
+Share = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\\/:*?\"<>|]{1,80}$")]
+Reader = Annotated[str, StringConstraints(pattern=r"^everyone$|^S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}$")]
 HostKey = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")]
 
 
@@ -41,8 +43,8 @@ class FilesOptions(SourceOptions):
 
     @property
     def principals(self) -> str | None:
-        """The directory that knows owners and groups; `None`: the server says nothing about readers."""
-        return None
+        """The directory that knows owners and groups; `None`: nothing is asked about readers."""
+        return getattr(self, "directory", None)
 
 
 class PasswordLogin(Model):
@@ -80,11 +82,6 @@ class SftpOptions(FilesOptions):
     )  # fmt: skip
 
     @property
-    def principals(self) -> str | None:
-        """The directory that knows owners and groups."""
-        return self.directory
-
-    @property
     def location(self) -> str:
         """The location of the documents, for display."""
         return f"sftp://{self.host}:{self.port}{self.path}"
@@ -113,3 +110,52 @@ class WebdavOptions(FilesOptions):
 
     def opened(self) -> Opened:
         return Opened(endpoints=(endpoint(self.url), *token_hosts(self.auth)))
+
+
+class SmbOptions(FilesOptions):
+    """Files of a Windows share (SMB 2 and 3), of Windows or Samba."""
+
+    kind: Literal["smb"]
+    host: Host = Field(description="Name or address of the server itself, not of a namespace of DFS.")
+    port: int = Field(445, ge=1, le=65_535, description="Its port.")
+    share: Share = Field(description="Name of the share.")
+    user: Plain = Field(
+        description="An account that may only read: `DOMAIN\\user`, `user@domain`, or one of the server."
+    )
+    password: SecretRef = Field(description="Its password, by reference. Signs in by NTLM.")
+    encrypt: bool = Field(True, description="Whether SMB 3 with encryption is required; else messages are signed.")
+    directory: DirectoryName | None = Field(
+        None, description="Directory that knows the SIDs of people and groups (`sid:S-1-5-21-…`): the permissions of "
+        "files say who may read them."
+    )  # fmt: skip
+    share_readers: list[Reader] = Field(
+        [], max_length=100, description="With `directory`: who may use the share itself, as SIDs or `everyone`; "
+        "accounts that only read are not shown it."
+    )  # fmt: skip
+    bypass_traverse_checking: bool = Field(
+        False, description="With `directory`: whether people read a file whatever they may do in the folders above it, "
+        "as Windows lets everyone unless a policy changes that. Samba does not."
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _share(self) -> Self:
+        if self.directory and not self.share_readers:
+            raise ValueError("share_readers: with `directory` name who may use the share, such as [everyone]")
+        return self
+
+    @property
+    def location(self) -> str:
+        """The location of the documents, for display."""
+        return f"smb://{self.host}:{self.port}/{self.share}{self.path}"
+
+    def opened(self) -> Opened:
+        return Opened(endpoints=((self.host.lower(), self.port),))
+
+    @classmethod
+    def from_location(cls, location: str) -> dict[str, Any]:
+        named, _, rest = location.replace("\\", "/").removeprefix("smb:").lstrip("/").partition("/")
+        host, port = host_and_port(named)
+        share, _, path = rest.partition("/")
+        return (
+            {"host": host, "path": f"/{path}"} | ({"share": share} if share else {}) | ({"port": port} if port else {})
+        )

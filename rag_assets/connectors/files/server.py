@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rag_assets.connectors.files.options import FilesOptions, SftpOptions, WebdavOptions
+from rag_assets.connectors.files.options import FilesOptions, SftpOptions, SmbOptions, WebdavOptions
 from rag_assets.connectors.servers import Reconnecting
 from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.http_client import Again, FetchPolicy, Pacing, check_state
@@ -18,7 +18,7 @@ class FileServer:
 
     def __init__(self, options: FilesOptions, policy: FetchPolicy, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        backend: Any = _Sftp if isinstance(options, SftpOptions) else _Webdav
+        backend: Any = _BACKENDS[options.kind]
         pacing = Pacing(options.requests_per_second, options.attempts)
         self._files = Reconnecting[Any](
             lambda: backend.open(options, policy), backend.close, lambda error: _explained(error, backend), pacing
@@ -115,6 +115,50 @@ class _Webdav:
         if isinstance(error, ClientError | ValueError | LookupError | SyntaxError | AttributeError | OSError):
             return Again(Unavailable(Reason.RESPONSE_INVALID, "the server answers with something that is no WebDAV"))
         return error
+
+
+class _Smb:
+    @staticmethod
+    def open(options: SmbOptions, policy: FetchPolicy) -> Any:
+        from rag_assets.connectors.files.smb import open_smb
+
+        return open_smb(options, policy.own)
+
+    @staticmethod
+    def close(files: Any) -> None:
+        files.close()
+
+    @staticmethod
+    def explained(error: Exception) -> Exception:
+        from smbprotocol import exceptions as of_smb
+
+        gone = of_smb.ObjectNameNotFound | of_smb.ObjectPathNotFound | of_smb.NoSuchFile | of_smb.DeletePending
+        if isinstance(error, gone):
+            return NotFound(Reason.VANISHED, "the server does not have it any more")
+        if isinstance(error, of_smb.SharingViolation):
+            return Unavailable(Reason.CHANGED_WHILE_READING, "somebody has the file open alone; the next run reads it")
+        if isinstance(error, of_smb.BadNetworkName):
+            return Unavailable(Reason.SOURCE_UNAVAILABLE, "the server has no such share; check `share`")
+        if isinstance(error, of_smb.PathNotCovered):
+            return Unavailable(
+                Reason.SOURCE_UNAVAILABLE, "the path is a link of DFS; name the server that has the files"
+            )
+        if isinstance(error, of_smb.AccessDenied | of_smb.PrivilegeNotHeld):
+            return _refused("the server refuses to let the account read it, or its permissions; check its rights")
+        if isinstance(error, of_smb.LogonFailure | of_smb.WrongPassword | of_smb.PasswordExpired):
+            return _refused("the server does not let the account in; check user and password")
+        if isinstance(error, of_smb.SMBAuthenticationError):
+            return _refused("the server does not take the sign-in; it must accept NTLM for this account")
+        if isinstance(error, of_smb.SMBException) and ("encryption" in str(error) or "guest" in str(error)):
+            return _refused(
+                "the server offers no encryption, or takes the account for a guest; check user and `encrypt`"
+            )
+        if isinstance(error, of_smb.SMBException | ValueError | LookupError | OSError | EOFError):
+            return Again(Unavailable(Reason.SOURCE_UNAVAILABLE, "the server does not answer; check that it runs"))
+        return error
+
+
+_BACKENDS: dict[str, Any] = {"sftp": _Sftp, "webdav": _Webdav, "smb": _Smb}
 
 
 def _refused(message: str) -> Unavailable:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.objects.listing import ObjectListing, ObjectStore
 from rag_assets.connectors.objects.options import ObjectOptions
-from rag_assets.connectors.outside import ConnectorContext, check_by_sample
+from rag_assets.connectors.outside import ConnectorContext, PolledConnector
 from rag_core.content.sources import FetchedItem, SourceItem
 from rag_core.errors import InvalidInput, Reason
 from rag_core.http_client import FetchPolicy, Pacing
@@ -16,10 +16,8 @@ from rag_core.http_client import FetchPolicy, Pacing
 Store = TypeVar("Store", bound=ObjectStore)
 
 
-class ObjectConnector(Generic[Store]):
+class ObjectConnector(PolledConnector, Generic[Store]):
     """Reads one bucket or container."""
-
-    shares_listings = True
 
     def __init__(self, options: ObjectOptions, context: ConnectorContext, store: Store) -> None:
         self._options, self._store = options, store
@@ -36,14 +34,8 @@ class ObjectConnector(Generic[Store]):
         read = replace(item, version_tag=found.tag, size=len(content), modified_at=found.modified_at)
         return FetchedItem(read, content, found.known_type)
 
-    def version_tag(self) -> str:
-        listing = ObjectListing(self._options, self._store, self._limit, most=self._options.polled_objects)
-        for _ in listing:
-            pass
-        return listing.version_tag if listing.complete else f"unavailable:{listing.error}"
-
-    def check(self) -> dict[str, Any]:
-        return check_by_sample(self)
+    def polled(self) -> ObjectListing:
+        return ObjectListing(self._options, self._store, self._limit, most=self._options.polled_objects)
 
     def close(self) -> None:
         """Close the connections. Idempotent."""

@@ -64,6 +64,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "an-sftp-or-webdav",
         "an-azure-or-google-cloud",
         "an-imap",
+        "an-smb",
     ],
 )
 def test_every_whole_file_of_a_how_to_is_valid(kind: str, tmp_path: Path) -> None:

@@ -190,6 +190,7 @@ print(sorted({name for kind in usable_kinds().values() for name in kind.librarie
 @pytest.mark.parametrize(
     ("word", "location", "given", "needed"),
     [
+        ("smb", r"\\files\docs\team", {}, {"user", "password"}),
         ("imap", "mail.example.com", {}, {"user", "login.password"}),
         ("imap", "mail.example.com",
          {"user": "a", "login": {"type": "oauth2", "token_url": "https://x", "client_id": "y"}},

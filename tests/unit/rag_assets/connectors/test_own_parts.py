@@ -55,7 +55,7 @@ def listener() -> Iterator[Listener]:
     made.close()
 
 
-_PORTS = {"postgresql", "mysql", "sftp", "imap"}
+_PORTS = {"postgresql", "mysql", "sftp", "smb", "imap"}
 KINDS: dict[str, dict[str, Any]] = {
     "postgresql": {**_SQL, "database": {"driver": "postgresql", "host": "HOST", "name": "rag", "user": "rag"}},
     "mysql": {**_SQL, "database": {"driver": "mysql", "host": "HOST", "name": "rag", "user": "rag"}},
@@ -69,6 +69,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "sftp": {
         "kind": "sftp", "host": "HOST", "user": "rag", "attempts": 1, "host_keys": ["SHA256:" + "A" * 43],
         "login": {"type": "password", "password": {"env": "RAG_SECRET_NONE"}},
+    },
+    "smb": {
+        "kind": "smb", "host": "HOST", "share": "docs", "user": "rag", "attempts": 1,
+        "password": {"env": "RAG_SECRET_NONE"},
     },
     "imap": {
         "kind": "imap", "host": "HOST", "user": "rag", "attempts": 1,
