@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -95,6 +97,30 @@ def show_check(check: pb.SourceCheck) -> None:
         st.text("\n".join(check.problems))
 
 
+def _show_readers(items: Sequence[pb.SourcePreviewItem]) -> None:
+    """For each group of readers, how many of the items they will find."""
+    total = number(len(items))
+    for acl, count in Counter(tuple(item.acl) for item in items).most_common():
+        said = t("{count} of {total} readable by {who}.", count=number(count), total=total, who=_readers(acl))
+        st.info(plain_markdown(said), icon=":material/visibility:")
+
+
+def _readers(acl: Sequence[str]) -> str:
+    admitted = [entry for entry in acl if not entry.startswith("deny:") and entry != "group:rag-nobody"]
+    refused = [_reader(entry.removeprefix("deny:")) for entry in acl if entry.startswith("deny:")]
+    who = ", ".join(map(_reader, admitted)) or t("nobody")
+    return t("{who}, but not by {refused}", who=who, refused=", ".join(refused)) if refused and admitted else who
+
+
+def _reader(entry: str) -> str:
+    kind, _, name = entry.partition(":")
+    if entry == "everyone":
+        return t("everyone of the tenant")
+    if "/" in kind:  # a name that no directory knows
+        return t("{name} (unknown to the directory: nobody)", name=entry)
+    return t("everyone in {group}", group=name) if kind == "group" else name
+
+
 def show_preview(preview: pb.SourcePreview) -> None:
     """The first items, what cannot be read, and three chunks."""
     good = sum(item.ok for item in preview.items)
@@ -106,6 +132,7 @@ def show_preview(preview: pb.SourcePreview) -> None:
     if preview.reason:
         st.warning(t("The listing did not come to its end: {code}.", code=preview.reason))
         explain(preview.reason, preview.message, preview.remedy)
+    _show_readers([item for item in preview.items if item.ok])
     rows = [
         {
             "state": f"✔ {t('readable')}" if item.ok else f"⏭ {t('left out')}" if item.skipped else f"✖ {item.reason}",

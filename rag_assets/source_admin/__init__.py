@@ -4,5 +4,5 @@ from rag_assets.source_admin.definition import parse_definition, render_definiti
 from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.kinds import describe_kinds, find_card
 from rag_assets.source_admin.merge_request import propose
-from rag_assets.source_admin.preview import check_source, preview_source, require_readable
+from rag_assets.source_admin.preview import check_source, count_readers, preview_source, require_readable
 from rag_assets.source_admin.removal import find_removable, remove

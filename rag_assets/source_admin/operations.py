@@ -51,7 +51,7 @@ def _preview(pipeline: Pipeline, operation: Operation) -> Result:
     if config.options.is_stream:
         return {"check": check_source(config, settings), "preview": {"items": [], "chunks": []}}
     seconds = settings.source_operation_seconds * PREVIEW_SHARE
-    return {"preview": preview_source(config, settings, seconds=seconds)}
+    return {"preview": preview_source(config, settings, seconds=seconds, store=pipeline.store)}
 
 
 def _browse(pipeline: Pipeline, operation: Operation) -> Result:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from rag_assets.source_config import SourceConfig
 from rag_core.content.chunking import open_chunker
 from rag_core.content.parsing import ParsedDocument, open_parser
 from rag_core.content.sources import Connector, FetchTask, Problem, SourceItem
+from rag_core.database import Store
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
+from rag_core.governance.access import DENY
+from rag_core.governance.directories import token_entries
 from rag_core.ingestion.pipeline import parser_fingerprint, read_bytes
 from rag_core.settings import Settings
 
@@ -73,11 +77,13 @@ def require_readable(config: SourceConfig, check: Mapping[str, Any] | None, hint
     raise InvalidInput(reason, (check["message"] or "the source cannot be read") + hint)
 
 
-def preview_source(config: SourceConfig, settings: Settings, *, seconds: float) -> dict[str, Any]:
+def preview_source(
+    config: SourceConfig, settings: Settings, *, seconds: float, store: Store | None = None
+) -> dict[str, Any]:
     """The first items with what parses and what does not, and chunks of the first documents.
 
     `listed` counts the entries that were seen, `more` says that there are others; after `seconds` it ends with what it
-    has. Raises what listing raises.
+    has. Readers that a directory in `store` knows are named as tokens name them. Raises what listing raises.
     """
     require_folder(config)
     until = time.monotonic() + seconds
@@ -96,6 +102,8 @@ def preview_source(config: SourceConfig, settings: Settings, *, seconds: float) 
             if time.monotonic() > until:
                 break
             items.append(_read(connector, parser, fingerprint, config, entry, documents))
+    if store is not None:
+        _name_readers(items, config.tenant, store)
     reason, message = _split(error or "")
     return {
         "items": items,
@@ -151,6 +159,25 @@ def _read(
         "chars": len(document.text),
         "acl": list(raw.acl) if raw.acl is not None else list(config.acl or ()),
     }
+
+
+def _name_readers(items: list[dict[str, Any]], tenant: str, store: Store) -> None:
+    """Put what tokens call them in the place of the names that sources have for readers."""
+    rows = [item for item in items if any("/" in entry for entry in item.get("acl", ()))]
+    names = {entry.removeprefix(DENY) for row in rows for entry in row["acl"]}
+    if not names:
+        return
+    with store.engine.connect() as connection:
+        known = token_entries(connection, tenant, names)
+    for row in rows:
+        named = {entry: known.get(entry.removeprefix(DENY), entry.removeprefix(DENY)) for entry in row["acl"]}
+        row["acl"] = [f"{DENY}{name}" if entry.startswith(DENY) else name for entry, name in named.items()]
+
+
+def count_readers(items: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Return for how many items of a preview each ACL counts, the most frequent first."""
+    counted = Counter(", ".join(item["acl"]) for item in items if item.get("ok"))
+    return counted.most_common()
 
 
 def _unknown(item: SourceItem) -> FetchTask:

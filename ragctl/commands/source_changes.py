@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason
-from ragctl.commands._shared import actor, confirmed, quiet
+from ragctl.commands._shared import actor, confirmed
+from ragctl.commands.source_preview import examined, show
 from ragctl.output import Json, emit_json, note, say, table
 from ragctl.tokens import DEFAULT_TENANT
 
@@ -48,8 +49,8 @@ def add(
     Parameters
     ----------
     kind
-        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, imap, git, topic, or a word of another
-        package (`rag source kinds`).
+        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, smb, imap, git, topic, or a word of
+        another package (`rag source kinds`).
     location
         What the kind reads: folder, URL, table, bucket (or s3://BUCKET/PREFIX), repository, topic, host.
     name
@@ -89,10 +90,10 @@ def add(
     attributes["options"] = _options(source_kind, card, location, option or [])
     text = render_definition(attributes)
     config = parse_definition(text)
-    found = _examined(config, settings, preview=preview)
+    found = examined(config, settings, preview=preview)
     require_readable(config, None if unchecked else found["check"], " (--unchecked adds it all the same)")
     if not json:
-        _show(found, text, config)
+        show(found, text, config)
     if dry_run:
         if json:
             emit_json({**found, "written": False, "file": f"{chosen}.yaml", "text": text})
@@ -247,44 +248,6 @@ def _suggested(kind: str, location: str) -> str:
     hosted = "://" in location and kind not in ("git", "s3")
     word = (urlsplit(location).hostname or "") if hosted else last.removesuffix(".git")
     return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")[:63] or kind
-
-
-def _examined(config: SourceConfig, settings: Settings, *, preview: bool) -> dict[str, Any]:
-    from rag_assets.source_admin import check_source, preview_source
-
-    with quiet():
-        found: dict[str, Any] = {"check": check_source(config, settings)}
-        if preview and found["check"]["ok"] and not config.options.is_stream:
-            try:
-                found["preview"] = preview_source(config, settings, seconds=settings.source_operation_seconds)
-            except RagError as error:
-                note(f"no preview: {error.reason}: {error.message}")
-    return found
-
-
-def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
-    from rag_assets.source_admin.definition import next_times
-
-    check = found["check"]
-    say(f"Connected: {check['items']}{'+' if check.get('more') else ''} items" if check["ok"] else "Not readable now")
-    preview = found.get("preview")
-    if preview is not None:
-        rows = [
-            ("yes" if item["ok"] else item["reason"], item.get("title", ""), item["locator"], item.get("size", 0),
-             item.get("media_type", ""))
-            for item in (({"ok": False} | item) for item in preview["items"])
-        ]  # fmt: skip
-        table(("readable", "title", "item", "bytes", "type"), rows, empty="the source has no items")
-        for chunk in preview["chunks"]:
-            say(f"\nchunk of {chunk['tokens']} tokens, {' > '.join(chunk['headings']) or chunk['title']}")
-            say("  " + " ".join(chunk["text"].split())[:300])
-        say()
-    readers = ", ".join(config.acl) if config.acl else "nobody, until the source reports permissions"
-    say(f"Who may read it: {readers} (tenant {config.tenant})")
-    if config.schedule is not None and config.has_runs:
-        times = ", ".join(f"{moment:%a %Y-%m-%d %H:%M}" for moment in next_times(config.schedule))
-        say(f"Full comparison: {config.schedule.cron} ({config.schedule.timezone}); next {times}")
-    say(f"\n{text}")
 
 
 def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:

@@ -15,4 +15,5 @@ from .store import (
     resolve as resolve,
     revisions as revisions,
     sync as sync,
+    token_entries as token_entries,
 )

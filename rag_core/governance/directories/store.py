@@ -204,6 +204,19 @@ def _memberships(
             yield GroupMembership(entry, row.directory, tuple(way), since)
 
 
+_NAMED = text("""
+SELECT e.directory || '/' || n.name AS name, e.entry
+FROM rag.directory_entries e CROSS JOIN LATERAL unnest(e.names) AS n(name)
+WHERE e.tenant = :tenant AND e.directory || '/' || n.name = ANY(CAST(:names AS text[]))
+""")
+
+
+def token_entries(connection: Connection, tenant: str, names: Iterable[str]) -> Mapping[str, str]:
+    """Return what tokens call the readers in ACLs (`corp/gid:100`) that a directory knows."""
+    rows = connection.execute(_NAMED, {"tenant": tenant, "names": list(names)})
+    return {row.name: row.entry for row in rows}
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # What there is.
 

@@ -37,6 +37,8 @@ TYPED: dict[str, dict[str, Any]] = {
     "azure": {"account": "acmefiles", "container": "handbook", "credentials.type": "sas",
               "credentials.sas": "RAG_SECRET_SAS"},
     "gcs": {"bucket": "handbook", "credentials.type": "service_account", "credentials.key": "/run/secrets/gcs"},
+    "smb": {"host": "files.example.org", "share": "docs", "user": r"ACME\reader", "password": "RAG_SECRET_FILES",
+            "directory": "corp", "share_readers": "everyone", "bypass_traverse_checking": True},
     "imap": {"host": "mail.example.org", "user": "team", "login.type": "password", "login.password": "RAG_SECRET_MAIL",
              "include": "INBOX", "attachments": True, "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
@@ -267,8 +269,8 @@ def test_the_wizard_offers_what_is_installed_and_names_what_is_broken(app: AppTe
     stranger.cards.add(name="wiki", title="Wiki", icon="description", location="url").fields.add(
         path="url", label="Url", type="text", required=True
     )
-    missing = pb.SourceKind(name="smb", package="rag-platform", missing="rag-platform[smb]", cards=[pb.SourceCard(
-        name="smb", title="Share", icon="dns")])  # fmt: skip
+    missing = pb.SourceKind(name="nfs", package="rag-platform", missing="rag-platform[nfs]", cards=[pb.SourceCard(
+        name="nfs", title="Share", icon="dns")])  # fmt: skip
     broken = pb.SourceKind(name="odd", package="rag-connector-odd", problem="ImportError: no <b>module</b>")
     kinds = pb.SourceKinds(kinds=[*INSTALLED.kinds, stranger, missing, broken])
     ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, kinds=kinds)
@@ -332,6 +334,20 @@ def test_the_preview_says_a_heading_once(
     seen = {"previewed": previewed, "previewed_definition": forms.definition(draft("folder"))}
     shown = at_step(app, platform, {**draft("folder"), "step": 2, **seen})
     assert [item.value for item in shown.text] == [*above, text]
+
+
+def test_the_preview_counts_who_will_find_the_items(app: AppTest, platform: Platform) -> None:
+    acls = [["group:Sales"]] * 14 + [["everyone", "deny:user:ann"]] * 3 + [["corp/gid:7"]] * 2 + [["group:rag-nobody"]]
+    items = [pb.SourcePreviewItem(locator="a", ok=True, acl=acl) for acl in acls]
+    previewed = pb.SourceOperation(preview=pb.SourcePreview(items=[*items, pb.SourcePreviewItem(locator="b")]))
+    seen = {"previewed": previewed, "previewed_definition": forms.definition(draft("folder"))}
+    shown = at_step(app, platform, {**draft("folder"), "step": 2, **seen})
+    assert [item.value.replace("\\", "") for item in shown.info] == [
+        "14 of 20 readable by everyone in Sales.",
+        "3 of 20 readable by everyone of the tenant, but not by ann.",
+        "2 of 20 readable by corp/gid:7 (unknown to the directory: nobody).",
+        "1 of 20 readable by nobody.",
+    ]
 
 
 def test_who_finds_the_documents_is_said_once_somebody_is_named(app: AppTest, platform: Platform) -> None:

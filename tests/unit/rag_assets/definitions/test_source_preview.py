@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from rag_assets.source_admin import check_source, parse_definition, preview_source, render_definition
+from rag_assets.source_admin import (
+    check_source,
+    count_readers,
+    parse_definition,
+    preview_source,
+    render_definition,
+)
 from rag_assets.source_config import SourceConfig
+from rag_core.database import open_store
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance.directories import DirectoryEntry, sync
 from rag_core.settings import Settings
+from tests.support.postgres import temporary_database
 
 
 def config(root: Path) -> SourceConfig:
@@ -47,6 +57,32 @@ def test_what_parses_and_what_does_not_is_shown_with_chunks(tmp_path: Path, sett
     assert not items["empty.md"].get("ok")
     assert "needs oil" in found["chunks"][0]["text"]
     assert (found["listed"], found["more"], found["reason"]) == (3, False, "")
+
+
+def test_readers_are_named_as_tokens_name_them_and_counted(tmp_path: Path, settings: Settings) -> None:
+    """14 of 20 readable by everyone in Sales, and so on: what a directory does not know keeps its name."""
+    folder = tmp_path / "docs"
+    folder.mkdir(mode=0o755)
+    status = folder.stat()
+    for number, mode in enumerate((0o640, 0o640, 0o604, 0o600)):
+        (folder / f"{number}.txt").write_text("Oil the pump.")
+        (folder / f"{number}.txt").chmod(mode)
+    definition = {
+        "name": "docs",
+        "tenant": "acme",
+        "options": {"kind": "folder", "root": str(folder), "directory": "corp"},
+    }
+    people = [DirectoryEntry("group:sales", (f"gid:{status.st_gid}",), ())]
+    with temporary_database() as url, closing(open_store(Settings(home=settings.home, database_url=url))) as store:
+        with store.engine.begin() as connection:
+            sync(connection, "acme", "corp", "file", people)
+        found = preview_source(parse_definition(render_definition(definition)), settings, seconds=600, store=store)
+    owner = f"corp/uid:{status.st_uid}"
+    assert count_readers(found["items"]) == [
+        (f"group:sales, {owner}", 2),
+        (f"everyone, {owner}, deny:group:sales", 1),
+        (owner, 1),
+    ]
 
 
 def test_a_preview_is_bounded(tmp_path: Path, settings: Settings) -> None:
