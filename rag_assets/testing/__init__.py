@@ -3,5 +3,5 @@
 Needs pytest, which the platform itself does not.
 """
 
-from rag_assets.testing.connector_suite import ConnectorSuite, GroupSuite, Place, SharedPlace
+from rag_assets.testing.connector_suite import ConnectorSuite, Place, ReaderSuite, SharedPlace
 from rag_assets.testing.fake_server import LOOPBACK, Answer, Asked, FakeServer
