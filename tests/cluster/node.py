@@ -81,10 +81,14 @@ class Cluster:
         words += ["--node-labels", "topology.kubernetes.io/zone=zone-0"]
         self.machine.start("kubelet", str(program()), *words)
 
-    def start_policies(self) -> None:
-        """From now on network policies are enforced."""
+    @contextmanager
+    def policies(self) -> Iterator[None]:
+        """Network policies are enforced for as long as the block lasts."""
         words = ["policies", "--kubeconfig", str(self.kubernetes.kubeconfig), "--hostname-override", NAME]
         self.machine.start("policies", str(program()), *words, "--service-cluster-ip-range", SERVICES)
+        yield
+        self.machine.kill("policies")
+        self.machine.run("sh", "-c", "iptables-save | grep -vE 'KUBE-(ROUTER|NWPLCY|POD-FW)' | iptables-restore")
 
 
 @contextmanager

@@ -60,15 +60,17 @@ def test_pods_open_the_listed_edges_and_no_other(node: tuple[Cluster, dict[str, 
     assert len(_opened(cluster, NAMESPACE, "console", where)) == len(where) * len(PORTS)
     for policy in policies:
         _apply(cluster, policy)
-    cluster.start_policies()
-    assert eventually(lambda: not _opened(cluster, "default", "neighbour", {"query": where["query"]}), seconds=120)
-    with ThreadPoolExecutor(4) as several:
-        found = several.map(lambda role: _opened(cluster, NAMESPACE, role, where), ROLES)
-        edges = {(role, *edge) for role, opened in zip(ROLES, found, strict=True) for edge in opened if edge[0] != role}
-    assert edges == INSIDE | EVALUATION
-    assert not [edge for edge in _opened(cluster, "default", "neighbour", where) if edge[0] in ROLES]
-    watched = {edge for edge in _opened(cluster, "monitoring", "prometheus", where) if edge[0] in ROLES}
-    assert watched == {("query", 9464), ("stream", 9466), ("gateway", 9902)}
+    with cluster.policies():
+        assert eventually(lambda: not _opened(cluster, "default", "neighbour", {"query": where["query"]}), seconds=120)
+        with ThreadPoolExecutor(4) as several:
+            found = several.map(lambda role: _opened(cluster, NAMESPACE, role, where), ROLES)
+            edges = {
+                (role, *edge) for role, opened in zip(ROLES, found, strict=True) for edge in opened if edge[0] != role
+            }
+        assert edges == INSIDE | EVALUATION
+        assert not [edge for edge in _opened(cluster, "default", "neighbour", where) if edge[0] in ROLES]
+        watched = {edge for edge in _opened(cluster, "monitoring", "prometheus", where) if edge[0] in ROLES}
+        assert watched == {("query", 9464), ("stream", 9466), ("gateway", 9902)}
     for namespace in (NAMESPACE, "monitoring"):
         cluster.kubectl("delete", "namespace", namespace, "--wait")
     cluster.kubectl("-n", "default", "delete", "pod", "neighbour")
