@@ -55,6 +55,12 @@ class Cluster:
         found: list[dict[str, Any]] = json.loads(self.kubectl("get", "-o", "json", *words))["items"]
         return found
 
+    def namespace(self, name: str, **labels: str) -> None:
+        """A new one, in which pods can be made."""
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        self.kubectl("apply", "-f", "-", given=json.dumps(body))
+        self.kubectl("-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout", "60s")
+
     def ctr(self, *words: str) -> str:
         """The client of containerd, in the namespace that the kubelet uses."""
         return self.machine.run(*self._ctr, *words)

@@ -46,7 +46,7 @@ def test_pods_open_the_listed_edges_and_no_other(node: tuple[Cluster, dict[str, 
     policies = [item for item in render(values("dev")) if item["kind"] == "NetworkPolicy"]
     others = {"prometheus": "monitoring", "neighbour": "default"}
     for name in (NAMESPACE, "monitoring"):
-        _apply(cluster, {"kind": "Namespace", "metadata": {"name": name}})
+        cluster.namespace(name)
     for role in ROLES:
         _apply(cluster, _pod(role, NAMESPACE, labels_of(role), images))
     for name, namespace in others.items():  # a stranger's pod has the labels of ours

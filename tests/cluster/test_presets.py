@@ -41,7 +41,7 @@ def test_a_preset_ingests_by_a_run_answers_and_leaves_nothing(node: Node, preset
     cluster, images = node
     keys, token = identity(tmp_path)
     known = Installation(cluster, tmp_path, f"rag-{preset}", preset, images, token)
-    _namespace(cluster, known.namespace, enforced=True)
+    cluster.namespace(known.namespace, **{"pod-security.kubernetes.io/enforce": "restricted"})
     password, key = secrets.token_urlsafe(24), secrets.token_urlsafe(40)
     claim = {"name": "handbook", "claimName": "handbook", "mountPath": "/data/handbook"}
     mine = {"auth": {"jwks": keys}, "sources": {"files": {"handbook": SOURCE}, "claims": [claim]}}
@@ -185,12 +185,6 @@ def _restarts(known: Installation, component: str) -> int:
     return sum(one["restartCount"] for pod in _pods(known, component) for one in pod["status"]["containerStatuses"])
 
 
-def _namespace(cluster: Cluster, name: str, *, enforced: bool) -> None:
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"} if enforced else {}
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    cluster.kubectl("apply", "-f", "-", given=json.dumps(body))
-
-
 def _secret(cluster: Cluster, namespace: str, name: str, data: dict[str, str]) -> None:
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
     cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(body))
@@ -199,7 +193,7 @@ def _secret(cluster: Cluster, namespace: str, name: str, data: dict[str, str]) -
 def _outside(cluster: Cluster, images: dict[str, str], password: str, key: str) -> None:
     """PostgreSQL and the index beside the cluster, under the names of the page."""
     cluster.kubectl("delete", "namespace", "outside", "--ignore-not-found", "--wait")
-    _namespace(cluster, "outside", enforced=False)
+    cluster.namespace("outside")
     known = {"POSTGRES_USER": "rag", "POSTGRES_DB": "rag", "POSTGRES_PASSWORD": password}
     servers = {
         "postgres": (f"docker.io/library/postgres@{images['postgres']}", 5432, known, "/var/lib/postgresql"),
