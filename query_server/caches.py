@@ -1,4 +1,4 @@
-"""What a server keeps of the database in memory, so that no call waits for it, and how it stays up to date."""
+"""The part of the database that a server keeps in memory, so that no call waits for it, and how it stays up to date."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rag_core.settings import Settings
 
 
 class Caches:
-    """Who may call and find what, and what answers depend on. Each is polled; those that take something away are also
-    read when the database notifies."""
+    """Tenants, permissions and preferences. Each is polled; those that may take something away are also read when the
+    database notifies."""
 
     def __init__(self, settings: Settings, store: LazyStore, metrics: Metrics, tenants: Tenants, models: QueryModels):
         age = settings.acl_max_age_seconds

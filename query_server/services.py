@@ -83,7 +83,7 @@ _OF_OPERATORS = (
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the handlers of one server share. `version` is the server's, `secrets` sign page and resume tokens."""
+    """Parts that the handlers of one server share. `version` is the server's, `secrets` sign page and resume tokens."""
 
     settings: Settings
     dependencies: Dependencies

@@ -65,7 +65,7 @@ _IN_OUR_WORDS: tuple[tuple[type[RagError], str, str], ...] = (
         "no answer in time: the server is busy; ask again, `rag status` shows the parts",
     ),
 )
-"""What the gRPC library says of a failed call by itself, and what is said instead."""
+"""Texts of failed calls that the gRPC library gives by itself, and what is said instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What `rag source add` shows before it writes: the first items, and who may read them."""
+"""The preview of `rag source add`: the first items, and who may read them."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class SmbFiles:
         return entry
 
     def _above(self, path: str) -> Rights:
-        """Who may use the share, and pass through the folders above one."""
+        """The accounts that may use the share, and pass through the folders above one."""
         found = Rights(frozenset(map(principal, self._options.share_readers)))
         while path != "/":
             path = path.rpartition("/")[0] or "/"

@@ -20,7 +20,7 @@ _INLINE: Final = re.compile(
     r"|\\(?:[ \n]|(?P<escaped>[^\s\w]))"
 )
 _MARKED: Final = re.compile(r"[`*\\|]|[\w\]]_(?!\w)")
-"""What any of these has."""
+"""The part that all of these have."""
 _SUBSTITUTION: Final = re.compile(
     r"^[ \t]*+\.\. (\|[^|\n]{1,100}\|)[ \t]++(?:replace::[ \t]*+([^\n]*+)|image::[^\n]*+)$", re.MULTILINE
 )
