@@ -33,7 +33,7 @@ from query_server.runtime.polling import BackgroundTasks
 from query_server.runtime.readiness import ReadinessMonitor, health_pages
 from query_server.runtime.traffic import Traffic
 from query_server.servicers.index import IndexServicer
-from query_server.services import ADMIN_SERVICE, DOCUMENT_SERVICE, QUERY_SERVICES, Shared, add_services
+from query_server.services import ADMIN_SERVICE, DOCUMENT_SERVICE, QUERY_SERVICES, HandlerInputs, add_services
 from rag_core.browser_guard import BrowserGuard
 from rag_core.content.embedding import Embedder
 from rag_core.errors import Reason
@@ -189,7 +189,7 @@ class QueryServer:
             self.usage,
         )
         server = self._new_server(chain, settings.max_message_bytes)
-        shared = Shared(
+        inputs = HandlerInputs(
             settings=settings,
             dependencies=self._dependencies,
             metrics=metrics,
@@ -205,7 +205,7 @@ class QueryServer:
             secrets=_token_secrets(settings),
             hashes=self._hashes,
         )
-        add_services(server, shared, searcher, limiters, self._authenticator)
+        add_services(server, inputs, searcher, limiters, self._authenticator)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         return server
 

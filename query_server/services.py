@@ -82,7 +82,7 @@ _OF_OPERATORS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class HandlerInputs:
     """Parts that the handlers of one server share. `version` is the server's, `secrets` sign page and resume tokens."""
 
     settings: Settings
@@ -102,51 +102,51 @@ class Shared:
 
 
 def add_services(
-    server: grpc.aio.Server, shared: Shared, searcher: Searcher, limiters: Limiters, authenticator: Authenticator
+    server: grpc.aio.Server, inputs: HandlerInputs, searcher: Searcher, limiters: Limiters, authenticator: Authenticator
 ) -> None:
     """Register all but health, whose states are the server's own."""
-    store, pages = shared.dependencies.store, ListPages(*shared.secrets)
-    search, feedback = _search(shared, searcher), _feedback(shared)
-    documents, usage = DocumentsHandler(shared.settings, shared.dependencies), UsageHandler(store, shared.usage)
-    _add_queries(server, shared, search, limiters, feedback, documents, usage, pages)
-    access = ExplainAccessHandler(store, searcher, shared.caches.pending)
+    store, pages = inputs.dependencies.store, ListPages(*inputs.secrets)
+    search, feedback = _search(inputs, searcher), _feedback(inputs)
+    documents, usage = DocumentsHandler(inputs.settings, inputs.dependencies), UsageHandler(store, inputs.usage)
+    _add_queries(server, inputs, search, limiters, feedback, documents, usage, pages)
+    access = ExplainAccessHandler(store, searcher, inputs.caches.pending)
     documents_pb2_grpc.add_DocumentServiceServicer_to_server(DocumentServicer(documents, access, pages), server)
     curations = CurationServicer(CurationsHandler(store), pages)
     curation_pb2_grpc.add_CurationServiceServicer_to_server(curations, server)
     usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage, pages), server)
-    _add_operators(server, shared, search, feedback, pages)
-    administration = add_administration(server, store, shared.settings, pages)
-    if shared.settings.show_reflection:
+    _add_operators(server, inputs, search, feedback, pages)
+    administration = add_administration(server, store, inputs.settings, pages)
+    if inputs.settings.show_reflection:
         public = (*QUERY_SERVICES, DOCUMENT_SERVICE, health.SERVICE_NAME)
         shown = GuardedReflection(authenticator.authenticate, public, (*_OF_OPERATORS, *administration))
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
 
 
-def _search(shared: Shared, searcher: Searcher) -> SearchHandler:
+def _search(inputs: HandlerInputs, searcher: Searcher) -> SearchHandler:
     return SearchHandler(
-        shared.settings,
+        inputs.settings,
         searcher,
-        shared.models,
-        ordering=shared.ordering,
-        tokens=PageTokens(*shared.secrets),
-        freshness=shared.caches.freshness,
-        traffic=shared.traffic,
-        policy=shared.caches.tenants.policy,
-        curations=shared.caches.curations,
-        freshness_of=shared.caches.source_freshness.of,
-        suggestions=Suggestions(shared.dependencies.observer_store, shared.settings.metadata_types),
+        inputs.models,
+        ordering=inputs.ordering,
+        tokens=PageTokens(*inputs.secrets),
+        freshness=inputs.caches.freshness,
+        traffic=inputs.traffic,
+        policy=inputs.caches.tenants.policy,
+        curations=inputs.caches.curations,
+        freshness_of=inputs.caches.source_freshness.of,
+        suggestions=Suggestions(inputs.dependencies.observer_store, inputs.settings.metadata_types),
     )
 
 
-def _feedback(shared: Shared) -> FeedbackHandler:
-    settings = shared.settings
+def _feedback(inputs: HandlerInputs) -> FeedbackHandler:
+    settings = inputs.settings
     keep_answers = settings.feedback_answers == "plain"
-    return FeedbackHandler(shared.dependencies.store, per_hour=settings.feedback_per_hour, keep_answers=keep_answers)
+    return FeedbackHandler(inputs.dependencies.store, per_hour=settings.feedback_per_hour, keep_answers=keep_answers)
 
 
 def _add_queries(
     server: grpc.aio.Server,
-    shared: Shared,
+    inputs: HandlerInputs,
     search: SearchHandler,
     limiters: Limiters,
     feedback: FeedbackHandler,
@@ -154,31 +154,31 @@ def _add_queries(
     usage: UsageHandler,
     pages: ListPages,
 ) -> None:
-    settings, metrics = shared.settings, shared.metrics
-    answerers = Answerers.of_settings(settings, shared.dependencies.answerer, metrics)
-    conversations, resumes = Conversations(settings, metrics), ResumeTokens(*shared.secrets)
-    answers = AnswerHandler(search, answerers, conversations, resumes, metrics, shared.traffic, shared.usage)
+    settings, metrics = inputs.settings, inputs.metrics
+    answerers = Answerers.of_settings(settings, inputs.dependencies.answerer, metrics)
+    conversations, resumes = Conversations(settings, metrics), ResumeTokens(*inputs.secrets)
+    answers = AnswerHandler(search, answerers, conversations, resumes, metrics, inputs.traffic, inputs.usage)
     batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
-    images = PagesHandler(shared.dependencies.store)
+    images = PagesHandler(inputs.dependencies.store)
     queries = QueryV2Servicer(search, batches, answers, answerers.listed, feedback, documents, usage, pages, images)
     v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
     v2_grpc.add_QueryServiceServicer_to_server(queries, server)
 
 
 def _add_operators(
-    server: grpc.aio.Server, shared: Shared, search: SearchHandler, feedback: FeedbackHandler, pages: ListPages
+    server: grpc.aio.Server, inputs: HandlerInputs, search: SearchHandler, feedback: FeedbackHandler, pages: ListPages
 ) -> None:
-    settings, store = shared.settings, shared.dependencies.store
-    admin = AdminHandler(shared.dependencies, shared.embedder, shared.pool, shared.version)
-    admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, shared.generations), server)
+    settings, store = inputs.settings, inputs.dependencies.store
+    admin = AdminHandler(inputs.dependencies, inputs.embedder, inputs.pool, inputs.version)
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, inputs.generations), server)
     operations = OperationsServicer(
         OperationsHandler(store, token_seconds=settings.longest_token_seconds),
         InspectionHandler(store),
         ConditionsHandler(store),
         search,
         feedback,
-        shared.hashes,
-        AskingAsHandler(store, search, shared.caches.directories),
+        inputs.hashes,
+        AskingAsHandler(store, search, inputs.caches.directories),
         pages,
     )
     operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
