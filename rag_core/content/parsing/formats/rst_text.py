@@ -29,6 +29,7 @@ _DIRECTIVE: Final = re.compile(
     r"\A([ \t]*+)\.\.(?:[ ]+([a-z][\w.+-]{0,40}+(?::[\w.+-]{1,40}+){0,2})::(?![:\w])[ \t]*+([^\n]*+)|[ \n]|\Z)"
 )
 _OPTION: Final = re.compile(r"\A[ \t]++:[\w -]{1,60}+:(?:[ \t]|\Z)")
+_AUTO_NUMBER: Final = re.compile(r"^([ \t]*+)#[.)](?=[ \t]+\S)", re.MULTILINE)
 _TRANSITION: Final = re.compile(r"\A\s{0,100}([!-/:-@\[-`{-~])\1{3,}+\s{0,100}\Z")
 _FOOTNOTE: Final = re.compile(r"\A[ \t]*+\.\. (\[[^\]\n]{1,60}+\])")
 _READ_ELSEWHERE: Final = frozenset(
@@ -67,6 +68,8 @@ class RstWriter(PlainWriter):
     _hidden: int | None = None
     """Indentation of a directive whose content is not shown."""
     _label = ""
+    _number = 0
+    """Of the last item that is numbered by itself, `#.`."""
 
     def __init__(self, builder: TextBuilder, targets: Mapping[str, str]) -> None:
         super().__init__(builder)
@@ -97,6 +100,9 @@ class RstWriter(PlainWriter):
         return match["target"] or self._targets.get(_name(kept), "")
 
     def _begin(self, paragraph: str) -> None:
+        if not _AUTO_NUMBER.match(paragraph):
+            self._number = 0
+        paragraph = _AUTO_NUMBER.sub(self._numbered, paragraph)
         indent = len(paragraph) - len(paragraph.lstrip(" \t"))
         if self._hidden is not None and indent > self._hidden:
             return
@@ -109,6 +115,10 @@ class RstWriter(PlainWriter):
             return
         if text := self._content(match, paragraph):
             super()._begin(text)
+
+    def _numbered(self, match: re.Match[str]) -> str:
+        self._number += 1
+        return f"{match[1]}{self._number}."
 
     def _content(self, match: re.Match[str], paragraph: str) -> str:
         """Return the first paragraph of a directive as it is shown."""

@@ -151,6 +151,7 @@ def test_descriptions_of_packages_have_their_tables(read: Read) -> None:
         ("A.\n\n.. _b:\n\n.. toctree::\n   :depth: 2\n\n   intro\n\n.. not\n   read\n\n----\n\nB.", "A.\n\nB."),
         (".. |x| replace:: y\n\n.. [1] The note.", "[1] The note."),
         ("|b| |The C| |d|.\n\n.. |b| image:: b.svg\n   :alt: B\n.. |the c| replace:: C is", "C is |d|."),
+        ("#. One.\n#. Two\n   it.\n\n#. Three.\n\nA.\n\n#. B.", "1. One.\n2. Two\n   it.\n\n3. Three.\n\nA.\n\n1. B."),
         ("Unclosed ``code and `text and *mark", "Unclosed ``code and `text and *mark"),
     ],
 )  # fmt: skip
