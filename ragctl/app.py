@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, UnusedCliTokensError
 
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.exit_codes import exit_code
@@ -160,7 +160,7 @@ def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failur
             _make_runnable(tokens)
         result = called(list(tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        failure = Reason.USAGE, _one_line(str(error))
+        failure = Reason.USAGE, _one_line(_usage(error))
     except RagError as error:
         failure = error.reason, _one_line(error.message)
     except KeyboardInterrupt:
@@ -176,6 +176,13 @@ def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failur
         return _result(result)
     report(*failure)
     return 0, failure
+
+
+def _usage(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        command = " ".join(("rag", *(error.command_chain or ())))
+        return f"unexpected: {' '.join(error.unused_tokens or ())}; see `{command} --help`"
+    return str(error)
 
 
 def _result(result: object) -> tuple[int, Failure | None]:

@@ -106,12 +106,15 @@ def test_the_commands_of_every_day_load_what_they_use(home: Path, command: str, 
     assert result.stderr.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("tokens", [["nonsense"], ["query"], ["token", "--lifetime", "long"], ["up", "--colour"]])
+@pytest.mark.parametrize(
+    "tokens", [["nonsense"], ["query"], ["token", "--lifetime", "long"], ["up", "--colour"], ["evaluate", "list"]]
+)
 def test_wrong_usage_is_one_line_and_exit_code_2(tokens: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tokens) == 2
     output = capsys.readouterr()
     assert output.err.startswith("rag: USAGE: ")
     assert output.err.count("\n") == 1
+    assert "Token" not in output.err, "a word of the library that reads arguments"
     assert output.out == ""
 
 
