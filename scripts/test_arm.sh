@@ -12,8 +12,12 @@ for program in mmdebstrap qemu-aarch64-static; do
 done
 misc=/proc/sys/fs/binfmt_misc
 [ -e $misc/register ] || mount -t binfmt_misc none $misc || skip "the kernel runs no programs of other processors (binfmt_misc)"
+# Debian 12's qemu (7.2) ends onnxruntime in a segmentation fault now and then: RAG_TEST_QEMU=/path/to/qemu-aarch64 is another
+# (`scripts/newer_debian.sh FOLDER qemu-user` has 10.0).
+[ -z "${RAG_TEST_QEMU:-}" ] || [ ! -e $misc/qemu-aarch64 ] || echo -1 >$misc/qemu-aarch64
 if [ ! -e $misc/qemu-aarch64 ]; then
-  cat /usr/lib/binfmt.d/qemu-aarch64.conf >$misc/register 2>/dev/null || skip "qemu-aarch64 could not be registered"
+  sed "s#:[^:]*:\([A-Z]*\)\$#:${RAG_TEST_QEMU:-/usr/bin/qemu-aarch64-static}:\1#" /usr/lib/binfmt.d/qemu-aarch64.conf \
+    >$misc/register 2>/dev/null || skip "qemu-aarch64 could not be registered"
 fi
 root=${RAG_TEST_ARM64:-${XDG_CACHE_HOME:-$HOME/.cache}/rag-platform/arm64}
 uv=.venv/bin/uv

@@ -36,7 +36,8 @@ _DEFINITIONS = ("-m", "rag_assets.definitions", "--location-name", DAGSTER_LOCAT
 STREAMLIT_FLAGS = tuple(
     "--server.headless true --server.enableXsrfProtection true --server.fileWatcherType none"  # noqa: SIM905
     " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer"
-    " --runner.postScriptGC false".split()
+    # Streamlit takes an installation outside a folder `site-packages` (`pip install --target`) for its own development.
+    " --runner.postScriptGC false --global.developmentMode false".split()
 )
 # uvicorn would believe what a client on this host says of its address; `RAG_CONSOLE_TRUSTED_HOPS` decides that.
 NO_FORWARDED = (("FORWARDED_ALLOW_IPS", ""),)
