@@ -38,7 +38,7 @@ def test_a_connector_is_written_tested_and_published_by_the_commands_of_its_page
     own = (folder / "tests/test_wiki.py").read_text("utf-8").count("    def test_")
     assert f"{suite + own} passed" in output["pytest"]
     row = next(line for line in output["rag source kinds"].splitlines() if line.startswith("wiki "))
-    assert re.split(r" {2,}", row.strip()) == ["wiki", "wiki", "source", "rag-connector-wiki 0.1.0", "ok"]
+    assert re.split(r" {2,}", row.strip()) == ["wiki", "wiki", "file or source", "rag-connector-wiki 0.1.0", "ok"]
     assert [path.name for path in (folder / "dist").iterdir()] == ["rag_connector_wiki-0.1.0-py3-none-any.whl"]
 
 
