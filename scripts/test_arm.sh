@@ -36,6 +36,9 @@ for file in -r\ requirements/test.txt --no-deps\ "$(ls -t "$root"/opt/dist/rag_p
   $uv pip install --quiet --python-platform aarch64-manylinux_2_31 --python-version 3.11 \
     --target "$root/opt/packages" --upgrade $file
 done
+# Bytecode is the same on every processor, and compiling under emulation is most of a start.
+[ "$(.venv/bin/python -c 'import sys; print(*sys.version_info[:2])')" != "3 11" ] ||
+  .venv/bin/python -m compileall -q -j 0 -s "$root" "$root/opt/packages" || true  # templates of other versions among them
 mounted=()
 finish() {
   [ ! -d "$root/opt/home" ] || rag down >/dev/null 2>&1 || true
