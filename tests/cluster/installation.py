@@ -70,9 +70,9 @@ class Traffic:
 
     url: str
     token: str
+    client: httpx.Client
     answers: int = 0
     failures: list[str] = field(default_factory=list)
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=30))
 
     def ask(self) -> str:
         """The answer, or why there is none."""
@@ -169,9 +169,11 @@ class Installation:
         colours: list[dict[str, Any]] = json.loads(said)["data"]["colours"]
         return colours
 
-    def traffic(self) -> Traffic:
+    def traffic(self, retries: int = 0) -> Traffic:
+        """Callers; with `retries` they connect again where nobody listens, as a load balancer does."""
         address = self.kubectl("get", "service", f"{OBJECTS}-gateway", "-o", "jsonpath={.spec.clusterIP}")
-        return Traffic(f"http://{address}:8080", self.token)
+        client = httpx.Client(transport=httpx.HTTPTransport(retries=retries), trust_env=False, timeout=30)
+        return Traffic(f"http://{address}:8080", self.token, client)
 
     def left(self) -> list[str]:
         """Names of everything of the release that is there."""

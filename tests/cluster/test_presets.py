@@ -115,7 +115,7 @@ def _go_through_releases(known: Installation) -> None:
 
 def _survive_kills(known: Installation) -> None:
     """A pod and a container of gateways and query servers, one at a time, and the kubelet: no call fails."""
-    traffic = known.traffic()
+    traffic = known.traffic(retries=3)  # until the node has seen the end of a killed one, connections reach it
     with traffic.flowing("kills"):
         for component in ("gateway", f"query-{_serving(known, 'name')}"):
             pod = _pods(known, component)[0]["metadata"]["name"]
