@@ -69,7 +69,7 @@ class RstWriter(PlainWriter):
     """Indentation of a directive whose content is not shown."""
     _label = ""
     _number = 0
-    """Of the last item that is numbered by itself, `#.`."""
+    """The number of the last item that numbers itself, `#.`."""
 
     def __init__(self, builder: TextBuilder, targets: Mapping[str, str]) -> None:
         super().__init__(builder)
