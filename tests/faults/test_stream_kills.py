@@ -109,7 +109,7 @@ def test_ten_kills_of_the_worker_lose_repeat_and_revive_nothing(
                     break
             killed_at_work += sum(waiting(store)) > 0
             worker.kill()
-            worker.wait(10)
+            worker.wait(60)
             worker = start(settings)
         deadline = time.monotonic() + SECONDS
         while sum(waiting(store)) and time.monotonic() < deadline:

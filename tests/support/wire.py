@@ -331,7 +331,7 @@ def running_envoy(options: GatewayOptions, folder: Path, *, healthy: int | None 
         yield f"{options.listen.host}:{options.listen.port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _await_healthy(admin: str, process: subprocess.Popen[bytes], members: int) -> None:

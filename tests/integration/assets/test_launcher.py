@@ -97,7 +97,7 @@ def test_a_cancelled_run_ends_even_when_its_process_does_not_listen(
     process, tags = _worker(processes, code)
     run = create_run_for_test(instance, status=Status.STARTED, tags=tags)
     assert instance.run_launcher.terminate(run.run_id)
-    process.wait(20)
+    process.wait(60)
 
     def canceled() -> bool:
         found = instance.get_run_by_id(run.run_id)

@@ -109,7 +109,7 @@ def test_status_shows_the_lag_of_a_topic_and_that_a_killed_worker_is_gone(
         assert (said["workers"][0]["shown"], said["topics"]) == ("", {})
     finally:
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
 
     own_broker.produce("tickets", ("d3", {"text": "Text 3."}), ("d4", {"text": "Text 4."}))
     assert eventually(status(lambda said: not said["alive"]), seconds=120)

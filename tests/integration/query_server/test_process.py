@@ -171,7 +171,7 @@ def test_searches_wait_for_an_engine_that_is_restarted(home: Path) -> None:
     with engine_apart(home, RAG_DEFAULT_DEADLINE_SECONDS="30") as (env, index):
         assert search(env, keys).passages
         index.kill()
-        index.wait(10)
+        index.wait(60)
         with ThreadPoolExecutor(1) as client:
             waiting = client.submit(search, env, keys)
             with process(env, "query_server.index_process"):

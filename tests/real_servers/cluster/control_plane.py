@@ -163,10 +163,10 @@ def background(running: ExitStack, command: list[str], log: Path) -> None:
     def end() -> None:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(20)
+            process.wait(60)
 
     running.callback(end)
 

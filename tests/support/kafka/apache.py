@@ -84,7 +84,7 @@ class Node:
         """As power loss of the process: SIGKILL."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
 
     def freeze(self) -> None:

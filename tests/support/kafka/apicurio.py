@@ -84,7 +84,7 @@ class Apicurio:
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
 
     def _answers(self) -> bool:

@@ -97,9 +97,9 @@ def test_a_package_brings_a_kind_that_a_file_may_name(install: Install, tmp_path
     with pytest.raises(ConfigError, match=r'attributes.options.urll: unknown key; did you mean "url"\?'):
         load_sources(folder)
     (wiki,) = [one for one in describe_kinds() if one["name"] == "wiki"]
-    assert (wiki["package"], wiki["version"], wiki["readers"]) == ("rag-connector-wiki", "2.1", "source")
+    assert (wiki["package"], wiki["version"], wiki["readers"]) == ("rag-connector-wiki", "2.1", "file or source")
     fields = {field["path"]: (field["type"], field["required"]) for field in wiki["cards"][0]["fields"]}
-    assert fields == {"url": ("text", True), "token": ("secret", True)}
+    assert fields == {"url": ("text", True), "token": ("secret", True), "directory": ("text", False)}
     assert "WikiOptions" in str(SourceConfig.model_json_schema()["properties"]["options"])
 
 
