@@ -281,6 +281,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The answering model does not answer.",
         "Check RAG_ANSWER_URL, or use the extractive answerer.",
     ),
+    R.ANSWER_UNSUPPORTED: (
+        "The answering model wrote only sentences that no passage says.",
+        "Quotes came instead. When it happens often, use a model that keeps to the passages' words.",
+    ),
     R.ANSWERER_UNKNOWN: (
         "The server has no answerer of this name.",
         "Leave it out, or use one that `GET /api/v2/answerers` lists.",

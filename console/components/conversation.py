@@ -70,6 +70,8 @@ def notes(final: query_pb2.AnswerFinal) -> None:
         code = final.answered_by.fallback_reason
         if code == "EGRESS_FORBIDDEN":
             st.info(t("The egress policy keeps this from the answer model. These are quotes of the sources."))
+        elif code == "ANSWER_UNSUPPORTED":
+            st.info(t("What the answer model wrote stands in no source. These are quotes of the sources."))
         else:
             st.info(t("The answer model failed ({code}). These are quotes of the sources.", code=code))
     curated(final.curations)

@@ -190,11 +190,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Abstained:
-    """The end without an answer. No delta came before it that a client may use. Tokens may have been spent on it."""
+    """The end without an answer. No delta came before it that a client may use. Tokens may have been spent on it.
+
+    `dropped` says that a model wrote sentences, none of which a passage supports.
+    """
 
     reason: Abstention
     tokens: Tokens | None = None
     answered_by: AnsweredBy = AnsweredBy()
+    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -379,4 +379,6 @@ def _indented(text: str) -> str:
 def _why_not(what: str, code: str) -> str:
     if code == "EGRESS_FORBIDDEN":
         return f"the egress policy keeps this from the {what}"
+    if code == "ANSWER_UNSUPPORTED":
+        return f"what the {what} wrote stands in no source"
     return f"the {what} failed ({code})"

@@ -19,6 +19,7 @@ from rag_core.answering import (
     Message,
     Question,
     StandaloneQuestion,
+    Tokens,
     Writing,
     open_answerer,
 )
@@ -55,15 +56,18 @@ def with_fallback(settings: Settings, answerer: Answerer, metrics: Metrics) -> A
 class InsteadAnswerer:
     """The answerer that takes over for a model, and says why in each answer."""
 
-    def __init__(self, quotes: Answerer, reason: Reason) -> None:
+    def __init__(self, quotes: Answerer, reason: Reason, tokens: Tokens | None = None) -> None:
+        """`tokens` are those that the model took before."""
         self._quotes = quotes
         self._reason = reason
+        self._tokens = tokens
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         async with aclosing(self._quotes.answer(question)) as events:
             async for event in events:
                 if isinstance(event, (Answered, Abstained)):
-                    event = replace(event, answered_by=replace(event.answered_by, instead_because=self._reason))
+                    by = replace(event.answered_by, instead_because=self._reason)
+                    event = replace(event, answered_by=by, tokens=event.tokens or self._tokens)
                 yield event
 
     async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
@@ -75,6 +79,7 @@ class InsteadAnswerer:
 
 class FallbackAnswerer:
     """See `Answerer`. A model that fails after its first sentence fails the answer: what was sent cannot be unsaid.
+    One that writes nothing that a passage says has failed, too.
 
     `quotes` is the answerer that takes over; `None` lets the failure through.
     """
@@ -133,7 +138,11 @@ class FallbackAnswerer:
         """Return who answers for a model that failed, `None` for one that answers. Raises what nobody takes over."""
         error = first.exception()
         if error is None:
-            return None
+            event = first.result()
+            if self._quotes is None or not (isinstance(event, Abstained) and event.dropped):
+                return None
+            self._metrics.answer_fallbacks.labels(Reason.ANSWER_UNSUPPORTED).inc()
+            return InsteadAnswerer(self._quotes, Reason.ANSWER_UNSUPPORTED, event.tokens)
         if isinstance(error, RagError) and self._quotes is not None and error.reason in _OWN_FAILURES:
             self._metrics.answer_fallbacks.labels(error.reason).inc()
             return InsteadAnswerer(self._quotes, error.reason)

@@ -114,7 +114,7 @@ class OpenAIAnswerer:
             separator = " "
         by = replace(self._answered_by(), first_token=first)
         if not checker.citations:
-            yield Abstained(Abstention.NOT_SUPPORTED, tokens, by)
+            yield Abstained(Abstention.NOT_SUPPORTED, tokens, by, dropped=checker.dropped)
             return
         citations, evidence = _with_evidence(checker.citations, read, len(question.hits))
         yield Answered(citations, tokens, markdown=checker.markdown, evidence=evidence, answered_by=by)

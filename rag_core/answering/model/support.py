@@ -10,6 +10,7 @@ from rag_core.answering.citations import Citation, cite
 from rag_core.answering.display import display, escaped
 from rag_core.answering.model.claims import REPORTED, Kind, Token, tokens
 from rag_core.answering.model.entailment import Evidence
+from rag_core.answering.model.prompts import NO_ANSWER
 from rag_core.answering.sentences import Span, split_sentences
 from rag_core.retrieval.index import SearchHit
 
@@ -44,6 +45,8 @@ class SupportChecker:
         self._buffer = ""
         self._citations: dict[tuple[int, int, int], Citation] = {}
         self._markdown: list[str] = []
+        self.dropped = False
+        """True when a sentence was left out that is more than the word by which a model says that it has no answer."""
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -83,6 +86,8 @@ class SupportChecker:
                 # A model's stars are meant as bold; underscores belong to names such as `__init__`.
                 self._markdown.append(_with_marker(escaped(plain).replace("_", r"\_"), citation.number))
                 yield _with_marker(plain, citation.number)
+            elif NO_ANSWER not in plain:
+                self.dropped = True
 
     def _find(self, sentence: str, hinted: Sequence[int]) -> Citation | None:
         """A citation of the fewest sentences that say it: of the sections that the model names, then of the others."""

@@ -148,6 +148,7 @@ async def test_an_answer_without_support_is_an_abstention(httpserver: HTTPServer
     (final,) = await ask(httpserver)
     assert isinstance(final, Abstained)
     assert (final.reason, final.answered_by.model) == (Abstention.NOT_SUPPORTED, "m")
+    assert final.dropped == (said not in {"NO_ANSWER", ""})
 
 
 async def test_without_passages_the_model_is_not_asked(httpserver: HTTPServer) -> None:
