@@ -141,7 +141,7 @@ def test_the_wrapper_waits_for_the_servers_the_part_needs() -> None:
         ]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ROOT})
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(60)
+            process.wait(0.7)
         server.listen()
         output, _ = process.communicate(timeout=30)
     assert output == "after\n"
