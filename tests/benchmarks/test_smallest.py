@@ -33,8 +33,8 @@ SMALLEST: dict[str, str] = {
     "console": "--sources 2 --runs 10 --sessions 1 --rounds 1",
 }
 RUNS_THE_OTHERS = {"all"}
-MEASURES_A_STACK = {"idle"}
-"""Run by the test of a whole stack."""
+MEASURES_A_STACK = {"idle", "sources"}
+"""They look at the stack that runs, `idle` in the test of a whole stack."""
 PEER_ROWS = {
     "ingest": {"CocoIndex, round 1", "CocoIndex"},
     "query": {peer.name for peer in PEERS},
