@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from query_server.interceptors import volume
+from query_server.interceptors import concurrency, volume
 from query_server.interceptors.concurrency import RecentTenants
 from query_server.interceptors.volume import VolumeLimiter
 from rag_core.errors import Exhausted
@@ -58,7 +58,8 @@ def test_calls_that_run_at_the_same_time_pass_only_as_far_as_their_usual_answers
     assert allowed(limiter), "there was no answer, so nothing is owed"
 
 
-async def test_a_quarter_is_left_while_another_tenant_calls() -> None:
+async def test_a_quarter_is_left_while_another_tenant_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "BESIDE_SECONDS", 600)
     clock, recent = Clock(), RecentTenants()
     limiter = VolumeLimiter(100, recent, clock=clock)
     recent.note("acme")
