@@ -151,7 +151,7 @@ class ExplainAccessHandler:
         return Explanation(
             found and person.credentials.passed,
             tuple(checks),
-            tuple(replace(entry, matches=entry.entry in met) for entry in person.entries),
+            tuple(_person_entries(person, met)),
             tuple(_document_entry(row, entry, met) for entry in acl),
         )
 
@@ -173,6 +173,13 @@ def _kind(check: ScopeCheck) -> CheckKind:
     return CheckKind.NOT_REVOKED
 
 
+def _person_entries(person: _Person, met: set[str]) -> Iterator[AccessEntry]:
+    for entry in person.entries:
+        matches = entry.entry.removeprefix(DENY) in met
+        if matches or not entry.entry.startswith(DENY):  # other documents' unknown names are of no interest
+            yield replace(entry, matches=matches)
+
+
 def _document_entry(row: AccessRow, entry: str, met: set[str]) -> AccessEntry:
     origin = EntryOrigin.SOURCE if row.acl_inherited else EntryOrigin.DOCUMENT
     return AccessEntry(entry, origin, f"{row.source} ({row.kind})", row.updated_at, entry.removeprefix(DENY) in met)
@@ -185,7 +192,9 @@ def _resolved(connection: Connection, person: _Person) -> _Person:
     given = {one.entry: one for one in said.memberships}
     own = [entry for entry in person.entries if entry.entry in principal.acl_entries]
     ways = [
-        AccessEntry(one.entry, EntryOrigin.DIRECTORY, f"{one.directory}: {' > '.join(one.way)}", one.since)
+        AccessEntry(
+            one.entry, EntryOrigin.DIRECTORY, f"{one.directory}: {' > '.join(one.way) or 'not known'}", one.since
+        )
         for one in given.values()
         if one.entry not in {entry.entry for entry in own}
     ]

@@ -12,6 +12,7 @@ import dagster as dg
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_core.answering.evaluation import feedback_store, question_store, run_store
 from rag_core.content.quality import store as quality
+from rag_core.governance.directories import purge_refused
 from rag_core.governance.usage import store as usage_store
 from rag_core.ingestion.alerts import store as alerts
 from rag_core.ingestion.pipeline import Pipeline, purge_listings, purge_unused
@@ -61,6 +62,7 @@ def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
             "evaluations": run_store.purge(connection, days=settings.evaluation_retention_days),
             # A day more than servers write to, for clocks that differ.
             "usage": usage_store.maintain(connection, yesterday - timedelta(days=1), before=oldest),
+            "refused_names": purge_refused(connection),
             "ratings": feedback_store.purge(
                 connection, days=feedback_days, keep_answers=settings.feedback_answers == "plain"
             ),

@@ -29,6 +29,7 @@ directory_entries = Table(
     Column("by_token", Boolean, nullable=False, comment="a group whose members are those whose tokens name it"),
     now_column("since"),
     Index("ix_directory_entries_entry", "tenant", "entry"),
+    Index("ix_directory_entries_names", "names", postgresql_using="gin"),
 )
 
 directory_members = Table(
@@ -40,3 +41,13 @@ directory_members = Table(
     Column("group", Text, primary_key=True),
     now_column("since"),
 )
+
+refused_names = Table(
+    "refused_names",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True, comment="whom ACLs of documents refuse, as their source calls them"),
+    now_column("seen_at"),
+)
+"""Filled by a trigger when documents are written, which `seen_at` says to the hour (revocations.sql). Names that no
+document refuses go after a day."""

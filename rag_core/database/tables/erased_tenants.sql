@@ -38,7 +38,7 @@ BEGIN
     -- What the platform notes by itself, of many tenants in one statement: the row is left out, and no lock is taken,
     -- for a lock of each of thousands of tenants would not fit.
     FOREACH name IN ARRAY ARRAY[
-        'alerts', 'announced_states', 'audit_documents', 'console_sessions', 'dead_letters', 'history',
+        'alerts', 'announced_states', 'refused_names', 'audit_documents', 'console_sessions', 'dead_letters', 'history',
         'quality_runs', 'quarantine', 'run_stages', 'source_problems', 'source_runs', 'source_states',
         'token_revocations', 'unanswered_questions', 'usage', 'webhook_events'
     ] LOOP

@@ -22,8 +22,8 @@ def is_acl_entry(text: str) -> bool:
 
 
 def denials(entries: Iterable[str]) -> list[str]:
-    """Return the ACL entries that refuse a caller with these entries."""
-    return [f"{DENY}{entry}" for entry in entries]
+    """Return the ACL entries that refuse a caller with these entries. Those that begin with `DENY` do so themselves."""
+    return [entry if entry.startswith(DENY) else f"{DENY}{entry}" for entry in entries]
 
 
 def without_refused(acl: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from .base import (
 )
 from .store import (
     list_directories as list_directories,
+    purge_refused as purge_refused,
     remove_directory as remove_directory,
     resolve as resolve,
     revisions as revisions,

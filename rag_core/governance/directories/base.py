@@ -83,7 +83,7 @@ class DirectoryStatus:
     held_removals: int | None
     held_at: datetime | None
     unknown_principals: int
-    """Readers in ACLs of documents that the directory does not know, who are granted nothing."""
+    """Names in ACLs of documents that the directory does not know: they grant nothing, and refuse everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,10 @@ class SyncResult:
 
 @dataclass(frozen=True, slots=True)
 class GroupMembership:
-    """An ACL entry that a caller gets from a directory, the way to it, and since when."""
+    """An ACL entry that a caller gets from a directory, the way to it, and since when.
+
+    An entry that begins with `deny:` and has no way refuses every caller: no directory knows the name.
+    """
 
     entry: str
     directory: str

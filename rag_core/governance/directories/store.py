@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.governance.access import DENY
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.directories.base import (
     MAX_REACHED,
@@ -157,6 +158,12 @@ WITH RECURSIVE reached(directory, entry) AS (
 SELECT r.directory, r.entry, e.names, e.since FROM (SELECT * FROM reached LIMIT :most) AS r
 LEFT JOIN rag.directory_entries e ON e.tenant = :tenant AND e.directory = r.directory AND e.entry = r.entry
 """)
+_UNKNOWN = text("""
+SELECT name, seen_at FROM rag.refused_names r WHERE tenant = :tenant AND NOT EXISTS (
+    SELECT FROM rag.directory_entries e WHERE e.tenant = r.tenant AND e.directory = split_part(r.name, '/', 1)
+    AND e.names @> ARRAY[substr(r.name, strpos(r.name, '/') + 1)])
+LIMIT :most
+""")
 _WAYS = text("""
 SELECT directory, member, "group", since FROM rag.directory_members
 WHERE tenant = :tenant AND member = ANY(CAST(:entries AS text[])) AND "group" = ANY(CAST(:entries AS text[]))
@@ -167,7 +174,8 @@ def resolve(connection: Connection, tenant: str, subject: str, groups: Sequence[
     """Resolve a caller by the directories of their tenant.
 
     A group that a directory gives members to has these and no others, whatever a token says; `trusted` groups (of an
-    API key, given by an administrator) count as they are. Raises `PermissionDenied` (`DIRECTORY_GROUPS_EXCEEDED`).
+    API key, given by an administrator) count as they are. Names that documents refuse and no directory knows may mean
+    anybody: they refuse every caller. Raises `PermissionDenied` (`DIRECTORY_GROUPS_EXCEEDED`).
     """
     person, named = f"user:{subject}", [f"group:{group}" for group in groups]
     own = connection.execute(_OWN, {"tenant": tenant, "entries": [person, *named]}).all()
@@ -175,7 +183,9 @@ def resolve(connection: Connection, tenant: str, subject: str, groups: Sequence[
     starts = [person, *(entry for entry in named if entry not in decided)]
     reached = connection.execute(_REACHED, {"tenant": tenant, "starts": starts, "most": MAX_REACHED + 1}).all()
     decided -= {row.entry for row in reached}
-    memberships = tuple(_memberships(connection, tenant, set(starts), reached))
+    unknown = connection.execute(_UNKNOWN, {"tenant": tenant, "most": MAX_REACHED + 1}).all()
+    refusing = (GroupMembership(f"{DENY}{row.name}", row.name.partition("/")[0], (), row.seen_at) for row in unknown)
+    memberships = (*_memberships(connection, tenant, set(starts), reached), *refusing)
     if max(len(reached), len(memberships)) > MAX_REACHED:
         raise PermissionDenied(Reason.DIRECTORY_GROUPS_EXCEEDED, f"more than {MAX_REACHED} entries from directories")
     return Resolved(
@@ -222,12 +232,15 @@ def token_entries(connection: Connection, tenant: str, names: Iterable[str]) -> 
 
 
 _REVISIONS = text("""
-SELECT tenant, string_agg(name || '=' || revision, ',' ORDER BY name) AS revisions FROM rag.directories GROUP BY tenant
+SELECT tenant, string_agg(part, ',' ORDER BY part) AS revisions FROM (
+    SELECT tenant, name || '=' || revision AS part FROM rag.directories
+    UNION ALL SELECT tenant, count(*) || '/' || sum(hashtextextended(name, 0)) FROM rag.refused_names GROUP BY tenant
+) AS parts GROUP BY tenant
 """)
 
 
 def revisions(connection: Connection) -> Mapping[str, str]:
-    """Return a text for each tenant with a directory, which changes when anything in one does."""
+    """Return a text for each tenant with a directory or refused names, which changes when anything in one does."""
     return {row.tenant: row.revisions for row in connection.execute(_REVISIONS)}
 
 
@@ -239,10 +252,11 @@ SELECT d.tenant, d.name, d.kind, d.synced_at,
         WHERE e.tenant = d.tenant AND e.directory = d.name AND e.entry LIKE 'group:%') AS groups,
        (SELECT count(*) FROM rag.directory_members m WHERE m.tenant = d.tenant AND m.directory = d.name) AS memberships,
        d.held_removals, d.held_at,
-       (SELECT count(DISTINCT a.entry) FROM rag.documents o CROSS JOIN LATERAL unnest(o.acl) AS a(entry)
-        WHERE o.tenant = d.tenant AND o.deleted_at IS NULL AND starts_with(a.entry, d.name || '/') AND NOT EXISTS (
+       (SELECT count(DISTINCT a.name) FROM rag.documents o
+        CROSS JOIN LATERAL (SELECT regexp_replace(entry, '^deny:', '') FROM unnest(o.acl) AS u(entry)) AS a(name)
+        WHERE o.tenant = d.tenant AND o.deleted_at IS NULL AND starts_with(a.name, d.name || '/') AND NOT EXISTS (
             SELECT FROM rag.directory_entries e WHERE e.tenant = d.tenant AND e.directory = d.name
-            AND substr(a.entry, length(d.name) + 2) = ANY(e.names))) AS unknown_principals
+            AND e.names @> ARRAY[substr(a.name, length(d.name) + 2)])) AS unknown_principals
 FROM rag.directories d WHERE CAST(:tenant AS text) IS NULL OR d.tenant = :tenant ORDER BY d.tenant, d.name
 """)
 
@@ -250,3 +264,18 @@ FROM rag.directories d WHERE CAST(:tenant AS text) IS NULL OR d.tenant = :tenant
 def list_directories(connection: Connection, tenant: str | None = None) -> list[DirectoryStatus]:
     """Directories of a tenant, or of all, by name."""
     return [DirectoryStatus(**row._mapping) for row in connection.execute(_STATUS, {"tenant": tenant})]
+
+
+_PURGE = text("""
+DELETE FROM rag.refused_names WHERE seen_at < now() - interval '1 day' AND (tenant, name) NOT IN (
+    SELECT d.tenant, substr(a.entry, 6) FROM rag.documents d CROSS JOIN LATERAL unnest(d.acl) AS a(entry)
+    WHERE d.deleted_at IS NULL AND starts_with(a.entry, 'deny:'))
+""")
+
+
+def purge_refused(connection: Connection) -> int:
+    """Delete names that no document refuses any more; returns how many.
+
+    A writer of such a name raises `seen_at` once an hour, so that none of a document that is being written goes.
+    """
+    return connection.execute(_PURGE).rowcount

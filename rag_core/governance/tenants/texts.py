@@ -116,6 +116,7 @@ _KINDS: Final = {
     "ratings": "tenant:name actor:name question:user answer:user comment:user generation:system citations:document"
     " answer_hash:system",
     "reading_progress": "tenant:name source:name run_id:system",
+    "refused_names": "tenant:name name:name",
     "run_stages": "run_id:system tenant:name source:name stage:system counts:system seconds:system problem:system",
     "schema_readers": "oldest:system",
     "source_items": "tenant:name source:name locator:document state:document",

@@ -27,7 +27,7 @@ def tenants_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[str
 
 _ENTRIES = text("""
 SELECT DISTINCT entry FROM rag.documents d, unnest(d.acl) AS entry
-WHERE d.tenant = :tenant AND d.deleted_at IS NULL ORDER BY entry LIMIT :most
+WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND NOT starts_with(entry, 'deny:') ORDER BY entry LIMIT :most
 """)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from rag_core.content.documents import METADATA_PREFIX, All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.errors import InvalidInput, Reason
-from rag_core.governance.access import denials
+from rag_core.governance.access import DENY, denials
 from rag_core.retrieval.index.base import ChunkRange, SearchRequest
 from rag_core.retrieval.index.payloads import NUMBERS
 
@@ -88,14 +88,15 @@ class Visibility:
 def scope(builder: ScopeBuilder[Filter], seen: Visibility) -> Filter:
     """The points a caller may see: the tenant's, with at least one of the caller's ACL entries and none that refuses
     the caller, except pending revocations. The one definition: `rag access explain` traces it."""
-    allowed = [builder.any_of("tenant", [seen.tenant]), builder.any_of("acl", sorted(seen.acl))]
+    refused = {entry for entry in seen.acl if entry.startswith(DENY)}
+    allowed = [builder.any_of("tenant", [seen.tenant]), builder.any_of("acl", sorted(seen.acl - refused))]
     hidden = [
         ("acl", sorted(denials(seen.acl))),
         ("doc_id", sorted(map(str, seen.hidden_documents))),
         ("source", sorted(seen.hidden_sources)),
     ]
-    if refused := [builder.any_of(field, values) for field, values in hidden if values]:
-        allowed.append(builder.none_of(refused))
+    if excluded := [builder.any_of(field, values) for field, values in hidden if values]:
+        allowed.append(builder.none_of(excluded))
     return builder.all_of(allowed)
 
 

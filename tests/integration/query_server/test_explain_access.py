@@ -182,7 +182,37 @@ def test_who_leaves_a_group_of_a_directory_finds_nothing_of_it_whatever_index_an
 def _meant(desk: Desk, locators: list[str], groups: tuple[str, ...]) -> set[str]:
     own = {"everyone", "user:ann", *groups}
     acls = {locator: set(desk.flow.row(locator).acl) for locator in locators}
-    return {name for name, acl in acls.items() if acl & own and not acl & {f"deny:{entry}" for entry in own}}
+    refused = {f"deny:{entry}" for entry in own} | {
+        f"deny:corp/{name}" for name in ("gid:1", "gid:2", "gid:404", "uid:3")
+    }
+    return {name for name, acl in acls.items() if acl & own and not acl & refused}
+
+
+def test_a_document_that_refuses_a_name_no_directory_knows_is_hidden_until_one_does(desk: Desk) -> None:
+    flow = desk.flow
+    flow.connector.put("open.txt", "Open at nine.", acl=("everyone",))
+    flow.connector.put("guests.txt", "No guests at nine.", acl=("everyone", "deny:corp/gid:9"))
+    flow.run()
+    assert eventually(lambda: desk.found("ann") >= {"open.txt"})
+    assert "guests.txt" not in desk.found("ann")
+    [refused] = [entry for entry in desk.explain("ann", "guests.txt").entries if entry.entry.startswith("deny:")]
+    assert (refused.entry, refused.detail, refused.matches) == ("deny:corp/gid:9", "corp: not known", True)
+    assert not [entry for entry in desk.explain("ann", "open.txt").entries if entry.entry.startswith("deny:")]
+    _compare(desk, ["open.txt", "guests.txt"])
+    guests = DirectoryEntry("group:guests", ("gid:9",), ("user:bo",))
+    _sync(desk, [guests])
+    assert eventually(lambda: "guests.txt" in desk.found("ann"))
+    assert "guests.txt" not in desk.found("bo", ("hr",))
+    _compare(desk, ["open.txt", "guests.txt"])
+    flow.connector.put(
+        "open.txt", "Open at nine.", acl=("everyone", "deny:corp/gid:10")
+    )  # a change of permissions only
+    flow.run()
+    assert eventually(lambda: "open.txt" not in desk.found("ann"))
+    _sync(desk, [replace(guests, names=("gid:9", "gid:10"))])
+    assert eventually(lambda: desk.found("ann") >= {"open.txt", "guests.txt"})
+    _sync(desk, [])
+    assert eventually(lambda: not desk.found("ann") & {"open.txt", "guests.txt"})
 
 
 def _sync(desk: Desk, entries: list[DirectoryEntry]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 import pytest
 from sqlalchemy import text
 
@@ -14,11 +17,14 @@ from rag_core.governance.directories import (
     SyncResult,
     list_directories,
     principals,
+    purge_refused,
     remove_directory,
     resolve,
     revisions,
     sync,
 )
+from tests.support.pipeline import PipelineHarness
+from tests.support.waiting import eventually
 
 
 def read(
@@ -138,3 +144,50 @@ def test_a_caller_beyond_the_limit_is_refused_and_not_cut(store: Store, monkeypa
     read(store, [DirectoryEntry(f"group:g{number}", (), ("user:ann",)) for number in range(4)])
     with pytest.raises(PermissionDenied, match="more than 3"):
         caller(store, "ann")
+
+
+def test_names_that_documents_refuse_count_until_a_directory_has_them_or_no_document(flow: PipelineHarness) -> None:
+    store = flow.store
+    flow.connector.put("a.txt", "A", acl=("everyone", "deny:corp/gid:9", "deny:group:board", "deny:user:a/b"))
+    flow.connector.put("b.txt", "B", acl=("everyone", "deny:corp/gid:100", "corp/gid:404"))
+    flow.run()
+    before = caller(store, "ann")
+    assert {one.entry for one in before.memberships} == {"deny:corp/gid:9", "deny:corp/gid:100"}
+    assert not caller(store, "ann", tenant="other").memberships
+    read(store, NESTED)
+    assert {one.entry for one in caller(store, "dan").memberships} == {"deny:corp/gid:9"}
+    with store.engine.connect() as connection:
+        [status] = list_directories(connection)
+        assert status.unknown_principals == 2, "gid:9, which refuses, and gid:404, which grants nothing"
+        seen = revisions(connection)["acme"]
+    flow.connector.put("a.txt", "A", acl=("everyone", "deny:corp/gid:10"))
+    flow.run()
+    with store.engine.begin() as connection:
+        assert revisions(connection)["acme"] != seen
+        assert purge_refused(connection) == 0, "they were seen today"
+        connection.execute(text("UPDATE rag.refused_names SET seen_at = now() - interval '2 days'"))
+        assert purge_refused(connection) == 1
+    assert {one.entry for one in caller(store, "dan").memberships} == {"deny:corp/gid:10"}
+
+
+def test_a_document_that_is_written_again_keeps_the_names_that_it_refuses(flow: PipelineHarness) -> None:
+    flow.connector.put("a.txt", "A", acl=("everyone", "deny:corp/gid:9"))
+    flow.run()
+    with flow.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.refused_names SET seen_at = now() - interval '2 days'"))
+    writing, purging = flow.store.engine.connect(), flow.store.engine.connect()
+    with closing(writing), closing(purging), ThreadPoolExecutor(1) as pool:
+        writing.execute(text("UPDATE rag.documents SET acl = '{everyone}'"))
+        writing.commit()
+        writing.execute(text("UPDATE rag.documents SET acl = '{everyone,deny:corp/gid:9}'"))  # not committed yet
+        purged = pool.submit(purge_refused, purging)
+        assert eventually(lambda: waits_for_a_lock(flow.store))
+        writing.commit()
+        assert purged.result() == 0
+        purging.commit()
+    assert {one.entry for one in caller(flow.store, "ann").memberships} == {"deny:corp/gid:9"}
+
+
+def waits_for_a_lock(store: Store) -> bool:
+    with store.engine.connect() as connection:
+        return bool(connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")))
