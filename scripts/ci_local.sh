@@ -23,5 +23,11 @@ run --list
 jobs=("$@")
 # Left out: `containers`, `cluster` and `real-servers` install packages of Debian as root (make test-containers,
 # test-cluster, test-integration); `nightly` takes hours (make test-faults, test-bench, bench).
-[ "${#jobs[@]}" -gt 0 ] || jobs=(lint typecheck unit integration browser chart client audit)
-run "${jobs[@]}"
+[ "${#jobs[@]}" -gt 0 ] || jobs=(lint typecheck unit integration browser chart client audit release)
+for job in "${jobs[@]}"; do [ "$job" = release ] || plain+=("$job"); done
+[ -z "${plain[*]:-}" ] || run "${plain[@]}"
+# A release is a job of tags: as of the version's own, without the jobs that need a registry.
+if [[ " ${jobs[*]} " == *" release "* ]]; then
+  run --no-needs --variable "CI_COMMIT_TAG=v$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+    --variable CI_COMMIT_REF_PROTECTED=true --ignore-predefined-vars CI_COMMIT_REF_PROTECTED release
+fi
