@@ -108,8 +108,11 @@ def _show_readers(items: Sequence[pb.SourcePreviewItem]) -> None:
 def _readers(acl: Sequence[str]) -> str:
     admitted = [entry for entry in acl if not entry.startswith("deny:") and entry != "group:rag-nobody"]
     refused = [_reader(entry.removeprefix("deny:")) for entry in acl if entry.startswith("deny:")]
+    if refused and not admitted:
+        unknown = ", ".join(entry.removeprefix("deny:") for entry in acl)
+        return t("nobody: {refused} must not read it, and no directory knows who that is", refused=unknown)
     who = ", ".join(map(_reader, admitted)) or t("nobody")
-    return t("{who}, but not by {refused}", who=who, refused=", ".join(refused)) if refused and admitted else who
+    return t("{who}, but not by {refused}", who=who, refused=", ".join(refused)) if refused else who
 
 
 def _reader(entry: str) -> str:

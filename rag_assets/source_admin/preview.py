@@ -162,7 +162,10 @@ def _read(
 
 
 def _name_readers(items: list[dict[str, Any]], tenant: str, store: Store) -> None:
-    """Put what tokens call them in the place of the names that sources have for readers."""
+    """Put what tokens call them in the place of the names that sources have for readers.
+
+    Of an ACL that refuses a name which no directory knows only such names stay: nobody finds the document.
+    """
     rows = [item for item in items if any("/" in entry for entry in item.get("acl", ()))]
     names = {entry.removeprefix(DENY) for row in rows for entry in row["acl"]}
     if not names:
@@ -171,7 +174,8 @@ def _name_readers(items: list[dict[str, Any]], tenant: str, store: Store) -> Non
         known = token_entries(connection, tenant, names)
     for row in rows:
         named = {entry: known.get(entry.removeprefix(DENY), entry.removeprefix(DENY)) for entry in row["acl"]}
-        row["acl"] = [f"{DENY}{name}" if entry.startswith(DENY) else name for entry, name in named.items()]
+        refusing = [entry for entry in named if entry.startswith(DENY) and "/" in named[entry]]
+        row["acl"] = refusing or [f"{DENY}{name}" if entry.startswith(DENY) else name for entry, name in named.items()]
 
 
 def count_readers(items: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:

@@ -185,6 +185,19 @@ def test_ingestion_continues_when_the_pipeline_was_killed_and_the_servers_restar
     eventually(stack.answers("What does the orchard grow?", "begonia"))
 
 
+def test_every_service_is_healthy_again_after_it_was_started_alone(stack: Stack) -> None:
+    """Prints how long each took, for docs/performance.md: as Compose sees it, which looks every five seconds."""
+    for service in ("query-blue", "gateway", "interfaces", "stream", "console", "dagster-code", "dagster-webserver",
+                    "dagster-daemon"):  # fmt: skip
+        name = f"{PROJECT}-{service}-1"
+        stack.docker("stop", name)
+        began = time.monotonic()
+        stack.docker("start", name)
+        eventually(lambda: stack.docker("inspect", "--format", "{{.State.Health.Status}}", name).strip() == "healthy")  # noqa: B023
+        print(f"{service}: healthy after {time.monotonic() - began:.0f} s")
+    eventually(stack.answers(HOLIDAYS, "thirty days"))
+
+
 @pytest.mark.catalogue("S42")
 def test_the_images_hold_exactly_what_is_locked(stack: Stack) -> None:
     python = stack.docker("exec", f"{PROJECT}-query-blue-1", "python", "-V").split()[1]

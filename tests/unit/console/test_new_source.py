@@ -337,16 +337,18 @@ def test_the_preview_says_a_heading_once(
 
 
 def test_the_preview_counts_who_will_find_the_items(app: AppTest, platform: Platform) -> None:
-    acls = [["group:Sales"]] * 14 + [["everyone", "deny:user:ann"]] * 3 + [["corp/gid:7"]] * 2 + [["group:rag-nobody"]]
+    acls = [["group:Sales"]] * 13 + [["everyone", "deny:user:ann"]] * 3 + [["corp/gid:7"]] * 2
+    acls += [["group:rag-nobody"], ["deny:corp/gid:9"]]
     items = [pb.SourcePreviewItem(locator="a", ok=True, acl=acl) for acl in acls]
     previewed = pb.SourceOperation(preview=pb.SourcePreview(items=[*items, pb.SourcePreviewItem(locator="b")]))
     seen = {"previewed": previewed, "previewed_definition": forms.definition(draft("folder"))}
     shown = at_step(app, platform, {**draft("folder"), "step": 2, **seen})
     assert [item.value.replace("\\", "") for item in shown.info] == [
-        "14 of 20 readable by everyone in Sales.",
+        "13 of 20 readable by everyone in Sales.",
         "3 of 20 readable by everyone of the tenant, but not by ann.",
         "2 of 20 readable by corp/gid:7 (unknown to the directory: nobody).",
         "1 of 20 readable by nobody.",
+        "1 of 20 readable by nobody: corp/gid:9 must not read it, and no directory knows who that is.",
     ]
 
 

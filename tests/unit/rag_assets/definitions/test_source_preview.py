@@ -77,7 +77,11 @@ def test_readers_are_named_as_tokens_name_them_and_counted(tmp_path: Path, setti
         with store.engine.begin() as connection:
             sync(connection, "acme", "corp", "file", people)
         found = preview_source(parse_definition(render_definition(definition)), settings, seconds=600, store=store)
+        with store.engine.begin() as connection:
+            sync(connection, "acme", "corp", "file", [])
+        unknown = preview_source(parse_definition(render_definition(definition)), settings, seconds=600, store=store)
     owner = f"corp/uid:{status.st_uid}"
+    assert (f"deny:corp/gid:{status.st_gid}", 1) in count_readers(unknown["items"]), "nobody knows whom it refuses"
     assert count_readers(found["items"]) == [
         (f"group:sales, {owner}", 2),
         (f"everyone, {owner}, deny:group:sales", 1),
