@@ -15,7 +15,7 @@ from rag_core.settings import QdrantSettings
 DENSE = "dense"
 LEXICAL = "lexical"
 DEFAULTS = QdrantSettings()
-"""The embedded index has the search graph of a Qdrant server's defaults; docs/performance.md has the table."""
+"""The search graph of a Qdrant server's defaults, compared in docs/history/performance-2026-11.md."""
 _FULL_SCAN_KB = 10_000
 """Kilobytes of full vectors that a filter may leave for a search to compare each of them: the engine's own default."""
 
