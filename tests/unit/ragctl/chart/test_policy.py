@@ -9,7 +9,9 @@ import pytest
 from query_server.runtime.metrics import Metrics
 from tests.support.chart import (
     DIGEST,
+    NAMESPACE,
     PRESETS,
+    ROOT,
     Manifest,
     containers,
     everything,
@@ -229,3 +231,11 @@ def test_servers_that_answer_no_probe_stay_in_the_names_that_the_gateway_resolve
 
 def test_what_helm_prints_leads_to_the_deployer() -> None:
     assert "exec deploy/rag-rag-platform-deployer" in notes(values("production"))
+
+
+def test_the_page_on_kubernetes_shows_what_helm_prints() -> None:
+    page = (ROOT / "docs" / "how-to" / "deploy-to-kubernetes.md").read_text("utf-8")
+    shown = page.partition("\nSTATUS: deployed\n")[2].partition("\n```")[0]
+    lines = {line for line in shown.splitlines() if line and "…" not in line}
+    assert len(lines) > 6
+    assert lines <= set(notes(values("production")).replace(NAMESPACE, "rag").splitlines())
