@@ -113,7 +113,7 @@ def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Gene
         said = t("{time}: searches moved to {name}", time=age(moment), name=plain_markdown(name))
         st.page_link("screens/index.py", label=said, icon=":material/database:")
     rows = source_history.change_rows(histories)
-    columns = {"source": t("Source"), **{name: t(name) for name in source_history.CHANGES}, "runs": t("Runs")}
+    columns = {"source": t("Source"), **{name: t(name) for name in source_history.CHANGES}, "runs": t("Rounds")}
     table(rows, columns, empty=t("No document was added, changed, deleted or quarantined."))
     st.page_link("screens/documents.py", label=t("Documents that changed"), icon=":material/description:",
                  query_params={"changed": "day", "state": ANY_STATE})  # fmt: skip
@@ -145,4 +145,4 @@ def run_history(runs: list[DagsterRun] | ServiceError) -> None:
     run = st.column_config.LinkColumn(t("Run"), display_text=r"/runs/([^-/]+)") if link else t("Run")
     columns = {"source": t("Source"), "job": t("Job"), "status": t("State"), "started": t("Started"),
                "seconds": t("Duration"), "run": run}  # fmt: skip
-    table(rows, columns, empty=t("No run yet."))
+    table(rows, columns, empty=t("No run yet: the stream worker reads small sources without one."))

@@ -20,6 +20,8 @@ from ragproto.admin.v1 import sources_pb2 as pb
 
 Draft = MutableMapping[str, Any]
 _NAME = "new-source-name"
+_FIRST = ("folder", "upload", "site")
+"""Kinds that most people begin with, before the others."""
 SCHEDULES = N_(
     {
         "0 3 * * *": "Every night at 03:00",
@@ -35,7 +37,8 @@ def choose_kind(draft: Draft, kinds: Sequence[forms.SourceKind]) -> bool:
     """The kinds as cards. Returns whether one was chosen now."""
     st.write(t("Where are the documents?"))
     rows = [st.columns(3, gap="small") for _ in range(0, len(kinds), 3)]
-    for column, kind in zip(chain.from_iterable(rows), kinds, strict=False):
+    ordered = sorted(kinds, key=lambda kind: (bool(kind.missing), kind.name not in _FIRST, t(kind.title)))
+    for column, kind in zip(chain.from_iterable(rows), ordered, strict=False):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f":material/{kind.icon}: **{t(kind.title)}**")
             st.caption(t(kind.about))

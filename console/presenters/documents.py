@@ -46,8 +46,8 @@ ANY_STATE = "any"
 """Asks for deleted documents too, which are left out without it."""
 ORDERS = N_(
     {
-        "newest": (ops.DOCUMENT_ORDER_UNSPECIFIED, "Newest change first"),
-        "oldest": (ops.DOCUMENT_ORDER_OLDEST, "Oldest change first"),
+        "newest": (ops.DOCUMENT_ORDER_UNSPECIFIED, "Newest first"),
+        "oldest": (ops.DOCUMENT_ORDER_OLDEST, "Oldest first"),
         "name": (ops.DOCUMENT_ORDER_LOCATOR, "By name"),
         "size": (ops.DOCUMENT_ORDER_LARGEST, "Largest first"),
     }

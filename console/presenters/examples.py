@@ -15,20 +15,25 @@ _SAFE = re.compile(r"[\w ,'’?？，、\-]{4,70}")
 _ASKS = re.compile(
     r"(?:how|what|why|when|where|who|which) (?:do|does|is|are|can|should|to|much|many|long|often)\b", re.IGNORECASE
 )
+_NAMES = re.compile(r"(?:what|who) (?:is|are) [\w-]{4}|.*[\u4e00-\u9fff]{5}", re.IGNORECASE)
+_WHOLE = 5
+"""Words of a question that says by itself what it is about, unless it asks what something is."""
 _ASKS_IN_CHINESE = re.compile(r"如何|怎么|怎样|什么|哪")
 
 
 def examples(passages: Iterable[query_pb2.Passage], t: Translate) -> list[str]:
     """At most three questions of different documents, headings that ask by themselves first."""
-    found: dict[str, tuple[bool, str]] = {}
+    found: dict[str, tuple[int, str]] = {}
     for item in passages:
         heading = (item.heading_path[-1] if item.heading_path else item.title).strip().lstrip("0123456789. ")
         if not _SAFE.fullmatch(heading):
             continue
         asks = heading.endswith(("?", "？")) or bool(_ASKS.match(heading) or _ASKS_IN_CHINESE.search(heading))
-        if item.doc_id not in found or (asks and not found[item.doc_id][0]):
-            found[item.doc_id] = (asks, _question(heading, t, asks=asks))
-    ordered = sorted(found.values(), key=lambda entry: not entry[0])
+        # "When to choose which?" asks nothing without its page, and is offered when there is nothing better.
+        rank = 2 if not asks else int(not _NAMES.match(heading) and len(heading.split()) < _WHOLE)
+        if item.doc_id not in found or rank < found[item.doc_id][0]:
+            found[item.doc_id] = (rank, _question(heading, t, asks=asks))
+    ordered = sorted(found.values(), key=lambda entry: entry[0])
     return list(dict.fromkeys(question for _, question in ordered))[:COUNT]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from console.presenters.conditions import UNDER_WAY
 from ragproto.admin.v1 import admin_pb2
 
-EXAMPLES = frozenset({"project", "packages"})
-"""Sources that `rag up` makes of documentation that is on the machine already."""
+EXAMPLES = frozenset({"project", "packages", "licences"})
+"""Sources that `rag up` makes of documentation and licences that are on the machine already."""
 
 
 def is_new(sources: Iterable[admin_pb2.SourceStatus]) -> bool:

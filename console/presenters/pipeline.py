@@ -56,15 +56,26 @@ def _status(asset: Asset) -> str:
         return "running"
     if asset.queued:
         return "queued"
-    return asset.status.lower() if asset.status else "never"
+    if not asset.status:
+        return N_("stream worker") if asset.at else "never"
+    return asset.status.lower()
 
 
-MARKS = {"success": "✔", "running": "▶", "queued": "…", "failure": "✖", "canceled": "■", "never": "○"}
+MARKS = {
+    "success": "✔",
+    "stream worker": "✔",
+    "running": "▶",
+    "queued": "…",
+    "failure": "✖",
+    "canceled": "■",
+    "never": "○",
+}
 
 
 def graph(rows: Sequence[dict[str, Any]]) -> str:
     """The chain as a DOT drawing; shape and mark show the state as well as the colour does."""
-    colours = {"success": "#1a7f37", "running": "#0b5cad", "failure": "#b42318", "canceled": "#8a6100"}
+    done = "#1a7f37"
+    colours = {"success": done, "stream worker": done, "running": "#0b5cad", "failure": "#b42318", "canceled": "#8a6100"}
     lines = ['digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded", fontname="sans-serif"];']
     for row in rows:
         colour, mark = colours.get(row["status"], "#777777"), MARKS.get(row["status"], "•")

@@ -108,7 +108,7 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
         outcome(found)
         mine = load_or_report("Dagster", automations_call) or []
     actions(source, detail, mine, has_runs=not found.streamed)
-    facts = [*presenters.source_fields(detail), *((item.kind, _automation(item)) for item in mine)]
+    facts = [*presenters.source_fields(detail), *((f"{t(item.kind)} {item.name}", _automation(item)) for item in mine)]
     if not found.streamed:
         facts.append((N_("Last complete listing"), at(timestamp(detail.last_complete_at))))
     known = [{"fact": t(label), "value": text} for label, text in facts]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from console.presenters import first_steps
 from rag_assets.config import load_sources
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
@@ -28,7 +29,7 @@ def home(settings: Settings) -> DataDir:
 def test_the_default_sources_are_valid_and_can_be_read(settings: Settings, home: DataDir) -> None:
     assert ensure_sources(settings, home, None)
     sources = {source.name: source for source in load_sources(settings.effective_sources_dir)}
-    assert sources.keys() == {"packages", "licences", "project"}
+    assert sources.keys() == first_steps.EXAMPLES, "else a new installation would not show its first steps"
     assert all(any(Path(source.options.root).iterdir()) for source in sources.values())
     # The checkout holds RAG_HOME by default, and a source that does is refused.
     assert all(Path(source.options.root).is_relative_to(home.root / "corpus") for source in sources.values())
