@@ -14,7 +14,7 @@ from pathlib import Path
 import streamlit
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from console.i18n import translate
@@ -58,6 +58,7 @@ def index_routes(settings: ConsoleSettings) -> list[Route]:
 
     names = ("", *(path.stem for path in (Path(__file__).parent / "screens").glob("*.py")))
     return [
+        Route("/overview", _first_page, methods=["GET"]),  # Streamlit knows it by the bare address alone
         *(Route(f"/{name}", _index_page, methods=["GET"]) for name in names),
         Route("/{path:no_page}", no_page, methods=["GET"]),
     ]
@@ -65,6 +66,11 @@ def index_routes(settings: ConsoleSettings) -> list[Route]:
 
 async def _index_page(_: Request) -> HTMLResponse:
     return HTMLResponse(_html(), headers={"cache-control": "no-cache"})
+
+
+async def _first_page(request: Request) -> RedirectResponse:
+    query = request.url.query
+    return RedirectResponse(f"/?{query}" if query else "/", 308)
 
 
 @cache

@@ -15,9 +15,10 @@ _SAFE = re.compile(r"[\w ,'’?？，、\-]{4,70}")
 _ASKS = re.compile(
     r"(?:how|what|why|when|where|who|which) (?:do|does|is|are|can|should|to|much|many|long|often)\b", re.IGNORECASE
 )
-_NAMES = re.compile(r"(?:what|who) (?:is|are) [\w-]{4}|.*[\u4e00-\u9fff]{5}", re.IGNORECASE)
-_WHOLE = 5
-"""Words of a question that says by itself what it is about, unless it asks what something is."""
+_ASKS_OF_NOTHING = re.compile(
+    r".*\b(?i:which|what|this|that|it|them|哪个)\W*|(?i:how) (?i:do|can|should) (?i:I|we|you) [A-Z][\w-]*\W*"
+)
+"""Without its page "When to choose which?" asks nothing, and "How do I Redis?" is no English."""
 _ASKS_IN_CHINESE = re.compile(r"如何|怎么|怎样|什么|哪")
 
 
@@ -29,8 +30,7 @@ def examples(passages: Iterable[query_pb2.Passage], t: Translate) -> list[str]:
         if not _SAFE.fullmatch(heading):
             continue
         asks = heading.endswith(("?", "？")) or bool(_ASKS.match(heading) or _ASKS_IN_CHINESE.search(heading))
-        # "When to choose which?" asks nothing without its page, and is offered when there is nothing better.
-        rank = 2 if not asks else int(not _NAMES.match(heading) and len(heading.split()) < _WHOLE)
+        rank = 1 if not asks else 2 if _ASKS_OF_NOTHING.fullmatch(heading) else 0
         if item.doc_id not in found or rank < found[item.doc_id][0]:
             found[item.doc_id] = (rank, _question(heading, t, asks=asks))
     ordered = sorted(found.values(), key=lambda entry: entry[0])

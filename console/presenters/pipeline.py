@@ -75,7 +75,13 @@ MARKS = {
 def graph(rows: Sequence[dict[str, Any]]) -> str:
     """The chain as a DOT drawing; shape and mark show the state as well as the colour does."""
     done = "#1a7f37"
-    colours = {"success": done, "stream worker": done, "running": "#0b5cad", "failure": "#b42318", "canceled": "#8a6100"}
+    colours = {
+        "success": done,
+        "stream worker": done,
+        "running": "#0b5cad",
+        "failure": "#b42318",
+        "canceled": "#8a6100",
+    }
     lines = ['digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded", fontname="sans-serif"];']
     for row in rows:
         colour, mark = colours.get(row["status"], "#777777"), MARKS.get(row["status"], "•")

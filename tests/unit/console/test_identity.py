@@ -88,6 +88,11 @@ def test_an_address_that_is_no_page_says_so_under_our_name(client: TestClient, p
     assert "script>" not in answer.text
 
 
+def test_the_first_page_is_found_by_its_name_too(client: TestClient) -> None:
+    answer = client.get("/overview", params={"source": "wiki"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, "/?source=wiki")
+
+
 @pytest.mark.parametrize("path", ["/_stcore/health", "/static/js/x.js", "/favicon.png", "/oauth2callback"])
 def test_what_streamlit_answers_itself_is_left_to_it(client: TestClient, path: str) -> None:
     assert PRODUCT not in client.get(path).text
