@@ -54,7 +54,7 @@ def _figures(chart: ChartLines) -> None:
         for label, value in (
             (t("Searches"), number(calls.get("search", 0))),
             (t("Answers"), number(asked)),
-            (t("Answered"), answered),
+            (t("Clear answers"), answered),
             (t("Failed calls"), number(failed)),
             (t("Documents ingested"), number(sum(presenters.totals(chart, "ingested").values()))),
         ):
@@ -87,7 +87,7 @@ def _sources_and_questions(chart: ChartLines, span: str, *, everyone: bool) -> N
         columns = {"source": t("Source"), "found": t("Searches that found it"), "cited": t("Answers that cite it")}
         table(presenters.source_rows(chart), columns, empty=t("No source was found or cited."))
     with right:
-        st.subheader(t("Questions without an answer"))
+        st.subheader(t("Questions without a clear answer"))
         if everyone:
             st.caption(t("Shown for your own tenant only."))
         _questions(span)

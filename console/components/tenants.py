@@ -125,7 +125,7 @@ def _receipt(chosen: pb.Tenant) -> None:
 
 
 def _questions(chosen: pb.Tenant) -> None:
-    st.subheader(t("Questions without an answer"))
+    st.subheader(t("Questions without a clear answer"))
     inherited, readable = chosen.question_words_inherited, chosen.question_words
     words = {None: t("as the installation says"), True: t("in words, for administrators"),
              False: t("only how often each was asked")}  # fmt: skip

@@ -57,7 +57,7 @@ def test_an_hour_is_shown_with_its_figures_and_its_gaps(app: AppTest, platform: 
     opened(app, "traffic")
     assert not app.exception
     shown = figures(app)
-    assert (shown["Searches"], shown["Answers"], shown["Answered"]) == ("210", "4", "75%")
+    assert (shown["Searches"], shown["Answers"], shown["Clear answers"]) == ("210", "4", "75%")
     assert shown["Documents ingested"] == "33"
     # Rows of another `part` are another line, so that none is drawn across a gap.
     assert [chart["encoding"]["detail"]["field"] for chart in charts(app) if "detail" in chart["encoding"]]
