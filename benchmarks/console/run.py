@@ -65,10 +65,14 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
 def _painted(painted: Painted) -> Table:
     ways = (painted.opened, painted.moved_to, painted.again)
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (page, *(figure for way in ways for figure in (median(way[page]), max(way[page])))) for page in painted.opened
+        (page, *(figure for way in ways for figure in _median_and_slowest(way.get(page)))) for page in painted.opened
     )
     columns = ("page", *(f"{way}: {of} s" for way in ("opened", "moved to", "again") for of in ("median", "slowest")))
     return Table("Painted in Chromium, one visitor", columns, rows)
+
+
+def _median_and_slowest(seconds: list[float] | None) -> tuple[Cell, Cell]:
+    return (median(seconds), max(seconds)) if seconds else ("–", "–")
 
 
 def _all(by_page: dict[str, list[float]]) -> list[float]:
