@@ -5,10 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from console.components.held_deletions import review
-from console.components.widgets import DEFECTS, at, confirm, plain_markdown
+from console.components.widgets import DEFECTS, at, confirm, plain_markdown, say
 from console.i18n import ENGLISH
 from console.presenters.conditions import headline, remedy, sentence
-from console.presenters.formats import plain
 from console.presenters.sources import key_of
 from console.session import PlatformRole, api, language, platform, shared, t
 from rag_clients.dagster_answers import Automation
@@ -39,8 +38,7 @@ def show_condition(condition: admin_pb2.SourceCondition) -> None:
     if message and language() != ENGLISH:
         message, what_to_do = what_to_do, t("Details in English: {text}", text=message)
     for text in (message, what_to_do):
-        if text:
-            st.text(plain(text))
+        say(text)
     if condition.reason in DEFECTS and condition.run_id:
         _run_to_report(condition.run_id)
 

@@ -80,11 +80,19 @@ def explain(code: str, detail: str, remedy: str = "", *, in_run: bool = False, i
     said = explain_reason(language(), code, in_run=in_run)
     in_english = t("Details in English: {text}", text=detail) if said and detail else detail
     for text in (said, in_english, "" if said else remedy):
-        if text:
-            st.text(plain(text))
+        say(text)
     if code in DEFECTS and id:
         st.code(id, language=None)
         trace_link(id)
+
+
+def say(text: str) -> None:
+    """Show a sentence as text; what stands between backquotes in it as code, which is not interpreted either."""
+    parts = plain(text).split("`")
+    if len(parts) % 2 and len(parts) > 1 and all(parts[1::2]):
+        st.markdown("".join(f"`{part}`" if place % 2 else plain_markdown(part) for place, part in enumerate(parts)))
+    elif text:
+        st.text(plain(text))
 
 
 def trace_link(trace_id: str) -> None:
