@@ -25,7 +25,8 @@ class SourceHistoryPoint:
 
 @dataclass(frozen=True, slots=True)
 class SourceHistory:
-    """The newest runs of a source, oldest first; `changes` are sums by outcome over the `runs` since a moment."""
+    """The newest runs of a source, oldest first; `changes` are sums by outcome over the `runs` since a moment, of what
+    is quarantined, skipped or unchanged the most of one run."""
 
     source: str
     points: tuple[SourceHistoryPoint, ...]
@@ -54,12 +55,17 @@ LEFT JOIN rag.quality_runs q
 WHERE s.tenant = :tenant AND s.name = ANY(:names) ORDER BY s.name, r.finished_at, r.shard
 """)
 _CHANGES = text("""
-SELECT s.name AS source, c.key AS outcome, sum(c.value::bigint) AS number
-FROM rag.sources s
-JOIN rag.run_stages r ON r.tenant = s.tenant AND r.source = s.name AND r.stage = 'documents' AND r.finished_at >= :since
-CROSS JOIN LATERAL jsonb_each_text(r.counts) AS c
-WHERE s.tenant = :tenant AND s.name = ANY(:names) AND c.value <> '0' GROUP BY s.name, c.key
+SELECT source, outcome, CASE WHEN outcome = ANY(:found_again) THEN max(number) ELSE sum(number) END AS number FROM (
+    SELECT s.name AS source, r.run_id, c.key AS outcome, sum(c.value::bigint) AS number
+    FROM rag.sources s
+    JOIN rag.run_stages r
+        ON r.tenant = s.tenant AND r.source = s.name AND r.stage = 'documents' AND r.finished_at >= :since
+    CROSS JOIN LATERAL jsonb_each_text(r.counts) AS c
+    WHERE s.tenant = :tenant AND s.name = ANY(:names) AND c.value <> '0' GROUP BY s.name, r.run_id, c.key) AS of_runs
+GROUP BY source, outcome
 """)
+_FOUND_AGAIN = ["quarantined", "skipped", "unchanged", "duplicates"]
+"""Outcomes that each run counts for the same items again: the most of one run is what there was."""
 _STARTED = text("""
 SELECT r.source, count(DISTINCT r.run_id) FROM rag.sources s
 JOIN rag.run_stages r ON r.tenant = s.tenant AND r.source = s.name AND r.stage = 'documents' AND r.finished_at >= :since
@@ -75,7 +81,7 @@ def of_sources(
     Of the `sources` first ones by name whose name comes behind `after`.
     """
     names = list(connection.scalars(_NAMES, {"tenant": tenant, "after": after, "limit": sources}))
-    parameters = {"tenant": tenant, "names": names, "limit": limit, "since": since}
+    parameters = {"tenant": tenant, "names": names, "limit": limit, "since": since, "found_again": _FOUND_AGAIN}
     changes: dict[str, dict[str, int]] = defaultdict(dict)
     for row in connection.execute(_CHANGES, parameters):
         changes[row.source][row.outcome] = int(row.number)

@@ -234,7 +234,7 @@ def test_the_history_of_a_source_has_its_runs_in_order_and_what_they_changed(
         for place, (run_id, shard, live, added) in enumerate(runs):
             at = now - timedelta(days=3) if run_id == "old" else now - timedelta(hours=3 - place)
             one = {"run_id": run_id, "tenant": "acme", "source": "handbook", "shard": shard, "finished_at": at}
-            counts = {"added": added, "quarantined": int(run_id == "r2"), "unchanged": 0}
+            counts = {"added": added, "quarantined": int(run_id != "r1"), "unchanged": 0}
             problem = "LISTING_INCOMPLETE" if run_id == "r2" else None
             stage = {"stage": "documents", "counts": counts, "complete": run_id != "r2", "problem": problem}
             db.execute(run_stages.insert(), [one | stage, one | stage | {"stage": "chunks", "counts": {"added": 99}}])
@@ -251,5 +251,6 @@ def test_the_history_of_a_source_has_its_runs_in_order_and_what_they_changed(
     assert [point.run_id for point in viewer.ListSourceHistory(limit=1).sources[0].points] == ["r2"]
     longer = viewer.ListSourceHistory(changed_from=now - timedelta(days=9)).sources[0]
     assert (longer.changes["added"], longer.runs) == (57, 3)
+    assert longer.changes["quarantined"] == 1, "the same item in two runs"
     assert not Ops(server, tenant="other", scopes=VIEWER).ListSourceHistory().sources
     assert viewer.refused("ListSourceHistory", limit=0) == "FIELD_INVALID"
