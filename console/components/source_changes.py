@@ -53,9 +53,11 @@ def _edit(name: str) -> None:
         saved = operate(pb.SOURCE_ACTION_UPDATE, name, t("Writing the source file …"), definition=text,
                         digest=file.digest)  # fmt: skip
         if saved is not None:
-            _saved(saved.file)
-            st.session_state[key] = saved.file
-            st.session_state[f"{key}-edit"]["mode"] = ""
+            st.session_state[key] = st.session_state[f"{key}-saved"] = saved.file
+            del st.session_state[f"{key}-edit"]
+            st.rerun(scope="fragment")  # begins with what was written: the platform may add to what was sent
+    if file == st.session_state.pop(f"{key}-saved", None):
+        _saved(file)
 
 
 _MODES = N_({"form": "Form", "yaml": "YAML"})
@@ -78,7 +80,8 @@ def _edited_text(key: str, file: pb.SourceFile) -> str:
         text = forms.definition(edit["draft"])
         edit["text"] = edit["begun"] if text == edit["same"] else text
         return str(edit["text"])
-    edit["text"] = st.text_area(t("Source file (YAML)"), edit["begun"], height=320, max_chars=65_536, key=f"{key}-text")
+    edit["text"] = st.text_area(t("Source file (YAML)"), edit["begun"], height=320, max_chars=65_536,
+                                key=f"{key}-text-{file.digest}")  # fmt: skip
     return str(edit["text"])
 
 

@@ -95,7 +95,8 @@ def test_a_file_that_the_form_could_not_show_whole_is_changed_as_yaml(options: o
 
 def test_a_source_is_edited_in_the_form_of_the_wizard_and_as_yaml(app: AppTest, platform: Platform) -> None:
     with_source(platform)
-    read = pb.SourceFile(name="handbook.yaml", text="# ours\n" + forms.definition(draft("folder", name="handbook")))
+    text = "# ours\n" + forms.definition(draft("folder", name="handbook"))
+    read = pb.SourceFile(name="handbook.yaml", digest="d1", text=text)
     ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, kinds=INSTALLED)
     peer = platform.gateway.peer
     peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=ended)
@@ -108,7 +109,7 @@ def test_a_source_is_edited_in_the_form_of_the_wizard_and_as_yaml(app: AppTest, 
     assert not app.button(key="edit-handbook-save").disabled
     app.session_state["edit-handbook-mode"] = "yaml"
     app.run()
-    assert "root: /srv/other" in app.text_area(key="edit-handbook-text").value
+    assert "root: /srv/other" in app.text_area(key="edit-handbook-text-d1").value
 
 
 ARTICLES = [("table", "articles", ""), ("table", "orders", ""), ("column", "id", "integer"), ("column", "body", "text")]
