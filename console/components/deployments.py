@@ -83,7 +83,7 @@ def ci() -> None:
     gitlab = shared().gitlab
     if not gitlab.configured:
         return
-    st.subheader("GitLab")
+    st.header("GitLab")
     left, right = st.columns(2, gap="medium")
     with left:
         pipelines = load_or_report("GitLab", gitlab.pipelines)

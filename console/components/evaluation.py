@@ -30,7 +30,7 @@ def run_details(number: int) -> None:
     if found is None:
         return
     run, before = found.run, found.before if found.HasField("before") else None
-    st.subheader(t("Run {number}, {time}", number=run.id, time=at(run.at.seconds)))
+    st.header(t("Run {number}, {time}", number=run.id, time=at(run.at.seconds)))
     if run.worse:
         st.warning(t("Worse than the run before, by more than chance explains."), icon=":material/trending_down:")
     if run.detail:

@@ -62,6 +62,7 @@ def _figures(chart: ChartLines) -> None:
 
 
 def _traffic(chart: ChartLines) -> None:
+    st.header(t("Calls"))
     _pair(
         lambda: _chart(chart, "calls", t("Calls per second"), t("Calls per second"), t("Kind"), none=t("No calls.")),
         lambda: _chart(

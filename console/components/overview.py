@@ -41,7 +41,7 @@ def todo(item: health.Todo, values: dict[str, str]) -> None:
 
 def components(rows: list[health.HealthRow]) -> None:
     """Every component, and why it is not healthy."""
-    st.subheader(t("Components"))
+    st.header(t("Components"))
     shown = [
         {
             "component": t(row.component),
@@ -56,7 +56,7 @@ def components(rows: list[health.HealthRow]) -> None:
 
 def alerts(found: list[ops.Alert] | ServiceError) -> None:
     """The open alerts."""
-    st.subheader(t("Open alerts"))
+    st.header(t("Open alerts"))
     if isinstance(found, ServiceError):
         problem("Alerts", found)
         return
@@ -69,7 +69,7 @@ def alerts(found: list[ops.Alert] | ServiceError) -> None:
 
 def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHistory]) -> None:
     """Each source with its state and the trends of its last runs, those that need somebody first."""
-    st.subheader(t("Sources"))
+    st.header(t("Sources"))
     trends = source_history.trends(histories)
     fresh = {row["source"]: row for row in health.freshness_rows(status.sources, time.time())}
     marks = {True: f"✔ {t('met')}", False: f"✖ {t('missed')}", None: "–"}
@@ -108,7 +108,7 @@ def sources(status: admin_pb2.GetStatusResponse, histories: list[ops.SourceHisto
 
 def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Generation]) -> None:
     """Show what runs changed in the last 24 hours, and generations that were promoted."""
-    st.subheader(t("Changed in the last 24 hours"))
+    st.header(t("Changed in the last 24 hours"))
     for name, moment in source_history.promotions(generations, time.time() - source_history.HOURS_SHOWN * 3600):
         said = t("{time}: searches moved to {name}", time=age(moment), name=plain_markdown(name))
         st.page_link("screens/index.py", label=said, icon=":material/database:")
@@ -121,7 +121,7 @@ def changes(histories: list[ops.SourceHistory], generations: list[admin_pb2.Gene
 
 def run_history(runs: list[DagsterRun] | ServiceError) -> None:
     """The runs of the last 24 hours over time, and the newest with a link to each."""
-    st.subheader(t("Runs of the last 24 hours"))
+    st.header(t("Runs of the last 24 hours"))
     if isinstance(runs, ServiceError):
         problem("Runs", runs)
         return

@@ -151,7 +151,7 @@ def show_preview(preview: pb.SourcePreview) -> None:
                "type": t("Type"), "why": t("Problem")}  # fmt: skip
     table(rows, columns, empty=t("The source has no items."))
     if preview.chunks:
-        st.subheader(t("How it is cut into chunks"))
+        st.header(t("How it is cut into chunks"))
         st.caption(t("Searches find chunks. These are the first of the first documents."))
         for place, chunk in zip(st.columns(len(preview.chunks), gap="medium"), preview.chunks, strict=True):
             with place, st.container(border=True):

@@ -125,7 +125,7 @@ def _receipt(chosen: pb.Tenant) -> None:
 
 
 def _questions(chosen: pb.Tenant) -> None:
-    st.subheader(t("Questions without a clear answer"))
+    st.header(t("Questions without a clear answer"))
     inherited, readable = chosen.question_words_inherited, chosen.question_words
     words = {None: t("as the installation says"), True: t("in words, for administrators"),
              False: t("only how often each was asked")}  # fmt: skip
@@ -147,7 +147,7 @@ def _questions(chosen: pb.Tenant) -> None:
 
 
 def _egress(chosen: pb.Tenant) -> None:
-    st.subheader(t("Where its text may go"))
+    st.header(t("Where its text may go"))
     policy = chosen.egress
     st.caption(t("What is not allowed is refused before it leaves. Models on our own hosts need no permission."))
     rows = [

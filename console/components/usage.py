@@ -16,7 +16,7 @@ _DONE = "usage-budget-set"
 
 def budgets(found: pb.ListUsageResponse) -> None:
     """Budgets and what of them is used."""
-    st.subheader(t("Budgets"))
+    st.header(t("Budgets"))
     for name, used_up in presenters.trouble(found):
         if used_up:
             st.error(t("The budget of {name} is used up.", name=name))
@@ -70,7 +70,7 @@ def _set() -> None:
 
 def days(found: pb.ListUsageResponse) -> None:
     """Show the usage by day, tenant and key."""
-    st.subheader(t("Usage"))
+    st.header(t("Usage"))
     number = "localized"
     columns = {
         "day": t("Day"),

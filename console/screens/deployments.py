@@ -49,7 +49,7 @@ def deployments() -> None:
     found = load_or_report("query server", lambda: api().deployments())
     if not found:
         return
-    st.subheader(t("Deployments"))
+    st.header(t("Deployments"))
     rows = [
         {**row, "state": t(row["state"]), "weight": f"{row['weight']} %", "at": at(row["at"]),
          "seconds": duration(row["seconds"], t) if row["seconds"] is not None else t("in progress")}

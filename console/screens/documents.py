@@ -43,7 +43,7 @@ def never_stored(number: int, sources: dict[str, admin_pb2.SourceStatus]) -> Non
 def _heading() -> None:
     st.divider()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(t("Document"), width="content")
+        st.header(t("Document"), width="content")
         if st.button(t("Close"), icon=":material/close:", key="document-close"):
             _forget()
             st.rerun()

@@ -23,7 +23,7 @@ def secrets(found: pb.ListSourceSecretsResponse) -> None:
 
 
 def _write() -> None:
-    st.subheader(t("Store a secret"))
+    st.header(t("Store a secret"))
     # Another key after each: the fields are empty again, and the browser keeps nothing of what was typed.
     turn = st.session_state.get(_WRITTEN, 0)
     with st.form(f"secret-{turn}", clear_on_submit=True):
@@ -50,7 +50,7 @@ def _write() -> None:
 
 
 def _remove(names: list[str]) -> None:
-    st.subheader(t("Remove a secret"))
+    st.header(t("Remove a secret"))
     name = st.selectbox(t("Name"), names, key="secret-gone")
 
     def remove(why: str) -> str:

@@ -83,7 +83,7 @@ def real_time() -> None:
     rows = presenters.lag_rows(samples or [], tenant())
     if not rows:
         return
-    st.subheader(t("Real time"))
+    st.header(t("Real time"))
     found = presenters.canary(samples or [])
     st.caption(t("Push to searchable, p95: {time}", time=duration(found, t) if found is not None else "–"))
     shown = [
@@ -101,7 +101,7 @@ def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail) -> None:
     source = found.name
     runs_call = ahead(api, lambda client: client.runs(source, 80))
     automations_call = ahead(dagster, lambda client: client.automations_of(presenters.key_of(source)))
-    st.subheader(source)
+    st.header(source)
     # One block, however much it says: what moved to another place on the page would close the actions below.
     with st.container():
         state(source, found.condition)

@@ -26,6 +26,7 @@ def live() -> None:
     client = shared().metrics
     samples = load_or_report("metrics", client.history)
     if samples is not None:
+        st.header(t("Calls"))
         note = (
             t("Since {time}, from the services' metrics endpoints.")
             if client.has_own_history
@@ -94,7 +95,7 @@ def _gateway() -> None:
     found = load_or_report("gateway", lambda: (client.gateway(), client.replicas()))
     if found is None or found[0] is None:
         return
-    st.subheader(t("Gateway"))
+    st.header(t("Gateway"))
     left, right = st.columns(2, gap="medium")
     with left:
         st.caption(t("Query servers"))

@@ -121,7 +121,7 @@ class Hour:
 
     def open_source(self, name: str) -> None:
         self.page.goto(f"{self.url}/sources?source={name}")
-        expect(self.page.get_by_role("heading", name=name, level=3)).to_be_visible()
+        expect(self.page.get_by_role("heading", name=name, level=2)).to_be_visible()
 
 
 @pytest.fixture

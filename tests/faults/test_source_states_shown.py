@@ -100,7 +100,7 @@ class Operator:
 
     def sees(self, name: str, state: str, picture: str = "") -> None:
         """The console says so, and the command line too."""
-        page, heading = self.page, self.page.get_by_role("heading", name=name, level=3)
+        page, heading = self.page, self.page.get_by_role("heading", name=name, level=2)
         for _ in range(40):  # the page lists what Dagster has reported when it is opened
             page.goto(f"{self.url}/sources?source={name}")
             with suppress(AssertionError):

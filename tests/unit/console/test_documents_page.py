@@ -140,7 +140,7 @@ def test_an_input_that_was_never_stored_says_why_and_is_tried_again_where_it_is_
     assert list(request.ids) == [9]  # type: ignore[attr-defined]
     app.button(key="document-close").click().run()
     assert "entry" not in app.query_params
-    assert not app.subheader
+    assert not app.header
 
 
 def test_an_address_opens_the_list_it_names(app: AppTest, platform: Platform) -> None:
@@ -318,18 +318,18 @@ def test_the_only_match_is_opened_by_itself_and_stays_closed_once_closed(app: Ap
         "FindDocuments": ops.FindDocumentsResponse(documents=[ROW]), "InspectDocument": inspected(),
     }  # fmt: skip
     opened(app, "documents")
-    assert not app.subheader
+    assert not app.header
     app.text_input(key="documents-q").input("plan").run()
-    assert [item.value for item in app.subheader] == ["Document"]
+    assert [item.value for item in app.header] == ["Document"]
     app.button(key="document-close").click().run()
-    assert not app.subheader
+    assert not app.header
 
 
 def test_a_closed_document_leaves_the_address(app: AppTest, platform: Platform) -> None:
     show(app, platform, inspected())
     app.button(key="document-close").click().run()
     assert "doc" not in app.query_params
-    assert [item.value for item in app.subheader] == []
+    assert [item.value for item in app.header] == []
 
 
 def test_the_page_speaks_chinese(app: AppTest, platform: Platform) -> None:

@@ -54,7 +54,8 @@ def with_source(platform: Platform, **changes: Any) -> None:
 
 
 def interpreted(app: AppTest) -> str:
-    shown = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.success, *app.subheader, *app.title]
+    said = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.success]
+    shown = [*said, *app.title, *app.header, *app.subheader]
     return "\n".join([*(item.value for item in shown), *(item.label for item in app.button)])
 
 
