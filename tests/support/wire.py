@@ -120,7 +120,7 @@ class WirePeer:
 
     @contextmanager
     def holding_searches(self) -> Iterator[None]:
-        """Keep every search until this is left."""
+        """Keep every search, and the end of every answer, until this is left."""
         let_go = self._let_go = asyncio.Event()
         try:
             yield
@@ -218,6 +218,8 @@ class _V2(v2_grpc.QueryServiceServicer):
         self._peer.asked.append(("Answer", request))
         self._peer.asking = self._peer.metadata
         for event in self._peer.answer:
+            if event.HasField("final"):
+                await self._peer.held()
             yield event
 
 

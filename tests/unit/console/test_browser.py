@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from console.identity import PRODUCT, version
 from console.sign_in import COOKIE
 from rag_core.errors import NotFound, Reason
 from ragproto.admin.v1 import admin_pb2
@@ -20,6 +23,7 @@ from ragproto.query.v2 import query_pb2 as v2
 from tests.support.browser import CHROMIUM, NEEDS, ask, running_console
 from tests.support.waiting import eventually
 from tests.unit.console.conftest import Platform
+from tests.unit.console.test_documents_browser import SCHEMES, barriers
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
 _HOSTILE = (
@@ -36,8 +40,8 @@ def cites_a_page(platform: Platform, **more: Any) -> None:
     said = "Pump seven needs oil every three weeks. [1]"
     start = MANUAL.index("Pump")
     citation = v2.Citation(
-        number=1, title="Manual", doc_id="d1", source="s", locator="manual.pdf", start=start, end=start + len(said) - 4,
-        **({"quote": said[:-4], "page": 2, "page_kind": v2.PAGE_KIND_PAGE} | more),
+        number=1, title="Manual", doc_id="d1", source="s", start=start, end=start + len(said) - 4,
+        **({"locator": "manual.pdf", "quote": said[:-4], "page": 2, "page_kind": v2.PAGE_KIND_PAGE} | more),
     )  # fmt: skip
     final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]), generation="g")
     peer = platform.gateway.peer
@@ -57,7 +61,7 @@ def cites_a_page(platform: Platform, **more: Any) -> None:
 def test_a_citation_of_a_pdf_opens_as_its_page_with_the_cited_words_marked_beside_the_text(
     page: Page, platform: Platform, console_url: str
 ) -> None:
-    cites_a_page(platform)
+    cites_a_page(platform, locator="https://files.example.org/manual.pdf")
     page.set_viewport_size(WIDE)
     page.goto(f"{console_url}/ask")
     ask(page, "How often does pump seven need oil?")
@@ -67,6 +71,9 @@ def test_a_citation_of_a_pdf_opens_as_its_page_with_the_cited_words_marked_besid
     expect(shown).to_be_visible()
     assert shown.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [600, 800]
     expect(panel.get_by_text("The lid is closed.")).to_be_visible()
+    original = panel.get_by_role("link", name="Open the original")
+    expect(original).to_have_attribute("href", "https://files.example.org/manual.pdf")
+    assert barriers(page) == []
     page.get_by_role("link", name="Show the document").click()
     expect(page).to_have_url(re.compile(r"[?&]page=2\b"))
     expect(page.get_by_role("img", name="Page 2 of 3; the cited words are marked")).to_be_visible()
@@ -211,6 +218,7 @@ def test_held_deletions_are_reviewed_and_approved_in_a_dialog_that_no_refresh_cl
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Download CSV").click()
     assert Path(download.value.path()).read_text("utf-8").count("page-") == 7, "the whole list"
+    assert barriers(page) == []
     reason = dialog.get_by_label("Reason (for the audit log)")
     reason.press_sequentially("the chapter was withdr")
     held(platform, 7, admin_pb2.SOURCE_STATE_STALE, "stale since {since}")
@@ -239,19 +247,77 @@ def test_an_address_that_is_not_for_the_role_says_so(page: Page, platform: Platf
     assert page.get_by_test_id("stSidebarNav").get_by_role("link", name="Ask").count() == 0
 
 
+def test_a_question_in_the_address_is_answered_as_it_is_written_and_the_rest_of_the_answer_is_folded(
+    page: Page, platform: Platform, console_url: str
+) -> None:
+    question, first, other = "When are backups taken?", "Backups are taken at three.", "Backups are kept for a month."
+    final = v2.AnswerFinal(
+        answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1, doc_id="d1", title="Backups", quote=first)]),
+        excerpts=[v2.Excerpt(text=f"{first} [1]", citations=[1]), v2.Excerpt(text=other, further=True)],
+    )
+    peer = platform.gateway.peer
+    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="Backups are")), v2.AnswerEvent(final=final)]
+    with peer.holding_searches():
+        page.goto(f"{console_url}/ask?{urlencode({'q': question})}")
+        expect(page.get_by_text("Backups are", exact=True)).to_be_visible()
+        expect(page.get_by_role("heading", name="Answer")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Answer")).to_be_visible()
+    expect(page.get_by_role("link", name="Source 1 of 1")).to_be_visible()
+    for summary, inside in (
+        ("Other passages (1)", page.get_by_text(other)),
+        ("Details", page.get_by_role("link", name="Link to this question")),
+    ):
+        expect(inside).to_be_hidden()
+        page.get_by_text(summary, exact=True).click()
+        expect(inside).to_be_visible()
+    expect(page.get_by_role("link", name="Link to this question")).to_have_attribute(
+        "href", re.compile(re.escape(urlencode({"q": question})))
+    )
+    page.get_by_test_id("stFeedbackButton").last.click()
+    comment = page.get_by_label("What should it have said? (optional)")
+    comment.fill("at four")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("Saved. Its question waits")).to_be_visible()
+    [rated] = [request for name, request in peer.asked if name == "RateAnswer"]
+    assert (rated.question, rated.good, rated.comment) == (question, False, "at four")
+
+
+@pytest.fixture(scope="module")
+def sign_in_url(running_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A console where people sign in."""
+    settings = {"RAG_CONSOLE_SIGN_IN": "local", "RAG_CONSOLE_ENVIRONMENT": "staging"}
+    with running_console(tmp_path_factory.mktemp("sign-in"), running_platform.environment | settings) as url:
+        yield url
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_pages_before_the_sign_in_and_of_no_address_are_our_own_and_have_no_barrier(
+    browser: Browser, sign_in_url: str, width: int
+) -> None:
+    with browser.new_context(locale="en-GB", viewport={"width": width, "height": 844}) as context:
+        page = context.new_page()
+        for address, title in (("sources", "Sign in"), ("nothing", "Page not found")):
+            page.goto(f"{sign_in_url}/{address}")
+            expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
+            expect(page.get_by_role("main")).to_contain_text(PRODUCT)
+            expect(page.get_by_role("contentinfo")).to_contain_text(version())
+            expect(page.get_by_role("contentinfo")).to_contain_text("staging")
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                assert barriers(page) == [], (title, scheme)
+            context.add_cookies([{"name": COOKIE, "value": "a.b.c", "url": sign_in_url}])
+
+
 def test_a_conversation_outlives_a_reload_until_its_person_deletes_it(
-    browser: Browser, platform: Platform, tmp_path: Path
+    browser: Browser, platform: Platform, sign_in_url: str
 ) -> None:
     final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]))
     platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
-    with (
-        running_console(tmp_path, platform.environment | {"RAG_CONSOLE_SIGN_IN": "local"}) as url,
-        browser.new_context(locale="en-GB", viewport={"width": 390, "height": 844}) as context,
-    ):
-        context.add_cookies([{"name": COOKIE, "value": "a.b.c", "url": url}])
+    with browser.new_context(locale="en-GB", viewport={"width": 390, "height": 844}) as context:
+        context.add_cookies([{"name": COOKIE, "value": "a.b.c", "url": sign_in_url}])
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.goto(f"{url}/ask")
+        page.goto(f"{sign_in_url}/ask")
         box = page.get_by_role("textbox", name="Ask a question")
         expect(box).to_be_focused()
         expect(box).to_be_in_viewport()
