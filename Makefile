@@ -111,7 +111,7 @@ docs: $(VENV)/.dev ## Regenerate the reference pages, check every link, and buil
 
 screenshots: $(VENV)/.test ## Take the pictures of the docs: those of docs/console.md from the running stack, the others from tests (needs Chromium)
 	@$(BIN)/python scripts/screenshots.py; pages=$$?; $(BIN)/python scripts/screenshots_answers.py && exit $$pages
-	@RAG_TEST_SCREENSHOTS=1 $(BIN)/pytest -m faults -n 0 --timeout 3600 tests/faults/test_first_hour.py tests/faults/test_source_states_shown.py
+	@RAG_TEST_SCREENSHOTS=1 $(BIN)/pytest -m faults -n 0 --timeout 3600 tests/faults/test_first_hour.py
 	@RAG_TEST_SCREENSHOTS=1 $(BIN)/pytest -m real_servers -n 0 tests/real_servers/monitoring/test_panels.py
 
 bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; BENCH_ARGS="--compare FILE" fails on what got worse)
