@@ -74,6 +74,8 @@ class ObservedSource:
     """The newest run when the last look began, if it had ended."""
     failing_run: str | None = None
     """The newest run when the source began to fail here."""
+    failed_for: tuple[str, str] | None = None
+    """The version tag and reason of the last look before a run failed: another run would only say the same."""
     left_until: float = 0.0
     """Until when it is left to runs, because they succeed where this process fails: it has no secret, no way there."""
     brought_in: deque[BroughtIn] = field(default_factory=lambda: deque(maxlen=_REPORTED))
@@ -86,10 +88,11 @@ class ObservedSource:
     def wanted(self) -> str | None:
         """The version tag that a run is wanted for: what cannot be brought in here, and a failure that is over.
 
-        None while a run is under way, and until the source was looked at after it.
+        None while a run is under way, until the source was looked at after it, and when a run has failed for the same.
         """
         needed = self.reason == CHANGES or self.failures >= _TRIES or self.newest_run.failed
-        return self.tag if self.tag and needed and self.seen_run == self.newest_run else None
+        told = self.failures > 0 and self.failed_for == (self.tag, self.reason)
+        return self.tag if self.tag and needed and not told and self.seen_run == self.newest_run else None
 
     def is_due(self, now: float) -> bool:
         """Return whether to look at it now."""
@@ -100,6 +103,8 @@ class ObservedSource:
         if config != self.config:
             self.config, self.changed, self.left_until = config, True, 0.0
         if newest_run != self.newest_run:
+            if newest_run.failed:
+                self.failed_for = self.tag, self.reason
             self.newest_run, self.due = newest_run, 0.0
 
     def look(self, dependencies: StageDependencies) -> None:

@@ -374,6 +374,29 @@ def test_a_source_that_fails_is_looked_at_ever_less_and_a_run_is_wanted_that_say
     assert one.wanted == one.tag, "a run that succeeds ends the failure"
 
 
+def test_a_run_that_failed_for_the_same_is_told_once_until_something_changes(installation: Installation) -> None:
+    """A hold that waits a night for its approval is no row of failed runs."""
+    root = installation.add("handbook", files=8)
+    one = ObservedSource(installation.configs["handbook"], installation.newest_run("handbook"))
+    for number in range(7):
+        (root / f"{number}.md").unlink()
+    for _ in range(2):
+        one.look(installation.resources)
+    assert (one.reason, one.wanted) == ("MASS_DELETE_HELD", one.tag)
+    for number in range(3):
+        one.configure(one.config, ObservableSource("acme", "handbook", f"run {number}", RunState.FAILED))
+        one.look(installation.resources)
+        assert (one.failures, one.wanted) == (3 + number, None)
+    (root / "9.md").write_text("A change: valve.")
+    one.look(installation.resources)
+    assert one.wanted == one.tag, "the source is not what the run failed for"
+    for number in range(8):
+        (root / f"{number}.md").write_text(f"Document {number} of handbook says pump.")
+    one.configure(one.config, ObservableSource("acme", "handbook", "last", RunState.FAILED))
+    one.look(installation.resources)
+    assert (one.failures, one.wanted) == (0, one.tag), "a run that succeeds ends the failure"
+
+
 BACK_OFF = ([3, 9, 18, 36, 72, 144, 270, 270], [6, 11, 22, 44, 88, 176, 330, 330])
 """Shortest and longest seconds between two looks, with their jitter."""
 
