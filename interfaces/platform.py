@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from interfaces.errors import from_rpc
 from interfaces.settings import InterfacesSettings
 from rag_tracing import outgoing
+from ragproto.directories.v1 import directories_pb2_grpc as directories_rpc
 from ragproto.documents.v1 import documents_pb2 as docs
 from ragproto.documents.v1 import documents_pb2_grpc as docs_rpc
 from ragproto.query.v2 import query_pb2 as pb
@@ -88,6 +89,7 @@ class Caller:
         self.credentials = credentials
         self._queries: Any = rpc.QueryServiceStub(channel)
         self._documents: Any = docs_rpc.DocumentServiceStub(channel)
+        self._directories: Any = directories_rpc.DirectoryServiceStub(channel)
         self._seconds = seconds
 
     async def search(self, request: pb.SearchRequest) -> pb.SearchResponse:
@@ -139,6 +141,10 @@ class Caller:
     async def delete(self, doc_id: str) -> None:
         """Delete a pushed document."""
         await self._call(self._documents.Delete, docs.DeleteRequest(doc_id=doc_id))
+
+    async def directory(self, method: str, request: Any) -> Any:
+        """Call a method of the service of directories."""
+        return await self._call(getattr(self._directories, method), request)
 
     def _options(self) -> dict[str, Any]:
         """A call within this request's span, or with the context that the request brought where there is none."""

@@ -17,6 +17,8 @@ _OF_CALLS: Final[Mapping[int, int]] = {400: -32602, 404: -32002}
 _OF_REQUESTS: Final[Mapping[int, int]] = {400: -32600, 404: -32601, 405: -32600}
 """JSON-RPC codes for refusals of the HTTP request around it: an invalid request, and a method that does not exist."""
 _OTHER: Final = -32000
+SCIM_ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
+"""The schema of an error of SCIM."""
 
 
 def openai_type(status: int) -> str:

@@ -31,6 +31,7 @@ from interfaces.openai import shapes
 from interfaces.openai.routes import routes as openai_routes
 from interfaces.openapi.routes import routes as openapi_routes
 from interfaces.platform import Platform
+from interfaces.scim import routes as scim
 from interfaces.settings import InterfacesSettings
 from interfaces.tenants import CallerTenants
 from rag_tracing import current_ids, entry
@@ -131,6 +132,7 @@ def build_app(settings: InterfacesSettings) -> Starlette:
             Route("/ready", ready),
             *openai_routes(platform),
             *mcp_routes(endpoint, settings),
+            *scim.routes(platform),
             *openapi_routes(settings),
             *documentation.routes(),  # after Swagger UI, which has its files below /docs too
         ],
@@ -157,6 +159,8 @@ def refusal(path: str, error: ApiError) -> Response:
     """An error in the words of the interface that the path belongs to."""
     if path == MCP:
         return mcp_refusal(error)
+    if path.startswith(scim.PATH):
+        return scim.refusal(error)
     return JSONResponse(shapes.error(error), status_code=error.status, headers=error.headers)
 
 

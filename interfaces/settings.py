@@ -16,7 +16,9 @@ class InterfacesSettings(EnvironmentSettings):
     env_prefix: ClassVar[str] = "RAG_INTERFACES_"
 
     host: str = Field("127.0.0.1", description="Address to listen on; callers come through the gateway.")
-    port: int = Field(8090, ge=0, le=65535, description="HTTP: `/v1`, `/mcp`, `/openapi.json`, /health and /ready.")
+    port: int = Field(
+        8090, ge=0, le=65535, description="HTTP: `/v1`, `/mcp`, `/scim/v2`, `/openapi.json`, /health and /ready."
+    )
     query_address: str = Field(
         "127.0.0.1:8091", description="gRPC target of the query servers: the gateway's, which divides them by weight."
     )

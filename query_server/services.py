@@ -20,6 +20,7 @@ from query_server.handlers.admin.documents import InspectionHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.operations import OperationsHandler
+from query_server.handlers.directories import DirectoriesHandler
 from query_server.handlers.documents.access import ExplainAccessHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.documents.pages import PagesHandler
@@ -44,6 +45,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.traffic import Traffic
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.curations import CurationServicer
+from query_server.servicers.directories import DirectoryServicer
 from query_server.servicers.documents import DocumentServicer
 from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
@@ -60,6 +62,7 @@ from ragproto.admin.v1 import (
     usage_pb2,
     usage_pb2_grpc,
 )
+from ragproto.directories.v1 import directories_pb2, directories_pb2_grpc
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -78,6 +81,7 @@ _OF_OPERATORS = (
     operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name,
     usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name,
     curation_pb2.DESCRIPTOR.services_by_name["CurationService"].full_name,
+    directories_pb2.DESCRIPTOR.services_by_name["DirectoryService"].full_name,
 )
 
 
@@ -111,6 +115,8 @@ def add_services(
     _add_queries(server, inputs, search, limiters, feedback, documents, usage, pages)
     access = ExplainAccessHandler(store, searcher, inputs.caches.pending)
     documents_pb2_grpc.add_DocumentServiceServicer_to_server(DocumentServicer(documents, access, pages), server)
+    directories = DirectoryServicer(DirectoriesHandler(store))
+    directories_pb2_grpc.add_DirectoryServiceServicer_to_server(directories, server)
     curations = CurationServicer(CurationsHandler(store), pages)
     curation_pb2_grpc.add_CurationServiceServicer_to_server(curations, server)
     usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(usage, pages), server)

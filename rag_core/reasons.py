@@ -173,6 +173,26 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Look at the directory; then `rag access sync NAME --approve N` applies up to N removals.",
     ),
     R.DIRECTORY_NOT_FOUND: ("The tenant has no such directory.", "List them: `rag access directories`."),
+    R.DIRECTORY_EXISTS: (
+        "The tenant has a directory of this name and of another kind.",
+        "Give it another name, or remove the other: `rag access remove NAME`, and its file.",
+    ),
+    R.DIRECTORY_NAME_TAKEN: (
+        "Another entry of the directory has this name, mail address or external id.",
+        "Change one of the two at the identity provider: two readers cannot share a name.",
+    ),
+    R.DIRECTORY_ENTRY_NOT_FOUND: (
+        "The directory has no such person or group.",
+        "Let the identity provider match its people and groups by name again.",
+    ),
+    R.DIRECTORY_ENTRY_CHANGED: (
+        "The person or group was changed meanwhile; this change was not applied.",
+        "Read it again and repeat the change.",
+    ),
+    R.DIRECTORY_FULL: (
+        "The directory has as many entries, or the group as many members, as are allowed.",
+        "Push fewer people, or nest groups.",
+    ),
     R.ACL_INEXPRESSIBLE: (
         "The permissions of an item at its source cannot be expressed as an ACL; the document is hidden.",
         "Simplify the permissions at the source: what refuses somebody must name them in a form without spaces.",

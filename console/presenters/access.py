@@ -13,6 +13,7 @@ from ragproto.admin.v1 import access_pb2 as pb
 
 TENANT_SCOPES = (
     *("query.read", "documents.read", "documents.write", "ops.read", "ops.write", "sources.write", "access.write"),
+    "directories.write",
     "admin",
 )
 PLATFORM_SCOPES = ("platform.read", "platform.admin")

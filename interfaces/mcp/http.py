@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from interfaces.errors import ApiError
 from interfaces.mcp.server import build_server, failure
 from interfaces.platform import Caller, Credentials, Platform
+from interfaces.public_url import public_url
 from interfaces.settings import InterfacesSettings
 
 PATH = "/mcp"
@@ -90,13 +91,13 @@ def refusal(error: ApiError, headers: dict[str, str] | None = None) -> Response:
 
 def challenge(request: Request, settings: InterfacesSettings) -> dict[str, str]:
     """Return the header that says where a client gets a token."""
-    return {"www-authenticate": f'Bearer resource_metadata="{_base(request, settings)}{METADATA}{PATH}"'}
+    return {"www-authenticate": f'Bearer resource_metadata="{public_url(request, settings)}{METADATA}{PATH}"'}
 
 
 def _metadata(settings: InterfacesSettings) -> Callable[[Request], Response]:
     def metadata(request: Request) -> Response:
         found: dict[str, Any] = {
-            "resource": f"{_base(request, settings)}{PATH}",
+            "resource": f"{public_url(request, settings)}{PATH}",
             "resource_name": "RAG platform",
             "scopes_supported": _SCOPES,
             "bearer_methods_supported": ["header"],
@@ -106,10 +107,3 @@ def _metadata(settings: InterfacesSettings) -> Callable[[Request], Response]:
         return JSONResponse(found, headers={"cache-control": "max-age=300", "vary": "host, x-forwarded-proto"})
 
     return metadata
-
-
-def _base(request: Request, settings: InterfacesSettings) -> str:
-    if settings.public_url:
-        return settings.public_url.rstrip("/")
-    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
-    return f"{scheme if scheme in ('http', 'https') else 'http'}://{request.url.netloc}"

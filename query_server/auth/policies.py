@@ -18,6 +18,8 @@ SOURCES = "sources.write"
 """Adding, changing and removing sources of one tenant, within its allow-lists; `platform.admin`: of every tenant."""
 ACCESS = "access.write"
 """Keys, accounts, sessions and revoked tokens of one tenant; `platform.admin`: of every tenant."""
+DIRECTORIES = "directories.write"
+"""Changing people and groups of the directory that an API key belongs to."""
 ADMIN = "admin"
 """Everything in one tenant, and nothing beyond it."""
 PLATFORM_READ = "platform.read"
@@ -25,7 +27,7 @@ PLATFORM_READ = "platform.read"
 PLATFORM_ADMIN = "platform.admin"
 """Acting on what every tenant shares: generations, deployments, runs of any source."""
 
-TENANT_SCOPES = (READ, DOCUMENTS_READ, DOCUMENTS_WRITE, OBSERVE, OPERATE, SOURCES, ACCESS, ADMIN)
+TENANT_SCOPES = (READ, DOCUMENTS_READ, DOCUMENTS_WRITE, OBSERVE, OPERATE, SOURCES, ACCESS, DIRECTORIES, ADMIN)
 SCOPES = (*TENANT_SCOPES, PLATFORM_READ, PLATFORM_ADMIN)
 """Every scope that opens something."""
 
@@ -91,6 +93,10 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/ReceiveObjectEvents": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/ExplainAccess": Policy(ACCESS, ConcurrencyClass.DOCUMENTS, recorded=True),
+    "/ragproto.directories.v1.DirectoryService/GetEntries": Policy(DIRECTORIES, only_reads=True),
+    "/ragproto.directories.v1.DirectoryService/GetEntry": Policy(DIRECTORIES, only_reads=True),
+    "/ragproto.directories.v1.DirectoryService/SaveEntry": Policy(DIRECTORIES, recorded=True),
+    "/ragproto.directories.v1.DirectoryService/DeleteEntry": Policy(DIRECTORIES, recorded=True),
     "/ragproto.admin.v1.AccessService/ListApiKeys": Policy(ACCESS, only_reads=True),
     "/ragproto.admin.v1.AccessService/CreateApiKey": Policy(ACCESS, recorded=True),
     "/ragproto.admin.v1.AccessService/RevokeApiKey": Policy(ACCESS, recorded=True),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
 from ragctl.commands._shared import actor, document_id_of, transaction
-from ragctl.output import Json, emit_json, message_json, say, table
+from ragctl.output import Json, emit_json, message_json, note, say, table
 
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
 
-app = App(name="access", help="Who may see what: explain, directories, sync, remove.", help_format="plaintext")
+app = App(name="access", help="Who may see what: explain, directories, sync, scim, remove.", help_format="plaintext")
 _FAILED = {
     "CREDENTIALS": "the credentials open nothing",
     "STORED": "the document is deleted",
@@ -139,8 +139,51 @@ def sync(name: str | None = None, /, *, approve: int | None = None, json: Json =
 
 
 @app.command
+def scim(
+    name: str,
+    /,
+    *,
+    tenant: str = "default",
+    subject: Literal["userName", "externalId", "emails"] | None = None,
+    days: int = 365,
+    json: Json = False,
+) -> None:
+    """Create a directory that an identity provider pushes people and groups to (SCIM 2.0), and print its token once.
+
+    For a directory that exists, another token is made: replace the old one at the identity provider, then revoke it.
+
+    Example: rag access scim corp --tenant acme
+
+    Parameters
+    ----------
+    name
+        Name of the directory: lower-case letters, digits, - and _.
+    tenant
+        Whose directory it is.
+    subject
+        Attribute of a person that is the subject of tokens. Default: userName.
+    days
+        Days until the token expires, 730 at most.
+    """
+    from rag_core.governance.directories import Subject, create_scim_directory
+    from rag_core.settings import Settings
+    from ragctl.grpc_client import gateway_address
+
+    wanted = None if subject is None else Subject(subject)
+    with transaction() as connection:
+        key = create_scim_directory(connection, tenant, name, wanted, days=days, actor=actor())
+    base = f"{gateway_address(Settings.load()).url}/scim/v2"
+    if json:
+        emit_json({"name": name, "tenant": tenant, "base_url": base, "key_id": key.key_id, "token": key.text})
+        return
+    note(f"{name} takes people and groups at {base} (for others: the address they have for the gateway)")
+    note(f"token {key.key_id} for {days} days; it is shown only once. To end it: rag key revoke {key.key_id}")
+    say(key.text)
+
+
+@app.command
 def remove(name: str, /, *, tenant: str = "default", json: Json = False) -> None:
-    """Remove a directory with all that it holds: nobody gets anything from it any more.
+    """Remove a directory with all that it holds, and revoke its tokens: nobody gets anything from it any more.
 
     Example: rag access remove corp --tenant acme
 
@@ -156,7 +199,7 @@ def remove(name: str, /, *, tenant: str = "default", json: Json = False) -> None
     if json:
         emit_json({"removed": name})
     else:
-        say(f"{name} is removed; remove its file too, or it is read again")
+        say(f"{name} is removed; a file of it must be removed too, or it is read again")
 
 
 def _origin(entry: documents_pb2.AccessEntry) -> str:

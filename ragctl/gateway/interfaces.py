@@ -1,4 +1,5 @@
-"""The open interfaces at the gateway: OpenAI's API below `/v1`, MCP at `/mcp`, the API description, the documentation.
+"""The open interfaces at the gateway: OpenAI's API below `/v1`, MCP at `/mcp`, SCIM below `/scim/v2`, the API
+description, the documentation.
 
 Their service speaks HTTP and calls the query servers itself, with the caller's own credentials. So these requests pass
 the same verification and limits as others, are not transcoded, and get the refusals of the gateway in their own words.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from interfaces.refusals import openai_type, rpc_code
+from interfaces.refusals import SCIM_ERROR, openai_type, rpc_code
 from rag_core.errors import Reason
 from ragctl.gateway.options import Config, GatewayOptions, extension, seconds
 
@@ -25,6 +26,7 @@ _PAGES_IN_FLIGHT = 64
 _PAGE_SECONDS = 10.0
 OPENAI = "/v1/"
 MCP = "/mcp"
+SCIM = "/scim/v2/"
 _METADATA = "/.well-known/oauth-protected-resource"
 PUBLIC_PATHS: dict[str, Config] = {
     "description": {"path": "/openapi.json"},
@@ -42,7 +44,7 @@ def interface_routes(options: GatewayOptions) -> list[Config]:
     """The routes; none where no such service runs."""
     if not options.interfaces.query:
         return []
-    interfaces: dict[str, Config] = {"openai": {"prefix": OPENAI}, "mcp": {"path": MCP}}
+    interfaces: dict[str, Config] = {"openai": {"prefix": OPENAI}, "mcp": {"path": MCP}, "scim": {"prefix": SCIM}}
     return [
         *(_route(name, match, _called(options)) for name, match in interfaces.items()),
         *(_route(name, match, _page()) for name, match in PUBLIC_PATHS.items()),
@@ -99,8 +101,10 @@ def refusals(http_status: int, code: Reason) -> list[tuple[list[Config], Config,
     }
     data = {"reason": code.value, "request_id": REQUEST_ID}
     failure = {"code": rpc_code(http_status, request=True), "message": "%LOCAL_REPLY_BODY%", "data": data}
+    scim: Config = {"schemas": [SCIM_ERROR], "status": str(http_status), "detail": f"{code.value}: %LOCAL_REPLY_BODY%"}
     return [
         (_path(prefix=OPENAI), openai, {}),
+        (_path(prefix=SCIM), scim, {}),
         (_path(safe_regex={"regex": r"/mcp(\?.*)?"}), {"jsonrpc": "2.0", "error": failure}, _challenge(http_status)),
     ]
 

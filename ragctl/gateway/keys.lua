@@ -3,7 +3,7 @@
 
 local SECONDS = 60
 -- Where a query server verifies the key. A page that anybody may read says nothing about the key that came with it.
-local VERIFIED = { "^/api/", "^/ragproto%.", "^/v1/", "^/mcp" }
+local VERIFIED = { "^/api/", "^/ragproto%.", "^/v1/", "^/mcp", "^/scim/" }
 local began, entries = 0, 0
 local refused, accepted = {}, {} -- by address; by key
 

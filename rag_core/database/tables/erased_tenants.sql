@@ -27,7 +27,8 @@ DO $$
 DECLARE name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY[
-        'api_keys', 'budgets', 'console_accounts', 'curations', 'directories', 'directory_entries', 'directory_members', 'documents', 'embedding_turns', 'erasures',
+        'api_keys', 'budgets', 'console_accounts', 'curations', 'directories', 'directory_entries', 'directory_members', 'directory_resources',
+        'documents', 'embedding_turns', 'erasures',
         'evaluation_questions', 'evaluation_runs', 'held_deletions', 'inbox', 'listings', 'object_notices',
         'ratings', 'reading_progress', 'source_items', 'source_operations', 'sources', 'visibility_changes',
         'webhooks'

@@ -88,6 +88,7 @@ api_keys = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("revoked_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True), comment="to the minute"),
+    Column("directory", Text, comment="the directory of the tenant that a SCIM client with it pushes to"),
 )
 
 token_revocations = Table(

@@ -32,7 +32,7 @@ _SHOWN = [column for column in api_keys.c if column is not api_keys.c.secret_has
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The properties of a key to create. `days` is its lifetime.
+    """The properties of a key to create. `days` is its lifetime, `directory` the one it pushes to.
 
     Raises `InvalidInput`: `FIELD_INVALID` for names that will not do, `CONFIG_RANGE` for the days.
     """
@@ -42,6 +42,7 @@ class NewKey:
     scopes: Sequence[str]
     groups: Sequence[str] = ()
     days: int = 90
+    directory: str | None = None
 
     def __post_init__(self) -> None:
         require_identity_names(self.tenant, name=(self.name,), groups=self.groups)
@@ -86,6 +87,7 @@ def create_key(connection: Connection, wanted: NewKey, *, actor: str, why: str =
             scopes=sorted(set(wanted.scopes)),
             created_by=actor,
             expires_at=expires,
+            directory=wanted.directory,
         )
     )
     details = {"name": wanted.name, "scopes": sorted(set(wanted.scopes)), "expires": expires.isoformat()} | _why(why)

@@ -2,12 +2,27 @@ from .base import (
     DIRECTORY_NAME as DIRECTORY_NAME,
     MAX_REACHED as MAX_REACHED,
     DirectoryEntry as DirectoryEntry,
+    DirectoryResource as DirectoryResource,
     DirectoryStatus as DirectoryStatus,
     GroupMembership as GroupMembership,
+    MemberChange as MemberChange,
+    PushedEntry as PushedEntry,
     Resolved as Resolved,
+    Subject as Subject,
     SyncResult as SyncResult,
     normal_name as normal_name,
     principals as principals,
+)
+from .scim_store import (
+    MAX_MEMBERS as MAX_MEMBERS,
+    MAX_PAGE as MAX_PAGE,
+    ScimDirectory as ScimDirectory,
+    create_scim_directory as create_scim_directory,
+    delete_resource as delete_resource,
+    get_resource as get_resource,
+    list_resources as list_resources,
+    save_resource as save_resource,
+    scim_directory as scim_directory,
 )
 from .store import (
     list_directories as list_directories,

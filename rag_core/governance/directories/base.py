@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
@@ -67,6 +68,62 @@ class DirectoryEntry:
     @property
     def by_token(self) -> bool:
         return self.members is None and self.entry.startswith("group:")
+
+
+class Subject(StrEnum):
+    """Attributes of SCIM that can be the subject of tokens."""
+
+    USER_NAME = "userName"
+    EXTERNAL_ID = "externalId"
+    EMAILS = "emails"
+
+
+@dataclass(frozen=True, slots=True)
+class PushedEntry:
+    """A person (`kind` is `user`) or a group as an identity provider pushes it; `attributes` is its JSON object."""
+
+    kind: str
+    name: str
+    attributes: str
+    external_id: str = ""
+    emails: tuple[str, ...] = ()
+    active: bool = True
+
+    def directory_entry(self, subject: Subject) -> DirectoryEntry:
+        """The entry it becomes; spaces in the name of a group become `_`. Raises `InvalidInput` (`FIELD_INVALID`)."""
+        outside = [f"external:{self.external_id}"] if self.external_id else []
+        names = tuple(dict.fromkeys([*outside, *(normal_name(f"email:{one}") for one in self.emails)]))
+        if self.kind == "group":
+            return DirectoryEntry(f"group:{'_'.join(self.name.split())}", names, ())
+        by = {
+            Subject.USER_NAME: self.name,
+            Subject.EXTERNAL_ID: self.external_id,
+            Subject.EMAILS: "".join(self.emails[:1]),
+        }
+        if not by[subject]:
+            raise InvalidInput(Reason.FIELD_INVALID, f"entry: {subject} is missing, and is the subject of tokens here")
+        return DirectoryEntry(f"user:{by[subject]}", names, active=self.active)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """Ids of members to add to a group, and to remove; `replace`: all that are not added."""
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryResource(PushedEntry):
+    """A pushed entry as it is stored. `members` are id, kind and name of each."""
+
+    id: str
+    entry: str
+    version: int
+    created_at: datetime
+    changed_at: datetime
+    members: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

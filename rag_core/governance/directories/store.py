@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
-from rag_core.governance.access import DENY
+from rag_core.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.governance.access import DENY, list_keys, revoke_key
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.directories.base import (
     MAX_REACHED,
@@ -30,7 +30,7 @@ HELD_SHARE = 0.5
 
 _LOCK = text("""
 INSERT INTO rag.directories AS d (tenant, name, kind) VALUES (:tenant, :directory, :kind)
-ON CONFLICT (tenant, name) DO UPDATE SET kind = excluded.kind RETURNING revision
+ON CONFLICT (tenant, name) DO UPDATE SET kind = excluded.kind WHERE d.kind <> 'scim' RETURNING revision
 """)
 _LOAD = text("""
 CREATE TEMPORARY TABLE read_directory ON COMMIT DROP AS
@@ -93,10 +93,12 @@ def sync(
     """Replace what a directory holds, in one transaction.
 
     A reading that would remove half or more of the people and memberships (and more than `LEAST_HELD`) is held:
-    nothing changes until one removes fewer or an operator approved so many removals.
+    nothing changes until one removes fewer or an operator approved so many removals. Raises `Conflict`
+    (`DIRECTORY_EXISTS`) for one that an identity provider pushes to.
     """
     whose = {"tenant": tenant, "directory": directory}
-    connection.execute(_LOCK, whose | {"kind": kind})
+    if connection.execute(_LOCK, whose | {"kind": kind}).one_or_none() is None:
+        raise Conflict(Reason.DIRECTORY_EXISTS, f"{directory}: an identity provider pushes to a directory of this name")
     connection.execute(_LOAD, {"rows": json.dumps(_rows(entries))})
     connection.execute(_LOAD_MEMBERS)
     removed, total = connection.execute(_REMOVALS, whose).one()
@@ -123,18 +125,25 @@ def _rows(entries: Iterable[DirectoryEntry]) -> list[dict[str, object]]:
     return list(rows.values())
 
 
-_TABLES = ("directory_members", "directory_entries", "directories")
+# The directory itself comes first: every change of it waits for that row.
+_TABLES = ("directories", "directory_members", "directory_entries", "directory_resources")
 _REMOVE = tuple(
     text(f"DELETE FROM rag.{table} WHERE tenant = :tenant AND {column} = :name")  # noqa: S608  names of tables
-    for table, column in zip(_TABLES, ("directory", "directory", "name"), strict=True)
+    for table, column in zip(_TABLES, ("name", "directory", "directory", "directory"), strict=True)
 )
 
 
 def remove_directory(connection: Connection, tenant: str, name: str, *, actor: str) -> None:
-    """Remove a directory with all that it holds, on record. Raises `NotFound` (`DIRECTORY_NOT_FOUND`)."""
+    """Remove a directory with all that it holds, and revoke its keys, on record.
+
+    Raises `NotFound` (`DIRECTORY_NOT_FOUND`).
+    """
     done = [connection.execute(statement, {"tenant": tenant, "name": name}).rowcount for statement in _REMOVE]
-    if not done[-1]:
+    if not done[0]:
         raise NotFound(Reason.DIRECTORY_NOT_FOUND, f"the tenant {tenant} has no directory {name!r}")
+    for key in list_keys(connection, tenant=tenant):
+        if key["directory"] == name and key["revoked_at"] is None:
+            revoke_key(connection, key["key_id"], actor=actor, why=f"the directory {name} was removed")
     audit.record(connection, actor=actor, action="directory.remove", target=name, details={}, tenant=tenant)
 
 
@@ -201,7 +210,7 @@ def _memberships(
     """Yield what a caller gets, each with one way to it through the groups."""
     entries = [row.entry for row in reached]
     edges = connection.execute(_WAYS, {"tenant": tenant, "entries": entries}) if reached else ()
-    ways = {(row.directory, row.group): row for row in edges}
+    ways = _shortest(starts, list(edges))
     for row in reached:
         if row.names is None:  # a person, or a group of tokens, that is only a member
             continue
@@ -212,6 +221,17 @@ def _memberships(
         names = [f"{row.directory}/{name}" for name in row.names]
         for entry in [row.entry, *names] if row.entry.startswith("group:") else names:
             yield GroupMembership(entry, row.directory, tuple(way), since)
+
+
+def _shortest(starts: set[str], edges: Sequence[Row[Any]]) -> dict[tuple[str, str], Row[Any]]:
+    """Return the last step of a shortest way to each group, by directory and group: no circle is one."""
+    ways: dict[tuple[str, str], Row[Any]] = {}
+    steps = [row for row in edges if row.member in starts]
+    while steps:
+        ways = {(row.directory, row.group): row for row in reversed(steps)} | ways
+        came = {(row.directory, row.group) for row in steps}
+        steps = [row for row in edges if (row.directory, row.member) in came and (row.directory, row.group) not in ways]
+    return ways
 
 
 _NAMED = text("""

@@ -114,6 +114,7 @@ PLACES: Final = (
     ),
     TenantTable("directory_members", export="access/directory_members.jsonl", order='directory, member, "group"'),
     TenantTable("directory_entries", export="access/directory_entries.jsonl", order="directory, entry"),
+    TenantTable("directory_resources", export="access/directory_resources.jsonl", order="directory, id"),
     TenantTable("directories", export="access/directories.jsonl", order="name"),
     TenantTable("refused_names", export="access/refused_names.jsonl", order="name"),
     TenantTable("token_revocations", export="access/token_revocations.jsonl", order="subject"),

@@ -63,7 +63,8 @@ _KINDS: Final = {
     "alerts": "key:name kind:system severity:system tenant:name source:name summary:system details:system"
     " delivered:system",
     "announced_states": "tenant:name source:name state:system",
-    "api_keys": "key_id:name secret_hash:secret name:operator tenant:name groups:name scopes:system created_by:name",
+    "api_keys": "key_id:name secret_hash:secret name:operator tenant:name groups:name scopes:system created_by:name"
+    " directory:name",
     "audit": "actor:name action:system target:name details:operator tenant:name outcome:system chain_hash:system",
     "audit_checkpoints": "tenant:name hash:system actor:name",
     "audit_documents": "tenant:name source:name locator:document",
@@ -82,9 +83,11 @@ _KINDS: Final = {
     "deployments": "target:system release:system spec:system colour:system from_colour:system state:system"
     " steps:system generation:system generation_before:system actor:name why:operator wanted:system wanted_by:name"
     " wanted_why:operator reason:system detail:system",
-    "directories": "tenant:name name:name kind:system",
+    "directories": "tenant:name name:name kind:system subject:system",
     "directory_entries": "tenant:name directory:name entry:name names:name",
     "directory_members": "tenant:name directory:name member:name group:name",
+    "directory_resources": "tenant:name directory:name kind:system name:name entry:name external_id:name"
+    " attributes:name",
     "documents": "tenant:name source:name locator:document token:document parsed_as:system content_hash:document"
     " text_hash:document media_type:document title:document language:document text:document blocks:document"
     " links:document structure:document metadata:document flags:system acl:name run_id:system",

@@ -38,6 +38,7 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.documents.v1.DocumentService.Get": {"documents.read"},
     "ragproto.documents.v1.DocumentService.List": {"documents.read"},
     "ragproto.documents.v1.DocumentService.ExplainAccess": {"access.write", "admin", "platform.admin"},
+    "ragproto.directories.v1.DirectoryService": {"directories.write"},
     "ragproto.admin.v1.AccessService": {"access.write", "admin", "platform.admin"},
     "ragproto.admin.v1.AdminService": {"platform.admin"},
     "ragproto.admin.v1.AdminService.GetStatus": OPERATORS,

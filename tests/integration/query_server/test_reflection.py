@@ -21,7 +21,7 @@ PUBLIC = {
     "ragproto.query.v1.QueryService",
     "ragproto.query.v2.QueryService",
 }
-OPERATORS = {"ragproto.query.v2.CurationService"} | {
+OPERATORS = {"ragproto.directories.v1.DirectoryService", "ragproto.query.v2.CurationService"} | {
     f"ragproto.admin.v1.{name}Service"
     for name in (
         *("Access", "Admin", "Deployment", "Evaluation", "History", "Operations", "Source", "Tenant", "Usage"),

@@ -266,13 +266,14 @@ WITHOUT_IDENTIFIERS = {
     "ragproto.admin.v1.DeploymentService.ListDeployments",
     "ragproto.query.v2.CurationService.ListCurations",
     "ragproto.admin.v1.SourceService.ListSourceSecrets",
+    "ragproto.directories.v1.DirectoryService.GetEntries",
     "ragproto.query.v2.QueryService.ListAnswerers",
     "ragproto.query.v2.QueryService.ListSources",
     "ragproto.query.v2.QueryService.GetUsage",
     *(f"ragproto.admin.v1.UsageService.{name}" for name in ("ListUsage", "SetBudget")),
 }
 """Generations and deployments belong to no tenant; the others have tests of their own in
-test_access, test_webhooks, test_operations, test_evaluation, test_history, test_usage and test_documents."""
+test_access, test_webhooks, test_operations, test_evaluation, test_history, test_usage, test_documents and test_scim."""
 
 
 @pytest.mark.catalogue("S03")

@@ -15,6 +15,7 @@ from rag_assets.resources import PIPELINE
 from rag_core.database import Store
 from rag_core.errors import RagError
 from rag_core.exit_codes import Exit
+from rag_core.governance.access import list_keys
 from rag_core.governance.directories import list_directories, resolve
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.settings import Settings
@@ -119,3 +120,30 @@ def test_the_command_syncs_lists_holds_approves_and_removes(
     assert run(["access", "remove", "corp", "--tenant", "acme"]) == Exit.NOT_FOUND
     with store.engine.connect() as connection:
         assert list_directories(connection) == []
+
+
+def test_a_directory_that_is_pushed_is_made_listed_and_never_overwritten_by_a_file(
+    settings: Settings, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_HOME", str(settings.home))
+    monkeypatch.setenv("RAG_DATABASE_URL", settings.effective_database_url)
+    assert run(["access", "scim", "corp", "--tenant", "acme", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["base_url"], made["token"][:4]) == ("http://127.0.0.1:8080/scim/v2", "rag_")
+    assert run(["access", "scim", "corp", "--tenant", "acme", "--subject", "externalId"]) == Exit.FAILED
+    assert run(["access", "sync"]) == Exit.FAILED, "the file has the same name"
+    assert "DIRECTORY_EXISTS" in capsys.readouterr().err
+    (folder / "corp.yaml").rename(folder / "files.yaml")
+    assert run(["access", "sync"]) == 0
+    assert run(["access", "scim", "files", "--tenant", "acme"]) == Exit.FAILED
+    assert run(["access", "scim", "No Name"]) == Exit.WRONG_INPUT
+    capsys.readouterr()
+    assert run(["access", "directories", "--json"]) == 0
+    assert {(one["name"], one["kind"]) for one in json.loads(capsys.readouterr().out)} == {
+        ("corp", "scim"),
+        ("files", "file"),
+    }
+    assert run(["access", "scim", "corp", "--tenant", "acme"]) == 0, "another token"
+    assert run(["access", "remove", "corp", "--tenant", "acme"]) == 0
+    with store.engine.connect() as connection:
+        assert [key["revoked_at"] is None for key in list_keys(connection, tenant="acme")] == [False, False]
