@@ -15,10 +15,8 @@ _SAFE = re.compile(r"[\w ,'’?？，、\-]{4,70}")
 _ASKS = re.compile(
     r"(?:how|what|why|when|where|who|which) (?:do|does|is|are|can|should|to|much|many|long|often)\b", re.IGNORECASE
 )
-_ASKS_OF_NOTHING = re.compile(
-    r".*\b(?i:which|what|this|that|it|them|哪个)\W*|(?i:how) (?i:do|can|should) (?i:I|we|you) [A-Z][\w-]*\W*"
-)
-"""Without its page "When to choose which?" asks nothing, and "How do I Redis?" is no English."""
+_UNNAMED = (["which"], ["what"], ["this"], ["that"], ["it"], ["them"])
+_NO_ENGLISH = re.compile(r"how (?:do|can|should) (?:I|we|you) [A-Z][\w-]*")
 _ASKS_IN_CHINESE = re.compile(r"如何|怎么|怎样|什么|哪")
 
 
@@ -30,11 +28,17 @@ def examples(passages: Iterable[query_pb2.Passage], t: Translate) -> list[str]:
         if not _SAFE.fullmatch(heading):
             continue
         asks = heading.endswith(("?", "？")) or bool(_ASKS.match(heading) or _ASKS_IN_CHINESE.search(heading))
-        rank = 1 if not asks else 2 if _ASKS_OF_NOTHING.fullmatch(heading) else 0
+        rank = 1 if not asks else 2 if _asks_nothing(heading) else 0
         if item.doc_id not in found or rank < found[item.doc_id][0]:
             found[item.doc_id] = (rank, _question(heading, t, asks=asks))
     ordered = sorted(found.values(), key=lambda entry: entry[0])
     return list(dict.fromkeys(question for _, question in ordered))[:COUNT]
+
+
+def _asks_nothing(heading: str) -> bool:
+    """Return whether it needs its page: "When to choose which?", or "How do I Redis?", which is no English."""
+    plain = heading.rstrip("?？ ")
+    return plain.lower().split()[-1:] in _UNNAMED or bool(_NO_ENGLISH.fullmatch(plain[:1].lower() + plain[1:]))
 
 
 def _question(heading: str, t: Translate, *, asks: bool) -> str:

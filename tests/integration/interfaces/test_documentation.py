@@ -47,6 +47,7 @@ def test_the_wheel_holds_every_page_that_the_index_names() -> None:
         "history/before-0.2.md",
         "history/measurements.md",
         "history/performance-2026-11.md",
+        "history/trial-2026-11-30.md",
     }
 
 
