@@ -24,6 +24,7 @@ from rag_core.governance.directories import Subject, create_scim_directory, remo
 from tests.support.interfaces import OpenInterfaces
 from tests.support.waiting import eventually
 
+NOBODY = "4f1c2a1e-0d52-4e0b-9a55-6a4f0a4d3c11"
 ROOT = Path(__file__).parents[3]
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -317,8 +318,8 @@ def test_a_wrong_patch_is_refused_in_scims_words_and_changes_nothing(
         ("GET", "/Users?count=many", None, 400, "invalidValue"),
         ("GET", "/Users/none", None, 404, None),
         ("GET", "/Shoes", None, 404, None),
-        ("DELETE", f"/Groups/{uuid4()}", None, 404, None),
-        ("GET", f"/Users/urn:uuid:{uuid4()}", None, 404, None),
+        ("DELETE", f"/Groups/{NOBODY}", None, 404, None),
+        ("GET", f"/Users/urn:uuid:{NOBODY}", None, 404, None),
         ("DELETE", "/Users", None, 405, None),
         ("POST", "/Users", b"{", 400, "invalidSyntax"),
         ("POST", "/Users", b"[]", 400, "invalidSyntax"),
