@@ -35,7 +35,7 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PatchPlan:
     """A patch: `members` by themselves, and the other operations. `whole`: these need the members read."""
 
     members: Members
@@ -43,7 +43,7 @@ class Plan:
     whole: bool
 
 
-def plan(kind: Kind, body: Json, entry_id: str) -> Plan:
+def plan(kind: Kind, body: Json, entry_id: str) -> PatchPlan:
     """Read a patch. Raises `ValidationError` and `SCIMException`."""
     body = {str(name).lower(): value for name, value in body.items()}
     sent = body.get("operations")
@@ -52,7 +52,7 @@ def plan(kind: Kind, body: Json, entry_id: str) -> Plan:
     operations = [_plain(one, entry_id) for one in sent]
     checked = _read(kind, operations).operations or []
     if kind is not GROUPS:
-        return Plan(Members(), operations, whole=False)
+        return PatchPlan(Members(), operations, whole=False)
     members, others, whole = Members(), [], False
     for raw, one in zip(operations, checked, strict=True):
         found = _member_ids(one)
@@ -61,7 +61,7 @@ def plan(kind: Kind, body: Json, entry_id: str) -> Plan:
         else:
             whole = whole or _names_members(one)
             others.append(raw)
-    return Plan(Members(), operations, whole=True) if whole else Plan(members, others, whole=False)
+    return PatchPlan(Members(), operations, whole=True) if whole else PatchPlan(members, others, whole=False)
 
 
 def apply(kind: Kind, resource: Any, operations: list[Json]) -> Any:

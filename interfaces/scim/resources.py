@@ -52,7 +52,7 @@ TOLERANT: Final = ScimPolicy(
 """Identity providers push more than is kept here, and some write patches in forms of their own."""
 
 
-class Person(Resource[Any]):
+class PushedPerson(Resource[Any]):
     """Core attributes of a user."""
 
     __schema__ = FullUser.__schema__
@@ -77,7 +77,7 @@ class Group(Resource[Any]):
     members: list[GroupMember] | None = None
 
 
-Model = TypeVar("Model", Person, Group)
+Model = TypeVar("Model", PushedPerson, Group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ class Kind:
 
     path: str
     label: str
-    model: type[Person] | type[Group]
+    model: type[PushedPerson] | type[Group]
     number: pb.EntryKind
 
 
-USERS: Final = Kind("Users", "User", Person, pb.ENTRY_KIND_PERSON)
+USERS: Final = Kind("Users", "User", PushedPerson, pb.ENTRY_KIND_PERSON)
 GROUPS: Final = Kind("Groups", "Group", Group, pb.ENTRY_KIND_GROUP)
 _OF_NUMBER: Final = {kind.number: kind for kind in (USERS, GROUPS)}
 _FIELDS: Final = {

@@ -165,11 +165,11 @@ def scim(
     days
         Days until the token expires, 730 at most.
     """
-    from rag_core.governance.directories import Subject, create_scim_directory
+    from rag_core.governance.directories import SubjectAttribute, create_scim_directory
     from rag_core.settings import Settings
     from ragctl.grpc_client import gateway_address
 
-    wanted = None if subject is None else Subject(subject)
+    wanted = None if subject is None else SubjectAttribute(subject)
     with transaction() as connection:
         key = create_scim_directory(connection, tenant, name, wanted, days=days, actor=actor())
     base = f"{gateway_address(Settings.load()).url}/scim/v2"

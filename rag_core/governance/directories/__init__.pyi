@@ -8,7 +8,7 @@ from .base import (
     MemberChange as MemberChange,
     PushedEntry as PushedEntry,
     Resolved as Resolved,
-    Subject as Subject,
+    SubjectAttribute as SubjectAttribute,
     SyncResult as SyncResult,
     normal_name as normal_name,
     principals as principals,

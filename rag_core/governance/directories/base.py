@@ -70,7 +70,7 @@ class DirectoryEntry:
         return self.members is None and self.entry.startswith("group:")
 
 
-class Subject(StrEnum):
+class SubjectAttribute(StrEnum):
     """Attributes of SCIM that can be the subject of tokens."""
 
     USER_NAME = "userName"
@@ -89,16 +89,16 @@ class PushedEntry:
     emails: tuple[str, ...] = ()
     active: bool = True
 
-    def directory_entry(self, subject: Subject) -> DirectoryEntry:
+    def directory_entry(self, subject: SubjectAttribute) -> DirectoryEntry:
         """The entry it becomes; spaces in the name of a group become `_`. Raises `InvalidInput` (`FIELD_INVALID`)."""
         outside = [f"external:{self.external_id}"] if self.external_id else []
         names = tuple(dict.fromkeys([*outside, *(normal_name(f"email:{one}") for one in self.emails)]))
         if self.kind == "group":
             return DirectoryEntry(f"group:{'_'.join(self.name.split())}", names, ())
         by = {
-            Subject.USER_NAME: self.name,
-            Subject.EXTERNAL_ID: self.external_id,
-            Subject.EMAILS: "".join(self.emails[:1]),
+            SubjectAttribute.USER_NAME: self.name,
+            SubjectAttribute.EXTERNAL_ID: self.external_id,
+            SubjectAttribute.EMAILS: "".join(self.emails[:1]),
         }
         if not by[subject]:
             raise InvalidInput(Reason.FIELD_INVALID, f"entry: {subject} is missing, and is the subject of tokens here")

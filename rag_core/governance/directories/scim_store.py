@@ -18,7 +18,7 @@ from rag_core.governance.directories.base import (
     DirectoryResource,
     MemberChange,
     PushedEntry,
-    Subject,
+    SubjectAttribute,
     normal_name,
 )
 
@@ -37,7 +37,7 @@ class ScimDirectory:
 
     tenant: str
     name: str
-    subject: Subject
+    subject: SubjectAttribute
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ _KIND = text("SELECT kind, subject FROM rag.directories WHERE tenant = :tenant A
 
 
 def create_scim_directory(
-    connection: Connection, tenant: str, name: str, subject: Subject | None, *, days: int, actor: str
+    connection: Connection, tenant: str, name: str, subject: SubjectAttribute | None, *, days: int, actor: str
 ) -> ApiKey:
     """Create a directory unless it exists, and another key for it.
 
@@ -63,7 +63,7 @@ def create_scim_directory(
         raise InvalidInput(Reason.FIELD_INVALID, f"{name[:64]!r}: must be lower-case letters, digits, - and _")
     wanted = NewKey(f"SCIM: {name}", tenant, (SCOPE,), days=days, directory=name)
     whose = {"tenant": tenant, "directory": name}
-    created = connection.execute(_CREATE, whose | {"subject": subject or Subject.USER_NAME}).rowcount
+    created = connection.execute(_CREATE, whose | {"subject": subject or SubjectAttribute.USER_NAME}).rowcount
     found = connection.execute(_KIND, whose).one()
     if found.kind != "scim" or subject not in {None, found.subject}:
         what = f"subject {found.subject}" if found.kind == "scim" else f"kind {found.kind}"
@@ -90,7 +90,7 @@ def scim_directory(connection: Connection, tenant: str, key_id: str, *, lock: bo
     row = connection.execute(_LOCK if lock else _FIND, {"tenant": tenant, "key": key_id}).one_or_none()
     if row is None:
         raise NotFound(Reason.DIRECTORY_NOT_FOUND, "the credentials are no key of a directory; see `rag access scim`")
-    return ScimDirectory(row.tenant, row.name, Subject(row.subject))
+    return ScimDirectory(row.tenant, row.name, SubjectAttribute(row.subject))
 
 
 # --------------------------------------------------------------------------------------------------------------------

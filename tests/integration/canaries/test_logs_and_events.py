@@ -6,6 +6,7 @@ parsers, drivers and models do.
 
 from __future__ import annotations
 
+import json
 import threading
 import traceback
 import uuid
@@ -164,6 +165,8 @@ def _fill_inner(message: Any, kind: descriptor.Descriptor) -> None:
     elif "questions" in kind.fields_by_name:
         message.questions.append(TEXT)
         message.action, message.answer = 1, TEXT
+    elif kind.full_name == "ragproto.directories.v1.Entry":
+        message.kind, message.name, message.attributes = 1, TEXT, json.dumps({"displayName": TEXT})
     elif kind.full_name == "google.protobuf.Struct":  # an event of a bucket
         message.update({"Records": [{"s3": {"bucket": {"name": TEXT}, "object": {"key": TEXT}}}]})
 

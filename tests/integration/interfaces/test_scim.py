@@ -20,7 +20,7 @@ from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
 from sqlalchemy import text
 
-from rag_core.governance.directories import Subject, create_scim_directory, remove_directory
+from rag_core.governance.directories import SubjectAttribute, create_scim_directory, remove_directory
 from tests.support.interfaces import OpenInterfaces
 from tests.support.waiting import eventually
 
@@ -35,7 +35,7 @@ ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 class Provider:
     """An identity provider with the token of a directory of its own."""
 
-    def __init__(self, found: OpenInterfaces, name: str, tenant: str, subject: Subject | None = None) -> None:
+    def __init__(self, found: OpenInterfaces, name: str, tenant: str, subject: SubjectAttribute | None = None) -> None:
         self.found, self.name, self.tenant = found, name, tenant
         with found.database() as db:
             self.token = create_scim_directory(db, tenant, name, subject, days=1, actor="test").text
@@ -445,7 +445,7 @@ def test_each_change_is_in_the_audit_log_and_what_changes_nothing_is_not(idp: Pr
 
 
 def test_the_subject_may_be_another_attribute(idp: Provider) -> None:
-    other = Provider(idp.found, f"s{uuid4().hex[:12]}", "acme", Subject.EXTERNAL_ID)
+    other = Provider(idp.found, f"s{uuid4().hex[:12]}", "acme", SubjectAttribute.EXTERNAL_ID)
     try:
         other.person("ann@acme.example", externalId="6f1c")
         assert other.rows("directory_entries", "entry") == [("user:6f1c",)]
