@@ -322,7 +322,7 @@ def test_a_conversation_outlives_a_reload_until_its_person_deletes_it(
 
 
 def test_an_address_that_is_not_for_the_role_says_so(page: Page, platform: Platform, console_url: str) -> None:
-    """The last one here: the console goes on to know this caller by fewer scopes for ten seconds."""
+    """The last one here: the console knows this caller by fewer scopes for ten seconds more."""
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     platform.gateway.peer.scopes = ["ops.read"]
 
