@@ -56,7 +56,7 @@ def index_routes(settings: ConsoleSettings) -> list[Route]:
         title = translate(language, "Page not found")
         return plain_page(request, title, body, 404, environment=settings.environment)
 
-    names = ("", *(path.stem for path in (Path(__file__).parent / "screens").glob("*.py")))
+    names = ("", *(path.stem for path in (Path(__file__).parent / "screens").glob("*.py") if path.stem != "overview"))
     return [
         Route("/overview", _first_page, methods=["GET"]),  # Streamlit knows it by the bare address alone
         *(Route(f"/{name}", _index_page, methods=["GET"]) for name in names),

@@ -108,18 +108,23 @@ def _show_readers(items: Sequence[pb.SourcePreviewItem]) -> None:
 def _readers(acl: Sequence[str]) -> str:
     admitted = [entry for entry in acl if not entry.startswith("deny:") and entry != "group:rag-nobody"]
     refused = [_reader(entry.removeprefix("deny:")) for entry in acl if entry.startswith("deny:")]
-    if refused and not admitted:
-        unknown = ", ".join(entry.removeprefix("deny:") for entry in acl)
-        return t("nobody: {refused} must not read it, and no directory knows who that is", refused=unknown)
+    if unknown := [entry.removeprefix("deny:") for entry in acl if entry.startswith("deny:") and _is_unknown(entry)]:
+        said = ", ".join(unknown)
+        return t("nobody: {refused} must not read it, and no directory knows who that is", refused=said)
     who = ", ".join(map(_reader, admitted)) or t("nobody")
-    return t("{who}, but not by {refused}", who=who, refused=", ".join(refused)) if refused else who
+    return t("{who}, but not by {refused}", who=who, refused=", ".join(refused)) if refused and admitted else who
+
+
+def _is_unknown(entry: str) -> bool:
+    """Return whether it is a name that no directory knows (`corp/gid:7`)."""
+    return "/" in entry.removeprefix("deny:").partition(":")[0]
 
 
 def _reader(entry: str) -> str:
     kind, _, name = entry.partition(":")
     if entry == "everyone":
         return t("everyone of the tenant")
-    if "/" in kind:  # a name that no directory knows
+    if _is_unknown(entry):
         return t("{name} (unknown to the directory: nobody)", name=entry)
     return t("everyone in {group}", group=name) if kind == "group" else name
 

@@ -15,7 +15,7 @@ _SAFE = re.compile(r"[\w ,'’?？，、\-]{4,70}")
 _ASKS = re.compile(
     r"(?:how|what|why|when|where|who|which) (?:do|does|is|are|can|should|to|much|many|long|often)\b", re.IGNORECASE
 )
-_UNNAMED = (["which"], ["what"], ["this"], ["that"], ["it"], ["them"])
+_UNNAMED = {"which", "what", "this", "that", "it", "them"}
 _NO_ENGLISH = re.compile(r"how (?:do|can|should) (?:I|we|you) [A-Z][\w-]*")
 _ASKS_IN_CHINESE = re.compile(r"如何|怎么|怎样|什么|哪")
 
@@ -38,7 +38,7 @@ def examples(passages: Iterable[query_pb2.Passage], t: Translate) -> list[str]:
 def _asks_nothing(heading: str) -> bool:
     """Return whether it needs its page: "When to choose which?", or "How do I Redis?", which is no English."""
     plain = heading.rstrip("?？ ")
-    return plain.lower().split()[-1:] in _UNNAMED or bool(_NO_ENGLISH.fullmatch(plain[:1].lower() + plain[1:]))
+    return plain.lower().rpartition(" ")[2] in _UNNAMED or bool(_NO_ENGLISH.fullmatch(plain[:1].lower() + plain[1:]))
 
 
 def _question(heading: str, t: Translate, *, asks: bool) -> str:

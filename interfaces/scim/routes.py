@@ -85,12 +85,9 @@ def routes(platform: Platform) -> list[Route]:
 
     def route(path: str, methods: dict[str, Endpoint], kind: str = "") -> Route:
         async def handle(request: Request) -> Response:
-            await asyncio.to_thread(
-                _load
-            )  # the protocol's models take half a second to load, and few installations use them
-            return await _answered(
-                request, platform, methods["GET" if request.method == "HEAD" else request.method], kind
-            )
+            await asyncio.to_thread(_load)
+            method = "GET" if request.method == "HEAD" else request.method
+            return await _answered(request, platform, methods[method], kind)
 
         return Route(PATH + path, handle, methods=list(methods))
 
@@ -115,6 +112,7 @@ def refusal(error: ApiError) -> Response:
 
 
 def _load() -> None:
+    """The protocol's models take half a second to load, and few installations use them."""
     import interfaces.scim.patch  # noqa: F401
 
 

@@ -174,7 +174,7 @@ def _name_readers(items: list[dict[str, Any]], tenant: str, store: Store) -> Non
         known = token_entries(connection, tenant, names)
     for row in rows:
         named = {entry: known.get(entry.removeprefix(DENY), entry.removeprefix(DENY)) for entry in row["acl"]}
-        refusing = [entry for entry in named if entry.startswith(DENY) and "/" in named[entry]]
+        refusing = [entry for entry in named if entry.startswith(DENY) and "/" in named[entry].partition(":")[0]]
         row["acl"] = refusing or [f"{DENY}{name}" if entry.startswith(DENY) else name for entry, name in named.items()]
 
 

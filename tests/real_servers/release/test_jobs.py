@@ -9,21 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from benchmarks.ports import free_port
 from tests.support.chart import ROOT
@@ -172,65 +172,43 @@ def test_what_is_deployed_is_what_this_pipeline_signed(pipeline: Pipeline) -> No
     assert pipeline.job("verify").returncode != 0, "somebody else signed them"
 
 
-@contextmanager
-def forge(answers: list[dict[str, Any]]) -> Iterator[str]:
-    """The part of GitLab's interface of releases that glab calls: it keeps what is created."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer(404, {"message": "404 Not Found"})
-
-        def do_POST(self) -> None:
-            made = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            answers.append({"path": self.path, "token": self.headers.get("private-token"), **made})
-            self._answer(201, {**made, "_links": {"self": "http://127.0.0.1/release"}})
-
-        def _answer(self, status: int, body: object) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_a_tag_becomes_a_release_with_its_notes_and_what_it_is_made_of(tmp_path: Path) -> None:
+def test_a_tag_becomes_a_release_with_its_notes_and_what_it_is_made_of(tmp_path: Path, httpserver: HTTPServer) -> None:
     """The script of the job, then what the runner does with `release:` (GitLab's reference of the keyword)."""
     job, created = JOBS["release"], list[dict[str, Any]]()
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{ROOT}", clone], check=True)
-    with forge(created) as address:
-        variables = {
-            "CI_COMMIT_TAG": f"v{VERSION}", "CI_PROJECT_URL": f"{address}/rag/platform", "CI_JOB_ID": "7",
-            "GITLAB_HOST": address.removeprefix("http://"), "GITLAB_TOKEN": "only-here", "HOME": str(tmp_path),
-            "NO_PROXY": "127.0.0.1",
-        }  # fmt: skip
-        environment = {**os.environ, **variables}
-        release = json.loads(json.dumps(job["release"]))
-        links = [{name: _expanded(text, variables) for name, text in one.items()} for one in release["assets"]["links"]]
-        plain = f"glab config set api_protocol http --host {address.removeprefix('http://')}"
-        script = [*job["script"], plain, (
-            f'glab release create "{release["tag_name"]}" --repo rag/platform --no-update --no-close-milestone'
-            f" --notes-file {release['description']} --assets-links '{json.dumps(links)}'"
-        )]  # fmt: skip
-        done = subprocess.run(
-            ["sh", "-ec", "\n".join(script)], cwd=clone, env=environment, capture_output=True, text=True, timeout=120
+
+    def answer(request: Request) -> Response:
+        """GitLab's interface of releases: it keeps what is created."""
+        if request.method == "GET":
+            return Response('{"message": "404 Not Found"}', 404, mimetype="application/json")
+        made = request.get_json()
+        created.append({"path": request.path, "token": request.headers.get("private-token"), **made})
+        return Response(
+            json.dumps({**made, "_links": {"self": "http://127.0.0.1/release"}}), 201, mimetype="application/json"
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+
+    httpserver.expect_request(re.compile("/api/v4/.*")).respond_with_handler(answer)
+    address = httpserver.url_for("").rstrip("/")
+    variables = {
+        "CI_COMMIT_TAG": f"v{VERSION}", "CI_PROJECT_URL": f"{address}/rag/platform", "CI_JOB_ID": "7",
+        "GITLAB_HOST": address.removeprefix("http://"), "GITLAB_TOKEN": "only-here", "HOME": str(tmp_path),
+        "NO_PROXY": "127.0.0.1",
+    }  # fmt: skip
+    environment = {**os.environ, **variables}
+    release = json.loads(json.dumps(job["release"]))
+    links = [{name: _expanded(text, variables) for name, text in one.items()} for one in release["assets"]["links"]]
+    plain = f"glab config set api_protocol http --host {address.removeprefix('http://')}"
+    script = [*job["script"], plain, (
+        f'glab release create "{release["tag_name"]}" --repo rag/platform --no-update --no-close-milestone'
+        f" --notes-file {release['description']} --assets-links '{json.dumps(links)}'"
+    )]  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-ec", "\n".join(script)], cwd=clone, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     [made, *linked] = created
-    assert (made["path"], made["tag_name"]) == ("/api/v4/projects/rag%2Fplatform/releases", f"v{VERSION}")
+    assert (made["path"], made["tag_name"]) == ("/api/v4/projects/rag/platform/releases", f"v{VERSION}")
     notes = (ROOT / "CHANGELOG.md").read_text("utf-8").partition(f"## [{VERSION}]")[2].partition("\n## [")[0]
     assert made["description"].strip() == notes.partition("\n")[2].strip()
     assert {one["url"] for one in linked} == {f"{address}/rag/platform/-/jobs/7/artifacts/browse/dist"}

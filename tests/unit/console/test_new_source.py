@@ -339,7 +339,7 @@ def test_the_preview_says_a_heading_once(
 
 def test_the_preview_counts_who_will_find_the_items(app: AppTest, platform: Platform) -> None:
     acls = [["group:Sales"]] * 13 + [["everyone", "deny:user:ann"]] * 3 + [["corp/gid:7"]] * 2
-    acls += [["group:rag-nobody"], ["deny:corp/gid:9"]]
+    acls += [["group:rag-nobody", "deny:user:a/b"], ["deny:corp/gid:9"]]
     items = [pb.SourcePreviewItem(locator="a", ok=True, acl=acl) for acl in acls]
     previewed = pb.SourceOperation(preview=pb.SourcePreview(items=[*items, pb.SourcePreviewItem(locator="b")]))
     seen = {"previewed": previewed, "previewed_definition": forms.definition(draft("folder"))}
