@@ -25,8 +25,13 @@ def browse(draft: Draft, key: Key) -> None:
         return
     ready = forms.can_browse(kind, values)
     wanted = st.button(t(kind.browse), icon=":material/manage_search:", disabled=not ready, key=key("browse"))
-    if ready and (wanted or ("offers" in draft and draft["browsed"] != forms.narrowing(kind, values))):
-        _read(draft, key)
+    with st.container():  # the inputs below keep their place, whatever is shown here
+        if ready and (wanted or ("offers" in draft and draft["browsed"] != forms.narrowing(kind, values))):
+            _read(draft, key)
+        _show_found(draft)
+
+
+def _show_found(draft: Draft) -> None:
     offers: pb.SourceOffers | None = draft.get("offers")
     if offers is None:
         return
@@ -41,9 +46,13 @@ def _read(draft: Draft, key: Key) -> None:
     found = operate(pb.SOURCE_ACTION_BROWSE, draft["name"], t("Reading …"), definition=forms.definition(draft))
     if found is not None:
         draft["offers"] = found.offers
-        for item in forms.take_suggestions(draft, found.offers.suggested):
-            value = draft["values"][item.path]
-            st.session_state[key(f"offer-{item.path}")] = forms.split(value) if item.type == "list" else value
+        changed = forms.take_suggestions(draft, found.offers.suggested)
+        # What is said beside a value changes with what was read, and a selection is remembered by the words shown:
+        # so each is set again by its value.
+        kept = [item for item in draft["form"].fields if item.offered and key(f"offer-{item.path}") in st.session_state]
+        for item in [*changed, *kept]:
+            value = draft["values"].get(item.path) or ""
+            st.session_state[key(f"offer-{item.path}")] = forms.split(value) if item.type == "list" else value or None
     # After what was suggested was taken: it is what was read.
     draft["browsed"] = forms.narrowing(draft["form"], draft["values"])
 
@@ -63,7 +72,8 @@ def selected(item: pb.SourceField, draft: Draft, key: Key) -> str | None:
                                 format_func=lambda value: _shown(value, about))  # fmt: skip
         return ", ".join(chosen)
     options = list(dict.fromkeys([*([known] if known else []), *about]))
-    return st.selectbox(label, options, 0 if known else None, key=place, accept_new_options=True,
+    first = 0 if known and place not in st.session_state else None
+    return st.selectbox(label, options, first, key=place, accept_new_options=True,
                         placeholder=t("Select or type"),
                         format_func=lambda value: _shown(value, about)) or ""  # fmt: skip
 

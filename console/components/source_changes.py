@@ -32,10 +32,14 @@ def source_changes(name: str) -> None:
 
 def _edit(name: str) -> None:
     key = f"edit-{name}"
-    if key not in st.session_state and not _opened(key, name):
+    # Each part has its place from the first drawing on: keyed inputs that move are left behind in the browser when a
+    # drawing is interrupted.
+    entrance, form = st.empty(), st.container()
+    if key not in st.session_state and not _opened(entrance, key, name):
         return
     file: pb.SourceFile = st.session_state[key]
-    text = _edited_text(key, file)
+    with form:
+        text = _edited_text(key, file)
     with st.container(horizontal=True):
         tests = st.button(t("Test connection"), key=f"{key}-test")
         previews = st.button(t("Preview"), key=f"{key}-preview")
@@ -85,8 +89,7 @@ def _edited_text(key: str, file: pb.SourceFile) -> str:
     return str(edit["text"])
 
 
-def _opened(key: str, name: str) -> bool:
-    place = st.empty()  # so that nothing of it stays below the file
+def _opened(place: st.delta_generator.DeltaGenerator, key: str, name: str) -> bool:
     with place.container():
         st.write(t("Reads the file of the source, which can then be changed, tested and saved."))
         asked = st.button(t("Open the source file"), key=f"{key}-open")

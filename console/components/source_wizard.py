@@ -86,9 +86,11 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
 
 def edit(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
     """The form of a source that there is: the steps of the wizard below each other. Returns what is wrong."""
-    _options(draft)
+    with st.container():
+        _options(draft)
     wrong = forms.connection_problems(draft["form"], draft["name"], draft["tenant"], draft["values"])
-    wrong += access(draft)
+    with st.container():
+        wrong += access(draft)
     return wrong if draft["form"].stream else wrong + schedule(draft, allowed)
 
 
