@@ -265,7 +265,12 @@ def test_a_document_is_followed_down_to_a_chunk(page: Page) -> None:
 def test_an_answer_is_given_and_two_settings_are_compared(page: Page) -> None:
     go(page, "Ask")
     ask(page, "How many days of paid leave does the vacation policy grant a year?")
-    expect(page.get_by_text("The vacation policy grants 25 days of paid leave a year.").first).to_be_visible()
+    said = "The vacation policy grants 25 days of paid leave a year."
+    expect(page.locator("mark", has_text=said).first).to_be_visible()  # marked in its passage
+    cited = page.get_by_text(re.compile(r"^Source 1 of \d+$")).first
+    expect(cited).to_be_visible()
+    # The marker in the text is a link that says the same to who cannot see it.
+    expect(page.get_by_role("link", name=cited.inner_text(), exact=True).first).to_be_attached()
     page.get_by_role("button", name="Settings").click()
     page.get_by_text("Compare two settings").click()
     page.keyboard.press("Escape")
@@ -294,10 +299,17 @@ def test_the_api_refuses_what_a_role_may_not_although_the_page_offered_it(page: 
 @pytest.mark.catalogue("S46")
 @pytest.mark.faults
 def test_a_viewer_gets_no_payload_and_no_audit_log(page: Page, place: Place) -> None:
+    groups, links = page.get_by_test_id("stNavSectionHeader"), page.get_by_test_id("stSidebarNav").get_by_role("link")
+    expect(groups).to_contain_text(["Data", "Operate"])
+    for name in ["Add a source", "Access", "Audit and webhooks"]:
+        expect(links.filter(has_text=name)).to_be_visible()
     place.act_as(VIEWER)
     page.reload()
     expect(page.get_by_text("Signed in as ann (viewer)")).to_be_visible()
-    assert page.get_by_role("link", name="Audit").count() == 0
+    expect(groups).to_contain_text(["Data", "Operate"])
+    expect(links.filter(has_text="Index")).to_be_visible()
+    for name in ["Add a source", "Access", "Audit"]:
+        expect(links.filter(has_text=name)).to_have_count(0)
     go(page, "Quality")
     expect(page.get_by_text("redrive and discard require the role operator")).to_be_visible()
     expect(page.get_by_role("button", name="Redrive 0")).to_be_disabled()
