@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rag_core.errors import ConfigError, Reason
 
 MIN_RSA_BITS = 2048
 FILE_SETTING = "RAG_JWT_PUBLIC_KEYS"
-_KEY_ID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
+_KEY_ID = re.compile(r"[A-Za-z0-9_.~+/=-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,11 @@ def load_jwks(path: Path) -> dict[str, VerificationKey]:
 
 
 def parse_jwks(data: bytes, setting: str) -> dict[str, VerificationKey]:
-    """The keys of a JWKS document by key id; errors name `setting`. Raises `ConfigError` as `load_jwks` does."""
+    """The keys of a JWKS document that verify tokens, by key id; errors name `setting`.
+
+    Keys for another use, of another kind or for another algorithm are left out, as RFC 7517 (section 5) advises:
+    Keycloak's set has a key for encryption too. Raises `ConfigError` as `load_jwks` does.
+    """
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -50,43 +54,42 @@ def parse_jwks(data: bytes, setting: str) -> dict[str, VerificationKey]:
     keys: dict[str, VerificationKey] = {}
     for position, entry in enumerate(entries):
         key = _verification_key(entry, position, setting)
+        if key is None:
+            continue
         if key.key_id in keys:
             raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: two keys have the kid {key.key_id}")
         keys[key.key_id] = key
+    if not keys:
+        raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: no key for signatures with ES256 or RS256")
     return keys
 
 
-def _verification_key(entry: object, position: int, setting: str) -> VerificationKey:
+def _verification_key(entry: object, position: int, setting: str) -> VerificationKey | None:
+    """The key, `None` when it is for something else."""
+
     def refuse(why: str, reason: Reason = Reason.CONFIG_INVALID) -> ConfigError:
         return ConfigError(reason, f"{setting}: key {position}: {why}")
 
     if not isinstance(entry, dict):
         raise refuse("not an object")
-    key_id = entry.get("kid")
-    if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
-        raise refuse("needs a kid of letters, digits and _.~-")
     if "d" in entry or entry.get("kty") == "oct":
         raise refuse("holds a secret; only public keys belong here", Reason.SECRET_WEAK)
-    if entry.get("use", "sig") != "sig":
-        raise refuse("is not a signature key")
+    algorithm = _algorithm_of(entry)
+    if algorithm is None or entry.get("use", "sig") != "sig" or entry.get("alg", algorithm) != algorithm:
+        return None
+    key_id = entry.get("kid")
+    if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
+        raise refuse("needs a kid of letters, digits and _.~+/=-")
     try:
-        key = jwt.PyJWK(entry, algorithm=_algorithm_of(entry)).key
+        key = jwt.PyJWK(entry, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         raise refuse("is not a valid EC P-256 or RSA public key") from None
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        return _pinned(entry, VerificationKey(key_id, "ES256", key), refuse)
-    if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < MIN_RSA_BITS:
-            raise refuse(f"RSA keys need at least {MIN_RSA_BITS} bits", Reason.SECRET_WEAK)
-        return _pinned(entry, VerificationKey(key_id, "RS256", key), refuse)
-    raise refuse("is not a valid EC P-256 or RSA public key")
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        raise refuse(f"RSA keys need at least {MIN_RSA_BITS} bits", Reason.SECRET_WEAK)
+    return VerificationKey(key_id, algorithm, key)
 
 
-def _algorithm_of(entry: Mapping[str, object]) -> str:
-    return "ES256" if entry.get("kty") == "EC" else "RS256"
-
-
-def _pinned(entry: Mapping[str, object], key: VerificationKey, refuse: Callable[[str], ConfigError]) -> VerificationKey:
-    if entry.get("alg", key.algorithm) != key.algorithm:
-        raise refuse(f"alg must be {key.algorithm}")
-    return key
+def _algorithm_of(entry: Mapping[str, object]) -> str | None:
+    if entry.get("kty") == "EC":
+        return "ES256" if entry.get("crv") == "P-256" else None
+    return "RS256" if entry.get("kty") == "RSA" else None

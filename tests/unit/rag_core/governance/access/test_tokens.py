@@ -294,6 +294,24 @@ def test_rs256_keys_are_pinned_to_rs256(tmp_path: Path) -> None:
             verifier.verify(jwt.encode(GOOD, key, algorithm=algorithm, headers={"kid": "r1"}))
 
 
+def test_a_providers_keys_for_other_purposes_do_not_take_away_those_that_verify(tmp_path: Path) -> None:
+    """Keycloak's set has a key for encryption, and keys of Cognito have padding in their ids."""
+    good = JWKS["keys"][0]
+    rsa_key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key()))
+    p384 = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP384R1()).public_key()))
+    path = tmp_path / "jwks.json"
+    others = [
+        rsa_key | {"kid": "e1", "use": "enc", "alg": "RSA-OAEP"},
+        rsa_key | {"kid": "r512", "use": "sig", "alg": "RS512"},
+        p384 | {"kid": "p384"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "ed"},
+        rsa_key | {"kid": "kT+c/uA5Jr8=", "use": "sig", "alg": "RS256"},
+    ]
+    path.write_text(json.dumps({"keys": [*others, good]}))
+    assert load_jwks(path).keys() == {"kT+c/uA5Jr8=", good["kid"]}
+    assert TokenVerifier(path, RULES, clock=lambda: NOW).verify(sign(GOOD)).tenant == "acme"
+
+
 def bad_key_sets() -> dict[str, object]:
     good = JWKS["keys"][0]
     weak = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key()))  # noqa: S505
