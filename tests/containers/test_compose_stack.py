@@ -110,6 +110,8 @@ def stack(built: tuple[dict[str, str], Path]) -> Iterator[Stack]:
         yield Stack(environment, folder, token)
     finally:
         print(compose(environment, "ps", "--all"))
+        for name in compose(environment, "ps", "--format", "{{if eq .Health \"unhealthy\"}}{{.Service}}{{end}}").split():
+            print(compose(environment, "logs", "--tail", "50", name))
         compose(environment, "down", "--volumes", "--timeout", "5", more="database-metrics")
 
 

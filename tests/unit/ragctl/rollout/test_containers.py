@@ -14,16 +14,19 @@ import jwt
 import pytest
 import yaml
 
+from benchmarks.ports import free_port
 from console.settings import ConsoleSettings
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
 from ragctl.container.gateway import write
 from ragctl.container.identity import publish
 from ragctl.container.roles import ROLES, command_of
+from ragctl.gateway.options import Endpoint
 from ragctl.gateway.program import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
 from tests.support.certificates import self_signed
 from tests.support.chart import ROOT
+from tests.support.wire import running_gateway
 
 SERVICES: dict[str, dict[str, Any]] = yaml.load(
     (ROOT / "deploy" / "compose.yaml").read_text("utf-8"), yaml.CSafeLoader
@@ -210,3 +213,13 @@ def test_the_programs_of_the_images_need_nothing_of_the_local_stack(monkeypatch:
     ]
     assert "ragctl.rollout.controller" in own
     subprocess.run([sys.executable, "-P", "-c", WITHOUT_LOCAL, *own], check=True, cwd=ROOT / "docs")
+
+
+def test_the_health_check_of_the_gateway_passes_while_it_is_live(tmp_path: Path) -> None:
+    """The status page answers nobody who asks for a name that it does not know."""
+    check = SERVICES["gateway"]["healthcheck"]["test"]
+    with running_gateway(tmp_path, metrics=Endpoint("127.0.0.1", free_port())) as gateway:
+        assert gateway.options.metrics is not None
+        command = [part.replace("/9902;", f"/{gateway.options.metrics.port};") for part in check[1:]]
+        assert command != check[1:]
+        subprocess.run(command, check=True, timeout=60)
