@@ -59,7 +59,7 @@ test-cluster: $(VENV)/.test ## Build a Kubernetes node and run the chart on it (
 	@$(BIN)/pytest -m cluster -n 0 --timeout 3600 -o log_cli=true -o log_cli_level=INFO tests/cluster $(PYTEST_ARGS)
 
 # What is not given and cannot be started here is skipped with its name and how to give it (docs/reference/supported.md).
-test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG), Qdrant (RAG_TEST_QDRANT_URL), Redis (RAG_TEST_REDIS, or redis-server), OpenSSH (RAG_TEST_SSHD, or sshd), Samba (RAG_TEST_SMBD, or smbd, as root), Dovecot (RAG_TEST_DOVECOT, or dovecot), OpenLDAP (RAG_TEST_SLAPD, or slapd), Azurite (RAG_TEST_AZURITE, or azurite-blob), a registry with cosign and glab (docker-registry cosign glab of Debian 13), a chat server (two wheels, or RAG_TEST_CHAT_URL)
+test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG), Qdrant (RAG_TEST_QDRANT_URL), Redis (RAG_TEST_REDIS, or redis-server), OpenSSH (RAG_TEST_SSHD, or sshd), Samba (RAG_TEST_SMBD, or smbd, as root), Dovecot (RAG_TEST_DOVECOT, or dovecot), OpenLDAP (RAG_TEST_SLAPD, or slapd), Keycloak (Java, Chromium and Maven, or RAG_TEST_KEYCLOAK), Azurite (RAG_TEST_AZURITE, or azurite-blob), a registry with cosign and glab (docker-registry cosign glab of Debian 13), a chat server (two wheels, or RAG_TEST_CHAT_URL)
 	@$(BIN)/pytest -m real_servers -n 0 --timeout 900 $(PYTEST_ARGS)
 
 test-fuzz: $(VENV)/.test ## Call every RPC with 2,000 generated messages each (RAG_TEST_FUZZ_CALLS=n, RAG_TEST_FUZZ_SEED=n)

@@ -24,6 +24,9 @@ _SCHEMES = ("Bearer", "bearer", "BEARER")
 """The scheme has no case; the filter compares with it. Spellings beyond these are refused as malformed."""
 _CACHED_TOKENS = 10_000
 _MAX_CACHED_TOKEN_BYTES = 8192
+_KEYS_KEPT = "30s"
+"""Envoy does not look again when it meets a key that it does not know, and Keycloak signs with a new key at once: its
+tokens are refused for so long."""
 
 
 def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
@@ -66,7 +69,7 @@ def _keys(options: GatewayOptions, jwt: Jwt) -> Config:
         return {"local_jwks": {"inline_string": jwt.jwks}}
     remote = {
         "http_uri": {"uri": jwt.jwks_url, "cluster": KEYS, "timeout": "3s"},
-        "cache_duration": "300s",
+        "cache_duration": _KEYS_KEPT,
         "async_fetch": {"fast_listener": True, "failed_refetch_duration": "5s"},
         "retry_policy": {"num_retries": 2},
     }
