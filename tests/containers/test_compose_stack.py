@@ -17,7 +17,7 @@ import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
-from tests.containers.engine import PORTS, PROJECT, compose, run
+from tests.containers.engine import BUILT, PORTS, PROJECT, compose, run
 from tests.support.chart import ROOT
 from tests.support.locks import packages
 
@@ -110,7 +110,8 @@ def stack(built: tuple[dict[str, str], Path]) -> Iterator[Stack]:
         yield Stack(environment, folder, token)
     finally:
         print(compose(environment, "ps", "--all"))
-        for name in compose(environment, "ps", "--format", "{{if eq .Health \"unhealthy\"}}{{.Service}}{{end}}").split():
+        unhealthy = '{{if eq .Health "unhealthy"}}{{.Service}}{{end}}'
+        for name in compose(environment, "ps", "--format", unhealthy).split():
             print(compose(environment, "logs", "--tail", "50", name))
         compose(environment, "down", "--volumes", "--timeout", "5", more="database-metrics")
 
@@ -201,6 +202,7 @@ def test_every_service_is_healthy_again_after_it_was_started_alone(stack: Stack)
 
 
 @pytest.mark.catalogue("S42")
+@pytest.mark.skipif(BUILT, reason="their contents are listed while they are built; RAG_TEST_IMAGES skips that")
 def test_the_images_hold_exactly_what_is_locked(stack: Stack) -> None:
     python = stack.docker("exec", f"{PROJECT}-query-blue-1", "python", "-V").split()[1]
     for role, lock in (("query", "query"), ("dagster", "dagster"), ("stream", "dagster"), ("console", "console")):

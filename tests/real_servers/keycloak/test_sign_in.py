@@ -37,7 +37,8 @@ pytestmark = [
     pytest.mark.real_servers,
     pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
     pytest.mark.skipif(
-        bool(WITHOUT) or shutil.which("java") is None, reason="needs Java 17 and Maven, or RAG_TEST_KEYCLOAK and Java 17"
+        bool(WITHOUT) or shutil.which("java") is None,
+        reason="needs Java 17 and Maven, or RAG_TEST_KEYCLOAK and Java 17",
     ),
 ]
 PASSWORD = "a long pass phrase"
