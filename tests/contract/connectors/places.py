@@ -10,6 +10,7 @@ from typing import Any
 
 from rag_assets.testing import Place
 from tests.support.git_server import Repository
+from tests.support.llama_readers import Notes
 from tests.support.s3 import Bucket
 from tests.support.sites import Site
 from tests.unit.rag_assets.connectors.listings import settle
@@ -124,4 +125,5 @@ PLACES: dict[str, Callable[[Path, Site], Place]] = {
     "git": Files,
     "api": Endpoint,
     "s3": Objects,
+    "llama_index": Notes,
 }

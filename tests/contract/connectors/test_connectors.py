@@ -8,6 +8,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from rag_assets.connectors.http_api import connector as http_api
+from rag_assets.connectors.llama_index import connector as llama_index
 from rag_assets.testing import ConnectorSuite, Place
 from tests.contract.connectors.places import PLACES
 from tests.support.sites import Site
@@ -19,4 +20,5 @@ class TestConnectors(ConnectorSuite):
         return PLACES[request.param](tmp_path, Site(httpserver))
 
     def forget(self) -> None:
-        http_api._POLLED.clear()  # it keeps the tag of its last poll for some seconds
+        for kept in (http_api._POLLED, llama_index._READ):  # they keep the tag of the last poll for some time
+            kept.clear()
