@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from console.clients.paging import whole
+from console.clients.calls import ServiceCalls
 from ragproto.query.v2 import curation_pb2 as pb
-from ragproto.query.v2 import curation_pb2_grpc as rpc
 
 
-class CurationApi:
+class CurationApi(ServiceCalls):
     """The service as one caller sees it. Every method raises `ServiceError`."""
-
-    def __init__(self, stub: rpc.CurationServiceStub, call: Callable[[Any, Any], Any]) -> None:
-        self._stub = stub
-        self._call = call
 
     def curations(self) -> list[pb.Curation]:
         """List what was decided, newest first."""
-
-        def page(token: str) -> pb.ListCurationsResponse:
-            response: pb.ListCurationsResponse = self._call(
-                self._stub.ListCurations, pb.ListCurationsRequest(page_size=500, page_token=token)
-            )
-            return response
-
-        return list(whole(page, "curations").curations)
+        return list(self.ask_all("ListCurations", "curations", page_size=500).curations)
 
     def save(self, curation: pb.Curation, reason: str) -> pb.Curation:
         """Create a curation, or replace the one with its number."""
-        request = pb.SaveCurationRequest(curation=curation, reason=reason)
-        saved: pb.SaveCurationResponse = self._call(self._stub.SaveCuration, request)
-        return saved.curation
+        return self.ask("SaveCuration", curation=curation, reason=reason).curation
 
     def remove(self, number: int, reason: str) -> None:
         """Remove a curation."""
-        self._call(self._stub.RemoveCuration, pb.RemoveCurationRequest(id=number, reason=reason))
+        self.ask("RemoveCuration", id=number, reason=reason)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
 
 from console.clients.access_api import AccessApi
+from console.clients.calls import ServiceCalls
 from console.clients.curation_api import CurationApi
 from console.clients.errors import Breakers, ServiceError, from_rpc
-from console.clients.paging import whole
 from console.clients.sources_api import SourcesApi
 from console.clients.tenants_api import TenantsApi
 from console.clients.webhooks_api import WebhooksApi
@@ -106,41 +107,28 @@ class Api:
         self._metadata = [("authorization", f"Bearer {token}")]
         self.trace_id = secrets.token_hex(16)
         """Trace id of the questions that this object asks, where the console links to traces."""
-
-    @property
-    def access(self) -> AccessApi:
-        """Keys, accounts, sessions, revoked tokens."""
-        return AccessApi(self._channels.access, lambda method, request: self._call(SERVER, method, request))
-
-    @property
-    def curation(self) -> CurationApi:
-        """Decisions of editors for a question."""
-        return CurationApi(self._channels.curation, lambda method, request: self._call(SERVER, method, request))
-
-    @property
-    def webhooks(self) -> WebhooksApi:
-        """Subscriptions and deliveries."""
-        return WebhooksApi(self._channels.webhooks, lambda method, request: self._call(SERVER, method, request))
-
-    @property
-    def source_admin(self) -> SourcesApi:
-        """Adding, changing and removing sources, and their credentials."""
-        return SourcesApi(self._channels.sources, lambda method, request: self._call(SERVER, method, request))
-
-    @property
-    def tenants(self) -> TenantsApi:
-        """Tenants as a unit."""
-        return TenantsApi(
-            self._channels.tenants, lambda method, request: self._call(SERVER, method, request), self._stream
-        )
+        call = partial(self._call, SERVER)
+        self.access = AccessApi(channels.access, call)
+        self.curation = CurationApi(channels.curation, call)
+        self.source_admin = SourcesApi(channels.sources, call)
+        self.tenants = TenantsApi(channels.tenants, call, self._stream)
+        self.webhooks = WebhooksApi(channels.webhooks, call)
+        self._operations = ServiceCalls(channels.operations, call)
+        self._deployments = ServiceCalls(channels.deployments, call)
+        self._evaluation = ServiceCalls(channels.evaluation, call)
+        self._history = ServiceCalls(channels.history, call)
+        self._documents = ServiceCalls(channels.documents, call)
+        self._usage = ServiceCalls(channels.usage, call)
+        # A promotion waits for the query servers, and a forecast reads every row.
+        self._admin = ServiceCalls(channels.admin, partial(call, seconds=self._settings.answer_seconds))
 
     def who_am_i(self) -> ops.WhoAmIResponse:
         """The caller of the token, as the API verified it."""
-        return self._operate("WhoAmI")
+        return self._operations.ask("WhoAmI")
 
     def sign_out(self) -> None:
         """Revoke the token."""
-        self._operate("SignOut")
+        self._operations.ask("SignOut")
 
     def status(self) -> admin_pb2.GetStatusResponse:
         """Components, counts of sources, generations."""
@@ -148,40 +136,39 @@ class Api:
 
     def sources(self, tenant: str = "") -> list[ops.SourceDetail]:
         """Sources with cursor, ACL, held deletions and newest run; of the caller's tenant unless another is named."""
-        pages = whole(lambda token: self._operate("ListSources", tenant=tenant, page_token=token), "sources")
-        return list(pages.sources)
+        return list(self._operations.ask_all("ListSources", "sources", tenant=tenant).sources)
 
     def runs(self, source: str = "", limit: int = 100) -> list[ops.RunStage]:
         """Results of each stage of the newest runs."""
-        return list(self._operate("ListRuns", source=source, page_size=limit).stages)
+        return list(self._operations.ask("ListRuns", source=source, page_size=limit).stages)
 
     def release(self, source: str, expected: int, reason: str) -> int:
         """Release held deletions; returns how many."""
-        return int(self._operate("ReleaseDeletions", source=source, expected=expected, reason=reason).released)
+        return int(self._operations.ask("ReleaseDeletions", source=source, expected=expected, reason=reason).released)
 
     def quarantine(self, **chosen: Any) -> ops.ListQuarantineResponse:
         """A page of quarantined inputs."""
-        return self._operate("ListQuarantine", **chosen)
+        return self._operations.ask("ListQuarantine", **chosen)
 
     def quarantined(self, entry: int) -> ops.GetQuarantineEntryResponse:
         """One quarantined input with its payload."""
-        return self._operate("GetQuarantineEntry", id=entry)
+        return self._operations.ask("GetQuarantineEntry", id=entry)
 
     def redrive(self, ids: Sequence[int], reason: str) -> int:
         """Retry inputs; returns their number."""
-        return len(self._operate("RedriveQuarantine", ids=ids, reason=reason).locators)
+        return len(self._operations.ask("RedriveQuarantine", ids=ids, reason=reason).locators)
 
     def discard(self, ids: Sequence[int], reason: str) -> int:
         """Discard inputs; returns their number."""
-        return len(self._operate("DiscardQuarantine", ids=ids, reason=reason).locators)
+        return len(self._operations.ask("DiscardQuarantine", ids=ids, reason=reason).locators)
 
     def documents(self, **wanted: Any) -> ops.FindDocumentsResponse:
         """A page of documents."""
-        return self._operate("FindDocuments", **wanted)
+        return self._operations.ask("FindDocuments", **wanted)
 
     def inspect(self, doc_id: str) -> ops.InspectDocumentResponse:
         """One document down to its spans."""
-        return self._operate("InspectDocument", doc_id=doc_id)
+        return self._operations.ask("InspectDocument", doc_id=doc_id)
 
     def find(self, text: str, source: str = "", limit: int = 50) -> list[ops.DocumentRow]:
         """The first documents by a part of their name."""
@@ -189,25 +176,25 @@ class Api:
 
     def reindex(self, doc_id: str, reason: str) -> ops.ReindexDocumentResponse:
         """Have the next run index a document again."""
-        return self._operate("ReindexDocument", doc_id=doc_id, reason=reason)
+        return self._operations.ask("ReindexDocument", doc_id=doc_id, reason=reason)
 
     def delete_document(self, doc_id: str) -> int:
         """Delete a pushed document; returns the place of the deletion in the inbox."""
-        request = documents_pb2.DeleteRequest(doc_id=doc_id)
-        return int(self._call(SERVER, self._channels.documents.Delete, request).sequence)
+        return int(self._documents.ask("Delete", doc_id=doc_id).sequence)
 
     def source_history(self, limit: int = 12) -> list[ops.SourceHistory]:
         """The newest runs of every source, and what runs changed in the last 24 hours."""
-        found = whole(lambda token: self._operate("ListSourceHistory", limit=limit, page_token=token), "sources")
-        return list(found.sources)
+        return list(self._operations.ask_all("ListSourceHistory", "sources", limit=limit).sources)
 
     def audit(self, **chosen: Any) -> ops.ListAuditResponse:
         """A page of the audit log."""
-        return self._operate("ListAudit", **chosen)
+        return self._operations.ask("ListAudit", **chosen)
 
     def record(self, action: str, target: str, reason: str, source: str, **details: str) -> None:
         """Record an action in the audit log before it is done elsewhere; when refused, it must not be done."""
-        self._operate("RecordAction", action=action, target=target, reason=reason, source=source, details=details)
+        self._operations.ask(
+            "RecordAction", action=action, target=target, reason=reason, source=source, details=details
+        )
 
     def rate(self, rating: ops.RateAnswerRequest) -> None:
         """Store a rating."""
@@ -215,99 +202,92 @@ class Api:
 
     def ratings(self) -> list[ops.Rating]:
         """Stored ratings, newest first."""
-        return list(self._operate("ListRatings").ratings)
+        return list(self._operations.ask("ListRatings").ratings)
 
     def evaluation_runs(self, limit: int = 100) -> list[evaluation.EvaluationRun]:
         """Runs of the owners' questions, newest first."""
-        return list(self._evaluate("ListEvaluationRuns", page_size=limit).runs)
+        return list(self._evaluation.ask("ListEvaluationRuns", page_size=limit).runs)
 
     def evaluation_run(self, number: int) -> evaluation.GetEvaluationRunResponse:
         """A run with the questions that changed."""
-        return self._evaluate("GetEvaluationRun", id=number)
+        return self._evaluation.ask("GetEvaluationRun", id=number)
 
     def accept_run(self, number: int, reason: str) -> None:
         """Have later runs compared with this one."""
-        self._evaluate("AcceptEvaluationRun", id=number, reason=reason)
+        self._evaluation.ask("AcceptEvaluationRun", id=number, reason=reason)
 
     def proposed_questions(self, state: str, limit: int = 200) -> list[evaluation.ProposedQuestion]:
         """Questions in a state, newest first."""
-        return list(self._evaluate("ListProposedQuestions", state=state, page_size=limit).questions)
+        return list(self._evaluation.ask("ListProposedQuestions", state=state, page_size=limit).questions)
 
     def propose_questions(self, count: int) -> int:
         """Propose questions from headings; returns how many are new."""
-        return int(self._evaluate("ProposeQuestions", count=count).proposed)
+        return int(self._evaluation.ask("ProposeQuestions", count=count).proposed)
 
     def decide_question(self, number: int, *, accept: bool, **parts: Sequence[str]) -> evaluation.ProposedQuestion:
         """Accept or reject a question."""
-        return self._evaluate("DecideQuestion", id=number, accept=accept, **parts).question
+        return self._evaluation.ask("DecideQuestion", id=number, accept=accept, **parts).question
 
     def save_question(self, question: str, **parts: Sequence[str]) -> evaluation.ProposedQuestion:
         """Save a question with what its answer holds, accepted."""
-        return self._evaluate("SaveQuestion", question=question, **parts).question
+        return self._evaluation.ask("SaveQuestion", question=question, **parts).question
 
     def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
         """Alerts, those that are open first."""
-        found = whole(lambda token: self._operate("ListAlerts", include_ended=ended, page_token=token), "alerts")
-        return list(found.alerts)
+        return list(self._operations.ask_all("ListAlerts", "alerts", include_ended=ended).alerts)
 
     def quality(self, source: str, limit: int = 200) -> ops.ListQualityResponse:
         """Results of a source's newest runs, and what its rules found."""
-        return self._operate("ListQuality", source=source, page_size=limit)
+        return self._operations.ask("ListQuality", source=source, page_size=limit)
 
     def build(self, **wanted: Any) -> admin_pb2.BuildGenerationResponse:
         """Forecast a generation and, unless `dry_run`, declare it."""
-        return self._administer("BuildGeneration", **wanted)
+        return self._admin.ask("BuildGeneration", **wanted)
 
     def evaluate(self, generation: str) -> None:
         """Request an evaluation by the promotion gate."""
-        self._administer("EvaluateGeneration", generation=generation)
+        self._admin.ask("EvaluateGeneration", generation=generation)
 
     def promote(self, generation: str, reason: str, *, override: bool = False) -> admin_pb2.GenerationMove:
         """Promote a generation; `override`: although the gate refuses."""
         asked = {"generation": generation, "override_reason" if override else "reason": reason}
-        return self._administer("PromoteGeneration", **asked).move
+        return self._admin.ask("PromoteGeneration", **asked).move
 
     def roll_back(self, reason: str) -> admin_pb2.GenerationMove:
         """Roll back to the previous generation."""
-        return self._administer("RollbackGeneration", reason=reason).move
+        return self._admin.ask("RollbackGeneration", reason=reason).move
 
     def retire(self, generation: str, reason: str, *, now: bool = False) -> None:
         """Retire a generation that is not active; `now`: although it is still kept for a rollback."""
-        self._administer("RetireGeneration", generation=generation, reason=reason, now=now)
+        self._admin.ask("RetireGeneration", generation=generation, reason=reason, now=now)
 
     def colours(self) -> list[deploy.Colour]:
         """Both colours of each target as the deployer saw them last."""
-        return list(whole(lambda token: self._deploy("ListColours", page_token=token), "colours").colours)
+        return list(self._deployments.ask_all("ListColours", "colours").colours)
 
     def deployments(self, limit: int = 20) -> list[deploy.Deployment]:
         """Deployments, newest first."""
-        return list(self._deploy("ListDeployments", page_size=limit).deployments)
+        return list(self._deployments.ask("ListDeployments", page_size=limit).deployments)
 
     def deployment(self, number: int = 0) -> deploy.GetDeploymentResponse:
         """One deployment with its history; 0: the newest."""
-        return self._deploy("GetDeployment", id=number)
+        return self._deployments.ask("GetDeployment", id=number)
 
     def switch_deployment(self, number: int, reason: str) -> None:
         """Request the switch to a deployment."""
-        self._deploy("RequestSwitch", id=number, reason=reason)
+        self._deployments.ask("RequestSwitch", id=number, reason=reason)
 
     def roll_back_deployment(self, number: int, reason: str) -> None:
         """Request a rollback."""
-        self._deploy("RequestRollback", id=number, reason=reason)
+        self._deployments.ask("RequestRollback", id=number, reason=reason)
 
     def history(self, span: str, *, all_tenants: bool = False) -> history_pb2.GetHistoryResponse:
         """Figures over an hour, a day or a week."""
-        request = history_pb2.GetHistoryRequest(span=span, all_tenants=all_tenants)
-        return self._call(SERVER, self._channels.history.GetHistory, request)
+        return self._history.ask("GetHistory", span=span, all_tenants=all_tenants)
 
     def usage(self, days: int, *, all_tenants: bool = False) -> usage_pb2.ListUsageResponse:
         """Usage and budgets by tenant and API key."""
-
-        def page(token: str) -> usage_pb2.ListUsageResponse:
-            request = usage_pb2.ListUsageRequest(days=days, all_tenants=all_tenants, page_token=token)
-            return self._call(SERVER, self._channels.usage.ListUsage, request)
-
-        return whole(page, "rows")
+        return self._usage.ask_all("ListUsage", "rows", days=days, all_tenants=all_tenants)
 
     def set_budget(self, request: usage_pb2.SetBudgetRequest) -> usage_pb2.SetBudgetResponse:
         """Replace the budget of a tenant or an API key."""
@@ -315,8 +295,7 @@ class Api:
 
     def unanswered(self, span: str) -> history_pb2.ListUnansweredQuestionsResponse:
         """Questions that got no answer."""
-        request = history_pb2.ListUnansweredQuestionsRequest(span=span)
-        return self._call(SERVER, self._channels.history.ListUnansweredQuestions, request)
+        return self._history.ask("ListUnansweredQuestions", span=span)
 
     def put_document(self, source: str, locator: str, content: bytes, acl: Sequence[str]) -> str:
         """Push a file as a document; returns its id."""
@@ -328,8 +307,7 @@ class Api:
         self, doc_id: str, user: str, groups: Sequence[str], reason: str
     ) -> documents_pb2.ExplainAccessResponse:
         """Explain why a person finds a document or not."""
-        request = documents_pb2.ExplainAccessRequest(doc_id=doc_id, user=user, groups=groups, reason=reason)
-        return self._call(SERVER, self._channels.documents.ExplainAccess, request)
+        return self._documents.ask("ExplainAccess", doc_id=doc_id, user=user, groups=groups, reason=reason)
 
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
@@ -350,7 +328,7 @@ class Api:
     ) -> ops.SearchAsResponse:
         """Return what somebody else finds; it is audited."""
         who = {"tenant": tenant, "subject": subject, "groups": groups, "reason": reason}
-        return self._operate("SearchAs", **who, search=request)
+        return self._operations.ask("SearchAs", **who, search=request)
 
     def answer(self, request: query_pb2.AnswerRequest) -> Iterator[query_pb2.AnswerEvent]:
         """The events of an answer as they arrive. Raises also half-way."""
@@ -373,24 +351,6 @@ class Api:
             yield from method(request, timeout=self._settings.answer_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise from_rpc(SERVER, error) from None
-
-    def _operate(self, name: str, **fields: Any) -> Any:
-        return self._call(SERVER, getattr(self._channels.operations, name), getattr(ops, f"{name}Request")(**fields))
-
-    def _deploy(self, name: str, **fields: Any) -> Any:
-        return self._call(
-            SERVER, getattr(self._channels.deployments, name), getattr(deploy, f"{name}Request")(**fields)
-        )
-
-    def _evaluate(self, name: str, **fields: Any) -> Any:
-        return self._call(
-            SERVER, getattr(self._channels.evaluation, name), getattr(evaluation, f"{name}Request")(**fields)
-        )
-
-    def _administer(self, name: str, **fields: Any) -> Any:
-        request = getattr(admin_pb2, f"{name}Request")(**fields)
-        # A promotion waits for the query servers, and a forecast reads every row.
-        return self._call(SERVER, getattr(self._channels.admin, name), request, self._settings.answer_seconds)
 
     def _call(
         self,

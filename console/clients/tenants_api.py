@@ -5,44 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from console.clients.calls import ServiceCalls
 from console.clients.errors import ServiceError
-from console.clients.paging import whole
 from ragproto.admin.v1 import tenants_pb2 as pb
-from ragproto.admin.v1 import tenants_pb2_grpc as rpc
 
 MAX_EXPORT_BYTES = 256_000_000
 """Largest archive that goes through the console; `rag tenant export` knows no limit."""
 
 
-class TenantsApi:
+class TenantsApi(ServiceCalls):
     """The service as one caller sees it. Every method raises `ServiceError`."""
 
-    def __init__(
-        self,
-        stub: rpc.TenantServiceStub,
-        call: Callable[[Any, Any], Any],
-        stream: Callable[[Any, Any], Iterator[Any]],
-    ) -> None:
-        self._stub = stub
-        self._call = call
+    def __init__(self, stub: Any, call: Callable[[Any, Any], Any], stream: Callable[[Any, Any], Iterator[Any]]) -> None:
+        super().__init__(stub, call)
         self._stream = stream
 
     def all(self) -> tuple[list[pb.Tenant], bool]:
         """Tenants by name, and whether there are more than the console shows."""
-        found = whole(lambda token: self._ask("ListTenants", page_size=1000, page_token=token), "tenants")
+        found = self.ask_all("ListTenants", "tenants", page_size=1000)
         return list(found.tenants), bool(found.next_page_token)
 
     def create(self, name: str, uses: Sequence[int] | None, reason: str) -> None:
         """Create a tenant with a policy of its own, or (`None`) with the default."""
-        self._ask("CreateTenant", name=name, own_egress=uses is not None, egress_uses=uses or (), reason=reason)
+        self.ask("CreateTenant", name=name, own_egress=uses is not None, egress_uses=uses or (), reason=reason)
 
     def suspend(self, name: str, reason: str) -> None:
         """Suspend a tenant."""
-        self._ask("SuspendTenant", name=name, reason=reason)
+        self.ask("SuspendTenant", name=name, reason=reason)
 
     def resume(self, name: str, reason: str) -> None:
         """End a suspension."""
-        self._ask("ResumeTenant", name=name, reason=reason)
+        self.ask("ResumeTenant", name=name, reason=reason)
 
     def set_egress(
         self, name: str, uses: Sequence[int] | None, sources: Mapping[str, Sequence[int]], reason: str
@@ -51,15 +44,15 @@ class TenantsApi:
         narrower = [pb.SourceEgress(source=source) for source in sources]
         for message in narrower:
             message.uses.extend(pb.EgressUse(use) for use in sources[message.source])
-        self._ask("SetEgressPolicy", name=name, inherit=uses is None, uses=uses or (), sources=narrower, reason=reason)
+        self.ask("SetEgressPolicy", name=name, inherit=uses is None, uses=uses or (), sources=narrower, reason=reason)
 
     def set_question_words(self, name: str, readable: bool | None, reason: str) -> None:
         """Say whether the texts of questions without an answer are kept; `None`: as the installation says."""
-        self._ask("SetQuestionWords", name=name, readable=readable, reason=reason)
+        self.ask("SetQuestionWords", name=name, readable=readable, reason=reason)
 
     def erase(self, name: str, reason: str) -> None:
         """Close a tenant and have it erased."""
-        self._ask("EraseTenant", name=name, confirm_name=name, reason=reason)
+        self.ask("EraseTenant", name=name, confirm_name=name, reason=reason)
 
     def export(self, name: str, reason: str, target: IO[bytes]) -> int:
         """Write the archive of a tenant to `target`; returns its size. Raises for one that is too large."""
@@ -69,6 +62,3 @@ class TenantsApi:
             if written > MAX_EXPORT_BYTES:
                 raise ServiceError("console", "RESPONSE_TOO_LARGE", "use `rag tenant export`")
         return written
-
-    def _ask(self, method: str, /, **fields: Any) -> Any:
-        return self._call(getattr(self._stub, method), getattr(pb, f"{method}Request")(**fields))

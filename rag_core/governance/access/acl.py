@@ -21,6 +21,12 @@ def is_acl_entry(text: str) -> bool:
     return _ENTRY.fullmatch(text) is not None
 
 
+def source_name(entry: str) -> tuple[str, str] | None:
+    """Return the directory and the name of an ACL entry that names a reader as a source does; `None` for any other."""
+    directory, slash, name = entry.removeprefix(DENY).partition("/")
+    return (directory, name) if slash and ":" not in directory else None
+
+
 def denials(entries: Iterable[str]) -> list[str]:
     """Return the ACL entries that refuse a caller with these entries. Those that begin with `DENY` do so themselves."""
     return [entry if entry.startswith(DENY) else f"{DENY}{entry}" for entry in entries]
