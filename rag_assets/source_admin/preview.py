@@ -17,7 +17,7 @@ from rag_core.content.parsing import ParsedDocument, open_parser
 from rag_core.content.sources import Connector, FetchTask, Problem, SourceItem
 from rag_core.database import Store
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.governance.access import DENY
+from rag_core.governance.access import DENY, is_source_name
 from rag_core.governance.directories import token_entries
 from rag_core.ingestion.pipeline import parser_fingerprint, read_bytes
 from rag_core.settings import Settings
@@ -166,7 +166,7 @@ def _name_readers(items: list[dict[str, Any]], tenant: str, store: Store) -> Non
 
     Of an ACL that refuses a name which no directory knows only such names stay: nobody finds the document.
     """
-    rows = [item for item in items if any("/" in entry for entry in item.get("acl", ()))]
+    rows = [item for item in items if any(map(is_source_name, item.get("acl", ())))]
     names = {entry.removeprefix(DENY) for row in rows for entry in row["acl"]}
     if not names:
         return
@@ -174,7 +174,7 @@ def _name_readers(items: list[dict[str, Any]], tenant: str, store: Store) -> Non
         known = token_entries(connection, tenant, names)
     for row in rows:
         named = {entry: known.get(entry.removeprefix(DENY), entry.removeprefix(DENY)) for entry in row["acl"]}
-        refusing = [entry for entry in named if entry.startswith(DENY) and "/" in named[entry].partition(":")[0]]
+        refusing = [entry for entry in named if entry.startswith(DENY) and is_source_name(named[entry])]
         row["acl"] = refusing or [f"{DENY}{name}" if entry.startswith(DENY) else name for entry, name in named.items()]
 
 

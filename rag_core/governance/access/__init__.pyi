@@ -32,6 +32,7 @@ from .acl import (
     admits as admits,
     denials as denials,
     is_acl_entry as is_acl_entry,
+    is_source_name as is_source_name,
     without_refused as without_refused,
 )
 from .api_keys import KEY_MARK as KEY_MARK, ApiKey as ApiKey, invalid_key as invalid_key, parse_api_key as parse_api_key

@@ -21,10 +21,9 @@ def is_acl_entry(text: str) -> bool:
     return _ENTRY.fullmatch(text) is not None
 
 
-def source_name(entry: str) -> tuple[str, str] | None:
-    """Return the directory and the name of an ACL entry that names a reader as a source does; `None` for any other."""
-    directory, slash, name = entry.removeprefix(DENY).partition("/")
-    return (directory, name) if slash and ":" not in directory else None
+def is_source_name(entry: str) -> bool:
+    """Return whether an ACL entry names a reader as a source does (`corp/gid:100`)."""
+    return "/" in entry.removeprefix(DENY).partition(":")[0]
 
 
 def denials(entries: Iterable[str]) -> list[str]:

@@ -167,12 +167,12 @@ WITH RECURSIVE reached(directory, entry) AS (
 SELECT r.directory, r.entry, e.names, e.since FROM (SELECT * FROM reached LIMIT :most) AS r
 LEFT JOIN rag.directory_entries e ON e.tenant = :tenant AND e.directory = r.directory AND e.entry = r.entry
 """)
-_UNKNOWN = text("""
-SELECT name, seen_at FROM rag.refused_names r WHERE tenant = :tenant AND NOT EXISTS (
-    SELECT FROM rag.directory_entries e WHERE e.tenant = r.tenant AND e.directory = split_part(r.name, '/', 1)
-    AND e.names @> ARRAY[substr(r.name, strpos(r.name, '/') + 1)])
-LIMIT :most
-""")
+# Whether its directory knows a name (`corp/gid:100`).
+_KNOWN = """EXISTS (SELECT FROM rag.directory_entries e WHERE e.tenant = n.tenant
+    AND e.directory = split_part(n.name, '/', 1) AND e.names @> ARRAY[substr(n.name, strpos(n.name, '/') + 1)])"""
+_UNKNOWN = text(
+    f"SELECT name, seen_at FROM rag.refused_names n WHERE tenant = :tenant AND NOT {_KNOWN} LIMIT :most"  # noqa: S608
+)
 _WAYS = text("""
 SELECT directory, member, "group", since FROM rag.directory_members
 WHERE tenant = :tenant AND member = ANY(CAST(:entries AS text[])) AND "group" = ANY(CAST(:entries AS text[]))
@@ -264,7 +264,7 @@ def revisions(connection: Connection) -> Mapping[str, str]:
     return {row.tenant: row.revisions for row in connection.execute(_REVISIONS)}
 
 
-_STATUS = text("""
+_STATUS = text(f"""
 SELECT d.tenant, d.name, d.kind, d.synced_at,
        (SELECT count(*) FROM rag.directory_entries e
         WHERE e.tenant = d.tenant AND e.directory = d.name AND e.entry LIKE 'user:%') AS people,
@@ -272,13 +272,12 @@ SELECT d.tenant, d.name, d.kind, d.synced_at,
         WHERE e.tenant = d.tenant AND e.directory = d.name AND e.entry LIKE 'group:%') AS groups,
        (SELECT count(*) FROM rag.directory_members m WHERE m.tenant = d.tenant AND m.directory = d.name) AS memberships,
        d.held_removals, d.held_at,
-       (SELECT count(DISTINCT a.name) FROM rag.documents o
-        CROSS JOIN LATERAL (SELECT regexp_replace(entry, '^deny:', '') FROM unnest(o.acl) AS u(entry)) AS a(name)
-        WHERE o.tenant = d.tenant AND o.deleted_at IS NULL AND starts_with(a.name, d.name || '/') AND NOT EXISTS (
-            SELECT FROM rag.directory_entries e WHERE e.tenant = d.tenant AND e.directory = d.name
-            AND e.names @> ARRAY[substr(a.name, length(d.name) + 2)])) AS unknown_principals
+       (SELECT count(DISTINCT n.name) FROM rag.documents o CROSS JOIN LATERAL (
+            SELECT o.tenant, regexp_replace(entry, '^deny:', '') FROM unnest(o.acl) AS u(entry)) AS n(tenant, name)
+        WHERE o.tenant = d.tenant AND o.deleted_at IS NULL AND starts_with(n.name, d.name || '/')
+        AND NOT {_KNOWN}) AS unknown_principals
 FROM rag.directories d WHERE CAST(:tenant AS text) IS NULL OR d.tenant = :tenant ORDER BY d.tenant, d.name
-""")
+""")  # noqa: S608
 
 
 def list_directories(connection: Connection, tenant: str | None = None) -> list[DirectoryStatus]:
