@@ -42,7 +42,7 @@ class DirectoriesHandler:
         check_text_field("value", by[1])
         if not 0 <= limit <= MAX_PAGE or offset < 0:
             raise InvalidInput(Reason.FIELD_INVALID, f"limit: must be 0 to {MAX_PAGE}, and offset not negative")
-        return await self._read(
+        return await self._work(
             principal, lambda db, at: list_resources(db, at, kind, by, offset=offset, limit=limit, members=members)
         )
 
@@ -50,7 +50,7 @@ class DirectoriesHandler:
         """An entry. Raises `NotFound` (`DIRECTORY_ENTRY_NOT_FOUND`)."""
         from rag_core.governance.directories import get_resource
 
-        return await self._read(principal, lambda db, at: get_resource(db, at, kind, entry_id, members=members))
+        return await self._work(principal, lambda db, at: get_resource(db, at, kind, entry_id, members=members))
 
     async def save(
         self,
@@ -62,7 +62,7 @@ class DirectoriesHandler:
         expected: int,
     ) -> DirectoryResource:
         """Create or change an entry. Raises as `save_resource`, and `InvalidInput` (`TEXT_INVALID`)."""
-        from rag_core.governance.directories import save_resource
+        from rag_core.governance.directories import MAX_MEMBERS, save_resource
 
         if pushed is not None:
             _check(pushed)
@@ -70,7 +70,8 @@ class DirectoriesHandler:
             raise InvalidInput(Reason.FIELD_INVALID, "entry: a new one needs attributes")
         if kind != "group" and (members.add or members.remove or members.replace):
             raise InvalidInput(Reason.FIELD_INVALID, "add_members: a person has none")
-        _check_count(members)
+        if len(members.add) + len(members.remove) > MAX_MEMBERS:
+            raise InvalidInput(Reason.FIELD_INVALID, f"add_members: at most {MAX_MEMBERS} in one change")
         return await self._change(
             principal,
             lambda db, at: save_resource(
@@ -84,15 +85,14 @@ class DirectoriesHandler:
 
         await self._change(principal, lambda db, at: delete_resource(db, at, kind, entry_id, actor=principal.actor))
 
-    async def _read(self, principal: Principal, work: Callable[[Connection, ScimDirectory], T]) -> T:
-        return await self._work(principal, work, lock=False)
-
     async def _change(self, principal: Principal, work: Callable[[Connection, ScimDirectory], T]) -> T:
         # One change of a tenant at a time: those that wait for the directory hold no thread of the database.
         async with self._turns.setdefault(principal.tenant, asyncio.Lock()):
             return await self._work(principal, work, lock=True)
 
-    async def _work(self, principal: Principal, work: Callable[[Connection, ScimDirectory], T], *, lock: bool) -> T:
+    async def _work(
+        self, principal: Principal, work: Callable[[Connection, ScimDirectory], T], *, lock: bool = False
+    ) -> T:
         def run(connection: Connection) -> T:
             from rag_core.governance.directories import scim_directory
 
@@ -100,13 +100,6 @@ class DirectoriesHandler:
             return work(connection, scim_directory(connection, principal.tenant, key_id, lock=lock))
 
         return await transact(self._store, run)
-
-
-def _check_count(members: MemberChange) -> None:
-    from rag_core.governance.directories import MAX_MEMBERS
-
-    if len(members.add) + len(members.remove) > MAX_MEMBERS:
-        raise InvalidInput(Reason.FIELD_INVALID, f"add_members: at most {MAX_MEMBERS} in one change")
 
 
 def _check(pushed: PushedEntry) -> None:

@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 Context = grpc.aio.ServicerContext[Any, Any]
 _KINDS: Final = {pb.ENTRY_KIND_PERSON: "user", pb.ENTRY_KIND_GROUP: "group"}
 _NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
-_FIELDS: Final = {
-    pb.ENTRY_FIELD_UNSPECIFIED: "",
-    pb.ENTRY_FIELD_NAME: "name",
-    pb.ENTRY_FIELD_EXTERNAL_ID: "external_id",
-    pb.ENTRY_FIELD_EMAIL: "email",
-    pb.ENTRY_FIELD_ID: "id",
-}
+_FIELDS: Final = {number: name.removeprefix("ENTRY_FIELD_").lower() for name, number in pb.EntryField.items()}
 
 
 class DirectoryServicer(rpc.DirectoryServiceServicer):
@@ -40,7 +34,7 @@ class DirectoryServicer(rpc.DirectoryServiceServicer):
         total, found = await self._directories.page(
             current_call().principal,
             _kind(request.kind),
-            (_FIELDS[request.field], request.value),
+            (_FIELDS[request.field] if request.field else "", request.value),
             offset=request.offset,
             limit=request.limit,
             members=not request.without_members,
