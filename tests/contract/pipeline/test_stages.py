@@ -111,8 +111,8 @@ def test_a_changed_document_is_replaced_and_a_deleted_one_leaves_the_index(entry
     assert entry.pending() == 0
 
 
-def test_small_batches_give_the_same_index(entry: Entry) -> None:
-    limits = {"sync_batch_documents": 1, "embed_batch": 2, "index_batch_documents": 2, "index_batch_points": 6}
+def test_small_batches_give_the_same_index_and_a_larger_document_goes_alone(entry: Entry) -> None:
+    limits = {"sync_batch_documents": 1, "embed_batch": 2, "index_batch_documents": 2, "index_batch_points": 5}
     entry.flow.settings = entry.flow.settings.model_copy(update=limits)
     entry.run()
     assert entry.texts() == folded(0, 1, 2)
@@ -128,13 +128,17 @@ def test_equal_texts_are_embedded_once(entry: Entry) -> None:
     }  # fmt: skip
 
 
-def test_a_document_with_too_many_chunks_is_quarantined_and_withdrawn(entry: Entry) -> None:
+def test_a_document_with_too_many_chunks_is_quarantined_withdrawn_and_not_tried_again(entry: Entry) -> None:
     entry.run()
     entry.flow.connector.put("0.txt", prose(0, sentences=60))
     assert entry.run()["chunks"].counts["rejected"] == 1
     assert entry.flow.quarantined()["0.txt"].reason == Reason.TOO_MANY_CHUNKS
     assert entry.texts() == folded(1, 2)
     assert entry.pending() == 0
+    assert entry.run()["chunks"].counts["documents"] == 0
+    entry.flow.connector.put("0.txt", prose(0))
+    entry.run()
+    assert (entry.texts(), entry.flow.quarantined()) == (folded(0, 1, 2), {})
 
 
 def test_a_text_without_a_usable_vector_withdraws_its_document_and_no_other(entry: Entry) -> None:

@@ -76,16 +76,6 @@ def test_a_deletion_removes_rows_and_points(stream: StreamHarness) -> None:
     assert not stream.all("SELECT 1 FROM rag.chunks WHERE doc_id = :id", id=row.doc_id)
 
 
-@pytest.mark.catalogue("F23")
-def test_a_document_that_shrinks_loses_exactly_its_stale_points(stream: StreamHarness) -> None:
-    stream.apply(event("a", 1, prose(1, sentences=5)))
-    before = {point.chunk_id for point in stream.flow.points("a")}
-    stream.apply(event("a", 2, prose(1, sentences=2)))
-    after = {point.chunk_id for point in stream.flow.points("a")}
-    assert after < before
-    assert {point.payload.version for point in stream.flow.points("a")} == {2}
-
-
 def test_only_the_newest_of_a_batch_is_applied(stream: StreamHarness) -> None:
     outcomes = stream.apply(*(event("a", number, f"Text {number}.") for number in (2, 1, 3))).settled.outcomes
     assert outcomes == {"a@1/0": "superseded", "a@2/0": "superseded", "a@3/0": "applied"}
@@ -99,12 +89,6 @@ def test_an_update_without_acl_keeps_the_old_one_also_within_a_batch(stream: Str
     stream.apply(event("a", 3, "Three.", acl=None))
     assert stream.flow.row("a").acl == ["group:hr"]
     assert {point.payload.acl for point in stream.flow.points("a")} == {("group:hr",)}
-
-
-def test_a_document_without_a_known_acl_is_stored_and_not_searchable(stream: StreamHarness) -> None:
-    stream.apply(event("a", 1, "Secret.", acl=None))
-    assert stream.flow.row("a").acl is None
-    assert stream.texts() == {}
 
 
 def test_who_could_see_a_deleted_document_does_not_see_what_takes_its_name(stream: StreamHarness) -> None:

@@ -135,14 +135,6 @@ def test_robots_that_cannot_be_read_close_the_site_and_lose_nothing(site: Site, 
     assert f"robots.txt of {site.url('/')} answers with status {status}" in str(found.listing.error)
 
 
-@pytest.mark.catalogue("F22")
-def test_a_site_that_is_down_loses_nothing_and_says_why(site: Site, crawled: Run) -> None:
-    site.server.stop()
-    found = crawled()
-    assert (found.items, set(found.problems)) == ([], {"/", "/a", "/b", "/b/leaf"})
-    assert "HOST_UNREACHABLE" in str(found.listing.error)
-
-
 def test_pages_that_other_options_leave_out_are_deleted(site: Site, crawled: Run) -> None:
     found = crawled(exclude=["/b/*"])
     assert sorted(found.items) == ["/", "/a", "/b"]

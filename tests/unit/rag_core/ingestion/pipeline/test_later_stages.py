@@ -40,22 +40,6 @@ def filled(flow: PipelineHarness) -> PipelineHarness:
     return flow
 
 
-def test_a_document_with_too_many_chunks_is_quarantined_and_withdrawn_and_not_tried_again(
-    filled: PipelineHarness,
-) -> None:
-    filled.run()
-    filled.connector.put("0.txt", prose(0, sentences=60))
-    counts = filled.run()
-    assert (counts.quarantined, counts.unchanged, counts.balanced) == (1, 2, True)
-    assert filled.quarantined()["0.txt"].reason == Reason.TOO_MANY_CHUNKS
-    assert filled.points("0.txt") == []
-    assert filled.run().quarantined == 1
-    assert filled.counts("chunks")["documents"] == 0
-    filled.connector.put("0.txt", prose(0))
-    assert filled.run().indexed == 1
-    assert filled.quarantined() == {}
-
-
 def test_a_defect_of_the_chunker_costs_one_document_and_a_new_chunker_tries_it_again(filled: PipelineHarness) -> None:
     filled.chunker = _refusing()
     counts = filled.run()
@@ -68,16 +52,6 @@ def test_a_defect_of_the_chunker_costs_one_document_and_a_new_chunker_tries_it_a
     new = filled.one("SELECT name FROM rag.generations WHERE state = 'building'").name
     assert build(filled.store, filled.index, _transforms(filled), new, filled.settings).documents == 3
     assert filled.quarantined() == {}
-
-
-def test_equal_texts_are_embedded_once_across_documents(flow: PipelineHarness) -> None:
-    for name in ("a", "b", "c"):
-        flow.connector.put(f"{name}.txt", prose(1), title="Pumps")
-    flow.run()
-    assert flow.embedder.texts == 6
-    counted = {"chunks": 18, "texts": 6, "embedded": 6, "cached": 0, "rejected": 0, "followed": 0, "deferred": 0}
-    assert flow.counts("embeddings") == counted
-    assert len(flow.points()) == 18
 
 
 class _Broken(CountingEmbedder):
@@ -149,24 +123,6 @@ def test_an_index_that_is_down_fails_the_run_with_nothing_marked_and_the_next_ru
     assert (counts.unchanged, counts.balanced) == (3, True)
     assert filled.counts("index")["documents"] == 2
     assert filled.embedder.texts == 0
-
-
-def test_points_are_sent_in_batches_and_a_larger_document_goes_alone(filled: PipelineHarness) -> None:
-    filled.settings = filled.settings.model_copy(update={"index_batch_points": 5})
-    sent: list[int] = []
-    index = filled.index
-
-    class Recording:
-        def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
-            sent.append(len(updates))
-            return index.apply(generation, updates)
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(index, name)
-
-    filled.index = Recording()  # type: ignore[assignment]
-    filled.run()
-    assert sent == [1, 1, 1]
 
 
 def test_an_index_that_lost_its_files_is_filled_again_from_the_rows(filled: PipelineHarness) -> None:
