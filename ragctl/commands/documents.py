@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +189,7 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
             outside=outside(pipeline.store, pipeline.settings),
         )
     if json:
-        emit_json([receipt.as_dict() for receipt in receipts])
+        emit_json([asdict(receipt) for receipt in receipts])
     else:
         say(f"{len(receipts)} erasures applied again")
 
@@ -206,9 +207,9 @@ def _erase(doc_id: str, tenant: str, json: bool) -> None:
     with open_pipeline() as pipeline:
         receipt = erase(pipeline, tenant, wanted, actor=actor())
     if json:
-        emit_json(receipt.as_dict())
+        emit_json(asdict(receipt))
     else:
-        table(("erased", ""), [(name, _counted(value)) for name, value in receipt.as_dict().items()])
+        table(("erased", ""), [(name, _counted(value)) for name, value in asdict(receipt).items()])
 
 
 def _counted(value: object) -> object:

@@ -256,7 +256,7 @@ def erase(
         removing = outside(pipeline.store, settings)
         receipt = erase_tenant(pipeline, name, outside=removing, owner=owner, progress=progress)
     if json:
-        emit_json(receipt.as_dict())
+        emit_json(asdict(receipt))
         return
     counts = [(place, receipt.removed[place], receipt.found_afterwards[place]) for place in sorted(receipt.removed)]
     table(("erased", "removed", "left"), [*counts, *((what, count, "") for what, count in receipt.outside.items())])

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from query_server.auth.policies import ADMIN, PLATFORM_ADMIN, SCOPES, allows, grantable
-from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.admin.rules import check_text_field, tenant_of
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
@@ -189,14 +189,8 @@ class AccessHandler:
 
 
 def target_tenant(principal: Principal, tenant: str) -> str:
-    """The tenant that a request is about; empty: the caller's own.
-
-    Raises `PermissionDenied` (`SCOPE_MISSING`) for another one without `platform.admin`.
-    """
-    check_text_field("tenant", tenant)
-    if tenant and tenant != principal.tenant and not allows(principal.scopes, PLATFORM_ADMIN):
-        raise PermissionDenied(Reason.SCOPE_MISSING, f"tenant: another tenant than yours needs {PLATFORM_ADMIN}")
-    return tenant or principal.tenant
+    """Return the tenant that a request changes, as `tenant_of`: another one needs `platform.admin`."""
+    return tenant_of(principal, tenant, PLATFORM_ADMIN)
 
 
 def listed_tenant(principal: Principal, tenant: str, *, everyone: bool) -> str | None:

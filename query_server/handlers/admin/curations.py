@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from query_server.auth.policies import ADMIN
-from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.admin.rules import check_text_field, editable_acl
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
@@ -13,8 +12,6 @@ from rag_core.governance.access import Principal
 from rag_core.retrieval.curation import Curation, CurationDraft, check_draft
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy import Connection
 
 
@@ -28,7 +25,7 @@ class CurationsHandler:
         """Curations that count for the caller, of documents that it may see; for an admin all. Newest first."""
         from rag_core.retrieval.curation import store as curations
 
-        acl = _acl(principal)
+        acl = editable_acl(principal)
         return await transact(
             self._store, lambda db: curations.listed(db, principal.tenant, limit=page.rows, acl=acl, after=page.after)
         )
@@ -53,7 +50,7 @@ class CurationsHandler:
             curations.require_document(connection, principal.tenant, checked, principal.acl_entries)
             if not number:
                 return curations.create(connection, principal.tenant, checked, actor=principal.actor, why=why)
-            known = curations.get(connection, principal.tenant, number, acl=_acl(principal))
+            known = curations.get(connection, principal.tenant, number, acl=editable_acl(principal))
             return curations.change(connection, known, checked, actor=principal.actor, why=why)
 
         return await transact(self._store, write)
@@ -65,12 +62,7 @@ class CurationsHandler:
         def write(connection: Connection) -> None:
             from rag_core.retrieval.curation import store as curations
 
-            known = curations.get(connection, principal.tenant, number, acl=_acl(principal))
+            known = curations.get(connection, principal.tenant, number, acl=editable_acl(principal))
             curations.remove(connection, known, actor=principal.actor, why=why)
 
         await transact(self._store, write)
-
-
-def _acl(principal: Principal) -> Sequence[str] | None:
-    """The entries that a curation must admit; `None`: an admin edits all."""
-    return None if ADMIN in principal.scopes else principal.acl_entries

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from query_server.auth.policies import ADMIN
-from query_server.handlers.admin.rules import MAX_CITATIONS, MAX_QUESTION_CHARS, check_text_field
+from query_server.handlers.admin.rules import MAX_CITATIONS, MAX_QUESTION_CHARS, check_text_field, editable_acl
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
@@ -74,7 +73,7 @@ class EvaluationHandler:
         from rag_core.answering.evaluation import run_store
 
         results = run_store.results(connection, run.id)
-        acl = _acl(principal)
+        acl = editable_acl(principal)
         return results if acl is None else run_store.only_visible(connection, principal.tenant, acl, results)
 
     async def accept(self, principal: Principal, number: int, why: str) -> Run:
@@ -97,7 +96,7 @@ class EvaluationHandler:
         tenant, chosen = principal.tenant, state or "proposed"
         if chosen not in STATES:
             raise InvalidInput(Reason.FIELD_INVALID, f"state: must be one of {', '.join(STATES)}")
-        acl, wanted = _acl(principal), Verdict(chosen)
+        acl, wanted = editable_acl(principal), Verdict(chosen)
         return await self._transact(
             lambda db: question_store.listed(db, tenant, state=wanted, limit=page.rows, acl=acl, after=page.after)
         )
@@ -129,7 +128,8 @@ class EvaluationHandler:
             from rag_core.answering.evaluation import Verdict, question_store
 
             verdict = Verdict.ACCEPTED if accept else Verdict.REJECTED
-            asked = question_store.get(connection, principal.tenant, number, acl=_acl(principal)).completed(changed)
+            known = question_store.get(connection, principal.tenant, number, acl=editable_acl(principal))
+            asked = known.completed(changed)
             question_store.decide(connection, principal.tenant, asked, verdict, actor=principal.actor)
             self._record(connection, principal, f"evaluation.question_{verdict.value}", str(number), {})
             return replace(asked, state=verdict, decided_by=principal.actor)
@@ -171,11 +171,6 @@ class EvaluationHandler:
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)
-
-
-def _acl(principal: Principal) -> Sequence[str] | None:
-    """Return the ACL with which the documents of a question must be visible; `None`: an admin decides about all."""
-    return None if ADMIN in principal.scopes else principal.acl_entries
 
 
 def _check_parts(parts: Mapping[str, Sequence[str]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from query_server.auth.policies import PLATFORM_READ, allows
+from query_server.auth.policies import ADMIN, PLATFORM_READ, allows
 from query_server.handlers.query.validation import check_storable
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
 from rag_core.governance.access import Principal
@@ -42,15 +42,20 @@ def check_groups(groups: Sequence[str]) -> None:
         check_text_field("groups", group, required=True)
 
 
-def tenant_of(principal: Principal, asked: str) -> str:
-    """The tenant whose records are asked for; empty: the caller's own.
+def tenant_of(principal: Principal, tenant: str, scope: str = PLATFORM_READ) -> str:
+    """Return the tenant that a request is about; empty: the caller's own.
 
-    Raises `PermissionDenied` (`SCOPE_MISSING`) for another one without `platform.read`.
+    Raises `PermissionDenied` (`SCOPE_MISSING`) for another one without the scope.
     """
-    check_text_field("tenant", asked)
-    if asked and asked != principal.tenant and not allows(principal.scopes, PLATFORM_READ):
-        raise PermissionDenied(Reason.SCOPE_MISSING, f"tenant: another tenant than yours needs {PLATFORM_READ}")
-    return asked or principal.tenant
+    check_text_field("tenant", tenant)
+    if tenant and tenant != principal.tenant and not allows(principal.scopes, scope):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"tenant: another tenant than yours needs {scope}")
+    return tenant or principal.tenant
+
+
+def editable_acl(principal: Principal) -> Sequence[str] | None:
+    """Return the entries of which a record must admit one to be edited; `None`: an admin edits all."""
+    return None if ADMIN in principal.scopes else principal.acl_entries
 
 
 def check_ids(ids: Sequence[int]) -> None:

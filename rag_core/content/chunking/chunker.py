@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rag_core.content.chunking.context import Context, ContextBuilder, headings_inside, shared_path
-from rag_core.content.chunking.packing import Packed, pack, runs
+from rag_core.content.chunking.packing import UnitRange, pack, runs
 from rag_core.content.chunking.spans import Chunk, trim
 from rag_core.content.chunking.units import (
     DocumentOutline,
@@ -160,9 +160,9 @@ class _Packer:
         self._contexts = contexts
         self._settings = settings
 
-    def packed(self) -> list[Packed]:
+    def packed(self) -> list[UnitRange]:
         settings = self._settings
-        chunks: list[Packed] = []
+        chunks: list[UnitRange] = []
         for run in runs(self._outline, settings.tokens):
             for packed in pack(self._text, self._outline, run, self._room, settings.tokens, settings.overlap):
                 chunks.append(packed)
@@ -170,7 +170,7 @@ class _Packer:
                     raise too_many_chunks(settings.max_chunks)
         return chunks
 
-    def piece(self, packed: Packed) -> _Piece:
+    def piece(self, packed: UnitRange) -> _Piece:
         units = self._outline.units[packed.first : packed.last]
         headings = self._headings(units)
         inside = headings_inside(self._outline, units)

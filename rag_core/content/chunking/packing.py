@@ -22,21 +22,14 @@ _LEAST: Final = 0.3
 _HASHED_CHARS: Final = 400
 
 
-class UnitRun(NamedTuple):
-    """Units `[first, last)` that may share chunks."""
+class UnitRange(NamedTuple):
+    """Units `[first, last)`: of one chunk, which may begin before the end of the one before, or that may share them."""
 
     first: int
     last: int
 
 
-class Packed(NamedTuple):
-    """Units `[first, last)` of one chunk; `first` may lie before the end of the chunk before when they overlap."""
-
-    first: int
-    last: int
-
-
-def runs(outline: DocumentOutline, limit: int) -> Iterator[UnitRun]:
+def runs(outline: DocumentOutline, limit: int) -> Iterator[UnitRange]:
     """The document as runs of sections."""
     if not outline.units:
         return
@@ -44,9 +37,9 @@ def runs(outline: DocumentOutline, limit: int) -> Iterator[UnitRun]:
     first = 0
     for before, section in pairwise(outline.sections):
         if not _belong_together(before, section, tiny):
-            yield UnitRun(first, section.first)
+            yield UnitRange(first, section.first)
             first = section.first
-    yield UnitRun(first, len(outline.units))
+    yield UnitRange(first, len(outline.units))
 
 
 def _belong_together(before: HeadingSection, section: HeadingSection, tiny: int) -> bool:
@@ -56,8 +49,8 @@ def _belong_together(before: HeadingSection, section: HeadingSection, tiny: int)
 
 
 def pack(
-    text: str, outline: DocumentOutline, run: UnitRun, budget: Callable[[int], int], limit: int, overlap: int
-) -> Iterator[Packed]:
+    text: str, outline: DocumentOutline, run: UnitRange, budget: Callable[[int], int], limit: int, overlap: int
+) -> Iterator[UnitRange]:
     """Cut one run into chunks.
 
     `budget(unit)` is what a chunk that begins at a unit may hold in tokens, `limit` what it may hold without context;
@@ -72,7 +65,7 @@ def pack(
             first = covered
             continue
         cut = full if full == run.last else _best_cut(text, outline, first, max(covered, first) + 1, full, room)
-        yield Packed(first, cut)
+        yield UnitRange(first, cut)
         covered = cut
         # Never back to where this chunk began: each chunk starts behind the one before.
         first = _overlap_start(outline, first + 1, cut, overlap) if cut < run.last else cut

@@ -47,10 +47,6 @@ class ErasureReceipt:
     removed: Mapping[str, int]
     found_afterwards: Mapping[str, int]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The receipt as JSON values."""
-        return asdict(self)
-
 
 def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> ErasureReceipt:
     """Erase one document and verify that nothing remains.
@@ -129,7 +125,7 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> ErasureReceipt:
         # Without the locator, which may name a person: subscribers know the document by its id.
         data = {"doc_id": str(subject.doc_id), "source": subject.source, "erased": True}
         outbox.record(connection, [WebhookEvent(EventType.DOCUMENT_DELETED, subject.tenant, data)])
-        erasures.write_receipt(connection, subject.doc_id, receipt.as_dict())
+        erasures.write_receipt(connection, subject.doc_id, asdict(receipt))
         audit.record(
             connection, actor=actor, action="document.erase", target=subject.source, tenant=subject.tenant,
             doc_id=subject.doc_id, details={"removed": removed, "found_afterwards": sum(left.values())},

@@ -47,10 +47,6 @@ class TenantReceipt:
     kept: Mapping[str, str] = field(default_factory=dict)
     outside: Mapping[str, int] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The receipt as JSON values."""
-        return asdict(self)
-
 
 def erase_tenant(
     pipeline: Pipeline,
@@ -96,7 +92,7 @@ def erase_tenant(
         receipt = TenantReceipt(name, now.isoformat(), asked_by, found, removed, afterwards, kept, removed_outside)
         incomplete = sorted(table for table, rows in left.items() if rows)
         if not incomplete:
-            tenants.finish_erasure(connection, name, at=now, receipt=receipt.as_dict())
+            tenants.finish_erasure(connection, name, at=now, receipt=asdict(receipt))
             details = {"tenant_erased": name, "rows": sum(removed.values()), "outside": removed_outside}
             audit.record(connection, actor=asked_by, action="tenant.erased", target=name, details=details)
     if incomplete:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def test_an_erased_document_is_in_no_table_and_no_generation(stream: StreamHarne
     assert receipt.removed["points"] == 1
     assert receipt.removed["embeddings"] == 1
     assert set(stream.texts()) == {"b"}
-    assert "Elm" not in json.dumps(receipt.as_dict())
+    assert "Elm" not in json.dumps(asdict(receipt))
 
 
 def test_what_users_and_evaluations_say_of_a_document_goes_with_it(stream: StreamHarness) -> None:
@@ -164,7 +165,7 @@ def test_an_erasure_that_was_cut_off_has_one_receipt_and_one_line_in_the_ledger(
     assert set(receipt.found_afterwards.values()) == {0}
     assert len(stream.settings.erasure_ledger.read_text().splitlines()) == 1
     (stored,) = stream.all("SELECT receipt FROM rag.erasures")
-    assert stored.receipt == receipt.as_dict()
+    assert stored.receipt == asdict(receipt)
 
 
 def test_other_documents_keep_the_vectors_they_share_with_it(stream: StreamHarness) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -223,11 +223,11 @@ def test_an_erasure_leaves_no_row_and_no_point_and_touches_no_other_tenant(flow:
     assert receipt.outside == {"source_files": 4}
     assert state(flow.store) is TenantState.ERASED
     with flow.store.engine.connect() as connection:
-        assert tenants.get(connection, "acme").receipt == receipt.as_dict()
+        assert tenants.get(connection, "acme").receipt == asdict(receipt)
         with pytest.raises(PermissionDenied) as caught:
             tenants.check_active(connection, "acme")
     assert caught.value.reason is Reason.TENANT_ERASED
-    assert "June" not in json.dumps(receipt.as_dict())
+    assert "June" not in json.dumps(asdict(receipt))
 
 
 def test_the_audit_chain_verifies_after_an_erasure_and_says_who_asked(flow: PipelineHarness) -> None:
