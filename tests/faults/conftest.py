@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import chromium
+from tests.support.browser import module_browser  # noqa: F401
 from tests.support.local_stack import LocalStack
 
 PATIENCE_MS = 600_000
@@ -41,13 +41,6 @@ def operated() -> Iterator[Console]:
     assert printed["console_account"]["name"] == "admin"
     yield Console(running, printed["console_account"]["password"])
     running.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One per module: while it is open no other can be, and no test may run an event loop of its own."""
-    with chromium() as opened:
-        yield opened
 
 
 def signed_in(browser: Browser, console: Console, *, height: int) -> Page:

@@ -10,14 +10,9 @@ from playwright.sync_api import Page, expect
 
 from tests.faults.conftest import Console
 from tests.faults.steps import choose, fill, following, go
-from tests.support.browser import CHROMIUM, NEEDS, ask
+from tests.support.browser import IN_A_BROWSER, ask
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.browser,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.faults, pytest.mark.timeout(3600)]
 
 
 def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(

@@ -9,14 +9,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.faults.conftest import DOCUMENTS, Console
 from tests.faults.steps import go
-from tests.support.browser import CHROMIUM, NEEDS, ask
+from tests.support.browser import IN_A_BROWSER, ask
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.browser,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.faults, pytest.mark.timeout(3600)]
 WHY = "Reason (for the audit log)"
 
 

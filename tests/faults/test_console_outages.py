@@ -7,14 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.faults.conftest import Console
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import IN_A_BROWSER
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.browser,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.faults, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.catalogue("F52")

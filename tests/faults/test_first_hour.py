@@ -17,16 +17,11 @@ from pytest_httpserver import HTTPServer
 
 from tests.faults.conftest import Console, signed_in
 from tests.faults.steps import choose, fill, following, go
-from tests.support.browser import CHROMIUM, NEEDS, ask
+from tests.support.browser import IN_A_BROWSER, ask
 from tests.support.local_stack import LocalStack
 from tests.support.pictures import Camera
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.browser,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.faults, pytest.mark.timeout(3600)]
 PATIENCE_MS = 600_000
 """A run of Dagster is waited for, and the sensor before it."""
 ROWS = [

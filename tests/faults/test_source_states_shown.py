@@ -20,15 +20,10 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.faults.conftest import Console, signed_in
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import IN_A_BROWSER
 from tests.support.local_stack import LocalStack
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.browser,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.faults, pytest.mark.timeout(3600)]
 PATIENCE_MS = 600_000
 HELD = "restricted"
 """Texts with this word are embedded when the test lets them."""

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import console
@@ -19,6 +20,7 @@ from ragctl.local_stack.services import STREAMLIT_FLAGS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NEEDS = "needs Chromium (Debian: apt-get install chromium fonts-noto-cjk)"
+IN_A_BROWSER = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
@@ -35,6 +37,13 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@pytest.fixture(scope="module", name="browser")
+def module_browser() -> Iterator[Browser]:
+    """One per module: while it is open no other can be, and no test may run an event loop of its own."""
+    with chromium() as opened:
+        yield opened
 
 
 def ask(page: Page, question: str) -> None:

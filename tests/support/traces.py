@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -68,3 +69,10 @@ def recorded(*, content: bool = False) -> Iterator[Recorded]:
 def parent_of(trace_id: str, *, sampled: bool = True) -> str:
     """A `traceparent` as a client sends it."""
     return f"00-{trace_id}-00000000000000aa-0{int(sampled)}"
+
+
+@pytest.fixture(name="traces")
+def recorded_traces() -> Iterator[Recorded]:
+    """What this process records during a test."""
+    with recorded() as found:
+        yield found

@@ -37,14 +37,14 @@ from tests.faults.steps import choose, following
 from tests.faults.steps import fill as type_into
 from tests.integration.query_server.conftest import DOCS
 from tests.integration.query_server.test_operations import ADMIN, OPERATOR, VIEWER, fill
-from tests.support.browser import CHROMIUM, NEEDS, ask, chromium, running_console
+from tests.support.browser import IN_A_BROWSER, ask, chromium, running_console
 from tests.support.postgres import temporary_database
 from tests.support.query_server import RunningServer, running
 from tests.support.traces import recorded
 from tests.support.waiting import eventually
 from tests.unit.console.conftest import healthy_dagster
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
+pytestmark = [*IN_A_BROWSER, pytest.mark.slow]
 WHY = "Reason (for the audit log)"
 PATIENCE_MS = 60_000
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
 from interfaces.platform import Credentials
 from tests.integration.interfaces.conftest import QUESTION
 from tests.support.interfaces import OpenInterfaces
-from tests.support.traces import Recorded, parent_of, recorded
+from tests.support.traces import Recorded, parent_of, recorded_traces  # noqa: F401
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CHAT = "POST /v1/chat/completions"
 ANSWER = "ragproto.query.v2.QueryService/Answer"
-
-
-@pytest.fixture
-def traces() -> Iterator[Recorded]:
-    with recorded() as found:
-        yield found
 
 
 def ask(found: OpenInterfaces, **body: object) -> httpx.Response:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from rag_core.database import Store, open_store
+from rag_core.settings import Settings
 from tests.support.query_server import Doc, RunningServer, running
 
 DOCS = [
@@ -27,3 +30,12 @@ DOCS = [
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running(tmp_path_factory.mktemp("server"), docs=DOCS, metadata_fields=frozenset({"team"})) as started:
         yield started
+
+
+@pytest.fixture
+def store(tmp_path: Path, database_url: str, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A database of the test, with the rows that `fill` of its module writes."""
+    opened = open_store(Settings(home=tmp_path, database_url=database_url))
+    getattr(request.module, "fill", lambda _: None)(opened)
+    yield opened
+    opened.close()

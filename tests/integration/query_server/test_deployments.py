@@ -23,18 +23,9 @@ VIEWER, ADMIN = ["query.read", "platform.read"], ["query.read", "platform.admin"
 
 
 @pytest.fixture
-def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
-    opened = open_store(Settings(home=tmp_path, database_url=database_url))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[RunningServer]:
-    def opener() -> Store:
-        return open_store(Settings(home=tmp_path, database_url=database_url))
-
-    with running(tmp_path / "home", open_store=opener) as started:
+    settings = Settings(home=tmp_path, database_url=database_url)
+    with running(tmp_path / "home", open_store=lambda: open_store(settings)) as started:
         yield started
 
 

@@ -16,7 +16,7 @@ from rag_core.ids import document_id
 from rag_core.settings import Settings
 from ragproto.admin.v1 import evaluation_pb2, evaluation_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
-from tests.integration.query_server.test_operations import fill
+from tests.integration.query_server.test_operations import fill  # noqa: F401
 from tests.support.query_server import RunningServer, failing, running
 
 VIEWER, OPERATOR, ADMIN = ["query.read", "ops.read"], ["query.read", "ops.read", "ops.write"], ["query.read", "admin"]
@@ -26,19 +26,9 @@ SAID: dict[str, Any] = {"question": "When does the vault open?", "answer": "At n
 
 
 @pytest.fixture
-def store(database_url: str, tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(Settings(home=tmp_path, database_url=database_url))
-    fill(opened)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[RunningServer]:
-    def opener() -> Store:
-        return open_store(Settings(home=tmp_path, database_url=database_url))
-
-    with running(tmp_path / "home", open_store=opener, feedback_per_hour=3) as started:
+    settings = Settings(home=tmp_path, database_url=database_url)
+    with running(tmp_path / "home", open_store=lambda: open_store(settings), feedback_per_hour=3) as started:
         yield started
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from query_server.handlers.paging import LIFETIME_SECONDS
+from query_server.handlers.paging import LIFETIME_SECONDS, PagePosition, PageTokens
 from query_server.handlers.query.resuming import ResumeCursor, ResumeTokens
 from rag_core.answering.extractive import ExtractiveAnswerer
 from rag_core.errors import InvalidInput
@@ -157,14 +157,18 @@ def test_a_page_token_is_no_resume_token_and_the_reverse(bells: RunningServer) -
     assert failing(lambda: stub.Search(search, metadata=bells.auth())).reason == "PAGE_TOKEN_INVALID"
 
 
-@pytest.mark.catalogue("F37")
-def test_a_resume_token_expires_and_differs_by_secret() -> None:
-    clock, seen = [1000.0], ResumeCursor("g1", 12, b"0123456789abcdef")
-    tokens = ResumeTokens(b"secret", clock=lambda: clock[0])
-    token = tokens.issue(seen, b"context")
-    assert tokens.read(token, b"context") == seen
+@pytest.mark.catalogue("B13", "F37")
+@pytest.mark.parametrize(
+    ("kind", "position"),
+    [(ResumeTokens, ResumeCursor("g1", 12, b"0123456789abcdef")), (PageTokens, PagePosition(10, "g1"))],
+)
+def test_resume_and_page_tokens_expire_and_differ_by_secret(kind: Any, position: ResumeCursor | PagePosition) -> None:
+    clock = [1000.0]
+    tokens = kind(b"secret", clock=lambda: clock[0])
+    token = tokens.issue(position, b"context")
+    assert tokens.read(token, b"context") == position
     with pytest.raises(InvalidInput):
-        ResumeTokens(b"other", clock=lambda: clock[0]).read(token, b"context")
+        kind(b"other", clock=lambda: clock[0]).read(token, b"context")
     clock[0] += LIFETIME_SECONDS + 1
     with pytest.raises(InvalidInput):
         tokens.read(token, b"context")

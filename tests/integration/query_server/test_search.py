@@ -10,8 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from query_server.handlers.paging import LIFETIME_SECONDS, PagePosition, PageTokens
-from rag_core.errors import InvalidInput, Reason, Unavailable
+from rag_core.errors import Reason, Unavailable
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
 from tests.support.query_server import Doc, RunningServer, failing, running
@@ -209,19 +208,6 @@ def test_a_page_token_belongs_to_one_request_of_one_caller(bells: RunningServer,
     failure = failing(lambda: search(bells, **({"top_k": 2, "page_token": token} | change)))
     assert (failure.code, failure.reason) == (INVALID, "PAGE_TOKEN_INVALID")
     assert failing(lambda: search(bells, page_token=tampered(token))).reason == "PAGE_TOKEN_INVALID"
-
-
-@pytest.mark.catalogue("B13")
-def test_a_page_token_expires_and_differs_by_secret() -> None:
-    now = [1000.0]
-    tokens = PageTokens(b"secret", clock=lambda: now[0])
-    token = tokens.issue(PagePosition(10, "g1"), b"context")
-    assert tokens.read(token, b"context") == PagePosition(10, "g1")
-    with pytest.raises(InvalidInput):
-        PageTokens(b"other", clock=lambda: now[0]).read(token, b"context")
-    now[0] += LIFETIME_SECONDS + 1
-    with pytest.raises(InvalidInput):
-        tokens.read(token, b"context")
 
 
 def test_reranking_decides_the_order_and_shows_both_scores(bells: RunningServer) -> None:

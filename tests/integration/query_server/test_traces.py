@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -18,17 +17,11 @@ from rag_tracing import entry
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
 from tests.support.query_server import INDEX_SECRET, RunningServer
-from tests.support.traces import Recorded, parent_of, recorded
+from tests.support.traces import Recorded, parent_of, recorded, recorded_traces  # noqa: F401
 
 SEARCH = "ragproto.query.v2.QueryService/Search"
 ANSWER = "ragproto.query.v2.QueryService/Answer"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-
-
-@pytest.fixture
-def traces() -> Iterator[Recorded]:
-    with recorded() as found:
-        yield found
 
 
 def search(server: RunningServer, text: str, *metadata: tuple[str, str], **fields: Any) -> pb.SearchResponse:

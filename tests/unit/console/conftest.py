@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from werkzeug import Request, Response
 
 import console
-from tests.support.browser import chromium, running_console
+from tests.support.browser import module_browser, running_console  # noqa: F401
 from tests.support.wire import Gateway, running_gateway
 
 ROOT = Path(console.__file__).parent
@@ -163,13 +163,6 @@ def app(
 def console_url(running_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_console(tmp_path_factory.mktemp("streamlit"), running_platform.environment) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One per module: while it is open no other can be, and no test may run an event loop of its own."""
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from rag_core.errors import NotFound, Reason
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.browser import CHROMIUM, NEEDS, ask, running_console
+from tests.support.browser import IN_A_BROWSER, ask, running_console
 from tests.support.waiting import eventually
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_documents_browser import SCHEMES, barriers
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
+pytestmark = [*IN_A_BROWSER, pytest.mark.slow]
 _HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\"> [go](javascript:alert(1)) ![i](http://attacker.example/p.png?q=1)"
 )

@@ -12,10 +12,10 @@ from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import IN_A_BROWSER
 from tests.unit.console.conftest import Platform
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
+pytestmark = [*IN_A_BROWSER, pytest.mark.slow]
 MOST_CLICKS = 4
 TEXT = "Before. Backups are taken at three. After."
 

@@ -12,12 +12,12 @@ from playwright.sync_api import Browser, Page, expect
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.browser import CHROMIUM, NEEDS
+from tests.support.browser import IN_A_BROWSER
 from tests.support.pictures import settle
 from tests.unit.console.conftest import Platform
 from tests.unit.console.test_pages import PAGES
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
+pytestmark = [*IN_A_BROWSER, pytest.mark.slow]
 TEXT = "Before.\n\nBackups are taken at three.\n\nAfter."
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")

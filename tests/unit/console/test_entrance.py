@@ -235,10 +235,6 @@ def test_the_broker_learns_the_address_of_the_connection_and_of_trusted_proxies(
     assert [item["address"] for item in asked] == ["192.0.2.7", "198.51.100.2", "203.0.113.1", "192.0.2.7"]
 
 
-def test_a_form_with_many_fields_is_refused_and_not_an_error(client: TestClient) -> None:
-    assert client.post("/sign-in", data=FORM | {f"f{number}": "x" for number in range(20)}).status_code == 400
-
-
 def test_a_form_that_is_too_large_is_not_read_to_its_end(client: TestClient) -> None:
     assert client.post("/sign-in", data={"name": "x" * 10_000}).status_code == 413
 

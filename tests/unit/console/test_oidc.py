@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_httpserver import HTTPServer
 
 from benchmarks.ports import free_port
-from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console
+from tests.support.browser import IN_A_BROWSER, chromium, running_console
 from tests.support.oidc_provider import CLIENT, SECRET, Provider
 from tests.support.query_server import RunningServer, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
+pytestmark = [*IN_A_BROWSER, pytest.mark.slow]
 _SECRETS = """
 [auth]
 redirect_uri = "{url}/oauth2callback"
@@ -109,19 +109,12 @@ def test_the_way_back_leads_to_no_other_place(place: Place, page: str) -> None:
     assert back.headers["location"] == "/"
 
 
-def test_an_identity_that_a_stranger_signed_opens_nothing(place: Place) -> None:
-    place.provider.forged = True
-    page = place.visit()
-    with page.expect_response(lambda answer: "/oauth2callback" in answer.url):
-        page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    assert page.get_by_role("link", name="Overview").count() == 0
-    page.context.close()
-
-
-@pytest.mark.faults
-def test_a_token_that_the_query_server_does_not_accept_opens_nothing(place: Place) -> None:
-    place.provider.access_token = lambda: place.server.keys.token(subject="ann", audience="another")
+@pytest.mark.parametrize("untrusted", ["identity of a stranger", pytest.param("token", marks=pytest.mark.faults)])
+def test_what_the_provider_or_the_query_server_does_not_vouch_for_opens_nothing(place: Place, untrusted: str) -> None:
+    if untrusted == "token":
+        place.provider.access_token = lambda: place.server.keys.token(subject="ann", audience="another")
+    else:
+        place.provider.forged = True
     page = place.visit()
     with page.expect_response(lambda answer: "/oauth2callback" in answer.url):
         page.get_by_role("button", name="Sign in").click()

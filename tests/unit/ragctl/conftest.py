@@ -10,7 +10,7 @@ import pytest
 from rag_core.settings import Settings
 from ragctl.gateway.options import GatewayOptions
 from ragctl.tokens import ensure_keys
-from tests.support.wire import Gateway, gateway_options, running_gateway
+from tests.support.wire import Gateway, WirePeer, gateway_options, running_gateway, wire_peer
 
 
 @pytest.fixture
@@ -26,6 +26,15 @@ def settings_with_keys(tmp_path: Path) -> Settings:
     settings.secrets_dir.mkdir()
     ensure_keys(settings)
     return settings
+
+
+@pytest.fixture
+def peer(settings_with_keys: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[WirePeer]:
+    """The server that commands ask."""
+    with wire_peer() as started:
+        monkeypatch.setenv("RAG_HOME", str(settings_with_keys.home))
+        monkeypatch.setenv("RAG_GATEWAY_PORT", str(started.port))
+        yield started
 
 
 @pytest.fixture(scope="session")

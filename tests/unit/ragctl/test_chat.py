@@ -5,30 +5,14 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from rag_core.settings import Settings
 from ragctl.app import run
-from ragctl.tokens import ensure_keys
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.wire import WirePeer, wire_peer
-
-
-@pytest.fixture
-def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WirePeer]:
-    """The server that `rag chat` asks."""
-    settings = Settings(home=tmp_path)
-    settings.secrets_dir.mkdir()
-    ensure_keys(settings)
-    with wire_peer() as started:
-        monkeypatch.setenv("RAG_HOME", str(tmp_path))
-        monkeypatch.setenv("RAG_GATEWAY_PORT", str(started.port))
-        yield started
+from tests.support.wire import WirePeer
 
 
 def answers(peer: WirePeer, text: str, **final: Any) -> None:

@@ -16,7 +16,7 @@ from ragctl.gateway.bootstrap import bootstrap, validate
 from ragctl.gateway.options import telemetry_environment
 from tests.support.otlp import Collector, attributes_of, collector
 from tests.support.query_server import Doc, running
-from tests.support.traces import Recorded, parent_of, recorded
+from tests.support.traces import Recorded, parent_of, recorded, recorded_traces  # noqa: F401
 from tests.support.waiting import eventually
 from tests.support.wire import gateway_options, running_envoy
 
@@ -33,12 +33,6 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         options = replace(gateway_options(server.ports.query), max_seconds=31, traces=traces)
         with running_envoy(options, folder) as address:
             yield address, dict(server.auth()), found
-
-
-@pytest.fixture
-def traces() -> Iterator[Recorded]:
-    with recorded() as found:
-        yield found
 
 
 def test_a_request_over_rest_is_one_trace_from_the_caller_through_envoy_to_each_leg(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,14 @@ from rag_core.errors import ConfigError
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.call_settings import CallSettings, load_call_settings
-from ragctl.tokens import ensure_keys
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.wire import WirePeer, wire_peer
+from tests.support.wire import WirePeer
 
 CITATION = v2.Citation(number=1, title="Pumps", source="handbook", locator="pumps.pdf", page=4)
 EXCERPT = v2.Excerpt(
     title="Pumps", locator="pumps.pdf", heading_path=["Pumps", "Oil"], page=4, citations=[1],
     markdown="Use `oil <kind>` [1]\n\n| pump | oil |\n| --- | --- |\n| seven | *no* |", text="Use oil <kind> [1]",
 )  # fmt: skip
-
-
-@pytest.fixture
-def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WirePeer]:
-    """The server that `rag query` asks."""
-    settings = Settings(home=tmp_path)
-    settings.secrets_dir.mkdir()
-    ensure_keys(settings)
-    with wire_peer() as started:
-        monkeypatch.setenv("RAG_HOME", str(tmp_path))
-        monkeypatch.setenv("RAG_GATEWAY_PORT", str(started.port))
-        yield started
 
 
 def answers(peer: WirePeer, text: str, **final: Any) -> None:

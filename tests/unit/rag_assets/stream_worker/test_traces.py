@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.support.stream import StreamHarness
-from tests.support.traces import Recorded, parent_of, recorded
+from tests.support.traces import Recorded, parent_of, recorded_traces  # noqa: F401
 
 ONE, TWO, UNSAMPLED = "1" * 32, "2" * 32, "3" * 32
 STAGES = ["stage documents", "stage chunks", "stage embeddings", "stage index", "index write"]
-
-
-@pytest.fixture
-def traces() -> Iterator[Recorded]:
-    with recorded() as found:
-        yield found
 
 
 def apply_all(stream: StreamHarness) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from rag_core.database import open_store
 from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.governance.audit import Deployment, DeploymentState
 from rag_core.governance.audit import deployment_store as deployments
-from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.analysis import Poll
 from ragctl.rollout.policy import AnalysisResult
@@ -23,16 +20,6 @@ from ragctl.rollout.targets.base import ColourTraffic, Server
 from tests.support.deploys import DeployHarness
 
 SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
-
-
-@pytest.fixture
-def bench(tmp_path: Path, database_url: str) -> Iterator[DeployHarness]:
-    settings = Settings(
-        home=tmp_path, database_url=database_url, deploy_ready_seconds=1, deploy_grace_seconds=3600
-    ).model_copy(update={"deploy_watch_seconds": 0.02})
-    store = open_store(settings)
-    yield DeployHarness(store, settings)
-    store.close()
 
 
 def want(bench: DeployHarness, name: str, **more: str) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from rag_core import failpoints
-from rag_core.database import locks, open_store
+from rag_core.database import locks
 from rag_core.errors import Conflict, Reason
 from rag_core.governance.audit import ROLLBACK, SWITCH, Deployment, DeploymentState
 from rag_core.governance.audit import audit_store as audit
 from rag_core.governance.audit import deployment_store as deployments
-from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.service import DeployRequest
@@ -23,20 +21,6 @@ from tests.support.deploys import DeployHarness
 
 WANTED = DeployRequest(Release("r2"), "rag:ann", "new model")
 SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
-
-
-@pytest.fixture
-def bench(tmp_path: Path, database_url: str) -> Iterator[DeployHarness]:
-    settings = Settings(
-        home=tmp_path,
-        database_url=database_url,
-        deploy_ready_seconds=1,
-        deploy_grace_seconds=3600,
-    ).model_copy(update={"deploy_watch_seconds": 0.02})
-    store = open_store(settings)
-    yield DeployHarness(store, settings)
-    failpoints.arm(None)
-    store.close()
 
 
 def steps_of(bench: DeployHarness, row: Deployment) -> list[str]:

@@ -4,25 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import stamina
-from pytest_httpserver import HTTPServer
 
 from rag_assets.connectors.http_api import connector as module
 from rag_assets.connectors.http_api.connector import HttpApiConnector
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.outside import ConnectorContext
-from tests.support.sites import POLICY, Site
+from tests.support.sites import POLICY, Site, served_site  # noqa: F401
 
 Connect = Callable[..., HttpApiConnector]
-
-
-@pytest.fixture
-def site(httpserver: HTTPServer) -> Iterator[Site]:
-    """The site of a test, which may stop it. Retries do not wait, unless the test says so."""
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield Site(httpserver)
-    if not httpserver.is_running():
-        httpserver.start()
 
 
 @pytest.fixture

@@ -27,6 +27,13 @@ HOSTILE_NAMES = [
 ]
 
 
+SERVERS = ["postgres_database", pytest.param("mysql_database", marks=needs_mysql)]
+SNEAKY = {
+    "postgresql": "LANGUAGE sql VOLATILE AS 'DELETE FROM articles RETURNING id'",
+    "mysql": "BEGIN DELETE FROM articles; RETURN 1; END",
+}
+
+
 def reason_of(database: Database, connect_to: Open, **options: object) -> Reason:
     with pytest.raises(RagError) as caught:
         connect_to(database, **options).version_tag()
@@ -47,11 +54,13 @@ def test_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
 
 @pytest.mark.catalogue("B49", "S29")
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_the_same_holds_for_postgresql(postgres_database: Database, connect_to: Open, name: str) -> None:
-    postgres_database.articles(2)
-    for slot in ("table", "content"):
-        assert reason_of(postgres_database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
-    assert postgres_database.execute("SELECT count(*) FROM articles") == [(2,)]
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_same_holds_for_servers(request: pytest.FixtureRequest, connect_to: Open, server: str, name: str) -> None:
+    database: Database = request.getfixturevalue(server)
+    database.articles(2)
+    for slot in ("table", "content", "key", "updated_at", "title", "deleted"):
+        assert reason_of(database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
+    assert database.execute("SELECT count(*) FROM articles") == [(2,)]
 
 
 @pytest.mark.catalogue("B49")
@@ -152,28 +161,6 @@ def test_mysql_stops_it_too(mysql_database: Database, connect_to: Open) -> None:
     assert reason_of(mysql_database, connect_to, **slow) is Reason.QUERY_TIMEOUT
 
 
-@pytest.mark.catalogue("B50")
-@needs_mysql
-def test_a_function_of_mysql_that_writes_meets_a_read_only_transaction(
-    mysql_database: Database, connect_to: Open
-) -> None:
-    mysql_database.articles(1)
-    mysql_database.execute("CREATE FUNCTION sneaky() RETURNS integer BEGIN DELETE FROM articles; RETURN 1; END")
-    query = "SELECT id, body, updated_at FROM articles WHERE id = sneaky()"
-    assert reason_of(mysql_database, connect_to, table=None, query=query) is Reason.QUERY_NOT_READ_ONLY
-    assert mysql_database.execute("SELECT count(*) FROM articles") == [(1,)]
-
-
-@pytest.mark.catalogue("B49", "S29")
-@needs_mysql
-@pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_the_same_holds_for_mysql(mysql_database: Database, connect_to: Open, name: str) -> None:
-    mysql_database.articles(2)
-    for slot in ("table", "content", "key", "updated_at", "title", "deleted"):
-        assert reason_of(mysql_database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
-    assert mysql_database.execute("SELECT count(*) FROM articles") == [(2,)]
-
-
 @pytest.mark.catalogue("B54")
 @needs_mysql
 def test_mysql_is_reached_at_the_address_that_was_checked(
@@ -197,14 +184,16 @@ def test_the_next_checked_address_is_tried_when_one_does_not_answer() -> None:
 
 
 @pytest.mark.catalogue("B50")
-def test_a_function_that_writes_meets_a_read_only_transaction(postgres_database: Database, connect_to: Open) -> None:
-    postgres_database.articles(1)
-    postgres_database.execute(
-        "CREATE FUNCTION sneaky() RETURNS integer LANGUAGE sql VOLATILE AS 'DELETE FROM articles RETURNING id'"
-    )
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_function_that_writes_meets_a_read_only_transaction(
+    request: pytest.FixtureRequest, connect_to: Open, server: str
+) -> None:
+    database: Database = request.getfixturevalue(server)
+    database.articles(1)
+    database.execute("CREATE FUNCTION sneaky() RETURNS integer " + SNEAKY[database.driver])
     query = "SELECT id, body, updated_at FROM articles WHERE id = sneaky()"
-    assert reason_of(postgres_database, connect_to, table=None, query=query) is Reason.QUERY_NOT_READ_ONLY
-    assert postgres_database.execute("SELECT count(*) FROM articles") == [(1,)]
+    assert reason_of(database, connect_to, table=None, query=query) is Reason.QUERY_NOT_READ_ONLY
+    assert database.execute("SELECT count(*) FROM articles") == [(1,)]
 
 
 @pytest.mark.catalogue("B52")

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import stamina
-from pytest_httpserver import HTTPServer
 
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.web.connector import WebConnector
@@ -13,18 +11,9 @@ from rag_assets.connectors.web.listing import WebListing
 from rag_assets.connectors.web.options import WebOptions
 from rag_assets.connectors.web.state import crawl_report
 from rag_core.content.sources import Problem, SourceItem, TransientMemory
-from tests.support.sites import POLICY, Site
+from tests.support.sites import POLICY, Site, served_site  # noqa: F401
 
 Open = Callable[..., WebConnector]
-
-
-@pytest.fixture
-def site(httpserver: HTTPServer) -> Iterator[Site]:
-    """The site of a test, which may stop it. Retries do not wait, unless the test says so."""
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield Site(httpserver)
-    if not httpserver.is_running():
-        httpserver.start()
 
 
 @pytest.fixture

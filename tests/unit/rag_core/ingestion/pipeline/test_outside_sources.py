@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import stamina
-from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from rag_assets.connectors.http_api.connector import HttpApiConnector
@@ -19,16 +17,7 @@ from rag_assets.connectors.web.options import WebOptions
 from rag_core.content.sources import Scope, SourceMemory, StoredMemory, TransientMemory
 from rag_core.errors import Reason
 from tests.support.pipeline import PipelineHarness, prose
-from tests.support.sites import POLICY, Site, json_answer
-
-
-@pytest.fixture
-def site(httpserver: HTTPServer) -> Iterator[Site]:
-    """The site of a test, which may stop it. Retries do not wait, unless the test says so."""
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield Site(httpserver)
-    if not httpserver.is_running():
-        httpserver.start()
+from tests.support.sites import POLICY, Site, json_answer, served_site  # noqa: F401
 
 
 class Api:
