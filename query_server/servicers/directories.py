@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc.aio
 
+from query_server.converters.fields import message_of
 from query_server.handlers.directories import DirectoriesHandler
 from query_server.runtime.calls import current_call
 from rag_core.errors import InvalidInput, Reason
@@ -67,19 +68,8 @@ class DirectoryServicer(rpc.DirectoryServiceServicer):
 
 def from_resource(found: DirectoryResource) -> pb.Entry:
     """A stored entry."""
-    return pb.Entry(
-        id=found.id,
-        kind=_NUMBERS[found.kind],
-        name=found.name,
-        external_id=found.external_id,
-        emails=found.emails,
-        active=found.active,
-        attributes=found.attributes,
-        members=[pb.Member(id=one, kind=_NUMBERS[kind], name=name) for one, kind, name in found.members],
-        version=found.version,
-        created_at=found.created_at,
-        changed_at=found.changed_at,
-    )
+    members = [pb.Member(id=one, kind=_NUMBERS[kind], name=name) for one, kind, name in found.members]
+    return message_of(pb.Entry, found, kind=_NUMBERS[found.kind], members=members)
 
 
 def _kind(kind: pb.EntryKind, field: str = "kind") -> str:

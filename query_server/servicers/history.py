@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from query_server.auth.policies import ADMIN, allows
+from query_server.converters.fields import message_of
 from query_server.handlers.admin.history import HistoryHandler
 from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
@@ -67,12 +68,6 @@ def _series(series: Series) -> pb.HistorySeries:
 
 
 def _question(row: Question, *, shown: bool) -> pb.UnansweredQuestion:
-    return pb.UnansweredQuestion(
-        question_hash=row.question_hash,
-        question=row.question if shown and row.question is not None else "",
-        question_withheld=row.question is not None and not shown,
-        outcome=row.outcome,
-        asked=row.asked,
-        first_at=row.first_at,
-        last_at=row.last_at,
-    )
+    withheld = row.question is not None and not shown
+    question = "" if row.question is None or withheld else row.question
+    return message_of(pb.UnansweredQuestion, row, question=question, question_withheld=withheld)

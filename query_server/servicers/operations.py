@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_COUNTED = ("documents", "duplicates", "flagged", "median_bytes", "languages")
 
 
 class OperationsServicer(rpc.OperationsServiceServicer):
@@ -241,20 +242,6 @@ def from_source_history(found: SourceHistory) -> pb.SourceHistory:
 
 
 def _result(result: ShardResult) -> pb.QualityResult:
-    judged, seen = result.assessment, result.profile
-    return pb.QualityResult(
-        run_id=result.run_id,
-        shard=result.shard,
-        score=judged.score,
-        failed=judged.failed,
-        tried=judged.tried,
-        exceeded=judged.exceeded,
-        warnings=judged.warnings,
-        errors=judged.errors,
-        documents=seen.documents,
-        duplicates=seen.duplicates,
-        flagged=seen.flagged,
-        median_bytes=seen.median_bytes,
-        languages=seen.languages,
-        finished_at=result.finished_at,
-    )
+    counted = {name: getattr(result.profile, name) for name in _COUNTED}
+    run = {"run_id": result.run_id, "shard": result.shard, "finished_at": result.finished_at}
+    return message_of(pb.QualityResult, result.assessment, **counted, **run)

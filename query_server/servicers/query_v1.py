@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc.aio
 
+from query_server.converters.fields import message_of
 from query_server.handlers.query.answer import Answer, AnswerHandler
 from query_server.handlers.query.validation import Query
 from query_server.runtime.calls import current_call
@@ -83,15 +84,4 @@ def _renumbered(answer: Answer) -> str:
 
 
 def _source(hit: SearchHit) -> pb.Source:
-    payload = hit.payload
-    return pb.Source(
-        doc_id=str(payload.doc_id),
-        version=payload.version,
-        locator=payload.locator,
-        title=payload.title,
-        start=payload.start,
-        end=payload.end,
-        text=payload.text,
-        score=hit.score,
-        source=payload.source,
-    )
+    return message_of(pb.Source, hit.payload, doc_id=str(hit.payload.doc_id), score=hit.score)
