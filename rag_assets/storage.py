@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Self
 
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
-from sqlalchemy import event, exc
+
+from rag_core.database import replace_closed
 
 _KEPT = 3
 """Connections that a process keeps: with one the daemon, which evaluates sensors side by side, opened 50 a minute."""
@@ -19,14 +21,31 @@ _MAX_OVERFLOW = 20
 _lock = threading.Lock()
 _kept: dict[str, Any] = {}
 """The engine of this process by URL; a process has one database."""
+_SCHEMA_QUESTIONS = (
+    "has_instigators_table",
+    "_has_instigators_table",
+    "_has_asset_daemon_asset_evaluations_table",
+    "has_built_index",
+    "has_secondary_index",
+    "has_table",
+    "has_run_stats_index_cols",
+    "has_bulk_actions_selector_cols",
+    "has_backfill_id_column",
+    "has_bulk_action_job_name_column",
+    "has_backfill_tags_table",
+    "_has_asset_key_col_on_connection",
+)
+"""Methods by which Dagster reads, before many of its statements, how far its schema was migrated."""
+_found: set[tuple[object, ...]] = set()
+"""The questions that were answered with yes. A migration only adds, so it stays yes."""
 
 
 class PostgresStorage(DagsterPostgresStorage):
     """Keeps connections open in each process.
 
-    Left to itself Dagster opens one for each event, query and tick, and looks for its tables each time a sensor is
-    evaluated. It does not try a kept connection before it uses it: after a restart of the database the first calls
-    failed.
+    Left to itself Dagster opens one for each event, query and tick, and looks for its tables before most of them: half
+    of what its daemon did at rest. It does not check a kept connection before it uses it: after a restart of the
+    database the first calls failed.
     """
 
     def __init__(self, url: str, create: bool = True, **options: Any) -> None:
@@ -40,10 +59,12 @@ class PostgresStorage(DagsterPostgresStorage):
                     _kept.popitem()[1].dispose()
                 _kept[url] = create_pg_engine(
                     url, isolation_level="AUTOCOMMIT", pool_size=_KEPT, max_overflow=_MAX_OVERFLOW,
-                    pool_recycle=_RECYCLE_SECONDS, pool_pre_ping=True,
+                    pool_recycle=_RECYCLE_SECONDS,
                 )  # fmt: skip
+                replace_closed(_kept[url])
             for part in parts:
                 part._engine = _kept[url]
+                _remember_schema(part, url)
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
@@ -56,14 +77,22 @@ def _check_kept_connections(part: Any) -> None:
 
     def keep_checked(*arguments: Any, **options: Any) -> None:
         keep(*arguments, **options)
-        event.listen(part._engine, "checkout", _check)
+        replace_closed(part._engine)
 
     part.optimize_for_webserver = keep_checked
 
 
-def _check(connection: Any, record: object, proxy: object) -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except connection.Error:
-        raise exc.DisconnectionError from None  # the pool opens another one
+def _remember_schema(part: Any, url: str) -> None:
+    for name in _SCHEMA_QUESTIONS:
+        if hasattr(part, name):
+            setattr(part, name, _remembered(getattr(part, name), (url, type(part), name)))
+
+
+def _remembered(ask: Callable[..., bool], question: tuple[object, ...]) -> Callable[..., bool]:
+    def answer(*arguments: object) -> bool:
+        asked = (*question, *(one for one in arguments if isinstance(one, str)))  # without the connection
+        if asked not in _found and ask(*arguments):
+            _found.add(asked)
+        return asked in _found
+
+    return answer

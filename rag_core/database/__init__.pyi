@@ -1,4 +1,5 @@
 from . import locks as locks, roles as roles
+from .checkout import replace_closed as replace_closed
 from .copy import FEW_ROWS as FEW_ROWS, copy_rows as copy_rows, is_storable as is_storable, storable as storable
 from .driver_errors import recovering as recovering, refused_login as refused_login
 from .engine import (

@@ -14,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
 from rag_core.database import roles
+from rag_core.database.checkout import replace_closed
 from rag_core.database.driver_errors import translate, translated
 from rag_core.database.tables.base import SCHEMA, schema_readers
 from rag_core.errors import ConfigError, Conflict, Reason
@@ -232,7 +233,6 @@ def open_engine(settings: Settings) -> Engine:
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_timeout=_POOL_WAIT_SECONDS,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
             **_PRIMARY,
@@ -254,6 +254,7 @@ def open_engine(settings: Settings) -> Engine:
         connection.commit()
 
     event.listen(engine, "handle_error", _raise_ours)
+    replace_closed(engine)
     return engine
 
 

@@ -43,7 +43,7 @@ def test_connections_are_kept_and_the_first_calls_after_a_restart_of_the_databas
                 with dg.DagsterInstance.from_ref(instance.get_ref()) as another:
                     _read(another)
             ended = server.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             ).fetchone()
             assert ended == (connections,)

@@ -60,6 +60,25 @@ def test_a_lost_connection_is_unavailable_and_frees_its_locks(store: Store) -> N
         pass
 
 
+def test_a_pooled_connection_is_used_without_asking_the_server_and_replaced_once_that_has_closed_it(
+    store: Store, settings: Settings
+) -> None:
+    server = text("SELECT query_start FROM pg_stat_activity WHERE pid = :pid")
+    pooled = open_store(settings)
+    with pooled.engine.connect() as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    with store.engine.connect() as observer:
+        last = observer.scalar(server, {"pid": pid})
+        with pooled.engine.connect():
+            pass
+        observer.rollback()  # statistics are those of the transaction's beginning
+        assert observer.scalar(server, {"pid": pid}) == last
+        observer.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+    with pooled.engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) != pid
+    pooled.close()
+
+
 def test_a_statement_that_takes_too_long_ends_with_a_deadline(settings: Settings) -> None:
     store = open_store(settings.model_copy(update={"database_statement_timeout_seconds": 0.05}))
     with pytest.raises(DeadlineExceeded), store.engine.connect() as connection:
