@@ -8,6 +8,7 @@ The lock and the wake-ups share one connection: when it is lost, so is the right
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -57,6 +58,8 @@ class InboxSource:
         self._last = ""
         """The last of the tenants served by the last batch."""
         self._turn = 0
+        self._empty = False
+        """The last poll waited in vain: what arrived since was announced, and the next wait ends at once."""
         self.consuming = False
         """True while this worker holds the lock of its part of the inbox."""
 
@@ -70,10 +73,11 @@ class InboxSource:
                 # Another worker has it. Its end is not announced, so this one asks again after a while.
                 self._wait(session, min(wait, 1.0))
                 return []
-            rows = self._waiting()
+            rows = [] if self._empty else self._waiting()
             if not rows:
                 self._wait(session, min(wait, _AWAY_SECONDS) if self._away else wait)
                 rows = self._waiting()
+            self._empty = not rows
             linger = self._settings.stream_linger_ms / 1000
             if rows and linger and not self.large and len(rows) < self._settings.stream_batch_events:
                 self._wait(session, linger)
@@ -139,12 +143,18 @@ class InboxSource:
         arguments = self._store.session("rag-stream", self._settings.database_connect_timeout_seconds)
         session: psycopg.Connection[Any] = psycopg.connect(**arguments)
         inbox.listen(session)
+        self._empty = False
         self._session = session
         return session
 
     def _wait(self, session: psycopg.Connection[Any], seconds: float) -> None:
         """Until a change is announced or the time is over; announcements that came before count."""
-        for _ in session.notifies(timeout=seconds, stop_after=1):
+        if list(session.notifies(timeout=0)):
+            return
+        announced = select.poll()  # `notifies` wakes ten times a second while it waits
+        announced.register(session.fileno(), select.POLLIN)
+        announced.poll(seconds * 1000)
+        for _ in session.notifies(timeout=0):
             pass
 
     def _waiting(self) -> list[PendingChange]:

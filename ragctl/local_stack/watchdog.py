@@ -27,7 +27,10 @@ from ragctl.local_stack.probes import LIST_DEFINITIONS
 from ragctl.local_stack.services import CODE_SERVER, TLS, Service, build_services
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
-ROUND_SECONDS = 2.0
+ROUND_SECONDS = 5.0
+"""Between two rounds of questions, unless a service is ended so soon that more are needed until then."""
+_ROUNDS = 6
+"""At least so many questions stay without an answer before a service is ended."""
 ASK_SECONDS = 2.0
 _OWN_POOL = ("grpc.use_local_subchannel_pool", 1)
 """Each question has a connection of its own."""
@@ -122,12 +125,13 @@ def main() -> None:
     data_dir = DataDir.of(settings)
     ask = partial(answers, settings)
     watchdog = Watchdog(Supervisor(data_dir), (), silence=settings.hang_seconds, ask=ask)
+    pause = min(ROUND_SECONDS, settings.hang_seconds / _ROUNDS) if settings.hang_seconds else ROUND_SECONDS
     while not stop.is_set():
         if settings.hang_seconds:
             watchdog.watch(build_services(settings, data_dir))
             watchdog.poll()
         data_dir.watchdog_heartbeat.touch()
-        stop.wait(ROUND_SECONDS)
+        stop.wait(pause)
 
 
 if __name__ == "__main__":

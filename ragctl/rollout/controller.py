@@ -23,7 +23,7 @@ from ragctl.local_stack.data_dir import DataDir
 from ragctl.rollout.targets import TargetName, open_target
 
 POLL_SECONDS = 1.0
-MAINTAIN_SECONDS = 5.0
+MAINTAIN_SECONDS = 15.0
 _log = get_logger("ragctl.deployer")
 Heartbeat = Callable[[], None]
 

@@ -131,7 +131,9 @@ class Deployments:
 
     def resume(self) -> Deployment | None:
         """Resume requested or interrupted work; None when there is none, or another process does it."""
-        row = self._unfinished() or self.newest()
+        with self.store.engine.connect() as connection:
+            row = deployments.unfinished(connection, self.target.name)
+            row = row or deployments.newest(connection, self.target.name)
         if row is None or policy.waits(row):
             return None
         try:
