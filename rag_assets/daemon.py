@@ -6,8 +6,7 @@ a code server with other definitions within a second.
 
 from __future__ import annotations
 
-from dagster._daemon import controller
-from dagster._daemon.cli import main
+from dagster._daemon import cli, controller
 
 _RELOAD_SECONDS = 300
 _GIVE_UP_SECONDS = 540
@@ -16,4 +15,4 @@ _GIVE_UP_SECONDS = 540
 if __name__ == "__main__":
     controller.RELOAD_WORKSPACE_INTERVAL = _RELOAD_SECONDS
     controller.DEFAULT_WORKSPACE_FRESHNESS_TOLERANCE = _GIVE_UP_SECONDS
-    main()
+    cli.main()

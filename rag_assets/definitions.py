@@ -25,7 +25,6 @@ from rag_assets.defs.alerts.sensors import alert_sensor
 from rag_assets.defs.history.sensors import history_sensor
 from rag_assets.defs.sources.changes import changes_sensor
 from rag_assets.defs.sources.files import files_sensor
-from rag_assets.defs.sources.states import state_sensor
 from rag_assets.lib.generation_runs import ACTIVE
 from rag_assets.lib.naming import asset_key, job_name
 from rag_assets.lib.warned import without_warnings
@@ -62,7 +61,6 @@ def build_definitions(settings: Settings, *, job: str = "") -> dg.Definitions:
     sensors = [
         changes_sensor(files.sources, jobs),
         alert_sensor(files.sources, settings),
-        state_sensor(files.sources),
         files_sensor(settings, loaded),
         history_sensor(settings),
     ]

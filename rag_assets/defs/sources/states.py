@@ -1,7 +1,7 @@
-"""The sensor `source_states`: writes what only Dagster knows of sources as rows, from which their status is computed.
+"""Write what only Dagster knows of sources as rows, from which their status is computed.
 
 That is whether a run is queued, under way or failed and why, and whether an operator switched a source's sensor and
-schedule off. Level-triggered like the change sensor: runs that were missed are found at the next full comparison.
+schedule off. Level-triggered like the starting of runs: runs that were missed are found at the next full comparison.
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.defs.sources.sensors import switch_name
-from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_core.content.sources import store as sources
 from rag_core.database import Store
 from rag_core.errors import Reason
-from rag_core.ingestion.pipeline import Pipeline
 from rag_core.ingestion.source_status import RunState, SourceRun
 from rag_core.ingestion.source_status import store as status
 from rag_core.reasons import REASONS
 
-SENSOR_SECONDS = 5
 FULL_SECONDS = 600.0
 """Between two comparisons of all runs; in between only runs that changed since the last one are read."""
 _OVERLAP = timedelta(seconds=60)
@@ -51,25 +48,15 @@ _CHECKS = {
 """The reason of a run that a blocking check failed."""
 
 
-def state_sensor(configs: Sequence[SourceConfig]) -> dg.SensorDefinition:
-    """One sensor for all sources."""
-
-    @dg.sensor(
-        name="source_states",
-        minimum_interval_seconds=SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Writes the state of every source's runs and automation to the database. Starts no run.",
-    )
-    def source_states(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
-        with typed_failures():
-            now = time.time()
-            last, full = _cursor(context.cursor)
-            whole = now - full > FULL_SECONDS
-            changed = record(pipeline.store, context.instance, configs, since=None if whole else last)
-            context.update_cursor(f"{now:.3f} {now if whole else full:.3f}")
-        return dg.SkipReason(f"{changed} changed")
-
-    return source_states
+def record_changed(
+    store: Store, instance: dg.DagsterInstance, configs: Sequence[SourceConfig], cursor: str | None
+) -> str:
+    """Write what changed since `cursor`, from time to time everything; returns the next cursor."""
+    now = time.time()
+    last, full = _cursor(cursor)
+    whole = now - full > FULL_SECONDS
+    record(store, instance, configs, since=None if whole else last)
+    return f"{now:.3f} {now if whole else full:.3f}"
 
 
 def _cursor(text: str | None) -> tuple[float, float]:

@@ -322,7 +322,7 @@ source_states = Table(
     Column("freshness_minutes", Integer, comment="age of its last complete listing at which it is stale"),
     now_column("observed_at"),
 )
-"""State of a source in Dagster, written by its sensor `source_states`; below, the newest run of each shard."""
+"""State of a source in Dagster, written by its sensor `source_changes`; below, the newest run of each shard."""
 
 source_runs = Table(
     "source_runs",

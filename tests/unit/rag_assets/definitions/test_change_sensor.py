@@ -30,8 +30,8 @@ Status = dg.DagsterRunStatus
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as opened:
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as opened:
         yield opened
 
 
@@ -187,6 +187,14 @@ def test_the_sensor_in_the_definitions_decides_the_same(sensor: Sensor, pipeline
     assert defined.minimum_interval_seconds == 5
     assert defined.default_status is dg.DefaultSensorStatus.RUNNING
     assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]
+
+
+def test_a_tick_writes_what_dagster_knows_of_the_sources(sensor: Sensor, pipeline: Pipeline) -> None:
+    sensor.past(Status.SUCCESS, sensor.token)
+    ticked(sensor.config, sensor.instance, pipeline)
+    with pipeline.store.engine.connect() as connection:
+        [(place, (_, state))] = status.known_runs(connection).items()
+    assert (place, state) == ((sensor.config.tenant, sensor.config.name, 0), RunState.SUCCEEDED)
 
 
 def test_a_source_that_was_removed_is_read_again_when_its_file_returns(sensor: Sensor, pipeline: Pipeline) -> None:
