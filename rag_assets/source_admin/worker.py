@@ -63,8 +63,11 @@ class SourceOperationWorker:
             with self._store.engine.begin() as connection:
                 operation_store.clean_up(connection, seconds=self._seconds(Action.DELETE) + _CLEAN_UP_SECONDS)
             self._cleaned = time.monotonic()
-        self._fill(PLACES, pages=False)
-        self._fill(PAGE_PLACES, pages=True)
+        with self._store.engine.connect() as connection:
+            queued = operation_store.any_queued(connection)
+        if queued:
+            self._fill(PLACES, pages=False)
+            self._fill(PAGE_PLACES, pages=True)
         return bool(self._running)
 
     def _fill(self, places: int, *, pages: bool) -> None:

@@ -141,6 +141,12 @@ RETURNING id, action
 """)
 
 
+def any_queued(connection: Connection) -> bool:
+    """Return whether an operation waits: cheaper than to take one."""
+    waiting = (operations.c.state == OperationState.QUEUED) & operations.c.finished_at.is_(None)
+    return bool(connection.scalar(select(select(operations.c.id).where(waiting).exists())))
+
+
 def claim(connection: Connection, *, pages: bool = False) -> tuple[int, Action] | None:
     """Take the oldest queued operation of a tenant that has none running; `None` when there is none.
 
