@@ -328,7 +328,7 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-SECTIONS = {"Start": "", "How to": "how-to", "Explanation": "explanation", "Reference": "reference", "Decisions": "adr"}
+SECTIONS = {"Start": "", "How to": "how-to", "Explanation": "explanation", "Reference": "reference", "Decisions": "adr", "中文": "zh"}
 
 
 def llms_page() -> str:
@@ -350,8 +350,8 @@ def _summary(path: Path) -> tuple[str, str]:
     tokens = MarkdownIt().parse(path.read_text("utf-8"))
     inline = [(tokens[at - 1], token) for at, token in enumerate(tokens) if token.type == "inline"]
     title, text = (_plain(next(token for before, token in inline if before.tag == tag)) for tag in ("h1", "p"))
-    sentences = [one for one in re.split(r"(?<=\.) ", text) if one != "Context."]
-    return title, sentences[0].removesuffix(":").removesuffix(".") + "."
+    sentences = [one for one in re.split(r"(?<=\.) |(?<=。)", text) if one != "Context."]
+    return title, re.sub(r"(?<!。)[.:]?$", ".", sentences[0], count=1)
 
 
 def _plain(inline: Token) -> str:
