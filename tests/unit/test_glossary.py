@@ -14,7 +14,6 @@ from tests.support.names import ROOT
 DOCS = ROOT / "docs"
 ENGLISH, CHINESE = DOCS / "explanation" / "glossary.md", DOCS / "zh" / "glossary.md"
 PAGES = [ENGLISH, *sorted((DOCS / "zh").glob("*.md")), DOCS / "reference" / "limits.md"]
-_COMMANDS = re.compile(r"(?m)^## rag ([a-z-]+(?: [a-z-]+)?)$")
 
 
 def entries(page: Path) -> dict[str, str]:
@@ -37,14 +36,10 @@ def test_each_word_is_defined_in_one_paragraph_that_begins_with_it(page: Path) -
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_figures_reasons_and_commands_of_the_page_are_those_of_the_product(page: Path) -> None:
+def test_figures_and_reasons_of_the_page_are_those_of_the_product(page: Path) -> None:
     text = page.read_text("utf-8")
     figures = re.findall(r"`RAG_([A-Z_]+)=([^`]*)`", text)
     defaults = {name: str(Settings.model_fields[name.lower()].default) for name, _ in figures}
     assert dict(figures) == defaults
     reasons = set(re.findall(r"`((?!RAG_)[A-Z]+_[A-Z_]+)`", text)) - {"RAG_HOME"}
     assert reasons <= {reason.value for reason in Reason}
-    commands = set(_COMMANDS.findall((DOCS / "reference" / "commands.md").read_text("utf-8")))
-    named = {" ".join(words).strip() for words in re.findall(r"(?m)(?:`|^\$ )rag ([a-z]+)(?: ([a-z][a-z-]*)\b)?", text)}
-    groups = {name.partition(" ")[0] for name in commands if " " in name}
-    assert {name for name in named if " " not in name or name.partition(" ")[0] in groups} <= commands
