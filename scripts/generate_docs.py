@@ -328,7 +328,14 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-SECTIONS = {"Start": "", "How to": "how-to", "Explanation": "explanation", "Reference": "reference", "Decisions": "adr", "中文": "zh"}
+SECTIONS = {
+    "Start": "",
+    "How to": "how-to",
+    "Explanation": "explanation",
+    "Reference": "reference",
+    "Decisions": "adr",
+    "中文": "zh",
+}
 
 
 def llms_page() -> str:

@@ -17,8 +17,8 @@ from rag_core.content.parsing import BlockKind
 MOST: Final = 3
 NEAR: Final = 0.93
 """Share of the best statement's score from which another one is marked too."""
-WORDS, NUMBER = 0.25, 0.08
-"""Weights of the question's words and of a number that is asked for, beside MaxSim."""
+WORDS: Final = 0.25
+"""Weight of the question's words beside MaxSim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ class Relevance:
         text = self._reading.passages[passage].slice(start, end)
         matches = self._matches.get(passage)
         score = matches.within(start - origin, end - origin) if matches else 0.0
-        score += WORDS * coverage(self._asked.terms, bag(text))
-        return score + NUMBER * (self._asked.number and self._asked.has_number(text))
+        return score + WORDS * coverage(self._asked.terms, bag(text))
 
 
 def ranked(reading: Reading, positions: Sequence[int], asked: Asked, relevance: Relevance) -> list[Statement]:

@@ -6,7 +6,6 @@ The weights were found by cross-validation over the development questions (docs/
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, pstdev
@@ -20,9 +19,6 @@ from rag_core.answering.late_interaction import TokenMatches
 
 POOL: Final = 4
 """Passages that are compared token by token."""
-CONTENTS: Final = 8
-"""Numbered titles of sections that make a passage a table of contents, which names everything and says nothing."""
-_TITLES: Final = re.compile(r"\b\d{1,2}\.\d{1,2}\.\s+[^\W\d]")
 PREFERRED: Final = 6.0
 """Weight of what is added to the relevance of a passage, or taken from it, by age or an editor: the best relevance then
 counts as much as the words and headings of the question."""
@@ -80,8 +76,6 @@ def _word_features(passage: Passage, asked: Asked, shown: Bag) -> dict[str, floa
         "words": coverage(asked.terms, bag(f"{headings}\n{passage.text}")),
         "heading": max(naming(asked.terms, leaf), naming(asked.terms, passage.title)),
         "previous": float(bool(shown) and len(shown & (own := bag(passage.text))) >= SHOWN_BEFORE * len(own)),
-        "contents": float(len(_TITLES.findall(passage.text)) >= CONTENTS),
-        "number": float(asked.number and asked.has_number(passage.text)),
         "opening": float(passage.ordinal == 0),
     }
 

@@ -11,10 +11,8 @@ RANKING: Final = {
     "dense": 1.0,
     "words": 2.0,
     "heading": 1.5,
-    "number": 0.5,
     "opening": 0.8,
     "previous": 1.0,
-    "contents": -3.0,
     "late": 0.4,
 }
 """Weight of each feature of a passage in the order of passages."""

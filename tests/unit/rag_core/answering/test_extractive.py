@@ -393,13 +393,6 @@ async def test_text_of_a_document_cannot_fake_a_marker_a_link_a_highlight_or_hid
     assert highlighted(outcome) == ["The quarantine holds <b>inputs</b> ![x](http://e) and `code`."]
 
 
-async def test_a_table_of_contents_answers_nothing() -> None:
-    titles = ", ".join(f"{number}.{part}. The parts of a pump" for number in range(1, 4) for part in range(1, 5))
-    page = f"# Pumps\n\n{titles}\n\n## Parts\n\nThe parts of a pump are a wheel and a case.\n"
-    outcome = await answered("What are the parts of a pump?", "parts of a pump", hits=corpus(page, tokens=80))
-    assert outcome.excerpts[0].text.startswith("The parts of a pump are a wheel")
-
-
 LEAVE = """# Handbook
 
 ## Parental leave
