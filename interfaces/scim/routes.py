@@ -96,8 +96,8 @@ def routes(platform: Platform) -> list[Route]:
         *(route(f"/{name}{one}", {"GET": _describe}) for name in ("Schemas", "ResourceTypes") for one in ("", "/{id}")),
     ]
     for kind in ("Users", "Groups"):
-        found.append(route(f"/{kind}", {"GET": _list, "POST": _create}, kind))
-        one: dict[str, Endpoint] = {"GET": _get, "PUT": _replace, "PATCH": _patch, "DELETE": _delete}
+        found.append(route(f"/{kind}", {"GET": _list, "POST": _write}, kind))
+        one: dict[str, Endpoint] = {"GET": _get, "PUT": _write, "PATCH": _patch, "DELETE": _delete}
         found.append(route(f"/{kind}/{{id}}", one, kind))
     return found
 
@@ -190,17 +190,11 @@ async def _shown(at: Exchange, entry: pb.Entry, query: Any, status: int = 200) -
     return ScimResponse(body, status_code=status, headers=headers)
 
 
-async def _create(at: Exchange) -> Response:
-    return await _write(at, "")
-
-
-async def _replace(at: Exchange) -> Response:
-    return await _write(at, at.id)
-
-
-async def _write(at: Exchange, entry_id: str) -> Response:
+async def _write(at: Exchange) -> Response:
+    """Create a resource, or replace the one whose id is in the path."""
     from interfaces.scim.resources import GROUPS, members_of, read_resource, to_entry
 
+    entry_id = str(at.request.path_params.get("id", ""))
     sent = await asyncio.to_thread(read_resource, at.kind, await at.body(), create=not entry_id)
     request = pb.SaveEntryRequest(
         entry=to_entry(at.kind, sent, entry_id),

@@ -121,14 +121,14 @@ class _Gate:
     def checks(self) -> list[CheckResult]:
         """Run all checks in the order of `CHECKS`, also after one has failed."""
         by_name: dict[str, Callable[[], CheckResult]] = {
-            "parity": self._parity,
-            "recall": self._recall,
-            "coverage": self._coverage,
-            "vectors": self._vectors,
+            "parity": lambda: checks.parity(self._candidate, self._report),
+            "recall": lambda: checks.recall(self._report),
+            "coverage": lambda: checks.coverage(self._candidate),
+            "vectors": lambda: checks.vectors(self._candidate, self._registry.for_generation(self._row).embedder),
             "retrieval": self._retrieval,
             "answers": self._answers,
             "latency": self._latency,
-            "size": self._size,
+            "size": lambda: checks.size(self._candidate, self._baseline),
         }
         made = []
         for number, name in enumerate(CHECKS):
@@ -144,21 +144,6 @@ class _Gate:
     @cached_property
     def _report(self) -> VerifyReport:
         return checks.verified(self._candidate)
-
-    def _parity(self) -> CheckResult:
-        return checks.parity(self._candidate, self._report)
-
-    def _recall(self) -> CheckResult:
-        return checks.recall(self._report)
-
-    def _coverage(self) -> CheckResult:
-        return checks.coverage(self._candidate)
-
-    def _vectors(self) -> CheckResult:
-        return checks.vectors(self._candidate, self._registry.for_generation(self._row).embedder)
-
-    def _size(self) -> CheckResult:
-        return checks.size(self._candidate, self._baseline)
 
     def _retrieval(self) -> CheckResult:
         ours, theirs = self._scores()
