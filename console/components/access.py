@@ -9,20 +9,10 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from console.components.access_forms import new_account, new_key, revoke_subject
-from console.components.widgets import (
-    at,
-    audit_link,
-    choose,
-    confirm,
-    load_or_report,
-    moment,
-    plain_markdown,
-    time_column,
-    today,
-)
+from console.components.widgets import at, chosen_row, confirm, load_or_report, plain_markdown, table, today
 from console.presenters import access as presenters
 from console.presenters.records import as_csv
-from console.session import PlatformRole, Role, api, platform, role, t
+from console.session import PlatformRole, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import access_pb2 as pb
 
 CHANGES = "access-changes"
@@ -59,7 +49,7 @@ def keys(*, all_tenants: bool) -> None:
         explain = t("Programs that send this key are refused from then on. It cannot be undone; create another key.")
         confirm(t("Revoke"), explain, revoke, key="access-key-revoke", icon=":material/block:", need=needed(),
                 disabled=chosen.state != pb.ACCESS_KEY_STATE_VALID)  # fmt: skip
-        audit_link(chosen.key_id, chosen.tenant)
+        _audit_link(chosen.key_id, chosen.tenant)
 
 
 def accounts(*, all_tenants: bool) -> None:
@@ -99,7 +89,7 @@ def accounts(*, all_tenants: bool) -> None:
         explain = t("The person cannot sign in any more, and every token of theirs is refused within a second.")
         confirm(t("Remove"), explain, remove, key="access-account-remove", icon=":material/person_remove:",
                 need=needed())  # fmt: skip
-        audit_link(chosen.name, chosen.tenant)
+        _audit_link(chosen.name, chosen.tenant)
 
 
 def sessions(*, all_tenants: bool) -> None:
@@ -125,7 +115,7 @@ def sessions(*, all_tenants: bool) -> None:
     with st.container(horizontal=True):
         explain = t("Its token is refused everywhere within a second. The person can sign in again.")
         confirm(t("End session"), explain, end, key="access-session-end", icon=":material/logout:", need=needed())
-        audit_link(chosen.subject, chosen.tenant)
+        _audit_link(chosen.subject, chosen.tenant)
 
 
 def tokens(*, all_tenants: bool) -> None:
@@ -144,7 +134,7 @@ def tokens(*, all_tenants: bool) -> None:
     empty = t("No tokens are revoked.")
     chosen = _list("tokens", found.revocations, rows, columns, empty, more=bool(found.next_page_token))
     if chosen is not None:
-        audit_link(chosen.subject, chosen.tenant)
+        _audit_link(chosen.subject, chosen.tenant)
 
 
 def needed() -> Role | PlatformRole:
@@ -184,14 +174,17 @@ def _list(
     if more:
         st.info(t("Only the newest 10,000 are shown."))
     times = {key for row in rows[:1] for key in row if _is_time(key)}
-    picked = choose(
-        [{key: moment(value) if key in times else value for key, value in row.items()} for row in shown],
-        {key: time_column(label) if _is_time(key) else label for key, label in columns.items()},
+    event = table(
+        [{key: _shown(value) if key in times else value for key, value in row.items()} for row in shown],
+        {key: _time_column(label) if _is_time(key) else label for key, label in columns.items()},
         empty=empty,
         placeholder="–",
+        on_select="rerun",
+        selection_mode="single-row",
         key=f"access-{name}-{hash((text, len(shown), st.session_state.get(CHANGES, 0)))}",
     )
-    if picked is None:
+    picked = chosen_row(event)
+    if picked is None or picked >= len(numbers):
         if shown:
             st.caption(t("Choose a row to act on it."))
         return None
@@ -202,9 +195,25 @@ def _is_time(name: str) -> bool:
     return name.endswith(("_at", "_before"))
 
 
+def _time_column(label: str) -> Any:
+    return st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm", timezone=str(zone()))
+
+
+def _shown(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 def _exported(row: Mapping[str, Any]) -> dict[str, Any]:
     """Times as ISO 8601: a spreadsheet of another time zone must read the same moment."""
     return {
         key: datetime.fromtimestamp(value, UTC).isoformat() if _is_time(key) and value is not None else value
         for key, value in row.items()
     }
+
+
+def _audit_link(target: str, whose: str) -> None:
+    """Link to what the audit log says of the target."""
+    if role() < Role.OPERATOR:
+        return
+    wanted = {"target": target} | ({"tenant": whose} if whose != tenant() else {})
+    st.page_link("screens/audit.py", label=t("Its audit entries"), icon=":material/history:", query_params=wanted)

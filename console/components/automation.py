@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.components.widgets import age, at, choose, confirm, load_or_report, plain_markdown, table
+from console.components.widgets import age, at, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.presenters import pipeline as presenters
 from console.session import api, dagster, shared, t
 from rag_clients.dagster import source_of
@@ -26,8 +26,9 @@ def automations() -> None:
     ]  # fmt: skip
     columns = {"name": t("Name"), "kind": t("Kind"), "on": t("On"), "last": t("Last tick"), "tick": t("Result"),
                "next": t("Next"), "note": t("Note")}  # fmt: skip
-    picked = choose(rows, columns, empty=t("None."), key="automations")
-    if picked is not None:
+    event = table(rows, columns, empty=t("None."), on_select="rerun", selection_mode="single-row", key="automations")
+    picked = chosen_row(event)
+    if picked is not None and picked < len(found):
         _switch(found[picked])
 
 

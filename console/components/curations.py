@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 
 import streamlit as st
 
-from console.components.widgets import at, attempt, choose, confirm, load_or_report, plain_markdown
+from console.components.widgets import at, attempt, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.i18n import N_
 from console.presenters import evaluation as presenters
 from console.presenters.formats import plain
@@ -48,8 +48,10 @@ def curations() -> None:
     ]  # fmt: skip
     columns = {"question": t("Question"), "wordings": t("Wordings"), "action": t("Decided"),
                "what": t("Text or document"), "acl": t("For"), "owner": t("Owner"), "ends": t("Ends")}  # fmt: skip
-    picked = choose(rows, columns, empty=t("Nothing is curated yet."), key=f"curations-{len(rows)}")
-    if picked is not None:
+    event = table(rows, columns, empty=t("Nothing is curated yet."), key=f"curations-{len(rows)}", on_select="rerun",
+                  selection_mode="single-row")  # fmt: skip
+    picked = chosen_row(event)
+    if picked is not None and picked < len(found):
         _chosen(found[picked])
     elif rows:
         st.caption(t("Choose a row to act on it."))

@@ -10,7 +10,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.clients.grpc_api import Api
-from console.components.widgets import choose, load_or_report, moment, time_column, today
+from console.components.widgets import chosen_row, load_or_report, table, today
 from console.presenters import documents as presenters
 from console.presenters.records import as_csv
 from console.session import api, t, zone
@@ -141,7 +141,7 @@ def page(place: ListView) -> str | None:
     if counting:
         place.counts = found.counts
     rows = [
-        {**row, "state": f"{row['mark']} {t(row['state'])}", "at": moment(row["at"]),
+        {**row, "state": f"{row['mark']} {t(row['state'])}", "at": datetime.fromtimestamp(row["at"], UTC),
          "size": row["bytes"] if row["version"] else None, "type": row["media_type"] or "–"}
         for row in presenters.document_rows(found.documents)
     ]  # fmt: skip
@@ -152,17 +152,20 @@ def page(place: ListView) -> str | None:
         "state": t("State"),
         "source": t("Source"),
         "title": st.column_config.TextColumn(t("Title"), width=200),
-        "at": time_column(t("Changed")),
+        "at": st.column_config.DatetimeColumn(t("Changed"), format="YYYY-MM-DD HH:mm", timezone=str(zone())),
         "type": t("Type"),
         "size": st.column_config.NumberColumn(t("Size"), format="bytes"),
         "version": t("Version"),
     }
-    empty = t("No document matches. Check that the source contains it and has run.")
-    picked = choose(rows, columns, empty=empty, key=_table_key("documents", place))
+    event = table(
+        rows, columns, empty=t("No document matches. Check that the source contains it and has run."),
+        on_select="rerun", selection_mode="single-row", key=_table_key("documents", place),
+    )  # fmt: skip
     _pager(place, len(rows), found.next_page_token)
+    picked = chosen_row(event)
     if picked is None and place.wanted.text and len(rows) == 1 and not place.opened:
         picked, place.opened = 0, True
-    if picked is None:
+    if picked is None or picked >= len(rows):
         return None
     if rows[picked]["version"]:
         st.query_params.pop(ENTRY, None)
@@ -245,9 +248,12 @@ def found_by_content(place: ListView) -> str | None:
     rows = presenters.passage_rows(found.passages)
     columns = {"locator": st.column_config.TextColumn(t("Document"), width=230), "source": t("Source"),
                "score": t("Score"), "text": t("Passage"), "title": t("Title")}  # fmt: skip
-    empty = t("No document that you may read matches this question.")
-    picked = choose(rows, columns, empty=empty, key=_table_key("found", place))
-    if picked is None:
+    event = table(
+        rows, columns, empty=t("No document that you may read matches this question."), on_select="rerun",
+        selection_mode="single-row", key=_table_key("found", place),
+    )  # fmt: skip
+    picked = chosen_row(event)
+    if picked is None or picked >= len(rows):
         return None
     st.query_params["span"] = f"{rows[picked]['start']}-{rows[picked]['end']}"
     return str(rows[picked]["doc_id"])

@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from console.components.widgets import age, at, attempt, choose, confirm, load_or_report, plain_markdown, table
+from console.components.widgets import age, at, attempt, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.presenters import generations as presenters
 from console.presenters.formats import number, size
 from console.session import PlatformRole, api, t
@@ -33,8 +33,10 @@ def generations() -> None:
     columns = {"name": t("Name"), "state": t("State"), "model": t("Model"), "documents": t("Documents"),
                "pending": t("To be indexed"), "points": t("Vectors"), "bytes": t("Size"),
                "parity": t("Parity"), "ndcg": "nDCG@10", "gate": t("Gate"), "at": t("Created")}  # fmt: skip
-    picked = choose(rows, columns, empty=t("There is no generation yet."), key="generations")
-    chosen = found[picked] if picked is not None else presenters.foremost(found)
+    event = table(rows, columns, empty=t("There is no generation yet."), on_select="rerun",
+                  selection_mode="single-row", key="generations")  # fmt: skip
+    picked = chosen_row(event)
+    chosen = found[picked] if picked is not None and picked < len(found) else presenters.foremost(found)
     _actions(chosen, found)
     if chosen is not None:
         _details(chosen)

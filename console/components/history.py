@@ -11,7 +11,7 @@ from console.clients.prometheus import ChartLines
 from console.components.charts import over_time
 from console.components.golden import save_question
 from console.components.page_switch import PAGES
-from console.components.widgets import at, choose, load_or_report, table
+from console.components.widgets import at, chosen_row, load_or_report, table
 from console.presenters import history as presenters
 from console.presenters import traffic
 from console.presenters.formats import number
@@ -109,7 +109,9 @@ def _questions(span: str) -> None:
     ]  # fmt: skip
     columns = {"question": t("Question"), "outcome": t("Outcome"), "asked": t("Asked"), "alike": t("Wordings"),
                "last": t("Last asked")}  # fmt: skip
-    chosen = choose(rows, columns, empty=t("No question was left without an answer."), key="unanswered")
+    event = table(rows, columns, empty=t("No question was left without an answer."), key="unanswered",
+                  on_select="rerun", selection_mode="single-row")  # fmt: skip
+    chosen = chosen_row(event)
     if chosen is not None and found[chosen]["question"]:
         _answer_it(found[chosen])
     if rows and unanswered.mode == "hashed":

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from console.components.answers import span
-from console.components.widgets import choose, load_or_report, table
+from console.components.widgets import chosen_row, load_or_report, table
 from console.presenters import retrieval as presenters
 from console.presenters.formats import plain
 from console.session import api, t
@@ -49,11 +49,13 @@ def passages(request: query_pb2.SearchRequest, found: query_pb2.SearchResponse, 
         "dense_rank": t("# by meaning"), "dense": t("cosine"), "lexical_rank": t("# by words"), "lexical": "BM25",
         **({"before": t("# before reranking"), "reranked": t("reranker")} if reranked else {}), "text": t("Passage"),
     }  # fmt: skip
-    picked = choose(rows, columns, empty=t("No document that you may read matches this question."), key=key)
+    event = table(rows, columns, empty=t("No document that you may read matches this question."), on_select="rerun",
+                  selection_mode="single-row", key=key)  # fmt: skip
     st.caption(t("Generation {name}", name=found.generation))
     if found.rerank_skipped:
         rerank_skipped(found.rerank_skipped)
-    if picked is not None:
+    picked = chosen_row(event)
+    if picked is not None and picked < len(rows):
         chosen = found.passages[picked]
         st.markdown(f"**{t('Why it is number {rank}', rank=picked + 1)}**")
         say(presenters.passage_sentences(chosen, picked + 1))

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
-from console.components.widgets import (
-    choose,
-    confirm,
-    load_or_report,
-    moment,
-    plain_markdown,
-    table,
-    time_column,
-    today,
-)
+from console.components.widgets import chosen_row, confirm, load_or_report, plain_markdown, table, today
 from console.presenters import tenants as presenters
-from console.session import PlatformRole, api, platform, t
+from console.session import PlatformRole, api, platform, t, zone
 from ragproto.admin.v1 import tenants_pb2 as pb
 
 _CHANGES = "tenants-changes"
@@ -42,18 +34,19 @@ def tenants() -> None:
         st.info(t("Only the first 10,000 are shown."))
     rows = [
         {**row, "state": t(row["state"]), "uses": ", ".join(map(t, row["uses"])) or t("nowhere"),
-         "changed_at": moment(row["changed_at"])}
+         "changed_at": None if row["changed_at"] is None else datetime.fromtimestamp(row["changed_at"], UTC)}
         for row in presenters.tenant_rows(items)
     ]  # fmt: skip
     columns: dict[str, Any] = {
         "name": t("Tenant"), "state": t("State"), "sources": t("Sources"), "documents": t("Documents"),
         "uses": t("Text may go to"), "reason": t("Reason"), "changed_by": t("Changed by"),
-        "changed_at": time_column(t("Changed")),
+        "changed_at": st.column_config.DatetimeColumn(t("Changed"), format="YYYY-MM-DD HH:mm", timezone=str(zone())),
     }  # fmt: skip
-    key = f"tenants-{hash((len(rows), st.session_state.get(_CHANGES, 0)))}"
-    empty = t("No tenant yet. The first source or account makes one.")
-    picked = choose(rows, columns, empty=empty, placeholder="–", key=key)
-    if picked is None:
+    event = table(rows, columns, empty=t("No tenant yet. The first source or account makes one."), placeholder="–",
+                  on_select="rerun", selection_mode="single-row",
+                  key=f"tenants-{hash((len(rows), st.session_state.get(_CHANGES, 0)))}")  # fmt: skip
+    picked = chosen_row(event)
+    if picked is None or picked >= len(items):
         st.caption(t("Choose a row to act on it."))
         return
     chosen = items[picked]

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 from google.protobuf.json_format import MessageToDict
 
 from console.components.access import needed
-from console.components.widgets import (
-    attempt,
-    audit_link,
-    choose,
-    confirm,
-    load_or_report,
-    moment,
-    plain_markdown,
-    time_column,
-)
+from console.components.widgets import attempt, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.i18n import N_
 from console.presenters import webhooks as presenters
-from console.session import PlatformRole, api, platform, t, tenant
+from console.session import PlatformRole, Role, api, platform, role, t, tenant, zone
 from ragproto.admin.v1 import webhooks_pb2 as pb
 
 SECRET = "webhooks-secret-made-now"  # noqa: S105  a key of the session
 """The thing that was created just now: the webhook and its secret."""
 _CHANGES = "webhooks-changes"
 _DONE = "webhooks-done"
-_SECONDS = "YYYY-MM-DD HH:mm:ss"
 
 
 def subscriptions(*, all_tenants: bool) -> None:
@@ -41,7 +32,7 @@ def subscriptions(*, all_tenants: bool) -> None:
         return
     columns = {"url": t("Address"), "events": t("Events"), "state": t("State"), "pending": t("Waiting"),
                "description": t("Purpose"), "id": t("Webhook"), "created_by": t("Created by"),
-               "created_at": time_column(t("Created"), _SECONDS)}  # fmt: skip
+               "created_at": _time(t("Created"))}  # fmt: skip
     if all_tenants:
         columns["tenant"] = t("Tenant")
     rows = [{**row, "state": t(row["state"])} for row in presenters.webhook_rows(found)]
@@ -74,10 +65,10 @@ def deliveries(*, all_tenants: bool) -> None:
     )  # fmt: skip
     if found is None:
         return
-    columns = {"occurred_at": time_column(t("Happened"), _SECONDS), "type": t("Event"), "about": t("About"),
-               "state": t("State"), "attempts": t("Tries"), "answer": t("Last answer"),
+    columns = {"occurred_at": _time(t("Happened")), "type": t("Event"), "about": t("About"), "state": t("State"),
+               "attempts": t("Tries"), "answer": t("Last answer"),
                "milliseconds": st.column_config.NumberColumn(t("Duration"), format="%d ms"),
-               "next_attempt_at": time_column(t("Next try"), _SECONDS), "id": t("Delivery")}  # fmt: skip
+               "next_attempt_at": _time(t("Next try")), "id": t("Delivery")}  # fmt: skip
     rows = [{**row, "state": t(row["state"])} for row in presenters.delivery_rows(found.deliveries)]
     number = _choose("deliveries", rows, columns, t("Nothing was sent."))
     _pages(found.next_page_token)
@@ -158,7 +149,7 @@ def _act_on(chosen: pb.Webhook) -> None:
                 icon=":material/power_settings_new:", need=needed())  # fmt: skip
         explain = t("Its log is deleted too. It cannot be undone.")
         confirm(t("Remove"), explain, remove, key="webhooks-remove", icon=":material/delete:", need=needed())
-        audit_link(chosen.id, chosen.tenant)
+        _audit_link(chosen.id, chosen.tenant)
 
 
 def _show(chosen: pb.WebhookDelivery, addresses: Mapping[str, str]) -> None:
@@ -188,11 +179,16 @@ def _choose(name: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, 
     if where == name:
         st.session_state.pop(_DONE)
         st.success(plain_markdown(said), icon=":material/check_circle:")
-    shown = [{key: moment(value) if key.endswith("_at") else value for key, value in row.items()} for row in rows]
-    key = f"webhooks-{name}-{hash((len(rows), st.session_state.get(_CHANGES, 0)))}"
-    picked = choose(shown, columns, empty=empty, placeholder="–", key=key)
-    if picked is None and rows:
-        st.caption(t("Choose a row to act on it."))
+    shown = [{key: _moment(value) if key.endswith("_at") else value for key, value in row.items()} for row in rows]
+    event = table(
+        shown, columns, empty=empty, placeholder="–", on_select="rerun", selection_mode="single-row",
+        key=f"webhooks-{name}-{hash((len(rows), st.session_state.get(_CHANGES, 0)))}",
+    )  # fmt: skip
+    picked = chosen_row(event)
+    if picked is None or picked >= len(rows):
+        if rows:
+            st.caption(t("Choose a row to act on it."))
+        return None
     return picked
 
 
@@ -216,3 +212,17 @@ def _done(where: str, said: str) -> str:
     st.session_state[_CHANGES] = st.session_state.get(_CHANGES, 0) + 1
     st.session_state[_DONE] = (where, said)
     return said
+
+
+def _time(label: str) -> Any:
+    return st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm:ss", timezone=str(zone()))
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _audit_link(target: str, whose: str) -> None:
+    if role() >= Role.OPERATOR:
+        wanted = {"target": target} | ({"tenant": whose} if whose != tenant() else {})
+        st.page_link("screens/audit.py", label=t("Its audit entries"), icon=":material/history:", query_params=wanted)

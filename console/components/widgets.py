@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -12,7 +12,7 @@ import streamlit as st
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
 from console.i18n import N_, explain_reason
 from console.presenters.formats import ago, clock, duration, is_trace_id, plain
-from console.session import PlatformRole, Role, is_signed_out, language, platform, role, shared, t, tenant, zone
+from console.session import PlatformRole, Role, is_signed_out, language, platform, role, shared, t, zone
 
 T = TypeVar("T")
 DEFECTS = frozenset({"INTERNAL", "EVENT_FAILED", "ZERO_CHUNKS", "CHUNK_FAILED"})
@@ -115,28 +115,10 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empt
     )
 
 
-def choose(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str, **more: Any) -> int | None:
-    """Show a table of which one row can be selected; returns its number."""
-    event = table(rows, columns, empty=empty, on_select="rerun", selection_mode="single-row", **more)
-    picked = event.selection.rows if event is not None else []
-    return picked[0] if picked and picked[0] < len(rows) else None
-
-
-def time_column(label: str, pattern: str = "YYYY-MM-DD HH:mm") -> Any:
-    """Return a column of moments (see `moment`), in the session's time zone: the table sorts by what it holds."""
-    return st.column_config.DatetimeColumn(label, format=pattern, timezone=str(zone()))
-
-
-def moment(seconds: float | None) -> datetime | None:
-    """Return a moment for a `time_column`."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def audit_link(target: str, whose: str) -> None:
-    """Link to the entries of the audit log about a target of a tenant."""
-    if role() >= Role.OPERATOR:
-        wanted = {"target": target} | ({"tenant": whose} if whose != tenant() else {})
-        st.page_link("screens/audit.py", label=t("Its audit entries"), icon=":material/history:", query_params=wanted)
+def chosen_row(event: Any) -> int | None:
+    """The number of the row that is selected in a table with `on_select`."""
+    rows = event.selection.rows if event is not None else []
+    return rows[0] if rows else None
 
 
 def at(seconds: float | None) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from console.components.deployments import actions, ci, history
 from console.components.page_switch import page_title
-from console.components.widgets import age, at, choose, load_or_report, table
+from console.components.widgets import age, at, chosen_row, load_or_report, table
 from console.presenters import deployments as presenters
 from console.presenters.formats import duration
 from console.session import api, shared, t
@@ -58,7 +58,9 @@ def deployments() -> None:
     columns = {"id": "#", "release": t("Release"), "colour": t("Colour"), "state": t("State"),
                "weight": t("Share of requests"), "reason": t("Reason"), "actor": t("Actor"), "why": t("Why"),
                "at": t("Started"), "seconds": t("Duration")}  # fmt: skip
-    chosen = found[choose(rows, columns, empty="", key="deployments") or 0]
+    event = table(rows, columns, empty="", on_select="rerun", selection_mode="single-row", key="deployments")
+    picked = chosen_row(event)
+    chosen = found[picked if picked is not None and picked < len(found) else 0]
     actions(chosen)
     history(chosen.id)
 

@@ -7,7 +7,7 @@ import streamlit as st
 from console.components.charts import over_time
 from console.components.curations import PARAMETER, curations
 from console.components.evaluation import decide, run_details, share
-from console.components.widgets import age, choose, confirm, load_or_report
+from console.components.widgets import age, chosen_row, confirm, load_or_report, table
 from console.i18n import N_
 from console.presenters import evaluation as presenters
 from console.session import Role, api, role, t
@@ -38,8 +38,17 @@ def runs() -> None:
     columns = {"id": t("Evaluation"), "at": t("When"), "name": t("Questions asked"), "origin": t("Asked by"),
                "questions": t("Count"), "satisfied": share(t("Satisfied")), "wrong": share(t("Wrong")),
                "recall": share(t("Recall of sources")), "state": t("State"), "generation": t("Generation")}  # fmt: skip
-    height = _HEIGHT if len(rows) > _ROWS else "auto"
-    run_details(rows[choose(rows, columns, empty="", key="runs", height=height) or 0]["id"])
+    event = table(
+        rows,
+        columns,
+        empty="",
+        on_select="rerun",
+        selection_mode="single-row",
+        key="runs",
+        height=_HEIGHT if len(rows) > _ROWS else "auto",
+    )
+    picked = chosen_row(event)
+    run_details(rows[picked if picked is not None and picked < len(rows) else 0]["id"])
 
 
 def questions() -> None:
@@ -62,9 +71,10 @@ def questions() -> None:
     if state != "proposed":
         columns["decided_by"] = t("Decided by")
     empty = t("No question waits for a decision. Thumbs on the page Ask and the feedback API propose some.")
-    empty = empty if state == "proposed" else t("There is none.")
-    picked = choose(rows, columns, empty=empty, key=f"questions-{state}")
-    if state == "proposed" and picked is not None:
+    event = table(rows, columns, empty=empty if state == "proposed" else t("There is none."), on_select="rerun",
+                  selection_mode="single-row", key=f"questions-{state}")  # fmt: skip
+    picked = chosen_row(event)
+    if state == "proposed" and picked is not None and picked < len(rows):
         decide(found[picked])
     elif state == "proposed" and rows:
         st.caption(t("Select a question to decide about it."))

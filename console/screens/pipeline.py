@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from console.components.automation import automations, backfills
-from console.components.widgets import age, at, choose, confirm, load_or_report, page_buttons, table
+from console.components.widgets import age, at, chosen_row, confirm, load_or_report, page_buttons, table
 from console.presenters import pipeline as presenters
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
@@ -91,9 +91,10 @@ def runs(source: str) -> DagsterRun | None:
     ]  # fmt: skip
     columns = {"source": t("Source"), "job": t("Job"), "status": t("State"), "started": t("Started"),
                "seconds": t("Duration"), "problem": t("Problem"), "shard": t("Shard"), "run": t("Run")}  # fmt: skip
-    picked = choose(rows, columns, empty=t("No run yet."), key="runs")
+    event = table(rows, columns, empty=t("No run yet."), on_select="rerun", selection_mode="single-row", key="runs")
     page_buttons("cursor", found[-1].run_id if len(found) == _PAGE_RUNS else "", t("Older runs"))
-    return found[picked] if picked is not None else None
+    picked = chosen_row(event)
+    return found[picked] if picked is not None and picked < len(found) else None
 
 
 def one_run(run: DagsterRun) -> None:

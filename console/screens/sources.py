@@ -10,7 +10,7 @@ from console.clients.grpc_api import Api
 from console.components.source_changes import source_changes
 from console.components.source_outcome import outcome
 from console.components.sources import actions, show_source
-from console.components.widgets import DIALOG, age, at, choose, listed_ago, load_or_report, table, timestamp
+from console.components.widgets import DIALOG, age, at, chosen_row, listed_ago, load_or_report, table, timestamp
 from console.i18n import N_
 from console.presenters import sources as presenters
 from console.presenters.conditions import marked
@@ -47,7 +47,10 @@ def overview(
         "held": t("Held deletions"),
         "problem": t("Problem"),
     }
-    number_of = choose(shown, columns, empty=t("No source has run yet."), key="sources")
+    event = table(
+        shown, columns, empty=t("No source has run yet."), on_select="rerun", selection_mode="single-row", key="sources"
+    )
+    number_of = chosen_row(event)
     if number_of is None and rows:
         asked = st.query_params.get("source", "")
         wanted = [place for place, row in enumerate(rows) if row["source"] == asked]
