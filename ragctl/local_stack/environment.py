@@ -129,7 +129,6 @@ def stack_environment(settings: Settings, data_dir: DataDir, stack_id: str) -> d
         "FRESHNESS_DAEMON_INTERVAL_SECONDS": "300",
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "PYTHONUNBUFFERED": "1",
-        "MALLOC_ARENA_MAX": "2",
         STACK_VARIABLE: stack_id,
     }
 
