@@ -56,7 +56,7 @@ def _ask_the_child_less() -> None:
         return known[child]
 
     client.CLIENT_HEARTBEAT_INTERVAL = _HEARTBEAT_SECONDS
-    proxy.GetServerId = server_id  # type: ignore[method-assign]
+    proxy.GetServerId = server_id  # type: ignore[assignment,method-assign]
 
 
 def _exit_without_child(ended: threading.Event) -> None:

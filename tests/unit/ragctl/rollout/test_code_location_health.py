@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 
@@ -54,6 +55,9 @@ def test_a_code_server_is_healthy_while_its_code_is_loaded_and_its_child_lives(
         (tmp_path / "location.py").write_text(GOOD)
         reload_code(port)
         assert _finding(server) == "", "asked to reload, it has read its code again"
+        known = _server_id(port)
+        reload_code(port)
+        assert _server_id(port) != known, "by which webserver and daemon notice other definitions"
         assert answers(Settings(), address)
 
         child = max(
@@ -65,6 +69,14 @@ def test_a_code_server_is_healthy_while_its_code_is_loaded_and_its_child_lives(
         with pytest.raises(Unavailable, match="does not answer"):
             check("dagster-code")
         assert server.wait(120) == 1, "it ends to be started again"
+
+
+def _server_id(port: int) -> bytes:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ask = channel.unary_unary("/api.DagsterApi/GetServerId", bytes, bytes)
+        found, again = ask(b"", timeout=30), ask(b"", timeout=30)
+    assert found == again
+    return found
 
 
 def _finding(server: subprocess.Popen[bytes]) -> str:
