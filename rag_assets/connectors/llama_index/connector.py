@@ -27,7 +27,7 @@ from rag_core.ids import fingerprint, text_hash
 _SCRIPT: Final = Path(__file__).with_name("read.py")
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
                      "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")  # fmt: skip
-"""What the process sees of the environment: none of the platform's own settings and secrets."""
+"""Variables that the process gets: none of the platform's own settings and secrets."""
 _MAX_MESSAGE: Final = 300
 _LINE_PER_BYTE: Final = 7
 """JSON writes a byte as six characters at most; the rest is for metadata."""

@@ -18,9 +18,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.ports import free_port
-from ragctl.gateway.options import Backends, Endpoint, Jwt
 from rag_core.governance.access import TokenRules, TokenVerifier
 from rag_core.governance.access.key_source import UrlKeys
+from ragctl.gateway.options import Backends, Endpoint, Jwt
 from ragproto.admin.v1 import access_pb2, access_pb2_grpc
 from tests.containers.engine import CACHE
 from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console
