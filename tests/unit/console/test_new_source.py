@@ -39,6 +39,7 @@ TYPED: dict[str, dict[str, Any]] = {
     "gcs": {"bucket": "handbook", "credentials.type": "service_account", "credentials.key": "/run/secrets/gcs"},
     "smb": {"host": "files.example.org", "share": "docs", "user": r"ACME\reader", "password": "RAG_SECRET_FILES",
             "directory": "corp", "share_readers": "everyone", "bypass_traverse_checking": True},
+    "llama_index": {"reader": "llama_index.readers.wikipedia:WikipediaReader", "name": "title"},
     "imap": {"host": "mail.example.org", "user": "team", "login.type": "password", "login.password": "RAG_SECRET_MAIL",
              "include": "INBOX", "attachments": True, "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},

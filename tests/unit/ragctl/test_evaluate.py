@@ -13,9 +13,8 @@ from rag_core.exit_codes import Exit
 from ragctl.app import run
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.wire import WirePeer
-from tests.unit.ragctl.test_query import answers, closest, peer
+from tests.unit.ragctl.test_query import answers, closest
 
-__all__ = ["peer"]
 pytestmark = pytest.mark.usefixtures("database")
 QUESTIONS = [
     {"question": "How much leave?", "expected": "25 days", "source": "leave.md", "tags": ["en", "leave"]},
