@@ -428,8 +428,22 @@ def test_a_source_is_edited_in_the_form_of_the_wizard_which_browses_allowed_fold
     expect(edit).to_be_visible()
     rest(visitor)
     edit.click()
-    visitor.get_by_role("button", name="Open the source file").click()
-    expect(visitor.get_by_role("textbox", name="Folder (absolute path) *")).to_have_value(str(root))
+    opens, typed = (
+        visitor.get_by_role("button", name="Open the source file"),
+        visitor.get_by_role("textbox", name="Folder"),
+    )
+
+    def opened() -> bool:
+        """A click is lost where the page is drawn again under it."""
+        rest(visitor)
+        if opens.is_visible():
+            opens.click()
+        with suppress(AssertionError):
+            expect(typed).to_be_visible(timeout=10_000)
+        return typed.is_visible()
+
+    assert eventually(opened)
+    expect(typed).to_have_value(str(root))
     expect(visitor.get_by_role("button", name="Save", exact=True)).to_be_disabled()
     visitor.get_by_role("button", name="Browse folders").click()
     folder = visitor.get_by_test_id("stSelectbox").filter(has_text="Folder (absolute path)").get_by_role("combobox")
