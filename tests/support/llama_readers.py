@@ -38,6 +38,8 @@ class NotesReader:
             return self.dying(found)
         if self.manner == "hang":
             time.sleep(600)
+        if self.manner == "by page":
+            found.sort(key=lambda one: one.metadata["page"])
         if self.manner == "nameless":
             found.append(Document("who am I", {}))
         return found

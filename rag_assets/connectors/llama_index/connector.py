@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from rag_assets.connectors.llama_index.options import LlamaIndexOptions
 from rag_assets.connectors.outside import ConnectorContext, ListingState, PolledConnector
 from rag_assets.connectors.spool import Spool
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.ids import fingerprint, text_hash
 
 _SCRIPT: Final = Path(__file__).with_name("read.py")
@@ -31,7 +32,7 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "HTTPS_PROXY", 
 _MAX_MESSAGE: Final = 300
 _LINE_PER_BYTE: Final = 7
 """JSON writes a byte as six characters at most; the rest is for metadata."""
-_BETWEEN: Final = "\n\n"
+_BETWEEN: Final = b"\n\n"
 _MAX_READ: Final = 1000
 _READ: dict[bytes, tuple[str, float]] = {}
 """Last reading of this process, by options: the version tag, and when it ended."""
@@ -57,7 +58,7 @@ class LlamaIndexConnector(PolledConnector):
             raise NotFound(Reason.VANISHED, "the reader does not give this document any more")
         content, about = kept
         if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has {len(content)} > {self._limit} bytes")
+            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has more than {self._limit} bytes")
         read = replace(item, version_tag=about["tag"], size=len(content))
         return FetchedItem(read, content, self._options.media_type, about["title"], None, about["metadata"])
 
@@ -80,48 +81,53 @@ class ReaderListing(ListingState):
         self.version_tag = ""
 
     def __iter__(self) -> Iterator[SourceItem | Problem]:
-        problems: list[Problem] = []
+        entries: dict[str, SourceItem | Problem] = {}
         try:
-            for number, document in enumerate(_documents(self._options, self._limit), 1):
-                if number > self._options.max_documents:
-                    most = f"more than max_documents ({self._options.max_documents}); raise it, or read less"
-                    raise Unavailable(Reason.LISTING_INCOMPLETE, most)
-                if (problem := self._take(number, document)) is not None:
-                    problems.append(problem)
-        except Unavailable as error:
+            # Texts of one name mostly follow each other: joined at once, or a long file would be copied for each page.
+            for name, documents in groupby(self._numbered(), key=lambda one: self._name_of(one[1])):
+                for entry in self._take(name, list(documents)):
+                    entries[entry.locator] = entry
+        except RagError as error:
             self._errors[str(error)] = None
             return
-        items = []
-        for locator in self._spool.locators():
-            content, about = self._spool.get(locator) or (b"", {})
-            items.append(SourceItem(locator, about["tag"], len(content)))
-        self.version_tag = fingerprint(*((item.locator, item.version_tag) for item in items))
-        yield from problems
-        yield from items
+        items = sorted((one.locator, one.version_tag) for one in entries.values() if isinstance(one, SourceItem))
+        self.version_tag = fingerprint(*items)
+        yield from entries.values()
         self._finished = True
         if len(_READ) >= _MAX_READ:
             _READ.clear()
         _READ[_key(self._options)] = self.version_tag, time.monotonic()
 
-    def _take(self, number: int, document: Mapping[str, Any]) -> Problem | None:
-        metadata = document.get("metadata") or {}
-        name = str(metadata.get(self._options.name) or "").strip()
+    def _numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, document in enumerate(_documents(self._options, self._limit), 1):
+            if number > self._options.max_documents:
+                most = f"more than max_documents ({self._options.max_documents}); raise it, or read less"
+                raise Unavailable(Reason.LISTING_INCOMPLETE, most)
+            yield number, document
+
+    def _name_of(self, document: Mapping[str, Any]) -> str:
+        return str(document["metadata"].get(self._options.name) or "").strip()
+
+    def _take(self, name: str, documents: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[SourceItem | Problem]:
+        """Keep texts of one name, after those of it that came before."""
         if not name:
-            return Problem(f"document {number}", Reason.ID_CHARS, f"its metadata has no {self._options.name}")
+            for number, _ in documents:
+                why = f"its metadata has no {self._options.name}"
+                yield Problem(f"document {number}", Reason.ID_CHARS, why)
+            return
         locator = names.encode(name)
         if names.is_too_long(locator):
-            return Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the document is too long")
-        content = str(document.get("text") or "").encode("utf-8", "replace")
-        kept = self._spool.get(locator)
-        if kept is not None:
-            if len(kept[0]) > self._limit:
-                return None  # `fetch` refuses it
-            content = kept[0] + _BETWEEN.encode() + content
+            yield Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the document is too long")
+            return
+        before = self._spool.get(locator)
+        texts = [str(document["text"] or "").encode("utf-8", "replace") for _, document in documents]
+        content = _BETWEEN.join([*([before[0]] if before else []), *texts])
+        metadata = documents[-1][1]["metadata"]
         told = {ours: str(metadata[theirs]) for ours, theirs in self._options.metadata.items() if theirs in metadata}
         title = str(metadata.get(self._options.title) or "") or None
         tag = fingerprint(sha256(content).hexdigest(), title, told)
-        self._spool.replace(locator, content, title=title, metadata=told, tag=tag)
-        return None
+        self._spool.replace(locator, content[: self._limit + 1], title=title, metadata=told, tag=tag)
+        yield SourceItem(locator, tag, len(content))
 
 
 def _key(options: LlamaIndexOptions) -> bytes:

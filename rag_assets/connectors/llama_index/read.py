@@ -22,7 +22,7 @@ def main() -> None:
         module, _, name = call["reader"].partition(":")
         reader = getattr(importlib.import_module(module), name)(**call["arguments"])
         for document in reader.load_data(**call["load"]):
-            said = {"text": document.text, "metadata": document.metadata}
+            said = {"text": document.text, "metadata": dict(document.metadata or {})}
             out.write(json.dumps(said, default=str) + "\n")
         last: dict[str, Any] = {"complete": True}
     except BaseException as error:

@@ -50,6 +50,15 @@ def test_texts_of_one_name_are_one_document_with_title_and_metadata(notes: Notes
     connector.close()
 
 
+def test_texts_of_one_name_are_one_document_wherever_they_come(notes: Notes) -> None:
+    notes.put("z.txt", "\f".join(f"page {number}" for number in range(50)))
+    connector = connected(notes, **manner(notes, "by page"))
+    found = read(connector)
+    assert found["b.txt"] == b"The pump needs oil.\n\nIt is in hall 2."  # the first page of another came between
+    assert found["z.txt"].split(b"\n\n") == [f"page {number}".encode() for number in range(50)]
+    connector.close()
+
+
 def test_an_unchanged_source_is_read_once_in_the_time_between(notes: Notes) -> None:
     tag = (connector := connected(notes)).version_tag()
     notes.put("c.txt", "New.")
@@ -97,7 +106,7 @@ def test_what_cannot_be_named_or_is_too_large_is_a_problem_of_its_own(notes: Not
         ("ID_CHARS", "its metadata has no path")
     ]
     large = next(one for one in entries if isinstance(one, SourceItem) and one.locator == "large.txt")
-    with pytest.raises(InvalidInput, match="1001 > 1000 bytes"):
+    with pytest.raises(InvalidInput, match="more than 1000 bytes"):
         connector.fetch(large)
     notes.put("large.txt", "x" * 8000)  # more than a line may have
     listing = connector.list_items()
