@@ -1,7 +1,8 @@
 """Extend the block that answers to what is shown: whole blocks around it.
 
-A window is a run of adjacent blocks of one document. It begins with the block that answers, whole where a chunk border
-cut it, then takes the rest of its passage and of its section, as long as the whole stays readable.
+A window is a run of adjacent blocks of one document. It begins with the block that answers, takes what that cannot be
+understood without (what introduces a list, the rest of code that was cut), then the rest of its passage and of its
+section, as long as the whole stays readable.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ WINDOW_CHARS: Final = 1200
 _CUT: Final = frozenset({BlockKind.CODE, BlockKind.LIST, BlockKind.TABLE, BlockKind.PARAGRAPH, BlockKind.DEFINITIONS})
 """Blocks that a chunk border may cut."""
 _INTRODUCED: Final = frozenset({BlockKind.CODE, BlockKind.LIST, BlockKind.TABLE, BlockKind.DEFINITIONS})
+_ANNOUNCES: Final = (":", "：")
 
 Relevance = Callable[[int, int, int], float]
 """Score of a span of a passage for the question: (passage, start, end) in offsets of the document."""
@@ -141,9 +143,9 @@ def _length(reading: Reading, at: int) -> int:
 
 
 def _grown(reading: Reading, first: int, last: int, at: int, limit: int, taken: Container[int]) -> tuple[int, int]:
-    """The window with its passage, then its section, within the limit."""
+    """The window with what introduces it or follows from it, then its passage, then its section, within the limit."""
     left = limit - _size(reading, first, last)
-    for accept, step in product((_of_passage, _of_section), (-1, 1)):
+    for accept, step in product((_belongs, _of_passage, _of_section), (-1, 1)):
         at_end = first - 1 if step < 0 else last + 1
         while at_end not in taken and _adjacent(reading, at_end, at) and accept(reading, at_end, step, at):
             other = _whole(reading, at_end)
@@ -157,6 +159,17 @@ def _grown(reading: Reading, first: int, last: int, at: int, limit: int, taken: 
 
 def _adjacent(reading: Reading, other: int, at: int) -> bool:
     return 0 <= other < len(reading.positions) and reading.run[other] == reading.run[at]
+
+
+def _belongs(reading: Reading, other: int, step: int, at: int) -> bool:
+    """Return whether a neighbour introduces what is shown, or is announced by it."""
+    one = reading.positions[other - step]
+    position = reading.positions[other]
+    if position.block.path != one.block.path or position.block.kind is BlockKind.HEADING:
+        return False
+    if step < 0:
+        return one.block.kind in _INTRODUCED and position.block.kind in PROSE
+    return reading.text(one).rstrip().endswith(_ANNOUNCES)
 
 
 def _of_passage(reading: Reading, other: int, step: int, at: int) -> bool:
@@ -203,10 +216,9 @@ def _begun(reading: Reading, begin: int, at: int, left: int, taken: Container[in
 
 def _introduction(reading: Reading, first: int) -> Iterator[Piece]:
     """The last sentence before a long list, table or code."""
-    block, position = reading.positions[first].block, reading.positions[first - 1]
-    prose = block.kind in _INTRODUCED and position.block.kind in PROSE and position.block.path == block.path
-    if not prose or not _adjacent(reading, first - 1, first):
+    if not _adjacent(reading, first - 1, first) or not _belongs(reading, first - 1, -1, first):
         return
+    position = reading.positions[first - 1]
     spans = split_sentences(reading.text(position))
     if spans:
         start = position.block.start + spans[-1][0]
