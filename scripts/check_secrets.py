@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Forms that are secrets wherever they stand. Guessing by entropy would report every lock and every hash.
 KINDS = {
     "private key": rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{40}",
-    "signed token": rb"eyJ(?:(?!eyJ)[\w-]){20,}+\.eyJ[\w-]{20,}+\.[\w-]{20,}",
+    "signed token": rb"eyJ(?:(?!eyJ)[\w-]){20,}\.eyJ[\w-]{20,}+\.[\w-]{20,}",
     "AWS key": rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     "GitHub token": rb"\bgh[pousr]_[A-Za-z0-9]{36}\b",
     "GitLab token": rb"\bgl(?:pat|dt|rt|ptt|cbt)-[\w-]{20,}",

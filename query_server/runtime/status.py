@@ -71,7 +71,7 @@ def _quota(error: QuotaExceeded, request_id: str) -> Metadata:
     return metadata if seconds is None else (*metadata, (RETRY_AFTER_KEY, seconds))
 
 
-_FIELD: Final = re.compile(r"\A[a-z][a-z0-9_]{0,63}+(?:\[[0-9]{1,9}+\]|\.[A-Za-z0-9_]{1,64}+){0,16}+\Z")
+_FIELD: Final = re.compile(r"\A[a-z][a-z0-9_]{0,63}+(?:\[[0-9]{1,9}+\]|\.[A-Za-z0-9_]{1,64}+){0,16}\Z")
 
 
 def _violations(error: RagError) -> list[Message]:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.hostile import hostile_texts, processor_seconds
 
+PARSER, CODES = importlib.import_module("re._parser"), importlib.import_module("re._constants")
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("rag_core", "rag_assets", "query_server", "console", "ragctl", "benchmarks", "scripts")
 SIZE = 12_500
@@ -94,6 +95,35 @@ FILES = [
 @pytest.mark.catalogue("A05")
 def test_every_pattern_of_the_tree_is_linear(path: Path) -> None:
     assert {line: found for line, pattern in patterns(path) if (found := excess(pattern))} == {}
+
+
+def matches_in_no_early_311(item: object) -> bool:
+    """Whether a possessive repeat has a choice or a look around in it.
+
+    Python 3.11.0 to 3.11.4 (Debian 12 has 3.11.2) do not match such a repeat where later versions do (gh-106052).
+    """
+    if isinstance(item, tuple) and item and item[0] is CODES.POSSESSIVE_REPEAT:
+        return has_choice(item[1]) or matches_in_no_early_311(item[1])
+    return isinstance(item, tuple | list | PARSER.SubPattern) and any(map(matches_in_no_early_311, item))
+
+
+def has_choice(item: object) -> bool:
+    choices = (CODES.BRANCH, CODES.ASSERT, CODES.ASSERT_NOT)
+    if isinstance(item, tuple) and item and any(item[0] is one for one in choices):  # they equal plain numbers
+        return True
+    return isinstance(item, tuple | list | PARSER.SubPattern) and any(map(has_choice, item))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_pattern_matches_alike_in_every_version_of_python(path: Path) -> None:
+    parsed = {line: PARSER.parse(one.pattern, one.flags) for line, one in patterns(path)}
+    assert [line for line, one in parsed.items() if matches_in_no_early_311(one)] == []
+
+
+def test_patterns_that_early_versions_do_not_match_are_found() -> None:
+    for pattern in (r"``((?:[^`]|`(?!`)){1,20}+)``", r"^(?:(?!public)[^}])*+public"):
+        assert matches_in_no_early_311(PARSER.parse(pattern))
+    assert not matches_in_no_early_311(PARSER.parse(r"[a-z]++(?:-[a-z]++)*+"))
 
 
 def test_patterns_are_made_through_the_name_re_alone() -> None:

@@ -26,7 +26,7 @@ _MARKS = {name: f"@@weight-{name}@@" for name in COLOURS}
 _WEIGHT = re.compile(r"name: query-(blue|green)\n\s+weight: (\d+)")
 _EFFECT_SECONDS = 120.0
 _POLL_SECONDS = 0.5
-_UPDATES = re.compile(r"^envoy_http_rds_update_success\{(?:(?!public)[^}])*+public[^}]*+\} (\d+)", re.MULTILINE)
+_UPDATES = re.compile(r"^envoy_http_rds_update_success\{(?:(?!public)[^}])*public[^}]*+\} (\d+)", re.MULTILINE)
 
 
 def filled(text: str, green: int) -> str:
@@ -121,6 +121,6 @@ def _updates(pod: Any) -> int | None:
 def _numbers(page: str, colour: str) -> dict[str, int]:
     """A gateway's counters of its servers of a colour; of the response classes only the faults."""
     label = f'"query-{colour}"'
-    lines = re.findall(rf"^envoy_cluster_(\w+)\{{((?:(?!{label})[^}}])*+{label}[^}}]*+)\}} (\d+)", page, re.MULTILINE)
+    lines = re.findall(rf"^envoy_cluster_(\w+)\{{((?:(?!{label})[^}}])*{label}[^}}]*+)\}} (\d+)", page, re.MULTILINE)
     kept = [line for line in lines if "response_code_class" not in line[1] or 'class="5"' in line[1]]
     return {name: int(value) for name, _, value in kept}

@@ -19,7 +19,7 @@ _PAGE_EDGE: Final = re.compile(
 """The header and the footer of a page, which a printed one repeats."""
 _OVERSTRUCK: Final = re.compile(r"[^\n]\x08")
 _NAMED: Final = re.compile(r"\A\s*+([\w.:+@\[-]++)")
-_TAGGED: Final = re.compile(r"\A([ ]{1,60}+)(\S(?:[^ \n]|[ ](?![ ])){0,30}+)([ ]{2,30}+)\S")
+_TAGGED: Final = re.compile(r"\A([ ]{1,60}+)(\S(?:[^ \n]|[ ](?![ ])){0,30})([ ]{2,30}+)\S")
 _HYPHEN: Final = "\u2010"
 _SYNOPSIS: Final = frozenset({"SYNOPSIS", "SYNTAX"})
 _FILLED: Final = 0.75

@@ -28,12 +28,12 @@ _BOLD_FONT: Final = re.compile(rb"bold|black|heavy|demi|CMBX|SFBX|LMB|ecbx", re.
 _SOFT_BREAK: Final = "\ufffe"
 # Contents pages repeat the headings; their rows of dots drown every chunk they are in.
 _DOT_LEADER: Final = re.compile(
-    r"(?:(?<![.·…] )(?:[.·…] ){3,}+[.·…]?+|(?<![.·…])[.·…]{5,}+)[ ]*+(?:\d++|[ivxlc]++)?+$|(?:[.·][ ]?){12}"
+    r"(?:(?<![.·…] )(?:[.·…] ){3,}+[.·…]?+|(?<![.·…])[.·…]{5,}+)[ ]*+(?:\d++|[ivxlc]++)?$|(?:[.·][ ]?){12}"
 )
 _DIGITS: Final = re.compile(r"\d+")
 _PAGE_NUMBER: Final = re.compile(
     r"\A(?:(?:[^\w#]*+#)++|\W*+(?:(?:page\s++|第\s*+)(?:#|[ivxlc]{1,7}+)|[ivxlc]{1,7}+))"
-    r"(?:\s*+(?:/|of|共)\s*+#)?+(?:\s*+[页頁])?+\W*+",
+    r"(?:\s*+(?:/|of|共)\s*+#)?(?:\s*+[页頁])?+\W*+",
     re.IGNORECASE,
 )
 _SPACES: Final = re.compile(r" ++")

@@ -27,7 +27,7 @@ _DIRECTIVE: Final = re.compile(
 _OTHER_DIRECTIVE: Final = re.compile(r"\A\s*+\.\. ")
 _SESSION: Final = re.compile(r"\A[ \t]*+(?:\$ |>>> |# apt|% )\S")
 _ITEM: Final = re.compile(r"\A[ \t]*+(?:[-*+•·]|\d{1,3}[.)、])[ \t]++\S")
-_INDENTED: Final = re.compile(r"\A(?:[ \t]++\S[^\n]*+(?:\n|\Z))++\Z")
+_INDENTED: Final = re.compile(r"\A(?:[ \t]++\S[^\n]*+\n?+)++\Z")
 _OPTION: Final = re.compile(r"\A[ \t]*+(?:--?[\w?]|/[A-Z?]\b)[^\n]{0,80}?(?:[ ]{2}|\t|\Z)")
 _SECTION: Final = re.compile(r"\A([A-Z][A-Z0-9 ,/&-]{2,60}+)\n(?=[ ]{5}|\t)")
 _TERM_END: Final = re.compile(r"[.:!?,;]\Z")
