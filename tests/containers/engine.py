@@ -44,7 +44,7 @@ def missing() -> str | None:
 
 def tools() -> dict[str, str]:
     """An environment that finds the engine's programs: this machine's, or those of Debian 13, which run on 12 too."""
-    if all(shutil.which(tool) for tool in _ENGINE):
+    if all(shutil.which(tool) for tool in _ENGINE) and _builds():
         return dict(os.environ)
     folder = CACHE / "debian"
     if not (folder / "config.json").exists():
@@ -53,6 +53,11 @@ def tools() -> dict[str, str]:
         (folder / "config.json").write_text(json.dumps(plugins))
     paths = f"{folder}/usr/bin:{folder}/usr/sbin:{os.environ['PATH']}"
     return {**os.environ, "PATH": paths, "DOCKER_CONFIG": str(folder)}
+
+
+def _builds() -> bool:
+    """True when the machine's client has the plugin that builds: a package of its own, and no program on the path."""
+    return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
