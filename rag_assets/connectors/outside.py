@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,8 +20,9 @@ from rag_core.content.sources import (
     SourceMemory,
     TransientMemory,
 )
-from rag_core.errors import RagError
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.http_client import FetchPolicy
+from rag_core.ids import fingerprint
 
 DEFAULT_MAX_FILE_BYTES = 50_000_000
 
@@ -123,3 +125,36 @@ class ListingState:
         if self._errors:
             return "; ".join(self._errors)
         return None if self._finished else self.unfinished
+
+
+class EntryListing(ListingState):
+    """One pass over the entries that a generator finds, for connectors that poll by a listing.
+
+    What the generator raises makes the listing incomplete: `RagError`, and the errors of reading an answer that has
+    another form. An entry that is found twice, because pages shift while they are read, counts once.
+    """
+
+    def __init__(self, entries: Callable[[], Iterator[SourceItem | Problem]], what: str, most: int) -> None:
+        """`what` names the source in errors: "the wiki"; a listing of more than `most` entries is incomplete."""
+        super().__init__()
+        self._entries, self._what, self._most = entries, what, most
+        self.version_tag = ""
+
+    def __iter__(self) -> Iterator[SourceItem | Problem]:
+        tags: dict[str, str] = {}
+        try:
+            for entry in self._entries():
+                if entry.locator in tags:
+                    continue
+                if len(tags) >= self._most:
+                    raise InvalidInput(Reason.LISTING_INCOMPLETE, f"{self._what} has more than {self._most} documents")
+                tags[entry.locator] = entry.version_tag if isinstance(entry, SourceItem) else entry.reason
+                yield entry
+        except NotFound as error:
+            self._errors[f"{Reason.LISTING_INCOMPLETE}: {error.message}"] = None
+        except RagError as error:
+            self._errors[str(error)] = None
+        except (LookupError, TypeError, ValueError, AttributeError):
+            self._errors[f"{Reason.RESPONSE_INVALID}: {self._what} answers in another form"] = None
+        self.version_tag = fingerprint(*(f"{locator}={tag}" for locator, tag in sorted(tags.items())))
+        self._finished = True

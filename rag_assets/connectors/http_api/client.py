@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.http_api.options import HttpApiOptions
-from rag_core.errors import DeadlineExceeded, InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing, check_state, origin_of
+from rag_assets.connectors.http_host import HttpHost
+from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
+from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing, origin_of
 
+T = TypeVar("T")
 _JSON_TYPES = ("application/json", "text/json")
 
 
@@ -34,9 +36,10 @@ class ApiClient:
         if options.timeout_seconds is not None:
             policy = policy.with_seconds(options.timeout_seconds)
         self._options = options
-        self._fetcher = Fetcher(policy, connections=2)
-        self._credentials = ServiceCredentials(options.auth, self._fetcher)
-        self._pacing = Pacing(options.requests_per_second, options.attempts, options.max_wait_seconds)
+        fetcher = Fetcher(policy, connections=2)
+        self._credentials = ServiceCredentials(options.auth, fetcher)
+        pacing = Pacing(options.requests_per_second, options.attempts, options.max_wait_seconds)
+        self._host = HttpHost(fetcher, pacing, "the API")
         self._origin = origin_of(options.url)
 
     def page(self, url: str, params: Mapping[str, str], conditions: Mapping[str, str] | None = None) -> ResponsePage:
@@ -50,9 +53,8 @@ class ApiClient:
             raise InvalidInput(Reason.CROSS_ORIGIN, f"the next page is at another origin, {origin_of(address)}")
         target = str(address.copy_merge_params(dict(params))) if params else str(address)
 
-        def attempt() -> ResponsePage:
-            answer = self._get(target, {"accept": "application/json", **(conditions or {})}, (200, 304))
-            if answer.status == 304 and conditions:
+        def read(answer: Fetched) -> ResponsePage:
+            if answer.status == 304:
                 return ResponsePage(None, None, None, None)
             links = httpx.Response(200, headers={"link": answer.headers.get("link", "")}).links
             link = links.get("next", {}).get("url")
@@ -61,13 +63,15 @@ class ApiClient:
                 _json(answer), following, answer.headers.get("etag"), answer.headers.get("last-modified")
             )
 
-        return self._pacing.run(attempt)
+        # Nobody may say that a page is as it was who was not asked whether it is.
+        accept = (200, 304) if conditions else (200,)
+        return self._run(target, {"accept": "application/json", **(conditions or {})}, accept, read)
 
     def detail(self, url: str) -> Fetched:
         """One document. Raises as `page`, and `NotFound` (`VANISHED`) for 404 and 410."""
         if origin_of(url) != self._origin:
             raise InvalidInput(Reason.CROSS_ORIGIN, "the document is at another origin than the list")
-        return self._pacing.run(lambda: self._get(url, {}, (200,)))
+        return self._run(url, {}, (200,), lambda answer: answer)
 
     def json(self, answer: Fetched) -> Any:
         """The answer as JSON. Raises `Unavailable` (`CONTENT_TYPE`, `RESPONSE_INVALID`)."""
@@ -77,33 +81,18 @@ class ApiClient:
             raise again.error from None
 
     def close(self) -> None:
-        self._fetcher.close()
+        self._host.close()
 
-    def _get(self, url: str, headers: dict[str, str], accept: tuple[int, ...]) -> Fetched:
-        answer = self._ask(url, headers, accept)
-        if answer.status == 401 and self._credentials.renew():
-            answer = self._ask(url, headers, accept)
-        check_state(answer.status, answer.headers, "the API")
-        if answer.status in (401, 403):
-            raise Unavailable(
-                Reason.ACCESS_REFUSED, f"the API answers with status {answer.status}; check the credentials"
-            )
-        if answer.status in (404, 410):
-            raise NotFound(Reason.VANISHED, f"the API answers with status {answer.status}")
-        if answer.status not in accept:
-            raise Unavailable(Reason.HTTP_STATUS, f"the API answers with status {answer.status}")
-        return answer
-
-    def _ask(self, url: str, headers: dict[str, str], accept: tuple[int, ...]) -> Fetched:
-        """One attempt; a transient failure becomes `Again`."""
-        credentials = self._credentials.headers()
+    def _run(self, url: str, headers: dict[str, str], accept: tuple[int, ...], read: Callable[[Fetched], T]) -> T:
         plain = {**{name.lower(): value for name, value in self._options.headers.items()}, **headers}
-        try:
-            return self._fetcher.get(
+
+        def send() -> Fetched:
+            credentials = self._credentials.headers()
+            return self._host.fetcher.get(
                 url, headers=plain, credentials=credentials, redirects="same_origin", accept=accept
             )
-        except (Unavailable, DeadlineExceeded) as error:
-            raise Again(error) from error
+
+        return self._host.run(send, read, renew=self._credentials.renew, accept=accept)
 
 
 def _json(answer: Fetched) -> Any:

@@ -20,9 +20,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from rag_assets.connectors.auth import OAuth2Auth, ServiceCredentials
-from rag_assets.connectors.objects.listing import StoredObject, all_pages
+from rag_assets.connectors.objects.connector import host_of
+from rag_assets.connectors.objects.listing import StoredObject, all_pages, http_time
 from rag_assets.connectors.objects.options import AccountKey, AzureOptions, SasToken
-from rag_assets.connectors.objects.requests import StoreRequests, http_time
 from rag_assets.connectors.outside import ConnectorContext
 from rag_core.errors import ConfigError, Reason, Unavailable
 from rag_core.http_client import Fetched
@@ -36,12 +36,12 @@ class AzureStore:
 
     def __init__(self, options: AzureOptions, context: ConnectorContext) -> None:
         self._options = options
-        self._requests = StoreRequests(options, context, f"the container {options.container}")
+        self._host = host_of(options, context, f"the container {options.container}")
         login = options.credentials
-        self._tokens = ServiceCredentials(login if isinstance(login, OAuth2Auth) else None, self._requests.fetcher)
+        self._tokens = ServiceCredentials(login if isinstance(login, OAuth2Auth) else None, self._host.fetcher)
 
     def objects(self) -> Iterator[StoredObject]:
-        return all_pages(self._page, self._requests.what)
+        return all_pages(self._page, self._host.what)
 
     def read(self, key: str, tag: str) -> tuple[StoredObject, bytes]:
         answer = self._get(f"/{quote(key, safe='/')}", {})
@@ -52,7 +52,7 @@ class AzureStore:
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
-        self._requests.close()
+        self._host.close()
 
     def _page(self, marker: str | None) -> tuple[Iterator[StoredObject], str | None]:
         query = {"restype": "container", "comp": "list", "maxresults": str(_AT_ONCE)}
@@ -63,7 +63,7 @@ class AzureStore:
             root = None
         if root is None or root.tag != "EnumerationResults" or root.find("Blobs") is None:
             # A sign-in page of a proxy is no listing without blobs, which would delete everything.
-            message = f"{self._requests.what} answers with something that is no listing"
+            message = f"{self._host.what} answers with something that is no listing"
             raise Unavailable(Reason.RESPONSE_INVALID, message)
         blobs = (_blob(one) for one in root.iterfind("Blobs/Blob"))
         return (one for one in blobs if one is not None), root.findtext("NextMarker") or None
@@ -74,7 +74,12 @@ class AzureStore:
         if isinstance(login, SasToken):
             query |= dict(parse_qsl(login.sas.read().get_secret_value().lstrip("?"), keep_blank_values=True))
         text = urlencode(query, quote_via=quote, safe="")
-        return self._requests.get(f"{url}?{text}" if text else url, self._sign, renew=self._tokens.renew)
+        url = f"{url}?{text}" if text else url
+        return self._host.run(
+            lambda: self._host.fetcher.send("GET", url, self._sign(url)),
+            lambda answer: answer,
+            renew=self._tokens.renew,
+        )
 
     def _sign(self, url: str) -> dict[str, str]:
         headers = {"x-ms-date": format_datetime(datetime.now(UTC), usegmt=True), "x-ms-version": VERSION}

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.http_host import HttpHost
 from rag_assets.connectors.objects.listing import ObjectListing, ObjectStore
 from rag_assets.connectors.objects.options import ObjectOptions
 from rag_assets.connectors.outside import ConnectorContext, PolledConnector
 from rag_core.content.sources import FetchedItem, SourceItem
 from rag_core.errors import InvalidInput, Reason
-from rag_core.http_client import FetchPolicy, Pacing
+from rag_core.http_client import Fetcher, FetchPolicy, Pacing
 
 Store = TypeVar("Store", bound=ObjectStore)
 
@@ -40,6 +41,11 @@ class ObjectConnector(PolledConnector, Generic[Store]):
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._store.close()
+
+
+def host_of(options: ObjectOptions, context: ConnectorContext, what: str) -> HttpHost:
+    """Return the store as requests meet it; `what` names it in errors."""
+    return HttpHost(Fetcher(policy_of(options, context), connections=2), pacing_of(options), what)
 
 
 def policy_of(options: ObjectOptions, context: ConnectorContext) -> FetchPolicy:

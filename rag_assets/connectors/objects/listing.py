@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Final, Protocol, TypeVar
 
 from rag_assets.connectors.filesystem import names
@@ -147,3 +148,11 @@ class _KeyFilter:
     def __call__(self, key: str) -> bool:
         path = key[len(self._folder) :].lstrip("/")
         return key.startswith(self._prefix) and bool(path) and self._chosen(path)
+
+
+def http_time(text: str | None) -> datetime | None:
+    """Return the time of a header such as Last-Modified."""
+    try:
+        return parsedate_to_datetime(text or "")
+    except (ValueError, TypeError):
+        return None

@@ -9,10 +9,10 @@ from pydantic import Field, StringConstraints
 from rag_assets.connectors.auth import BearerAuth, OAuth2Auth
 from rag_assets.connectors.fields import Model, Url
 from rag_assets.connectors.filesystem.options import Glob
+from rag_assets.connectors.google_account import ServiceAccountKey
 from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, token_hosts
 from rag_core.content.sources import SecretRef
 
-GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"
 Bucket = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,220}[A-Za-z0-9]$")]
 Container = Annotated[str, StringConstraints(pattern=r"^(\$root|\$web|[a-z0-9](-?[a-z0-9]){2,62})$")]
 
@@ -88,14 +88,6 @@ class AzureOptions(ObjectOptions):
         account, _, rest = location.removeprefix("azure://").partition("/")
         container, _, prefix = rest.partition("/")
         return {"account": account, "container": container, "prefix": prefix}
-
-
-class ServiceAccountKey(Model):
-    """The JSON key of a service account that may read the bucket (Storage Object Viewer), by reference."""
-
-    type: Literal["service_account"]
-    key: SecretRef = Field(description="The JSON key: a file, or a variable with its text.")
-    token_url: Url = Field(GOOGLE_TOKENS, description="Where the key is exchanged for a token.")
 
 
 class GcsOptions(ObjectOptions):
