@@ -126,7 +126,9 @@ def activations(bundle: Bundle, model_dir: Path, names: list[str]) -> Iterator[d
     session, table = open_session(model.SerializeToString()), TokenTable(bundle)
     tokenizer = load_tokenizer(model_dir)
     for text in texts(model_dir):
-        found = session.run(names, packed_inputs(table, [tokenizer.encode(text).ids]))
+        found = session.run(
+            names, packed_inputs(table, [[bundle.special.begin, *tokenizer.ids(text), bundle.special.end]])
+        )
         yield dict(zip(names, found, strict=True))
 
 

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from rag_core.content.embedding.base import TokenStates, Vectors, clean, unit_rows
+from rag_core.content.embedding.base import TokenStates, Vectors, unit_rows
 from rag_core.content.embedding.bundle import MODEL_NAME, SHA256, Floats, open_bundle
 from rag_core.content.embedding.networks import SLOTS, StaticNetwork, Tokens, plan_runs
-from rag_core.content.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
+from rag_core.content.embedding.tokenizer import TOKENIZER_VERSION, Span, load_tokenizer
 from rag_core.ids import fingerprint
 from rag_core.platform import give_way, usable_cores
 
@@ -104,19 +104,22 @@ class OnnxEmbedder:
 
     def _token_ids(self, text: str) -> Tokens:
         """Token ids including special tokens, cut to `max_tokens`."""
-        return self._encode(text)[0]
+        return self._whole(self._tokenizer.ids(self._cut(text)))
 
-    def _encode(self, text: str) -> tuple[Tokens, list[tuple[int, int]]]:
+    def _encode(self, text: str) -> tuple[Tokens, list[Span]]:
         """Token ids and the span of each in the text, empty for special tokens."""
-        encoding = self._tokenizer.encode(clean(text[: self.max_tokens * MAX_CHARS_PER_TOKEN]))
-        ids: Tokens = encoding.ids
-        if len(ids) <= self.max_tokens:
-            return ids, encoding.offsets
-        most = self.max_tokens - 1
-        return [*ids[:most], self._bundle.special.end], [*encoding.offsets[:most], (0, 0)]
+        ids, spans = self._tokenizer.ids_and_spans(self._cut(text))
+        return self._whole(ids), [(0, 0), *spans[: self.max_tokens - 2], (0, 0)]
+
+    def _cut(self, text: str) -> str:
+        return text[: self.max_tokens * MAX_CHARS_PER_TOKEN]
+
+    def _whole(self, ids: Tokens) -> Tokens:
+        special = self._bundle.special
+        return [special.begin, *ids[: self.max_tokens - 2], special.end]
 
 
-def _token_states(states: Floats, offsets: Sequence[tuple[int, int]], prefix: int) -> TokenStates:
+def _token_states(states: Floats, offsets: Sequence[Span], prefix: int) -> TokenStates:
     own = [row for row, (start, end) in enumerate(offsets) if start >= prefix and end > start]
     rows = states[own]
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

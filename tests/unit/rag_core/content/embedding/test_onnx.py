@@ -25,7 +25,6 @@ from rag_core.content.embedding.networks import (
 )
 from rag_core.content.embedding.onnx import PASSAGE_PREFIX, OnnxEmbedder
 from rag_core.content.embedding.packed_graph import build_packed_graph
-from rag_core.content.embedding.tokenizer import load_tokenizer
 from rag_core.errors import DataCorruption, Reason
 
 pytestmark = pytest.mark.slow
@@ -111,14 +110,14 @@ def test_vectors_are_near_those_of_the_same_weights_in_float32(model_dir: Path) 
         "def parse(line: str) -> int:\n    return int(line)",
         "The committee met on 26 November 2026 and approved the budget for roads, schools and water. " * 8,
     ]
-    bundle, tokenizer = open_bundle(), load_tokenizer(model_dir)
+    bundle = open_bundle()
     exact, table = open_session(build_packed_graph(bundle, None)), TokenTable(bundle)
     opened = OnnxEmbedder(model_dir, threads=2)
     try:
         found = opened.embed_passages(texts)
+        ids = [opened._token_ids(PASSAGE_PREFIX + text) for text in texts]
     finally:
         opened.close()
-    ids = [tokenizer.encode(PASSAGE_PREFIX + text).ids for text in texts]
     expected = np.concatenate([exact.run(["vectors"], packed_inputs(table, [one]))[0] for one in ids])
     assert (found * expected).sum(axis=1).min() > 0.998
 

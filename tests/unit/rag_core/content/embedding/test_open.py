@@ -54,4 +54,4 @@ def test_preparing_reports_each_step_and_can_be_repeated(model_home: Path) -> No
 
 def test_an_endpoint_needs_only_the_tokenizer(tmp_path: Path) -> None:
     prepare_model(openai_settings(home=tmp_path))
-    assert [path.suffix for path in (tmp_path / "models").glob("e5-*")] == [".json"]
+    assert [path.suffix for path in (tmp_path / "models").glob("e5-*")] == [".model"]
