@@ -51,7 +51,7 @@ def _instance(settings: Settings, compute_logs: Path | None) -> dict[str, Any]:
         "run_coordinator": {
             "module": "dagster._core.run_coordinator",
             "class": "QueuedRunCoordinator",
-            "config": {"dequeue_interval_seconds": 1},  # 5 otherwise, which is longer than a run takes to start
+            "config": {"dequeue_interval_seconds": 2},  # 5 otherwise, which is longer than a run takes to start
         },
         "concurrency": {
             "runs": {

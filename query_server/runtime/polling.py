@@ -138,8 +138,10 @@ class RevocationListener:
         await listen(session)
         self._wake(announced=False)  # what was announced before nobody heard
         await self._store.threads.run_within(READ_SECONDS, self._announce)
-        async for _ in session.notifies():
-            self._wake(announced=True)
+        while True:
+            async for _ in session.notifies(timeout=0):
+                self._wake(announced=True)
+            await _readable(session.fileno())  # `notifies` wakes ten times a second while it waits
 
     def _announce(self) -> None:
         from rag_core.governance.access import announce
@@ -151,6 +153,16 @@ class RevocationListener:
         for poller in self._pollers:
             poller.announced = announced
             poller.wake()
+
+
+async def _readable(descriptor: int) -> None:
+    """Return once there is something to read, or the other side closed."""
+    loop, said = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, said.set)
+    try:
+        await said.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 # --------------------------------------------------------------------------------------------------------------------
