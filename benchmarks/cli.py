@@ -166,6 +166,25 @@ def ingest(
 
 
 @app.command
+def scale(*, sizes: tuple[int, ...] = (10_000, 100_000), as_json: Json = False) -> None:
+    """Measure what grows with the documents: ingest, changes, verify, lists, database and index at several sizes.
+
+    Example: rag bench scale --sizes 1000 --sizes 10000
+
+    Parameters
+    ----------
+    sizes
+        Corpus sizes in documents (fake embedder); 100,000 take some twenty minutes on two cores.
+    """
+    from benchmarks import scale as bench
+    from benchmarks.report import show
+
+    with progress_bar("scale") as progress:
+        report = bench.run(Settings.load(), sizes, progress)
+    show(report, as_json=as_json)
+
+
+@app.command
 def query(
     *,
     chunks: int = 100_000,

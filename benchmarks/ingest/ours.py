@@ -125,13 +125,13 @@ def in_child(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 def ingest(settings: Settings, folder: Path, passes: int) -> list[Pass]:
     """Run the pipeline over a folder so many times in this process; parts are opened before the clock starts."""
-    with _opened(settings) as pipeline:
+    with opened(settings) as pipeline:
         return [run_pass(pipeline, folder, f"run-{number}") for number in range(passes)]
 
 
 def ingest_then_embed_alone(settings: Settings, folder: Path) -> tuple[Pass, int, float]:
     """One pass, then the time to embed the same distinct texts with nothing around it: (pass, texts, seconds)."""
-    with _opened(settings) as pipeline:
+    with opened(settings) as pipeline:
         done = run_pass(pipeline, folder, "run-0")
         with pipeline.store.engine.connect() as connection:
             rows = connection.execute(select(chunks.c.text_hash, chunks.c.embed_text).distinct()).all()
@@ -143,7 +143,7 @@ def ingest_then_embed_alone(settings: Settings, folder: Path) -> tuple[Pass, int
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Pipeline]:
+def opened(settings: Settings) -> Iterator[Pipeline]:
     """A pipeline whose parts are loaded: a run of any size pays for that once, so it is not part of what is timed."""
     with Pipeline(settings) as pipeline:
         pipeline.ensure_generation()
