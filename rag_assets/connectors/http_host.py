@@ -26,7 +26,7 @@ class HttpHost:
         renew: Callable[[], bool] = lambda: False,
         accept: Collection[int] = (200,),
     ) -> T:
-        """What `read` makes of the answer to `send`, tried again while that may help.
+        """Send a request and return what `read` makes of the answer; try again while that may help.
 
         `send` makes its credentials anew each time; when `renew` gets rid of a token that was refused, it is sent once
         more. `read` may raise `Again` as well.
