@@ -42,6 +42,8 @@ TYPED: dict[str, dict[str, Any]] = {
     "llama_index": {"reader": "llama_index.readers.wikipedia:WikipediaReader", "name": "title"},
     "imap": {"host": "mail.example.org", "user": "team", "login.type": "password", "login.password": "RAG_SECRET_MAIL",
              "include": "INBOX", "attachments": True, "directory": "corp"},
+    "google_drive": {"folders": "1aBcD3fG", "credentials.type": "service_account",
+                     "credentials.key": "/run/secrets/drive.json", "subject": "ann@example.org", "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

@@ -64,6 +64,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "an-sftp-or-webdav",
         "an-azure-or-google-cloud",
         "an-imap",
+        "a-google-drive",
         "an-smb",
     ],
 )

@@ -86,6 +86,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "kind": "gcs", "bucket": "bucket", "endpoint": "http://HOST:PORT", "attempts": 1,
         "credentials": {"type": "anonymous"},
     },
+    "google_drive": {
+        "kind": "google_drive", "endpoint": "http://HOST:PORT", "attempts": 1,
+        "credentials": {"type": "bearer", "token": {"env": "RAG_SECRET_NONE"}},
+    },
     "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
     "kafka": {"kind": "topic", "brokers": "HOST:PORT", "topic": "t"},
 }  # fmt: skip

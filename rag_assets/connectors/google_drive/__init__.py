@@ -1,0 +1,1 @@
+"""Files of Google Drive and its shared drives."""
