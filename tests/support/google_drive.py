@@ -216,13 +216,18 @@ class Drive:
             return refusal(400, "invalid")
         if drive and (drive not in self.drives or query.get("supportsAllDrives") != "true"):
             return refusal(404, "notFound")
-        found = [one for one in self.files.values() if self._matches(one, said, drive) and not self._in_trash(one)]
+        everywhere = query.get("includeItemsFromAllDrives") == query.get("supportsAllDrives") == "true"
+        found = [
+            one
+            for one in self.files.values()
+            if self._matches(one, said)
+            and not self._in_trash(one)
+            and (one.get("driveId", "") == drive or (not drive and everywhere and one.get("viewedByMe")))
+        ]
         return self._page("files", [one for one in found if one["id"] != one.get("driveId")], query)
 
     @staticmethod
-    def _matches(about: dict[str, Any], said: re.Match[str], drive: str) -> bool:
-        if about.get("driveId", "") != drive:
-            return False
+    def _matches(about: dict[str, Any], said: re.Match[str]) -> bool:
         if said["parent"]:
             return said["parent"] in about["parents"]
         return bool((about["mimeType"] == said["type"]) != bool(said["not"]))

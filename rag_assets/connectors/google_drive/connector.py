@@ -66,7 +66,7 @@ class GoogleDriveConnector(PolledConnector):
         return FetchedItem(read, content, known, str(about["name"]), acl, self._metadata(about))
 
     def version_tag(self) -> str:
-        """Where the logs of changes end, one call each.
+        """Return where the logs of changes end, one call each.
 
         No log is documented to have a file's entry when a folder or drive above it is shared with others, so that
         with readers the listing is read.
@@ -171,7 +171,7 @@ class GoogleDriveConnector(PolledConnector):
         return f"{content}:{fingerprint(about['name'], about['mimeType'], share, *readers)}"
 
     def _readers(self, about: dict[str, Any]) -> tuple[str, ...] | None:
-        """Whom a file is shared with; nobody where the account may not know that."""
+        """Return those with whom a file is shared; nobody where the account may not know that."""
         if self._options.directory is None:
             return None
         shared = about.get("permissions")

@@ -136,7 +136,7 @@ def test_folders_are_read_with_all_below_them_and_paths_choose(place: Drive) -> 
 
 def test_without_folders_and_drives_all_that_the_account_sees_is_read_once(shared: Drive) -> None:
     shared.add("drafts", "Drafts", FOLDER)
-    shared.add("f1", "draft.md", "text/markdown", b"a", parent="drafts")
+    shared.add("f1", "draft.md", "text/markdown", b"a", parent="drafts", viewedByMe=True)
     shared.add("f2", "b.md", "text/markdown", b"b")
     shared.drive = ""
     shared.add("f3", "own.md", "text/markdown", b"c", parent="root")
@@ -157,6 +157,8 @@ def test_a_shortcut_is_a_way_to_a_file_that_is_read_once(place: Drive) -> None:
     assert titles(place) == ["a.txt", "outside.txt"]
     with connect(place) as connector:
         assert [one.locator for one in connector.list_items()] == [f"{file_id('a.txt')}.txt", "outside.txt"]
+        assert asked(place).count(f"{FILES}/outside") == 4  # one for each listing, two for the document
+        assert asked(place).count(f"{FILES}/{file_id('a.txt')}") == 2  # with its content, by `titles`
         before = connector.version_tag()
         place.add("outside", "outside.txt", "text/plain", b"changed", parent="root")
         assert connector.version_tag() != before
