@@ -44,6 +44,7 @@ TYPED: dict[str, dict[str, Any]] = {
              "include": "INBOX", "attachments": True, "directory": "corp"},
     "google_drive": {"folders": "1aBcD3fG", "credentials.type": "service_account",
                      "credentials.key": "/run/secrets/drive.json", "subject": "ann@example.org", "directory": "corp"},
+    "slack": {"token": "RAG_SECRET_SLACK", "channels": "pumps, support", "private": True, "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

@@ -65,6 +65,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "an-azure-or-google-cloud",
         "an-imap",
         "a-google-drive",
+        "a-slack",
         "an-smb",
     ],
 )

@@ -90,6 +90,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "kind": "google_drive", "endpoint": "http://HOST:PORT", "attempts": 1,
         "credentials": {"type": "bearer", "token": {"env": "RAG_SECRET_NONE"}},
     },
+    "slack": {
+        "kind": "slack", "endpoint": "http://HOST:PORT", "files_endpoint": "http://HOST:PORT", "attempts": 1,
+        "token": {"env": "RAG_SECRET_NONE"},
+    },
     "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
     "kafka": {"kind": "topic", "brokers": "HOST:PORT", "topic": "t"},
 }  # fmt: skip

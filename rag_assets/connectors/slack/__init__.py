@@ -1,0 +1,1 @@
+"""Threads, messages and files of a Slack workspace."""
