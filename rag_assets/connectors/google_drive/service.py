@@ -25,7 +25,9 @@ _FILE: Final = (
 )
 _READER: Final = "type,emailAddress,domain,allowFileDiscovery,deleted,view"
 _TOO_OFTEN: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
-_NO_CONTENT: Final = frozenset({"fileNotDownloadable", "fileNotExportable", "cannotDownloadFile", "cannotExportFile"})
+_NO_CONTENT: Final = frozenset(
+    {"fileNotDownloadable", "fileNotExportable", "cannotDownloadFile", "cannotExportFile", "cannotDownloadAbusiveFile"}
+)
 
 
 class DriveService:

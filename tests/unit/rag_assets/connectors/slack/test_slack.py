@@ -255,9 +255,10 @@ def test_what_a_poll_costs(place: Slack) -> None:
 
 def test_12000_messages_are_listed_once(place: Slack) -> None:
     place.page_size = 999
-    threads = [place.say("C1", f"{number}", at=NOON - number * 3600) for number in range(12_000)]
-    for ts in threads[::2]:
-        place.find("C1", ts).update(reply_count=1, latest_reply=ts, thread_ts=ts)
+    for number in range(12_000):
+        place.say("C1", f"{number}", at=NOON - number * 3600)
+    for one in place.messages["C1"][::2]:
+        one.update(reply_count=1, latest_reply=one["ts"], thread_ts=one["ts"])
     with connect(place, replies_days=0) as connector:
         listing = connector.list_items()
         assert (len({one.locator for one in listing}), listing.error) == (6_501, None)
