@@ -212,8 +212,7 @@ class SlackConnector(PolledConnector):
         return (message.get("subtype") or "") in _WRITTEN and (self._options.bots or not by_app)
 
     def _is_plain(self, message: dict[str, Any]) -> bool:
-        reply = message.get("thread_ts") not in (None, message["ts"])
-        return self._is_written(message) and not message.get("reply_count") and not reply
+        return self._is_written(message) and not message.get("reply_count")
 
     def _floor(self, now: float) -> float:
         days = self._options.max_age_days

@@ -243,13 +243,14 @@ def test_what_a_poll_costs(place: Slack) -> None:
     place.channel("C2", "secret", "U1", private=True)
     for number in range(50):
         place.say("C2", "text", at=NOON - number * DAY)
-    poll(place, directory="corp")
+    memory = TransientMemory()
+    poll(place, memory=memory, directory="corp")
     assert sorted(calls(place)) == [
         "conversations.history", "conversations.history", "conversations.members", "files.list", "files.list",
         "users.conversations",
     ]  # fmt: skip
     del place.server.requests[:]
-    read(place)
+    read(place, memory)
     assert calls(place).count("conversations.history") == 2  # what came with the listing is not asked for again
 
 
