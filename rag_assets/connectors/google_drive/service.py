@@ -53,11 +53,11 @@ class DriveService:
 
     def drive_name(self, drive: str) -> str:
         """The name of a shared drive."""
-        return str(self._json(f"/drives/{quote(drive)}", {"fields": "name"})["name"])
+        return str(self._json(f"/drives/{quote(drive)}", {"fields": "name"}, "name")["name"])
 
     def log_position(self, drive: str) -> str:
         """The end of the log of changes: the account's own, or that of a shared drive. It moves with every change."""
-        said = self._json("/changes/startPageToken", _of_drive(drive))
+        said = self._json("/changes/startPageToken", _of_drive(drive), "startPageToken")
         return str(said["startPageToken"])
 
     def files(self, query: str, drive: str) -> Iterator[dict[str, Any]]:
@@ -68,7 +68,8 @@ class DriveService:
 
     def file(self, name: str) -> dict[str, Any]:
         """One file or folder, also in the trash. Raises `NotFound` (`VANISHED`)."""
-        return dict(self._json(f"/files/{quote(name)}", {"fields": self._fields, "supportsAllDrives": "true"}))
+        params = {"fields": self._fields, "supportsAllDrives": "true"}
+        return self._json(f"/files/{quote(name)}", params, "id", "name", "mimeType", "modifiedTime")
 
     def permissions(self, name: str) -> list[dict[str, Any]]:
         """Everybody with whom a file is shared, there or at a place above it."""
@@ -89,7 +90,7 @@ class DriveService:
         named = f"kind,nextPageToken,{field}({fields})" + (",incompleteSearch" if field == "files" else "")
         token, seen = "", set[str]()
         while True:
-            page = self._json(path, {**params, "fields": named} | ({"pageToken": token} if token else {}))
+            page = self._json(path, {**params, "fields": named} | ({"pageToken": token} if token else {}), "kind")
             if page["kind"] != f"drive#{field[:-1]}List" or page.get("incompleteSearch"):
                 raise Unavailable(Reason.LISTING_INCOMPLETE, "Google Drive did not search everything")
             yield from page.get(field, ())
@@ -100,12 +101,14 @@ class DriveService:
                 raise InvalidInput(Reason.PAGINATION_LOOP, "the pages of Google Drive lead in a circle")
             seen.add(token)
 
-    def _json(self, path: str, params: Mapping[str, str | int]) -> Any:
+    def _json(self, path: str, params: Mapping[str, str | int], *needed: str) -> dict[str, Any]:
         try:
-            return json.loads(self._read(path, params, "application/json").content)
+            said = json.loads(self._read(path, params, "application/json").content)
         except (ValueError, RecursionError):
-            message = "Google Drive answers with something that is not JSON"
-            raise Unavailable(Reason.RESPONSE_INVALID, message) from None
+            said = None
+        if not isinstance(said, dict) or not said.keys() >= set(needed):
+            raise Unavailable(Reason.RESPONSE_INVALID, "Google Drive answers in another form")
+        return said
 
     def _read(self, path: str, params: Mapping[str, str | int], media_type: str) -> Fetched:
         # The body of a 403 says whether it asks for patience or refuses.

@@ -194,7 +194,7 @@ class SlackConnector(PolledConnector):
 
     def _thread(self, channel: str, digits: str) -> list[dict[str, Any]]:
         found = self._slack.replies(channel, f"{digits[:-6]}.{digits[-6:]}")
-        if not found[0].get("reply_count"):
+        if not found or not found[0].get("reply_count"):
             raise NotFound(Reason.VANISHED, "the message has no replies any more")
         replies = [one for one in found[1:] if self._is_written(one) or one.get("subtype") == "thread_broadcast"]
         return [found[0], *replies]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,7 +53,7 @@ class SlackService:
     def url(self) -> str:
         """The URL of the workspace, which ends in a slash."""
         if not self._url:
-            self._url = str(self._api.get("/auth.test")["url"])
+            self._url = str(self._get("auth.test", {}, "url")["url"])
         return self._url
 
     @property
@@ -98,7 +98,7 @@ class SlackService:
                 "page": number,
                 "ts_from": int(since),
             }
-            page = self._api.get("/files.list", params)
+            page = self._get("files.list", params, "files", "paging")
             found, pages = page["files"], int(page["paging"]["pages"])
             if found and found[0]["id"] in seen:
                 raise InvalidInput(Reason.PAGINATION_LOOP, "Slack's list of files leads in a circle")
@@ -108,7 +108,7 @@ class SlackService:
 
     def file(self, name: str) -> dict[str, Any]:
         """A file as it is described now. Raises `NotFound` (`VANISHED`)."""
-        return dict(self._api.get("/files.info", {"file": name})["file"])
+        return dict(self._get("files.info", {"file": name}, "file")["file"])
 
     def content(self, file: dict[str, Any]) -> bytes:
         """The content of a file."""
@@ -123,11 +123,17 @@ class SlackService:
         self._api.close()
         self._files.close()
 
+    def _get(self, method: str, params: Mapping[str, str | int], *needed: str) -> dict[str, Any]:
+        said: dict[str, Any] = self._api.get(f"/{method}", params)
+        if not said.keys() >= set(needed):
+            raise Unavailable(Reason.RESPONSE_INVALID, "Slack answers in another form")
+        return said
+
     def _pages(self, method: str, field: str, **params: str) -> Iterator[Any]:
         cursor, seen = "", set[str]()
         while True:
             more = {"cursor": cursor} if cursor else {}
-            page = self._api.get(f"/{method}", {**params, "limit": _AT_ONCE, **more})
+            page = self._get(method, {**params, "limit": _AT_ONCE, **more}, field)
             yield from page[field]
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:

@@ -334,6 +334,16 @@ def test_an_answer_that_is_no_listing_is_no_empty_drive(place: Drive, answer: An
     assert (found, str(error).partition(":")[0]) == ({}, reason)
 
 
+def test_an_answer_of_another_form_is_no_document_and_no_poll(place: Drive) -> None:
+    place.put("a.txt", "text")
+    place.server.fail("/drive/v3/changes/startPageToken", Answer.json({}))
+    place.server.fail(f"{FILES}/{file_id('a.txt')}", Answer.json({"id": "x"}))
+    with connect(place) as connector:
+        assert connector.version_tag().startswith("unavailable:RESPONSE_INVALID")
+        with pytest.raises(Unavailable, match="RESPONSE_INVALID"):
+            connector.fetch(SourceItem(f"{file_id('a.txt')}.txt", ""))
+
+
 def test_pages_in_a_circle_end(place: Drive) -> None:
     page = {"kind": "drive#fileList", "files": [], "nextPageToken": "again"}
     place.server.fail(FILES, *[Answer.json(page)] * 3)

@@ -335,6 +335,9 @@ def test_a_file_that_is_gone_or_asks_to_sign_in_is_no_content(place: Slack) -> N
         place.shared["F1"]["url_private_download"] = "https://elsewhere.example/a.txt"
         with pytest.raises(Exception, match="CROSS_ORIGIN"):
             connector.fetch(item)
+        place.server.fail("/api/files.info", Answer.json({"ok": True}))
+        with pytest.raises(Unavailable, match="RESPONSE_INVALID"):
+            connector.fetch(item)
         place.shared["F1"]["mode"] = "tombstone"
         with pytest.raises(NotFound):
             connector.fetch(item)
