@@ -45,6 +45,8 @@ TYPED: dict[str, dict[str, Any]] = {
     "google_drive": {"folders": "1aBcD3fG", "credentials.type": "service_account",
                      "credentials.key": "/run/secrets/drive.json", "subject": "ann@example.org", "directory": "corp"},
     "slack": {"token": "RAG_SECRET_SLACK", "channels": "pumps, support", "private": True, "directory": "corp"},
+    "sharepoint": {"sites": "https://acme.sharepoint.com/sites/hr", "tenant_id": "acme.example", "client_id": "app",
+                   "client_secret": "RAG_SECRET_GRAPH", "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

@@ -67,6 +67,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "a-google-drive",
         "a-slack",
         "an-smb",
+        "a-sharepoint",
     ],
 )
 def test_every_whole_file_of_a_how_to_is_valid(kind: str, tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "slack": {
         "kind": "slack", "endpoint": "http://HOST:PORT", "files_endpoint": "http://HOST:PORT", "attempts": 1,
         "token": {"env": "RAG_SECRET_NONE"},
+    "sharepoint": {
+        "kind": "sharepoint", "sites": ["http://HOST:PORT/sites/a"], "endpoint": "http://HOST:PORT", "attempts": 1,
+        "authority": "http://HOST:PORT", "tenant_id": "a", "client_id": "b",
+        "client_secret": {"env": "RAG_SECRET_NONE"},
     },
     "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
     "kafka": {"kind": "topic", "brokers": "HOST:PORT", "topic": "t"},

@@ -1,0 +1,211 @@
+"""The connector of SharePoint and OneDrive: files of drives, and pages of sites."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_assets.connectors.sharepoint.drive_copy import DriveCopy, Remembered, Row, StoredFile
+from rag_assets.connectors.sharepoint.options import SharePointOptions
+from rag_assets.connectors.sharepoint.pages import page_html
+from rag_assets.connectors.sharepoint.permissions import acl_of
+from rag_assets.connectors.sharepoint.service import Drive, Graph, Site
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.ids import fingerprint
+
+_SUMMARY: Final = "summary"
+"""Key of the memory of the last complete listing: its tag, the state it was made of, and until when it holds."""
+_TOGETHER: Final = 200
+_ITEM_FIELDS: Final = "id,name,size,eTag,webUrl,file,lastModifiedBy,lastModifiedDateTime"
+_UNKNOWN_TYPE: Final = "application/octet-stream"
+
+
+class SharePointConnector(PolledConnector):
+    """Reads the drives and pages of one source.
+
+    A version tag has what a fetch needs: what it is, its drive or site, its id, and a hash of its ETag and readers.
+    """
+
+    def __init__(self, options: SharePointOptions, context: ConnectorContext) -> None:
+        self._options, self._memory = options, context.memory
+        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._graph = Graph(options, context.fetch_policy)
+        self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
+        self._drives: dict[str, Drive] = {}
+
+    def list_items(self) -> EntryListing:
+        return SharePointListing(self._entries, self._options.max_documents, self._remember)
+
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        kind, place, ident, _ = item.version_tag.split(":", 3)
+        found = self._page(item, place, ident) if kind == "page" else self._file(item, place, ident)
+        if len(found.content) > self._limit:
+            message = f"the document has {len(found.content)} > {self._limit} bytes"
+            raise InvalidInput(Reason.FILE_TOO_LARGE, message)
+        return found
+
+    def version_tag(self) -> str:
+        """The tag of the last listing, when nothing changed since."""
+        summary = self._memory.get(_SUMMARY)
+        if summary is not None and time.time() < summary["due"]:
+            try:
+                if self._update(Remembered(self._memory))[0] == summary["state"]:
+                    return str(summary["tag"])
+            except RagError as error:
+                return f"unavailable:{error}"
+            except (LookupError, TypeError, ValueError, AttributeError):
+                pass  # an answer of another form; the listing says so
+        return super().version_tag()
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._graph.close()
+
+    def _entries(self, seen: Row) -> Iterator[SourceItem | Problem]:
+        now, memory = time.time(), Remembered(self._memory)
+        seen["due"] = now + self._age
+        seen["state"], copies, pages = self._update(memory)
+        memory.forget([key for key in memory.rows if key != _SUMMARY and key.split(":")[1] not in self._drives])
+        for copy in copies:
+            chosen = [file for file in copy.files() if self._chosen(file.path)]
+            for start in range(0, len(chosen), _TOGETHER):
+                yield from self._described(copy, chosen[start : start + _TOGETHER], now, seen)
+        for site, rows in pages:
+            for row in rows:
+                yield from self._described_page(site, row)
+
+    def _update(self, memory: Remembered) -> tuple[str, list[DriveCopy], list[tuple[Site, list[Row]]]]:
+        """Bring what is remembered up to date; the first value is another after every change."""
+        sites = self._graph.sites()
+        self._drives = {drive.id: drive for drive in self._graph.drives(sites)}
+        readers = self._options.directory is not None
+        copies = [DriveCopy(drive, self._graph, memory, readers=readers) for drive in self._drives.values()]
+        state = [self._options.model_dump_json(), *(f"{copy.drive}={copy.update()}" for copy in copies)]
+        pages = [(site, list(self._graph.pages(site))) for site in sites] if self._options.pages else []
+        state += [f"{site.id}/{row['id']}={_page_tag(row)}{_level(row)}" for site, rows in pages for row in rows]
+        return fingerprint(*state), copies, pages
+
+    def _remember(self, seen: Row, tag: str) -> None:
+        self._memory.put({_SUMMARY: seen | {"tag": tag}})
+
+    @property
+    def _age(self) -> float:
+        return self._options.permission_hours * 3600
+
+    def _described(
+        self, copy: DriveCopy, files: Sequence[StoredFile], now: float, seen: Row
+    ) -> Iterator[SourceItem | Problem]:
+        rows = {file.id: file.row for file in files}
+        directory = self._options.directory
+        if directory is not None:
+            old = [file for file in files if "g" not in file.row or file.row["t"] + self._age <= now]
+            rows |= copy.grant(old, now) if old else {}
+        for file in files:
+            row, acl = rows[file.id], None
+            if directory is not None:
+                acl = acl_of(row["g"], directory, now)
+                ends = [until for _, until in row["g"] if until > now]
+                seen["due"] = min(seen["due"], row["t"] + self._age, *ends)
+            locator = names.encode(f"{copy.drive.prefix}/{file.path}")
+            tag = _tag("file", copy.drive.id, file.id, row["e"], acl)
+            yield self._entry(locator, tag, row["s"], row["m"], bad=bool(row.get("bad")))
+
+    def _described_page(self, site: Site, row: Row) -> Iterator[SourceItem | Problem]:
+        path = f"Site Pages/{row['name']}"
+        level, version = _level(row)
+        if version.startswith("0.") or not self._chosen(path):  # it was never published
+            return
+        locator = names.encode(f"{site.path}/{path}")
+        if level != "published":
+            message = "the page is being edited; its last published version stays"
+            yield Problem(locator, Reason.UNREADABLE, message, skipped=True)
+            return
+        tag = _tag("page", site.id, row["id"], _page_tag(row), None)
+        yield self._entry(locator, tag, None, row["lastModifiedDateTime"])
+
+    def _entry(
+        self, locator: str, tag: str, size: int | None, at: str | None, *, bad: bool = False
+    ) -> SourceItem | Problem:
+        if names.is_too_long(locator):
+            return Problem(names.shorten(locator), Reason.ID_CHARS, "the path is too long")
+        if size and size > self._limit:
+            return Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")
+        if bad:
+            return Problem(locator, Reason.UNREADABLE, "SharePoint calls the file malware", skipped=True)
+        return SourceItem(locator, tag, size, datetime.fromisoformat(at) if at else None)
+
+    def _file(self, item: SourceItem, place: str, ident: str) -> FetchedItem:
+        if not self._drives:
+            self._drives = {drive.id: drive for drive in self._graph.drives(self._graph.sites())}
+        drive = self._drives.get(place)
+        if drive is None:
+            raise NotFound(Reason.VANISHED, "the library is not one of the source any more")
+        row = self._graph.get(f"/drives/{place}/items/{ident}", {"$select": _ITEM_FIELDS})
+        acl = None
+        if self._options.directory is not None:
+            acl = acl_of(self._graph.grants(drive, [ident])[ident], self._options.directory, time.time())
+        content = self._graph.content(place, ident).content
+        read = _read(item, _tag("file", place, ident, row["eTag"], acl), content)
+        media_type = (row.get("file") or {}).get("mimeType")
+        metadata = _metadata(row) | {"site": drive.site, "library": drive.name}
+        return FetchedItem(read, content, None if media_type == _UNKNOWN_TYPE else media_type, None, acl, metadata)
+
+    def _page(self, item: SourceItem, place: str, ident: str) -> FetchedItem:
+        row = self._graph.page(place, ident)
+        if _level(row)[0] != "published":
+            raise NotFound(Reason.VANISHED, "the page is being edited; the next listing knows more")
+        content = page_html(row).encode()
+        read = _read(item, _tag("page", place, ident, _page_tag(row), None), content)
+        return FetchedItem(read, content, "text/html", row.get("title"), None, _metadata(row))
+
+
+class SharePointListing(EntryListing):
+    """A listing whose tag is remembered with the state that it was made of."""
+
+    def __init__(
+        self,
+        entries: Callable[[Row], Iterator[SourceItem | Problem]],
+        most: int,
+        remember: Callable[[Row, str], None],
+    ) -> None:
+        seen: Row = {}
+        super().__init__(lambda: entries(seen), "Microsoft Graph", most)
+        self._seen, self._remember = seen, remember
+
+    def __iter__(self) -> Iterator[SourceItem | Problem]:
+        yield from super().__iter__()
+        if self.complete:
+            self._remember(self._seen, self.version_tag)
+
+
+def _tag(kind: str, place: str, ident: str, etag: str, acl: Sequence[str] | None) -> str:
+    return f"{kind}:{place}:{ident}:{fingerprint(etag, *acl) if acl is not None else fingerprint(etag)}"
+
+
+def _read(item: SourceItem, tag: str, content: bytes) -> SourceItem:
+    """The item with the tag of what was read, which may be newer than what was listed."""
+    return SourceItem(item.locator, tag, len(content), item.modified_at)
+
+
+def _page_tag(row: Row) -> str:
+    return f"{row.get('eTag', '')}{row['lastModifiedDateTime']}"
+
+
+def _level(row: Row) -> tuple[str, str]:
+    state = row["publishingState"]
+    return str(state["level"]), str(state["versionId"])
+
+
+def _metadata(row: Row) -> dict[str, str]:
+    author: dict[str, Any] = (row.get("lastModifiedBy") or {}).get("user") or {}
+    found = {
+        "url": row.get("webUrl"),
+        "author": author.get("displayName") or author.get("email"),
+        "modified": row.get("lastModifiedDateTime"),
+    }
+    return {name: str(value) for name, value in found.items() if value}
