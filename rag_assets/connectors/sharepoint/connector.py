@@ -15,7 +15,7 @@ from rag_assets.connectors.sharepoint.pages import page_html
 from rag_assets.connectors.sharepoint.permissions import acl_of
 from rag_assets.connectors.sharepoint.service import Drive, Graph, Site
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.ids import fingerprint
 
 _SUMMARY: Final = "summary"
@@ -43,7 +43,10 @@ class SharePointConnector(PolledConnector):
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         kind, place, ident, _ = item.version_tag.split(":", 3)
-        found = self._page(item, place, ident) if kind == "page" else self._file(item, place, ident)
+        try:
+            found = self._page(item, place, ident) if kind == "page" else self._file(item, place, ident)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise Unavailable(Reason.RESPONSE_INVALID, "Microsoft Graph answers in another form") from None
         if len(found.content) > self._limit:
             message = f"the document has {len(found.content)} > {self._limit} bytes"
             raise InvalidInput(Reason.FILE_TOO_LARGE, message)

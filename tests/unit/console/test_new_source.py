@@ -47,6 +47,8 @@ TYPED: dict[str, dict[str, Any]] = {
     "slack": {"token": "RAG_SECRET_SLACK", "channels": "pumps, support", "private": True, "directory": "corp"},
     "sharepoint": {"sites": "https://acme.sharepoint.com/sites/hr", "tenant_id": "acme.example", "client_id": "app",
                    "client_secret": "RAG_SECRET_GRAPH", "directory": "corp"},
+    "notion": {"token": "RAG_SECRET_NOTION", "data_sources": "2f26ee68-df30-4251-aad4-8ddc420cba3d",
+               "attachments": True},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

@@ -68,6 +68,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "a-slack",
         "an-smb",
         "a-sharepoint",
+        "a-notion",
     ],
 )
 def test_every_whole_file_of_a_how_to_is_valid(kind: str, tmp_path: Path) -> None:

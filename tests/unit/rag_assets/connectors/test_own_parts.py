@@ -98,6 +98,9 @@ KINDS: dict[str, dict[str, Any]] = {
         "authority": "http://HOST:PORT", "tenant_id": "a", "client_id": "b",
         "client_secret": {"env": "RAG_SECRET_NONE"},
     },
+    "notion": {
+        "kind": "notion", "endpoint": "http://HOST:PORT", "token": {"env": "RAG_SECRET_NONE"}, "attempts": 1,
+    },
     "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
     "kafka": {"kind": "topic", "brokers": "HOST:PORT", "topic": "t"},
 }  # fmt: skip

@@ -1,0 +1,165 @@
+"""The Notion connector: pages and rows as Markdown, and files of their properties."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.notion.options import NotionOptions
+from rag_assets.connectors.notion.properties import files_of, lines_of, title_of
+from rag_assets.connectors.notion.service import Notion, Row
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.ids import fingerprint
+
+_SUMMARY: Final = "summary"
+"""Key of the memory of the last complete listing: its tag, the newest pages then, and until when it holds."""
+_PAGE: Final = "page:"
+_YOUNG_SECONDS: Final = 180
+"""Notion rounds times down to a minute: a page that was edited since is read once more when it has come to rest."""
+_MOST_MISSING: Final = 1_000
+
+
+class NotionConnector(PolledConnector):
+    """Reads what is shared with one connection. A document is named by the page's id, which stays when it moves."""
+
+    def __init__(self, options: NotionOptions, context: ConnectorContext) -> None:
+        self._options, self._memory = options, context.memory
+        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._notion = Notion(options, context.fetch_policy)
+
+    def list_items(self) -> EntryListing:
+        return NotionListing(self, self._options.max_documents)
+
+    def version_tag(self) -> str:
+        """The tag of the last listing, when it is not old and no page was edited since."""
+        summary = self._memory.get(_SUMMARY)
+        if summary is not None and time.time() < summary["due"]:
+            try:
+                if self.state() == summary["state"]:
+                    return str(summary["tag"])
+            except RagError as error:
+                return f"unavailable:{error}"
+            except (LookupError, TypeError, ValueError, AttributeError):
+                pass  # an answer of another form; the listing says so
+        return super().version_tag()
+
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        try:
+            return self._fetched(item)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise Unavailable(Reason.RESPONSE_INVALID, "Notion answers in another form") from None
+
+    def _fetched(self, item: SourceItem) -> FetchedItem:
+        ident, _, file = item.locator.partition("/")
+        page = self._notion.page(ident)
+        metadata = {"url": str(page["url"]), "created": page["created_time"], "modified": page["last_edited_time"]}
+        title = title_of(page)
+        if file:
+            content, name = self._file(page, file)
+            return self._read(item, page, content, None, f"{name} ({title})" if title else name, metadata)
+        text = "\n".join([f"# {title}" if title else "", *lines_of(page), "", self._notion.markdown(ident)])
+        return self._read(item, page, text.strip().encode("utf-8", "replace"), "text/markdown", title, metadata)
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._notion.close()
+
+    def state(self) -> str:
+        """A value that is another when a page was edited, made or shared, as far as the newest pages say it."""
+        newest = self._notion.newest(self._options.data_sources)
+        return fingerprint(
+            self._options.model_dump_json(), *(f"{row['id']}={row['last_edited_time']}" for row in newest)
+        )
+
+    def entries(self, seen: Row) -> Iterator[SourceItem | Problem]:
+        """Every document. What it raises makes the listing incomplete."""
+        now = time.time()
+        seen |= {"state": self.state(), "due": now + self._options.listing_minutes * 60}
+        for row in self._rows():
+            if _is_young(row, now):
+                seen["due"] = min(seen["due"], now + _YOUNG_SECONDS)
+            at, tag = datetime.fromisoformat(row["last_edited_time"]), _tag(row, now)
+            yield SourceItem(row["id"], tag, None, at)
+            for locator in _files(row) if self._options.attachments else ():
+                if names.is_too_long(locator):
+                    yield Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the file is too long")
+                else:
+                    yield SourceItem(locator, tag, None, at)
+
+    def remember(self, seen: Row, tag: str) -> None:
+        """Remember a complete listing."""
+        self._memory.put({_SUMMARY: seen | {"tag": tag}})
+
+    def _rows(self) -> Iterator[Row]:
+        if self._options.data_sources:
+            for source in self._options.data_sources:
+                yield from self._notion.rows(source)
+            return
+        known = {key.removeprefix(_PAGE) for key, _ in self._memory.all() if key.startswith(_PAGE)}
+        found = set[str]()
+        for row in self._notion.shared():
+            found.add(row["id"])
+            yield row
+        yield from self._missing(sorted(known - found))
+        self._memory.put({f"{_PAGE}{ident}": {} for ident in found - known})
+
+    def _missing(self, idents: list[str]) -> Iterator[Row]:
+        """Known pages that the search did not find and that are there: it need not find all of them."""
+        if len(idents) > _MOST_MISSING:
+            message = f"Notion's search left out {len(idents)} pages that it had found before"
+            raise Unavailable(Reason.LISTING_INCOMPLETE, message)
+        for ident in idents:
+            try:
+                yield self._notion.page(ident)
+            except NotFound:
+                self._memory.forget([f"{_PAGE}{ident}"])
+
+    def _file(self, page: Row, file: str) -> tuple[bytes, str]:
+        for locator, (name, url) in _files(page).items():
+            if locator == f"{page['id']}/{file}":
+                return self._notion.file(url).content, name
+        raise NotFound(Reason.VANISHED, "the page has no such file any more")
+
+    def _read(
+        self, item: SourceItem, page: Row, content: bytes, media_type: str | None, title: str, metadata: dict[str, str]
+    ) -> FetchedItem:
+        if len(content) > self._limit:
+            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has {len(content)} > {self._limit} bytes")
+        read = SourceItem(item.locator, _tag(page, time.time()), len(content), item.modified_at)
+        return FetchedItem(read, content, media_type, title or None, None, metadata)
+
+
+class NotionListing(EntryListing):
+    """A listing whose tag is remembered with the pages that were the newest then."""
+
+    def __init__(self, connector: NotionConnector, most: int) -> None:
+        seen: Row = {}
+        super().__init__(lambda: connector.entries(seen), "Notion", most)
+        self._connector, self._seen = connector, seen
+
+    def __iter__(self) -> Iterator[SourceItem | Problem]:
+        yield from super().__iter__()
+        if self.complete:
+            self._connector.remember(self._seen, self.version_tag)
+
+
+def _files(page: Row) -> dict[str, tuple[str, str]]:
+    """Name and link of the files of a page by their locators; the second one of a name gets its number."""
+    found: dict[str, tuple[str, str]] = {}
+    for number, (name, url) in enumerate(files_of(page), 1):
+        locator = f"{page['id']}/{names.encode(name)}"
+        found[f"{page['id']}/{number}/{names.encode(name)}" if locator in found else locator] = name, url
+    return found
+
+
+def _is_young(row: Row, now: float) -> bool:
+    return now - datetime.fromisoformat(row["last_edited_time"]).timestamp() < _YOUNG_SECONDS
+
+
+def _tag(row: Row, now: float) -> str:
+    return f"{row['last_edited_time']}{':young' if _is_young(row, now) else ''}"
