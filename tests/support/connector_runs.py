@@ -48,7 +48,7 @@ class SourceRuns(Generic[S]):
     def paths(self) -> list[str]:
         """The paths of a complete listing."""
         found, problem = self.listed()
-        assert problem is None
+        assert problem is None, problem
         return sorted(found)
 
     def problems(self) -> dict[str, str]:

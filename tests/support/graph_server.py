@@ -50,6 +50,7 @@ class GraphServer:
         self.drives = {DRIVE: "Documents"}
         self.pages: dict[str, dict[str, Any]] = {}
         self.tokens, self.oldest, self.throttled = {"first"}, 0, 0
+        self.throttled_inside = list[int]()
         self._log: list[str] = [ROOT]
         self._files: dict[tuple[str, str], str] = {}
         self._clock = itertools.count(1)
@@ -142,11 +143,14 @@ class GraphServer:
         requests = json.loads(asked.body)["requests"]
         if asked.method != "POST" or len(requests) > 20:
             return error(400, "BadRequest")
-        answers = []
+        answers: list[dict[str, Any]] = []
+        refused = self.throttled_inside.pop(0) if self.throttled_inside else 0
         for one in requests:
             found = self._answer(one["url"], {}, "")
+            if len(answers) < refused:
+                found = error(429, "activityLimitReached")
             body = json.loads(found.body)
-            answers.append({"id": one["id"], "status": found.status, "headers": {}, "body": body})
+            answers.append({"id": one["id"], "status": found.status, "headers": {"Retry-After": "0"}, "body": body})
         return Answer.json({"responses": answers[::-1]})  # in any order
 
     def _answer(self, path: str, query: dict[str, str], prefer: str) -> Answer:

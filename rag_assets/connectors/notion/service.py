@@ -6,13 +6,13 @@ and /request-limits
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rag_assets.connectors.auth import BearerAuth
 from rag_assets.connectors.http_host import HttpHost
 from rag_assets.connectors.json_host import JsonHost
+from rag_assets.connectors.notion.markdown import plain_markdown
 from rag_assets.connectors.notion.options import NotionOptions
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.http_client import Fetched, Fetcher, FetchPolicy, Pacing
@@ -21,9 +21,6 @@ Row = dict[str, Any]
 _VERSION: Final = "2026-03-11"
 _PAGES: Final = {"filter": {"property": "object", "value": "page"}, "page_size": 100}
 _MOST_PARTS: Final = 500
-_UNKNOWN: Final = re.compile(r"[ \t]*<unknown\b[^<>]*>(?:</unknown>)?")
-_SIGNATURE: Final = re.compile(r"\?X-Amz-[^\s\"'<>)]*")
-"""Signature of a link to a file: it ends within the hour, and is another at each reading."""
 
 
 class Notion:
@@ -89,7 +86,7 @@ class Notion:
                 raise InvalidInput(Reason.FILE_TOO_LARGE, "the page is longer than Notion renders")
             text = f"{text}\n{said['markdown']}"
             left += [one for one in new if one not in left]
-        return _SIGNATURE.sub("", _UNKNOWN.sub("", text)).strip()
+        return plain_markdown(text)
 
     def file(self, url: str) -> Fetched:
         """A file that Notion keeps, from the host that it names. The token is not sent there."""

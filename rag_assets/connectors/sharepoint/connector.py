@@ -20,7 +20,7 @@ from rag_core.ids import fingerprint
 
 _SUMMARY: Final = "summary"
 """Key of the memory of the last complete listing: its tag, the state it was made of, and until when it holds."""
-_TOGETHER: Final = 200
+_TOGETHER: Final = 100
 _ITEM_FIELDS: Final = "id,name,size,eTag,webUrl,file,lastModifiedBy,lastModifiedDateTime"
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 

@@ -15,7 +15,7 @@ from rag_assets.connectors.json_host import JsonHost
 from rag_assets.connectors.sharepoint.options import SharePointOptions
 from rag_assets.connectors.sharepoint.permissions import Grant, grants
 from rag_core.errors import Reason, Unavailable
-from rag_core.http_client import Fetched, FetchPolicy, Pacing, check_state
+from rag_core.http_client import RETRIED_STATES, Fetched, FetchPolicy, Pacing, check_state
 
 _TOGETHER: Final = 20
 """Requests in one batch, as Graph limits it."""
@@ -109,13 +109,11 @@ class Graph:
     def grants(self, drive: Drive, items: Sequence[str]) -> dict[str, list[Grant]]:
         """Return who may read items of a drive. One that is gone is for nobody."""
         found = dict[str, list[Grant]]()
-        for start in range(0, len(items), _TOGETHER):
-            part = items[start : start + _TOGETHER]
-            requests = [
-                {"id": item, "method": "GET", "url": f"/drives/{drive.id}/items/{item}/permissions"} for item in part
-            ]
-            answers = {one["id"]: one for one in self._host.post("/$batch", {"requests": requests})["responses"]}
-            found |= {item: self._granted(drive, answers[item]) for item in part}
+        left = list(items)
+        while left:
+            answers = self._batch([f"/drives/{drive.id}/items/{item}/permissions" for item in left[:_TOGETHER]])
+            found |= {left[number]: self._granted(drive, answer) for number, answer in answers.items()}
+            left = [item for item in left if item not in found]
         return found
 
     def close(self) -> None:
@@ -127,6 +125,15 @@ class Graph:
         path = parts.path.strip("/")
         found = self._host.get(f"/sites/{parts.hostname}" + (f":/{path}" if path else ""), {"$select": "id,webUrl"})
         return Site(found["id"], f"{parts.hostname}/{path}".rstrip("/"))
+
+    def _batch(self, urls: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """The answers to some of the requests, at least one, by their place; the others were throttled."""
+        requests = [{"id": str(number), "method": "GET", "url": url} for number, url in enumerate(urls)]
+        responses = self._host.post("/$batch", {"requests": requests})["responses"]
+        answers = {int(one["id"]): one for one in responses if one["status"] not in RETRIED_STATES}
+        if not answers or not answers.keys() <= set(range(len(urls))):
+            raise Unavailable(Reason.RESPONSE_INVALID, "Microsoft Graph answers a batch in another form")
+        return answers
 
     def _granted(self, drive: Drive, answer: Mapping[str, Any]) -> list[Grant]:
         if answer["status"] in (404, 410):
@@ -142,7 +149,9 @@ class Graph:
 
 
 def _check_batch(said: Any) -> None:
-    """Raise `Again` for a batch in which a request was throttled, as the status of the whole is 200."""
-    for one in said.get("responses", ()) if isinstance(said, dict) else ():
-        headers = {name.lower(): value for name, value in (one.get("headers") or {}).items()}
-        check_state(one["status"], headers, "Microsoft Graph")
+    """Raise `Again` for a batch of which every request was throttled, as the status of the whole is 200."""
+    responses = said.get("responses", ()) if isinstance(said, dict) else ()
+    if all(one["status"] in RETRIED_STATES for one in responses):
+        for one in responses:
+            headers = {name.lower(): value for name, value in (one.get("headers") or {}).items()}
+            check_state(one["status"], headers, "Microsoft Graph")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rag_assets.connectors.notion.markdown import plain_markdown
 from rag_assets.testing import Answer, FakeServer
 from tests.support.connector_runs import SourceRuns
 from tests.support.notion_server import PAGE, SOURCE, NotionServer, error
@@ -120,10 +121,26 @@ def test_parts_of_a_long_page_are_read_one_by_one_and_links_lose_their_signature
     }  # fmt: skip
     source.server.unshared.add("secret")
     (found,) = source.fetched().values()
-    assert found.content.decode() == "# Long\n\nOne.\n\n![plan](https://files.example.org/a.png)\nTwo.\nThree.\n\nFour."
+    assert (
+        found.content.decode()
+        == "# Long\n\nOne.\n\n![plan](https://files.example.org/a.png)\n\nTwo.\n\nThree.\n\nFour."
+    )
     source.server.parts = {ident: ("One.", [ident])}
     with pytest.raises(Exception, match="FILE_TOO_LARGE"):
         source.fetched()
+
+
+def test_blocks_of_notions_markdown_are_blocks_of_markdown() -> None:
+    text = (
+        '# Oil {color="blue"}\nOne. {color="gray_bg" underline="true"}\n\tChild.\n- item\n\t- nested\n'
+        '<callout icon="x">\n\tRemember.\n</callout>\n<details>\n<summary>More</summary>\n'
+        "\t```python\n\tx = {\n\t\t'<callout>': 1}\n\t```\n</details>\n"
+        "<table>\n\t<tr>\n\t\t<td>A</td>\n\t</tr>\n</table>\nEnd"
+    )
+    assert plain_markdown(text) == (
+        "# Oil\n\nOne.\n\nChild.\n\n- item\n\t- nested\n\nRemember.\n\nMore\n\n"
+        "```python\nx = {\n\t'<callout>': 1}\n```\n\n<table>\n<tr>\n<td>A</td>\n</tr>\n</table>\n\nEnd"
+    )
 
 
 def test_files_of_properties_are_documents_from_another_host_without_the_token(source: Source) -> None:

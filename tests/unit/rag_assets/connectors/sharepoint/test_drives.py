@@ -122,11 +122,14 @@ def test_a_token_that_ends_in_the_middle_is_replaced(source: Source) -> None:
 
 def test_throttling_is_waited_for_also_inside_a_batch(source: Source) -> None:
     source.options = {"attempts": 3, "directory": "corp"}
-    source.server.put("a.txt", "text")
-    body = {"responses": [{"id": "x", "status": 429, "headers": {"Retry-After": "0"}, "body": {}}]}
-    source.server.server.fail("/v1.0/$batch", Answer.json(body))
-    source.server.throttled = 2
-    assert source.paths() == ["a.txt"]
+    for number in range(20):
+        source.server.put(f"{number}.txt", "text")
+    source.server.throttled, source.server.throttled_inside = 2, [1, 0, 15]
+    assert len(source.paths()) == 20
+    assert source.server.calls("/$batch") == 2 + 2  # the library alone, again; 20 files, and the 15 that were left
+    source.options |= {"attempts": 1}
+    source.server.throttled_inside = [1]
+    assert str(source.listed()[1]).startswith("RATE_LIMITED")
 
 
 def test_files_come_from_another_host_without_the_token(source: Source) -> None:
