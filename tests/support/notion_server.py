@@ -98,7 +98,8 @@ class NotionServer:
         body = json.loads(asked.body)
         if asked.method != "POST" or body["filter"] != _ALL:
             return error(400, "validation_error")
-        rows = [row for row in self._there() if row["id"] not in self.unfound]
+        hidden = self.unfound | self.unshared  # its index lags: what was put into the trash is still there
+        rows = [row for row in self.pages.values() if row["id"] not in hidden]
         return self._list(rows, body, body["sort"])
 
     def _query(self, asked: Asked) -> Answer:

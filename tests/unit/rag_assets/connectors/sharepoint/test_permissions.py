@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -119,7 +119,9 @@ def test_a_file_that_moves_has_the_readers_of_its_new_folder(library: Source) ->
     library.listed()
     folder = next(key for key, one in library.server.items.items() if one["name"] == "deep")
     library.server.move(folder, ROOT)  # the delta names the folder, and nothing in it
-    assert acls(library)["deep/b.txt"] == (f"corp/site-group:{SITE}/5",)
+    found = library.fetched()["deep/b.txt"]
+    assert found.acl == (f"corp/site-group:{SITE}/5",)
+    assert found.item.version_tag == library.listed()[0]["deep/b.txt"]
 
 
 def test_a_change_that_nothing_names_is_seen_when_permissions_are_old(
@@ -140,11 +142,11 @@ def test_a_permission_that_ends_changes_the_tag_without_a_change_in_sharepoint(
     library: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = next(key for key, one in library.server.items.items() if one["name"] == "a.txt")
-    library.server.permit(file, [person("bo", expirationDateTime="2100-01-01T00:00:00Z"), person("ann")])
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    library.server.permit(file, [person("bo", expirationDateTime=ends.isoformat()), person("ann")])
     before, _ = library.listed()
     tag = library.poll()
-    later = datetime(2100, 1, 1, tzinfo=UTC).timestamp() + 1
-    monkeypatch.setattr("time.time", lambda: later)
+    monkeypatch.setattr("time.time", lambda: ends.timestamp() + 1)
     assert (library.poll() != tag, library.listed()[0]["a.txt"] != before["a.txt"]) == (True, True)
     assert acls(library)["a.txt"] == ("corp/email:ann@acme.example",)
 
