@@ -11,42 +11,26 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.notion.options import NotionOptions
 from rag_assets.connectors.notion.properties import files_of, lines_of, title_of
 from rag_assets.connectors.notion.service import Notion, Row
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.remembered import RememberingConnector
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.ids import fingerprint
 
-_SUMMARY: Final = "summary"
-"""Key of the memory of the last complete listing: its tag, the newest pages then, and until when it holds."""
 _PAGE: Final = "page:"
 _YOUNG_SECONDS: Final = 180
 """Notion rounds times down to a minute: a page that was edited since is read once more when it has come to rest."""
 _MOST_MISSING: Final = 1_000
 
 
-class NotionConnector(PolledConnector):
+class NotionConnector(RememberingConnector):
     """Reads what is shared with one connection. A document is named by the page's id, which stays when it moves."""
 
     def __init__(self, options: NotionOptions, context: ConnectorContext) -> None:
-        self._options, self._memory = options, context.memory
+        super().__init__(context.memory, "Notion", options.max_documents)
+        self._options = options
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
         self._notion = Notion(options, context.fetch_policy)
-
-    def list_items(self) -> EntryListing:
-        return NotionListing(self, self._options.max_documents)
-
-    def version_tag(self) -> str:
-        """The tag of the last listing, when it is not old and no page was edited since."""
-        summary = self._memory.get(_SUMMARY)
-        if summary is not None and time.time() < summary["due"]:
-            try:
-                if self.state() == summary["state"]:
-                    return str(summary["tag"])
-            except RagError as error:
-                return f"unavailable:{error}"
-            except (LookupError, TypeError, ValueError, AttributeError):
-                pass  # an answer of another form; the listing says so
-        return super().version_tag()
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         try:
@@ -70,14 +54,13 @@ class NotionConnector(PolledConnector):
         self._notion.close()
 
     def state(self) -> str:
-        """A value that is another when a page was edited, made or shared, as far as the newest pages say it."""
+        """Another value when a page was edited, made or shared, as far as the newest pages say it."""
         newest = self._notion.newest(self._options.data_sources)
         return fingerprint(
             self._options.model_dump_json(), *(f"{row['id']}={row['last_edited_time']}" for row in newest)
         )
 
     def entries(self, seen: Row) -> Iterator[SourceItem | Problem]:
-        """Every document. What it raises makes the listing incomplete."""
         now = time.time()
         seen |= {"state": self.state(), "due": now + self._options.listing_minutes * 60}
         for row in self._rows():
@@ -90,10 +73,6 @@ class NotionConnector(PolledConnector):
                     yield Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the file is too long")
                 else:
                     yield SourceItem(locator, tag, None, at)
-
-    def remember(self, seen: Row, tag: str) -> None:
-        """Remember a complete listing."""
-        self._memory.put({_SUMMARY: seen | {"tag": tag}})
 
     def _rows(self) -> Iterator[Row]:
         if self._options.data_sources:
@@ -132,20 +111,6 @@ class NotionConnector(PolledConnector):
             raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has {len(content)} > {self._limit} bytes")
         read = SourceItem(item.locator, _tag(page, time.time()), len(content), item.modified_at)
         return FetchedItem(read, content, media_type, title or None, None, metadata)
-
-
-class NotionListing(EntryListing):
-    """A listing whose tag is remembered with the pages that were the newest then."""
-
-    def __init__(self, connector: NotionConnector, most: int) -> None:
-        seen: Row = {}
-        super().__init__(lambda: connector.entries(seen), "Notion", most)
-        self._connector, self._seen = connector, seen
-
-    def __iter__(self) -> Iterator[SourceItem | Problem]:
-        yield from super().__iter__()
-        if self.complete:
-            self._connector.remember(self._seen, self.version_tag)
 
 
 def _files(page: Row) -> dict[str, tuple[str, str]]:

@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.remembered import SUMMARY, RememberingConnector
 from rag_assets.connectors.sharepoint.drive_copy import DriveCopy, Remembered, Row, StoredFile
 from rag_assets.connectors.sharepoint.options import SharePointOptions
 from rag_assets.connectors.sharepoint.pages import page_html
 from rag_assets.connectors.sharepoint.permissions import acl_of
 from rag_assets.connectors.sharepoint.service import Drive, Graph, Site
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.ids import fingerprint
 
-_SUMMARY: Final = "summary"
-"""Key of the memory of the last complete listing: its tag, the state it was made of, and until when it holds."""
 _TOGETHER: Final = 100
 _ITEM_FIELDS: Final = "id,name,size,eTag,webUrl,file,lastModifiedBy,lastModifiedDateTime"
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
-class SharePointConnector(PolledConnector):
+class SharePointConnector(RememberingConnector):
     """Reads the drives and pages of one source.
 
     A version tag has what a fetch needs: what it is, its drive or site, its id, and a hash of its ETag and readers.
     """
 
     def __init__(self, options: SharePointOptions, context: ConnectorContext) -> None:
-        self._options, self._memory = options, context.memory
+        super().__init__(context.memory, "Microsoft Graph", options.max_documents)
+        self._options = options
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
         self._graph = Graph(options, context.fetch_policy)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
         self._drives: dict[str, Drive] = {}
-
-    def list_items(self) -> EntryListing:
-        return SharePointListing(self._entries, self._options.max_documents, self._remember)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         kind, place, ident, _ = item.version_tag.split(":", 3)
@@ -52,28 +49,18 @@ class SharePointConnector(PolledConnector):
             raise InvalidInput(Reason.FILE_TOO_LARGE, message)
         return found
 
-    def version_tag(self) -> str:
-        """The tag of the last listing, when nothing changed since."""
-        summary = self._memory.get(_SUMMARY)
-        if summary is not None and time.time() < summary["due"]:
-            try:
-                if self._update(Remembered(self._memory))[0] == summary["state"]:
-                    return str(summary["tag"])
-            except RagError as error:
-                return f"unavailable:{error}"
-            except (LookupError, TypeError, ValueError, AttributeError):
-                pass  # an answer of another form; the listing says so
-        return super().version_tag()
+    def state(self) -> str:
+        return self._update(Remembered(self._memory))[0]
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._graph.close()
 
-    def _entries(self, seen: Row) -> Iterator[SourceItem | Problem]:
+    def entries(self, seen: Row) -> Iterator[SourceItem | Problem]:
         now, memory = time.time(), Remembered(self._memory)
         seen["due"] = now + self._age
         seen["state"], copies, pages = self._update(memory)
-        memory.forget([key for key in memory.rows if key != _SUMMARY and key.split(":")[1] not in self._drives])
+        memory.forget([key for key in memory.rows if key != SUMMARY and key.split(":")[1] not in self._drives])
         for copy in copies:
             chosen = [file for file in copy.files() if self._chosen(file.path)]
             for start in range(0, len(chosen), _TOGETHER):
@@ -92,9 +79,6 @@ class SharePointConnector(PolledConnector):
         pages = [(site, list(self._graph.pages(site))) for site in sites] if self._options.pages else []
         state += [f"{site.id}/{row['id']}={_page_tag(row)}{_level(row)}" for site, rows in pages for row in rows]
         return fingerprint(*state), copies, pages
-
-    def _remember(self, seen: Row, tag: str) -> None:
-        self._memory.put({_SUMMARY: seen | {"tag": tag}})
 
     @property
     def _age(self) -> float:
@@ -165,25 +149,6 @@ class SharePointConnector(PolledConnector):
         content = page_html(row).encode()
         read = _read(item, _tag("page", place, ident, _page_tag(row), None), content)
         return FetchedItem(read, content, "text/html", row.get("title"), None, _metadata(row))
-
-
-class SharePointListing(EntryListing):
-    """A listing whose tag is remembered with the state that it was made of."""
-
-    def __init__(
-        self,
-        entries: Callable[[Row], Iterator[SourceItem | Problem]],
-        most: int,
-        remember: Callable[[Row, str], None],
-    ) -> None:
-        seen: Row = {}
-        super().__init__(lambda: entries(seen), "Microsoft Graph", most)
-        self._seen, self._remember = seen, remember
-
-    def __iter__(self) -> Iterator[SourceItem | Problem]:
-        yield from super().__iter__()
-        if self.complete:
-            self._remember(self._seen, self.version_tag)
 
 
 def _tag(kind: str, place: str, ident: str, etag: str, acl: Sequence[str] | None) -> str:
