@@ -49,6 +49,8 @@ TYPED: dict[str, dict[str, Any]] = {
                    "client_secret": "RAG_SECRET_GRAPH", "directory": "corp"},
     "notion": {"token": "RAG_SECRET_NOTION", "data_sources": "2f26ee68-df30-4251-aad4-8ddc420cba3d",
                "attachments": True},
+    "mediawiki": {"url": "https://wiki.example.org/w/api.php", "login.type": "password", "login.user": "Reader@rag",
+                  "login.password": "RAG_SECRET_WIKI", "namespaces": "Help", "attachments": True, "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

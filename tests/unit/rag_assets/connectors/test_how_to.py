@@ -66,6 +66,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "an-imap",
         "a-google-drive",
         "a-slack",
+        "a-mediawiki",
         "an-smb",
         "a-sharepoint",
         "a-notion",

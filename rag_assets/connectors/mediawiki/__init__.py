@@ -1,0 +1,1 @@
+"""Pages and uploaded files of a wiki that runs MediaWiki."""

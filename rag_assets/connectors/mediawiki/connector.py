@@ -1,0 +1,123 @@
+"""The MediaWiki connector: a page is a document, and so is each uploaded file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.mediawiki.options import MediaWikiOptions
+from rag_assets.connectors.mediawiki.service import FILES, Site, Wiki, well_formed
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_core.errors import InvalidInput, RagError, Reason
+from rag_core.ids import fingerprint
+
+
+class MediaWikiConnector(PolledConnector):
+    """Reads the pages and files of one wiki, by their titles.
+
+    A poll is one request, which says what changed last; a listing has as many as the pages need.
+    """
+
+    def __init__(self, options: MediaWikiOptions, context: ConnectorContext) -> None:
+        self._options, self._wiki = options, Wiki(options, context.fetch_policy)
+        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
+        self._site: Site | None = None
+
+    def list_items(self) -> WikiListing:
+        return WikiListing(self)
+
+    def version_tag(self) -> str:
+        try:
+            return self._wiki.site().state
+        except RagError as error:
+            return f"unavailable:{error}"
+
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        site = self._site = self._site or self._wiki.site()
+        page = self._wiki.page(site, names.decode_key(item.locator))
+        acl = self._wiki.readers(site, page)
+        with well_formed():
+            at, tag, metadata = _time(page), _tag(page, acl), _metadata(page)
+            title, media_type = str(page["title"]), "text/html"
+            if page["ns"] == FILES:
+                title, media_type = title.partition(":")[2], str(page["imageinfo"][0]["mime"])
+        if page["ns"] == FILES:
+            content = self._wiki.file(page["imageinfo"][0]["url"]).content
+        else:
+            content = self._wiki.html(page["lastrevid"]).encode()
+        if len(content) > self._limit:
+            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has {len(content)} > {self._limit} bytes")
+        # The tag of what was read, which may be newer than what was listed.
+        read = replace(item, version_tag=tag, size=len(content), modified_at=at)
+        return FetchedItem(read, content, media_type, title, acl, metadata)
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._wiki.close()
+
+    def entries(self, site: Site) -> Iterator[SourceItem | Problem]:
+        """The pages and files of all namespaces that are read."""
+        for namespace in self._wiki.namespaces(site):
+            for page in self._wiki.pages(site, namespace):
+                if self._chosen(page["title"]) and (namespace != FILES or page.get("imageinfo")):
+                    yield self._entry(site, page)
+
+    def look(self) -> Site:
+        """What the wiki says of itself now."""
+        self._site = self._wiki.site()
+        return self._site
+
+    @property
+    def most(self) -> int:
+        return self._options.max_documents
+
+    def _entry(self, site: Site, page: Mapping[str, Any]) -> SourceItem | Problem:
+        locator = names.encode(page["title"])
+        size = page["imageinfo"][0]["size"] if page["ns"] == FILES else None
+        if size is not None and size > self._limit:
+            return Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")
+        return SourceItem(locator, _tag(page, self._wiki.readers(site, page)), size, _time(page))
+
+
+class WikiListing(EntryListing):
+    """One pass over the pages, with the state of the wiki before it as its tag."""
+
+    def __init__(self, connector: MediaWikiConnector) -> None:
+        super().__init__(self._read, "the wiki", connector.most)
+        self._connector, self._state = connector, ""
+
+    def __iter__(self) -> Iterator[SourceItem | Problem]:
+        yield from super().__iter__()
+        self.version_tag = self._state
+
+    def _read(self) -> Iterator[SourceItem | Problem]:
+        site = self._connector.look()
+        self._state = site.state
+        yield from self._connector.entries(site)
+
+
+def _tag(page: Mapping[str, Any], acl: tuple[str, ...] | None) -> str:
+    """Changes with the page, with the templates in it (`touched`), with the file and with who may read it."""
+    file = page["imageinfo"][0]["sha1"] if page["ns"] == FILES else page["touched"]
+    return f"{page['lastrevid']}:{file}:{fingerprint(*acl) if acl is not None else ''}"
+
+
+def _time(page: Mapping[str, Any]) -> datetime | None:
+    file, last = page.get("imageinfo"), page.get("revisions")
+    said = (file or last or [{}])[0].get("timestamp")
+    return datetime.fromisoformat(said) if said else None
+
+
+def _metadata(page: Mapping[str, Any]) -> dict[str, str]:
+    said = {
+        "url": page["canonicalurl"],
+        "author": (page.get("revisions") or [{}])[0].get("user"),
+        "namespace": page["title"].partition(":")[0] if page["ns"] else None,
+        "categories": ", ".join(one["title"].partition(":")[2] for one in page.get("categories", ())),
+    }
+    return {name: str(text) for name, text in said.items() if text}
