@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,11 +21,13 @@ from rag_core.content.sources import (
     SourceMemory,
     TransientMemory,
 )
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.http_client import FetchPolicy
 from rag_core.ids import fingerprint
 
 DEFAULT_MAX_FILE_BYTES = 50_000_000
+_OTHER_FORM = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""Errors of reading an answer that has another form than its documentation says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +137,19 @@ class EntryListing(ListingState):
     another form. An entry that is found twice, because pages shift while they are read, counts once.
     """
 
-    def __init__(self, entries: Callable[[], Iterator[SourceItem | Problem]], what: str, most: int) -> None:
-        """`what` names the source in errors: "the wiki"; a listing of more than `most` entries is incomplete."""
+    def __init__(
+        self,
+        entries: Callable[[], Iterator[SourceItem | Problem]],
+        what: str,
+        most: int,
+        tag: Callable[[], str] | None = None,
+    ) -> None:
+        """`what` names the source in errors: "the wiki"; a listing of more than `most` entries is incomplete.
+
+        `tag` gives the version tag at the end, for a source that has one before its entries; left out: that of all.
+        """
         super().__init__()
-        self._entries, self._what, self._most = entries, what, most
+        self._entries, self._what, self._most, self._tag = entries, what, most, tag
         self.version_tag = ""
 
     def __iter__(self) -> Iterator[SourceItem | Problem]:
@@ -154,7 +166,17 @@ class EntryListing(ListingState):
             self._errors[f"{Reason.LISTING_INCOMPLETE}: {error.message}"] = None
         except RagError as error:
             self._errors[str(error)] = None
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except _OTHER_FORM:
             self._errors[f"{Reason.RESPONSE_INVALID}: {self._what} answers in another form"] = None
-        self.version_tag = fingerprint(*(f"{locator}={tag}" for locator, tag in sorted(tags.items())))
+        every = (f"{locator}={tag}" for locator, tag in sorted(tags.items()))
+        self.version_tag = self._tag() if self._tag is not None else fingerprint(*every)
         self._finished = True
+
+
+@contextmanager
+def well_formed(what: str) -> Iterator[None]:
+    """Raise `Unavailable` (`RESPONSE_INVALID`) where an answer of a source has another form."""
+    try:
+        yield
+    except _OTHER_FORM:
+        raise Unavailable(Reason.RESPONSE_INVALID, f"{what} answers in another form") from None

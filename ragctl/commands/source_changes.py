@@ -53,6 +53,8 @@ def add(
         git, topic, or a word of another package (`rag source kinds`).
         folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, smb, imap, mediawiki, git, topic, or a
         word of another package (`rag source kinds`).
+        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, smb, imap, mediawiki, redmine, git,
+        topic, or a word of another package (`rag source kinds`).
     location
         What the kind reads: folder, URL, table, bucket (or s3://BUCKET/PREFIX), repository, topic, host.
     name

@@ -9,8 +9,8 @@ from typing import Any
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.mediawiki.options import MediaWikiOptions
-from rag_assets.connectors.mediawiki.service import FILES, Site, Wiki, well_formed
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_assets.connectors.mediawiki.service import FILES, Site, Wiki
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.ids import fingerprint
@@ -27,9 +27,10 @@ class MediaWikiConnector(PolledConnector):
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
         self._site: Site | None = None
+        self._state = ""
 
-    def list_items(self) -> WikiListing:
-        return WikiListing(self)
+    def list_items(self) -> EntryListing:
+        return EntryListing(self._entries, "the wiki", self._options.max_documents, tag=lambda: self._state)
 
     def version_tag(self) -> str:
         try:
@@ -41,7 +42,7 @@ class MediaWikiConnector(PolledConnector):
         site = self._site = self._site or self._wiki.site()
         page = self._wiki.page(site, names.decode_key(item.locator))
         acl = self._wiki.readers(site, page)
-        with well_formed():
+        with well_formed("the wiki"):
             at, tag, metadata = _time(page), _tag(page, acl), _metadata(page)
             title, media_type = str(page["title"]), "text/html"
             if page["ns"] == FILES:
@@ -60,21 +61,14 @@ class MediaWikiConnector(PolledConnector):
         """Close the connections. Idempotent."""
         self._wiki.close()
 
-    def entries(self, site: Site) -> Iterator[SourceItem | Problem]:
+    def _entries(self) -> Iterator[SourceItem | Problem]:
         """The pages and files of all namespaces that are read."""
+        site = self._site = self._wiki.site()
+        self._state = site.state
         for namespace in self._wiki.namespaces(site):
             for page in self._wiki.pages(site, namespace):
                 if self._chosen(page["title"]) and (namespace != FILES or page.get("imageinfo")):
                     yield self._entry(site, page)
-
-    def look(self) -> Site:
-        """What the wiki says of itself now."""
-        self._site = self._wiki.site()
-        return self._site
-
-    @property
-    def most(self) -> int:
-        return self._options.max_documents
 
     def _entry(self, site: Site, page: Mapping[str, Any]) -> SourceItem | Problem:
         locator = names.encode(page["title"])
@@ -82,23 +76,6 @@ class MediaWikiConnector(PolledConnector):
         if size is not None and size > self._limit:
             return Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")
         return SourceItem(locator, _tag(page, self._wiki.readers(site, page)), size, _time(page))
-
-
-class WikiListing(EntryListing):
-    """One pass over the pages, with the state of the wiki before it as its tag."""
-
-    def __init__(self, connector: MediaWikiConnector) -> None:
-        super().__init__(self._read, "the wiki", connector.most)
-        self._connector, self._state = connector, ""
-
-    def __iter__(self) -> Iterator[SourceItem | Problem]:
-        yield from super().__iter__()
-        self.version_tag = self._state
-
-    def _read(self) -> Iterator[SourceItem | Problem]:
-        site = self._connector.look()
-        self._state = site.state
-        yield from self._connector.entries(site)
 
 
 def _tag(page: Mapping[str, Any], acl: tuple[str, ...] | None) -> str:

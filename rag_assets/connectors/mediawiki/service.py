@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any, Final
@@ -18,7 +17,8 @@ from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.json_host import JsonHost, Login
 from rag_assets.connectors.mediawiki.options import AccountLogin, MediaWikiOptions
-from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_assets.connectors.outside import well_formed
+from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason, Unavailable
 from rag_core.governance.access import EVERYONE
 from rag_core.governance.directories import principals
 from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing
@@ -74,7 +74,7 @@ class Wiki:
 
     def site(self) -> Site:
         """One request, which polls ask."""
-        with well_formed():
+        with well_formed("the wiki"):
             said = self._ask({
                 "action": "query", "meta": "siteinfo", "siprop": "namespaces|usergroups|statistics|extensions",
                 "list": "recentchanges", "rcprop": "ids", "rctype": "edit|new|log", "rclimit": "1",
@@ -106,7 +106,7 @@ class Wiki:
 
     def page(self, site: Site, title: str) -> dict[str, Any]:
         """One page as `pages` has it, with its last revision and its categories. Raises `NotFound` (`VANISHED`)."""
-        with well_formed():
+        with well_formed("the wiki"):
             about = {"titles": title, "rvprop": "ids|timestamp|user", "cllimit": "max", "clshow": "!hidden"}
             props = "|revisions|categories"
             (found,) = self._pages(site, about, props, files=title.startswith(_prefix(site)))
@@ -116,7 +116,7 @@ class Wiki:
 
     def html(self, revision: int) -> str:
         """A revision as the wiki shows it."""
-        with well_formed():
+        with well_formed("the wiki"):
             return str(self._ask({
                 "action": "parse", "oldid": str(revision), "prop": "text", "disableeditsection": "1",
                 "disablelimitreport": "1", "disabletoc": "1",
@@ -218,21 +218,10 @@ class _Session:
             raise Unavailable(Reason.ACCESS_REFUSED, f"the wiki answers to a sign-in with status {answer.status}")
         for line in httpx.Headers(answer.headers).get_list("set-cookie"):
             cookies |= {name: one.coded_value for name, one in SimpleCookie(line).items() if one.value != "deleted"}
-        with well_formed():
+        with well_formed("the wiki"):
             said = json.loads(answer.content)
             _check(said)
             return said
-
-
-@contextmanager
-def well_formed() -> Iterator[None]:
-    """Raise `Unavailable` (`RESPONSE_INVALID`) where an answer has another form."""
-    try:
-        yield
-    except RagError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
-        raise Unavailable(Reason.RESPONSE_INVALID, "the wiki answers in another form") from None
 
 
 def _header(cookies: Mapping[str, str]) -> str:

@@ -51,6 +51,8 @@ TYPED: dict[str, dict[str, Any]] = {
                "attachments": True},
     "mediawiki": {"url": "https://wiki.example.org/w/api.php", "login.type": "password", "login.user": "Reader@rag",
                   "login.password": "RAG_SECRET_WIKI", "namespaces": "Help", "attachments": True, "directory": "corp"},
+    "redmine": {"url": "https://redmine.example.org", "key": "RAG_SECRET_REDMINE", "projects": "pumps",
+                "markup": "markdown", "attachments": True, "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

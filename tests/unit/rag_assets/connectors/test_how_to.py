@@ -67,6 +67,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "a-google-drive",
         "a-slack",
         "a-mediawiki",
+        "a-redmine",
         "an-smb",
         "a-sharepoint",
         "a-notion",

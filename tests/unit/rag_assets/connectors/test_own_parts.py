@@ -102,6 +102,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "kind": "notion", "endpoint": "http://HOST:PORT", "token": {"env": "RAG_SECRET_NONE"}, "attempts": 1,
     },
     "mediawiki": {"kind": "mediawiki", "url": "http://HOST:PORT/api.php", "attempts": 1},
+    "redmine": {"kind": "redmine", "url": "http://HOST:PORT", "key": {"env": "RAG_SECRET_NONE"}, "attempts": 1},
     "webdav": {"kind": "webdav", "url": "http://HOST:PORT/", "attempts": 1},
     "kafka": {"kind": "topic", "brokers": "HOST:PORT", "topic": "t"},
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Wiki pages, issues and files of projects in Redmine."""
