@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.testing import ConnectorSuite
+from rag_core.content.parsing import Kind
+from rag_core.content.parsing.detect import detect
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 
 PASSWORD = "0123456789abcdef0123456789abcdef"
@@ -43,6 +45,9 @@ class WikiPlace(Protocol):
 class WikiSuite(ConnectorSuite):
     """The suite of every connector, and what wikis are."""
 
+    def name_of(self, locator: str) -> str:
+        return locator if locator.startswith("File:") else locator.removesuffix(".html")
+
     def text_of(self, content: bytes) -> str:
         return unescape(re.sub(r"<[^>]*>", "", content.decode())).strip()
 
@@ -57,7 +62,8 @@ class WikiSuite(ConnectorSuite):
         assert (listing.complete, listing.error) == (True, None)
         assert not [one for one in entries if isinstance(one, Problem)]
         assert all(found[one.locator].item.version_tag == one.version_tag for one in entries)  # type: ignore[union-attr]
-        return found
+        assert all(detect(one.content, name=name, media_type=one.media_type) for name, one in found.items())
+        return {self.name_of(name): one for name, one in found.items()}
 
     def test_a_moved_page_is_at_its_new_name_and_the_old_one_is_no_document(self, place: WikiPlace) -> None:
         self.fill(place)
@@ -79,11 +85,21 @@ class WikiSuite(ConnectorSuite):
         assert self.text_of(self.read(place)["a.txt"].content) == "Open ten to six."
 
     def test_namespaces_globs_titles_and_what_is_known_of_a_page(self, place: WikiPlace) -> None:
-        names = ["Zoë & Ann/100%?", "Manual/Pumps", "Manual/Drafts/x", "日本語", "a+b=c;d", "'quoted' \"twice\""]
+        names = [
+            "Zoë & Ann/100%?",
+            "Manual/Pumps",
+            "Manual/Drafts/x",
+            "日本語",
+            "a+b=c;d",
+            "'quoted' \"twice\"",
+            "Why plan.pdf?",
+            "README.md",
+        ]
         for name in (*names, "Help:Seals", "Talk:Seals"):
             place.put(name, f"Text of {len(name)}. [[Category:Pumps]]")
         found = self.read(place)
         assert {one.title for one in found.values()} == set(names)
+        assert {detect(one.content, name=one.item.locator) for one in found.values()} == {Kind.HTML}
         assert all(self.text_of(one.content) == f"Text of {len(one.title or '')}." for one in found.values())
         one = found["Manual/Pumps"]
         assert (one.media_type, one.metadata["categories"], one.metadata["author"]) == ("text/html", "Pumps", "Admin")

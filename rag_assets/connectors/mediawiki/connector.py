@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.mediawiki.options import MediaWikiOptions
-from rag_assets.connectors.mediawiki.service import FILES, Site, Wiki
+from rag_assets.connectors.mediawiki.service import FILES, Site, Wiki, is_file
 from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.ids import fingerprint
+
+_SUFFIX: Final = ".html"
 
 
 class MediaWikiConnector(PolledConnector):
@@ -40,7 +42,8 @@ class MediaWikiConnector(PolledConnector):
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         site = self._site = self._site or self._wiki.site()
-        page = self._wiki.page(site, names.decode_key(item.locator))
+        name = names.decode_key(item.locator)
+        page = self._wiki.page(site, name if is_file(site, name) else name.removesuffix(_SUFFIX))
         acl = self._wiki.readers(site, page)
         with well_formed("the wiki"):
             at, tag, metadata = _time(page), _tag(page, acl), _metadata(page)
@@ -67,11 +70,14 @@ class MediaWikiConnector(PolledConnector):
         self._state = site.state
         for namespace in self._wiki.namespaces(site):
             for page in self._wiki.pages(site, namespace):
-                if self._chosen(page["title"]) and (namespace != FILES or page.get("imageinfo")):
+                exists = self._wiki.shows(site, page) and (namespace != FILES or page.get("imageinfo"))
+                if exists and self._chosen(page["title"]):
                     yield self._entry(site, page)
 
     def _entry(self, site: Site, page: Mapping[str, Any]) -> SourceItem | Problem:
         locator = names.encode(page["title"])
+        if page["ns"] != FILES:  # no title of a page is the name of a file: `README.md`, `Why robots.txt?`
+            locator = locator.replace("?", "%3F") + _SUFFIX
         size = page["imageinfo"][0]["size"] if page["ns"] == FILES else None
         if size is not None and size > self._limit:
             return Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")

@@ -104,12 +104,16 @@ class Wiki:
             "gaplimit": "max",
         }, files=namespace == FILES)  # fmt: skip
 
+    def shows(self, site: Site, page: Mapping[str, Any]) -> bool:
+        """False for a page that is listed although the account may not read it."""
+        return bool(page["readable"]) or self._as_anybody(site)
+
     def page(self, site: Site, title: str) -> dict[str, Any]:
         """One page as `pages` has it, with its last revision and its categories. Raises `NotFound` (`VANISHED`)."""
         with well_formed("the wiki"):
             about = {"titles": title, "rvprop": "ids|timestamp|user", "cllimit": "max", "clshow": "!hidden"}
             props = "|revisions|categories"
-            (found,) = self._pages(site, about, props, files=title.startswith(_prefix(site)))
+            (found,) = self._pages(site, about, props, files=is_file(site, title))
             if found.get("redirect"):
                 raise NotFound(Reason.VANISHED, "the page leads to another one")
         return found
@@ -143,6 +147,10 @@ class Wiki:
         for host in (self._host, self._anybody, self._files):
             host.close()
 
+    def _as_anybody(self, site: Site) -> bool:
+        """True when pages are asked for without the login: the answer says which of them everyone may read."""
+        return self._options.directory is not None and site.open
+
     def _pages(self, site: Site, about: Mapping[str, str], props: str = "", *, files: bool) -> Iterator[dict[str, Any]]:
         more = "|imageinfo" if files else ""
         params = {
@@ -151,7 +159,7 @@ class Wiki:
         }  # fmt: skip
         rows, seen, cursor = dict[int, dict[str, Any]](), set[str](), dict[str, str]()
         while True:
-            said = self._ask(params | cursor, anybody=self._options.directory is not None and site.open)
+            said = self._ask(params | cursor, anybody=self._as_anybody(site))
             for row in said.get("query", {}).get("pages", ()):
                 if row.get("missing") or row.get("invalid"):
                     raise NotFound(Reason.VANISHED, "the wiki does not have the page any more")
@@ -255,5 +263,6 @@ def _number(site: Site, name: str) -> int:
     raise ConfigError(Reason.CONFIG_INVALID, f"the wiki has no namespace {name!r}; check `namespaces` and `readers`")
 
 
-def _prefix(site: Site) -> str:
-    return f"{site.namespaces[FILES]['name']}:"
+def is_file(site: Site, title: str) -> bool:
+    """Return whether a title is that of an uploaded file."""
+    return title.startswith(f"{site.namespaces[FILES]['name']}:")

@@ -36,7 +36,7 @@ class FakeWiki:
         self.server, self.pages, self.revisions = server, dict[str, dict[str, Any]](), dict[int, str]()
         self.groups: tuple[str, ...] = ("*", "user")
         self.sessions, self.extensions = set[str](), list[str]()
-        self.unreadable, self.page = set[str](), PAGE
+        self.unreadable, self.hidden, self.page = set[str](), set[str](), PAGE
         self._ids, self._numbers, self._changes, self._jobs = itertools.count(1), itertools.count(1), 0, False
         server.reply("/w/api.php", self._answer)
         server.reply("/files/*", self._file)
@@ -158,7 +158,7 @@ class FakeWiki:
         row = {key: page[key] for key in ("pageid", "lastrevid", "touched")} | {"ns": number, "title": name}
         row |= {
             "canonicalurl": self.server.url(f"/wiki/{quote(name)}"),
-            "readable": not anybody or name not in self.unreadable,
+            "readable": name not in (self.unreadable if anybody else self.hidden),
         }
         row |= {"redirect": True} if page["text"].startswith("#REDIRECT") else {}
         row["revisions"] = [{"revid": page["lastrevid"], "timestamp": "2026-12-01T00:00:00Z", "user": "Admin"}]
@@ -229,6 +229,8 @@ class TestMediaWiki(WikiSuite):
         assert {one.acl for one in self.read(place, directory="corp").values()} == {("group:rag-nobody",)}
         found = self.read(place, directory="corp", readers={"Main": ["staff"]})
         assert {one.acl for one in found.values()} == {("corp/group:staff",)}
+        place.hidden.add("b.txt")  # from the account itself, which may go on listing it
+        assert self.read(place).keys() == {"a.txt"}
 
     @pytest.mark.parametrize(
         ("answer", "reason"),
