@@ -79,8 +79,10 @@ class WikiSuite(ConnectorSuite):
         place.jobs()
         before, tag = self.state(place)
         place.put("Template:Hours", "ten to six")
+        waiting = self.state(place)[1]
         place.jobs()
         after, new_tag = self.state(place)
+        assert waiting != new_tag  # what was listed before the jobs is listed again
         assert (before["a.txt"] != after["a.txt"], before["b.txt"] == after["b.txt"], tag != new_tag) == (True,) * 3
         assert self.text_of(self.read(place)["a.txt"].content) == "Open ten to six."
 

@@ -29,7 +29,7 @@ FILES: Final = 6
 _LAG: Final = "5"
 """Seconds that the copies of the wiki's database may be behind; a wiki under load refuses such requests first."""
 _TRANSIENT: Final = ("maxlag", "ratelimited", "readonly", "internal_api_error", "timeout", "cirrussearch")
-_REFUSED: Final = ("assert", "readapidenied", "permissiondenied", "mwoauth", "notloggedin", "blocked", "badaccess")
+_REFUSED: Final = ("readapidenied", "permissiondenied", "mwoauth", "notloggedin", "blocked", "badaccess")
 _ABSENT: Final = ("missingtitle", "nosuchpageid", "nosuchrevid", "nosuchrevision", "pagecannotexist")
 _RESTRICTING: Final = frozenset({
     "Lockdown", "AccessControl", "PageOwnership", "SemanticACL", "Semantic ACL", "NSFileRepo",
@@ -51,6 +51,10 @@ class Site:
     open: bool
     restricted: bool
     state: str
+
+
+class SessionEnded(Unavailable):
+    """The wiki does not know who asks: told with status 200, so that the host cannot see it."""
 
 
 class Wiki:
@@ -182,8 +186,8 @@ class Wiki:
         params |= {"assert": "user"}
         try:
             return self._host.get(self._url, params)
-        except Unavailable as error:  # a session that ended is told with status 200
-            if error.reason is not Reason.ACCESS_REFUSED or self._login is None or not self._login.renew():
+        except SessionEnded:
+            if self._login is None or not self._login.renew():
                 raise
             return self._host.get(self._url, params)
 
@@ -245,6 +249,8 @@ def _check(said: Any) -> None:
     if code.startswith(_TRANSIENT):
         reason = Reason.RATE_LIMITED if code in ("maxlag", "ratelimited") else Reason.SOURCE_UNAVAILABLE
         raise Again(Unavailable(reason, f"the wiki answers {code}"))
+    if code.startswith("assert"):
+        raise SessionEnded(Reason.ACCESS_REFUSED, "the wiki does not know the account; check `login`")
     if code.startswith(_REFUSED):
         raise Unavailable(
             Reason.ACCESS_REFUSED, f"the wiki answers {code}; check `login` and the rights of its account"

@@ -84,7 +84,7 @@ class RedmineConnector(PolledConnector):
                 yield from self._attached(f"wiki/{name}/{page['title']}", self._files_of(name, page), acl)
         yield from self._attached(f"files/{name}", files, self._redmine.readers(project, "files"))
         for issue in self._redmine.issues(project) if "issues" in project.parts else ():
-            if issue["is_private"] and self._options.directory is None:
+            if not self._is_read(issue):
                 continue
             acl = self._redmine.readers(project, "issues", issue)
             yield self._entry(f"issues/{issue['id']}", self._issue_tag(issue, acl), issue)
@@ -138,13 +138,13 @@ class RedmineConnector(PolledConnector):
         author = (page.get("author") or {}).get("name", "")
         about |= {"author": author, "url": f"{self._url}/projects/{name}/wiki/{title}"}
         tag = _tag(page["version"], page["updated_on"], acl)
-        return self._text(replace(item, version_tag=tag), page["text"], title.replace("_", " "), acl, about)
+        return self._text(replace(item, version_tag=tag), page["text"] or "", title.replace("_", " "), acl, about)
 
     def _issue(self, rest: str, item: SourceItem) -> FetchedItem:
         number, _, file = rest.partition("/")
         issue = self._redmine.issue(int(number))
         projects = [one for one in self._projects.values() if one.id == issue["project"]["id"]]
-        if not projects or "issues" not in projects[0].parts or (issue["is_private"] and not self._options.directory):
+        if not projects or "issues" not in projects[0].parts or not self._is_read(issue):
             raise NotFound(Reason.VANISHED, "the issue is in no project that is read")
         acl = self._redmine.readers(projects[0], "issues", issue)
         title = f"{issue['tracker']['name']} #{number}: {issue['subject']}"
@@ -160,6 +160,10 @@ class RedmineConnector(PolledConnector):
         parts = [issue.get("description") or "", *(_note(one) for one in notes)]
         tag = self._issue_tag(issue, acl)
         return self._text(replace(item, version_tag=tag), "\n\n".join(filter(None, parts)) or title, title, acl, about)
+
+    def _is_read(self, issue: Mapping[str, Any]) -> bool:
+        hidden = issue["tracker"]["name"] in self._options.hidden_trackers
+        return not hidden and (self._options.directory is not None or not issue["is_private"])
 
     def _issue_tag(self, issue: Mapping[str, Any], acl: tuple[str, ...] | None) -> str:
         """The tag also changes every few days, on another day for each issue."""

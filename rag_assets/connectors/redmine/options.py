@@ -32,7 +32,7 @@ class RedmineOptions(SourceOptions):
     )
     users: Literal["login", "email"] = Field("login", description="What names a user in the directory.")
     hidden_trackers: list[Plain] = Field(
-        [], max_length=256, description="Trackers whose issues nobody finds, because some role may see these alone."
+        [], max_length=256, description="Trackers whose issues are not read, because some roles may not see them."
     )
     reread_days: int = Field(
         7, ge=1, le=365, description="Days after which an issue without changes is read again: Redmine does not say "

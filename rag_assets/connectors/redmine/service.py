@@ -121,8 +121,6 @@ class Redmine:
         directory = self._options.directory
         if directory is None or project.members is None:
             return None
-        if issue is not None and issue["tracker"]["name"] in self._options.hidden_trackers:
-            return (NOBODY,)
         sees = {one: _sees(one, _PERMISSIONS[part], issue) for one in project.members if one.name}
         found = [one.name for one, may in sees.items() if may]
         if ACCOUNTS in found and EVERYONE not in found:  # a member's own roles count, whatever other accounts may
