@@ -28,6 +28,8 @@ pytestmark = [
 ]
 SETTINGS = """<?php
 require __DIR__ . '/installed/LocalSettings.php';
+$wgSQLiteDataDir = __DIR__ . '/data';
+$wgServer = 'http://' . ($_SERVER['HTTP_HOST'] ?? '127.0.0.1');
 $wgEnableUploads = true;
 $wgUploadDirectory = __DIR__ . '/files';
 $wgUploadPath = '/files';
@@ -49,31 +51,25 @@ return false;
 
 
 class MediaWiki:
-    """A wiki in a folder of its own."""
+    """A wiki in a folder of its own: a copy of one that was installed, without its main page."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, installed: Path | None = None) -> None:
         self.folder, self.port = folder, free_port()
-        for name in ("data", "installed", "files"):
-            (folder / name).mkdir()
-        self.script(
-            "install", "--dbtype", "sqlite", "--dbpath", folder / "data", "--dbname", "wiki", "--scriptpath", "",
-            "--server", f"http://127.0.0.1:{self.port}", "--confpath", folder / "installed", "--pass", PASSWORD,
-            "wiki", "Admin", installed=False,
-        )  # fmt: skip
-        (folder / "LocalSettings.php").write_text(SETTINGS)
-        (folder / "router.php").write_text(ROUTER)
-        self.open("*", "user")
-        self.script("createAndPromote", "--custom-groups", "staff", "Reader", PASSWORD)
-        self.script("createBotPassword", "--appid", "rag", "--grants", "basic", "Reader", PASSWORD)
-        self.remove("Main Page")
+        if installed is None:
+            self._install()
+        else:
+            shutil.copytree(installed, folder, dirs_exist_ok=True)
         self.options: dict[str, Any] = {
             "kind": "mediawiki", "url": f"http://127.0.0.1:{self.port}/api.php", "attempts": 1,
             "requests_per_second": 1000,
             "login": {"type": "password", "user": "Reader@rag", "password": {"env": "RAG_SECRET_WIKI"}},
         }  # fmt: skip
-        with (folder / "log").open("wb") as log:
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "log").open("wb") as log:
             self._server = subprocess.Popen(
-                [str(PHP), "-S", f"127.0.0.1:{self.port}", "-t", str(CODE), str(folder / "router.php")],
+                [str(PHP), "-S", f"127.0.0.1:{self.port}", "-t", str(CODE), str(self.folder / "router.php")],
                 env=self._environment(), stdout=log, stderr=log,
             )  # fmt: skip
         until = time.monotonic() + 60
@@ -81,7 +77,22 @@ class MediaWiki:
             with socket.socket() as tried:
                 if tried.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
-        raise AssertionError((folder / "log").read_text())
+        raise AssertionError((self.folder / "log").read_text())
+
+    def _install(self) -> None:
+        for name in ("data", "installed", "files"):
+            (self.folder / name).mkdir()
+        self.script(
+            "install", "--dbtype", "sqlite", "--dbpath", self.folder / "data", "--dbname", "wiki", "--scriptpath", "",
+            "--server", "http://127.0.0.1", "--confpath", self.folder / "installed", "--pass", PASSWORD,
+            "wiki", "Admin", installed=False,
+        )  # fmt: skip
+        (self.folder / "LocalSettings.php").write_text(SETTINGS)
+        (self.folder / "router.php").write_text(ROUTER)
+        self.open("*", "user")
+        self.script("createAndPromote", "--custom-groups", "staff", "Reader", PASSWORD)
+        self.script("createBotPassword", "--appid", "rag", "--grants", "basic", "Reader", PASSWORD)
+        self.remove("Main Page")
 
     def script(self, name: str, *arguments: object, text: str = "", installed: bool = True) -> None:
         done = subprocess.run(
@@ -115,8 +126,9 @@ class MediaWiki:
         self.script("invalidateUserSessions", "--user", "Reader")
 
     def lose(self) -> None:
-        self._server.terminate()
-        self._server.wait(30)
+        if self._server is not None:
+            self._server.terminate()
+            self._server.wait(30)
 
     def _list(self, line: str) -> Path:
         (self.folder / "list").write_text(f"{line}\n")
@@ -126,11 +138,18 @@ class MediaWiki:
         return dict(os.environ) | ({"MW_CONFIG_FILE": str(self.folder / "LocalSettings.php")} if installed else {})
 
 
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="rag-wiki-") as folder:
+        yield MediaWiki(Path(folder)).folder
+
+
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[MediaWiki]:
+def place(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MediaWiki]:
     monkeypatch.setenv("RAG_SECRET_WIKI", PASSWORD)
     with tempfile.TemporaryDirectory(prefix="rag-wiki-") as folder:
-        made = MediaWiki(Path(folder))
+        made = MediaWiki(Path(folder), installed)
+        made.start()
         yield made
         made.lose()
 
