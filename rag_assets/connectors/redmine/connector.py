@@ -75,7 +75,7 @@ class RedmineConnector(PolledConnector):
         return found, fingerprint(*state)
 
     def _of(self, project: Project, pages: Any, files: Any) -> Iterator[SourceItem | Problem]:
-        """What is read of a project."""
+        """List the pages, files and issues of a project."""
         name = project.identifier
         acl = self._redmine.readers(project, "wiki") if pages else None
         for page in pages:
@@ -192,7 +192,7 @@ def _tag(version: object, updated: str, acl: tuple[str, ...] | None) -> str:
 
 
 def _roles(project: Project) -> list[str]:
-    """What decides who sees an issue, for the tag of a poll."""
+    """Describe all that decides who sees an issue, for the tag of a poll."""
     return [f"{one.id}:{one.name}:{sorted((role.issues, *sorted(role.permissions)) for role in one.roles)}"
             for one in project.members or ()]  # fmt: skip
 
