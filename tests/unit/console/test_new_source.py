@@ -53,6 +53,9 @@ TYPED: dict[str, dict[str, Any]] = {
                   "login.password": "RAG_SECRET_WIKI", "namespaces": "Help", "attachments": True, "directory": "corp"},
     "redmine": {"url": "https://redmine.example.org", "key": "RAG_SECRET_REDMINE", "projects": "pumps",
                 "markup": "markdown", "attachments": True, "directory": "corp"},
+    "confluence": {"url": "https://acme.atlassian.net", "edition": "cloud", "auth.type": "basic",
+                   "auth.user": "rag@acme.example", "auth.password": "RAG_SECRET_WIKI", "spaces": "DOC",
+                   "attachments": True, "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

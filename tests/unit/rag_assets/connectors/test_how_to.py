@@ -68,6 +68,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "a-slack",
         "a-mediawiki",
         "a-redmine",
+        "a-confluence",
         "an-smb",
         "a-sharepoint",
         "a-notion",

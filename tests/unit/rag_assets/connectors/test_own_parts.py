@@ -78,6 +78,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "kind": "imap", "host": "HOST", "user": "rag", "attempts": 1,
         "login": {"type": "password", "password": {"env": "RAG_SECRET_NONE"}},
     },
+    "confluence": {
+        "kind": "confluence", "url": "http://HOST:PORT", "attempts": 1,
+        "auth": {"type": "bearer", "token": {"env": "RAG_SECRET_NONE"}},
+    },
     "azure": {
         "kind": "azure", "account": "archive", "container": "docs", "endpoint": "http://HOST:PORT", "attempts": 1,
         "credentials": {"type": "anonymous"},

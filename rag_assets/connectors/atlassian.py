@@ -1,0 +1,111 @@
+"""The parts of Atlassian's services that its kinds share: sign-in, pages of results, and readers of several levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import Field
+
+from rag_assets.connectors.auth import BasicAuth, BearerAuth, OAuth2Auth
+from rag_assets.connectors.fields import DirectoryName, Url
+from rag_assets.connectors.json_host import JsonHost
+from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, token_hosts
+from rag_assets.connectors.outside import ConnectorContext
+from rag_core.errors import Reason, Unavailable
+from rag_core.http_client import Pacing
+
+EVERYONE: Final = "everyone"
+MEDIA_HOST: Final = "api.media.atlassian.com"
+"""The host that Cloud sends the content of attachments from."""
+Readers = frozenset[str]
+"""Names of readers as the service has them: `user:ID`, `group:ID`, or `EVERYONE`."""
+
+
+class AtlassianOptions(SourceOptions):
+    """Options of every source at Atlassian."""
+
+    url: Url = Field(description="https://SITE.atlassian.net, or the base URL of a Data Center server.")
+    edition: Literal["cloud", "data_center"] = Field("cloud", description="`cloud` or `data_center`.")
+    auth: Annotated[BasicAuth | BearerAuth | OAuth2Auth, Field(discriminator="type")] = Field(
+        description="Cloud: `basic` with the account's e-mail and an API token. Data Center: `bearer` with a personal "
+        "access token."
+    )
+    directory: DirectoryName | None = Field(
+        None, description="Directory that knows the users (`email:…`, `account:…`, `login:…`) and groups (`group:…`); "
+        "left out: who may read is what the file says."
+    )  # fmt: skip
+    attachments: bool = Field(True, description="Attachments become documents of their own.")
+    max_documents: int = Field(1_000_000, ge=1, le=100_000_000, description="A longer listing is incomplete.")
+    requests_per_second: float = Field(5, gt=0, le=1000)
+    attempts: int = Field(4, ge=1, le=10, description="Tries of one request.")
+
+    @property
+    def site(self) -> str:
+        """The URL that paths follow."""
+        return self.url.rstrip("/").removesuffix("/wiki" if self.edition == "cloud" else "")
+
+    @property
+    def location(self) -> str:
+        """The location of the documents, for display."""
+        return self.site
+
+    def opened(self) -> Opened:
+        media = [(MEDIA_HOST, 443)] if self.edition == "cloud" and self.attachments else []
+        return Opened(endpoints=(endpoint(self.url), *media, *token_hosts(self.auth)))
+
+    @classmethod
+    def from_location(cls, location: str) -> dict[str, Any]:
+        cloud = (urlsplit(location).hostname or "").endswith((".atlassian.net", "api.atlassian.com"))
+        return {"url": location} | ({} if cloud else {"edition": "data_center"})
+
+
+def host_of(options: AtlassianOptions, context: ConnectorContext, what: str) -> JsonHost:
+    """Return the service as requests meet it; `what` names it in errors."""
+    pacing = Pacing(options.requests_per_second, options.attempts)
+    return JsonHost(options.site, context.fetch_policy, options.auth, pacing, what=what)
+
+
+def all_results(host: JsonHost, path: str, params: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
+    """The rows of every page: the link to the next one says with which parameters the same path is asked again.
+
+    Raises what `JsonHost.get` raises, and `Unavailable` (`PAGINATION_LOOP`).
+    """
+    seen: list[Mapping[str, str | int]] = []
+    while True:
+        page = host.get(path, params)
+        yield from page["results"]
+        following = page.get("_links", {}).get("next")
+        if not following:
+            return
+        seen.append(params)
+        params = {**params, **dict(parse_qsl(urlsplit(following).query))}
+        if params in seen:
+            raise Unavailable(Reason.PAGINATION_LOOP, "the pages of a list lead in a circle")
+
+
+def common_readers(levels: Iterable[Readers], members: Callable[[str], Readers]) -> Readers:
+    """Return the readers whom every level admits.
+
+    A group stays a group where one level alone decides, or all levels that decide name it; otherwise its members count,
+    as they are now. No level at all admits nobody.
+    """
+    given = set(levels)
+    decisive = {level for level in given if EVERYONE not in level}
+    if not decisive:
+        return frozenset({EVERYONE}) if given else frozenset()
+    least = [level for level in decisive if not any(other < level for other in decisive)]
+    if len(least) == 1:
+        return least[0]
+
+    def people(level: Readers) -> Readers:
+        return frozenset().union(*(members(name) if name.startswith("group:") else {name} for name in level))
+
+    groups = frozenset(name for name in frozenset.intersection(*least) if name.startswith("group:"))
+    return groups | (frozenset.intersection(*map(people, least)) - people(groups))
+
+
+def group_name(name: str) -> str:
+    """Return the name of a group as directories have it: an ACL holds no spaces, which SCIM replaces as well."""
+    return f"group:{'_'.join(name.split())}"

@@ -1,0 +1,212 @@
+"""The Confluence connector: a page or blog post is a document, and so is each of its attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from html import escape
+
+from rag_assets.connectors.atlassian import Readers, common_readers, host_of
+from rag_assets.connectors.confluence.options import ConfluenceOptions
+from rag_assets.connectors.confluence.service import (
+    Attachment,
+    CloudConfluence,
+    Confluence,
+    Content,
+    DataCenterConfluence,
+    Space,
+)
+from rag_assets.connectors.fields import NOBODY
+from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
+from rag_core.governance.directories import principals
+from rag_core.ids import fingerprint
+
+_WHAT = "Confluence"
+Acl = tuple[str, ...] | None
+
+
+class ConfluenceConnector(PolledConnector):
+    """Reads spaces of one site.
+
+    A locator is `pages/ID`, `blogposts/ID`, or one of these with `/ID NAME` of an attachment: a page that is renamed or
+    moved stays the same document.
+    """
+
+    def __init__(self, options: ConfluenceOptions, context: ConnectorContext) -> None:
+        self._options, self._limit = options, context.max_file_bytes
+        self._host = host_of(options, context, _WHAT)
+        self._access = self._new_access()
+
+    def list_items(self) -> EntryListing:
+        return EntryListing(self._entries, _WHAT, self._options.max_documents)
+
+    def fetch(self, item: SourceItem) -> FetchedItem:
+        kind, content_id, *file = names.decode_key(item.locator).split("/", 2)
+        try:
+            if file:
+                return self._fetch_attachment(item, kind, file[0].partition(" ")[0])
+            return self._fetch_content(item, kind, content_id)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise Unavailable(Reason.RESPONSE_INVALID, f"{_WHAT} answers in another form") from None
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._host.close()
+
+    def _new_access(self) -> Access:
+        directory = self._options.directory
+        if self._options.edition == "cloud":
+            return Access(CloudConfluence(self._host, restrictions=directory is not None), directory)
+        return Access(DataCenterConfluence(self._host), directory)
+
+    def _entries(self) -> Iterator[SourceItem | Problem]:
+        access = self._access = self._new_access()
+        access.service.require_sign_in()
+        owners: dict[str, tuple[str, Acl]] = {}
+        for space in self._spaces(access.service):
+            contents = list(access.service.contents(space))
+            access.learn(space, contents)
+            for content in contents:
+                acl = access.acl(content)
+                owners[content.id] = (content.kind, acl)
+                yield SourceItem(f"{content.kind}/{content.id}", _tag(content.version, acl))
+                yield from self._attachments(content.attachments, owners)
+        yield from self._attachments(access.service.other_attachments(), owners)
+        access.service.require_sign_in()
+
+    def _spaces(self, service: Confluence) -> Iterator[Space]:
+        wanted, left_out = set(self._options.spaces), set(self._options.exclude_spaces)
+        for space, personal in list(service.spaces()):
+            named = space.key in wanted
+            wanted.discard(space.key)
+            if space.key not in left_out and (named or not (self._options.spaces or personal)):
+                yield space
+        if wanted:
+            missing = ", ".join(sorted(wanted))
+            raise NotFound(Reason.SOURCE_UNAVAILABLE, f"no current space that the account may view: {missing}")
+
+    def _attachments(
+        self, found: Iterator[Attachment] | tuple[Attachment, ...], owners: dict[str, tuple[str, Acl]]
+    ) -> Iterator[SourceItem | Problem]:
+        for one in found if self._options.attachments else ():
+            if one.container not in owners:
+                continue
+            kind, acl = owners[one.container]
+            locator = names.encode(f"{kind}/{one.container}/{one.id} {one.name.replace('/', '_')}")
+            if names.is_too_long(locator):
+                yield Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the attachment is too long")
+            elif one.size > self._limit:
+                yield Problem(locator, Reason.FILE_TOO_LARGE, f"the attachment has {one.size} > {self._limit} bytes")
+            else:
+                yield SourceItem(locator, _tag(one.version, acl), one.size)
+
+    def _fetch_content(self, item: SourceItem, kind: str, content_id: str) -> FetchedItem:
+        found = self._access.service.body(kind, content_id)
+        content = found.content
+        acl = self._access.acl(content)
+        html = f"<h1>{escape(found.title)}</h1>{found.html}".encode("utf-8", "replace")
+        about = found.metadata | {"space": self._access.space(content.space).key}
+        metadata = {name: text for name, text in about.items() if text}
+        read = replace(item, version_tag=_tag(content.version, acl))
+        return self._fetched(read, html, "text/html", found.title, acl, metadata)
+
+    def _fetch_attachment(self, item: SourceItem, kind: str, attachment_id: str) -> FetchedItem:
+        found = self._access.service.attachment(attachment_id)
+        owner = self._access.content(kind, found.container)
+        acl = self._access.acl(owner)
+        content = self._access.service.download(found)
+        read = replace(item, version_tag=_tag(found.version, acl))
+        metadata = {"space": self._access.space(owner.space).key}
+        return self._fetched(read, content, found.media_type or None, found.name, acl, metadata)
+
+    def _fetched(
+        self, item: SourceItem, content: bytes, media_type: str | None, title: str, acl: Acl, metadata: dict[str, str]
+    ) -> FetchedItem:
+        if len(content) > self._limit:
+            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the content has {len(content)} > {self._limit} bytes")
+        return FetchedItem(replace(item, size=len(content)), content, media_type, title, acl, metadata)
+
+
+class Access:
+    """Who may read content: those who may view its space, and whom no restriction of it or of what is above leaves out.
+
+    What it was told or asked for counts until the next listing.
+    """
+
+    def __init__(self, service: Confluence, directory: str | None) -> None:
+        self.service, self._directory = service, directory
+        self._contents: dict[str, Content] = {}
+        self._spaces: dict[str, Space] = {}
+        self._space_readers: dict[str, Readers] = {}
+        self._members: dict[str, Readers] = {}
+        self._acls: dict[frozenset[Readers], tuple[str, ...]] = {}
+
+    def learn(self, space: Space, contents: list[Content]) -> None:
+        """Remember what a listing says of the contents of a space, without their attachments."""
+        self._spaces[space.id] = space
+        self._contents |= {one.id: replace(one, attachments=()) for one in contents}
+
+    def acl(self, content: Content) -> Acl:
+        """Return the ACL of content; `None` without a directory. What cannot be found out hides it."""
+        if self._directory is None:
+            return None
+        try:
+            levels = frozenset(self._levels(content))
+        except NotFound:
+            return (NOBODY,)
+        if levels not in self._acls:
+            readers = self.service.names(common_readers(levels, self._members_of))
+            self._acls[levels] = principals(self._directory, readers) or (NOBODY,)
+        return self._acls[levels]
+
+    def space(self, space_id: str) -> Space:
+        """Return a space."""
+        if space_id not in self._spaces:
+            self._spaces[space_id] = self.service.space(space_id)
+        return self._spaces[space_id]
+
+    def content(self, kind: str, content_id: str) -> Content:
+        """Return content. Raises `NotFound`."""
+        if content_id not in self._contents:
+            self._contents[content_id] = self.service.content(kind, content_id)
+        return self._contents[content_id]
+
+    def _levels(self, content: Content) -> Iterator[Readers]:
+        """Those who may view the space, and the restriction of the content and of each above it."""
+        if content.space not in self._space_readers:
+            self._space_readers[content.space] = self.service.space_readers(self.space(content.space))
+        yield self._space_readers[content.space]
+        passed = set[str]()
+        while True:
+            if content.id in passed:
+                raise NotFound(Reason.VANISHED, "pages lie below each other in a circle")
+            passed.add(content.id)
+            content = self._with_restriction(content)
+            if content.restriction is not None:
+                yield content.restriction
+            if content.parent is None:
+                return
+            kind, above = content.parent
+            if not kind:
+                raise NotFound(Reason.VANISHED, "the page lies below content of a type that is not known")
+            content = self.content(kind, above)
+
+    def _with_restriction(self, content: Content) -> Content:
+        known = self._contents.get(content.id, content)
+        if not known.restriction_known:
+            known = replace(known, restriction_known=True, restriction=self.service.restriction(content.id))
+            self._contents[content.id] = known
+        return replace(content, restriction_known=True, restriction=known.restriction)
+
+    def _members_of(self, group: str) -> Readers:
+        if group not in self._members:
+            self._members[group] = self.service.members(group)
+        return self._members[group]
+
+
+def _tag(version: str, acl: Acl) -> str:
+    """Changes with the content and with who may read it."""
+    return f"{version}:{fingerprint(*acl) if acl is not None else ''}"
