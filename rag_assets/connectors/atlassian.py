@@ -17,10 +17,10 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import Pacing
 
 EVERYONE: Final = "everyone"
-MEDIA_HOST: Final = "api.media.atlassian.com"
-"""The host that Cloud sends the content of attachments from."""
+ANY_ACCOUNT: Final = "application:any"
+"""Everybody who signs in."""
 Readers = frozenset[str]
-"""Names of readers as the service has them: `user:ID`, `group:ID`, or `EVERYONE`."""
+"""Names of readers as the service has them: `user:ID`, `group:ID`, `application:KEY`, `ANY_ACCOUNT` or `EVERYONE`."""
 
 
 class AtlassianOptions(SourceOptions):
@@ -52,8 +52,7 @@ class AtlassianOptions(SourceOptions):
         return self.site
 
     def opened(self) -> Opened:
-        media = [(MEDIA_HOST, 443)] if self.edition == "cloud" and self.attachments else []
-        return Opened(endpoints=(endpoint(self.url), *media, *token_hosts(self.auth)))
+        return Opened(endpoints=(endpoint(self.url), *token_hosts(self.auth)))
 
     @classmethod
     def from_location(cls, location: str) -> dict[str, Any]:
@@ -92,8 +91,11 @@ def common_readers(levels: Iterable[Readers], members: Callable[[str], Readers])
     as they are now. No level at all admits nobody.
     """
     given = set(levels)
-    decisive = {level for level in given if EVERYONE not in level}
-    if not decisive:
+    for wide in (ANY_ACCOUNT, EVERYONE):
+        decisive = {level for level in given if not level & {EVERYONE, wide}}
+        if decisive:
+            break
+    else:
         return frozenset({EVERYONE}) if given else frozenset()
     least = [level for level in decisive if not any(other < level for other in decisive)]
     if len(least) == 1:

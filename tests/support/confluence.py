@@ -182,7 +182,7 @@ class FakeConfluence:
         if {"restrictions.read.restrictions.user", "restrictions.read.restrictions.group"} <= wanted:
             said["restrictions"] = {"read": {"operation": "read", "restrictions": self.restrictions(node)}}
         if "ancestors" in wanted:
-            chain, above = [], node.parent
+            above, chain = node.parent, list[dict[str, str]]()
             while above:
                 chain.insert(0, {"id": above, "type": "page"})
                 above = self.nodes[above].parent

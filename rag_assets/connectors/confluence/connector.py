@@ -131,7 +131,7 @@ class ConfluenceConnector(PolledConnector):
 
 
 class Access:
-    """Who may read content: those who may view its space, and whom no restriction of it or of what is above leaves out.
+    """The readers of content: those who may view its space, and whom no restriction of it or above it leaves out.
 
     What it was told or asked for counts until the next listing.
     """

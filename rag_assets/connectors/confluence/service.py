@@ -87,7 +87,7 @@ class Confluence(ABC):
             raise Unavailable(Reason.ACCESS_REFUSED, "the site does not know the account; check the credentials")
 
     def restriction(self, content_id: str) -> Readers | None:
-        """Who alone may read content by its own restriction; `None`: it has none. Raises `NotFound`."""
+        """The readers that the restriction of content admits; `None`: it has none. Raises `NotFound`."""
         found, start = set[str](), 0
         path = f"{self.v1}/content/{quote(content_id, safe='')}/restriction/byOperation/read"
         expand = "restrictions.user,restrictions.group"
@@ -108,7 +108,7 @@ class Confluence(ABC):
             return frozenset()
 
     def _listed_restriction(self, row: Mapping[str, Any]) -> tuple[bool, Readers | None]:
-        """Whether a row of a list has the whole restriction, as long ones are cut off, and the restriction."""
+        """Return whether a row of a list has the whole restriction, as long ones are cut off, and the restriction."""
         said = row["restrictions"]["read"]["restrictions"]
         names = frozenset(self._name(kind, one) for kind in _READERS for one in said[kind]["results"])
         return not any(_is_cut(said[kind]) for kind in _READERS), names or None
@@ -132,7 +132,7 @@ class Confluence(ABC):
 
     @abstractmethod
     def space_readers(self, space: Space) -> Readers:
-        """Who may view a space."""
+        """The readers of a space."""
 
     @abstractmethod
     def contents(self, space: Space) -> Iterator[Content]:
@@ -140,7 +140,7 @@ class Confluence(ABC):
 
     @abstractmethod
     def content(self, kind: str, content_id: str) -> Content:
-        """What a page is below. Raises `NotFound`."""
+        """Content as a list has it, or a folder. Raises `NotFound`."""
 
     @abstractmethod
     def body(self, kind: str, content_id: str) -> Body:
@@ -235,7 +235,7 @@ class CloudConfluence(Confluence):
         return self.host.read(f"{self.v1}/content/{container}/child/attachment/{name}/download").content
 
     def _searched(self, space: Space) -> dict[str, tuple[bool, Readers | None]]:
-        """What the search says of restrictions, by the id of content."""
+        """Restrictions as the search has them, by the id of content."""
         cql = f'space="{space.key}" and type in (page,blogpost)'
         query: dict[str, str | int] = {"cql": cql, "expand": _RESTRICTIONS, "limit": _TOGETHER}
         rows = all_results(self.host, f"{self.v1}/content/search", query)
@@ -357,7 +357,7 @@ def _subject(said: Mapping[str, Any]) -> str:
 
 
 def _is_cut(said: Mapping[str, Any]) -> bool:
-    """Whether a list within a row may have more than is shown."""
+    """Return whether a list within a row may have more than is shown."""
     return bool(said.get("_links", {}).get("next")) or len(said["results"]) >= int(said.get("limit") or _TOGETHER)
 
 

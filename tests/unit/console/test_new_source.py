@@ -56,6 +56,9 @@ TYPED: dict[str, dict[str, Any]] = {
     "confluence": {"url": "https://acme.atlassian.net", "edition": "cloud", "auth.type": "basic",
                    "auth.user": "rag@acme.example", "auth.password": "RAG_SECRET_WIKI", "spaces": "DOC",
                    "attachments": True, "directory": "corp"},
+    "jira": {"url": "https://jira.acme.example", "edition": "data_center", "auth.type": "bearer",
+             "auth.token": "RAG_SECRET_JIRA", "projects": "OPS", "jql": "statusCategory = Done", "attachments": True,
+             "directory": "corp"},
     "topic": {"brokers": "b1:9092", "topic": "articles"},
 }  # fmt: skip
 

@@ -69,6 +69,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         "a-mediawiki",
         "a-redmine",
         "a-confluence",
+        "a-jira",
         "an-smb",
         "a-sharepoint",
         "a-notion",

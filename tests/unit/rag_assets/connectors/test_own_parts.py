@@ -82,6 +82,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "kind": "confluence", "url": "http://HOST:PORT", "attempts": 1,
         "auth": {"type": "bearer", "token": {"env": "RAG_SECRET_NONE"}},
     },
+    "jira": {
+        "kind": "jira", "url": "http://HOST:PORT", "attempts": 1,
+        "auth": {"type": "bearer", "token": {"env": "RAG_SECRET_NONE"}},
+    },
     "azure": {
         "kind": "azure", "account": "archive", "container": "docs", "endpoint": "http://HOST:PORT", "attempts": 1,
         "credentials": {"type": "anonymous"},
