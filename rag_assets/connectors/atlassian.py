@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ from rag_core.http_client import Pacing
 EVERYONE: Final = "everyone"
 ANY_ACCOUNT: Final = "application:any"
 """Everybody who signs in."""
+_MOST_NAMED: Final = 2_000
+"""Members that an ACL may name one by one; each chunk of the document carries them."""
 Readers = frozenset[str]
 """Names of readers as the service has them: `user:ID`, `group:ID`, `application:KEY`, `ANY_ACCOUNT` or `EVERYONE`."""
 
@@ -71,16 +73,16 @@ def all_results(host: JsonHost, path: str, params: Mapping[str, str | int]) -> I
 
     Raises what `JsonHost.get` raises, and `Unavailable` (`PAGINATION_LOOP`).
     """
-    seen: list[Mapping[str, str | int]] = []
+    seen = set[str]()
     while True:
         page = host.get(path, params)
         yield from page["results"]
         following = page.get("_links", {}).get("next")
         if not following:
             return
-        seen.append(params)
+        seen.add(urlencode(params))
         params = {**params, **dict(parse_qsl(urlsplit(following).query))}
-        if params in seen:
+        if urlencode(params) in seen:
             raise Unavailable(Reason.PAGINATION_LOOP, "the pages of a list lead in a circle")
 
 
@@ -88,7 +90,7 @@ def common_readers(levels: Iterable[Readers], members: Callable[[str], Readers])
     """Return the readers whom every level admits.
 
     A group stays a group where one level alone decides, or all levels that decide name it; otherwise its members count,
-    as they are now. No level at all admits nobody.
+    as they are now; more than `_MOST_NAMED` of them fit in no ACL. No level at all admits nobody.
     """
     given = set(levels)
     for wide in (ANY_ACCOUNT, EVERYONE):
@@ -105,7 +107,8 @@ def common_readers(levels: Iterable[Readers], members: Callable[[str], Readers])
         return frozenset().union(*(members(name) if name.startswith("group:") else {name} for name in level))
 
     groups = frozenset(name for name in frozenset.intersection(*least) if name.startswith("group:"))
-    return groups | (frozenset.intersection(*map(people, least)) - people(groups))
+    named = frozenset.intersection(*map(people, least)) - people(groups)
+    return groups | (named if len(named) <= _MOST_NAMED else frozenset())
 
 
 def group_name(name: str) -> str:

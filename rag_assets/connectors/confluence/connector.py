@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from html import escape
 
 from rag_assets.connectors.atlassian import Readers, common_readers, host_of
 from rag_assets.connectors.confluence.options import ConfluenceOptions
@@ -107,7 +106,7 @@ class ConfluenceConnector(PolledConnector):
         found = self._access.service.body(kind, content_id)
         content = found.content
         acl = self._access.acl(content)
-        html = f"<h1>{escape(found.title)}</h1>{found.html}".encode("utf-8", "replace")
+        html = found.html.encode("utf-8", "replace")
         about = found.metadata | {"space": self._access.space(content.space).key}
         metadata = {name: text for name, text in about.items() if text}
         read = replace(item, version_tag=_tag(content.version, acl))

@@ -109,7 +109,9 @@ class Confluence(ABC):
 
     def _listed_restriction(self, row: Mapping[str, Any]) -> tuple[bool, Readers | None]:
         """Return whether a row of a list has the whole restriction, as long ones are cut off, and the restriction."""
-        said = row["restrictions"]["read"]["restrictions"]
+        said = ((row.get("restrictions") or {}).get("read") or {}).get("restrictions")
+        if said is None:
+            return False, None
         names = frozenset(self._name(kind, one) for kind in _READERS for one in said[kind]["results"])
         return not any(_is_cut(said[kind]) for kind in _READERS), names or None
 

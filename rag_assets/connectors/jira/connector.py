@@ -87,7 +87,7 @@ class JiraConnector(PolledConnector):
         fields, rendered = said["fields"], said["renderedFields"]
         title = f"{said['key']}: {fields['summary']}"
         head = f"{fields['issuetype']['name']}, {fields['status']['name']}"
-        parts = [f"<h1>{escape(title)}</h1><p>{escape(head)}</p>", str(rendered.get("description") or "")]
+        parts = [f"<p>{escape(head)}</p>", str(rendered.get("description") or "")]
         if int((fields.get("comment") or {}).get("total", 0)):
             parts += map(_comment, self._access.service.comments(issue_id))
         metadata = self._metadata(issue, said["key"]) | {

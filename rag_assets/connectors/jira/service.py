@@ -15,7 +15,7 @@ from rag_core.errors import NotFound, Reason, Unavailable
 
 REPORTER: Final = "field:reporter"
 ASSIGNEE: Final = "field:assignee"
-"""Grants to whoever is named in a field of an issue."""
+"""Grants to the person in a field of an issue."""
 _LISTED: Final = "project,updated,security,reporter,assignee,attachment"
 _TOGETHER: Final = 100
 """Issues, members and people that one request is asked for."""
@@ -101,9 +101,12 @@ class Jira:
         return self._host.read(f"/secure/attachment/{attachment.id}/{quote(attachment.name, safe='')}").content
 
     def project_readers(self, project: Project) -> Readers:
-        """The readers of a project. Needs the permission to administer it."""
+        """The readers of a project, nobody when it has no scheme. Needs the permission to administer it."""
         path = f"{self._api}/project/{project.key}/permissionscheme"
-        grants = self._host.get(path, {"expand": "permissions,user,group"})["permissions"]
+        try:
+            grants = self._host.get(path, {"expand": "permissions,user,group"})["permissions"]
+        except NotFound:
+            return frozenset()
         return self._holders((one["holder"] for one in grants if one["permission"] == "BROWSE_PROJECTS"), project)
 
     def level_readers(self, level: str, project: Project) -> Readers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,9 +22,6 @@ class _Confluence(ConnectorSuite):
 
     def name_of(self, locator: str) -> str:
         return self.site.nodes[locator.split("/")[1]].title
-
-    def text_of(self, content: bytes) -> str:
-        return re.sub(r"<h1>.*?</h1>", "", content.decode())
 
 
 class TestConfluence(_Confluence):

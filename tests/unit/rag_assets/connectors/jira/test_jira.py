@@ -131,9 +131,10 @@ def test_an_issue_has_its_comments_but_not_those_for_a_few(site: FakeJira) -> No
     comments = [("<p>Oil it.</p>", ""), ("<p>It is Bo's fault.</p>", "Managers"), *[("<p>Done.</p>", "")] * 4]
     issue = site.add("Pump <7>", "<p>It squeaks.</p>", labels=["oil"], comments=comments)
     found = fetched(site, directory=None)["Pump <7>"]
-    head = f"<h1>{issue.key}: Pump &lt;7&gt;</h1><p>Bug, Open</p><p>It squeaks.</p>"
+    head = "<p>Bug, Open</p><p>It squeaks.</p>"
     rest = "".join(f"<h2>Cy, 2026-11-29</h2>{text}" for text, limit in comments if not limit)
     assert (found.content.decode(), found.media_type, found.acl) == (head + rest, "text/html", None)
+    assert found.title == f"{issue.key}: Pump <7>"
     link = site.server.url(f"/browse/{issue.key}")
     expected = {"project": "DOC", "issue": issue.key, "author": "Rep", "labels": "oil", "url": link}
     assert found.metadata == expected
@@ -208,6 +209,8 @@ def test_permissions_that_cannot_be_read_are_not_guessed(site: FakeJira) -> None
     items, _, error = listed(site)
     assert (items, str(error).partition(":")[0]) == ([], "ACCESS_REFUSED")
     assert len(listed(site, directory=None)[0]) == 1
+    site.server.reply(f"/rest/api/{number}/project/DOC/permissionscheme", lambda _: Answer(status=404))
+    assert fetched(site)["issue"].acl == NOBODY  # it has no scheme, so that nothing is granted
 
 
 @pytest.mark.parametrize("ends_at", [0, 2, 4])
