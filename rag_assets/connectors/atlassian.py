@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import Field
 
 from rag_assets.connectors.auth import BasicAuth, BearerAuth, OAuth2Auth
-from rag_assets.connectors.fields import DirectoryName, Url
+from rag_assets.connectors.fields import NOBODY, DirectoryName, Url
 from rag_assets.connectors.json_host import JsonHost
 from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, token_hosts
 from rag_assets.connectors.outside import ConnectorContext
 from rag_core.errors import Reason, Unavailable
+from rag_core.governance.directories import principals
 from rag_core.http_client import Pacing
 
 EVERYONE: Final = "everyone"
@@ -109,6 +110,36 @@ def common_readers(levels: Iterable[Readers], members: Callable[[str], Readers])
     groups = frozenset(name for name in frozenset.intersection(*least) if name.startswith("group:"))
     named = frozenset.intersection(*map(people, least)) - people(groups)
     return groups | (named if len(named) <= _MOST_NAMED else frozenset())
+
+
+class ReaderNames(Protocol):
+    """A service that knows who is in a group, and what directories call its readers."""
+
+    def members(self, group: str) -> Readers: ...
+
+    def names(self, readers: Readers) -> list[str]: ...
+
+
+class Acls:
+    """ACLs of documents by their levels of readers. What the service said of groups counts as long as this is used."""
+
+    def __init__(self, service: ReaderNames, directory: str) -> None:
+        self._service, self._directory = service, directory
+        self._members: dict[str, Readers] = {}
+        self._known: dict[frozenset[Readers], tuple[str, ...]] = {}
+
+    def of(self, levels: Iterable[Readers]) -> tuple[str, ...]:
+        """Return the ACL for those whom every level admits."""
+        given = frozenset(levels)
+        if given not in self._known:
+            readers = self._service.names(common_readers(given, self._members_of))
+            self._known[given] = principals(self._directory, readers) or (NOBODY,)
+        return self._known[given]
+
+    def _members_of(self, group: str) -> Readers:
+        if group not in self._members:
+            self._members[group] = self._service.members(group)
+        return self._members[group]
 
 
 def group_name(name: str) -> str:

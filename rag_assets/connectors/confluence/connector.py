@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rag_assets.connectors.atlassian import Readers, common_readers, host_of
+from rag_assets.connectors.atlassian import Acls, Readers, host_of
 from rag_assets.connectors.confluence.options import ConfluenceOptions
 from rag_assets.connectors.confluence.service import (
     Attachment,
@@ -20,7 +20,6 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
-from rag_core.governance.directories import principals
 from rag_core.ids import fingerprint
 
 _WHAT = "Confluence"
@@ -132,16 +131,14 @@ class ConfluenceConnector(PolledConnector):
 class Access:
     """The readers of content: those who may view its space, and whom no restriction of it or above it leaves out.
 
-    What it was told or asked for counts until the next listing.
+    What it learned or asked for counts until the next listing.
     """
 
     def __init__(self, service: Confluence, directory: str | None) -> None:
-        self.service, self._directory = service, directory
+        self.service, self._acls = service, None if directory is None else Acls(service, directory)
         self._contents: dict[str, Content] = {}
         self._spaces: dict[str, Space] = {}
         self._space_readers: dict[str, Readers] = {}
-        self._members: dict[str, Readers] = {}
-        self._acls: dict[frozenset[Readers], tuple[str, ...]] = {}
 
     def learn(self, space: Space, contents: list[Content]) -> None:
         """Remember what a listing says of the contents of a space, without their attachments."""
@@ -150,16 +147,13 @@ class Access:
 
     def acl(self, content: Content) -> Acl:
         """Return the ACL of content; `None` without a directory. What cannot be found out hides it."""
-        if self._directory is None:
+        if self._acls is None:
             return None
         try:
-            levels = frozenset(self._levels(content))
+            levels = list(self._levels(content))
         except NotFound:
             return (NOBODY,)
-        if levels not in self._acls:
-            readers = self.service.names(common_readers(levels, self._members_of))
-            self._acls[levels] = principals(self._directory, readers) or (NOBODY,)
-        return self._acls[levels]
+        return self._acls.of(levels)
 
     def space(self, space_id: str) -> Space:
         """Return a space."""
@@ -199,11 +193,6 @@ class Access:
             known = replace(known, restriction_known=True, restriction=self.service.restriction(content.id))
             self._contents[content.id] = known
         return replace(content, restriction_known=True, restriction=known.restriction)
-
-    def _members_of(self, group: str) -> Readers:
-        if group not in self._members:
-            self._members[group] = self.service.members(group)
-        return self._members[group]
 
 
 def _tag(version: str, acl: Acl) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from rag_assets.connectors.atlassian import Readers, common_readers, host_of
+from rag_assets.connectors.atlassian import Acls, Readers, host_of
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.jira.options import JiraOptions
@@ -15,7 +15,6 @@ from rag_assets.connectors.jira.service import ASSIGNEE, REPORTER, Issue, Jira, 
 from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
-from rag_core.governance.directories import principals
 from rag_core.ids import fingerprint
 
 _WHAT = "Jira"
@@ -127,11 +126,9 @@ class Access:
     """
 
     def __init__(self, service: Jira, directory: str | None) -> None:
-        self.service, self._directory = service, directory
+        self.service, self._acls = service, None if directory is None else Acls(service, directory)
         self._found: dict[str, Project] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
-        self._members: dict[str, Readers] = {}
-        self._acls: dict[frozenset[Readers], tuple[str, ...]] = {}
 
     @property
     def projects(self) -> dict[str, Project]:
@@ -142,16 +139,12 @@ class Access:
 
     def acl(self, issue: Issue) -> Acl:
         """Return the ACL of an issue; `None` without a directory."""
-        if self._directory is None:
+        if self._acls is None:
             return None
         project = self.projects.get(issue.project)
         if project is None:
             return (NOBODY,)
-        levels = frozenset(self._named(issue, project, level) for level in {"", issue.level})
-        if levels not in self._acls:
-            readers = self.service.names(common_readers(levels, self._members_of))
-            self._acls[levels] = principals(self._directory, readers) or (NOBODY,)
-        return self._acls[levels]
+        return self._acls.of(self._named(issue, project, level) for level in {"", issue.level})
 
     def _named(self, issue: Issue, project: Project, level: str) -> Readers:
         """The members of a security level, or the readers of the project (no level), for this issue."""
@@ -161,11 +154,6 @@ class Access:
         readers = self._readers[project.key, level]
         own = {issue.people[name] for name in (REPORTER, ASSIGNEE) if name in readers}
         return (readers - {REPORTER, ASSIGNEE}) | (own - {""})
-
-    def _members_of(self, group: str) -> Readers:
-        if group not in self._members:
-            self._members[group] = self.service.members(group)
-        return self._members[group]
 
 
 def _comment(said: dict[str, Any]) -> str:
