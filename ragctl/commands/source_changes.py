@@ -49,12 +49,9 @@ def add(
     Parameters
     ----------
     kind
-        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, smb, imap, sharepoint, notion,
-        git, topic, or a word of another package (`rag source kinds`).
-        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, smb, imap, mediawiki, git, topic, or a
-        word of another package (`rag source kinds`).
-        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, smb, imap, mediawiki, redmine, git,
-        topic, or a word of another package (`rag source kinds`).
+        folder, site, page (one URL), sql, api, s3, azure, gcs, sftp, webdav, smb, imap, confluence, jira, sharepoint,
+        google_drive, slack, notion, mediawiki, redmine, git, topic, or a word of another package
+        (`rag source kinds`).
     location
         What the kind reads: folder, URL, table, bucket (or s3://BUCKET/PREFIX), repository, topic, host.
     name

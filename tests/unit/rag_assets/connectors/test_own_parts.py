@@ -101,6 +101,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "slack": {
         "kind": "slack", "endpoint": "http://HOST:PORT", "files_endpoint": "http://HOST:PORT", "attempts": 1,
         "token": {"env": "RAG_SECRET_NONE"},
+    },
     "sharepoint": {
         "kind": "sharepoint", "sites": ["http://HOST:PORT/sites/a"], "endpoint": "http://HOST:PORT", "attempts": 1,
         "authority": "http://HOST:PORT", "tenant_id": "a", "client_id": "b",
