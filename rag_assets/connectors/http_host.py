@@ -28,7 +28,7 @@ class HttpHost:
     ) -> T:
         """Send a request and return what `read` makes of the answer; try again while that may help.
 
-        `send` makes its credentials anew each time; when `renew` gets rid of a token that was refused, it is sent once
+        `send` makes its credentials each time; when `renew` gets rid of a token that was refused, it is sent once
         more. `read` may raise `Again` as well.
 
         Raises `NotFound` (`VANISHED`), `Unavailable` (`ACCESS_REFUSED`, `RATE_LIMITED`, `HTTP_STATUS`,
