@@ -8,11 +8,11 @@ from dataclasses import replace
 from rag_assets.connectors.atlassian import Acls, Readers, host_of
 from rag_assets.connectors.confluence.options import ConfluenceOptions
 from rag_assets.connectors.confluence.service import (
-    Attachment,
     CloudConfluence,
     Confluence,
     Content,
     DataCenterConfluence,
+    PageAttachment,
     Space,
 )
 from rag_assets.connectors.fields import NOBODY
@@ -54,11 +54,11 @@ class ConfluenceConnector(PolledConnector):
         """Close the connections. Idempotent."""
         self._host.close()
 
-    def _new_access(self) -> Access:
+    def _new_access(self) -> ContentAccess:
         directory = self._options.directory
         if self._options.edition == "cloud":
-            return Access(CloudConfluence(self._host, restrictions=directory is not None), directory)
-        return Access(DataCenterConfluence(self._host), directory)
+            return ContentAccess(CloudConfluence(self._host, restrictions=directory is not None), directory)
+        return ContentAccess(DataCenterConfluence(self._host), directory)
 
     def _entries(self) -> Iterator[SourceItem | Problem]:
         access = self._access = self._new_access()
@@ -87,7 +87,7 @@ class ConfluenceConnector(PolledConnector):
             raise NotFound(Reason.SOURCE_UNAVAILABLE, f"no current space that the account may view: {missing}")
 
     def _attachments(
-        self, found: Iterator[Attachment] | tuple[Attachment, ...], owners: dict[str, tuple[str, Acl]]
+        self, found: Iterator[PageAttachment] | tuple[PageAttachment, ...], owners: dict[str, tuple[str, Acl]]
     ) -> Iterator[SourceItem | Problem]:
         for one in found if self._options.attachments else ():
             if one.container not in owners:
@@ -128,7 +128,7 @@ class ConfluenceConnector(PolledConnector):
         return FetchedItem(replace(item, size=len(content)), content, media_type, title, acl, metadata)
 
 
-class Access:
+class ContentAccess:
     """The readers of content: those who may view its space, and whom no restriction of it or above it leaves out.
 
     What it learned or asked for counts until the next listing.

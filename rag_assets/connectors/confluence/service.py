@@ -33,7 +33,7 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class PageAttachment:
     """An attachment and the id of the content that it belongs to."""
 
     id: str
@@ -59,11 +59,11 @@ class Content:
     parent: tuple[str, str] | None = None
     restriction_known: bool = False
     restriction: Readers | None = None
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[PageAttachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ContentBody:
     """The text of a page or blog post as HTML."""
 
     content: Content
@@ -145,19 +145,19 @@ class Confluence(ABC):
         """Content as a list has it, or a folder. Raises `NotFound`."""
 
     @abstractmethod
-    def body(self, kind: str, content_id: str) -> Body:
+    def body(self, kind: str, content_id: str) -> ContentBody:
         """A page or blog post. Raises `NotFound`."""
 
-    def other_attachments(self) -> Iterator[Attachment]:
+    def other_attachments(self) -> Iterator[PageAttachment]:
         """Attachments that do not come with their content."""
         return iter(())
 
     @abstractmethod
-    def attachment(self, attachment_id: str) -> Attachment:
+    def attachment(self, attachment_id: str) -> PageAttachment:
         """An attachment. Raises `NotFound`."""
 
     @abstractmethod
-    def download(self, attachment: Attachment) -> bytes:
+    def download(self, attachment: PageAttachment) -> bytes:
         """The content of an attachment. Raises `NotFound`."""
 
     @abstractmethod
@@ -213,7 +213,7 @@ class CloudConfluence(Confluence):
     def content(self, kind: str, content_id: str) -> Content:
         return self._content(kind, self.host.get(f"{self._v2}/{kind}/{quote(content_id, safe='')}"))
 
-    def body(self, kind: str, content_id: str) -> Body:
+    def body(self, kind: str, content_id: str) -> ContentBody:
         query = {"body-format": "export_view", "include-labels": "true"}
         said = self.host.get(f"{self._v2}/{kind}/{quote(content_id, safe='')}", query)
         if said["status"] != "current":
@@ -222,17 +222,17 @@ class CloudConfluence(Confluence):
         names = [str(one.get("displayName") or one.get("publicName") or "") for one in author]
         return _body(self._content(kind, said), said, said["labels"], "".join(names))
 
-    def other_attachments(self) -> Iterator[Attachment]:
+    def other_attachments(self) -> Iterator[PageAttachment]:
         query: dict[str, str | int] = {"status": "current", "limit": 250}
         return map(_attachment, all_results(self.host, f"{self._v2}/attachments", query))
 
-    def attachment(self, attachment_id: str) -> Attachment:
+    def attachment(self, attachment_id: str) -> PageAttachment:
         said = self.host.get(f"{self._v2}/attachments/{quote(attachment_id, safe='')}")
         if said["status"] != "current":
             raise NotFound(Reason.VANISHED, "the attachment is in the trash")
         return _attachment(said)
 
-    def download(self, attachment: Attachment) -> bytes:
+    def download(self, attachment: PageAttachment) -> bytes:
         container, name = quote(attachment.container, safe=""), quote(attachment.id, safe="")
         return self.host.read(f"{self.v1}/content/{container}/child/attachment/{name}/download").content
 
@@ -310,28 +310,28 @@ class DataCenterConfluence(Confluence):
         path = f"/rest/api/content/{quote(content_id, safe='')}"
         return self._content(kind, self.host.get(path, {"expand": _CONTENT}))
 
-    def body(self, kind: str, content_id: str) -> Body:
+    def body(self, kind: str, content_id: str) -> ContentBody:
         path = f"/rest/api/content/{quote(content_id, safe='')}"
         query = {"status": "current", "expand": f"{_CONTENT},metadata.labels,history,body.export_view"}
         said = self.host.get(path, query)
         author = str(said["history"].get("createdBy", {}).get("displayName") or "")
         return _body(self._content(kind, said), said, said["metadata"]["labels"], author)
 
-    def attachment(self, attachment_id: str) -> Attachment:
+    def attachment(self, attachment_id: str) -> PageAttachment:
         path = f"/rest/api/content/{quote(attachment_id, safe='')}"
         said = self.host.get(path, {"status": "current", "expand": "version,container"})
         return _attachment(said, str(said["container"]["id"]))
 
-    def download(self, attachment: Attachment) -> bytes:
+    def download(self, attachment: PageAttachment) -> bytes:
         return self.host.read(attachment.link).content
 
-    def _content(self, kind: str, said: Mapping[str, Any], attachments: tuple[Attachment, ...] = ()) -> Content:
+    def _content(self, kind: str, said: Mapping[str, Any], attachments: tuple[PageAttachment, ...] = ()) -> Content:
         known, restriction = self._listed_restriction(said)
         parent = (PAGES, str(said["ancestors"][-1]["id"])) if said.get("ancestors") else None
         return Content(kind, str(said["id"]), str(said["space"]["key"]), str(said["version"]["number"]),
                        parent, known, restriction, attachments)  # fmt: skip
 
-    def _attachments(self, row: Mapping[str, Any]) -> Iterator[Attachment]:
+    def _attachments(self, row: Mapping[str, Any]) -> Iterator[PageAttachment]:
         """Those that come with a row, or all, when there are more than come with it."""
         owner, said = str(row["id"]), row["children"]["attachment"]
         found: Iterable[Mapping[str, Any]] = said["results"]
@@ -363,18 +363,20 @@ def _is_cut(said: Mapping[str, Any]) -> bool:
     return bool(said.get("_links", {}).get("next")) or len(said["results"]) >= int(said.get("limit") or _TOGETHER)
 
 
-def _body(content: Content, said: Mapping[str, Any], labels: Mapping[str, Any], author: str) -> Body:
+def _body(content: Content, said: Mapping[str, Any], labels: Mapping[str, Any], author: str) -> ContentBody:
     links = said["_links"]
     about = {"url": f"{links['base']}{links['webui']}", "author": author}
     about["labels"] = ", ".join(sorted(str(one["name"]) for one in labels["results"]))
-    return Body(content, str(said["title"]), str(said["body"]["export_view"]["value"]), about)
+    return ContentBody(content, str(said["title"]), str(said["body"]["export_view"]["value"]), about)
 
 
-def _attachment(said: Mapping[str, Any], container: str = "") -> Attachment:
+def _attachment(said: Mapping[str, Any], container: str = "") -> PageAttachment:
     """An attachment of either API: the first has size and type among its extensions."""
     more = said.get("extensions") or {}
     owner = container or str(said.get("pageId") or said.get("blogPostId") or "")
     size, media_type = said.get("fileSize") or more.get("fileSize"), said.get("mediaType") or more.get("mediaType")
     link = str((said.get("_links") or {}).get("download") or "")
     version = str(said["version"]["number"])
-    return Attachment(str(said["id"]), owner, str(said["title"]), version, int(size or 0), str(media_type or ""), link)
+    return PageAttachment(
+        str(said["id"]), owner, str(said["title"]), version, int(size or 0), str(media_type or ""), link
+    )

@@ -11,7 +11,7 @@ from rag_assets.connectors.atlassian import Acls, Readers, host_of
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.jira.options import JiraOptions
-from rag_assets.connectors.jira.service import ASSIGNEE, REPORTER, Issue, Jira, Project
+from rag_assets.connectors.jira.service import ASSIGNEE, REPORTER, Issue, Jira, JiraProject
 from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
@@ -50,8 +50,8 @@ class JiraConnector(PolledConnector):
         """Close the connections. Idempotent."""
         self._host.close()
 
-    def _new_access(self) -> Access:
-        return Access(Jira(self._host, cloud=self._options.edition == "cloud"), self._options.directory)
+    def _new_access(self) -> JiraAccess:
+        return JiraAccess(Jira(self._host, cloud=self._options.edition == "cloud"), self._options.directory)
 
     def _entries(self) -> Iterator[SourceItem | Problem]:
         access = self._access = self._new_access()
@@ -61,7 +61,7 @@ class JiraConnector(PolledConnector):
                 yield from self._entry(issue, access.acl(issue))
         access.service.require_sign_in()
 
-    def _projects(self, access: Access) -> Iterator[str]:
+    def _projects(self, access: JiraAccess) -> Iterator[str]:
         found, wanted = access.projects, set(self._options.projects)
         if missing := wanted - found.keys():
             what = f"no project that the account may browse: {', '.join(sorted(missing))}"
@@ -119,7 +119,7 @@ class JiraConnector(PolledConnector):
         return FetchedItem(read, content, media_type, title, acl, {name: one for name, one in metadata.items() if one})
 
 
-class Access:
+class JiraAccess:
     """The readers of an issue: those who may browse its project and are in its security level.
 
     What was asked for counts until the next listing.
@@ -127,11 +127,11 @@ class Access:
 
     def __init__(self, service: Jira, directory: str | None) -> None:
         self.service, self._acls = service, None if directory is None else Acls(service, directory)
-        self._found: dict[str, Project] = {}
+        self._found: dict[str, JiraProject] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
 
     @property
-    def projects(self) -> dict[str, Project]:
+    def projects(self) -> dict[str, JiraProject]:
         """The projects by key."""
         if not self._found:
             self._found = {one.key: one for one in self.service.projects()}
@@ -146,7 +146,7 @@ class Access:
             return (NOBODY,)
         return self._acls.of(self._named(issue, project, level) for level in {"", issue.level})
 
-    def _named(self, issue: Issue, project: Project, level: str) -> Readers:
+    def _named(self, issue: Issue, project: JiraProject, level: str) -> Readers:
         """The members of a security level, or the readers of the project (no level), for this issue."""
         if (project.key, level) not in self._readers:
             found = self.service.level_readers(level, project) if level else self.service.project_readers(project)

@@ -22,7 +22,7 @@ _TOGETHER: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class JiraProject:
     """A project; `lead` is its lead as a reader, if there is one."""
 
     key: str
@@ -30,7 +30,7 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class JiraAttachment:
     """A file of an issue. It never changes."""
 
     id: str
@@ -48,7 +48,7 @@ class Issue:
     updated: str
     level: str
     people: Mapping[str, str]
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[JiraAttachment, ...]
 
 
 class Jira:
@@ -64,13 +64,13 @@ class Jira:
         token as it answers anonymous visitors, with status 200 and without issues."""
         self._host.get(f"{self._api}/myself")
 
-    def projects(self) -> list[Project]:
+    def projects(self) -> list[JiraProject]:
         """The projects that are neither archived nor deleted."""
         if self._cloud:
             found = self._values("/project/search", {"status": "live", "expand": "lead"})
         else:
             found = iter(self._host.get(f"{self._api}/project", {"expand": "lead"}))
-        return [Project(str(one["key"]), self._user(one.get("lead"))) for one in found]
+        return [JiraProject(str(one["key"]), self._user(one.get("lead"))) for one in found]
 
     def issues(self, project: str, jql: str | None) -> Iterator[Issue]:
         """The issues of a project, in the order of their keys.
@@ -94,13 +94,13 @@ class Jira:
         found = self._values(path, {"expand": "renderedBody", "orderBy": "created"}, "comments")
         return (one for one in found if not one.get("visibility"))
 
-    def download(self, attachment: Attachment) -> bytes:
+    def download(self, attachment: JiraAttachment) -> bytes:
         """The content of an attachment. Raises `NotFound`."""
         if self._cloud:  # from this host, not by a redirect to another one
             return self._host.read(f"{self._api}/attachment/content/{attachment.id}", {"redirect": "false"}).content
         return self._host.read(f"/secure/attachment/{attachment.id}/{quote(attachment.name, safe='')}").content
 
-    def project_readers(self, project: Project) -> Readers:
+    def project_readers(self, project: JiraProject) -> Readers:
         """The readers of a project, nobody when it has no scheme. Needs the permission to administer it."""
         path = f"{self._api}/project/{project.key}/permissionscheme"
         try:
@@ -109,7 +109,7 @@ class Jira:
             return frozenset()
         return self._holders((one["holder"] for one in grants if one["permission"] == "BROWSE_PROJECTS"), project)
 
-    def level_readers(self, level: str, project: Project) -> Readers:
+    def level_readers(self, level: str, project: JiraProject) -> Readers:
         """The members of a security level; nobody where the service does not name them: Data Center has no such call,
         and Cloud answers administrators of Jira, for projects that a company manages."""
         if not self._cloud:
@@ -138,7 +138,7 @@ class Jira:
         groups = (group_name(one.removeprefix("group:")) for one in of["group"])
         return [*others, *self._people([one.removeprefix("user:") for one in of["user"]]), *groups]
 
-    def _holders(self, holders: Iterable[Mapping[str, Any]], project: Project) -> Readers:
+    def _holders(self, holders: Iterable[Mapping[str, Any]], project: JiraProject) -> Readers:
         """The holders of a permission. Those that are not known here (fields of one's own, customers) grant nothing."""
         found = set[str]()
         for one in holders:
@@ -193,7 +193,7 @@ class Jira:
         fields = said["fields"]
         people = {f"field:{name}": self._user(fields.get(name)) for name in ("reporter", "assignee")}
         files = tuple(
-            Attachment(str(one["id"]), str(one["filename"]), int(one["size"]), str(one.get("mimeType") or ""))
+            JiraAttachment(str(one["id"]), str(one["filename"]), int(one["size"]), str(one.get("mimeType") or ""))
             for one in fields.get("attachment") or ()
         )
         level = str((fields.get("security") or {}).get("id") or "")

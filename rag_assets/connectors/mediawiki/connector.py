@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.mediawiki.options import MediaWikiOptions
-from rag_assets.connectors.mediawiki.service import FILES, Site, Wiki, is_file
+from rag_assets.connectors.mediawiki.service import FILES, Wiki, WikiState, is_file
 from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason
@@ -28,7 +28,7 @@ class MediaWikiConnector(PolledConnector):
         self._options, self._wiki = options, Wiki(options, context.fetch_policy)
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
-        self._site: Site | None = None
+        self._site: WikiState | None = None
         self._state = ""
 
     def list_items(self) -> EntryListing:
@@ -74,7 +74,7 @@ class MediaWikiConnector(PolledConnector):
                 if exists and self._chosen(page["title"]):
                     yield self._entry(site, page)
 
-    def _entry(self, site: Site, page: Mapping[str, Any]) -> SourceItem | Problem:
+    def _entry(self, site: WikiState, page: Mapping[str, Any]) -> SourceItem | Problem:
         locator = names.encode(page["title"])
         if page["ns"] != FILES:  # no title of a page is the name of a file: `README.md`, `Why robots.txt?`
             locator = locator.replace("?", "%3F") + _SUFFIX

@@ -39,7 +39,7 @@ _RESTRICTING: Final = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class WikiState:
     """The wiki as a whole. `state` changes with every edit, deletion, move and upload, and with the readers.
 
     `readers` are the names of the groups that may read; `open`: anybody reads it. `restricted`: an extension takes
@@ -76,7 +76,7 @@ class Wiki:
         self._files = JsonHost(options.files_url, policy, None, pacing, what="the host of the files") if (
             options.files_url) else self._host  # fmt: skip
 
-    def site(self) -> Site:
+    def site(self) -> WikiState:
         """One request, which polls ask."""
         with well_formed("the wiki"):
             said = self._ask({
@@ -91,9 +91,9 @@ class Wiki:
             newest = [one["rcid"] for one in said["recentchanges"]]
             state = fingerprint(*map(str, [*newest, "", *counted, restricted, *groups]))
             namespaces = {one["id"]: one for one in said["namespaces"].values()}
-        return Site(namespaces, tuple(one for one in groups if one != "*"), "*" in groups, restricted, state)
+        return WikiState(namespaces, tuple(one for one in groups if one != "*"), "*" in groups, restricted, state)
 
-    def namespaces(self, site: Site) -> list[int]:
+    def namespaces(self, site: WikiState) -> list[int]:
         """Return the namespaces that the source reads. Raises `ConfigError` for one that the wiki does not have."""
         chosen = [_number(site, name) for name in self._options.namespaces] or [
             number for number, one in site.namespaces.items() if one.get("content")
@@ -101,18 +101,18 @@ class Wiki:
         files = [FILES] if self._options.attachments else []
         return [*(number for number in dict.fromkeys(chosen) if number != FILES), *files]
 
-    def pages(self, site: Site, namespace: int) -> Iterator[dict[str, Any]]:
+    def pages(self, site: WikiState, namespace: int) -> Iterator[dict[str, Any]]:
         """The pages of a namespace that are no redirects; those of files with what the wiki says of the file."""
         return self._pages(site, {
             "generator": "allpages", "gapnamespace": str(namespace), "gapfilterredir": "nonredirects",
             "gaplimit": "max",
         }, files=namespace == FILES)  # fmt: skip
 
-    def shows(self, site: Site, page: Mapping[str, Any]) -> bool:
+    def shows(self, site: WikiState, page: Mapping[str, Any]) -> bool:
         """False for a page that is listed although the account may not read it."""
         return bool(page["readable"]) or self._as_anybody(site)
 
-    def page(self, site: Site, title: str) -> dict[str, Any]:
+    def page(self, site: WikiState, title: str) -> dict[str, Any]:
         """One page as `pages` has it, with its last revision and its categories. Raises `NotFound` (`VANISHED`)."""
         with well_formed("the wiki"):
             about = {"titles": title, "rvprop": "ids|timestamp|user", "cllimit": "max", "clshow": "!hidden"}
@@ -134,7 +134,7 @@ class Wiki:
         """The bytes of an uploaded file."""
         return self._files.read(url)
 
-    def readers(self, site: Site, page: Mapping[str, Any]) -> tuple[str, ...] | None:
+    def readers(self, site: WikiState, page: Mapping[str, Any]) -> tuple[str, ...] | None:
         """Return who may read a page; `None` without a directory."""
         directory = self._options.directory
         if directory is None:
@@ -151,11 +151,13 @@ class Wiki:
         for host in (self._host, self._anybody, self._files):
             host.close()
 
-    def _as_anybody(self, site: Site) -> bool:
+    def _as_anybody(self, site: WikiState) -> bool:
         """True when pages are asked for without the login: the answer says which of them everyone may read."""
         return self._options.directory is not None and site.open
 
-    def _pages(self, site: Site, about: Mapping[str, str], props: str = "", *, files: bool) -> Iterator[dict[str, Any]]:
+    def _pages(
+        self, site: WikiState, about: Mapping[str, str], props: str = "", *, files: bool
+    ) -> Iterator[dict[str, Any]]:
         more = "|imageinfo" if files else ""
         params = {
             "action": "query", "prop": f"info{props}{more}", "inprop": "url|readable", **about,
@@ -260,7 +262,7 @@ def _check(said: Any) -> None:
     raise Unavailable(Reason.RESPONSE_INVALID, f"the wiki answers {code[:64]}")
 
 
-def _number(site: Site, name: str) -> int:
+def _number(site: WikiState, name: str) -> int:
     """Return the number of a namespace. The main one, which has no name, is `Main`."""
     for number, one in site.namespaces.items():
         names = {str(number), str(one["name"]), str(one.get("canonical", "")), *(["Main"] if number == 0 else [])}
@@ -269,6 +271,6 @@ def _number(site: Site, name: str) -> int:
     raise ConfigError(Reason.CONFIG_INVALID, f"the wiki has no namespace {name!r}; check `namespaces` and `readers`")
 
 
-def is_file(site: Site, title: str) -> bool:
+def is_file(site: WikiState, title: str) -> bool:
     """Return whether a title is that of an uploaded file."""
     return title.startswith(f"{site.namespaces[FILES]['name']}:")

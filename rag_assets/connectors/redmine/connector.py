@@ -12,7 +12,7 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
 from rag_assets.connectors.redmine.markup import markdown
 from rag_assets.connectors.redmine.options import RedmineOptions
-from rag_assets.connectors.redmine.service import Project, Redmine
+from rag_assets.connectors.redmine.service import Redmine, RedmineProject
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
@@ -31,7 +31,7 @@ class RedmineConnector(PolledConnector):
         self._options, self._memory = options, context.memory
         self._redmine = Redmine(options, context.fetch_policy)
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
-        self._projects: dict[str, Project] = {}
+        self._projects: dict[str, RedmineProject] = {}
         self._state = ""
 
     def list_items(self) -> EntryListing:
@@ -59,7 +59,7 @@ class RedmineConnector(PolledConnector):
         """Close the connections. Idempotent."""
         self._redmine.close()
 
-    def _look(self) -> tuple[list[tuple[Project, list[dict[str, Any]], list[dict[str, Any]]]], str]:
+    def _look(self) -> tuple[list[tuple[RedmineProject, list[dict[str, Any]], list[dict[str, Any]]]], str]:
         """The projects with their wiki pages and files, and a tag that changes with all that is read of them."""
         self._projects = self._redmine.projects()
         found, state = [], list[str]()
@@ -74,7 +74,7 @@ class RedmineConnector(PolledConnector):
             state += [str(file["id"]) for file in files]
         return found, fingerprint(*state)
 
-    def _of(self, project: Project, pages: Any, files: Any) -> Iterator[SourceItem | Problem]:
+    def _of(self, project: RedmineProject, pages: Any, files: Any) -> Iterator[SourceItem | Problem]:
         """List the pages, files and issues of a project."""
         name = project.identifier
         acl = self._redmine.readers(project, "wiki") if pages else None
@@ -191,7 +191,7 @@ def _tag(version: object, updated: str, acl: tuple[str, ...] | None) -> str:
     return f"{version}:{updated}:{fingerprint(*acl) if acl is not None else ''}"
 
 
-def _roles(project: Project) -> list[str]:
+def _roles(project: RedmineProject) -> list[str]:
     """Describe all that decides who sees an issue, for the tag of a poll."""
     return [f"{one.id}:{one.name}:{sorted((role.issues, *sorted(role.permissions)) for role in one.roles)}"
             for one in project.members or ()]  # fmt: skip

@@ -28,7 +28,7 @@ _PERMISSIONS: Final = {"wiki": "view_wiki_pages", "issues": "view_issues", "file
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class RedmineRole:
     """`issues` says which issues it may see: `all`, `default` (those that are not private) or `own`."""
 
     permissions: frozenset[str]
@@ -41,12 +41,12 @@ class Member:
 
     id: int
     name: str
-    roles: tuple[Role, ...]
+    roles: tuple[RedmineRole, ...]
     user: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class RedmineProject:
     """`members` are those who may read by their roles; `None` without a directory."""
 
     id: int
@@ -65,7 +65,7 @@ class Redmine:
         self._host = JsonHost(options.url, policy, login, pacing, what="Redmine")
         self._anybody = JsonHost(options.url, policy, None, pacing, what="Redmine")
 
-    def projects(self) -> dict[str, Project]:
+    def projects(self) -> dict[str, RedmineProject]:
         """The projects that are read, by their identifiers, with their members."""
         options, asked = self._options, {"include": "enabled_modules", "status": "1|5"}
         rows = list(self._rows("/projects.json", "projects", asked))
@@ -83,7 +83,7 @@ class Redmine:
             row["identifier"]: self._project(row, roles, users) for row in sorted(chosen, key=lambda row: row["id"])
         }
 
-    def wiki_pages(self, project: Project) -> list[dict[str, Any]]:
+    def wiki_pages(self, project: RedmineProject) -> list[dict[str, Any]]:
         """Title and version of the pages of a project's wiki."""
         return list(self._host.get(f"/projects/{quote(project.identifier)}/wiki/index.json")["wiki_pages"])
 
@@ -95,16 +95,16 @@ class Redmine:
             raise NotFound(Reason.VANISHED, "the page has another title now")
         return found
 
-    def files(self, project: Project) -> list[dict[str, Any]]:
+    def files(self, project: RedmineProject) -> list[dict[str, Any]]:
         """The files of a project."""
         return list(self._host.get(f"/projects/{quote(project.identifier)}/files.json")["files"])
 
-    def newest_issue(self, project: Project) -> tuple[int, Any]:
+    def newest_issue(self, project: RedmineProject) -> tuple[int, Any]:
         """The number of a project's issues, and the one that changed last: what a poll compares."""
         said = self._host.get("/issues.json", self._of(project) | {"sort": "updated_on:desc,id:desc", "limit": 1})
         return said["total_count"], [(row["id"], row["updated_on"]) for row in said["issues"]]
 
-    def issues(self, project: Project) -> Iterator[dict[str, Any]]:
+    def issues(self, project: RedmineProject) -> Iterator[dict[str, Any]]:
         """The issues of a project, open and closed, with their files."""
         return self._rows("/issues.json", "issues", self._of(project) | {"sort": "id", "include": "attachments"})
 
@@ -116,7 +116,9 @@ class Redmine:
         """The bytes of an attachment."""
         return self._host.read(f"/attachments/download/{number}/{quote(name, safe='')}")
 
-    def readers(self, project: Project, part: str, issue: Mapping[str, Any] | None = None) -> tuple[str, ...] | None:
+    def readers(
+        self, project: RedmineProject, part: str, issue: Mapping[str, Any] | None = None
+    ) -> tuple[str, ...] | None:
         """Return who may read a part of a project, or one issue of it; `None` without a directory."""
         directory = self._options.directory
         if directory is None or project.members is None:
@@ -132,13 +134,13 @@ class Redmine:
         self._host.close()
         self._anybody.close()
 
-    def _project(self, row: Mapping[str, Any], roles: Any, users: Mapping[int, str]) -> Project:
+    def _project(self, row: Mapping[str, Any], roles: Any, users: Mapping[int, str]) -> RedmineProject:
         modules = {one["name"] for one in row["enabled_modules"]}
         parts = tuple(part for part in self._options.parts if _MODULES[part] in modules)
         members = None
         if self._options.directory is not None:
             members = tuple(self._members(row, roles, users)) if parts else ()
-        return Project(row["id"], row["identifier"], parts, members)
+        return RedmineProject(row["id"], row["identifier"], parts, members)
 
     def _members(self, row: Mapping[str, Any], roles: Any, users: Mapping[int, str]) -> Iterator[Member]:
         """Users and groups; in a public project also those who are no members, by the roles that count for them."""
@@ -158,19 +160,19 @@ class Redmine:
             if held is not None:
                 yield Member(0, named[kind], held)
 
-    def _roles(self) -> tuple[dict[int, Role], tuple[Role, ...] | None, tuple[Role, ...] | None]:
+    def _roles(self) -> tuple[dict[int, RedmineRole], tuple[RedmineRole, ...] | None, tuple[RedmineRole, ...] | None]:
         """The roles by their numbers, and those of accounts and of anybody where they are no members.
 
         Redmine lists neither of these two. They are the first two numbers that the list leaves out.
         """
         listed = {row["id"] for row in self._host.get("/roles.json")["roles"]}
-        found, built_in = dict[int, Role](), list[tuple[Role, ...]]()
+        found, built_in = dict[int, RedmineRole](), list[tuple[RedmineRole, ...]]()
         for number in range(1, max(listed, default=0) + 3):
             try:
                 said = self._host.get(f"/roles/{number}.json")["role"]
             except NotFound:
                 continue
-            found[number] = Role(frozenset(said["permissions"]), str(said["issues_visibility"]))
+            found[number] = RedmineRole(frozenset(said["permissions"]), str(said["issues_visibility"]))
             built_in += [] if number in listed else [(found[number],)]
         non_member, anonymous = built_in if len(built_in) == 2 else (None, None)
         return found, non_member, anonymous if self._opens_to_anybody() else None
@@ -190,7 +192,7 @@ class Redmine:
         rows = self._rows("/users.json", "users", {"status": 1})
         return {row["id"]: f"{self._options.users}:{row[field]}" for row in rows if row[field]}
 
-    def _of(self, project: Project) -> dict[str, str | int]:
+    def _of(self, project: RedmineProject) -> dict[str, str | int]:
         return {"project_id": project.identifier, "subproject_id": "!*", "status_id": "*"}
 
     def _rows(self, path: str, name: str, params: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
@@ -214,7 +216,7 @@ def _sees(member: Member, permission: str, issue: Mapping[str, Any] | None) -> b
     return any(_shows(role, member, issue) for role in member.roles if permission in role.permissions)
 
 
-def _shows(role: Role, member: Member, issue: Mapping[str, Any] | None) -> bool:
+def _shows(role: RedmineRole, member: Member, issue: Mapping[str, Any] | None) -> bool:
     if issue is None:
         return True
     own = member.id in {(issue.get(name) or {}).get("id") for name in ("author", "assigned_to")}

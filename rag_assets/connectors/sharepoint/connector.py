@@ -14,7 +14,7 @@ from rag_assets.connectors.sharepoint.drive_copy import DriveCopy, Remembered, R
 from rag_assets.connectors.sharepoint.options import SharePointOptions
 from rag_assets.connectors.sharepoint.pages import page_html
 from rag_assets.connectors.sharepoint.permissions import acl_of
-from rag_assets.connectors.sharepoint.service import Drive, Graph, Site
+from rag_assets.connectors.sharepoint.service import Drive, Graph, SharePointSite
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.ids import fingerprint
@@ -69,7 +69,7 @@ class SharePointConnector(RememberingConnector):
             for row in rows:
                 yield from self._described_page(site, row)
 
-    def _update(self, memory: Remembered) -> tuple[str, list[DriveCopy], list[tuple[Site, list[Row]]]]:
+    def _update(self, memory: Remembered) -> tuple[str, list[DriveCopy], list[tuple[SharePointSite, list[Row]]]]:
         """Bring what is remembered up to date; the first value is another after every change."""
         sites = self._graph.sites()
         self._drives = {drive.id: drive for drive in self._graph.drives(sites)}
@@ -102,7 +102,7 @@ class SharePointConnector(RememberingConnector):
             tag = _tag("file", copy.drive.id, file.id, row["e"], acl)
             yield self._entry(locator, tag, row["s"], row["m"], bad=bool(row.get("bad")))
 
-    def _described_page(self, site: Site, row: Row) -> Iterator[SourceItem | Problem]:
+    def _described_page(self, site: SharePointSite, row: Row) -> Iterator[SourceItem | Problem]:
         path = f"Site Pages/{row['name']}"
         level, version = _level(row)
         if version.startswith("0.") or not self._chosen(path):  # it was never published

@@ -34,7 +34,7 @@ class Drive:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SharePointSite:
     """A site; `path` is its address without https://."""
 
     id: str
@@ -53,11 +53,11 @@ class Graph:
             url, policy, options.login, pacing, what="Microsoft Graph", headers={"prefer": prefer}, check=_check_batch
         )
 
-    def sites(self) -> list[Site]:
+    def sites(self) -> list[SharePointSite]:
         """The sites of the source."""
         return [self._site(url) for url in self._options.sites]
 
-    def drives(self, sites: Sequence[Site]) -> list[Drive]:
+    def drives(self, sites: Sequence[SharePointSite]) -> list[Drive]:
         """The document libraries of sites, and the OneDrives of the source's users."""
         found = []
         for site in sites:
@@ -96,7 +96,7 @@ class Graph:
         """The content of a file, from the host that Graph names for it."""
         return self._host.read(f"/drives/{drive}/items/{item}/content")
 
-    def pages(self, site: Site) -> Iterator[dict[str, Any]]:
+    def pages(self, site: SharePointSite) -> Iterator[dict[str, Any]]:
         """The pages of a site."""
         return self.rows(f"/sites/{site.id}/pages/microsoft.graph.sitePage", {"$select": _PAGE_FIELDS})
 
@@ -120,11 +120,11 @@ class Graph:
         """Close the connections. Idempotent."""
         self._host.close()
 
-    def _site(self, url: str) -> Site:
+    def _site(self, url: str) -> SharePointSite:
         parts = urlsplit(url)
         path = parts.path.strip("/")
         found = self._host.get(f"/sites/{parts.hostname}" + (f":/{path}" if path else ""), {"$select": "id,webUrl"})
-        return Site(found["id"], f"{parts.hostname}/{path}".rstrip("/"))
+        return SharePointSite(found["id"], f"{parts.hostname}/{path}".rstrip("/"))
 
     def _batch(self, urls: Sequence[str]) -> dict[int, dict[str, Any]]:
         """The answers to some of the requests, at least one, by their place; the others were throttled."""

@@ -14,8 +14,10 @@ from typing import Any, Final
 from rag_assets.connectors.slack.service import SlackUser
 
 _REFERENCE: Final = re.compile(r"<([^<>\n]{1,4000})>")
-_MARKS: Final = tuple(
-    re.compile(rf"(?<![\w{mark}])\{mark}([^{mark}\n]{{1,500}})\{mark}(?![\w{mark}])") for mark in "*~_"
+_MARKS: Final = (
+    re.compile(r"(?<![\w*])\*([^*\n]{1,500})\*(?![\w*])"),
+    re.compile(r"(?<![\w~])~([^~\n]{1,500})~(?![\w~])"),
+    re.compile(r"(?<!\w)_([^_\n]{1,500})_(?!\w)"),
 )
 _CODE: Final = re.compile(r"`([^`\n]{1,500})`")
 _LINKS: Final = ("https://", "http://", "mailto:")

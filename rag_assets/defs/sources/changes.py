@@ -26,7 +26,6 @@ from rag_core.ids import fingerprint
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.ingestion.source_status import ListedSource, SourceName, WantedRun, observable_store
 from rag_core.logging import get_logger
-from rag_core.settings import Settings
 
 log = get_logger(__name__)
 SENSOR_SECONDS = 5
@@ -49,7 +48,7 @@ class Looks:
         now = time.monotonic()
         return now - self.left_since.setdefault(name, now) >= seconds
 
-    def tags(self, configs: Sequence[SourceConfig], settings: Settings) -> Iterator[tuple[SourceConfig, str]]:
+    def tags(self, configs: Sequence[SourceConfig], pipeline: Pipeline) -> Iterator[tuple[SourceConfig, str]]:
         """Look at those whose interval is over; returns the version tags that are known in time."""
         now = time.monotonic()
         for config in configs:
@@ -57,7 +56,7 @@ class Looks:
             interval = (config.sensor or SensorConfig()).interval_seconds
             if name not in self.pending and self.last.get(name, -interval) + interval <= now:
                 self.last[name] = now
-                self.pending[name] = self.pool.submit(_look, config, settings)
+                self.pending[name] = self.pool.submit(_look, config, pipeline)
         wait(self.pending.values(), timeout=_TICK_SECONDS)
         for config in configs:
             looked = self.pending.get((config.tenant, config.name))
@@ -66,9 +65,10 @@ class Looks:
                 yield config, looked.result()
 
 
-def _look(config: SourceConfig, settings: Settings) -> str:
+def _look(config: SourceConfig, pipeline: Pipeline) -> str:
     try:
-        with open_connector(config, connector_context(config, settings)) as connector:
+        context = connector_context(config, pipeline.settings, pipeline.store, remember=False)
+        with open_connector(config, context) as connector:
             return current_version_tag(connector)
     except RagError as error:  # the run that it starts fails with the reason
         return fingerprint("unavailable", error.reason)
@@ -120,7 +120,7 @@ def request_runs(
     asked = [(one, wanted[one.tenant, one.name].tag) for one in follows
              if (one.tenant, one.name) in observed & wanted.keys()]  # fmt: skip
     requests: list[dg.RunRequest] = []
-    for config, tag in (*asked, *looks.tags(alone, pipeline.settings)):
+    for config, tag in (*asked, *looks.tags(alone, pipeline)):
         row = known.get((config.tenant, config.name), ListedSource())
         if row.stored and row.applied == tag and not row.failed and config.shards == 1:
             continue

@@ -149,7 +149,9 @@ class ObservedSource:
     def _bring_in(self, dependencies: StageDependencies) -> str:
         """Return why a run is needed, or nothing."""
         config, settings, store = self.config, dependencies.settings, dependencies.store
-        with open_connector(config, connector_context(config, settings)) as connector:
+        # Services that say only what changed are asked from where the last listing ended.
+        remembered = connector_context(config, settings, store, remember=False)
+        with open_connector(config, remembered) as connector:
             began = time.monotonic()
             self.tag, error = observe(connector)
             self.look_seconds = time.monotonic() - began

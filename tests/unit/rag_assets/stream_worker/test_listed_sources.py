@@ -23,6 +23,7 @@ from rag_assets.stream_worker.listed.leases import Leases
 from rag_assets.stream_worker.listed.observed import ObservedSource
 from rag_assets.stream_worker.listed.observer import SourceObserver, next_due
 from rag_assets.stream_worker.listed.reports import report
+from rag_assets.testing import FakeServer
 from rag_core.content.sources import Scope
 from rag_core.content.streams import store as streams
 from rag_core.database import Store, locks
@@ -30,6 +31,7 @@ from rag_core.errors import Reason
 from rag_core.ingestion.pipeline import Pipeline, StageDependencies, run_pipeline
 from rag_core.ingestion.source_status import WORKER_ENTRY, ObservableSource, RunState, SourceRun, observable_store
 from rag_core.ingestion.source_status import store as status
+from tests.support.graph_server import GraphServer
 from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 from tests.unit.rag_assets.connectors.listings import settle
@@ -144,7 +146,7 @@ class Installation:
     def held(self) -> int:
         return int(self.stream.all("SELECT sum(held_deletions) FROM rag.sources")[0][0])
 
-    def limit(self, **settings: int) -> None:
+    def limit(self, **settings: int | str) -> None:
         self.stream.settings = self.stream.settings.model_copy(update=settings)
 
     def newest_run(self, name: str) -> ObservableSource:
@@ -260,6 +262,26 @@ def test_permissions_of_a_row_follow_at_its_interval_and_a_changed_interval_at_o
     assert eventually(lambda: installation.acl("1") == ["user:ann"])
     table.delete(1)
     assert eventually(lambda: installation.texts() == {})
+
+
+def test_a_service_that_says_what_changed_is_asked_from_where_the_last_listing_ended(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_SECRET_GRAPH", "secret")
+    installation.limit(fetch_allow_networks="127.0.0.0/8", fetch_ports="1-65535")
+    with FakeServer() as server, FakeServer() as downloads:
+        graph = GraphServer(server, downloads)
+        for number in range(12):
+            graph.put(f"{number}.txt", f"Document {number} says pump.")
+        installation.configure("library", options=graph.options, sensor={"interval_seconds": 5})
+        installation.run("library")
+        first = graph.calls("/root/delta")
+        installation.start()
+        assert eventually(lambda: installation.is_looked_at("library"))
+        assert (first, graph.calls("/root/delta")) == (3, 4), "a look reads no page that the run has read"
+        graph.put("new.txt", "A new document says turbine.")
+        graph.remove("3.txt")
+        assert eventually(lambda: "turbine" in str(installation.texts()) and len(installation.texts()) == 12)
 
 
 def test_deletions_of_most_of_a_source_are_held_and_changes_go_on(installation: Installation) -> None:
