@@ -35,7 +35,12 @@ SCHEDULES = N_(
 
 def choose_kind(draft: Draft, kinds: Sequence[forms.SourceKind]) -> bool:
     """The kinds as cards. Returns whether one was chosen now."""
-    st.write(t("Where are the documents?"))
+    sought = st.text_input(
+        t("Where are the documents?"), placeholder=t("Part of a name: Confluence, S3, wiki"), key="kind-sought"
+    )
+    kinds = [one for one in kinds if sought.strip().casefold() in f"{t(one.title)} {t(one.about)}".casefold()]
+    if not kinds:
+        st.info(t("No kind is called so. An HTTP API, a reader of LlamaIndex or a package of your own may do."))
     rows = [st.columns(3, gap="small") for _ in range(0, len(kinds), 3)]
     ordered = sorted(kinds, key=lambda kind: (bool(kind.missing), kind.name not in _FIRST, t(kind.title)))
     for column, kind in zip(chain.from_iterable(rows), ordered, strict=False):

@@ -379,6 +379,18 @@ def test_who_finds_the_documents_is_said_once_somebody_is_named(app: AppTest, pl
     assert [item.value for item in shown.info] == ["Of the tenant acme, only members of staff find these documents\\."]
 
 
+def test_a_kind_is_found_by_a_part_of_its_name(app: AppTest, platform: Platform) -> None:
+    ended = pb.SourceOperation(id=1, state=pb.SOURCE_OPERATION_STATE_SUCCEEDED, kinds=INSTALLED)
+    platform.gateway.peer.operations["StartSourceOperation"] = pb.StartSourceOperationResponse(operation=ended)
+    shown = at_step(app, platform, {})
+    every = {item.key for item in shown.button if str(item.key).startswith("kind-")}
+    shown.text_input(key="kind-sought").input("WIKI").run()
+    found = {item.key for item in shown.button if str(item.key).startswith("kind-")}
+    assert found == {"kind-mediawiki", "kind-redmine"} < every
+    shown.text_input(key="kind-sought").input("no such kind").run()
+    assert "HTTP API" in shown.info[0].value
+
+
 def test_another_kind_of_database_has_its_own_fields_at_once(app: AppTest, platform: Platform) -> None:
     shown = at_step(app, platform, {**draft("sql", values={}), "step": 1}).run()
     assert "Host *" in {item.label for item in shown.text_input}
