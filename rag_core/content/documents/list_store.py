@@ -122,9 +122,13 @@ _KEYS = {
 _SUMMARY = """
 SELECT d.doc_id, d.source, d.locator, d.title, d.version, d.updated_at, CASE {states} END AS state, d.media_type,
        d.bytes
-FROM rag.documents d WHERE d.tenant = :tenant
+FROM {documents} d WHERE d.tenant = :tenant
 """
-SUMMARY = _SUMMARY.format(states=" ".join(f"WHEN {found} THEN '{state}'" for state, found in _IN_STATE.items()))
+_STATES = " ".join(f"WHEN {found} THEN '{state}'" for state, found in _IN_STATE.items())
+SUMMARY = _SUMMARY.format(states=_STATES, documents="rag.documents")
+# The states of a page's rows alone: over the whole table PostgreSQL hashes every document to decide fifty.
+_ROWS = "(SELECT d.* FROM rag.documents d WHERE d.tenant = :tenant {conditions} ORDER BY {order} LIMIT :limit)"
+_PAGE = _SUMMARY.format(states=_STATES, documents=_ROWS)
 _BY_TYPE = """
 SELECT media_type, count(*) FROM (
     SELECT d.media_type FROM rag.documents d WHERE d.tenant = :tenant {conditions} LIMIT :most) AS found
@@ -191,7 +195,8 @@ def _stored(
     if after is not None:
         conditions += f" AND ({column}, d.doc_id) {'<' if direction == 'DESC' else '>'} (CAST(:key AS {kind}), :after)"
         parameters |= {"key": after.key, "after": after.doc_id}
-    statement = f"{SUMMARY} {conditions} ORDER BY {column} {direction}, d.doc_id {direction} LIMIT :limit"
+    order = f"{column} {direction}, d.doc_id {direction}"
+    statement = f"{_PAGE.format(conditions=conditions, order=order)} ORDER BY {order}"
     parameters |= {
         "tenant": tenant,
         "generation": active_generation(connection),
