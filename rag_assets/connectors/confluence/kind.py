@@ -17,7 +17,7 @@ def connect(options: ConfluenceOptions, context: ConnectorContext) -> Connector:
 
 _BASIC, _BEARER = (("auth.type", (name,)) for name in ("basic", "bearer"))
 KIND = ConnectorKind(ConfluenceOptions, connect, (
-    Card("confluence", "Confluence", "Pages, blog posts and attachments of Confluence.", "menu_book", "url", (
+    Card("confluence", "Confluence", "Wiki pages, blog posts and attachments.", "menu_book", "url", (
         FormField("url", "URL of the site", required=True),
         FormField("edition", "Edition", "choice", default="cloud", choices=("cloud", "data_center")),
         FormField("auth.type", "How it signs in", "choice", default="basic", choices=("basic", "bearer")),

@@ -386,7 +386,7 @@ def test_a_kind_is_found_by_a_part_of_its_name(app: AppTest, platform: Platform)
     every = {item.key for item in shown.button if str(item.key).startswith("kind-")}
     shown.text_input(key="kind-sought").input("WIKI").run()
     found = {item.key for item in shown.button if str(item.key).startswith("kind-")}
-    assert found == {"kind-mediawiki", "kind-redmine"} < every
+    assert found == {"kind-confluence", "kind-mediawiki", "kind-redmine"} < every
     shown.text_input(key="kind-sought").input("no such kind").run()
     assert "HTTP API" in shown.info[0].value
 
