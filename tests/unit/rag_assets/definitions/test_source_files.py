@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from rag_assets.config import load_sources
+from rag_assets.config import files_fingerprint, load_sources
+from rag_assets.defs.sources.files import files_sensor
+from rag_assets.resources import PIPELINE
 from rag_assets.source_admin import SourceFolder, parse_definition, render_definition
 from rag_assets.source_config import SourceConfig
+from rag_core.content.sources import problem_store
+from rag_core.database import Store
 from rag_core.errors import ConfigError, Conflict, NotFound, Reason
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.settings import Settings
 
 
 def text_of(name: str, root: str = "/srv/docs") -> str:
@@ -80,3 +87,17 @@ def test_a_definition_with_mistakes_names_all_of_them() -> None:
 def test_a_definition_without_bounds_is_refused() -> None:
     with pytest.raises(ConfigError, match="longer than"):
         parse_definition("#" * 70_000)
+
+
+def test_the_watcher_says_which_files_it_saw_and_stores_what_is_wrong(settings: Settings, store: Store) -> None:
+    """`rag source reload`, `rag up` and the console wait until what it saw is what is loaded."""
+    folder = settings.effective_sources_dir
+    folder.mkdir(parents=True)
+    (folder / "broken.yaml").write_text("type: [")
+    loaded = files_fingerprint(folder)
+    with Pipeline(settings) as pipeline, dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance, resources={PIPELINE: pipeline})
+        files_sensor(settings, loaded)(context)
+        assert context.cursor == loaded
+        with pipeline.store.engine.connect() as connection:
+            assert {problem.place for problem in problem_store.of(connection, None)} == {"sources/broken.yaml"}
