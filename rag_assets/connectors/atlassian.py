@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field
 
 from rag_assets.connectors.auth import BasicAuth, BearerAuth, OAuth2Auth
 from rag_assets.connectors.fields import NOBODY, DirectoryName, Url
 from rag_assets.connectors.json_host import JsonHost
-from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, token_hosts
+from rag_assets.connectors.kind import FormField, Opened, SourceOptions, endpoint, token_hosts
 from rag_assets.connectors.outside import ConnectorContext
-from rag_core.errors import Reason, Unavailable
+from rag_assets.connectors.paging import all_pages
 from rag_core.governance.directories import principals
 from rag_core.http_client import Pacing
 
@@ -63,6 +63,18 @@ class AtlassianOptions(SourceOptions):
         return {"url": location} | ({} if cloud else {"edition": "data_center"})
 
 
+_BASIC, _BEARER = (("auth.type", (name,)) for name in ("basic", "bearer"))
+SIGN_IN: Final = (
+    FormField("url", "URL of the site", required=True),
+    FormField("edition", "Edition", "choice", default="cloud", choices=("cloud", "data_center")),
+    FormField("auth.type", "How it signs in", "choice", default="basic", choices=("basic", "bearer")),
+    FormField("auth.user", "E-mail of the account", required=True, only=_BASIC),
+    FormField("auth.password", "API token", "secret", required=True, only=_BASIC),
+    FormField("auth.token", "Personal access token", "secret", required=True, only=_BEARER),
+)
+"""The inputs with which the form of each of its kinds begins."""
+
+
 def host_of(options: AtlassianOptions, context: ConnectorContext, what: str) -> JsonHost:
     """Return the service as requests meet it; `what` names it in errors."""
     pacing = Pacing(options.requests_per_second, options.attempts)
@@ -74,17 +86,13 @@ def all_results(host: JsonHost, path: str, params: Mapping[str, str | int]) -> I
 
     Raises what `JsonHost.get` raises, and `Unavailable` (`PAGINATION_LOOP`).
     """
-    seen = set[str]()
-    while True:
-        page = host.get(path, params)
-        yield from page["results"]
+
+    def read(query: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        page = host.get(path, {**params, **dict(parse_qsl(query or ""))})
         following = page.get("_links", {}).get("next")
-        if not following:
-            return
-        seen.add(urlencode(params))
-        params = {**params, **dict(parse_qsl(urlsplit(following).query))}
-        if urlencode(params) in seen:
-            raise Unavailable(Reason.PAGINATION_LOOP, "the pages of a list lead in a circle")
+        return page["results"], urlsplit(following).query if following else None
+
+    return all_pages(read, "the site")
 
 
 def common_readers(levels: Iterable[Readers], members: Callable[[str], Readers]) -> Readers:

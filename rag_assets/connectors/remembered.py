@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rag_assets.connectors.outside import EntryListing, PolledConnector
+from rag_assets.connectors.outside import EntryListing, PolledConnector, well_formed
 from rag_core.content.sources import Problem, SourceItem, SourceMemory
 from rag_core.errors import RagError
 
@@ -37,12 +37,11 @@ class RememberingConnector(PolledConnector):
         summary = self._memory.get(SUMMARY)
         if summary is not None and time.time() < summary["due"]:
             try:
-                if self.state() == summary["state"]:
-                    return str(summary["tag"])
+                with well_formed(self._what):
+                    if self.state() == summary["state"]:
+                        return str(summary["tag"])
             except RagError as error:
                 return f"unavailable:{error}"
-            except (LookupError, TypeError, ValueError, AttributeError):
-                pass  # an answer of another form; the listing says so
         return super().version_tag()
 
 

@@ -17,9 +17,9 @@ from rag_assets.connectors.confluence.service import (
 )
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
+from rag_core.errors import InvalidInput, NotFound, Reason
 from rag_core.ids import fingerprint
 
 _WHAT = "Confluence"
@@ -43,12 +43,10 @@ class ConfluenceConnector(PolledConnector):
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         kind, content_id, *file = names.decode_key(item.locator).split("/", 2)
-        try:
+        with well_formed(_WHAT):
             if file:
                 return self._fetch_attachment(item, kind, file[0].partition(" ")[0])
             return self._fetch_content(item, kind, content_id)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise Unavailable(Reason.RESPONSE_INVALID, f"{_WHAT} answers in another form") from None
 
     def close(self) -> None:
         """Close the connections. Idempotent."""

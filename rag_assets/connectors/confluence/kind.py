@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rag_assets.connectors.atlassian import SIGN_IN
 from rag_assets.connectors.confluence.options import ConfluenceOptions
 from rag_assets.connectors.kind import Card, ConnectorKind, FormField
 from rag_assets.connectors.outside import ConnectorContext
@@ -15,15 +16,9 @@ def connect(options: ConfluenceOptions, context: ConnectorContext) -> Connector:
     return ConfluenceConnector(options, context)
 
 
-_BASIC, _BEARER = (("auth.type", (name,)) for name in ("basic", "bearer"))
 KIND = ConnectorKind(ConfluenceOptions, connect, (
     Card("confluence", "Confluence", "Wiki pages, blog posts and attachments.", "menu_book", "url", (
-        FormField("url", "URL of the site", required=True),
-        FormField("edition", "Edition", "choice", default="cloud", choices=("cloud", "data_center")),
-        FormField("auth.type", "How it signs in", "choice", default="basic", choices=("basic", "bearer")),
-        FormField("auth.user", "E-mail of the account", required=True, only=_BASIC),
-        FormField("auth.password", "API token", "secret", required=True, only=_BASIC),
-        FormField("auth.token", "Personal access token", "secret", required=True, only=_BEARER),
+        *SIGN_IN,
         FormField("spaces", "Keys of spaces", "list"),
         FormField("attachments", "Attachments become documents"),
         FormField("directory", "Directory that knows its users and groups"),

@@ -24,6 +24,9 @@ _FOREIGN_ROOT = re.compile(r"~/|~$|[A-Za-z]:[\\/]|\\\\")
 """Roots of other systems and shells; nothing here would expand them, but no honest locator begins so."""
 
 
+_MOST_SUFFIX = 10
+
+
 def encode(path: str) -> str:
     """Locator of a path relative to the root, as `os` returns it (undecodable bytes as surrogates)."""
     if path.isascii() and path.isprintable() and "%" not in path:  # nearly all, and much cheaper to see
@@ -59,6 +62,15 @@ def _unescaped(locator: str) -> bytes:
 def is_too_long(locator: str) -> bool:
     """Return whether a locator is too long to be stored."""
     return len(locator) * 4 > MAX_LOCATOR_BYTES and len(locator.encode("utf-8")) > MAX_LOCATOR_BYTES
+
+
+def suffix_of(name: str) -> str:
+    """Return the ending of a file's name in lower case, by which parsers tell kinds of text apart; empty without one.
+
+    For documents that are named by an id.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem and suffix.isalnum() and len(suffix) <= _MOST_SUFFIX else ""
 
 
 def shorten(locator: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -26,7 +26,6 @@ EXPORTS: Final = {
     f"{GOOGLE}presentation": (f"{_OFFICE}.presentationml.presentation", ".pptx"),
     f"{GOOGLE}drawing": ("application/pdf", ".pdf"),
 }
-_MOST_SUFFIX: Final = 10
 _MOST_LEVELS: Final = 200
 
 
@@ -43,12 +42,12 @@ class GoogleDriveConnector(PolledConnector):
         self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
         self._drive_names: dict[str, str] = {}
+        self._before = ""
 
     def list_items(self) -> EntryListing:
-        what, most = "Google Drive", self._options.max_documents
-        if self._options.directory:
-            return EntryListing(self._entries, what, most)
-        return _LoggedListing(self._position, self._entries, what, most)
+        # Where the logs ended before it: later changes move them.
+        tag = None if self._options.directory else (lambda: self._before)
+        return EntryListing(self._entries, "Google Drive", self._options.max_documents, tag)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         about = self._drive.file(item.locator.partition(".")[0])
@@ -98,6 +97,8 @@ class GoogleDriveConnector(PolledConnector):
             yield str(about["id"]), str(about.get("driveId") or "")
 
     def _entries(self) -> Iterator[SourceItem | Problem]:
+        if not self._options.directory:
+            self._before = self._position()
         seen, targets = set[str](), dict[str, None]()
         for path, about in self._files():
             if not self._chosen(path):
@@ -147,7 +148,7 @@ class GoogleDriveConnector(PolledConnector):
     def _entry(self, about: dict[str, Any]) -> SourceItem | Problem:
         media_type, size = str(about["mimeType"]), int(about.get("size") or 0)
         own = media_type.startswith(GOOGLE)
-        locator = about["id"] + (EXPORTS.get(media_type, ("", ""))[1] if own else _suffix(about))
+        locator = about["id"] + (EXPORTS.get(media_type, ("", ""))[1] if own else names.suffix_of(str(about["name"])))
         if own and media_type not in EXPORTS:
             return Problem(locator, Reason.TYPE_UNSUPPORTED, f"{media_type} is not exported", skipped=True)
         if about.get("capabilities", {}).get("canDownload") is False:
@@ -196,24 +197,6 @@ class GoogleDriveConnector(PolledConnector):
         return {name: str(text) for name, text in said.items() if text}
 
 
-class _LoggedListing(EntryListing):
-    """A listing whose version tag is where the logs of changes ended before it: later changes move them."""
-
-    def __init__(
-        self, position: Callable[[], str], entries: Callable[[], Iterator[SourceItem | Problem]], what: str, most: int
-    ) -> None:
-        super().__init__(self._after_position, what, most)
-        self._position, self._listed, self._before = position, entries, ""
-
-    def __iter__(self) -> Iterator[SourceItem | Problem]:
-        yield from super().__iter__()
-        self.version_tag = self._before
-
-    def _after_position(self) -> Iterator[SourceItem | Problem]:
-        self._before = self._position()
-        yield from self._listed()
-
-
 def _principal(permission: dict[str, Any]) -> str:
     """The name of whom a permission admits. Who must know a link to come in is not everybody."""
     kind, found = permission["type"], bool(permission.get("allowFileDiscovery"))
@@ -239,12 +222,6 @@ def _path(about: dict[str, Any], folders: dict[str, _Folder]) -> str:
 
 def _parent(about: dict[str, Any]) -> str:
     return str((about.get("parents") or [""])[0])
-
-
-def _suffix(about: dict[str, Any]) -> str:
-    """The ending of a name, by which parsers tell kinds of text apart."""
-    stem, dot, suffix = str(about["name"]).rpartition(".")
-    return f".{suffix.lower()}" if dot and stem and suffix.isalnum() and len(suffix) <= _MOST_SUFFIX else ""
 
 
 def _time(about: dict[str, Any]) -> datetime:

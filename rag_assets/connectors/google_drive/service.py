@@ -12,6 +12,7 @@ from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.google_account import GoogleAccount, ServiceAccountKey
 from rag_assets.connectors.google_drive.options import GoogleDriveOptions
 from rag_assets.connectors.http_host import HttpHost
+from rag_assets.connectors.paging import all_pages
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing
 
@@ -88,18 +89,14 @@ class DriveService:
 
     def _pages(self, path: str, field: str, params: Mapping[str, str | int], fields: str) -> Iterator[dict[str, Any]]:
         named = f"kind,nextPageToken,{field}({fields})" + (",incompleteSearch" if field == "files" else "")
-        token, seen = "", set[str]()
-        while True:
+
+        def read(token: str | None) -> tuple[list[dict[str, Any]], str | None]:
             page = self._json(path, {**params, "fields": named} | ({"pageToken": token} if token else {}), "kind")
             if page["kind"] != f"drive#{field[:-1]}List" or page.get("incompleteSearch"):
                 raise Unavailable(Reason.LISTING_INCOMPLETE, "Google Drive did not search everything")
-            yield from page.get(field, ())
-            token = page.get("nextPageToken") or ""
-            if not token:
-                return
-            if token in seen:
-                raise InvalidInput(Reason.PAGINATION_LOOP, "the pages of Google Drive lead in a circle")
-            seen.add(token)
+            return page.get(field, []), page.get("nextPageToken") or None
+
+        return all_pages(read, "Google Drive")
 
     def _json(self, path: str, params: Mapping[str, str | int], *needed: str) -> dict[str, Any]:
         try:
@@ -111,7 +108,7 @@ class DriveService:
         return said
 
     def _read(self, path: str, params: Mapping[str, str | int], media_type: str) -> Fetched:
-        # The body of a 403 says whether it asks for patience or refuses.
+        # The body of a 403 says whether it asks to wait or refuses.
         send = partial(
             self._host.fetcher.get, f"{self._url}{path}?{urlencode(params)}", headers={"accept": media_type},
             redirects="follow" if media_type == "*/*" else "same_origin", accept=(200, 403),

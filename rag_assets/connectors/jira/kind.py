@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rag_assets.connectors.atlassian import SIGN_IN
 from rag_assets.connectors.jira.options import JiraOptions
 from rag_assets.connectors.kind import Card, ConnectorKind, FormField
 from rag_assets.connectors.outside import ConnectorContext
@@ -15,15 +16,9 @@ def connect(options: JiraOptions, context: ConnectorContext) -> Connector:
     return JiraConnector(options, context)
 
 
-_BASIC, _BEARER = (("auth.type", (name,)) for name in ("basic", "bearer"))
 KIND = ConnectorKind(JiraOptions, connect, (
     Card("jira", "Jira", "Issues, comments and attachments of Jira.", "task_alt", "url", (
-        FormField("url", "URL of the site", required=True),
-        FormField("edition", "Edition", "choice", default="cloud", choices=("cloud", "data_center")),
-        FormField("auth.type", "How it signs in", "choice", default="basic", choices=("basic", "bearer")),
-        FormField("auth.user", "E-mail of the account", required=True, only=_BASIC),
-        FormField("auth.password", "API token", "secret", required=True, only=_BASIC),
-        FormField("auth.token", "Personal access token", "secret", required=True, only=_BEARER),
+        *SIGN_IN,
         FormField("projects", "Keys of projects", "list"),
         FormField("jql", "A further condition in JQL"),
         FormField("attachments", "Attachments become documents"),

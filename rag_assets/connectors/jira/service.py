@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from rag_assets.connectors.atlassian import ANY_ACCOUNT, EVERYONE, Readers, group_name
 from rag_assets.connectors.json_host import JsonHost
+from rag_assets.connectors.paging import all_pages, overlapping_pages
 from rag_core.errors import NotFound, Reason, Unavailable
 
 REPORTER: Final = "field:reporter"
@@ -200,32 +201,18 @@ class Jira:
         return Issue(str(said["id"]), str(fields["project"]["key"]), str(fields["updated"]), level, people, files)
 
     def _by_token(self, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        tokens = {""}
-        token = ""
-        while True:
+        def read(token: str | None) -> tuple[list[dict[str, Any]], str | None]:
             page = self._host.get(f"{self._api}/search/jql", {**query, **({"nextPageToken": token} if token else {})})
-            yield from page["issues"]
-            token = str(page.get("nextPageToken") or "")
-            if not token:
-                return
-            if token in tokens:
-                raise Unavailable(Reason.PAGINATION_LOOP, "the pages of a search lead in a circle")
-            tokens.add(token)
+            return page["issues"], page.get("nextPageToken") or None
+
+        return all_pages(read, "Jira's search")
 
     def _by_number(self, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        """Pages that overlap by one row, so that a row that left an earlier page is noticed: all others move up."""
-        start, last = 0, ""
-        while True:
+        def read(start: int) -> tuple[list[dict[str, Any]], int]:
             page = self._host.get(f"{self._api}/search", {**query, "startAt": start})
-            rows, total = page["issues"], int(page["total"])
-            if last and (not rows or str(rows[0]["id"]) != last):
-                raise Unavailable(Reason.LISTING_INCOMPLETE, "issues went away while they were listed")
-            yield from rows[1:] if last else rows
-            if start + len(rows) >= total:
-                return
-            if len(rows) < 2:
-                raise Unavailable(Reason.PAGINATION_LOOP, "the search says there is more and does not give it")
-            start, last = start + len(rows) - 1, str(rows[-1]["id"])
+            return page["issues"], int(page["total"])
+
+        return overlapping_pages(read, "Jira's search")
 
     def _values(self, path: str, query: Mapping[str, str | int], rows_in: str = "values") -> Iterator[dict[str, Any]]:
         start = 0

@@ -11,7 +11,7 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.notion.options import NotionOptions
 from rag_assets.connectors.notion.properties import files_of, lines_of, title_of
 from rag_assets.connectors.notion.service import Notion, Row
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.outside import ConnectorContext, well_formed
 from rag_assets.connectors.remembered import RememberingConnector
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
@@ -33,10 +33,8 @@ class NotionConnector(RememberingConnector):
         self._notion = Notion(options, context.fetch_policy)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
-        try:
+        with well_formed("Notion"):
             return self._fetched(item)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise Unavailable(Reason.RESPONSE_INVALID, "Notion answers in another form") from None
 
     def _fetched(self, item: SourceItem) -> FetchedItem:
         ident, _, file = item.locator.partition("/")

@@ -14,6 +14,7 @@ from rag_assets.connectors.http_host import HttpHost
 from rag_assets.connectors.json_host import JsonHost
 from rag_assets.connectors.notion.markdown import plain_markdown
 from rag_assets.connectors.notion.options import NotionOptions
+from rag_assets.connectors.paging import all_pages
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.http_client import Fetched, Fetcher, FetchPolicy, Pacing
 
@@ -107,16 +108,13 @@ class Notion:
         return found
 
     def _pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Row]:
-        cursor, seen = None, set[str]()
-        while True:
+        def read(cursor: str | None) -> tuple[list[Row], str | None]:
             page: Row = self._host.post(path, {**body, **({"start_cursor": cursor} if cursor else {})})
-            yield page
-            if not page["has_more"]:
-                return
-            cursor = page["next_cursor"]
-            if not cursor or cursor in seen:
+            if page["has_more"] and not page["next_cursor"]:
                 raise Unavailable(Reason.PAGINATION_LOOP, "Notion says there is more and not where")
-            seen.add(cursor)
+            return [page], page["next_cursor"] if page["has_more"] else None
+
+        return all_pages(read, "Notion")
 
 
 def _query(timestamp: str, direction: str, after: str) -> Row:

@@ -21,9 +21,10 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from rag_assets.connectors.auth import OAuth2Auth, ServiceCredentials
 from rag_assets.connectors.objects.connector import host_of
-from rag_assets.connectors.objects.listing import StoredObject, all_pages, http_time
+from rag_assets.connectors.objects.listing import StoredObject, http_time
 from rag_assets.connectors.objects.options import AccountKey, AzureOptions, SasToken
 from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.paging import all_pages
 from rag_core.errors import ConfigError, Reason, Unavailable
 from rag_core.http_client import Fetched
 

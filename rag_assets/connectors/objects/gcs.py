@@ -14,9 +14,10 @@ from urllib.parse import quote, urlencode
 from rag_assets.connectors.auth import BearerAuth, ServiceCredentials
 from rag_assets.connectors.google_account import GoogleAccount, ServiceAccountKey
 from rag_assets.connectors.objects.connector import host_of
-from rag_assets.connectors.objects.listing import StoredObject, all_pages, http_time
+from rag_assets.connectors.objects.listing import StoredObject, http_time
 from rag_assets.connectors.objects.options import GcsOptions
 from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.paging import all_pages
 from rag_core.errors import Reason, Unavailable
 from rag_core.http_client import Fetched, Fetcher
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.objects.options import ObjectOptions
 from rag_assets.connectors.outside import ListingState
 from rag_core.content.sources import Problem, SourceItem
-from rag_core.errors import NotFound, RagError, Reason, Unavailable
+from rag_core.errors import NotFound, RagError, Reason
 
-Position = TypeVar("Position")
 _UNKNOWN_TYPES: Final = frozenset({"binary/octet-stream", "application/octet-stream", ""})
 """Types that services give an object of which nobody said the type; its name and content say more."""
 
@@ -54,24 +53,6 @@ class ObjectStore(Protocol):
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
-
-
-def all_pages(
-    read: Callable[[Position | None], tuple[Iterable[StoredObject], Position | None]], what: str
-) -> Iterator[StoredObject]:
-    """The objects of every page. `read` takes a position and returns the next one; `None`: the first, the last.
-
-    Raises `Unavailable` (`PAGINATION_LOOP`).
-    """
-    position: Position | None = None
-    while True:
-        found, following = read(position)
-        yield from found
-        if following is None:
-            return
-        if following == position:
-            raise Unavailable(Reason.PAGINATION_LOOP, f"{what} says there is more and not where")
-        position = following
 
 
 class ObjectListing(ListingState):

@@ -13,8 +13,9 @@ from urllib.parse import quote
 from rag_assets.connectors.auth import HeaderAuth
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.json_host import JsonHost
+from rag_assets.connectors.paging import overlapping_pages
 from rag_assets.connectors.redmine.options import RedmineOptions
-from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason, Unavailable
+from rag_core.errors import ConfigError, NotFound, Reason, Unavailable
 from rag_core.governance.access import DENY, EVERYONE
 from rag_core.governance.directories import principals
 from rag_core.http_client import Fetched, FetchPolicy, Pacing
@@ -196,20 +197,13 @@ class Redmine:
         return {"project_id": project.identifier, "subproject_id": "!*", "status_id": "*"}
 
     def _rows(self, path: str, name: str, params: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        """Every row of a list. Each request begins with the last row of the one before it: where that is another row
-        now, rows went meanwhile, and others may have been passed over."""
-        offset, last = 0, None
-        while True:
+        """Every row of a list."""
+
+        def read(offset: int) -> tuple[list[dict[str, Any]], int]:
             said = self._host.get(path, {**params, "offset": offset, "limit": _PAGE})
-            rows = said[name]
-            if last is not None and (not rows or rows[0]["id"] != last):
-                raise Unavailable(Reason.LISTING_INCOMPLETE, "rows of a list in Redmine went while it was read")
-            yield from rows if last is None else rows[1:]
-            if offset + len(rows) >= said["total_count"]:
-                return
-            if len(rows) < 2:
-                raise InvalidInput(Reason.PAGINATION_LOOP, "a list in Redmine is shorter than it says")
-            offset, last = offset + len(rows) - 1, rows[-1]["id"]
+            return said[name], said["total_count"]
+
+        return overlapping_pages(read, "Redmine's list")
 
 
 def _sees(member: Member, permission: str, issue: Mapping[str, Any] | None) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rag_assets.connectors.objects.connector import pacing_of, policy_of
-from rag_assets.connectors.objects.listing import StoredObject, all_pages
+from rag_assets.connectors.objects.listing import StoredObject
 from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.paging import all_pages
 from rag_assets.connectors.s3.client import AwsClient
 from rag_assets.connectors.s3.options import S3Options
 from rag_core.errors import ConfigError, Reason, Unavailable

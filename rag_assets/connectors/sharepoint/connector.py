@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.outside import ConnectorContext, well_formed
 from rag_assets.connectors.remembered import SUMMARY, RememberingConnector
 from rag_assets.connectors.sharepoint.drive_copy import DriveCopy, Remembered, Row, StoredFile
 from rag_assets.connectors.sharepoint.options import SharePointOptions
@@ -16,7 +16,7 @@ from rag_assets.connectors.sharepoint.pages import page_html
 from rag_assets.connectors.sharepoint.permissions import acl_of
 from rag_assets.connectors.sharepoint.service import Drive, Graph, SharePointSite
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
+from rag_core.errors import InvalidInput, NotFound, Reason
 from rag_core.ids import fingerprint
 
 _TOGETHER: Final = 100
@@ -40,10 +40,8 @@ class SharePointConnector(RememberingConnector):
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         kind, place, ident, _ = item.version_tag.split(":", 3)
-        try:
+        with well_formed("Microsoft Graph"):
             found = self._page(item, place, ident) if kind == "page" else self._file(item, place, ident)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise Unavailable(Reason.RESPONSE_INVALID, "Microsoft Graph answers in another form") from None
         if len(found.content) > self._limit:
             message = f"the document has {len(found.content)} > {self._limit} bytes"
             raise InvalidInput(Reason.FILE_TOO_LARGE, message)

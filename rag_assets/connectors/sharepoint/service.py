@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from rag_assets.connectors.json_host import JsonHost
+from rag_assets.connectors.paging import all_pages
 from rag_assets.connectors.sharepoint.options import SharePointOptions
 from rag_assets.connectors.sharepoint.permissions import Grant, grants
 from rag_core.errors import Reason, Unavailable
@@ -72,17 +73,12 @@ class Graph:
 
     def rows(self, path: str, params: Mapping[str, str | int] | None = None) -> Iterator[dict[str, Any]]:
         """The rows of every page of a collection. Raises `Unavailable` (`PAGINATION_LOOP`) as well."""
-        seen = set[str]()
-        page = self._host.get(path, params)
-        while True:
-            yield from page["value"]
-            link = page.get("@odata.nextLink")
-            if not link:
-                return
-            if link in seen:
-                raise Unavailable(Reason.PAGINATION_LOOP, "Microsoft Graph says there is more and not where")
-            seen.add(link)
-            page = self._host.get(link)
+
+        def read(link: str | None) -> tuple[list[dict[str, Any]], str | None]:
+            page = self._host.get(path, params) if link is None else self._host.get(link)
+            return page["value"], page.get("@odata.nextLink") or None
+
+        return all_pages(read, "Microsoft Graph")
 
     def root(self, drive: str) -> str:
         """The id of the folder in which a drive begins."""

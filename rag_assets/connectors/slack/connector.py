@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from rag_assets.connectors.fields import NOBODY
+from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
 from rag_assets.connectors.slack import text
 from rag_assets.connectors.slack.options import SlackOptions
@@ -28,7 +29,6 @@ _WRITTEN: Final = frozenset({"", "file_share", "me_message", "bot_message"})
 _ANSWERED: Final = _WRITTEN | {"tombstone"}
 _NO_CONTENT: Final = frozenset({"external", "tombstone", "hidden_by_limit"})
 _DAY: Final = 86_400
-_MOST_SUFFIX: Final = 10
 _Entries = dict[str, str]
 """Version tags, without readers, by locator."""
 
@@ -169,9 +169,7 @@ class SlackConnector(PolledConnector):
         for one in self._slack.files(channel, self._floor(now)):
             if one.get("mode") in _NO_CONTENT:
                 continue
-            stem, dot, suffix = str(one.get("name") or "").rpartition(".")
-            known = dot and stem and suffix.isalnum() and len(suffix) <= _MOST_SUFFIX
-            locator = f"{channel}/files/{one['id']}" + (f".{suffix.lower()}" if known else "")
+            locator = f"{channel}/files/{one['id']}{names.suffix_of(str(one.get('name') or ''))}"
             size, at = int(one.get("size") or 0), float(one["timestamp"])
             if size > self._limit:
                 yield Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")

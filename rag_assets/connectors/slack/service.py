@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rag_assets.connectors.auth import BearerAuth
 from rag_assets.connectors.json_host import JsonHost
+from rag_assets.connectors.paging import all_pages
 from rag_assets.connectors.slack.options import SlackOptions
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from rag_core.http_client import Again, FetchPolicy, Pacing
@@ -130,19 +131,15 @@ class SlackService:
         return said
 
     def _pages(self, method: str, field: str, **params: str) -> Iterator[Any]:
-        cursor, seen = "", set[str]()
-        while True:
+        def read(cursor: str | None) -> tuple[list[Any], str | None]:
             more = {"cursor": cursor} if cursor else {}
             page = self._get(method, {**params, "limit": _AT_ONCE, **more}, field)
-            yield from page[field]
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                if page.get("has_more"):
-                    raise Unavailable(Reason.LISTING_INCOMPLETE, "Slack says that there is more, and not where")
-                return
-            if cursor in seen:
-                raise InvalidInput(Reason.PAGINATION_LOOP, "the pages of Slack lead in a circle")
-            seen.add(cursor)
+            following = (page.get("response_metadata") or {}).get("next_cursor") or None
+            if following is None and page.get("has_more"):
+                raise Unavailable(Reason.LISTING_INCOMPLETE, "Slack says that there is more, and not where")
+            return page[field], following
+
+        return all_pages(read, "Slack")
 
 
 def _check(said: Any) -> None:
