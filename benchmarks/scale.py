@@ -16,6 +16,7 @@ from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.timing import median, seconds
 from rag_core.content.documents import DocumentQuery, list_store
 from rag_core.database import Store
+from rag_core.errors import DataCorruption, Reason
 from rag_core.ingestion.verify import verify
 from rag_core.settings import Settings
 
@@ -77,7 +78,7 @@ def _measure(settings: Settings, folder: Path, documents: int) -> Figures:
             lambda: verify(pipeline.store, pipeline.index, None, self_retrieval=min(_SAMPLE, documents))
         )
         if not report.sound:
-            raise ValueError(f"the index differs from the database: {dict(report.totals)}")
+            raise DataCorruption(Reason.ACCOUNTING_MISMATCH, f"the index differs from the rows: {dict(report.totals)}")
         pages, counts = _calls(pipeline.store)
         for file in files[:-1:10]:
             file.unlink()

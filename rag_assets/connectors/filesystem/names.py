@@ -23,8 +23,8 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _FOREIGN_ROOT = re.compile(r"~/|~$|[A-Za-z]:[\\/]|\\\\")
 """Roots of other systems and shells; nothing here would expand them, but no honest locator begins so."""
 
-
 _MOST_SUFFIX = 10
+"""Characters of the longest ending that is taken for a type of file."""
 
 
 def encode(path: str) -> str:

@@ -181,7 +181,7 @@ def _space(name: str) -> str:
 
 
 def _error(code: str) -> Answer:
-    return Answer.json({"error": {"code": code, "info": "What a person is told."}})
+    return Answer.json({"error": {"code": code, "info": "A text for people."}})
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What is special to Google Drive: types of its own, shortcuts, readers, the trash, and how it asks for patience."""
+"""What is special to Google Drive: types of its own, shortcuts, readers, the trash, and throttling."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ def test_a_token_that_ends_in_the_middle_is_replaced(place: Drive) -> None:
         Answer(status=429, headers={"retry-after": "0"}),
     ],
 )  # fmt: skip
-def test_a_request_for_patience_is_granted(place: Drive, answer: Answer) -> None:
+def test_throttling_is_waited_for(place: Drive, answer: Answer) -> None:
     place.put("a.txt", "text")
     place.server.fail(FILES, answer)
     place.server.fail(f"{FILES}/{file_id('a.txt')}", answer)

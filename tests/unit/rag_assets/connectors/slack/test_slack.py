@@ -345,7 +345,7 @@ def test_a_file_that_is_gone_or_asks_to_sign_in_is_no_content(place: Slack) -> N
 
 @pytest.mark.parametrize("answer", [refusal("ratelimited"), refusal("internal_error"), Answer(status=503),
                                     Answer(status=429, headers={"retry-after": "0"})])  # fmt: skip
-def test_a_request_for_patience_is_granted(place: Slack, answer: Answer) -> None:
+def test_throttling_is_waited_for(place: Slack, answer: Answer) -> None:
     place.say("C1", "text", at=NOON)
     place.server.fail("/api/conversations.history", answer)
     assert tags(place, attempts=2).keys() == {day(NOON)}
