@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
-from rag_core.content.parsing.blocks import MAX_LANGUAGE_CHARS, Block, from_rows, to_rows
-from rag_core.content.parsing.builder import MAX_METADATA_ENTRIES, MAX_TITLE_CHARS, clean_metadata
+from rag_core.content.parsing.blocks import MAX_LANGUAGE_CHARS, Block, BlockKind, from_rows, to_rows
+from rag_core.content.parsing.builder import (
+    MAX_HEADING_CHARS,
+    MAX_METADATA_ENTRIES,
+    MAX_TITLE_CHARS,
+    clean_metadata,
+)
 from rag_core.content.parsing.clean import clean, one_line
 from rag_core.content.parsing.detect import Kind
 from rag_core.content.parsing.links import MAX_LINKS, MAX_TARGET_CHARS, Link, links_from_rows, links_to_rows
@@ -177,9 +182,14 @@ def _require_order(blocks: tuple[Block, ...], length: int, limits: ParseLimits) 
     """Blocks follow each other within the text, and carry nothing that only a chunker knows."""
     position = 0
     for block in blocks:
-        if not position <= block.start < block.end <= length or block.header or block.path:
+        if not position <= block.start < block.end <= length or block.path:
             raise FrameError
         if one_line(block.language, MAX_LANGUAGE_CHARS) != block.language:
+            raise FrameError
+        # The term of a description that goes on behind code.
+        if block.header and block.kind is not BlockKind.DEFINITIONS:
+            raise FrameError
+        if one_line(block.header, MAX_HEADING_CHARS) != block.header:
             raise FrameError
         position = block.end
     if sum(len(block.parts) for block in blocks) > limits.max_blocks:

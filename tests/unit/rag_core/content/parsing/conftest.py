@@ -9,6 +9,7 @@ import pytest
 
 from rag_core.content.parsing import ParsedDocument, ParseLimits
 from rag_core.content.parsing.parse import parse
+from rag_core.content.parsing.sandbox import frames
 from rag_core.content.parsing.sandbox.pool import SandboxPool
 from rag_core.errors import InvalidInput, Reason
 
@@ -17,13 +18,21 @@ Read = Callable[..., ParsedDocument]
 
 @pytest.fixture
 def read() -> Read:
-    """Parse in this process, without a sandbox around it."""
+    """Parse in this process, and read the document as the pool reads a sandbox's answer: each that a parser gives must
+    pass."""
 
     def call(
         content: bytes | str, name: str = "document", media_type: str | None = None, **limits: int
     ) -> ParsedDocument:
         raw = content.encode() if isinstance(content, str) else content
-        return parse(raw, name=name, media_type=media_type, limits=ParseLimits(**limits))
+        bounds = ParseLimits(**limits)
+        document = parse(raw, name=name, media_type=media_type, limits=bounds)
+        frame = frames.encode_document(document)
+        header, payload = frames.PREFIX.unpack_from(frame)
+        start = frames.PREFIX.size
+        accepted = frames.decode_response(frame[start : start + header], frame[-payload:] if payload else b"", bounds)
+        assert accepted == document
+        return document
 
     return call
 

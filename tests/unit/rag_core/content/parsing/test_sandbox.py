@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from rag_core.content.parsing import ParsedDocument, ParseLimits, open_parser
+from rag_core.content.parsing import Block, BlockKind, ParsedDocument, ParseLimits, open_parser
+from rag_core.content.parsing.blocks import to_rows
 from rag_core.content.parsing.parse import parse
 from rag_core.content.parsing.sandbox import frames
 from rag_core.content.parsing.sandbox.pool import SandboxPool
@@ -72,6 +74,7 @@ def small() -> Iterator[SandboxPool]:
         (builders.workbook(), "a.xlsx"),
         (builders.pdf(), "a.pdf"),
         ("中文 \U0001f600 text".encode(), "a.html"),
+        (b"<dl><dt>copy<dd><p>Copies:<pre>cp a b</pre><p>Slow.</dl>", "a.html"),
         (b"a,b\n1,2,3\n1,2\n3,4", "a.csv"),
     ],
 )
@@ -251,6 +254,24 @@ def test_a_worker_gets_no_secret_from_the_environment(monkeypatch: pytest.Monkey
     assert names <= given | (set() if LINUX else {PORTABLE_VARIABLE.encode()})
 
 
+TERM_TOO_LONG = "x" * 301
+
+
+def said(**fields: object) -> bytes:
+    """The header of an answer about `text`, as a worker writes it."""
+    usual = {"media_type": "text/plain", "title": "", "language": "", "blocks": [], "metadata": {}, "flags": []}
+    return json.dumps(usual | fields).encode()
+
+
+def rows(*blocks: Block) -> object:
+    return to_rows(blocks)
+
+
+def test_an_answer_is_read() -> None:
+    described = Block(BlockKind.DEFINITIONS, 0, 4, header="a term")
+    assert frames.decode_response(said(blocks=rows(described)), b"text", LIMITS).blocks == (described,)
+
+
 @pytest.mark.parametrize(
     ("header", "payload"),
     [
@@ -258,29 +279,21 @@ def test_a_worker_gets_no_secret_from_the_environment(monkeypatch: pytest.Monkey
         (b'{"reason": "DATABASE_UNAVAILABLE", "message": "x"}', b""),
         (b'{"reason": "NO_SUCH", "message": "x"}', b""),
         (b'{"media_type": "text/plain"}', b"text"),
-        (b'{"media_type":"evil","title":"","language":"","blocks":[],"metadata":{},"flags":[]}', b"text"),
-        (
-            b'{"media_type":"text/plain","title":"","language":"","blocks":[["paragraph",0,99,0]],"metadata":{},"flags":[]}',
-            b"t",
-        ),
-        (
-            b'{"media_type":"text/plain","title":"","language":"","blocks":[["code",2,3,0],["code",0,1,0]],"metadata":{},"flags":[]}',
-            b"text",
-        ),
-        (
-            b'{"media_type":"text/plain","title":"","language":"","blocks":[["code","0",1,0]],"metadata":{},"flags":[]}',
-            b"text",
-        ),
-        (b'{"media_type":"text/plain","title":"","language":"","blocks":[],"metadata":{},"flags":[]}', b"nul\0"),
+        (said(media_type="evil"), b"text"),
+        (said(blocks=[["code", 0, 1, 0]]), b"text"),
+        (said(blocks=rows(Block(BlockKind.PARAGRAPH, 0, 99))), b"text"),
+        (said(blocks=rows(Block(BlockKind.CODE, 2, 3), Block(BlockKind.CODE, 0, 1))), b"text"),
+        (said(blocks=rows(Block(BlockKind.CODE, 0, 4, language="two\nlines"))), b"text"),
+        (said(blocks=rows(Block(BlockKind.PARAGRAPH, 0, 4, header="a term"))), b"text"),
+        (said(blocks=rows(Block(BlockKind.DEFINITIONS, 0, 4, header="two\nlines"))), b"text"),
+        (said(blocks=rows(Block(BlockKind.DEFINITIONS, 0, 4, header=TERM_TOO_LONG))), b"text"),
+        (said(blocks=rows(Block(BlockKind.PARAGRAPH, 0, 4, path=("a heading",)))), b"text"),
+        (said(), b"nul\0"),
+        (said(), b"\xff"),
         *[
-            (
-                b'{"media_type":"text/plain","title":"","language":"","blocks":[],"metadata":{},"flags":[],"links":%b}'
-                % links,
-                b"text",
-            )
-            for links in (b"1", b'[[0,9,"a"]]', b'[[2,3,"a"],[0,1,"a"]]', b'[[0,1,"javascript:x"]]', b'[[0,1,"a\\nb"]]')
+            (said(links=links), b"text")
+            for links in (1, [[0, 9, "a"]], [[2, 3, "a"], [0, 1, "a"]], [[0, 1, "javascript:x"]], [[0, 1, "a\nb"]])
         ],
-        (b'{"media_type":"text/plain","title":"","language":"","blocks":[],"metadata":{},"flags":[]}', b"\xff"),
     ],
 )
 def test_answers_of_a_taken_over_worker_are_not_believed(header: bytes, payload: bytes) -> None:
