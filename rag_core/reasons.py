@@ -462,6 +462,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The document has pages or a picture but no text: it looks like a scan, and character recognition is off.",
         "Install it (docs/how-to/read-scans.md; RAG_OCR must not be `off`), or exclude the file.",
     ),
+    R.OFFICE_FORMAT_OLD: (
+        "A Word, Excel or PowerPoint file in the binary format of before 2007.",
+        "Save it as docx, xlsx or pptx.",
+    ),
     R.ARCHIVE_UNSUPPORTED: (
         "Archives are not unpacked.",
         "Unpack it and offer the documents in it one by one, or exclude it.",
@@ -645,6 +649,7 @@ IN_RUNS: dict[Reason, str] = {
     R.VANISHED: "The next run deletes it.",
     R.CHANGED_WHILE_READING: "The next run reads it.",
     R.EMPTY_DOCUMENT: "It is skipped, counted and listed.",
+    R.TYPE_UNSUPPORTED: "A listed item is skipped, counted and listed; one that is pushed stays in quarantine.",
     R.SCHEMA_VIOLATION: "`rag quarantine redrive` has the next run try it again.",
     R.PARSER_CRASHED: "It stays in quarantine.",
     R.PARSER_UNAVAILABLE: "It is retried.",

@@ -148,7 +148,8 @@ def _read(
     row["size"] = len(raw.content)
     read = read_bytes(parser, fingerprint, _unknown(item), raw, quality=config.source.quality)
     if read.document is None:
-        return row | _refused(read.failure or Unavailable(Reason.VANISHED, "the item is gone"))
+        refused = _refused(read.failure or Unavailable(Reason.VANISHED, "the item is gone"))
+        return row | refused | {"skipped": read.left_out}
     document = read.document
     if len(documents) < CHUNKS:
         documents.append(document)

@@ -46,7 +46,7 @@ def list_(
     tenant
         Tenant of the entries.
     skipped
-        Also show inputs skipped by policy (empty files, discarded entries).
+        Also show inputs skipped by policy (empty files, what is no document, discarded entries).
     limit
         Maximum number of entries.
     """

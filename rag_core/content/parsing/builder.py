@@ -23,6 +23,8 @@ _BADGE: Final = re.compile(r"badge|shields\.io|/actions/workflows/|travis-ci|cov
 _IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff", ".emf", ".wmf")
 _LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
 _WIDE_CHARS: Final = 4
+_MARK_CHARS: Final = 4
+"""Characters before an item, such as "10. "."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,13 @@ class Piece:
     text: str
     level: int = 0
     links: tuple[NamedTarget, ...] = ()
+
+
+def _leads_within(piece: Piece) -> bool:
+    """Return whether an item is nothing but a link to a place in the same page."""
+    linked = sum(len(label) for label, _ in piece.links)
+    own = all(target.startswith("#") for _, target in piece.links)
+    return bool(piece.links) and own and len(piece.text.strip()) - linked <= _MARK_CHARS
 
 
 class TextBuilder:
@@ -78,8 +87,11 @@ class TextBuilder:
     def add_parts(self, kind: BlockKind, pieces: Sequence[Piece], header: str = "") -> None:
         """Append a block of lines, each a part: items, or terms with their descriptions. Raises as `add` does.
 
-        `header` is the term of a description that another block stands before.
+        `header` is the term of a description that another block stands before. A list of the page's own sections is
+        left out: it has their words and no answer.
         """
+        if pieces and all(map(_leads_within, pieces)):
+            return
         cleaned = [replace(piece, text=self._clean(piece.text).strip("\n").rstrip()) for piece in pieces]
         cleaned = [piece for piece in cleaned if piece.text.strip()]
         if not cleaned:

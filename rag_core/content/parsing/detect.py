@@ -72,6 +72,7 @@ _FOREIGN: Final = (
     (b"Rar!\x1a\x07", "a rar archive"), (b"SQLite format 3\x00", "a SQLite database"),
     (b"PAR1", "a Parquet file"), (b"\xca\xfe\xba\xbe", "compiled code"),
 )  # fmt: skip
+_OLD_OFFICE: Final = frozenset({"", "doc", "dot", "xls", "xlt", "ppt", "pps", "pot"})
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PREAMBLE: Final = r"\A\s*(?:<\?xml[^>]{0,200}\?>\s*|<!--(?:(?!-->).){0,2000}-->\s*){0,4}"
 _HTML_START: Final = re.compile(_PREAMBLE + r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL)
@@ -85,13 +86,13 @@ def detect(content: bytes, *, name: str, media_type: str | None = None) -> Kind:
     """The kind of a document from its first bytes.
 
     Raises `InvalidInput`: `EMPTY_DOCUMENT` without bytes, `TYPE_MISMATCH` when the name promises a supported kind the
-    content is not, `ENCRYPTED` for password-protected office files, `ARCHIVE_UNSUPPORTED` for archives but zip,
-    `TYPE_UNSUPPORTED` for anything else that we do not read.
+    content is not, `ENCRYPTED` for password-protected office files, `OFFICE_FORMAT_OLD` for those of before 2007,
+    `ARCHIVE_UNSUPPORTED` for archives but zip, `TYPE_UNSUPPORTED` for anything else that we do not read.
     """
     if not content:
         raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document is empty")
     promised = _EXTENSIONS.get(extension(name))
-    kind = _binary_kind(content, promised)
+    kind = _binary_kind(content, promised, name)
     if kind is not None:
         if kind is not Kind.ARCHIVE:
             require_match(promised, kind)
@@ -129,7 +130,7 @@ def extension(name: str) -> str:
     return suffix.lower() if dot and stem else ""
 
 
-def _binary_kind(content: bytes, promised: Kind | None) -> Kind | None:
+def _binary_kind(content: bytes, promised: Kind | None, name: str) -> Kind | None:
     """The kind of binary content, `None` for text."""
     if b"%PDF-" in content[:1024] and (content.startswith(b"%PDF-") or promised is Kind.PDF or _looks_binary(content)):
         return Kind.PDF
@@ -139,7 +140,7 @@ def _binary_kind(content: bytes, promised: Kind | None) -> Kind | None:
     if image_type(content):
         return Kind.IMAGE
     if content.startswith(_OLE):
-        raise _compound_file(content, promised)
+        raise _compound_file(content, promised, name)
     label = next((label for prefix, label in _FOREIGN if content.startswith(prefix)), None)
     if label is None and _looks_binary(content):
         label = _puremagic_label(content)
@@ -174,13 +175,15 @@ def _looks_binary(content: bytes) -> bool:
     return (len(head) - len(head.translate(None, _CONTROL_BYTES))) * 20 > len(head)
 
 
-def _compound_file(content: bytes, promised: Kind | None) -> InvalidInput:
+def _compound_file(content: bytes, promised: Kind | None, name: str) -> InvalidInput:
     """Office wraps an encrypted docx, pptx or xlsx into the container of its old formats."""
     if "EncryptedPackage".encode("utf-16-le") in content:
         return InvalidInput(Reason.ENCRYPTED, "the document is protected by a password; store it without one")
     if promised is not None:
         return _mismatch(promised, "an old binary office file")
-    return InvalidInput(Reason.TYPE_UNSUPPORTED, "old binary office files are not read; save it as docx, pptx or xlsx")
+    if extension(name) not in _OLD_OFFICE:
+        return InvalidInput(Reason.TYPE_UNSUPPORTED, "the document is a compound file of a program, which is not read")
+    return InvalidInput(Reason.OFFICE_FORMAT_OLD, "old binary office files are not read; save it as docx, pptx or xlsx")
 
 
 def _puremagic_label(content: bytes) -> str:

@@ -116,7 +116,7 @@ class Batch:
         self.chars += len(document.text)
 
     def _record_failure(self, read: ReadResult, failure: RagError) -> None:
-        skipped = failure.reason is Reason.EMPTY_DOCUMENT
+        skipped = read.left_out
         if failure.reason in WITHOUT_TEXT and read.task.live:
             self.now_empty.append(read)
         elif read.task.live and read.raw_acl is not None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from rag_core import failpoints
-from rag_core.content.parsing import ParsedDocument, Parser
+from rag_core.content.parsing import Kind, ParsedDocument, Parser, promised_kind
 from rag_core.content.quality import QualityPolicy, assess_text
 from rag_core.content.sources import Connector, FetchedItem, FetchTask, Source, SourceItem
 from rag_core.database import is_storable
@@ -21,6 +21,7 @@ log = get_logger(__name__)
 _RULES = QualityPolicy()
 WITHOUT_TEXT = frozenset({Reason.EMPTY_DOCUMENT, Reason.NO_TEXT, Reason.NEEDS_OCR})
 """Reasons for which a stored text is outdated: the source has none any more."""
+_PICTURE_ONLY = WITHOUT_TEXT | {Reason.QUALITY_EMPTY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,22 @@ class ReadResult:
     raw_acl: tuple[str, ...] | None = None
     source_version: int | None = None
     """Set for an event; the higher version wins."""
+
+    @property
+    def left_out(self) -> bool:
+        """Return whether the item is no document rather than a bad one: it has no bytes, is of a type that nothing
+        reads, or is a picture without text.
+
+        Folders, sites and repositories are full of them, and nobody can mend them. What is pushed, or was a document
+        before, is meant to be one.
+        """
+        reason = self.failure.reason if self.failure is not None else None
+        if reason is Reason.EMPTY_DOCUMENT:
+            return True
+        if self.task.live or self.source_version is not None:
+            return False
+        is_picture = promised_kind(self.task.locator) is Kind.IMAGE
+        return reason is Reason.TYPE_UNSUPPORTED or (is_picture and reason in _PICTURE_ONLY)
 
     def preview(self) -> dict[str, str | int | float]:
         """A row of the table that the asset shows."""

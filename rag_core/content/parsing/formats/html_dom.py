@@ -30,7 +30,7 @@ _HIDING_STYLE: Final = re.compile(
     r"|opacity\s*:\s*0(?:\.0+)?\s*(?:;|!|$)|(?:left|top|text-indent)\s*:\s*-\d{4,}",
     re.IGNORECASE,
 )
-_BOILERPLATE_ROLES: Final = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "doc-pagefooter"})
+_BOILERPLATE_ROLES: Final = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "doc-pagefooter", "doc-toc"})
 _SITE_ROLES: Final = frozenset({"banner", "contentinfo", "complementary"})
 _LINE_NUMBERS: Final = frozenset({"linenos", "linenodiv"})
 _READER_ONLY: Final = frozenset({"sr-only", "visually-hidden", "screen-reader-text"})
@@ -38,7 +38,7 @@ _READER_ONLY: Final = frozenset({"sr-only", "visually-hidden", "screen-reader-te
 _NAVIGATION_CLASSES: Final = frozenset(
     {
         "navheader", "navfooter", "docnav", "breadcrumb", "breadcrumbs", "pagination", "pager", "navbar",
-        "sphinxsidebar", "rst-footer-buttons", "footer-relations",
+        "sphinxsidebar", "rst-footer-buttons", "footer-relations", "toc", "table-of-contents",
     }
 )  # fmt: skip
 _FOOTER_CLASSES: Final = frozenset({"footer", "page-footer", "site-footer"})

@@ -76,7 +76,7 @@ def test_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal, co
     [
         (EXECUTABLE, "program"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'><script>x</script></svg>", "drawing.svg"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "letter.doc"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "Thumbs.db"),
         (bytes(range(32)) * 100, "blob"),
         (b"PAR1" + bytes(64) + b"PAR1", "table.parquet"),
         (b"PAR1" + bytes(64), "cut.parquet"),
@@ -84,6 +84,11 @@ def test_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal, co
 )
 def test_what_is_not_read_is_refused_as_unsupported(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.TYPE_UNSUPPORTED
+
+
+@pytest.mark.parametrize("name", ["letter.doc", "plan.XLS", "letter"])
+def test_an_office_file_of_before_2007_is_named(refusal: Refusal, name: str) -> None:
+    assert refusal(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), name) is Reason.OFFICE_FORMAT_OLD
 
 
 _ENTRY = b"PK\x01\x02\x14\x03\x14\x00"

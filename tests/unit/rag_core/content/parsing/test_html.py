@@ -52,8 +52,9 @@ def test_main_text_comes_with_headings_lists_code_and_tables(read: Read) -> None
         '<div class="sect1"><p>Text here.</p></div><ul class="docnav left"><li><a href=b>Next</a></li></ul>',
         '<div><p>Text here.</p></div><div class="footer-relations"><a href="b.html">borg diff</a></div>'
         '<div class="footer">Copyright</div>',
+        '<div class="toc"><p>Table of Contents</p><dl><dt><a href="a.html#b">1.1. Where?</a></dt></dl></div>Text here.',
     ],
-    ids=["roles and elements", "links of a documentation set", "links to other pages and a footer"],
+    ids=["roles and elements", "links of a documentation set", "links to other pages and a footer", "contents"],
 )
 def test_a_page_without_a_main_element_loses_its_navigation_only(read: Read, page: str) -> None:
     assert read(f"<body>{page}</body>", "a.html").text == "Text here."

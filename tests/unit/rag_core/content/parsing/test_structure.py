@@ -296,6 +296,22 @@ a      b
 """
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("- [Where?](#where)\n  1. [`rag up`](#up)\n\nText.\n\n- [Where?](#where) is first\n- [b](b.md#c)\n", "a.md"),
+        (
+            "<ul><li><a href=#where>Where?</a><ol><li><a href=#up>rag up</a></ol></ul><p>Text."
+            "<ul><li><a href=#where>Where?</a> is first<li><a href=b.md#c>b</a></ul>",
+            "a.html",
+        ),
+    ],
+    ids=["md", "html"],
+)
+def test_a_list_of_the_sections_of_a_page_is_left_out(read: Read, source: str, name: str) -> None:
+    assert read(source, name).text == "Text.\n\n- Where? is first\n- b"
+
+
 @pytest.mark.parametrize(("source", "name"), [(MARKDOWN_LINKS, "a.md"), (HTML_LINKS, "a.html"), (RST_LINKS, "a.rst")])
 def test_links_to_documents_are_kept_where_their_labels_stand(read: Read, source: str, name: str) -> None:
     document = read(source, name)

@@ -282,6 +282,32 @@ def test_what_a_document_without_text_any_more_said_is_withdrawn(
     assert flow.run().indexed == 1
 
 
+PROGRAM = b"\x7fELF" + bytes(64)
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
+OLD_OFFICE_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+
+
+def test_what_is_no_document_is_left_out_of_a_listing_and_is_no_failure(flow: PipelineHarness) -> None:
+    _fill(flow, 2)
+    for name, content in {"tool": PROGRAM, "icon.png": PICTURE, "letter.doc": OLD_OFFICE_FILE}.items():
+        flow.connector.put(name, content)
+    for fetched in (["0.txt", "1.txt", "icon.png", "letter.doc", "tool"], ["letter.doc"]):
+        flow.connector.fetched.clear()
+        counts = flow.run()
+        assert (counts.skipped, counts.quarantined, counts.balanced) == (2, 1, True)
+        assert sorted(flow.connector.fetched) == fetched
+    assert flow.quarantined()["letter.doc"].reason == Reason.OFFICE_FORMAT_OLD
+    assert len(flow.indexed_text()) == 2
+
+
+def test_a_document_that_becomes_a_program_is_a_failure_and_keeps_its_old_version(flow: PipelineHarness) -> None:
+    flow.connector.put("notes", prose(1))
+    flow.run()
+    before = flow.indexed_text()
+    flow.connector.put("notes", PROGRAM)
+    assert (flow.run().quarantined, flow.indexed_text()) == (1, before)
+
+
 def test_problems_of_the_listing_are_quarantined_or_skipped_and_delete_nothing(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.run()
