@@ -28,8 +28,10 @@ _LANGUAGES = text("""
 SELECT language, count(*) FROM rag.documents
 WHERE tenant = :tenant AND source = :source AND shard = :shard AND deleted_at IS NULL GROUP BY language
 """)
+# What failed before and was tried again is no news: a run that reads little else would fail for it.
 _QUARANTINED = text("""
-SELECT count(*) FILTER (WHERE NOT skipped), count(*) FILTER (WHERE NOT skipped AND run_id = :run_id),
+SELECT count(*) FILTER (WHERE NOT skipped),
+       count(*) FILTER (WHERE NOT skipped AND run_id = :run_id AND (attempts = 1 OR token IS NULL)),
        count(*) FILTER (WHERE NOT skipped AND reason IN ('VECTOR_NOT_FINITE', 'VECTOR_ZERO', 'VECTOR_DIM'))
 FROM rag.quarantine WHERE tenant = :tenant AND source = :source AND shard = :shard
 """)

@@ -57,15 +57,27 @@ def test_too_many_failures_exceed_the_threshold_and_the_next_run_without_new_one
     flow: PipelineHarness,
 ) -> None:
     flow.source = replace(flow.source, quality=QualityPolicy(max_failed_share=0.4, max_failed_minimum=3))
-    flow.settings = flow.settings.model_copy(update={"parser_attempts": 1})
     for number in range(3):
         flow.connector.put(f"{number}.txt", prose(number))
         flow.connector.put(f"bad{number}.txt", ERROR_PAGE + str(number))
     flow.run()
     assert flow.quality is not None
     assert (flow.quality.failed, flow.quality.tried, flow.quality.exceeded, flow.quality.good) == (3, 6, True, False)
+    flow.connector.fetched.clear()
     flow.run()
+    assert flow.connector.fetched == [f"bad{number}.txt" for number in range(3)]  # tried again
     assert (flow.quality.failed, flow.quality.exceeded, flow.quality.score) == (0, False, 50.0)
+
+
+def test_a_source_that_cannot_be_read_exceeds_the_threshold_in_every_run(flow: PipelineHarness) -> None:
+    flow.source = replace(flow.source, quality=QualityPolicy(max_failed_share=0.4, max_failed_minimum=3))
+    for number in range(3):
+        flow.connector.put(f"{number}.txt", prose(number))
+        flow.connector.unreachable.add(f"{number}.txt")
+    for _ in range(3):
+        flow.run()
+        assert flow.quality is not None
+        assert (flow.quality.failed, flow.quality.exceeded) == (3, True)
 
 
 def test_a_run_is_compared_with_the_last_good_one(flow: PipelineHarness) -> None:
