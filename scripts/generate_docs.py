@@ -126,7 +126,7 @@ def quality_page() -> str:
         "quality:",
         "  severity: {error_page: warn, language_drift: ignore}  # ignore, warn or error",
         "  limit: {duplicate_ratio: 0.5}",
-        "  max_failed_share: 0.2    # the run fails (check `poison_rate`) when more of what it read is in quarantine for the first time",
+        "  max_failed_share: 0.2    # the run fails (check `poison_rate`) when more of what it read failed newly",
         "  max_failed_minimum: 20   # and at least so many",
         "```\n",
         "| rule | judges | severity | limit | value | fires on | reason code |",
