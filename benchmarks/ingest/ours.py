@@ -20,6 +20,7 @@ from benchmarks.own_text import OwnText
 from benchmarks.timing import seconds
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.outside import ConnectorContext
 from rag_core.content.embedding import Embedder, Vectors
 from rag_core.content.parsing import Block, BlockKind, ParsedDocument, Parser
 from rag_core.content.sources import FetchedItem, Scope, Source, SourceItem
@@ -158,7 +159,7 @@ def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
     """The four stages over a folder. Raises `DataCorruption` when the accounting does not balance."""
     settings = pipeline.settings
     options = FilesystemOptions(kind="folder", root=str(folder))
-    connector = FilesystemConnector(options, max_file_bytes=settings.max_file_bytes)
+    connector = FilesystemConnector(options, ConnectorContext(settings.max_file_bytes))
     scope = Scope(Source("bench", "bench", "filesystem", acl=(EVERYONE,)), run_id)
     embedder = CountingEmbedder(pipeline.embedder)
     registry = TransformRegistry(

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx
 
 from rag_assets.connectors.auth import Auth, ServiceCredentials
-from rag_assets.connectors.http_host import HttpHost
+from rag_assets.connectors.http_host import HttpHost, T
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing, origin_of
 
@@ -38,13 +38,15 @@ class JsonHost:
         what: str,
         headers: Mapping[str, str] | None = None,
         check: Callable[[Any], None] = lambda _: None,
+        refusals: Callable[[Fetched], None] | None = None,
     ) -> None:
         """`what` names the host in errors: "the wiki"; `headers` go with each request.
 
-        `check` looks at every JSON answer, for a service whose errors have status 200: it raises what is wrong, `Again`
-        where another try may help.
+        `check` looks at every JSON answer, for a service whose errors have status 200, and `refusals` at every answer
+        with status 403, where its body says why: they raise what is wrong, `Again` where another try may help.
         """
         self._url, self._headers, self._check = url.rstrip("/"), dict(headers or {}), check
+        self._refusals, self._accept = refusals, (200,) if refusals is None else (200, 403)
         fetcher = Fetcher(policy, connections=2)
         self._host = HttpHost(fetcher, pacing, what)
         self._login: Login = auth(fetcher) if callable(auth) else ServiceCredentials(auth, fetcher)
@@ -55,7 +57,7 @@ class JsonHost:
         Raises what `HttpHost.run` raises, `Unavailable` (`RESPONSE_INVALID`) for what is not JSON, and `InvalidInput`
         (`CROSS_ORIGIN`) for an URL of another host.
         """
-        return self._host.run(lambda: self._get(path, params, "application/json"), self._json, renew=self._login.renew)
+        return self._run(lambda: self._get(path, params, "application/json"), self._json)
 
     def post(self, path: str, body: object) -> Any:
         """The JSON document that answers a JSON document, for services that are asked so. Raises as `get`."""
@@ -64,11 +66,11 @@ class JsonHost:
         def send() -> Fetched:
             return self._host.fetcher.post_json(url, body, credentials=self._headers | self._login.headers())
 
-        return self._host.run(send, self._json, renew=self._login.renew)
+        return self._run(send, self._json)
 
     def read(self, path: str, params: Mapping[str, str | int] | None = None) -> Fetched:
         """A file. A redirect is followed to another host, which gets no credentials. Raises as `get`."""
-        return self._host.run(lambda: self._get(path, params, "*/*"), lambda answer: answer, renew=self._login.renew)
+        return self._run(lambda: self._get(path, params, "*/*"), lambda answer: answer)
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -83,7 +85,16 @@ class JsonHost:
             headers=self._headers | {"accept": accept},
             credentials=self._login.headers(),
             redirects="follow" if accept == "*/*" else "same_origin",
+            accept=self._accept,
         )
+
+    def _run(self, send: Callable[[], Fetched], read: Callable[[Fetched], T]) -> T:
+        def checked(answer: Fetched) -> T:
+            if self._refusals is not None and answer.status == 403:
+                self._refusals(answer)
+            return read(answer)
+
+        return self._host.run(send, checked, renew=self._login.renew, accept=self._accept)
 
     def _of_host(self, path: str) -> str:
         if path.startswith("/"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -171,8 +172,8 @@ Readers = Literal["file", "file or source", "source"]
 class ConnectorKind:
     """A kind of source, as a package registers it.
 
-    `connector` makes the connector and imports its libraries only then; `libraries` are the modules that it needs, and
-    `extra` the requirement that installs them (`rag-platform[files]`).
+    `connector` makes the connector and imports its libraries only then (see `imported`); `libraries` are the modules
+    that it needs, and `extra` the requirement that installs them (`rag-platform[files]`).
     """
 
     options: type[SourceOptions]
@@ -182,6 +183,11 @@ class ConnectorKind:
     libraries: tuple[str, ...] = ()
     extra: str = ""
     browse: Browse | None = None
+
+
+def imported(name: str) -> Callable[[Any, ConnectorContext], Any]:
+    """Return a call of `module:name` that imports it then, so that a kind costs nothing until it is used."""
+    return lambda options, context: resolve_name(name)(options, context)
 
 
 def endpoint(url: str) -> Endpoint:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.safe_open import PathRules
 from rag_core.content.sources import (
     Connector,
@@ -42,6 +45,10 @@ class ConnectorContext:
     home: Path | None = None
     source: Source | None = None
 
+    def limit(self, own: int | None) -> int:
+        """Return the limit for one document of a source that may set a lower one of its own."""
+        return min(self.max_file_bytes, own or self.max_file_bytes)
+
     @property
     def paths(self) -> PathRules:
         """The rules for what may be opened of this machine."""
@@ -59,21 +66,55 @@ def check_by_sample(connector: Connector) -> dict[str, Any]:
         entries = list(islice(listing, SAMPLE))
     except RagError as failure:
         return {"ok": False, "items": 0, "sample": [], "error": str(failure)}
-    items = [entry for entry in entries if isinstance(entry, SourceItem)]
+    item = next((entry for entry in entries if isinstance(entry, SourceItem)), None)
     error = listing.error if getattr(listing, "broken", False) else None
-    if error is None and items:
+    if error is None and item is not None:
         try:
-            connector.fetch(items[0])
+            connector.fetch(item)
         except RagError as failure:
             error = str(failure)
+    return summary(entries, error, more=len(entries) == SAMPLE)
+
+
+def summary(entries: Sequence[SourceItem | Problem], error: str | None, *, more: bool) -> dict[str, Any]:
+    """Return what `Connector.check` says of the first entries of a listing, and of what kept it from being read."""
+    items = [entry.locator for entry in entries if isinstance(entry, SourceItem)]
+    problems = [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)]
     return {
         "ok": error is None,
         "items": len(items),
-        "more": len(entries) == SAMPLE,
-        "sample": [item.locator for item in items],
-        "problems": [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)],
+        "more": more,
+        "sample": items[:SAMPLE],
+        "problems": problems[:SAMPLE],
         "error": error,
     }
+
+
+def with_readers(tag: str, acl: Sequence[str] | None) -> str:
+    """Return a version tag that changes with the ACL too: what admits readers may change without the document."""
+    return f"{tag}:{fingerprint(*acl) if acl is not None else ''}"
+
+
+def entry_of(
+    path: str, tag: str, size: int | None, limit: int, *, at: datetime | None = None, what: str = "the file"
+) -> SourceItem | Problem:
+    """Return the item of a path, or the problem with it: a name that cannot be stored, or content above the limit."""
+    locator = names.encode(path)
+    if names.is_too_long(locator):
+        return Problem(names.shorten(locator), Reason.ID_CHARS, f"the name of {what} is too long")
+    if size is not None and size > limit:
+        return Problem(locator, Reason.FILE_TOO_LARGE, f"{what} has {size} > {limit} bytes")
+    return SourceItem(locator, tag, size, at)
+
+
+def read_item(item: SourceItem, content: bytes, limit: int, what: str = "the document", **read: Any) -> SourceItem:
+    """Return an item with what is known since it was read, which may be newer than what was listed.
+
+    Raises `InvalidInput` (`FILE_TOO_LARGE`).
+    """
+    if len(content) > limit:
+        raise InvalidInput(Reason.FILE_TOO_LARGE, f"{what} has {len(content)} > {limit} bytes")
+    return replace(item, size=len(content), **read)
 
 
 class PolledConnector(ABC):
@@ -90,7 +131,14 @@ class PolledConnector(ABC):
         """Read one item, see `Connector`."""
 
     def version_tag(self) -> str:
-        """The tag of a listing that came to its end, else what kept it from that."""
+        """The tag of a poll, else what kept it from being read."""
+        try:
+            return self.read_version_tag()
+        except RagError as error:
+            return f"unavailable:{error}"
+
+    def read_version_tag(self) -> str:
+        """Read the tag: that of a listing that came to its end, unless the service says more cheaply what changed."""
         listing = self.polled()
         for _ in listing:
             pass
@@ -141,7 +189,7 @@ class EntryListing(ListingState):
         self,
         entries: Callable[[], Iterator[SourceItem | Problem]],
         what: str,
-        most: int,
+        most: float = inf,
         tag: Callable[[], str] | None = None,
     ) -> None:
         """`what` names the source in errors: "the wiki"; a listing of more than `most` entries is incomplete.
@@ -160,7 +208,7 @@ class EntryListing(ListingState):
                     continue
                 if len(tags) >= self._most:
                     raise InvalidInput(Reason.LISTING_INCOMPLETE, f"{self._what} has more than {self._most} documents")
-                tags[entry.locator] = entry.version_tag if isinstance(entry, SourceItem) else entry.reason
+                tags[entry.locator] = self.tag_of(entry)
                 yield entry
         except NotFound as error:
             self._errors[f"{Reason.LISTING_INCOMPLETE}: {error.message}"] = None
@@ -171,6 +219,10 @@ class EntryListing(ListingState):
         every = (f"{locator}={tag}" for locator, tag in sorted(tags.items()))
         self.version_tag = self._tag() if self._tag is not None else fingerprint(*every)
         self._finished = True
+
+    def tag_of(self, entry: SourceItem | Problem) -> str:
+        """Return what an entry adds to the version tag of all."""
+        return entry.version_tag if isinstance(entry, SourceItem) else entry.reason
 
 
 @contextmanager

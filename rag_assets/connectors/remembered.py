@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from rag_assets.connectors.outside import EntryListing, PolledConnector, well_formed
 from rag_core.content.sources import Problem, SourceItem, SourceMemory
-from rag_core.errors import RagError
 
 SUMMARY: Final = "summary"
 """Key of the memory of the last complete listing: its tag, the state it was made of, and until when it holds."""
@@ -33,16 +32,13 @@ class RememberingConnector(PolledConnector):
     def list_items(self) -> EntryListing:
         return _RememberedListing(self, self._memory, self._what, self._most)
 
-    def version_tag(self) -> str:
+    def read_version_tag(self) -> str:
         summary = self._memory.get(SUMMARY)
         if summary is not None and time.time() < summary["due"]:
-            try:
-                with well_formed(self._what):
-                    if self.state() == summary["state"]:
-                        return str(summary["tag"])
-            except RagError as error:
-                return f"unavailable:{error}"
-        return super().version_tag()
+            with well_formed(self._what):
+                if self.state() == summary["state"]:
+                    return str(summary["tag"])
+        return super().read_version_tag()
 
 
 class _RememberedListing(EntryListing):

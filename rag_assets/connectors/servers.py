@@ -71,6 +71,11 @@ def refusal(host: str, what: str, away: RagError) -> RagError:
     return away
 
 
+def refused(message: str) -> Unavailable:
+    """The error of a server that does not let the account in, or does not let it read."""
+    return Unavailable(Reason.ACCESS_REFUSED, message)
+
+
 def _is_refused(address: Address) -> bool:
     # Nobody has a reason to spell loopback as an address of another network.
     return _RULES.problem(address) is not None or any(inner.is_loopback for inner in carried(address))

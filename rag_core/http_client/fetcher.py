@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 import httpx
@@ -33,7 +33,6 @@ class Fetched:
     content: bytes
     redirects: tuple[str, ...] = ()
     moved: bool = False
-    asked_at: float = field(default=0.0, compare=False)
 
     @property
     def media_type(self) -> str:
@@ -97,39 +96,26 @@ class Fetcher:
 
     def post_form(self, url: str, form: Mapping[str, str], *, credentials: Mapping[str, str] | None = None) -> Fetched:
         """POST a form, as token endpoints require; a redirect is returned, not followed. Raises as `get`."""
-        checked = self.policy.check_url(url)
-        end = time.monotonic() + self.policy.limits.seconds
-        answer, _ = self._once("POST", checked, _merged(None, credentials), form, (200, 400, 401), end)
-        return answer
+        return self._alone("POST", url, credentials or {}, form, (200, 400, 401))
 
     def post_json(self, url: str, body: object, *, credentials: Mapping[str, str] | None = None) -> Fetched:
         """POST a JSON document; a redirect is returned, not followed. Raises as `get`."""
-        checked = self.policy.check_url(url)
-        end = time.monotonic() + self.policy.limits.seconds
         headers = _merged({"content-type": "application/json", "accept": "application/json"}, credentials)
-        answer, _ = self._once("POST", checked, headers, json.dumps(body).encode(), (200,), end)
-        return answer
+        return self._alone("POST", url, headers, json.dumps(body).encode(), (200,))
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
         """POST bytes and read no more than the status and the headers of the answer; a redirect is returned.
 
         Raises as `get`.
         """
-        checked = self.policy.check_url(url)
-        end = time.monotonic() + self.policy.limits.seconds
-        answer, _ = self._once("POST", checked, dict(headers), body, (), end)
-        return answer
+        return self._alone("POST", url, headers, body, ())
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Fetched:
         """Send one request that a protocol's own library made and signed, and read the body of whatever answer comes.
 
         A redirect is returned, not followed. Raises as `get`.
         """
-        checked = self.policy.check_url(url)
-        end = time.monotonic() + self.policy.limits.seconds
-        accept = () if method == "HEAD" else range(100, 600)
-        answer, _ = self._once(method, checked, dict(headers), body or None, accept, end)
-        return answer
+        return self._alone(method, url, headers, body or None, () if method == "HEAD" else range(100, 600))
 
     def close(self) -> None:
         """Close all connections. Idempotent."""
@@ -140,6 +126,19 @@ class Fetcher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _alone(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Mapping[str, str] | bytes | None,
+        accept: Iterable[int],
+    ) -> Fetched:
+        """Send one request whose redirects are not followed."""
+        end = time.monotonic() + self.policy.limits.seconds
+        answer, _ = self._once(method, self.policy.check_url(url), dict(headers), body, accept, end)
+        return answer
 
     def _next(self, current: httpx.URL, location: str, hops: list[str], redirects: Redirects) -> httpx.URL:
         try:
@@ -174,9 +173,8 @@ class Fetcher:
             content=body if isinstance(body, bytes) else None,
             extensions={"timeout": timeout.as_dict(), EXTENSION: provenance()},
         )
-        started = time.monotonic()
         try:
-            with deadline(max(end - started, 0)), closing(self._transport.handle_request(request)) as response:
+            with deadline(max(end - time.monotonic(), 0)), closing(self._transport.handle_request(request)) as response:
                 location = response.headers.get("location") if response.status_code in _REDIRECTS else None
                 content = read_body(response, limits) if response.status_code in accept else b""
         except httpx.TimeoutException:
@@ -187,7 +185,7 @@ class Fetcher:
             raise Unavailable(
                 Reason.HOST_UNREACHABLE, f"{origin_of(url)} cannot be reached ({_cause(error)})"
             ) from error
-        return Fetched(str(url), response.status_code, response.headers, content, asked_at=started), location
+        return Fetched(str(url), response.status_code, response.headers, content), location
 
 
 def _merged(headers: Mapping[str, str] | None, secret: Mapping[str, str] | None) -> dict[str, str]:

@@ -17,10 +17,17 @@ from rag_assets.connectors.confluence.service import (
 )
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
+from rag_assets.connectors.outside import (
+    ConnectorContext,
+    EntryListing,
+    PolledConnector,
+    entry_of,
+    read_item,
+    well_formed,
+    with_readers,
+)
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, Reason
-from rag_core.ids import fingerprint
+from rag_core.errors import NotFound, Reason
 
 _WHAT = "Confluence"
 Acl = tuple[str, ...] | None
@@ -68,7 +75,7 @@ class ConfluenceConnector(PolledConnector):
             for content in contents:
                 acl = access.acl(content)
                 owners[content.id] = (content.kind, acl)
-                yield SourceItem(f"{content.kind}/{content.id}", _tag(content.version, acl))
+                yield SourceItem(f"{content.kind}/{content.id}", with_readers(content.version, acl))
                 yield from self._attachments(content.attachments, owners)
         yield from self._attachments(access.service.other_attachments(), owners)
         access.service.require_sign_in()
@@ -91,13 +98,8 @@ class ConfluenceConnector(PolledConnector):
             if one.container not in owners:
                 continue
             kind, acl = owners[one.container]
-            locator = names.encode(f"{kind}/{one.container}/{one.id} {one.name.replace('/', '_')}")
-            if names.is_too_long(locator):
-                yield Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the attachment is too long")
-            elif one.size > self._limit:
-                yield Problem(locator, Reason.FILE_TOO_LARGE, f"the attachment has {one.size} > {self._limit} bytes")
-            else:
-                yield SourceItem(locator, _tag(one.version, acl), one.size)
+            path = f"{kind}/{one.container}/{one.id} {one.name.replace('/', '_')}"
+            yield entry_of(path, with_readers(one.version, acl), one.size, self._limit, what="the attachment")
 
     def _fetch_content(self, item: SourceItem, kind: str, content_id: str) -> FetchedItem:
         found = self._access.service.body(kind, content_id)
@@ -106,7 +108,7 @@ class ConfluenceConnector(PolledConnector):
         html = found.html.encode("utf-8", "replace")
         about = found.metadata | {"space": self._access.space(content.space).key}
         metadata = {name: text for name, text in about.items() if text}
-        read = replace(item, version_tag=_tag(content.version, acl))
+        read = replace(item, version_tag=with_readers(content.version, acl))
         return self._fetched(read, html, "text/html", found.title, acl, metadata)
 
     def _fetch_attachment(self, item: SourceItem, kind: str, attachment_id: str) -> FetchedItem:
@@ -114,16 +116,15 @@ class ConfluenceConnector(PolledConnector):
         owner = self._access.content(kind, found.container)
         acl = self._access.acl(owner)
         content = self._access.service.download(found)
-        read = replace(item, version_tag=_tag(found.version, acl))
+        read = replace(item, version_tag=with_readers(found.version, acl))
         metadata = {"space": self._access.space(owner.space).key}
         return self._fetched(read, content, found.media_type or None, found.name, acl, metadata)
 
     def _fetched(
         self, item: SourceItem, content: bytes, media_type: str | None, title: str, acl: Acl, metadata: dict[str, str]
     ) -> FetchedItem:
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the content has {len(content)} > {self._limit} bytes")
-        return FetchedItem(replace(item, size=len(content)), content, media_type, title, acl, metadata)
+        read = read_item(item, content, self._limit, "the content")
+        return FetchedItem(read, content, media_type, title, acl, metadata)
 
 
 class ContentAccess:
@@ -191,8 +192,3 @@ class ContentAccess:
             known = replace(known, restriction_known=True, restriction=self.service.restriction(content.id))
             self._contents[content.id] = known
         return replace(content, restriction_known=True, restriction=known.restriction)
-
-
-def _tag(version: str, acl: Acl) -> str:
-    """Changes with the content and with who may read it."""
-    return f"{version}:{fingerprint(*acl) if acl is not None else ''}"

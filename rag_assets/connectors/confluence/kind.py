@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from rag_assets.connectors.atlassian import SIGN_IN
 from rag_assets.connectors.confluence.options import ConfluenceOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 
-
-def connect(options: ConfluenceOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.confluence.connector import ConfluenceConnector
-
-    return ConfluenceConnector(options, context)
-
-
-KIND = ConnectorKind(ConfluenceOptions, connect, (
+KIND = ConnectorKind(ConfluenceOptions, imported("rag_assets.connectors.confluence.connector:ConfluenceConnector"), (
     Card("confluence", "Confluence", "Wiki pages, blog posts and attachments.", "menu_book", "url", (
         *SIGN_IN,
         FormField("spaces", "Keys of spaces", "list"),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, cast
 
 from rag_assets.connectors.files.options import FilesOptions
 from rag_assets.connectors.files.server import Entry, FileServer
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.filesystem.permissions import Rights, with_readers
-from rag_assets.connectors.outside import ConnectorContext, ListingState, PolledConnector
+from rag_assets.connectors.filesystem.permissions import Rights
+from rag_assets.connectors.outside import ConnectorContext, ListingState, PolledConnector, read_item, with_readers
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.governance.access import EVERYONE
@@ -29,7 +28,7 @@ class FilesConnector(PolledConnector):
 
     def __init__(self, options: FilesOptions, context: ConnectorContext) -> None:
         self._options = options
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._server = FileServer(options, context.fetch_policy, self._limit)
 
     def list_items(self) -> FilesListing:
@@ -40,7 +39,8 @@ class FilesConnector(PolledConnector):
         before = self._server.info(path)
         for _ in range(_READS):
             if int(before.get("size") or 0) > self._limit:
-                raise _too_large(before["size"], self._limit)
+                message = f"the file has {before['size']} > {self._limit} bytes"
+                raise InvalidInput(Reason.FILE_TOO_LARGE, message)
             content = self._server.read(path)
             after = self._server.info(path)
             if tag_of(before) == tag_of(after):
@@ -48,13 +48,11 @@ class FilesConnector(PolledConnector):
             before = after
         else:
             raise Unavailable(Reason.CHANGED_WHILE_READING, "the file is being written; the next run reads it")
-        if len(content) > self._limit:
-            raise _too_large(len(content), self._limit)
         media_type = str(after.get("content_type") or "").split(";")[0].strip().lower()
         # The tag of what was read, which may be newer than what was listed.
         tag, acl = tag_of(after), self._acl(path, after)
         tag = tag if acl is None else with_readers(tag, acl)
-        read = replace(item, version_tag=tag, size=len(content), modified_at=modified_of(after))
+        read = read_item(item, content, self._limit, "the file", version_tag=tag, modified_at=modified_of(after))
         return FetchedItem(read, content, None if media_type in _UNKNOWN_TYPES else media_type, acl=acl)
 
     def _acl(self, path: str, entry: Entry) -> tuple[str, ...] | None:
@@ -171,7 +169,3 @@ def modified_of(entry: Entry) -> datetime | None:
     """Return the time of the last change, under whichever name the backend has it."""
     found = next((entry[name] for name in ("mtime", "modified", "last_modified") if entry.get(name)), None)
     return found if isinstance(found, datetime) else None
-
-
-def _too_large(size: int, limit: int) -> InvalidInput:
-    return InvalidInput(Reason.FILE_TOO_LARGE, f"the file has {size} > {limit} bytes")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.files.options import FilesOptions, SftpOptions, SmbOptions, WebdavOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
+from rag_assets.connectors.files.options import SftpOptions, SmbOptions, WebdavOptions
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 
+_CONNECTOR = imported("rag_assets.connectors.files.connector:FilesConnector")
 _EXTRA = "rag-platform[files]"
 _PASSWORD = ("login.type", ("password",))
 _KEY = ("login.type", ("key",))
@@ -17,14 +16,7 @@ _PATTERNS = (
 )
 
 
-def connect(options: FilesOptions, context: ConnectorContext) -> Connector:
-    """Make the connector. fsspec and the backend are imported here."""
-    from rag_assets.connectors.files.connector import FilesConnector
-
-    return FilesConnector(options, context)
-
-
-SFTP = ConnectorKind(SftpOptions, connect, (
+SFTP = ConnectorKind(SftpOptions, _CONNECTOR, (
     Card("sftp", "SFTP server", "Files of a server by SSH.", "dns", "host", (
         FormField("host", "Host", required=True),
         FormField("port", "Port (empty: 22)", "port"),
@@ -39,7 +31,7 @@ SFTP = ConnectorKind(SftpOptions, connect, (
     )),
 ), readers="file or source", libraries=("fsspec", "paramiko"), extra=_EXTRA)  # fmt: skip
 
-WEBDAV = ConnectorKind(WebdavOptions, connect, (
+WEBDAV = ConnectorKind(WebdavOptions, _CONNECTOR, (
     Card("webdav", "WebDAV server", "Files of Nextcloud, Apache or another server that speaks WebDAV.", "cloud_sync",
          "url", (
         FormField("url", "URL where the files begin", required=True),
@@ -52,7 +44,7 @@ WEBDAV = ConnectorKind(WebdavOptions, connect, (
     )),
 ), libraries=("fsspec", "webdav4"), extra=_EXTRA)  # fmt: skip
 
-SMB = ConnectorKind(SmbOptions, connect, (
+SMB = ConnectorKind(SmbOptions, _CONNECTOR, (
     Card("smb", "Windows share (SMB)", "Files of a share, of Windows or Samba, with its permissions.", "lan", "host", (
         FormField("host", "Server", required=True),
         FormField("share", "Shared folder", required=True),

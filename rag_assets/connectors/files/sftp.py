@@ -11,9 +11,9 @@ import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
 from rag_assets.connectors.files.options import KeyLogin, SftpOptions
-from rag_assets.connectors.servers import open_socket
-from rag_core.errors import ConfigError, InvalidInput, Reason
-from rag_core.http_client import OwnParts
+from rag_assets.connectors.servers import open_socket, refused
+from rag_core.errors import ConfigError, InvalidInput, Reason, Unavailable
+from rag_core.http_client import Again, FetchPolicy
 
 _KEYS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
@@ -43,10 +43,10 @@ class _Files(SFTPFileSystem):  # type: ignore[misc]
         return found | {"mode": stat.st_mode}
 
 
-def open_sftp(options: SftpOptions, own: OwnParts) -> SFTPFileSystem:
+def connect(options: SftpOptions, policy: FetchPolicy) -> SFTPFileSystem:
     """Connect. Raises `InvalidInput` (`SSRF_BLOCKED`), `Unavailable`, `ConfigError`, and what paramiko raises."""
     login = _login(options)
-    connection = open_socket(options.host, options.port, own, options.timeout_seconds)
+    connection = open_socket(options.host, options.port, policy.own, options.timeout_seconds)
     try:
         files = _Files(
             options.host,
@@ -83,3 +83,19 @@ def _login(options: SftpOptions) -> dict[str, Any]:
         except (paramiko.SSHException, ValueError, IndexError, UnicodeError):
             continue
     raise InvalidInput(Reason.CONFIG_INVALID, "login.private_key: no Ed25519, ECDSA or RSA key that can be read")
+
+
+def close(files: SFTPFileSystem) -> None:
+    """Close the connection."""
+    files.client.close()
+
+
+def explained(error: Exception) -> Exception:
+    """Return the platform's error for one of the library, or `Again` with one."""
+    if isinstance(error, HostKeyRefused):
+        return refused(str(error))
+    if isinstance(error, paramiko.AuthenticationException):
+        return refused("the server does not let the user in; check user and login")
+    if isinstance(error, paramiko.SSHException | OSError | EOFError):
+        return Again(Unavailable(Reason.SOURCE_UNAVAILABLE, "the server does not answer; check that it runs"))
+    return error

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from smbprotocol import exceptions as of_smb
 from smbprotocol.connection import Connection
 from smbprotocol.exceptions import AccessDenied, EndOfFile, NoMoreFiles, NoSuchFile, ObjectNameNotFound
 from smbprotocol.file_info import FileInformationClass, InfoType
@@ -27,9 +28,10 @@ from smbprotocol.tree import TreeConnect
 from rag_assets.connectors.files.descriptors import READ_DATA, TRAVERSE, principal, rights
 from rag_assets.connectors.files.options import SmbOptions
 from rag_assets.connectors.filesystem.permissions import Rights
-from rag_assets.connectors.servers import checked_addresses, first_answering
+from rag_assets.connectors.servers import checked_addresses, first_answering, refused
+from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.governance.access import EVERYONE
-from rag_core.http_client import OwnParts
+from rag_core.http_client import Again, FetchPolicy
 
 for _library in ("smbprotocol", "spnego"):  # which write names of files and people
     logging.getLogger(_library).setLevel(logging.WARNING)
@@ -153,11 +155,11 @@ class _Reader:
         return bytes(content)
 
 
-def open_smb(options: SmbOptions, own: OwnParts) -> SmbFiles:
+def connect(options: SmbOptions, policy: FetchPolicy) -> SmbFiles:
     """Connect and sign in. Raises `InvalidInput` (`SSRF_BLOCKED`), `Unavailable`, `ConfigError`, and what the library
     raises."""
     password = options.password.read().get_secret_value()
-    addresses = checked_addresses(options.host, options.port, own, what="server")
+    addresses = checked_addresses(options.host, options.port, policy.own, what="server")
     connection = first_answering(addresses, lambda address: _connect(options, address), ValueError)
     try:
         session = Session(
@@ -211,3 +213,32 @@ def _descriptor(opened: Open) -> bytes:
     answer = SMB2QueryInfoResponse()
     answer.unpack(opened.connection.receive(request)["data"].get_value())
     return bytes(answer["buffer"].get_value())
+
+
+def close(files: SmbFiles) -> None:
+    """Close the connection."""
+    files.close()
+
+
+def explained(error: Exception) -> Exception:
+    """Return the platform's error for one of the library, or `Again` with one."""
+    gone = of_smb.ObjectNameNotFound | of_smb.ObjectPathNotFound | of_smb.NoSuchFile | of_smb.DeletePending
+    if isinstance(error, gone):
+        return NotFound(Reason.VANISHED, "the server does not have it any more")
+    if isinstance(error, of_smb.SharingViolation):
+        return Unavailable(Reason.CHANGED_WHILE_READING, "somebody has the file open alone; the next run reads it")
+    if isinstance(error, of_smb.BadNetworkName):
+        return Unavailable(Reason.SOURCE_UNAVAILABLE, "the server has no such share; check `share`")
+    if isinstance(error, of_smb.PathNotCovered):
+        return Unavailable(Reason.SOURCE_UNAVAILABLE, "the path is a link of DFS; name the server that has the files")
+    if isinstance(error, of_smb.AccessDenied | of_smb.PrivilegeNotHeld):
+        return refused("the server refuses to let the account read it, or its permissions; check its rights")
+    if isinstance(error, of_smb.LogonFailure | of_smb.WrongPassword | of_smb.PasswordExpired):
+        return refused("the server does not let the account in; check user and password")
+    if isinstance(error, of_smb.SMBAuthenticationError):
+        return refused("the server does not take the sign-in; it must accept NTLM for this account")
+    if isinstance(error, of_smb.SMBException) and ("encryption" in str(error) or "guest" in str(error)):
+        return refused("the server offers no encryption, or takes the account for a guest; check user and `encrypt`")
+    if isinstance(error, of_smb.SMBException | ValueError | LookupError | OSError | EOFError):
+        return Again(Unavailable(Reason.SOURCE_UNAVAILABLE, "the server does not answer; check that it runs"))
+    return error

@@ -6,15 +6,16 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from webdav4.client import Client, ClientError
+from webdav4.client import Client, ClientError, HTTPError
 from webdav4.fsspec import WebdavFileSystem
 from webdav4.http import Client as HttpClient
 from webdav4.urls import join_url_path
 
 from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.files.options import WebdavOptions
-from rag_core.errors import InvalidInput, Reason
-from rag_core.http_client import Fetcher, FetchPolicy, origin_of
+from rag_assets.connectors.servers import refused
+from rag_core.errors import InvalidInput, Reason, Unavailable
+from rag_core.http_client import Again, Fetcher, FetchPolicy, check_state, origin_of
 
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _OWN = frozenset({"host", "content-length", "connection", "accept-encoding"})
@@ -58,10 +59,32 @@ class _Client(Client):  # type: ignore[misc]  # its types are not published
         return found
 
 
-def open_webdav(options: WebdavOptions, policy: FetchPolicy) -> WebdavFileSystem:
+def connect(options: WebdavOptions, policy: FetchPolicy) -> WebdavFileSystem:
     """Make the file system; nothing is asked yet."""
     fetcher = Fetcher(policy.with_seconds(options.timeout_seconds), connections=2)
     requests = _GuardedRequests(options.url, fetcher, ServiceCredentials(options.auth, fetcher))
     http = HttpClient(base_url=options.url, transport=requests, trust_env=False, follow_redirects=False)
     client = _Client(options.url, http_client=http, retry=False)
     return WebdavFileSystem(options.url, client=client, skip_instance_cache=True)
+
+
+def close(files: WebdavFileSystem) -> None:
+    """Close the connection."""
+    files.client.http.close()
+
+
+def explained(error: Exception) -> Exception:
+    """Return the platform's error for one of the library, or `Again` with one."""
+    status = error.status_code if isinstance(error, HTTPError) else 0
+    if status in (401, 403):
+        return refused(f"the server answers with status {status}; check user and secret")
+    if isinstance(error, HTTPError):
+        try:
+            check_state(status, error.response.headers, "the server")
+        except Again as again:
+            return again
+        return Unavailable(Reason.HTTP_STATUS, f"the server answers with status {status}")
+    # An answer that is no WebDAV, such as a sign-in page, is none about an empty folder.
+    if isinstance(error, ClientError | ValueError | LookupError | SyntaxError | AttributeError | OSError):
+        return Again(Unavailable(Reason.RESPONSE_INVALID, "the server answers with something that is no WebDAV"))
+    return error

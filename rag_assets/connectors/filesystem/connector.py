@@ -9,10 +9,11 @@ from typing import Any
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.connectors.filesystem.permissions import readers, with_readers
-from rag_assets.connectors.filesystem.safe_open import ANYWHERE, PathRules, file_version_tag, read_stable, resolve_links
+from rag_assets.connectors.filesystem.permissions import readers
+from rag_assets.connectors.filesystem.safe_open import file_version_tag, read_stable, resolve_links
 from rag_assets.connectors.filesystem.walk import FilesystemListing
-from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_assets.connectors.outside import ConnectorContext, summary, with_readers
+from rag_core.content.sources import FetchedItem, SourceItem
 from rag_core.errors import RagError
 
 CHECK_ENTRIES = 10_000
@@ -20,15 +21,15 @@ CHECK_ENTRIES = 10_000
 
 
 class FilesystemConnector:
-    """Reads a folder. `max_file_bytes` is the platform's limit; the source may set a lower one."""
+    """Reads a folder."""
 
     shares_listings = True
 
-    def __init__(self, options: FilesystemOptions, *, max_file_bytes: int, rules: PathRules = ANYWHERE) -> None:
+    def __init__(self, options: FilesystemOptions, context: ConnectorContext) -> None:
         """Raises as `PathRules.accept` for a root that is refused now; each opening looks again."""
-        rules.accept(Path(options.root).resolve())
-        self._options, self._rules = options, rules
-        self._limit = min(max_file_bytes, options.max_file_bytes or max_file_bytes)
+        self._options, self._rules = options, context.paths
+        self._rules.accept(Path(options.root).resolve())
+        self._limit = context.limit(options.max_file_bytes)
 
     def list_items(self) -> FilesystemListing:
         return FilesystemListing(self._options, self._limit, self._rules)
@@ -63,14 +64,5 @@ class FilesystemConnector:
             entries = list(islice(listing, CHECK_ENTRIES))
         except RagError as error:
             return {"ok": False, "items": 0, "sample": [], "error": error.message}
-        items = [entry for entry in entries if isinstance(entry, SourceItem)]
-        problems = [entry for entry in entries if isinstance(entry, Problem)]
         more = len(entries) == CHECK_ENTRIES
-        return {
-            "ok": listing.complete or (more and not listing.broken),
-            "items": len(items),
-            "more": more,
-            "sample": [item.locator for item in items[:10]],
-            "problems": [f"{problem.locator}: {problem.reason}: {problem.message}" for problem in problems[:10]],
-            "error": None if more and not listing.broken else listing.error,
-        }
+        return summary(entries, None if more and not listing.broken else listing.error, more=more)

@@ -16,7 +16,6 @@ from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem.safe_open import PathRules, closing_fd, safe_open
 from rag_core.governance.access import EVERYONE
 from rag_core.governance.directories import principals
-from rag_core.ids import fingerprint
 
 _POSIX_ACL = "system.posix_acl_access"
 
@@ -59,11 +58,6 @@ def readers(root: str, parts: Sequence[str], directory: str, rules: PathRules) -
         with closing_fd(safe_open(root, parts[:depth], rules)) as fd:
             rights.append(_rights(fd, folder=depth < len(parts)))
     return reduce(Rights.__and__, rights).acl(directory)
-
-
-def with_readers(tag: str, acl: Sequence[str]) -> str:
-    """Return a version tag that changes with the ACL too: a folder above a file does not change the file's own."""
-    return f"{tag}:{fingerprint(*acl)}"
 
 
 def _rights(fd: int, *, folder: bool) -> Rights:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.names import GlobSet, PatternState
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.connectors.filesystem.permissions import readers, with_readers
+from rag_assets.connectors.filesystem.permissions import readers
 from rag_assets.connectors.filesystem.safe_open import (
     ANYWHERE,
     PathRules,
@@ -24,7 +24,7 @@ from rag_assets.connectors.filesystem.safe_open import (
     resolve_links,
     safe_open,
 )
-from rag_assets.connectors.outside import ListingState
+from rag_assets.connectors.outside import ListingState, with_readers
 from rag_core.content.sources import Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 

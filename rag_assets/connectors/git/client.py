@@ -16,8 +16,9 @@ from dulwich.refs import Ref
 from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.git.options import GitOptions
 from rag_assets.connectors.git.packs import check_pack
-from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
-from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing, check_state, origin_of
+from rag_assets.connectors.http_host import HttpHost
+from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
+from rag_core.http_client import Fetched, Fetcher, FetchPolicy, Pacing, origin_of
 
 _AGENT: Final = "git/rag-platform"
 """Hosts serve Git to programs whose name begins so."""
@@ -39,9 +40,9 @@ class GitClient:
             seconds=options.timeout_seconds,
         )
         self._options, self._limit = options, limit
-        self._fetcher = Fetcher(replace(policy, limits=limits), connections=2, agent=_AGENT)
-        self._pacing = Pacing(10, options.attempts, options.max_wait_seconds)
-        self._transport = _Transport(options, self._fetcher, self._pacing)
+        fetcher = Fetcher(replace(policy, limits=limits), connections=2, agent=_AGENT)
+        self._host = HttpHost(fetcher, Pacing(10, options.attempts, options.max_wait_seconds), "the host")
+        self._transport = _Transport(options, self._host)
 
     def refs(self) -> dict[Ref, ObjectID]:
         """Every branch and tag with the object it names, and `HEAD`. Raises as `fetch`."""
@@ -95,7 +96,7 @@ class GitClient:
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
-        self._fetcher.close()
+        self._host.close()
 
 
 def _typed(work: Callable[[], Any]) -> Any:
@@ -143,11 +144,10 @@ class _Transport(AbstractHttpGitClient):
 
     path = ""
 
-    def __init__(self, options: GitOptions, fetcher: Fetcher, pacing: Pacing) -> None:
+    def __init__(self, options: GitOptions, host: HttpHost) -> None:
         # Some servers insist on thin packs; without history there is nothing that one could leave out.
         super().__init__(options.repository, dumb=False, thin_packs=True, quiet=True)
-        self._fetcher, self._pacing = fetcher, pacing
-        self._credentials = ServiceCredentials(options.auth, fetcher)
+        self._host, self._credentials = host, ServiceCredentials(options.auth, host.fetcher)
         self._origin = origin_of(options.repository)
 
     def _get_url(self, path: str | bytes) -> str:
@@ -162,7 +162,7 @@ class _Transport(AbstractHttpGitClient):
     ) -> tuple[Any, Callable[[int], bytes]]:
         body = data if isinstance(data, bytes) or data is None else b"".join(data)
         plain = {name.lower(): value for name, value in (headers or {}).items() if name.lower() != "content-length"}
-        answer = self._pacing.run(lambda: self._ask(url, plain, body))
+        answer = self._ask(url, plain, body)
         moved = answer.url if answer.url != url else None
         content = BytesIO(answer.content)
         kind = answer.headers.get("content-type")
@@ -172,24 +172,19 @@ class _Transport(AbstractHttpGitClient):
         return _Answer(answer.status, kind, moved), content.read
 
     def _ask(self, url: str, headers: dict[str, str], body: bytes | None) -> Fetched:
-        secret = self._credentials.headers() if origin_of(url) == self._origin else {}
-        try:
+        def send() -> Fetched:
+            secret = self._credentials.headers() if origin_of(url) == self._origin else {}
             if body is None:
-                answer = self._fetcher.get(url, headers=headers, credentials=secret)
-            else:
-                answer = self._fetcher.send("POST", url, {**headers, **secret}, body)
-        except (Unavailable, DeadlineExceeded) as error:
-            raise Again(error) from error
+                return self._host.fetcher.get(url, headers=headers, credentials=secret)
+            return self._host.fetcher.send("POST", url, {**headers, **secret}, body)
+
+        try:
+            return self._host.run(send, lambda answer: answer, renew=self._credentials.renew)
+        except NotFound:
+            message = "there is no such repository, or it is private; check `auth`"
+            raise Unavailable(Reason.SOURCE_UNAVAILABLE, message) from None
         except InvalidInput as error:
             if error.reason is Reason.RESPONSE_TOO_LARGE:
                 message = f"{error.message}; raise `max_pack_bytes`, or choose another ref"
                 raise InvalidInput(error.reason, message) from None
             raise
-        check_state(answer.status, answer.headers, "the host")
-        if answer.status in (401, 403):
-            raise Unavailable(Reason.ACCESS_REFUSED, f"the host answers with status {answer.status}; check `auth`")
-        if answer.status in (404, 410):
-            raise Unavailable(Reason.SOURCE_UNAVAILABLE, "there is no such repository, or it is private; check `auth`")
-        if answer.status != 200:
-            raise Unavailable(Reason.HTTP_STATUS, f"the host answers with status {answer.status}")
-        return answer

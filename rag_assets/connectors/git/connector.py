@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +21,7 @@ from rag_assets.connectors.git.repository import (
     read_file,
     walk_files,
 )
-from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample
+from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample, read_item
 from rag_core.content.sources import FetchedItem, Problem, Removed, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
@@ -38,7 +37,7 @@ class GitConnector:
 
     def __init__(self, options: GitOptions, context: ConnectorContext) -> None:
         self._options, self._context = options, context
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=options.hidden)
         self._loaded: ObjectID | None = None
         """The commit whose files were loaded."""
@@ -72,13 +71,11 @@ class GitConnector:
         if sha not in store:
             sha = self._now(path)  # the listing was of another commit
         content = read_file(store, sha)
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the file has {len(content)} > {self._limit} bytes")
+        read = read_item(item, content, self._limit, "the file", version_tag=sha.decode())
         if content.startswith(_POINTER):
             raise InvalidInput(Reason.UNREADABLE, "the file is in Git LFS, which is not read; exclude it")
         link = permalink(self._options, commit.decode(), path)
         metadata = {"commit": commit.decode(), **({"url": link} if link else {})}
-        read = replace(item, version_tag=sha.decode(), size=len(content))
         return FetchedItem(read, content, metadata=metadata)
 
     def version_tag(self) -> str:

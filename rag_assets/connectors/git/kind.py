@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from rag_assets.connectors.git.options import GitOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 
-
-def connect(options: GitOptions, context: ConnectorContext) -> Connector:
-    """Make the connector. Its libraries are imported here."""
-    from rag_assets.connectors.git.connector import GitConnector
-
-    return GitConnector(options, context)
-
-
-KIND = ConnectorKind(GitOptions, connect, (
+KIND = ConnectorKind(GitOptions, imported("rag_assets.connectors.git.connector:GitConnector"), (
     Card("git", "Git repository", "Files at a branch or tag, with links to the commit.", "commit", "repository", (
         FormField("repository", "Repository (https URL, or absolute path here)", required=True),
         FormField("ref", "Branch or tag (empty: the default branch)"),

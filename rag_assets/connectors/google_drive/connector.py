@@ -10,9 +10,9 @@ from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.google_drive.options import GoogleDriveOptions
 from rag_assets.connectors.google_drive.service import FOLDER, GOOGLE, SHORTCUT, DriveService
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, read_item
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.governance.access import EVERYONE
 from rag_core.governance.directories import principals
 from rag_core.ids import fingerprint
@@ -39,7 +39,7 @@ class GoogleDriveConnector(PolledConnector):
 
     def __init__(self, options: GoogleDriveOptions, context: ConnectorContext) -> None:
         self._options, self._drive = options, DriveService(options, context.fetch_policy)
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
         self._drive_names: dict[str, str] = {}
         self._before = ""
@@ -57,25 +57,19 @@ class GoogleDriveConnector(PolledConnector):
         # The description is read before the content, so that a change in between is seen by the next listing.
         acl = self._readers(about)
         content = self._drive.content(about["id"], media_type)
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the file has {len(content)} > {self._limit} bytes")
-        read = SourceItem(item.locator, self._tag(about, acl), len(content), _time(about))
+        tag, at = self._tag(about, acl), _time(about)
+        read = read_item(item, content, self._limit, "the file", version_tag=tag, modified_at=at)
         said = media_type or str(about["mimeType"])
         known = None if said == "application/octet-stream" else said
         return FetchedItem(read, content, known, str(about["name"]), acl, self._metadata(about))
 
-    def version_tag(self) -> str:
+    def read_version_tag(self) -> str:
         """Return where the logs of changes end, one call each.
 
         No log is documented to have a file's entry when a folder or drive above it is shared with others, so that
         with readers the listing is read.
         """
-        if self._options.directory:
-            return super().version_tag()
-        try:
-            return self._position()
-        except RagError as error:
-            return f"unavailable:{error}"
+        return super().read_version_tag() if self._options.directory else self._position()
 
     def close(self) -> None:
         """Close the connections. Idempotent."""

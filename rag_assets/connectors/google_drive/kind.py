@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from rag_assets.connectors.google_drive.options import GoogleDriveOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
-
-
-def connect(options: GoogleDriveOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.google_drive.connector import GoogleDriveConnector
-
-    return GoogleDriveConnector(options, context)
-
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 
 _ACCOUNT, _BEARER = (("credentials.type", (name,)) for name in ("service_account", "bearer"))
-KIND = ConnectorKind(GoogleDriveOptions, connect, (
+_CONNECTOR = imported("rag_assets.connectors.google_drive.connector:GoogleDriveConnector")
+KIND = ConnectorKind(GoogleDriveOptions, _CONNECTOR, (
     Card("google_drive", "Google Drive", "Files of folders and shared drives at Google.", "add_to_drive", "folders", (
         FormField("folders", "Folders (their ids)", "list"),
         FormField("drives", "Shared drives (their ids)", "list"),

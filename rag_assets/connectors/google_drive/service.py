@@ -6,15 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from rag_assets.connectors.auth import ServiceCredentials
 from rag_assets.connectors.google_account import GoogleAccount, ServiceAccountKey
 from rag_assets.connectors.google_drive.options import GoogleDriveOptions
-from rag_assets.connectors.http_host import HttpHost
+from rag_assets.connectors.json_host import JsonHost
 from rag_assets.connectors.paging import all_pages
 from rag_core.errors import InvalidInput, Reason, Unavailable
-from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing
+from rag_core.http_client import Again, Fetched, FetchPolicy, Pacing
 
 FOLDER: Final = "application/vnd.google-apps.folder"
 SHORTCUT: Final = "application/vnd.google-apps.shortcut"
@@ -32,17 +31,19 @@ _NO_CONTENT: Final = frozenset(
 
 
 class DriveService:
-    """The files of one account. Used from one thread. Raises what `HttpHost.run` raises."""
+    """The files of one account. Used from one thread. Raises what `JsonHost` raises."""
 
     def __init__(self, options: GoogleDriveOptions, policy: FetchPolicy) -> None:
-        fetcher = Fetcher(policy, connections=2)
-        self._host = HttpHost(fetcher, Pacing(options.requests_per_second, options.attempts), "Google Drive")
-        self._url = f"{options.endpoint.rstrip('/')}/drive/v3"
-        login = options.credentials
-        self._login = (
-            GoogleAccount(login, fetcher, _SCOPE, options.subject)
+        pacing, login = Pacing(options.requests_per_second, options.attempts), options.credentials
+        self._host = JsonHost(
+            f"{options.endpoint.rstrip('/')}/drive/v3",
+            policy,
+            partial(GoogleAccount, login, scope=_SCOPE, subject=options.subject)
             if isinstance(login, ServiceAccountKey)
-            else ServiceCredentials(login, fetcher)
+            else login,
+            pacing,
+            what="Google Drive",
+            refusals=_explain,
         )
         # Readers are asked for only where they are used: with them a page holds fewer files.
         self._fields = _FILE + (f",permissionIds,permissions({_READER})" if options.directory else "")
@@ -81,7 +82,7 @@ class DriveService:
         """A file as it was uploaded, or a document of Google's own as a file of another type."""
         params = {"alt": "media", "supportsAllDrives": "true"} if exported is None else {"mimeType": exported}
         path = f"/files/{quote(name)}" + ("" if exported is None else "/export")
-        return self._read(path, params, "*/*").content
+        return self._host.read(path, params).content
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -99,36 +100,21 @@ class DriveService:
         return all_pages(read, "Google Drive")
 
     def _json(self, path: str, params: Mapping[str, str | int], *needed: str) -> dict[str, Any]:
-        try:
-            said = json.loads(self._read(path, params, "application/json").content)
-        except (ValueError, RecursionError):
-            said = None
+        said = self._host.get(path, params)
         if not isinstance(said, dict) or not said.keys() >= set(needed):
             raise Unavailable(Reason.RESPONSE_INVALID, "Google Drive answers in another form")
         return said
-
-    def _read(self, path: str, params: Mapping[str, str | int], media_type: str) -> Fetched:
-        # The body of a 403 says whether it asks to wait or refuses.
-        send = partial(
-            self._host.fetcher.get, f"{self._url}{path}?{urlencode(params)}", headers={"accept": media_type},
-            redirects="follow" if media_type == "*/*" else "same_origin", accept=(200, 403),
-        )  # fmt: skip
-        return self._host.run(
-            lambda: send(credentials=self._login.headers()), _allowed, renew=self._login.renew, accept=(200, 403)
-        )
 
 
 def _of_drive(drive: str) -> dict[str, str]:
     return {"supportsAllDrives": "true"} | ({"driveId": drive} if drive else {})
 
 
-def _allowed(answer: Fetched) -> Fetched:
-    """Return an answer that is none of the errors that Drive gives the status 403.
+def _explain(answer: Fetched) -> None:
+    """Raise the error that an answer with status 403 is: it asks to wait, or refuses.
 
     https://developers.google.com/workspace/drive/api/guides/handle-errors
     """
-    if answer.status != 403:
-        return answer
     try:
         reason = str(json.loads(answer.content)["error"]["errors"][0]["reason"])
     except (ValueError, LookupError, TypeError, RecursionError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -12,10 +11,10 @@ from rag_assets.connectors.http_api.listing import ApiChanges, ApiListing, layou
 from rag_assets.connectors.http_api.mapping import Mapping, digest
 from rag_assets.connectors.http_api.options import HttpApiOptions, NoPaging
 from rag_assets.connectors.http_api.paging import Pages
-from rag_assets.connectors.outside import ConnectorContext, check_by_sample
+from rag_assets.connectors.outside import ConnectorContext, check_by_sample, read_item
 from rag_assets.connectors.spool import Spool
 from rag_core.content.sources import FetchedItem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.errors import NotFound, RagError, Reason
 from rag_core.lazy import locked_property
 
 MAX_POLLED = 1000
@@ -55,10 +54,8 @@ class HttpApiConnector:
         media_type: str | None = self._options.media_type
         if self._options.detail is not None:
             content, media_type = self._detail(item.locator)
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the content has {len(content)} > {self._limit} bytes")
         return FetchedItem(
-            replace(item, version_tag=about["token"], size=len(content)),
+            read_item(item, content, self._limit, "the content", version_tag=about["token"]),
             content,
             media_type,
             about["title"],

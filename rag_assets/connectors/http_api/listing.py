@@ -10,40 +10,27 @@ from typing import Any
 from rag_assets.connectors.http_api.mapping import MappedItem, Mapping, digest
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.http_api.paging import Pages
+from rag_assets.connectors.outside import ListingState
 from rag_assets.connectors.spool import Spool
 from rag_core.content.sources import Problem, Removed, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 
 
-class ApiListing:
+class ApiListing(ListingState):
     """The `Listing` of an API. Everything it reads is kept in the spool; may be iterated once."""
 
     def __init__(self, options: HttpApiOptions, pages: Pages, mapping: Mapping, spool: Spool, version_tag: str) -> None:
+        super().__init__()
         self._options = options
         self._pages = pages
         self._mapping = mapping
         self._spool = spool
         self._layout = layout(options)
-        self._error: str | None = None
-        self._finished = False
         self._conditions: dict[str, str] = {}
         self._latest: datetime | None = None
         self._count = self._problems = 0
         self._total: int | None = None
         self.version_tag = version_tag
-
-    @property
-    def complete(self) -> bool:
-        return self._finished and self._error is None
-
-    @property
-    def error(self) -> str | None:
-        return self._error or (None if self._finished else "the listing was not read to its end")
-
-    @property
-    def broken(self) -> bool:
-        """True when something went wrong, as opposed to not read yet."""
-        return self._error is not None
 
     @property
     def cursor(self) -> dict[str, Any]:
@@ -61,7 +48,7 @@ class ApiListing:
                         yield entry
             self._check_total()
         except RagError as error:
-            self._error = _why(error)
+            self._errors[_why(error)] = None
         self._finished = True
 
     def _walk(
@@ -158,7 +145,7 @@ class ApiChanges(ApiListing):
             yield from self._walk(*self._question())
             self._check_total()
         except RagError as error:
-            self._error = _why(error)
+            self._errors[_why(error)] = None
         self._finished = True
 
     def _question(self) -> tuple[dict[str, str], dict[str, str] | None]:

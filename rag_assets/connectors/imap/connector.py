@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import Message
 from itertools import groupby
@@ -12,9 +13,9 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.imap.message import header_text, is_attachment, render
 from rag_assets.connectors.imap.options import ImapOptions
 from rag_assets.connectors.imap.server import ImapServer, Mailbox
-from rag_assets.connectors.outside import ConnectorContext, ListingState, check_by_sample
-from rag_core.content.sources import FetchedItem, Problem, SourceItem, SourceMemory
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, entry_of, with_readers
+from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_core.errors import InvalidInput, NotFound, Reason
 from rag_core.ids import fingerprint
 
 _TOGETHER: Final = 500
@@ -22,24 +23,23 @@ _TOGETHER: Final = 500
 _SUFFIX: Final = ".eml"
 
 
-class ImapConnector:
+class ImapConnector(PolledConnector):
     """Reads the mailboxes of one account.
 
     A message is named by its Message-ID, so that it stays one document when the server numbers its messages again; the
     version tag has the numbers.
     """
 
-    shares_listings = True
-
     def __init__(self, options: ImapOptions, context: ConnectorContext) -> None:
         self._options, self._memory = options, context.memory
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._server = ImapServer(options, context.fetch_policy)
         self._names: dict[str, str] = {}
         self._last: tuple[Any, bytes] = (None, b"")
+        self._state = ""
 
-    def list_items(self) -> ImapListing:
-        return ImapListing(self._options, self._server, self._memory, self._limit)
+    def list_items(self) -> EntryListing:
+        return EntryListing(self._entries, "the server", tag=lambda: self._state)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         validity, uid, part, *_ = item.version_tag.split(":")
@@ -47,29 +47,24 @@ class ImapConnector:
         if path not in self._names:
             self._names[path] = self._server.name_of(path)
         name = self._names[path]
-        raw = self._message(name, int(validity), int(uid))
+        raw = self._content(name, int(validity), int(uid))
         found = render(raw, part, keep_quotes=self._options.keep_quotes)
         if found is None:
             raise NotFound(Reason.VANISHED, "the message has no such attachment")
         metadata = found.metadata | {"mailbox": path}
         acl = self._server.readers(name)
-        read = SourceItem(item.locator, _tag(validity, uid, part, acl), len(found.content), item.modified_at)
+        tag = with_readers(f"{validity}:{uid}:{part}", acl)
+        read = replace(item, version_tag=tag, size=len(found.content))
         return FetchedItem(read, found.content, found.media_type, found.title or None, acl, metadata)
 
-    def version_tag(self) -> str:
-        try:
-            return _state(self._server.mailboxes())
-        except RagError as error:
-            return f"unavailable:{error}"
-
-    def check(self) -> dict[str, Any]:
-        return check_by_sample(self)
+    def read_version_tag(self) -> str:
+        return _state(self._server.mailboxes())
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
         self._server.close()
 
-    def _message(self, name: str, validity: int, uid: int) -> bytes:
+    def _content(self, name: str, validity: int, uid: int) -> bytes:
         """A message; the last one is kept, as its attachments are asked for after it."""
         key = (name, validity, uid)
         if self._last[0] != key:
@@ -80,44 +75,25 @@ class ImapConnector:
             self._last = (key, raw)
         return self._last[1]
 
+    def _entries(self) -> Iterator[SourceItem | Problem]:
+        mailboxes = self._server.mailboxes()
+        self._state, most = _state(mailboxes), self._options.max_messages
+        messages = (one for mailbox in mailboxes for one in self._messages(mailbox))
+        for number, entries in enumerate(messages):
+            if number >= most:
+                message = f"more than max_messages ({most}); name fewer mailboxes, or raise it"
+                raise InvalidInput(Reason.LISTING_INCOMPLETE, message)
+            yield from entries
 
-class ImapListing(ListingState):
-    """One pass over the mailboxes. What was once said of a message is remembered: it never changes."""
-
-    def __init__(self, options: ImapOptions, server: ImapServer, memory: SourceMemory, limit: int) -> None:
-        super().__init__()
-        self._options, self._server, self._memory, self._limit = options, server, memory, limit
-        self._state, self._seen = "", 0
-
-    @property
-    def version_tag(self) -> str:
-        return self._state
-
-    def __iter__(self) -> Iterator[SourceItem | Problem]:
-        try:
-            mailboxes = self._server.mailboxes()
-            self._state = _state(mailboxes)
-            for mailbox in mailboxes:
-                yield from self._mailbox(mailbox)
-        except NotFound as error:
-            self._errors[f"{Reason.LISTING_INCOMPLETE}: {error.message}"] = None
-        except RagError as error:
-            self._errors[str(error)] = None
-        self._finished = True
-
-    def _mailbox(self, mailbox: Mailbox) -> Iterator[SourceItem | Problem]:
+    def _messages(self, mailbox: Mailbox) -> Iterator[Iterator[SourceItem | Problem]]:
         taken = set[int]()
         uids = self._server.messages(mailbox)
         for number, group in groupby(uids, key=lambda uid: uid // _TOGETHER):
             for uid, about in self._described(mailbox, number, list(group)).items():
-                self._seen += 1
-                if self._seen > self._options.max_messages:
-                    most = f"more than max_messages ({self._options.max_messages}); name fewer mailboxes, or raise it"
-                    self._errors[f"{Reason.LISTING_INCOMPLETE}: {most}"] = None
-                    return
-                yield from self._message(mailbox, uid, about, taken)
+                yield self._message(mailbox, uid, about, taken)
 
     def _described(self, mailbox: Mailbox, number: int, uids: list[int]) -> dict[int, dict[str, Any]]:
+        """What was once said of a message is remembered: it never changes."""
         key = f"{mailbox.path}/{number}"
         kept = self._memory.get(key) or {}
         known = kept.get("messages", {}) if kept.get("validity") == mailbox.validity else {}
@@ -141,21 +117,13 @@ class ImapListing(ListingState):
         parts = [("", ""), *(about["parts"] if self._options.attachments else ())]
         for part, file in parts:
             path = f"{mailbox.path}/{name}{_SUFFIX}" + (f"/{part} {file}" if part else "")
-            locator = names.encode(path)
-            if names.is_too_long(locator):
-                yield Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the message or file is too long")
-            elif about["size"] > self._limit:
-                yield Problem(locator, Reason.FILE_TOO_LARGE, f"the message has {about['size']} > {self._limit} bytes")
-            else:
-                yield SourceItem(locator, _tag(mailbox.validity, uid, part, mailbox.acl), None, at)
+            tag = with_readers(f"{mailbox.validity}:{uid}:{part}", mailbox.acl)
+            entry = entry_of(path, tag, about["size"], self._limit, at=at, what="the message")
+            yield replace(entry, size=None) if isinstance(entry, SourceItem) else entry  # its parts have other sizes
 
 
 def _state(mailboxes: Sequence[Mailbox]) -> str:
     return fingerprint(*(one.state for one in mailboxes))
-
-
-def _tag(validity: object, uid: object, part: str, acl: Sequence[str] | None) -> str:
-    return f"{validity}:{uid}:{part}:{fingerprint(*acl) if acl is not None else ''}"
 
 
 def _about(said: dict[bytes, Any]) -> dict[str, Any]:

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from rag_assets.connectors.imap.options import ImapOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
-
-
-def connect(options: ImapOptions, context: ConnectorContext) -> Connector:
-    """Make the connector. Its library is imported here."""
-    from rag_assets.connectors.imap.connector import ImapConnector
-
-    return ImapConnector(options, context)
-
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 
 _PASSWORD, _APP = (("login.type", (name,)) for name in ("password", "oauth2"))
-KIND = ConnectorKind(ImapOptions, connect, (
+KIND = ConnectorKind(ImapOptions, imported("rag_assets.connectors.imap.connector:ImapConnector"), (
     Card("imap", "Mailboxes (IMAP)", "Messages and attachments of an IMAP server.", "mail", "host", (
         FormField("host", "Host", required=True),
         FormField("user", "Account", required=True),

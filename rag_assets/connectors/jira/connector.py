@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -12,10 +11,17 @@ from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.jira.options import JiraOptions
 from rag_assets.connectors.jira.service import ASSIGNEE, REPORTER, Issue, Jira, JiraProject
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
+from rag_assets.connectors.outside import (
+    ConnectorContext,
+    EntryListing,
+    PolledConnector,
+    entry_of,
+    read_item,
+    well_formed,
+    with_readers,
+)
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, Reason
-from rag_core.ids import fingerprint
+from rag_core.errors import NotFound, Reason
 
 _WHAT = "Jira"
 _READ = "summary,description,status,issuetype,labels,comment"
@@ -68,16 +74,10 @@ class JiraConnector(PolledConnector):
         yield from sorted(chosen - set(self._options.exclude_projects))
 
     def _entry(self, issue: Issue, acl: Acl) -> Iterator[SourceItem | Problem]:
-        tag = fingerprint(*acl) if acl is not None else ""
-        yield SourceItem(f"issues/{issue.id}", f"{issue.updated}:{tag}")
+        yield SourceItem(f"issues/{issue.id}", with_readers(issue.updated, acl))
         for file in issue.attachments if self._options.attachments else ():
-            locator = names.encode(f"issues/{issue.id}/{file.id} {file.name.replace('/', '_')}")
-            if names.is_too_long(locator):
-                yield Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the attachment is too long")
-            elif file.size > self._limit:
-                yield Problem(locator, Reason.FILE_TOO_LARGE, f"the attachment has {file.size} > {self._limit} bytes")
-            else:
-                yield SourceItem(locator, f"{file.id}:{tag}", file.size)
+            path = f"issues/{issue.id}/{file.id} {file.name.replace('/', '_')}"
+            yield entry_of(path, with_readers(file.id, acl), file.size, self._limit, what="the attachment")
 
     def _fetch_issue(self, item: SourceItem, issue_id: str) -> FetchedItem:
         issue, said = self._access.service.issue(issue_id, _READ)
@@ -109,11 +109,9 @@ class JiraConnector(PolledConnector):
         self, item: SourceItem, issue: Issue, file_id: str, content: bytes, media_type: str | None, title: str,
         metadata: dict[str, str],
     ) -> FetchedItem:  # fmt: skip
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the content has {len(content)} > {self._limit} bytes")
         acl = self._access.acl(issue)
-        tag = f"{file_id or issue.updated}:{fingerprint(*acl) if acl is not None else ''}"
-        read = replace(item, version_tag=tag, size=len(content))
+        tag = with_readers(file_id or issue.updated, acl)
+        read = read_item(item, content, self._limit, "the content", version_tag=tag)
         return FetchedItem(read, content, media_type, title, acl, {name: one for name, one in metadata.items() if one})
 
 

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from rag_assets.connectors.atlassian import SIGN_IN
 from rag_assets.connectors.jira.options import JiraOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 
-
-def connect(options: JiraOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.jira.connector import JiraConnector
-
-    return JiraConnector(options, context)
-
-
-KIND = ConnectorKind(JiraOptions, connect, (
+KIND = ConnectorKind(JiraOptions, imported("rag_assets.connectors.jira.connector:JiraConnector"), (
     Card("jira", "Jira", "Issues, comments and attachments of Jira.", "task_alt", "url", (
         *SIGN_IN,
         FormField("projects", "Keys of projects", "list"),

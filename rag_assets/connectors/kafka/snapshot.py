@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.outside import ListingState
 from rag_assets.connectors.spool import Spool
 from rag_core.content.sources import Problem, SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
@@ -21,8 +22,10 @@ SECONDS = 30.0
 """Longest silence of a broker that has not said yet that this was all."""
 
 
-class TopicListing:
+class TopicListing(ListingState):
     """The `Listing` of a topic. It is complete only when the topic still has everything that was ever in it."""
+
+    unfinished = "the topic was not read to its end"
 
     def __init__(
         self,
@@ -32,37 +35,24 @@ class TopicListing:
         consumer: Consumer,
         spool: Spool,
     ) -> None:
-        self._options = options
-        self._decoder = decoder
-        self._ends = ends
-        self._consumer = consumer
-        self._spool = spool
-        self._finished = False
-        self._error: str | None = None
-        self.version_tag = ""
-
-    @property
-    def complete(self) -> bool:
-        return self._finished and self.error is None
-
-    @property
-    def error(self) -> str | None:
-        expired = {number: low for number, (low, _) in self._ends.items() if low > 0}
-        if self._error is None and expired:
-            return f"the topic has forgotten its first messages (up to {expired}), so it is not the whole truth"
-        return self._error or (None if self._finished else "the topic was not read to its end")
+        super().__init__()
+        self._options, self._decoder, self._ends, self._consumer = options, decoder, ends, consumer
+        self._spool, self.version_tag = spool, ""
 
     def __iter__(self) -> Iterator[SourceItem | Problem]:
         try:
             for record in self._records():
                 self._fold(record)
         except RagError as error:
-            self._error = f"{error.reason}: {error.message}"
+            self._errors[str(error)] = None
             return
         for locator in self._spool.locators():
             _, about = self._spool.get(locator) or (b"", {"deleted": True})
             if not about["deleted"]:
                 yield SourceItem(locator, about["token"])
+        if expired := {number: low for number, (low, _) in self._ends.items() if low > 0}:
+            message = f"the topic has forgotten its first messages (up to {expired}), so it is not the whole truth"
+            self._errors[message] = None
         self._finished = True
 
     def _records(self) -> Iterator[Record]:

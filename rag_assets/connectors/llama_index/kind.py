@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.llama_index.options import LlamaIndexOptions
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
 
-
-def connect(options: LlamaIndexOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.llama_index.connector import LlamaIndexConnector
-
-    return LlamaIndexConnector(options, context)
-
-
-KIND = ConnectorKind(LlamaIndexOptions, connect, (
+KIND = ConnectorKind(LlamaIndexOptions, imported("rag_assets.connectors.llama_index.connector:LlamaIndexConnector"), (
     Card("llama_index", "A reader of LlamaIndex", "Documents of one of LlamaIndex's readers, each time in full.",
          "extension", "reader", (
         FormField("reader", "Reader (llama_index.readers.confluence:ConfluenceReader)", required=True),

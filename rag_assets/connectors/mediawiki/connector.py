@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.mediawiki.options import MediaWikiOptions
 from rag_assets.connectors.mediawiki.service import FILES, Wiki, WikiState, is_file
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
+from rag_assets.connectors.outside import (
+    ConnectorContext,
+    EntryListing,
+    PolledConnector,
+    read_item,
+    well_formed,
+    with_readers,
+)
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.ids import fingerprint
+from rag_core.errors import Reason
 
 _SUFFIX: Final = ".html"
 
@@ -26,7 +31,7 @@ class MediaWikiConnector(PolledConnector):
 
     def __init__(self, options: MediaWikiOptions, context: ConnectorContext) -> None:
         self._options, self._wiki = options, Wiki(options, context.fetch_policy)
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
         self._site: WikiState | None = None
         self._state = ""
@@ -34,11 +39,8 @@ class MediaWikiConnector(PolledConnector):
     def list_items(self) -> EntryListing:
         return EntryListing(self._entries, "the wiki", self._options.max_documents, tag=lambda: self._state)
 
-    def version_tag(self) -> str:
-        try:
-            return self._wiki.site().state
-        except RagError as error:
-            return f"unavailable:{error}"
+    def read_version_tag(self) -> str:
+        return self._wiki.site().state
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         site = self._site = self._site or self._wiki.site()
@@ -54,10 +56,7 @@ class MediaWikiConnector(PolledConnector):
             content = self._wiki.file(page["imageinfo"][0]["url"]).content
         else:
             content = self._wiki.html(page["lastrevid"]).encode()
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has {len(content)} > {self._limit} bytes")
-        # The tag of what was read, which may be newer than what was listed.
-        read = replace(item, version_tag=tag, size=len(content), modified_at=at)
+        read = read_item(item, content, self._limit, version_tag=tag, modified_at=at)
         return FetchedItem(read, content, media_type, title, acl, metadata)
 
     def close(self) -> None:
@@ -87,7 +86,7 @@ class MediaWikiConnector(PolledConnector):
 def _tag(page: Mapping[str, Any], acl: tuple[str, ...] | None) -> str:
     """Changes with the page, with the templates in it (`touched`), with the file and with who may read it."""
     file = page["imageinfo"][0]["sha1"] if page["ns"] == FILES else page["touched"]
-    return f"{page['lastrevid']}:{file}:{fingerprint(*acl) if acl is not None else ''}"
+    return with_readers(f"{page['lastrevid']}:{file}", acl)
 
 
 def _time(page: Mapping[str, Any]) -> datetime | None:

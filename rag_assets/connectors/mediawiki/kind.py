@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.mediawiki.options import MediaWikiOptions
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
-
-
-def connect(options: MediaWikiOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.mediawiki.connector import MediaWikiConnector
-
-    return MediaWikiConnector(options, context)
-
 
 _PASSWORD, _BEARER = (("login.type", (name,)) for name in ("password", "bearer"))
-KIND = ConnectorKind(MediaWikiOptions, connect, (
+KIND = ConnectorKind(MediaWikiOptions, imported("rag_assets.connectors.mediawiki.connector:MediaWikiConnector"), (
     Card("mediawiki", "MediaWiki", "Pages and uploaded files of a wiki.", "menu_book", "url", (
         FormField("url", "Its API (https://…/api.php)", required=True),
         FormField("login.type", "How it signs in", "choice", choices=("", "password", "bearer")),

@@ -11,10 +11,10 @@ from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.notion.options import NotionOptions
 from rag_assets.connectors.notion.properties import files_of, lines_of, title_of
 from rag_assets.connectors.notion.service import Notion, Row
-from rag_assets.connectors.outside import ConnectorContext, well_formed
+from rag_assets.connectors.outside import ConnectorContext, read_item, well_formed
 from rag_assets.connectors.remembered import RememberingConnector
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
+from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.ids import fingerprint
 
 _PAGE: Final = "page:"
@@ -29,7 +29,7 @@ class NotionConnector(RememberingConnector):
     def __init__(self, options: NotionOptions, context: ConnectorContext) -> None:
         super().__init__(context.memory, "Notion", options.max_documents)
         self._options = options
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._notion = Notion(options, context.fetch_policy)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
@@ -105,9 +105,7 @@ class NotionConnector(RememberingConnector):
     def _read(
         self, item: SourceItem, page: Row, content: bytes, media_type: str | None, title: str, metadata: dict[str, str]
     ) -> FetchedItem:
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has {len(content)} > {self._limit} bytes")
-        read = SourceItem(item.locator, _tag(page, time.time()), len(content), item.modified_at)
+        read = read_item(item, content, self._limit, version_tag=_tag(page, time.time()))
         return FetchedItem(read, content, media_type, title or None, None, metadata)
 
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.notion.options import NotionOptions
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
 
-
-def connect(options: NotionOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.notion.connector import NotionConnector
-
-    return NotionConnector(options, context)
-
-
-KIND = ConnectorKind(NotionOptions, connect, (
+KIND = ConnectorKind(NotionOptions, imported("rag_assets.connectors.notion.connector:NotionConnector"), (
     Card("notion", "Notion", "Pages and rows that are shared with a connection.", "article", "data_sources", (
         FormField("token", "Access token of the connection", "secret", required=True),
         FormField("data_sources", "Data sources (all that is shared)", "list"),

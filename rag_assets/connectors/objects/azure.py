@@ -20,7 +20,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from rag_assets.connectors.auth import OAuth2Auth, ServiceCredentials
-from rag_assets.connectors.objects.connector import host_of
+from rag_assets.connectors.objects.connector import ObjectConnector, host_of
 from rag_assets.connectors.objects.listing import StoredObject, http_time
 from rag_assets.connectors.objects.options import AccountKey, AzureOptions, SasToken
 from rag_assets.connectors.outside import ConnectorContext
@@ -30,6 +30,11 @@ from rag_core.http_client import Fetched
 
 VERSION: Final = "2021-08-06"
 _AT_ONCE: Final = 5000
+
+
+def connect(options: AzureOptions, context: ConnectorContext) -> ObjectConnector[AzureStore]:
+    """Make the connector."""
+    return ObjectConnector(options, context, AzureStore(options, context))
 
 
 class AzureStore:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.http_host import HttpHost
 from rag_assets.connectors.objects.listing import ObjectListing, ObjectStore
 from rag_assets.connectors.objects.options import ObjectOptions
-from rag_assets.connectors.outside import ConnectorContext, PolledConnector
+from rag_assets.connectors.outside import ConnectorContext, PolledConnector, read_item
 from rag_core.content.sources import FetchedItem, SourceItem
-from rag_core.errors import InvalidInput, Reason
 from rag_core.http_client import Fetcher, FetchPolicy, Pacing
 
 Store = TypeVar("Store", bound=ObjectStore)
@@ -22,17 +20,15 @@ class ObjectConnector(PolledConnector, Generic[Store]):
 
     def __init__(self, options: ObjectOptions, context: ConnectorContext, store: Store) -> None:
         self._options, self._store = options, store
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
 
     def list_items(self) -> ObjectListing:
         return ObjectListing(self._options, self._store, self._limit)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         found, content = self._store.read(names.decode_key(item.locator), item.version_tag)
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the object has {len(content)} > {self._limit} bytes")
-        # The tag of what was read, which may be newer than what was listed.
-        read = replace(item, version_tag=found.tag, size=len(content), modified_at=found.modified_at)
+        about = {"version_tag": found.tag, "modified_at": found.modified_at}
+        read = read_item(item, content, self._limit, "the object", **about)
         return FetchedItem(read, content, found.known_type)
 
     def polled(self) -> ObjectListing:

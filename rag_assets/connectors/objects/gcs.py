@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from rag_assets.connectors.auth import BearerAuth, ServiceCredentials
 from rag_assets.connectors.google_account import GoogleAccount, ServiceAccountKey
-from rag_assets.connectors.objects.connector import host_of
+from rag_assets.connectors.objects.connector import ObjectConnector, host_of
 from rag_assets.connectors.objects.listing import StoredObject, http_time
 from rag_assets.connectors.objects.options import GcsOptions
 from rag_assets.connectors.outside import ConnectorContext
@@ -23,6 +23,11 @@ from rag_core.http_client import Fetched, Fetcher
 
 _SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_only"
 _FIELDS: Final = "kind,nextPageToken,items(name,generation,size,updated,contentType)"
+
+
+def connect(options: GcsOptions, context: ConnectorContext) -> ObjectConnector[GcsStore]:
+    """Make the connector."""
+    return ObjectConnector(options, context, GcsStore(options, context))
 
 
 class GcsStore:

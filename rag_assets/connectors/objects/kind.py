@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.objects.options import AzureOptions, GcsOptions
-from rag_assets.connectors.outside import ConnectorContext
-from rag_core.content.sources import Connector
 
 _KEY, _SAS, _APP = (("credentials.type", (name,)) for name in ("key", "sas", "oauth2"))
 _ACCOUNT, _BEARER = (("credentials.type", (name,)) for name in ("service_account", "bearer"))
@@ -16,23 +14,7 @@ _CHOSEN = (
 )
 
 
-def connect_azure(options: AzureOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.objects.azure import AzureStore
-    from rag_assets.connectors.objects.connector import ObjectConnector
-
-    return ObjectConnector(options, context, AzureStore(options, context))
-
-
-def connect_gcs(options: GcsOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.objects.connector import ObjectConnector
-    from rag_assets.connectors.objects.gcs import GcsStore
-
-    return ObjectConnector(options, context, GcsStore(options, context))
-
-
-AZURE = ConnectorKind(AzureOptions, connect_azure, (
+AZURE = ConnectorKind(AzureOptions, imported("rag_assets.connectors.objects.azure:connect"), (
     Card("azure", "Azure Blob Storage", "Blobs of a container in Azure.", "cloud", "account", (
         FormField("account", "Storage account", required=True),
         FormField("container", "Container", required=True),
@@ -48,7 +30,7 @@ AZURE = ConnectorKind(AzureOptions, connect_azure, (
     )),
 ))  # fmt: skip
 
-GCS = ConnectorKind(GcsOptions, connect_gcs, (
+GCS = ConnectorKind(GcsOptions, imported("rag_assets.connectors.objects.gcs:connect"), (
     Card("gcs", "Google Cloud Storage", "Objects of a bucket at Google.", "cloud", "bucket", (
         FormField("bucket", "Bucket", required=True),
         FormField("credentials.type", "Credentials", "choice", default="service_account",

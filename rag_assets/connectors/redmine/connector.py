@@ -9,12 +9,20 @@ from datetime import datetime
 from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, well_formed
+from rag_assets.connectors.outside import (
+    ConnectorContext,
+    EntryListing,
+    PolledConnector,
+    entry_of,
+    read_item,
+    well_formed,
+    with_readers,
+)
 from rag_assets.connectors.redmine.markup import markdown
 from rag_assets.connectors.redmine.options import RedmineOptions
 from rag_assets.connectors.redmine.service import Redmine, RedmineProject
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.errors import NotFound, Reason
 from rag_core.ids import fingerprint
 
 _DAY: Final = 24 * 3600
@@ -30,19 +38,16 @@ class RedmineConnector(PolledConnector):
     def __init__(self, options: RedmineOptions, context: ConnectorContext) -> None:
         self._options, self._memory = options, context.memory
         self._redmine = Redmine(options, context.fetch_policy)
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._projects: dict[str, RedmineProject] = {}
         self._state = ""
 
     def list_items(self) -> EntryListing:
         return EntryListing(self._entries, "Redmine", self._options.max_documents, tag=lambda: self._state)
 
-    def version_tag(self) -> str:
-        try:
-            with well_formed("Redmine"):
-                return self._look()[1]
-        except RagError as error:
-            return f"unavailable:{error}"
+    def read_version_tag(self) -> str:
+        with well_formed("Redmine"):
+            return self._look()[1]
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         if not self._projects:
@@ -50,10 +55,7 @@ class RedmineConnector(PolledConnector):
                 self._projects = self._redmine.projects()
         part, _, rest = names.decode_key(item.locator).partition("/")
         with well_formed("Redmine"):
-            found = self._issue(rest, item) if part == "issues" else self._of_project(part, rest, item)
-        if len(found.content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the document has {len(found.content)} > {self._limit} bytes")
-        return found
+            return self._issue(rest, item) if part == "issues" else self._of_project(part, rest, item)
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -98,18 +100,12 @@ class RedmineConnector(PolledConnector):
 
     def _attached(self, path: str, files: Any, acl: Any) -> Iterator[SourceItem | Problem]:
         for file in files:
-            locator = f"{path}/{file['id']} {file['filename']}"
-            if file["filesize"] > self._limit:
-                message = f"the file has {file['filesize']} > {self._limit} bytes"
-                yield Problem(names.encode(locator), Reason.FILE_TOO_LARGE, message)
-            else:
-                yield self._entry(locator, _tag("", "", acl), {"updated_on": file["created_on"]}, file["filesize"])
+            name, at = f"{path}/{file['id']} {file['filename']}", datetime.fromisoformat(file["created_on"])
+            yield entry_of(name, _tag("", "", acl), file["filesize"], self._limit, at=at)
 
-    def _entry(self, path: str, tag: str, row: Mapping[str, Any], size: int | None = None) -> SourceItem | Problem:
-        locator = names.encode(path)
-        if names.is_too_long(locator):
-            return Problem(names.shorten(locator), Reason.ID_CHARS, "the name of the page or file is too long")
-        return SourceItem(locator, tag, size, datetime.fromisoformat(row["updated_on"]))
+    def _entry(self, path: str, tag: str, row: Mapping[str, Any]) -> SourceItem | Problem:
+        at = datetime.fromisoformat(row["updated_on"])
+        return entry_of(path, tag, None, self._limit, at=at, what="the page")
 
     def _files_of(self, project: str, page: Mapping[str, Any]) -> Any:
         """The files of a wiki page, which the list of pages leaves out."""
@@ -173,14 +169,15 @@ class RedmineConnector(PolledConnector):
     def _file(self, item: SourceItem, file: str, acl: Any, about: Mapping[str, str]) -> FetchedItem:
         number, _, name = file.partition(" ")
         answer = self._redmine.file(int(number), name)
-        read = replace(item, version_tag=_tag("", "", acl), size=len(answer.content))
+        read = read_item(item, answer.content, self._limit, version_tag=_tag("", "", acl))
         about = {**about, "url": f"{self._url}/attachments/{number}"}
         return FetchedItem(read, answer.content, answer.media_type or None, name, acl, about)
 
     def _text(self, item: SourceItem, text: str, title: str, acl: Any, about: Mapping[str, str]) -> FetchedItem:
         content = markdown(text, self._options.markup).encode()
         known = {name: value for name, value in about.items() if value}
-        return FetchedItem(replace(item, size=len(content)), content, "text/markdown", title, acl, known)
+        read = read_item(item, content, self._limit)
+        return FetchedItem(read, content, "text/markdown", title, acl, known)
 
     @property
     def _url(self) -> str:
@@ -188,7 +185,7 @@ class RedmineConnector(PolledConnector):
 
 
 def _tag(version: object, updated: str, acl: tuple[str, ...] | None) -> str:
-    return f"{version}:{updated}:{fingerprint(*acl) if acl is not None else ''}"
+    return with_readers(f"{version}:{updated}", acl)
 
 
 def _roles(project: RedmineProject) -> list[str]:

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.redmine.options import RedmineOptions
-from rag_core.content.sources import Connector
 
-
-def connect(options: RedmineOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.redmine.connector import RedmineConnector
-
-    return RedmineConnector(options, context)
-
-
-KIND = ConnectorKind(RedmineOptions, connect, (
+KIND = ConnectorKind(RedmineOptions, imported("rag_assets.connectors.redmine.connector:RedmineConnector"), (
     Card("redmine", "Redmine", "Wiki pages, issues and files of projects.", "task", "url", (
         FormField("url", "URL of Redmine", required=True),
         FormField("key", "API key", "secret", required=True),

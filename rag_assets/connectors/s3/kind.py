@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.s3.options import S3Options
-from rag_core.content.sources import Connector
-
-
-def connect(options: S3Options, context: ConnectorContext) -> Connector:
-    """Make the connector. Its libraries are imported here."""
-    from rag_assets.connectors.s3.connector import S3Connector
-
-    return S3Connector(options, context)
-
 
 _KEYS = ("credentials.type", ("keys",))
-KIND = ConnectorKind(S3Options, connect, (
+KIND = ConnectorKind(S3Options, imported("rag_assets.connectors.s3.connector:S3Connector"), (
     Card("s3", "S3 bucket", "Objects of a bucket at Amazon S3 or a service that speaks its protocol.", "cloud",
          "bucket", (
         FormField("bucket", "Bucket", required=True),

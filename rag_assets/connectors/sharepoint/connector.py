@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext, well_formed
+from rag_assets.connectors.outside import ConnectorContext, entry_of, read_item, well_formed
 from rag_assets.connectors.remembered import SUMMARY, RememberingConnector
 from rag_assets.connectors.sharepoint.drive_copy import DriveCopy, Remembered, Row, StoredFile
 from rag_assets.connectors.sharepoint.options import SharePointOptions
@@ -16,7 +16,7 @@ from rag_assets.connectors.sharepoint.pages import page_html
 from rag_assets.connectors.sharepoint.permissions import acl_of
 from rag_assets.connectors.sharepoint.service import Drive, Graph, SharePointSite
 from rag_core.content.sources import FetchedItem, Problem, SourceItem
-from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.errors import NotFound, Reason
 from rag_core.ids import fingerprint
 
 _TOGETHER: Final = 100
@@ -33,7 +33,7 @@ class SharePointConnector(RememberingConnector):
     def __init__(self, options: SharePointOptions, context: ConnectorContext) -> None:
         super().__init__(context.memory, "Microsoft Graph", options.max_documents)
         self._options = options
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._graph = Graph(options, context.fetch_policy)
         self._chosen = names.PathFilter(options.include, options.exclude, hidden=True)
         self._drives: dict[str, Drive] = {}
@@ -41,11 +41,7 @@ class SharePointConnector(RememberingConnector):
     def fetch(self, item: SourceItem) -> FetchedItem:
         kind, place, ident, _ = item.version_tag.split(":", 3)
         with well_formed("Microsoft Graph"):
-            found = self._page(item, place, ident) if kind == "page" else self._file(item, place, ident)
-        if len(found.content) > self._limit:
-            message = f"the document has {len(found.content)} > {self._limit} bytes"
-            raise InvalidInput(Reason.FILE_TOO_LARGE, message)
-        return found
+            return self._page(item, place, ident) if kind == "page" else self._file(item, place, ident)
 
     def state(self) -> str:
         return self._update(Remembered(self._memory))[0]
@@ -96,33 +92,27 @@ class SharePointConnector(RememberingConnector):
                 acl = acl_of(row["g"], directory, now)
                 ends = [until for _, until in row["g"] if until > now]
                 seen["due"] = min(seen["due"], row["t"] + self._age, *ends)
-            locator = names.encode(f"{copy.drive.prefix}/{file.path}")
+            path, at = f"{copy.drive.prefix}/{file.path}", datetime.fromisoformat(row["m"]) if row["m"] else None
             tag = _tag("file", copy.drive.id, file.id, row["e"], acl)
-            yield self._entry(locator, tag, row["s"], row["m"], bad=bool(row.get("bad")))
+            entry = entry_of(path, tag, row["s"], self._limit, at=at)
+            if row.get("bad") and isinstance(entry, SourceItem):
+                entry = Problem(entry.locator, Reason.UNREADABLE, "SharePoint calls the file malware", skipped=True)
+            yield entry
 
     def _described_page(self, site: SharePointSite, row: Row) -> Iterator[SourceItem | Problem]:
         path = f"Site Pages/{row['name']}"
         level, version = _level(row)
         if version.startswith("0.") or not self._chosen(path):  # it was never published
             return
-        locator = names.encode(f"{site.path}/{path}")
         if level != "published":
             message = "the page is being edited; its last published version stays"
-            yield Problem(locator, Reason.UNREADABLE, message, skipped=True)
+            yield Problem(names.encode(f"{site.path}/{path}"), Reason.UNREADABLE, message, skipped=True)
             return
-        tag = _tag("page", site.id, row["id"], _page_tag(row), None)
-        yield self._entry(locator, tag, None, row["lastModifiedDateTime"])
-
-    def _entry(
-        self, locator: str, tag: str, size: int | None, at: str | None, *, bad: bool = False
-    ) -> SourceItem | Problem:
-        if names.is_too_long(locator):
-            return Problem(names.shorten(locator), Reason.ID_CHARS, "the path is too long")
-        if size and size > self._limit:
-            return Problem(locator, Reason.FILE_TOO_LARGE, f"the file has {size} > {self._limit} bytes")
-        if bad:
-            return Problem(locator, Reason.UNREADABLE, "SharePoint calls the file malware", skipped=True)
-        return SourceItem(locator, tag, size, datetime.fromisoformat(at) if at else None)
+        tag, at = (
+            _tag("page", site.id, row["id"], _page_tag(row), None),
+            datetime.fromisoformat(row["lastModifiedDateTime"]),
+        )
+        yield entry_of(f"{site.path}/{path}", tag, None, self._limit, at=at, what="the page")
 
     def _file(self, item: SourceItem, place: str, ident: str) -> FetchedItem:
         if not self._drives:
@@ -135,7 +125,8 @@ class SharePointConnector(RememberingConnector):
         if self._options.directory is not None:
             acl = acl_of(self._graph.grants(drive, [ident])[ident], self._options.directory, time.time())
         content = self._graph.content(place, ident).content
-        read = _read(item, _tag("file", place, ident, row["eTag"], acl), content)
+        tag = _tag("file", place, ident, row["eTag"], acl)
+        read = read_item(item, content, self._limit, version_tag=tag)
         media_type = (row.get("file") or {}).get("mimeType")
         metadata = _metadata(row) | {"site": drive.site, "library": drive.name}
         return FetchedItem(read, content, None if media_type == _UNKNOWN_TYPE else media_type, None, acl, metadata)
@@ -145,17 +136,13 @@ class SharePointConnector(RememberingConnector):
         if _level(row)[0] != "published":
             raise NotFound(Reason.VANISHED, "the page is being edited; the next listing knows more")
         content = page_html(row).encode()
-        read = _read(item, _tag("page", place, ident, _page_tag(row), None), content)
+        tag = _tag("page", place, ident, _page_tag(row), None)
+        read = read_item(item, content, self._limit, version_tag=tag)
         return FetchedItem(read, content, "text/html", row.get("title"), None, _metadata(row))
 
 
 def _tag(kind: str, place: str, ident: str, etag: str, acl: Sequence[str] | None) -> str:
     return f"{kind}:{place}:{ident}:{fingerprint(etag, *acl) if acl is not None else fingerprint(etag)}"
-
-
-def _read(item: SourceItem, tag: str, content: bytes) -> SourceItem:
-    """The item with the tag of what was read, which may be newer than what was listed."""
-    return SourceItem(item.locator, tag, len(content), item.modified_at)
 
 
 def _page_tag(row: Row) -> str:

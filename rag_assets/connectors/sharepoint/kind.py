@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.sharepoint.options import SharePointOptions
-from rag_core.content.sources import Connector
 
-
-def connect(options: SharePointOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.sharepoint.connector import SharePointConnector
-
-    return SharePointConnector(options, context)
-
-
-KIND = ConnectorKind(SharePointOptions, connect, (
+KIND = ConnectorKind(SharePointOptions, imported("rag_assets.connectors.sharepoint.connector:SharePointConnector"), (
     Card("sharepoint", "SharePoint and OneDrive", "Files of sites and OneDrives.", "folder_shared", "sites", (
         FormField("sites", "Sites (https://acme.sharepoint.com/sites/handbook)", "list"),
         FormField("users", "People whose OneDrive is read (ann@acme.example)", "list"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector
+from rag_assets.connectors.outside import ConnectorContext, EntryListing, PolledConnector, read_item
 from rag_assets.connectors.slack import text
 from rag_assets.connectors.slack.options import SlackOptions
 from rag_assets.connectors.slack.service import SlackChannel, SlackService
@@ -42,7 +41,7 @@ class SlackConnector(PolledConnector):
     def __init__(self, options: SlackOptions, context: ConnectorContext) -> None:
         self._options, self._memory = options, context.memory
         self._slack = SlackService(options, context.fetch_policy)
-        self._limit = min(context.max_file_bytes, options.max_file_bytes or context.max_file_bytes)
+        self._limit = context.limit(options.max_file_bytes)
         self._channels: dict[str, SlackChannel] = {}
         self._spool: Spool | None = None
 
@@ -66,14 +65,12 @@ class SlackConnector(PolledConnector):
             raise NotFound(Reason.VANISHED, "the messages are deleted")
         users, channels = self._slack.users, {one.id: one.name for one in self._channels.values()}
         content = text.render(shown, users, channels).encode("utf-8", "replace")
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the messages have {len(content)} > {self._limit} bytes")
         first = min(messages, key=lambda one: float(one["ts"]))
         title = text.title(shown[0], users, channels) if rest.startswith("p") else f"#{channel.name} {rest}"
         metadata = {"channel": channel.name, "url": f"{self._slack.url}archives/{name}/p{_digits(first)}"}
         if rest.startswith("p"):
             metadata["author"] = text.author(shown[0], users)
-        read = replace(item, size=len(content))
+        read = read_item(item, content, self._limit)
         return FetchedItem(read, content, "text/html", title or None, self._readers(channel), metadata)
 
     def close(self) -> None:
@@ -182,12 +179,10 @@ class SlackConnector(PolledConnector):
         if about.get("mode") in _NO_CONTENT:
             raise NotFound(Reason.VANISHED, "the file is deleted")
         content = self._slack.content(about)
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the file has {len(content)} > {self._limit} bytes")
         metadata = {"channel": channel.name, "author": text.author(about, self._slack.users)}
         metadata |= {"url": str(about["permalink"])} if about.get("permalink") else {}
         title = str(about.get("title") or about.get("name") or name)
-        read = replace(item, size=len(content))
+        read = read_item(item, content, self._limit, "the file")
         return FetchedItem(read, content, about.get("mimetype") or None, title, self._readers(channel), metadata)
 
     def _thread(self, channel: str, digits: str) -> list[dict[str, Any]]:
@@ -237,12 +232,8 @@ class SlackConnector(PolledConnector):
 class _Listing(EntryListing):
     """A listing whose version tag is that of a poll, which does not read the replies of threads."""
 
-    def __iter__(self) -> Iterator[SourceItem | Problem]:
-        tags: _Entries = {}
-        for entry in super().__iter__():
-            tags[entry.locator] = entry.version_tag.partition("+")[0] if isinstance(entry, SourceItem) else entry.reason
-            yield entry
-        self.version_tag = fingerprint(*(f"{locator}={tag}" for locator, tag in sorted(tags.items())))
+    def tag_of(self, entry: SourceItem | Problem) -> str:
+        return super().tag_of(entry).partition("+")[0]
 
 
 def _tag(messages: list[dict[str, Any]]) -> str:

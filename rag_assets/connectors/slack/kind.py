@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.slack.options import SlackOptions
-from rag_core.content.sources import Connector
 
-
-def connect(options: SlackOptions, context: ConnectorContext) -> Connector:
-    """Make the connector."""
-    from rag_assets.connectors.slack.connector import SlackConnector
-
-    return SlackConnector(options, context)
-
-
-KIND = ConnectorKind(SlackOptions, connect, (
+KIND = ConnectorKind(SlackOptions, imported("rag_assets.connectors.slack.connector:SlackConnector"), (
     Card("slack", "Slack", "Threads, messages and files of Slack channels.", "forum", "channels", (
         FormField("token", "Token of the app", "secret", required=True),
         FormField("channels", "Channels (names or ids)", "list"),

@@ -25,7 +25,7 @@ _CHANGES: Final = ("updated", "changed", "modified", "changed_at", "updated_at",
 
 def list_tables(options: DatabaseOptions, context: ConnectorContext) -> Offers:
     """The tables and views; with a `table` its columns too, and which of them fit. Raises `RagError` only."""
-    with closing(SqlReader(options, context.fetch_policy.own, context.paths)) as reader:
+    with closing(SqlReader(options, context)) as reader:
         return reader.run(partial(_offers, table=options.table))
 
 

@@ -9,30 +9,25 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from rag_assets.connectors.filesystem.safe_open import ANYWHERE, PathRules
+from rag_assets.connectors.outside import SAMPLE, ConnectorContext, summary
 from rag_assets.connectors.sql import values
 from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, state_version_tag
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.reader import Row, SqlReader
 from rag_assets.connectors.sql.values import Family
-from rag_core.content.sources import FetchedItem, Problem, SourceItem
+from rag_core.content.sources import FetchedItem, SourceItem
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.http_client import NO_PARTS, OwnParts
-
-SAMPLE = 10
 
 
 class SqlConnector:
-    """Reads a table or a query. `max_cell_bytes` is the platform's limit; the source may set a lower one."""
+    """Reads a table or a query."""
 
     shares_listings = True
 
-    def __init__(
-        self, options: SqlOptions, *, max_cell_bytes: int, own: OwnParts = NO_PARTS, paths: PathRules = ANYWHERE
-    ) -> None:
+    def __init__(self, options: SqlOptions, context: ConnectorContext) -> None:
         self._options = options
-        self._limit = min(max_cell_bytes, options.max_cell_bytes or max_cell_bytes)
-        self._reader = SqlReader(options, own, paths)
+        self._limit = context.limit(options.max_cell_bytes)
+        self._reader = SqlReader(options, context)
 
     def list_items(self) -> SqlListing:
         return SqlListing(self._options, self._reader)
@@ -59,19 +54,12 @@ class SqlConnector:
             state = self._reader.state()
             listing = self.list_items()
             entries = list(islice(listing, SAMPLE))
-            items = [entry for entry in entries if isinstance(entry, SourceItem)]
-            if listing.error is None and items:
-                self.fetch(items[0])
+            item = next((entry for entry in entries if isinstance(entry, SourceItem)), None)
+            if listing.error is None and item is not None:
+                self.fetch(item)
         except RagError as error:
             return {"ok": False, "items": 0, "sample": [], "problems": [], "error": str(error)}
-        problems = [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)]
-        return {
-            "ok": listing.error is None,
-            "items": state.rows,
-            "sample": [item.locator for item in items],
-            "problems": problems,
-            "error": listing.error,
-        }
+        return summary(entries, listing.error, more=False) | {"items": state.rows}
 
     def close(self) -> None:
         """Close the database connections. Idempotent."""

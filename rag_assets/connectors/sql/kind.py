@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Browse, Card, ConnectorKind, FormField, Offers
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.kind import Browse, Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.sql.options import DatabaseOptions, SqlOptions
-from rag_core.content.sources import Connector
-
-
-def connect(options: SqlOptions, context: ConnectorContext) -> Connector:
-    """Make the connector. Its libraries are imported here."""
-    from rag_assets.connectors.sql.connector import SqlConnector
-
-    own = context.fetch_policy.own
-    return SqlConnector(options, max_cell_bytes=context.max_file_bytes, own=own, paths=context.paths)
-
-
-def browse(options: DatabaseOptions, context: ConnectorContext) -> Offers:
-    """List tables, and the columns of one."""
-    from rag_assets.connectors.sql.browse import list_tables
-
-    return list_tables(options, context)
-
 
 _SERVER = ("database.driver", ("postgresql", "mysql"))
-KIND = ConnectorKind(SqlOptions, connect, (
+_BROWSE = Browse("List tables and columns", DatabaseOptions, imported("rag_assets.connectors.sql.browse:list_tables"))
+KIND = ConnectorKind(SqlOptions, imported("rag_assets.connectors.sql.connector:SqlConnector"), (
     Card("sql", "SQL table", "One document for each row of a table or view.", "table", "table", (
         FormField("database.driver", "Database", "choice", default="postgresql",
                   choices=("postgresql", "mysql", "sqlite")),
@@ -40,5 +23,4 @@ KIND = ConnectorKind(SqlOptions, connect, (
         FormField("content", "Columns of the text", "list", required=True, offered="column"),
         FormField("title", "Column of the title", offered="column"),
     )),
-), readers="file or source", libraries=("sqlglot",),
-   browse=Browse("List tables and columns", DatabaseOptions, browse))  # fmt: skip
+), readers="file or source", libraries=("sqlglot",), browse=_BROWSE)  # fmt: skip

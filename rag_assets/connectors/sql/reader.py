@@ -27,7 +27,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from rag_assets.connectors.filesystem.safe_open import PathRules
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.sql.engines import open_engine
 from rag_assets.connectors.sql.failures import translated
 from rag_assets.connectors.sql.options import SqlOptions
@@ -35,7 +35,6 @@ from rag_assets.connectors.sql.positions import Position, furthest_number, requi
 from rag_assets.connectors.sql.relation import Relation, resolve
 from rag_assets.connectors.sql.values import Family
 from rag_core.errors import Unavailable
-from rag_core.http_client import OwnParts
 
 ATTEMPTS = 3
 _RETRYING = stamina.RetryingCaller(attempts=ATTEMPTS, timeout=60, wait_initial=0.2, wait_max=5, wait_jitter=0.2)
@@ -60,8 +59,8 @@ class RelationState:
 class SqlReader:
     """Opens its engine and resolves the names at the first statement. Not thread-safe; close it at the end."""
 
-    def __init__(self, options: SqlOptions, own: OwnParts, paths: PathRules) -> None:
-        self._options, self._own, self._paths = options, own, paths
+    def __init__(self, options: SqlOptions, context: ConnectorContext) -> None:
+        self._options, self._context = options, context
         self._engine: Engine | None = None
         self._relation: Relation | None = None
         self._furthest: int | None = None
@@ -187,7 +186,7 @@ class SqlReader:
     def _once(self, work: Callable[[Connection], Result]) -> Result:
         with translated():
             if self._engine is None:
-                self._engine = open_engine(self._options, self._own, self._paths)
+                self._engine = open_engine(self._options, self._context.fetch_policy.own, self._context.paths)
             with self._engine.connect() as connection:
                 return work(connection)
 

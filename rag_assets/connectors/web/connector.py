@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.outside import SAMPLE, ConnectorContext, read_item, summary
 from rag_assets.connectors.spool import Spool
 from rag_assets.connectors.web.listing import WebListing, sitemap_urls
 from rag_assets.connectors.web.options import WebOptions
@@ -15,11 +14,10 @@ from rag_assets.connectors.web.pages import read_page
 from rag_assets.connectors.web.sitemaps import Sitemaps
 from rag_assets.connectors.web.urls import UrlScope
 from rag_assets.connectors.web.visits import Visit, Visitor
-from rag_core.content.sources import FetchedItem, Problem, SourceItem, SourceMemory, TransientMemory
+from rag_core.content.sources import FetchedItem, SourceItem, SourceMemory, TransientMemory
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.lazy import locked_property
 
-SAMPLE = 10
 CHECK_PAGES = 30
 """Requests that `check` makes at most."""
 POLLED_SITEMAP_URLS = 50_000
@@ -43,11 +41,9 @@ class WebConnector:
     def fetch(self, item: SourceItem) -> FetchedItem:
         kept = self._spool.get(item.locator)
         content, about = kept if kept is not None else self._again(item.locator)
-        if len(content) > self._limit:
-            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the page has {len(content)} > {self._limit} bytes")
         rule = self._scope.rule(item.locator)
         return FetchedItem(
-            replace(item, size=len(content)),
+            read_item(item, content, self._limit, "the page"),
             content,
             about["media_type"],
             acl=tuple(rule.acl) if rule is not None and rule.acl else None,
@@ -72,16 +68,9 @@ class WebConnector:
         few = self._options.model_copy(update={"max_pages": min(CHECK_PAGES, self._options.max_pages)})
         listing = self._listing(few, TransientMemory())
         entries = list(islice(listing, SAMPLE))
-        items = [entry for entry in entries if isinstance(entry, SourceItem)]
-        problems = [entry for entry in entries if isinstance(entry, Problem)]
-        return {
-            "ok": not listing.broken and bool(items),
-            "items": len(items),
-            "more": len(entries) == SAMPLE,
-            "sample": [item.locator for item in items],
-            "problems": [f"{problem.locator}: {problem.reason}: {problem.message}" for problem in problems],
-            "error": listing.error if listing.broken else None if items else "no page of the site can be indexed",
-        }
+        found = any(isinstance(entry, SourceItem) for entry in entries)
+        error = listing.error if listing.broken else None if found else "no page of the site can be indexed"
+        return summary(entries, error, more=len(entries) == SAMPLE)
 
     def close(self) -> None:
         """Close connections and remove the temporary file. Idempotent."""

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
 from rag_assets.connectors.web.options import WebOptions
-from rag_core.content.sources import Connector
 
-
-def connect(options: WebOptions, context: ConnectorContext) -> Connector:
-    """Make the connector. Its libraries are imported here."""
-    from rag_assets.connectors.web.connector import WebConnector
-
-    return WebConnector(options, context)
-
-
-KIND = ConnectorKind(WebOptions, connect, (
+KIND = ConnectorKind(WebOptions, imported("rag_assets.connectors.web.connector:WebConnector"), (
     Card("site", "Web site", "Pages found by links and sitemaps.", "language", "seeds", (
         FormField("seeds", "Where the crawl starts (URLs)", "list", required=True),
         FormField("include", "Paths in scope (/docs/*, …)", "list"),

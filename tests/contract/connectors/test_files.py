@@ -186,7 +186,7 @@ class TestSftp:
         place.put("team/a.txt", "text")
         place.put("b.txt", "text")
         local = FilesystemConnector(
-            FilesystemOptions(kind="folder", root=str(place.root), directory="corp"), max_file_bytes=1000
+            FilesystemOptions(kind="folder", root=str(place.root), directory="corp"), ConnectorContext(1000)
         )
         seen, tags = set[tuple[str, ...] | None](), set[str]()
         for outer, inner in ((0o755, 0o644), (0o755, 0o640), (0o750, 0o644), (0o700, 0o604), (0o711, 0o604)):

@@ -21,13 +21,13 @@ from smbprotocol.open import SMB2SetInfoRequest
 
 from benchmarks.ports import free_port
 from rag_assets.connectors.files.options import SmbOptions
-from rag_assets.connectors.files.smb import SmbFiles, open_smb
+from rag_assets.connectors.files.smb import SmbFiles, connect
 from rag_assets.testing import ConnectorSuite
 from rag_core.content.sources import SourceItem
 from rag_core.database import open_store
 from rag_core.errors import Unavailable
 from rag_core.governance.directories import DirectoryEntry, sync
-from rag_core.http_client import NO_PARTS
+from rag_core.http_client import FetchPolicy
 from rag_core.retrieval.index import VectorIndex
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.contract.connectors.test_files import ODD_NAMES, Server
@@ -109,7 +109,7 @@ class Samba:
                 "password": {"env": "RAG_SECRET_FILES"}, **more}  # fmt: skip
 
     def session(self, user: str) -> SmbFiles:
-        return open_smb(SmbOptions.model_validate(self.options(user)), NO_PARTS)
+        return connect(SmbOptions.model_validate(self.options(user)), FetchPolicy())
 
     def may_read(self, person: str, path: str) -> bool:
         """Ask Samba itself."""

@@ -8,6 +8,7 @@ import pytest
 
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.outside import ConnectorContext
 
 Open = Callable[..., FilesystemConnector]
 
@@ -28,6 +29,6 @@ def connect(root: Path) -> Open:
 
     def make(*, max_file_bytes: int = 1_000_000, **options: Any) -> FilesystemConnector:
         given = {"kind": "folder", "root": str(root), **options}
-        return FilesystemConnector(FilesystemOptions.model_validate(given), max_file_bytes=max_file_bytes)
+        return FilesystemConnector(FilesystemOptions.model_validate(given), ConnectorContext(max_file_bytes))
 
     return make

@@ -7,6 +7,7 @@ import pytest
 
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.outside import ConnectorContext
 from rag_core.errors import Reason, Unavailable
 from tests.unit.rag_assets.connectors.conftest import Open
 from tests.unit.rag_assets.connectors.listings import item, locators, problems
@@ -140,7 +141,7 @@ def test_the_lower_of_both_size_limits_holds(root: Path) -> None:
     write(root, "a.txt", text="x" * 11)
     for platform, own, refused in ((10, None, True), (10, 100, True), (100, 10, True), (11, 11, False)):
         options = FilesystemOptions(kind="folder", root=str(root), max_file_bytes=own)
-        assert bool(problems(FilesystemConnector(options, max_file_bytes=platform))) is refused
+        assert bool(problems(FilesystemConnector(options, ConnectorContext(platform)))) is refused
 
 
 @pytest.mark.catalogue("B27")

@@ -11,6 +11,7 @@ import pytest
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.outside import ConnectorContext
 from rag_core.content.sources import SourceItem
 from rag_core.governance.access import admits
 
@@ -20,7 +21,7 @@ ANN, BO, CY, DI = people = [(1000, {100}), (1001, {100}), (1002, {200}), (1003, 
 
 def connect(root: Path) -> FilesystemConnector:
     options = FilesystemOptions(kind="folder", root=str(root), directory="corp")
-    return FilesystemConnector(options, max_file_bytes=1000)
+    return FilesystemConnector(options, ConnectorContext(1000))
 
 
 def acl_of(root: Path) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import TypeAdapter
 from sqlalchemy import make_url
 
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_core.content.sources import SourceItem
@@ -123,7 +124,7 @@ def connect_to() -> Iterator[Open]:
     def make(database: Database, *, max_cell_bytes: int = 1_000_000, **changes: Any) -> SqlConnector:
         given = {"kind": "sql", "database": database.options, "table": "articles", **COLUMNS, **changes}
         options = TypeAdapter(SqlOptions).validate_python({k: v for k, v in given.items() if v is not None})
-        opened.append(SqlConnector(options, max_cell_bytes=max_cell_bytes))
+        opened.append(SqlConnector(options, ConnectorContext(max_cell_bytes)))
         return opened[-1]
 
     yield make

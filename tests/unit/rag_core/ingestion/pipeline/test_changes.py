@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_core.content.quality import quarantine_read_store as quarantine_view
@@ -38,7 +39,7 @@ class Table:
                 "overlap": 0,
             }
         )
-        self.connector = SqlConnector(options, max_cell_bytes=1_000_000)
+        self.connector = SqlConnector(options, ConnectorContext())
         flow.connector = self.connector  # type: ignore[assignment]
         self.flow, self._clock = flow, 0
 
