@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from rag_core.errors import RagError
 from ragctl.output import note
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ def _reports(
     from contextlib import closing
 
     from rag_core.database import open_store
-    from rag_core.errors import RagError
     from rag_core.settings import Settings
 
     try:

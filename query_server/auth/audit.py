@@ -21,6 +21,7 @@ from query_server.runtime.calls import CallState
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import RagError, Reason
+from rag_core.governance import audit
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
@@ -118,11 +119,8 @@ class AuditTrail:
             self._lost.inc()
 
     def _write(self, batch: list[_AuditEntry]) -> None:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.governance.audit import AuditEntry, append
-
         entries = [
-            AuditEntry(
+            audit.AuditEntry(
                 actor=note.actor,
                 action=note.action,
                 target=note.tenant,
@@ -135,4 +133,4 @@ class AuditTrail:
             for note in batch
         ]
         with self._store.get().engine.begin() as connection:
-            append(connection, entries)
+            audit.append(connection, entries)

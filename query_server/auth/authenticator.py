@@ -20,6 +20,7 @@ from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.calls import CallState
 from query_server.runtime.dependencies import LOOKUPS, LazyStore
 from rag_core.errors import Reason, Unauthenticated
+from rag_core.governance import access
 from rag_core.governance.access import (
     KEY_MARK,
     SESSION_MARK,
@@ -154,13 +155,10 @@ class _KeyRows:
         return row
 
     def _load(self, key_id: str) -> StoredKey | None:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and tokens do without it.
-        from rag_core.governance.access import find_key, record_use
-
         with self._store.get().engine.begin() as connection:
-            row = find_key(connection, key_id)
+            row = access.find_key(connection, key_id)
             if row is not None and time.monotonic() - self._noted.get(key_id, float("-inf")) > USE_SECONDS:
-                record_use(connection, key_id)
+                access.record_use(connection, key_id)
                 self._noted[key_id] = time.monotonic()
         return row
 

@@ -11,6 +11,7 @@ from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LOOKUPS, LazyStore
 from query_server.runtime.polling import Poller
 from rag_core.errors import Reason
+from rag_core.governance import directories
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -65,12 +66,9 @@ class Directories:
             return resolved(connection, principal)
 
     def _load(self) -> tuple[float, Mapping[str, str]]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.governance.directories import revisions
-
         began = self.age.now()
         with self._store.get().engine.connect() as connection:
-            return began, revisions(connection)
+            return began, directories.revisions(connection)
 
     def _take(self, found: tuple[float, Mapping[str, str]]) -> None:
         self.age.read_at, self._revisions = found
@@ -78,7 +76,5 @@ class Directories:
 
 def resolved(connection: Connection, principal: Principal) -> Resolved:
     """Read what directories say of a caller. The groups of an API key were given by an administrator."""
-    from rag_core.governance.directories import resolve
-
     trusted = principal.subject.startswith(_KEY)
-    return resolve(connection, principal.tenant, principal.subject, principal.groups, trusted=trusted)
+    return directories.resolve(connection, principal.tenant, principal.subject, principal.groups, trusted=trusted)

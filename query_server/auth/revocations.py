@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import ANNOUNCED_SECONDS, Poller
+from rag_core.content import streams
 from rag_core.errors import Reason, Unauthenticated, Unavailable
+from rag_core.governance import access
 from rag_core.governance.access import VerifiedToken, admits
 from rag_core.retrieval.index import (
     NO_PENDING_REVOCATIONS,
@@ -81,12 +83,9 @@ class Revocations:
                 raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
 
     def _load(self) -> tuple[float, Mapping[tuple[str, str], float]]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.governance.access import revocations
-
         began = self.age.now()
         with self._store.get().engine.connect() as connection:
-            return began, revocations(connection)
+            return began, access.revocations(connection)
 
     def _take(self, found: tuple[float, Mapping[tuple[str, str], float]]) -> None:
         self.age.read_at, self._before = found
@@ -150,12 +149,9 @@ class PendingRevocationCache:
         return PendingRevocations(tuple(documents), tuple({one.source for one in lost if one.doc_id is None}))
 
     def _read(self) -> tuple[float, Mapping[str, Sequence[PendingRevocation]]]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.governance.access import pending_revocations
-
         began, by_tenant = self.age.now(), defaultdict(list)
         with self._store.get().engine.connect() as connection:
-            for one in pending_revocations(connection, most=MAX_NAMED):
+            for one in access.pending_revocations(connection, most=MAX_NAMED):
                 by_tenant[one.tenant].append(one)
         return began, by_tenant
 
@@ -166,10 +162,8 @@ class PendingRevocationCache:
         self._combine()
 
     def _read_deletions(self) -> frozenset[tuple[str, uuid.UUID]]:
-        from rag_core.content.streams import inbox_store
-
         with self._store.get().engine.connect() as connection:
-            return frozenset(inbox_store.pending_deletions(connection, most=MAX_NAMED))
+            return frozenset(streams.inbox_store.pending_deletions(connection, most=MAX_NAMED))
 
     def _take_deletions(self, found: frozenset[tuple[str, uuid.UUID]]) -> None:
         self._applied |= dict.fromkeys((self._pushed or frozenset()) - found, self.age.now())

@@ -12,6 +12,7 @@ from collections import OrderedDict
 
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import RagError
+from rag_core.governance import access
 from rag_core.governance.access import VerifiedToken
 from rag_core.logging import get_logger
 
@@ -60,8 +61,5 @@ class SessionRecorder:
             self._waiting = batch | self._waiting
 
     def _write(self, batch: list[VerifiedToken]) -> None:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.governance.access import record_sessions
-
         with self._store.get().engine.begin() as connection:
-            record_sessions(connection, batch)
+            access.record_sessions(connection, batch)

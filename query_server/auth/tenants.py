@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from query_server.auth.revocations import Age
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.polling import Poller
+from rag_core.governance import tenants
 from rag_core.http_client import EgressPolicy
 from rag_core.settings import Settings
 
@@ -41,12 +42,9 @@ class Tenants:
         return EgressPolicy(frozenset()) if self._directory is None else self._directory.policy(tenant)
 
     def _load(self) -> tuple[float, Directory]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.governance.tenants import store as tenants
-
         began = self.age.now()
         with self._store.get().engine.connect() as connection:
-            return began, tenants.directory(connection, self._settings)
+            return began, tenants.store.directory(connection, self._settings)
 
     def _take(self, found: tuple[float, Directory]) -> None:
         self.age.read_at, self._directory = found

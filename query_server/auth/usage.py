@@ -25,6 +25,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import READ_SECONDS, database_thread
 from rag_core.answering import Tokens
 from rag_core.errors import QuotaExceeded, RagError, Reason
+from rag_core.governance import usage
 from rag_core.governance.access import NameHash, Principal
 from rag_core.governance.usage import Budget, Meter, Owner, Usage, key_of
 from rag_core.logging import get_logger
@@ -176,15 +177,11 @@ class UsageMeter:
         day, changed = self.meter.day, self.meter.unwritten()
 
         def work() -> tuple[dict[Owner, Budget], dict[Owner, Usage]]:
-            from rag_core.governance.usage import (
-                store as rows,  # SQLAlchemy takes as long to load as the rest of the server
-            )
-
             with self._store.get().engine.begin() as connection:
                 for at, totals in changed:
-                    rows.write(connection, at, self._writer, totals)
-                budgets = rows.budgets(connection)
-                return budgets, rows.others(connection, day, self._writer) if budgets else {}
+                    usage.store.write(connection, at, self._writer, totals)
+                budgets = usage.store.budgets(connection)
+                return budgets, usage.store.others(connection, day, self._writer) if budgets else {}
 
         budgets, others = await self.thread.run_within(seconds, work)
         for at, totals in changed:

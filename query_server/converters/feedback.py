@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from query_server.converters.fields import message_of
+from rag_core.answering import evaluation
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2 as v2
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 def to_judgement(message: ops.RateAnswerRequest | v2.SendFeedbackRequest) -> Judgement:
     """Raises `InvalidInput` (`FIELD_INVALID`) for an id that is none, and for feedback that does not say which."""
-    from rag_core.answering.evaluation import Judgement
-
-    return Judgement(
+    return evaluation.Judgement(
         question=message.question,
         answer=message.answer,
         good=message.good if isinstance(message, ops.RateAnswerRequest) else _helpful(message),

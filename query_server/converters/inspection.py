@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from query_server.converters.fields import message_of, to_moment
 from query_server.converters.operations import from_entry
 from query_server.handlers.admin.documents import MAX_SHOWN_TEXT_CHARS, Inspection, MatchingDocuments
+from rag_core.content import documents
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as pb
 
@@ -27,11 +28,13 @@ def to_doc_id(value: str) -> uuid.UUID:
 
 def to_wanted(request: pb.FindDocumentsRequest) -> DocumentQuery:
     """The filter and order of a list. Raises `InvalidInput` (`FIELD_INVALID`)."""
-    from rag_core.content.documents import DocumentOrder, DocumentQuery, DocumentState
-
-    state = DocumentState[_known(pb.DocumentState, request.state, _STATE)] if request.state else None
-    order = DocumentOrder[_known(pb.DocumentOrder, request.order, _ORDER)] if request.order else DocumentOrder.NEWEST
-    return DocumentQuery(
+    state = documents.DocumentState[_known(pb.DocumentState, request.state, _STATE)] if request.state else None
+    order = (
+        documents.DocumentOrder[_known(pb.DocumentOrder, request.order, _ORDER)]
+        if request.order
+        else documents.DocumentOrder.NEWEST
+    )
+    return documents.DocumentQuery(
         text=request.text.strip(),
         source=request.source,
         state=state,

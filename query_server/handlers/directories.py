@@ -12,6 +12,7 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance import directories
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -37,20 +38,21 @@ class DirectoriesHandler:
         self, principal: Principal, kind: str, by: tuple[str, str], *, offset: int, limit: int, members: bool
     ) -> tuple[int, list[DirectoryResource]]:
         """The number of entries, and a page of them. Raises `InvalidInput` (`FIELD_INVALID`, `TEXT_INVALID`)."""
-        from rag_core.governance.directories import MAX_PAGE, list_resources
-
         check_text_field("value", by[1])
-        if not 0 <= limit <= MAX_PAGE or offset < 0:
-            raise InvalidInput(Reason.FIELD_INVALID, f"limit: must be 0 to {MAX_PAGE}, and offset not negative")
+        if not 0 <= limit <= directories.MAX_PAGE or offset < 0:
+            raise InvalidInput(
+                Reason.FIELD_INVALID, f"limit: must be 0 to {directories.MAX_PAGE}, and offset not negative"
+            )
         return await self._work(
-            principal, lambda db, at: list_resources(db, at, kind, by, offset=offset, limit=limit, members=members)
+            principal,
+            lambda db, at: directories.list_resources(db, at, kind, by, offset=offset, limit=limit, members=members),
         )
 
     async def get(self, principal: Principal, kind: str, entry_id: str, *, members: bool) -> DirectoryResource:
         """An entry. Raises `NotFound` (`DIRECTORY_ENTRY_NOT_FOUND`)."""
-        from rag_core.governance.directories import get_resource
-
-        return await self._work(principal, lambda db, at: get_resource(db, at, kind, entry_id, members=members))
+        return await self._work(
+            principal, lambda db, at: directories.get_resource(db, at, kind, entry_id, members=members)
+        )
 
     async def save(
         self,
@@ -62,28 +64,26 @@ class DirectoriesHandler:
         expected: int,
     ) -> DirectoryResource:
         """Create or change an entry. Raises as `save_resource`, and `InvalidInput` (`TEXT_INVALID`)."""
-        from rag_core.governance.directories import MAX_MEMBERS, save_resource
-
         if pushed is not None:
             _check(pushed)
         elif not entry_id:
             raise InvalidInput(Reason.FIELD_INVALID, "entry: a new one needs attributes")
         if kind != "group" and (members.add or members.remove or members.replace):
             raise InvalidInput(Reason.FIELD_INVALID, "add_members: a person has none")
-        if len(members.add) + len(members.remove) > MAX_MEMBERS:
-            raise InvalidInput(Reason.FIELD_INVALID, f"add_members: at most {MAX_MEMBERS} in one change")
+        if len(members.add) + len(members.remove) > directories.MAX_MEMBERS:
+            raise InvalidInput(Reason.FIELD_INVALID, f"add_members: at most {directories.MAX_MEMBERS} in one change")
         return await self._change(
             principal,
-            lambda db, at: save_resource(
+            lambda db, at: directories.save_resource(
                 db, at, kind, entry_id, pushed, members, expected=expected, actor=principal.actor
             ),
         )
 
     async def delete(self, principal: Principal, kind: str, entry_id: str) -> None:
         """Delete an entry. Raises `NotFound` (`DIRECTORY_ENTRY_NOT_FOUND`)."""
-        from rag_core.governance.directories import delete_resource
-
-        await self._change(principal, lambda db, at: delete_resource(db, at, kind, entry_id, actor=principal.actor))
+        await self._change(
+            principal, lambda db, at: directories.delete_resource(db, at, kind, entry_id, actor=principal.actor)
+        )
 
     async def _change(self, principal: Principal, work: Callable[[Connection, ScimDirectory], T]) -> T:
         # One change of a tenant at a time: those that wait for the directory hold no thread of the database.
@@ -94,10 +94,8 @@ class DirectoriesHandler:
         self, principal: Principal, work: Callable[[Connection, ScimDirectory], T], *, lock: bool = False
     ) -> T:
         def run(connection: Connection) -> T:
-            from rag_core.governance.directories import scim_directory
-
             key_id = principal.subject.removeprefix("key:")
-            return work(connection, scim_directory(connection, principal.tenant, key_id, lock=lock))
+            return work(connection, directories.scim_directory(connection, principal.tenant, key_id, lock=lock))
 
         return await transact(self._store, run)
 

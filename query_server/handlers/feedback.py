@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from query_server.handlers.admin.rules import check_judgement
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.answering import evaluation
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -31,11 +32,9 @@ class FeedbackHandler:
         check_judgement(judgement)
 
         def write(connection: Connection) -> Saved:
-            from rag_core.answering.evaluation import feedback_store, propose_from_rating
-
             tenant = principal.tenant
-            feedback_store.require_visible(connection, tenant, principal.acl_entries, judgement.doc_ids)
-            saved = feedback_store.add(
+            evaluation.feedback_store.require_visible(connection, tenant, principal.acl_entries, judgement.doc_ids)
+            saved = evaluation.feedback_store.add(
                 connection,
                 tenant,
                 principal.subject,
@@ -43,7 +42,7 @@ class FeedbackHandler:
                 per_hour=self._per_hour,
                 keep_answer=self._keep_answers,
             )
-            propose_from_rating(connection, tenant, saved.id, judgement)
+            evaluation.propose_from_rating(connection, tenant, saved.id, judgement)
             return saved
 
         return await transact(self._store, write)

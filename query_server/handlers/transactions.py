@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from query_server.runtime.calls import current_call
 from query_server.runtime.dependencies import LazyStore
+from rag_core import database
 from rag_core.errors import DeadlineExceeded, Reason
 from rag_tracing import CLIENT, span
 
@@ -35,9 +36,7 @@ async def transact(store: LazyStore, work: Callable[[Connection], T]) -> T:
 
 
 def _limit(connection: Connection, deadline: float, request_id: str) -> None:
-    from rag_core.database import limit_transaction  # SQLAlchemy takes as long to load as the rest of the server
-
     left = deadline - time.monotonic()
     if left <= 0:
         raise DeadlineExceeded(Reason.DEADLINE, "the call ended before its turn at the database")
-    limit_transaction(connection, left, f"rag {request_id}")
+    database.limit_transaction(connection, left, f"rag {request_id}")

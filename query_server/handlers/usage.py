@@ -14,6 +14,7 @@ from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.governance import access, usage
 from rag_core.governance.access import Principal
 from rag_core.governance.usage import Budget, Owner, Usage, key_of, renewal, require_budget
 
@@ -63,12 +64,10 @@ class UsageHandler:
         since = _since(days, now)
 
         def read(connection: Connection) -> tuple[list[Day], dict[Owner, Budget], int]:
-            from rag_core.governance.usage import store as rows
-
             # As many rows as keys and days: those of one tenant.
-            found = rows.days(connection, since=since, tenant=principal.tenant, limit=1_000_000)
-            stored = rows.documents(connection, tenant=principal.tenant)
-            return found, rows.budgets(connection), stored.get(principal.tenant, 0)
+            found = usage.store.days(connection, since=since, tenant=principal.tenant, limit=1_000_000)
+            stored = usage.store.documents(connection, tenant=principal.tenant)
+            return found, usage.store.budgets(connection), stored.get(principal.tenant, 0)
 
         found, budgets, documents = await transact(self._store, read)
         ours, key = Owner(principal.tenant), Owner(principal.tenant, key_id)
@@ -98,21 +97,21 @@ class UsageHandler:
         since = _since(days, now)
 
         def read(connection: Connection) -> Report:
-            from rag_core.governance.usage import store as rows
-
             after = None
             if page.after is not None:
                 day, *owner = page.after
                 after = date.fromisoformat(day), Owner(*owner)
-            found = tuple(rows.days(connection, since=since, tenant=whose, limit=page.rows, after=after))
+            found = tuple(usage.store.days(connection, since=since, tenant=whose, limit=page.rows, after=after))
             if after is not None:
                 return Report(found, {}, {}, {}, renewal(now))
             budgets = {
-                owner: budget for owner, budget in rows.budgets(connection).items() if whose in (None, owner.tenant)
+                owner: budget
+                for owner, budget in usage.store.budgets(connection).items()
+                if whose in (None, owner.tenant)
             }
             # Of no writer: everything that is written.
-            today = rows.others(connection, now.date(), writer="")
-            stored = rows.documents(connection, tenant=whose)
+            today = usage.store.others(connection, now.date(), writer="")
+            stored = usage.store.documents(connection, tenant=whose)
             return Report(found, budgets, today, stored, renewal(now))
 
         return await transact(self._store, read)
@@ -125,12 +124,9 @@ class UsageHandler:
         require_budget(owner, budget)
 
         def write(connection: Connection) -> Budget:
-            from rag_core.governance.access import get_key
-            from rag_core.governance.usage import store as rows
-
-            if owner.key_id and get_key(connection, owner.key_id).tenant != owner.tenant:
+            if owner.key_id and access.get_key(connection, owner.key_id).tenant != owner.tenant:
                 raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {owner.key_id!r} of this tenant")
-            return rows.set_budget(connection, owner, budget, actor=principal.actor, why=why)
+            return usage.store.set_budget(connection, owner, budget, actor=principal.actor, why=why)
 
         return await transact(self._store, write)
 

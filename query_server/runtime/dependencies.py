@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from query_server.runtime.blocking import BlockingPool
+from rag_core import database
 from rag_core.answering import Answerer, open_answerer
 from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.errors import RagError, Reason
@@ -156,10 +157,7 @@ def _open_keys(settings: Settings) -> KeySource:
 
 def _load_database() -> None:
     """Import what the first reads of a start need, while the model loads: much of that is outside of Python."""
-    from rag_core.database import open_store  # noqa: F401
 
 
 def _open_store(settings: Settings) -> Store:
-    from rag_core.database import open_store
-
-    return open_store(settings, or_newer=True)
+    return database.open_store(settings, or_newer=True)

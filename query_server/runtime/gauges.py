@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
+from rag_core.content import quality
+from rag_core.governance import audit
+from rag_core.ingestion import alerts, generations, pipeline, source_status
 
 if TYPE_CHECKING:
     from rag_core.content.quality import Latest
@@ -49,22 +52,14 @@ class SourceGauges:
         self.poller = Poller("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS, share=MAX_SHARE)
 
     def _read(self) -> Readings:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from rag_core.content.quality import store as quality
-        from rag_core.governance.audit import deployment_store
-        from rag_core.ingestion.alerts import source_states
-        from rag_core.ingestion.alerts import store as alerts
-        from rag_core.ingestion.pipeline import run_store as runs
-        from rag_core.ingestion.source_status import read_all
-
         with self._store.get().engine.connect() as connection:
             return Readings(
-                source_states(connection),
-                quality.latest(connection),
-                runs.latest(connection),
-                alerts.count_open(connection),
-                [(report.counts.name, str(report.status.state)) for _, report in read_all(connection)],
-                deployment_store.delivery_figures(connection),
+                alerts.source_states(connection),
+                quality.store.latest(connection),
+                pipeline.run_store.latest(connection),
+                alerts.store.count_open(connection),
+                [(report.counts.name, str(report.status.state)) for _, report in source_status.read_all(connection)],
+                audit.deployment_store.delivery_figures(connection),
             )
 
     def _set(self, found: Readings) -> None:
@@ -139,12 +134,9 @@ class GenerationGauges:
         )
 
     def _read(self) -> dict[tuple[str, str], tuple[DocumentTotals, float | None]]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from rag_core.ingestion.generations import store as generations
-
         with self._store.get().engine.connect() as connection:
-            totals = generations.document_totals(connection)
-            following = generations.write_targets(connection)
+            totals = generations.store.document_totals(connection)
+            following = generations.store.write_targets(connection)
             return {(row.name, row.state): (totals[row.name], row.recall) for row in following if row.name in totals}
 
     def _set(self, found: dict[tuple[str, str], tuple[DocumentTotals, float | None]]) -> None:
@@ -191,11 +183,8 @@ class Freshness:
         return self._finding.behind.get(tenant, self._finding.checked)
 
     def _read(self) -> FreshnessReading:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from rag_core.ingestion.generations import status_store
-
         with self._store.get().engine.connect() as connection:
-            return FreshnessReading(*status_store.oldest_pending(connection))
+            return FreshnessReading(*generations.status_store.oldest_pending(connection))
 
     def _take(self, finding: FreshnessReading) -> None:
         self._finding = finding

@@ -13,7 +13,9 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from query_server.runtime.metrics import Metrics
+from rag_core import database
 from rag_core.errors import NotFound, RagError
+from rag_core.ingestion import generations, verify
 from rag_core.logging import get_logger
 from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.retrieval.index import VectorIndex
@@ -82,11 +84,8 @@ class Mender:
         found = self._index.damaged()
         if self._index.alias() is not None or self._nobody_reads:
             return found
-        # Imported where something is damaged: SQLAlchemy takes as long to load as the rest of the process.
-        from rag_core.ingestion.generations import store as generations
-
         with suppress(RagError), closing(self._open_store()) as store, store.engine.connect() as connection:
-            active = generations.active(connection)
+            active = generations.store.active(connection)
             # Read once: in a new installation the pipeline creates the first generation.
             self._nobody_reads = active is None
             return found if active is None or active.name in found else [*found, active.name]
@@ -97,12 +96,10 @@ class Mender:
         return self._clock() >= at
 
     def _rebuild(self, name: str) -> bool:
-        from rag_core.ingestion.verify import rebuild
-
         _log.error("index_damaged", generation=name, message="it is filled again from PostgreSQL")
         try:
             with closing(self._open_store()) as store:
-                documents = rebuild(store, self._index, name, actor=_ACTOR, wait=_RUN_WAIT_SECONDS)
+                documents = verify.rebuild(store, self._index, name, actor=_ACTOR, wait=_RUN_WAIT_SECONDS)
         except NotFound:  # without a row: no search reads it, and there is nothing to rebuild it from
             _log.warning("index_not_rebuilt", generation=name, message="PostgreSQL does not know it")
             return False
@@ -124,9 +121,7 @@ def mended(index: VectorIndex, settings: Settings, metrics: Metrics) -> Iterator
         return
 
     def opened() -> Store:
-        from rag_core.database import open_store
-
-        return open_store(settings)
+        return database.open_store(settings)
 
     mender = Mender(index, opened, metrics=metrics)
     mender.start()

@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from query_server.runtime.blocking import BlockingPool
 from rag_core.errors import RagError, Reason
+from rag_core.governance import access
 from rag_core.logging import get_logger
 
 if TYPE_CHECKING:
@@ -133,9 +134,7 @@ class RevocationListener:
             await asyncio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _listen(self, session: AsyncConnection[Any]) -> None:
-        from rag_core.governance.access import listen
-
-        await listen(session)
+        await access.listen(session)
         self._wake(announced=False)  # what was announced before nobody heard
         await self._store.threads.run_within(READ_SECONDS, self._announce)
         while True:
@@ -144,10 +143,8 @@ class RevocationListener:
             await _readable(session.fileno())  # `notifies` wakes ten times a second while it waits
 
     def _announce(self) -> None:
-        from rag_core.governance.access import announce
-
         with self._store.get().engine.begin() as connection:
-            announce(connection)
+            access.announce(connection)
 
     def _wake(self, *, announced: bool) -> None:
         for poller in self._pollers:

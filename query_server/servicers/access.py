@@ -15,6 +15,7 @@ from query_server.handlers.admin.access import AccessHandler, target_tenant
 from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
+from rag_core.governance import access
 from rag_core.governance.access import SESSION_MARK
 from ragproto.admin.v1 import access_pb2 as pb
 from ragproto.admin.v1 import access_pb2_grpc as rpc
@@ -42,12 +43,10 @@ class AccessServicer(rpc.AccessServiceServicer):
         return pb.ListApiKeysResponse(keys=map(from_key, shown), more=bool(token), next_page_token=token)
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
-        from rag_core.governance.access import NewKey
-
         caller = current_call().principal
         days = request.days if request.HasField("days") else DEFAULT_DAYS
         tenant = target_tenant(caller, request.tenant)
-        wanted = NewKey(request.name, tenant, list(request.scopes), list(request.groups), days)
+        wanted = access.NewKey(request.name, tenant, list(request.scopes), list(request.groups), days)
         key = await self._access.create_key(caller, wanted, request.reason)
         return pb.CreateApiKeyResponse(key=key.text, key_id=key.key_id)
 
@@ -78,13 +77,11 @@ class AccessServicer(rpc.AccessServiceServicer):
         return pb.ListAccountsResponse(accounts=map(from_account, shown), next_page_token=token)
 
     async def CreateAccount(self, request: pb.CreateAccountRequest, context: Context) -> pb.CreateAccountResponse:
-        from rag_core.governance.access import NewAccount, require_role
-
         caller = current_call().principal
         check_text_field("name", request.name, limit=64, required=True)
         tenant = target_tenant(caller, request.tenant)
-        wanted = NewAccount(
-            request.name, require_role(request.role), tenant, tuple(request.groups), platform=request.platform
+        wanted = access.NewAccount(
+            request.name, access.require_role(request.role), tenant, tuple(request.groups), platform=request.platform
         )
         return pb.CreateAccountResponse(password=await self._access.create_account(caller, wanted, request.reason))
 

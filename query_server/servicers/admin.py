@@ -14,6 +14,7 @@ from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.overview import ComponentStatus, GenerationStatus, Status
 from query_server.runtime.calls import current_call
+from rag_core.ingestion import source_status
 from ragproto.admin.v1 import admin_pb2 as pb
 from ragproto.admin.v1 import admin_pb2_grpc as rpc
 
@@ -104,15 +105,13 @@ def _source(report: SourceReport) -> pb.SourceStatus:
 
 
 def _condition(status: SourceStatus) -> pb.SourceCondition:
-    from rag_core.ingestion.source_status import describe, needs_attention, sentence_of
-
     return message_of(
         pb.SourceCondition,
         status,
         state=f"SOURCE_STATE_{status.state.name}",
-        needs_attention=needs_attention(status),
-        summary=describe(status),
-        sentence=sentence_of(status),
+        needs_attention=source_status.needs_attention(status),
+        summary=source_status.describe(status),
+        sentence=source_status.sentence_of(status),
     )
 
 

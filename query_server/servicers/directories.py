@@ -11,6 +11,7 @@ from query_server.converters.fields import message_of
 from query_server.handlers.directories import DirectoriesHandler
 from query_server.runtime.calls import current_call
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance import directories
 from ragproto.directories.v1 import directories_pb2 as pb
 from ragproto.directories.v1 import directories_pb2_grpc as rpc
 
@@ -48,15 +49,17 @@ class DirectoryServicer(rpc.DirectoryServiceServicer):
         return pb.GetEntryResponse(entry=from_resource(found))
 
     async def SaveEntry(self, request: pb.SaveEntryRequest, context: Context) -> pb.SaveEntryResponse:
-        from rag_core.governance.directories import MemberChange, PushedEntry
-
         given, kind = request.entry, _kind(request.entry.kind, "entry")
         pushed = (
-            PushedEntry(kind, given.name, given.attributes, given.external_id, tuple(given.emails), given.active)
+            directories.PushedEntry(
+                kind, given.name, given.attributes, given.external_id, tuple(given.emails), given.active
+            )
             if given.attributes
             else None
         )
-        members = MemberChange(tuple(request.add_members), tuple(request.remove_members), request.replace_members)
+        members = directories.MemberChange(
+            tuple(request.add_members), tuple(request.remove_members), request.replace_members
+        )
         caller, expected = current_call().principal, request.expected_version
         saved = await self._directories.save(caller, kind, given.id, pushed, members, expected)
         return pb.SaveEntryResponse(entry=from_resource(saved))

@@ -23,6 +23,7 @@ from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import ListPages
 from query_server.handlers.query.search import SearchHandler
 from query_server.runtime.calls import current_call
+from rag_core.content import quality
 from rag_core.governance.access import NameHash, session_of
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
@@ -98,13 +99,13 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.ReleaseDeletionsResponse(released=released)
 
     async def ListQuarantine(self, request: pb.ListQuarantineRequest, context: Context) -> pb.ListQuarantineResponse:
-        from rag_core.content.quality import QuarantineFilter
-
         caller = current_call().principal
         page = self._pages.of(caller, request, default=50, most=500)
         for name in ("source", "reason", "stage"):
             check_text_field(name, getattr(request, name))
-        wanted = QuarantineFilter(caller.tenant, request.source, request.reason, request.stage, request.include_skipped)
+        wanted = quality.QuarantineFilter(
+            caller.tenant, request.source, request.reason, request.stage, request.include_skipped
+        )
         entries, counts = await self._operations.quarantine(wanted, page)
         shown, token = page.cut(entries, lambda row: (row.id,))
         return pb.ListQuarantineResponse(

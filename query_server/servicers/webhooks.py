@@ -12,6 +12,7 @@ from query_server.handlers.admin.webhooks import WantedWebhook, WebhooksHandler
 from query_server.handlers.paging import ListPages
 from query_server.runtime.calls import current_call
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance import webhooks
 from ragproto.admin.v1 import webhooks_pb2 as pb
 from ragproto.admin.v1 import webhooks_pb2_grpc as rpc
 
@@ -106,11 +107,9 @@ def from_delivery(row: Delivery) -> pb.WebhookDelivery:
 
 def to_state(value: int) -> DeliveryState | None:
     """The state to filter by. Raises `InvalidInput` (`FIELD_INVALID`) for an unknown one."""
-    from rag_core.governance.webhooks import DeliveryState
-
     if value == pb.WEBHOOK_DELIVERY_STATE_UNSPECIFIED:
         return None
     for name, number in _STATES.items():
         if number == value:
-            return DeliveryState(name)
+            return webhooks.DeliveryState(name)
     raise InvalidInput(Reason.FIELD_INVALID, "state: not a state of deliveries")

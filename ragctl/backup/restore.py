@@ -16,6 +16,8 @@ from rag_core.database import HEAD, open_store, upgrade
 from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.errors import ConfigError, Conflict, Exhausted, InvalidInput, NotFound, Reason
 from rag_core.files import replace_file
+from rag_core.ingestion import erasure, generations, source_status, verify
+from rag_core.retrieval import engines
 from rag_core.settings import Settings
 from ragctl.backup.archive import DATABASE, FILES, BackupReader, storage_checked, unpack
 from ragctl.backup.backup import target_of
@@ -171,28 +173,23 @@ def _server(settings: Settings) -> Iterator[EmbeddedPostgres]:
 
 
 def _rebuild(settings: Settings, actor: str, progress: Progress) -> int:
-    from rag_core.ingestion.generations import store as generations
-    from rag_core.ingestion.verify import rebuild
-    from rag_core.retrieval.engines import open_index
-
     with closing(open_store(settings)) as store:
         with store.engine.connect() as connection:
-            row = generations.active(connection)
+            row = generations.store.active(connection)
         if row is None:
             return 0  # nothing was ingested before the backup
-        with closing(open_index(settings, repair=True)) as index:
-            return rebuild(store, index, str(row.name), actor=actor, progress=progress)
+        with closing(engines.open_index(settings, repair=True)) as index:
+            return verify.rebuild(store, index, str(row.name), actor=actor, progress=progress)
 
 
 def _erase_again(settings: Settings, ledger: Path | None, actor: str, progress: Progress) -> int:
     from rag_assets.tenants import outside
-    from rag_core.ingestion.erasure import reapply
     from rag_core.ingestion.pipeline import Pipeline
 
     with Pipeline(settings) as pipeline:
         places = outside(pipeline.store, settings)
         file = ledger or settings.erasure_ledger
-        return len(reapply(pipeline, file, actor=actor, progress=progress, outside=places))
+        return len(erasure.reapply(pipeline, file, actor=actor, progress=progress, outside=places))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -202,9 +199,6 @@ def _erase_again(settings: Settings, ledger: Path | None, actor: str, progress: 
 def bring_up_to_date(settings: Settings, found: RestoreResult, outcomes: dict[str, tuple[str, str]]) -> None:
     """Note how the syncs ended, verify, and name what is not there."""
     from rag_assets.config import read_sources
-    from rag_core.ingestion.source_status import orphaned
-    from rag_core.ingestion.verify import verify
-    from rag_core.retrieval.engines import open_index
 
     found.sources = {name: status for name, (status, _) in outcomes.items()}
     found.missing = [
@@ -219,10 +213,10 @@ def bring_up_to_date(settings: Settings, found: RestoreResult, outcomes: dict[st
             found.missing += [
                 f"source {one.counts.name} of tenant {tenant}: its file was not in the backup; its "
                 f"{one.counts.documents} documents stay searchable"
-                for tenant, one in orphaned(connection)
+                for tenant, one in source_status.orphaned(connection)
             ]
-        with closing(open_index(settings)) as index:
+        with closing(engines.open_index(settings)) as index:
             try:
-                found.verified = verify(store, index, None, self_retrieval="all").sound
+                found.verified = verify.verify(store, index, None, self_retrieval="all").sound
             except NotFound:  # no generation yet
                 found.verified = True

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from rag_core.errors import ConfigError, InvalidInput, Reason
 from ragctl.output import runnable, say
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def actor() -> str:
 
 def confirmed(question: str) -> bool:
     """Ask on the terminal. Raises `ConfigError` (`CONFIRMATION_NEEDED`) where there is none."""
-    from rag_core.errors import ConfigError, Reason
-
     if not sys.stdin.isatty():
         raise ConfigError(Reason.CONFIRMATION_NEEDED, f"{question} Repeat with --yes (there is no terminal to ask on)")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -67,7 +66,6 @@ def confirmed(question: str) -> bool:
 
 def document_id_of(tenant: str, document: str) -> uuid.UUID:
     """The id of a document that is named by its id or as SOURCE/LOCATOR. Raises `InvalidInput` (`FIELD_INVALID`)."""
-    from rag_core.errors import InvalidInput, Reason
     from rag_core.ids import document_id
 
     source, slash, locator = document.partition("/")
@@ -83,8 +81,6 @@ def document_id_of(tenant: str, document: str) -> uuid.UUID:
 
 def partly(succeeded: Sequence[bool]) -> Reason | None:
     """The reason with which a command over several things ends, of which some did not succeed."""
-    from rag_core.errors import Reason
-
     if all(succeeded):
         return None
     return Reason.PARTLY_DONE if any(succeeded) else Reason.CHECK_FAILED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
+from rag_core.errors import Conflict, InvalidInput, RagError, Reason
 from ragctl.commands._shared import actor, document_id_of, transaction
 from ragctl.output import Json, emit_json, message_json, note, say, table
 
@@ -117,7 +118,6 @@ def sync(name: str | None = None, /, *, approve: int | None = None, json: Json =
     """
     from rag_assets.directories import sync_directories
     from rag_core.database import open_store
-    from rag_core.errors import Conflict, InvalidInput, RagError, Reason
     from rag_core.settings import Settings
 
     if approve is not None and name is None:

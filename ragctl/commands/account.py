@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from rag_core.governance import access
 from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, say, table
 
@@ -33,10 +34,8 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rag_core.governance.access import list_accounts
-
     with transaction() as connection:
-        accounts = list_accounts(connection, tenant=tenant)
+        accounts = access.list_accounts(connection, tenant=tenant)
     if json:
         emit_json([asdict(account) | {"role": str(account.role)} for account in accounts])
         return
@@ -94,20 +93,18 @@ def add(
     """
     from dataclasses import asdict
 
-    from rag_core.governance.access import AccountRole, NewAccount, find_account, new_password, put_account
-
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else new_password()
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else access.new_password()
     with transaction() as connection:
-        found = find_account(connection, name)
-        before = found[0] if found else NewAccount(name, AccountRole.VIEWER, "default")
-        wanted = NewAccount(
+        found = access.find_account(connection, name)
+        before = found[0] if found else access.NewAccount(name, access.AccountRole.VIEWER, "default")
+        wanted = access.NewAccount(
             name,
-            AccountRole(role) if role else before.role,
+            access.AccountRole(role) if role else before.role,
             before.tenant if tenant is None else tenant,
             before.groups if group is None else group,
             platform=before.platform if platform is None else platform,
         )
-        put_account(connection, wanted, password, actor=actor(), lifetime=_longest_token())
+        access.put_account(connection, wanted, password, actor=actor(), lifetime=_longest_token())
     shown = {} if password_stdin else {"password": password}
     if json:
         emit_json(asdict(wanted) | {"role": str(wanted.role)} | shown)
@@ -122,10 +119,8 @@ def remove(name: str, /, *, json: Json = False) -> None:
 
     Example: rag account remove lin
     """
-    from rag_core.governance.access import remove_account
-
     with transaction() as connection:
-        remove_account(connection, name, actor=actor(), lifetime=_longest_token())
+        access.remove_account(connection, name, actor=actor(), lifetime=_longest_token())
     emit_json({"removed": name}) if json else say(f"{name} is removed")
 
 
@@ -135,10 +130,8 @@ def unlock(name: str, /, *, json: Json = False) -> None:
 
     Example: rag account unlock admin
     """
-    from rag_core.governance.access import unlock_account
-
     with transaction() as connection:
-        unlock_account(connection, name, actor=actor())
+        access.unlock_account(connection, name, actor=actor())
     emit_json({"unlocked": name}) if json else say(f"{name} may sign in again")
 
 
@@ -155,14 +148,13 @@ def second_factor(name: str, /, *, remove: Annotated[bool, Parameter(negative=""
     remove
         Ask for the password alone again, for example when the phone is lost.
     """
-    from rag_core.governance.access import put_second_factor, setup_key, setup_uri
     from rag_core.settings import Settings
 
     settings = Settings.load()
     secret, sealed = (None, None) if remove else _new_second_factor(settings, name)
     with transaction() as connection:
-        put_second_factor(connection, name, sealed, actor=actor(), lifetime=settings.longest_token_seconds)
-    shown = {} if secret is None else {"key": setup_key(secret), "uri": setup_uri(secret, name)}
+        access.put_second_factor(connection, name, sealed, actor=actor(), lifetime=settings.longest_token_seconds)
+    shown = {} if secret is None else {"key": access.setup_key(secret), "uri": access.setup_uri(secret, name)}
     if json:
         emit_json({"name": name, "second_factor": not remove} | shown)
     elif secret is None:
@@ -174,11 +166,10 @@ def second_factor(name: str, /, *, remove: Annotated[bool, Parameter(negative=""
 
 def _new_second_factor(settings: Settings, name: str) -> tuple[bytes, bytes]:
     """A secret, plain and sealed by the key of this data folder, which is made when there is none."""
-    from rag_core.governance.access import new_second_factor
     from rag_core.sealing import SealingKey
     from ragctl.tokens import second_factor_key_path
 
-    secret = new_second_factor()
+    secret = access.new_second_factor()
     return secret, SealingKey.made(second_factor_key_path(settings)).seal(secret, name)
 
 

@@ -10,6 +10,9 @@ from uuid import UUID
 
 from cyclopts import App
 
+from rag_core import database
+from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.governance import audit
 from ragctl.commands._shared import actor as who
 from ragctl.commands._shared import transaction
 from ragctl.output import Json, Limit, emit_json, say, table
@@ -55,14 +58,12 @@ def list_(
     """
     from datetime import UTC
 
-    from rag_core.governance.audit import AuditQuery, find
-
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
     with transaction() as connection:
-        wanted = AuditQuery(
+        wanted = audit.AuditQuery(
             actor=actor, action=action, outcome=outcome, tenant=tenant, doc_id=document, since=moment, limit=limit
         )
-        found = find(connection, wanted)
+        found = audit.find(connection, wanted)
     if json:
         emit_json([asdict(entry) for entry in found])
         return
@@ -97,19 +98,16 @@ def prune(*, days: int, json: Json = False) -> None:
 
     from pydantic import SecretStr
 
-    from rag_core.database import open_store, roles
-    from rag_core.errors import ConfigError, InvalidInput, Reason
-    from rag_core.governance.audit import prune as run
     from rag_core.settings import Settings
 
     if days < 1:
         raise InvalidInput(Reason.FIELD_INVALID, "days: must be at least 1")
     settings = Settings.load()
     owner = settings.model_copy(update={"database_url": SecretStr(settings.effective_owner_url)})
-    with closing(open_store(owner)) as store, store.engine.begin() as connection:
-        if not roles.may_change_audit(connection):
+    with closing(database.open_store(owner)) as store, store.engine.begin() as connection:
+        if not database.roles.may_change_audit(connection):
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_DATABASE_OWNER_URL: must be the owner of the schema")
-        removed = run(connection, datetime.now(UTC) - timedelta(days=days), actor=who())
+        removed = audit.prune(connection, datetime.now(UTC) - timedelta(days=days), actor=who())
     if json:
         emit_json({"removed": removed})
     else:

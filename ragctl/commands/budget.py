@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.governance import access
 from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, say, table
 
@@ -31,7 +33,6 @@ def usage(*, tenant: str | None = None, days: int = 1, json: Json = False) -> No
     """
     from datetime import UTC, datetime, timedelta
 
-    from rag_core.errors import InvalidInput, Reason
     from rag_core.governance.usage import store
 
     if not 1 <= days <= MAX_DAYS:
@@ -118,7 +119,6 @@ def set_(
     reason
         Why, for the audit log.
     """
-    from rag_core.errors import InvalidInput, Reason
     from rag_core.governance.usage import Budget, Owner, require_budget, store
 
     given = {"calls_per_day": calls, "model_tokens_per_day": tokens, "documents": documents}
@@ -158,10 +158,7 @@ def remove(tenant: str, /, *, key: str = "", reason: str = "", json: Json = Fals
 
 
 def _require_key(connection: Any, owner: Owner) -> None:
-    from rag_core.errors import NotFound, Reason
-    from rag_core.governance.access import get_key
-
-    if owner.key_id and get_key(connection, owner.key_id).tenant != owner.tenant:
+    if owner.key_id and access.get_key(connection, owner.key_id).tenant != owner.tenant:
         message = f"no key {owner.key_id!r} of tenant {owner.tenant}; see `rag key list`"
         raise NotFound(Reason.API_KEY_NOT_FOUND, message)
 

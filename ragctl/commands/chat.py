@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from rag_core.errors import RagError
 from ragctl.commands.query import as_plain, collect, gather, print_answer, resumed, say_sources, source_filter
 from ragctl.grpc_client import query_stub
 from ragctl.output import Json, note, say
@@ -111,8 +112,6 @@ class Conversation:
 
 def _reported(conversation: Conversation, text: str, *, json: bool) -> int:
     """Ask; an error is a line on standard error, and the conversation continues."""
-    from rag_core.errors import RagError
-
     try:
         return conversation.ask(text, json=json)
     except RagError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from rag_core.errors import InvalidInput, Reason
+from rag_core.retrieval import curation
 from ragctl.commands._shared import actor, document_id_of, transaction
 from ragctl.output import Json, emit_json, say, table
 
@@ -64,8 +65,6 @@ def add(
     reason
         Why, for the audit log.
     """
-    from rag_core.retrieval import curation
-
     named = {name: text for name, text in zip(_ACTIONS, (answer, pin, boost, hide), strict=True) if text}
     if len(named) != 1:
         raise InvalidInput(Reason.USAGE, "give one of --answer, --pin, --boost and --hide")
@@ -86,8 +85,6 @@ def list_(*, tenant: str = "default", json: Json = False) -> None:
 
     Example: rag curate list
     """
-    from rag_core.retrieval import curation
-
     with transaction() as connection:
         found = curation.store.listed(connection, tenant, limit=curation.MAX_PER_TENANT)
     if json:
@@ -117,8 +114,6 @@ def remove(number: int, /, *, tenant: str = "default", reason: str = "", json: J
     reason
         Why, for the audit log.
     """
-    from rag_core.retrieval import curation
-
     with transaction() as connection:
         found = curation.store.get(connection, tenant, number)
         curation.store.remove(connection, found, actor=actor(), why=reason)
@@ -134,13 +129,13 @@ def _draft(
     owner: str,
     until: datetime | None,
 ) -> CurationDraft:
-    from rag_core.retrieval.curation import CurationAction, CurationDraft, check_draft
-
-    writes = action == CurationAction.ANSWER
+    writes = action == curation.CurationAction.ANSWER
     end = until.replace(tzinfo=UTC) if until is not None and until.tzinfo is None else until
     document = None if writes else document_id_of(tenant, text)
-    wanted = CurationDraft(questions, CurationAction(action), text if writes else "", document, acl, owner, end)
-    return check_draft(wanted, editor=actor())
+    wanted = curation.CurationDraft(
+        questions, curation.CurationAction(action), text if writes else "", document, acl, owner, end
+    )
+    return curation.check_draft(wanted, editor=actor())
 
 
 def _what(one: Curation) -> str:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from rag_core import database
+from rag_core.errors import Conflict, RagError, Reason, Unavailable
+from rag_core.governance import audit
 from ragctl.commands._shared import actor
 from ragctl.output import Json, Limit, emit_json, note, say, table
 
@@ -136,7 +139,6 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
     seconds
         Seconds to wait while the database or the target is unavailable.
     """
-    from rag_core.errors import RagError, Reason, Unavailable
     from ragctl.rollout import releases as declared
 
     deadline = time.monotonic() + seconds
@@ -171,8 +173,6 @@ def check(
     cited
         Seconds to wait, after the suite, for an answer that cites a document; 0 skips this check.
     """
-    from rag_core.errors import Conflict, Reason
-
     passed = {}
     for name, result in _check_target(target, cited):
         if not result.passed:
@@ -214,14 +214,12 @@ def status(*, target: TargetOption = "local", limit: Limit = 5, json: Json = Fal
     limit
         Maximum number of deployments.
     """
-    from rag_core.governance.audit import deployment_store as deployments
-
     with _deployments(target, quiet=True) as known:
         known.maintain()
         with known.store.engine.connect() as connection:
-            colours = [colour for colour in deployments.load_colours(connection) if colour.target == target]
-            rows = deployments.page(connection, limit, target=target)
-            history = deployments.history(connection, rows[0].id) if rows else []
+            colours = [colour for colour in audit.deployment_store.load_colours(connection) if colour.target == target]
+            rows = audit.deployment_store.page(connection, limit, target=target)
+            history = audit.deployment_store.history(connection, rows[0].id) if rows else []
     if json:
         found: dict[str, Sequence[Any]] = {"colours": colours, "deployments": rows, "history": history}
         emit_json({name: [asdict(item) for item in items] for name, items in found.items()})
@@ -232,14 +230,13 @@ def status(*, target: TargetOption = "local", limit: Limit = 5, json: Json = Fal
 @contextmanager
 def _deployments(target: Literal["local", "kubernetes"], *, quiet: bool) -> Iterator[Deployments]:
     from rag_core import failpoints
-    from rag_core.database import open_store
     from ragctl.local_stack.data_dir import load
     from ragctl.rollout.service import Deployments
     from ragctl.rollout.targets import open_target
 
     settings, data_dir = load()
     failpoints.arm(settings.failpoint)
-    with closing(open_store(settings)) as store:
+    with closing(database.open_store(settings)) as store:
         yield Deployments.real(store, open_target(target, settings, data_dir), settings, _progress_printer(quiet=quiet))
 
 
@@ -256,8 +253,6 @@ def _progress_printer(*, quiet: bool) -> Any:
 
 def _report(row: Deployment, *wanted: str, json: bool, or_else: str = "") -> None:
     """Print the outcome of a deployment. Raises `Conflict` with its reason when it did not succeed."""
-    from rag_core.errors import Conflict, Reason
-
     if json:
         emit_json(asdict(row))
     if row.state.name not in wanted:

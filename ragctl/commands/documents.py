@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
+from rag_core.errors import InvalidInput, Reason
+from rag_core.ingestion import erasure
 from ragctl.commands._shared import actor, open_pipeline
 from ragctl.output import Json, Limit, emit_json, message_json, say, table
 
@@ -177,11 +179,10 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
         Ledger file. Default: `$RAG_HOME/erasures.jsonl`.
     """
     from rag_assets.tenants import outside
-    from rag_core.ingestion.erasure import reapply
     from ragctl.output import progress_bar
 
     with open_pipeline() as pipeline, progress_bar("erasing") as progress:
-        receipts = reapply(
+        receipts = erasure.reapply(
             pipeline,
             ledger or pipeline.settings.erasure_ledger,
             actor=actor(),
@@ -197,15 +198,12 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
 def _erase(doc_id: str, tenant: str, json: bool) -> None:
     import uuid
 
-    from rag_core.errors import InvalidInput, Reason
-    from rag_core.ingestion.erasure import erase
-
     try:
         wanted = uuid.UUID(doc_id)
     except ValueError:
         raise InvalidInput(Reason.ID_CHARS, "doc_id: a UUID such as 6ba7b810-9dad-51d1-80b4-00c04fd430c8") from None
     with open_pipeline() as pipeline:
-        receipt = erase(pipeline, tenant, wanted, actor=actor())
+        receipt = erasure.erase(pipeline, tenant, wanted, actor=actor())
     if json:
         emit_json(asdict(receipt))
     else:
@@ -253,8 +251,6 @@ def document_service(tenant: str, scope: str) -> Iterator[tuple[Any, dict[str, A
 
 
 def _read(file: str) -> bytes:
-    from rag_core.errors import InvalidInput, Reason
-
     if file == "-":
         return sys.stdin.buffer.read()
     try:

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rag_core import answering, database
+from rag_core.answering import evaluation
+from rag_core.errors import InvalidInput, Reason
+from rag_core.ingestion import promotion
 from ragctl.commands.query import resumed
 from ragctl.grpc_client import query_stub
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
@@ -64,14 +68,12 @@ def evaluate(
     not_worse
         Also exit with 1 when the last run was better, by more than RAG_GATE_ANSWER_TOLERANCE and than chance explains.
     """
-    from rag_core.answering.evaluation import grading
-    from rag_core.database import open_store
     from rag_core.settings import Settings
 
     for text in (*(at_least or ()), *(at_most or ())):
-        grading.parse_limit(text)
+        evaluation.grading.parse_limit(text)
     settings = Settings.load()
-    with closing(open_store(settings)) as store:
+    with closing(database.open_store(settings)) as store:
         asked = _asked(store, settings, questions, tag or (), tenant)
         unknown = _unknown_sources(store, tenant, asked)
         cut = settings.default_top_k if top_k is None else top_k
@@ -80,7 +82,9 @@ def evaluate(
         series = _series(questions, tag or (), cut, settings)
         report = _keep(store, settings, results, tenant, name, series, generation, cut)
     report["unknown_sources"] = unknown
-    report["missed_limits"] = grading.missed_limits(grading.figures(results), at_least or (), at_most or ())
+    report["missed_limits"] = evaluation.grading.missed_limits(
+        evaluation.grading.figures(results), at_least or (), at_most or ()
+    )
     if not_worse and report["worse"]:
         report["missed_limits"].append(f"worse than the last run: {report['detail']}")
     emit_json(report) if json else _print(report)
@@ -92,13 +96,9 @@ def evaluate(
 def _asked(
     store: Store, settings: Settings, questions: Path | None, tags: Sequence[str], tenant: str
 ) -> Sequence[EvaluationQuestion]:
-    from rag_core.answering.evaluation import load_questions
-    from rag_core.errors import InvalidInput, Reason
-    from rag_core.ingestion.promotion import load_own_questions
-
     if questions is not None:
-        return load_questions(questions, tags, limit=settings.evaluation_max_questions)
-    own = load_own_questions(store, settings, [tenant])
+        return evaluation.load_questions(questions, tags, limit=settings.evaluation_max_questions)
+    own = promotion.load_own_questions(store, settings, [tenant])
     chosen = [one for each in own for one in each.questions if set(tags) <= set(one.tags)]
     if not chosen:
         message = (
@@ -109,10 +109,8 @@ def _asked(
 
 
 def _unknown_sources(store: Store, tenant: str, asked: Sequence[EvaluationQuestion]) -> list[str]:
-    from rag_core.answering.evaluation import question_store
-
     with store.engine.connect() as connection:
-        unknown = question_store.unknown_sources(connection, tenant, asked)
+        unknown = evaluation.question_store.unknown_sources(connection, tenant, asked)
     if unknown:
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         note(
@@ -139,10 +137,8 @@ def _series(questions: Path | None, tags: Sequence[str], top_k: int, settings: S
     """Return the name of a series of comparable results: the same questions, and recall among as many passages."""
     from hashlib import sha256
 
-    from rag_core.answering.evaluation import run_store
-
     if questions is None and not tags and top_k == settings.default_top_k:
-        return run_store.OWN
+        return evaluation.run_store.OWN
     key = "\0".join([str(questions and questions.resolve()), str(top_k), *sorted(tags)])
     return sha256(key.encode()).hexdigest()[:16]
 
@@ -152,19 +148,17 @@ def _keep(
     top_k: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Store the run; returns what is reported of it."""
-    from rag_core.answering import answerer_fingerprint
-    from rag_core.answering.evaluation import Run, changes, compare, grading, run_store
     from ragctl.commands._shared import actor
 
-    graded = grading.as_dict(results)
+    graded = evaluation.grading.as_dict(results)
     with store.engine.begin() as connection:
-        last = run_store.last(connection, tenant, series)
-        old = run_store.results(connection, last.id) if last else []
-        compared = compare(old, results, settings.gate_answer_tolerance)
-        run = run_store.add(
+        last = evaluation.run_store.last(connection, tenant, series)
+        old = evaluation.run_store.results(connection, last.id) if last else []
+        compared = evaluation.compare(old, results, settings.gate_answer_tolerance)
+        run = evaluation.run_store.add(
             connection,
-            Run(
-                tenant, "command", actor(), name, series, generation, answerer_fingerprint(settings), top_k,
+            evaluation.Run(
+                tenant, "command", actor(), name, series, generation, answering.answerer_fingerprint(settings), top_k,
                 graded["figures"], graded["tags"], last.id if last else None, bool(last and compared.worse),
                 str(compared) if last else "",
             ),
@@ -176,7 +170,7 @@ def _keep(
         "results": graded["results"],
         "before": {"run": last.id, "at": last.at, "figures": last.figures} if last else None,
         "comparison": compared.as_figures() if last else {},
-        "changes": [asdict(one) for one in changes(old, results)],
+        "changes": [asdict(one) for one in evaluation.changes(old, results)],
     }
 
 
@@ -194,10 +188,8 @@ def described(run: Run) -> dict[str, Any]:
 
 
 def _print(report: Mapping[str, Any]) -> None:
-    from rag_core.answering.evaluation import UNSATISFIED
-
     print_figures(report)
-    poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] in UNSATISFIED]
+    poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] in evaluation.UNSATISFIED]
     say("\nNot satisfied:")
     table(("grade", "question"), sorted(poor), empty="none")
     say(f"\nKept as run {report['run']}.")
@@ -216,9 +208,7 @@ def _print(report: Mapping[str, Any]) -> None:
 
 def print_figures(report: Mapping[str, Any]) -> None:
     """The figures of all questions and of each tag."""
-    from rag_core.answering.evaluation import Grade
-
-    counted = [grade.value for grade in Grade if report["figures"]["grades"][grade.value]]
+    counted = [grade.value for grade in evaluation.Grade if report["figures"]["grades"][grade.value]]
     columns = ("", "questions", "satisfied", "wrong", f"recall@{report['top_k']}", "nDCG@10", *counted)
     rows = [_row(name, found, counted) for name, found in {"all": report["figures"], **report["tags"]}.items()]
     table(columns, rows)
@@ -243,22 +233,27 @@ def ask(
     settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, tenant: str
 ) -> Iterator[tuple[str, Result]]:
     """For each question the generation that was searched, and the graded answer."""
-    from rag_core.answering.evaluation import Result, Shown, grade, places_of, retrieval
     from ragproto.query.v2 import query_pb2
 
     with query_stub(settings, tenant, _TOKEN_SECONDS) as (stub, call):
         for question in asked:
             found = stub.Search(query_pb2.SearchRequest(query=question.text, top_k=top_k), **call)
-            recall, ndcg = retrieval(question, [f"{one.source}/{one.locator}" for one in found.passages], top_k)
+            recall, ndcg = evaluation.retrieval(
+                question, [f"{one.source}/{one.locator}" for one in found.passages], top_k
+            )
             text, final = _answer(stub, call, query_pb2.AnswerRequest(query=question.text, top_k=top_k))
             shown, citations = _shown(final)
             quotes = {citation.number: citation.quote for citation in citations}
-            places = places_of(text, final.excerpts, quotes) if shown in (Shown.ANSWERED, Shown.CLOSEST) else []
+            places = (
+                evaluation.places_of(text, final.excerpts, quotes)
+                if shown in (evaluation.Shown.ANSWERED, evaluation.Shown.CLOSEST)
+                else []
+            )
             cited = tuple(dict.fromkeys(uuid.UUID(one.doc_id) for one in citations if one.doc_id))
-            verdict = grade(question, shown, places)
+            verdict = evaluation.grade(question, shown, places)
             yield (
                 found.generation,
-                Result(question.text, question.tags, verdict, recall, ndcg, question.key, text, cited),
+                evaluation.Result(question.text, question.tags, verdict, recall, ndcg, question.key, text, cited),
             )
 
 
@@ -276,12 +271,11 @@ def _answer(stub: Any, call: dict[str, Any], request: query_pb2.AnswerRequest) -
 
 def _shown(final: query_pb2.AnswerFinal) -> tuple[Shown, Sequence[query_pb2.Citation]]:
     """Return what the answer claims to be, and what it cites."""
-    from rag_core.answering.evaluation import Shown
     from ragproto.query.v2 import query_pb2
 
     if final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES:
-        return Shown.CLOSEST, final.abstained.citations
+        return evaluation.Shown.CLOSEST, final.abstained.citations
     outcome = final.WhichOneof("outcome")
     if outcome == "answered":
-        return Shown.ANSWERED, final.answered.citations
-    return (Shown.NOTHING if outcome == "abstained" else Shown.FAILED), ()
+        return evaluation.Shown.ANSWERED, final.answered.citations
+    return (evaluation.Shown.NOTHING if outcome == "abstained" else evaluation.Shown.FAILED), ()

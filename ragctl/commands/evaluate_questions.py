@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag_core.answering import evaluation
+from rag_core.governance import audit
 from ragctl.commands._shared import actor, transaction
 from ragctl.commands.evaluate import Several, app, described, print_changes, print_figures
 from ragctl.output import Json, emit_json, say, table
@@ -28,10 +30,8 @@ def runs(*, tenant: str = "default", limit: int = 20, json: Json = False) -> Non
     limit
         So many at most.
     """
-    from rag_core.answering.evaluation import run_store
-
     with transaction() as connection:
-        found = run_store.newest(connection, tenant, limit)
+        found = evaluation.run_store.newest(connection, tenant, limit)
     if json:
         emit_json([described(run) for run in found])
         return
@@ -57,15 +57,13 @@ def show(run: int, /, *, tenant: str = "default", json: Json = False) -> None:
     tenant
         Whose run.
     """
-    from rag_core.answering.evaluation import changes, grading, run_store
-
     with transaction() as connection:
-        found = run_store.get(connection, tenant, run)
-        results = run_store.results(connection, run)
-        before = run_store.results(connection, found.compared_with) if found.compared_with else []
-    changed = [asdict(one) for one in changes(before, results)]
+        found = evaluation.run_store.get(connection, tenant, run)
+        results = evaluation.run_store.results(connection, run)
+        before = evaluation.run_store.results(connection, found.compared_with) if found.compared_with else []
+    changed = [asdict(one) for one in evaluation.changes(before, results)]
     if json:
-        emit_json({**described(found), "changes": changed, "results": grading.as_dict(results)["results"]})
+        emit_json({**described(found), "changes": changed, "results": evaluation.grading.as_dict(results)["results"]})
         return
     print_figures(described(found))
     if found.detail:
@@ -90,13 +88,12 @@ def accept(run: int, /, *, reason: str, tenant: str = "default", json: Json = Fa
     tenant
         Whose run.
     """
-    from rag_core.answering.evaluation import run_store
-    from rag_core.governance.audit import audit_store as audit
-
     with transaction() as connection:
-        found = run_store.accept(connection, tenant, run)
+        found = evaluation.run_store.accept(connection, tenant, run)
         details = {"reason": reason, "tenant": tenant}
-        audit.record(connection, actor=actor(), action="evaluation.accept", target=str(run), details=details)
+        audit.audit_store.record(
+            connection, actor=actor(), action="evaluation.accept", target=str(run), details=details
+        )
     if json:
         emit_json(described(found))
     else:
@@ -128,10 +125,8 @@ def questions(
     limit
         So many at most.
     """
-    from rag_core.answering.evaluation import Verdict, question_store
-
     with transaction() as connection:
-        found = question_store.listed(connection, tenant, state=Verdict(state), limit=limit)
+        found = evaluation.question_store.listed(connection, tenant, state=evaluation.Verdict(state), limit=limit)
     if json:
         emit_json([_as_dict(one) for one in found])
         return
@@ -161,10 +156,8 @@ def propose(*, count: int = 20, source: str = "", tenant: str = "default", json:
     tenant
         Whose documents.
     """
-    from rag_core.answering.evaluation import propose_from_headings
-
     with transaction() as connection:
-        added = propose_from_headings(connection, tenant, limit=count, source=source)
+        added = evaluation.propose_from_headings(connection, tenant, limit=count, source=source)
     if json:
         emit_json({"proposed": added})
     else:
@@ -202,10 +195,8 @@ def take(
     tenant
         Whose question.
     """
-    from rag_core.answering.evaluation import Verdict
-
     changed = {"expected": expected or (), "patterns": pattern or (), "sources": source or (), "tags": tag or ()}
-    _decide(question, Verdict.ACCEPTED, tenant, changed, json=json)
+    _decide(question, evaluation.Verdict.ACCEPTED, tenant, changed, json=json)
 
 
 @app.command
@@ -221,20 +212,17 @@ def reject(question: int, /, *, tenant: str = "default", json: Json = False) -> 
     tenant
         Whose question.
     """
-    from rag_core.answering.evaluation import Verdict
-
-    _decide(question, Verdict.REJECTED, tenant, {}, json=json)
+    _decide(question, evaluation.Verdict.REJECTED, tenant, {}, json=json)
 
 
 def _decide(question: int, verdict: Verdict, tenant: str, changed: Mapping[str, Sequence[str]], *, json: bool) -> None:
-    from rag_core.answering.evaluation import question_store
-    from rag_core.governance.audit import audit_store as audit
-
     with transaction() as connection:
-        found = question_store.get(connection, tenant, question).completed(changed)
-        question_store.decide(connection, tenant, found, verdict, actor=actor())
+        found = evaluation.question_store.get(connection, tenant, question).completed(changed)
+        evaluation.question_store.decide(connection, tenant, found, verdict, actor=actor())
         action = f"evaluation.question_{verdict.value}"
-        audit.record(connection, actor=actor(), action=action, target=str(question), details={"tenant": tenant})
+        audit.audit_store.record(
+            connection, actor=actor(), action=action, target=str(question), details={"tenant": tenant}
+        )
     decided = replace(found, state=verdict, decided_by=actor())
     if json:
         emit_json(_as_dict(decided))

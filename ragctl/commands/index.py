@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from rag_core.errors import NotFound, Reason
 from ragctl.output import Json, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -135,8 +136,6 @@ def _open_for_repair(settings: Settings) -> VectorIndex:
 
 
 def _active(rows_of: ModuleType, store: Store) -> str:
-    from rag_core.errors import NotFound, Reason
-
     with store.engine.connect() as connection:
         row = rows_of.active(connection)
     if row is None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from rag_core.errors import Conflict, InvalidInput, Reason
+from rag_core.ingestion import promotion, source_status
 from ragctl.commands._shared import actor, open_pipeline
 from ragctl.commands.index import app
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
@@ -79,13 +81,11 @@ def build(
         Only declare the generation; Dagster builds it (sensor `generation_builds`).
     """
     from rag_core.ingestion.generations import changed
-    from rag_core.ingestion.promotion import build as run
-    from rag_core.ingestion.promotion import declare, forecast
 
     with open_pipeline() as pipeline:
         settings = pipeline.settings
         transforms = pipeline.transform_registry.for_settings(changed(settings, _changes(set_ or [])))
-        expected = forecast(pipeline.store, transforms, settings)
+        expected = promotion.forecast(pipeline.store, transforms, settings)
         if not json:
             _print_forecast(expected)
         if dry_run:
@@ -93,12 +93,14 @@ def build(
                 emit_json({"forecast": expected.to_json()})
             return
         expected.require_consent(settings, consent=yes or _agreed(expected, pipeline, asked=not json))
-        row = declare(pipeline.store, pipeline.index, transforms, name=name, actor=actor(), reason=reason)
+        row = promotion.declare(pipeline.store, pipeline.index, transforms, name=name, actor=actor(), reason=reason)
         result: dict[str, Any] = {"generation": row.name, "state": row.state}
         if not declare_only:
             _be_nice()
             with progress_bar(f"building {row.name}") as progress:
-                report = run(pipeline.store, pipeline.index, transforms, row.name, settings, progress=progress)
+                report = promotion.build(
+                    pipeline.store, pipeline.index, transforms, row.name, settings, progress=progress
+                )
             result |= {field: getattr(report, field) for field in report.__slots__}
     if json:
         emit_json({"forecast": expected.to_json(), **result})
@@ -116,10 +118,8 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
 
     Example: rag index evaluate g-2f6c0b7f1d3a9e55
     """
-    from rag_core.ingestion.promotion import evaluate as run
-
     with open_pipeline() as pipeline, progress_bar("judging") as progress:
-        evaluation = run(
+        evaluation = promotion.evaluate(
             pipeline.store,
             pipeline.index,
             pipeline.transform_registry,
@@ -185,16 +185,12 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
     now
         Retire it even within its grace period; there is no rollback to it afterwards.
     """
-    from rag_core.ingestion.promotion import retire as run
-
     with open_pipeline() as pipeline:
-        run(pipeline.store, pipeline.index, name, actor=actor(), reason=reason, now=now)
+        promotion.retire(pipeline.store, pipeline.index, name, actor=actor(), reason=reason, now=now)
     emit_json({"generation": name, "state": "retired"}) if json else say(f"{name}: retired")
 
 
 def _changes(pairs: list[str]) -> dict[str, str]:
-    from rag_core.errors import InvalidInput, Reason
-
     changes = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
@@ -207,8 +203,6 @@ def _changes(pairs: list[str]) -> dict[str, str]:
 def _agreed(expected: Forecast, pipeline: Pipeline, *, asked: bool) -> bool:
     """Ask on a terminal when confirmation is needed; without a terminal the build is refused."""
     import sys
-
-    from rag_core.errors import Conflict
 
     try:
         expected.require_consent(pipeline.settings, consent=False)
@@ -249,13 +243,12 @@ def _print_row(row: Generation, totals: DocumentTotals) -> None:
 
 
 def _print_forecast(expected: Forecast) -> None:
-    from rag_core.ingestion.source_status import duration
-
     about = "" if expected.exact else "about "
     say(f"{expected.documents} documents make {about}{expected.chunks} chunks of {about}{expected.texts} texts")
     say(f"{expected.cached} have a vector; {about}{expected.to_embed} must be embedded, {expected.tokens} tokens")
     cost = f", cost {expected.cost:.2f}" if expected.cost else ""
-    say(f"about {duration(expected.seconds)} alone on this machine{cost}; longer while searches are served")
+    lasts = source_status.duration(expected.seconds)
+    say(f"about {lasts} alone on this machine{cost}; longer while searches are served")
 
 
 def _print_evaluation(evaluation: GateEvaluation) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rag_core.governance import access
 from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, note, say, table
 
@@ -40,13 +41,12 @@ def create(
     days
         Days until it expires, 730 at most.
     """
-    from rag_core.governance.access import NewKey, create_key
     from ragctl.tokens import require_known_scopes
 
     require_known_scopes(scope)
-    wanted = NewKey(name, tenant, scope, group, days)
+    wanted = access.NewKey(name, tenant, scope, group, days)
     with transaction() as connection:
-        key = create_key(connection, wanted, actor=actor())
+        key = access.create_key(connection, wanted, actor=actor())
     if json:
         emit_json({"key_id": key.key_id, "key": key.text, "tenant": tenant, "scopes": list(scope), "days": days})
         return
@@ -65,10 +65,8 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only keys of this tenant.
     """
-    from rag_core.governance.access import list_keys
-
     with transaction() as connection:
-        keys = list_keys(connection, tenant=tenant)
+        keys = access.list_keys(connection, tenant=tenant)
     if json:
         emit_json([{**key, "state": _state(key)} for key in keys])
         return
@@ -82,10 +80,8 @@ def revoke(key_id: str, /, *, json: Json = False) -> None:
 
     Example: rag key revoke 4Jw0mXr2kQpZ
     """
-    from rag_core.governance.access import revoke_key
-
     with transaction() as connection:
-        revoke_key(connection, key_id, actor=actor())
+        access.revoke_key(connection, key_id, actor=actor())
     emit_json({"revoked": key_id}) if json else say(f"{key_id}: revoked")
 
 

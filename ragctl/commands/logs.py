@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
 from ragctl.output import Json, emit_json, say
 
 _POLL_SECONDS = 0.25
@@ -41,8 +42,6 @@ def logs(
     lines
         Lines of each service to begin with.
     """
-    from rag_core.errors import InvalidInput, Reason
-
     if follow and json:
         raise InvalidInput(Reason.USAGE, "--follow has no end, so it is no JSON document: leave one of them out")
     files = log_files(service)
@@ -65,7 +64,6 @@ def log_files(service: str | None) -> list[Path]:
 
     Raises `Unavailable` (`STACK_NOT_RUNNING`) when nothing was started yet, `NotFound` (`SERVICE_NOT_FOUND`).
     """
-    from rag_core.errors import NotFound, Reason, Unavailable
     from ragctl.local_stack.data_dir import load
 
     _, data_dir = load()

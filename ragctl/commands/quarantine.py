@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from rag_core.content import quality
+from rag_core.errors import InvalidInput, Reason
 from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, Limit, emit_json, say, table
 
@@ -50,11 +52,9 @@ def list_(
     limit
         Maximum number of entries.
     """
-    from rag_core.content.quality import QuarantineFilter, page
-
-    wanted = QuarantineFilter(tenant, source or "", reason or "", skipped=skipped)
+    wanted = quality.QuarantineFilter(tenant, source or "", reason or "", skipped=skipped)
     with transaction() as connection:
-        rows = [asdict(row) for row in page(connection, wanted, limit=limit)]
+        rows = [asdict(row) for row in quality.page(connection, wanted, limit=limit)]
     if json:
         emit_json(rows)
     else:
@@ -67,10 +67,8 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
 
     Example: rag quarantine show 17
     """
-    from rag_core.content.quality import quarantine_read_store as quarantine_view
-
     with transaction() as connection:
-        row = quarantine_view.entry(connection, tenant, entry)
+        row = quality.quarantine_read_store.entry(connection, tenant, entry)
     found = {**asdict(row), "remedy": row.remedy}
     if json:
         emit_json(found)
@@ -93,9 +91,7 @@ def redrive(
 
     Example: rag quarantine redrive --source crm --reason PARSER_TIMEOUT --note "parser has more time now"
     """
-    from rag_core.content.quality import redrive as act
-
-    done = _act(act, entries, source, reason, tenant, note)
+    done = _act(quality.redrive, entries, source, reason, tenant, note)
     emit_json({"redriven": done}) if json else _say(done, "the next run tries it again")
 
 
@@ -112,9 +108,7 @@ def discard(
 
     Example: rag quarantine discard 17 --note "an image, nothing to read"
     """
-    from rag_core.content.quality import discard as act
-
-    done = _act(act, entries, source, reason, tenant, note)
+    done = _act(quality.discard, entries, source, reason, tenant, note)
     emit_json({"discarded": done}) if json else _say(done, "left out until it changes")
 
 
@@ -122,13 +116,12 @@ def _act(
     act: Callable[..., str], entries: Sequence[int], source: str | None, reason: str | None, tenant: str, note: str
 ) -> list[str]:
     """All or nothing, in one transaction."""
-    from rag_core.content.quality import QuarantineFilter, page
-    from rag_core.errors import InvalidInput, Reason
-
     if bool(entries) == bool(source or reason):
         raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")
     with transaction() as connection:
-        chosen = entries or [row.id for row in page(connection, QuarantineFilter(tenant, source or "", reason or ""))]
+        chosen = entries or [
+            row.id for row in quality.page(connection, quality.QuarantineFilter(tenant, source or "", reason or ""))
+        ]
         return [act(connection, entry, tenant=tenant, actor=actor(), note=note) for entry in chosen]
 
 

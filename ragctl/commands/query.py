@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from rag_core.errors import Reason, Unavailable
 from ragctl.call_settings import load_call_settings
 from ragctl.grpc_client import query_stub
 from ragctl.output import Json, console, emit_json, markdown, message_json, note, say, visible
@@ -205,8 +206,6 @@ def resumed(
 
 def collect(events: Iterator[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.AnswerFinal]:
     """The whole text and the final event. A terminal shows the text as it comes, until its final form replaces it."""
-    from rag_core.errors import Reason, Unavailable
-
     parts: list[str] = []
     with _live() if sys.stdout.isatty() else nullcontext() as show:
         for event in events:
@@ -326,8 +325,6 @@ def _answer_as_json(events: Iterator[query_pb2.AnswerEvent]) -> int:
 
 def gather(events: Iterable[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.AnswerFinal]:
     """The whole text and the final event, with nothing shown meanwhile. Raises `Unavailable` when it broke off."""
-    from rag_core.errors import Reason, Unavailable
-
     parts: list[str] = []
     for event in events:
         if event.HasField("final"):
@@ -344,8 +341,6 @@ def as_plain(text: str, final: query_pb2.AnswerFinal) -> dict[str, Any]:
 
 
 def _raise_failed(final: query_pb2.AnswerFinal) -> None:
-    from rag_core.errors import Reason, Unavailable
-
     known = final.failed.reason in Reason.__members__
     raise Unavailable(Reason(final.failed.reason) if known else Reason.SERVER_UNAVAILABLE, final.failed.message)
 

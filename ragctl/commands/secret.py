@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
+from rag_core.content import sources
+from rag_core.errors import ConfigError, Reason
+from rag_core.governance import access
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -39,10 +42,8 @@ def set_(name: str, /, *, json: Json = False) -> None:
     name
         shop-password is RAG_SECRET_SHOP_PASSWORD in source files and in the console's forms.
     """
-    from rag_core.content.sources import full_name, store_secret
-
-    known = full_name(name)
-    store_secret(known, _typed(known))
+    known = sources.full_name(name)
+    sources.store_secret(known, _typed(known))
     emit_json({"stored": known}) if json else say(f"{known} is stored; a source names it as `env: {known}`")
 
 
@@ -57,9 +58,7 @@ def list_(*, json: Json = False) -> None:
 
     Example: rag secret list
     """
-    from rag_core.content.sources import stored_names
-
-    names = stored_names()
+    names = sources.stored_names()
     emit_json(names) if json else table(("secret",), [(name,) for name in names], empty="no secret is stored")
 
 
@@ -69,10 +68,8 @@ def remove(name: str, /, *, json: Json = False) -> None:
 
     Example: rag secret remove shop-password
     """
-    from rag_core.content.sources import full_name, remove_secret
-
-    known = full_name(name)
-    remove_secret(known)
+    known = sources.full_name(name)
+    sources.remove_secret(known)
     emit_json({"removed": known}) if json else say(f"{known} is removed")
 
 
@@ -118,14 +115,12 @@ def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> 
 
     Example: rag secret hash acme
     """
-    from rag_core.errors import ConfigError, Reason
-    from rag_core.governance.access import NameHash
     from rag_core.settings import Settings
 
     keys = Settings.load().rotating("hash_secret")
     if not keys:
         raise ConfigError(Reason.SECRET_MISSING, "RAG_HASH_SECRET is not set: run `rag up` first")
-    hashes = NameHash(keys)
+    hashes = access.NameHash(keys)
     text = hashes.tenant(tenant) if subject is None else hashes.subject(tenant, subject)
     emit_json({"tenant": tenant, "subject": subject, "hash": text}) if json else say(text)
 
@@ -149,13 +144,11 @@ def _retire_key(name: Sealing) -> list[str]:
 
 def _sealing_key(name: Sealing) -> Path:
     """Raises `ConfigError` (`SECRET_MISSING`)."""
-    from rag_core.content.sources import sealing_key_path
-    from rag_core.errors import ConfigError, Reason
     from rag_core.sealing import SealingKey
     from rag_core.settings import Settings
     from ragctl.tokens import second_factor_key_path
 
-    path = sealing_key_path() if name == "sources" else second_factor_key_path(Settings.load())
+    path = sources.sealing_key_path() if name == "sources" else second_factor_key_path(Settings.load())
     try:
         SealingKey(path)
     except (OSError, ValueError):
@@ -165,15 +158,13 @@ def _sealing_key(name: Sealing) -> Path:
 
 
 def _reseal(name: Sealing, path: Path) -> list[str]:
-    from rag_core.content.sources import reseal_secrets
-    from rag_core.governance.access import reseal_second_factors
     from rag_core.sealing import SealingKey
     from ragctl.commands._shared import actor, transaction
 
     if name == "sources":
-        return reseal_secrets()
+        return sources.reseal_secrets()
     with transaction() as connection:
-        return reseal_second_factors(connection, SealingKey(path), actor=actor())
+        return access.reseal_second_factors(connection, SealingKey(path), actor=actor())
 
 
 def _say_resealed(name: Sealing, unreadable: list[str], *, done: str, json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from rag_core.governance import access
 from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, say, table
 
@@ -23,10 +24,8 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rag_core.governance.access import list_sessions
-
     with transaction() as connection:
-        rows = list_sessions(connection, tenant=tenant)
+        rows = access.list_sessions(connection, tenant=tenant)
     if json:
         emit_json([asdict(row) for row in rows])
         return
@@ -57,11 +56,10 @@ def end(session: str, /, *, json: Json = False) -> None:
     session
         Its id in `rag session list`, or the beginning of it.
     """
-    from rag_core.governance.access import end_open_session, find_session
     from rag_core.settings import Settings
 
     lifetime = Settings.load().longest_token_seconds
     with transaction() as connection:
-        found = find_session(connection, session)
-        end_open_session(connection, found.id, actor=actor(), lifetime=lifetime)
+        found = access.find_session(connection, session)
+        access.end_open_session(connection, found.id, actor=actor(), lifetime=lifetime)
     emit_json({"ended": found.id}) if json else say(f"the session of {found.subject} ({found.tenant}) has ended")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rag_core import database
+from rag_core.content import sources
 from rag_core.errors import Reason
+from rag_core.ingestion import pipeline
 from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet, say_left_out
 from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
@@ -287,13 +290,11 @@ def report(name: str, /, *, url: str | None = None, outcome: str | None = None, 
         "not a document".
     """
     from rag_assets.connectors.web.state import crawl_report
-    from rag_core.content.sources import StoredMemory
-    from rag_core.database import open_store
     from rag_core.settings import Settings
 
     (config,) = _named(name)
-    with closing(open_store(Settings.load())) as store:
-        rows = list(crawl_report(StoredMemory(store, config.tenant, config.name), outcome=outcome, url=url))
+    with closing(database.open_store(Settings.load())) as store:
+        rows = list(crawl_report(sources.StoredMemory(store, config.tenant, config.name), outcome=outcome, url=url))
     if json:
         emit_json(rows)
         return
@@ -309,13 +310,11 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
 
     Example: rag source approve-deletions handbook
     """
-    from rag_core.database import open_store
-    from rag_core.ingestion.pipeline import approve_deletions as approve
     from rag_core.settings import Settings
 
     (config,) = _named(name)
-    with closing(open_store(Settings.load())) as store:
-        released = approve(store, config.tenant, config.name, actor())
+    with closing(database.open_store(Settings.load())) as store:
+        released = pipeline.approve_deletions(store, config.tenant, config.name, actor())
     if json:
         emit_json({"source": name, "released": released})
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from rag_core.errors import Reason
+from rag_core.errors import Exhausted, Reason
 from ragctl.commands._shared import say_left_out
 from ragctl.output import Json, emit_json, note, runnable, say, table
 
@@ -97,7 +97,6 @@ def up(
 
 def _estimate(docs: Path, settings: Settings) -> Estimate:
     """Say at once what the ingest of a folder will cost. Raises `Exhausted` (`STORAGE_FULL`) when it does not fit."""
-    from rag_core.errors import Exhausted
     from ragctl.local_stack.estimate import estimate
 
     note(f"  {docs}: counting what there is")

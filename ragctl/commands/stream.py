@@ -6,6 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
+from rag_core.content import streams
 from ragctl.commands._shared import actor
 from ragctl.output import Json, emit_json, say, table
 
@@ -41,7 +42,6 @@ def status(*, json: Json = False) -> int:
     Example: rag stream status
     """
     from rag_assets.stream_worker.waiting import overview
-    from rag_core.content.streams import store as streams
     from rag_core.settings import Settings
 
     found = overview(Settings.load())
@@ -56,7 +56,7 @@ def status(*, json: Json = False) -> int:
         for name, stream in worker["details"].items()
     ]  # fmt: skip
     table(("worker", "stream", "state", "waiting", "applied", "dead"), rows, empty="no worker has been seen")
-    for one in streams.halted_sources(worker for worker in found["workers"] if not worker["shown"]):
+    for one in streams.store.halted_sources(worker for worker in found["workers"] if not worker["shown"]):
         say(f"source {one['source']} of tenant {one['tenant']} is halted: {one['reason']}; the others continue")
     for name, count in found["topics"].items():
         say(f"{name}: {count} waiting")

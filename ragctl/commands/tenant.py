@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from rag_core import database
+from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.governance import tenants
+from rag_core.ingestion import erasure
 from ragctl.commands._shared import actor, confirmed, transaction
 from ragctl.output import Json, emit_json, note, say, table
 
@@ -31,12 +35,11 @@ def list_(*, json: Json = False) -> None:
 
     Example: rag tenant list
     """
-    from rag_core.governance.tenants import store
     from rag_core.settings import Settings
 
     with transaction() as connection:
-        directory = store.directory(connection, Settings.load())
-        rows = [(one, directory.policy(one.name)) for one in store.listed(connection)]
+        directory = tenants.store.directory(connection, Settings.load())
+        rows = [(one, directory.policy(one.name)) for one in tenants.store.listed(connection)]
     if json:
         emit_json([_plain(one, policy) for one, policy in rows])
         return
@@ -66,10 +69,8 @@ def create(
     reason
         Why, for the audit log.
     """
-    from rag_core.governance.tenants import store
-
     with transaction() as connection:
-        made = store.create(connection, name, actor=actor(), egress=_given(egress), why=reason)
+        made = tenants.store.create(connection, name, actor=actor(), egress=_given(egress), why=reason)
     _done(made, f"tenant {name} is created", json=json)
 
 
@@ -84,10 +85,8 @@ def suspend(name: str, /, *, reason: str = "", json: Json = False) -> None:
     reason
         Why, for the audit log and for who looks at the tenant.
     """
-    from rag_core.governance.tenants import store
-
     with transaction() as connection:
-        changed = store.suspend(connection, name, actor=actor(), why=reason)
+        changed = tenants.store.suspend(connection, name, actor=actor(), why=reason)
     _done(changed, f"tenant {name} is suspended", json=json)
 
 
@@ -102,10 +101,8 @@ def resume(name: str, /, *, reason: str = "", json: Json = False) -> None:
     reason
         Why, for the audit log.
     """
-    from rag_core.governance.tenants import store
-
     with transaction() as connection:
-        changed = store.resume(connection, name, actor=actor(), why=reason)
+        changed = tenants.store.resume(connection, name, actor=actor(), why=reason)
     _done(changed, f"tenant {name} is active", json=json)
 
 
@@ -134,12 +131,11 @@ def egress(
     reason
         Why, for the audit log.
     """
-    from rag_core.governance.tenants import store
     from rag_core.settings import Settings
 
     settings = Settings.load()
     with transaction() as connection:
-        tenant = store.get(connection, name)
+        tenant = tenants.store.get(connection, name)
         if allow is not None or source is not None:
             uses = [str(use) for use in tenant.egress] if allow is None and tenant.egress is not None else _given(allow)
             sources = (
@@ -147,9 +143,9 @@ def egress(
                 if source is None
                 else dict(map(_source, source))
             )
-            tenant = store.set_egress(connection, name, actor=actor(), egress=uses, sources=sources, why=reason)
-        policy = store.directory(connection, settings).policy(name)
-        files = store.narrowed_by_files(connection).get(name, frozenset())
+            tenant = tenants.store.set_egress(connection, name, actor=actor(), egress=uses, sources=sources, why=reason)
+        policy = tenants.store.directory(connection, settings).policy(name)
+        files = tenants.store.narrowed_by_files(connection).get(name, frozenset())
     if json:
         emit_json(_plain(tenant, policy))
         return
@@ -177,11 +173,9 @@ def questions(
     reason
         Why, for the audit log.
     """
-    from rag_core.governance.tenants import store
-
     readable = {"readable": True, "hidden": False, "default": None}[words]
     with transaction() as connection:
-        changed = store.set_question_words(connection, name, actor=actor(), readable=readable, why=reason)
+        changed = tenants.store.set_question_words(connection, name, actor=actor(), readable=readable, why=reason)
     _done(changed, f"tenant {name}: questions without an answer are {words}", json=json)
 
 
@@ -200,16 +194,14 @@ def export(name: str, /, *, to: Path | None = None, reason: str = "", json: Json
         Why, for the audit log.
     """
     from rag_assets.tenants import tenant_files
-    from rag_core.database import open_store
-    from rag_core.governance.tenants import export as exporting
     from rag_core.settings import Settings
 
     settings = Settings.load()
     target = to or Path(f"{name}-export.zip")
-    with closing(open_store(settings)) as store:
-        exporting.record(store, name, actor=actor(), why=reason)
-        found = exporting.entries(store, name, tenant_files(settings, name), _progress)
-        (exporting.write_archive if target.suffix == ".zip" else exporting.write_folder)(found, target)
+    with closing(database.open_store(settings)) as store:
+        tenants.export.record(store, name, actor=actor(), why=reason)
+        found = tenants.export.entries(store, name, tenant_files(settings, name), _progress)
+        (tenants.export.write_archive if target.suffix == ".zip" else tenants.export.write_folder)(found, target)
     emit_json({"tenant": name, "export": str(target)}) if json else say(f"tenant {name} is in {target}")
 
 
@@ -238,23 +230,21 @@ def erase(
         Why, for the audit log.
     """
     from rag_assets.tenants import outside
-    from rag_core.governance.tenants import store
-    from rag_core.ingestion.erasure import erase_tenant
     from rag_core.ingestion.pipeline import Pipeline
     from rag_core.settings import Settings
     from ragctl.output import progress_bar
 
     settings = Settings.load()
     with transaction() as connection:
-        tenant = store.get(connection, name)
+        tenant = tenants.store.get(connection, name)
     question = f"Erase tenant {name} with {tenant.sources} sources and {tenant.documents} documents for good?"
     if not yes and not confirmed(question):
         return
     with transaction() as connection:
-        store.request_erasure(connection, name, actor=actor(), remove_audit=audit, why=reason)
+        tenants.store.request_erasure(connection, name, actor=actor(), remove_audit=audit, why=reason)
     with Pipeline(settings) as pipeline, _owner(settings, wanted=audit) as owner, progress_bar("erasing") as progress:
         removing = outside(pipeline.store, settings)
-        receipt = erase_tenant(pipeline, name, outside=removing, owner=owner, progress=progress)
+        receipt = erasure.erase_tenant(pipeline, name, outside=removing, owner=owner, progress=progress)
     if json:
         emit_json(asdict(receipt))
         return
@@ -268,14 +258,11 @@ def _owner(settings: Any, *, wanted: bool) -> Any:
     """A store of the database's owner, where audit entries are to go; else a context of nothing."""
     from pydantic import SecretStr
 
-    from rag_core.database import open_store, roles
-    from rag_core.errors import ConfigError, Reason
-
     if not wanted:
         return nullcontext()
-    store = open_store(settings.model_copy(update={"database_url": SecretStr(settings.effective_owner_url)}))
+    store = database.open_store(settings.model_copy(update={"database_url": SecretStr(settings.effective_owner_url)}))
     with store.engine.connect() as connection:
-        if not roles.may_change_audit(connection):
+        if not database.roles.may_change_audit(connection):
             store.close()
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_DATABASE_OWNER_URL: must be the owner of the schema")
     return closing(store)
@@ -294,8 +281,6 @@ def _given(uses: list[str] | None) -> list[str] | None:
 
 
 def _source(text: str) -> tuple[str, list[str]]:
-    from rag_core.errors import InvalidInput, Reason
-
     name, sign, uses = text.partition("=")
     if not sign or not name:
         raise InvalidInput(Reason.USAGE, f"--source {text}: write NAME=ENDPOINTS, such as hr=embed or hr=none")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from rag_core.governance import access
 from ragctl.output import Json, emit_json, say, table
 
 app = App(
@@ -67,14 +68,13 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
     tenant
         Tenant of the subject.
     """
-    from rag_core.governance.access import require_identity_names, revoke_tokens
     from rag_core.settings import Settings
     from ragctl.commands._shared import actor, transaction
 
     lifetime = Settings.load().longest_token_seconds
-    require_identity_names(tenant, subject=(subject,))
+    access.require_identity_names(tenant, subject=(subject,))
     with transaction() as connection:
-        before = revoke_tokens(connection, tenant=tenant, subject=subject, lifetime=lifetime, actor=actor())
+        before = access.revoke_tokens(connection, tenant=tenant, subject=subject, lifetime=lifetime, actor=actor())
     if json:
         emit_json({"revoked": subject, "tenant": tenant, "issued_before": before})
     else:
@@ -94,11 +94,10 @@ def revocations(*, tenant: str | None = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rag_core.governance.access import list_token_revocations
     from ragctl.commands._shared import transaction
 
     with transaction() as connection:
-        rows = list_token_revocations(connection, tenant=tenant)
+        rows = access.list_token_revocations(connection, tenant=tenant)
     if json:
         emit_json([asdict(row) for row in rows])
         return

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, Parameter
 
+from rag_core import database, http_client
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance import webhooks
 from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, note, say, table
 
@@ -50,13 +52,10 @@ def add(
     description
         Its purpose.
     """
-    from rag_core.governance import webhooks
-    from rag_core.http_client import FetchPolicy
-
     settings = _settings()
     keys = webhooks.require_keys(settings.rotating("webhook_secret"))
     plain = settings.environment == "development"
-    checked = webhooks.require_url(url, FetchPolicy.from_settings(settings), plain=plain)
+    checked = webhooks.require_url(url, http_client.FetchPolicy.from_settings(settings), plain=plain)
     wanted = webhooks.NewWebhook(tenant, checked, webhooks.require_events(event), description)
     with transaction() as connection:
         made = webhooks.store.create(connection, wanted, actor=actor())
@@ -80,8 +79,6 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only those of this tenant.
     """
-    from rag_core.governance import webhooks
-
     with transaction() as connection:
         found = webhooks.store.list_webhooks(connection, tenant=tenant)
     if json:
@@ -106,8 +103,6 @@ def send_test(webhook_id: str, /, *, wait: float = 20, json: Json = False) -> Re
     wait
         Seconds to wait; the stream worker sends it.
     """
-    from rag_core.governance import webhooks
-
     number = _change(webhook_id, lambda db, webhook: webhooks.outbox_store.record_test(db, webhook, actor=actor()))
     delivery = _after_first_try(number, wait)
     if json:
@@ -149,8 +144,6 @@ def deliveries(
     before
         Only those with a smaller number: the next page.
     """
-    from rag_core.governance import webhooks
-
     if not 1 <= limit <= 1000:
         raise InvalidInput(Reason.FIELD_INVALID, "--limit: must be 1 to 1000")
     with transaction() as connection:
@@ -197,8 +190,6 @@ def redeliver(delivery: int | None = None, /, *, failed: str = "", reason: str =
     reason
         Why, for the audit log.
     """
-    from rag_core.governance import webhooks
-
     if (delivery is None) == (not failed):
         raise InvalidInput(Reason.USAGE, "give the number of a delivery, or --failed WEBHOOK")
     if delivery is None:
@@ -226,8 +217,6 @@ def rotate(webhook_id: str, /, *, overlap_hours: int | None = None, reason: str 
     reason
         Why, for the audit log.
     """
-    from rag_core.governance import webhooks
-
     settings = _settings()
     keys = webhooks.require_keys(settings.rotating("webhook_secret"))
     hours = settings.webhook_overlap_hours if overlap_hours is None else overlap_hours
@@ -276,8 +265,6 @@ def remove(webhook_id: str, /, *, reason: str = "", json: Json = False) -> None:
     reason
         Why, for the audit log.
     """
-    from rag_core.governance import webhooks
-
     _change(webhook_id, lambda db, one: webhooks.store.remove(db, one, actor=actor(), why=reason))
     emit_json({"removed": webhook_id}) if json else say(f"{webhook_id}: removed")
 
@@ -289,25 +276,18 @@ def _settings() -> Settings:
 
 
 def _change(webhook_id: str, act: Callable[[Connection, Webhook], T]) -> T:
-    from rag_core.governance import webhooks
-
     with transaction() as connection:
         return act(connection, webhooks.store.get(connection, webhooks.require_id(webhook_id), tenant=None))
 
 
 def _switch(webhook_id: str, *, on: bool, json: bool) -> None:
-    from rag_core.governance import webhooks
-
     _change(webhook_id, lambda db, one: webhooks.store.enable(db, one, enabled=on, actor=actor()))
     emit_json({"webhook": webhook_id, "enabled": on}) if json else say(f"{webhook_id}: {'on' if on else 'off'}")
 
 
 def _after_first_try(number: int, seconds: float) -> Delivery:
-    from rag_core.database import open_store
-    from rag_core.governance import webhooks
-
     end = time.monotonic() + seconds
-    with closing(open_store(_settings())) as store:
+    with closing(database.open_store(_settings())) as store:
         while True:
             with store.engine.connect() as connection:
                 found = webhooks.delivery_store.get_delivery(connection, number, tenant=None)

@@ -16,7 +16,9 @@ from typing import Literal
 import psutil
 from rich.filesize import decimal
 
+from rag_core import database
 from rag_core.errors import RagError
+from rag_core.ingestion import source_status
 from rag_core.packages import DISTRIBUTION as _DISTRIBUTION
 from rag_core.packages import EXTRAS, REINSTALL, missing_extras
 from rag_core.platform import LINUX, TESTED, is_tested
@@ -128,19 +130,16 @@ def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[DoctorChec
     """Check for sources that need attention, by the state that every face of the platform shows."""
     from contextlib import closing
 
-    from rag_core.database import open_store
-    from rag_core.ingestion.source_status import SourceState, describe, needs_attention, read_all
-
     try:
-        with closing(open_store(settings)) as store, store.engine.connect() as connection:
-            found = [report for _, report in read_all(connection)]
+        with closing(database.open_store(settings)) as store, store.engine.connect() as connection:
+            found = [report for _, report in source_status.read_all(connection)]
     except RagError as error:
         yield DoctorCheck("source states", "warning", f"not known: {error.message}", "rag up")
         return
-    troubled = [one for one in found if needs_attention(one.status)]
+    troubled = [one for one in found if source_status.needs_attention(one.status)]
     for one in troubled:
-        failed = one.status.state is SourceState.FAILED or one.status.failing_since is not None
-        detail = ": ".join(filter(None, (describe(one.status), one.status.message)))
+        failed = one.status.state is source_status.SourceState.FAILED or one.status.failing_since is not None
+        detail = ": ".join(filter(None, (source_status.describe(one.status), one.status.message)))
         remedy = one.status.remedy or f"rag source show {one.counts.name}"
         yield DoctorCheck(f"source {one.counts.name}", "failed" if failed else "warning", detail, remedy)
     if not troubled:
@@ -221,12 +220,9 @@ def _disk_offset(data_dir: DataDir) -> float | None:
 def _database_offset(settings: Settings) -> float | None:
     from contextlib import closing
 
-    from rag_core.database import open_store
-    from rag_core.ingestion.source_status import store as status
-
     try:
-        with closing(open_store(settings)) as store, store.engine.connect() as connection:
-            return status.clock(connection).timestamp() - time.time()
+        with closing(database.open_store(settings)) as store, store.engine.connect() as connection:
+            return source_status.store.clock(connection).timestamp() - time.time()
     except RagError:
         return None
 

@@ -17,7 +17,9 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from rag_core import database
 from rag_core.errors import Exhausted, InvalidInput, RagError, Reason, Unauthenticated
+from rag_core.governance import access
 from rag_core.lazy import locked_property
 from ragctl.tokens import mint_token, second_factor_key_path
 
@@ -87,31 +89,23 @@ class StoredAccounts:
 
     @locked_property
     def _store(self) -> Store:
-        from rag_core.database import open_store
-
-        self._opened.append(open_store(self._settings))
+        self._opened.append(database.open_store(self._settings))
         return self._opened[-1]
 
     def find(self, name: str) -> tuple[Account, AccountSecrets] | None:
         """The account of this name and what proves who signs in, or `None`."""
-        from rag_core.governance.access import find_account
-
         with self._store.engine.connect() as connection:
-            return find_account(connection, name)
+            return access.find_account(connection, name)
 
     def signed_in(self, name: str, known: AccountSecrets, step: int | None = None) -> bool:
         """Record a sign-in; whether the account is still there, with these credentials, and the code unused."""
-        from rag_core.governance.access import record_sign_in
-
         with self._store.engine.begin() as connection:
-            return record_sign_in(connection, name, known, step)
+            return access.record_sign_in(connection, name, known, step)
 
     def failed(self, name: str) -> None:
         """Record a wrong password or code."""
-        from rag_core.governance.access import record_failure
-
         with self._store.engine.begin() as connection:
-            record_failure(connection, name)
+            access.record_failure(connection, name)
 
     def close(self) -> None:
         """Close the connections."""
@@ -145,14 +139,12 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
             return {"reason": str(error.reason)}
 
     def _sign_in(self, name: str, password: str, code: str, address: str) -> dict[str, object]:
-        from rag_core.governance.access import password_matches
-
         found = self.accounts.find(name)
         unlocked = found[0].unlocked_at if found else None
         unlocked_at = unlocked.timestamp() if unlocked else 0.0
         self._attempts.check(address, name, unlocked_at=unlocked_at)
         # The same text and effort whatever was wrong.
-        matches = password_matches(password, found[1] if found else None)
+        matches = access.password_matches(password, found[1] if found else None)
         if found is None or not matches:
             self._fail(address, name)
         account, known = found
@@ -176,11 +168,9 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
 
     def _step_of(self, name: str, sealed: bytes, code: str, address: str, unlocked_at: float) -> int:
         """The step of a code that is right. Guesses at it are counted for all addresses: they need the password."""
-        from rag_core.governance.access import open_second_factor, step_of_code
-
         self._attempts.check(_of_codes(name), name, unlocked_at=unlocked_at)
-        secret = open_second_factor(second_factor_key_path(self._settings), sealed, name)
-        step = step_of_code(secret, code, time.time())
+        secret = access.open_second_factor(second_factor_key_path(self._settings), sealed, name)
+        step = access.step_of_code(secret, code, time.time())
         if step is None:
             self._attempts.failed(_of_codes(name), name)
             self._fail(address, name)

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from rag_core.database import Store
 from rag_core.errors import Conflict, Reason
+from rag_core.ingestion import promotion
 from rag_core.ingestion.generations import store as generations
+from rag_core.retrieval import engines
 from rag_core.settings import Settings
 from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Server
@@ -73,34 +75,30 @@ class DefaultGenerations:
         return row.name if row is not None else ""
 
     def promote(self, name: str, actor: str) -> None:
-        from rag_core.ingestion.promotion import promotion as lifecycle
-        from rag_core.retrieval.engines import open_index
-
-        with closing(open_index(self._settings)) as index:
-            lifecycle.promote(self._store, index, name, self._settings, actor=actor)
+        with closing(engines.open_index(self._settings)) as index:
+            promotion.promotion.promote(self._store, index, name, self._settings, actor=actor)
 
     def restore(self, name: str, before: str, actor: str) -> None:
-        from rag_core.ingestion.promotion import promotion as lifecycle
-        from rag_core.retrieval.engines import open_index
-
         if self.active() not in {name, before}:
             return
-        with closing(open_index(self._settings)) as index:
+        with closing(engines.open_index(self._settings)) as index:
             if self.active() == before:
-                lifecycle.promote(self._store, index, before, self._settings, actor=actor)  # repairs the alias
+                promotion.promotion.promote(
+                    self._store, index, before, self._settings, actor=actor
+                )  # repairs the alias
             else:
-                lifecycle.rollback(self._store, index, self._settings, actor=actor, reason="with its deployment")
+                promotion.promotion.rollback(
+                    self._store, index, self._settings, actor=actor, reason="with its deployment"
+                )
 
     def require(self, name: str) -> None:
         """Raises `NotFound`, or `Conflict` (`GENERATION_REFUSED`, `GENERATION_STATE`), unless it could be promoted."""
-        from rag_core.ingestion.promotion import promotion as lifecycle
-
         with self._store.engine.connect() as connection:
             row = generations.get(connection, name)
         if not row.complete:
             raise Conflict(
                 Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be promoted"
             )
-        refused = lifecycle.refusal(row) if row.state == "ready" else ""
+        refused = promotion.promotion.refusal(row) if row.state == "ready" else ""
         if refused:
             raise Conflict(Reason.GENERATION_REFUSED, f"generation {name}: {refused}")

@@ -12,6 +12,7 @@ from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
+from rag_core.governance import access
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -38,19 +39,15 @@ class AccessHandler:
 
     async def keys(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[dict[str, Any]]:
         """API keys, newest first."""
-        from rag_core.governance.access import list_keys
-
         whose = listed_tenant(principal, tenant, everyone=everyone)
-        return await self._transact(lambda db: list_keys(db, tenant=whose, limit=page.rows, after=page.after))
+        return await self._transact(lambda db: access.list_keys(db, tenant=whose, limit=page.rows, after=page.after))
 
     async def create_key(self, principal: Principal, wanted: NewKey, why: str) -> ApiKey:
         """Create a key. Raises `InvalidInput`, `PermissionDenied` (`SCOPE_MISSING`) for more than the caller holds."""
-        from rag_core.governance.access import create_key
-
         check_text_field("name", wanted.name, limit=256, required=True)
         check_text_field("reason", why)
         _require_grantable(principal, wanted.scopes, wanted.groups)
-        return await self._transact(lambda db: create_key(db, wanted, actor=principal.actor, why=why))
+        return await self._transact(lambda db: access.create_key(db, wanted, actor=principal.actor, why=why))
 
     async def revoke_key(self, principal: Principal, key_id: str, why: str) -> None:
         """Revoke a key. Raises `NotFound` (`API_KEY_NOT_FOUND`), `Conflict` when it is revoked already."""
@@ -58,13 +55,11 @@ class AccessHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> None:
-            from rag_core.governance.access import get_key, revoke_key
-
-            key = get_key(connection, key_id)
+            key = access.get_key(connection, key_id)
             _require_reach(
                 principal, key.tenant, key.scopes, NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
             )
-            revoke_key(connection, key_id, actor=principal.actor, why=why)
+            access.revoke_key(connection, key_id, actor=principal.actor, why=why)
 
         await self._transact(write)
 
@@ -72,35 +67,29 @@ class AccessHandler:
         self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool
     ) -> list[TokenRevocation]:
         """Subjects whose older tokens are refused, newest first."""
-        from rag_core.governance.access import list_token_revocations
-
         whose = listed_tenant(principal, tenant, everyone=everyone)
         return await self._transact(
-            lambda db: list_token_revocations(db, tenant=whose, limit=page.rows, after=page.after)
+            lambda db: access.list_token_revocations(db, tenant=whose, limit=page.rows, after=page.after)
         )
 
     async def revoke_tokens(self, principal: Principal, tenant: str, subject: str, why: str) -> datetime:
         """Refuse the tokens of a subject. Raises `PermissionDenied` for one that acts on the platform."""
-        from rag_core.governance.access import require_identity_names
-
         whose = target_tenant(principal, tenant)
-        require_identity_names(whose, subject=(subject,))
+        access.require_identity_names(whose, subject=(subject,))
         check_text_field("reason", why)
 
         def write(connection: Connection) -> datetime:
-            from rag_core.governance.access import find_account, list_sessions, revoke_tokens
-
             held = {
                 scope
-                for session in list_sessions(connection, tenant=whose)
+                for session in access.list_sessions(connection, tenant=whose)
                 if session.subject == subject
                 for scope in session.scopes
             }
-            account = find_account(connection, subject)
+            account = access.find_account(connection, subject)
             if account is not None and account[0].tenant == whose:
                 held |= self._scopes_of(account[0])
             _require_reach(principal, whose, held, NotFound(Reason.FIELD_INVALID, "subject: not yours"))
-            return revoke_tokens(
+            return access.revoke_tokens(
                 connection,
                 tenant=whose,
                 subject=subject,
@@ -113,45 +102,37 @@ class AccessHandler:
 
     async def accounts(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[Account]:
         """Accounts of the console by name."""
-        from rag_core.governance.access import list_accounts
-
         whose = listed_tenant(principal, tenant, everyone=everyone)
-        return await self._transact(lambda db: list_accounts(db, tenant=whose, limit=page.rows, after=page.after))
+        return await self._transact(
+            lambda db: access.list_accounts(db, tenant=whose, limit=page.rows, after=page.after)
+        )
 
     async def create_account(self, principal: Principal, wanted: NewAccount, why: str) -> str:
         """Create an account; returns its password. Raises `Conflict` (`ACCOUNT_EXISTS`), `PermissionDenied`."""
-        from rag_core.governance.access import create_account, new_password
-
         check_text_field("reason", why)
         _require_grantable(principal, self._scopes_of(wanted), wanted.groups)
-        password = new_password()
-        await self._transact(lambda db: create_account(db, wanted, password, actor=principal.actor, why=why))
+        password = access.new_password()
+        await self._transact(lambda db: access.create_account(db, wanted, password, actor=principal.actor, why=why))
         return password
 
     async def remove_account(self, principal: Principal, name: str, why: str) -> None:
         """Remove an account and end its sessions. Raises `NotFound` (`ACCOUNT_NOT_FOUND`), `PermissionDenied`."""
-        from rag_core.governance.access import remove_account
-
         actor, lifetime = principal.actor, self._token_seconds
         await self._on_account(
-            principal, name, why, lambda db: remove_account(db, name, actor=actor, lifetime=lifetime, why=why)
+            principal, name, why, lambda db: access.remove_account(db, name, actor=actor, lifetime=lifetime, why=why)
         )
 
     async def unlock_account(self, principal: Principal, name: str, why: str) -> None:
         """Let a person try again at once. Raises `NotFound` (`ACCOUNT_NOT_FOUND`), `PermissionDenied`."""
-        from rag_core.governance.access import unlock_account
-
         actor = principal.actor
-        await self._on_account(principal, name, why, lambda db: unlock_account(db, name, actor=actor, why=why))
+        await self._on_account(principal, name, why, lambda db: access.unlock_account(db, name, actor=actor, why=why))
 
     async def _on_account(self, principal: Principal, name: str, why: str, act: Callable[[Connection], None]) -> None:
         check_text_field("name", name, limit=64, required=True)
         check_text_field("reason", why)
 
         def write(connection: Connection) -> None:
-            from rag_core.governance.access import get_account
-
-            account = get_account(connection, name)
+            account = access.get_account(connection, name)
             missing = NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
             _require_reach(principal, account.tenant, self._scopes_of(account), missing)
             act(connection)
@@ -160,10 +141,10 @@ class AccessHandler:
 
     async def sessions(self, principal: Principal, tenant: str, page: ListPage, *, everyone: bool) -> list[Session]:
         """Open sessions, the one used last first."""
-        from rag_core.governance.access import list_sessions
-
         whose = listed_tenant(principal, tenant, everyone=everyone)
-        return await self._transact(lambda db: list_sessions(db, tenant=whose, limit=page.rows, after=page.after))
+        return await self._transact(
+            lambda db: access.list_sessions(db, tenant=whose, limit=page.rows, after=page.after)
+        )
 
     async def end_session(self, principal: Principal, session_id: str, why: str) -> None:
         """End a session. Raises `NotFound` (`SESSION_NOT_FOUND`), `PermissionDenied`."""
@@ -171,12 +152,12 @@ class AccessHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> None:
-            from rag_core.governance.access import end_open_session, get_session
-
-            found = get_session(connection, session_id)
+            found = access.get_session(connection, session_id)
             missing = NotFound(Reason.SESSION_NOT_FOUND, "session: none with this id is open")
             _require_reach(principal, found.tenant, found.scopes, missing)
-            end_open_session(connection, session_id, actor=principal.actor, lifetime=self._token_seconds, why=why)
+            access.end_open_session(
+                connection, session_id, actor=principal.actor, lifetime=self._token_seconds, why=why
+            )
 
         await self._transact(write)
 

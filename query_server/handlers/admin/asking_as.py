@@ -12,6 +12,7 @@ from query_server.handlers.query.search import ResultPage, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.governance import audit
 from rag_core.governance.access import Principal, admits
 from rag_core.retrieval.index import SearchHit
 
@@ -57,9 +58,7 @@ class AskingAsHandler:
 
     async def _record(self, principal: Principal, person: Person, why: str) -> None:
         def write(connection: Connection) -> int:
-            from rag_core.governance.audit import audit_store as audit
-
-            return audit.record(
+            return audit.audit_store.record(
                 connection,
                 actor=principal.actor,
                 action="search.as",

@@ -9,7 +9,9 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.content import quality
 from rag_core.governance.access import Principal
+from rag_core.ingestion import alerts, pipeline
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,9 +31,7 @@ class ConditionsHandler:
         """Open alerts and, on request, ended ones."""
 
         def read(connection: Connection) -> list[Alert]:
-            from rag_core.ingestion.alerts import store as alerts
-
-            return alerts.newest(connection, principal.tenant, ended=ended, limit=page.rows, after=page.after)
+            return alerts.store.newest(connection, principal.tenant, ended=ended, limit=page.rows, after=page.after)
 
         return await transact(self._store, read)
 
@@ -42,15 +42,13 @@ class ConditionsHandler:
         check_text_field("source", source, required=True)
 
         def read(connection: Connection) -> tuple[list[ShardResult], list[RuleFindings]]:
-            from rag_core.content.quality import store as history
-
             tenant = principal.tenant
-            found = history.results(connection, tenant, source, page.rows, after=page.after)
+            found = quality.store.results(connection, tenant, source, page.rows, after=page.after)
             if page.after is not None:
                 return found, []
             newest = [item for item in found if item.run_id == found[0].run_id]
             duplicates = any(item.profile.duplicates for item in newest)
-            return found, history.findings(connection, tenant, source, duplicates=duplicates)
+            return found, quality.store.findings(connection, tenant, source, duplicates=duplicates)
 
         return await transact(self._store, read)
 
@@ -60,10 +58,8 @@ class ConditionsHandler:
         """Return what the newest runs of each source found, and what runs did since a moment, at first 24 hours ago."""
 
         def read(connection: Connection) -> list[SourceHistory]:
-            from rag_core.ingestion.pipeline import run_history_store
-
             moment = since or datetime.now(UTC) - timedelta(hours=24)
-            return run_history_store.of_sources(
+            return pipeline.run_history_store.of_sources(
                 connection, principal.tenant, limit=limit, since=moment, sources=page.rows, after=page.place or ""
             )
 

@@ -9,6 +9,7 @@ from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.governance.access import Principal
+from rag_core.retrieval import curation
 from rag_core.retrieval.curation import Curation, CurationDraft, check_draft
 
 if TYPE_CHECKING:
@@ -23,11 +24,10 @@ class CurationsHandler:
 
     async def listed(self, principal: Principal, page: ListPage) -> list[Curation]:
         """Curations that count for the caller, of documents that it may see; for an admin all. Newest first."""
-        from rag_core.retrieval.curation import store as curations
-
         acl = editable_acl(principal)
         return await transact(
-            self._store, lambda db: curations.listed(db, principal.tenant, limit=page.rows, acl=acl, after=page.after)
+            self._store,
+            lambda db: curation.store.listed(db, principal.tenant, limit=page.rows, acl=acl, after=page.after),
         )
 
     async def save(self, principal: Principal, number: int, draft: CurationDraft, why: str) -> Curation:
@@ -45,13 +45,11 @@ class CurationsHandler:
         checked = check_draft(draft, editor=principal.actor)
 
         def write(connection: Connection) -> Curation:
-            from rag_core.retrieval.curation import store as curations
-
-            curations.require_document(connection, principal.tenant, checked, principal.acl_entries)
+            curation.store.require_document(connection, principal.tenant, checked, principal.acl_entries)
             if not number:
-                return curations.create(connection, principal.tenant, checked, actor=principal.actor, why=why)
-            known = curations.get(connection, principal.tenant, number, acl=editable_acl(principal))
-            return curations.change(connection, known, checked, actor=principal.actor, why=why)
+                return curation.store.create(connection, principal.tenant, checked, actor=principal.actor, why=why)
+            known = curation.store.get(connection, principal.tenant, number, acl=editable_acl(principal))
+            return curation.store.change(connection, known, checked, actor=principal.actor, why=why)
 
         return await transact(self._store, write)
 
@@ -60,9 +58,7 @@ class CurationsHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> None:
-            from rag_core.retrieval.curation import store as curations
-
-            known = curations.get(connection, principal.tenant, number, acl=editable_acl(principal))
-            curations.remove(connection, known, actor=principal.actor, why=why)
+            known = curation.store.get(connection, principal.tenant, number, acl=editable_acl(principal))
+            curation.store.remove(connection, known, actor=principal.actor, why=why)
 
         await transact(self._store, write)

@@ -8,6 +8,7 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.governance import audit
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -22,29 +23,22 @@ class DeploymentsHandler:
 
     async def colours(self) -> list[Colour]:
         """Both colours of each target as the deployer saw them last."""
-        from rag_core.governance.audit import deployment_store as deployments
-
-        return await transact(self._store, deployments.load_colours)
+        return await transact(self._store, audit.deployment_store.load_colours)
 
     async def page(self, page: ListPage) -> list[Deployment]:
         """Deployments, newest first."""
-        from rag_core.governance.audit import deployment_store as deployments
-
-        return await transact(self._store, lambda db: deployments.page(db, page.rows, before=page.place))
+        return await transact(self._store, lambda db: audit.deployment_store.page(db, page.rows, before=page.place))
 
     async def one(self, number: int) -> tuple[Deployment, list[Step]]:
         """A deployment with its history; 0 is the newest. Raises `NotFound` (`DEPLOYMENT_NOT_FOUND`)."""
-        from rag_core.governance.audit import deployment_store as deployments
-
-        row = await transact(self._store, lambda db: deployments.get(db, number))
-        return row, await transact(self._store, lambda db: deployments.history(db, row.id))
+        row = await transact(self._store, lambda db: audit.deployment_store.get(db, number))
+        return row, await transact(self._store, lambda db: audit.deployment_store.history(db, row.id))
 
     async def ask(self, principal: Principal, number: int, what: str, why: str) -> Deployment:
         """Ask for a `switch` or a `rollback`. Raises `NotFound`, `InvalidInput`, `Conflict` (`DEPLOYMENT_STATE`)."""
-        from rag_core.governance.audit import deployment_store as deployments
-
         check_text_field("reason", why, required=True)
         actor, tenant = principal.actor, principal.tenant
         return await transact(
-            self._store, lambda db: deployments.request_change(db, number, what, actor=actor, why=why, tenant=tenant)
+            self._store,
+            lambda db: audit.deployment_store.request_change(db, number, what, actor=actor, why=why, tenant=tenant),
         )

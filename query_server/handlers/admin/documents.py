@@ -11,8 +11,11 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.content import documents, quality
 from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.governance import audit
 from rag_core.governance.access import Principal, admits
+from rag_core.ingestion import pipeline
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,15 +63,12 @@ class InspectionHandler:
             raise InvalidInput(Reason.FIELD_INVALID, "changed_before: must be later than changed_from")
 
         def read(connection: Connection) -> MatchingDocuments:
-            from rag_core.content.documents import ListPosition
-            from rag_core.content.documents import list_store as documents
-
             after = None
             if page.after is not None:
                 key, doc_id, entry = page.after
-                after = ListPosition(key, doc_id and uuid.UUID(doc_id), entry)
-            found = documents.page(connection, principal.tenant, wanted, after=after, limit=page.size)
-            counts = documents.count(connection, principal.tenant, wanted) if count else None
+                after = documents.ListPosition(key, doc_id and uuid.UUID(doc_id), entry)
+            found = documents.list_store.page(connection, principal.tenant, wanted, after=after, limit=page.size)
+            counts = documents.list_store.count(connection, principal.tenant, wanted) if count else None
             behind = found.following
             token = page.token((behind.key, behind.doc_id and str(behind.doc_id), behind.entry)) if behind else ""
             return MatchingDocuments(found.documents, token, counts)
@@ -79,13 +79,12 @@ class InspectionHandler:
         """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
 
         def read(connection: Connection) -> Inspection:
-            from rag_core.content.documents import inspection_store as inspection
-            from rag_core.content.quality import quarantine_read_store as quarantine
-
-            found = inspection.inspect(connection, principal.tenant, doc_id)
+            found = documents.inspection_store.inspect(connection, principal.tenant, doc_id)
             if found is None:
                 raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: there is none with this id")
-            entry = quarantine.entry_of(connection, principal.tenant, found.found.source, found.found.locator)
+            entry = quality.quarantine_read_store.entry_of(
+                connection, principal.tenant, found.found.source, found.found.locator
+            )
             text = found.text if _may_read(principal, found.acl) else None
             return Inspection(found, text, entry, tuple(_history(connection, principal, found, entry)))
 
@@ -96,9 +95,7 @@ class InspectionHandler:
         check_text_field("reason", why)
 
         def write(connection: Connection) -> tuple[str, list[str]]:
-            from rag_core.ingestion.pipeline import request_reindex
-
-            return request_reindex(connection, principal.tenant, doc_id, actor=principal.actor, note=why)
+            return pipeline.request_reindex(connection, principal.tenant, doc_id, actor=principal.actor, note=why)
 
         return await transact(self._store, write)
 
@@ -109,20 +106,21 @@ def _history(
     """Return the history of a document, newest first. Who did it is on record for those who may read the audit log."""
     from dataclasses import replace
 
-    from rag_core.content.documents import DocumentEvent, EventKind, inspection_store
-    from rag_core.governance.audit import audit_store as audit
-
-    events = inspection_store.history(details)
+    events = documents.inspection_store.history(details)
     if entry is not None:
-        failed = DocumentEvent(
-            entry.last_at, EventKind.QUARANTINED, run_id=entry.run_id, detail=entry.reason, times=entry.attempts
+        failed = documents.DocumentEvent(
+            entry.last_at,
+            documents.EventKind.QUARANTINED,
+            run_id=entry.run_id,
+            detail=entry.reason,
+            times=entry.attempts,
         )
         events.append(failed)
     if allows(principal.scopes, OPERATE):
-        query = audit.AuditQuery(tenant=principal.tenant, doc_id=details.found.doc_id, limit=MAX_ACTIONS)
+        query = audit.audit_store.AuditQuery(tenant=principal.tenant, doc_id=details.found.doc_id, limit=MAX_ACTIONS)
         events += [
-            DocumentEvent(item.at, EventKind.ACTION, detail=item.action, actor=item.actor)
-            for item in audit.find(connection, query)
+            documents.DocumentEvent(item.at, documents.EventKind.ACTION, detail=item.action, actor=item.actor)
+            for item in audit.audit_store.find(connection, query)
             if item.at is not None
         ]
     else:

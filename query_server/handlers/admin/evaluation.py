@@ -11,7 +11,9 @@ from query_server.handlers.admin.rules import MAX_CITATIONS, MAX_QUESTION_CHARS,
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
-from rag_core.errors import InvalidInput, Reason
+from rag_core.answering import evaluation
+from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.governance import audit
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -43,47 +45,40 @@ class EvaluationHandler:
 
     async def runs(self, principal: Principal, page: ListPage) -> list[Run]:
         """Runs, newest first."""
-        from rag_core.answering.evaluation import run_store
-
-        return await self._transact(lambda db: run_store.newest(db, principal.tenant, page.rows, after=page.after))
+        return await self._transact(
+            lambda db: evaluation.run_store.newest(db, principal.tenant, page.rows, after=page.after)
+        )
 
     async def run(self, principal: Principal, number: int) -> ComparedRun:
         """One run. Raises `NotFound` (`EVALUATION_NOT_FOUND`)."""
 
         def read(connection: Connection) -> ComparedRun:
-            from rag_core.answering.evaluation import UNSATISFIED, changes, run_store
-            from rag_core.errors import NotFound
-
-            found = run_store.get(connection, principal.tenant, number)
+            found = evaluation.run_store.get(connection, principal.tenant, number)
             now = self._visible(connection, principal, found)
             before = None
             if found.compared_with is not None:
                 try:
-                    before = run_store.get(connection, principal.tenant, found.compared_with)
+                    before = evaluation.run_store.get(connection, principal.tenant, found.compared_with)
                 except NotFound:
                     before = None  # it made room for newer ones
             old = self._visible(connection, principal, before) if before else []
-            poor = [one for one in now if one.grade in UNSATISFIED]
-            return ComparedRun(found, before, changes(old, now)[:MAX_LISTED], poor[:MAX_LISTED])
+            poor = [one for one in now if one.grade in evaluation.UNSATISFIED]
+            return ComparedRun(found, before, evaluation.changes(old, now)[:MAX_LISTED], poor[:MAX_LISTED])
 
         return await self._transact(read)
 
     @staticmethod
     def _visible(connection: Connection, principal: Principal, run: Run) -> list[Result]:
-        from rag_core.answering.evaluation import run_store
-
-        results = run_store.results(connection, run.id)
+        results = evaluation.run_store.results(connection, run.id)
         acl = editable_acl(principal)
-        return results if acl is None else run_store.only_visible(connection, principal.tenant, acl, results)
+        return results if acl is None else evaluation.run_store.only_visible(connection, principal.tenant, acl, results)
 
     async def accept(self, principal: Principal, number: int, why: str) -> Run:
         """Have later runs compared with this one. Raises `NotFound` (`EVALUATION_NOT_FOUND`)."""
         check_text_field("reason", why, required=True)
 
         def write(connection: Connection) -> Run:
-            from rag_core.answering.evaluation import run_store
-
-            run = run_store.accept(connection, principal.tenant, number)
+            run = evaluation.run_store.accept(connection, principal.tenant, number)
             self._record(connection, principal, "evaluation.accept", str(number), {"reason": why})
             return run
 
@@ -91,14 +86,14 @@ class EvaluationHandler:
 
     async def questions(self, principal: Principal, state: str, page: ListPage) -> list[StoredQuestion]:
         """Questions in a state, newest first, that speak of no document which the caller may not see."""
-        from rag_core.answering.evaluation import Verdict, question_store
-
         tenant, chosen = principal.tenant, state or "proposed"
         if chosen not in STATES:
             raise InvalidInput(Reason.FIELD_INVALID, f"state: must be one of {', '.join(STATES)}")
-        acl, wanted = editable_acl(principal), Verdict(chosen)
+        acl, wanted = editable_acl(principal), evaluation.Verdict(chosen)
         return await self._transact(
-            lambda db: question_store.listed(db, tenant, state=wanted, limit=page.rows, acl=acl, after=page.after)
+            lambda db: evaluation.question_store.listed(
+                db, tenant, state=wanted, limit=page.rows, acl=acl, after=page.after
+            )
         )
 
     async def propose(self, principal: Principal, count: int, source: str) -> int:
@@ -106,9 +101,7 @@ class EvaluationHandler:
         check_text_field("source", source)
 
         def write(connection: Connection) -> int:
-            from rag_core.answering.evaluation import propose_from_headings
-
-            added = propose_from_headings(connection, principal.tenant, limit=count, source=source)
+            added = evaluation.propose_from_headings(connection, principal.tenant, limit=count, source=source)
             self._record(connection, principal, "evaluation.propose", source, {"proposed": added})
             return added
 
@@ -125,12 +118,10 @@ class EvaluationHandler:
         _check_parts(changed)
 
         def write(connection: Connection) -> StoredQuestion:
-            from rag_core.answering.evaluation import Verdict, question_store
-
-            verdict = Verdict.ACCEPTED if accept else Verdict.REJECTED
-            known = question_store.get(connection, principal.tenant, number, acl=editable_acl(principal))
+            verdict = evaluation.Verdict.ACCEPTED if accept else evaluation.Verdict.REJECTED
+            known = evaluation.question_store.get(connection, principal.tenant, number, acl=editable_acl(principal))
             asked = known.completed(changed)
-            question_store.decide(connection, principal.tenant, asked, verdict, actor=principal.actor)
+            evaluation.question_store.decide(connection, principal.tenant, asked, verdict, actor=principal.actor)
             self._record(connection, principal, f"evaluation.question_{verdict.value}", str(number), {})
             return replace(asked, state=verdict, decided_by=principal.actor)
 
@@ -150,11 +141,9 @@ class EvaluationHandler:
             raise InvalidInput(Reason.FIELD_INVALID, f"doc_ids: at most {MAX_CITATIONS}")
 
         def write(connection: Connection) -> StoredQuestion:
-            from rag_core.answering.evaluation import StoredQuestion, feedback_store, question_store
-
-            feedback_store.require_visible(connection, principal.tenant, principal.acl_entries, doc_ids)
-            asked = StoredQuestion(question.strip(), doc_ids=tuple(dict.fromkeys(doc_ids))).completed(parts)
-            saved = question_store.save(connection, principal.tenant, asked, actor=principal.actor)
+            evaluation.feedback_store.require_visible(connection, principal.tenant, principal.acl_entries, doc_ids)
+            asked = evaluation.StoredQuestion(question.strip(), doc_ids=tuple(dict.fromkeys(doc_ids))).completed(parts)
+            saved = evaluation.question_store.save(connection, principal.tenant, asked, actor=principal.actor)
             self._record(connection, principal, "evaluation.question_saved", str(saved.id), {})
             return saved
 
@@ -164,10 +153,8 @@ class EvaluationHandler:
     def _record(
         connection: Connection, principal: Principal, action: str, target: str, details: Mapping[str, object]
     ) -> None:
-        from rag_core.governance.audit import audit_store as audit
-
         named = {**details, "tenant": principal.tenant}
-        audit.record(connection, actor=principal.actor, action=action, target=target, details=named)
+        audit.audit_store.record(connection, actor=principal.actor, action=action, target=target, details=named)
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from query_server.handlers.admin.rules import check_text_field
 from query_server.runtime.dependencies import Dependencies
+from rag_core.content import chunking
 from rag_core.governance.access import Principal
+from rag_core.ingestion import generations, promotion
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,16 +51,13 @@ class GenerationsHandler:
         _check(name=name, reason=reason)
 
         def run(store: Store) -> tuple[str, Forecast]:
-            from rag_core.ingestion.generations import changed
-            from rag_core.ingestion.promotion import declare, forecast
-
             with closing(self._registry()) as registry:
-                transforms = registry.for_settings(changed(self._settings, changes))
-                found = forecast(store, transforms, self._settings)
+                transforms = registry.for_settings(generations.changed(self._settings, changes))
+                found = promotion.forecast(store, transforms, self._settings)
                 if dry_run:
                     return "", found
                 found.require_consent(self._settings, consent=confirmed)
-                row = declare(
+                row = promotion.declare(
                     store, self._dependencies.index, transforms, name=name or None, actor=principal.actor, reason=reason
                 )
                 return row.name, found
@@ -70,9 +69,7 @@ class GenerationsHandler:
         _check(generation=name)
 
         def run(store: Store) -> None:
-            from rag_core.ingestion.promotion import request_evaluation
-
-            request_evaluation(store, name, actor=principal.actor)
+            promotion.request_evaluation(store, name, actor=principal.actor)
 
         await self._run(run)
 
@@ -81,10 +78,8 @@ class GenerationsHandler:
         _check(generation=name, reason=reason, override_reason=override)
 
         def run(store: Store) -> PromotionResult:
-            from rag_core.ingestion.promotion import promote
-
             index, actor = self._dependencies.index, principal.actor
-            return promote(store, index, name, self._settings, actor=actor, reason=reason, override=override)
+            return promotion.promote(store, index, name, self._settings, actor=actor, reason=reason, override=override)
 
         return await self._run(run)
 
@@ -93,9 +88,9 @@ class GenerationsHandler:
         _check(reason=reason)
 
         def run(store: Store) -> PromotionResult:
-            from rag_core.ingestion.promotion import rollback
-
-            return rollback(store, self._dependencies.index, self._settings, actor=principal.actor, reason=reason)
+            return promotion.rollback(
+                store, self._dependencies.index, self._settings, actor=principal.actor, reason=reason
+            )
 
         return await self._run(run)
 
@@ -104,9 +99,7 @@ class GenerationsHandler:
         _check(generation=name, reason=reason)
 
         def run(store: Store) -> None:
-            from rag_core.ingestion.promotion import retire
-
-            retire(store, self._dependencies.index, name, actor=principal.actor, reason=reason, now=now)
+            promotion.retire(store, self._dependencies.index, name, actor=principal.actor, reason=reason, now=now)
 
         await self._run(run)
 
@@ -130,15 +123,12 @@ class GenerationsHandler:
         return bool(self._running)
 
     def _registry(self) -> TransformRegistry:
-        from rag_core.content.chunking import open_chunker
-        from rag_core.ingestion.generations import TransformRegistry, Transforms, generation_config_of
-
-        own = Transforms(
+        own = generations.Transforms(
             lambda: self._dependencies.embedder,
-            lambda: open_chunker(self._settings),
-            generation_config_of(self._settings),
+            lambda: chunking.open_chunker(self._settings),
+            generations.generation_config_of(self._settings),
         )
-        return TransformRegistry(self._settings, own)
+        return generations.TransformRegistry(self._settings, own)
 
 
 def _check(**fields: str) -> None:

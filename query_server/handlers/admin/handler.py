@@ -13,8 +13,10 @@ from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.transactions import transact
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import Dependencies
+from rag_core.content import sources
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.governance.access import Principal
+from rag_core.ingestion import source_status
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -65,13 +67,11 @@ class AdminHandler:
         def read(connection: Connection) -> _Overview:
             # Imported here: SQLAlchemy takes as long to load as the rest of the server.
             from query_server.handlers.admin.overview import generation_rows
-            from rag_core.content.sources import problem_store
-            from rag_core.ingestion.source_status import read as read_sources
 
             return _Overview(
-                read_sources(connection, tenant),
+                source_status.read(connection, tenant),
                 generation_rows(connection, None if platform else tenant),
-                tuple(problem_store.of(connection, None if platform else tenant)),
+                tuple(sources.problem_store.of(connection, None if platform else tenant)),
             )
 
         try:

@@ -11,6 +11,7 @@ from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.governance import history, tenants
 from rag_core.governance.access import Principal
 from rag_core.governance.history import History, TimeSpan, read_history
 
@@ -48,12 +49,9 @@ class HistoryHandler:
         since = datetime.now(UTC) - timedelta(seconds=_span_of(span or "week").seconds)
 
         def read(connection: Connection) -> tuple[list[UnansweredQuestion], bool | None]:
-            from rag_core.governance.history import store as history
-            from rag_core.governance.tenants import store as tenants
-
             tenant = principal.tenant
-            found = history.unanswered(connection, tenant, since=since, limit=page.rows, after=page.after)
-            return found, tenants.question_words(connection, tenant)
+            found = history.store.unanswered(connection, tenant, since=since, limit=page.rows, after=page.after)
+            return found, tenants.store.question_words(connection, tenant)
 
         return await transact(self._store, read)
 

@@ -18,8 +18,12 @@ from query_server.handlers.admin.rules import (
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.answering import evaluation
+from rag_core.content import quality, sources
 from rag_core.errors import PermissionDenied, Reason
+from rag_core.governance import access, audit
 from rag_core.governance.access import Principal
+from rag_core.ingestion import pipeline
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -57,10 +61,8 @@ class OperationsHandler:
 
     async def sign_out(self, principal: Principal, session: str) -> None:
         """Refuse the caller's token from now on."""
-        from rag_core.governance.access import end_session
-
         who = {"tenant": principal.tenant, "subject": principal.subject, "actor": principal.actor}
-        await self._transact(lambda db: end_session(db, **who, session=session, lifetime=self._token_seconds))
+        await self._transact(lambda db: access.end_session(db, **who, session=session, lifetime=self._token_seconds))
 
     async def sources(
         self, principal: Principal, page: ListPage, tenant: str = ""
@@ -69,31 +71,28 @@ class OperationsHandler:
         whose = tenant_of(principal, tenant)
 
         def read(connection: Connection) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
-            from rag_core.content.sources import store as sources
-            from rag_core.ingestion.pipeline import run_store as runs
-
-            found = sources.listed(connection, whose, limit=page.rows, after=page.after)
-            last = runs.last_of_each(connection, whose, [str(row.name) for row in found])
+            found = sources.store.listed(connection, whose, limit=page.rows, after=page.after)
+            last = pipeline.run_store.last_of_each(connection, whose, [str(row.name) for row in found])
             return [(row, last.get(str(row.name))) for row in found]
 
         return await self._transact(read)
 
     async def runs(self, principal: Principal, source: str, page: ListPage, tenant: str = "") -> list[Stage]:
         """Finished stages of runs, newest first."""
-        from rag_core.ingestion.pipeline import run_store as runs
-
         check_text_field("source", source)
         whose = tenant_of(principal, tenant)
-        return await self._transact(lambda db: runs.newest(db, whose, source=source, limit=page.rows, after=page.after))
+        return await self._transact(
+            lambda db: pipeline.run_store.newest(db, whose, source=source, limit=page.rows, after=page.after)
+        )
 
     async def release(self, principal: Principal, source: str, why: str, expected: int | None) -> int:
         """Release held deletions; returns how many. Raises `NotFound`, `Conflict` (`MASS_DELETE_HELD`)."""
-        from rag_core.content.sources import store as sources
-
         check_text_field("source", source)
         check_text_field("reason", why)
         tenant, actor = principal.tenant, principal.actor
-        return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
+        return await self._transact(
+            lambda db: sources.store.approve(db, tenant, source, actor, why=why, expected=expected)
+        )
 
     async def quarantine(
         self, wanted: QuarantineFilter, page: ListPage
@@ -101,10 +100,8 @@ class OperationsHandler:
         """A page of entries, and the counts of all."""
 
         def read(connection: Connection) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
-            from rag_core.content.quality import quarantine_read_store as view
-
-            entries = view.page(connection, wanted, before=page.place, limit=page.rows)
-            return entries, view.counts(connection, wanted)
+            entries = quality.quarantine_read_store.page(connection, wanted, before=page.place, limit=page.rows)
+            return entries, quality.quarantine_read_store.counts(connection, wanted)
 
         return await self._transact(read)
 
@@ -112,10 +109,8 @@ class OperationsHandler:
         """One entry. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
 
         def read(connection: Connection) -> QuarantinedPayload:
-            from rag_core.content.quality import quarantine_read_store as view
-
-            entry = view.entry(connection, principal.tenant, entry_id)
-            text = view.payload(connection, principal.tenant, entry, MAX_PAYLOAD_CHARS + 1)
+            entry = quality.quarantine_read_store.entry(connection, principal.tenant, entry_id)
+            text = quality.quarantine_read_store.payload(connection, principal.tenant, entry, MAX_PAYLOAD_CHARS + 1)
             seen = ADMIN in principal.scopes
             return QuarantinedPayload(entry, text if seen else None, withheld=text is not None and not seen)
 
@@ -123,15 +118,11 @@ class OperationsHandler:
 
     async def redrive(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
         """Retry inputs. Raises `NotFound`, and changes nothing then."""
-        from rag_core.content.quality import redrive
-
-        return await self._each(principal, ids, why, redrive)
+        return await self._each(principal, ids, why, quality.redrive)
 
     async def discard(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
         """Discard inputs. Raises `NotFound`, and changes nothing then."""
-        from rag_core.content.quality import discard
-
-        return await self._each(principal, ids, why, discard)
+        return await self._each(principal, ids, why, quality.discard)
 
     async def _each(self, principal: Principal, ids: Sequence[int], why: str, act: Callable[..., str]) -> list[str]:
         check_ids(ids)
@@ -150,11 +141,9 @@ class OperationsHandler:
         until: datetime | None = None,
     ) -> list[AuditEntry]:
         """Actions, newest first. An empty filter lets everything pass."""
-        from rag_core.governance.audit import audit_store as audit
-
         for name, value in filters.items():
             check_text_field(name, value)
-        wanted = audit.AuditQuery(
+        wanted = audit.audit_store.AuditQuery(
             tenant=tenant_of(principal, tenant),
             actor=_full_name(principal, filters["actor"]),
             platform=allows(principal.scopes, PLATFORM_READ),
@@ -166,7 +155,7 @@ class OperationsHandler:
             before=page.place,
             limit=page.rows,
         )
-        return await self._transact(lambda db: audit.find(db, wanted))
+        return await self._transact(lambda db: audit.audit_store.find(db, wanted))
 
     async def record(
         self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str], source: str
@@ -185,19 +174,19 @@ class OperationsHandler:
         details = {**facts, "tenant": principal.tenant} | {name: value for name, value in named.items() if value}
 
         def write(connection: Connection) -> int:
-            from rag_core.governance.audit import audit_store as audit
-
             if not allows(principal.scopes, PLATFORM_ADMIN):
                 _require_own(connection, principal.tenant, source, target)
-            return audit.record(connection, actor=principal.actor, action=action, target=target, details=details)
+            return audit.audit_store.record(
+                connection, actor=principal.actor, action=action, target=target, details=details
+            )
 
         return await self._transact(write)
 
     async def ratings(self, principal: Principal, page: ListPage) -> list[Rating]:
         """Stored ratings, newest first."""
-        from rag_core.answering.evaluation import feedback_store as ratings
-
-        return await self._transact(lambda db: ratings.newest(db, principal.tenant, page.rows, after=page.after))
+        return await self._transact(
+            lambda db: evaluation.feedback_store.newest(db, principal.tenant, page.rows, after=page.after)
+        )
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)
@@ -209,10 +198,9 @@ def _full_name(principal: Principal, actor: str) -> str | None:
 
 
 def _require_own(connection: Connection, tenant: str, source: str, target: str) -> None:
-    from rag_core.content.sources import store as sources
-    from rag_core.ingestion.pipeline import run_store as runs
-
-    if not sources.is_own(connection, tenant, source) or runs.tenants_of(connection, target) - {tenant}:
+    if not sources.store.is_own(connection, tenant, source) or pipeline.run_store.tenants_of(connection, target) - {
+        tenant
+    }:
         raise PermissionDenied(
             Reason.SCOPE_MISSING,
             f"source: name one that a connector of your tenant reads; the rest needs {PLATFORM_ADMIN}",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rag_core.governance import audit
+from rag_core.ingestion import generations
 from rag_core.retrieval.index import GenerationSpec
 
 if TYPE_CHECKING:
@@ -83,12 +85,9 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
     With a tenant its own documents are counted, and details of others are left out: who acted, why, and what the
     gate found in everybody's documents.
     """
-    # Imported here and below: SQLAlchemy takes as long to load as the rest of the server.
-    from rag_core.ingestion.generations import store as generations
-
-    totals = generations.document_totals(connection, tenant)
+    totals = generations.store.document_totals(connection, tenant)
     events = _events(connection) if tenant is None else defaultdict(list)
-    rows = generations.all_of(connection)
+    rows = generations.store.all_of(connection)
     if tenant is not None:
         rows = [replace(row, actor="", reason="", evaluation=None) for row in rows]
     return {row.name: GenerationRow(row, totals[row.name], tuple(events[row.name])) for row in rows}
@@ -96,10 +95,11 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
 
 def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
     """History of each generation, newest first."""
-    from rag_core.governance.audit import audit_store as audit
-
     found: defaultdict[str, list[GenerationEvent]] = defaultdict(list)
-    for entry in audit.find(connection, audit.AuditQuery(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):
+    for entry in audit.audit_store.find(
+        connection,
+        audit.audit_store.AuditQuery(action_start=_ACTIONS, outcome=audit.audit_store.OK, limit=_EVENTS_READ),
+    ):
         if len(found[entry.target]) < EVENTS_SHOWN:
             found[entry.target].append(_event(entry))
     return found

@@ -9,7 +9,9 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.admin.sources import SourcesHandler
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.content import sources
 from rag_core.errors import Conflict, InvalidInput, PermissionDenied, Reason
+from rag_core.governance import audit
 from rag_core.governance.access import Principal
 
 if TYPE_CHECKING:
@@ -25,34 +27,26 @@ class SourceSecretsHandler:
 
     def names(self, principal: Principal) -> list[str]:
         """The stored credentials that sources of the caller may refer to."""
-        from rag_core.content.sources import stored_names
-
         self._sources.require(principal)
-        return [name for name in stored_names() if self._may_name(principal, name)] if self.can_store else []
+        return [name for name in sources.stored_names() if self._may_name(principal, name)] if self.can_store else []
 
     async def set(self, principal: Principal, name: str, value: str, why: str) -> str:
         """Store a credential, and return its whole name. Raises `InvalidInput` (`FIELD_INVALID`)."""
-        from rag_core.content.sources import MAX_SECRET_BYTES, store_secret
-
-        check_text_field("value", value, limit=MAX_SECRET_BYTES, required=True)
-        if len(value.encode()) > MAX_SECRET_BYTES:
-            raise InvalidInput(Reason.FIELD_INVALID, f"value: more than {MAX_SECRET_BYTES:,} bytes")
-        return await self._change(principal, "set", name, why, lambda full: store_secret(full, value))
+        check_text_field("value", value, limit=sources.MAX_SECRET_BYTES, required=True)
+        if len(value.encode()) > sources.MAX_SECRET_BYTES:
+            raise InvalidInput(Reason.FIELD_INVALID, f"value: more than {sources.MAX_SECRET_BYTES:,} bytes")
+        return await self._change(principal, "set", name, why, lambda full: sources.store_secret(full, value))
 
     async def remove(self, principal: Principal, name: str, why: str) -> str:
         """Remove a credential. Raises `NotFound` (`SECRET_MISSING`)."""
-        from rag_core.content.sources import remove_secret
-
-        return await self._change(principal, "remove", name, why, remove_secret)
+        return await self._change(principal, "remove", name, why, sources.remove_secret)
 
     async def _change(self, principal: Principal, what: str, name: str, why: str, act: Callable[[str], None]) -> str:
-        from rag_core.content.sources import full_name
-
         check_text_field("name", name, required=True)
         check_text_field("reason", why)
         self._sources.require(principal)
         try:
-            full = full_name(name)
+            full = sources.full_name(name)
         except InvalidInput as error:
             raise InvalidInput(Reason.FIELD_INVALID, f"name: {error.message}") from None
         if not self._may_name(principal, full):
@@ -63,10 +57,8 @@ class SourceSecretsHandler:
             raise Conflict(Reason.CONFIG_INVALID, message)
 
         def write(connection: Connection) -> str:
-            from rag_core.governance.audit import audit_store as audit
-
             details = {"tenant": principal.tenant} | ({"reason": why} if why else {})
-            audit.record(
+            audit.audit_store.record(
                 connection, actor=principal.actor, action=f"source_secret.{what}", target=full, details=details
             )
             act(full)  # before the commit: a change that fails is not on record

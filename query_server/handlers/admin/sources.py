@@ -10,6 +10,7 @@ from query_server.auth.policies import PLATFORM_ADMIN, allows
 from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.content import sources
 from rag_core.errors import InvalidInput, NotFound, PermissionDenied, Reason
 from rag_core.governance.access import Principal
 from rag_core.settings import SourceAllowance
@@ -71,14 +72,12 @@ class SourcesHandler:
         }
 
         def store(connection: Any) -> Operation:
-            from rag_core.content.sources import Action, operation_store
-
-            return operation_store.add(
+            return sources.operation_store.add(
                 connection,
                 tenant=principal.tenant,
                 actor=principal.actor,
                 unrestricted=unrestricted,
-                action=Action(request.action),
+                action=sources.Action(request.action),
                 source=request.source,
                 request={name: value for name, value in asked.items() if value},
                 why=request.why,
@@ -91,10 +90,8 @@ class SourcesHandler:
         self.require(principal)
 
         def read(connection: Any) -> Operation:
-            from rag_core.content.sources import Action, operation_store
-
-            found = operation_store.get(connection, number, tenant=principal.tenant)
-            if found.action is Action.PAGE:  # its picture is for those who may see the document
+            found = sources.operation_store.get(connection, number, tenant=principal.tenant)
+            if found.action is sources.Action.PAGE:  # its picture is for those who may see the document
                 raise NotFound(Reason.SOURCE_OPERATION_NOT_FOUND, "operation: not found")
             return found
 

@@ -14,6 +14,7 @@ from query_server.handlers.transactions import transact
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason
+from rag_core.governance import tenants
 from rag_core.governance.access import Principal
 from rag_core.settings import Settings
 
@@ -51,9 +52,7 @@ class TenantsHandler:
         """Tenants by name with their policies."""
 
         def read(connection: Connection) -> list[TenantView]:
-            from rag_core.governance.tenants import store as tenants
-
-            found = tenants.listed(connection, after=page.place or "", limit=page.rows)
+            found = tenants.store.listed(connection, after=page.place or "", limit=page.rows)
             return self._with_policies(connection, found)
 
         return await transact(self._store, read)
@@ -110,13 +109,11 @@ class TenantsHandler:
 
     async def export(self, principal: Principal, name: str, why: str) -> AsyncGenerator[bytes, None]:
         """The archive of a tenant, in pieces. It is in the audit log before anything is read."""
-        from rag_core.governance.tenants import export
-
         _check(name, why)
         # A thread of its own: an export takes as long as it takes, and holds up no other call.
         with closing(BlockingPool(1, name="export", reason=Reason.DATABASE_UNAVAILABLE, what="the database")) as pool:
-            await pool.run(lambda: export.record(self._store.get(), name, actor=principal.actor, why=why))
-            pieces = await pool.run(lambda: export.as_archive(export.entries(self._store.get(), name)))
+            await pool.run(lambda: tenants.export.record(self._store.get(), name, actor=principal.actor, why=why))
+            pieces = await pool.run(lambda: tenants.export.as_archive(tenants.export.entries(self._store.get(), name)))
             try:
                 while piece := await pool.run(lambda: next(pieces, _END)):
                     yield piece
@@ -144,9 +141,7 @@ class TenantsHandler:
 
 def _store() -> Any:
     """Imported at its first use: SQLAlchemy takes as long to load as the rest of the server."""
-    from rag_core.governance.tenants import store
-
-    return store
+    return tenants.store
 
 
 def _check(name: str, why: str = "") -> None:

@@ -13,7 +13,9 @@ from query_server.handlers.admin.rules import check_text_field
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core import http_client
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance import webhooks
 from rag_core.governance.access import Principal
 from rag_core.settings import Settings
 
@@ -51,8 +53,6 @@ class WebhooksHandler:
         whose = listed_tenant(principal, tenant, everyone=everyone)
 
         def read(db: Connection) -> list[Webhook]:
-            from rag_core.governance import webhooks
-
             return webhooks.store.list_webhooks(db, tenant=whose, after=page.place or "", limit=page.rows)
 
         return await transact(self._store, read)
@@ -67,13 +67,10 @@ class WebhooksHandler:
         check_text_field("reason", why)
 
         def write(db: Connection) -> tuple[Webhook, str]:
-            from rag_core.governance import webhooks
-            from rag_core.http_client import FetchPolicy
-
             check_text_field("description", wanted.description, limit=webhooks.MAX_DESCRIPTION_CHARS)
             keys = webhooks.require_keys(self._settings.rotating("webhook_secret"))
             plain = self._settings.environment == "development"
-            url = webhooks.require_url(wanted.url, FetchPolicy.from_settings(self._settings), plain=plain)
+            url = webhooks.require_url(wanted.url, http_client.FetchPolicy.from_settings(self._settings), plain=plain)
             events = webhooks.require_events(wanted.events)
             new = webhooks.NewWebhook(tenant, url, events, wanted.description)
             made = webhooks.store.create(db, new, actor=principal.actor, why=why)
@@ -90,8 +87,6 @@ class WebhooksHandler:
             raise InvalidInput(Reason.FIELD_INVALID, f"overlap_hours: must be 0 to {MAX_OVERLAP_HOURS}")
 
         def write(db: Connection, webhook: Webhook) -> tuple[Webhook, str]:
-            from rag_core.governance import webhooks
-
             keys = webhooks.require_keys(self._settings.rotating("webhook_secret"))
             overlap = timedelta(hours=hours)
             made = webhooks.store.rotate(db, webhook, overlap=overlap, actor=principal.actor, why=why)
@@ -103,8 +98,6 @@ class WebhooksHandler:
         """Switch a webhook on or off. Raises `NotFound`."""
 
         def write(db: Connection, webhook: Webhook) -> None:
-            from rag_core.governance import webhooks
-
             webhooks.store.enable(db, webhook, enabled=enabled, actor=principal.actor, why=why)
 
         await self._on_webhook(principal, webhook_id, why, write)
@@ -113,8 +106,6 @@ class WebhooksHandler:
         """Queue the test event; returns the delivery's number. Raises `NotFound`. Audited as any change."""
 
         def write(db: Connection, webhook: Webhook) -> int:
-            from rag_core.governance import webhooks
-
             return webhooks.outbox_store.record_test(db, webhook, actor=principal.actor)
 
         return await self._on_webhook(principal, webhook_id, "", write)
@@ -123,8 +114,6 @@ class WebhooksHandler:
         """Delete a webhook with its log. Raises `NotFound`."""
 
         def write(db: Connection, webhook: Webhook) -> None:
-            from rag_core.governance import webhooks
-
             webhooks.store.remove(db, webhook, actor=principal.actor, why=why)
 
         await self._on_webhook(principal, webhook_id, why, write)
@@ -143,8 +132,6 @@ class WebhooksHandler:
         whose = listed_tenant(principal, tenant, everyone=everyone)
 
         def read(db: Connection) -> list[Delivery]:
-            from rag_core.governance import webhooks
-
             if webhook_id:
                 webhooks.require_id(webhook_id, "webhook_id")
             return webhooks.delivery_store.find(
@@ -160,15 +147,11 @@ class WebhooksHandler:
         check_text_field("reason", why)
 
         def one(db: Connection) -> int:
-            from rag_core.governance import webhooks
-
             found = webhooks.delivery_store.get_delivery(db, delivery_id, tenant=_reach(principal))
             webhooks.delivery_store.redeliver(db, found, actor=principal.actor, why=why)
             return 1
 
         def failed(db: Connection, webhook: Webhook) -> int:
-            from rag_core.governance import webhooks
-
             return webhooks.delivery_store.redeliver_failed(db, webhook, actor=principal.actor, why=why)
 
         if delivery_id:
@@ -186,8 +169,6 @@ class WebhooksHandler:
         check_text_field("reason", why)
 
         def write(db: Connection) -> T:
-            from rag_core.governance import webhooks
-
             return act(db, webhooks.store.get(db, webhooks.require_id(webhook_id, field), tenant=_reach(principal)))
 
         return await transact(self._store, write)

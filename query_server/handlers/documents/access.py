@@ -20,7 +20,9 @@ from query_server.handlers.documents.rules import check_doc_id
 from query_server.handlers.query.searcher import Searcher
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import LazyStore
+from rag_core.content import documents
 from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.governance import access, audit
 from rag_core.governance.access import DENY, EVERYONE, Principal
 from rag_core.retrieval.index import ChunkRange, ScopeCheck, SearchRequest, Visibility, trace_scope
 
@@ -113,18 +115,16 @@ class ExplainAccessHandler:
         check_text_field("reason", why)
 
         def read(connection: Connection) -> tuple[_Person, AccessRow]:
-            from rag_core.content.documents import inspection_store
-
-            row = inspection_store.access(connection, caller.tenant, wanted)
+            row = documents.inspection_store.access(connection, caller.tenant, wanted)
             return _resolved(connection, _person(connection, caller.tenant, user, tuple(groups))), row
 
         def record(connection: Connection) -> tuple[_Person, AccessRow]:
-            from rag_core.governance.audit import audit_store as audit
-
             found = read(connection)
             details = {"user": user, "groups": list(groups)} | ({"reason": why} if why else {})
-            audit.record(connection, actor=caller.actor, action="access.explain", target=str(wanted), details=details,
-                         tenant=caller.tenant, doc_id=wanted)  # fmt: skip
+            audit.audit_store.record(
+                connection, actor=caller.actor, action="access.explain", target=str(wanted), details=details,
+                tenant=caller.tenant, doc_id=wanted,
+            )  # fmt: skip
             return found
 
         explained = await self._explained(wanted, *await transact(self._store, record))
@@ -205,11 +205,9 @@ def _resolved(connection: Connection, person: _Person) -> _Person:
 
 
 def _person(connection: Connection, tenant: str, user: str, groups: tuple[str, ...]) -> _Person:
-    from rag_core.governance.access import find_account
-
     if user.startswith(_KEY):
         return _key(connection, tenant, user.removeprefix(_KEY), groups)
-    account = find_account(connection, user)
+    account = access.find_account(connection, user)
     known = account[0] if account is not None and account[0].tenant == tenant else None
     if known is not None and not groups:
         return _of(Principal(user, tenant, known.groups), EntryOrigin.ACCOUNT, user, known.created_at)
@@ -217,11 +215,9 @@ def _person(connection: Connection, tenant: str, user: str, groups: tuple[str, .
 
 
 def _key(connection: Connection, tenant: str, key_id: str, groups: Sequence[str]) -> _Person:
-    from rag_core.governance.access import find_key
-
     if groups:
         raise InvalidInput(Reason.FIELD_INVALID, "groups: an API key has its own")
-    key = find_key(connection, key_id)
+    key = access.find_key(connection, key_id)
     if key is None or key.tenant != tenant:
         raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
     ended = key.revoked or key.expires <= datetime.now(UTC)

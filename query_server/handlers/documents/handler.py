@@ -12,7 +12,9 @@ from query_server.handlers.documents import rules
 from query_server.handlers.paging import ListPage
 from query_server.handlers.transactions import transact
 from query_server.runtime.dependencies import Dependencies
+from rag_core.content import documents, streams
 from rag_core.errors import InvalidInput, Reason
+from rag_core.governance import audit, tenants
 from rag_core.governance.access import Principal
 from rag_core.governance.usage import DocumentRoom
 from rag_core.settings import Settings
@@ -78,10 +80,8 @@ class DocumentsHandler:
 
     async def delete(self, principal: Principal, request: Delete, request_id: str = "") -> Receipt:
         """Accept a deletion. Raises `NotFound` (`DOCUMENT_NOT_FOUND`) when there is no such pushed document."""
-        from rag_core.content.streams import PushedChange
-
         source, locator = _names(request.doc_id, request.source, request.locator)
-        change = PushedChange(
+        change = streams.PushedChange(
             tenant=principal.tenant,
             source=source,
             locator=locator,
@@ -95,16 +95,14 @@ class DocumentsHandler:
 
     async def get(self, principal: Principal, doc_id: str, *, include_text: bool) -> tuple[VisibleDocument, str, bool]:
         """A document, its text (empty unless asked for) and whether that was cut. Raises `NotFound`."""
-        from rag_core.content.documents import read_store as lookup
-
         wanted = rules.check_doc_id(doc_id)
         who = (principal.tenant, principal.acl_entries)
 
         def read(connection: Connection) -> tuple[VisibleDocument, str, bool]:
-            stored = lookup.get(connection, *who, wanted)
+            stored = documents.read_store.get(connection, *who, wanted)
             if not include_text:
                 return stored, "", False
-            return stored, *lookup.text_of(connection, *who, wanted, chars=MAX_TEXT_CHARS)
+            return stored, *documents.read_store.text_of(connection, *who, wanted, chars=MAX_TEXT_CHARS)
 
         return await self._run(read)
 
@@ -118,24 +116,19 @@ class DocumentsHandler:
         named = rules.check_objects(event)
 
         def write(connection: Connection) -> int:
-            from rag_core.content.streams import notice_store
-            from rag_core.governance.tenants import store as tenants
-
-            tenants.check_active(connection, principal.tenant)
+            tenants.store.check_active(connection, principal.tenant)
             most = self._settings.inbox_max_pending_of_tenant
-            return notice_store.add(connection, principal.tenant, source, named, max_pending=most)
+            return streams.notice_store.add(connection, principal.tenant, source, named, max_pending=most)
 
         return await self._run(write)
 
     async def page(self, principal: Principal, page: ListPage, *, source: str) -> list[VisibleDocument]:
         """Return a page of the documents that the caller may see, by id."""
-        from rag_core.content.documents import read_store as lookup
-
         if source:
             rules.check_source(source)
 
         def read(connection: Connection) -> list[VisibleDocument]:
-            return lookup.page(
+            return documents.read_store.page(
                 connection,
                 principal.tenant,
                 principal.acl_entries,
@@ -148,20 +141,17 @@ class DocumentsHandler:
 
     async def sources(self, principal: Principal, page: ListPage) -> list[VisibleSource]:
         """The sources that hold what the caller may see, by name."""
-        from rag_core.content.documents import read_store as lookup
 
         def read(connection: Connection) -> list[VisibleSource]:
-            return lookup.sources(
+            return documents.read_store.sources(
                 connection, principal.tenant, principal.acl_entries, after=page.place or "", limit=page.rows
             )
 
         return await self._run(read)
 
     def _checked(self, principal: Principal, request: Put) -> PushedChange:
-        from rag_core.content.streams import PushedChange
-
         source, locator = _names(request.doc_id, request.source, request.locator)
-        return PushedChange(
+        return streams.PushedChange(
             tenant=principal.tenant,
             source=source,
             locator=locator,
@@ -183,10 +173,8 @@ class DocumentsHandler:
         wanted = rules.check_doc_id(doc_id) if doc_id else None
 
         def write(connection: Connection) -> Receipt:
-            from rag_core.governance.tenants import store as tenants
-
             # Again, in the transaction of the push: after a suspension has committed, none is accepted.
-            tenants.check_active(connection, principal.tenant)
+            tenants.store.check_active(connection, principal.tenant)
             receipt, place = self._store(connection, principal, change, wanted)
             _record(connection, principal, receipt, place, method, request_id)
             return receipt
@@ -197,22 +185,20 @@ class DocumentsHandler:
         self, connection: Connection, principal: Principal, change: PushedChange, wanted: uuid.UUID | None
     ) -> tuple[Receipt, tuple[str, str] | None]:
         """The receipt, and source and locator of the document (`None` for a deletion that was accepted before)."""
-        from rag_core.content.streams import inbox_store as inbox
-
         if change.content is None:
             # Before the document is searched for: the first deletion may have been applied by now.
-            known = inbox.known_deletion(connection, change, wanted or change.doc_id)
+            known = streams.inbox_store.known_deletion(connection, change, wanted or change.doc_id)
             if known is not None:
                 return known, None
         named = change
         if wanted is not None:
-            source, locator = inbox.place(connection, principal.tenant, wanted)
+            source, locator = streams.inbox_store.place(connection, principal.tenant, wanted)
             named = replace(change, source=source, locator=locator)
         elif change.content is None:
-            inbox.place(connection, principal.tenant, change.doc_id)
+            streams.inbox_store.place(connection, principal.tenant, change.doc_id)
         if change.content is not None:
             self._room.require(connection, principal.tenant, named.doc_id if wanted is None else wanted)
-        receipt = inbox.accept(
+        receipt = streams.inbox_store.accept(
             connection,
             named,
             max_pending=self._settings.inbox_max_pending,
@@ -233,17 +219,15 @@ def _record(
     request_id: str,
 ) -> None:
     """Record an accepted change, in the transaction that accepts it."""
-    from rag_core.governance.audit import audit_store as audit
-
     details = {"source_version": receipt.source_version, "request_id": request_id}
-    audit.record(
+    audit.audit_store.record(
         connection,
         actor=principal.actor,
         action=method,
         target=str(receipt.doc_id),
         details=details | ({"repeated": True} if receipt.repeated else {}),
         tenant=principal.tenant,
-        document=audit.AuditedDocument(receipt.doc_id, *place) if place else None,
+        document=audit.audit_store.AuditedDocument(receipt.doc_id, *place) if place else None,
         doc_id=receipt.doc_id,
     )
 

@@ -11,6 +11,7 @@ from query_server.handlers.documents import rules
 from query_server.handlers.transactions import transact
 from query_server.runtime.calls import current_call
 from query_server.runtime.dependencies import LazyStore
+from rag_core.content import documents, parsing, sources
 from rag_core.errors import (
     Conflict,
     DeadlineExceeded,
@@ -69,9 +70,7 @@ class PagesHandler:
         _check_numbers(asked)
 
         def start(connection: Connection) -> tuple[VisibleDocument, Operation]:
-            from rag_core.content.documents import read_store
-
-            found = read_store.get(connection, principal.tenant, principal.acl_entries, doc_id)
+            found = documents.read_store.get(connection, principal.tenant, principal.acl_entries, doc_id)
             _require_pages(found)
             return found, _operation(connection, principal, found, asked)
 
@@ -80,10 +79,9 @@ class PagesHandler:
 
     async def _result(self, principal: Principal, operation: Operation) -> PageImage:
         """Wait for the picture. The stream worker says nothing of its end, so its row is read again and again."""
-        from rag_core.content.sources import operation_store
 
         def read(connection: Connection) -> Operation:
-            return operation_store.get(connection, operation.id, tenant=principal.tenant)
+            return sources.operation_store.get(connection, operation.id, tenant=principal.tenant)
 
         while operation.finished_at is None:
             if current_call().remaining() < 2 * _ASK_AGAIN_SECONDS:
@@ -109,23 +107,19 @@ def _require_pages(found: VisibleDocument) -> None:
 
 def _operation(connection: Connection, principal: Principal, found: VisibleDocument, asked: PageRequest) -> Operation:
     """The picture that was asked for before, or a new request for it."""
-    from rag_core.content.sources import Action, operation_store
-
     request: dict[str, Any] = {
         "doc_id": str(found.doc_id), "version": found.version, "page": asked.page, "start": asked.start,
         "end": asked.end,
     }  # fmt: skip
-    return operation_store.find_page(connection, principal.tenant, request) or operation_store.add(
-        connection, tenant=principal.tenant, actor=principal.actor, unrestricted=False, action=Action.PAGE,
+    return sources.operation_store.find_page(connection, principal.tenant, request) or sources.operation_store.add(
+        connection, tenant=principal.tenant, actor=principal.actor, unrestricted=False, action=sources.Action.PAGE,
         source=found.source, request=request,
     )  # fmt: skip
 
 
 def _image(operation: Operation) -> PageImage:
-    from rag_core.content.parsing import checked_image
-
     if operation.result is not None:
-        return checked_image(operation.result, base64.b64decode(operation.result["image"]))
+        return parsing.checked_image(operation.result, base64.b64decode(operation.result["image"]))
     reason = Reason(operation.reason)
     raise _error_class(reason)(reason, operation.message)
 

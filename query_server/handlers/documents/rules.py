@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from query_server.handlers.query.validation import check_storable
+from rag_core.content import streams
 from rag_core.content.documents import RESERVED_FIELDS
 from rag_core.errors import InvalidInput, Reason
 from rag_core.governance.access import is_acl_entry
@@ -129,9 +130,7 @@ def check_key(value: str) -> str | None:
 
 def check_objects(event: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Bucket and key of what an event notification names. Raises `InvalidInput` (`VALUE_INVALID`, `FIELD_INVALID`)."""
-    from rag_core.content.streams import read_event
-
-    named = read_event(event)
+    named = streams.read_event(event)
     if len(named) > MAX_OBJECTS:
         raise InvalidInput(Reason.FIELD_INVALID, f"event: names {len(named)} > {MAX_OBJECTS} objects")
     if any(len(key) > MAX_OBJECT_KEY_CHARS for pair in named for key in pair):

@@ -14,10 +14,12 @@ from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.polling import ANNOUNCED_SECONDS, Poller
+from rag_core.content import sources
 from rag_core.content.embedding import Vectors
 from rag_core.content.sources import Recency
 from rag_core.errors import RagError
 from rag_core.governance.access import Principal
+from rag_core.retrieval import curation
 from rag_core.retrieval.curation import Applied, Curation, CurationAction, PhrasedCurations
 
 READ_SECONDS: Final = 1.0
@@ -46,10 +48,8 @@ class SourceFreshness:
         return self._found.get(tenant, {})
 
     def _load(self) -> Mapping[str, Mapping[str, Recency]]:
-        from rag_core.content.sources import store as sources
-
         with self._store.get().engine.connect() as connection:
-            return sources.freshness_of_sources(connection)
+            return sources.store.freshness_of_sources(connection)
 
     def _take(self, found: Mapping[str, Mapping[str, Recency]]) -> None:
         self._found = found
@@ -129,14 +129,11 @@ class Curations:
         return {at: float(cosines[at]) for at in near}
 
     def _load(self) -> tuple[Mapping[str, str], Mapping[str, Sequence[Curation]]]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.retrieval.curation import store as curations
-
         with self._store.get().engine.connect() as connection:
-            revisions = curations.revisions(connection)
+            revisions = curation.store.revisions(connection)
             old = {tenant: known.revision for tenant, known in self._known.items()}
             changed = [tenant for tenant, revision in revisions.items() if old.get(tenant) != revision]
-            return revisions, curations.of_tenants(connection, changed) if changed else {}
+            return revisions, curation.store.of_tenants(connection, changed) if changed else {}
 
     def _take(self, found: tuple[Mapping[str, str], Mapping[str, Sequence[Curation]]]) -> None:
         revisions, changed = found

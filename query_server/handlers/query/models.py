@@ -21,6 +21,7 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.polling import READ_SECONDS, database_thread
 from rag_core.content.embedding import Embedder, open_embedder
 from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.ingestion import generations
 from rag_core.ingestion.generations import settings_for
 from rag_core.logging import get_logger
 from rag_core.retrieval.index import VectorIndex
@@ -206,19 +207,13 @@ class QueryModels:
             self._opened.pop(fingerprint).close()
 
     def _write_targets(self) -> list[Generation]:
-        from rag_core.ingestion.generations import store as generations  # SQLAlchemy would double the time of a start
-
         with self._store.get().engine.connect() as connection:
-            return list(generations.write_targets(connection))
+            return list(generations.store.write_targets(connection))
 
     def _report(self) -> None:
-        from rag_core.ingestion.generations import replica_store as replicas
-
         with self._store.get().engine.begin() as connection:
-            replicas.report(connection, self._replica, list(self._loaded))
+            generations.replica_store.report(connection, self._replica, list(self._loaded))
 
     def _forget(self) -> None:
-        from rag_core.ingestion.generations import replica_store as replicas
-
         with self._store.get().engine.begin() as connection:
-            replicas.forget(connection, self._replica)
+            generations.replica_store.forget(connection, self._replica)

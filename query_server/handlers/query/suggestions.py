@@ -11,6 +11,7 @@ from typing import Final
 
 from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.polling import database_thread
+from rag_core.content import documents
 from rag_core.content.documents import FieldTypes
 from rag_core.errors import RagError
 from rag_core.retrieval.search import SuggestedFilter, Values, normal, suggest
@@ -67,12 +68,9 @@ class Suggestions:
             del self._reading[tenant]
 
     def _load(self, tenant: str) -> Values:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.content.documents import read_store
-
         names = [name for name, kind in self._fields.items() if kind is not FieldType.TIME]
         found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         with self._store.get().engine.connect() as connection:
-            for field, value in read_store.filter_values(connection, tenant, names, chars=MAX_CHARS):
+            for field, value in documents.read_store.filter_values(connection, tenant, names, chars=MAX_CHARS):
                 found[normal(value)].append((field, value))
         return found
