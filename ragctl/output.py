@@ -44,6 +44,11 @@ def emit_json(value: object) -> None:
     print(_json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
+def emit(value: object, text: str, *, json: bool) -> None:
+    """Print the result of a command: the value as JSON, or a line that says it."""
+    emit_json(value) if json else say(text)
+
+
 def message_json(message: Message) -> dict[str, Any]:
     """A message as JSON. Fields at their default too: a citation that begins at 0 begins somewhere."""
     from google.protobuf.json_format import MessageToDict

@@ -9,7 +9,7 @@ from cyclopts import App
 
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason
 from ragctl.commands._shared import actor, document_id_of, transaction
-from ragctl.output import Json, emit_json, message_json, note, say, table
+from ragctl.output import Json, emit, emit_json, message_json, note, say, table
 
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
@@ -196,10 +196,7 @@ def remove(name: str, /, *, tenant: str = "default", json: Json = False) -> None
 
     with transaction() as connection:
         remove_directory(connection, tenant, name, actor=actor())
-    if json:
-        emit_json({"removed": name})
-    else:
-        say(f"{name} is removed; a file of it must be removed too, or it is read again")
+    emit({"removed": name}, f"{name} is removed; a file of it must be removed too, or it is read again", json=json)
 
 
 def _origin(entry: documents_pb2.AccessEntry) -> str:

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from rag_core.governance import access
 from ragctl.commands._shared import actor, transaction
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, say, table
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
@@ -121,7 +121,7 @@ def remove(name: str, /, *, json: Json = False) -> None:
     """
     with transaction() as connection:
         access.remove_account(connection, name, actor=actor(), lifetime=_longest_token())
-    emit_json({"removed": name}) if json else say(f"{name} is removed")
+    emit({"removed": name}, f"{name} is removed", json=json)
 
 
 @app.command
@@ -132,7 +132,7 @@ def unlock(name: str, /, *, json: Json = False) -> None:
     """
     with transaction() as connection:
         access.unlock_account(connection, name, actor=actor())
-    emit_json({"unlocked": name}) if json else say(f"{name} may sign in again")
+    emit({"unlocked": name}, f"{name} may sign in again", json=json)
 
 
 @app.command(name="second-factor")

@@ -15,7 +15,7 @@ from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.governance import audit
 from ragctl.commands._shared import actor as who
 from ragctl.commands._shared import transaction
-from ragctl.output import Json, Limit, emit_json, say, table
+from ragctl.output import Json, Limit, emit, emit_json, table
 
 if TYPE_CHECKING:
     from rag_core.governance.audit import AuditEntry
@@ -108,10 +108,7 @@ def prune(*, days: int, json: Json = False) -> None:
         if not database.roles.may_change_audit(connection):
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_DATABASE_OWNER_URL: must be the owner of the schema")
         removed = audit.prune(connection, datetime.now(UTC) - timedelta(days=days), actor=who())
-    if json:
-        emit_json({"removed": removed})
-    else:
-        say(f"{removed} entries removed")
+    emit({"removed": removed}, f"{removed} entries removed", json=json)
 
 
 def _document(entry: AuditEntry) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ragctl.output import Json, emit_json, note, say
+from ragctl.output import Json, emit, emit_json, note, say
 
 Shell = Literal["bash", "zsh", "fish"]
 
@@ -30,10 +30,7 @@ def completion(
 
     if install:
         place = str(app.install_completion(shell=shell, add_to_startup=True))
-        if json:
-            emit_json({"shell": shell, "installed": place})
-        else:
-            say(f"installed in {place}; it is there in the next shell")
+        emit({"shell": shell, "installed": place}, f"installed in {place}; it is there in the next shell", json=json)
         return
     script = app.generate_completion(prog_name="rag", shell=shell)
     if json:

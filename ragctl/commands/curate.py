@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from rag_core.errors import InvalidInput, Reason
 from rag_core.retrieval import curation
 from ragctl.commands._shared import actor, document_id_of, transaction
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, table
 
 if TYPE_CHECKING:
     from rag_core.retrieval.curation import Curation, CurationDraft
@@ -73,10 +73,7 @@ def add(
     with transaction() as connection:
         curation.store.require_document(connection, tenant, draft, None)
         made = curation.store.create(connection, tenant, draft, actor=actor(), why=reason)
-    if json:
-        emit_json(_shown(made))
-    else:
-        say(f"curation {made.id}: {_what(made)} for “{made.questions[0]}”, {_whom(made)}")
+    emit(_shown(made), f"curation {made.id}: {_what(made)} for “{made.questions[0]}”, {_whom(made)}", json=json)
 
 
 @app.command(name="list")
@@ -117,7 +114,7 @@ def remove(number: int, /, *, tenant: str = "default", reason: str = "", json: J
     with transaction() as connection:
         found = curation.store.get(connection, tenant, number)
         curation.store.remove(connection, found, actor=actor(), why=reason)
-    emit_json({"removed": number}) if json else say(f"curation {number}: removed")
+    emit({"removed": number}, f"curation {number}: removed", json=json)
 
 
 def _draft(

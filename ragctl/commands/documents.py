@@ -17,7 +17,7 @@ from cyclopts import App
 from rag_core.errors import InvalidInput, Reason
 from rag_core.ingestion import erasure
 from ragctl.commands._shared import actor, open_pipeline
-from ragctl.output import Json, Limit, emit_json, message_json, say, table
+from ragctl.output import Json, Limit, emit, emit_json, message_json, say, table
 
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
@@ -189,10 +189,7 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
             progress=progress,
             outside=outside(pipeline.store, pipeline.settings),
         )
-    if json:
-        emit_json([asdict(receipt) for receipt in receipts])
-    else:
-        say(f"{len(receipts)} erasures applied again")
+    emit([asdict(receipt) for receipt in receipts], f"{len(receipts)} erasures applied again", json=json)
 
 
 def _erase(doc_id: str, tenant: str, json: bool) -> None:

@@ -10,7 +10,7 @@ from rag_core.answering import evaluation
 from rag_core.governance import audit
 from ragctl.commands._shared import actor, transaction
 from ragctl.commands.evaluate import Several, app, described, print_changes, print_figures
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, say, table
 
 if TYPE_CHECKING:
     from rag_core.answering.evaluation import StoredQuestion, Verdict
@@ -94,10 +94,7 @@ def accept(run: int, /, *, reason: str, tenant: str = "default", json: Json = Fa
         audit.audit_store.record(
             connection, actor=actor(), action="evaluation.accept", target=str(run), details=details
         )
-    if json:
-        emit_json(described(found))
-    else:
-        say(f"later runs are compared with run {run}")
+    emit(described(found), f"later runs are compared with run {run}", json=json)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -158,10 +155,11 @@ def propose(*, count: int = 20, source: str = "", tenant: str = "default", json:
     """
     with transaction() as connection:
         added = evaluation.propose_from_headings(connection, tenant, limit=count, source=source)
-    if json:
-        emit_json({"proposed": added})
-    else:
-        say(f"{added} questions proposed; `rag evaluate questions` lists them, `rag evaluate take ID` accepts one")
+    emit(
+        {"proposed": added},
+        f"{added} questions proposed; `rag evaluate questions` lists them, `rag evaluate take ID` accepts one",
+        json=json,
+    )
 
 
 @app.command
@@ -224,10 +222,7 @@ def _decide(question: int, verdict: Verdict, tenant: str, changed: Mapping[str, 
             connection, actor=actor(), action=action, target=str(question), details={"tenant": tenant}
         )
     decided = replace(found, state=verdict, decided_by=actor())
-    if json:
-        emit_json(_as_dict(decided))
-    else:
-        say(f"question {question} is {verdict.value}: {decided.question}")
+    emit(_as_dict(decided), f"question {question} is {verdict.value}: {decided.question}", json=json)
 
 
 def _as_dict(question: StoredQuestion) -> dict[str, Any]:

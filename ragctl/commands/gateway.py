@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from ragctl.output import Json, emit_json, say
+from ragctl.output import Json, emit, emit_json, say
 
 app = App(
     name="gateway",
@@ -34,7 +34,7 @@ def render(*, folder: Path | None = None, json: Json = False) -> None:
     options = GatewayOptions.from_settings(Settings.load())
     if folder is not None:
         changed = write_dynamic(options, folder.absolute())
-        emit_json({"changed": changed}) if json else say("\n".join(changed) or "nothing changed")
+        emit({"changed": changed}, "\n".join(changed) or "nothing changed", json=json)
     elif json:
         emit_json(bootstrap(options))
     else:
@@ -52,10 +52,7 @@ def validate(*, json: Json = False) -> None:
     from ragctl.gateway.options import GatewayOptions
 
     run_envoy(GatewayOptions.from_settings(Settings.load()))
-    if json:
-        emit_json({"valid": True})
-    else:
-        say("valid")
+    emit({"valid": True}, "valid", json=json)
 
 
 @app.command
@@ -69,7 +66,7 @@ def apply(*, json: Json = False) -> None:
 
     settings, data_dir = load()
     changed = apply_files(settings, data_dir.gateway)
-    emit_json({"changed": changed}) if json else say("\n".join(changed) or "nothing changed")
+    emit({"changed": changed}, "\n".join(changed) or "nothing changed", json=json)
 
 
 @app.command
@@ -83,4 +80,4 @@ def shift(percent: int, /, *, json: Json = False) -> None:
 
     settings, data_dir = load()
     shift_share(settings, data_dir.gateway, percent)
-    emit_json({"green_percent": percent}) if json else say(f"{percent} % to green, {100 - percent} % to blue")
+    emit({"green_percent": percent}, f"{percent} % to green, {100 - percent} % to blue", json=json)

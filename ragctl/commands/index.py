@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from rag_core.errors import NotFound, Reason
-from ragctl.output import Json, emit_json, progress_bar, say, table
+from ragctl.output import Json, emit, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -51,10 +51,7 @@ def rebuild(generation: str | None = None, /, *, json: Json = False) -> None:
         finally:
             index.close()
             store.close()
-    if json:
-        emit_json({"generation": name, "documents": applied})
-    else:
-        say(f"{name}: {applied} documents applied again")
+    emit({"generation": name, "documents": applied}, f"{name}: {applied} documents applied again", json=json)
 
 
 @app.command

@@ -12,7 +12,7 @@ from rag_core.errors import Conflict, InvalidInput, Reason
 from rag_core.ingestion import promotion, source_status
 from ragctl.commands._shared import actor, open_pipeline
 from ragctl.commands.index import app
-from ragctl.output import Json, emit_json, note, progress_bar, say, table
+from ragctl.output import Json, emit, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
     from rag_core.ingestion.generations import DocumentTotals, Generation
@@ -187,7 +187,7 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
     """
     with open_pipeline() as pipeline:
         promotion.retire(pipeline.store, pipeline.index, name, actor=actor(), reason=reason, now=now)
-    emit_json({"generation": name, "state": "retired"}) if json else say(f"{name}: retired")
+    emit({"generation": name, "state": "retired"}, f"{name}: retired", json=json)
 
 
 def _changes(pairs: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from rag_core.governance import access
 from ragctl.commands._shared import actor, transaction
-from ragctl.output import Json, emit_json, note, say, table
+from ragctl.output import Json, emit, emit_json, note, say, table
 
 app = App(name="key", help="API keys: create, list, revoke.", help_format="plaintext")
 
@@ -82,7 +82,7 @@ def revoke(key_id: str, /, *, json: Json = False) -> None:
     """
     with transaction() as connection:
         access.revoke_key(connection, key_id, actor=actor())
-    emit_json({"revoked": key_id}) if json else say(f"{key_id}: revoked")
+    emit({"revoked": key_id}, f"{key_id}: revoked", json=json)
 
 
 def _state(key: dict[str, Any]) -> str:

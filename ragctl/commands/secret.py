@@ -12,7 +12,7 @@ from cyclopts import App
 from rag_core.content import sources
 from rag_core.errors import ConfigError, Reason
 from rag_core.governance import access
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, say, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def set_(name: str, /, *, json: Json = False) -> None:
     """
     known = sources.full_name(name)
     sources.store_secret(known, _typed(known))
-    emit_json({"stored": known}) if json else say(f"{known} is stored; a source names it as `env: {known}`")
+    emit({"stored": known}, f"{known} is stored; a source names it as `env: {known}`", json=json)
 
 
 def _typed(name: str) -> str:
@@ -70,7 +70,7 @@ def remove(name: str, /, *, json: Json = False) -> None:
     """
     known = sources.full_name(name)
     sources.remove_secret(known)
-    emit_json({"removed": known}) if json else say(f"{known} is removed")
+    emit({"removed": known}, f"{known} is removed", json=json)
 
 
 @app.command
@@ -91,7 +91,7 @@ def rotate(name: Name, /, *, json: Json = False) -> None:
     from ragctl.local_stack.environment import rotate_secret
 
     rotate_secret(_home(), _setting(name))
-    emit_json({"rotated": name}) if json else say(f"{name}: a new secret, the old one is accepted; now run `rag up`")
+    emit({"rotated": name}, f"{name}: a new secret, the old one is accepted; now run `rag up`", json=json)
 
 
 @app.command
@@ -106,7 +106,7 @@ def retire(name: Name, /, *, json: Json = False) -> None:
     from ragctl.local_stack.environment import retire_secret
 
     retire_secret(_home(), _setting(name))
-    emit_json({"retired": name}) if json else say(f"{name}: only the secret in use is accepted after `rag up`")
+    emit({"retired": name}, f"{name}: only the secret in use is accepted after `rag up`", json=json)
 
 
 @app.command(name="hash")
@@ -122,7 +122,7 @@ def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> 
         raise ConfigError(Reason.SECRET_MISSING, "RAG_HASH_SECRET is not set: run `rag up` first")
     hashes = access.NameHash(keys)
     text = hashes.tenant(tenant) if subject is None else hashes.subject(tenant, subject)
-    emit_json({"tenant": tenant, "subject": subject, "hash": text}) if json else say(text)
+    emit({"tenant": tenant, "subject": subject, "hash": text}, text, json=json)
 
 
 def _rotate_key(name: Sealing) -> list[str]:

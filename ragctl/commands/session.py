@@ -6,7 +6,7 @@ from cyclopts import App
 
 from rag_core.governance import access
 from ragctl.commands._shared import actor, transaction
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, table
 
 app = App(name="session", help="Open sessions of the console: list, end.", help_format="plaintext")
 
@@ -62,4 +62,4 @@ def end(session: str, /, *, json: Json = False) -> None:
     with transaction() as connection:
         found = access.find_session(connection, session)
         access.end_open_session(connection, found.id, actor=actor(), lifetime=lifetime)
-    emit_json({"ended": found.id}) if json else say(f"the session of {found.subject} ({found.tenant}) has ended")
+    emit({"ended": found.id}, f"the session of {found.subject} ({found.tenant}) has ended", json=json)

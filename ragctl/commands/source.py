@@ -13,7 +13,7 @@ from rag_core.errors import Reason
 from rag_core.ingestion import pipeline
 from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet, say_left_out
-from ragctl.output import Json, Limit, emit_json, note, progress_bar, say, table
+from ragctl.output import Json, Limit, emit, emit_json, note, progress_bar, say, table
 from ragctl.source_history import report_of, state_fields, status_of, status_of_all
 
 if TYPE_CHECKING:
@@ -315,10 +315,11 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
     (config,) = _named(name)
     with closing(database.open_store(Settings.load())) as store:
         released = pipeline.approve_deletions(store, config.tenant, config.name, actor())
-    if json:
-        emit_json({"source": name, "released": released})
-    else:
-        say(f"{released} deletions are released; `rag source sync {name}` carries them out")
+    emit(
+        {"source": name, "released": released},
+        f"{released} deletions are released; `rag source sync {name}` carries them out",
+        json=json,
+    )
 
 
 def _checked(config: SourceConfig) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from rag_core.errors import ConfigError, InvalidInput, RagError, Reason
 from ragctl.commands._shared import actor, confirmed, quiet, transaction
-from ragctl.output import Json, emit_json, note, say
+from ragctl.output import Json, emit, emit_json, note, say
 
 if TYPE_CHECKING:
     from rag_assets.source_admin import SourceFile
@@ -184,7 +184,4 @@ def _replace(folder: Any, name: str, config: SourceConfig, text: str, known: Sou
 def _finish(result: dict[str, Any], said: str, kept: Path | None, *, json: bool) -> None:
     if kept is not None:
         kept.unlink(missing_ok=True)
-    if json:
-        emit_json(result)
-    else:
-        say(said)
+    emit(result, said, json=json)

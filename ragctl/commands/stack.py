@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from rag_core.errors import Exhausted, Reason
 from ragctl.commands._shared import say_left_out
-from ragctl.output import Json, emit_json, note, runnable, say, table
+from ragctl.output import Json, emit, emit_json, note, runnable, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,10 +187,7 @@ def down(*, json: Json = False) -> None:
         with data_dir.lock():
             progress = (lambda name: None) if json else (lambda name: note(f"  {name:<20} stopped"))
             found = stop_stack(settings, data_dir, build_services(settings, data_dir), progress)
-    if json:
-        emit_json({"stopped": found})
-    else:
-        say("stopped" if found else "nothing was running")
+    emit({"stopped": found}, "stopped" if found else "nothing was running", json=json)
 
 
 def status(*, json: Json = False) -> int:

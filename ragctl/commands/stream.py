@@ -8,7 +8,7 @@ from cyclopts import App
 
 from rag_core.content import streams
 from ragctl.commands._shared import actor
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, say, table
 
 app = App(
     name="stream",
@@ -85,10 +85,7 @@ def drain(*, json: Json = False) -> None:
 
     with progress_bar("draining") as progress:
         counts = drain_all(Settings.load(), progress)
-    if json:
-        emit_json(counts)
-    else:
-        say(", ".join(f"{name}: {count}" for name, count in counts.items()) or "no stream")
+    emit(counts, ", ".join(f"{name}: {count}" for name, count in counts.items()) or "no stream", json=json)
 
 
 @app.command
@@ -108,7 +105,8 @@ def reset(source: str, /, *, to: Literal["earliest", "latest"], json: Json = Fal
     from rag_core.settings import Settings
 
     positions = reset_position(Settings.load(), source, to=to, actor=actor())
-    if json:
-        emit_json({str(partition): offset for partition, offset in positions.items()})
-    else:
-        say(f"{source}: " + ", ".join(f"partition {number} at {at}" for number, at in sorted(positions.items())))
+    emit(
+        {str(partition): offset for partition, offset in positions.items()},
+        f"{source}: " + ", ".join(f"partition {number} at {at}" for number, at in sorted(positions.items())),
+        json=json,
+    )

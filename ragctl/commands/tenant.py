@@ -14,7 +14,7 @@ from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.governance import tenants
 from rag_core.ingestion import erasure
 from ragctl.commands._shared import actor, confirmed, transaction
-from ragctl.output import Json, emit_json, note, say, table
+from ragctl.output import Json, emit, emit_json, note, table
 
 if TYPE_CHECKING:
     from rag_core.governance.tenants import Tenant
@@ -202,7 +202,7 @@ def export(name: str, /, *, to: Path | None = None, reason: str = "", json: Json
         tenants.export.record(store, name, actor=actor(), why=reason)
         found = tenants.export.entries(store, name, tenant_files(settings, name), _progress)
         (tenants.export.write_archive if target.suffix == ".zip" else tenants.export.write_folder)(found, target)
-    emit_json({"tenant": name, "export": str(target)}) if json else say(f"tenant {name} is in {target}")
+    emit({"tenant": name, "export": str(target)}, f"tenant {name} is in {target}", json=json)
 
 
 @app.command
@@ -303,4 +303,4 @@ def _names(uses: frozenset[Any]) -> str:
 
 
 def _done(tenant: Tenant, sentence: str, *, json: bool) -> None:
-    emit_json(asdict(tenant) | {"state": str(tenant.state)}) if json else say(sentence)
+    emit(asdict(tenant) | {"state": str(tenant.state)}, sentence, json=json)

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from rag_core.governance import access
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, table
 
 app = App(
     name="token",
@@ -49,10 +49,11 @@ def token(
 
     require_known_scopes(scope)
     text = mint_token(Settings.load(), subject=subject, tenant=tenant, scopes=scope, groups=group, lifetime=lifetime)
-    if json:
-        emit_json({"token": text, "subject": subject, "tenant": tenant, "scopes": list(scope), "expires_in": lifetime})
-    else:
-        say(text)
+    emit(
+        {"token": text, "subject": subject, "tenant": tenant, "scopes": list(scope), "expires_in": lifetime},
+        text,
+        json=json,
+    )
 
 
 @app.command
@@ -75,10 +76,11 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
     access.require_identity_names(tenant, subject=(subject,))
     with transaction() as connection:
         before = access.revoke_tokens(connection, tenant=tenant, subject=subject, lifetime=lifetime, actor=actor())
-    if json:
-        emit_json({"revoked": subject, "tenant": tenant, "issued_before": before})
-    else:
-        say(f"{subject}: tokens issued before {before:%Y-%m-%d %H:%M:%S} UTC are refused")
+    emit(
+        {"revoked": subject, "tenant": tenant, "issued_before": before},
+        f"{subject}: tokens issued before {before:%Y-%m-%d %H:%M:%S} UTC are refused",
+        json=json,
+    )
 
 
 @app.command
@@ -115,7 +117,7 @@ def rotate(*, json: Json = False) -> None:
     from ragctl.tokens import rotate_keys
 
     kids = rotate_keys(Settings.load())
-    emit_json({"keys": kids}) if json else say(f"signing with {kids[-1]}; {len(kids)} keys verify")
+    emit({"keys": kids}, f"signing with {kids[-1]}; {len(kids)} keys verify", json=json)
 
 
 @app.command
@@ -128,4 +130,4 @@ def retire(*, json: Json = False) -> None:
     from ragctl.tokens import retire_keys
 
     kids = retire_keys(Settings.load())
-    emit_json({"keys": kids}) if json else say(f"only {kids[-1]} verifies now")
+    emit({"keys": kids}, f"only {kids[-1]} verifies now", json=json)

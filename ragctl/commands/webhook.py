@@ -14,7 +14,7 @@ from rag_core import database, http_client
 from rag_core.errors import InvalidInput, Reason
 from rag_core.governance import webhooks
 from ragctl.commands._shared import actor, transaction
-from ragctl.output import Json, emit_json, note, say, table
+from ragctl.output import Json, emit, emit_json, note, say, table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -201,7 +201,7 @@ def redeliver(delivery: int | None = None, /, *, failed: str = "", reason: str =
             found = webhooks.delivery_store.get_delivery(connection, delivery, tenant=None)
             webhooks.delivery_store.redeliver(connection, found, actor=actor(), why=reason)
         count = 1
-    emit_json({"queued": count}) if json else say(f"{count} queued")
+    emit({"queued": count}, f"{count} queued", json=json)
 
 
 @app.command
@@ -266,7 +266,7 @@ def remove(webhook_id: str, /, *, reason: str = "", json: Json = False) -> None:
         Why, for the audit log.
     """
     _change(webhook_id, lambda db, one: webhooks.store.remove(db, one, actor=actor(), why=reason))
-    emit_json({"removed": webhook_id}) if json else say(f"{webhook_id}: removed")
+    emit({"removed": webhook_id}, f"{webhook_id}: removed", json=json)
 
 
 def _settings() -> Settings:
@@ -282,7 +282,7 @@ def _change(webhook_id: str, act: Callable[[Connection, Webhook], T]) -> T:
 
 def _switch(webhook_id: str, *, on: bool, json: bool) -> None:
     _change(webhook_id, lambda db, one: webhooks.store.enable(db, one, enabled=on, actor=actor()))
-    emit_json({"webhook": webhook_id, "enabled": on}) if json else say(f"{webhook_id}: {'on' if on else 'off'}")
+    emit({"webhook": webhook_id, "enabled": on}, f"{webhook_id}: {'on' if on else 'off'}", json=json)
 
 
 def _after_first_try(number: int, seconds: float) -> Delivery:
