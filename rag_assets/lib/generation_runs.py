@@ -107,20 +107,28 @@ def _may_start(instance: dg.DagsterInstance, one: DueRun, now: float) -> bool:
     return run.status is dg.DagsterRunStatus.SUCCESS or now >= (last[0].end_time or 0) + RETRY_SECONDS
 
 
-def active_materialization(instance: dg.DagsterInstance, name: str, **metadata: str | int) -> dg.AssetMaterialization:
-    """A materialization of `active_index_generation`, whose partition is the name of the generation."""
-    instance.add_dynamic_partitions(GENERATIONS.name or "", [name])
-    return dg.AssetMaterialization(ACTIVE, partition=name, metadata={"generation": name, **metadata})
+def active_materialization(
+    pipeline: Pipeline, instance: dg.DagsterInstance, *, known: str | None = None, **metadata: str
+) -> dg.AssetMaterialization | None:
+    """A materialization of `active_index_generation`, whose partition is the name of the generation: what searches see.
+
+    `None` when no generation is active, or the one that is `known`.
+    """
+    with pipeline.store.engine.connect() as connection:
+        active = generations.active(connection)
+    if active is None or active.name == known:
+        return None
+    instance.add_dynamic_partitions(GENERATIONS.name or "", [active.name])
+    points = pipeline.index.count(active.name)
+    found: dict[str, str | int] = {"generation": active.name, "points": points, **metadata}
+    return dg.AssetMaterialization(ACTIVE, partition=active.name, metadata=found)
 
 
 def report_promotion(pipeline: Pipeline, instance: dg.DagsterInstance) -> bool:
     """Report the active generation when Dagster knows another: the first one, and promotions from elsewhere."""
-    with pipeline.store.engine.connect() as connection:
-        active = generations.active(connection)
     latest = instance.get_latest_materialization_event(ACTIVE)
     known = latest.asset_materialization if latest is not None else None
-    if active is None or (known is not None and known.partition == active.name):
-        return False
-    points = pipeline.index.count(active.name)
-    instance.report_runless_asset_event(active_materialization(instance, active.name, points=points))
-    return True
+    active = active_materialization(pipeline, instance, known=known.partition if known is not None else None)
+    if active is not None:
+        instance.report_runless_asset_event(active)
+    return active is not None

@@ -22,7 +22,6 @@ from rag_assets.source_config import SourceConfig
 from rag_assets.version_tags import CHANGES, LISTING_TAG
 from rag_core.content.sources import Scope
 from rag_core.errors import PermissionDenied, Reason
-from rag_core.ingestion.generations import store as generations
 from rag_core.ingestion.pipeline import Pipeline, StageResult, run_pipeline, sample_store
 
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
@@ -53,7 +52,9 @@ def source_assets(config: SourceConfig, file: Path | None = None) -> dg.AssetsDe
             results = _run(config, context, pipeline, scope, stages, checks)
             _require_egress(results)
             more = _metadata(pipeline, scope, results, generation)
-            active = _active(pipeline, context.instance, scope) if "index" in results else None
+            active = None
+            if "index" in results:  # the end of the lineage changed with the run
+                active = active_materialization(pipeline, context.instance, source=scope.source.name)
         for stage, result in results.items():
             yield materialized(result, asset_key(config, stage), **more[stage])
         yield from checks.results()
@@ -118,13 +119,3 @@ def _metadata(
     if "index" in results:
         more["index"] |= {"generation": generation, **quality_metadata(assess_pipeline(pipeline, scope))}
     return more
-
-
-def _active(pipeline: Pipeline, instance: dg.DagsterInstance, scope: Scope) -> dg.AssetMaterialization | None:
-    """Return the materialization of what searches see, which changed with the run: the end of the lineage."""
-    with pipeline.store.engine.connect() as connection:
-        active = generations.active(connection)
-    if active is None:
-        return None
-    points = pipeline.index.count(active.name)
-    return active_materialization(instance, active.name, points=points, source=scope.source.name)

@@ -40,7 +40,7 @@ def report(pipeline: Pipeline, instance: dg.DagsterInstance, sources: Sequence[O
             for _ in brought_in:
                 one.brought_in.popleft()
             reported += 1
-    active = _active_generation(pipeline, instance) if reported else None
+    active = active_materialization(pipeline, instance, by="stream worker") if reported else None
     if active is not None:
         instance.report_runless_asset_event(active)
     return reported
@@ -58,16 +58,6 @@ def _events(pipeline: Pipeline, config: SourceConfig, brought_in: Sequence[Broug
     key = asset_key(config, "index")
     for found in (*evaluate(pipeline, scope, key), *evaluate_quality(quality, key, config.quality.policy)):
         yield _check(found, blocking=found.check_name not in WARNING_CHECKS)
-
-
-def _active_generation(pipeline: Pipeline, instance: dg.DagsterInstance) -> dg.AssetMaterialization | None:
-    """A materialization of what searches see, after sources changed."""
-    with pipeline.store.engine.connect() as connection:
-        active = generations.active(connection)
-    if active is None:
-        return None
-    points = pipeline.index.count(active.name)
-    return active_materialization(instance, active.name, points=points, by="stream worker")
 
 
 def _metadata(pipeline: Pipeline, last: BroughtIn) -> dict[str, Any]:
