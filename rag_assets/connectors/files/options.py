@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.auth import Auth
-from rag_assets.connectors.fields import DirectoryName, Host, Model, Plain, Url
+from rag_assets.connectors.fields import DirectoryName, Host, Model, Plain, Url, absolute_path
 from rag_assets.connectors.filesystem.options import Glob
 from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, host_and_port, token_hosts
 from rag_core.content.sources import SecretRef
@@ -18,14 +17,7 @@ Reader = Annotated[str, StringConstraints(pattern=r"^everyone$|^S-1-[0-9]{1,15}(
 HostKey = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")]
 
 
-def _folder(value: str) -> str:
-    path = PurePosixPath(value)
-    if "\x00" in value or not path.is_absolute() or ".." in path.parts:
-        raise ValueError("PATH_OUTSIDE_ROOT: must be an absolute path without `..`")
-    return "/" + "/".join(path.parts[1:])
-
-
-Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_folder)]
+Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(absolute_path)]
 
 
 class FilesOptions(SourceOptions):

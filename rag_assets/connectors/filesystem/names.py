@@ -9,10 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from rag_assets.connectors.fields import MAX_LOCATOR_BYTES
 from rag_core.errors import InvalidInput, Reason
-
-MAX_LOCATOR_BYTES = 2048
-"""PostgreSQL's unique index refuses keys much above this."""
 
 # Bytes that are not UTF-8 (surrogates), controls, line separators, zero-width and bidirectional overrides: they cannot
 # be stored or would make one name look like another. `%` only where it would read as an escape.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from rag_assets.connectors.fields import DirectoryName
+from rag_assets.connectors.fields import DirectoryName, absolute_path
 from rag_assets.connectors.kind import Opened, SourceOptions
 
 # Device files, kernel views: reading them hangs, never ends or has side effects.
@@ -18,10 +17,7 @@ _FOREIGN = re.compile(r"~|[A-Za-z]:[\\/]|\\")
 
 def check_root(value: str) -> str:
     """The path of a folder in its normal form. Raises `ValueError` for one that holds no documents."""
-    path = PurePosixPath(value)
-    if "\x00" in value or not path.is_absolute() or ".." in path.parts:
-        raise ValueError("PATH_OUTSIDE_ROOT: must be an absolute path without `..`")
-    normal = str(path)
+    normal = absolute_path(value)
     if normal == "/" or any(normal == pseudo or normal.startswith(f"{pseudo}/") for pseudo in PSEUDO_ROOTS):
         raise ValueError("PATH_OUTSIDE_ROOT: must be a folder of documents, not / or a system folder")
     return normal

@@ -43,8 +43,7 @@ class HttpApiConnector:
         usable = bool(cursor.get("since")) if self._options.changes else bool(cursor.get("if-none-match"))
         if cursor.get("layout") != layout(self._options) or not usable or not (single or self._options.changes):
             return None
-        parts = (self._options, self._pages, self._mapping, self._new_spool(), self._safe_token())
-        return ApiChanges(*parts, position=dict(cursor))
+        return ApiChanges(self._options, self._pages, self._mapping, self._new_spool(), self._safe_token(), cursor)
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         kept = self._spool.get(f"+{item.locator}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from collections.abc import Mapping as MappingOf
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from rag_assets.connectors.http_api.mapping import MappedItem, Mapping, digest
@@ -19,15 +21,22 @@ from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 class ApiListing(ListingState):
     """The `Listing` of an API. Everything it reads is kept in the spool; may be iterated once."""
 
-    def __init__(self, options: HttpApiOptions, pages: Pages, mapping: Mapping, spool: Spool, version_tag: str) -> None:
+    def __init__(
+        self,
+        options: HttpApiOptions,
+        pages: Pages,
+        mapping: Mapping,
+        spool: Spool,
+        version_tag: str,
+        position: MappingOf[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """`position` is the cursor of the listing before, for the changes since then."""
         super().__init__()
-        self._options = options
-        self._pages = pages
-        self._mapping = mapping
-        self._spool = spool
-        self._layout = layout(options)
+        self._options, self._pages, self._mapping, self._spool = options, pages, mapping, spool
+        self._layout, self._position = layout(options), position
         self._conditions: dict[str, str] = {}
-        self._latest: datetime | None = None
+        since = position.get("since")
+        self._latest = datetime.fromisoformat(since) if isinstance(since, str) else None
         self._count = self._problems = 0
         self._total: int | None = None
         self.version_tag = version_tag
@@ -119,21 +128,6 @@ class ApiListing(ListingState):
 
 class ApiChanges(ApiListing):
     """The changes since a cursor. Implements `rag_core.content.sources.Changes`."""
-
-    def __init__(
-        self,
-        options: HttpApiOptions,
-        pages: Pages,
-        mapping: Mapping,
-        spool: Spool,
-        version_tag: str,
-        *,
-        position: dict[str, Any],
-    ) -> None:
-        super().__init__(options, pages, mapping, spool, version_tag)
-        self._position = position
-        since = position.get("since")
-        self._latest = datetime.fromisoformat(since) if isinstance(since, str) else None
 
     @property
     def rows(self) -> int | None:

@@ -11,13 +11,10 @@ from typing import Any
 
 import jsonpath
 
-from rag_assets.connectors.fields import MAX_LOCATOR_BYTES, NOBODY
+from rag_assets.connectors.fields import MAX_LOCATOR_BYTES, NOBODY, acl_of
 from rag_assets.connectors.http_api.options import AclField, HttpApiOptions
 from rag_core.errors import InvalidInput, Reason, Unavailable
-from rag_core.governance.access import is_acl_entry
-from rag_core.logging import get_logger
 
-log = get_logger(__name__)
 MAX_METADATA_CHARS = 4096
 
 
@@ -119,11 +116,7 @@ class Mapping:
         if option is None or not found or found == [None]:
             # A path through an empty list finds nothing too, but then the list itself is there.
             return (NOBODY,) if option is not None and _empty_list(option, item) else None
-        named = {_named(value, option) for value in _flat(found)}
-        entries = tuple(sorted(name for name in named if is_acl_entry(name)))
-        if len(entries) < len(named):
-            log.warning("acl_entries_ignored", ignored=len(named) - len(entries))
-        return entries or (NOBODY,)
+        return tuple(sorted(acl_of(map(_text, _flat(found)), option.prefix)))
 
 
 def digest(item: Any) -> str:
@@ -143,11 +136,6 @@ def moment(value: Any) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return None
-
-
-def _named(value: Any, option: AclField) -> str:
-    text = _text(value)
-    return text if text == "everyone" or text.startswith(("user:", "group:")) else f"{option.prefix or ''}{text}"
 
 
 def _empty_list(option: AclField, item: Any) -> bool:

@@ -93,7 +93,7 @@ class ImapConnector(PolledConnector):
                 yield self._message(mailbox, uid, about, taken)
 
     def _described(self, mailbox: Mailbox, number: int, uids: list[int]) -> dict[int, dict[str, Any]]:
-        """What was once said of a message is remembered: it never changes."""
+        """Describe messages, each once: what the server says of one never changes, and is remembered."""
         key = f"{mailbox.path}/{number}"
         kept = self._memory.get(key) or {}
         known = kept.get("messages", {}) if kept.get("validity") == mailbox.validity else {}

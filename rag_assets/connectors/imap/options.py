@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from rag_assets.connectors.auth import OAuth2Auth
-from rag_assets.connectors.fields import DirectoryName, Host, Plain
+from rag_assets.connectors.fields import AbsolutePath, DirectoryName, Host, Plain
 from rag_assets.connectors.files.options import PasswordLogin
 from rag_assets.connectors.filesystem.options import Glob
 from rag_assets.connectors.kind import Opened, SourceOptions, host_and_port, token_hosts
@@ -22,7 +22,7 @@ class ImapOptions(SourceOptions):
     host: Host = Field(description="Name of the server, as its certificate has it.")
     port: int | None = Field(None, ge=1, le=65_535, description="Its port; left out: 993, with starttls 143.")
     security: Literal["tls", "starttls", "none"] = Field("tls", description="`none` is allowed on loopback only.")
-    ca_file: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")] | None = Field(
+    ca_file: AbsolutePath | None = Field(
         None, description="CA certificates that the server's is checked against; left out: the system's."
     )
     user: Plain = Field(description="The account, which may be one that only reads shared mailboxes.")

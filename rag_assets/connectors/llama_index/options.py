@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from rag_assets.connectors.fields import MetadataName, Plain, no_secrets
+from rag_assets.connectors.fields import AbsolutePath, MetadataName, Plain, no_secrets
 from rag_assets.connectors.kind import Opened, SourceOptions
 from rag_core.content.sources import SecretRef
 
@@ -27,7 +27,7 @@ class LlamaIndexOptions(SourceOptions):
     reader: Annotated[
         str, StringConstraints(pattern=r"^llama_index(\.[A-Za-z0-9_]+)+:[A-Za-z0-9_]+$", max_length=256)
     ] = Field(description="The reader's class, as `llama_index.readers.confluence:ConfluenceReader`.")
-    python: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")] | None = Field(
+    python: AbsolutePath | None = Field(
         None, description="The Python in which the reader is installed; left out: the platform's own."
     )
     arguments: Arguments = Field({}, description="Arguments of the class.")

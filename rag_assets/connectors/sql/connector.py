@@ -108,6 +108,6 @@ class SqlConnector:
             content=body,
             media_type=None if binary else options.media_type,
             title=values.plain(cells[options.title]) or None if options.title else None,
-            acl=values.acl_entries(cells[options.acl.column], options.acl, item.locator) if options.acl else None,
+            acl=values.acl_entries(cells[options.acl.column], options.acl) if options.acl else None,
             metadata={key: text for key, name in options.metadata.items() if (text := values.plain(cells[name]))},
         )

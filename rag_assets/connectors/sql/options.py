@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from rag_assets.connectors.fields import MetadataName, Model
+from rag_assets.connectors.fields import AbsolutePath, Host, MetadataName, Model, absolute_path
 from rag_assets.connectors.kind import Opened, SourceOptions
 from rag_core.content.sources import SecretRef
 
 # No shape is demanded of names here: a name counts when the catalogue of the database has it, whatever its characters.
 Name = Annotated[str, Field(min_length=1, max_length=256)]
-Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?$|^[0-9A-Fa-f:.]{2,45}$")]
-
-
 SQL_PORTS = {"postgresql": 5432, "mysql": 3306}
 
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
-
-
-def _sqlite_path(value: str) -> str:
-    path = PurePosixPath(value)
-    if "\x00" in value or not path.is_absolute() or ".." in path.parts:
-        raise ValueError("PATH_OUTSIDE_ROOT: must be an absolute path without `..`")
-    return str(path)
 
 
 class ServerDatabase(Model):
@@ -42,7 +31,7 @@ class ServerDatabase(Model):
     tls: Literal["verify", "require", "off"] | None = Field(
         None, description="Default `verify`, and `off` on loopback, the only place where `off` is allowed."
     )
-    ca_file: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")] | None = Field(
+    ca_file: AbsolutePath | None = Field(
         None, description="Certificate authorities that `verify` trusts. Default: the system's."
     )
 
@@ -51,7 +40,7 @@ class SqliteDatabase(Model):
     """A SQLite file, opened for reading only."""
 
     driver: Literal["sqlite"]
-    path: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_sqlite_path)] = Field(
+    path: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(absolute_path)] = Field(
         description="Absolute path of the file."
     )
 

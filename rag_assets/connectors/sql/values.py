@@ -9,22 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote_to_bytes
 
-from rag_assets.connectors.fields import NOBODY
+from rag_assets.connectors.fields import MAX_LOCATOR_BYTES, acl_of
 from rag_assets.connectors.sql.options import AclColumn
 from rag_core.errors import InvalidInput, Reason
-from rag_core.governance.access import is_acl_entry
-from rag_core.ids import fingerprint
-from rag_core.logging import get_logger
 
 # --------------------------------------------------------------------------------------------------------------------
 # From the cells of a row to a document: text, title, metadata, who may see it.
 
 
-log = get_logger(__name__)
-
 SMALL_CELL_BYTES = 65_536
 """Largest title, metadata value or ACL."""
-_KINDS = ("user:", "group:")
 
 
 def joined(cells: Sequence[object]) -> bytes:
@@ -51,22 +45,9 @@ def small(name: str, cell: object, size: object) -> object:
     return cell
 
 
-def acl_entries(cell: object, options: AclColumn, locator: str) -> tuple[str, ...] | None:
-    """The ACL of the row; `None` when the cell is null, so that the ACL known before stays in force.
-
-    An invalid entry is left out, because it can admit nobody; a list without a valid entry admits nobody.
-    """
-    if cell is None:
-        return None
-    named = [f"{options.prefix or ''}{name}" if _bare(name) else name for name in _split(plain(cell), options)]
-    entries = tuple(dict.fromkeys(name for name in named if is_acl_entry(name)))
-    if len(entries) < len(set(named)):
-        log.warning("acl_entries_ignored", document=fingerprint(locator), ignored=len(set(named)) - len(entries))
-    return entries or (NOBODY,)
-
-
-def _bare(name: str) -> bool:
-    return name != "everyone" and not name.startswith(_KINDS)
+def acl_entries(cell: object, options: AclColumn) -> tuple[str, ...] | None:
+    """The ACL of the row; `None` when the cell is null, so that the ACL known before stays in force."""
+    return None if cell is None else acl_of(_split(plain(cell), options), options.prefix)
 
 
 def _split(value: str, options: AclColumn) -> list[str]:
@@ -125,7 +106,6 @@ def family_of(type_name: str) -> Family:
 # Keys as locators and back. Every locator can be stored, shown and turned back into the exact key.
 
 
-MAX_BYTES = 2048
 # What separates, what escapes, and what does not show or changes the direction of what follows.
 _ESCAPED = re.compile("[%/\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
@@ -140,8 +120,8 @@ def encode(values: Sequence[object]) -> str:
             raise InvalidInput(Reason.VALUE_INVALID, "the key of the row is binary")
         parts.append(_ESCAPED.sub(_escape, str(value)))
     locator = "/".join(parts)
-    if len(locator.encode()) > MAX_BYTES:
-        raise InvalidInput(Reason.VALUE_INVALID, f"the key of the row is longer than {MAX_BYTES} bytes")
+    if len(locator.encode()) > MAX_LOCATOR_BYTES:
+        raise InvalidInput(Reason.VALUE_INVALID, f"the key of the row is longer than {MAX_LOCATOR_BYTES} bytes")
     return locator
 
 

@@ -282,7 +282,7 @@ def test_loopback_and_private_networks_are_where_databases_live() -> None:
 
 
 def test_an_acl_that_nests_without_end_admits_nobody() -> None:
-    assert acl_entries("[" * 5000, AclColumn(column="readers"), "1") == (NOBODY,)
+    assert acl_entries("[" * 5000, AclColumn(column="readers")) == (NOBODY,)
 
 
 def options_with(**database: object) -> SqlOptions:
