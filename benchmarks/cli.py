@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from benchmarks.report import show
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
 from ragctl.output import Json, note, progress_bar
@@ -32,7 +33,6 @@ def embed(*, texts: int = 32, tokens: int = 200, rounds: int = 5, as_json: Json 
         Times all passages are embedded.
     """
     from benchmarks import embed as bench
-    from benchmarks.report import show
 
     show(bench.run(Settings.load(), texts=texts, tokens=tokens, rounds=rounds), as_json=as_json)
 
@@ -61,7 +61,6 @@ def retrieval(
         repeated.
     """
     from benchmarks import retrieval as bench
-    from benchmarks.report import show
 
     with progress_bar("retrieval") as progress:
         report = bench.run(
@@ -116,7 +115,6 @@ def generations(
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
     """
     from benchmarks import generations as bench
-    from benchmarks.report import show
 
     sizes = bench.Sizes(
         chunks=chunks, rate=rate, edits=edits, rounds=rounds, idle_seconds=idle_seconds, qdrant_url=qdrant_url
@@ -157,7 +155,6 @@ def ingest(
         Do the same work with CocoIndex, installed under RAG_HOME/bench.
     """
     from benchmarks import ingest as bench
-    from benchmarks.report import show
 
     sizes = bench.Sizes(rows=rows, documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
     with progress_bar("ingest") as progress:
@@ -177,7 +174,6 @@ def scale(*, sizes: tuple[int, ...] = (10_000, 100_000), as_json: Json = False) 
         Corpus sizes in documents (fake embedder); 100,000 take some twenty minutes on two cores.
     """
     from benchmarks import scale as bench
-    from benchmarks.report import show
 
     with progress_bar("scale") as progress:
         report = bench.run(Settings.load(), sizes, progress)
@@ -229,7 +225,6 @@ def query(
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
     """
     from benchmarks import query as bench
-    from benchmarks.report import show
 
     sizes = bench.Sizes(
         chunks=chunks,
@@ -317,7 +312,6 @@ def stream(
         Address (host:port) of a running Kafka, to send the same changes through a topic as well.
     """
     from benchmarks import stream as bench
-    from benchmarks.report import show
 
     with progress_bar("stream") as progress:
         sizes = bench.Sizes(documents=documents, burst=burst)
@@ -360,7 +354,6 @@ def answers(
         Write the fitted constants into the source checkout.
     """
     from benchmarks import answers as bench
-    from benchmarks.report import show
 
     if data is None and questions is None:
         raise InvalidInput(Reason.FIELD_INVALID, "name --data, --questions or both")
@@ -398,7 +391,6 @@ def console(
         Times the fragments of each page refresh in each session.
     """
     from benchmarks import console as bench
-    from benchmarks.report import show
 
     with progress_bar("console") as progress:
         sizes = bench.Sizes(sources=sources, runs=runs, sessions=sessions, rounds=rounds, refreshes=refreshes)
@@ -418,7 +410,6 @@ def idle(*, seconds: Annotated[int, Parameter(validator=Number(gte=1))] = 60, as
         Time over which it counts.
     """
     from benchmarks import idle as bench
-    from benchmarks.report import show
 
     with progress_bar("idle") as progress:
         report = bench.run(Settings.load(), seconds=seconds, progress=progress)
@@ -444,7 +435,6 @@ def sources(
         Changes of each kind, before and after they are added.
     """
     from benchmarks import sources as bench
-    from benchmarks.report import show
 
     with progress_bar("sources") as progress:
         report = bench.run(Settings.load(), bench.Sizes(folders, rounds), progress=progress)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rag_core.errors import RagError
@@ -57,8 +59,6 @@ def _by_name(configs: Iterable[SourceConfig], found: list[tuple[str, SourceRepor
 def _reports(
     read: Callable[[Connection], Iterable[tuple[str, SourceReport]]],
 ) -> tuple[list[tuple[str, SourceReport]], Reason | None]:
-    from contextlib import closing
-
     from rag_core.database import open_store
     from rag_core.settings import Settings
 
@@ -72,8 +72,6 @@ def _reports(
 
 def report_of(name: str, kind: str, tenant: str, mistake: str = "") -> SourceReport:
     """The state of a source that the platform has not seen yet, or whose file has a mistake."""
-    from datetime import UTC, datetime
-
     from rag_core.ingestion.generations import SourceCounts
     from rag_core.ingestion.pipeline import Coverage
     from rag_core.ingestion.source_status import Facts, SourceReport, decide
@@ -111,8 +109,6 @@ def state_fields(report: SourceReport | None) -> dict[str, Any]:
 
 def read_history(config: SourceConfig, limit: int) -> list[dict[str, Any]]:
     """The newest runs of a source, and actions of operators on it, newest first."""
-    from contextlib import closing
-
     from rag_core.database import open_store
     from rag_core.governance.audit import audit_store as audit
     from rag_core.ingestion.pipeline import run_store as runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
@@ -89,8 +90,6 @@ def directories(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only directories of this tenant.
     """
-    from dataclasses import asdict
-
     from rag_core.governance.directories import list_directories
 
     with transaction() as connection:

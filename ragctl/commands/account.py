@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -32,8 +33,6 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only accounts of this tenant.
     """
-    from dataclasses import asdict
-
     with transaction() as connection:
         accounts = access.list_accounts(connection, tenant=tenant)
     if json:
@@ -91,8 +90,6 @@ def add(
         Read the password from standard input instead of generating one: 12 to 256 characters that are not easy to
         guess.
     """
-    from dataclasses import asdict
-
     password = sys.stdin.readline().rstrip("\n") if password_stdin else access.new_password()
     with transaction() as connection:
         found = access.find_account(connection, name)

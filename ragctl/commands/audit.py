@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -56,8 +56,6 @@ def list_(
     limit
         Maximum number of entries.
     """
-    from datetime import UTC
-
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
     with transaction() as connection:
         wanted = audit.AuditQuery(
@@ -94,8 +92,6 @@ def prune(*, days: int, json: Json = False) -> None:
     days
         Number of days to keep.
     """
-    from datetime import UTC, timedelta
-
     from pydantic import SecretStr
 
     from rag_core.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -31,8 +32,6 @@ def usage(*, tenant: str | None = None, days: int = 1, json: Json = False) -> No
     days
         Days to look back, today included, 400 at most.
     """
-    from datetime import UTC, datetime, timedelta
-
     from rag_core.governance.usage import store
 
     if not 1 <= days <= MAX_DAYS:
@@ -61,8 +60,6 @@ def show(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only budgets of this tenant and its keys.
     """
-    from datetime import UTC, datetime
-
     from rag_core.governance.usage import Usage as Used
     from rag_core.governance.usage import renewal, store
 

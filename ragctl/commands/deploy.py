@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from rag_core import database
+from rag_core import database, failpoints
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.governance import audit
 from ragctl.commands._shared import actor
@@ -229,7 +229,6 @@ def status(*, target: TargetOption = "local", limit: Limit = 5, json: Json = Fal
 
 @contextmanager
 def _deployments(target: Literal["local", "kubernetes"], *, quiet: bool) -> Iterator[Deployments]:
-    from rag_core import failpoints
     from ragctl.local_stack.data_dir import load
     from ragctl.rollout.service import Deployments
     from ragctl.rollout.targets import open_target

@@ -17,7 +17,7 @@ from cyclopts import App
 from rag_core.errors import InvalidInput, Reason
 from rag_core.ingestion import erasure
 from ragctl.commands._shared import actor, open_pipeline
-from ragctl.output import Json, Limit, emit, emit_json, message_json, say, table
+from ragctl.output import Json, Limit, emit, emit_json, message_json, progress_bar, say, table
 
 if TYPE_CHECKING:
     from ragproto.documents.v1 import documents_pb2
@@ -179,7 +179,6 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
         Ledger file. Default: `$RAG_HOME/erasures.jsonl`.
     """
     from rag_assets.tenants import outside
-    from ragctl.output import progress_bar
 
     with open_pipeline() as pipeline, progress_bar("erasing") as progress:
         receipts = erasure.reapply(

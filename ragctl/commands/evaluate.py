@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -258,8 +259,6 @@ def ask(
 
 
 def _answer(stub: Any, call: dict[str, Any], request: query_pb2.AnswerRequest) -> tuple[str, query_pb2.AnswerFinal]:
-    from functools import partial
-
     from ragproto.query.v2 import query_pb2
 
     text, final = "", query_pb2.AnswerFinal()

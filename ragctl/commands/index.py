@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -89,8 +90,6 @@ def plan(
     cores
         Cores that embed and write, over all machines.
     """
-    from dataclasses import asdict
-
     from rag_core.retrieval.index import plan_capacity
 
     needed = plan_capacity(

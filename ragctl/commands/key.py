@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -86,8 +87,6 @@ def revoke(key_id: str, /, *, json: Json = False) -> None:
 
 
 def _state(key: dict[str, Any]) -> str:
-    from datetime import UTC, datetime
-
     if key["revoked_at"] is not None:
         return "revoked"
     return "expired" if key["expires_at"] <= datetime.now(UTC) else "valid"

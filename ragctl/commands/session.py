@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from cyclopts import App
 
 from rag_core.governance import access
@@ -22,8 +24,6 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only sessions of this tenant.
     """
-    from dataclasses import asdict
-
     with transaction() as connection:
         rows = access.list_sessions(connection, tenant=tenant)
     if json:

@@ -14,7 +14,7 @@ from rag_core.ingestion import pipeline
 from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet, say_left_out
 from ragctl.output import Json, Limit, emit, emit_json, note, progress_bar, say, table
-from ragctl.source_history import report_of, state_fields, status_of, status_of_all
+from ragctl.source_history import read_history, report_of, state_fields, status_of, status_of_all
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
@@ -159,7 +159,6 @@ def history(name: str, /, *, limit: Limit = 20, json: Json = False) -> None:
     limit
         How many entries.
     """
-    from ragctl.source_history import read_history
 
     (config,) = _named(name)
     entries = read_history(config, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -195,8 +196,6 @@ def status(*, json: Json = False) -> int:
 
     Example: rag status --output json
     """
-    from dataclasses import asdict
-
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.services import build_services
     from ragctl.local_stack.status import read_status

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from rag_core.content import streams
 from ragctl.commands._shared import actor
-from ragctl.output import Json, emit, emit_json, say, table
+from ragctl.output import Json, emit, emit_json, progress_bar, say, table
 
 app = App(
     name="stream",
@@ -81,7 +81,6 @@ def drain(*, json: Json = False) -> None:
     """
     from rag_assets.stream_worker.drain import drain_all
     from rag_core.settings import Settings
-    from ragctl.output import progress_bar
 
     with progress_bar("draining") as progress:
         counts = drain_all(Settings.load(), progress)

@@ -14,7 +14,7 @@ from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.governance import tenants
 from rag_core.ingestion import erasure
 from ragctl.commands._shared import actor, confirmed, transaction
-from ragctl.output import Json, emit, emit_json, note, table
+from ragctl.output import Json, emit, emit_json, note, progress_bar, table
 
 if TYPE_CHECKING:
     from rag_core.governance.tenants import Tenant
@@ -232,7 +232,6 @@ def erase(
     from rag_assets.tenants import outside
     from rag_core.ingestion.pipeline import Pipeline
     from rag_core.settings import Settings
-    from ragctl.output import progress_bar
 
     settings = Settings.load()
     with transaction() as connection:

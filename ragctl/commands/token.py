@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -94,8 +95,6 @@ def revocations(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only subjects of this tenant.
     """
-    from dataclasses import asdict
-
     from ragctl.commands._shared import transaction
 
     with transaction() as connection:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ragctl.commands._shared import quiet
+from ragctl.commands._shared import actor, quiet
 from ragctl.output import Json, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -129,7 +129,6 @@ def _checked(
 ) -> VerifyReport:
     from rag_core.ingestion.verify import repair as mend
     from rag_core.ingestion.verify import verify as run
-    from ragctl.commands._shared import actor
 
     with progress_bar("checking points") as progress:
         chosen: Literal["all"] | int = "all" if sample is None else sample

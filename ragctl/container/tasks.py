@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
@@ -40,9 +44,6 @@ def back_up(settings: Settings, folder: str, keep: str, key_file: str = "") -> N
 
     Raises as `ragctl.backup.backup.make_backup`.
     """
-    from datetime import UTC, datetime
-    from pathlib import Path
-
     from ragctl.backup.backup import make_backup, read_key
     from ragctl.local_stack.data_dir import DataDir
 
@@ -61,8 +62,6 @@ def try_run(settings: Settings, webserver: str, job: str, seconds: str) -> None:
 
     Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) with the reason when it fails, or takes longer.
     """
-    from contextlib import closing
-
     from ragctl.dagster import dagster_client
     from ragctl.local_stack.ingest import await_run
 

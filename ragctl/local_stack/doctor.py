@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -128,8 +129,6 @@ def _stack(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
 
 def _source_states(settings: Settings, data_dir: DataDir) -> Iterator[DoctorCheck]:
     """Check for sources that need attention, by the state that every face of the platform shows."""
-    from contextlib import closing
-
     try:
         with closing(database.open_store(settings)) as store, store.engine.connect() as connection:
             found = [report for _, report in source_status.read_all(connection)]
@@ -218,8 +217,6 @@ def _disk_offset(data_dir: DataDir) -> float | None:
 
 
 def _database_offset(settings: Settings) -> float | None:
-    from contextlib import closing
-
     try:
         with closing(database.open_store(settings)) as store, store.engine.connect() as connection:
             return source_status.store.clock(connection).timestamp() - time.time()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from query_server.auth.policies import ADMIN, OPERATE, allows
@@ -104,8 +104,6 @@ def _history(
     connection: Connection, principal: Principal, details: DocumentDetails, entry: Quarantined | None
 ) -> list[DocumentEvent]:
     """Return the history of a document, newest first. Who did it is on record for those who may read the audit log."""
-    from dataclasses import replace
-
     events = documents.inspection_store.history(details)
     if entry is not None:
         failed = documents.DocumentEvent(
