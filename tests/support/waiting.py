@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import grpc
@@ -26,3 +26,12 @@ def eventually(attempt: Callable[[], object], *, seconds: float = 60) -> bool:
         pause.wait(min(max(0.01, 2 * took), 1))
         began = time.monotonic()
     return False
+
+
+def run_together(threads: Iterable[threading.Thread]) -> None:
+    """Start all of them, and wait for each to end."""
+    started = list(threads)
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()

@@ -93,6 +93,11 @@ class WirePeer:
         self._server: grpc.aio.Server | None = None
         self._health: Any = None
 
+    def answers(self, text: str, final: v2.AnswerFinal | None = None, **fields: Any) -> None:
+        """Answer with this text, and with an end that is given whole or by its fields."""
+        end = v2.AnswerEvent(final=final or v2.AnswerFinal(**fields))
+        self.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=text)), end]
+
     def start(self) -> None:
         """Listen; on the same port as before after a stop."""
         if not self._thread.is_alive():
