@@ -32,14 +32,15 @@ class _Embedder(CountingEmbedder):
 
 @dataclass
 class _Index:
-    """The real index; writes to one generation can be made to fail."""
+    """The real index; writes to one generation can be made to fail, after some that succeed."""
 
     real: VectorIndex
     broken: str | None = None
+    writes_before: int = 0
     written: list[int] = field(default_factory=list)
 
     def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
-        if generation == self.broken:
+        if generation == self.broken and len(self.written) >= self.writes_before:
             raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index does not answer")
         self.written.append(len(updates))
         return self.real.apply(generation, updates)
@@ -144,18 +145,21 @@ def test_a_document_with_too_many_chunks_is_quarantined_withdrawn_and_not_tried_
 def test_a_text_without_a_usable_vector_withdraws_its_document_and_no_other(entry: Entry) -> None:
     entry.flow.connector.put("9.txt", prose(9))
     assert entry.run()["embeddings"].counts["rejected"] == 1
-    assert entry.flow.quarantined()["9.txt"].reason == Reason.VECTOR_NOT_FINITE
+    quarantined = entry.flow.quarantined()["9.txt"]
+    assert (quarantined.stage, quarantined.reason) == ("embed", Reason.VECTOR_NOT_FINITE)
     assert entry.texts() == folded(0, 1, 2)
     assert entry.pending() == 0
 
 
-def test_an_index_that_is_away_fails_the_run_with_nothing_marked_and_nothing_is_embedded_again(entry: Entry) -> None:
-    entry.index.broken = entry.active
+@pytest.mark.catalogue("F08")
+def test_a_run_whose_index_goes_away_fails_and_the_next_one_writes_what_is_missing(entry: Entry) -> None:
+    entry.flow.settings = entry.flow.settings.model_copy(update={"index_batch_documents": 1})
+    entry.index.broken, entry.index.writes_before = entry.active, 1
     with pytest.raises(Unavailable):
         entry.run()
-    assert entry.pending() == 3
+    assert entry.pending() == 2
     entry.index.broken = None
-    entry.run()
+    assert entry.run()["index"].counts["documents"] == 2
     assert (entry.texts(), entry.embedder.texts) == (folded(0, 1, 2), 18)
 
 

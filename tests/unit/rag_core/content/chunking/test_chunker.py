@@ -136,10 +136,17 @@ def test_tiny_sections_share_a_chunk_and_its_common_path(read: Read) -> None:
     assert chunks[0].headings == ("Log",)
 
 
-def test_a_full_section_is_never_merged_across_its_heading(read: Read) -> None:
-    body = "word " * 20
-    document = read(f"# A\n\n{body}\n\n# B\n\ntiny\n\n# C\n\n{body}", "a.md")
-    assert [text.split("\n")[0] for text in texts(document)] == ["A", "B", "C"]
+@pytest.mark.parametrize(
+    ("source", "begin"),
+    [
+        (f"# A\n\n{'word ' * 20}\n\n# B\n\ntiny\n\n# C\n\n{'word ' * 20}", ["A", "B", "C"]),
+        (f"# Empty\n\n# Full\n\n{'word ' * 30}", ["Empty"]),
+        (f"# Guide\n\na tiny introduction\n\n## Install\n\n{'word ' * 37}", ["Guide", "Install"]),
+    ],
+    ids=["full sections are not merged", "a bare heading goes with a sibling", "a heading stays with its text"],
+)
+def test_chunks_begin_at_the_headings_of_their_texts(read: Read, source: str, begin: list[str]) -> None:
+    assert [text.split("\n")[0] for text in texts(read(source, "a.md"))] == begin
 
 
 def test_a_bare_heading_goes_with_what_follows(read: Read) -> None:
@@ -147,16 +154,6 @@ def test_a_bare_heading_goes_with_what_follows(read: Read) -> None:
     found = texts(document)
     assert found[0].startswith("Part\n\nChapter\n\nword")
     assert len(found) > 1
-
-
-def test_a_bare_heading_goes_with_a_sibling_too(read: Read) -> None:
-    document = read(f"# Empty\n\n# Full\n\n{'word ' * 30}", "a.md")
-    assert [text.split("\n")[0] for text in texts(document)] == ["Empty"]
-
-
-def test_a_heading_is_not_left_behind_by_its_text(read: Read) -> None:
-    document = read(f"# Guide\n\na tiny introduction\n\n## Install\n\n{'word ' * 37}", "a.md")
-    assert [text.split("\n")[0] for text in texts(document)] == ["Guide", "Install"]
 
 
 def test_tables_and_code_that_fit_are_not_torn(read: Read) -> None:

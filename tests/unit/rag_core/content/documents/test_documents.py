@@ -1,3 +1,5 @@
+"""Documents are written by version, in any order of their writers, and dated by what they or their source say."""
+
 from __future__ import annotations
 
 import threading
@@ -10,10 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from rag_core.content.documents import document_date, parse_date
 from rag_core.content.documents import store as documents
 from rag_core.content.parsing import Link, ParsedDocument
 from rag_core.database import FEW_ROWS, Store
 from tests.support import writer
+from tests.support.waiting import run_together
 from tests.support.writer import new_document
 
 
@@ -51,11 +55,7 @@ def test_two_writers_of_the_same_documents_neither_deadlock_nor_lose_the_newer_o
                 rows = [new_document(name, f"version {version}", source_version=version) for name in order]
                 documents.write(connection, "acme", "push", 0, f"writer-{version}", rows)
 
-    threads = [threading.Thread(target=write, args=args) for args in ((2, names), (3, names[::-1]))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(threading.Thread(target=write, args=args) for args in ((2, names), (3, names[::-1])))
     assert {_row(store, name).text for name in names} == {"version 3"}
 
 
@@ -70,11 +70,7 @@ def test_two_writers_that_create_the_same_document_at_the_same_moment_are_one_af
                 meeting.wait(60)
                 documents.write(connection, "acme", "push", 0, f"writer-{version}", [row])
 
-    threads = [threading.Thread(target=write, args=(version,)) for version in (2, 3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(threading.Thread(target=write, args=(version,)) for version in (2, 3))
     assert {_row(store, f"new-{number}").text for number in rounds} == {"version 3"}
 
 
@@ -157,3 +153,34 @@ def test_a_document_is_stored_the_same_alone_and_among_many(store: Store) -> Non
 def _contents(connection: Connection) -> list[tuple[Any, ...]]:
     found = connection.execute(text("SELECT * FROM rag.documents ORDER BY locator")).mappings()
     return [tuple((name, value) for name, value in row.items() if name != "updated_at") for row in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("2024-05-01", "2024-05-01T00:00:00+00:00"),
+        ("2024-05-01T10:00:00Z", "2024-05-01T10:00:00+00:00"),
+        ("2024-05-01 10:00:00 +0200", "2024-05-01T08:00:00+00:00"),
+        ("Wed, 01 May 2024 10:00:00 GMT", "2024-05-01T10:00:00+00:00"),
+        ("D:20240501103000+02'00'", "2024-05-01T00:00:00+00:00"),
+        ("2024/5/1", "2024-05-01T00:00:00+00:00"),
+        ("2024-05", "2024-05-01T00:00:00+00:00"),
+    ],
+)
+def test_dates_are_read_as_front_matter_http_and_pdf_write_them(text: str, date: str) -> None:
+    found = parse_date(text)
+    assert found is not None
+    assert found.isoformat() == date
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2024", "2024-13-01", "2024-02-30", "D:2024", "9" * 400, "\0", "-" * 64])
+def test_what_is_no_date_is_none(text: str) -> None:
+    assert parse_date(text) is None
+
+
+def test_what_changed_last_counts_and_the_header_of_a_server_only_without_a_date_of_the_document() -> None:
+    header = {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    assert str(document_date({"date": "2020-01-01", "lastmod": "2022-01-01"} | header))[:4] == "2022"
+    assert str(document_date({"date": "2020-01-01"} | header))[:4] == "2020"
+    assert str(document_date({"date": "some day"} | header))[:4] == "2026"
+    assert document_date({"title": "2020-01-01"}) is None

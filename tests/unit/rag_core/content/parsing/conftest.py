@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from rag_core.content.parsing import ParsedDocument, ParseLimits
+from rag_core.content.parsing import BlockKind, ParsedDocument, ParseLimits
 from rag_core.content.parsing.parse import parse
 from rag_core.content.parsing.sandbox import frames
 from rag_core.content.parsing.sandbox.pool import SandboxPool
 from rag_core.errors import InvalidInput, Reason
 
 Read = Callable[..., ParsedDocument]
+Refusal = Callable[..., Reason]
+
+
+def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
+    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def read() -> Read:
 
 
 @pytest.fixture
-def refusal(read: Read) -> Callable[..., Reason]:
+def refusal(read: Read) -> Refusal:
     """The reason a document is refused for."""
 
     def call(content: bytes | str, name: str = "document", **limits: int) -> Reason:

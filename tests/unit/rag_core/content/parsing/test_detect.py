@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,7 @@ import pytest
 from rag_core.content.parsing.detect import Kind, detect, extension
 from rag_core.errors import Reason
 from tests.unit.rag_core.content.parsing import builders
-
-Refusal = Callable[..., Reason]
+from tests.unit.rag_core.content.parsing.conftest import Refusal
 
 HTML = b"<!DOCTYPE html><html><body><p>text</p></body></html>"
 EXECUTABLE = Path(sys.executable).resolve().read_bytes()[:65536]
@@ -110,10 +108,6 @@ _ZIP = builders.zip_of([("a", b"b" * 99)])
 )
 def test_an_archive_is_to_be_unpacked_whatever_is_wrong_with_it(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.ARCHIVE_UNSUPPORTED
-
-
-def test_a_picture_asks_for_character_recognition(refusal: Refusal) -> None:
-    assert refusal(builders.png(2, 2), "photo.png") is Reason.NEEDS_OCR
 
 
 @pytest.mark.catalogue("B28")

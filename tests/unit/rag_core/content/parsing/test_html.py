@@ -1,20 +1,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 
-from rag_core.content.parsing import BlockKind, ParsedDocument
+from rag_core.content.parsing import BlockKind
 from rag_core.errors import Reason
-
-Read = Callable[..., ParsedDocument]
-Refusal = Callable[..., Reason]
-
-
-def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
-    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
-
+from tests.unit.rag_core.content.parsing.conftest import Read, Refusal, blocks
 
 PAGE = """<!DOCTYPE html><html><head><title>Guide — Project</title>
 <meta name="description" content="How to"></head><body>
@@ -45,33 +37,45 @@ def test_main_text_comes_with_headings_lists_code_and_tables(read: Read) -> None
 
 
 @pytest.mark.parametrize(
-    "page",
+    ("page", "text"),
     [
-        "<div role=navigation>menu</div><div><p>Text here.</p></div><aside>ads</aside><footer>end</footer>",
-        '<div class="navheader"><table><tr><td><a href=a>Prev</a></td><th>Chapter 11</th></tr></table></div>'
-        '<div class="sect1"><p>Text here.</p></div><ul class="docnav left"><li><a href=b>Next</a></li></ul>',
-        '<div><p>Text here.</p></div><div class="footer-relations"><a href="b.html">borg diff</a></div>'
-        '<div class="footer">Copyright</div>',
-        '<div class="toc"><p>Table of Contents</p><dl><dt><a href="a.html#b">1.1. Where?</a></dt></dl></div>Text here.',
+        (
+            "<div role=navigation>menu</div><div><p>Text here.</p></div><aside>ads</aside><footer>end</footer>",
+            "Text here.",
+        ),
+        (
+            '<div class="navheader"><table><tr><td><a href=a>Prev</a></td><th>Chapter 11</th></tr></table></div>'
+            '<div class="sect1"><p>Text here.</p></div><ul class="docnav left"><li><a href=b>Next</a></li></ul>',
+            "Text here.",
+        ),
+        (
+            '<div><p>Text here.</p></div><div class="footer-relations"><a href="b.html">borg diff</a></div>'
+            '<div class="footer">Copyright</div>',
+            "Text here.",
+        ),
+        (
+            '<div class="toc"><p>Table of Contents</p><dl><dt><a href="a.html#b">1.1. Where?</a></dt></dl></div>Text.',
+            "Text.",
+        ),
+        ("<nav><a href=x>only links</a></nav>", "only links"),
+        ("<article><p>first one</p></article><article><p>second one</p></article>", "first one\n\nsecond one"),
     ],
-    ids=["roles and elements", "links of a documentation set", "links to other pages and a footer", "contents"],
+    ids=[
+        "roles and elements",
+        "links of a documentation set",
+        "links to other pages and a footer",
+        "contents",
+        "nothing but navigation",
+        "several articles",
+    ],
 )
-def test_a_page_without_a_main_element_loses_its_navigation_only(read: Read, page: str) -> None:
-    assert read(f"<body>{page}</body>", "a.html").text == "Text here."
-
-
-def test_a_page_of_nothing_but_navigation_is_read_rather_than_lost(read: Read) -> None:
-    assert read("<body><nav><a href=x>only links</a></nav></body>", "a.html").text == "only links"
+def test_a_page_without_a_main_element_loses_its_navigation_only(read: Read, page: str, text: str) -> None:
+    assert read(f"<body>{page}</body>", "a.html").text == text
 
 
 def test_a_teaser_in_main_does_not_replace_the_page(read: Read) -> None:
     page = f"<body><main>short</main><div><p>{'the long text ' * 50}</p></div></body>"
     assert "the long text" in read(page, "a.html").text
-
-
-def test_of_several_articles_all_are_read(read: Read) -> None:
-    page = "<body><article><p>first one</p></article><article><p>second one</p></article></body>"
-    assert read(page, "a.html").text == "first one\n\nsecond one"
 
 
 def test_layout_tables_of_one_cell_are_text(read: Read) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from rag_core.content.parsing import BlockKind, ParsedDocument, PartKind
-
-Read = Callable[..., ParsedDocument]
+from rag_core.content.parsing import BlockKind, PartKind
+from tests.unit.rag_core.content.parsing.conftest import Read, blocks
 
 PAGE = """\
 TAR(1)                         GNU TAR Manual                         TAR(1)
@@ -58,10 +55,6 @@ BUGS
 
 TAR                              July 11, 2022                          TAR(1)
 """
-
-
-def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
-    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
 
 
 def test_a_manual_page_is_its_sections_and_options(read: Read) -> None:

@@ -1,19 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from rag_core.content.parsing import BlockKind, ParsedDocument
+from rag_core.content.parsing import BlockKind
 from rag_core.errors import Reason
-
-Read = Callable[..., ParsedDocument]
-Refusal = Callable[..., Reason]
-
-
-def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
-    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
-
+from tests.unit.rag_core.content.parsing.conftest import Read, Refusal, blocks
 
 SOURCE = """---
 title: Front title

@@ -5,16 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from rag_core.content.parsing import BlockKind, ParsedDocument, PartKind
+from rag_core.content.parsing import BlockKind, PartKind
 from rag_core.errors import Reason
 from tests.unit.rag_core.content.parsing import builders
-
-Read = Callable[..., ParsedDocument]
-Refusal = Callable[..., Reason]
-
-
-def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
-    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
+from tests.unit.rag_core.content.parsing.conftest import Read, Refusal, blocks
 
 
 def test_word_document_keeps_headings_lists_and_tables(read: Read) -> None:
@@ -164,21 +158,19 @@ def test_a_declaration_without_entities_is_refused_too(refusal: Refusal, declara
 
 
 @pytest.mark.catalogue("B47")
-def test_an_encoding_that_only_some_parsers_know_hides_nothing(refusal: Refusal) -> None:
-    content = builders.with_member(
-        builders.word(), "word/document.xml", lambda _: b"<?xml version='1.0' encoding='UTF-7'?><x/>"
-    )
+@pytest.mark.parametrize(
+    "document",
+    [b"<?xml version='1.0' encoding='UTF-7'?><x/>", b"<x/>"],
+    ids=["an encoding that only some parsers know", "a missing part"],
+)
+def test_what_cannot_be_read_as_a_document_fails_with_a_reason(refusal: Refusal, document: bytes) -> None:
+    content = builders.with_member(builders.word(), "word/document.xml", lambda _: document)
     assert refusal(content, "a.docx") is Reason.PARSE_FAILED
 
 
 @pytest.mark.parametrize("size", [3, 100, 20_000])
 def test_truncated_office_files_fail_with_a_reason(refusal: Refusal, size: int) -> None:
     assert refusal(builders.word()[: 4 + size], "a.docx") is Reason.PARSE_FAILED
-
-
-def test_a_missing_part_fails_with_a_reason(refusal: Refusal) -> None:
-    with_empty = builders.with_member(builders.word(), "word/document.xml", lambda _: b"<x/>")
-    assert refusal(with_empty, "a.docx") is Reason.PARSE_FAILED
 
 
 @pytest.mark.catalogue("B48")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -12,9 +11,7 @@ from rag_core.content.parsing import ParsedDocument, ParseLimits
 from rag_core.content.parsing.parse import parse
 from rag_core.errors import InvalidInput, Reason
 from tests.unit.rag_core.content.parsing import builders
-
-Read = Callable[..., ParsedDocument]
-Refusal = Callable[..., Reason]
+from tests.unit.rag_core.content.parsing.conftest import Read, Refusal
 
 NAMES = [
     "a",

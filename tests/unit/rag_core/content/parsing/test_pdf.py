@@ -2,18 +2,15 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable
 
 import pypdf
 import pytest
 from reportlab.pdfgen import canvas
 
-from rag_core.content.parsing import BlockKind, ParsedDocument
+from rag_core.content.parsing import BlockKind
 from rag_core.errors import Reason
 from tests.unit.rag_core.content.parsing import builders
-
-Read = Callable[..., ParsedDocument]
-Refusal = Callable[..., Reason]
+from tests.unit.rag_core.content.parsing.conftest import Read, Refusal
 
 PROSE = ["This paragraph continues over several", "lines, and they belong to-", "gether."]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from reportlab.pdfgen import canvas
@@ -11,8 +11,7 @@ from reportlab.pdfgen import canvas
 from rag_core.content.parsing import Block, BlockKind, ParsedDocument, PartKind, parts_of
 from tests.support.hostile import processor_seconds
 from tests.unit.rag_core.content.parsing import builders
-
-Read = Callable[..., ParsedDocument]
+from tests.unit.rag_core.content.parsing.conftest import Read
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rag_core.content.parsing import BlockKind, ParsedDocument
-
-Read = Callable[..., ParsedDocument]
+from rag_core.content.parsing import BlockKind
+from tests.unit.rag_core.content.parsing.conftest import Read, blocks
 
 GRID = """\
 +------------+------------------+
@@ -54,10 +52,6 @@ CSV = """\
    ::1"
 """
 WRAPPED = ".. table::\n\n" + "".join(f"   {line}\n" if line else "\n" for line in SIMPLE.split("\n"))
-
-
-def blocks(document: ParsedDocument) -> list[tuple[BlockKind, str]]:
-    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
 
 
 @pytest.mark.parametrize("source", [GRID, SIMPLE, LIST, CSV, WRAPPED], ids=["grid", "simple", "list", "csv", "table"])

@@ -20,6 +20,7 @@ from rag_core.content.sources import FetchedItem, SourceItem
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.platform import LINUX, PORTABLE_VARIABLE
 from rag_core.settings import Settings
+from tests.support.waiting import run_together
 from tests.unit.rag_core.content.parsing import builders
 
 LIMITS = ParseLimits()
@@ -171,11 +172,7 @@ def test_a_worker_is_recycled_after_a_number_of_documents() -> None:
 def test_threads_share_the_pool_within_its_size() -> None:
     pool = SandboxPool(workers=2, memory_mb=512, timeout_seconds=60)
     documents: list[ParsedDocument] = []
-    threads = [threading.Thread(target=lambda: documents.append(read(pool, HELLO))) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(threading.Thread(target=lambda: documents.append(read(pool, HELLO))) for _ in range(12))
     assert len(documents) == 12
     assert len(pool.pids()) <= 2
     pool.close()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from rag_core.content.parsing import BlockKind, ParsedDocument
+from rag_core.content.parsing import BlockKind
 from rag_core.content.parsing.formats.site_templates import without_templates
 from tests.support.hostile import RUNS, processor_seconds
+from tests.unit.rag_core.content.parsing.conftest import Read
 
-Read = Callable[..., ParsedDocument]
 FRONT = "---\ntitle: Leave\nowner: People team\n---\n"
 
 

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from rag_core.content.parsing import BlockKind, ParsedDocument
+from rag_core.content.parsing import BlockKind
 from rag_core.errors import Reason
-
-Read = Callable[..., ParsedDocument]
-Refusal = Callable[..., Reason]
+from tests.unit.rag_core.content.parsing.conftest import Read, Refusal
 
 
 def test_csv_is_one_table_with_its_header_first(read: Read) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from rag_core.content.sources import Problem, Scope, SourceItem
 from rag_core.errors import Reason, Unavailable
+from rag_core.ingestion.alerts import AlertKind, dated_ahead, source_states
 from rag_core.ingestion.erasure import erase
 from rag_core.ingestion.pipeline import StageResult, approve_deletions, purge_listings
 from tests.support.memory_source import MemoryConnector, MemoryListing
@@ -104,13 +105,6 @@ def test_the_guard_counts_over_the_whole_source(sharded: PipelineHarness) -> Non
     assert total(refresh(sharded), "deleted") == 10
     assert alive(sharded) == 10
     assert sharded.connector.listed == 3
-
-
-def test_an_emptied_source_is_held_by_every_shard(sharded: PipelineHarness) -> None:
-    refresh(sharded)
-    sharded.connector.items.clear()
-    assert {report.problem for report in refresh(sharded)} == {Reason.MASS_DELETE_HELD}
-    assert (alive(sharded), sharded.connector.listed) == (20, 2)
 
 
 def test_a_listing_that_did_not_get_to_its_end_is_not_shared_and_deletes_nothing(sharded: PipelineHarness) -> None:
@@ -224,3 +218,16 @@ def test_an_erased_document_is_not_named_by_a_listing_either(sharded: PipelineHa
     assert (receipt.removed["listed_items"], left(sharded)) == (1, (1, 19))
     reports = [run(sharded, shard, asked) for shard in (1, 2, 3)]
     assert (total(reports, "deleted"), sharded.connector.listed, alive(sharded)) == (0, 1, 19)
+
+
+def test_rows_dated_ahead_are_an_alert_until_they_are_corrected(flow: PipelineHarness) -> None:
+    flow.connector.put("1", prose(1))
+    flow.connector.problems.append(Problem("(rows dated ahead)", Reason.CURSOR_AHEAD, "1 rows are dated ahead"))
+    flow.run()
+    with flow.store.engine.connect() as connection:
+        (alert,) = dated_ahead(source_states(connection))
+    assert (alert.kind, alert.source, alert.severity) == (AlertKind.CURSOR_AHEAD, "handbook", "warning")
+    flow.connector.problems.clear()
+    flow.run()
+    with flow.store.engine.connect() as connection:
+        assert list(dated_ahead(source_states(connection))) == []

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from rag_core.content.documents import inspection_store
-from rag_core.content.sources import Problem, Scope
+from rag_core.content.sources import Problem
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.ingestion.pipeline import approve_deletions
+from rag_core.ingestion.pipeline.base import DocumentCounts
 from tests.support.pipeline import PipelineHarness, prose
 
 POISON = b"\x7fELF" + bytes(range(256)) * 4
@@ -16,9 +17,10 @@ def _fill(flow: PipelineHarness, documents: int) -> None:
         flow.connector.put(f"{number}.txt", prose(number))
 
 
-def test_a_second_run_reads_embeds_and_writes_nothing(flow: PipelineHarness) -> None:
+def test_a_first_run_indexes_every_document_and_a_second_reads_embeds_and_writes_nothing(flow: PipelineHarness) -> None:
     _fill(flow, 5)
-    flow.run()
+    assert flow.run() == DocumentCounts(read=5, indexed=5)
+    assert flow.indexed_text() == {f"{n}.txt": " ".join(prose(n).split()) for n in range(5)}
     flow.connector.fetched.clear()
     flow.embedder.texts = 0
     counts = flow.run()
@@ -231,23 +233,15 @@ def test_poison_is_quarantined_and_given_up_after_its_attempts_while_the_rest_su
 
 
 @pytest.mark.catalogue("F07")
-def test_poison_that_is_repaired_leaves_the_quarantine(flow: PipelineHarness) -> None:
-    flow.connector.put("poison.txt", POISON)
+def test_poison_that_is_repaired_or_deleted_leaves_the_quarantine(flow: PipelineHarness) -> None:
+    for name in ("repaired.txt", "deleted.txt"):
+        flow.connector.put(name, POISON)
     flow.run()
-    flow.connector.put("poison.txt", prose(1))
+    flow.connector.put("repaired.txt", prose(1))
+    del flow.connector.items["deleted.txt"]
     counts = flow.run()
-    assert (counts.indexed, counts.quarantined) == (1, 0)
-    assert flow.quarantined() == {}
-
-
-@pytest.mark.catalogue("F07")
-def test_poison_that_is_deleted_leaves_the_quarantine(flow: PipelineHarness) -> None:
-    flow.connector.put("ok.txt", prose(1))
-    flow.connector.put("poison.txt", POISON)
-    flow.run()
-    del flow.connector.items["poison.txt"]
-    counts = flow.run()
-    assert (counts.read, counts.deleted, counts.balanced) == (1, 0, True)
+    assert (counts.read, counts.indexed, counts.quarantined, counts.deleted) == (1, 1, 0, 0)
+    assert counts.balanced
     assert flow.quarantined() == {}
 
 
@@ -346,20 +340,17 @@ def test_an_item_that_vanishes_during_the_run_is_skipped_and_an_indexed_one_is_k
     assert flow.points("old.txt")
 
 
-def test_an_update_without_an_acl_keeps_the_old_one(flow: PipelineHarness) -> None:
+def test_an_update_without_an_acl_keeps_the_old_one_and_an_acl_alone_is_a_new_version_that_embeds_nothing(
+    flow: PipelineHarness,
+) -> None:
     flow.connector.put("a.txt", prose(1), acl=("group:hr",))
     flow.run()
     flow.connector.put("a.txt", prose(2))
     flow.run()
     assert flow.row("a.txt").acl == ["group:hr"]
     assert {point.payload.acl for point in flow.points("a.txt")} == {("group:hr",)}
-
-
-def test_an_acl_change_alone_is_a_new_version_that_embeds_nothing(flow: PipelineHarness) -> None:
-    flow.connector.put("a.txt", prose(1), acl=("group:hr",))
-    flow.run()
     flow.embedder.texts = 0
-    flow.connector.put("a.txt", prose(1), acl=("user:eve",))
+    flow.connector.put("a.txt", prose(2), acl=("user:eve",))
     assert flow.run().indexed == 1
     assert flow.embedder.texts == 0
     assert {point.payload.acl for point in flow.points("a.txt")} == {("user:eve",)}
@@ -433,23 +424,6 @@ def test_shards_together_hold_the_source_once_and_follow_another_number_of_shard
     assert len(flow.indexed_text()) == 20
 
 
-def test_the_guard_looks_at_the_whole_source_and_not_at_one_shard(flow: PipelineHarness) -> None:
-    flow.settings = flow.settings.model_copy(update={"delete_guard_minimum": 8})
-    flow.source = type(flow.source)("handbook", "acme", "memory", acl=("everyone",), shards=4)
-    _fill(flow, 20)
-    for shard in range(4):
-        flow.run(shard=shard)
-    for number in range(12):
-        del flow.connector.items[f"{number}.txt"]
-    held = [flow.run(shard=shard) for shard in range(4)]
-    assert sum(count.held for count in held) == 12
-    assert all(count.balanced for count in held)
-    approve_deletions(flow.store, "acme", "handbook", "operator")
-    released = [flow.run(shard=shard) for shard in range(4)]
-    assert sum(count.deleted for count in released) == 12
-    assert len(flow.indexed_text()) == 8
-
-
 def test_the_run_is_on_record_stage_by_stage(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.run("run-x")
@@ -457,4 +431,3 @@ def test_the_run_is_on_record_stage_by_stage(flow: PipelineHarness) -> None:
     assert set(stages) == {"documents", "chunks", "embeddings", "index"}
     assert stages["documents"].counts["added"] == 2
     assert all(row.complete for row in stages.values())
-    assert Scope(flow.source, "run-x") is not None

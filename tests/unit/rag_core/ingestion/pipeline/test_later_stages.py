@@ -1,21 +1,25 @@
+"""Chunks, embeddings and index follow the documents, and the purge what was deleted."""
+
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event, text
 
 from rag_core.content.chunking import Chunker
 from rag_core.content.embedding import Vectors
 from rag_core.content.parsing import ParsedDocument
 from rag_core.content.sources import Scope
-from rag_core.errors import InvalidInput, Reason, Unavailable
+from rag_core.database import locks
+from rag_core.errors import Conflict, InvalidInput, Reason, Unavailable
 from rag_core.ingestion.generations import Transforms
 from rag_core.ingestion.pipeline import purge_unused, request_reindex, run_pipeline
 from rag_core.ingestion.pipeline.active_generation import ensure_generation
 from rag_core.ingestion.promotion import build, declare
-from rag_core.retrieval.index import ApplyResult, DocumentUpdate
 from tests.support.pipeline import CountingEmbedder, PipelineHarness, open_chunker, prose
 
 
@@ -54,27 +58,6 @@ def test_a_defect_of_the_chunker_costs_one_document_and_a_new_chunker_tries_it_a
     assert filled.quarantined() == {}
 
 
-class _Broken(CountingEmbedder):
-    """Gives an unusable vector for one text."""
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        vectors = super().embed_passages(texts)
-        for row, text in enumerate(texts):
-            if "pump 14" in text:
-                vectors[row] = np.nan
-        return vectors
-
-
-def test_a_text_without_a_usable_vector_quarantines_its_document_and_no_other(filled: PipelineHarness) -> None:
-    filled.embedder = _Broken()
-    counts = filled.run()
-    assert (counts.indexed, counts.quarantined, counts.balanced) == (2, 1, True)
-    row = filled.quarantined()["1.txt"]
-    assert (row.stage, row.reason) == ("embed", Reason.VECTOR_NOT_FINITE)
-    assert set(filled.indexed_text()) == {"0.txt", "2.txt"}
-    assert filled.run().quarantined == 1
-
-
 class _Narrow(CountingEmbedder):
     """Answers with too few dimensions."""
 
@@ -88,41 +71,6 @@ def test_vectors_of_another_size_fail_the_run_and_nothing_is_stored(filled: Pipe
         filled.run()
     assert failed.value.reason is Reason.EMBEDDER_RESPONSE
     assert filled.one("SELECT count(*) AS n FROM rag.embeddings").n == 0
-
-
-class _Down:
-    """An index that stops answering after some writes."""
-
-    def __init__(self, index, writes: int) -> None:  # type: ignore[no-untyped-def]
-        self._index, self._writes = index, writes
-
-    def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
-        if self._writes == 0:
-            raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index does not answer")
-        self._writes -= 1
-        result: ApplyResult = self._index.apply(generation, updates)
-        return result
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._index, name)
-
-
-@pytest.mark.catalogue("F08")
-def test_an_index_that_is_down_fails_the_run_with_nothing_marked_and_the_next_run_continues(
-    filled: PipelineHarness,
-) -> None:
-    filled.settings = filled.settings.model_copy(update={"index_batch_documents": 1})
-    real, filled.index = filled.index, _Down(filled.index, writes=1)  # type: ignore[assignment]
-    with pytest.raises(Unavailable) as failed:
-        filled.run()
-    assert failed.value.reason is Reason.INDEX_UNAVAILABLE
-    assert filled.one("SELECT count(*) AS n FROM rag.generation_documents").n == 1
-    filled.index = real
-    filled.embedder.texts = 0
-    counts = filled.run()
-    assert (counts.unchanged, counts.balanced) == (3, True)
-    assert filled.counts("index")["documents"] == 2
-    assert filled.embedder.texts == 0
 
 
 def test_an_index_that_lost_its_files_is_filled_again_from_the_rows(filled: PipelineHarness) -> None:
@@ -235,3 +183,61 @@ def test_a_document_that_is_to_be_indexed_again_stays_found_until_the_next_run_h
     assert filled.embedder.texts == embedded  # equal texts are not embedded again
     assert filled.one(marks, id=doc_id).indexed_at is not None
     assert len(filled.points("1.txt")) == filled.one("SELECT count(*) FROM rag.chunks WHERE doc_id = :i", i=doc_id)[0]
+
+
+@pytest.fixture
+def purgeable(flow: PipelineHarness, monkeypatch: pytest.MonkeyPatch) -> PipelineHarness:
+    """Twelve documents chunked for a chunker that no generation has any more; three to a page."""
+    for number in range(12):
+        flow.connector.put(f"{number}.txt", prose(number, 2))
+    flow.run()
+    with flow.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.chunkings SET chunker = 'old'"))
+        connection.execute(text("UPDATE rag.chunks SET chunker = 'old'"))
+    module = sys.modules[purge_unused.__module__]
+    monkeypatch.setattr(module, "_DOCUMENTS", 3)
+    monkeypatch.setattr(module, "_TEXTS", 3)
+    monkeypatch.setattr(module, "_ALONE_SECONDS", 0.000_001)
+    return flow
+
+
+def left(flow: PipelineHarness) -> int:
+    return int(flow.one("SELECT count(*) FROM rag.chunks").count)
+
+
+def test_no_statement_deletes_more_than_a_page(purgeable: PipelineHarness) -> None:
+    deleted: list[int] = []
+
+    def count(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.lstrip().startswith("DELETE FROM rag.chunks"):
+            deleted.append(cursor.rowcount)
+
+    most = purgeable.one("SELECT max(n) FROM (SELECT count(*) AS n FROM rag.chunks GROUP BY doc_id) AS x").max
+    everything = left(purgeable)
+    event.listen(purgeable.store.engine, "after_cursor_execute", count)
+    assert purge_unused(purgeable.store)["chunks"] == everything
+    assert max(deleted) <= 3 * most
+    assert len(deleted) == 4
+    assert left(purgeable) == 0
+
+
+def test_a_run_gets_in_between_and_the_next_purge_continues_from_there(purgeable: PipelineHarness) -> None:
+    store, everything = purgeable.store, left(purgeable)
+    entered: list[Any] = []
+
+    def enter(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        # Taken from another session between two turns of the purge, as a run takes it, and kept.
+        if statement.startswith("DISCARD TEMPORARY") and not entered:
+            held = locks.shard_connection(store, "acme", "handbook", 0, wait=5)
+            entered.append(held)
+            held.__enter__()
+
+    event.listen(store.engine, "after_cursor_execute", enter)
+    with pytest.raises(Conflict) as caught:
+        purge_unused(store, wait=0.2)
+    assert caught.value.reason is Reason.SOURCE_BUSY
+    event.remove(store.engine, "after_cursor_execute", enter)
+    assert 0 < left(purgeable) < everything
+    entered[0].__exit__(None, None, None)
+    purge_unused(store)
+    assert left(purgeable) == 0

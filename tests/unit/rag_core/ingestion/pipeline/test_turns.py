@@ -1,10 +1,12 @@
-"""Runs take turns at embedding: fair between tenants, small sources first within one, and dead ones do not count."""
+"""Runs take turns at embedding: fair between tenants, small sources first within one, and dead ones do not count. What
+a pipeline process opens once."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
@@ -12,9 +14,10 @@ from sqlalchemy import Connection, text
 from rag_core.content.sources import Scope, Source
 from rag_core.database import Store, locks
 from rag_core.errors import Unavailable
-from rag_core.ingestion.pipeline import Waiting, turn_store, turns, waiting_runs
+from rag_core.ingestion.pipeline import Pipeline, Waiting, turn_store, turns, waiting_runs
 from rag_core.ingestion.pipeline.turn_store import TurnRow
 from rag_core.ingestion.pipeline.turns import SharedTurn, in_order, may_work
+from rag_core.settings import Settings
 
 
 def row(number: int, state: str = "waiting", **values: object) -> TurnRow:
@@ -130,3 +133,10 @@ def test_the_turn_of_a_run_that_died_is_free_at_once(store: Store, opened: ExitS
         with other.taken():
             assert states(store) == {"other": "working"}
     other.close()
+
+
+def test_transforms_are_closed_with_the_pipeline_and_opened_again_at_the_next_use(tmp_path: Path) -> None:
+    with Pipeline(Settings.load(home=tmp_path)) as pipeline:
+        first = pipeline.transform_registry
+        assert pipeline.transform_registry is first
+    assert pipeline.transform_registry is not first

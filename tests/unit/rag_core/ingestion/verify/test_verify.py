@@ -317,35 +317,32 @@ def test_a_document_that_the_index_has_not_followed_is_unindexed_and_nothing_els
     assert (report.sound, report.clean) == (True, False)
 
 
-def test_a_lost_mark_is_unindexed(flow: PipelineHarness) -> None:
-    _sql(flow, "DELETE FROM rag.generation_documents WHERE doc_id = :id", id=flow.doc_id("doc3.txt"))
-    assert verify(flow.store, flow.index).totals == {FindingKind.UNINDEXED: 1}
-
-
-def test_lost_chunk_rows_upset_the_accounting(flow: PipelineHarness) -> None:
-    _sql(flow, "DELETE FROM rag.chunks WHERE ordinal = 0 AND doc_id = :id", id=flow.doc_id("doc3.txt"))
-    assert not verify(flow.store, flow.index).sound
-    assert verify(flow.store, flow.index).totals == {FindingKind.PHANTOM: 1, FindingKind.ACCOUNTING: 1}
-
-
-def test_a_lost_embedding_row_is_noticed(flow: PipelineHarness) -> None:
-    _sql(
-        flow,
-        "DELETE FROM rag.embeddings WHERE text_hash ="
-        " (SELECT text_hash FROM rag.chunks WHERE doc_id = :id AND ordinal = 0)",
-        id=flow.doc_id("doc3.txt"),
-    )
-    assert verify(flow.store, flow.index).totals == {FindingKind.UNEMBEDDED: 1}
-
-
-def test_a_chunk_that_is_not_its_documents_text_is_malformed(flow: PipelineHarness) -> None:
-    _sql(flow, "UPDATE rag.documents SET text = overlay(text placing 'XX' from 3) WHERE locator = 'doc3.txt'")
-    assert verify(flow.store, flow.index).totals == {FindingKind.MALFORMED: 1}
-
-
-def test_an_alias_that_points_elsewhere_is_noticed(flow: PipelineHarness) -> None:
-    _sql(flow, "UPDATE rag.generations SET state = 'retired'")
-    assert _kinds(flow) == {FindingKind.ALIAS_MISMATCH}
+@pytest.mark.parametrize(
+    ("statement", "totals"),
+    [
+        ("DELETE FROM rag.generation_documents WHERE doc_id = :id", {FindingKind.UNINDEXED: 1}),
+        (
+            "DELETE FROM rag.chunks WHERE ordinal = 0 AND doc_id = :id",
+            {FindingKind.PHANTOM: 1, FindingKind.ACCOUNTING: 1},
+        ),
+        (
+            "DELETE FROM rag.embeddings WHERE text_hash ="
+            " (SELECT text_hash FROM rag.chunks WHERE doc_id = :id AND ordinal = 0)",
+            {FindingKind.UNEMBEDDED: 1},
+        ),
+        (
+            "UPDATE rag.documents SET text = overlay(text placing 'XX' from 3) WHERE locator = 'doc3.txt'",
+            {FindingKind.MALFORMED: 1},
+        ),
+        ("UPDATE rag.generations SET state = 'retired'", {FindingKind.ALIAS_MISMATCH: 1}),
+    ],
+    ids=["lost mark", "lost chunk", "lost embedding", "a chunk of another text", "alias that points elsewhere"],
+)
+def test_damage_in_the_rows_is_noticed(flow: PipelineHarness, statement: str, totals: dict[FindingKind, int]) -> None:
+    _sql(flow, statement, id=flow.doc_id("doc3.txt"))
+    report = verify(flow.store, flow.index)
+    assert report.totals == totals
+    assert report.sound is (set(totals) == {FindingKind.UNINDEXED})
 
 
 def test_a_generation_that_the_database_does_not_know_is_not_found(flow: PipelineHarness) -> None:
