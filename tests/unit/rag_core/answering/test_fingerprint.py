@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from rag_core.answering import answerer_fingerprint
-from rag_core.errors import ConfigError
 from rag_core.settings import Settings
 
 MODEL: dict[str, Any] = {"answerer": "openai", "answer_url": "http://127.0.0.1:1/v1", "answer_model": "m"}
@@ -58,8 +57,3 @@ def test_another_text_in_the_prompt_file_changes_it(tmp_path: Path) -> None:
     assert before == made(answer_prompt="Be brief.")
     file.write_text("Be polite.")
     assert made(answer_prompt_file=file) != before
-
-
-def test_a_prompt_file_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="RAG_ANSWER_PROMPT_FILE"):
-        made(answer_prompt_file=tmp_path / "nothing.txt")

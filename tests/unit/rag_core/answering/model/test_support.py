@@ -1,16 +1,22 @@
-"""A written answer keeps only the sentences that a passage supports, and each marker has its citation."""
+"""A written answer keeps only the sentences that a passage supports, and each marker has its citation. Small to big:
+the sections that a model reads are found passages with what stands around them, within a size."""
 
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from rag_core.answering.base import Question
+from rag_core.answering.model.sections import Sections, estimate, read_sections
 from rag_core.answering.model.support import SupportChecker
-from rag_core.retrieval.index import SearchHit
+from rag_core.retrieval.index import ChunkRange, SearchHit
 from tests.support.hits import hit
 from tests.support.support_pairs import PAIRS, pairs, passages
 
@@ -47,50 +53,39 @@ def test_the_markdown_of_an_answer_makes_no_link_image_or_element() -> None:
     )
 
 
-def test_an_invented_sentence_is_dropped() -> None:
-    sentences, quotes = checked("The canteen serves excellent fish on Fridays [1]. Parental leave lasts 16 weeks [1].")
-    assert sentences == ["Parental leave lasts 16 weeks. [1]"]
-    assert quotes == ["Parental leave lasts 16 weeks."]
-
-
-def test_a_wrong_number_is_dropped() -> None:
-    assert checked("Parental leave lasts 26 weeks [1].") == ([], [])
+WEEKS = "Parental leave lasts 16 weeks. [1]"
 
 
 @pytest.mark.parametrize(
-    "said", ["Parental leave is not paid in full [1].", "It isn't paid in full.", "年假不是每年二十五天。"]
-)
-def test_a_denial_of_what_the_passage_says_is_dropped(said: str) -> None:
-    assert checked(said) == ([], [])
+    ("said", "kept"),
+    [
+        ("The canteen serves excellent fish on Fridays [1]. Parental leave lasts 16 weeks [1].", [WEEKS]),
+        ("Parental leave lasts 26 weeks [1].", []),
+        ("Parental leave is not paid in full [1].", []),
+        ("It isn't paid in full.", []),
+        ("年假不是每年二十五天。", []),
+        ("Parental leave lasts 16 weeks.", [WEEKS]),
+        ("Parental leave lasts 16 weeks [2].", [WEEKS]),
+        ("Parental leave lasts 16 weeks [99].", []),
+        ("Parental leave lasts 16 weeks [1, 99].", [WEEKS]),
+        ("年假每年二十五天[3]。食堂周五供应鱼[3]。", ["年假每年二十五天。[1]"]),
+        (
+            "Parental leave lasts 16 weeks.[1] The office in Lisbon opens at nine. [2]",
+            [WEEKS, "The office in Lisbon opens at nine. [2]"],
+        ),
+    ],
+    ids=["an invented sentence", "a wrong number", "a denial", "a denial without a marker", "a denial in Chinese",
+         "no marker", "the marker of another section", "a document that was not given", "one given and one not",
+         "an invented sentence in Chinese", "markers after the stop"],
+)  # fmt: skip
+def test_only_what_a_passage_supports_is_kept_and_has_its_marker(said: str, kept: list[str]) -> None:
+    sentences, quotes = checked(said)
+    assert (sentences, len(quotes)) == (kept, len(kept))
 
 
 def test_a_denial_that_the_passage_makes_is_kept() -> None:
     checker = SupportChecker((hit("Meals are not refunded. Trains are."),))
     assert [*checker.feed("Meals are not refunded."), *checker.finish()] == ["Meals are not refunded. [1]"]
-
-
-def test_a_sentence_without_a_marker_is_looked_for_everywhere() -> None:
-    assert checked("Parental leave lasts 16 weeks.")[0] == ["Parental leave lasts 16 weeks. [1]"]
-
-
-def test_a_citation_of_the_wrong_section_is_corrected() -> None:
-    sentences, quotes = checked("Parental leave lasts 16 weeks [2].")
-    assert (sentences, quotes) == (["Parental leave lasts 16 weeks. [1]"], ["Parental leave lasts 16 weeks."])
-
-
-def test_a_sentence_that_names_a_document_that_was_not_given_is_dropped() -> None:
-    assert checked("Parental leave lasts 16 weeks [99].") == ([], [])
-    assert checked("Parental leave lasts 16 weeks [1, 99].")[0] == ["Parental leave lasts 16 weeks. [1]"]
-
-
-def test_chinese_sentences_are_checked_too() -> None:
-    assert checked("年假每年二十五天[3]。食堂周五供应鱼[3]。")[0] == ["年假每年二十五天。[1]"]
-
-
-def test_markers_after_the_stop_belong_to_the_sentence_before() -> None:
-    sentences, quotes = checked("Parental leave lasts 16 weeks.[1] The office in Lisbon opens at nine. [2]")
-    assert sentences == ["Parental leave lasts 16 weeks. [1]", "The office in Lisbon opens at nine. [2]"]
-    assert len(quotes) == 2
 
 
 def test_one_span_has_one_number() -> None:
@@ -184,3 +179,63 @@ def test_however_the_text_is_cut_markers_and_citations_agree(pieces: list[str]) 
     numbers = [int(number) for sentence in sentences for number in re.findall(r"\[(\d+)\]", sentence)]
     assert set(numbers) == set(range(1, len(quotes) + 1))
     assert all(any(quote in one.payload.text for one in HITS) for quote in quotes)
+
+
+DOC, OTHER = uuid.uuid4(), uuid.uuid4()
+
+
+def chunk(ordinal: int, doc: uuid.UUID = DOC, headings: tuple[str, ...] = ("Leave",), words: int = 20) -> SearchHit:
+    text = " ".join(f"{ordinal}.{word}" for word in range(words))
+    made = hit(text, start=ordinal * 1000, title="Handbook")
+    payload = replace(made.payload, doc_id=doc, ordinal=ordinal, headings=headings)
+    return SearchHit(uuid.uuid5(doc, str(ordinal)), 1.0, payload)
+
+
+DOCUMENT = [chunk(number, headings=("Leave",) if number < 6 else ("Pay",)) for number in range(10)]
+
+
+async def around(places: Sequence[ChunkRange]) -> tuple[SearchHit, ...]:
+    wanted = {at for place in places if place.doc_id == DOC for at in range(place.first, place.last + 1)}
+    return tuple(DOCUMENT[at] for at in sorted(wanted) if at < len(DOCUMENT))
+
+
+def asked(*hits: SearchHit) -> Question:
+    return Question("How long?", hits, around=around)
+
+
+async def sections_of(question: Question, *, limit: int, tokens: int) -> Sections:
+    return await read_sections(question, question.hits, limit=limit, tokens=tokens)
+
+
+async def test_a_hit_brings_its_neighbours_of_the_same_section_in_reading_order() -> None:
+    found = await sections_of(asked(DOCUMENT[5]), limit=8, tokens=3000)
+    (section,) = found.sections
+    assert section.heading == "Handbook > Leave"
+    texts = [found.passages[at].payload.ordinal for at in section.members]
+    assert texts == [3, 4, 5]  # 6 and 7 stand under another heading
+    assert section.text.index("3.0") < section.text.index("4.0") < section.text.index("5.0")
+
+
+async def test_hits_keep_their_ranks_and_neighbours_follow_them() -> None:
+    hits = (chunk(0, OTHER), DOCUMENT[1])
+    found = await sections_of(asked(*hits), limit=8, tokens=3000)
+    assert found.passages[:2] == hits
+    assert [found.passages[section.members[0]].payload.doc_id for section in found.sections] == [OTHER, DOC]
+
+
+async def test_adjacent_hits_are_one_section_without_their_overlap() -> None:
+    first, second = DOCUMENT[0], DOCUMENT[1]
+    overlapping = replace(second, payload=replace(second.payload, start=first.payload.start + 10))
+    found = await sections_of(replace(asked(first, overlapping), around=None), limit=8, tokens=3000)
+    (section,) = found.sections
+    cut = len(first.payload.text) - 10
+    assert section.text == first.payload.text + overlapping.payload.text[cut:]
+
+
+async def test_the_size_is_bounded_and_the_best_hit_is_always_there() -> None:
+    hits = [chunk(0, uuid.uuid4(), words=200) for _ in range(8)]
+    for tokens in (200, 600, 2000):
+        found = await sections_of(asked(*hits), limit=8, tokens=tokens)
+        assert found.sections[0].members[0] == 0
+        assert sum(estimate(section.text) for section in found.sections) <= tokens + len(found.sections)
+    assert len((await sections_of(asked(*hits), limit=3, tokens=100_000)).sections) == 3

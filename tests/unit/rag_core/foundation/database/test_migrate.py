@@ -1,6 +1,11 @@
+"""Schema upgrades, and servers of the previous release on the schema of this one."""
+
 from __future__ import annotations
 
+import json
+import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,7 @@ from rag_core.database.engine import VERSION_TABLE, alembic_config, driver_url, 
 from rag_core.database.tables.base import SCHEMA, metadata
 from rag_core.errors import Conflict, Reason, Unavailable
 from rag_core.settings import Settings
+from tests.support.waiting import run_together
 
 BASELINE = (Path(__file__).parents[4] / "data" / "schema_0031.sql").read_text("utf-8")
 """A database of the oldest revision that migrations know, as `pg_dump --schema-only` wrote it."""
@@ -81,11 +87,7 @@ def test_head_is_the_newest_revision_in_the_folder(store: Store) -> None:
 
 
 def test_upgrade_is_idempotent_and_safe_from_two_threads(empty_database_url: str) -> None:
-    threads = [threading.Thread(target=upgrade, args=(empty_database_url,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(threading.Thread(target=upgrade, args=(empty_database_url,)) for _ in range(2))
     upgrade(empty_database_url)
     engine = create_engine(driver_url(empty_database_url))
     with engine.connect() as connection:
@@ -164,3 +166,99 @@ def test_a_role_that_the_database_refuses_is_named_as_that(database_url: str) ->
     with pytest.raises(Unavailable) as caught:
         open_store(settings).engine.connect()
     assert "refuses the user" in caught.value.message
+
+
+CALLS = (
+    "rag.pending_chunks('c') p",
+    "rag.pending_embeddings('c', 'e') p",
+    "rag.pending_index('g') p",
+    "rag.generations g CROSS JOIN LATERAL rag.pending_index(g.name) p",
+    "unnest(ARRAY['g', 'h']) AS n (name) CROSS JOIN LATERAL rag.pending_index(n.name) p",
+)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_pending_function_is_part_of_the_plan_so_that_conditions_reach_the_indexes(store: Store, call: str) -> None:
+    with store.engine.connect() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        explained = connection.scalars(text(f"EXPLAIN SELECT p.doc_id FROM {call} WHERE p.doc_id = '{'0' * 32}'"))  # noqa: S608
+        plan = "\n".join(explained)
+    assert "Function Scan on pending" not in plan
+    assert "(doc_id = '00000000-" in plan
+
+
+[RECORDED] = (Path(__file__).parents[4] / "data").glob("statements_*.json")
+SCHEMA_SQL = RECORDED.with_name(RECORDED.stem.replace("statements", "schema") + ".sql").read_text("utf-8")
+STATEMENTS: list[str] = [
+    statement
+    for statement in json.loads(RECORDED.read_text())
+    if statement.split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
+]
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+
+
+def numbered(statement: str) -> tuple[str, int]:
+    """The statement with `$1`, `$2`, …, and how many there are."""
+    names = list(dict.fromkeys(_PARAMETER.findall(statement)))
+    return _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", statement).replace("%%", "%"), len(names)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url) as opened:
+        yield opened
+
+
+def test_the_recording_holds_reads_and_writes() -> None:
+    starts = {statement.split()[0] for statement in STATEMENTS}
+    assert starts >= {"SELECT", "INSERT", "UPDATE", "WITH"}
+    assert len(STATEMENTS) > 80
+
+
+def test_every_statement_of_the_previous_release_is_one_of_this_schema(connection: psycopg.Connection) -> None:
+    broken = []
+    for statement in STATEMENTS:
+        sent, _ = numbered(statement)
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(f"PREPARE old AS {sent}".encode())
+                connection.execute("DEALLOCATE old")
+        except psycopg.Error as error:
+            broken.append(f"{error}: {statement}")
+    assert broken == []
+
+
+def test_every_read_of_the_previous_release_runs(connection: psycopg.Connection) -> None:
+    reads = [statement for statement in STATEMENTS if statement.startswith(("SELECT", "WITH"))]
+    for statement in reads:
+        sent, parameters = numbered(statement)
+        nothing = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+        with connection.transaction(force_rollback=True):
+            connection.execute(f"PREPARE old AS {sent}".encode())
+            connection.execute(f"EXECUTE old{nothing}".encode())
+            connection.execute("DEALLOCATE old")
+
+
+def columns(url: str) -> dict[tuple[str, str], tuple[str, bool]]:
+    """Type of each column, and whether a row cannot be written without it."""
+    query = """SELECT table_name, column_name, udt_name, is_nullable = 'NO' AND column_default IS NULL
+               AND is_identity = 'NO' AND is_generated = 'NEVER'
+               FROM information_schema.columns WHERE table_schema = %s"""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(query, [SCHEMA]).fetchall()
+    return {(table, column): (kind, required) for table, column, kind, required in found}
+
+
+def test_migrations_since_the_previous_release_only_add(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(SCHEMA_SQL.encode())
+    before = columns(empty_database_url)
+    upgrade(empty_database_url)
+    after = columns(empty_database_url)
+    for name, (kind, _) in before.items():
+        assert name in after, "an old server reads it"
+        assert after[name][0] == kind, f"{name} has another type"
+    tables = {table for table, _ in before}
+    required = {name for name, (_, required) in after.items() if required and name[0] in tables}
+    was_required = {name for name, (_, required) in before.items() if required}
+    assert required <= was_required, "an old server does not write them"

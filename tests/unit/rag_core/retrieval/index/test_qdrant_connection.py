@@ -1,15 +1,17 @@
-"""What is wrong with the way to a Qdrant server is said in words that tell what to set. Real sockets, real TLS."""
+"""What is wrong with the way to a Qdrant server is said in words that tell what to set. Real sockets, real TLS.
+Requests of one search to a Qdrant server, one after the other: they cap what a query server can answer."""
 
 from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -19,11 +21,13 @@ from structlog.testing import capture_logs
 from rag_core.errors import ConfigError, RagError, Reason, Unavailable
 from rag_core.retrieval.engines import open_index
 from rag_core.retrieval.engines.qdrant.index import QdrantIndex
-from rag_core.retrieval.engines.qdrant.nodes import _warn_of_key_in_clear
+from rag_core.retrieval.engines.qdrant.nodes import Node, _warn_of_key_in_clear
 from rag_core.settings import Settings
 from ragctl.local_stack.display import Silent
 from ragctl.local_stack.up import start_stack
 from tests.support.certificates import self_signed
+from tests.support.index_points import SPEC, document, request
+from tests.support.qdrant_server import Door, StandIn
 
 
 class _Health(api.QdrantServicer):
@@ -145,3 +149,20 @@ def test_certificates_come_from_the_settings(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, qdrant_url="https://localhost:6334", qdrant_ca_file=tmp_path / "missing.pem")
     with pytest.raises(ConfigError, match="RAG_QDRANT_CA_FILE"):
         open_index(settings)
+
+
+ROUND_TRIPS = Counter(query_batch_points=2)
+"""Of a generation that is known. When it falls, lower it here; it is not to rise."""
+
+
+def test_a_hybrid_search_takes_no_more_round_trips_than_it_did() -> None:
+    door = Door(StandIn())
+    index = QdrantIndex([Node(cast("Any", door))])
+    index.create(SPEC)
+    index.apply("g1", [document("a", ["a pump"]), document("b", ["a pump and a valve"])])
+    index.promote("g1")
+    for generation, more in (("g1", Counter[str]()), (None, Counter(get_aliases=1))):
+        index.search(request("pump", generation=generation))
+        door.calls.clear()
+        assert len(index.search(request("pump", generation=generation)).hits) == 2
+        assert Counter(door.asked) == ROUND_TRIPS + more

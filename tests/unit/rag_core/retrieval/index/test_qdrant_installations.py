@@ -24,6 +24,7 @@ from rag_core.settings import FieldType, Settings
 from tests.support.index_points import SPEC, ask, document
 from tests.support.pipeline import PipelineHarness
 from tests.support.qdrant_server import StandIn
+from tests.support.waiting import run_together
 
 
 @pytest.fixture
@@ -207,11 +208,7 @@ def test_the_installation_is_asked_for_once_also_by_threads(server: StandIn) -> 
 
     index = QdrantIndex(server, ask_once)
     index.create(SPEC)
-    threads = [threading.Thread(target=index.count, args=("g1",)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(threading.Thread(target=index.count, args=("g1",)) for _ in range(4))
     assert len(asked) == 1
 
 
