@@ -13,7 +13,7 @@ from rag_core.exit_codes import Exit
 from ragctl.app import run
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.wire import WirePeer
-from tests.unit.ragctl.test_query import answers, closest
+from tests.unit.ragctl.test_query import closest
 
 pytestmark = pytest.mark.usefixtures("database")
 QUESTIONS = [
@@ -46,7 +46,7 @@ def test_answers_are_graded_and_compared_with_the_last_run(
 ) -> None:
     peer.passages = [v2.Passage(source="handbook", locator="leave.md")]
     citation = v2.Citation(number=1, quote="You get 25 days.")
-    answers(peer, "25 days [1]", answered=v2.AnswerFinal.Answered(citations=[citation]))
+    peer.answers("25 days [1]", answered=v2.AnswerFinal.Answered(citations=[citation]))
     code, first, _ = evaluated(capsys, file)
     assert code == 0
     assert [one["answer"] for one in first["results"]] == ["25 days [1]"] * 3
@@ -68,7 +68,7 @@ def test_answers_are_graded_and_compared_with_the_last_run(
 def test_a_limit_that_is_missed_is_named_and_fails(
     peer: WirePeer, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers(peer, "", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
+    peer.answers("", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
     code, _, said = evaluated(capsys, file, "--at-least", "satisfied=0.6")
     assert (code, said.splitlines()[-1]) == (1, "satisfied is 0.333, at least 0.6 is wanted")
     assert run(["evaluate", "--questions", str(file), "--at-least", "happy=1"]) == Exit.WRONG_INPUT
@@ -94,9 +94,9 @@ def test_a_run_that_is_worse_than_chance_explains_fails_when_asked_to(
 ) -> None:
     path = tmp_path / "many.jsonl"
     path.write_text("\n".join(json.dumps({"question": f"q{n}", "tags": ["unanswerable"]}) for n in range(6)))
-    answers(peer, "", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
+    peer.answers("", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
     assert evaluated(capsys, path, "--not-worse")[0] == 0
-    answers(peer, "made up [1]", answered=v2.AnswerFinal.Answered())
+    peer.answers("made up [1]", answered=v2.AnswerFinal.Answered())
     code, report, said = evaluated(capsys, path, "--not-worse")
     assert (code, report["worse"]) == (1, True)
     assert "worse than the last run: satisfied 1.000 -> 0.000 (6 lost, 0 gained of 6; p 0.016)" in said

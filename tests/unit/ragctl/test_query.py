@@ -1,13 +1,15 @@
-"""`rag query`: what a person and a program read of an answer."""
+"""`rag query`: what a person and a program read of an answer. `rag chat`: each question brings the conversation so
+far, and an error does not end it."""
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
+import grpc
 import jwt
 import pytest
 
@@ -25,13 +27,8 @@ EXCERPT = v2.Excerpt(
 )  # fmt: skip
 
 
-def answers(peer: WirePeer, text: str, **final: Any) -> None:
-    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=text)), v2.AnswerEvent(final=v2.AnswerFinal(**final))]
-
-
 def closest(peer: WirePeer) -> None:
-    answers(
-        peer,
+    peer.answers(
         "streamed",
         abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED", citations=[CITATION]),
         answer_outcome=v2.ANSWER_OUTCOME_CLOSEST_PASSAGES,
@@ -59,7 +56,7 @@ def test_a_quote_is_shown_once_and_further_places_when_they_are_asked_for(
     further.text, further.further, second.number = "Pumps are in the cellar [2]", True, 2
     further.citations[:] = [2]
     answered = v2.AnswerFinal.Answered(citations=[CITATION, second])
-    answers(peer, "streamed", answered=answered, excerpts=[EXCERPT, further])
+    peer.answers("streamed", answered=answered, excerpts=[EXCERPT, further])
     assert run(["query", "oil?"]) == 0
     shown = capsys.readouterr()
     assert shown.out.count("Use oil") == 1
@@ -77,7 +74,7 @@ def test_a_slide_and_a_sheet_are_called_so(
     cited.CopyFrom(CITATION)
     shown.CopyFrom(EXCERPT)
     cited.page_kind = shown.page_kind = kind
-    answers(peer, "streamed", answered=v2.AnswerFinal.Answered(citations=[cited]), excerpts=[shown])
+    peer.answers("streamed", answered=v2.AnswerFinal.Answered(citations=[cited]), excerpts=[shown])
     assert run(["query", "oil?"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"Pumps > Oil, {said}\n")
@@ -101,7 +98,7 @@ def test_a_terminal_shows_markdown_rendered_and_nothing_of_it_lost_or_active(
     hostile = (
         "**bold** <tag> [here](http://attacker.example) \x1b]0;title\x07 [1]\nnext\n\n[1]: http://attacker.example\n"
     )
-    answers(peer, "plain", answered=v2.AnswerFinal.Answered(citations=[CITATION]), answer_markdown=hostile)
+    peer.answers("plain", answered=v2.AnswerFinal.Answered(citations=[CITATION]), answer_markdown=hostile)
     assert run(["query", "oil?"]) == 0
     shown = capsys.readouterr().out
     assert "**" not in shown
@@ -118,16 +115,16 @@ def test_a_terminal_shows_markdown_rendered_and_nothing_of_it_lost_or_active(
 
 
 def test_an_answer_without_excerpts_is_its_text_on_a_pipe(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
-    answers(peer, "Seven [1]", answered=v2.AnswerFinal.Answered(citations=[CITATION]), answer_markdown="**Seven** [1]")
+    peer.answers("Seven [1]", answered=v2.AnswerFinal.Answered(citations=[CITATION]), answer_markdown="**Seven** [1]")
     assert run(["query", "oil?"]) == 0
     assert capsys.readouterr().out.startswith("Seven [1]\n\n[1] Pumps\n")
 
 
 def test_no_answer_and_a_broken_one_fail_without_its_text(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
-    answers(peer, "half a", abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED"))
+    peer.answers("half a", abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED"))
     assert run(["query", "oil?"]) == 1
     assert capsys.readouterr().out == "No answer: the sources do not answer this question.\n"
-    answers(peer, "half a", failed=v2.AnswerFinal.Failed(reason="DEADLINE", message="too late"))
+    peer.answers("half a", failed=v2.AnswerFinal.Failed(reason="DEADLINE", message="too late"))
     assert run(["query", "oil?"]) == 6
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "rag: DEADLINE: too late\n")
@@ -164,7 +161,7 @@ def test_settings_of_a_search_reach_the_server_and_its_reasons_are_printed(
 
 @pytest.mark.parametrize("kind", [[], ["--search"]], ids=["answer", "search"])
 def test_a_question_is_put_to_the_sources_that_are_named(peer: WirePeer, kind: list[str]) -> None:
-    answers(peer, "Every year.", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
+    peer.answers("Every year.", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
     run(["query", "which oil?", "--source", "handbook", "--source", "wiki", *kind])
     run(["query", "which oil?", *kind])
     [(_, narrowed), (_, whole)] = peer.asked
@@ -173,7 +170,7 @@ def test_a_question_is_put_to_the_sources_that_are_named(peer: WirePeer, kind: l
 
 
 def test_without_an_answer_it_says_that_a_part_was_searched(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
-    answers(peer, "", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
+    peer.answers("", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
     assert run(["query", "which oil?", "--source", "handbok"]) == 1
     assert "only these sources were searched: handbok (`rag source list` names all)" in capsys.readouterr().err
     assert run(["query", "which oil?"]) == 1
@@ -181,7 +178,7 @@ def test_without_an_answer_it_says_that_a_part_was_searched(peer: WirePeer, caps
 
 
 def test_the_scope_to_observe_is_taken_for_a_generation_only(peer: WirePeer) -> None:
-    answers(peer, "oil", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
+    peer.answers("oil", answered=v2.AnswerFinal.Answered(citations=[CITATION]))
     scopes = []
     for options in ([], ["--generation", "g2", "--mode", "dense"]):
         assert run(["query", *options, "which oil?"]) == 0
@@ -218,3 +215,67 @@ def test_a_call_refuses_a_port_that_is_none(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("RAG_GATEWAY_PORT", "0")
     with pytest.raises(ConfigError, match="RAG_GATEWAY_PORT: "):
         load_call_settings()
+
+
+def chat(monkeypatch: pytest.MonkeyPatch, *lines: str, options: tuple[str, ...] = ()) -> int:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    return run(["chat", *options])
+
+
+def asked(peer: WirePeer) -> list[tuple[str, list[tuple[str, str]]]]:
+    requests = [request for method, request in peer.asked if method == "Answer"]
+    return [(request.query, [(one.role, one.text) for one in request.messages]) for request in requests]
+
+
+def test_each_question_brings_what_was_said_before(
+    peer: WirePeer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer.answers("16 weeks.", answered=v2.AnswerFinal.Answered(), standalone_question="Is it paid? (parental leave)")
+    assert chat(monkeypatch, "How long is parental leave?", "", "Is it paid?", "/new", "And now?") == 0
+    said = [("user", "How long is parental leave?"), ("assistant", "16 weeks.")]
+    assert asked(peer) == [("How long is parental leave?", []), ("Is it paid?", said), ("And now?", [])]
+    shown = capsys.readouterr()
+    assert shown.out.count("16 weeks.") == 3
+    assert "understood as: Is it paid? (parental leave)" in shown.err
+
+
+def test_a_long_conversation_keeps_its_latest_messages(peer: WirePeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_CONVERSATION_MESSAGES", "2")
+    peer.answers("yes", answered=v2.AnswerFinal.Answered())
+    chat(monkeypatch, "one?", "two?", "three?", "/quit", "four?")
+    assert asked(peer)[2:] == [("three?", [("user", "two?"), ("assistant", "yes")])]
+
+
+def test_every_question_keeps_to_the_sources_that_were_named(
+    peer: WirePeer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer.answer = [v2.AnswerEvent(final=v2.AnswerFinal(abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS")))]
+    assert chat(monkeypatch, "one?", "two?", options=("--source", "a", "--source", "b")) == 1
+    requests = [request for method, request in peer.asked if method == "Answer"]
+    kept = [(getattr(request.filter, "in").field, [*getattr(request.filter, "in").values]) for request in requests]
+    assert kept == [("source", ["a", "b"])] * 2
+    assert capsys.readouterr().err.count("only these sources were searched: a, b") == 2
+    peer.failure = grpc.StatusCode.NOT_FOUND
+    assert chat(monkeypatch, "one?", options=("--source", "a")) == 1
+    assert "searched" not in capsys.readouterr().err, "nothing was"
+
+
+def test_json_is_a_document_a_line_and_says_who_answered(
+    peer: WirePeer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by = v2.AnswerFinal.AnsweredBy(answerer="extractive", fallback_reason="ANSWERER_UNAVAILABLE")
+    peer.answers("yes", answered=v2.AnswerFinal.Answered(), answered_by=by)
+    assert chat(monkeypatch, "one?", "two?", options=("--json",)) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["answer"] for line in lines] == ["yes", "yes"]
+    assert lines[0]["answered_by"]["fallback_reason"] == "ANSWERER_UNAVAILABLE"
+
+
+def test_an_error_is_a_line_and_the_conversation_goes_on(
+    peer: WirePeer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = v2.AnswerFinal.Failed(reason="ANSWERER_UNAVAILABLE", message="the answer model broke off")
+    peer.answer = [v2.AnswerEvent(final=v2.AnswerFinal(failed=failed))]
+    assert chat(monkeypatch, "one?", "two?") == 1
+    assert len(asked(peer)) == 2
+    assert capsys.readouterr().err.count("rag: ANSWERER_UNAVAILABLE: the answer model broke off") == 2

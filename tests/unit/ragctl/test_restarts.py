@@ -1,10 +1,12 @@
-"""What a changed setting restarts, and the ports that are counted from one."""
+"""What a changed setting restarts, and the ports that are counted from one. What `rag status` calls healthy."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
@@ -16,6 +18,7 @@ from ragctl.gateway.colours import COLOURS, colour_ports
 from ragctl.local_stack.data_dir import DataDir, ports_counted_from
 from ragctl.local_stack.restarts import describe_stack, environment_hash, reads, services_to_restart
 from ragctl.local_stack.services import Service, build_services
+from ragctl.local_stack.status import ServiceStatus, StackStatus, disk_problem
 
 ROOT = Path(__file__).parents[3]
 ALWAYS = {"watchdog", "deployer"}
@@ -166,3 +169,13 @@ def test_ports_that_do_not_fit_or_would_be_overruled_are_refused(monkeypatch: py
     monkeypatch.setenv("RAG_CONSOLE_PORT", "8600")
     with pytest.raises(ConfigError, match="RAG_CONSOLE_PORT"):
         ports_counted_from(18_000)
+
+
+def test_a_stack_whose_disk_is_full_is_not_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = [ServiceStatus("postgres", "healthy", 1, 1.0, 0, None, "")]
+    settings = Settings(home=tmp_path)
+    assert StackStatus(True, services, problem=disk_problem(settings)).healthy
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    status = StackStatus(True, services, problem=disk_problem(settings))
+    assert not status.healthy
+    assert status.problem == "STORAGE_FULL: 1 MiB are free; the index needs 64 MiB at least"

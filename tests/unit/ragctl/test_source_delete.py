@@ -123,21 +123,14 @@ def test_runs_and_backfills_of_a_deleted_source_are_ended_after_dagster_forgot_i
     assert [entry.target for entry in entries if entry.action == "dagster.terminate"] == webserver.done[:0:-1]
 
 
-def test_a_source_is_deleted_also_while_dagster_ends_nothing(
-    webserver: Webserver, capsys: pytest.CaptureFixture[str]
+def test_a_source_is_deleted_also_while_dagster_ends_nothing_and_the_attempt_is_on_record(
+    webserver: Webserver, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     webserver.refuses = True
     assert run(["source", "delete", "hand-book", "--yes"]) == 0
     printed = capsys.readouterr()
     assert "its runs were not ended: Dagster refused: read-only" in printed.err
     assert "hand-book is deleted" in printed.out
-
-
-def test_an_end_that_was_asked_for_is_on_record_also_when_dagster_refuses_it(
-    webserver: Webserver, store: Store
-) -> None:
-    webserver.refuses = True
-    assert run(["source", "delete", "hand-book", "--yes"]) == 0
     with store.engine.connect() as connection:
         entries = find(connection, AuditQuery(tenant="acme"))
     assert [entry.target for entry in entries if entry.action == "dagster.terminate"] == ["of-hand_book"]

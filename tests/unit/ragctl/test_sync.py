@@ -111,28 +111,23 @@ def test_a_run_is_started_and_says_what_the_source_looks_like(sync: Any, webserv
     assert webserver.launched == [{"rag/sync": "handbook", TOKEN_TAG: token}]
 
 
-@pytest.mark.parametrize("status", ["STARTED", "STARTING"])
-def test_a_run_in_progress_for_the_same_state_is_not_repeated(
-    sync: Any, webserver: Webserver, token: str, status: str
+@pytest.mark.parametrize(
+    ("status", "tags", "launched"),
+    [
+        ("STARTED", "the state of now", 0),
+        ("STARTING", "the state of now", 0),
+        ("QUEUED", {}, 0),
+        ("STARTED", {}, 1),
+        ("STARTED", {TOKEN_TAG: "before the last edit"}, 1),
+    ],
+    ids=["in progress", "starting", "waits", "of no known state", "of the state before"],
+)
+def test_a_run_is_repeated_only_when_it_may_have_missed_the_change(
+    sync: Any, webserver: Webserver, token: str, status: str, tags: Any, launched: int
 ) -> None:
-    webserver.run(status, **{TOKEN_TAG: token, LISTING_TAG: CHANGES})
+    webserver.run(status, **({TOKEN_TAG: token, LISTING_TAG: CHANGES} if tags == "the state of now" else tags))
     sync()
-    assert webserver.launched == []
-
-
-def test_a_run_that_waits_is_not_repeated(sync: Any, webserver: Webserver) -> None:
-    webserver.run("QUEUED")
-    sync()
-    assert webserver.launched == []
-
-
-@pytest.mark.parametrize("tags", [{}, {TOKEN_TAG: "before the last edit"}])
-def test_a_run_that_may_have_missed_the_change_is_followed_by_another(
-    sync: Any, webserver: Webserver, tags: dict[str, str]
-) -> None:
-    webserver.run("STARTED", **tags)
-    sync()
-    assert len(webserver.launched) == 1
+    assert len(webserver.launched) == launched
 
 
 @pytest.mark.parametrize(

@@ -231,25 +231,6 @@ def test_the_names_of_objects_begin_as_the_installation_says() -> None:
         assert all(name.startswith(start) for name in names), given
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"networkPolicy": {"apiServer": {"cidrs": []}}}, "networkPolicy.apiServer.cidrs is required"),
-        ({"networkPolicy": {"postgresql": {"cidrs": []}}}, "networkPolicy.postgresql.cidrs is required"),
-        (
-            {"environment": "development", "console": {"signIn": "none", "ingress": {"host": "c.example.com"}}},
-            "console.signIn: oidc",
-        ),
-        ({"console": {"signIn": "none"}}, "console.signIn: none lets everybody"),
-        ({"gateway": {"autoscaling": {"minReplicas": 20}}}, "minReplicas is above maxReplicas"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_contradiction_is_named_with_what_to_set(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(helm_python.HelmError, match=says):
-        render(values("production", change))
-
-
 def test_the_console_of_production_asks_who_comes() -> None:
     container = find(render(values("production")), "Deployment", "-console")["spec"]["template"]["spec"]["containers"][
         0

@@ -18,6 +18,7 @@ from ragctl.rollout.releases import serve_wanted, start_wanted
 from ragctl.rollout.service import DeployRequest
 from ragctl.rollout.targets.base import ColourTraffic, Server
 from tests.support.deploys import DeployHarness
+from tests.support.waiting import run_together
 
 SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
 
@@ -126,11 +127,7 @@ def test_an_installation_whose_servers_do_not_become_ready_is_not_reported_as_do
 def test_two_processes_that_follow_deploy_once(bench: DeployHarness) -> None:
     want(bench, "r2")
     found: list[Deployment] = []
-    threads = [threading.Thread(target=lambda: found.append(serve_wanted(bench.deployments()))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(threading.Thread(target=lambda: found.append(serve_wanted(bench.deployments()))) for _ in range(2))
     assert [row.state for row in found] == [DeploymentState.DONE, DeploymentState.DONE]
     assert len(rows(bench)) == 1
 
