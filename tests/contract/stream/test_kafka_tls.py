@@ -1,7 +1,9 @@
-"""A topic behind TLS: what is trusted and what is not. The broker of the tests has none, so a front terminates it."""
+"""A topic behind TLS: what is trusted and what is not. The broker of the tests has none, so a front terminates it. A
+topic whose values are by a schema registry, and a registry that is away for a while."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +11,22 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from pytest_httpserver import HTTPServer
 
 from benchmarks.ports import free_port
 from rag_assets.connectors.kafka.client import producer_config
 from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream_worker.kafka.source import KafkaSource
-from tests.contract.stream.conftest import TOPIC_SOURCE
+from rag_core.errors import Reason, Unavailable
+from tests.contract.stream.conftest import TOPIC_SOURCE, KafkaHarness
+from tests.contract.stream.test_kafka import letters
 from tests.support.certificates import self_signed
-from tests.support.kafka_broker import start_broker
+from tests.support.kafka_broker import Broker, start_broker
+from tests.support.schema_registry import RegistryStandIn, avro, framed, written
 from tests.support.stream import StreamHarness
 from tests.support.tls_front import tls_front
+from tests.support.waiting import eventually
 
 SECONDS = 20.0
 
@@ -66,19 +73,55 @@ def test_a_topic_is_produced_to_and_consumed_through_tls(behind: Behind, stream:
 
 
 @pytest.mark.catalogue("S24")
-def test_a_broker_with_the_name_of_another_is_refused(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag_assets.connectors.kafka.connector.BROKER_SECONDS", 2.0)
-    found = KafkaConnector(behind.options(host="127.0.0.2"), TOPIC_SOURCE).check()
-    assert not found["ok"]
-    assert str(found["error"]).startswith("BROKER_UNAVAILABLE")
-
-
-@pytest.mark.catalogue("S24")
-def test_a_broker_whose_certificate_nobody_vouches_for_is_refused(
-    behind: Behind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("wrong", ["the name of another", "a certificate that nobody vouches for"])
+def test_a_broker_that_is_not_the_one_that_was_named_is_refused(
+    behind: Behind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setattr("rag_assets.connectors.kafka.connector.BROKER_SECONDS", 2.0)
-    other, _ = self_signed(tmp_path)
-    found = KafkaConnector(behind.options(ca_file=other), TOPIC_SOURCE).check()
+    given = {"host": "127.0.0.2"} if wrong == "the name of another" else {"ca_file": self_signed(tmp_path)[0]}
+    found = KafkaConnector(behind.options(**given), TOPIC_SOURCE).check()
     assert not found["ok"]
     assert str(found["error"]).startswith("BROKER_UNAVAILABLE")
+
+
+def test_a_registry_that_is_away_is_waited_for_and_no_message_is_lost_or_given_up(
+    stream: StreamHarness, broker: Broker, httpserver: HTTPServer
+) -> None:
+    registry = RegistryStandIn(httpserver)
+    registry.hold(1, avro())
+    registry.status = 503
+    topic = KafkaHarness(stream, broker, registry={"url": registry.url})
+    values = [(f"d{number}", framed(1, written(avro(), {"text": f"Text {number}."}))) for number in range(5)]
+    broker.produce(topic.topic, *values, ("bad", framed(2, b"\x02a")))
+    source = topic.open(fetch_allow_networks="127.0.0.0/8", fetch_ports="1-65535")
+    consumer_loop, stopping = stream.consumer_loop(source), threading.Event()
+    runner = threading.Thread(target=consumer_loop.run, args=(stopping,))
+    runner.start()
+    try:
+        assert eventually(lambda: consumer_loop.state == "waiting: REGISTRY_UNAVAILABLE")
+        assert eventually(lambda: source.lag().messages == 6)
+        assert source.lag().seconds > 0
+        registry.status = 200
+        assert eventually(lambda: consumer_loop.state == "running" and source.lag().messages == 0)
+        assert source.lag().seconds == 0
+    finally:
+        stopping.set()
+        runner.join(30)
+    assert stream.texts() == {f"d{number}": f"Text {number}." for number in range(5)}
+    assert [row.reason for row in letters(topic).values()] == ["SCHEMA_UNKNOWN"]
+
+
+def test_a_registry_inside_the_network_is_called_only_where_that_is_allowed(
+    stream: StreamHarness, broker: Broker, httpserver: HTTPServer
+) -> None:
+    registry = RegistryStandIn(httpserver)
+    registry.hold(1, avro())
+    topic = KafkaHarness(stream, broker, registry={"url": registry.url})
+    broker.produce(topic.topic, ("a", framed(1, written(avro(), {"text": "a"}))))
+    source = topic.open(fetch_ports="1-65535")
+    stream.consumer_loop(source)
+    assert eventually(lambda: source.lag().messages == 1)
+    with pytest.raises(Unavailable) as blocked:
+        source.poll(5.0)
+    assert blocked.value.reason is Reason.SSRF_BLOCKED
+    assert registry.asked == []

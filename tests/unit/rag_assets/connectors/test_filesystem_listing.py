@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import fnmatch
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
+from rag_assets.connectors.filesystem.names import GlobSet, PatternState
 from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.outside import ConnectorContext
 from rag_core.errors import Reason, Unavailable
 from tests.unit.rag_assets.connectors.conftest import Open
-from tests.unit.rag_assets.connectors.listings import item, locators, problems
+from tests.unit.rag_assets.connectors.listings import item, locators, problems, settle
 
 
 def write(root: Path, *paths: str, text: str = "text") -> None:
@@ -59,18 +64,6 @@ def test_only_folders_that_can_hold_a_match_are_opened(
     assert "licenses" in opened
 
 
-def test_a_complete_listing_says_so_only_after_its_end(root: Path, connect: Open) -> None:
-    write(root, "a", "b")
-    listing = connect().list_items()
-    entries = iter(listing)
-    next(entries)
-    assert not listing.complete
-    assert listing.error == "the listing was not read to its end"
-    assert len(list(entries)) == 1
-    assert listing.complete
-    assert listing.error is None
-
-
 @pytest.mark.catalogue("F22")
 def test_an_unreadable_folder_makes_the_listing_incomplete(
     root: Path, connect: Open, monkeypatch: pytest.MonkeyPatch
@@ -117,15 +110,6 @@ def test_a_root_that_goes_away_during_the_walk_makes_the_listing_incomplete(
     assert listing.error is not None
     assert "root folder" in listing.error
     assert ("was replaced while it was read" in listing.error) == replaced
-
-
-@pytest.mark.catalogue("F21")
-def test_a_deleted_file_is_absent_from_a_complete_listing(root: Path, connect: Open) -> None:
-    write(root, "a.txt", "b.txt")
-    (root / "a.txt").unlink()
-    listing = connect().list_items()
-    assert [entry.locator for entry in listing] == ["b.txt"]
-    assert listing.complete
 
 
 @pytest.mark.catalogue("B29")
@@ -192,3 +176,168 @@ def test_check_says_why_a_source_cannot_be_reached(root: Path, connect: Open) ->
     report = connector.check()
     assert report["ok"] is False
     assert "root folder" in report["error"]
+
+
+CASES = [
+    ("**/*", ["a", "a/b", "a/b/c"], []),
+    ("*", ["a"], ["a/b"]),
+    ("a/**", ["a/b", "a/b/c"], ["a", "b/a"]),
+    ("**/a/**", ["a/b", "x/a/b/c"], ["a", "x/a", "xa/b"]),
+    ("a/**/b", ["a/b", "a/x/b", "a/x/y/b"], ["b", "a/b/c"]),
+    ("*.dist-info/LICENSE*", ["x.dist-info/LICENSE", "x.dist-info/LICENSE.md"], ["LICENSE", "x.dist-info/a/LICENSE"]),
+    ("[ab]?.txt", ["a1.txt", "bx.txt"], ["c1.txt", "a.txt", "a/1.txt"]),
+    ("**", ["a", "a/b"], [".a"]),
+]
+
+
+def accepts(pattern: str, path: str, *, hidden: bool = False) -> bool:
+    globs = GlobSet([pattern], hidden=hidden)
+    state: PatternState | None = globs.start
+    for name in path.split("/"):
+        state = globs.enter(state, name) if state is not None else None
+    return state is not None and state.complete
+
+
+@pytest.mark.parametrize(("pattern", "yes", "no"), CASES)
+def test_patterns_match_whole_paths(pattern: str, yes: list[str], no: list[str]) -> None:
+    assert [path for path in yes if not accepts(pattern, path)] == []
+    assert [path for path in no if accepts(pattern, path)] == []
+
+
+@given(st.text("ab*?", min_size=1, max_size=6).filter(lambda p: "**" not in p), st.text("ab", min_size=1, max_size=6))
+def test_one_segment_matches_as_fnmatch_does(pattern: str, name: str) -> None:
+    assert accepts(pattern, name) == fnmatch.fnmatchcase(name, pattern)
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "*", "**"]), min_size=1, max_size=4),
+    st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5),
+)
+def test_a_folder_is_pruned_only_when_nothing_below_it_matches(pattern: list[str], path: list[str]) -> None:
+    globs = GlobSet(["/".join(pattern)])
+    state: PatternState | None = globs.start
+    for depth, name in enumerate(path):
+        state = globs.enter(state, name) if state is not None else None
+        if state is None or not state.can_match_below:
+            assert not any(accepts("/".join(pattern), "/".join(path[:end])) for end in range(depth + 2, len(path) + 1))
+            return
+
+
+def test_a_tree_of_many_double_stars_is_matched_in_bounded_time() -> None:
+    pattern = "/".join(["**", "a"] * 20)
+    assert not accepts(pattern, "/".join(["a"] * 200 + ["b"]))
+
+
+def test_an_edit_that_restores_size_and_times_changes_the_token(root: Path, connect: Open) -> None:
+    path = root / "a.txt"
+    path.write_text("one")
+    settle(path)
+    before, status = item(connect(), "a.txt").version_tag, path.stat()
+    path.write_text("two")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert item(connect(), "a.txt").version_tag != before
+
+
+def test_a_file_restored_by_rename_with_an_older_time_changes_the_token(root: Path, connect: Open) -> None:
+    path, backup = root / "a.txt", root.parent / "backup.txt"
+    backup.write_text("old")
+    os.utime(backup, (1, 1))
+    path.write_text("new")
+    settle(path)
+    before = item(connect(), "a.txt").version_tag
+    backup.rename(path)
+    assert item(connect(), "a.txt").version_tag != before
+
+
+def test_a_file_changed_a_moment_ago_is_looked_at_again(root: Path, connect: Open) -> None:
+    path = root / "a.txt"
+    path.write_text("a")
+    young = item(connect(), "a.txt").version_tag
+    settle(path)
+    assert item(connect(), "a.txt").version_tag != young, "a second edit within the same clock step would look alike"
+
+
+def test_the_version_tag_is_stable_and_sees_edits_additions_deletions_and_renames(root: Path, connect: Open) -> None:
+    connector = connect()
+    for name in "abc":
+        (root / name).write_text(name)
+    settle(root / "c")
+    seen = [connector.version_tag()]
+    assert connector.version_tag() == seen[0]
+    for change in (
+        lambda: (root / "a").write_text("A"),
+        lambda: (root / "d").write_text("d"),
+        lambda: (root / "b").unlink(),
+        lambda: (root / "c").rename(root / "e"),
+    ):
+        change()
+        seen.append(connector.version_tag())
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_version_tag_tells_an_incomplete_listing(
+    root: Path, connect: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "sub").mkdir()
+    connector = connect()
+    whole = connector.version_tag()
+
+    def refuse(fd: int) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert connector.version_tag() != whole
+    assert connector.version_tag().startswith("incomplete:")
+
+
+_SEGMENT = st.binary(min_size=1, max_size=30).filter(
+    lambda raw: b"/" not in raw and b"\0" not in raw and raw not in (b".", b"..") and not raw.startswith((b"~", b"\\"))
+)
+
+
+@given(st.lists(_SEGMENT.filter(lambda raw: raw[1:2] != b":"), min_size=1, max_size=4))
+def test_every_name_has_a_storable_locator_that_leads_back_to_it(segments: list[bytes]) -> None:
+    path = os.fsdecode(b"/".join(segments))
+    locator = names.encode(path)
+    locator.encode("utf-8")
+    assert not any(ord(char) < 32 for char in locator)
+    assert os.fsencode("/".join(names.decode(locator))) == b"/".join(segments)
+
+
+@pytest.mark.catalogue("B12")
+@pytest.mark.parametrize(
+    ("name", "locator"),
+    [
+        (b"caf\xe9.txt", "caf%E9.txt"),
+        ("naïve 文档.md".encode(), "naïve 文档.md"),
+        (b"100%.txt", "100%.txt"),
+        (b"100%41.txt", "100%2541.txt"),
+        (b"line\nbreak", "line%0Abreak"),
+        ("invoice\u202efdp.exe".encode(), "invoice%E2%80%AEfdp.exe"),
+        ("zero\u200bwidth".encode(), "zero%E2%80%8Bwidth"),
+    ],
+)
+def test_unsafe_bytes_in_names_are_escaped_and_the_file_is_found_again(
+    root: Path, connect: Open, name: bytes, locator: str
+) -> None:
+    Path(os.fsdecode(os.fsencode(root) + b"/" + name)).write_text("found")
+    connector = connect()
+    assert locators(connector) == [locator]
+    assert connector.fetch(item(connector, locator)).content == b"found"
+
+
+def test_names_that_differ_only_in_their_normal_form_stay_apart(root: Path, connect: Open) -> None:
+    (root / "e\u0301.txt").write_text("decomposed")
+    (root / "\u00e9.txt").write_text("composed")
+    assert len(set(locators(connect()))) == 2
+
+
+def test_a_path_too_long_to_store_is_reported_under_a_short_locator(root: Path, connect: Open) -> None:
+    folder = root
+    for _ in range(10):
+        folder = folder / ("x" * 240)
+        folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    (problem,) = problems(connect()).values()
+    assert problem.reason == Reason.FIELD_INVALID
+    assert not names.is_too_long(problem.locator)

@@ -68,9 +68,23 @@ def test_a_source_that_was_never_read_is_read(sensor: Sensor) -> None:
     assert request.run_key is None, "a run key would be deduplicated for ever"
 
 
-def test_nothing_happens_while_the_source_looks_as_in_the_last_good_run(sensor: Sensor) -> None:
-    sensor.past(Status.SUCCESS, sensor.token)
-    assert sensor.decide() == []
+@pytest.mark.parametrize(
+    ("status", "seen", "runs"),
+    [
+        (Status.SUCCESS, "the state of now", 0),
+        (Status.NOT_STARTED, "another state", 0),
+        (Status.STARTING, "another state", 0),
+        (Status.STARTED, "another state", 0),
+        (Status.CANCELING, "another state", 0),
+        (Status.SUCCESS, None, 1),
+        (Status.FAILURE, "another state", 1),
+    ],
+)
+def test_a_run_is_asked_for_at_once_unless_the_last_one_saw_this_state_or_is_not_over(
+    sensor: Sensor, status: Status, seen: str | None, runs: int
+) -> None:
+    sensor.past(status, sensor.token if seen == "the state of now" else seen)
+    assert len(sensor.decide(now=0)) == runs
 
 
 @pytest.mark.catalogue("F21")
@@ -87,12 +101,6 @@ def test_a_source_that_returns_to_an_earlier_state_is_read_again(sensor: Sensor,
     assert [request.tags[TOKEN_TAG] for request in sensor.decide()] == [before]
 
 
-@pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING])
-def test_runs_are_not_stacked_while_one_is_queued_or_in_progress(sensor: Sensor, status: Status) -> None:
-    sensor.past(status, "another state")
-    assert sensor.decide() == []
-
-
 @pytest.mark.catalogue("F12")
 def test_a_daemon_that_dies_between_its_look_and_the_launch_loses_and_doubles_no_run(sensor: Sensor) -> None:
     """The sensor has no cursor that could be ahead of the runs, and what was launched is seen at the next look."""
@@ -106,11 +114,6 @@ def test_a_daemon_that_dies_between_its_look_and_the_launch_loses_and_doubles_no
     assert sensor.decide() == []
 
 
-def test_a_run_that_did_not_note_what_it_saw_does_not_count(sensor: Sensor) -> None:
-    sensor.past(Status.SUCCESS)
-    assert len(sensor.decide()) == 1
-
-
 def test_a_failed_state_is_tried_again_after_growing_delays(sensor: Sensor, instance: dg.DagsterInstance) -> None:
     delays = []
     for _ in range(8):
@@ -119,11 +122,6 @@ def test_a_failed_state_is_tried_again_after_growing_delays(sensor: Sensor, inst
         delays.append(next(s for s in (60, 120, 240, 480, 960, 1920, 3600) if sensor.decide(ended + s)))
         assert sensor.decide(ended + delays[-1] - 1) == []
     assert delays == [60, 120, 240, 480, 960, 1920, 3600, 3600]
-
-
-def test_a_change_after_a_failure_is_tried_at_once(sensor: Sensor) -> None:
-    sensor.past(Status.FAILURE, "another state")
-    assert len(sensor.decide(now=0)) == 1
 
 
 def test_a_run_that_someone_cancelled_is_not_insisted_on(sensor: Sensor, instance: dg.DagsterInstance) -> None:

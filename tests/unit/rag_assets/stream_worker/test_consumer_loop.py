@@ -82,8 +82,6 @@ def message(offset: int, content: bytes | None = b"Text.", failure: Any = None) 
     if failure is not None:
         return StreamMessage(PUSHED, position, f"d{offset}", b"raw", None, failure)
     made = event(f"d{offset}", offset + 1, content, media_type=None)
-    from dataclasses import replace
-
     made = replace(made, token=position.token)
     return StreamMessage(PUSHED, position, f"d{offset}", content, made, None, attributes_of(made), len(content or b""))
 

@@ -1,4 +1,5 @@
-"""A micro-batch through the four stages: fenced by its versions, whole or not at all, repeatable at any point."""
+"""A micro-batch through the four stages: fenced by its versions, whole or not at all, repeatable at any point.
+Originals of pushed files: kept where their pages can be shown, as long as their document says so."""
 
 from __future__ import annotations
 
@@ -7,21 +8,26 @@ import random
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Connection
 
 from rag_core import failpoints
+from rag_core.content.documents import original_store, tombstone_store
 from rag_core.content.quality import QualityPolicy
-from rag_core.errors import Reason, Unavailable
+from rag_core.errors import Reason
 from rag_core.failpoints import FailpointReached
-from rag_core.ingestion.pipeline import BatchResult
+from rag_core.ingestion.erasure import erase
 from tests.support.pipeline import prose
-from tests.support.stream import PUSHED, Failing, StreamHarness, event, no_progress
+from tests.support.stream import PUSHED, StreamHarness, event
+from tests.unit.rag_assets.stream_worker.test_erasure import Dependencies, everywhere
+from tests.unit.rag_core.content.parsing import builders
 
 
-def test_a_batch_is_searchable_when_apply_returns(stream: StreamHarness) -> None:
-    applied = stream.apply(event("a", 1, "Pumps need oil."), event("b", 1, "Valves need grease."))
+def test_a_batch_is_searchable_when_apply_returns_and_an_older_event_changes_nothing(stream: StreamHarness) -> None:
+    applied = stream.apply(event("a", 5, "Pumps need oil."), event("b", 1, "Valves need grease."))
     assert set(applied.settled.outcomes.values()) == {"applied"}
     assert stream.texts() == {"a": "Pumps need oil.", "b": "Valves need grease."}
+    before = stream.flow.row("a")
+    assert set(stream.apply(event("a", 4, "Old text.")).settled.outcomes.values()) == {"stale"}
+    assert stream.flow.row("a") == before
 
 
 def test_stale_never_wins_whatever_the_order_of_arrival(stream: StreamHarness) -> None:
@@ -38,14 +44,6 @@ def test_stale_never_wins_whatever_the_order_of_arrival(stream: StreamHarness) -
 def stream_version(stream: StreamHarness) -> int:
     rows = stream.all("SELECT source_version FROM rag.documents WHERE doc_id = :id", id=stream.flow.doc_id("a"))
     return rows[0].source_version if rows else 0
-
-
-def test_an_older_event_is_stale_and_changes_nothing(stream: StreamHarness) -> None:
-    stream.apply(event("a", 5, "New text."))
-    before = stream.flow.row("a")
-    applied = stream.apply(event("a", 4, "Old text."))
-    assert set(applied.settled.outcomes.values()) == {"stale"}
-    assert stream.flow.row("a") == before
 
 
 @pytest.mark.catalogue("B67")
@@ -121,13 +119,6 @@ def test_a_document_that_cannot_be_parsed_is_quarantined_and_its_last_version_st
     assert "a" not in stream.flow.quarantined()
 
 
-def test_a_refused_event_does_not_hide_the_good_one_before_it_in_its_batch(stream: StreamHarness) -> None:
-    stream.apply(event("a", 1, "Good text."), event("a", 2, b"%PDF-1.7 broken", media_type=None))
-    assert stream.texts() == {"a": "Good text."}
-    assert stream.flow.row("a").source_version == 1
-    assert "a" in stream.flow.quarantined()
-
-
 def test_a_document_that_is_empty_now_is_gone(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "Text."))
     stream.apply(event("a", 2, "  \n "))
@@ -149,36 +140,6 @@ def test_a_batch_that_stops_anywhere_is_finished_by_applying_it_again(stream: St
     assert set(stream.texts()) == {"a", "c"}
     assert "document 3" in stream.texts()["a"]
     assert len(stream.flow.points()) == len({point.chunk_id for point in stream.flow.points()})
-
-
-def test_progress_and_rows_are_one_transaction(stream: StreamHarness) -> None:
-    def settle(connection: Connection, settled: BatchResult) -> None:
-        no_progress(connection, settled)
-        raise Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the progress cannot be written")
-
-    with pytest.raises(Unavailable):
-        stream.applier.apply(PUSHED, "run", [event("a", 1, "Text.")], settle)
-    assert stream.all("SELECT 1 FROM rag.documents") == []
-
-
-def test_an_index_that_is_away_loses_nothing_and_the_next_try_finishes(stream: StreamHarness) -> None:
-    failing = Failing(stream.index)
-    failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
-    stream.index = failing  # type: ignore[assignment]
-    with pytest.raises(Unavailable):
-        stream.apply(event("a", 1, "Text."))
-    failing.error = None
-    stream.apply(event("a", 1, "Text."))
-    assert stream.texts() == {"a": "Text."}
-
-
-def test_finish_brings_in_what_was_stored_and_never_indexed(stream: StreamHarness) -> None:
-    failpoints.arm("after_commit:1:raise")
-    with pytest.raises(FailpointReached):
-        stream.apply(event("a", 1, "Text."))
-    assert stream.texts() == {}
-    assert stream.applier.finish(PUSHED, "later")["index"] == 1
-    assert stream.texts() == {"a": "Text."}
 
 
 def test_random_events_in_random_batches_end_in_the_state_of_the_highest_versions(stream: StreamHarness) -> None:
@@ -211,3 +172,63 @@ def test_the_quality_rules_of_the_source_judge_its_events_too(stream: StreamHarn
     # The bytes are the same, but with other rules they are read again.
     refused = stream.apply(event("a", 3, page)).settled.refused
     assert [one.error.reason for one in refused] == [Reason.QUALITY_ERROR_PAGE]
+
+
+class Pusher:
+    """Pushes to one consumer of the inbox, as a worker is."""
+
+    def __init__(self, stream: StreamHarness) -> None:
+        self._stream, self._loop = stream, stream.consumer_loop()
+
+    def __call__(self, content: bytes | None, media_type: str | None = None) -> None:
+        self._stream.push("a", content, media_type=media_type)
+        while batch := self._loop.source.poll(0.1):
+            self._loop.process(batch)
+
+
+def kept(stream: StreamHarness, locator: str = "a") -> bytes | None:
+    with stream.store.engine.connect() as connection:
+        found = original_store.find(connection, "acme", stream.flow.doc_id(locator), start=0, end=5)
+    return None if found is None else found.content
+
+
+def test_a_pushed_pdf_is_kept_and_replaced_and_what_has_no_pages_is_not(stream: StreamHarness) -> None:
+    first, second = builders.pdf(), builders.pdf(("Another one.",))
+    push = Pusher(stream)
+    push(first)
+    assert kept(stream) == first
+    with stream.store.engine.connect() as connection:
+        found = original_store.find(connection, "acme", stream.flow.doc_id("a"), start=2, end=6)
+        assert found is not None
+        text = str(stream.all("SELECT text FROM rag.documents")[0].text)
+        assert (found.quote, found.media_type) == (text[2:6], "application/pdf")
+        assert original_store.find(connection, "other", stream.flow.doc_id("a"), start=0, end=5) is None
+    push(second)
+    assert kept(stream) == second
+    push(b"Plain words now.", "text/plain")
+    assert kept(stream) is None
+    assert stream.all("SELECT FROM rag.originals") == []
+
+
+@pytest.mark.parametrize("way", ["pushed deletion", "tombstone", "erasure"])
+def test_an_original_goes_with_its_document(stream: StreamHarness, way: str) -> None:
+    push = Pusher(stream)
+    push(builders.pdf())
+    assert len(stream.all("SELECT FROM rag.originals")) == 1
+    if way == "pushed deletion":
+        push(None)
+    elif way == "tombstone":
+        with stream.store.engine.begin() as connection:
+            tombstone_store.soft_delete(connection, "run", [stream.flow.doc_id("a")])
+    else:
+        receipt = erase(Dependencies(stream), "acme", stream.flow.doc_id("a"), actor="test")  # type: ignore[arg-type]
+        assert receipt.removed["originals"] == 1
+    assert stream.all("SELECT FROM rag.originals") == []
+    assert "originals" not in everywhere(stream, "%PDF")
+
+
+def test_nothing_is_kept_where_that_is_switched_off(stream: StreamHarness) -> None:
+    stream.settings = stream.settings.model_copy(update={"keep_pushed_originals": False})
+    Pusher(stream)(builders.pdf())
+    assert stream.all("SELECT title FROM rag.documents WHERE deleted_at IS NULL")
+    assert stream.all("SELECT FROM rag.originals") == []

@@ -1,8 +1,10 @@
-"""What fails after the rows are committed, what fails twice, and what a redrive or a reconciler meets."""
+"""What fails after the rows are committed, what fails twice, and what a redrive or a reconciler meets. A generation
+that readers are not on and that cannot be written to never stops a push."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,11 +18,17 @@ from rag_assets.stream_worker.maintenance import finish_pending, redrive
 from rag_assets.stream_worker.metrics import health_pages
 from rag_assets.stream_worker.worker import Worker
 from rag_core.content.quality import quarantine_store as quarantine
+from rag_core.content.sources import Scope
 from rag_core.content.streams import store as streams
 from rag_core.database import locks
-from rag_core.errors import DataCorruption, InvalidInput, NotFound, Reason, Unavailable
+from rag_core.errors import Conflict, DataCorruption, InvalidInput, NotFound, Reason, Unavailable
 from rag_core.ingestion import source_status
-from rag_core.ingestion.pipeline import BatchResult, Event, Pipeline
+from rag_core.ingestion.generations import TransformRegistry
+from rag_core.ingestion.generations import store as generations
+from rag_core.ingestion.pipeline import BatchResult, Event, Pipeline, run_pipeline
+from rag_core.ingestion.promotion import retire
+from rag_core.retrieval.index import GenerationSpec
+from tests.support.generations import word_transforms
 from tests.support.stream import PUSHED, Failing, StreamHarness, event
 from tests.support.waiting import eventually
 from tests.unit.rag_assets.stream_worker.test_consumer_loop import BROKEN, ListSource, drain, letters, message
@@ -102,6 +110,7 @@ def test_events_that_a_refused_one_had_superseded_are_reported_as_what_became_of
         {"a@1/0": "applied", "a@2/0": "dead", "a@3/0": "dead", "b@1/0": "applied", "c@1/0": "deleted"}
     ]
     assert stream.texts() == {"a": "Text.", "b": "Text."}
+    assert stream.flow.row("a").source_version == 1
     assert "a" in stream.flow.quarantined(), "the refused version is still for an operator to see"
 
 
@@ -112,11 +121,12 @@ def test_a_refused_event_that_restricts_its_document_restricts_the_version_that_
     assert stream.flow.row("a").acl == ["group:board"]
 
 
-def test_rows_and_progress_of_such_a_batch_are_one_transaction(stream: StreamHarness) -> None:
+@pytest.mark.parametrize("second", [b"Text.", BROKEN], ids=["all good", "one refused"])
+def test_rows_and_progress_of_a_batch_are_one_transaction(stream: StreamHarness, second: bytes) -> None:
     def fail(_connection: Connection, _settled: BatchResult) -> None:
         raise Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the topic is away")
 
-    events = [event("a", 1, "Text."), event("a", 2, BROKEN, media_type=None)]
+    events = [event("a", 1, "Text."), event("a", 2, second, media_type=None)]
     with pytest.raises(Unavailable):
         stream.applier.apply(PUSHED, "run", events, fail)
     assert stream.all("SELECT 1 FROM rag.documents") == []
@@ -276,3 +286,105 @@ def test_a_worker_beats_while_its_reconciler_waits_for_a_source(stream: StreamHa
     worker.stop()
     for part in parts:
         part.join(60)
+
+
+TROUBLES: dict[str, Callable[[], Exception]] = {
+    "its collection is gone": lambda: NotFound(Reason.GENERATION_NOT_FOUND, "index: no generation"),
+    "its collection belongs to somebody else": lambda: Conflict(Reason.GENERATION_STATE, "index: not ours"),
+    "its part of the index is away": lambda: Unavailable(Reason.INDEX_UNAVAILABLE, "index: away"),
+}
+
+
+class OneBroken:
+    """The real index; writes to one generation fail."""
+
+    def __init__(self, index: object, name: str, error: Exception) -> None:
+        self._index, self._name, self._error = index, name, error
+
+    def __getattr__(self, attribute: str) -> object:
+        return getattr(self._index, attribute)
+
+    def apply(self, generation: str, updates: object) -> object:
+        if generation == self._name:
+            raise self._error
+        return self._index.apply(generation, updates)  # type: ignore[attr-defined]
+
+
+def add_row(stream: StreamHarness, name: str, kit_version: str | None = None) -> None:
+    """A row in state `building`, as a release before the check of names left it behind a refused command."""
+    transforms = word_transforms(version=kit_version) if kit_version else stream.transform_registry.own
+    embedder, chunker = transforms.fingerprints
+    with stream.store.engine.begin() as connection:
+        generations.add(
+            connection,
+            GenerationSpec("new", transforms.embedder.dimensions, embedder, chunker),
+            transforms.generation_config,
+        )
+        connection.exec_driver_sql("UPDATE rag.generations SET name = %s WHERE name = 'new'", (name,))
+
+
+def push_and_drain(stream: StreamHarness, locator: str) -> None:
+    stream.push(locator, f"About {locator}.")
+    consumer_loop = stream.consumer_loop()
+    while batch := consumer_loop.source.poll(0):
+        consumer_loop.process(batch)
+    consumer_loop.source.close()
+
+
+def assert_applied(stream: StreamHarness, *locators: str) -> None:
+    assert set(stream.texts()) == set(locators)
+    assert [row.outcome for row in stream.all("SELECT outcome FROM rag.inbox ORDER BY seq")] == ["applied"] * len(
+        locators
+    )
+    assert stream.all("SELECT 1 FROM rag.dead_letters") == []
+    assert stream.flow.quarantined() == {}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_push_is_applied_while_another_generation_is_broken(stream: StreamHarness, trouble: str) -> None:
+    add_row(stream, "green")
+    stream.index = OneBroken(stream.index, "green", TROUBLES[trouble]())  # type: ignore[assignment]
+    push_and_drain(stream, "a")
+    assert_applied(stream, "a")
+
+
+def test_a_row_that_a_refused_name_left_stops_no_push_and_no_run_and_can_be_retired(stream: StreamHarness) -> None:
+    add_row(stream, "Green 2")
+    push_and_drain(stream, "a")
+    assert_applied(stream, "a")
+    results = run_pipeline(stream, Scope(PUSHED, "run"))
+    assert results["index"].problem is None
+    retire(stream.store, stream.index, "Green 2", actor="ann")
+    push_and_drain(stream, "b")
+    assert_applied(stream, "a", "b")
+
+
+def test_a_push_is_applied_while_the_model_of_another_generation_is_away(stream: StreamHarness) -> None:
+    add_row(stream, "green", "2")
+    registry = TransformRegistry(stream.settings, stream.transform_registry.own)
+    other, own = word_transforms(version="2"), stream.transform_registry.own
+    stream.transform_registry = registry
+
+    def away(_texts: object) -> object:
+        raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, "embedder: away")
+
+    other.embedder.embed_passages = away  # type: ignore[method-assign,assignment]
+    registry._named = lambda recipe: other if recipe.get("embed_model") == "2" else own  # type: ignore[method-assign]
+    push_and_drain(stream, "a")
+    assert_applied(stream, "a")
+
+
+def test_what_a_broken_generation_missed_comes_once_it_can_be_written_to_again(stream: StreamHarness) -> None:
+    add_row(stream, "green")
+    stream.index.create(
+        GenerationSpec("green", stream.embedder.dimensions, *stream.transform_registry.own.fingerprints)
+    )
+    with stream.store.engine.begin() as connection:
+        generations.change(connection, "green", state="ready")
+    whole = stream.index
+    stream.index = OneBroken(whole, "green", Unavailable(Reason.INDEX_UNAVAILABLE, "away"))  # type: ignore[assignment]
+    push_and_drain(stream, "a")
+    assert stream.index.count("green") == 0
+    stream.index = whole
+    stream.applier.finish(PUSHED, "later")
+    assert stream.index.count("green") == stream.index.count(str(stream.index.alias())) == 1

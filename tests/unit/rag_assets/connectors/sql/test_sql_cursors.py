@@ -1,15 +1,17 @@
-"""A cursor that cannot order changes is refused; a value that would hide later changes is left out of the position."""
+"""A cursor that cannot order changes is refused; a value that would hide later changes is left out of the position.
+Places in time are moved and compared in the spelling of their column."""
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.sql.listing import AHEAD
-from rag_assets.connectors.sql.positions import furthest_number
+from rag_assets.connectors.sql.positions import furthest_number, moved_back, spelled
 from rag_core.content.sources import Problem, Removed
 from rag_core.errors import InvalidInput, Reason
 from tests.unit.rag_assets.connectors.sql.conftest import Database, Open, items
@@ -169,3 +171,27 @@ def test_a_position_kept_by_an_earlier_release_is_not_trusted(database: Database
     options = connector._options
     names = (options.table, options.query, options.key, options.updated_at, options.deleted)
     assert connector.list_changes({"layout": fingerprint(options.database, *names), "position": MAX}) is None
+
+
+WHEN = datetime(2026, 11, 24, 12, 0, 30, 123456, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("like", "written"),
+    [
+        ("2026-01-01", "2026-11-24"),
+        ("2026-01-01 00:00:00", "2026-11-24 12:00:30"),
+        ("2026-01-01T00:00:00Z", "2026-11-24T12:00:30Z"),
+        ("2026-01-01 00:00:00.123", "2026-11-24 12:00:30.123"),
+        ("2026-01-01 00:00:00.123456+00", "2026-11-24 12:00:30.123456+00:00"),
+        ("2026-01-01T00:00:00+05:30", "2026-11-24T17:30:30+05:30"),
+        ("2026-01-01T00:00:00.5-05:00", "2026-11-24T07:00:30.1-05:00"),
+    ],
+)
+def test_a_time_is_spelled_as_the_column_spells_times(like: str, written: str) -> None:
+    assert spelled(WHEN, like) == written
+
+
+def test_a_position_is_moved_back_within_its_own_zone() -> None:
+    assert moved_back("2026-01-01 00:00:10-05:00", 20) == "2025-12-31 23:59:50-05:00"
+    assert moved_back("17", 20) == "-3"
