@@ -37,31 +37,34 @@ def test_a_host_or_origin_in_another_form_is_refused_and_not_ignored(
     assert Settings.load().allowed_hosts == {"dagster.example.org", "stream"}
 
 
+@pytest.mark.catalogue("B71")
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("given", "named", "reason"),
     [
-        ({"chunk_tokens": 0}, "RAG_CHUNK_TOKENS"),
-        ({"chunk_tokens": -1}, "RAG_CHUNK_TOKENS"),
-        ({"chunk_tokens": 10**9}, "RAG_CHUNK_TOKENS"),
-        ({"chunk_overlap": -1}, "RAG_CHUNK_OVERLAP"),
-        ({"chunk_tokens": 200, "chunk_overlap": 200}, "chunk_overlap"),
-        ({"chunk_tokens": 200, "chunk_overlap": 101}, "chunk_overlap"),
-        ({"default_deadline_seconds": 50, "max_deadline_seconds": 40}, "default_deadline_seconds"),
+        ({"chunk_tokens": 0}, "RAG_CHUNK_TOKENS", Reason.CONFIG_RANGE),
+        ({"chunk_tokens": -1}, "RAG_CHUNK_TOKENS", Reason.CONFIG_RANGE),
+        ({"chunk_tokens": 10**9}, "RAG_CHUNK_TOKENS", Reason.CONFIG_RANGE),
+        ({"chunk_overlap": -1}, "RAG_CHUNK_OVERLAP", Reason.CONFIG_RANGE),
+        ({"chunk_tokens": 200, "chunk_overlap": 200}, "chunk_overlap", Reason.CONFIG_RANGE),
+        ({"chunk_tokens": 200, "chunk_overlap": 101}, "chunk_overlap", Reason.CONFIG_RANGE),
+        (
+            {"default_deadline_seconds": 50, "max_deadline_seconds": 40},
+            "default_deadline_seconds",
+            Reason.CONFIG_RANGE,
+        ),
+        (
+            {"chunk_tokens": 0, "embedder": "magic"},
+            r"RAG_CHUNK_TOKENS.*RAG_EMBEDDER|RAG_EMBEDDER.*RAG_CHUNK_TOKENS",
+            Reason.CONFIG_INVALID,
+        ),
     ],
 )
-def test_a_number_out_of_its_range_alone_or_with_another_is_refused_with_its_name(
-    given: dict[str, Any], named: str
+def test_every_problem_is_named_and_one_that_is_no_range_decides_the_reason(
+    given: dict[str, Any], named: str, reason: Reason
 ) -> None:
     with pytest.raises(ConfigError, match=named) as caught:
         Settings.load(**given)
-    assert caught.value.reason is Reason.CONFIG_RANGE
-
-
-@pytest.mark.catalogue("B71")
-def test_every_problem_is_named_and_one_that_is_no_range_decides_the_reason() -> None:
-    with pytest.raises(ConfigError, match=r"RAG_CHUNK_TOKENS.*RAG_EMBEDDER|RAG_EMBEDDER.*RAG_CHUNK_TOKENS") as caught:
-        Settings.load(chunk_tokens=0, embedder="magic")
-    assert caught.value.reason is Reason.CONFIG_INVALID
+    assert caught.value.reason is reason
 
 
 def test_the_environment_comes_before_the_file_and_both_are_read_as_their_fields_want(

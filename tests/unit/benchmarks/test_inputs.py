@@ -1,13 +1,24 @@
-"""What the benchmarks feed in is the same every time, and different where it must be."""
+"""What the benchmarks feed in is the same every time, and different where it must be. Benchmarks may send their own
+texts to a remote embedder; every one of them opens it where that is said. Peers run our embedder in environments of
+their own, with the packages that are derived for it."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from contextlib import closing
+from importlib.metadata import distribution
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
+from pytest_httpserver import HTTPServer
 
 from benchmarks.ingest.corpus import write_corpus, write_long_document
+from benchmarks.own_text import open_embedder
+from benchmarks.peers.install import ROOT, peer_environment
 from benchmarks.query.corpus import chunk_texts
 from benchmarks.query.recall import share_of
 from benchmarks.texts import chinese_passages, english_passages
@@ -15,6 +26,7 @@ from benchmarks.vectors import VectorCache, shaped_like
 from rag_core.content.embedding import Vectors
 from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.content.embedding.tokenizer import E5TokenCounter
+from tests.support.egress import Recorder
 
 
 def test_passages_are_distinct_and_near_the_wanted_size(model_dir: Path) -> None:
@@ -82,3 +94,48 @@ def test_more_vectors_lie_between_a_passage_and_one_near_to_it() -> None:
 def test_recall_is_the_share_of_the_nearest_texts_that_were_found() -> None:
     nearest = [frozenset({"a", "b"}), frozenset({"c", "d"})]
     assert share_of([["a", "x", "b"], ["d", "y"]], nearest) == 0.75
+
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+# `answers` asks tenants of the stack as well, whose policies hold; peers run in environments without endpoints.
+OTHERS = {"answers/run.py", "own_text.py"}
+
+
+def test_a_remote_embedder_gets_the_texts_of_benchmarks(httpserver: HTTPServer, tmp_path: Path) -> None:
+    recorder = Recorder(httpserver)
+    with closing(open_embedder(recorder.settings(egress_default="none"))) as embedder:
+        with closing(VectorCache(tmp_path, embedder)) as vectors:
+            assert np.array_equal(vectors.passages(["A pump."]), [[1.0, 0.0]])
+        thread = Thread(target=embedder.embed_queries, args=(["Which pump?"],))  # as load is made
+        thread.start()
+        thread.join()
+    assert [len(body["input"]) for body in recorder.bodies] == [1, 1]
+
+
+def test_every_benchmark_says_whose_text_it_embeds() -> None:
+    unsaid = re.compile(r"from rag_core\.embedding import .*\bopen_embedder\b")
+    found = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.rglob("*.py") if unsaid.search(path.read_text())}
+    assert {name for name in found if not name.startswith("peers/")} <= OTHERS
+
+
+PEER = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from pathlib import Path
+from rag_core.content.embedding import open_embedder
+from rag_core.settings import Settings
+print(open_embedder(Settings(home=Path(sys.argv[3]), embedder="onnx")).embed_queries(["a question"]).shape)
+"""
+
+
+def test_the_embedder_runs_where_there_are_only_the_packages_that_a_peer_gets(model_home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.peers.needs", str(model_home)]
+    found = subprocess.run(command, env=peer_environment(), capture_output=True, text=True, check=True)
+    for line in found.stdout.split():
+        package = distribution(line.partition("==")[0])
+        for name in {file.parts[0] for file in package.files or ()} - {".."}:
+            if not (tmp_path / name).exists():
+                (tmp_path / name).symlink_to(str(package.locate_file(name)))
+    isolated = [sys.executable, "-I", "-S", "-c", PEER, str(ROOT), str(tmp_path), str(model_home)]
+    done = subprocess.run(isolated, env=peer_environment(), capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("(1, 384)", "")

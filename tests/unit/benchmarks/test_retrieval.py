@@ -1,17 +1,32 @@
-"""The retrieval benchmark on a small labelled set, through the real index."""
+"""The retrieval benchmark on a small labelled set, through the real index. Rank metrics against values worked out by
+hand."""
 
 from __future__ import annotations
 
 import json
+import math
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from benchmarks import retrieval
+from benchmarks.processes import qdrant_environment, qdrant_left_clean
+from benchmarks.query.corpus import TENANT, chunk_texts, fill_index
+from benchmarks.query.systems import engine_only
 from benchmarks.retrieval.indexing import best_chunks
-from rag_core.answering.evaluation import load_datasets
+from benchmarks.vectors import text_vectors
+from rag_core.answering.evaluation import load_datasets, ndcg, recall, reciprocal_rank
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.errors import InvalidInput
+from rag_core.retrieval.engines import open_index
+from rag_core.retrieval.engines.qdrant.index import QdrantIndex
+from rag_core.retrieval.index import SearchRequest
 from rag_core.settings import Settings
+from tests.support.postgres import temporary_database
+from tests.support.qdrant_shards import Cluster
+from tests.support.qdrant_wire import served
 
 TEXTS = {
     "cats": "Cats sleep most of the day and hunt at night.",
@@ -85,3 +100,64 @@ def test_a_malformed_set_is_refused(tmp_path: Path, name: str, content: str) -> 
 
 def test_a_document_ranks_where_its_best_chunk_does() -> None:
     assert best_chunks(["b", "a", "b", "c", "a"]) == ["b", "a", "c"]
+
+
+def test_what_a_benchmark_makes_on_a_server_is_searched_and_then_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, embedder = Cluster(), FakeEmbedder()
+    with temporary_database() as database, served(cluster) as url:
+        own = Settings(home=tmp_path, database_url=database, qdrant_url=url, qdrant_write_parallel=2)
+        with qdrant_left_clean(own):
+            with closing(open_index(own)) as index:
+                assert isinstance(index, QdrantIndex)
+                vectors = text_vectors(chunk_texts(40), embedder, tmp_path / "vectors")
+                fill_index(index, chunk_texts(40), vectors, embedder.fingerprint, lambda done, total: None)
+            for name, value in qdrant_environment(own).items():
+                monkeypatch.setenv(name, value)
+            with closing(open_index(Settings(home=tmp_path, database_url=database))) as index:
+                engine_only(embedder, index)(chunk_texts(40)[7])
+                wanted = SearchRequest(TENANT, ("everyone",), 1, text=chunk_texts(40)[7], vector=vectors[7])
+                assert index.search(wanted).hits[0].payload.text == chunk_texts(40)[7]
+        assert cluster.get_collections().collections == []
+        assert cluster.get_aliases().aliases == []
+
+
+def test_processes_of_an_installation_get_the_server_its_key_and_its_layout() -> None:
+    given = Settings(qdrant_url="http://q:6334", qdrant_api_key=SecretStr("k" * 40), qdrant_shards=6)
+    message = qdrant_environment(given)
+    assert (message["RAG_QDRANT_URL"], message["RAG_QDRANT_SHARDS"]) == ("http://q:6334", "6")
+    assert message["RAG_QDRANT_API_KEY"] == "k" * 40
+    assert qdrant_environment(Settings()) == {}
+
+
+GAINS = {"a": 3, "b": 1}
+
+
+def test_the_ideal_order_scores_one() -> None:
+    assert ndcg(["a", "b", "x"], GAINS) == pytest.approx(1)
+
+
+def test_ndcg_discounts_by_the_logarithm_of_the_rank() -> None:
+    dcg = 1 / math.log2(2) + 3 / math.log2(4)
+    ideal = 3 / math.log2(2) + 1 / math.log2(3)
+    assert ndcg(["b", "x", "a"], GAINS) == pytest.approx(dcg / ideal)
+
+
+def test_the_ideal_is_cut_at_the_same_rank() -> None:
+    gains = {str(number): 1 for number in range(20)}
+    assert ndcg([str(number) for number in range(10)], gains) == pytest.approx(1)
+
+
+def test_nothing_beyond_the_cut_counts() -> None:
+    ranking = [f"x{number}" for number in range(10)] + ["a"]
+    assert (ndcg(ranking, GAINS), recall(ranking, GAINS), reciprocal_rank(ranking, GAINS)) == (0, 0, 0)
+
+
+def test_recall_and_reciprocal_rank() -> None:
+    assert recall(["x", "b"], GAINS) == 0.5
+    assert reciprocal_rank(["x", "b"], GAINS) == 0.5
+
+
+def test_no_judgements_score_nothing() -> None:
+    assert (ndcg(["a"], {}), recall(["a"], {}), reciprocal_rank(["a"], {})) == (0, 0, 0)

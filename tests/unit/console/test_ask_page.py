@@ -222,7 +222,7 @@ FINAL = v2.AnswerFinal(
 
 
 def test_an_answered_question_is_saved_with_where_its_answer_is(app: AppTest, platform: Platform) -> None:
-    platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="Oil.")), v2.AnswerEvent(final=FINAL)]
+    platform.gateway.peer.answers("Oil.", FINAL)
     opened(app, "ask")
     submit(app, "Answer")
     app.text_area(key="golden-expected").input("oil\n\n motor oil ")

@@ -45,7 +45,7 @@ def cites_a_page(platform: Platform, **more: Any) -> None:
     )  # fmt: skip
     final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]), generation="g")
     peer = platform.gateway.peer
-    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=said)), v2.AnswerEvent(final=final)]
+    peer.answers(said, final)
     row = ops.DocumentRow(doc_id="d1", source="s", locator="manual.pdf", media_type="application/pdf", version=1)
     out = io.BytesIO()
     Image.new("RGB", (600, 800), "white").save(out, "JPEG")
@@ -130,10 +130,7 @@ def test_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, p
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(httpx.URL(request.url).host))
     citation = v2.Citation(number=1, title=_HOSTILE, source="s", locator=_HOSTILE, quote=_HOSTILE)
-    platform.gateway.peer.answer = [
-        v2.AnswerEvent(delta=v2.AnswerDelta(text=_HOSTILE)),
-        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]))),
-    ]
+    platform.gateway.peer.answers(_HOSTILE, answered=v2.AnswerFinal.Answered(citations=[citation]))
     page.get_by_role("link", name="Ask").click()
     ask(page, "x")
     answer = page.get_by_label("Chat message from Answer").get_by_text("[go](javascript:alert(1))")
@@ -242,7 +239,7 @@ def test_a_question_in_the_address_is_answered_as_it_is_written_and_the_rest_of_
         excerpts=[v2.Excerpt(text=f"{first} [1]", citations=[1]), v2.Excerpt(text=other, further=True)],
     )
     peer = platform.gateway.peer
-    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="Backups are")), v2.AnswerEvent(final=final)]
+    peer.answers("Backups are", final)
     with peer.holding_searches():
         page.goto(f"{console_url}/ask?{urlencode({'q': question})}")
         expect(page.get_by_text("Backups are", exact=True)).to_be_visible()
@@ -298,7 +295,7 @@ def test_a_conversation_outlives_a_reload_until_its_person_deletes_it(
     browser: Browser, platform: Platform, sign_in_url: str
 ) -> None:
     final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]))
-    platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
+    platform.gateway.peer.answers("16 weeks.", final)
     with browser.new_context(locale="en-GB", viewport={"width": 390, "height": 844}) as context:
         context.add_cookies([{"name": COOKIE, "value": "a.b.c", "url": sign_in_url}])
         page = context.new_page()

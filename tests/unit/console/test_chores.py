@@ -66,10 +66,7 @@ def troubled(platform: Platform) -> None:
     )
     entry = ops.QuarantineEntry(id=1, reason="ENCRYPTED", message="the file has a password")
     citation = v2.Citation(number=1, title="Backups", doc_id="d", start=8, end=35, quote=TEXT[8:35])
-    peer.answer = [
-        v2.AnswerEvent(delta=v2.AnswerDelta(text="At three. [1]")),
-        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]))),
-    ]
+    peer.answers("At three. [1]", answered=v2.AnswerFinal.Answered(citations=[citation]))
     record = ops.AuditRecord(actor="bob", action="quarantine.discard", target="plan.pdf", outcome="ok")
     made = deploy.Deployment(id=7, release="v2", colour="green", from_colour="blue", can_roll_back=True, weight=100)
     peer.operations |= {

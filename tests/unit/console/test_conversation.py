@@ -24,7 +24,7 @@ def turn(number: int, text: str = "yes") -> Turn:
 
 def says(platform: Platform, text: str, *cited: v2.Citation) -> None:
     final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=cited or [v2.Citation(number=1)]))
-    platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=text)), v2.AnswerEvent(final=final)]
+    platform.gateway.peer.answers(text, final)
 
 
 def questions(platform: Platform) -> list[str]:

@@ -133,7 +133,7 @@ def test_a_new_installation_opens_on_a_card_until_the_first_own_source_is_search
     own.condition.sentence = "embedding {percent} %"
     peer.status = admin_pb2.GetStatusResponse(sources=[example, own])
     final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]))
-    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
+    peer.answers("16 weeks.", final)
     page.goto(console_url)
     card = page.locator(".st-key-start-here")
     expect(card.get_by_role("heading", name="Start here")).to_be_visible()

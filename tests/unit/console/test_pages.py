@@ -202,7 +202,7 @@ def answered(app: AppTest) -> list[str]:
 def test_the_same_question_asked_again_is_answered_again(app: AppTest, platform: Platform) -> None:
     def says(text: str) -> None:
         final = v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]))
-        platform.gateway.peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=text)), v2.AnswerEvent(final=final)]
+        platform.gateway.peer.answers(text, final)
 
     says("It is on the third floor.")
     _ask(app, "Where is it?").run()
@@ -216,10 +216,7 @@ def test_the_same_question_asked_again_is_answered_again(app: AppTest, platform:
 @pytest.mark.catalogue("S35")
 def test_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) -> None:
     citation = v2.Citation(number=1, title=HOSTILE, source="s", locator=HOSTILE, quote=HOSTILE)
-    platform.gateway.peer.answer = [
-        v2.AnswerEvent(delta=v2.AnswerDelta(text=HOSTILE)),
-        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]))),
-    ]
+    platform.gateway.peer.answers(HOSTILE, answered=v2.AnswerFinal.Answered(citations=[citation]))
     _ask(app, "x")
     assert not app.exception
     assert answered(app) == [HOSTILE]
@@ -235,7 +232,7 @@ def test_a_follow_up_brings_the_conversation_and_looking_at_the_page_again_asks_
         answered_by=v2.AnswerFinal.AnsweredBy(answerer="extractive", fallback_reason="ANSWERER_UNAVAILABLE"),
     )
     peer = platform.gateway.peer
-    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
+    peer.answers("16 weeks.", final)
     _ask(app, "How long is parental leave?")
     ask(app, "Is it paid?")
     assert not app.exception
@@ -263,16 +260,12 @@ def test_closest_passages_are_called_so_and_shown_as_text_code_and_tables(
     written = f"1. {HOSTILE}\n2. two\n\n```sh\nrag up\n```\n\n| pump | oil |\n| --- | --- |\n| {HOSTILE} | `no` |"
     citation = v2.Citation(number=1, title="Pumps", quote="two")
     excerpt = v2.Excerpt(title="Pumps", heading_path=["Pumps", HOSTILE], page=4, markdown=written, citations=[1])
-    platform.gateway.peer.answer = [
-        v2.AnswerEvent(delta=v2.AnswerDelta(text="streamed")),
-        v2.AnswerEvent(
-            final=v2.AnswerFinal(
-                abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED", citations=[citation]),
-                answer_outcome=v2.ANSWER_OUTCOME_CLOSEST_PASSAGES,
-                excerpts=[excerpt] * 3,
-            )
-        ),
-    ]
+    platform.gateway.peer.answers(
+        "streamed",
+        abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED", citations=[citation]),
+        answer_outcome=v2.ANSWER_OUTCOME_CLOSEST_PASSAGES,
+        excerpts=[excerpt] * 3,
+    )
     app.session_state["language"] = language
     _ask(app, "x")
     assert not app.exception
@@ -297,10 +290,9 @@ def test_closest_passages_are_called_so_and_shown_as_text_code_and_tables(
 def test_a_citation_opens_its_span_in_the_document(app: AppTest, platform: Platform) -> None:
     text = "前文。备份每天进行。后文。"
     citation = v2.Citation(number=1, title="手册", doc_id="d", start=3, end=10, quote=text[3:10])
-    platform.gateway.peer.answer = [
-        v2.AnswerEvent(delta=v2.AnswerDelta(text="备份每天进行。[1]")),
-        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]), generation="g")),
-    ]
+    platform.gateway.peer.answers(
+        "备份每天进行。[1]", answered=v2.AnswerFinal.Answered(citations=[citation]), generation="g"
+    )
     platform.gateway.peer.operations["InspectDocument"] = ops.InspectDocumentResponse(text=text)
     _ask(app, "什么时候备份?")
     assert answered(app) == ["备份每天进行。[1]"]
@@ -314,10 +306,7 @@ def test_a_citation_opens_its_span_in_the_document(app: AppTest, platform: Platf
 
 def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform) -> None:
     span = v2.Citation(number=1, doc_id="00000000-0000-0000-0000-000000000001", version=2, start=1, end=5)
-    platform.gateway.peer.answer = [
-        v2.AnswerEvent(delta=v2.AnswerDelta(text="yes [1]")),
-        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[span]))),
-    ]
+    platform.gateway.peer.answers("yes [1]", answered=v2.AnswerFinal.Answered(citations=[span]))
     _ask(app, "really?")
     assert "Send" not in [item.label for item in app.button], "a thumb opens the form"
     app.feedback[0].set_value(1).run()
@@ -334,9 +323,7 @@ def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform
 def test_text_of_an_answer_that_did_not_come_is_taken_back(
     app: AppTest, platform: Platform, final: v2.AnswerFinal, said: str
 ) -> None:
-    platform.gateway.peer.answer = [
-        v2.AnswerEvent(delta=v2.AnswerDelta(text="half a")), v2.AnswerEvent(final=final),
-    ]  # fmt: skip
+    platform.gateway.peer.answers("half a", final)
     _ask(app, "x")
     assert [item.value for item in app.text] == ["x", said]
     assert not answered(app)

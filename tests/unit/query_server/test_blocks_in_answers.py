@@ -1,4 +1,5 @@
-"""Passages and citations say their structure, page and headings."""
+"""Passages and citations say their structure, page and headings. The text around a passage is of its own version,
+without gaps, and for a bounded number of passages."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ from interfaces.openai import shapes
 from query_server.converters.query_v2 import from_event, from_page
 from query_server.handlers.query.answer import Retrieved
 from query_server.handlers.query.search import ResultPage
+from query_server.handlers.query.surroundings import MAX_PASSAGES, ContextSize, places_around, surroundings
 from rag_core.answering import Answered, Citation, Excerpt, StandaloneQuestion, page_kind
 from rag_core.answering.extractive.rendering import to_plain
 from rag_core.content.parsing import Block, BlockKind, Part, PartKind
 from rag_core.content.parsing.detect import Kind
 from rag_core.retrieval.index import SearchHit, SearchResult
 from ragproto.query.v2 import query_pb2 as pb
+from tests.support.hits import hit
 from tests.support.index_points import document
 
 (_, POINT) = document("a", ["first", "Setup\n\nport | 8080\n\n- one\n- two"]).points
@@ -86,3 +89,46 @@ def test_a_passage_of_an_old_generation_has_none() -> None:
 def test_every_kind_has_its_name_in_the_interface() -> None:
     assert {f"KIND_{kind.name}" for kind in BlockKind} == set(pb.Block.Kind.keys()) - {"KIND_UNSPECIFIED"}
     assert {f"ROLE_{kind.name}" for kind in PartKind} == set(pb.Block.Part.Role.keys()) - {"ROLE_UNSPECIFIED"}
+
+
+FIRST = hit("one two three", start=0)
+
+
+def piece(ordinal: int, text: str, start: int, *, version: int = 1, headings: tuple[str, ...] = ()) -> SearchHit:
+    payload = replace(
+        FIRST.payload,
+        ordinal=ordinal,
+        text=text,
+        start=start,
+        end=start + len(text),
+        version=version,
+        headings=headings,
+    )
+    return replace(FIRST, payload=payload)
+
+
+def test_pieces_that_overlap_are_joined_once() -> None:
+    own, behind = piece(1, "three four", 8), piece(2, "four five", 14)
+    (around,) = surroundings([own], [FIRST, own, behind], ContextSize(1, 1))
+    assert around.before + own.payload.text + around.after == "one two three four five"
+    assert (around.start, around.end) == (0, 23)
+
+
+def test_another_version_and_what_stands_behind_a_gap_are_left_out() -> None:
+    own = piece(3, "own", 30)
+    others = [piece(2, "old", 20, version=2), piece(1, "far", 10), piece(5, "beyond", 50)]
+    (around,) = surroundings([own], others, ContextSize(3, 3))
+    assert (around.before, around.after, around.start, around.end) == ("", "", 30, 33)
+
+
+def test_a_section_ends_where_another_heading_begins() -> None:
+    own = piece(1, "own", 10, headings=("Guide", "Install"))
+    same, other = piece(2, "same", 20, headings=("Guide", "Install")), piece(3, "else", 30, headings=("Guide", "Run"))
+    (around,) = surroundings([own], [same, other], ContextSize(10, 10, section=True))
+    assert around.after.strip() == "same"
+
+
+def test_only_so_many_passages_are_read_around() -> None:
+    hits = [piece(number, "own", 10 * number) for number in range(MAX_PASSAGES + 5)]
+    options = ContextSize(1, 1)
+    assert len(places_around(hits, options)) == len(surroundings(hits, hits, options)) == MAX_PASSAGES

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import uuid
 from collections.abc import Callable
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from query_server.auth.revocations import READ_SECONDS, PendingRevocationCache
+from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.gauges import Freshness
 from query_server.runtime.metrics import Metrics
-from query_server.runtime.polling import Poller, RevocationListener
+from query_server.runtime.polling import BackgroundTasks, Poller, RevocationListener
 from rag_core.content.streams import PushedChange
 from rag_core.content.streams import inbox_store as inbox
 from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
 from rag_core.governance.access import end_session
 from rag_core.retrieval.index import NO_PENDING_REVOCATIONS, PendingRevocations
+from tests.support.query_server import no_store
 
 
 async def test_the_last_finding_holds_while_the_database_is_away_and_the_log_says_so_once_per_outage() -> None:
@@ -149,3 +154,149 @@ async def test_a_deletion_that_was_applied_counts_until_the_revocations_were_rea
     for reading, wanted in ((cache.deletions, hidden), (cache.poller, NO_PENDING_REVOCATIONS)):
         await reading.refresh()
         assert cache.of_caller("acme", ("everyone",)) == wanted
+
+
+class Panic(BaseException):
+    """As the engine raises them: no `Exception`."""
+
+
+def fail() -> None:
+    raise ValueError("a bug")
+
+
+def panic() -> None:
+    raise Panic
+
+
+def cancelled_by_somebody_else() -> None:
+    raise asyncio.CancelledError
+
+
+def return_early() -> None:
+    return
+
+
+@pytest.fixture
+def failures() -> Counter:
+    return Counter("failures", "failures", ["task"], registry=CollectorRegistry())
+
+
+@pytest.mark.parametrize("end", [fail, panic, cancelled_by_somebody_else, return_early])
+async def test_a_task_that_ends_is_counted_and_started_again(failures: Counter, end: Callable[[], None]) -> None:
+    tasks, again = BackgroundTasks(failures, pause=0), asyncio.Event()
+    starts = 0
+
+    async def run() -> None:
+        nonlocal starts
+        starts += 1
+        if starts < 3:
+            end()
+            return
+        again.set()
+        await asyncio.Event().wait()
+
+    tasks.start("poller", run)
+    async with asyncio.timeout(10):
+        await again.wait()
+    assert failures.labels("poller")._value.get() == 2
+    await tasks.stop()
+
+
+async def test_stopping_ends_every_task_although_one_fails_while_it_is_cancelled(failures: Counter) -> None:
+    tasks, ended, started = BackgroundTasks(failures), asyncio.Event(), asyncio.Barrier(3)
+
+    async def fails_at_the_end() -> None:
+        try:
+            await started.wait()
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("a bug in the cleanup")
+
+    async def ends() -> None:
+        try:
+            await started.wait()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    tasks.start("bad", fails_at_the_end)
+    tasks.start("good", ends)
+    await started.wait()
+    async with asyncio.timeout(10):
+        await tasks.stop()
+    assert ended.is_set()
+
+
+class Hang:
+    """A call that returns when the test says so."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.release = threading.Event()
+
+    def __call__(self) -> str:
+        self.entered.release()
+        assert self.release.wait(20)
+        return "done"
+
+
+def make_pool(threads: int) -> BlockingPool:
+    return BlockingPool(threads, name="test", stuck=Gauge("stuck", "stuck", registry=CollectorRegistry()))
+
+
+async def enter(pool: BlockingPool, hang: Hang) -> asyncio.Task[str]:
+    task = asyncio.create_task(pool.run(hang))
+    assert await asyncio.to_thread(hang.entered.acquire, timeout=10)
+    return task
+
+
+async def test_results_and_errors_come_through() -> None:
+    pool = make_pool(1)
+    assert await pool.run(sorted, [2, 1], reverse=True) == [2, 1]
+    with pytest.raises(ZeroDivisionError):
+        await pool.run(lambda: 1 // 0)
+    pool.close()
+
+
+@pytest.mark.catalogue("F35")
+async def test_when_every_thread_is_stuck_calls_fail_at_once_until_one_returns() -> None:
+    pool, hang = make_pool(2), Hang()
+    for _ in range(2):
+        task = await enter(pool, hang)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert pool.open
+    with pytest.raises(Unavailable) as caught:
+        await pool.run(str)
+    assert caught.value.reason is Reason.INDEX_UNAVAILABLE
+    hang.release.set()
+    async with asyncio.timeout(10):
+        while pool.stuck:  # noqa: ASYNC110  the pool has no event for it
+            await asyncio.sleep(0)
+    assert await pool.run(str) == ""
+    pool.close()
+
+
+@pytest.mark.catalogue("F34")
+async def test_a_call_that_had_not_begun_is_never_succeeded() -> None:
+    pool, hang = make_pool(1), Hang()
+    first = await enter(pool, hang)
+    ran: list[int] = []
+    waiting = asyncio.create_task(pool.run(ran.append, 1))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not pool.stuck
+    hang.release.set()
+    assert await first == "done"
+    await pool.run(str)
+    assert ran == []
+    pool.close()
+
+
+async def test_without_its_database_a_server_claims_no_freshness() -> None:
+    freshness = Freshness(LazyStore(no_store), Metrics(), seconds=1)
+    await freshness.poller.refresh()
+    assert freshness.as_of("acme") is None

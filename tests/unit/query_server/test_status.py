@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from sqlalchemy import insert, text
 
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauges
+from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import DETAILS_KEY, MAX_TEXT_BYTES, bounded, code_of, internal_error, trailers
 from rag_core import errors
-from rag_core.errors import RagError, Reason
+from rag_core.content.quality import QualityPolicy, assess
+from rag_core.content.quality import store as quality
+from rag_core.content.quality.sources import Profile
+from rag_core.database import Store
+from rag_core.database.tables.content import sources
+from rag_core.database.tables.operations import deployment_steps, deployments
+from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.ingestion.alerts import Alert, AlertKind, deliver
+from rag_core.ingestion.verify import verify
+from tests.support.pipeline import PipelineHarness, prose
 
 
 def branches() -> list[type[RagError]]:
@@ -88,3 +102,115 @@ def violations(error: RagError) -> list[tuple[str, str, str]]:
         if detail.Unpack(found)
         for one in found.field_violations
     ]
+
+
+async def test_the_state_of_every_source_is_exported(store: Store) -> None:
+    listed = datetime(2026, 11, 24, tzinfo=UTC)
+    with store.engine.begin() as connection:
+        row = {"tenant": "acme", "name": "crm", "kind": "sql", "held_deletions": 7, "last_complete_at": listed}
+        connection.execute(insert(sources).values(**row))
+        profile = Profile(8, quarantined=2)
+        for shard, one in enumerate([profile, Profile(10)]):
+            found = assess(one, None, QualityPolicy(), failed=shard, tried=9)
+            quality.record(connection, ("acme", "crm", shard), "run", one, found)
+    metrics = Metrics()
+    await SourceGauges(LazyStore(lambda: store), metrics).poller.refresh()
+    values = {name: metrics.registry.get_sample_value(f"rag_source_{name}", {"source": "crm"}) for name in NAMES}
+    assert values == dict(zip(NAMES, [80.0, 1.0, 0.0, 7.0, listed.timestamp()], strict=True))
+
+
+NAMES = ("quality_score", "failed_inputs", "quarantined", "held_deletions", "listed_timestamp_seconds")
+
+
+async def test_how_often_how_fast_and_how_well_releases_came_out_is_exported(store: Store) -> None:
+    row = {
+        "target": "local",
+        "release": "r",
+        "spec": {},
+        "colour": "green",
+        "from_colour": "blue",
+        "steps": [],
+        "actor": "a",
+    }
+    began = datetime.now(UTC) - timedelta(days=1)
+    ended = [("done", 60, began), ("done", 120, began), ("done", 600, began), ("rolled_back", 90, began),
+             ("refused", 30, began), ("done", 9_000, began - timedelta(days=40))]  # fmt: skip
+    with store.engine.begin() as connection:
+        for state, seconds, at in ended:
+            finished = at + timedelta(seconds=seconds)
+            values = {**row, "state": state, "created_at": at, "finished_at": finished}
+            number = connection.execute(insert(deployments).values(**values).returning(deployments.c.id)).scalar_one()
+            failed = {"deployment": number, "step": "watch", "passed": state == "done", "weight": 10, "seconds": 1.0}
+            connection.execute(insert(deployment_steps).values(**failed, at=at + timedelta(seconds=50)))
+    metrics = Metrics()
+    await SourceGauges(LazyStore(lambda: store), metrics).poller.refresh()
+
+    def value(name: str, outcome: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"outcome": outcome})
+
+    counts = {state: value("rag_deployments", state) for state in ("done", "rolled_back", "refused", "replaced")}
+    assert counts == {"done": 3, "rolled_back": 1, "refused": 1, "replaced": None}
+    assert value("rag_deployment_lead_seconds", "done") == 120
+    assert value("rag_deployment_restore_seconds", "rolled_back") == 40
+
+
+async def test_a_database_that_is_down_leaves_the_last_values() -> None:
+    def down() -> Store:
+        raise Unavailable(Reason.DATABASE_UNAVAILABLE, "down")
+
+    metrics = Metrics()
+    metrics.source_held.labels("crm").set(3)
+    await SourceGauges(LazyStore(down), metrics).poller.refresh()
+    assert metrics.registry.get_sample_value("rag_source_held_deletions", {"source": "crm"}) == 3
+
+
+async def test_the_last_run_of_a_source_is_exported_by_stage_and_outcome(flow: PipelineHarness) -> None:
+    for number, locator in enumerate(("a", "b")):
+        flow.connector.put(locator, prose(number))
+    flow.run()
+    del flow.connector.items["b"]
+    flow.run()
+    metrics = Metrics()
+    await SourceGauges(LazyStore(lambda: flow.store), metrics).poller.refresh()
+    source = flow.source.name
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"rag_source_run_{name}", {"source": source, **labels})
+
+    assert {outcome: value("inputs", outcome=outcome) for outcome in ("added", "unchanged", "deleted")} == {
+        "added": 0,
+        "unchanged": 1,
+        "deleted": 1,
+    }
+    for stage in ("documents", "chunks", "embeddings", "index"):
+        assert value("stage_seconds", stage=stage) is not None
+
+
+async def test_open_alerts_are_exported_by_kind_until_they_end(store: Store) -> None:
+    metrics = Metrics()
+    poller = SourceGauges(LazyStore(lambda: store), metrics).poller
+    alert = Alert("source_stale:acme/crm", AlertKind.SOURCE_STALE, "warning", "late")
+    labels = {"kind": "source_stale", "severity": "warning"}
+    for conditions, expected in (([alert], 1.0), ([], None)):
+        deliver(store, [], conditions)
+        await poller.refresh()
+        assert metrics.registry.get_sample_value("rag_alerts_firing", labels) == expected
+
+
+async def test_what_a_generation_holds_and_still_lacks_is_exported(flow: PipelineHarness) -> None:
+    for number, locator in enumerate(("a", "b")):
+        flow.connector.put(locator, prose(number))
+    flow.run()
+    verify(flow.store, flow.index)
+    with flow.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.documents SET version = version + 1 WHERE locator = 'b'"))
+        connection.execute(text("UPDATE rag.documents SET updated_at = now() - interval '90 s' WHERE locator = 'b'"))
+    metrics = Metrics()
+    lazy = LazyStore(lambda: flow.store)
+    await GenerationGauges(lazy, metrics).poller.refresh()
+    await Freshness(lazy, metrics, seconds=1).poller.refresh()
+    labels = {"generation": str(flow.index.alias()), "state": "active"}
+    assert metrics.registry.get_sample_value("rag_generation_documents", labels) == 1
+    assert metrics.registry.get_sample_value("rag_generation_pending", labels) == 1
+    assert metrics.registry.get_sample_value("rag_generation_recall", labels) == 1
+    assert 90 <= (metrics.registry.get_sample_value("rag_server_index_behind_seconds") or 0) < 120

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -9,8 +10,10 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
+from console.clients.errors import Breakers, ServiceError
 from console.clients.errors import from_rpc as console_error
 from interfaces.errors import from_rpc as interface_error
+from rag_clients.breaker import CircuitBreaker
 from rag_clients.failures import Failure, read_failure
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.retrieval.engines.remote import from_status
@@ -116,3 +119,25 @@ def test_what_the_grpc_library_says_by_itself_is_said_with_what_to_do(
     shown = str(command_error(Failed(status, text)))
     assert shown.startswith(said)
     assert "`rag status`" in shown
+
+
+def test_one_call_at_a_time_tries_a_service_that_is_silent() -> None:
+    now = 0.0
+    breaker = CircuitBreaker(2, 3.0, clock=lambda: now)
+    assert [(breaker.let_through(), breaker.failed()) for _ in range(2)] == [(True, False), (True, True)]
+    assert not breaker.let_through()
+    now = 3.0
+    assert [breaker.let_through(), breaker.let_through()] == [True, False]
+    assert (breaker.answered(), breaker.let_through(), breaker.answered()) == (True, True, False)
+
+
+@pytest.mark.parametrize(("timed_out", "skipped"), [(True, True), (False, False)])
+def test_the_console_skips_calls_to_a_service_that_timed_out_alone(timed_out: bool, skipped: bool) -> None:
+    breakers, reached = Breakers(), []
+    for _ in range(2):
+        with suppress(ServiceError), breakers.call("Dagster", "DAGSTER_UNAVAILABLE"):
+            reached.append("Dagster")
+            raise ServiceError("Dagster", "DAGSTER_UNAVAILABLE", timed_out=timed_out)
+    with breakers.call("gateway", "DEADLINE_EXCEEDED"):
+        reached.append("gateway")
+    assert reached == [*["Dagster"] * (1 if skipped else 2), "gateway"]
