@@ -72,7 +72,7 @@ test-arm: $(VENV)/.test ## Run what differs by processor, and a whole stack, in 
 	@scripts/test_arm.sh $(PYTEST_ARGS)
 
 # The fallbacks of other systems, on Linux.
-PORTABLE := tests/unit/rag_core/foundation/test_platform.py tests/unit/rag_core/content/parsing/test_sandbox.py tests/unit/rag_assets/connectors/sql tests/unit/rag_assets/connectors/test_filesystem_links.py tests/unit/rag_assets/connectors/test_filesystem_reading.py tests/unit/ragctl/test_terminal.py
+PORTABLE := tests/unit/rag_core/foundation/test_platform.py tests/unit/rag_core/content/parsing/test_sandbox.py tests/unit/rag_assets/connectors/sql tests/unit/rag_assets/connectors/test_filesystem_reading.py tests/unit/ragctl/test_terminal.py
 test-portable: $(VENV)/.test ## Run the tests of what differs between systems with the fallbacks for macOS
 	@RAG_PORTABLE=1 $(BIN)/pytest -n $(PYTEST_WORKERS) $(PORTABLE) $(PYTEST_ARGS)
 

@@ -78,15 +78,18 @@ def test_health_is_not_fooled_by_a_process_that_got_the_same_number(
     assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
 
 
-@pytest.mark.parametrize("mark", ["", "x:1", "1", "99999999999999999999:1"])
-def test_a_mark_that_makes_no_sense_is_a_dead_process(instance: dg.DagsterInstance, mark: str) -> None:
-    run = create_run_for_test(instance, status=Status.STARTED, tags={PROCESS_TAG: mark})
-    assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
-
-
-def test_a_run_without_a_process_is_not_found(instance: dg.DagsterInstance) -> None:
-    run = create_run_for_test(instance, status=Status.STARTED)
-    assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        *(({PROCESS_TAG: mark}, WorkerStatus.FAILED) for mark in ("", "x:1", "1", "99999999999999999999:1")),
+        ({}, WorkerStatus.NOT_FOUND),
+    ],
+)
+def test_a_mark_that_makes_no_sense_is_a_dead_process_and_a_run_without_one_is_not_found(
+    instance: dg.DagsterInstance, tags: dict[str, str], status: WorkerStatus
+) -> None:
+    run = create_run_for_test(instance, status=Status.STARTED, tags=tags)
+    assert instance.run_launcher.check_run_worker_health(run).status is status
 
 
 @pytest.mark.catalogue("F05")

@@ -1,3 +1,5 @@
+"""Runs that died are repaired, and a run is one trace."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,9 +9,14 @@ import pytest
 import yaml
 from sqlalchemy import text
 
+from rag_assets.components import DocumentSource
+from rag_assets.lib.naming import job_name
+from rag_assets.resources import PIPELINE, TRACE_TAG, pipeline_resource
 from rag_core.database import open_store
 from rag_core.settings import Settings
+from tests.integration.assets.conftest import Chain
 from tests.integration.assets.dagster_stack import last_run, running, until, write_instance
+from tests.support.traces import parent_of, recorded
 
 JOB = "handbook_sync"
 
@@ -72,3 +79,25 @@ def _counts(settings: Settings, run_id: str) -> dict[str, int]:
         }
     store.close()
     return counts
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize("tags", [{}, {TRACE_TAG: parent_of(TRACE)}], ids=["its own", "of who asked for it"])
+def test_a_run_is_traced_from_the_listing_to_the_index(chain: Chain, tags: dict[str, str]) -> None:
+    chain.write("a.md", "# Zeppelins\n\nThey are moored at noon.")
+    chain.definitions()  # writes the file of the source
+    own = dg.Definitions(resources={PIPELINE: pipeline_resource(chain.settings)})
+    bound = dg.Definitions.merge(DocumentSource(chain.config).build_defs(), own)
+    with recorded() as traces:
+        result = bound.resolve_job_def(job_name(chain.config)).execute_in_process(instance=chain.instance, tags=tags)
+        assert result.success
+        spans = traces.exporter.get_finished_spans()
+        (trace_id,) = {f"{one.context.trace_id:032x}" for one in spans}
+        run = f"run {job_name(chain.config)}"
+        traces.assert_ancestors(traces.named(trace_id, "index write"), "stage index", run)
+        traces.assert_ancestors(traces.named(trace_id, "stage documents: list"), run)
+        assert (traces.named(trace_id, run).attributes or {})["rag.run_id"] == result.run_id
+        assert not tags or trace_id == TRACE
+        assert "Zeppelin" not in "".join(one.to_json() for one in spans)

@@ -133,17 +133,12 @@ def test_a_configured_source_is_new_before_its_first_run(watched: Watched) -> No
     assert describe(watched.status()) == "new: not read yet"
 
 
-def test_a_source_is_up_to_date_after_a_good_run(watched: Watched) -> None:
+def test_a_source_is_up_to_date_after_a_good_run_and_waits_while_the_next_is_queued(watched: Watched) -> None:
     fill(watched.chain, 2)
     watched.sync()
     status = watched.status()
     assert (status.state, status.count) == (SourceState.UP_TO_DATE, 2)
     assert not needs_attention(status)
-
-
-def test_a_queued_run_is_waiting_and_neither_running_nor_done(watched: Watched) -> None:
-    fill(watched.chain, 2)
-    watched.sync()
     watched.create(dg.DagsterRunStatus.NOT_STARTED)
     status = watched.status()
     assert (status.state, status.waiting_for) == (SourceState.WAITING, WaitingCause.RUN_SLOT)

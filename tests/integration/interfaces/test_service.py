@@ -1,4 +1,6 @@
-"""The service as a process, its probes, and how the gateway divides callers between several of them."""
+"""The service as a process, its probes, and how the gateway divides callers between several of them. A request in
+OpenAI's shape is one trace: the interfaces, the query server, and each retrieval leg. What a suspended tenant gets of
+the open interfaces: the same refusal at every route that takes credentials."""
 
 from __future__ import annotations
 
@@ -12,16 +14,24 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
 import pytest
+from starlette.routing import Route
 
 import interfaces
+from interfaces.platform import Credentials
+from interfaces.server import build_app
+from interfaces.settings import InterfacesSettings
 from rag_core.errors import Reason
+from rag_core.governance.tenants import store as tenants
 from ragctl.gateway.options import Backends, Endpoint
+from tests.integration.interfaces.conftest import QUESTION
 from tests.support.interfaces import OpenInterfaces, behind_gateway, running_interfaces
 from tests.support.query_server import RunningServer
+from tests.support.traces import Recorded, parent_of, recorded_traces  # noqa: F401
 from tests.support.waiting import eventually
 from tests.support.wire import free_port
 
@@ -147,3 +157,94 @@ def _server_of(found: OpenInterfaces, subject: str, servers: tuple[OpenInterface
 def test_every_reason_is_one_of_the_platform(path: Path) -> None:
     found = re.findall(r'ApiError\(\s*\d+,\s*"(\w+)"', path.read_text("utf-8"))
     assert set(found) <= {reason.value for reason in Reason}
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+CHAT = "POST /v1/chat/completions"
+ANSWER = "ragproto.query.v2.QueryService/Answer"
+
+
+def ask(found: OpenInterfaces, **body: object) -> httpx.Response:
+    headers = {"authorization": f"Bearer {found.token()}", "traceparent": parent_of(TRACE)}
+    asked = {"model": "extractive", "messages": [{"role": "user", "content": QUESTION}]} | body
+    return httpx.post(f"{found.url}/v1/chat/completions", json=asked, headers=headers, trust_env=False, timeout=60)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_is_traced_to_each_leg(open_interfaces: OpenInterfaces, traces: Recorded, stream: bool) -> None:
+    assert ask(open_interfaces, stream=stream).status_code == 200
+    chat = traces.named(TRACE, CHAT)
+    said = dict(chat.attributes or {})
+    assert said["http.response.status_code"] == 200
+    assert said["http.route"] == "/v1/chat/completions"
+    traces.assert_ancestors(traces.named(TRACE, "dense leg"), "search", ANSWER, CHAT)
+    assert "vacation" not in "".join(one.to_json() for one in traces.exporter.get_finished_spans())
+
+
+def test_a_refusal_is_the_callers_and_not_a_failure(open_interfaces: OpenInterfaces, traces: Recorded) -> None:
+    assert ask(open_interfaces, messages=[]).status_code == 400
+    chat = traces.named(TRACE, CHAT)
+    assert (chat.attributes or {})["error.type"] == "400"
+    assert chat.status.is_unset
+
+
+def test_without_traces_here_the_callers_context_is_still_passed_on() -> None:
+    passed = Credentials.of_headers({"traceparent": parent_of(TRACE), "tracestate": "a=1"})
+    assert dict(passed.metadata) == {"traceparent": parent_of(TRACE), "tracestate": "a=1"}
+
+
+_CHAT = {"model": "extractive", "messages": [{"role": "user", "content": "x"}]}
+_BODIES: dict[str, Any] = {
+    "/v1/chat/completions": _CHAT,
+    "/v1/vector_stores/{store}/search": {"query": "x"},
+    "/v1/vector_stores/{store}/files": {"file_id": "{file}"},
+}
+_METHODS = ("initialize", "ping", "tools/list", "resources/list", "resources/templates/list", "tools/call")
+
+
+def _routes() -> list[tuple[str, str]]:
+    routes = [route for route in build_app(InterfacesSettings()).routes if isinstance(route, Route)]
+    found = [(method, one.path) for one in routes if one.path.startswith("/v1/") for method in one.methods or ()]
+    return sorted(pair for pair in found if pair[0] != "HEAD")
+
+
+@pytest.fixture(scope="module")
+def suspended(open_interfaces: OpenInterfaces) -> tuple[OpenInterfaces, dict[str, str], str]:
+    """The service, the token of a tenant that was suspended, and the file that it had uploaded before."""
+    with open_interfaces.database() as connection:
+        tenants.create(connection, "closing", actor="op")
+    token = {"authorization": f"Bearer {open_interfaces.token(tenant='closing')}"}
+    sent = httpx.post(
+        f"{open_interfaces.url}/v1/files", headers=token, data={"purpose": "assistants"},
+        files={"file": ("names of a reorganisation.md", b"x")}, trust_env=False, timeout=60,
+    )  # fmt: skip
+    with open_interfaces.database() as connection:
+        tenants.suspend(connection, "closing", actor="op")
+    models = f"{open_interfaces.url}/v1/models"
+    assert eventually(lambda: httpx.get(models, headers=token, trust_env=False, timeout=60).status_code == 403)
+    return open_interfaces, token, sent.json()["id"]
+
+
+@pytest.mark.parametrize(("method", "path"), _routes(), ids=lambda part: part)
+def test_a_suspended_tenant_reads_nothing_by_any_route(
+    suspended: tuple[OpenInterfaces, dict[str, str], str], method: str, path: str
+) -> None:
+    found, token, file_id = suspended
+    body = _BODIES.get(path) if method == "POST" else None
+    filled = path.format(store="handbook", file=file_id, model="extractive")
+    content = {"json": {**body, **({"file_id": file_id} if "file_id" in body else {})}} if body else {}
+    answer = httpx.request(method, found.url + filled, headers=token, trust_env=False, timeout=60, **content)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "TENANT_SUSPENDED")
+    assert "reorganisation" not in answer.text
+
+
+@pytest.mark.parametrize("method", _METHODS)
+def test_a_suspended_tenant_reads_nothing_by_mcp(
+    suspended: tuple[OpenInterfaces, dict[str, str], str], method: str
+) -> None:
+    found, token, _ = suspended
+    answer = httpx.post(
+        f"{found.url}/mcp", headers={**token, "accept": "application/json, text/event-stream"},
+        json={"jsonrpc": "2.0", "id": 1, "method": method, "params": {}}, trust_env=False, timeout=60,
+    )  # fmt: skip
+    assert (answer.status_code, answer.json()["error"]["data"]["reason"]) == (403, "TENANT_SUSPENDED")

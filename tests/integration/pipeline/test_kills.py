@@ -1,12 +1,15 @@
-"""Runs that are killed with SIGKILL: the next run makes everything right, and what was paid for is not paid twice."""
+"""Runs that are killed with SIGKILL: the next run makes everything right, and what was paid for is not paid twice. A
+database on a disk that fills up: a typed error, nothing half-written, and the next run finishes the work."""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +17,18 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from rag_core.database import open_store
+from benchmarks.ports import free_port
+from rag_core.content.parsing import open_parser
+from rag_core.database import open_store, upgrade
+from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.database.engine import driver_url
+from rag_core.errors import Exhausted, Reason
 from rag_core.ingestion.verify import verify
 from rag_core.retrieval.engines.edge import EdgeIndex
 from rag_core.settings import Settings
 from tests.support import crashing_run
-from tests.support.pipeline import prose
-from tests.support.postgres import fast_folder
+from tests.support.pipeline import PipelineHarness, prose
+from tests.support.postgres import die_with_parent, fast_folder, reachable_folder
 
 DOCUMENTS = 8
 
@@ -135,11 +142,25 @@ def test_a_run_killed_while_embedding_does_not_embed_committed_batches_again(wor
     }
 
 
-@pytest.mark.catalogue("F02")
-@pytest.mark.parametrize("failpoint", ["after_commit:1:kill", "after_upsert:1:kill", "before_mark_commit:1:kill"])
-def test_a_run_killed_between_database_and_index_is_made_right_by_the_next(world: Harness, failpoint: str) -> None:
+def _shrink(world: Harness) -> None:
+    world.write(0, 100)
+
+
+@pytest.mark.catalogue("F02", "F03")
+@pytest.mark.parametrize(
+    ("failpoint", "change"),
+    [
+        ("after_commit:1:kill", _change),
+        ("after_upsert:1:kill", _change),
+        ("before_mark_commit:1:kill", _change),
+        ("before_stale_delete:1:kill", _shrink),
+    ],
+)
+def test_a_run_killed_between_database_and_index_is_made_right_by_the_next(
+    world: Harness, failpoint: str, change: Callable[[Harness], None]
+) -> None:
     assert world.run() is not None
-    _change(world)
+    change(world)
     assert world.run(failpoint) is None
     world.assert_right()
 
@@ -151,14 +172,6 @@ def test_a_run_killed_in_a_later_round_keeps_the_rounds_before_and_is_made_right
 ) -> None:
     assert world.run(failpoint) is None
     assert world.served(), "the first round is searchable"
-    world.assert_right()
-
-
-@pytest.mark.catalogue("F03")
-def test_a_run_killed_before_the_stale_points_are_deleted_is_made_right_by_the_next(world: Harness) -> None:
-    assert world.run() is not None
-    world.write(0, 100)
-    assert world.run("before_stale_delete:1:kill") is None
     world.assert_right()
 
 
@@ -201,3 +214,57 @@ def test_a_run_killed_at_thirty_random_moments_is_made_right_by_the_next(world: 
         killed += world.run(f"{dice.choice(points)}:{dice.randint(1, 3)}:kill") is None
     assert killed >= 15
     world.assert_right()
+
+
+_LETTERS = bytes(b"etaoinshrdlucmfwypvbgk  e  a  o "[value % 32] for value in range(256))
+"""Text by its looks: what has no words is quarantined before it is stored."""
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A mounted file system with about 30 MB left beside a fresh cluster."""
+    folder = reachable_folder()
+    options = ["-t", "tmpfs", "-o", "size=110m,mode=755", "tmpfs", str(folder)]
+    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode != 0:
+        pytest.skip("cannot mount a file system here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+    folder.rmdir()
+
+
+@pytest.fixture
+def server(small_disk: Path) -> Iterator[EmbeddedPostgres]:
+    """A durable server on it."""
+    made = EmbeddedPostgres(small_disk / "postgres", free_port())
+    made.start(preexec=die_with_parent)
+    yield made
+    made.stop()
+
+
+@pytest.mark.catalogue("F28")
+@pytest.mark.root
+@pytest.mark.faults
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_full_disk_is_named_and_the_run_after_it_is_right(
+    small_disk: Path, server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    upgrade(server.owner_url(), services="rag")
+    settings = Settings.load(database_url=server.url(), embedder="fake", sync_batch_documents=2)
+    store, index, parser = open_store(settings), EdgeIndex(tmp_path / "index"), open_parser(settings)
+    flow = PipelineHarness(store, index, parser, settings)
+    for number in range(40):
+        # Words of random letters do not compress, so a document takes about the room of its text.
+        flow.connector.put(f"{number}.txt", f"Document {number}. " + os.urandom(2_000_000).translate(_LETTERS).decode())
+    with pytest.raises(Exhausted) as full:
+        flow.run()
+    assert full.value.reason is Reason.STORAGE_FULL
+    stored = flow.one("SELECT count(*) AS n, count(*) FILTER (WHERE length(text) < 2000000) AS torn FROM rag.documents")
+    assert stored.n < 40
+    assert stored.torn == 0
+    for locator in list(flow.connector.items):
+        flow.connector.put(locator, f"Document {locator} is short now.")
+    subprocess.run(["mount", "-o", "remount,size=600m", str(small_disk)], check=True)
+    assert flow.run().balanced
+    assert verify(store, index).clean
+    for part in (index, parser, store):
+        part.close()

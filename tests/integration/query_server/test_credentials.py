@@ -42,7 +42,7 @@ from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage
 from tests.support.query_server import Doc, RunningServer, failing, failure, running
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, run_together
 
 DOCS = [
     Doc("The bell rings at nine.", tenant="acme"),
@@ -316,11 +316,7 @@ def test_an_unknown_key_is_fetched_once_in_thirty_seconds_however_many_ask(tmp_p
         assert search(server, old())
         assert issuer.fetches == 2
         made_up = [signer(generate_key()[0])() for _ in range(4)]
-        threads = [threading.Thread(target=reason, args=(server, metadata)) for metadata in made_up]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_together(threading.Thread(target=reason, args=(server, metadata)) for metadata in made_up)
         assert issuer.fetches == 2
         clock[0] += 30
         for metadata in made_up:

@@ -226,11 +226,6 @@ def test_what_cannot_be_saved_says_which_field_is_wrong(
     assert desk.listed() == []
 
 
-def test_a_reader_edits_nothing(desk: Desk) -> None:
-    assert failing(lambda: desk.save({"scopes": ["query.read"]}, action=ANSWER, answer="x")).reason == "SCOPE_MISSING"
-    assert failing(lambda: desk.listed(scopes=["query.read"])).reason == "SCOPE_MISSING"
-
-
 def test_newer_documents_are_preferred_as_a_request_asks_and_the_scores_say_by_how_much(desk: Desk) -> None:
     plain = desk.search(explain=True).passages
     assert not any(one.explanation.freshness_part for one in plain)  # off by default

@@ -283,8 +283,3 @@ def test_each_search_as_somebody_is_in_the_audit_log_of_their_tenant(bells: Runn
 ])  # fmt: skip
 def test_a_search_as_nobody_or_for_no_reason_is_refused(bells: RunningServer, fields: dict[str, Any]) -> None:
     assert failing(lambda: search_as(bells, **fields)).reason == "FIELD_INVALID"
-
-
-@pytest.mark.parametrize("scopes", [["query.read", "admin"], ["platform.read"], ["query.read", "ops.write"]])
-def test_no_scope_of_a_tenant_searches_as_somebody(bells: RunningServer, scopes: list[str]) -> None:
-    assert failing(lambda: search_as(bells, {"scopes": scopes})).reason == "SCOPE_MISSING"

@@ -17,9 +17,7 @@ from google.protobuf import descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from query_server.auth.policies import POLICIES, allows
 from rag_core.retrieval.index import SearchRequest, SearchResult, VectorIndex
-from ragproto.documents.v1 import documents_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.methods import public_methods
@@ -151,16 +149,6 @@ def test_an_acl_entry_opens_a_document_only_to_its_holders(two_tenants: RunningS
 # --- identifiers of another tenant, on every RPC the descriptors name ----------------------------------------
 
 
-def client_methods() -> list[descriptor.MethodDescriptor]:
-    return public_methods()
-
-
-def all_methods() -> list[descriptor.MethodDescriptor]:
-    """With those whose data is in PostgreSQL; test_documents covers what their identifiers open."""
-    services = documents_pb2.DESCRIPTOR.services_by_name.values()
-    return client_methods() + [method for service in services for method in service.methods]
-
-
 def call_raw(
     server: RunningServer, method: descriptor.MethodDescriptor, request: Message, metadata: Any
 ) -> list[Message]:
@@ -229,7 +217,7 @@ IDENTIFIERS = {
 
 
 @pytest.mark.catalogue("S03")
-@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", public_methods(), ids=lambda method: method.full_name)
 @pytest.mark.parametrize("field", IDENTIFIERS)
 def test_a_foreign_identifier_looks_like_one_that_does_not_exist(
     two_tenants: RunningServer, method: descriptor.MethodDescriptor, field: str
@@ -278,8 +266,8 @@ test_access, test_webhooks, test_operations, test_evaluation, test_history, test
 
 @pytest.mark.catalogue("S03")
 def test_covers_every_rpc_that_takes_an_identifier() -> None:
-    covered = {m.full_name for m in client_methods() if list(requests_with(m, "source", "x"))}
-    assert covered | WITHOUT_IDENTIFIERS == {m.full_name for m in client_methods() if m.input_type.fields}
+    covered = {m.full_name for m in public_methods() if list(requests_with(m, "source", "x"))}
+    assert covered | WITHOUT_IDENTIFIERS == {m.full_name for m in public_methods() if m.input_type.fields}
 
 
 @pytest.mark.catalogue("B08")
@@ -309,7 +297,7 @@ def test_a_visible_source_without_a_match_is_an_empty_result(two_tenants: Runnin
 
 
 @pytest.mark.catalogue("B19")
-@pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", public_methods(), ids=lambda method: method.full_name)
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
@@ -333,7 +321,7 @@ def test_no_call_without_a_token(
 
 @pytest.mark.catalogue("S04")
 @pytest.mark.parametrize("tenant", ["", "*", ["a", "b"], ["a"], None])
-@pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", public_methods(), ids=lambda method: method.full_name)
 def test_a_token_without_one_tenant_opens_nothing(
     two_tenants: RunningServer, method: descriptor.MethodDescriptor, tenant: Any
 ) -> None:
@@ -341,21 +329,6 @@ def test_a_token_without_one_tenant_opens_nothing(
     metadata = two_tenants.auth(tenant=tenant, scopes=["query.read", "admin"])
     failure = failing(lambda: call_raw(two_tenants, method, request, metadata))
     assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "TENANT_MISSING")
-
-
-@pytest.mark.catalogue("S05")
-@pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
-def test_the_wrong_scope_opens_nothing(two_tenants: RunningServer, method: descriptor.MethodDescriptor) -> None:
-    needed = POLICIES[f"/{method.containing_service.full_name}/{method.name}"].scope
-    others = {policy.scope for policy in POLICIES.values() if not allows(frozenset({policy.scope}), needed)}
-    for scopes in (sorted(others), [], ["query.readx", "*"]):
-        request = GetMessageClass(method.input_type)()
-        failure = failing(
-            lambda request=request, scopes=scopes: call_raw(
-                two_tenants, method, request, two_tenants.auth(tenant="a", scopes=scopes)
-            )
-        )
-        assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
 
 
 @pytest.mark.catalogue("S05")
