@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
-from statistics import median
+from itertools import pairwise
+from statistics import fmean, median
 from typing import Final
 
 from rag_core.answering.evidence import question_units
@@ -94,8 +95,22 @@ NAMED: Final = 0.6
 
 
 def naming(terms: Sequence[Term], heading: str) -> float:
-    """Return how far a heading is what is asked for: it has the words of the question, and few others."""
-    return coverage(terms, bag(heading)) * precision(terms, heading)
+    """Return how far a heading is what is asked for: it has the words of the question, in their order, and few others.
+
+    "How do I convert a string to a number?" is not asked for by one who has a number.
+    """
+    return coverage(terms, bag(heading)) * precision(terms, heading) * _in_order(terms, heading)
+
+
+def _in_order(terms: Sequence[Term], heading: str) -> float:
+    """Return the share of neighbouring words of a question that a heading has in the same order; 1 without such."""
+    units = question_units(heading)
+    places = [
+        next((at for at, unit in enumerate(units) if not set(term.stems).isdisjoint(unit.terms)), None)
+        for term in terms
+    ]
+    known = [place for place in places if place is not None]
+    return fmean([earlier <= later for earlier, later in pairwise(known)] or [1.0])
 
 
 def vocabulary(texts: Iterable[str]) -> list[str]:

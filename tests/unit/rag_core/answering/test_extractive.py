@@ -226,6 +226,17 @@ async def test_the_opening_of_a_page_goes_before_later_mentions_of_its_words() -
     assert outcome.excerpts[0].text.startswith("One valve lets the steam out.")
 
 
+async def test_a_heading_with_the_words_of_the_question_in_another_order_is_another_question() -> None:
+    page = (
+        "# Answers\n\nWhat many people have asked us here, one after the other, and what we say.\n\n"
+        "## How do I convert a number to a string?\n\nTake str.\n\n"
+        "## How do I convert a string to a number?\n\nTake int.\n"
+    )
+    hits = corpus(page, tokens=14)
+    outcome = await answered("How do I convert a string to a number?", hits=hits)
+    assert outcome.excerpts[0].text.startswith("Take int.")
+
+
 async def test_a_word_that_stands_in_one_document_shows_it() -> None:
     guide = "# Animals\n\n## Night\n\nThe keeper feeds the kinkajou after dusk.\n\n## Day\n\nThe keeper rests.\n"
     outcome = await decide(Question("kinkajou", corpus(guide, tokens=12), compare=Compares()))
