@@ -20,9 +20,12 @@ HAS_KEY: Config = {"name": "x-api-key", "present_match": True}
 HAS_NO_TOKEN: Config = {"name": "authorization", "present_match": False}
 _CORS_SECONDS = 600
 _CORS_REQUEST = (
-    "authorization,content-type,x-api-key,x-request-id,grpc-timeout,x-grpc-web,x-user-agent,traceparent,tracestate"
+    "authorization,content-type,x-api-key,x-request-id,grpc-timeout,x-grpc-web,x-user-agent,traceparent,tracestate,"
+    "mcp-protocol-version,mcp-method,mcp-name"
 )
-_CORS_RESPONSE = "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id,deprecation,link"
+_CORS_RESPONSE = (
+    "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id,deprecation,link,www-authenticate"
+)
 
 
 def route_config(options: GatewayOptions) -> Config:

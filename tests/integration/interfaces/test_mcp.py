@@ -232,6 +232,40 @@ def test_a_page_that_is_not_configured_may_not_call_it_even_with_a_token(
     assert "access-control-allow-origin" not in answer.headers
 
 
+async def test_a_page_that_is_configured_may_send_what_the_reference_client_sends_and_learns_where_tokens_are(
+    open_interfaces: OpenInterfaces, tmp_path: Path
+) -> None:
+    origin = "https://app.example.org"
+    sent: set[str] = set()
+
+    async def note(request: httpx2.Request) -> None:
+        sent.update(request.headers)
+
+    with (
+        running_interfaces(open_interfaces.server, origins=origin) as alone,
+        behind_gateway(alone, tmp_path, cors_origins=(origin,)) as found,
+    ):
+        headers, hooks = {"authorization": f"Bearer {found.token()}"}, {"request": [note]}
+        place = f"{found.url}/mcp"
+        async with (
+            httpx2.AsyncClient(headers=headers, trust_env=False, timeout=20, event_hooks=hooks) as http,
+            Client(streamable_http_client(place, http_client=http)) as client,
+        ):
+            await client.call_tool("search", {"query": "vacation"})
+        of_browsers = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"}
+        assert "mcp-protocol-version" in sent
+        async with httpx2.AsyncClient(headers={"origin": origin}, trust_env=False, timeout=60) as page:
+            asked = {"access-control-request-method": "POST", "access-control-request-headers": ",".join(sent)}
+            preflight = await page.options(place, headers=asked)
+            assert sent - of_browsers <= set(preflight.headers["access-control-allow-headers"].split(","))
+            refused = await page.post(place, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+            assert "www-authenticate" in refused.headers["access-control-expose-headers"].split(",")
+            metadata = await page.get(refused.headers["www-authenticate"].partition('"')[2].rstrip('"'))
+        assert metadata.json()["resource"] == place
+        for answer in (preflight, refused, metadata):
+            assert answer.headers["access-control-allow-origin"] == origin
+
+
 def test_the_service_itself_refuses_calls_without_credentials_and_names_the_issuer(
     open_interfaces: OpenInterfaces,
 ) -> None:

@@ -172,6 +172,10 @@ def test_browsers_and_the_admin_api_pass_where_the_installation_says_so(tmp_path
     assert [name for name in names if name.startswith("preflight")] == [f'preflight "{origin}"' for origin in allowed]
     assert any(name.startswith("/ragproto.admin.") for name in names) is admin
     assert ("ragproto.admin.v1.AdminService" in made.text) is admin, "the rules about scopes and tokens"
+    service = find(render(values("production", {"settings": settings})), "Deployment", "-interfaces")
+    (container,) = service["spec"]["template"]["spec"]["containers"]
+    origins = next(one["value"] for one in container["env"] if one["name"] == "RAG_INTERFACES_ORIGINS")
+    assert origins == ",".join(BROWSERS if admin else [])
 
 
 def test_an_origin_with_a_path_is_refused() -> None:
