@@ -127,9 +127,15 @@ def test_only_programs_on_the_persons_machine_register_and_only_to_read(
 
 
 def test_a_program_without_pkce_gets_no_code(platform: Platform) -> None:
-    asked = {"response_type": "code", "client_id": "rag-programs", "redirect_uri": "http://127.0.0.1/"}
-    address = f"{platform.keycloak.issuer}/protocol/openid-connect/auth?{urlencode(asked)}"
-    assert platform.keycloak.sign_in(address, "ann")["error"] == "invalid_request"
+    redirect, keycloak = "http://127.0.0.1/callback", platform.keycloak
+    itself = keycloak.http.post(
+        f"{keycloak.issuer}/clients-registrations/openid-connect",
+        json={"redirect_uris": [redirect], "scope": "query.read", "token_endpoint_auth_method": "none"},
+    ).json()["client_id"]
+    for client in (itself, "rag-programs"):
+        asked = urlencode({"response_type": "code", "client_id": client, "redirect_uri": redirect})
+        found = keycloak.sign_in(f"{keycloak.issuer}/protocol/openid-connect/auth?{asked}", "ann")
+        assert (found["error"], "code" in found) == ("invalid_request", False)
 
 
 @pytest.mark.usefixtures("short_lived")
