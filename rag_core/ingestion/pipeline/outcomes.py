@@ -16,7 +16,7 @@ from rag_core.content.documents import tombstone_store as tombstones
 from rag_core.content.quality import BEFORE_STORE, QuarantineEntry
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import Scope
-from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.errors import RagError, Unavailable
 from rag_core.governance.access import without_refused
 from rag_core.ids import document_id
 from rag_core.ingestion.pipeline.reading import WITHOUT_TEXT, ReadResult

@@ -21,7 +21,7 @@ from rag_core.content.parsing import Parser
 from rag_core.content.sources import Connector, FetchTask, Source, deletion_store, load_listing
 from rag_core.content.sources import listing_store as listing
 from rag_core.database import Store, locks
-from rag_core.errors import Reason, Unavailable
+from rag_core.errors import Unavailable
 from rag_core.ids import document_id, text_hash
 from rag_core.ingestion.pipeline import WITHOUT_TEXT, Progress, Reader, ReadResult, parser_fingerprint
 from rag_core.ingestion.verify import store as rows

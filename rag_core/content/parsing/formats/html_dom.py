@@ -30,7 +30,9 @@ _HIDING_STYLE: Final = re.compile(
     r"|opacity\s*:\s*0(?:\.0+)?\s*(?:;|!|$)|(?:left|top|text-indent)\s*:\s*-\d{4,}",
     re.IGNORECASE,
 )
-_BOILERPLATE_ROLES: Final = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "doc-pagefooter", "doc-toc"})
+_BOILERPLATE_ROLES: Final = frozenset(
+    {"navigation", "search", "menu", "menubar", "toolbar", "doc-pagefooter", "doc-toc"}
+)
 _SITE_ROLES: Final = frozenset({"banner", "contentinfo", "complementary"})
 _LINE_NUMBERS: Final = frozenset({"linenos", "linenodiv"})
 _READER_ONLY: Final = frozenset({"sr-only", "visually-hidden", "screen-reader-text"})
