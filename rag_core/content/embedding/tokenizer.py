@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # Raise it when the tokens of a text change so that its vector does: every vector is made again then. Another library
 # reads these rules too (HF's tokenizers did here); it differs where two ways to cut a word score alike, and for rare
 # code points: of 8,514 texts 51, whose vectors have a cosine of 0.9996 at the median, as between two processors.
-# What a raised version replaces stays beside it for a release, as networks do: the generation that serves was built with
-# it, and a query server without its model refuses every question until the next one is built.
+# What a raised version replaces stays beside it for a release, as networks do: the generation that serves was built
+# with it, and a query server without its model refuses every question until the next one is built.
 TOKENIZER_VERSION = 1
 TOKENIZER_FILE = Artifact("e5-small-tokenizer", ".model", fingerprint(SHA256, TOKENIZER_VERSION))
 

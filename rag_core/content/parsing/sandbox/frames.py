@@ -186,7 +186,7 @@ def _require_order(blocks: tuple[Block, ...], length: int, limits: ParseLimits) 
             raise FrameError
         if one_line(block.language, MAX_LANGUAGE_CHARS) != block.language:
             raise FrameError
-        # The term of a description that goes on behind code.
+        # The term of a description that continues behind code.
         if block.header and block.kind is not BlockKind.DEFINITIONS:
             raise FrameError
         if one_line(block.header, MAX_HEADING_CHARS) != block.header:
