@@ -12,7 +12,7 @@ from query_server.handlers.query.curations import Curations, SourceFreshness
 from query_server.handlers.query.models import QueryModels
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
-from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauges
+from query_server.runtime.gauges import DirectoryGauges, Freshness, GenerationGauges, SourceGauges
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller, RevocationListener
 from rag_core.settings import Settings
@@ -45,6 +45,7 @@ class Caches:
             "freshness": self.freshness.poller,
             "source gauges": SourceGauges(store, metrics).poller,
             "generation gauges": GenerationGauges(store, metrics).poller,
+            "directory gauges": DirectoryGauges(store, metrics).poller,
         }
         self.listener = RevocationListener(
             store, settings.database_connect_timeout_seconds, *self._access.values(), self.curations.poller

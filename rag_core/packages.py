@@ -15,6 +15,7 @@ EXTRAS = {
     "ldap": "reads people and groups of an LDAP server",
     "ocr": "reads scans and pictures by character recognition",
     "smb": "reads Windows shares with their permissions",
+    "smb-kerberos": "signs in to Windows shares by Kerberos; built on the machine, against its libkrb5",
 }
 """Purpose of each extra of the package; a test compares the names with pyproject.toml."""
 REINSTALL = f"install `{DISTRIBUTION}` again (in a checkout: `make setup`)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -149,6 +150,37 @@ class GenerationGauges:
             pending.labels(*labels).set(totals.pending)
             if share is not None:
                 recall.labels(*labels).set(share)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Names in ACLs that their directory does not know.
+
+
+class DirectoryGauges:
+    """Refreshes the gauge every minute. While the database is down it keeps its values."""
+
+    def __init__(self, store: LazyStore, metrics: Metrics) -> None:
+        self._store, self._gauge = store, metrics.unknown_principals
+        # Every document is read, as for the gauges of generations.
+        self.poller = Poller(
+            "directory gauges", self._read, self._set, seconds=GENERATION_SECONDS, share=GENERATION_SHARE
+        )
+
+    def _read(self) -> Counter[str]:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+        from rag_core.governance.directories import list_directories
+
+        found = Counter[str]()
+        with self._store.get().engine.connect() as connection:
+            for one in list_directories(connection):
+                found[one.name] += one.unknown_principals
+        return found
+
+    def _set(self, found: Counter[str]) -> None:
+        """A directory that is gone loses its series."""
+        self._gauge.clear()
+        for name, count in found.items():
+            self._gauge.labels(name).set(count)
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -208,6 +208,12 @@ class Metrics:
         )
         self.source_run_inputs = gauge("run_inputs", "Inputs of the last run by outcome.", "outcome")
         self.source_run_seconds = gauge("run_stage_seconds", "Time of each stage of the last run.", "stage")
+        self.unknown_principals = self._gauge(
+            "rag_directory_unknown_principals",
+            "Names in ACLs of documents that their directory does not know, those of all tenants with a directory of "
+            "the name: they grant nothing, and refuse everybody.",
+            ["directory"],
+        )
         self.deployments = self._gauge(
             "rag_deployments", "Deployments that ended in the last 30 days, by outcome.", ["outcome"]
         )

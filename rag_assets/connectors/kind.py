@@ -8,10 +8,11 @@ A package names one `ConnectorKind` in its metadata, and nothing here is edited:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import field_validator
@@ -168,6 +169,19 @@ Readers = Literal["file", "file or source", "source"]
 """Origin of the readers of a document: the source's file, the source itself, or whichever says more."""
 
 
+class Watch(Protocol):
+    """Watches a source whose server reports changes."""
+
+    def __call__(
+        self, options: Any, context: ConnectorContext, on_change: Callable[[], object], stopping: threading.Event
+    ) -> None:
+        """Call `on_change` once the server is watched and after each report, until `stopping` is set within a second.
+
+        Returning before means to be called again, to find again what is watched. Raises `RagError` when the server
+        cannot be watched, or not any more; it is tried again later.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectorKind:
     """A kind of source, as a package registers it.
@@ -183,6 +197,7 @@ class ConnectorKind:
     libraries: tuple[str, ...] = ()
     extra: str = ""
     browse: Browse | None = None
+    watch: Watch | None = None
 
 
 def imported(name: str) -> Callable[[Any, ConnectorContext], Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, cast
 
 from rag_assets.connectors.files.options import FilesOptions
-from rag_assets.connectors.files.server import Entry, FileServer
+from rag_assets.connectors.files.server import Entry, FileServer, LinkAway
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.permissions import Rights
 from rag_assets.connectors.outside import ConnectorContext, ListingState, PolledConnector, read_item, with_readers
@@ -98,6 +98,8 @@ class FilesListing(ListingState):
                 continue
             except RagError as error:
                 self._errors[str(error)] = None
+                if isinstance(error, LinkAway):
+                    continue
                 return
             for path, entry in entries:
                 if entry.get("type") == "directory":

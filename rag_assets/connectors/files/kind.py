@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from rag_assets.connectors.files.options import SftpOptions, SmbOptions, WebdavOptions
+import threading
+from collections.abc import Callable
+from contextlib import closing
+
+from rag_assets.connectors.files.options import FilesOptions, SftpOptions, SmbOptions, WebdavOptions
 from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
+from rag_assets.connectors.outside import ConnectorContext
 
 _CONNECTOR = imported("rag_assets.connectors.files.connector:FilesConnector")
 _EXTRA = "rag-platform[files]"
@@ -14,6 +19,16 @@ _PATTERNS = (
     FormField("include", "Include patterns (**/*.md, …)", "list"),
     FormField("exclude", "Exclude patterns", "list"),
 )
+
+
+def watch(
+    options: FilesOptions, context: ConnectorContext, on_change: Callable[[], object], stopping: threading.Event
+) -> None:
+    """Watch a server of files, see `Watch`. Its connection is opened once: the caller waits before the next."""
+    from rag_assets.connectors.files.server import FileServer
+
+    with closing(FileServer(options.model_copy(update={"attempts": 1}), context.fetch_policy, 0)) as server:
+        server.watch(on_change, stopping)
 
 
 SFTP = ConnectorKind(SftpOptions, _CONNECTOR, (
@@ -53,7 +68,8 @@ SMB = ConnectorKind(SmbOptions, _CONNECTOR, (
         FormField("password", "Password", "secret", required=True),
         FormField("directory", "Directory that knows its users and groups"),
         FormField("share_readers", "Who may use the share (SIDs, or everyone)", "list"),
+        FormField("dfs_servers", "Servers that links of DFS may lead to", "list"),
         FormField("bypass_traverse_checking", "Only a file's own permissions count, as in Windows"),
         *_PATTERNS,
     )),
-), readers="file or source", libraries=("smbprotocol",), extra="rag-platform[smb]")  # fmt: skip
+), readers="file or source", libraries=("smbprotocol",), extra="rag-platform[smb]", watch=watch)  # fmt: skip

@@ -14,6 +14,7 @@ from rag_core.content.sources import SecretRef
 
 Share = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\\/:*?\"<>|]{1,80}$")]
 Reader = Annotated[str, StringConstraints(pattern=r"^everyone$|^S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}$")]
+Path = Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")]
 HostKey = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")]
 
 
@@ -104,17 +105,34 @@ class WebdavOptions(FilesOptions):
         return Opened(endpoints=(endpoint(self.url), *token_hosts(self.auth)))
 
 
+class KerberosLogin(Model):
+    """A ticket of Kerberos: from a keytab, from a cache of tickets, or without either by the password."""
+
+    keytab: Path | None = Field(None, description="File with the account's key.")
+    ccache: Path | None = Field(None, description="File with its tickets, which something else renews.")
+
+
 class SmbOptions(FilesOptions):
     """Files of a Windows share (SMB 2 and 3), of Windows or Samba."""
 
     kind: Literal["smb"]
-    host: Host = Field(description="Name or address of the server itself, not of a namespace of DFS.")
+    host: Host = Field(description="Name or address of the server, or of a namespace of DFS.")
     port: int = Field(445, ge=1, le=65_535, description="Its port.")
     share: Share = Field(description="Name of the share.")
     user: Plain = Field(
         description="An account that may only read: `DOMAIN\\user`, `user@domain`, or one of the server."
     )
-    password: SecretRef = Field(description="Its password, by reference. Signs in by NTLM.")
+    password: SecretRef | None = Field(
+        None, description="Its password, by reference; left out with a keytab or cache of Kerberos."
+    )
+    kerberos: KerberosLogin | None = Field(
+        None, description="Sign in by a ticket for `cifs/HOST`; absent: by NTLM. The realm is `user@REALM`, or the "
+        "machine's; its `krb5.conf` names the servers that give tickets."
+    )  # fmt: skip
+    dfs_servers: list[Host] = Field(
+        [], max_length=100, description="Servers that links of DFS may lead to, with the names that the namespace has "
+        "for them; empty: links are left out."
+    )  # fmt: skip
     encrypt: bool = Field(True, description="Whether SMB 3 with encryption is required; else messages are signed.")
     directory: DirectoryName | None = Field(
         None, description="Directory that knows the SIDs of people and groups (`sid:S-1-5-21-…`): the permissions of "
@@ -133,7 +151,15 @@ class SmbOptions(FilesOptions):
     def _share(self) -> Self:
         if self.directory and not self.share_readers:
             raise ValueError("share_readers: with `directory` name who may use the share, such as [everyone]")
+        ways = [self.password, *self.key_files]
+        if len(ways) - ways.count(None) != 1:
+            raise ValueError("password: name it, or with `kerberos` a `keytab` or a `ccache`, and one of them alone")
         return self
+
+    @property
+    def key_files(self) -> tuple[str, ...]:
+        """The files that it signs in with."""
+        return tuple(filter(None, (self.kerberos.keytab, self.kerberos.ccache))) if self.kerberos else ()
 
     @property
     def location(self) -> str:
@@ -141,7 +167,7 @@ class SmbOptions(FilesOptions):
         return f"smb://{self.host}:{self.port}/{self.share}{self.path}"
 
     def opened(self) -> Opened:
-        return Opened(endpoints=((self.host.lower(), self.port),))
+        return Opened(self.key_files, tuple((name.lower(), self.port) for name in (self.host, *self.dfs_servers)))
 
     @classmethod
     def from_location(cls, location: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +13,10 @@ from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.http_client import FetchPolicy, Pacing
 
 Entry = dict[str, Any]
+
+
+class LinkAway(Unavailable):
+    """The target of a link between servers cannot be read; files beside the link can."""
 
 
 class FileServer:
@@ -34,7 +40,7 @@ class FileServer:
         """Return size, times and tags of a file.
 
         Raises `NotFound` (`VANISHED`), `Unavailable` (`ACCESS_REFUSED`, `SOURCE_UNAVAILABLE`, `RESPONSE_INVALID`, …),
-        `DeadlineExceeded`, `InvalidInput` (`SSRF_BLOCKED`, …) and `ConfigError` (`SECRET_MISSING`).
+        `DeadlineExceeded`, `LinkAway`, `InvalidInput` (`SSRF_BLOCKED`, …) and `ConfigError` (`SECRET_MISSING`).
         """
         return self._files.run(lambda files: dict(files.info(path)))
 
@@ -46,6 +52,10 @@ class FileServer:
                 return bytes(stream.read(self._max_bytes + 1))
 
         return self._files.run(read)
+
+    def watch(self, on_change: Callable[[], object], stopping: threading.Event) -> None:
+        """Watch the source's folder, see `rag_assets.connectors.kind.Watch`. Raises as `info`."""
+        self._files.run(lambda files: files.watch(on_change, stopping))
 
     def close(self) -> None:
         """Close the connection. Idempotent."""

@@ -35,6 +35,8 @@ _LONGEST_SECONDS = 300.0
 _LEFT_SECONDS = 3600.0
 _LOOK_SHARE = 20
 """A look at a source takes at most this part of the time: a large tree is looked at less often."""
+_SERVER_REST = 5
+"""A server that reports changes all the time rests for so many listings after each look."""
 _JITTER = 0.1
 _REPORTED = 100
 """Looks that are remembered for a report, which a Dagster that is away does not take."""
@@ -57,9 +59,9 @@ class ObservedSource:
     newest_run: ObservableSource
     due: float = 0.0
     rest_until: float = 0.0
-    """A source that changes all the time is brought in half of the time."""
+    """A source that changes all the time is brought in half of the time, and a server is listed less than that."""
     changed: bool = False
-    """Its folder reported a change since the last look began."""
+    """Its folder or server reported a change since the last look began."""
     working: bool = False
     failures: int = 0
     applied: str = ""
@@ -126,7 +128,8 @@ class ObservedSource:
         self._count_failure(newest)
         self.seen_run = None if newest.under_way else newest
         now = time.monotonic()
-        self.rest_until = now + (now - began)
+        listing = 0.0 if self.config.options.kind == "folder" else self.look_seconds
+        self.rest_until = now + max(now - began, listing * _SERVER_REST)
         self.due = now + self._pause() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
 
     def _pause(self) -> float:

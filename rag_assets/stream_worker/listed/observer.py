@@ -18,6 +18,7 @@ from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.listed.folders import FolderWatcher
 from rag_assets.stream_worker.listed.leases import SPARE_SECONDS, Leases
 from rag_assets.stream_worker.listed.observed import ObservedSource
+from rag_assets.stream_worker.listed.servers import ServerWatcher
 from rag_core.content.parsing import Parser
 from rag_core.database import Store, open_store
 from rag_core.errors import RagError
@@ -98,6 +99,7 @@ class SourceObserver:
         self._wake = threading.Event()
         self._files_changed = threading.Event()
         self._folders = FolderWatcher(self._on_change)
+        self._servers = ServerWatcher(self._settings, self._on_change)
 
     @property
     def sources(self) -> list[ObservedSource]:
@@ -129,6 +131,7 @@ class SourceObserver:
                 self._wake.wait(self._pause(refresh))  # at most a second, to see `stopping`
                 self._wake.clear()
             leases.close()
+        self._servers.watch({})
         watcher.join()
 
     def _refresh(self, leases: Leases) -> None:
@@ -152,7 +155,9 @@ class SourceObserver:
         }
         for name in leases.held:
             self._take(name, known[name])
-        self._folders.watch(_roots(self._sources.values()) | {_FILES: str(self._settings.effective_sources_dir)})
+        read = {name: one.config for name, one in self._sources.items() if one.tag and not one.failures}
+        self._folders.watch(_roots(read) | {_FILES: str(self._settings.effective_sources_dir)})
+        self._servers.watch(read)
 
     def _can_observe(self, name: SourceName) -> bool:
         options, left = self._configs[name].options, self._left.get(name, 0.0)
@@ -219,13 +224,9 @@ def next_due(
                                      one.due), default=None)  # fmt: skip
 
 
-def _roots(sources: Iterable[ObservedSource]) -> dict[SourceName, str]:
+def _roots(configs: Mapping[SourceName, SourceConfig]) -> dict[SourceName, str]:
     """The folders to watch: those that could be read, since a place that is refused is not watched either."""
-    return {
-        one.name: one.config.options.root
-        for one in sources
-        if isinstance(one.config.options, FilesystemOptions) and one.tag and not one.failures
-    }
+    return {name: one.options.root for name, one in configs.items() if isinstance(one.options, FilesystemOptions)}
 
 
 def _file_states(folder: Path) -> object:

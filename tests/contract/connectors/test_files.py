@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import stamina
 
 from rag_assets.connectors import open_connector
+from rag_assets.connectors.files.options import SmbOptions
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.kind import Opened
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.source_config import SourceConfig
 from rag_assets.testing import LOOPBACK, Answer, ConnectorSuite, FakeServer
@@ -231,3 +234,26 @@ class TestWebdav:
             items, _, error = listed(connect(url=server.url()))
         assert items == []
         assert str(error).startswith(reason)
+
+
+SHARE = {"kind": "smb", "host": "127.0.0.1", "share": "docs", "user": "rag@ACME.EXAMPLE", "attempts": 1}
+SECRET = {"env": "RAG_SECRET_FILES"}
+
+
+@pytest.mark.skipif(find_spec("gssapi") is not None, reason="the extra smb-kerberos is installed")
+def test_the_packages_that_kerberos_needs_are_named() -> None:
+    config = {"name": "docs", "tenant": "acme", "options": SHARE | {"kerberos": {"keytab": "/etc/rag.keytab"}}}
+    with open_connector(SourceConfig.model_validate(config), ConnectorContext(fetch_policy=LOOPBACK)) as connector:
+        error = connector.check()["error"]
+    assert error.startswith("PACKAGE_MISSING: ")
+    assert "rag-platform[smb-kerberos]" in error
+
+
+def test_a_share_is_signed_in_to_in_one_way_and_its_key_is_a_file_that_it_opens() -> None:
+    key = SmbOptions.model_validate(SHARE | {"kerberos": {"keytab": "/etc/rag.keytab"}})
+    assert key.opened() == Opened(("/etc/rag.keytab",), (("127.0.0.1", 445),))
+    assert SmbOptions.model_validate(SHARE | {"password": SECRET, "kerberos": {}}).key_files == ()
+    both = {"keytab": "/etc/rag.keytab", "ccache": "/tmp/rag"}  # noqa: S108
+    for more in ({}, {"kerberos": {}}, {"kerberos": both}, {"kerberos": {"ccache": "/k"}, "password": SECRET}):
+        with pytest.raises(ValueError, match="password: name it"):
+            SmbOptions.model_validate(SHARE | more)

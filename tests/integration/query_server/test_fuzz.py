@@ -226,6 +226,7 @@ def test_after_all_that_the_server_still_answers(server: RunningServer) -> None:
         "freshness",
         "source gauges",
         "generation gauges",
+        "directory gauges",
     )
     sample = server.server.metrics.registry.get_sample_value
     assert {sample("rag_server_background_failures_total", {"task": task}) for task in tasks} == {0}

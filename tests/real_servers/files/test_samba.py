@@ -2,148 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import random
-import re
 import shutil
 import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from smbprotocol.exceptions import AccessDenied
-from smbprotocol.file_info import InfoType
-from smbprotocol.open import SMB2SetInfoRequest
 
-from benchmarks.ports import free_port
-from rag_assets.connectors.files.options import SmbOptions
-from rag_assets.connectors.files.smb import SmbFiles, connect
 from rag_assets.testing import ConnectorSuite
 from rag_core.content.sources import SourceItem
 from rag_core.database import open_store
-from rag_core.errors import Unavailable
+from rag_core.governance.access import EVERYONE
 from rag_core.governance.directories import DirectoryEntry, sync
-from rag_core.http_client import FetchPolicy
 from rag_core.retrieval.index import VectorIndex
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.contract.connectors.test_files import ODD_NAMES, Server
-from tests.support.descriptors import PASS, READ, Ace, descriptor
+from tests.support.descriptors import PASS, READ, Ace
 from tests.support.pipeline import PipelineHarness
 from tests.support.query_server import RunningServer, running
+from tests.support.samba import FULL, PASSWORD, PEOPLE, WORLD, Samba
 from tests.support.waiting import eventually
 
-SMBD = os.environ.get("RAG_TEST_SMBD") or shutil.which("smbd", path=f"{os.environ['PATH']}:/usr/sbin")
-pytestmark = [
-    pytest.mark.real_servers,
-    pytest.mark.skipif(SMBD is None, reason="no smbd (Debian's samba), and RAG_TEST_SMBD names none"),
-    pytest.mark.skipif(os.getuid() != 0, reason="Samba takes people for accounts of this machine, as root alone"),
-]
-PASSWORD, ADMIN, PEOPLE = "s3cret", "root", ("daemon", "games")
-EVERYONE, WORLD = "everyone", "S-1-1-0"
-FULL = 0x001F_01FF
-
-
-class Samba:
-    """Samba with accounts of its own database for users that every Debian has. It decides by the permissions of
-    Windows alone."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        for name in ("lock", "state", "cache", "private", "run", "rpc"):
-            (folder / name).mkdir()
-        (folder / "smb.conf").write_text(f"""
-[global]
-  server role = standalone server
-  netbios name = FILES
-  smb ports = {self.port}
-  interfaces = 127.0.0.1
-  bind interfaces only = yes
-  disable netbios = yes
-  disable spoolss = yes
-  load printers = no
-  log file = {folder}/log
-  lock directory = {folder}/lock
-  state directory = {folder}/state
-  cache directory = {folder}/cache
-  private dir = {folder}/private
-  pid directory = {folder}/run
-  ncalrpc dir = {folder}/rpc
-  vfs objects = acl_xattr
-  acl_xattr:ignore system acls = yes
-[docs]
-  path = {folder}/files
-  read only = no
-""")
-        self.sids = {name: self._account(name) for name in (ADMIN, *PEOPLE)}
-        self.start()
-
-    def _account(self, name: str) -> str:
-        config = str(self.folder / "smb.conf")
-        typed = f"{PASSWORD}\n{PASSWORD}\n"
-        subprocess.run(["smbpasswd", "-c", config, "-a", "-s", name], input=typed, text=True, check=True)
-        found = subprocess.run(["pdbedit", "-s", config, "-v", name], capture_output=True, text=True, check=True)
-        return str(re.findall(r"User SID:\s+(\S+)", found.stdout)[0])
-
-    def start(self) -> None:
-        command = [str(SMBD), "--foreground", "--no-process-group", "-s", str(self.folder / "smb.conf")]
-        # It ends the processes of its group with itself.
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-        until = time.monotonic() + 60
-        while True:
-            try:
-                return self.session(ADMIN).close()
-            except (Unavailable, ValueError, OSError):
-                if self._process.poll() is not None or time.monotonic() > until:
-                    raise
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(60)
-
-    def options(self, user: str = ADMIN, **more: Any) -> dict[str, Any]:
-        return {"kind": "smb", "host": "127.0.0.1", "port": self.port, "share": "docs", "user": user, "attempts": 1,
-                "password": {"env": "RAG_SECRET_FILES"}, **more}  # fmt: skip
-
-    def session(self, user: str) -> SmbFiles:
-        return connect(SmbOptions.model_validate(self.options(user)), FetchPolicy())
-
-    def may_read(self, person: str, path: str) -> bool:
-        """Ask Samba itself."""
-        with closing(self.session(person)) as files:
-            try:
-                with files.open(path) as opened:
-                    return bool(opened.read(1))
-            except AccessDenied:
-                return False
-
-    def protect(self, path: str, aces: list[Ace]) -> None:
-        """Set the entries of a file or folder, in this order, without inheritance."""
-        asked = SMB2SetInfoRequest()
-        asked["info_type"], asked["additional_information"] = InfoType.SMB2_0_INFO_SECURITY, 0x4
-        asked["buffer"] = descriptor(aces, self.sids[ADMIN])
-        with closing(self.session(ADMIN)) as files, files._opened(path, 0x0004_0000) as opened:
-            asked["file_id"] = opened.file_id
-            tree = opened.tree_connect
-            request = opened.connection.send(asked, tree.session.session_id, tree.tree_connect_id)
-            opened.connection.receive(request)
-
-    def close(self) -> None:
-        self.stop()
-
-
-@pytest.fixture(scope="module")
-def samba() -> Iterator[Samba]:
-    with tempfile.TemporaryDirectory(prefix="rag-smb-") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAG_SECRET_FILES", PASSWORD)
-        Path(folder).chmod(0o755)
-        (Path(folder) / "files").mkdir()
-        server = Samba(Path(folder))
-        yield server
-        server.stop()
+pytestmark = pytest.mark.real_servers
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from sqlalchemy import insert, text
 
 from query_server.runtime.dependencies import LazyStore
-from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauges
+from query_server.runtime.gauges import DirectoryGauges, Freshness, GenerationGauges, SourceGauges
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import DETAILS_KEY, MAX_TEXT_BYTES, bounded, code_of, internal_error, trailers
 from rag_core import errors
@@ -22,6 +22,7 @@ from rag_core.database import Store
 from rag_core.database.tables.content import sources
 from rag_core.database.tables.operations import deployment_steps, deployments
 from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.governance.directories import DirectoryEntry, sync
 from rag_core.ingestion.alerts import Alert, AlertKind, deliver
 from rag_core.ingestion.verify import verify
 from tests.support.pipeline import PipelineHarness, prose
@@ -214,3 +215,17 @@ async def test_what_a_generation_holds_and_still_lacks_is_exported(flow: Pipelin
     assert metrics.registry.get_sample_value("rag_generation_pending", labels) == 1
     assert metrics.registry.get_sample_value("rag_generation_recall", labels) == 1
     assert 90 <= (metrics.registry.get_sample_value("rag_server_index_behind_seconds") or 0) < 120
+
+
+async def test_names_that_no_directory_knows_are_exported_until_one_does(flow: PipelineHarness) -> None:
+    flow.connector.put("a.txt", "A", acl=("everyone", "corp/gid:404", "deny:corp/gid:9"))
+    flow.run()
+    metrics = Metrics()
+    poller = DirectoryGauges(LazyStore(lambda: flow.store), metrics).poller
+    entries = [DirectoryEntry("user:ann", ("uid:1",))]
+    for known, unknown in ((("gid:1",), 2.0), (("gid:9", "gid:404"), 0.0)):
+        with flow.store.engine.begin() as connection:
+            sync(connection, "acme", "corp", "file", [*entries, DirectoryEntry("group:staff", known, ("user:ann",))])
+        await poller.refresh()
+        labels = {"directory": "corp"}
+        assert metrics.registry.get_sample_value("rag_directory_unknown_principals", labels) == unknown
