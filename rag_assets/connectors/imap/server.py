@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import imaplib
+import selectors
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
@@ -27,6 +31,11 @@ _SPECIAL: Final = {b"\\all", b"\\drafts", b"\\flagged", b"\\important", b"\\junk
 _CLOSED: Final = {b"\\noselect", b"\\nonexistent"}
 _STATUS: Final = ("UIDVALIDITY", "UIDNEXT", "MESSAGES")
 _FIELDS: Final = ("RFC822.SIZE", "INTERNALDATE", "ENVELOPE", "BODYSTRUCTURE")
+_WATCHED: Final = 4
+"""Mailboxes that are watched: each needs a connection, and servers allow an account ten or so."""
+_WATCH_SECONDS: Final = 25 * 60.0
+"""Servers end an IDLE of 30 minutes (RFC 2177)."""
+_STEP_SECONDS: Final = 1.0
 _EVERYBODY: Final = frozenset({"anyone", "anonymous", "authenticated"})
 
 
@@ -104,11 +113,38 @@ class ImapServer:
             return None
         return _rights(self._connection.run(lambda client: client.getacl(name))).acl(directory)
 
+    def watch(self, on_change: Callable[[], object], stopping: threading.Event) -> None:
+        """Watch the first mailboxes by IDLE, INBOX before all others; see `rag_assets.connectors.kind.Watch`."""
+        try:
+            self._idle(on_change, stopping)
+        except Exception as error:
+            explained = _explained(error)
+            raise (explained.error if isinstance(explained, Again) else explained) from error
+
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._connection.close()
         if self._fetcher is not None:
             self._fetcher.close()
+
+    def _idle(self, on_change: Callable[[], object], stopping: threading.Event) -> None:
+        watched = sorted((name for name, _ in self._names()), key=lambda name: name.upper() != "INBOX")
+        until = time.monotonic() + _WATCH_SECONDS
+        with ExitStack() as opened, selectors.DefaultSelector() as reports:
+            for name in watched[:_WATCHED]:
+                client = self._open()
+                opened.callback(client.shutdown)
+                if not client.has_capability("IDLE"):
+                    stopping.wait(_WATCH_SECONDS)
+                    return
+                client.select_folder(name, readonly=True)
+                client.idle()
+                reports.register(client.socket(), selectors.EVENT_READ, client)
+            on_change()
+            while not stopping.is_set() and time.monotonic() < until:
+                changed = [_reports_change(key.data) for key, _ in reports.select(_STEP_SECONDS)]
+                if any(changed):
+                    on_change()
 
     def _names(self) -> Iterator[tuple[str, str]]:
         for flags, separator, name in self._connection.run(lambda client: client.list_folders()):
@@ -180,6 +216,11 @@ class _Opened(imaplib.IMAP4):
 
     def _create_socket(self, timeout: float | None = None) -> socket.socket:
         return self._opened
+
+
+def _reports_change(client: IMAPClient) -> bool:
+    """Return whether the server reports messages that came, went or changed, rather than that it is there."""
+    return any(isinstance(said[0], int) for said in client.idle_check(timeout=0))
 
 
 def _select(client: IMAPClient, name: str, validity: int) -> None:

@@ -21,7 +21,14 @@ from imapclient import imap_utf7
 from benchmarks.ports import free_port
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.testing import ConnectorSuite
+from rag_core.content.parsing import Parser
 from rag_core.content.sources import Problem, SourceItem, TransientMemory
+from rag_core.database import Store
+from rag_core.retrieval.engines.edge import EdgeIndex
+from rag_core.settings import Settings
+from tests.support.stream import StreamHarness
+from tests.support.waiting import eventually
+from tests.unit.rag_assets.stream_worker.test_listed_sources import Installation
 
 DOVECOT = os.environ.get("RAG_TEST_DOVECOT") or shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = [
@@ -182,6 +189,36 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailboxes]:
         yield place
         place.session.shutdown()
         server.stop()
+
+
+@pytest.fixture
+def installation(
+    store: Store, index: EdgeIndex, settings: Settings, parser: Parser, tmp_path: Path
+) -> Iterator[Installation]:
+    stream = StreamHarness(store, index, parser, settings)
+    made = Installation(stream, tmp_path / "docs")
+    yield made
+    made.stop()
+    stream.close()
+
+
+def test_messages_that_come_and_go_are_reported(installation: Installation, place: Mailboxes) -> None:
+    place.session.create("Team")
+    place.put("a", "The first text.")
+    installation.configure("mail", options=place.options, sensor={"interval_seconds": 86_400})
+    installation.run("mail")
+    installation.start()
+    for mailbox in ("INBOX", "Team"):
+        place.put("b", "A second text.", mailbox)
+        assert eventually(lambda: f"{mailbox}/b.eml" in installation.texts())  # noqa: B023 - called before the next turn
+    place.remove("b", "Team")
+    assert eventually(lambda: "Team/b.eml" not in installation.texts())
+    place.session.shutdown()
+    place.server.stop()
+    place.server.start()
+    place.session = place.server.session("ann")
+    place.put("c", "Written after the server was away.")
+    assert eventually(lambda: "INBOX/c.eml" in installation.texts())
 
 
 class TestDovecot(ConnectorSuite):
