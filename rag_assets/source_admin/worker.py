@@ -16,7 +16,7 @@ from rag_core.settings import Settings
 
 log = get_logger(__name__)
 PLACES, PAGE_PLACES = 2, 2
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 1.0
 _DELETE_FACTOR = 10
 _PAGE_SECONDS = 60.0
 _CLEAN_UP_SECONDS = 60.0

@@ -22,7 +22,7 @@ from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.rollout.targets import TargetName, open_target
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 MAINTAIN_SECONDS = 15.0
 _log = get_logger("ragctl.deployer")
 Heartbeat = Callable[[], None]
