@@ -23,6 +23,9 @@ from rag_core.retrieval.search import STOPWORDS, stems
 Bag = frozenset[int]
 
 _PLAIN: Final = re.compile(r"(?<![A-Za-z0-9_./-])[A-Za-z]{5,30}(?![A-Za-z0-9_/-])")
+_NUMBER: Final = re.compile(
+    r"^\s*(?:第\s*\S{1,4}\s*[章节]|(?:chapter|section)\s+\d+|\d+(?:\.\d+)*)[.:、]?\s+", re.IGNORECASE
+)
 NEAR: Final = 0.8
 """Similarity from which a word counts as a misspelling of another."""
 # Words that ask, or that only carry the sentence: a word list of the language, like the stop words.
@@ -97,8 +100,10 @@ NAMED: Final = 0.6
 def naming(terms: Sequence[Term], heading: str) -> float:
     """Return how far a heading is what is asked for: it has the words of the question, in their order, and few others.
 
-    "How do I convert a string to a number?" is not asked for by one who has a number.
+    "How do I convert a string to a number?" is not asked for by one who has a number. The number of a heading ("8.7.",
+    "第 8 章") does not count.
     """
+    heading = _NUMBER.sub("", heading)
     return coverage(terms, bag(heading)) * precision(terms, heading) * _in_order(terms, heading)
 
 

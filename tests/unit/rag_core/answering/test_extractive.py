@@ -237,6 +237,13 @@ async def test_a_heading_with_the_words_of_the_question_in_another_order_is_anot
     assert outcome.excerpts[0].text.startswith("Take int.")
 
 
+@pytest.mark.parametrize("number", ["8.7. ", "第 8 章 ", "Chapter 8. "])
+async def test_the_number_of_a_section_is_no_word_of_its_heading(number: str) -> None:
+    page = f"# Guide\n\nAbout many things.\n\n## Set up the printer queue\n\nFirst.\n\n## {number}Printers\n\nSecond.\n"
+    outcome = await answered("printers", hits=corpus(page, tokens=8))
+    assert outcome.excerpts[0].text.startswith("Second.")
+
+
 async def test_a_word_that_stands_in_one_document_shows_it() -> None:
     guide = "# Animals\n\n## Night\n\nThe keeper feeds the kinkajou after dusk.\n\n## Day\n\nThe keeper rests.\n"
     outcome = await decide(Question("kinkajou", corpus(guide, tokens=12), compare=Compares()))
