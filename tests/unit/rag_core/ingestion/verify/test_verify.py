@@ -384,6 +384,32 @@ def test_writes_during_a_verification_are_no_damage(flow: PipelineHarness) -> No
     assert verify(flow.store, flow.index).clean
 
 
+class WrittenMeanwhile:
+    """The index, but its first scroll has a point that was removed, and whose document was written again, before the
+    points were counted."""
+
+    def __init__(self, flow: PipelineHarness, times: int) -> None:
+        self._flow, self._times = flow, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flow.index, name)
+
+    def scroll(self, generation: str) -> Iterator[list[IndexPoint]]:
+        batches = list(self._flow.index.scroll(generation))
+        self._times -= 1
+        if self._times >= 0:
+            batches[-1] = [*batches[-1], replace(batches[-1][-1], chunk_id=uuid.uuid5(uuid.NAMESPACE_URL, "old"))]
+        yield from batches
+
+
+@pytest.mark.parametrize(("times", "totals"), [(1, {}), (9, {FindingKind.COUNT_MISMATCH: 2})])
+def test_a_count_that_differs_from_one_scroll_is_counted_again(
+    flow: PipelineHarness, times: int, totals: dict[FindingKind, int]
+) -> None:
+    found = verify(flow.store, WrittenMeanwhile(flow, times)).totals  # type: ignore[arg-type]
+    assert {kind: number for kind, number in found.items() if kind is FindingKind.COUNT_MISMATCH} == totals
+
+
 class Overtaken:
     """The index, but every document is written again after its points were scrolled and before most rows are read."""
 
