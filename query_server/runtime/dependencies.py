@@ -155,8 +155,9 @@ def _open_keys(settings: Settings) -> KeySource:
     return FileKeys(settings.jwks_path)
 
 
-def _load_database() -> None:
+def _load_database() -> object:
     """Import what the first reads of a start need, while the model loads: much of that is outside of Python."""
+    return database.open_store  # which the package imports when it is named
 
 
 def _open_store(settings: Settings) -> Store:

@@ -12,7 +12,7 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
 from rag_core.content import quality
-from rag_core.governance import audit
+from rag_core.governance import audit, directories
 from rag_core.ingestion import alerts, generations, pipeline, source_status
 
 if TYPE_CHECKING:
@@ -167,12 +167,9 @@ class DirectoryGauges:
         )
 
     def _read(self) -> Counter[str]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from rag_core.governance.directories import list_directories
-
         found = Counter[str]()
         with self._store.get().engine.connect() as connection:
-            for one in list_directories(connection):
+            for one in directories.list_directories(connection):
                 found[one.name] += one.unknown_principals
         return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self
@@ -203,6 +204,20 @@ class ConnectorKind:
 def imported(name: str) -> Callable[[Any, ConnectorContext], Any]:
     """Return a call of `module:name` that imports it then, so that a kind costs nothing until it is used."""
     return lambda options, context: resolve_name(name)(options, context)
+
+
+def watched_by(name: str) -> Watch:
+    """Return a watch by the server `module:Class`, which is imported then. Its connection is opened once: the caller
+    waits before the next."""
+
+    def watch(
+        options: Any, context: ConnectorContext, on_change: Callable[[], object], stopping: threading.Event
+    ) -> None:
+        once = options.model_copy(update={"attempts": 1})
+        with closing(resolve_name(name)(once, context.fetch_policy)) as server:
+            server.watch(on_change, stopping)
+
+    return watch
 
 
 def endpoint(url: str) -> Endpoint:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import closing
-
-from rag_assets.connectors.files.options import FilesOptions, SftpOptions, SmbOptions, WebdavOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
-from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.files.options import SftpOptions, SmbOptions, WebdavOptions
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported, watched_by
 
 _CONNECTOR = imported("rag_assets.connectors.files.connector:FilesConnector")
 _EXTRA = "rag-platform[files]"
@@ -19,16 +14,6 @@ _PATTERNS = (
     FormField("include", "Include patterns (**/*.md, …)", "list"),
     FormField("exclude", "Exclude patterns", "list"),
 )
-
-
-def watch(
-    options: FilesOptions, context: ConnectorContext, on_change: Callable[[], object], stopping: threading.Event
-) -> None:
-    """Watch a server of files, see `Watch`. Its connection is opened once: the caller waits before the next."""
-    from rag_assets.connectors.files.server import FileServer
-
-    with closing(FileServer(options.model_copy(update={"attempts": 1}), context.fetch_policy, 0)) as server:
-        server.watch(on_change, stopping)
 
 
 SFTP = ConnectorKind(SftpOptions, _CONNECTOR, (
@@ -72,4 +57,5 @@ SMB = ConnectorKind(SmbOptions, _CONNECTOR, (
         FormField("bypass_traverse_checking", "Only a file's own permissions count, as in Windows"),
         *_PATTERNS,
     )),
-), readers="file or source", libraries=("smbprotocol",), extra="rag-platform[smb]", watch=watch)  # fmt: skip
+), readers="file or source", libraries=("smbprotocol",), extra="rag-platform[smb]",
+    watch=watched_by("rag_assets.connectors.files.server:FileServer"))  # fmt: skip

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.auth import Auth
-from rag_assets.connectors.fields import DirectoryName, Host, Model, Plain, Url, absolute_path
+from rag_assets.connectors.fields import AbsolutePath, DirectoryName, Host, Model, Plain, Url, absolute_path
 from rag_assets.connectors.filesystem.options import Glob
 from rag_assets.connectors.kind import Opened, SourceOptions, endpoint, host_and_port, token_hosts
 from rag_core.content.sources import SecretRef
 
 Share = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\\/:*?\"<>|]{1,80}$")]
 Reader = Annotated[str, StringConstraints(pattern=r"^everyone$|^S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}$")]
-Path = Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")]
 HostKey = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")]
 
 
@@ -108,8 +107,8 @@ class WebdavOptions(FilesOptions):
 class KerberosLogin(Model):
     """A ticket of Kerberos: from a keytab, from a cache of tickets, or without either by the password."""
 
-    keytab: Path | None = Field(None, description="File with the account's key.")
-    ccache: Path | None = Field(None, description="File with its tickets, which something else renews.")
+    keytab: AbsolutePath | None = Field(None, description="File with the account's key.")
+    ccache: AbsolutePath | None = Field(None, description="File with its tickets, which something else renews.")
 
 
 class SmbOptions(FilesOptions):

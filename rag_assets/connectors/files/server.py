@@ -23,7 +23,7 @@ class FileServer:
     """fsspec's file system of a source. A call that fails for a moment is tried again, by a new connection; so a
     listing continues at the folder where it was interrupted. Used from one thread."""
 
-    def __init__(self, options: FilesOptions, policy: FetchPolicy, max_bytes: int) -> None:
+    def __init__(self, options: FilesOptions, policy: FetchPolicy, max_bytes: int = 0) -> None:
         self._max_bytes = max_bytes
         # Each has a module: how it connects and closes, and what its library's errors mean.
         backend: Any = import_module(f"rag_assets.connectors.files.{options.kind}")

@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import closing
-
 from rag_assets.connectors.imap.options import ImapOptions
-from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported
-from rag_assets.connectors.outside import ConnectorContext
-
-
-def watch(
-    options: ImapOptions, context: ConnectorContext, on_change: Callable[[], object], stopping: threading.Event
-) -> None:
-    """Watch an account's mailboxes, see `Watch`."""
-    from rag_assets.connectors.imap.server import ImapServer
-
-    with closing(ImapServer(options.model_copy(update={"attempts": 1}), context.fetch_policy)) as server:
-        server.watch(on_change, stopping)
-
+from rag_assets.connectors.kind import Card, ConnectorKind, FormField, imported, watched_by
 
 _PASSWORD, _APP = (("login.type", (name,)) for name in ("password", "oauth2"))
 KIND = ConnectorKind(ImapOptions, imported("rag_assets.connectors.imap.connector:ImapConnector"), (
@@ -37,4 +21,5 @@ KIND = ConnectorKind(ImapOptions, imported("rag_assets.connectors.imap.connector
         FormField("attachments", "Attachments become documents"),
         FormField("directory", "Directory that knows its users and groups"),
     )),
-), readers="file or source", libraries=("imapclient",), extra="rag-platform[imap]", watch=watch)  # fmt: skip
+), readers="file or source", libraries=("imapclient",), extra="rag-platform[imap]",
+    watch=watched_by("rag_assets.connectors.imap.server:ImapServer"))  # fmt: skip

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rag_core.content.parsing import Parser
-from rag_core.database import Store
 from rag_core.governance.access import EVERYONE
-from rag_core.retrieval.engines.edge import EdgeIndex
-from rag_core.settings import Settings
 from tests.support.descriptors import READ
 from tests.support.samba import WORLD, Namespace
-from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 from tests.unit.rag_assets.stream_worker.test_listed_sources import Installation
 
 pytestmark = pytest.mark.real_servers
-
-
-@pytest.fixture
-def installation(
-    store: Store, index: EdgeIndex, settings: Settings, parser: Parser, tmp_path: Path, namespace: Namespace
-) -> Iterator[Installation]:
-    stream = StreamHarness(store, index, parser, settings)
-    made = Installation(stream, tmp_path / "docs")
-    yield made
-    made.stop()
-    stream.close()
 
 
 def observe(installation: Installation, options: dict[str, Any], seconds: int = 86_400) -> None:

@@ -21,12 +21,7 @@ from imapclient import imap_utf7
 from benchmarks.ports import free_port
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.testing import ConnectorSuite
-from rag_core.content.parsing import Parser
 from rag_core.content.sources import Problem, SourceItem, TransientMemory
-from rag_core.database import Store
-from rag_core.retrieval.engines.edge import EdgeIndex
-from rag_core.settings import Settings
-from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 from tests.unit.rag_assets.stream_worker.test_listed_sources import Installation
 
@@ -189,17 +184,6 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailboxes]:
         yield place
         place.session.shutdown()
         server.stop()
-
-
-@pytest.fixture
-def installation(
-    store: Store, index: EdgeIndex, settings: Settings, parser: Parser, tmp_path: Path
-) -> Iterator[Installation]:
-    stream = StreamHarness(store, index, parser, settings)
-    made = Installation(stream, tmp_path / "docs")
-    yield made
-    made.stop()
-    stream.close()
 
 
 def test_messages_that_come_and_go_are_reported(installation: Installation, place: Mailboxes) -> None:

@@ -1,5 +1,5 @@
 """Values by a schema registry: what they mean, and what is said of those that mean nothing. The registry is its REST
-interface alone; a real one is in tests/real_servers/kafka. What the Kafka client is told: secrets are read where the
+interface alone; a real one is in tests/real_servers/kafka. Options of the Kafka client: secrets are read where the
 options say, when a client is made."""
 
 from __future__ import annotations

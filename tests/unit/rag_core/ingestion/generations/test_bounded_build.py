@@ -138,16 +138,16 @@ def test_a_build_continues_wherever_it_ended(plant: GenerationHarness) -> None:
 
 @pytest.fixture
 def ready(plant: GenerationHarness, questions: GoldenSet) -> GenerationHarness:
-    """With a second generation that the gate passed, after its judgement was cut short once."""
+    """With a second generation that the gate passed, after its evaluation was cut short once."""
     flow = plant.pipeline
     built(plant)
 
-    def judge() -> GateEvaluation:
+    def evaluated() -> GateEvaluation:
         return evaluate(flow.store, flow.index, plant.transform_registry, NEW, flow.settings, golden=[questions])
 
-    interrupted("before_judgement_kept", judge)
+    interrupted("before_judgement_kept", evaluated)
     assert plant.row(NEW).evaluation is None
-    assert judge().passed
+    assert evaluated().passed
     return plant
 
 
